@@ -1,0 +1,188 @@
+//! A running client: what it shares, what it downloads, and the cores that do the work.
+//!
+//! [`Client`] is a handle for plain threads (command line, REPL, signals): every call is answered
+//! from a snapshot or handed to the cores as a message, none waits for the network. What happens later
+//! arrives as an [`Event`]. It must never print, exit or know the command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::ids::{Endpoint, InfoHash};
+use crate::metainfo::Metainfo;
+
+/// What a client is started with.
+#[derive(Clone, Debug)]
+pub struct ClientConfig {
+    /// Where peers may connect; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Endpoint told to trackers in the place of the listening one.
+    pub advertise: Option<Endpoint>,
+    /// `HOST:PORT` of trackers; when not empty they replace each file's own list.
+    pub trackers: Vec<String>,
+    /// Executors.
+    pub cores: usize,
+    /// Memory for chunks just received, all cores together, bytes.
+    pub cache_bytes: usize,
+    /// Keeps shares and downloads over restarts; `None` keeps nothing.
+    pub data_dir: Option<PathBuf>,
+}
+
+/// Number of a download in this client: `#3` on the terminal.
+pub type DownloadId = u32;
+
+/// What to download and how.
+#[derive(Clone, Debug)]
+pub struct DownloadRequest {
+    /// The file to get.
+    pub metainfo: Arc<Metainfo>,
+    /// Path of the `.mtorrent` file, for display, `remove` and the state kept.
+    pub metainfo_path: PathBuf,
+    /// The finished file's path (a folder was resolved by the caller); `None` discards what is received.
+    pub dest: Option<PathBuf>,
+    /// Replace what is at `dest` or a foreign `.part`.
+    pub force: bool,
+    /// How long to wait for trackers and seeders before the download fails as worth trying again;
+    /// `None` waits for ever.
+    pub wait: Option<Duration>,
+    /// Go on seeding when done.
+    pub seed: bool,
+}
+
+/// What to seed.
+#[derive(Clone, Debug)]
+pub struct ShareRequest {
+    /// Its metainfo, which the caller has checked against the file.
+    pub metainfo: Arc<Metainfo>,
+    /// Path of the `.mtorrent` file.
+    pub metainfo_path: PathBuf,
+    /// The file itself.
+    pub file: PathBuf,
+}
+
+/// Where a download stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DownloadState {
+    /// No seeder yet.
+    Waiting,
+    /// What is on the disk already is being verified.
+    Hashing,
+    /// Chunks arrive.
+    Running,
+    /// Seeders are known, yet nothing arrives.
+    Stalled,
+    /// Complete, verified and durable; says `true` when the destination was right from the start.
+    Done {
+        /// Nothing had to be fetched.
+        up_to_date: bool,
+    },
+    /// Given up.
+    Failed(Failure),
+}
+
+/// Why something was given up: one sentence, and whose turn it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// What kind of failure, for exit codes.
+    pub kind: FailureKind,
+    /// One clear sentence: what happened, to what, and what to do.
+    pub message: String,
+}
+
+/// Kinds of failure that a script tells apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureKind {
+    /// The user or this machine must change something.
+    Local,
+    /// No tracker, no seeder, timed out: worth trying again.
+    Retry,
+    /// The data is wrong.
+    Data,
+    /// Cancelled by the user.
+    Cancelled,
+}
+
+/// One row of `show downloads`.
+#[derive(Clone, Debug)]
+pub struct DownloadStatus {
+    /// Its number.
+    pub id: DownloadId,
+    /// The file.
+    pub info_hash: InfoHash,
+    /// The file's name.
+    pub name: String,
+    /// Where it goes; `None` when discarded.
+    pub dest: Option<PathBuf>,
+    /// Where it stands.
+    pub state: DownloadState,
+    /// Bytes of the file.
+    pub length: u64,
+    /// Verified bytes, those of earlier runs included.
+    pub done_bytes: u64,
+    /// Bytes fetched by this run.
+    pub fetched_bytes: u64,
+    /// Bytes fetched by this run, by the peer that sent them.
+    pub fetched_from: Vec<(Endpoint, u64)>,
+    /// Chunks that failed their hash.
+    pub bad_chunks: u64,
+    /// Bytes a second over the last seconds.
+    pub rate_bytes_s: u64,
+    /// Peers connected.
+    pub peers: u32,
+    /// Time since the start, or from start to end.
+    pub elapsed: Duration,
+}
+
+/// One row of `show shares`.
+#[derive(Clone, Debug)]
+pub struct ShareStatus {
+    /// The file.
+    pub info_hash: InfoHash,
+    /// The `.mtorrent` file.
+    pub metainfo_path: PathBuf,
+    /// The file seeded.
+    pub file: PathBuf,
+    /// Bytes of the file.
+    pub length: u64,
+    /// Bytes sent to peers.
+    pub sent_bytes: u64,
+    /// Trackers that acknowledged.
+    pub trackers: u32,
+    /// Why it is not served any more, if so.
+    pub stopped: Option<String>,
+}
+
+/// What happened in a running client.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A tracker acknowledged a share for the first time.
+    Announced {
+        /// The file.
+        info_hash: InfoHash,
+        /// `HOST:PORT` of the tracker.
+        tracker: String,
+    },
+    /// A download ended: its state is `Done` or `Failed`.
+    Ended(DownloadStatus),
+    /// A share is not served any more: the file changed.
+    ShareStopped {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// One sentence that the user should see: a tracker lost or found, a fallback taken.
+    Notice(String),
+}
+
+/// Why a call failed or a client did not start.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The cores could not be started.
+    #[error(transparent)]
+    Start(#[from] crate::runtime::StartError),
+    /// The call itself cannot be done.
+    #[error("{0}")]
+    Refused(String),
+}

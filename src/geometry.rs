@@ -1,0 +1,169 @@
+//! How a file is cut into chunks: counts, lengths and offsets, in types that cannot be out of range.
+//!
+//! One file for now. When a torrent holds several files they start on chunk boundaries (BEP 47
+//! padding), so that a chunk still lies in one file and only [`Geometry`] learns of them.
+
+use crate::limits::{
+    CHUNK_SIZE_CREATE_MIN, CHUNK_SIZE_DEFAULT, CHUNK_SIZE_MAX, CHUNK_SIZE_MIN, CHUNKS_CREATE_MAX, CHUNKS_MAX,
+};
+
+/// A file's length and chunk size. Every chunk has `chunk_size` bytes, the last one what remains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Geometry {
+    length: u64,
+    chunk_size: u32,
+    chunk_count: u32,
+}
+
+/// Why a length and a chunk size make no geometry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GeometryError {
+    /// Not a power of two in the range that is read.
+    #[error("chunk size {0} is not a power of two from {CHUNK_SIZE_MIN} to {CHUNK_SIZE_MAX} bytes")]
+    ChunkSize(u64),
+    /// More chunks than a `.mtorrent` file can name.
+    #[error(
+        "a file of {length} bytes in chunks of {chunk_size} has more than {CHUNKS_MAX} chunks; use a larger chunk size"
+    )]
+    TooManyChunks {
+        /// Bytes of the file.
+        length: u64,
+        /// Bytes of a chunk.
+        chunk_size: u32,
+    },
+}
+
+/// Index of a chunk that exists: made by [`Geometry::chunk`] only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ChunkIndex(u32);
+
+impl ChunkIndex {
+    /// The index as it stands on the wire.
+    pub fn get(self) -> u32 {
+        self.0
+    }
+
+    /// The index for slices.
+    pub fn as_usize(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl std::fmt::Display for ChunkIndex {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Geometry {
+    /// Cuts `length` bytes into chunks of `chunk_size` bytes.
+    pub fn new(length: u64, chunk_size: u32) -> Result<Self, GeometryError> {
+        if !chunk_size.is_power_of_two() || !(CHUNK_SIZE_MIN..=CHUNK_SIZE_MAX).contains(&chunk_size) {
+            return Err(GeometryError::ChunkSize(chunk_size.into()));
+        }
+        let chunk_count = length.div_ceil(chunk_size.into());
+        if chunk_count > CHUNKS_MAX.into() {
+            return Err(GeometryError::TooManyChunks { length, chunk_size });
+        }
+        Ok(Self { length, chunk_size, chunk_count: chunk_count as u32 })
+    }
+
+    /// Chunk size for a new file of `length` bytes: the default, doubled while there are too many chunks.
+    pub fn default_chunk_size(length: u64) -> u32 {
+        let mut chunk_size = CHUNK_SIZE_DEFAULT.max(CHUNK_SIZE_CREATE_MIN);
+        while length.div_ceil(chunk_size.into()) > CHUNKS_CREATE_MAX.into() && chunk_size < CHUNK_SIZE_MAX {
+            chunk_size *= 2;
+        }
+        chunk_size
+    }
+
+    /// Bytes of the file.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Bytes of every chunk but the last.
+    pub fn chunk_size(&self) -> u32 {
+        self.chunk_size
+    }
+
+    /// Chunks of the file; 0 for an empty file.
+    pub fn chunk_count(&self) -> u32 {
+        self.chunk_count
+    }
+
+    /// The chunk with this index, if there is one.
+    pub fn chunk(&self, index: u32) -> Option<ChunkIndex> {
+        (index < self.chunk_count).then_some(ChunkIndex(index))
+    }
+
+    /// All chunks in order.
+    pub fn chunks(&self) -> impl Iterator<Item = ChunkIndex> + use<> {
+        (0..self.chunk_count).map(ChunkIndex)
+    }
+
+    /// Where the chunk starts in the file, bytes.
+    pub fn offset(&self, chunk: ChunkIndex) -> u64 {
+        u64::from(chunk.0) * u64::from(self.chunk_size)
+    }
+
+    /// Bytes of the chunk.
+    pub fn chunk_len(&self, chunk: ChunkIndex) -> u32 {
+        debug_assert!(chunk.0 < self.chunk_count);
+        (self.length - self.offset(chunk)).min(self.chunk_size.into()) as u32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn edges() {
+        const K: u32 = 256 << 10;
+        for (length, chunk_count, last_len) in [
+            (0, 0, None),
+            (1, 1, Some(1)),
+            (u64::from(K), 1, Some(K)),
+            (u64::from(K) + 1, 2, Some(1)),
+            (3 * u64::from(K), 3, Some(K)),
+            (5 << 30, 20_480, Some(K)),
+        ] {
+            let geometry = Geometry::new(length, K).unwrap();
+            assert_eq!(geometry.chunk_count(), chunk_count, "length {length}");
+            assert_eq!(geometry.chunks().last().map(|c| geometry.chunk_len(c)), last_len, "length {length}");
+            assert_eq!(geometry.chunk(chunk_count), None);
+        }
+    }
+
+    #[test]
+    fn refusals() {
+        for chunk_size in [0, 1, 8 << 10, (16 << 10) + 1, 32 << 20] {
+            assert_eq!(Geometry::new(1, chunk_size), Err(GeometryError::ChunkSize(chunk_size.into())));
+        }
+        assert!(matches!(Geometry::new(u64::MAX, CHUNK_SIZE_MAX), Err(GeometryError::TooManyChunks { .. })));
+    }
+
+    #[test]
+    fn default_chunk_size_doubles() {
+        assert_eq!(Geometry::default_chunk_size(0), 1 << 20);
+        assert_eq!(Geometry::default_chunk_size(256 << 30), 1 << 20);
+        assert_eq!(Geometry::default_chunk_size((256 << 30) + 1), 2 << 20);
+    }
+
+    proptest! {
+        #[test]
+        fn chunks_cover_the_file(length in 0u64..1 << 34, shift in 14u32..=24) {
+            prop_assume!(length >> shift < 100_000);
+            let geometry = Geometry::new(length, 1 << shift).unwrap();
+            let mut end = 0;
+            for chunk in geometry.chunks() {
+                prop_assert_eq!(geometry.offset(chunk), end);
+                prop_assert!(geometry.chunk_len(chunk) > 0);
+                end += u64::from(geometry.chunk_len(chunk));
+            }
+            prop_assert_eq!(end, length);
+        }
+    }
+}
