@@ -1,1 +1,5 @@
 //! stub
+
+/// stub
+#[derive(Debug)]
+pub struct Metainfo;

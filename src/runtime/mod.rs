@@ -1,1 +1,6 @@
 //! stub
+
+/// stub
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("stub")]
+pub struct StartError;
