@@ -66,6 +66,28 @@ pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 1024;
 /// Backlog of a listening socket.
 pub const LISTEN_BACKLOG: i32 = 4096;
 
+/// Connections accepted and not yet taken by their core.
+pub const ACCEPTED_MAX: usize = 1024;
+/// Addresses of one name that are tried.
+pub const ADDRESSES_PER_NAME_MAX: usize = 8;
+/// Buffer that a connection always holds, bytes.
+pub const BUFFER_SMALL_BYTES: usize = 4 << 10;
+/// What a frame has beyond its payload: magics, sizes and the longest type, bytes.
+pub const FRAME_OVERHEAD_BYTES_MAX: usize = 4 + 4 + TYPE_BYTES_MAX + 4 + 4;
+/// Free small buffers that a core keeps.
+pub const POOL_SMALL_BUFFERS_MAX: usize = 1024;
+/// Free large buffers that a core keeps.
+pub const POOL_LARGE_BUFFERS_MAX: usize = 32;
+
+// ---- the runtime ----
+
+/// Threads for work that blocks.
+pub const BLOCKING_THREADS: usize = 4;
+/// Jobs that wait for such a thread; the next one waits to be queued.
+pub const BLOCKING_JOBS_MAX: usize = 1024;
+/// Messages in one channel between two cores; the rest waits in the sender's outbox.
+pub const MESH_MESSAGES_MAX: usize = 1024;
+
 // ---- the client ----
 
 /// Data connections to one peer, shared out over the cores (each core that takes part has one at least).
@@ -129,5 +151,5 @@ const _: () = {
     assert!(RESPONSE_TEXT_BYTES_MAX + 256 <= FRAME_CONTROL_BYTES_MAX);
     // One chunk of the largest size always finds its buffers.
     assert!(BUFFER_BYTES_MAX >= 2 * CHUNK_SIZE_MAX as usize);
-    assert!(BLOCK_BYTES.is_multiple_of(4096));
+    assert!(BLOCK_BYTES % 4096 == 0);
 };
