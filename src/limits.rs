@@ -125,6 +125,9 @@ pub const SEED_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Downloads and shares of one client.
 pub const TORRENTS_MAX: usize = 4096;
 
+/// Chunks of one core lent to others at once.
+pub const LOANS_MAX: usize = 64;
+
 // ---- the tracker ----
 
 /// Life of a seeder entry unless it is renewed.
