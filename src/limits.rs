@@ -154,5 +154,5 @@ const _: () = {
     assert!(RESPONSE_TEXT_BYTES_MAX + 256 <= FRAME_CONTROL_BYTES_MAX);
     // One chunk of the largest size always finds its buffers.
     assert!(BUFFER_BYTES_MAX >= 2 * CHUNK_SIZE_MAX as usize);
-    assert!(BLOCK_BYTES % 4096 == 0);
+    assert!(BLOCK_BYTES.is_multiple_of(4096));
 };
