@@ -17,7 +17,7 @@ fn vector(name: &str) -> Vec<u8> {
     let path = format!("{}/tests/vectors/{name}.hex", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
     let digits: String = text.lines().flat_map(|line| line.split('#').next()).flat_map(str::split_whitespace).collect();
-    assert!(digits.len() % 2 == 0, "{path}: half a byte");
+    assert!(digits.len().is_multiple_of(2), "{path}: half a byte");
     (0..digits.len())
         .step_by(2)
         .map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap_or_else(|error| panic!("{path}: {error}")))
