@@ -104,6 +104,14 @@ pub const DATA_SILENCE_TIMEOUT: Duration = Duration::from_secs(5);
 pub const BAD_CHUNKS_UNTIL_BAN: u32 = 2;
 /// Pause of a peer after its first bad chunk.
 pub const BAD_CHUNK_PAUSE: Duration = Duration::from_secs(10);
+/// Pause before a broken connection is tried again, doubled with every failure.
+pub const RECONNECT_PAUSE_MIN: Duration = Duration::from_millis(250);
+/// The longest such pause.
+pub const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(30);
+/// Age of a request at the least before its chunk is asked of a second peer.
+pub const DUPLICATE_AFTER_MIN: Duration = Duration::from_secs(1);
+/// Chunks of one rarity that are looked at before the next rarity has its turn.
+pub const PICKER_PROBES_MAX: usize = 16;
 /// How often a peer without subscriptions is asked for its chunks.
 pub const POLL_CHUNKS_INTERVAL: Duration = Duration::from_secs(1);
 /// How often news of chunks are sent to a subscriber.
@@ -124,6 +132,9 @@ pub const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
 pub const SEED_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Downloads and shares of one client.
 pub const TORRENTS_MAX: usize = 4096;
+
+/// Chunks of one core lent to others at once.
+pub const LOANS_MAX: usize = 64;
 
 // ---- the tracker ----
 
@@ -193,7 +204,7 @@ const _: () = {
     assert!(RESPONSE_TEXT_BYTES_MAX + 256 <= FRAME_CONTROL_BYTES_MAX);
     // One chunk of the largest size always finds its buffers.
     assert!(BUFFER_BYTES_MAX >= 2 * CHUNK_SIZE_MAX as usize);
-    assert!(BLOCK_BYTES % 4096 == 0);
+    assert!(BLOCK_BYTES.is_multiple_of(4096));
     // The record of a removal outlives everything that it must win over.
     assert!(TOMBSTONE.as_millis() >= 2 * LEASE.as_millis());
     assert!(VERSION_AHEAD_MAX.as_millis() < LEASE.as_millis());

@@ -222,7 +222,8 @@ fn refuse(net: &Net, stream: AcceptedTcpStream, peer: SocketAddr) {
     let stream = super::Stream::from_accepted(stream, peer, &net.watchdog);
     crate::runtime::spawn("refusal", async move {
         let Ok(mut stream) = stream else { return };
-        let refusal = Response { status: Status::OverLimit, text: "too many connections, try again later", version: None };
+        let refusal =
+            Response { status: Status::OverLimit, text: "too many connections, try again later", version: None };
         let mut frame = Vec::with_capacity(128);
         Message::Response(refusal).encode(&mut frame);
         // Whoever does not read the refusal finds the connection closed.
@@ -249,7 +250,8 @@ mod tests {
         let peer = |text: &str| text.parse::<SocketAddr>().unwrap();
         let first = ConnectionLimits::admit(&limits, peer("[::ffff:192.0.2.1]:1")).unwrap();
         assert!(ConnectionLimits::admit(&limits, peer("192.0.2.1:2")).is_none(), "mapped and plain are one");
-        let _loopback: Vec<_> = (0..2).map(|_| ConnectionLimits::admit(&limits, peer("127.0.0.1:9")).unwrap()).collect();
+        let _loopback: Vec<_> =
+            (0..2).map(|_| ConnectionLimits::admit(&limits, peer("127.0.0.1:9")).unwrap()).collect();
         assert!(ConnectionLimits::admit(&limits, peer("192.0.2.2:1")).is_none(), "full");
         drop(first);
         assert!(ConnectionLimits::admit(&limits, peer("192.0.2.1:3")).is_some());

@@ -159,7 +159,9 @@ impl Stream {
             return NetError::Silent;
         }
         match error.kind() {
-            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => NetError::Closed,
+            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => {
+                NetError::Closed
+            }
             _ => NetError::Io(error),
         }
     }

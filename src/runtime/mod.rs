@@ -16,6 +16,7 @@ pub mod blocking;
 pub mod cores;
 pub mod mesh;
 pub mod probe;
+pub mod signal;
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -25,6 +26,7 @@ pub use blocking::{Blocking, BlockingError};
 pub use cores::{Core, Cores, CoresError};
 use futures_lite::FutureExt;
 pub use probe::StartError;
+pub use signal::Signal;
 
 /// The wait took longer than its limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
