@@ -65,8 +65,7 @@ impl Entry<'_> {
             }
         }
         hash.update(self.version.to_bytes());
-        let (first, _) = hash.finalize().0.split_at(16).into();
-        first.iter().fold(0, |value, byte| value << 8 | u128::from(*byte))
+        hash.finalize().iter().take(16).fold(0, |value, byte| value << 8 | u128::from(*byte))
     }
 }
 
