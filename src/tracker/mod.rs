@@ -17,7 +17,10 @@ pub mod expiry;
 mod index;
 mod record;
 mod records;
+pub mod requests;
 pub mod rights;
 pub mod table;
+#[cfg(test)]
+mod tests;
 
 pub use records::{Lives, Totals};

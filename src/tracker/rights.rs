@@ -103,12 +103,12 @@ impl AddressCounts {
     }
 
     pub(super) fn add(&self, ip: IpAddr, what: Counted) {
-        self.counters(ip).map(|counter| counter.fetch_add(unit(what), Ordering::Relaxed));
+        self.counters(ip).iter().for_each(|counter| _ = counter.fetch_add(unit(what), Ordering::Relaxed));
     }
 
     /// Undoes one [`AddressCounts::add`] of the same.
     pub(super) fn subtract(&self, ip: IpAddr, what: Counted) {
-        self.counters(ip).map(|counter| counter.fetch_sub(unit(what), Ordering::Relaxed));
+        self.counters(ip).iter().for_each(|counter| _ = counter.fetch_sub(unit(what), Ordering::Relaxed));
     }
 
     /// An IPv6 address counts by its first 64 bits: whoever has one has them all.

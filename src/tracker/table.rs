@@ -270,13 +270,9 @@ impl Table {
             return Merged::Expired;
         }
         let found = self.records.find(entry.info_hash);
-        let held = found.and_then(|found| match entry.body {
-            Body::File(_) => self.records.record(found).file().map(|(version, _)| version),
-            Body::Seeder(endpoint) | Body::Removed(endpoint) => {
-                self.stamp(found, endpoint).map(|stamp| stamp.version)
-            }
-        });
-        if held.is_some_and(|held| held >= entry.version) {
+        // What has lapsed is as good as gone: whether it was swept already must make no difference.
+        let held = found.and_then(|found| self.held(found, &entry.body)).filter(|held| self.counts_now(*held, now_ms));
+        if held.is_some_and(|held| held.version >= entry.version) {
             return Merged::Old;
         }
         if held.is_none() && !self.has_room(found) {
@@ -329,6 +325,16 @@ impl Table {
     fn stamp(&self, found: Found, endpoint: Endpoint) -> Option<Stamp> {
         let record = self.records.record(found);
         record.find(endpoint).ok().map(|place| record.stamp(place))
+    }
+
+    /// The stamp of what is here under the key of `body`.
+    fn held(&self, found: Found, body: &Body<'_>) -> Option<Stamp> {
+        match *body {
+            Body::File(_) => {
+                self.records.record(found).file().map(|(version, _)| Stamp { version, removed: false })
+            }
+            Body::Seeder(endpoint) | Body::Removed(endpoint) => self.stamp(found, endpoint),
+        }
     }
 
     fn counts_now(&self, stamp: Stamp, now_ms: u64) -> bool {
