@@ -12,5 +12,5 @@ pub mod server;
 pub mod torrent;
 
 pub use registry::Registry;
-pub use server::{PeerContext, serve};
+pub use server::{Borrow, PeerContext, serve};
 pub use torrent::Torrent;
