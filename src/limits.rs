@@ -196,6 +196,12 @@ pub const VERSION_AHEAD_MAX: Duration = Duration::from_secs(60);
 pub const SWEEP_STEP_MAX: usize = 2048;
 /// Time in which the expiry gets round the whole table.
 pub const SWEEP_CYCLE: Duration = Duration::from_secs(30);
+/// Requests of one connection that are answered in one go; what has come beyond them waits.
+pub const ROUND_REQUESTS_MAX: usize = 128;
+/// Free batches of forwarded requests, and free buffers of replies, that a core keeps.
+pub const MESH_BATCHES_KEPT_MAX: usize = 64;
+/// Largest buffer of replies that is kept, bytes.
+pub const REPLIES_KEPT_BYTES_MAX: usize = 64 << 10;
 /// Counters of files by address, a power of two; see [`crate::tracker::rights::AddressCounts`].
 pub const ADDRESS_COUNTERS: usize = 1 << 19;
 

@@ -105,7 +105,7 @@ mod tests {
         let at = |time_ms: u64| Version { clock: time_ms << 16, tracker: TrackerId(1) };
         assert_eq!(clock.observe(at(65_000), 5000), Ok(()));
         assert_eq!(clock.observe(at(65_001), 5000), Err(AheadError { ahead_ms: 60_001 }));
-        assert_eq!(clock.observe(Version { clock: u64::MAX, tracker: TrackerId(1) }, 5000).is_err(), true);
+        assert!(clock.observe(Version { clock: u64::MAX, tracker: TrackerId(1) }, 5000).is_err());
         assert_eq!(clock.tick(5000).time_ms(), 65_000);
     }
 

@@ -52,9 +52,8 @@ impl Table {
             return found.digest;
         }
         let lives = self.rules.lives;
-        let ended = |entry: &Entry<'_>| {
-            lives.end_of(entry.version, matches!(entry.body, Body::Removed(_))) <= cut_off_ms
-        };
+        let ended =
+            |entry: &Entry<'_>| lives.end_of(entry.version, matches!(entry.body, Body::Removed(_))) <= cut_off_ms;
         let records = (0..found.index.slots()).filter_map(|slot| self.records.at(bucket, slot));
         let entries = records.flat_map(|found| Records::entries(self.records.record(found)));
         entries.filter(ended).fold(found.digest, |digest, entry| digest ^ entry.fingerprint())

@@ -126,9 +126,7 @@ mod tests {
         let mut prints: Vec<u128> = Vec::new();
         for (clock, hash) in [(1, 1), (2, 1), (1, 2)] {
             let version = Version { clock, tracker: TrackerId(1) };
-            prints.extend(
-                bodies.map(|body| Entry { info_hash: InfoHash([hash; 20]), version, body }.fingerprint()),
-            );
+            prints.extend(bodies.map(|body| Entry { info_hash: InfoHash([hash; 20]), version, body }.fingerprint()));
         }
         let count = prints.len();
         prints.sort_unstable();

@@ -7,7 +7,9 @@
 //! - [`clock`]: the versions that order all changes; [`rights`]: who may change what;
 //! - [`digest`]: how two tables are compared.
 //!
-//! It must never open a socket, read a clock or know of cores.
+//! - [`requests`]: from a message to a change of the table, and from its outcome to the reply.
+//!
+//! None of these may open a socket, read a clock or know of executors. [`server`] does: it runs them.
 
 mod arena;
 pub mod clock;
@@ -19,6 +21,7 @@ mod record;
 mod records;
 pub mod requests;
 pub mod rights;
+pub mod server;
 pub mod table;
 #[cfg(test)]
 mod tests;

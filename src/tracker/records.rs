@@ -91,7 +91,8 @@ impl Records {
         trust: Arc<[Cidr]>,
         key: [u64; 3],
     ) -> Self {
-        let bucket = || Bucket { index: Index::default(), digest: 0, soonest_ms: u64::MAX, written_soonest_ms: u64::MAX };
+        let bucket =
+            || Bucket { index: Index::default(), digest: 0, soonest_ms: u64::MAX, written_soonest_ms: u64::MAX };
         Self {
             first_bucket: buckets.start,
             buckets: buckets.map(|_| bucket()).collect(),
@@ -216,7 +217,12 @@ impl Records {
 
     /// Takes the entries out of a record of which `keep` is false, each told to `gone`; true if the whole
     /// record went.
-    pub(super) fn retain(&mut self, found: Found, keep: impl Fn(&Entry) -> bool, gone: &mut impl FnMut(&Entry)) -> bool {
+    pub(super) fn retain(
+        &mut self,
+        found: Found,
+        keep: impl Fn(&Entry) -> bool,
+        gone: &mut impl FnMut(&Entry),
+    ) -> bool {
         let mut change = 0;
         let mut scratch = std::mem::take(&mut self.scratch);
         scratch.clear();

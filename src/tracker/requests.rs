@@ -9,40 +9,19 @@ use rand::Rng;
 
 use super::entry::FileInfo;
 use super::rights::Cidr;
-use super::table::{Accepted, Journal, Refusal, Sender, Table};
-use crate::ids::{Endpoint, InfoHash, Version};
-use crate::wire::{Endpoints, Message, Response, SeederInfo, Status};
+use super::table::{Accepted, Claim, Journal, Refusal, Sender, Table};
+use crate::ids::{Endpoint, InfoHash};
+use crate::wire::{Endpoints, Message, Response, SeederChange, SeederInfo, Share, Status};
 
 /// What a client asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Request<'a> {
-    /// The file.
-    pub info_hash: InfoHash,
-    /// What to do with it.
-    pub what: What<'a>,
-}
-
-/// See [`Request`]. `seen` is the last version that the client saw for the file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum What<'a> {
+pub enum Request<'a> {
     /// Share, with what the file is, or AddSeeder, without.
-    Add {
-        /// Who seeds from now on.
-        endpoint: Endpoint,
-        /// What the file is.
-        file: Option<FileInfo<'a>>,
-        /// See above.
-        seen: Option<Version>,
-    },
+    Add(Claim, Option<FileInfo<'a>>),
     /// RemoveSeeder.
-    Remove {
-        /// Who seeds no longer.
-        endpoint: Endpoint,
-        /// See above.
-        seen: Option<Version>,
-    },
+    Remove(Claim),
     /// SeederInfoRequest.
-    List,
+    List(InfoHash),
 }
 
 /// Why a message is no request of a table.
@@ -73,7 +52,7 @@ impl Denial {
     }
 }
 
-/// How a request went. For [`What::List`] the endpoints come beside it.
+/// How a request went. For [`Request::List`] the endpoints come beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The change holds.
@@ -121,28 +100,34 @@ impl Sender {
 impl<'a> Request<'a> {
     /// What a client's message asks for.
     pub fn read(message: &Message<'a>, sender: Sender) -> Result<Self, Denial> {
+        let claim = |info_hash, endpoint, seen| -> Result<Claim, Denial> {
+            Ok(Claim { info_hash, endpoint: sender.endpoint(endpoint)?, seen })
+        };
         Ok(match *message {
-            Message::Share(share) => {
-                let file = FileInfo { name: share.name, length: share.length, chunk_size: share.chunk_size };
-                let endpoint = sender.endpoint(share.endpoint)?;
-                let what = What::Add { endpoint, file: Some(file), seen: share.version };
-                Self { info_hash: share.info_hash, what }
+            Message::Share(Share { info_hash, name, length, chunk_size, endpoint, version }) => {
+                Self::Add(claim(info_hash, endpoint, version)?, Some(FileInfo { name, length, chunk_size }))
             }
-            Message::AddSeeder(change) => {
-                let endpoint = sender.endpoint(change.endpoint)?;
-                let what = What::Add { endpoint, file: None, seen: change.version };
-                Self { info_hash: change.info_hash, what }
+            Message::AddSeeder(SeederChange { info_hash, endpoint, version }) => {
+                Self::Add(claim(info_hash, endpoint, version)?, None)
             }
-            Message::RemoveSeeder(change) => {
-                let what = What::Remove { endpoint: sender.endpoint(change.endpoint)?, seen: change.version };
-                Self { info_hash: change.info_hash, what }
+            Message::RemoveSeeder(SeederChange { info_hash, endpoint, version }) => {
+                Self::Remove(claim(info_hash, endpoint, version)?)
             }
-            Message::SeederInfoRequest(info_hash) => Self { info_hash, what: What::List },
+            Message::SeederInfoRequest(info_hash) => Self::List(info_hash),
             _ => return Err(Denial::NotForTrackers(message.kind())),
         })
     }
 
-    /// Carries the request out. `endpoints` holds the answer to [`What::List`], and is emptied by it.
+    /// The file that it is about.
+    pub fn info_hash(&self) -> InfoHash {
+        match *self {
+            Self::Add(Claim { info_hash, .. }, _) | Self::Remove(Claim { info_hash, .. }) | Self::List(info_hash) => {
+                info_hash
+            }
+        }
+    }
+
+    /// Carries the request out. `endpoints` holds the answer to [`Request::List`], and is emptied by it.
     pub fn execute(
         &self,
         table: &mut Table,
@@ -152,15 +137,11 @@ impl<'a> Request<'a> {
         journal: &mut impl Journal,
         endpoints: &mut Vec<Endpoint>,
     ) -> Outcome {
-        let changed = match self.what {
-            What::Add { endpoint, file, seen } => {
-                table.add(self.info_hash, endpoint, file, seen, sender, now_ms, journal)
-            }
-            What::Remove { endpoint, seen } => {
-                table.remove(self.info_hash, endpoint, seen, sender, now_ms, journal)
-            }
-            What::List => {
-                let listed = table.list(self.info_hash, sender.ip, now_ms, rng, endpoints);
+        let changed = match *self {
+            Self::Add(claim, file) => table.add(claim, file, sender, now_ms, journal),
+            Self::Remove(claim) => table.remove(claim, sender, now_ms, journal),
+            Self::List(info_hash) => {
+                let listed = table.list(info_hash, sender.ip, now_ms, rng, endpoints);
                 return if listed.is_ok() { Outcome::Listed } else { Outcome::Unlisted };
             }
         };
@@ -173,9 +154,7 @@ impl Outcome {
     pub fn reply<T>(&self, info_hash: InfoHash, endpoints: &[Endpoint], send: impl FnOnce(&Message<'_>) -> T) -> T {
         let listed = |status, endpoints| Message::SeederInfoResponse(SeederInfo { info_hash, status, endpoints });
         match self {
-            Self::Accepted(accepted) => {
-                send(&Message::Response(Response::new(Status::Ok, "", Some(accepted.version))))
-            }
+            Self::Accepted(accepted) => send(&Message::Response(Response::new(Status::Ok, "", Some(accepted.version)))),
             Self::Refused(refusal) => {
                 send(&Message::Response(Response::new(refusal.status(), &refusal.to_string(), None)))
             }

@@ -33,7 +33,7 @@ use super::rights::{AddressCounts, Cidr};
 use crate::ids::{Endpoint, InfoHash, TrackerId, Version};
 use crate::limits::{
     ANSWER_ENDPOINTS_MAX, ENDPOINTS_PER_FILE_MAX, ENTRIES_PER_FILE_MAX, FILES_PER_ADDRESS_MAX, FILES_PER_CORE_MAX,
-    REMOVALS_PER_FILE_MAX, LEASE, TOMBSTONE,
+    LEASE, REMOVALS_PER_FILE_MAX, TOMBSTONE,
 };
 
 /// What the operator chose; the same on all cores.
@@ -85,7 +85,9 @@ pub enum Refusal {
     #[error("nothing is known of this file")]
     NotFound,
     /// The address has too many files.
-    #[error("{ip} has {max} files here already, the most that an address may have: remove some, or ask the operator to raise the limit or to trust the address")]
+    #[error(
+        "{ip} has {max} files here already, the most that an address may have: remove some, or ask the operator to raise the limit or to trust the address"
+    )]
     FilesOfAddress {
         /// Whose.
         ip: IpAddr,
@@ -113,6 +115,17 @@ impl From<ArenaFull> for Refusal {
     fn from(_: ArenaFull) -> Self {
         Self::Full
     }
+}
+
+/// What a client says: that an endpoint seeds a file, or no longer does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The file.
+    pub info_hash: InfoHash,
+    /// The seeder.
+    pub endpoint: Endpoint,
+    /// The last version that the client saw for this file.
+    pub seen: Option<Version>,
 }
 
 /// Who asks.
@@ -174,17 +187,16 @@ impl Table {
         Self { rules, clock: Clock::new(tracker), sweep: super::expiry::Sweep::new(&records), records, counts }
     }
 
-    /// Share (with `file`) or AddSeeder (without). `seen` is the last version that the client saw.
+    /// Share (with `file`) or AddSeeder (without).
     pub fn add(
         &mut self,
-        info_hash: InfoHash,
-        endpoint: Endpoint,
+        claim: Claim,
         file: Option<FileInfo<'_>>,
-        seen: Option<Version>,
         sender: Sender,
         now_ms: u64,
         journal: &mut impl Journal,
     ) -> Result<Accepted, Refusal> {
+        let Claim { info_hash, endpoint, seen } = claim;
         self.observe(seen, now_ms)?;
         let found = self.records.find(info_hash);
         let old = found.and_then(|found| self.stamp(found, endpoint));
@@ -210,13 +222,12 @@ impl Table {
     /// the client has seen a version of it.
     pub fn remove(
         &mut self,
-        info_hash: InfoHash,
-        endpoint: Endpoint,
-        seen: Option<Version>,
+        claim: Claim,
         sender: Sender,
         now_ms: u64,
         journal: &mut impl Journal,
     ) -> Result<Accepted, Refusal> {
+        let Claim { info_hash, endpoint, seen } = claim;
         self.observe(seen, now_ms)?;
         let found = self.records.find(info_hash);
         let old = found.and_then(|found| self.stamp(found, endpoint)).filter(|stamp| self.counts_now(*stamp, now_ms));
@@ -330,9 +341,7 @@ impl Table {
     /// The stamp of what is here under the key of `body`.
     fn held(&self, found: Found, body: &Body<'_>) -> Option<Stamp> {
         match *body {
-            Body::File(_) => {
-                self.records.record(found).file().map(|(version, _)| Stamp { version, removed: false })
-            }
+            Body::File(_) => self.records.record(found).file().map(|(version, _)| Stamp { version, removed: false }),
             Body::Seeder(endpoint) | Body::Removed(endpoint) => self.stamp(found, endpoint),
         }
     }

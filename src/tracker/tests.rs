@@ -13,7 +13,7 @@ use super::entry::{BUCKETS, Body, Entry, FileInfo, bucket_of};
 use super::records::Lives;
 use super::requests::{Denial, Outcome, Request};
 use super::rights::AddressCounts;
-use super::table::{Accepted, Journal, Merged, NotFound, Refusal, Rules, Sender, Table, Weight};
+use super::table::{Accepted, Claim, Journal, Merged, NotFound, Refusal, Rules, Sender, Table, Weight};
 use crate::ids::{Endpoint, InfoHash, TrackerId, Version};
 use crate::limits::ANSWER_ENDPOINTS_MAX;
 use crate::wire::{Message, SeederChange, Share, Status};
@@ -101,12 +101,16 @@ fn from(endpoint: Endpoint) -> Sender {
     Sender { ip: endpoint.ip(), trusted: false }
 }
 
+fn claim(file: u8, endpoint: Endpoint, seen: Option<Version>) -> Claim {
+    Claim { info_hash: hash(file), endpoint, seen }
+}
+
 fn add(table: &mut Table, file: u8, host: u8, seen: Option<Version>, now: u64) -> Result<Accepted, Refusal> {
-    table.add(hash(file), endpoint(host), None, seen, from(endpoint(host)), now, &mut Log::default())
+    table.add(claim(file, endpoint(host), seen), None, from(endpoint(host)), now, &mut Log::default())
 }
 
 fn remove(table: &mut Table, file: u8, host: u8, seen: Option<Version>, now: u64) -> Result<Accepted, Refusal> {
-    table.remove(hash(file), endpoint(host), seen, from(endpoint(host)), now, &mut Log::default())
+    table.remove(claim(file, endpoint(host), seen), from(endpoint(host)), now, &mut Log::default())
 }
 
 fn list(table: &Table, file: u8, now: u64) -> Result<Vec<Endpoint>, NotFound> {
@@ -142,7 +146,7 @@ fn share_says_what_the_file_is_and_renewals_keep_it() {
     let share = |table: &mut Table, name, now| {
         let mut log = Log::default();
         let file = FileInfo { name, ..file };
-        table.add(hash(1), endpoint(1), Some(file), None, from(endpoint(1)), now, &mut log).unwrap();
+        table.add(claim(1, endpoint(1), None), Some(file), from(endpoint(1)), now, &mut log).unwrap();
         log.0.into_iter().map(|(entry, weight)| (entry.name, weight)).collect::<Vec<_>>()
     };
     let change = |name: &str| (name.to_owned(), Weight::Change);
@@ -154,7 +158,7 @@ fn share_says_what_the_file_is_and_renewals_keep_it() {
     // An AddSeeder renews the file too.
     let later = NOW + LEASE + 2;
     let mut log = Log::default();
-    table.add(hash(1), endpoint(1), None, None, from(endpoint(1)), later, &mut log).unwrap();
+    table.add(claim(1, endpoint(1), None), None, from(endpoint(1)), later, &mut log).unwrap();
     assert_eq!(log.0.iter().map(|(entry, _)| entry.name.as_str()).collect::<Vec<_>>(), ["b", ""]);
     // Without seeders a file is known until its lease ends.
     remove(&mut table, 1, 1, None, later).unwrap();
@@ -229,7 +233,7 @@ fn loopback_endpoints_are_for_loopback_only() {
     let local = Endpoint::new("127.0.0.1".parse().unwrap(), 1).unwrap();
     let local6 = Endpoint::new("::1".parse().unwrap(), 1).unwrap();
     for endpoint in [local, local6, endpoint(1)] {
-        table.add(hash(1), endpoint, None, None, from(endpoint), NOW, &mut Log::default()).unwrap();
+        table.add(claim(1, endpoint, None), None, from(endpoint), NOW, &mut Log::default()).unwrap();
     }
     let mut rng = SmallRng::seed_from_u64(1);
     for (asker, expected) in
@@ -248,11 +252,11 @@ fn answers_are_drawn_at_random_from_the_live() {
         let mut table = table();
         let at = |number: u16| Endpoint::new([10, 1, (number >> 8) as u8, number as u8].into(), 1).unwrap();
         for number in 0..count {
-            table.add(hash(1), at(number), None, None, from(at(number)), NOW, &mut Log::default()).unwrap();
+            table.add(claim(1, at(number), None), None, from(at(number)), NOW, &mut Log::default()).unwrap();
         }
         // All but every eighth are removed.
         for number in (0..count).filter(|number| number % 8 != 0) {
-            table.remove(hash(1), at(number), None, from(at(number)), NOW, &mut Log::default()).unwrap();
+            table.remove(claim(1, at(number), None), from(at(number)), NOW, &mut Log::default()).unwrap();
         }
         let live = usize::from(count.div_ceil(8));
         let mut seen = BTreeSet::new();
@@ -277,7 +281,7 @@ fn caps_hold_for_strangers_only() {
     assert_eq!(add(&mut table, 3, 1, None, NOW), Err(Refusal::FilesOfAddress { ip, max: 2 }));
     add(&mut table, 2, 1, None, NOW + LEASE / 2).unwrap();
     let trusted = Sender { ip, trusted: true };
-    table.add(hash(3), endpoint(1), None, None, trusted, NOW, &mut Log::default()).unwrap();
+    table.add(claim(3, endpoint(1), None), None, trusted, NOW, &mut Log::default()).unwrap();
     remove(&mut table, 3, 1, None, NOW).unwrap();
     remove(&mut table, 2, 1, None, NOW + LEASE / 2).unwrap();
     add(&mut table, 4, 1, None, NOW).unwrap();
@@ -314,8 +318,8 @@ fn strangers_change_their_own_endpoints_only() {
     let change = |endpoint| Message::AddSeeder(SeederChange { info_hash: hash(1), endpoint, version: None });
     let read = |host, endpoint_sent: Endpoint| {
         let sender = Sender::new(endpoint(host).ip(), &trust);
-        Request::read(&change(endpoint_sent), sender).map(|request| match request.what {
-            super::requests::What::Add { endpoint, .. } => endpoint,
+        Request::read(&change(endpoint_sent), sender).map(|request| match request {
+            Request::Add(claim, None) => claim.endpoint,
             other => panic!("{other:?}"),
         })
     };
@@ -338,7 +342,7 @@ fn a_message_becomes_a_reply() {
     let mut ask = |message: &Message<'_>| -> (&'static str, Status, Option<Version>, usize) {
         let request = Request::read(message, sender).unwrap();
         let outcome = request.execute(&mut table, sender, NOW, &mut rng, &mut log, &mut found);
-        outcome.reply(request.info_hash, &found, |reply| match *reply {
+        outcome.reply(request.info_hash(), &found, |reply| match *reply {
             Message::Response(response) => (reply.kind(), response.status, response.version, 0),
             Message::SeederInfoResponse(info) => (reply.kind(), info.status, None, info.endpoints.len()),
             other => panic!("{other:?}"),
@@ -346,14 +350,8 @@ fn a_message_becomes_a_reply() {
     };
     let info = Message::SeederInfoRequest(hash(1));
     assert_eq!(ask(&info), ("SeederInfoResponse", Status::NotFound, None, 0));
-    let share = Share {
-        info_hash: hash(1),
-        name: "a",
-        length: 5,
-        chunk_size: 1 << 20,
-        endpoint: endpoint(1),
-        version: None,
-    };
+    let share =
+        Share { info_hash: hash(1), name: "a", length: 5, chunk_size: 1 << 20, endpoint: endpoint(1), version: None };
     let (kind, status, version, _) = ask(&Message::Share(share));
     assert_eq!((kind, status), ("Response", Status::Ok));
     assert_eq!(ask(&info), ("SeederInfoResponse", Status::Ok, None, 1));
@@ -364,7 +362,9 @@ fn a_message_becomes_a_reply() {
     let future = Some(Version { clock: u64::MAX >> 1, tracker: TrackerId(1) });
     let (_, status, version, _) = ask(&Message::AddSeeder(SeederChange { version: future, ..change }));
     assert_eq!((status, version), (Status::BadRequest, None));
-    assert!(matches!(Outcome::Refused(Refusal::Full), Outcome::Refused(refusal) if refusal.status() == Status::OverLimit));
+    assert!(
+        matches!(Outcome::Refused(Refusal::Full), Outcome::Refused(refusal) if refusal.status() == Status::OverLimit)
+    );
 }
 
 /// All live entries of a table at a time, by pages of `page_len` entries.
@@ -480,7 +480,7 @@ fn a_file_with_two_seeders_takes_at_most_200_bytes_and_its_name() {
             let endpoint = Endpoint::new([10, host, (number >> 8) as u8, number as u8].into(), 6881).unwrap();
             let file = Some(FileInfo { name, length: 1 << 30, chunk_size: 1 << 20 });
             let sender = Sender { ip: endpoint.ip(), trusted: true };
-            table.add(info_hash, endpoint, file, None, sender, NOW, &mut Log::default()).unwrap();
+            table.add(Claim { info_hash, endpoint, seen: None }, file, sender, NOW, &mut Log::default()).unwrap();
         }
     }
     let bytes = table.bytes() / files as usize;
