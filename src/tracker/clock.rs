@@ -6,8 +6,8 @@
 //!
 //! A version may be at most [`VERSION_AHEAD_MAX`] ahead of the wall clock, wherever it comes from: a
 //! clock that a stranger pulled a year ahead would give out leases of a year. The same holds for our own
-//! past: when the wall clock was set back by more, the clock starts anew from it, for whatever was given
-//! out before is refused by everybody, this tracker included.
+//! past: when the wall clock was set back by so much that what was given out before is out of bounds twice
+//! over ([`is_lost`]), the clock starts anew from the wall clock. Small steps back change nothing.
 
 use crate::ids::{TrackerId, Version};
 use crate::limits::VERSION_AHEAD_MAX;
@@ -45,7 +45,7 @@ impl Clock {
 
     /// A version above all given and all seen.
     pub fn tick(&mut self, now_ms: u64) -> Version {
-        if check_time(self.last >> COUNTER_BITS, now_ms).is_err() {
+        if is_lost(Version { clock: self.last, tracker: self.tracker }, now_ms) {
             self.last = 0;
         }
         self.last = (now_ms << COUNTER_BITS).max(self.last + 1);
@@ -61,19 +61,26 @@ impl Clock {
 }
 
 /// Refuses a version that is too far ahead of the wall clock.
-pub fn check(version: Version, now_ms: u64) -> Result<(), AheadError> {
-    check_time(version.time_ms(), now_ms)
-}
-
-/// Bits of the counter, below the milliseconds.
-const COUNTER_BITS: u32 = 16;
-
-fn check_time(time_ms: u64, now_ms: u64) -> Result<(), AheadError> {
-    match time_ms.checked_sub(now_ms) {
-        Some(ahead_ms) if ahead_ms > VERSION_AHEAD_MAX.as_millis() as u64 => Err(AheadError { ahead_ms }),
+fn check(version: Version, now_ms: u64) -> Result<(), AheadError> {
+    match version.time_ms().checked_sub(now_ms) {
+        Some(ahead_ms) if ahead_ms > AHEAD_MS_MAX => Err(AheadError { ahead_ms }),
         _ => Ok(()),
     }
 }
+
+/// Whether a version was accepted once and is so far ahead now that the wall clock must have been wrong then.
+pub(super) fn is_lost(version: Version, now_ms: u64) -> bool {
+    version.time_ms() > lost_after(now_ms)
+}
+
+/// The highest time of a version that is not lost.
+pub(super) fn lost_after(now_ms: u64) -> u64 {
+    now_ms + 2 * AHEAD_MS_MAX
+}
+
+const AHEAD_MS_MAX: u64 = VERSION_AHEAD_MAX.as_millis() as u64;
+/// Bits of the counter, below the milliseconds.
+const COUNTER_BITS: u32 = 16;
 
 #[cfg(test)]
 mod tests {

@@ -2,10 +2,10 @@
 //!
 //! Nothing depends on when it happens: an entry stops to count at its time, wherever its bytes still are.
 
+use super::clock::lost_after;
 use super::entry::{Body, Entry};
 use super::records::{Lives, Records};
 use super::table::Table;
-use crate::limits::VERSION_AHEAD_MAX;
 
 /// Entries that cost as much to look at as finding their record.
 const ENTRIES_A_RECORD: usize = 16;
@@ -58,14 +58,14 @@ impl Table {
     }
 
     fn start_round(&mut self, now_ms: u64) {
-        self.sweep.set_back = self.records.newest_ms > now_ms + VERSION_AHEAD_MAX.as_millis() as u64;
+        self.sweep.set_back = self.records.newest_ms > lost_after(now_ms);
     }
 
     fn end_round(&mut self, now_ms: u64) {
         self.sweep.bucket = self.records.buckets().start;
         if self.sweep.set_back {
             // What is further ahead is gone.
-            self.records.newest_ms = now_ms + VERSION_AHEAD_MAX.as_millis() as u64;
+            self.records.newest_ms = lost_after(now_ms);
         }
     }
 

@@ -32,7 +32,7 @@ impl Lives {
 
     /// Whether an entry counts: neither expired nor, because the wall clock was set back, refused by now.
     pub(super) fn counts(self, version: Version, removed: bool, now_ms: u64) -> bool {
-        self.end_of(version, removed) > now_ms && clock::check(version, now_ms).is_ok()
+        self.end_of(version, removed) > now_ms && !clock::is_lost(version, now_ms)
     }
 }
 
