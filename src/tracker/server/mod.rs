@@ -85,6 +85,7 @@ impl TrackerConfig {
     }
 
     fn rules(&self) -> Rules {
+        // Twice the lease: a removal must outlive everything that it wins over, on trackers whose clocks lag too.
         let lease_ms = self.lease.as_millis() as u64;
         Rules {
             lives: Lives { lease_ms, tombstone_ms: 2 * lease_ms },
@@ -92,6 +93,13 @@ impl TrackerConfig {
             files_per_address_max: self.files_per_address_max,
             trust: self.trust.clone().into(),
         }
+    }
+}
+
+impl Default for TrackerConfig {
+    /// On a free port of all addresses of this machine.
+    fn default() -> Self {
+        Self::new(SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, 0)))
     }
 }
 
@@ -171,9 +179,7 @@ pub fn start(config: TrackerConfig) -> Result<TrackerHandle, StartError> {
     }
     let listener = Listener::bind(config.listen)?;
     let address = listener.address();
-    if config.data_dir.is_none() {
-        log::warn!("the file table is in memory only and ends with this process: keep it with --data-dir");
-    }
+    log::warn!("the file table is in memory only and ends with this process");
     let count = config.cores.clamp(1, CORES_MAX);
     let figures = Arc::new(Figures::new(count));
     let (stop, stopped) = async_channel::bounded(1);
