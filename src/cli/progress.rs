@@ -1,0 +1,68 @@
+//! Progress bars: on a terminal only, drawn by a thread of their own that polls snapshots.
+//!
+//! The work is never asked to report; whoever draws looks at counters. Talk goes through the bar while
+//! it is there.
+
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::thread;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::output;
+use super::units::Rate;
+use crate::limits::PROGRESS_INTERVAL;
+
+/// Where the work stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Bytes that are done.
+    pub done_bytes: u64,
+    /// Bytes a second, when the work knows it better than the bar.
+    pub rate: Option<Rate>,
+    /// What stands behind the figures, such as the number of peers.
+    pub note: String,
+}
+
+/// Runs `work` under a bar of `total_bytes`; `look` is polled while it runs.
+pub fn watch<T>(
+    verb: &'static str,
+    total_bytes: u64,
+    look: impl Fn() -> Snapshot + Sync,
+    work: impl FnOnce() -> T,
+) -> T {
+    use std::io::IsTerminal as _;
+    if !std::io::stderr().is_terminal() {
+        return work();
+    }
+    let (done, is_done) = sync_channel::<()>(0);
+    let bar = bar(verb, total_bytes);
+    let screen = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
+    let bar = screen.add(bar);
+    let talker = screen.clone();
+    let redirected = output::redirect_talk(move |sentence| talker.suspend(|| output::talk_plainly(sentence)));
+    let result = thread::scope(|scope| {
+        scope.spawn(|| {
+            while let Err(RecvTimeoutError::Timeout) = is_done.recv_timeout(PROGRESS_INTERVAL) {
+                draw(&bar, &look());
+            }
+            bar.finish_and_clear();
+        });
+        let result = work();
+        drop(done);
+        result
+    });
+    drop(redirected);
+    result
+}
+
+fn bar(verb: &'static str, total_bytes: u64) -> ProgressBar {
+    let template = "{prefix} {wide_bar} {bytes}/{total_bytes} {msg}";
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::with_draw_target(Some(total_bytes), ProgressDrawTarget::hidden()).with_style(style).with_prefix(verb)
+}
+
+fn draw(bar: &ProgressBar, snapshot: &Snapshot) {
+    let rate = snapshot.rate.unwrap_or(Rate(bar.per_sec() as u64));
+    bar.set_position(snapshot.done_bytes);
+    bar.set_message(format!("{rate} {}", snapshot.note));
+}
