@@ -21,7 +21,7 @@
 //! runtime, net, storage, hash     thin layers over glommio, sockets, files, SIMD
 //! tracker (table, rules) | download (picker, session)     pure: take `now` and a seeded RNG
 //! wire | metainfo                 formats; they do not know each other
-//! ids, limits, geometry, bitfield
+//! ids, limits, filename, geometry, bitfield
 //! ```
 //!
 //! # Invariants
@@ -39,6 +39,7 @@ pub mod bitfield;
 pub mod cli;
 pub mod client;
 pub mod download;
+pub mod filename;
 pub mod geometry;
 pub mod hash;
 pub mod ids;

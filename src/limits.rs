@@ -66,6 +66,28 @@ pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 1024;
 /// Backlog of a listening socket.
 pub const LISTEN_BACKLOG: i32 = 4096;
 
+/// Connections accepted and not yet taken by their core.
+pub const ACCEPTED_MAX: usize = 1024;
+/// Addresses of one name that are tried.
+pub const ADDRESSES_PER_NAME_MAX: usize = 8;
+/// Buffer that a connection always holds, bytes.
+pub const BUFFER_SMALL_BYTES: usize = 4 << 10;
+/// What a frame has beyond its payload: magics, sizes and the longest type, bytes.
+pub const FRAME_OVERHEAD_BYTES_MAX: usize = 4 + 4 + TYPE_BYTES_MAX + 4 + 4;
+/// Free small buffers that a core keeps.
+pub const POOL_SMALL_BUFFERS_MAX: usize = 1024;
+/// Free large buffers that a core keeps.
+pub const POOL_LARGE_BUFFERS_MAX: usize = 32;
+
+// ---- the runtime ----
+
+/// Threads for work that blocks.
+pub const BLOCKING_THREADS: usize = 4;
+/// Jobs that wait for such a thread; the next one waits to be queued.
+pub const BLOCKING_JOBS_MAX: usize = 1024;
+/// Messages in one channel between two cores; the rest waits in the sender's outbox.
+pub const MESH_MESSAGES_MAX: usize = 1024;
+
 // ---- the client ----
 
 /// Data connections to one peer, shared out over the cores (each core that takes part has one at least).
@@ -102,6 +124,9 @@ pub const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
 pub const SEED_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Downloads and shares of one client.
 pub const TORRENTS_MAX: usize = 4096;
+
+/// Chunks of one core lent to others at once.
+pub const LOANS_MAX: usize = 64;
 
 // ---- the tracker ----
 
