@@ -139,6 +139,23 @@ pub const ENDPOINTS_PER_FILE_MAX: usize = 10_000;
 /// Most files and most connections that one address may have.
 pub const FILES_PER_ADDRESS_MAX: usize = 1024;
 
+// ---- the command line ----
+
+/// Inputs that wait for a command or the REPL; who sends more waits.
+pub const INPUTS_MAX: usize = 1024;
+/// How often a progress bar is drawn.
+pub const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
+/// Longest line of commands, bytes.
+pub const REPL_LINE_BYTES_MAX: usize = 64 << 10;
+/// `share` commands of one REPL that hash at once.
+pub const REPL_HASHING_MAX: usize = 8;
+/// Lines that the REPL remembers over restarts.
+pub const HISTORY_LINES_MAX: usize = 1000;
+/// Texts that wait to be printed above the prompt; what comes beyond is dropped.
+pub const PRINTS_QUEUED_MAX: usize = 1024;
+/// How long a download of the REPL waits for seeders when the commands come from a pipe.
+pub const PIPE_WAIT_DEFAULT: Duration = Duration::from_secs(30);
+
 // ---- how they relate ----
 
 const _: () = {

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use super::signals::Signal;
 use crate::client::{ClientError, Failure, FailureKind};
 
 /// The exit codes of the program.
@@ -66,6 +67,11 @@ impl CommandError {
     /// The command line is wrong.
     pub fn usage(message: impl Into<String>) -> Self {
         Self { exit: Exit::Usage, message: message.into() }
+    }
+
+    /// A signal came before the work was done.
+    pub fn stopped(signal: Signal, message: impl Into<String>) -> Self {
+        Self { exit: signal.exit(), message: message.into() }
     }
 
     /// The data is wrong.

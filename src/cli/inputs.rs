@@ -4,7 +4,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Instant;
 
 use super::exit::CommandError;
-use super::signals::{self, Signal};
+use super::signals::{self, Signal, Stop};
 use crate::client::{Client, Event};
 use crate::limits::INPUTS_MAX;
 
@@ -15,6 +15,8 @@ pub enum Input {
     Signal(Signal),
     /// The client did something.
     Event(Event),
+    /// The client ended, although nobody asked it to.
+    Closed,
 }
 
 /// The queue of a waiting command.
@@ -22,22 +24,33 @@ pub enum Input {
 pub struct Inputs {
     receiver: Receiver<Input>,
     sender: SyncSender<Input>,
+    stop: Stop,
 }
 
 impl Inputs {
     /// A queue that signals go into from now on.
     pub fn start() -> Result<Self, CommandError> {
         let (sender, receiver) = sync_channel(INPUTS_MAX);
-        let to_queue = sender.clone();
-        // The queue only goes away when the command is over.
-        signals::watch(move |signal| drop(to_queue.send(Input::Signal(signal))), || {})?;
-        Ok(Self { receiver, sender })
+        let (to_queue, stop) = (sender.clone(), Stop::default());
+        let setter = stop.clone();
+        let notify = move |signal| {
+            setter.set_by(signal);
+            // The queue only goes away when the command is over.
+            drop(to_queue.send(Input::Signal(signal)));
+        };
+        signals::watch(notify, || {})?;
+        Ok(Self { receiver, sender, stop })
+    }
+
+    /// The flag that a signal sets, for work on the thread that would read the queue.
+    pub fn stop(&self) -> &Stop {
+        &self.stop
     }
 
     /// Lets the client's events go into the queue, too.
     pub fn add_events(&self, client: &Client) -> Result<(), CommandError> {
         let to_queue = self.sender.clone();
-        forward_events(client, move |event| to_queue.send(Input::Event(event)).is_ok())
+        forward_events(client, move |event| to_queue.send(event.map_or(Input::Closed, Input::Event)).is_ok())
     }
 
     /// The next input; `None` when `deadline` comes first.
@@ -51,20 +64,24 @@ impl Inputs {
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
         }
     }
-
-    /// The signal that waits in the queue already, if there is one; other inputs before it are dropped.
-    pub fn pending_signal(&self) -> Option<Signal> {
-        self.receiver.try_iter().find_map(|input| match input {
-            Input::Signal(signal) => Some(signal),
-            Input::Event(_) => None,
-        })
-    }
 }
 
-/// Hands the client's events to `take` on a thread of its own until it says `false` or the client ends.
-pub fn forward_events(client: &Client, take: impl Fn(Event) -> bool + Send + 'static) -> Result<(), CommandError> {
+/// Hands the client's events to `take` on a thread of its own, and `None` when there are no more; `take`
+/// says whether it wants the next.
+pub fn forward_events(
+    client: &Client,
+    take: impl Fn(Option<Event>) -> bool + Send + 'static,
+) -> Result<(), CommandError> {
     let events = client.events();
-    let work = move || while events.recv_blocking().is_ok_and(&take) {};
+    let work = move || {
+        loop {
+            let event = events.recv_blocking().ok();
+            let is_last = event.is_none();
+            if !take(event) || is_last {
+                return;
+            }
+        }
+    };
     std::thread::Builder::new()
         .name("events".into())
         .spawn(work)

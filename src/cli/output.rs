@@ -12,6 +12,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use serde_json::{Value, json};
 
 use super::exit::{CommandError, Exit};
+use super::text;
 use crate::ids::InfoHash;
 
 /// Where data goes, and in which form.
@@ -33,7 +34,7 @@ impl Output {
 
     /// Writes one answer: `text`, or with `--json` the object.
     pub fn answer(&self, text: impl Display, object: impl FnOnce() -> Value) -> Result<(), CommandError> {
-        let line = if self.json { object().to_string() } else { text.to_string() };
+        let line = if self.json { object().to_string() } else { text::lines(&text.to_string()) };
         write_line(&mut io::stdout().lock(), &line)
             .map_err(|error| CommandError::failed(format!("cannot write to standard output: {error}")))
     }
@@ -74,7 +75,7 @@ fn write_line(out: &mut impl Write, line: &str) -> io::Result<()> {
 
 /// Says one sentence on stderr, past whatever owns the terminal now.
 pub fn talk(sentence: impl Display) {
-    let sentence = sentence.to_string();
+    let sentence = text::lines(&sentence.to_string());
     let sink = TALK.read().unwrap_or_else(PoisonError::into_inner).clone();
     match sink {
         Some(sink) => sink(&sentence),

@@ -3,6 +3,7 @@
 //! The work is never asked to report; whoever draws looks at counters. Talk goes through the bar while
 //! it is there.
 
+use std::io::IsTerminal as _;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread;
 
@@ -23,21 +24,25 @@ pub struct Snapshot {
     pub note: String,
 }
 
-/// Runs `work` under a bar of `total_bytes`; `look` is polled while it runs.
-pub fn watch<T>(
-    verb: &'static str,
-    total_bytes: u64,
-    look: impl Fn() -> Snapshot + Sync,
-    work: impl FnOnce() -> T,
-) -> T {
-    use std::io::IsTerminal as _;
-    if !std::io::stderr().is_terminal() {
+/// What is drawn, if stderr is a terminal.
+#[derive(Clone, Copy, Debug)]
+pub struct Bar {
+    /// What is done to the bytes.
+    pub verb: &'static str,
+    /// Bytes in all.
+    pub total_bytes: u64,
+    /// Never draw: somebody else owns the terminal.
+    pub hidden: bool,
+}
+
+/// Runs `work` under a bar; `look` is polled while it runs.
+pub fn watch<T>(bar: Bar, look: impl Fn() -> Snapshot + Sync, work: impl FnOnce() -> T) -> T {
+    if bar.hidden || !std::io::stderr().is_terminal() {
         return work();
     }
     let (done, is_done) = sync_channel::<()>(0);
-    let bar = bar(verb, total_bytes);
     let screen = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
-    let bar = screen.add(bar);
+    let bar = screen.add(styled(bar));
     let talker = screen.clone();
     let redirected = output::redirect_talk(move |sentence| talker.suspend(|| output::talk_plainly(sentence)));
     let result = thread::scope(|scope| {
@@ -55,10 +60,11 @@ pub fn watch<T>(
     result
 }
 
-fn bar(verb: &'static str, total_bytes: u64) -> ProgressBar {
+fn styled(bar: Bar) -> ProgressBar {
     let template = "{prefix} {wide_bar} {bytes}/{total_bytes} {msg}";
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::with_draw_target(Some(total_bytes), ProgressDrawTarget::hidden()).with_style(style).with_prefix(verb)
+    let hidden = ProgressDrawTarget::hidden();
+    ProgressBar::with_draw_target(Some(bar.total_bytes), hidden).with_style(style).with_prefix(bar.verb)
 }
 
 fn draw(bar: &ProgressBar, snapshot: &Snapshot) {
