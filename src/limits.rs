@@ -104,6 +104,14 @@ pub const DATA_SILENCE_TIMEOUT: Duration = Duration::from_secs(5);
 pub const BAD_CHUNKS_UNTIL_BAN: u32 = 2;
 /// Pause of a peer after its first bad chunk.
 pub const BAD_CHUNK_PAUSE: Duration = Duration::from_secs(10);
+/// Pause before a broken connection is tried again, doubled with every failure.
+pub const RECONNECT_PAUSE_MIN: Duration = Duration::from_millis(250);
+/// The longest such pause.
+pub const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(30);
+/// Age of a request at the least before its chunk is asked of a second peer.
+pub const DUPLICATE_AFTER_MIN: Duration = Duration::from_secs(1);
+/// Chunks of one rarity that are looked at before the next rarity has its turn.
+pub const PICKER_PROBES_MAX: usize = 16;
 /// How often a peer without subscriptions is asked for its chunks.
 pub const POLL_CHUNKS_INTERVAL: Duration = Duration::from_secs(1);
 /// How often news of chunks are sent to a subscriber.

@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use memmap2::{Mmap, MmapOptions};
 
@@ -13,10 +14,16 @@ use memmap2::{Mmap, MmapOptions};
 /// kernel, which answers EFAULT where the file has become shorter.
 #[derive(Debug)]
 pub struct SeedFile {
-    path: PathBuf,
     file: File,
     map: Option<Mmap>,
-    identity: Option<Identity>,
+    finished: OnceLock<Finished>,
+}
+
+/// A finished file's place and identity; an unfinished one has none yet.
+#[derive(Debug)]
+struct Finished {
+    path: PathBuf,
+    identity: Identity,
 }
 
 /// What tells that a file is still the one that was hashed.
@@ -49,24 +56,38 @@ impl SeedFile {
     /// Opens a finished file to be served as long as it does not change.
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
-        let identity = Identity::of(&file.metadata()?);
-        Ok(Self { map: map(&file, identity.bytes)?, identity: Some(identity), path: path.to_owned(), file })
+        let seed = Self { map: map(&file, file.metadata()?.len())?, finished: OnceLock::new(), file };
+        seed.finish(path)?;
+        Ok(seed)
     }
 
     /// Maps an unfinished download, which changes by our own writes only. `bytes` is its reserved size.
-    pub fn unfinished(path: &Path, file: File, bytes: u64) -> io::Result<Self> {
-        Ok(Self { map: map(&file, bytes)?, identity: None, path: path.to_owned(), file })
+    pub fn unfinished(file: File, bytes: u64) -> io::Result<Self> {
+        Ok(Self { map: map(&file, bytes)?, finished: OnceLock::new(), file })
     }
 
-    /// Where it was opened.
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// The file has its final content, under this path: from now on every change counts.
+    pub fn finish(&self, path: &Path) -> io::Result<()> {
+        let identity = Identity::of(&self.file.metadata()?);
+        // A second call finds the first one's identity, which stays the one to compare with.
+        let _ = self.finished.set(Finished { path: path.to_owned(), identity });
+        Ok(())
     }
 
-    /// Whether the file is still the one that was opened. Blocks for a moment.
+    /// Where the finished file is.
+    pub fn path(&self) -> Option<&Path> {
+        self.finished.get().map(|finished| finished.path.as_path())
+    }
+
+    /// Bytes of the finished file.
+    pub fn bytes(&self) -> Option<u64> {
+        self.finished.get().map(|finished| finished.identity.bytes)
+    }
+
+    /// Whether the finished file is still the one that was opened. Blocks for a moment.
     pub fn check(&self) -> Result<(), Changed> {
-        let Some(before) = self.identity else { return Ok(()) };
-        let now = Identity::of(&std::fs::metadata(&self.path).map_err(|_| Changed::Gone)?);
+        let Some(Finished { path, identity: before }) = self.finished.get() else { return Ok(()) };
+        let now = Identity::of(&std::fs::metadata(path).map_err(|_| Changed::Gone)?);
         if (now.device, now.inode) != (before.device, before.inode) {
             return Err(Changed::Replaced);
         }
@@ -218,7 +239,7 @@ mod tests {
         }
         let (_folder, empty) = file_of(0);
         assert_eq!(SeedFile::open(&empty).unwrap().window(0, 1).len(), 0);
-        let unfinished = SeedFile::unfinished(&path, File::open(&path).unwrap(), 10).unwrap();
+        let unfinished = SeedFile::unfinished(File::open(&path).unwrap(), 10).unwrap();
         File::options().write(true).open(&path).unwrap().write_all_at(&[1], 0).unwrap();
         assert_eq!(unfinished.check(), Ok(()), "our own writes are no change");
     }
