@@ -15,8 +15,10 @@ use super::units::{parse_advertise, parse_duration, parse_host_port, parse_liste
 /// A whole command line.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "mtorrent", version, about, propagate_version = true)]
-#[command(after_help = "Exit codes: 0 done; 1 failed; 2 usage; 3 worth trying again (no tracker, no seeder, timed out); \
-                        4 data is wrong; 130 and 143 on SIGINT and SIGTERM before the work was done.")]
+#[command(
+    after_help = "Exit codes: 0 done; 1 failed; 2 usage; 3 worth trying again (no tracker, no seeder, timed out); \
+                        4 data is wrong; 130 and 143 on SIGINT and SIGTERM before the work was done."
+)]
 pub struct LowArgs {
     /// What every command knows.
     #[command(flatten)]

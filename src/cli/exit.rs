@@ -103,15 +103,7 @@ mod tests {
 
     #[test]
     fn codes_are_the_documented_ones() {
-        let all = [
-            Exit::Done,
-            Exit::Failed,
-            Exit::Usage,
-            Exit::Retry,
-            Exit::Data,
-            Exit::Interrupted,
-            Exit::Terminated,
-        ];
+        let all = [Exit::Done, Exit::Failed, Exit::Usage, Exit::Retry, Exit::Data, Exit::Interrupted, Exit::Terminated];
         assert_eq!(all.map(Exit::code), [0, 1, 2, 3, 4, 130, 143]);
     }
 

@@ -58,7 +58,9 @@ impl Source {
         let name = self.path.file_name().and_then(|name| name.to_str());
         name.ok_or_else(|| {
             let path = text::path(&self.path);
-            CommandError::failed(format!("the name of {path} is not UTF-8, as the format asks: rename or link the file"))
+            CommandError::failed(format!(
+                "the name of {path} is not UTF-8, as the format asks: rename or link the file"
+            ))
         })
     }
 
@@ -79,9 +81,7 @@ impl Source {
 /// Reads and checks a `.mtorrent` file.
 pub fn read_metainfo(path: &Path) -> Result<Metainfo, CommandError> {
     let bytes = read_bounded(path)?;
-    Metainfo::parse(&bytes).map_err(|error| {
-        CommandError::failed(format!("{} is not a valid .mtorrent file: {error}", text::path(path)))
-    })
+    Metainfo::parse(&bytes).map_err(|error| CommandError::failed(format!("{}: {error}", text::path(path))))
 }
 
 /// Reads what stands at a `.mtorrent` file's path, without a look at what it says.
@@ -122,7 +122,11 @@ fn write_and_rename(temporary: &Path, path: &Path, bytes: &[u8], replace: bool) 
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(temporary)?;
     file.write_all(bytes)?;
     file.sync_all()?;
-    if replace { fs::rename(temporary, path)? } else { rename_to_new(temporary, path)? }
+    if replace {
+        fs::rename(temporary, path)?
+    } else {
+        rename_to_new(temporary, path)?
+    }
     File::open(folder_of(path))?.sync_all()
 }
 
@@ -167,7 +171,9 @@ pub fn cannot_read(path: &Path, error: &io::Error) -> CommandError {
     let path = text::path(path);
     CommandError::failed(match error.kind() {
         io::ErrorKind::NotFound => format!("there is no file {path}: check the path"),
-        io::ErrorKind::PermissionDenied => format!("no permission to read {path}: change its rights or use another user"),
+        io::ErrorKind::PermissionDenied => {
+            format!("no permission to read {path}: change its rights or use another user")
+        }
         io::ErrorKind::NotADirectory => format!("{path} leads through a file that is no folder: check the path"),
         _ => format!("cannot read {path}: {error}"),
     })
@@ -179,7 +185,9 @@ pub fn cannot_write(path: &Path, error: &io::Error) -> CommandError {
     let path = text::path(path);
     CommandError::failed(match error.kind() {
         io::ErrorKind::NotFound => format!("the folder {folder} does not exist: create it first"),
-        io::ErrorKind::PermissionDenied => format!("no permission to write {path}: change the rights of {folder} or choose another place"),
+        io::ErrorKind::PermissionDenied => {
+            format!("no permission to write {path}: change the rights of {folder} or choose another place")
+        }
         io::ErrorKind::ReadOnlyFilesystem => format!("{path} is on a read-only file system: choose another place"),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             format!("no space left for {path}: free some or choose another place")
@@ -248,6 +256,8 @@ mod tests {
         write_atomically(&path, b"two", true).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file is left");
-        assert!(write_atomically(&folder.path().join("no/x"), b"", false).unwrap_err().message.contains("create it first"));
+        assert!(
+            write_atomically(&folder.path().join("no/x"), b"", false).unwrap_err().message.contains("create it first")
+        );
     }
 }

@@ -80,7 +80,9 @@ impl Making<'_> {
         let path = text::path(self.metainfo);
         let same = |a: &Path, b: &Path| a.canonicalize().ok().is_some_and(|a| b.canonicalize().is_ok_and(|b| a == b));
         if same(source.path(), self.metainfo) {
-            return Err(CommandError::failed(format!("{path} is the file itself: give its .mtorrent file another name")));
+            return Err(CommandError::failed(format!(
+                "{path} is the file itself: give its .mtorrent file another name"
+            )));
         }
         let bytes = files::read_bounded(self.metainfo)?;
         let is_named_so = self.metainfo.extension().is_some_and(|end| end == "mtorrent" || end == "torrent");
@@ -107,7 +109,7 @@ impl Making<'_> {
         let path = text::path(self.metainfo);
         let different = |why: String| Mismatch::Different(format!("{why}; use --force to make it anew"));
         let metainfo = Metainfo::parse(bytes)
-            .map_err(|error| different(format!("{path} is there and is not a valid .mtorrent file: {error}")))?;
+            .map_err(|error| different(format!("{path} is there and cannot be used: {error}")))?;
         let geometry = metainfo.geometry();
         let file = text::path(source.path());
         if let Some(size) = self.new.chunk_size.filter(|size| *size != geometry.chunk_size()) {

@@ -46,9 +46,10 @@ pub fn watch<T>(bar: Bar, look: impl Fn() -> Snapshot + Sync, work: impl FnOnce(
     let talker = screen.clone();
     let redirected = output::redirect_talk(move |sentence| talker.suspend(|| output::talk_plainly(sentence)));
     let result = thread::scope(|scope| {
-        scope.spawn(|| {
+        let (bar, look) = (&bar, &look);
+        scope.spawn(move || {
             while let Err(RecvTimeoutError::Timeout) = is_done.recv_timeout(PROGRESS_INTERVAL) {
-                draw(&bar, &look());
+                draw(bar, &look());
             }
             bar.finish_and_clear();
         });

@@ -82,11 +82,7 @@ pub fn object(status: &DownloadStatus) -> Value {
 
 /// The rate now or, when it is over, the mean of what this run fetched.
 fn rate(status: &DownloadStatus) -> Rate {
-    if is_over(&status.state) {
-        Rate::mean(status.fetched_bytes, status.elapsed)
-    } else {
-        Rate(status.rate_bytes_s)
-    }
+    if is_over(&status.state) { Rate::mean(status.fetched_bytes, status.elapsed) } else { Rate(status.rate_bytes_s) }
 }
 
 #[cfg(test)]
@@ -107,7 +103,10 @@ pub(crate) mod tests {
             length: 20 << 30,
             done_bytes: 5 << 30,
             fetched_bytes: 5 << 30,
-            fetched_from: vec![("10.0.0.1:80".parse().ok().and_then(crate::ids::Endpoint::from_socket).unwrap(), 5 << 30)],
+            fetched_from: vec![(
+                "10.0.0.1:80".parse().ok().and_then(crate::ids::Endpoint::from_socket).unwrap(),
+                5 << 30,
+            )],
             bad_chunks: 0,
             rate_bytes_s: 1 << 30,
             peers: 3,
@@ -131,7 +130,10 @@ pub(crate) mod tests {
         assert_eq!(done["fetched_from"][0]["bytes"], 5u64 << 30);
         let failure = Failure { kind: FailureKind::Retry, message: "no seeder: try later".into() };
         let failed = object(&status(3, DownloadState::Failed(failure)));
-        assert_eq!((failed["state"].as_str(), failed["error"].as_str()), (Some("failed"), Some("no seeder: try later")));
+        assert_eq!(
+            (failed["state"].as_str(), failed["error"].as_str()),
+            (Some("failed"), Some("no seeder: try later"))
+        );
         assert_eq!(failed["verified"].as_bool(), Some(false));
     }
 }

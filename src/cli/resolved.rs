@@ -200,9 +200,7 @@ impl HiArgs {
     /// Resolves what was typed.
     pub fn resolve(low: LowArgs) -> Result<Self, CommandError> {
         let command = match low.command {
-            LowCommand::Tracker(typed) => {
-                Command::Tracker(Tracker { listen: typed.listen, cores: cores(typed.cores) })
-            }
+            LowCommand::Tracker(typed) => Command::Tracker(Tracker { listen: typed.listen, cores: cores(typed.cores) }),
             LowCommand::Client(typed) => Command::Client(Client {
                 peer: peer(typed.peer)?,
                 data_dir: typed.data_dir.map_or_else(default_data_dir, Ok)?,
@@ -223,15 +221,12 @@ impl HiArgs {
                 threads: cores(typed.cores),
             }),
             LowCommand::Info(typed) => Command::Info(Info { metainfo: typed.metainfo }),
-            LowCommand::Verify(typed) => Command::Verify(Verify {
-                metainfo: typed.metainfo,
-                path: typed.path,
-                threads: cores(typed.cores),
-            }),
-            LowCommand::Demo(typed) => Command::Demo(Demo {
-                size: typed.size,
-                dir: typed.dir.unwrap_or_else(|| PathBuf::from(".")),
-            }),
+            LowCommand::Verify(typed) => {
+                Command::Verify(Verify { metainfo: typed.metainfo, path: typed.path, threads: cores(typed.cores) })
+            }
+            LowCommand::Demo(typed) => {
+                Command::Demo(Demo { size: typed.size, dir: typed.dir.unwrap_or_else(|| PathBuf::from(".")) })
+            }
         };
         Ok(Self { log: low.common.log, command })
     }
@@ -244,7 +239,9 @@ fn get(typed: args::GetArgs) -> Result<Get, CommandError> {
         (None, false) => Afterwards::End,
     };
     if typed.discard && afterwards != Afterwards::End {
-        return Err(CommandError::usage("--discard keeps nothing that could be seeded: leave out --seed and --seed-for"));
+        return Err(CommandError::usage(
+            "--discard keeps nothing that could be seeded: leave out --seed and --seed-for",
+        ));
     }
     if !typed.discard && typed.dest.is_none() {
         return Err(CommandError::usage("DEST is missing: name the file to write or an existing folder"));
@@ -279,7 +276,10 @@ fn trackers(typed: args::TrackersArgs) -> Result<Vec<String>, CommandError> {
         }
     }
     if trackers.len() > TRACKERS_MAX {
-        return Err(CommandError::usage(format!("{} trackers are too many: give at most {TRACKERS_MAX}", trackers.len())));
+        return Err(CommandError::usage(format!(
+            "{} trackers are too many: give at most {TRACKERS_MAX}",
+            trackers.len()
+        )));
     }
     Ok(trackers)
 }
@@ -288,7 +288,9 @@ fn new(typed: args::NewArgs) -> Result<New, CommandError> {
     let chunk_size = match typed.chunk_size {
         None => None,
         Some(bytes) => match u32::try_from(bytes) {
-            Ok(size) if size.is_power_of_two() && (CHUNK_SIZE_CREATE_MIN..=CHUNK_SIZE_MAX).contains(&size) => Some(size),
+            Ok(size) if size.is_power_of_two() && (CHUNK_SIZE_CREATE_MIN..=CHUNK_SIZE_MAX).contains(&size) => {
+                Some(size)
+            }
             _ => {
                 let message = format!("--chunk-size {bytes} is not a power of two from 256KiB to 16MiB");
                 return Err(CommandError::usage(message));

@@ -36,8 +36,11 @@ pub fn run(args: &Share, output: &Output) -> CommandResult {
     }
     let client = Client::start(args.peer.client_config(None))?;
     let info_hash = made.metainfo.info_hash();
-    let request =
-        ShareRequest { metainfo: Arc::new(made.metainfo), metainfo_path: args.metainfo.clone(), file: args.file.clone() };
+    let request = ShareRequest {
+        metainfo: Arc::new(made.metainfo),
+        metainfo_path: args.metainfo.clone(),
+        file: args.file.clone(),
+    };
     let result = inputs.add_events(&client).and_then(|()| Ok(client.share(request)?)).and_then(|()| {
         talk(format_args!("waiting until a tracker acknowledges: {trackers}"));
         serve(&client, &inputs, info_hash, output)
@@ -50,7 +53,9 @@ fn serve(client: &Client, inputs: &Inputs, info_hash: InfoHash, output: &Output)
     let mut is_ready = false;
     loop {
         match inputs.next(None) {
-            Some(Input::Event(Event::Announced { info_hash: announced, .. })) if announced == info_hash && !is_ready => {
+            Some(Input::Event(Event::Announced { info_hash: announced, .. }))
+                if announced == info_hash && !is_ready =>
+            {
                 output.ready(client.listen_addr(), Some(info_hash))?;
                 is_ready = true;
             }

@@ -1,10 +1,12 @@
 //! Sizes, durations and addresses as people write and read them. Pure.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytesize::ByteSize;
+
+use crate::metainfo::check_tracker_address;
 
 /// Reads a SIZE: `1GiB`, `256 KiB`, `1.5MB`, `1048576`.
 pub fn parse_size(text: &str) -> Result<u64, String> {
@@ -40,22 +42,11 @@ pub fn parse_advertise(text: &str) -> Result<SocketAddr, String> {
     }
 }
 
-/// Reads a `HOST:PORT` and gives it back in one spelling; the name is resolved later, at each connect.
+/// Reads a `HOST:PORT`; the name is resolved later, at each connect.
 pub fn parse_host_port(text: &str) -> Result<String, String> {
     let text = text.trim();
-    let shape = || format!("\"{text}\" is not HOST:PORT, such as tracker.example:7000 or [2001:db8::1]:7000");
-    let (host, port) = text.rsplit_once(':').ok_or_else(shape)?;
-    let port = port.parse::<u16>().ok().filter(|port| *port != 0).ok_or_else(shape)?;
-    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-    let good = match bare {
-        Some(bare) => bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_ipv6()),
-        None => !host.is_empty() && host.len() <= 253 && host.bytes().all(is_host_byte),
-    };
-    if good { Ok(format!("{host}:{port}")) } else { Err(shape()) }
-}
-
-fn is_host_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_')
+    check_tracker_address(text).map_err(|error| error.to_string())?;
+    Ok(text.to_owned())
 }
 
 /// Bytes as people read them: `512 B`, `20.0 GiB`.
@@ -210,9 +201,12 @@ mod tests {
         }
         assert_eq!(Rate::mean(3 << 30, Duration::from_secs(2)).to_string(), "1.5 GiB/s");
         assert_eq!(Rate::mean(1, Duration::ZERO).to_string(), "0 B/s");
-        for (seconds, took, eta) in
-            [(0.04, "0.0 s", "0s"), (14.24, "14.2 s", "14s"), (187.0, "3 min 07 s", "3m07s"), (7500.0, "2 h 05 min", "2h05m")]
-        {
+        for (seconds, took, eta) in [
+            (0.04, "0.0 s", "0s"),
+            (14.24, "14.2 s", "14s"),
+            (187.0, "3 min 07 s", "3m07s"),
+            (7500.0, "2 h 05 min", "2h05m"),
+        ] {
             let time = Duration::from_secs_f64(seconds);
             assert_eq!((Took(time).to_string().as_str(), Eta(time).to_string().as_str()), (took, eta));
         }

@@ -49,7 +49,8 @@ fn name_chunk(bad: BadChunk, geometry: Geometry, output: &Output) -> Result<(), 
     let (index, start) = (bad.chunk.get(), geometry.offset(bad.chunk));
     let end = start + u64::from(geometry.chunk_len(bad.chunk));
     let why = if bad.missing { "missing" } else { "different" };
-    output.answer(format!("bad chunk {index} bytes {start}-{} {why}", end - 1), || {
-        json!({ "state": "bad", "chunk": index, "offset": start, "length": end - start, "why": why })
-    })
+    output.answer(
+        format!("bad chunk {index} bytes {start}-{} {why}", end - 1),
+        || json!({ "state": "bad", "chunk": index, "offset": start, "length": end - start, "why": why }),
+    )
 }

@@ -26,7 +26,6 @@ use crate::ids::InfoHash;
 use crate::limits::REPL_HASHING_MAX;
 
 /// The REPL's state.
-#[derive(Debug)]
 pub struct Session<'a> {
     client: &'a Client,
     settings: Settings,

@@ -5,6 +5,7 @@
 //! only while it reads a line.
 
 use std::borrow::Cow;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
@@ -94,12 +95,7 @@ fn print_all(mut external: impl ExternalPrinter, prints: &Receiver<String>) {
     }
 }
 
-fn read_all(
-    mut editor: Editor<Completion, FileHistory>,
-    history: &Path,
-    asks: &Receiver<()>,
-    to: &SyncSender<Input>,
-) {
+fn read_all(mut editor: Editor<Completion, FileHistory>, history: &Path, asks: &Receiver<()>, to: &SyncSender<Input>) {
     while asks.recv().is_ok() {
         let input = match read_line(&mut editor) {
             Ok(line) => {
@@ -130,7 +126,8 @@ fn read_line(editor: &mut Editor<Completion, FileHistory>) -> rustyline::Result<
 }
 
 fn remember(editor: &mut Editor<Completion, FileHistory>, line: &str, history: &Path) {
-    let kept = editor.add_history_entry(line).and_then(|is_new| if is_new { editor.append_history(history) } else { Ok(()) });
+    let kept =
+        editor.add_history_entry(line).and_then(|is_new| if is_new { editor.append_history(history) } else { Ok(()) });
     if let Err(error) = kept {
         log::debug!("cannot keep the history {}: {error}", history.display());
     }
@@ -168,7 +165,7 @@ impl Completer for Completion {
 
 /// The commands that go on from what was typed.
 fn complete_command(typed: &str) -> Vec<Pair> {
-    let takes_more = |name: &&str| !matches!(**name, "help" | "quit" | "show downloads");
+    let takes_more = |name: &str| !matches!(name, "help" | "quit" | "show downloads");
     let fitting = NAMES.iter().filter(|name| name.starts_with(typed) && **name != typed);
     fitting
         .map(|name| Pair {
@@ -185,16 +182,16 @@ pub struct SavedModes(rustix::termios::Termios);
 impl SavedModes {
     /// The modes as they are now.
     pub fn save() -> Option<Self> {
-        rustix::termios::tcgetattr(rustix::stdio::stdin()).ok().map(Self)
+        rustix::termios::tcgetattr(std::io::stdin()).ok().map(Self)
     }
 
     /// Puts them back.
     pub fn restore(&self) {
         use rustix::termios::{OptionalActions, tcsetattr};
         // Nothing can be done for a terminal that is gone.
-        let _ = tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &self.0);
+        let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &self.0);
         // The editor asks the terminal to mark pasted text while it reads a line.
-        let _ = rustix::io::write(rustix::stdio::stdout(), b"\x1b[?2004l");
+        let _ = std::io::stdout().write_all(b"\x1b[?2004l").and_then(|()| std::io::stdout().flush());
     }
 }
 
