@@ -4,9 +4,6 @@
 //! from a snapshot or handed to the cores as a message, none waits for the network. What happens later
 //! arrives as an [`Event`]. It must never print, exit or know the command line.
 
-pub mod handle;
-pub use handle::Client;
-
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
