@@ -17,7 +17,7 @@
 //! ```text
 //! cli, repl                       what a person types; the only place that prints or exits
 //! client                          a running client: shares, downloads, events; joins threads and cores
-//! tracker::server | peer | download::driver      effects: sockets, files, clocks
+//! tracker::server | peer | announce | download::driver      effects: sockets, files, clocks
 //! runtime, net, storage, hash     thin layers over glommio, sockets, files, SIMD
 //! tracker (table, rules) | download (picker, session)     pure: take `now` and a seeded RNG
 //! wire | metainfo                 formats; they do not know each other
@@ -35,6 +35,7 @@
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod announce;
 pub mod bitfield;
 pub mod cli;
 pub mod client;

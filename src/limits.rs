@@ -100,6 +100,22 @@ pub const PEERS_PER_DOWNLOAD_MAX: usize = 128;
 pub const REQUESTS_IN_FLIGHT_MAX: usize = 4;
 /// Time without one byte after which a data connection is given up.
 pub const DATA_SILENCE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Least bytes that wake a core which waits for a chunk's data.
+pub const RECEIVE_LOW_WATER_BYTES: usize = 256 << 10;
+/// News of a download that wait for its driver.
+pub const REPORTS_MAX: usize = 1024;
+/// How often a driver looks at its download without news.
+pub const DRIVER_TICK: Duration = Duration::from_millis(250);
+/// Pause between two questions for seeders while there are none.
+pub const DISCOVER_PAUSE_MIN: Duration = Duration::from_millis(500);
+/// Pause between two such questions otherwise.
+pub const DISCOVER_PAUSE_MAX: Duration = Duration::from_secs(10);
+/// Connections in a row that fail before a peer is forgotten until a tracker names it again.
+pub const FAILURES_UNTIL_FORGOTTEN: u32 = 6;
+/// Turns that the hasher leaves to the links before it starts on fewer chunks than it could take at once.
+pub const HASH_GATHER_YIELDS: usize = 3;
+/// Bytes hashed before other tasks of the core have their turn.
+pub const HASH_STEP_BYTES: usize = 1 << 20;
 /// Bad chunks from one peer until it is banned for the file.
 pub const BAD_CHUNKS_UNTIL_BAN: u32 = 2;
 /// Pause of a peer after its first bad chunk.
@@ -128,13 +144,32 @@ pub const CACHE_BYTES_DEFAULT: usize = 96 << 20;
 pub const COMMIT_BYTES: u64 = 256 << 20;
 /// Time after which the record is brought up to date.
 pub const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
+/// Files of which one connection may be told new chunks.
+pub const SUBSCRIPTIONS_MAX: usize = 64;
+/// Time without progress after which a connection is given up that does not read what it asked for.
+pub const SEND_SILENCE_TIMEOUT: Duration = Duration::from_secs(20);
+/// How often a control connection is used at least, so that the other side does not take it for dead.
+pub const PING_INTERVAL: Duration = Duration::from_secs(30);
 /// How often a seeded file is checked for change.
 pub const SEED_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// Commands to a client that wait for core 0.
+pub const CLIENT_COMMANDS_MAX: usize = 64;
+/// Events of a client that nobody has taken yet; later ones are dropped and logged.
+pub const CLIENT_EVENTS_MAX: usize = 4096;
+/// Time for downloads to end, and for trackers to answer, when a client is closed.
+pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Downloads and shares of one client.
 pub const TORRENTS_MAX: usize = 4096;
 
 /// Chunks of one core lent to others at once.
 pub const LOANS_MAX: usize = 64;
+
+/// Wait for a tracker to connect and answer before the next one is asked.
+pub const TRACKER_TIMEOUT: Duration = Duration::from_millis(2500);
+/// Pause before trackers that all failed are asked again.
+pub const TRACKER_RETRY_PAUSE: Duration = Duration::from_millis(500);
+/// Pause before an announcement that was refused is tried again.
+pub const ANNOUNCE_RETRY_PAUSE: Duration = Duration::from_secs(30);
 
 // ---- the tracker ----
 

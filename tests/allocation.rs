@@ -97,8 +97,8 @@ fn travel(message: &Message<'_>, buffer: &mut [u8]) {
     let decoded = Message::decode(frame).unwrap();
     assert_eq!(&decoded, message);
     match decoded {
-        Message::SeederInfoResponse(info) => info.endpoints.iter().for_each(|endpoint| drop(black_box(endpoint))),
-        Message::HaveChunks(news) => news.indices.iter().for_each(|index| drop(black_box(index))),
+        Message::SeederInfoResponse(info) => info.endpoints.iter().for_each(|endpoint| _ = black_box(endpoint)),
+        Message::HaveChunks(news) => news.indices.iter().for_each(|index| _ = black_box(index)),
         _ => {}
     }
     assert!(Message::decode(Frame { kind: frame.kind, payload: b"\0\0\0\x01x" }).is_err());

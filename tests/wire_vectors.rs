@@ -7,6 +7,10 @@ use mtorrent::ids::{Endpoint, InfoHash, PeerId, TrackerId, Version};
 use mtorrent::limits::{CHUNK_SIZE_DEFAULT, FRAME_CONTROL_BYTES_MAX};
 use mtorrent::wire::*;
 
+#[path = "fuzz/src/checks.rs"]
+mod fuzz;
+
+const TESTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests");
 const INFO_HASH: InfoHash = InfoHash([
     0x00, 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08, 0x09, 0x0a, 0x0b, 0x0c, 0x0d, 0x0e, 0x0f, 0x10, 0x11, 0x12,
     0x13,
@@ -14,10 +18,10 @@ const INFO_HASH: InfoHash = InfoHash([
 const VERSION: Version = Version { clock: 0x0191_2345_6789_0001, tracker: TrackerId(0xfedc_ba98_7654_3210) };
 
 fn vector(name: &str) -> Vec<u8> {
-    let path = format!("{}/tests/vectors/{name}.hex", env!("CARGO_MANIFEST_DIR"));
+    let path = format!("{TESTS}/vectors/{name}.hex");
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
     let digits: String = text.lines().flat_map(|line| line.split('#').next()).flat_map(str::split_whitespace).collect();
-    assert!(digits.len() % 2 == 0, "{path}: half a byte");
+    assert!(digits.len().is_multiple_of(2), "{path}: half a byte");
     (0..digits.len())
         .step_by(2)
         .map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap_or_else(|error| panic!("{path}: {error}")))
@@ -182,4 +186,36 @@ fn wrong_data_heads() {
     let bytes = vector("bad/data_too_large");
     let error = FrameError::PayloadTooLarge { size: (1 << 20) + 257, max: (1 << 20) + 256 };
     assert_eq!(parse_data(&bytes, CHUNK_SIZE_DEFAULT), Err(error));
+}
+
+/// What holds for any bytes, without a fuzzer at hand: every vector and seed, whole and cut short.
+#[test]
+fn fuzz_targets_take_every_vector() {
+    let vectors = names("vectors", ".hex").into_iter().chain(names("vectors/bad", ".hex").into_iter().map(bad));
+    for name in vectors {
+        let bytes = vector(&name);
+        for len in 0..=bytes.len() {
+            fuzz::frame(&bytes[..len]);
+            fuzz::data_head(&bytes[..len]);
+        }
+    }
+    for name in names("fuzz/seeds/metainfo", ".mtorrent") {
+        let bytes = std::fs::read(format!("{TESTS}/fuzz/seeds/metainfo/{name}.mtorrent")).unwrap();
+        (0..=bytes.len()).for_each(|len| fuzz::metainfo(&bytes[..len]));
+        let described = mtorrent::metainfo::Metainfo::parse(&bytes);
+        assert_eq!(described.is_err(), name == "folder", "{name}: {described:?}");
+    }
+}
+
+fn bad(name: String) -> String {
+    format!("bad/{name}")
+}
+
+/// The names in a folder of `tests/` that end in `suffix`, without it.
+fn names(folder: &str, suffix: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(format!("{TESTS}/{folder}")).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let names: Vec<String> = names.filter_map(|name| name.strip_suffix(suffix).map(str::to_owned)).collect();
+    assert!(!names.is_empty(), "{folder} is empty");
+    names
 }

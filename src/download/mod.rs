@@ -14,5 +14,19 @@
 //! It must never count a chunk before its hash matched, never set its bit before its write ended, and
 //! never let one peer hold up the download: what a peer does not deliver is asked of another.
 
+pub mod control;
+pub mod driver;
+pub mod job;
+pub mod link;
+pub mod outcome;
 pub mod picker;
+pub mod prepare;
+pub mod shard;
 pub mod standing;
+pub mod swarm;
+mod verifier;
+
+pub use driver::{Driver, DriverContext, Request};
+pub use job::{Job, Progress};
+pub use outcome::{DownloadState, Failure, FailureKind};
+pub use shard::{Shard, ShardContext, ShardMessage};

@@ -103,6 +103,11 @@ impl Picker {
         self.missing
     }
 
+    /// Whether the chunk was verified already.
+    pub fn is_held(&self, chunk: ChunkIndex) -> bool {
+        self.place[chunk.as_usize() / self.core.count].state == State::Held
+    }
+
     /// A peer came, with `free` places for requests.
     pub fn peer_up(&mut self, peer: PeerSlot, chunks: Bitfield, free: u32) {
         let full = chunks.is_full();
@@ -320,14 +325,8 @@ impl Picker {
     }
 }
 
-/// Whether the chunk belongs to this core.
-pub fn is_own(core: Core, chunk: ChunkIndex) -> bool {
-    owner(chunk, core.count) == core.index
-}
-
-/// The core that a chunk belongs to.
-pub fn owner(chunk: ChunkIndex, cores: usize) -> usize {
-    chunk.as_usize() % cores
+fn is_own(core: Core, chunk: ChunkIndex) -> bool {
+    chunk.owner(core.count) == core.index
 }
 
 #[cfg(test)]

@@ -84,6 +84,11 @@ impl Standing {
         self.failures = 0;
     }
 
+    /// Connections in a row that failed.
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
+
     /// Whether to talk to it.
     pub fn verdict(&self, now: Duration) -> Verdict {
         if self.bad_chunks >= BAD_CHUNKS_UNTIL_BAN {

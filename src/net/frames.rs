@@ -27,29 +27,39 @@ impl FrameReader {
     }
 
     /// The next frame; `None` when the other side closed between two frames.
-    ///
-    /// May be dropped while it waits: nothing that arrived is lost.
     pub async fn next(&mut self, stream: &mut Stream) -> Result<Option<Frame<'_>>, NetError> {
+        if self.fill(stream).await? { Ok(Some(self.frame()?)) } else { Ok(None) }
+    }
+
+    /// Leaves the frame before and waits until the next one has arrived in whole; `false` when the
+    /// other side closed between two frames.
+    ///
+    /// May be dropped while it waits and called again: nothing that arrived is lost.
+    pub async fn fill(&mut self, stream: &mut Stream) -> Result<bool, NetError> {
         self.consume();
         loop {
             match wire::parse(&self.buffer[self.start..self.end], self.payload_bytes_max)? {
                 Parsed::Frame { len, .. } => {
                     self.frame_len = len;
-                    break;
+                    return Ok(true);
                 }
                 Parsed::Partial { need } => {
                     self.make_room(need);
                     let len = stream.read(&mut self.buffer[self.end..]).await?;
                     if len == 0 {
-                        return if self.is_mid_frame() { Err(NetError::Closed) } else { Ok(None) };
+                        return if self.is_mid_frame() { Err(NetError::Closed) } else { Ok(false) };
                     }
                     self.end += len;
                 }
             }
         }
+    }
+
+    /// The frame that [`FrameReader::fill`] waited for.
+    pub fn frame(&self) -> Result<Frame<'_>, NetError> {
         let whole = &self.buffer[self.start..self.start + self.frame_len];
         match wire::parse(whole, self.payload_bytes_max)? {
-            Parsed::Frame { frame, .. } => Ok(Some(frame)),
+            Parsed::Frame { frame, .. } => Ok(frame),
             Parsed::Partial { .. } => Err(NetError::Closed),
         }
     }

@@ -1,5 +1,6 @@
 //! A connection on its core: reads into the caller's slice, writes from it, sends a file by sendfile.
 
+use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -12,7 +13,9 @@ use rustix::net::SendFlags;
 
 use super::listen::Permit;
 use super::watchdog::{Watchdog, Watched};
-use super::{Accepted, NetError};
+use super::{Accepted, BufferPool, NetError};
+use crate::limits::SEND_SILENCE_TIMEOUT;
+use crate::wire::Message;
 
 /// What one sendfile call may send before other tasks of the core have their turn, bytes.
 const SEND_FILE_STEP_BYTES: usize = 1 << 20;
@@ -26,6 +29,7 @@ pub struct Stream {
     tcp: TcpStream,
     peer: SocketAddr,
     permit: Option<Permit>,
+    low_water: Cell<usize>,
 }
 
 /// Why a file could not be sent.
@@ -59,7 +63,7 @@ impl Stream {
     fn new(tcp: TcpStream, peer: SocketAddr, permit: Option<Permit>, watchdog: &Watchdog) -> io::Result<Self> {
         tcp.set_nodelay(true)?;
         let watched = watchdog.watch(tcp.as_raw_fd());
-        let stream = Self { watched, tcp, peer, permit };
+        let stream = Self { watched, tcp, peer, permit, low_water: Cell::new(1) };
         // sendfile knows no MSG_DONTWAIT: only a non-blocking socket keeps it from stopping the core.
         let flags = rustix::fs::fcntl_getfl(stream.fd())?;
         rustix::fs::fcntl_setfl(stream.fd(), flags | rustix::fs::OFlags::NONBLOCK)?;
@@ -111,9 +115,20 @@ impl Stream {
         if sent == buf.len() { Ok(()) } else { self.write_all(&buf[sent..]).await }
     }
 
+    /// Sends one message, encoded in a pooled buffer.
+    pub async fn send(&mut self, message: &Message<'_>, buffers: &Rc<BufferPool>) -> Result<(), NetError> {
+        let len = message.encoded_len();
+        let mut buffer = buffers.take(len);
+        message.encode(&mut &mut buffer[..len]);
+        self.write_all(&buffer[..len]).await
+    }
+
     /// Wakes a waiting read only when `bytes` have arrived (or the connection ended).
     pub fn set_receive_low_water(&self, bytes: usize) -> Result<(), NetError> {
-        Ok(set_receive_low_water(self.fd(), bytes)?)
+        if self.low_water.replace(bytes) != bytes {
+            set_receive_low_water(self.fd(), bytes)?;
+        }
+        Ok(())
     }
 
     /// Sends `len` bytes of `file` from `offset` on. `window` gives up to `SEND_WAIT_BYTES` of the same
@@ -131,6 +146,7 @@ impl Stream {
         let end = offset + len as u64;
         let mut at = offset;
         while at < end {
+            self.watched.allow(SEND_SILENCE_TIMEOUT);
             let step = SEND_FILE_STEP_BYTES.min((end - at) as usize);
             match rustix::fs::sendfile(self.fd(), file, Some(&mut at), step) {
                 Ok(0) => return Err(SendFileError::File),
