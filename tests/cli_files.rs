@@ -31,7 +31,10 @@ fn files_of_every_shape() {
         folder.random_file(name, length);
         let metainfo = format!("{name}.mtorrent");
         let created = create(&folder, name, &metainfo).expect(0);
-        assert!(created.stdout.contains(&format!(" length={length} chunk_size={CHUNK} chunks={chunks}")), "{created:?}");
+        assert!(
+            created.stdout.contains(&format!(" length={length} chunk_size={CHUNK} chunks={chunks}")),
+            "{created:?}"
+        );
         let info = run(["info", &folder.text(&metainfo), "--json"]).expect(0);
         let info: serde_json::Value = serde_json::from_str(&info.stdout).expect("one object");
         assert_eq!((info["name"].as_str(), info["length"].as_u64()), (Some(name), Some(length as u64)));

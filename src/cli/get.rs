@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::exit::{CommandError, CommandResult, Exit};
 use super::files;
@@ -64,17 +64,23 @@ fn download(
     let ended = progress::watch(bar, look, || waiting.until_the_end(dest.as_deref()))?;
     if let DownloadState::Failed(failure) = &ended.state {
         if output.is_json() {
-            output.answer("", || report::object(&ended))?;
+            output.answer("", || ended_object(&ended))?;
         }
         return Err(failure.clone().into());
     }
-    output.answer(report::done_line(&ended), || report::object(&ended))?;
+    output.answer(report::done_line(&ended), || ended_object(&ended))?;
     match args.afterwards {
         Afterwards::End => {}
         Afterwards::Seed => seed(inputs, None),
         Afterwards::SeedFor(duration) => seed(inputs, Some(Instant::now() + duration)),
     }
     Ok(Exit::Done)
+}
+
+fn ended_object(status: &DownloadStatus) -> Value {
+    let mut object = report::object(status);
+    object["event"] = "ended".into();
+    object
 }
 
 struct Waiting<'a> {

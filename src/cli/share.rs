@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde_json::json;
+
 use super::exit::{CommandError, CommandResult, Exit};
 use super::get::talk_of;
 use super::hashing::Work;
@@ -53,11 +55,12 @@ fn serve(client: &Client, inputs: &Inputs, info_hash: InfoHash, output: &Output)
     let mut is_ready = false;
     loop {
         match inputs.next(None) {
-            Some(Input::Event(Event::Announced { info_hash: announced, .. }))
-                if announced == info_hash && !is_ready =>
-            {
-                output.ready(client.listen_addr(), Some(info_hash))?;
-                is_ready = true;
+            Some(Input::Event(Event::Announced { info_hash: announced, tracker })) if announced == info_hash => {
+                if !is_ready {
+                    output.ready(client.listen_addr(), Some(info_hash))?;
+                    is_ready = true;
+                }
+                tell_announced(&tracker, output)?;
             }
             Some(Input::Event(Event::ShareStopped { file, why })) => {
                 let file = text::path(&file);
@@ -71,4 +74,12 @@ fn serve(client: &Client, inputs: &Inputs, info_hash: InfoHash, output: &Output)
             Some(Input::Closed) | None => return Err(CommandError::failed("internal error: the client ended early")),
         }
     }
+}
+
+fn tell_announced(tracker: &str, output: &Output) -> Result<(), CommandError> {
+    if output.is_json() {
+        return output.answer("", || json!({ "event": "announced", "tracker": tracker }));
+    }
+    talk(format_args!("announced to {tracker}"));
+    Ok(())
 }

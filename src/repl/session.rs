@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -23,7 +23,7 @@ use crate::cli::signals::{Signal, Stop};
 use crate::cli::text;
 use crate::client::{Client, DownloadId, DownloadRequest, DownloadState, DownloadStatus, Event, ShareRequest};
 use crate::ids::InfoHash;
-use crate::limits::REPL_HASHING_MAX;
+use crate::limits::{REPL_HASHING_MAX, SESSION_TICK};
 
 /// The REPL's state.
 pub struct Session<'a> {
@@ -32,8 +32,9 @@ pub struct Session<'a> {
     screen: Screen,
     to_self: SyncSender<Input>,
     home: Option<PathBuf>,
-    /// Downloads that are not over.
+    /// Downloads that are not over, and those among them that an earlier run had left.
     open: BTreeSet<DownloadId>,
+    restored: BTreeSet<DownloadId>,
     /// Threads that hash for a `share`, and how many of them have not told what came of it.
     threads: Vec<JoinHandle<()>>,
     hashing: usize,
@@ -42,8 +43,8 @@ pub struct Session<'a> {
     unannounced: HashMap<InfoHash, PathBuf>,
     /// A command failed.
     failed: bool,
-    /// There are no more lines, and what runs is awaited.
-    ending: bool,
+    /// Since when there are no more lines, and what runs is awaited.
+    ending: Option<Instant>,
     /// The user was asked whether to quit although work runs.
     asked: bool,
 }
@@ -51,9 +52,11 @@ pub struct Session<'a> {
 impl<'a> Session<'a> {
     /// A session over a running client; `to_self` leads into the queue that [`Session::run`] reads.
     pub fn new(client: &'a Client, settings: Settings, screen: Screen, to_self: SyncSender<Input>) -> Self {
-        let restored = client.downloads().into_iter().filter(|status| !report::is_over(&status.state));
+        let running = client.downloads().into_iter().filter(|status| !report::is_over(&status.state));
+        let restored: BTreeSet<DownloadId> = running.map(|status| status.id).collect();
         Self {
-            open: restored.map(|status| status.id).collect(),
+            open: restored.clone(),
+            restored,
             client,
             settings,
             screen,
@@ -64,7 +67,7 @@ impl<'a> Session<'a> {
             stop: Stop::default(),
             unannounced: HashMap::new(),
             failed: false,
-            ending: false,
+            ending: None,
             asked: false,
         }
     }
@@ -74,12 +77,16 @@ impl<'a> Session<'a> {
         read_next();
         let result = loop {
             // `self` holds a sender, so the queue cannot close.
-            let Ok(input) = inputs.recv() else { break Ok(Exit::Done) };
+            let input = match inputs.recv_timeout(SESSION_TICK) {
+                Ok(input) => input,
+                Err(_) if self.ending.is_some_and(|since| self.has_nothing_to_wait_for(since)) => break Ok(self.exit()),
+                Err(_) => continue,
+            };
             let is_line = matches!(input, Input::Line(_) | Input::End);
             match self.take(input) {
                 Ok(Some(exit)) => break Ok(exit),
-                Ok(None) if self.ending && self.is_idle() => break Ok(self.exit()),
-                Ok(None) if is_line && !self.ending => read_next(),
+                Ok(None) if self.ending.is_some() && self.is_idle() => break Ok(self.exit()),
+                Ok(None) if is_line && self.ending.is_none() => read_next(),
                 Ok(None) => {}
                 Err(error) => break Err(error),
             }
@@ -98,7 +105,7 @@ impl<'a> Session<'a> {
             }
             Input::End if self.screen.is_terminal() => self.quit(),
             Input::End => {
-                self.ending = true;
+                self.ending = Some(Instant::now());
                 Ok(None)
             }
             Input::Event(event) => self.event(event).map(|()| None),
@@ -292,6 +299,16 @@ impl<'a> Session<'a> {
 
     fn is_idle(&self) -> bool {
         self.open.is_empty() && self.hashing == 0
+    }
+
+    /// What an earlier run left and nobody seeds now is left to a later one.
+    fn has_nothing_to_wait_for(&self, since: Instant) -> bool {
+        let has_waited = self.settings.wait.is_some_and(|wait| since.elapsed() >= wait);
+        let waits = |status: &DownloadStatus| {
+            self.restored.contains(&status.id) && status.state == DownloadState::Waiting
+                || report::is_over(&status.state)
+        };
+        has_waited && self.hashing == 0 && self.client.downloads().iter().all(waits)
     }
 
     /// Somebody who types has seen what failed; a script learns it by the exit code.
