@@ -136,8 +136,8 @@ pub const HAVE_CHUNKS_INTERVAL: Duration = Duration::from_millis(20);
 pub const CORES_DEFAULT_MAX: usize = 8;
 /// Largest unit of disk I/O and of a buffer, bytes.
 pub const BLOCK_BYTES: usize = 1 << 20;
-/// Buffers of chunks on their way from socket to disk, all cores together, bytes.
-pub const BUFFER_BYTES_MAX: usize = 96 << 20;
+/// Buffers of chunks on their way from socket to disk, on each core, bytes.
+pub const FLIGHT_BYTES_PER_CORE_MAX: usize = 48 << 20;
 /// Received chunks kept in memory to be served, all cores together, bytes.
 pub const CACHE_BYTES_DEFAULT: usize = 96 << 20;
 /// Bytes written after which the record is brought up to date.
@@ -223,7 +223,7 @@ const _: () = {
     assert!(ANSWER_ENDPOINTS_MAX * 22 + 256 <= FRAME_CONTROL_BYTES_MAX);
     assert!(ANSWER_ENDPOINTS_MAX + 2 <= ARGUMENTS_MAX);
     assert!(RESPONSE_TEXT_BYTES_MAX + 256 <= FRAME_CONTROL_BYTES_MAX);
-    // One chunk of the largest size always finds its buffers.
-    assert!(BUFFER_BYTES_MAX >= 2 * CHUNK_SIZE_MAX as usize);
+    // One chunk of the largest size is received while others are hashed and written.
+    assert!(FLIGHT_BYTES_PER_CORE_MAX >= 3 * CHUNK_SIZE_MAX as usize);
     assert!(BLOCK_BYTES.is_multiple_of(4096));
 };

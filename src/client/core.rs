@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::{ClientConfig, DownloadId};
 use crate::download::{Shard, ShardContext, ShardMessage};
 use crate::ids::PeerId;
-use crate::limits::BUFFER_BYTES_MAX;
+use crate::limits::FLIGHT_BYTES_PER_CORE_MAX;
 use crate::net::{Incoming, Net};
 use crate::peer::{PeerContext, Registry, serve};
 use crate::runtime::mesh::{Mesh, MeshPlan};
@@ -56,7 +56,7 @@ impl ClientCore {
     /// joined before.
     pub async fn start(core: Core, shared: Shared, incoming: Incoming) -> Option<Self> {
         let net = Net::start();
-        let memory = Memory::new(BUFFER_BYTES_MAX / core.count, shared.config.cache_bytes / core.count);
+        let memory = Memory::new(FLIGHT_BYTES_PER_CORE_MAX, shared.config.cache_bytes / core.count);
         let context = ShardContext {
             core,
             net: net.clone(),

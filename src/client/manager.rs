@@ -142,17 +142,9 @@ impl Manager {
     }
 
     async fn download(self: Rc<Self>, entry: Arc<DownloadEntry>) {
-        let ended = match self.announcer(&entry.request.metainfo) {
-            Some(announcer) => {
-                let context = Rc::new(self.driver_context(entry.id));
-                let driver = entry.driver.clone();
-                driver.run(context, announcer, |state| entry.set_state(state)).await
-            }
-            None => Err(crate::download::Failure::local(format!(
-                "{} names no tracker of ours: give one with --tracker HOST:PORT",
-                entry.request.metainfo_path.display()
-            ))),
-        };
+        let announcer = self.announcer(&entry.request.metainfo);
+        let context = Rc::new(self.driver_context(entry.id));
+        let ended = entry.driver.clone().run(context, announcer, |state| entry.set_state(state)).await;
         let is_done = ended.is_ok();
         let state = ended.unwrap_or_else(DownloadState::Failed);
         if is_done && entry.request.seed {

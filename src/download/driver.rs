@@ -93,19 +93,21 @@ impl Driver {
         Arc::new(Self { request, job: OnceLock::new(), cancelled: AtomicBool::new(false) })
     }
 
-    /// Downloads to the end. `state` is told where it stands. The file goes on being served.
+    /// Downloads to the end. Without an `announcer` (no tracker is known) only a file that is there already
+    /// is right. `state` is told where it stands. The file goes on being served.
     pub async fn run(
         self: Arc<Self>,
         context: Rc<DriverContext>,
-        announcer: Rc<Announcer>,
+        announcer: Option<Rc<Announcer>>,
         state: impl Fn(DownloadState),
     ) -> Result<DownloadState, Failure> {
         state(DownloadState::Hashing);
         let prepared = self.prepare(&context).await?;
         let Some((durable, have)) = prepared else {
-            self.serve_finished(&context, &announcer)?;
+            self.serve_finished(&context, announcer.as_deref())?;
             return Ok(DownloadState::Done { up_to_date: true });
         };
+        let announcer = announcer.ok_or_else(|| self.no_tracker())?;
         let run = self.start(context, announcer, durable, have).await?;
         let ended = run.work(&state).await;
         run.stop_shards().await;
@@ -138,15 +140,22 @@ impl Driver {
     }
 
     /// The destination was right already: it is served as any share.
-    fn serve_finished(&self, context: &DriverContext, announcer: &Announcer) -> Result<(), Failure> {
+    fn serve_finished(&self, context: &DriverContext, announcer: Option<&Announcer>) -> Result<(), Failure> {
         let Some(dest) = &self.request.dest else { return Ok(()) };
         let metainfo = self.request.metainfo.clone();
         let file = SeedFile::open(dest).map_err(|e| Failure::local(format!("cannot read {}: {e}", dest.display())))?;
         let have = SharedBitfield::new(&Bitfield::full(metainfo.geometry()));
         let torrent = Arc::new(Torrent::new(metainfo.clone(), have, Some(file)));
         context.registry.insert(torrent).map_err(Failure::local)?;
-        announcer.add(Announcement { metainfo, endpoint: self.request.endpoint });
+        if let Some(announcer) = announcer {
+            announcer.add(Announcement { metainfo, endpoint: self.request.endpoint });
+        }
         Ok(())
+    }
+
+    fn no_tracker(&self) -> Failure {
+        let name = self.request.metainfo.name();
+        Failure::local(format!("the .mtorrent file of {name} names no tracker: give one with --tracker HOST:PORT"))
     }
 
     async fn start(

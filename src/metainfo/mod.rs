@@ -113,7 +113,7 @@ impl Metainfo {
         self.bytes.to_vec()
     }
 
-    /// The file's name: one path component, see [`check_name`].
+    /// The file's name: one path component, see [`Metainfo::check_name`].
     pub fn name(&self) -> &str {
         &self.name
     }
