@@ -1,3 +1,1 @@
 //! stub
-/// stub
-pub mod server;
