@@ -181,6 +181,54 @@ pub const ANSWER_ENDPOINTS_MAX: usize = 50;
 pub const ENDPOINTS_PER_FILE_MAX: usize = 10_000;
 /// Most files and most connections that one address may have.
 pub const FILES_PER_ADDRESS_MAX: usize = 1024;
+/// Records of removals that one address may leave behind, as a multiple of its files: they live on for
+/// [`TOMBSTONE`] after the file is gone.
+pub const REMOVALS_PER_FILE_MAX: usize = 4;
+/// Life of the record of a removal.
+pub const TOMBSTONE: Duration = Duration::from_secs(2 * 15 * 60);
+/// Most endpoints of one file, removed ones and those that peers send included.
+pub const ENTRIES_PER_FILE_MAX: usize = 60_000;
+/// Most files of one core's table.
+pub const FILES_PER_CORE_MAX: usize = 50_000_000;
+/// How far a version may be ahead of the tracker's own clock.
+pub const VERSION_AHEAD_MAX: Duration = Duration::from_secs(60);
+/// Files and entries that one step of the expiry may look at.
+pub const SWEEP_STEP_MAX: usize = 2048;
+/// Time in which the expiry gets round the whole table.
+pub const SWEEP_CYCLE: Duration = Duration::from_secs(30);
+/// Requests of one connection that are answered in one go; what has come beyond them waits.
+pub const ROUND_REQUESTS_MAX: usize = 128;
+/// Free batches of forwarded requests, and free buffers of replies, that a core keeps.
+pub const MESH_BATCHES_KEPT_MAX: usize = 64;
+/// Largest buffer of replies that is kept, bytes.
+pub const REPLIES_KEPT_BYTES_MAX: usize = 64 << 10;
+/// Counters of files by address, a power of two; see [`crate::tracker::rights::AddressCounts`].
+pub const ADDRESS_COUNTERS: usize = 1 << 19;
+
+// ---- trackers in sync ----
+
+/// Time between two repairs of a link.
+pub const REPAIR_INTERVAL: Duration = Duration::from_secs(30);
+/// Changes that wait for one peer on one core, bytes; what does not fit is left to the repair.
+pub const RELAY_BYTES_MAX: usize = 4 << 20;
+/// Changes sent to a peer and not answered yet.
+pub const RELAY_IN_FLIGHT_MAX: usize = 1024;
+/// Bytes of entries after which a page of sync ends.
+pub const SYNC_PAGE_BYTES: usize = 256 << 10;
+/// Records that one step of a repair may look at.
+pub const REPAIR_RECORDS_MAX: usize = 4096;
+/// Buckets that one request of a repair may compare.
+pub const REPAIR_BUCKETS_MAX: usize = 256;
+/// Wait of a starting tracker for its peers' tables while nothing arrives.
+pub const SYNC_START_TIMEOUT: Duration = Duration::from_secs(5);
+/// Wait before a lost link is opened again, at first and at most.
+pub const SYNC_RETRY_MIN: Duration = Duration::from_millis(200);
+/// See [`SYNC_RETRY_MIN`].
+pub const SYNC_RETRY_MAX: Duration = Duration::from_secs(2);
+/// Wait for an answer on a link before it is given up.
+pub const SYNC_ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// Most trackers in a group.
+pub const SYNC_PEERS_MAX: usize = 64;
 
 // ---- the command line ----
 
@@ -226,4 +274,11 @@ const _: () = {
     // One chunk of the largest size is received while others are hashed and written.
     assert!(FLIGHT_BYTES_PER_CORE_MAX >= 3 * CHUNK_SIZE_MAX as usize);
     assert!(BLOCK_BYTES.is_multiple_of(4096));
+    // The record of a removal outlives everything that it must win over.
+    assert!(TOMBSTONE.as_millis() >= 2 * LEASE.as_millis());
+    assert!(VERSION_AHEAD_MAX.as_millis() < LEASE.as_millis());
+    assert!(ENTRIES_PER_FILE_MAX <= u16::MAX as usize && ENDPOINTS_PER_FILE_MAX <= ENTRIES_PER_FILE_MAX);
+    assert!(ADDRESS_COUNTERS.is_power_of_two());
+    // A page with one file of the longest name more than its measure is still a frame.
+    assert!(2 * SYNC_PAGE_BYTES <= FRAME_SYNC_BYTES_MAX);
 };
