@@ -230,6 +230,34 @@ pub const SYNC_ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Most trackers in a group.
 pub const SYNC_PEERS_MAX: usize = 64;
 
+// ---- the command line ----
+
+/// Inputs that wait for a command or the REPL; who sends more waits.
+pub const INPUTS_MAX: usize = 1024;
+/// How often a progress bar is drawn.
+pub const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
+/// Longest line of commands, bytes.
+pub const REPL_LINE_BYTES_MAX: usize = 64 << 10;
+/// `share` commands of one REPL that hash at once.
+pub const REPL_HASHING_MAX: usize = 8;
+/// How often a REPL whose input has ended looks whether anything is left to wait for.
+pub const SESSION_TICK: Duration = Duration::from_secs(1);
+/// Lines that the REPL remembers over restarts.
+pub const HISTORY_LINES_MAX: usize = 1000;
+/// Texts that wait to be printed above the prompt; what comes beyond is dropped.
+pub const PRINTS_QUEUED_MAX: usize = 1024;
+/// How long a download of the REPL waits for seeders when the commands come from a pipe.
+pub const PIPE_WAIT_DEFAULT: Duration = Duration::from_secs(30);
+
+/// Longest wait of the demo for a child to become ready or to end.
+pub const DEMO_STEP_MAX: Duration = Duration::from_secs(60);
+/// Longest fallback to the second tracker with which the demo passes.
+pub const DEMO_FALLBACK_MAX: Duration = Duration::from_secs(5);
+/// Fewest bytes by which the demo measures the disk.
+pub const DEMO_LIMIT_BYTES_MIN: u64 = 64 << 20;
+/// Most bytes by which the demo measures the disk.
+pub const DEMO_LIMIT_BYTES_MAX: u64 = 4 << 30;
+
 // ---- how they relate ----
 
 const _: () = {
