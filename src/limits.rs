@@ -114,6 +114,23 @@ pub const ENDPOINTS_PER_FILE_MAX: usize = 10_000;
 /// Most files and most connections that one address may have.
 pub const FILES_PER_ADDRESS_MAX: usize = 1024;
 
+// ---- hashing ----
+
+/// Most chunks that are hashed side by side: the lanes of the widest kernel.
+pub const HASH_LANES_MAX: usize = 16;
+/// Buffer of one worker that hashes a file, bytes; there are two workers a thread.
+pub const HASH_BUFFER_BYTES: usize = 16 << 20;
+/// What is read of a cached chunk before it is hashed, bytes: all lanes' slices stay in a core's cache.
+pub const HASH_CACHED_SLICE_BYTES: usize = 64 << 10;
+/// What is read of a chunk that is not cached, bytes, at most: one read should keep a disk busy.
+pub const HASH_COLD_SLICE_BYTES: usize = 4 << 20;
+/// How far apart the pages are that tell whether a file is cached, bytes.
+pub const HASH_PROBE_STRIDE_BYTES: usize = 1 << 20;
+/// Bytes a lane by which a kernel is timed.
+pub const HASH_CALIBRATION_BYTES: usize = 2 << 10;
+/// How often a kernel is timed; the best time counts.
+pub const HASH_CALIBRATION_ROUNDS: usize = 16;
+
 // ---- how they relate ----
 
 const _: () = {
@@ -130,4 +147,8 @@ const _: () = {
     // One chunk of the largest size always finds its buffers.
     assert!(BUFFER_BYTES_MAX >= 2 * CHUNK_SIZE_MAX as usize);
     assert!(BLOCK_BYTES.is_multiple_of(4096));
+    // Slices cut every chunk evenly, and those of all lanes fit into a worker's buffer.
+    assert!(HASH_CACHED_SLICE_BYTES.is_power_of_two() && HASH_COLD_SLICE_BYTES.is_power_of_two());
+    assert!(HASH_LANES_MAX * HASH_CACHED_SLICE_BYTES <= HASH_BUFFER_BYTES);
+    assert!(HASH_BUFFER_BYTES.is_multiple_of(HASH_COLD_SLICE_BYTES));
 };
