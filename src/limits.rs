@@ -293,7 +293,6 @@ const _: () = {
     // One chunk of the largest size is received while others are hashed and written.
     assert!(FLIGHT_BYTES_PER_CORE_MAX >= 3 * CHUNK_SIZE_MAX as usize);
     assert!(BLOCK_BYTES.is_multiple_of(4096));
-<<<<<<< HEAD
     // The record of a removal outlives everything that it must win over.
     assert!(TOMBSTONE.as_millis() >= 2 * LEASE.as_millis());
     assert!(VERSION_AHEAD_MAX.as_millis() < LEASE.as_millis());
@@ -301,10 +300,9 @@ const _: () = {
     assert!(ADDRESS_COUNTERS.is_power_of_two());
     // A page with one file of the longest name more than its measure is still a frame.
     assert!(2 * SYNC_PAGE_BYTES <= FRAME_SYNC_BYTES_MAX);
-=======
+
     // Slices cut every chunk evenly, and those of all lanes fit into a worker's buffer.
     assert!(HASH_CACHED_SLICE_BYTES.is_power_of_two() && HASH_COLD_SLICE_BYTES.is_power_of_two());
     assert!(HASH_LANES_MAX * HASH_CACHED_SLICE_BYTES <= HASH_BUFFER_BYTES);
     assert!(HASH_BUFFER_BYTES.is_multiple_of(HASH_COLD_SLICE_BYTES));
->>>>>>> hash
 };

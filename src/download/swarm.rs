@@ -17,7 +17,8 @@ use super::standing::{Standing, Verdict};
 use crate::announce::{Answer, TrackerGroup};
 use crate::ids::Endpoint;
 use crate::limits::{
-    DISCOVER_PAUSE_LONELY, DISCOVER_PAUSE_MAX, DISCOVER_PAUSE_MIN, DRIVER_TICK, FAILURES_UNTIL_FORGOTTEN, PEERS_PER_DOWNLOAD_MAX,
+    DISCOVER_PAUSE_LONELY, DISCOVER_PAUSE_MAX, DISCOVER_PAUSE_MIN, DRIVER_TICK, FAILURES_UNTIL_FORGOTTEN,
+    PEERS_PER_DOWNLOAD_MAX,
 };
 use crate::runtime::sleep;
 use crate::wire::Message;
