@@ -207,6 +207,11 @@ pub const REPLIES_KEPT_BYTES_MAX: usize = 64 << 10;
 /// Counters of files by address, a power of two; see [`crate::tracker::rights::AddressCounts`].
 pub const ADDRESS_COUNTERS: usize = 1 << 19;
 
+/// Memory of the store's cache, bytes.
+pub const STORE_CACHE_BYTES: usize = 64 << 20;
+/// Writes that wait for the store on one core, bytes; beyond them even renewals are awaited.
+pub const STORE_PENDING_BYTES_MAX: usize = 8 << 20;
+
 // ---- trackers in sync ----
 
 /// Time between two repairs of a link.

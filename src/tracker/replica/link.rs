@@ -23,6 +23,8 @@ pub struct Link {
     /// When there must have been a round at the latest.
     ping_due_ms: u64,
     repaired: bool,
+    /// The wall clock against the steady one. After a step of it, entries that were refused may be good.
+    wall_offset_ms: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +43,15 @@ pub struct Times {
     /// Since any start; never steps.
     pub steady_ms: u64,
 }
+
+impl Times {
+    fn wall_offset_ms(self) -> u64 {
+        self.wall_ms.wrapping_sub(self.steady_ms)
+    }
+}
+
+/// A change of the wall clock that is no drift.
+const CLOCK_STEP_MS: u64 = 2000;
 
 /// Why a link is closed: the peer's fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -72,6 +83,7 @@ impl Link {
         self.closed();
         self.repair_due_ms = times.steady_ms;
         self.ping_due_ms = times.steady_ms;
+        self.wall_offset_ms = times.wall_offset_ms();
     }
 
     /// The link is lost.
@@ -125,6 +137,10 @@ impl Link {
         if !self.relay.has_more() && self.relay.take_lost() {
             Message::SyncHello(*hello).encode(out);
             self.awaited.push_back(Awaited::Sign);
+        }
+        if times.wall_offset_ms().abs_diff(self.wall_offset_ms) > CLOCK_STEP_MS {
+            self.wall_offset_ms = times.wall_offset_ms();
+            self.repair_now();
         }
         if times.steady_ms >= self.repair_due_ms && !self.repair.is_running() {
             self.repair.begin(table, times.wall_ms);
