@@ -49,6 +49,12 @@ impl Watchdog {
         Self { shared }
     }
 
+    /// Ends every connection that there is, so that the tasks which serve them end too.
+    pub fn shut_down_all(&self) {
+        let watched = self.shared.watched.borrow();
+        watched.iter().filter_map(Weak::upgrade).for_each(|watched| watched.shut_down());
+    }
+
     /// Watches a socket, at first without a limit.
     pub fn watch(&self, fd: RawFd) -> Rc<Watched> {
         let watched = Rc::new(Watched {
@@ -87,9 +93,15 @@ impl Watched {
         self.expired.get()
     }
 
-    #[allow(unsafe_code)]
     fn check(&self, now_ms: u64) {
-        if now_ms <= self.deadline_ms.get() || self.expired.replace(true) {
+        if now_ms > self.deadline_ms.get() {
+            self.shut_down();
+        }
+    }
+
+    #[allow(unsafe_code)]
+    fn shut_down(&self) {
+        if self.expired.replace(true) {
             return;
         }
         // SAFETY: the stream that owns the descriptor also owns this `Watched` and drops it first, and
