@@ -40,6 +40,12 @@ const FORMAT: u64 = 1;
 /// The file in the data folder.
 const FILE_NAME: &str = "tracker.redb";
 
+/// What the library says; it is told to people only.
+type Failed = Box<dyn std::error::Error + Send + Sync>;
+
+/// The logs of all cores, and the thread that writes.
+type Started = (Vec<LogSeat>, thread::JoinHandle<Result<(), String>>);
+
 /// Why there is no store, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -99,7 +105,7 @@ impl Store {
     }
 
     /// Starts the thread that writes; it ends when all cores' logs are gone, or with an error.
-    pub(super) fn start(self, cores: usize) -> std::io::Result<(Vec<LogSeat>, thread::JoinHandle<Result<(), String>>)> {
+    pub(super) fn start(self, cores: usize) -> std::io::Result<Started> {
         let (sender, batches) = mpsc::channel();
         let (answers, seats) = (0..cores)
             .map(|core| {
@@ -133,7 +139,7 @@ impl Store {
         Ok(())
     }
 
-    fn commit(&mut self, group: &[Batch]) -> Result<(), redb::Error> {
+    fn commit(&mut self, group: &[Batch]) -> Result<(), Failed> {
         let mut change = self.database.begin_write()?;
         change.set_durability(Durability::Immediate);
         {
@@ -174,12 +180,12 @@ fn open(path: &Path) -> Result<(Database, u64, u64), String> {
 }
 
 /// Tracker id and clock; `None` for a format that is not ours.
-fn about(database: &Database) -> Result<Option<(u64, u64)>, redb::Error> {
+fn about(database: &Database) -> Result<Option<(u64, u64)>, Failed> {
     let change = database.begin_write()?;
     let about = {
         let mut about = change.open_table(ABOUT)?;
         change.open_table(ENTRIES)?;
-        let get = |about: &redb::Table<'_, &str, u64>, key| -> Result<Option<u64>, redb::Error> {
+        let get = |about: &redb::Table<'_, &str, u64>, key| -> Result<Option<u64>, Failed> {
             Ok(about.get(key)?.map(|value| value.value()))
         };
         match get(&about, "format")? {
@@ -208,11 +214,7 @@ impl StoreReader {
     }
 }
 
-fn read(
-    database: &Database,
-    buckets: Range<usize>,
-    each: &mut impl FnMut(Option<Entry<'_>>),
-) -> Result<(), redb::Error> {
+fn read(database: &Database, buckets: Range<usize>, each: &mut impl FnMut(Option<Entry<'_>>)) -> Result<(), Failed> {
     let bound = |bucket: usize| [(bucket >> 4) as u8, (bucket << 4) as u8];
     let reading = database.begin_read()?;
     let entries = reading.open_table(ENTRIES)?;
