@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::child::Child;
-use super::contestant::{Contestant, Role};
+use super::contestant::{Contestant, Pace, Role};
 use super::error::Error;
 use super::peer_list::PeerList;
 use super::program::Need;
@@ -17,7 +17,7 @@ use super::torrent;
 pub const ARIA2: Contestant = Contestant {
     name: "aria2",
     role: Role::BitTorrent,
-    is_slow: true,
+    pace: Pace::Slow,
     sinks: &[Sink::Disk, Sink::Memory],
     needs: &[Need::Program { name: "aria2c", package: "aria2" }],
     settings: "aria2c from aria2c: --file-allocation=none, a disk cache of 64 MiB, no DHT, LPD, peer exchange or \
@@ -28,13 +28,13 @@ pub const ARIA2: Contestant = Contestant {
 
 fn prepare(stage: &Stage) -> Result<Session, Error> {
     let port = free_port()?;
-    let peer_list = PeerList::start(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port))?;
+    let peer_list = PeerList::start(vec![SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)])?;
     let metainfo = stage.scratch.join("source.torrent");
     torrent::write(&metainfo, stage.source, &peer_list.announce())?;
     let mut seeder = aria2c(stage.seed(), port);
     seeder.args(["--seed-ratio=0.0", "--bt-seed-unverified=true", "--allow-overwrite=true"]).arg(&metainfo);
     let mut seeder = Child::spawn(seeder, "aria2-seeder", &stage.scratch)?;
-    seeder.wait_until("it announces itself", ready_deadline(), || peer_list.seeder_is_ready())?;
+    seeder.wait_until("it announces itself", ready_deadline(), || peer_list.seeders_are_ready())?;
     let mut getter = aria2c(&stage.got, free_port()?);
     getter.args(["--seed-time=0"]).arg(&metainfo);
     let mut session = Session::copy(vec![seeder], getter, stage.target());

@@ -20,6 +20,8 @@ use super::process_tree;
 
 /// How long a wait sleeps before it looks at the interrupt flag and at a log again.
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);
+/// How much of what a child wrote is quoted when it fails.
+const TAIL_CHARS_MAX: usize = 600;
 /// How long a child may take to obey SIGTERM before SIGKILL.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -115,6 +117,14 @@ impl Child {
         }
     }
 
+    /// Waits until `text` is anywhere on its stdout.
+    pub fn wait_text(&mut self, text: &str, deadline: Instant) -> Result<(), Error> {
+        while !self.output().contains(text) {
+            self.still_running(&format!("it says {text:?}"), deadline)?;
+        }
+        Ok(())
+    }
+
     /// Waits until `ready` says yes while the process lives.
     pub fn wait_until(&mut self, what: &str, deadline: Instant, ready: impl Fn() -> bool) -> Result<(), Error> {
         while !ready() {
@@ -125,9 +135,7 @@ impl Child {
 
     /// An error that tells the end of what it wrote.
     pub fn complaint(&self, what: &str) -> Error {
-        let text = read_lossy(&self.stderr) + &self.output();
-        let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-        let tail = lines[lines.len().saturating_sub(6)..].join(" | ");
+        let tail = tail(&(self.output() + "\n" + &read_lossy(&self.stderr)));
         let said = if tail.is_empty() { "it said nothing".to_owned() } else { format!("it said: {tail}") };
         Error::Contestant(format!("{} {what}; {said}", self.name))
     }
@@ -182,6 +190,15 @@ pub fn words(command: &Command) -> String {
         }
     });
     quoted.collect::<Vec<_>>().join(" ")
+}
+
+/// The last lines of `text`, at most [`TAIL_CHARS_MAX`]; a progress line counts as it stood last.
+fn tail(text: &str) -> String {
+    let as_seen = |line: &'_ str| line.trim_end().rsplit('\r').next().unwrap_or("").trim().to_owned();
+    let lines: Vec<String> = text.lines().map(as_seen).filter(|line| !line.is_empty()).collect();
+    let tail = lines[lines.len().saturating_sub(6)..].join(" | ");
+    let surplus = tail.chars().count().saturating_sub(TAIL_CHARS_MAX);
+    tail.chars().skip(surplus).collect()
 }
 
 fn read_lossy(path: &Path) -> String {
@@ -272,6 +289,12 @@ mod tests {
             assert!(Instant::now() < deadline, "{grandchild} lives on");
             std::thread::yield_now();
         }
+    }
+
+    #[test]
+    fn of_a_progress_line_the_last_state_is_quoted() {
+        assert_eq!(tail("a\n10 %\r20 %\r30 %  \nb\n\n"), "a | 30 % | b");
+        assert_eq!(tail(&"x".repeat(5000)).len(), TAIL_CHARS_MAX);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Who takes part, in the order of an odd round.
 
 use super::error::Error;
+use super::options::Options;
 use super::program::Need;
 use super::session::Session;
 use super::stage::{Sink, Stage};
@@ -13,8 +14,8 @@ pub struct Contestant {
     pub name: &'static str,
     /// What it is here for.
     pub role: Role,
-    /// True for those that take part in the first rounds only.
-    pub is_slow: bool,
+    /// In how many rounds it takes part.
+    pub pace: Pace,
     /// Where it can put the copy; one run a round for each.
     pub sinks: &'static [Sink],
     /// What has to be installed.
@@ -23,6 +24,28 @@ pub struct Contestant {
     pub settings: &'static str,
     /// Starts its servers and writes its getter's command line.
     pub prepare: fn(&Stage) -> Result<Session, Error>,
+}
+
+/// In how many rounds a contestant takes part: always the first ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// In all of them.
+    Fast,
+    /// In `--slow-rounds`.
+    Slow,
+    /// In one: a run of it takes minutes.
+    Slowest,
+}
+
+impl Pace {
+    /// The number of rounds under `options`.
+    pub fn rounds(self, options: &Options) -> u32 {
+        match self {
+            Self::Fast => options.rounds,
+            Self::Slow => options.slow_rounds,
+            Self::Slowest => 1,
+        }
+    }
 }
 
 /// What a contestant is here for.

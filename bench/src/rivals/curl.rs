@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use super::child::Child;
-use super::contestant::{Contestant, Role};
+use super::contestant::{Contestant, Pace, Role};
 use super::error::Error;
 use super::program::Need;
 use super::session::{Proof, Session};
@@ -13,7 +13,7 @@ use super::stage::{Sink, Stage, free_port, ready_deadline};
 pub const CURL: Contestant = Contestant {
     name: "curl",
     role: Role::Copier,
-    is_slow: false,
+    pace: Pace::Fast,
     sinks: &[Sink::Disk, Sink::Memory, Sink::Nothing],
     needs: &[Need::Program { name: "curl", package: "curl" }, Need::Program { name: "nginx", package: "nginx-light" }],
     settings: "HTTP/1.1 without TLS from nginx with sendfile on, tcp_nopush on and no limit of a chunk of sendfile; \

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::LazyLock;
 
 use super::child::Child;
-use super::contestant::{Contestant, Role};
+use super::contestant::{Contestant, Pace, Role};
 use super::error::Error;
 use super::program::Need;
 use super::session::Session;
@@ -16,17 +16,17 @@ use super::torrent;
 pub const LIBTORRENT: Contestant = Contestant {
     name: "libtorrent",
     role: Role::BitTorrent,
-    is_slow: true,
+    pace: Pace::Slow,
     sinks: &[Sink::Disk, Sink::Memory],
     needs: &[Need::PythonLibtorrent],
-    settings: "a few lines of Python on each side (libtorrent.py in the harness): its high-performance seed \
+    settings: "a few lines of Python on each side (transfer.py in the harness): its high-performance seed \
                settings, uTP, DHT, LPD, UPnP and encryption off, several connections an address allowed, deep request \
                queues, peers connected directly without a tracker; the seeder skips its hash check; done when the \
                torrent is finished and the cache flushed, without the session's slow shutdown",
     prepare,
 };
 
-const SCRIPT: &str = include_str!("libtorrent.py");
+const SCRIPT: &str = include_str!("transfer.py");
 
 /// The Python that has the module, if one has: Debian's may be another than the first in the path.
 pub static PYTHON: LazyLock<Option<&str>> = LazyLock::new(|| {
@@ -41,7 +41,8 @@ fn prepare(stage: &Stage) -> Result<Session, Error> {
     let port = free_port()?;
     let metainfo = stage.scratch.join("source.torrent");
     torrent::write(&metainfo, stage.source, "http://127.0.0.1:9/none")?;
-    let script = stage.file("libtorrent.py", SCRIPT)?;
+    // Not libtorrent.py: Python would import the script in place of the module.
+    let script = stage.file("transfer.py", SCRIPT)?;
     let seeder = python(&script, "seed", &metainfo, stage.seed(), port)?;
     let mut seeder = Child::spawn(seeder, "libtorrent-seeder", &stage.scratch)?;
     seeder.wait_line("ready", ready_deadline())?;

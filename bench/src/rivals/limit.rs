@@ -8,7 +8,7 @@ use serde_json::Value;
 use sha1::{Digest, Sha1};
 
 use super::child::Child;
-use super::contestant::{Contestant, Role};
+use super::contestant::{Contestant, Pace, Role};
 use super::error::Error;
 use super::program::Need;
 use super::session::Session;
@@ -18,7 +18,7 @@ use super::stage::{Sink, Stage, free_port, ready_deadline};
 pub const FIO_URING: Contestant = Contestant {
     name: "fio-io_uring",
     role: Role::Limit,
-    is_slow: false,
+    pace: Pace::Fast,
     sinks: &[Sink::Disk],
     needs: &[Need::Program { name: "fio", package: "fio" }],
     settings: "fio, sequential O_DIRECT writes of 1 MiB, 4 in flight, ioengine io_uring, into a fresh file that it \
@@ -38,7 +38,7 @@ pub const FIO_LIBAIO: Contestant = Contestant {
 pub const IPERF: Contestant = Contestant {
     name: "iperf3",
     role: Role::Limit,
-    is_slow: false,
+    pace: Pace::Fast,
     sinks: &[Sink::Nothing],
     needs: &[Need::Program { name: "iperf3", package: "iperf3" }],
     settings: "iperf3, one TCP stream over loopback, the server sends (-R), as many bytes as the file has; the rate \
@@ -50,7 +50,7 @@ pub const IPERF: Contestant = Contestant {
 pub const SHA1: Contestant = Contestant {
     name: "sha1-crate",
     role: Role::Limit,
-    is_slow: false,
+    pace: Pace::Fast,
     sinks: &[Sink::Nothing],
     needs: &[],
     settings: "the sha1 crate on one core, one message of 1 MiB after the other out of a buffer in the cache; a \
@@ -62,7 +62,7 @@ pub const SHA1: Contestant = Contestant {
 pub const CP: Contestant = Contestant {
     name: "cp",
     role: Role::Limit,
-    is_slow: false,
+    pace: Pace::Fast,
     sinks: &[Sink::Memory],
     needs: &[],
     settings: "cp from the cached source to the tmpfs: no network, no hash",

@@ -44,11 +44,9 @@ pub fn readme(options: &Options, field: &[&Contestant], race: &Race, records: &[
     text += METHOD;
     let _ = writeln!(
         text,
-        "Rounds: {} of the fast ones, {} of the slow ones ({}); congestion control {}.\n\n## Contestants\n",
-        options.rounds,
-        options.slow_rounds,
-        field.iter().filter(|one| one.is_slow).map(|one| one.name).collect::<Vec<_>>().join(", "),
-        options.congestion_controls.join(" and ")
+        "Congestion control {}. Rounds with each: {}.\n\n## Contestants\n",
+        options.congestion_controls.join(" and "),
+        field.iter().map(|one| format!("{} {}", one.name, one.pace.rounds(options))).collect::<Vec<_>>().join(", ")
     );
     text += "`$WORK` is the run's folder on the disk, `$MEMORY` the one on the tmpfs, `$BIN` where mtorrent was built; \
              ports are those of the first run. The last line of each is what the clock ran for.\n";

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use super::child::Child;
-use super::contestant::{Contestant, Role};
+use super::contestant::{Contestant, Pace, Role};
 use super::error::Error;
 use super::program::Need;
 use super::session::{Proof, Session};
@@ -13,7 +13,7 @@ use super::stage::{Sink, Stage, ready_deadline};
 pub const MTORRENT: Contestant = Contestant {
     name: "mtorrent",
     role: Role::Ours,
-    is_slow: false,
+    pace: Pace::Fast,
     sinks: &[Sink::Disk, Sink::Memory, Sink::Nothing],
     needs: &[Need::Mtorrent],
     settings: "defaults; every chunk's SHA-1 checked, O_DIRECT writes, the file fsynced and renamed before the exit \

@@ -6,14 +6,21 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::net::Ipv4Addr;
 use std::process::Command;
 
 use super::error::Error;
 
-/// Where a seeder listens that must not have a 127.x address: the address lies on loopback all the same.
-pub const SEEDER_ADDRESS: &str = "10.77.0.2";
-/// Where its getter listens.
-pub const GETTER_ADDRESS: &str = "10.77.0.3";
+/// Addresses on the loopback device for those that refuse peers at 127.x; the bytes take the same way.
+pub const PLAIN_ADDRESSES: [Ipv4Addr; 9] = {
+    let mut addresses = [Ipv4Addr::UNSPECIFIED; 9];
+    let mut at = 0;
+    while at < addresses.len() {
+        addresses[at] = Ipv4Addr::new(10, 77, 0, at as u8 + 1);
+        at += 1;
+    }
+    addresses
+};
 
 const CONTROL: &str = "/proc/sys/net/ipv4/tcp_congestion_control";
 const ALLOWED: &str = "/proc/sys/net/ipv4/tcp_allowed_congestion_control";
@@ -33,7 +40,7 @@ impl Network {
             _ => Error::io("make a network namespace", source),
         })?;
         ip(&["link", "set", "lo", "up"])?;
-        for address in [SEEDER_ADDRESS, GETTER_ADDRESS] {
+        for address in PLAIN_ADDRESSES {
             ip(&["address", "add", &format!("{address}/32"), "dev", "lo"])?;
         }
         let network = Self { _allowed: allowed };

@@ -14,7 +14,7 @@ pub struct Options {
     /// Rounds of the fast contestants: the limits, mtorrent, rsync, curl, cp
     #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub rounds: u32,
-    /// Rounds of the slow contestants, the BitTorrent clients: they take part in the first ones
+    /// Rounds of the BitTorrent clients: they take part in the first ones, transmission in one only
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub slow_rounds: u32,
     /// Only these contestants, by name, comma-separated

@@ -1,13 +1,14 @@
-//! A BitTorrent HTTP tracker for two: it tells every client of the one seeder, and knows from the
-//! seeder's own announce when that is ready.
+//! A BitTorrent HTTP tracker: it tells a client of the seeders, and knows from their own announces when
+//! all of them are ready.
 //!
 //! It stands in for a tracker program so that each client gets its peer at once and from the same
 //! source; it must never be on the way of the data.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -28,19 +29,19 @@ pub struct PeerList {
 
 #[derive(Debug)]
 struct State {
-    seeder: SocketAddrV4,
-    seeder_is_ready: AtomicBool,
+    seeders: Vec<SocketAddrV4>,
+    /// The ports of the seeders that have announced every byte.
+    ready: Mutex<BTreeSet<u16>>,
     is_ending: AtomicBool,
 }
 
 impl PeerList {
-    /// Starts a tracker that names `seeder` to everyone but the seeder.
-    pub fn start(seeder: SocketAddrV4) -> Result<Self, Error> {
+    /// Starts a tracker that names `seeders`, each with a port of its own, to everyone but them.
+    pub fn start(seeders: Vec<SocketAddrV4>) -> Result<Self, Error> {
         let fail = |source| Error::io("start the peer list", source);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(fail)?;
         let address = listener.local_addr().map_err(fail)?;
-        let state =
-            Arc::new(State { seeder, seeder_is_ready: AtomicBool::new(false), is_ending: AtomicBool::new(false) });
+        let state = Arc::new(State { seeders, ready: Mutex::default(), is_ending: AtomicBool::new(false) });
         let theirs = Arc::clone(&state);
         let thread = std::thread::spawn(move || serve(&listener, &theirs));
         Ok(Self { address, state, thread: Some(thread) })
@@ -51,9 +52,9 @@ impl PeerList {
         format!("http://{}/announce", self.address)
     }
 
-    /// True once the seeder has announced that it has every byte.
-    pub fn seeder_is_ready(&self) -> bool {
-        self.state.seeder_is_ready.load(Ordering::Acquire)
+    /// True once every seeder has announced that it has every byte.
+    pub fn seeders_are_ready(&self) -> bool {
+        self.state.ready.lock().unwrap_or_else(PoisonError::into_inner).len() == self.state.seeders.len()
     }
 }
 
@@ -85,11 +86,11 @@ fn answer(mut stream: TcpStream, state: &State) -> std::io::Result<()> {
     stream.set_write_timeout(Some(REQUEST_TIMEOUT))?;
     let request = read_request(&mut stream)?;
     let announce = Announce::parse(&request);
-    let is_seeder = announce.port == Some(state.seeder.port());
-    if is_seeder && announce.left == Some(0) {
-        state.seeder_is_ready.store(true, Ordering::Release);
+    let seeder = state.seeders.iter().find(|seeder| announce.port == Some(seeder.port()));
+    if let Some(seeder) = seeder.filter(|_| announce.left == Some(0) && !announce.is_leaving) {
+        state.ready.lock().unwrap_or_else(PoisonError::into_inner).insert(seeder.port());
     }
-    let body = body((!is_seeder).then_some(state.seeder));
+    let body = body(if seeder.is_some() { &[] } else { &state.seeders });
     let head = format!(
         "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
         body.len()
@@ -111,9 +112,9 @@ fn read_request(stream: &mut TcpStream) -> std::io::Result<String> {
 }
 
 /// The bencoded answer of BEP 3 and BEP 23: a long interval and the compact list of peers.
-fn body(peer: Option<SocketAddrV4>) -> Vec<u8> {
+fn body(named: &[SocketAddrV4]) -> Vec<u8> {
     let mut peers = Vec::new();
-    if let Some(peer) = peer {
+    for peer in named {
         peers.extend_from_slice(&peer.ip().octets());
         peers.extend_from_slice(&peer.port().to_be_bytes());
     }
@@ -128,6 +129,8 @@ fn body(peer: Option<SocketAddrV4>) -> Vec<u8> {
 struct Announce {
     port: Option<u16>,
     left: Option<u64>,
+    /// Transmission says so before it starts, too.
+    is_leaving: bool,
 }
 
 impl Announce {
@@ -138,6 +141,7 @@ impl Announce {
         Self {
             port: value("port").and_then(|port| port.parse().ok()),
             left: value("left").and_then(|left| left.parse().ok()),
+            is_leaving: value("event") == Some("stopped"),
         }
     }
 }
@@ -155,13 +159,14 @@ mod tests {
     }
 
     #[test]
-    fn a_client_is_told_of_the_seeder_and_the_seeder_of_nobody() {
-        let list = PeerList::start(SocketAddrV4::new(Ipv4Addr::new(10, 77, 0, 2), 258)).expect("a list");
+    fn a_client_is_told_of_the_seeders_and_a_seeder_of_nobody() {
+        let list = PeerList::start(vec![SocketAddrV4::new(Ipv4Addr::new(10, 77, 0, 2), 258)]).expect("a list");
         assert!(ask(&list, "info_hash=%00&port=9&left=5").ends_with(b"5:peers6:\x0a\x4d\x00\x02\x01\x02e"));
         assert!(ask(&list, "port=258&left=7").ends_with(b"5:peers0:e"));
-        assert!(!list.seeder_is_ready());
+        ask(&list, "port=258&left=0&event=stopped");
+        assert!(!list.seeders_are_ready());
         ask(&list, "port=258&left=0");
-        assert!(list.seeder_is_ready());
+        assert!(list.seeders_are_ready());
     }
 
     #[test]

@@ -76,7 +76,7 @@ impl<'a> Race<'a> {
 
     /// Who runs in `round`: even rounds go backwards, so that nobody always follows the same one.
     fn order(&self, round: u32) -> Vec<(&'static Contestant, Sink)> {
-        let takes_part = |contestant: &&&Contestant| !contestant.is_slow || round <= self.options.slow_rounds;
+        let takes_part = |contestant: &&&Contestant| round <= contestant.pace.rounds(self.options);
         let has_sink = |sink: Sink| sink != Sink::Memory || self.memory.is_some();
         let mut order: Vec<(&'static Contestant, Sink)> = Vec::new();
         for sink in [Sink::Disk, Sink::Memory, Sink::Nothing] {
@@ -113,7 +113,6 @@ impl<'a> Race<'a> {
             source: &self.source,
             sink,
             mtorrent: &self.mtorrent,
-            kept: self.work.path(),
             scratch: make_folder(&self.work.path().join("scratch"))?,
             got: make_folder(&got)?,
         })
@@ -249,7 +248,7 @@ fn free_bytes(dir: &Path) -> Result<u64, Error> {
 fn memory_folder(options: &Options) -> Result<Option<TempDir>, Error> {
     const TMPFS_MAGIC: i64 = 0x0102_1994;
     let dir = &options.memory_dir;
-    let is_tmpfs = rustix::fs::statfs(dir).is_ok_and(|found| i64::from(found.f_type) == TMPFS_MAGIC);
+    let is_tmpfs = rustix::fs::statfs(dir).is_ok_and(|found| found.f_type == TMPFS_MAGIC);
     let needed = options.size + (256 << 20);
     let available = available_memory_bytes();
     if !is_tmpfs || free_bytes(dir)? < needed || available < options.size + needed {

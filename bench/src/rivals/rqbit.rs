@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::child::Child;
-use super::contestant::{Contestant, Role};
+use super::contestant::{Contestant, Pace, Role};
 use super::error::Error;
 use super::peer_list::PeerList;
 use super::program::{self, Need};
@@ -17,7 +17,7 @@ use super::torrent;
 pub const RQBIT: Contestant = Contestant {
     name: "rqbit",
     role: Role::BitTorrent,
-    is_slow: true,
+    pace: Pace::Slow,
     sinks: &[Sink::Disk, Sink::Memory],
     needs: &[Need::Rqbit],
     settings: "rqbit from rqbit: TCP only, no DHT, LSD or UPnP, the seeder given as --initial-peers, \
@@ -28,7 +28,7 @@ pub const RQBIT: Contestant = Contestant {
 fn prepare(stage: &Stage) -> Result<Session, Error> {
     let port = free_port()?;
     let seeder_address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
-    let peer_list = PeerList::start(seeder_address)?;
+    let peer_list = PeerList::start(vec![seeder_address])?;
     let metainfo = stage.scratch.join("source.torrent");
     torrent::write(&metainfo, stage.source, &peer_list.announce())?;
     let state = stage.folder("seeder-state")?;
@@ -36,7 +36,7 @@ fn prepare(stage: &Stage) -> Result<Session, Error> {
     seeder.args(["--listen-ip", "127.0.0.1", "--listen-port", &port.to_string()]);
     seeder.args(["download", "--overwrite", "--disable-http-api", "--output-folder"]).arg(stage.seed()).arg(&metainfo);
     let mut seeder = Child::spawn(seeder, "rqbit-seeder", &stage.scratch)?;
-    seeder.wait_until("it announces itself", ready_deadline(), || peer_list.seeder_is_ready())?;
+    seeder.wait_until("it announces itself", ready_deadline(), || peer_list.seeders_are_ready())?;
     let state = stage.folder("getter-state")?;
     let mut getter = rqbit(&state)?;
     getter.args(["--disable-tcp-listen", "--disable-trackers", "download", "--exit-on-finish", "--disable-http-api"]);

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use super::child::Child;
-use super::contestant::{Contestant, Role};
+use super::contestant::{Contestant, Pace, Role};
 use super::error::Error;
 use super::program::Need;
 use super::session::Session;
@@ -13,7 +13,7 @@ use super::stage::{Sink, Stage, free_port, ready_deadline};
 pub const RSYNC: Contestant = Contestant {
     name: "rsync",
     role: Role::Copier,
-    is_slow: false,
+    pace: Pace::Fast,
     sinks: &[Sink::Disk, Sink::Memory],
     needs: &[Need::Program { name: "rsync", package: "rsync" }],
     settings: "from an rsync daemon (no ssh), --whole-file (no delta), --inplace (no rename), no compression; its \

@@ -38,8 +38,6 @@ pub struct Stage<'a> {
     pub sink: Sink,
     /// The mtorrent program.
     pub mtorrent: &'a Path,
-    /// A folder that stays from turn to turn, for what a seeder may remember.
-    pub kept: &'a Path,
     /// An empty folder on the disk for this turn: configuration, state, logs.
     pub scratch: PathBuf,
     /// An empty folder where the sink is.
@@ -78,9 +76,15 @@ pub fn make_folder(path: &Path) -> Result<PathBuf, Error> {
 
 /// A TCP port that nothing in this namespace listens on.
 pub fn free_port() -> Result<u16, Error> {
-    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0));
-    let address = listener.and_then(|listener| listener.local_addr());
-    Ok(address.map_err(|source| Error::io("find a free port", source))?.port())
+    free_ports(1).map(|ports| ports[0])
+}
+
+/// `count` different ones.
+pub fn free_ports(count: usize) -> Result<Vec<u16>, Error> {
+    let fail = |source| Error::io("find a free port", source);
+    // All are held until the last is found, so that none is found twice.
+    let bound: Result<Vec<_>, _> = (0..count).map(|_| TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))).collect();
+    bound.map_err(fail)?.iter().map(|listener| Ok(listener.local_addr().map_err(fail)?.port())).collect()
 }
 
 /// When a server that is being started must be ready: it may have to hash the whole source first.

@@ -1,4 +1,4 @@
-"""One side of a libtorrent transfer: libtorrent.py seed|get TORRENT FOLDER SEEDER_PORT."""
+"""One side of a libtorrent transfer: transfer.py seed|get TORRENT FOLDER SEEDER_PORT."""
 
 import os
 import signal
@@ -59,7 +59,7 @@ def torrent(path, folder):
 def seed(path, folder, port):
     session = lt.session(settings(f"{HOST}:{port}"))
     wanted = torrent(path, folder)
-    wanted.flags |= lt.torrent_flags.seed_mode | lt.torrent_flags.upload_mode
+    wanted.flags |= lt.torrent_flags.seed_mode
     session.add_torrent(wanted)
     for alert in alerts(session):
         if isinstance(alert, lt.listen_failed_alert):
