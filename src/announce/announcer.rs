@@ -10,7 +10,7 @@ use futures_lite::FutureExt;
 
 use super::{Answer, TrackerGroup};
 use crate::ids::{Endpoint, InfoHash, Version};
-use crate::limits::{ANNOUNCE_RETRY_PAUSE, LEASE, PING_INTERVAL, TRACKER_RETRY_PAUSE};
+use crate::limits::{ANNOUNCE_RETRY_PAUSE, ANNOUNCE_SPACING, LEASE, PING_INTERVAL, TRACKER_RETRY_PAUSE};
 use crate::metainfo::Metainfo;
 use crate::runtime::Signal;
 use crate::wire::{Message, SeederChange, Share, Status};
@@ -69,6 +69,12 @@ impl Announcer {
         let entry = Entry { version: None, epoch: 0, attempted: false, due: Instant::now(), what };
         self.entries.borrow_mut().entry(entry.what.metainfo.info_hash()).or_insert(entry);
         self.added.notify();
+    }
+
+    /// Whether the tracker in use has acknowledged the file.
+    pub fn is_announced(&self, info_hash: InfoHash) -> bool {
+        let entries = self.entries.borrow();
+        entries.get(&info_hash).is_some_and(|entry| entry.epoch != 0 && entry.epoch == self.group.epoch())
     }
 
     /// Announces the file no more, and tells the tracker. Ends when it answered or all have failed.
@@ -171,6 +177,8 @@ async fn run(announcer: std::rc::Weak<Announcer>) {
                 crate::runtime::sleep(TRACKER_RETRY_PAUSE).await;
                 break;
             }
+            // Many announcements are spread out, and let other requests in between.
+            crate::runtime::sleep(ANNOUNCE_SPACING).await;
         }
         let (group, epoch) = (announcer.group.clone(), announcer.group.epoch());
         let has_any = !announcer.entries.borrow().is_empty();

@@ -15,7 +15,8 @@ use crate::download::{Driver, Request};
 use crate::hash::hash_chunks;
 use crate::ids::{Endpoint, PeerId};
 use crate::limits::{
-    CLIENT_COMMANDS_MAX, CLIENT_EVENTS_MAX, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, METAINFO_BYTES_MAX,
+    BLOCKING_THREADS, CLIENT_COMMANDS_MAX, CLIENT_EVENTS_MAX, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX,
+    METAINFO_BYTES_MAX, NAME_THREADS,
 };
 use crate::metainfo::Metainfo;
 use crate::net::listen::queues;
@@ -58,11 +59,14 @@ impl Client {
         let config = Arc::new(ClientConfig { cores: config.cores.max(1), ..config });
         let address = listener.address();
         let endpoint = config.advertise.or_else(|| advertised(address)).ok_or_else(|| refused("port 0"))?;
-        let blocking = Blocking::start().map_err(|error| refused(format!("no threads can be started: {error}")))?;
+        let no_threads = |error| refused(format!("no threads can be started: {error}"));
+        let blocking = Blocking::start(BLOCKING_THREADS).map_err(no_threads)?;
+        let resolver = Blocking::start(NAME_THREADS).map_err(no_threads)?;
         let shared = Shared {
             id: PeerId(rand::random()),
             registry: Arc::new(Registry::default()),
             blocking,
+            resolver,
             plan: MeshPlan::new(config.cores),
             config: config.clone(),
         };
@@ -177,7 +181,9 @@ impl Client {
             let index = index.ok_or_else(|| refused(format!("{name} is not shared: see `show shares`")))?;
             rows.shares.remove(index).torrent.info_hash()
         };
-        self.registry.remove(&info_hash);
+        if let Some(torrent) = self.registry.remove(&info_hash) {
+            torrent.stop("it was removed".to_owned());
+        }
         self.command(Command::Unshare(info_hash))?;
         self.save();
         Ok(())

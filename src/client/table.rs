@@ -138,8 +138,7 @@ impl DownloadEntry {
             elapsed: self.elapsed.get().copied().unwrap_or_else(|| self.started.elapsed()),
             state,
         };
-        if let Some(job) = self.driver.job.get() {
-            let progress = &job.progress;
+        if let Some(progress) = self.driver.progress.get() {
             status.done_bytes = progress.done_bytes.load(Ordering::Relaxed);
             status.fetched_bytes = progress.fetched_bytes.load(Ordering::Relaxed);
             status.fetched_from = progress.fetched_from();

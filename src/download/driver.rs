@@ -2,6 +2,7 @@
 //! the shards going, has batches made durable, and finishes the file.
 
 use std::cell::{Cell, RefCell};
+use std::fs::File;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,13 +17,13 @@ use super::swarm::{Loneliness, Swarm};
 use crate::announce::{Announcement, Announcer};
 use crate::bitfield::{Bitfield, SharedBitfield};
 use crate::ids::{Endpoint, PeerId};
-use crate::limits::{COMMIT_BYTES, COMMIT_INTERVAL, DRIVER_TICK, REPORTS_MAX};
+use crate::limits::{COMMIT_BYTES, COMMIT_INTERVAL, DRIVER_TICK, REPORTS_MAX, STALLED_AFTER};
 use crate::metainfo::Metainfo;
 use crate::net::Net;
 use crate::peer::{Registry, Torrent};
 use crate::runtime::{Blocking, Signal, deadline};
 use crate::storage::disk::DIRECT_ALIGN;
-use crate::storage::{DestError, DiskFiles, Ledger, PartFiles, SeedFile};
+use crate::storage::{DestError, DiskFiles, Ledger, SeedFile};
 
 /// Weight of the newest sample in the rate that people see.
 const RATE_SAMPLE_WEIGHT: f64 = 0.3;
@@ -66,7 +67,7 @@ pub struct Driver {
     /// What to download.
     pub request: Request,
     /// Set once the shards work.
-    pub job: OnceLock<Arc<Job>>,
+    pub progress: OnceLock<Arc<Progress>>,
     /// Ends the download early.
     pub cancelled: AtomicBool,
 }
@@ -90,7 +91,7 @@ struct Run {
 impl Driver {
     /// A download that is not started yet.
     pub fn new(request: Request) -> Arc<Self> {
-        Arc::new(Self { request, job: OnceLock::new(), cancelled: AtomicBool::new(false) })
+        Arc::new(Self { request, progress: OnceLock::new(), cancelled: AtomicBool::new(false) })
     }
 
     /// Downloads to the end. Without an `announcer` (no tracker is known) only a file that is there already
@@ -103,6 +104,8 @@ impl Driver {
     ) -> Result<DownloadState, Failure> {
         state(DownloadState::Hashing);
         let prepared = self.prepare(&context).await?;
+        // What was not hashed because of that must not be taken for wrong.
+        self.check_cancelled()?;
         let Some((durable, have)) = prepared else {
             self.serve_finished(&context, announcer.as_deref())?;
             return Ok(DownloadState::Done { up_to_date: true });
@@ -112,15 +115,20 @@ impl Driver {
         let ended = run.work(&state).await;
         run.stop_shards().await;
         match ended {
-            Ok(()) => {
-                run.finish().await?;
-                Ok(DownloadState::Done { up_to_date: false })
-            }
+            Ok(()) => run.finish().await?,
             Err(failure) => {
                 run.give_up().await;
-                Err(failure)
+                return Err(failure);
             }
         }
+        Ok(DownloadState::Done { up_to_date: false })
+    }
+
+    fn check_cancelled(&self) -> Result<(), Failure> {
+        if self.cancelled.load(Ordering::Relaxed) {
+            return Err(Failure { kind: FailureKind::Cancelled, message: "cancelled".to_owned() });
+        }
+        Ok(())
     }
 
     /// What is at the destination; `None` when it is the finished file.
@@ -133,7 +141,7 @@ impl Driver {
         };
         let (this, threads) = (self.clone(), context.cores);
         let work = move || prepare(&this.request.metainfo, &dest, this.request.force, threads, &this.cancelled);
-        match context.blocking.run(work).await.map_err(Failure::local)?? {
+        match context.blocking.run_long(work).await.map_err(Failure::local)?? {
             Prepared::UpToDate => Ok(None),
             Prepared::Open { files, ledger, have } => Ok(Some((Some((ledger, files)), have))),
         }
@@ -172,19 +180,21 @@ impl Driver {
         let length = self.request.metainfo.geometry().length();
         let file = target.as_ref().map(|target| {
             let reserved = length.next_multiple_of(DIRECT_ALIGN);
-            target.file.try_clone().and_then(|file| SeedFile::unfinished(file, reserved))
+            // Opened anew: the lock on the .part ends with the download, while connections may still hold this.
+            File::open(&target.part).and_then(|file| SeedFile::unfinished(file, reserved))
         });
         let file = file.transpose().map_err(|error| Failure::local(format!("cannot map the .part file: {error}")))?;
         let torrent = Arc::new(Torrent::new(self.request.metainfo.clone(), SharedBitfield::new(&have), file));
         let (reports, received) = async_channel::bounded(REPORTS_MAX);
-        let progress = Progress::default();
+        let progress = Arc::new(Progress::default());
         progress.done_bytes.store(have.byte_count(), Ordering::Relaxed);
-        let job = Arc::new(Job { torrent, target, progress, reports, received, failure: OnceLock::new() });
+        // Nobody else sets it.
+        let _ = self.progress.set(progress.clone());
+        let (told_written, failure) = (AtomicBool::new(false), OnceLock::new());
+        let job = Arc::new(Job { torrent, target, progress, reports, received, told_written, failure });
         if job.target.is_some() {
             context.registry.insert(job.torrent.clone()).map_err(Failure::local)?;
         }
-        // Nobody else sets it.
-        let _ = self.job.set(job.clone());
         context.start_shards(&job).await;
         let swarm = Swarm::start(context.clone(), job.clone(), announcer.group().clone());
         Ok(Rc::new(Run {
@@ -235,15 +245,19 @@ impl Run {
             }
             if rate.is_due() {
                 rate.tick(&self.job.progress);
-                self.check_cancelled()?;
-                state(self.look_around()?);
+                self.driver.check_cancelled()?;
+                if self.job.failure.get().is_some() {
+                    return Err(self.write_failure());
+                }
+                self.swarm.look_at_deliveries();
+                state(self.look_around(rate.still_for())?);
             }
         }
     }
 
     fn act_on(&self, report: Report) -> Result<(), Failure> {
         match report {
-            Report::Written => {}
+            Report::Written => self.job.told_written.store(false, Ordering::Release),
             Report::BadChunk(slot) => self.swarm.bad_chunk(slot),
             Report::LinkFailed(slot) => self.swarm.link_failed(slot),
             Report::NotDirect => self.tell_not_direct(),
@@ -274,31 +288,29 @@ impl Run {
         }
     }
 
-    fn check_cancelled(&self) -> Result<(), Failure> {
-        if self.driver.cancelled.load(Ordering::Relaxed) {
-            return Err(Failure { kind: FailureKind::Cancelled, message: "cancelled".to_owned() });
-        }
-        Ok(())
-    }
-
-    /// Where the download stands; fails when it was alone for too long.
-    fn look_around(&self) -> Result<DownloadState, Failure> {
-        let Some((alone_for, why)) = self.swarm.alone() else {
-            let is_moving = self.job.progress.is_moving.load(Ordering::Relaxed);
-            return Ok(if is_moving { DownloadState::Running } else { DownloadState::Stalled });
+    /// Where the download stands; fails when it was alone, or stood still, for too long.
+    fn look_around(&self, still_for: Duration) -> Result<DownloadState, Failure> {
+        let (state, waited, why) = match self.swarm.alone() {
+            Some((alone_for, why)) => (DownloadState::Waiting, alone_for, why),
+            None if still_for < STALLED_AFTER => return Ok(DownloadState::Running),
+            None => (DownloadState::Stalled, still_for, Loneliness::Stalled),
         };
-        if self.driver.request.wait.is_some_and(|wait| alone_for >= wait) {
+        if self.driver.request.wait.is_some_and(|wait| waited >= wait) {
             return Err(why.into_failure(self.job.torrent.metainfo.name()));
         }
-        Ok(DownloadState::Waiting)
+        Ok(state)
     }
 
     /// From the first chunk on this client is a seeder too.
     fn announce_once(&self) {
-        if self.job.target.is_some() && self.job.torrent.have.count() > 0 && !self.announced.replace(true) {
+        if self.job.target.is_some() && self.has_any() && !self.announced.replace(true) {
             let metainfo = self.job.torrent.metainfo.clone();
             self.announcer.add(Announcement { metainfo, endpoint: self.driver.request.endpoint });
         }
+    }
+
+    fn has_any(&self) -> bool {
+        self.job.torrent.have.count() > 0 || self.job.torrent.have.is_full()
     }
 
     fn commit_if_due(self: &Rc<Self>) {
@@ -351,28 +363,32 @@ impl Run {
         let (force, job) = (self.driver.request.force, self.job.clone());
         let length = job.torrent.metainfo.geometry().length();
         let work = move || {
-            ledger.finish(force, &mut files).map_err(|error| DestError::from_io(&dest, length, error))?;
-            // Where the file cannot be looked at any more, the check once a second will say so.
-            job.torrent
-                .file
-                .as_ref()
-                .map(|file| file.finish(&dest))
-                .transpose()
-                .map_err(|error| DestError::Io { path: dest.clone(), error })?;
-            Ok::<(), DestError>(())
+            let finished = ledger.finish(force, &mut files).and_then(|()| match &job.torrent.file {
+                Some(file) => file.finish(&dest),
+                None => Ok(()),
+            });
+            (finished.map_err(|error| DestError::from_io(&dest, length, error)), (ledger, files))
         };
         self.announce_once();
-        self.context.blocking.run(work).await.map_err(Failure::local)?.map_err(Failure::local)
+        match self.context.blocking.run(work).await.map_err(Failure::local)? {
+            (Ok(()), _) => Ok(()),
+            (Err(error), durable) => {
+                *self.durable.borrow_mut() = Some(durable);
+                self.give_up().await;
+                Err(Failure::local(error))
+            }
+        }
     }
 
     /// Keeps what is there for the next try.
     async fn give_up(&self) {
         self.context.registry.remove(&self.job.torrent.info_hash());
-        let Some((mut ledger, mut files)) = self.take_durable().await else { return };
-        let written = self.job.torrent.have.snapshot();
-        let work = move || ledger.commit(written, &mut files).and_then(|()| files.sync_record());
-        if let Ok(Err(error)) = self.context.blocking.run(work).await {
-            log::warn!("the record of the unfinished download could not be brought up to date: {error}");
+        self.job.torrent.stop("the download ended early".to_owned());
+        if let Some((mut ledger, mut files)) = self.take_durable().await {
+            let written = self.job.torrent.have.snapshot();
+            if let Ok(Err(error)) = self.context.blocking.run(move || ledger.commit(written, &mut files)).await {
+                log::warn!("the record of the unfinished download could not be brought up to date: {error}");
+            }
         }
         self.announcer.withdraw(self.job.torrent.info_hash()).await;
     }
@@ -390,6 +406,9 @@ impl Loneliness {
                 FailureKind::Retry,
                 format!("cannot get {name}: none of its {count} seeders can be reached; try again later"),
             ),
+            Self::Stalled => {
+                (FailureKind::Retry, format!("cannot get {name}: its peers deliver nothing any more; try again later"))
+            }
             Self::AllBanned => (
                 FailureKind::Data,
                 format!("cannot get {name}: every seeder sent chunks that do not match the .mtorrent file"),
@@ -404,11 +423,24 @@ struct RateMeter {
     at: Instant,
     bytes: u64,
     bytes_s: f64,
+    arrived_bytes: u64,
+    moved_at: Instant,
 }
 
 impl RateMeter {
     fn new(progress: &Progress) -> Self {
-        Self { at: Instant::now(), bytes: progress.fetched_bytes.load(Ordering::Relaxed), bytes_s: 0.0 }
+        Self {
+            at: Instant::now(),
+            bytes: progress.fetched_bytes.load(Ordering::Relaxed),
+            bytes_s: 0.0,
+            arrived_bytes: 0,
+            moved_at: Instant::now(),
+        }
+    }
+
+    /// Time since a byte arrived.
+    fn still_for(&self) -> Duration {
+        self.moved_at.elapsed()
     }
 
     fn is_due(&self) -> bool {
@@ -420,7 +452,10 @@ impl RateMeter {
         let sample = (bytes - self.bytes) as f64 / seconds.max(1e-3);
         self.bytes_s =
             if self.bytes_s == 0.0 { sample } else { self.bytes_s + RATE_SAMPLE_WEIGHT * (sample - self.bytes_s) };
-        progress.is_moving.store(bytes > self.bytes || self.bytes_s > 1e3, Ordering::Relaxed);
+        let arrived_bytes = progress.arrived_bytes.load(Ordering::Relaxed);
+        if arrived_bytes > std::mem::replace(&mut self.arrived_bytes, arrived_bytes) {
+            self.moved_at = Instant::now();
+        }
         progress.rate_bytes_s.store(self.bytes_s as u64, Ordering::Relaxed);
         (self.at, self.bytes) = (Instant::now(), bytes);
     }

@@ -137,6 +137,9 @@ mod tests {
         let dest = folder.path().join("a file");
         let Ok(Opened::Fresh(mut files, mut ledger)) = claim().open(&dest, false) else { panic!("fresh") };
         assert!(matches!(claim().open(&dest, false), Err(DestError::Busy(_))), "locked");
+        let other = Claim { info_hash: InfoHash([2; 20]), ..claim() };
+        assert!(matches!(other.open(&dest, true), Err(DestError::Busy(_))), "force breaks no lock");
+        assert_eq!(std::fs::metadata(dest.with_extension("part")).unwrap().len(), 20480, "and cuts nothing");
         ledger.commit(Bitfield::full(claim().geometry), &mut files).unwrap();
         drop(files);
         let Ok(Opened::Unfinished(mut files, record)) = claim().open(&dest, false) else { panic!("unfinished") };

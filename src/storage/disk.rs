@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -54,17 +54,18 @@ impl Paths {
 }
 
 impl DiskFiles {
-    /// Opens or creates the record; the `.part` is created by the ledger.
+    /// Opens or creates the record; the `.part` is created by the ledger. What another download holds is
+    /// refused before a byte of it is touched.
     pub fn create(paths: Paths, length: u64) -> io::Result<Self> {
-        let record = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&paths.record)?;
+        let record = open_locked(&paths.record)?;
+        record.set_len(0)?;
         Ok(Self { paths, length, part: None, record })
     }
 
     /// Opens what an earlier run left.
     pub fn resume(paths: Paths, length: u64) -> io::Result<Self> {
-        let record = OpenOptions::new().read(true).write(true).open(&paths.record)?;
-        let part = OpenOptions::new().read(true).write(true).open(&paths.part)?;
-        lock(&part)?;
+        let record = open_locked(&paths.record)?;
+        let part = open_locked(&paths.part)?;
         reserve(&part, length)?;
         Ok(Self { paths, length, part: Some(Arc::new(part)), record })
     }
@@ -92,9 +93,8 @@ impl DiskFiles {
 
 impl PartFiles for DiskFiles {
     fn create_part(&mut self) -> io::Result<()> {
-        let mut options = OpenOptions::new();
-        let part = options.read(true).write(true).create(true).truncate(true).mode(0o666).open(&self.paths.part)?;
-        lock(&part)?;
+        let part = open_locked(&self.paths.part)?;
+        part.set_len(0)?;
         if let Err(error) = reserve(&part, self.length) {
             // What cannot be downloaded leaves nothing behind.
             std::fs::remove_file(&self.paths.part)?;
@@ -152,9 +152,14 @@ impl PartFiles for DiskFiles {
     }
 }
 
-fn lock(part: &File) -> io::Result<()> {
-    rustix::fs::flock(part, FlockOperation::NonBlockingLockExclusive)?;
-    Ok(())
+/// Opens or creates the file and locks it. A file that lost its name between the two (its download
+/// ended, and it is `DEST` now) counts as busy.
+fn open_locked(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+    rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+    let (opened, named) = (file.metadata()?, std::fs::metadata(path));
+    let is_same = named.is_ok_and(|named| (named.dev(), named.ino()) == (opened.dev(), opened.ino()));
+    if is_same { Ok(file) } else { Err(io::ErrorKind::WouldBlock.into()) }
 }
 
 /// Reserves room for the file, so that a full disk shows at the start and writes need no allocation.
