@@ -106,9 +106,11 @@ pub const RECEIVE_LOW_WATER_BYTES: usize = 256 << 10;
 pub const REPORTS_MAX: usize = 1024;
 /// How often a driver looks at its download without news.
 pub const DRIVER_TICK: Duration = Duration::from_millis(250);
-/// Pause between two questions for seeders while there are none.
-pub const DISCOVER_PAUSE_MIN: Duration = Duration::from_millis(500);
-/// Pause between two such questions otherwise.
+/// Pause between the first two questions for seeders; doubled after each.
+pub const DISCOVER_PAUSE_MIN: Duration = Duration::from_millis(50);
+/// Pause between two such questions while no peer is connected.
+pub const DISCOVER_PAUSE_LONELY: Duration = Duration::from_millis(500);
+/// The longest such pause.
 pub const DISCOVER_PAUSE_MAX: Duration = Duration::from_secs(10);
 /// Connections in a row that fail before a peer is forgotten until a tracker names it again.
 pub const FAILURES_UNTIL_FORGOTTEN: u32 = 6;
@@ -258,6 +260,23 @@ pub const DEMO_LIMIT_BYTES_MIN: u64 = 64 << 20;
 /// Most bytes by which the demo measures the disk.
 pub const DEMO_LIMIT_BYTES_MAX: u64 = 4 << 30;
 
+// ---- hashing ----
+
+/// Most chunks that are hashed side by side: the lanes of the widest kernel.
+pub const HASH_LANES_MAX: usize = 16;
+/// Buffer of one worker that hashes a file, bytes; there are two workers a thread.
+pub const HASH_BUFFER_BYTES: usize = 16 << 20;
+/// What is read of a cached chunk before it is hashed, bytes: all lanes' slices stay in a core's cache.
+pub const HASH_CACHED_SLICE_BYTES: usize = 64 << 10;
+/// What is read of a chunk that is not cached, bytes, at most: one read should keep a disk busy.
+pub const HASH_COLD_SLICE_BYTES: usize = 4 << 20;
+/// How far apart the pages are that tell whether a file is cached, bytes.
+pub const HASH_PROBE_STRIDE_BYTES: usize = 1 << 20;
+/// Bytes a lane by which a kernel is timed.
+pub const HASH_CALIBRATION_BYTES: usize = 2 << 10;
+/// How often a kernel is timed; the best time counts.
+pub const HASH_CALIBRATION_ROUNDS: usize = 16;
+
 // ---- how they relate ----
 
 const _: () = {
@@ -281,4 +300,9 @@ const _: () = {
     assert!(ADDRESS_COUNTERS.is_power_of_two());
     // A page with one file of the longest name more than its measure is still a frame.
     assert!(2 * SYNC_PAGE_BYTES <= FRAME_SYNC_BYTES_MAX);
+
+    // Slices cut every chunk evenly, and those of all lanes fit into a worker's buffer.
+    assert!(HASH_CACHED_SLICE_BYTES.is_power_of_two() && HASH_COLD_SLICE_BYTES.is_power_of_two());
+    assert!(HASH_LANES_MAX * HASH_CACHED_SLICE_BYTES <= HASH_BUFFER_BYTES);
+    assert!(HASH_BUFFER_BYTES.is_multiple_of(HASH_COLD_SLICE_BYTES));
 };

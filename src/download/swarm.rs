@@ -17,7 +17,8 @@ use super::standing::{Standing, Verdict};
 use crate::announce::{Answer, TrackerGroup};
 use crate::ids::Endpoint;
 use crate::limits::{
-    DISCOVER_PAUSE_MAX, DISCOVER_PAUSE_MIN, DRIVER_TICK, FAILURES_UNTIL_FORGOTTEN, PEERS_PER_DOWNLOAD_MAX,
+    DISCOVER_PAUSE_LONELY, DISCOVER_PAUSE_MAX, DISCOVER_PAUSE_MIN, DRIVER_TICK, FAILURES_UNTIL_FORGOTTEN,
+    PEERS_PER_DOWNLOAD_MAX,
 };
 use crate::runtime::sleep;
 use crate::wire::Message;
@@ -197,6 +198,7 @@ impl Swarm {
 
 /// Asks the trackers for seeders as long as the swarm lives.
 async fn discover(swarm: Weak<Swarm>) {
+    let mut pause = DISCOVER_PAUSE_MIN;
     loop {
         let Some(this) = swarm.upgrade() else { return };
         let answer = this.trackers.request(&Message::SeederInfoRequest(this.subject.info_hash)).await;
@@ -211,7 +213,9 @@ async fn discover(swarm: Weak<Swarm>) {
         *this.tracker_failure.borrow_mut() = failure;
         let has_peers = this.peers.borrow().values().any(|peer| peer.is_up);
         drop(this);
-        sleep(if has_peers { DISCOVER_PAUSE_MAX } else { DISCOVER_PAUSE_MIN }).await;
+        sleep(pause).await;
+        // Others that came at the same time are known to the tracker after their first chunk.
+        pause = if has_peers { (2 * pause).min(DISCOVER_PAUSE_MAX) } else { DISCOVER_PAUSE_LONELY };
     }
 }
 

@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 
 use super::Digest;
-use super::engine::{BLOCK, Engine, Kernels, LANES_MAX, START};
+use super::engine::{BLOCK, Engine, Plan, START, Turn};
 use super::lane::Lane;
+use crate::limits::HASH_LANES_MAX;
 
 /// What a lane hashes: contiguous pieces in order.
 ///
@@ -19,8 +20,8 @@ pub trait Blocks {
 ///
 /// The caller bounds it: it holds what was pushed and not popped.
 pub struct Hasher<J: Blocks> {
-    kernels: Kernels,
-    /// At most `kernels.width()`, oldest first. Every lane has a run of whole blocks to go.
+    plan: Plan,
+    /// At most `plan.width()`, oldest first. Every lane has a run of whole blocks to go.
     lanes: Vec<Lane<J>>,
     waiting: VecDeque<J>,
     done: VecDeque<(J, Digest)>,
@@ -32,16 +33,16 @@ impl<J: Blocks> Hasher<J> {
         Self::with_engine(Engine::detect())
     }
 
-    /// A hasher by `engine`, or by [`Engine::Crate`] where the CPU lacks it: for tests and benches.
+    /// A hasher by `engine`, or by what the CPU has below it: for tests and benches.
     pub fn with_engine(engine: Engine) -> Self {
-        let kernels = Kernels::new(engine);
-        let lanes = Vec::with_capacity(kernels.width());
-        Self { kernels, lanes, waiting: VecDeque::new(), done: VecDeque::new() }
+        let plan = Plan::new(engine);
+        let lanes = Vec::with_capacity(plan.width());
+        Self { plan, lanes, waiting: VecDeque::new(), done: VecDeque::new() }
     }
 
     /// Jobs at once at which it is at its best.
     pub fn width(&self) -> usize {
-        self.kernels.width()
+        self.plan.width()
     }
 
     /// Jobs not done yet.
@@ -80,7 +81,7 @@ impl<J: Blocks> Hasher<J> {
 
     /// Fills free lanes from the queue.
     fn admit(&mut self) {
-        while self.lanes.len() < self.kernels.width() {
+        while self.lanes.len() < self.plan.width() {
             let Some(job) = self.waiting.pop_front() else { return };
             let mut lane = Lane::new(job);
             match lane.settle() {
@@ -92,8 +93,9 @@ impl<J: Blocks> Hasher<J> {
 
     /// Takes the oldest lanes, as many as go well together, over their shortest run.
     fn turn(&mut self, bytes_max: usize) -> usize {
-        let count = self.kernels.lanes_at_once(self.lanes.len());
-        let len = self.compress(count, (bytes_max / count / BLOCK * BLOCK).max(BLOCK));
+        let turn = self.plan.turn(self.lanes.len());
+        let count = turn.lanes;
+        let len = self.compress(turn, (bytes_max / count / BLOCK * BLOCK).max(BLOCK));
         for lane in &mut self.lanes[..count] {
             lane.advance(len);
         }
@@ -106,16 +108,16 @@ impl<J: Blocks> Hasher<J> {
         count * len
     }
 
-    /// One call of a kernel over the first `count` lanes; returns the bytes done in each.
-    fn compress(&mut self, count: usize, len_max: usize) -> usize {
-        let lanes = &mut self.lanes[..count];
+    /// One call of a kernel over the oldest lanes; returns the bytes done in each.
+    fn compress(&mut self, turn: Turn, len_max: usize) -> usize {
+        let lanes = &mut self.lanes[..turn.lanes];
         let len = lanes.iter().map(|lane| lane.run().len()).min().unwrap_or(0).min(len_max);
-        let (mut states, mut runs) = ([START; LANES_MAX], [&[][..]; LANES_MAX]);
+        let (mut states, mut runs) = ([START; HASH_LANES_MAX], [&[][..]; HASH_LANES_MAX]);
         for (index, lane) in lanes.iter().enumerate() {
             states[index] = lane.state;
             runs[index] = &lane.run()[..len];
         }
-        self.kernels.compress(&mut states[..count], &runs[..count]);
+        turn.kernel.compress(&mut states[..turn.lanes], &runs[..turn.lanes]);
         for (lane, state) in lanes.iter_mut().zip(states) {
             lane.state = state;
         }

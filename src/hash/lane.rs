@@ -4,8 +4,9 @@
 //! pieces, and the padding at the end) is done here, by the `sha1` crate.
 
 use super::Digest;
-use super::engine::{BLOCK, START, State, compress_one};
+use super::engine::{BLOCK, START, State};
 use super::hasher::Blocks;
+use super::kernel::compress_one;
 
 /// A job, its state, and its position.
 pub(super) struct Lane<J> {

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! - [`Engine`]: the instruction sets, found at run time; on other architectures the `sha1` crate alone.
-//! - [`Hasher`]: for an executor that owns the chunks; no threads, no clocks, no waiting.
+//! - [`Hasher`]: for an executor that owns the chunks; no threads, no waiting.
 //! - [`hash_chunks`]: for create, share, verify and resume: a file's chunks on plain threads.
 //! - [`sha1`]: one shot, for small things.
 //!
@@ -19,7 +19,11 @@
 mod engine;
 mod file;
 mod hasher;
+mod kernel;
 mod lane;
+mod reader;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
 pub use engine::Engine;
 pub use file::{HashError, hash_chunks};

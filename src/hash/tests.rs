@@ -128,3 +128,136 @@ impl<T> Blocks for (Pieces, T) {
         self.0.block(n)
     }
 }
+
+mod files {
+    //! [`hash_chunks`] against one-shot hashes of the same bytes.
+
+    use std::collections::BTreeMap;
+    use std::fs::File;
+    use std::io::Write;
+    use std::sync::Mutex;
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+    use crate::geometry::{ChunkIndex, Geometry};
+
+    fn file(bytes: &[u8]) -> File {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        file
+    }
+
+    /// Makes the file's pages leave the cache, where the file system has one.
+    fn cool(file: &File) {
+        file.sync_all().unwrap();
+        rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
+    }
+
+    /// Every chunk that is reported, once, with its digest or error.
+    fn reported(
+        file: &File,
+        geometry: Geometry,
+        wanted: &(dyn Fn(ChunkIndex) -> bool + Sync),
+        threads: usize,
+    ) -> BTreeMap<u32, Result<Digest, HashError>> {
+        let digests = Mutex::new(BTreeMap::new());
+        hash_chunks(file, geometry, wanted, threads, &AtomicBool::new(false), &|chunk, digest| {
+            let twice = digests.lock().unwrap().insert(chunk.get(), digest);
+            assert!(twice.is_none(), "chunk {chunk} is reported twice");
+        })
+        .unwrap();
+        digests.into_inner().unwrap()
+    }
+
+    #[test]
+    fn digests_are_right() {
+        const K: usize = 1 << 10;
+        let bytes = bytes(21 * K * K + 777, 3);
+        // Bytes of the file, bytes of a chunk, threads, every how many chunks one is wanted.
+        for (len, chunk_size, threads, every) in [
+            (0, 16 * K, 1, 1),
+            (1, 16 * K, 2, 1),
+            (16 * K, 16 * K, 1, 1),
+            (16 * K + 64, 16 * K, 1, 1),
+            (bytes.len(), 16 * K, 2, 1),
+            (bytes.len(), 16 * K, 1, 3),
+            (bytes.len(), 64 * K, 3, 2),
+            (bytes.len(), 256 * K, 2, 1),
+            (bytes.len(), 1024 * K, 0, 1),
+            (20 * K * K, 1024 * K, 2, 4),
+            (bytes.len(), 8192 * K, 1, 1),
+            (bytes.len(), 16_384 * K, 2, 1),
+        ] {
+            let bytes = &bytes[..len];
+            let file = file(bytes);
+            let geometry = Geometry::new(len as u64, chunk_size as u32).unwrap();
+            let wanted = |chunk: ChunkIndex| chunk.get() % every == 0;
+            let chunks = bytes.chunks(chunk_size).map(sha1).enumerate().map(|(index, digest)| (index as u32, digest));
+            let expected: BTreeMap<u32, Digest> = chunks.filter(|(index, _)| index % every == 0).collect();
+            for cold in [false, true] {
+                if cold {
+                    cool(&file);
+                }
+                let digests = reported(&file, geometry, &wanted, threads).into_iter();
+                let digests: BTreeMap<u32, Digest> = digests.map(|(chunk, digest)| (chunk, digest.unwrap())).collect();
+                assert!(digests == expected, "{len} bytes, chunks of {chunk_size}, {threads} threads, cold {cold}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_short_file_names_the_offset() {
+        const CHUNK: usize = 256 << 10;
+        let bytes = bytes(40 * CHUNK, 9);
+        let geometry = Geometry::new(bytes.len() as u64, CHUNK as u32).unwrap();
+        for len in [0, 1, CHUNK - 1, 7 * CHUNK, 33 * CHUNK + 4097] {
+            let file = file(&bytes[..len]);
+            for cold in [false, true] {
+                if cold {
+                    cool(&file);
+                }
+                let digests = reported(&file, geometry, &|_| true, 2);
+                assert_eq!(digests.len(), 40);
+                for (index, digest) in digests {
+                    let start = index as usize * CHUNK;
+                    match digest {
+                        Ok(digest) => assert_eq!(digest, sha1(&bytes[start..start + CHUNK])),
+                        Err(HashError::Short { offset }) => {
+                            assert!(start + CHUNK > len, "chunk {index} is in the file of {len} bytes");
+                            assert!((start..start + CHUNK).contains(&(offset as usize)));
+                        }
+                        Err(error) => panic!("chunk {index}: {error}"),
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_unreadable_file_is_an_error_a_chunk() {
+        let folder = File::open(std::env::temp_dir()).unwrap();
+        let geometry = Geometry::new((3 << 20) + 1, 1 << 20).unwrap();
+        let digests = reported(&folder, geometry, &|_| true, 1);
+        assert_eq!(digests.len(), 4);
+        for (index, digest) in digests {
+            let Err(HashError::Read { offset, .. }) = digest else { panic!("chunk {index}: {digest:?}") };
+            assert_eq!(offset, u64::from(index) << 20);
+        }
+    }
+
+    #[test]
+    fn stop_stops() {
+        let bytes = bytes(4 << 20, 1);
+        let geometry = Geometry::new(bytes.len() as u64, 16 << 10).unwrap();
+        let stop = AtomicBool::new(false);
+        let count = Mutex::new(0);
+        hash_chunks(&file(&bytes), geometry, &|_| true, 1, &stop, &|_, _| {
+            *count.lock().unwrap() += 1;
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        })
+        .unwrap();
+        // Groups that were claimed before are done in whole.
+        assert!((1..=256).contains(&*count.lock().unwrap()));
+        hash_chunks(&file(&bytes), geometry, &|_| true, 1, &stop, &|_, _| panic!("it was stopped")).unwrap();
+    }
+}
