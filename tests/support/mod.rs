@@ -5,6 +5,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 pub mod pty;
+pub mod seccomp;
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
