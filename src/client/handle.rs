@@ -178,7 +178,7 @@ impl Client {
             let mut rows = self.table.rows();
             let named = |path: &Path| path == Path::new(name) || path.file_name().is_some_and(|file| file == name);
             let index = rows.shares.iter().position(|entry| named(&entry.request.metainfo_path));
-            let index = index.ok_or_else(|| refused(format!("{name} is not shared: see `show shares`")))?;
+            let index = index.ok_or_else(|| refused(format!("{name} is not shared by this client")))?;
             rows.shares.remove(index).torrent.info_hash()
         };
         if let Some(torrent) = self.registry.remove(&info_hash) {

@@ -386,7 +386,9 @@ impl Run {
         self.job.torrent.stop("the download ended early".to_owned());
         if let Some((mut ledger, mut files)) = self.take_durable().await {
             let written = self.job.torrent.have.snapshot();
-            if let Ok(Err(error)) = self.context.blocking.run(move || ledger.commit(written, &mut files)).await {
+            // Where nothing was received, nothing stays behind.
+            let keep = move || if written.count() == 0 { files.discard() } else { ledger.commit(written, &mut files) };
+            if let Ok(Err(error)) = self.context.blocking.run(keep).await {
                 log::warn!("the record of the unfinished download could not be brought up to date: {error}");
             }
         }
