@@ -17,11 +17,11 @@
 //! ```text
 //! cli, repl                       what a person types; the only place that prints or exits
 //! client                          a running client: shares, downloads, events; joins threads and cores
-//! tracker::server | peer | download::driver      effects: sockets, files, clocks
+//! tracker::server | peer | announce | download::driver      effects: sockets, files, clocks
 //! runtime, net, storage, hash     thin layers over glommio, sockets, files, SIMD
 //! tracker (table, rules) | download (picker, session)     pure: take `now` and a seeded RNG
 //! wire | metainfo                 formats; they do not know each other
-//! ids, limits, geometry, bitfield
+//! ids, limits, filename, geometry, bitfield
 //! ```
 //!
 //! # Invariants
@@ -35,10 +35,12 @@
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod announce;
 pub mod bitfield;
 pub mod cli;
 pub mod client;
 pub mod download;
+pub mod filename;
 pub mod geometry;
 pub mod hash;
 pub mod ids;

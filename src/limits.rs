@@ -66,6 +66,28 @@ pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 1024;
 /// Backlog of a listening socket.
 pub const LISTEN_BACKLOG: i32 = 4096;
 
+/// Connections accepted and not yet taken by their core.
+pub const ACCEPTED_MAX: usize = 1024;
+/// Addresses of one name that are tried.
+pub const ADDRESSES_PER_NAME_MAX: usize = 8;
+/// Buffer that a connection always holds, bytes.
+pub const BUFFER_SMALL_BYTES: usize = 4 << 10;
+/// What a frame has beyond its payload: magics, sizes and the longest type, bytes.
+pub const FRAME_OVERHEAD_BYTES_MAX: usize = 4 + 4 + TYPE_BYTES_MAX + 4 + 4;
+/// Free small buffers that a core keeps.
+pub const POOL_SMALL_BUFFERS_MAX: usize = 1024;
+/// Free large buffers that a core keeps.
+pub const POOL_LARGE_BUFFERS_MAX: usize = 32;
+
+// ---- the runtime ----
+
+/// Threads for work that blocks.
+pub const BLOCKING_THREADS: usize = 4;
+/// Jobs that wait for such a thread; the next one waits to be queued.
+pub const BLOCKING_JOBS_MAX: usize = 1024;
+/// Messages in one channel between two cores; the rest waits in the sender's outbox.
+pub const MESH_MESSAGES_MAX: usize = 1024;
+
 // ---- the client ----
 
 /// Data connections to one peer, shared out over the cores (each core that takes part has one at least).
@@ -78,10 +100,42 @@ pub const PEERS_PER_DOWNLOAD_MAX: usize = 128;
 pub const REQUESTS_IN_FLIGHT_MAX: usize = 4;
 /// Time without one byte after which a data connection is given up.
 pub const DATA_SILENCE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Least bytes that wake a core which waits for a chunk's data.
+pub const RECEIVE_LOW_WATER_BYTES: usize = 256 << 10;
+/// Pause before a further data connection to a peer is tried after one failed.
+pub const LINK_RETRY_PAUSE: Duration = Duration::from_secs(2);
+/// Slowest rate at which a chunk may arrive once `FRAME_TIMEOUT` is over, bytes a second.
+pub const CHUNK_RATE_BYTES_S_MIN: u64 = 32 << 10;
+/// News of a download that wait for its driver.
+pub const REPORTS_MAX: usize = 1024;
+/// Time without a byte after which a download with peers is shown as stalled.
+pub const STALLED_AFTER: Duration = Duration::from_secs(2);
+/// How often a driver looks at its download without news.
+pub const DRIVER_TICK: Duration = Duration::from_millis(250);
+/// Pause between the first two questions for seeders; doubled after each.
+pub const DISCOVER_PAUSE_MIN: Duration = Duration::from_millis(50);
+/// Pause between two such questions while no peer is connected.
+pub const DISCOVER_PAUSE_LONELY: Duration = Duration::from_millis(500);
+/// The longest such pause.
+pub const DISCOVER_PAUSE_MAX: Duration = Duration::from_secs(10);
+/// Connections in a row that fail before a peer is forgotten until a tracker names it again.
+pub const FAILURES_UNTIL_FORGOTTEN: u32 = 6;
+/// Turns that the hasher leaves to the links before it starts on fewer chunks than it could take at once.
+pub const HASH_GATHER_YIELDS: usize = 3;
+/// Bytes hashed before other tasks of the core have their turn.
+pub const HASH_STEP_BYTES: usize = 1 << 20;
 /// Bad chunks from one peer until it is banned for the file.
 pub const BAD_CHUNKS_UNTIL_BAN: u32 = 2;
 /// Pause of a peer after its first bad chunk.
-pub const BAD_CHUNK_PAUSE: Duration = Duration::from_secs(10);
+pub const BAD_CHUNK_PAUSE: Duration = Duration::from_secs(2);
+/// Pause before a broken connection is tried again, doubled with every failure.
+pub const RECONNECT_PAUSE_MIN: Duration = Duration::from_millis(250);
+/// The longest such pause.
+pub const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(30);
+/// Age of a request at the least before its chunk is asked of a second peer.
+pub const DUPLICATE_AFTER_MIN: Duration = Duration::from_secs(1);
+/// Chunks of one rarity that are looked at before the next rarity has its turn.
+pub const PICKER_PROBES_MAX: usize = 16;
 /// How often a peer without subscriptions is asked for its chunks.
 pub const POLL_CHUNKS_INTERVAL: Duration = Duration::from_secs(1);
 /// How often news of chunks are sent to a subscriber.
@@ -90,18 +144,44 @@ pub const HAVE_CHUNKS_INTERVAL: Duration = Duration::from_millis(20);
 pub const CORES_DEFAULT_MAX: usize = 8;
 /// Largest unit of disk I/O and of a buffer, bytes.
 pub const BLOCK_BYTES: usize = 1 << 20;
-/// Buffers of chunks on their way from socket to disk, all cores together, bytes.
-pub const BUFFER_BYTES_MAX: usize = 96 << 20;
+/// Buffers of chunks on their way from socket to disk, on each core, bytes.
+pub const FLIGHT_BYTES_PER_CORE_MAX: usize = 48 << 20;
 /// Received chunks kept in memory to be served, all cores together, bytes.
 pub const CACHE_BYTES_DEFAULT: usize = 96 << 20;
 /// Bytes written after which the record is brought up to date.
 pub const COMMIT_BYTES: u64 = 256 << 20;
 /// Time after which the record is brought up to date.
 pub const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
+/// Files of which one connection may be told new chunks.
+pub const SUBSCRIPTIONS_MAX: usize = 64;
+/// Time without progress after which a connection is given up that does not read what it asked for.
+pub const SEND_SILENCE_TIMEOUT: Duration = Duration::from_secs(20);
+/// How often a control connection is used at least, so that the other side does not take it for dead.
+pub const PING_INTERVAL: Duration = Duration::from_secs(30);
 /// How often a seeded file is checked for change.
 pub const SEED_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// Commands to a client that wait for core 0.
+pub const CLIENT_COMMANDS_MAX: usize = 64;
+/// Events of a client that nobody has taken yet; later ones are dropped and logged.
+pub const CLIENT_EVENTS_MAX: usize = 4096;
+/// Time for downloads to end, and for trackers to answer, when a client is closed.
+pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Downloads and shares of one client.
 pub const TORRENTS_MAX: usize = 4096;
+
+/// Chunks of one core lent to others at once.
+pub const LOANS_MAX: usize = 16;
+
+/// Threads that resolve names.
+pub const NAME_THREADS: usize = 2;
+/// Wait for a tracker to connect and answer before the next one is asked.
+pub const TRACKER_TIMEOUT: Duration = Duration::from_millis(2500);
+/// Pause before trackers that all failed are asked again.
+pub const TRACKER_RETRY_PAUSE: Duration = Duration::from_millis(500);
+/// Pause between two announcements of one client.
+pub const ANNOUNCE_SPACING: Duration = Duration::from_millis(1);
+/// Pause before an announcement that was refused is tried again.
+pub const ANNOUNCE_RETRY_PAUSE: Duration = Duration::from_secs(30);
 
 // ---- the tracker ----
 
@@ -113,6 +193,99 @@ pub const ANSWER_ENDPOINTS_MAX: usize = 50;
 pub const ENDPOINTS_PER_FILE_MAX: usize = 10_000;
 /// Most files and most connections that one address may have.
 pub const FILES_PER_ADDRESS_MAX: usize = 1024;
+/// Records of removals that one address may leave behind, as a multiple of its files: they live on for
+/// [`TOMBSTONE`] after the file is gone.
+pub const REMOVALS_PER_FILE_MAX: usize = 4;
+/// Life of the record of a removal.
+pub const TOMBSTONE: Duration = Duration::from_secs(2 * 15 * 60);
+/// Most endpoints of one file, removed ones and those that peers send included.
+pub const ENTRIES_PER_FILE_MAX: usize = 60_000;
+/// Most files of one core's table.
+pub const FILES_PER_CORE_MAX: usize = 50_000_000;
+/// How far a version may be ahead of the tracker's own clock.
+pub const VERSION_AHEAD_MAX: Duration = Duration::from_secs(60);
+/// Files and entries that one step of the expiry may look at.
+pub const SWEEP_STEP_MAX: usize = 2048;
+/// Time in which the expiry gets round the whole table.
+pub const SWEEP_CYCLE: Duration = Duration::from_secs(30);
+/// Requests of one connection that are answered in one go; what has come beyond them waits.
+pub const ROUND_REQUESTS_MAX: usize = 128;
+/// Free batches of forwarded requests, and free buffers of replies, that a core keeps.
+pub const MESH_BATCHES_KEPT_MAX: usize = 64;
+/// Largest buffer of replies that is kept, bytes.
+pub const REPLIES_KEPT_BYTES_MAX: usize = 64 << 10;
+/// Counters of files by address, a power of two; see [`crate::tracker::rights::AddressCounts`].
+pub const ADDRESS_COUNTERS: usize = 1 << 19;
+
+// ---- trackers in sync ----
+
+/// Time between two repairs of a link.
+pub const REPAIR_INTERVAL: Duration = Duration::from_secs(30);
+/// Changes that wait for one peer on one core, bytes; what does not fit is left to the repair.
+pub const RELAY_BYTES_MAX: usize = 4 << 20;
+/// Changes sent to a peer and not answered yet.
+pub const RELAY_IN_FLIGHT_MAX: usize = 1024;
+/// Bytes of entries after which a page of sync ends.
+pub const SYNC_PAGE_BYTES: usize = 256 << 10;
+/// Records that one step of a repair may look at.
+pub const REPAIR_RECORDS_MAX: usize = 4096;
+/// Buckets that one request of a repair may compare.
+pub const REPAIR_BUCKETS_MAX: usize = 256;
+/// Wait of a starting tracker for its peers' tables while nothing arrives.
+pub const SYNC_START_TIMEOUT: Duration = Duration::from_secs(5);
+/// Wait before a lost link is opened again, at first and at most.
+pub const SYNC_RETRY_MIN: Duration = Duration::from_millis(200);
+/// See [`SYNC_RETRY_MIN`].
+pub const SYNC_RETRY_MAX: Duration = Duration::from_secs(2);
+/// Wait for an answer on a link before it is given up.
+pub const SYNC_ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// Most trackers in a group.
+pub const SYNC_PEERS_MAX: usize = 64;
+
+// ---- the command line ----
+
+/// Inputs that wait for a command or the REPL; who sends more waits.
+pub const INPUTS_MAX: usize = 1024;
+/// How often a progress bar is drawn.
+pub const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
+/// Longest line of commands, bytes.
+pub const REPL_LINE_BYTES_MAX: usize = 64 << 10;
+/// `share` commands of one REPL that hash at once.
+pub const REPL_HASHING_MAX: usize = 8;
+/// How often a REPL whose input has ended looks whether anything is left to wait for.
+pub const SESSION_TICK: Duration = Duration::from_secs(1);
+/// Lines that the REPL remembers over restarts.
+pub const HISTORY_LINES_MAX: usize = 1000;
+/// Texts that wait to be printed above the prompt; what comes beyond is dropped.
+pub const PRINTS_QUEUED_MAX: usize = 1024;
+/// How long a download of the REPL waits for seeders when the commands come from a pipe.
+pub const PIPE_WAIT_DEFAULT: Duration = Duration::from_secs(30);
+
+/// Longest wait of the demo for a child to become ready or to end.
+pub const DEMO_STEP_MAX: Duration = Duration::from_secs(60);
+/// Longest fallback to the second tracker with which the demo passes.
+pub const DEMO_FALLBACK_MAX: Duration = Duration::from_secs(5);
+/// Fewest bytes by which the demo measures the disk.
+pub const DEMO_LIMIT_BYTES_MIN: u64 = 64 << 20;
+/// Most bytes by which the demo measures the disk.
+pub const DEMO_LIMIT_BYTES_MAX: u64 = 4 << 30;
+
+// ---- hashing ----
+
+/// Most chunks that are hashed side by side: the lanes of the widest kernel.
+pub const HASH_LANES_MAX: usize = 16;
+/// Buffer of one worker that hashes a file, bytes; there are two workers a thread.
+pub const HASH_BUFFER_BYTES: usize = 16 << 20;
+/// What is read of a cached chunk before it is hashed, bytes: all lanes' slices stay in a core's cache.
+pub const HASH_CACHED_SLICE_BYTES: usize = 32 << 10;
+/// What is read of a chunk that is not cached, bytes, at most: one read should keep a disk busy.
+pub const HASH_COLD_SLICE_BYTES: usize = 4 << 20;
+/// How far apart the pages are that tell whether a file is cached, bytes.
+pub const HASH_PROBE_STRIDE_BYTES: usize = 1 << 20;
+/// Bytes a lane by which a kernel is timed.
+pub const HASH_CALIBRATION_BYTES: usize = 2 << 10;
+/// How often a kernel is timed; the best time counts.
+pub const HASH_CALIBRATION_ROUNDS: usize = 16;
 
 // ---- how they relate ----
 
@@ -127,7 +300,19 @@ const _: () = {
     assert!(ANSWER_ENDPOINTS_MAX * 22 + 256 <= FRAME_CONTROL_BYTES_MAX);
     assert!(ANSWER_ENDPOINTS_MAX + 2 <= ARGUMENTS_MAX);
     assert!(RESPONSE_TEXT_BYTES_MAX + 256 <= FRAME_CONTROL_BYTES_MAX);
-    // One chunk of the largest size always finds its buffers.
-    assert!(BUFFER_BYTES_MAX >= 2 * CHUNK_SIZE_MAX as usize);
+    // One chunk of the largest size is received while others are hashed and written.
+    assert!(FLIGHT_BYTES_PER_CORE_MAX >= 3 * CHUNK_SIZE_MAX as usize);
     assert!(BLOCK_BYTES.is_multiple_of(4096));
+    // The record of a removal outlives everything that it must win over.
+    assert!(TOMBSTONE.as_millis() >= 2 * LEASE.as_millis());
+    assert!(VERSION_AHEAD_MAX.as_millis() < LEASE.as_millis());
+    assert!(ENTRIES_PER_FILE_MAX <= u16::MAX as usize && ENDPOINTS_PER_FILE_MAX <= ENTRIES_PER_FILE_MAX);
+    assert!(ADDRESS_COUNTERS.is_power_of_two());
+    // A page with one file of the longest name more than its measure is still a frame.
+    assert!(2 * SYNC_PAGE_BYTES <= FRAME_SYNC_BYTES_MAX);
+
+    // Slices cut every chunk evenly, and those of all lanes fit into a worker's buffer.
+    assert!(HASH_CACHED_SLICE_BYTES.is_power_of_two() && HASH_COLD_SLICE_BYTES.is_power_of_two());
+    assert!(HASH_LANES_MAX * HASH_CACHED_SLICE_BYTES <= HASH_BUFFER_BYTES);
+    assert!(HASH_BUFFER_BYTES.is_multiple_of(HASH_COLD_SLICE_BYTES));
 };

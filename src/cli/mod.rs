@@ -1,1 +1,74 @@
-//! stub
+//! The command line: what a person types, what the program answers, how it ends.
+//!
+//! [`args`] says what was typed, [`resolved`] what it means here (defaults of this machine, checks
+//! beyond one flag), and each command is one file that gets its resolved part and an [`output::Output`].
+//! stdout is data and stderr is talk; both go through [`output`], so that a closed pipe, a progress bar
+//! or a prompt never mix with a sentence. [`exit`] holds the one table of exit codes.
+//!
+//! Nothing below this layer and [`crate::repl`] may know clap, print or end the process; nothing here
+//! may speak the protocol: it asks [`crate::client`] and [`crate::tracker`].
+
+pub mod args;
+pub mod client;
+pub mod create;
+pub mod demo;
+pub mod exit;
+pub mod files;
+pub mod get;
+pub mod hashing;
+pub mod info;
+pub mod inputs;
+pub mod logging;
+pub mod making;
+pub mod output;
+pub mod progress;
+pub mod report;
+pub mod resolved;
+pub mod share;
+pub mod signals;
+pub mod text;
+pub mod tracker;
+pub mod units;
+pub mod verify;
+
+use std::ffi::OsString;
+
+use clap::Parser as _;
+
+use exit::{CommandResult, Exit};
+use output::Output;
+use resolved::{Command, HiArgs};
+
+/// Runs one command line, program name first, and says how the process is to end.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    let low = match args::LowArgs::try_parse_from(arguments) {
+        Ok(low) => low,
+        Err(refusal) => return show_refusal(&refusal),
+    };
+    let output = Output::new(low.common.json);
+    let result = HiArgs::resolve(low).and_then(|args| {
+        logging::start(args.log.as_deref(), args.command.is_service());
+        dispatch(args.command, &output)
+    });
+    result.unwrap_or_else(|error| output.failure(&error))
+}
+
+fn dispatch(command: Command, output: &Output) -> CommandResult {
+    match command {
+        Command::Tracker(args) => tracker::run(args, output),
+        Command::Client(args) => client::run(args, output),
+        Command::Share(args) => share::run(&args, output),
+        Command::Get(args) => get::run(&args, output),
+        Command::Create(args) => create::run(&args, output),
+        Command::Info(args) => info::run(&args, output),
+        Command::Verify(args) => verify::run(&args, output),
+        Command::Demo(args) => demo::run(&args, output),
+    }
+}
+
+/// Shows help and version (exit 0) and refusals of clap (exit 2).
+fn show_refusal(refusal: &clap::Error) -> Exit {
+    // A closed pipe is no reason to fail: nobody reads the rest.
+    let _ = refusal.print();
+    if refusal.use_stderr() { Exit::Usage } else { Exit::Done }
+}

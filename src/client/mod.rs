@@ -4,13 +4,22 @@
 //! from a snapshot or handed to the cores as a message, none waits for the network. What happens later
 //! arrives as an [`Event`]. It must never print, exit or know the command line.
 
+mod core;
+mod handle;
+mod manager;
+mod state;
+mod table;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use crate::download::{DownloadState, Failure, FailureKind};
 use crate::ids::{Endpoint, InfoHash};
 use crate::metainfo::Metainfo;
+
+pub use handle::Client;
 
 /// What a client is started with.
 #[derive(Clone, Debug)]
@@ -59,48 +68,6 @@ pub struct ShareRequest {
     pub metainfo_path: PathBuf,
     /// The file itself.
     pub file: PathBuf,
-}
-
-/// Where a download stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DownloadState {
-    /// No seeder yet.
-    Waiting,
-    /// What is on the disk already is being verified.
-    Hashing,
-    /// Chunks arrive.
-    Running,
-    /// Seeders are known, yet nothing arrives.
-    Stalled,
-    /// Complete, verified and durable; says `true` when the destination was right from the start.
-    Done {
-        /// Nothing had to be fetched.
-        up_to_date: bool,
-    },
-    /// Given up.
-    Failed(Failure),
-}
-
-/// Why something was given up: one sentence, and whose turn it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
-    /// What kind of failure, for exit codes.
-    pub kind: FailureKind,
-    /// One clear sentence: what happened, to what, and what to do.
-    pub message: String,
-}
-
-/// Kinds of failure that a script tells apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FailureKind {
-    /// The user or this machine must change something.
-    Local,
-    /// No tracker, no seeder, timed out: worth trying again.
-    Retry,
-    /// The data is wrong.
-    Data,
-    /// Cancelled by the user.
-    Cancelled,
 }
 
 /// One row of `show downloads`.
@@ -182,6 +149,9 @@ pub enum ClientError {
     /// The cores could not be started.
     #[error(transparent)]
     Start(#[from] crate::runtime::StartError),
+    /// The address cannot be listened on.
+    #[error("{0}")]
+    Listen(String),
     /// The call itself cannot be done.
     #[error("{0}")]
     Refused(String),

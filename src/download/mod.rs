@@ -1,1 +1,32 @@
-//! stub
+//! One download: who has which chunk, whom to ask for it, and what becomes of the answer.
+//!
+//! ```text
+//! core 0   driver: trackers -> peers, a control connection each; batches -> disk thread; the end
+//!             | PeerUp, PeerHave, PeerDown             ^ written chunks, bad peers (shared atomics)
+//!             v                                        |
+//! core k   shard: picker -> links (data connections) -> verifier (hash) -> writer (O_DIRECT) -> bit
+//! ```
+//!
+//! Chunk `i` belongs to core `i % cores` for good: that core requests, receives, hashes and writes it.
+//! [`picker`] and [`standing`] are pure: they take the time and a random generator. The rest has effects
+//! and decides nothing that could be decided there.
+//!
+//! It must never count a chunk before its hash matched, never set its bit before its write ended, and
+//! never let one peer hold up the download: what a peer does not deliver is asked of another.
+
+pub mod control;
+pub mod driver;
+pub mod job;
+pub mod link;
+pub mod outcome;
+pub mod picker;
+pub mod prepare;
+pub mod shard;
+pub mod standing;
+pub mod swarm;
+mod verifier;
+
+pub use driver::{Driver, DriverContext, Request};
+pub use job::{Job, Progress};
+pub use outcome::{DownloadState, Failure, FailureKind};
+pub use shard::{Shard, ShardContext, ShardMessage};

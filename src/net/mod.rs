@@ -1,1 +1,81 @@
-//! stub
+//! Sockets on a core: listening, connecting, frames in pooled buffers, sending a file.
+//!
+//! Everything is bounded here, below the protocols: connections in all and per address ([`listen`]),
+//! the size of a frame and its buffer ([`frames`], [`buffers`]), the time a connection may be silent
+//! ([`watchdog`]). It must never know a torrent or a table, and never resolve a name on an executor
+//! ([`resolve`] does it on a blocking thread).
+
+pub mod buffers;
+pub mod frames;
+pub mod listen;
+pub mod resolve;
+pub mod stream;
+pub mod watchdog;
+
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+pub use buffers::{BufferPool, PooledBuffer};
+pub use frames::FrameReader;
+pub use listen::{Accepted, ConnectionLimits, Incoming, Listener};
+pub use stream::{SendFileError, Stream};
+pub use watchdog::Watchdog;
+
+use crate::wire::FrameError;
+
+/// What a core needs for its connections; clones share it.
+#[derive(Clone)]
+pub struct Net {
+    buffers: Rc<BufferPool>,
+    watchdog: Watchdog,
+}
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+pub enum NetError {
+    /// The operating system said so.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// The other side closed in the middle of something.
+    #[error("the other side closed the connection")]
+    Closed,
+    /// Nothing came, or too slowly.
+    #[error("the other side was silent for too long")]
+    Silent,
+    /// The other side sent what is no frame.
+    #[error("malformed frame: {0}")]
+    Frame(#[from] FrameError),
+    /// The other side sent a frame that does not belong here.
+    #[error("the other side broke the protocol: {0}")]
+    Misbehaved(&'static str),
+}
+
+impl Net {
+    /// Starts the watchdog of this core: call it on an executor.
+    pub fn start() -> Self {
+        Self { buffers: Rc::new(BufferPool::default()), watchdog: Watchdog::start() }
+    }
+
+    /// Opens a connection within `limit`.
+    pub async fn connect(&self, to: SocketAddr, limit: Duration) -> Result<Stream, NetError> {
+        let stream = crate::runtime::deadline(limit, Stream::connect(to, &self.watchdog)).await;
+        Ok(stream.map_err(|_| NetError::Silent)??)
+    }
+
+    /// Takes an accepted connection onto this core.
+    pub fn adopt(&self, accepted: Accepted) -> io::Result<Stream> {
+        Stream::adopt(accepted, &self.watchdog)
+    }
+
+    /// A reader of frames whose payloads have at most `payload_bytes_max` bytes.
+    pub fn frames(&self, payload_bytes_max: usize) -> FrameReader {
+        FrameReader::new(self.buffers.clone(), payload_bytes_max)
+    }
+
+    /// The core's buffers.
+    pub fn buffers(&self) -> &Rc<BufferPool> {
+        &self.buffers
+    }
+}

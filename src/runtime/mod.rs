@@ -1,6 +1,91 @@
-//! stub
+//! The thin layer over glommio: executors a core, timers, blocking work, the mesh between cores.
+//!
+//! Everything that glommio 0.9 must be protected from is here or in [`crate::net`] and
+//! [`crate::storage`], so that nothing above knows its traps:
+//!
+//! - it panics where the kernel refuses io_uring: [`probe`] asks first and names the remedy;
+//! - each executor pins three times its I/O memory and only warns when that fails: [`cores`] sizes it
+//!   small, because chunk buffers come from the ordinary heap and are pooled by us;
+//! - a panic inside its `spawn_blocking` hangs the caller: [`blocking`] has threads of its own;
+//! - a panic in a task kills the executor: [`spawn`] catches it and logs;
+//! - `spawn_local` polls the new task inside the call, under whatever the caller holds: [`spawn`] does not;
+//! - an executor was seen parked with runnable tasks: every core runs a heartbeat timer.
+//!
+//! It must never know a protocol, a file or a torrent.
 
-/// stub
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("stub")]
-pub struct StartError;
+pub mod blocking;
+pub mod cores;
+pub mod mesh;
+pub mod probe;
+pub mod signal;
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+pub use blocking::{Blocking, BlockingError};
+pub use cores::{Core, Cores, CoresError};
+use futures_lite::FutureExt;
+pub use probe::StartError;
+pub use signal::Signal;
+
+/// The wait took longer than its limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no answer within the time limit")]
+pub struct Elapsed;
+
+/// Runs `work` for at most `limit`. The work is dropped at the limit: never a DMA write.
+pub async fn deadline<T>(limit: Duration, work: impl Future<Output = T>) -> Result<T, Elapsed> {
+    let timer = async {
+        sleep(limit).await;
+        Err(Elapsed)
+    };
+    async { Ok(work.await) }.or(timer).await
+}
+
+/// Waits on this core's timer.
+pub async fn sleep(duration: Duration) {
+    glommio::timer::Timer::new(duration).await;
+}
+
+/// Lets every other runnable task of this core run first.
+pub async fn yield_now() {
+    futures_lite::future::yield_now().await;
+}
+
+/// Starts a task of its own on this core. A panic in it is logged under `what` and ends only this task.
+///
+/// The task never runs before the caller next waits, so a borrow may be held across the call.
+pub fn spawn(what: &'static str, work: impl Future<Output = ()> + 'static) {
+    let task = async move {
+        if AssertUnwindSafe(work).catch_unwind().await.is_err() {
+            log::error!("internal error: {what} ended by a panic; please report it with the lines above");
+        }
+    };
+    // `spawn_local` would poll the task inside the call; into a queue it is only scheduled.
+    match glommio::spawn_local_into(task, glommio::executor().current_task_queue()) {
+        Ok(task) => drop(task.detach()),
+        Err(error) => log::error!("internal error: {what} could not be started: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    #[test]
+    fn a_task_does_not_run_inside_spawn() {
+        let cores = Cores::start("test", 1, |_| async {
+            let shared = Rc::new(RefCell::new(0));
+            let held = shared.borrow_mut();
+            let borrowing = shared.clone();
+            spawn("a test of borrows", async move { *borrowing.borrow_mut() += 1 });
+            drop(held);
+            sleep(Duration::from_millis(2)).await;
+            assert_eq!(*shared.borrow(), 1);
+        });
+        cores.unwrap().join().unwrap();
+    }
+}

@@ -1,1 +1,26 @@
-//! stub
+//! Files on disk: a download's `.part` and its record, the buffers that are written with O_DIRECT, and
+//! seeded files, memory-mapped.
+//!
+//! The order of durability stands once, in [`ledger`]; what it orders is behind [`ledger::PartFiles`],
+//! so that the tests can tear and lose unsynced writes at every point. User space never loads from a
+//! memory map (a truncated file would raise SIGBUS): the kernel reads it when it copies to a socket.
+//!
+//! Nothing here opens a path that came from the network, and nothing here hashes.
+
+pub mod dest;
+pub mod disk;
+#[cfg(test)]
+mod double;
+pub mod ledger;
+pub mod memory;
+pub mod record;
+pub mod seed_file;
+pub mod writer;
+
+pub use dest::{Claim, DestError, Opened};
+pub use disk::DiskFiles;
+pub use ledger::{Ledger, PartFiles};
+pub use memory::{ChunkBuffer, Loan, Memory};
+pub use record::Record;
+pub use seed_file::{Changed, SeedFile};
+pub use writer::Writer;

@@ -1,1 +1,29 @@
-//! stub
+//! The tracker: who has which file.
+//!
+//! The pure part, which takes the time and random numbers and returns what is to be done:
+//!
+//! - [`table`]: one core's shard of the file table and its rules; below it `records`, `record`, `index`,
+//!   `arena` are the memory it lives in, [`expiry`] what leaves it, [`entry`] what it is made of;
+//! - [`clock`]: the versions that order all changes; [`rights`]: who may change what;
+//! - [`digest`]: how two tables are compared.
+//!
+//! - [`requests`]: from a message to a change of the table, and from its outcome to the reply.
+//!
+//! None of these may open a socket, read a clock or know of executors. [`server`] does: it runs them.
+
+mod arena;
+pub mod clock;
+pub mod digest;
+pub mod entry;
+pub mod expiry;
+mod index;
+mod record;
+mod records;
+pub mod requests;
+pub mod rights;
+pub mod server;
+pub mod table;
+#[cfg(test)]
+mod tests;
+
+pub use records::{Lives, Totals};

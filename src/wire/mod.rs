@@ -1,1 +1,151 @@
-//! stub
+//! The wire format, and its codec. This text is the specification of the protocol.
+//!
+//! Pure: no I/O, no clock, and no allocation in [`parse`], [`parse_data`], [`Message::decode`],
+//! [`Message::encode`]. What is decoded borrows from the buffer that the bytes were read into. Must never
+//! know a metainfo, a socket or who is speaking; must never panic on bytes from outside.
+//!
+//! # Frame
+//!
+//! Everything that travels, in either direction, is a frame. Integers are big-endian and unsigned.
+//!
+//! ```text
+//!  0        4           8        8+t            12+t      12+t+p       16+t+p
+//!  +--------+-----------+--------+--------------+---------+------------+
+//!  | "mTor" | type size | type   | payload size | payload | "roTm"     |
+//!  |   4    |  u32 = t  | t bytes|    u32 = p   | p bytes |   4        |
+//!  +--------+-----------+--------+--------------+---------+------------+
+//! ```
+//!
+//! - *Magic start* is `6d 54 6f 72`, *magic end* `72 6f 54 6d`.
+//! - *Type* is 1 to 32 bytes of printable ASCII (20 to 7e), one of the names below; case matters.
+//! - *Payload* is the arguments in order, without gaps; it ends where the last argument ends:
+//!
+//! ```text
+//!  +-----------+---------+-----------+---------+
+//!  | size  u32 | bytes   | size  u32 | bytes   | ...
+//!  +-----------+---------+-----------+---------+
+//! ```
+//!
+//! - Limits of the payload: 64 KiB on a control connection; on a data connection, 256 bytes more than the
+//!   chunk size for SendChunkResponse and 64 KiB for all else; 1 MiB on a link between trackers.
+//!
+//! # Messages
+//!
+//! | type | arguments, in order | answered by |
+//! |---|---|---|
+//! | `Share` | info hash, name, length u64, chunk size u32, endpoint, version | `Response` |
+//! | `AddSeeder` | info hash, endpoint, version | `Response` |
+//! | `RemoveSeeder` | info hash, endpoint, version | `Response` |
+//! | `SeederInfoRequest` | info hash | `SeederInfoResponse` |
+//! | `SeederInfoResponse` | info hash, status, then one endpoint an argument, none or more | |
+//! | `ChunkInfoRequest` | info hash | `ChunkInfoResponse` |
+//! | `ChunkInfoResponse` | info hash, status, chunk count u32, bitfield | |
+//! | `ChunkSubscribeRequest` | info hash | `ChunkInfoResponse`, then `HaveChunks` at any time |
+//! | `HaveChunks` | info hash, chunk indices, u32 each, all in one argument | never |
+//! | `SendChunkRequest` | info hash, chunk index u32 | `SendChunkResponse` |
+//! | `SendChunkResponse` | info hash, chunk index u32, status, data | |
+//! | `Response` | status, text, version | |
+//! | `PeerIdRequest` | none | `PeerIdResponse` |
+//! | `PeerIdResponse` | peer id | |
+//!
+//! `Share`, `AddSeeder`, `RemoveSeeder` and `SeederInfoRequest` go to trackers, the other requests to
+//! peers. `PeerIdRequest` lets a client find itself among the endpoints that a tracker gave it; a peer that
+//! does not know it answers by `Response` with status 2, and is then somebody else.
+//!
+//! # Arguments
+//!
+//! | argument | bytes |
+//! |---|---|
+//! | info hash | 20: SHA-1 over the `info` of the metainfo |
+//! | u32, u64 | 4, 8 |
+//! | name | 1 to 255 of UTF-8: one path component, without `/` and NUL, not `.` or `..` |
+//! | chunk size | u32: a power of two from 16 KiB to 16 MiB, with which the file has at most 419,430 chunks |
+//! | endpoint | 6 or 18: address (4 or 16), port u16, not 0. An IPv4-mapped address is taken as IPv4 and sent as 6. The unspecified address means "where you see me" |
+//! | version | 16: clock u64 (48 bits of milliseconds since 1970, 16 of counter), tracker id u64; or none for "no version" |
+//! | status | 1, from the table below |
+//! | bitfield | one bit a chunk, rounded up: chunk 0 is the highest bit of the first byte, spare bits are 0 |
+//! | chunk indices | 4 each; 8,192 at most from our senders |
+//! | data | all bytes of the chunk |
+//! | text | UTF-8, for people; 1,024 bytes at most from our senders |
+//! | peer id | 16, random for each process |
+//!
+//! | status | |
+//! |---|---|
+//! | 0 | ok |
+//! | 1 | bad request: the arguments are wrong |
+//! | 2 | unknown type |
+//! | 3 | not found: nothing is known of the file |
+//! | 4 | chunk absent: the file is known, the chunk is not here |
+//! | 5 | not allowed |
+//! | 6 | over a limit |
+//! | 7 | busy: worth trying again |
+//! | 8 | file changed on the sender's disk |
+//! | 9 | internal |
+//!
+//! With another status than 0 all fixed arguments stay; bitfield and data are empty, the chunk count is 0,
+//! and there are no endpoints.
+//!
+//! # The head of a SendChunkResponse
+//!
+//! Its data starts at byte 70 of the frame, so that a receiver can read the head first and then the data
+//! straight to where it belongs ([`parse_data`], [`DataHead`]):
+//!
+//! ```text
+//!  0        4      8                     25         29     33          53    57      61    65       66       70
+//!  +--------+------+---------------------+----------+------+-----------+-----+-------+-----+--------+--------+------+--------+
+//!  | "mTor" | 17   | "SendChunkResponse" | 41 + d   | 20   | info hash | 4   | index | 1   | status | size d | data | "roTm" |
+//!  | 4      | u32  | 17                  | u32      | u32  | 20        | u32 | u32   | u32 | 1      | u32    | d    | 4      |
+//!  +--------+------+---------------------+----------+------+-----------+-----+-------+-----+--------+--------+------+--------+
+//! ```
+//!
+//! # Order
+//!
+//! - Requests may be pipelined. Their answers come in the order of the requests; `HaveChunks` may stand
+//!   between any two of them.
+//! - Any request may be answered by a `Response` in the place of its own answer.
+//! - Chunk data travels on connections of its own. To cancel a `SendChunkRequest`, close the connection.
+//! - Once the first byte of a frame is sent, a sender that cannot deliver the rest closes; it never pads.
+//!
+//! # What closes a connection, and what does not
+//!
+//! | what the receiver sees | what it does |
+//! |---|---|
+//! | a wrong magic, at its first wrong byte | closes ([`FrameError`]) |
+//! | a type size of 0 or over 32; a type that is not printable ASCII | closes |
+//! | a payload size over its limit, before any of the payload has come | closes |
+//! | arguments that do not fill the payload | closes |
+//! | a `SendChunkResponse` whose arguments are wrong, on a data connection | closes |
+//! | an unknown type | `Response` with status 2, stays ([`DecodeError`]) |
+//! | a wrong number of arguments, or one of a wrong size or value | `Response` with status 1, stays |
+//! | a message that it never asked for or cannot serve | `Response` with status 1, stays |
+//! | a request that it refuses | the request's own answer, or `Response`, with the status; stays |
+
+mod arguments;
+mod chunk_info;
+mod data;
+mod error;
+mod frame;
+mod have_chunks;
+mod message;
+mod peer_id;
+mod response;
+mod seeder;
+mod seeder_info;
+mod send_chunk;
+mod share;
+mod status;
+#[cfg(test)]
+mod tests;
+
+pub use chunk_info::ChunkInfo;
+pub use data::{DATA_HEAD_LEN, DataHead, DataParsed, parse_data};
+pub use error::{DecodeError, FrameError};
+pub use frame::{Frame, MAGIC_END, MAGIC_START, Parsed, parse};
+pub use have_chunks::{HaveChunks, Indices, IndicesIter};
+pub use message::Message;
+pub use response::Response;
+pub use seeder::SeederChange;
+pub use seeder_info::{Endpoints, EndpointsIter, SeederInfo};
+pub use send_chunk::{SendChunk, SendChunkRequest};
+pub use share::Share;
+pub use status::Status;

@@ -1,0 +1,201 @@
+//! Keeps what this client seeds known to the trackers.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_lite::FutureExt;
+
+use super::{Answer, TrackerGroup};
+use crate::ids::{Endpoint, InfoHash, Version};
+use crate::limits::{ANNOUNCE_RETRY_PAUSE, ANNOUNCE_SPACING, LEASE, PING_INTERVAL, TRACKER_RETRY_PAUSE};
+use crate::metainfo::Metainfo;
+use crate::runtime::Signal;
+use crate::wire::{Message, SeederChange, Share, Status};
+
+/// What is to be announced.
+#[derive(Clone, Debug)]
+pub struct Announcement {
+    /// The file.
+    pub metainfo: Arc<Metainfo>,
+    /// Where we serve it.
+    pub endpoint: Endpoint,
+}
+
+/// Who hears how announcing goes.
+pub trait Listener {
+    /// A tracker acknowledged the file.
+    fn announced(&self, info_hash: InfoHash, tracker: &str);
+    /// A sentence that the user should see.
+    fn notice(&self, text: String);
+}
+
+/// The announcements of one group of trackers; on core 0 only.
+pub struct Announcer {
+    group: Rc<TrackerGroup>,
+    entries: RefCell<HashMap<InfoHash, Entry>>,
+    added: Signal,
+    listener: Rc<dyn Listener>,
+}
+
+struct Entry {
+    what: Announcement,
+    /// The last version that a tracker gave for the file.
+    version: Option<Version>,
+    /// Connection over which it was announced; 0 for none.
+    epoch: u64,
+    /// A tracker may know it, even when no answer came.
+    attempted: bool,
+    due: Instant,
+}
+
+impl Announcer {
+    /// Starts announcing to the group.
+    pub fn start(group: Rc<TrackerGroup>, listener: Rc<dyn Listener>) -> Rc<Self> {
+        let announcer = Rc::new(Self { group, entries: RefCell::default(), added: Signal::default(), listener });
+        crate::runtime::spawn("announcer", run(Rc::downgrade(&announcer)));
+        announcer
+    }
+
+    /// The trackers.
+    pub fn group(&self) -> &Rc<TrackerGroup> {
+        &self.group
+    }
+
+    /// Announces the file from now on.
+    pub fn add(&self, what: Announcement) {
+        let entry = Entry { version: None, epoch: 0, attempted: false, due: Instant::now(), what };
+        self.entries.borrow_mut().entry(entry.what.metainfo.info_hash()).or_insert(entry);
+        self.added.notify();
+    }
+
+    /// Whether the tracker in use has acknowledged the file.
+    pub fn is_announced(&self, info_hash: InfoHash) -> bool {
+        let entries = self.entries.borrow();
+        entries.get(&info_hash).is_some_and(|entry| entry.epoch != 0 && entry.epoch == self.group.epoch())
+    }
+
+    /// Announces the file no more, and tells the tracker. Ends when it answered or all have failed.
+    pub async fn withdraw(&self, info_hash: InfoHash) {
+        let Some(entry) = self.entries.borrow_mut().remove(&info_hash) else { return };
+        if !entry.attempted {
+            return;
+        }
+        let change = SeederChange { info_hash, endpoint: entry.what.endpoint, version: entry.version };
+        if let Err(error) = self.group.request(&Message::RemoveSeeder(change)).await {
+            self.listener.notice(format!("could not withdraw {}: {error}", entry.what.metainfo.name()));
+        }
+    }
+
+    /// Withdraws everything.
+    pub async fn withdraw_all(&self) {
+        let all: Vec<InfoHash> = self.entries.borrow().keys().copied().collect();
+        for info_hash in all {
+            self.withdraw(info_hash).await;
+        }
+    }
+
+    /// The entry that must be announced now, if there is one.
+    fn due(&self) -> Option<(Announcement, Option<Version>, bool)> {
+        let (now, epoch) = (Instant::now(), self.group.epoch());
+        let entries = self.entries.borrow();
+        // What was refused waits for its time, whatever the connection.
+        let entry = entries.values().find(|entry| entry.due <= now || (entry.epoch != 0 && entry.epoch != epoch))?;
+        Some((entry.what.clone(), entry.version, entry.epoch == epoch && epoch != 0))
+    }
+
+    fn next_due(&self) -> Duration {
+        let now = Instant::now();
+        let next = self.entries.borrow().values().map(|entry| entry.due.saturating_duration_since(now)).min();
+        next.unwrap_or(PING_INTERVAL).min(PING_INTERVAL)
+    }
+
+    /// Announces one file: renews a lease, or shares it where it is not known yet.
+    async fn announce(&self, what: &Announcement, version: Option<Version>, renew: bool) -> bool {
+        let info_hash = what.metainfo.info_hash();
+        self.entries.borrow_mut().entry(info_hash).and_modify(|entry| entry.attempted = true);
+        let change = SeederChange { info_hash, endpoint: what.endpoint, version };
+        let share = Share {
+            info_hash,
+            name: what.metainfo.name(),
+            length: what.metainfo.geometry().length(),
+            chunk_size: what.metainfo.geometry().chunk_size(),
+            endpoint: what.endpoint,
+            version,
+        };
+        let mut answer = Err(());
+        if renew {
+            answer = self.group.request(&Message::AddSeeder(change)).await.map_err(|_| ());
+        }
+        if !matches!(&answer, Ok(answer) if answer.status() == Status::Ok) {
+            answer = self.group.request(&Message::Share(share)).await.map_err(|_| ());
+        }
+        let Ok(answer) = answer else { return false };
+        self.note(info_hash, what.metainfo.name(), &answer);
+        true
+    }
+
+    fn note(&self, info_hash: InfoHash, name: &str, answer: &Answer) {
+        let epoch = self.group.epoch();
+        let mut entries = self.entries.borrow_mut();
+        let Some(entry) = entries.get_mut(&info_hash) else { return };
+        if answer.status() == Status::Ok {
+            let first = entry.epoch != epoch;
+            (entry.version, entry.epoch) = (answer.version().or(entry.version), epoch);
+            entry.due = Instant::now() + LEASE / 3;
+            drop(entries);
+            if first {
+                self.listener.announced(info_hash, self.group.current());
+            }
+            return;
+        }
+        entry.epoch = epoch;
+        entry.due = Instant::now() + ANNOUNCE_RETRY_PAUSE;
+        drop(entries);
+        let text = if let Answer::Response { text, .. } = answer { text.as_str() } else { "" };
+        self.listener.notice(format!("tracker {} refused {name}: {} {text}", self.group.current(), answer.status()));
+    }
+
+    /// Shows the tracker that this client is there, so that the connection is not closed as idle.
+    async fn ping(&self) {
+        let any = self.entries.borrow().keys().next().copied();
+        if let Some(info_hash) = any
+            && self.group.request(&Message::SeederInfoRequest(info_hash)).await.is_err()
+        {
+            crate::runtime::sleep(TRACKER_RETRY_PAUSE).await;
+        }
+    }
+}
+
+async fn run(announcer: std::rc::Weak<Announcer>) {
+    loop {
+        let Some(announcer) = announcer.upgrade() else { return };
+        while let Some((what, version, renew)) = announcer.due() {
+            if !announcer.announce(&what, version, renew).await {
+                crate::runtime::sleep(TRACKER_RETRY_PAUSE).await;
+                break;
+            }
+            // Many announcements are spread out, and let other requests in between.
+            crate::runtime::sleep(ANNOUNCE_SPACING).await;
+        }
+        let (group, epoch) = (announcer.group.clone(), announcer.group.epoch());
+        let has_any = !announcer.entries.borrow().is_empty();
+        let added = announcer.added.until(|| announcer.due().map(|_| false));
+        let lost = async {
+            if !has_any {
+                std::future::pending::<()>().await;
+            }
+            group.changed(epoch).await;
+            true
+        };
+        let time = async {
+            crate::runtime::sleep(announcer.next_due().max(TRACKER_RETRY_PAUSE)).await;
+            true
+        };
+        if added.or(lost).or(time).await && announcer.due().is_none() {
+            announcer.ping().await;
+        }
+    }
+}

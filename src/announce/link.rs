@@ -1,0 +1,93 @@
+//! One connection to one tracker.
+
+use crate::ids::{Endpoint, Version};
+use crate::limits::{FRAME_CONTROL_BYTES_MAX, TRACKER_TIMEOUT};
+use crate::net::{FrameReader, Net, NetError, Stream, resolve};
+use crate::runtime::{Blocking, deadline};
+use crate::wire::{Message, Status};
+
+use super::Answer;
+
+/// An open connection with what of the answer has arrived.
+pub struct Link {
+    stream: Stream,
+    frames: FrameReader,
+    net: Net,
+}
+
+/// Why a tracker gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// Its name.
+    #[error(transparent)]
+    Resolve(#[from] resolve::ResolveError),
+    /// Its connection.
+    #[error(transparent)]
+    Net(#[from] NetError),
+}
+
+impl Link {
+    /// Connects to the first address of `name` that answers.
+    pub async fn open(net: &Net, blocking: &Blocking, name: &str) -> Result<Self, LinkError> {
+        let open = async {
+            let mut failed = NetError::Closed;
+            let addresses = resolve::resolve(blocking, name).await?;
+            // A silent address leaves time for the others.
+            let limit = TRACKER_TIMEOUT / addresses.len().max(1) as u32;
+            for address in addresses {
+                match net.connect(address, limit).await {
+                    Ok(stream) => {
+                        return Ok(Self { stream, frames: net.frames(FRAME_CONTROL_BYTES_MAX), net: net.clone() });
+                    }
+                    Err(error) => failed = error,
+                }
+            }
+            Err(failed.into())
+        };
+        deadline(TRACKER_TIMEOUT, open).await.unwrap_or(Err(LinkError::Net(NetError::Silent)))
+    }
+
+    /// Sends a request and waits for its answer.
+    pub async fn request(&mut self, message: &Message<'_>) -> Result<Answer, NetError> {
+        let answer = async {
+            self.stream.send(message, self.net.buffers()).await?;
+            let frame = self.frames.next(&mut self.stream).await?.ok_or(NetError::Closed)?;
+            match Message::decode(frame) {
+                Ok(Message::SeederInfoResponse(info)) => Ok(Answer::Seeders {
+                    status: info.status,
+                    endpoints: info.endpoints.iter().collect::<Vec<Endpoint>>(),
+                }),
+                Ok(Message::Response(response)) => Ok(Answer::Response {
+                    status: response.status,
+                    text: response.text.to_owned(),
+                    version: response.version,
+                }),
+                _ => Err(NetError::Misbehaved("that is no answer of a tracker")),
+            }
+        };
+        deadline(TRACKER_TIMEOUT, answer).await.unwrap_or(Err(NetError::Silent))
+    }
+
+    /// Waits until the tracker closes the connection, or says something that nobody asked for.
+    pub async fn closed(&mut self) {
+        // Either way the connection is of no more use.
+        let _ = self.frames.fill(&mut self.stream).await;
+    }
+}
+
+impl Answer {
+    /// How the tracker judged the request.
+    pub fn status(&self) -> Status {
+        match self {
+            Self::Seeders { status, .. } | Self::Response { status, .. } => *status,
+        }
+    }
+
+    /// The version that the tracker gave.
+    pub fn version(&self) -> Option<Version> {
+        match self {
+            Self::Seeders { .. } => None,
+            Self::Response { version, .. } => *version,
+        }
+    }
+}

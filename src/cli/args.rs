@@ -1,0 +1,278 @@
+//! What was typed, flag by flag. Every flag has a variable `MTORRENT_...`; a flag wins over it.
+//!
+//! Only what one flag tells alone is checked here; what it means on this machine is for
+//! [`super::resolved`].
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::BoolishValueParser;
+use clap::{Args, Parser, Subcommand};
+
+use super::units::{parse_advertise, parse_duration, parse_host_port, parse_listen, parse_size};
+use crate::limits::{CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, ENDPOINTS_PER_FILE_MAX, FILES_PER_ADDRESS_MAX};
+use crate::tracker::rights::Cidr;
+
+/// A whole command line.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "mtorrent", version, about, propagate_version = true)]
+#[command(
+    after_help = "Exit codes: 0 done; 1 failed; 2 usage; 3 worth trying again (no tracker, no seeder, timed out); \
+                        4 data is wrong; 130 and 143 on SIGINT and SIGTERM before the work was done."
+)]
+pub struct LowArgs {
+    /// What every command knows.
+    #[command(flatten)]
+    pub common: CommonArgs,
+    /// The command.
+    #[command(subcommand)]
+    pub command: LowCommand,
+}
+
+/// What every command knows.
+#[derive(Clone, Debug, Args)]
+pub struct CommonArgs {
+    /// Write answers to stdout as JSON, one object a line
+    #[arg(long, global = true, env = "MTORRENT_JSON", value_parser = BoolishValueParser::new(), hide_env_values = true)]
+    pub json: bool,
+    /// What to log, such as `debug` or `mtorrent::peer=trace,warn` [default: RUST_LOG, else `warn`, for services `info`]
+    #[arg(long, global = true, value_name = "FILTER", env = "MTORRENT_LOG", hide_env_values = true)]
+    pub log: Option<String>,
+}
+
+/// The commands.
+#[derive(Clone, Debug, Subcommand)]
+pub enum LowCommand {
+    /// Run a tracker, which tells peers who shares a file
+    Tracker(TrackerArgs),
+    /// Share and get files by commands, from a terminal or a pipe
+    Client(ClientArgs),
+    /// Create NAME.mtorrent, announce the file and seed it until SIGINT or SIGTERM
+    Share(ShareArgs),
+    /// Get a file, every byte verified
+    Get(GetArgs),
+    /// Create NAME.mtorrent from a file
+    Create(CreateArgs),
+    /// Show what a .mtorrent file says
+    Info(InfoArgs),
+    /// Check a file against NAME.mtorrent and name the bad chunks
+    Verify(VerifyArgs),
+    /// Show the whole thing on this machine: two trackers, one seeder, two getters, one tracker killed half-way
+    Demo(DemoArgs),
+}
+
+/// Executors.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct CoresArgs {
+    /// Cores to use [default: those that affinity and cgroup allow, at most 8]
+    #[arg(long, value_name = "N", env = "MTORRENT_CORES", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub cores: Option<u16>,
+}
+
+/// The trackers to ask.
+#[derive(Clone, Debug, Args)]
+pub struct TrackersArgs {
+    /// A tracker, tried in the order given; replaces the list in the .mtorrent file
+    #[arg(long = "tracker", value_name = "HOST:PORT", env = "MTORRENT_TRACKER", value_delimiter = ',', value_parser = parse_host_port)]
+    pub trackers: Vec<String>,
+}
+
+/// What every peer needs.
+#[derive(Clone, Debug, Args)]
+pub struct PeerArgs {
+    /// Where other peers may connect; port 0 takes a free one
+    #[arg(long, value_name = "IP:PORT", env = "MTORRENT_LISTEN", default_value = "[::]:0", value_parser = parse_listen)]
+    pub listen: SocketAddr,
+    /// Where others see this peer, if not at the address that it listens on
+    #[arg(long, value_name = "IP:PORT", env = "MTORRENT_ADVERTISE", value_parser = parse_advertise)]
+    pub advertise: Option<SocketAddr>,
+    /// The trackers to ask.
+    #[command(flatten)]
+    pub trackers: TrackersArgs,
+    /// Executors.
+    #[command(flatten)]
+    pub cores: CoresArgs,
+    /// Memory for chunks that just arrived, from which they are served
+    #[arg(long, value_name = "SIZE", env = "MTORRENT_CACHE", default_value = "96MiB", value_parser = parse_size)]
+    pub cache: u64,
+}
+
+/// `mtorrent tracker`.
+#[derive(Clone, Debug, Args)]
+pub struct TrackerArgs {
+    /// Where peers connect; port 0 takes a free one
+    #[arg(long, value_name = "IP:PORT", env = "MTORRENT_LISTEN", value_parser = parse_listen)]
+    pub listen: SocketAddr,
+    /// A network that may change any endpoint and has no caps, such as 10.0.0.0/8
+    #[arg(long, value_name = "CIDR", env = "MTORRENT_TRUST", value_delimiter = ',')]
+    pub trust: Vec<Cidr>,
+    /// Life of a seeder entry unless it is renewed
+    #[arg(long, value_name = "DURATION", env = "MTORRENT_LEASE", default_value = "15m", value_parser = parse_duration)]
+    pub lease: Duration,
+    /// Connections in all
+    #[arg(long, value_name = "N", env = "MTORRENT_MAX_CONNECTIONS", default_value_t = CONNECTIONS_MAX)]
+    pub max_connections: usize,
+    /// Connections from one address
+    #[arg(long, value_name = "N", env = "MTORRENT_MAX_CONNECTIONS_PER_ADDRESS", default_value_t = CONNECTIONS_PER_ADDRESS_MAX)]
+    pub max_connections_per_address: usize,
+    /// Files of one address
+    #[arg(long, value_name = "N", env = "MTORRENT_MAX_FILES_PER_ADDRESS", default_value_t = FILES_PER_ADDRESS_MAX)]
+    pub max_files_per_address: usize,
+    /// Endpoints of one file
+    #[arg(long, value_name = "N", env = "MTORRENT_MAX_ENDPOINTS_PER_FILE", default_value_t = ENDPOINTS_PER_FILE_MAX)]
+    pub max_endpoints_per_file: usize,
+    /// Executors.
+    #[command(flatten)]
+    pub cores: CoresArgs,
+}
+
+/// `mtorrent client`.
+#[derive(Clone, Debug, Args)]
+pub struct ClientArgs {
+    /// What every peer needs.
+    #[command(flatten)]
+    pub peer: PeerArgs,
+    /// Where shares, downloads and history are kept [default: $XDG_STATE_HOME/mtorrent, else ~/.local/state/mtorrent]
+    #[arg(long, value_name = "DIR", env = "MTORRENT_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// How long a download waits for trackers and seeders [default: for ever on a terminal, 30s from a pipe]
+    #[arg(long, value_name = "DURATION", env = "MTORRENT_WAIT", value_parser = parse_duration)]
+    pub wait: Option<Duration>,
+}
+
+/// How a new `.mtorrent` file is made.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct NewArgs {
+    /// Chunk size, a power of two from 256KiB to 16MiB [default: 1MiB, more for very large files]
+    #[arg(long, value_name = "SIZE", env = "MTORRENT_CHUNK_SIZE", value_parser = parse_size)]
+    pub chunk_size: Option<u64>,
+    /// Replace a NAME.mtorrent that is there and different
+    #[arg(long, env = "MTORRENT_FORCE", value_parser = BoolishValueParser::new())]
+    pub force: bool,
+}
+
+/// `mtorrent share`.
+#[derive(Clone, Debug, Args)]
+pub struct ShareArgs {
+    /// The file to share
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Its .mtorrent file; one that is there already is verified against FILE
+    #[arg(value_name = "NAME.mtorrent")]
+    pub metainfo: PathBuf,
+    /// What every peer needs.
+    #[command(flatten)]
+    pub peer: PeerArgs,
+    /// How the `.mtorrent` file is made.
+    #[command(flatten)]
+    pub new: NewArgs,
+}
+
+/// `mtorrent get`.
+#[derive(Clone, Debug, Args)]
+pub struct GetArgs {
+    /// The .mtorrent file
+    #[arg(value_name = "NAME.mtorrent")]
+    pub metainfo: PathBuf,
+    /// The file to write, or a folder that gets it under its own name; not needed with --discard
+    #[arg(value_name = "DEST", required_unless_present = "discard")]
+    pub dest: Option<PathBuf>,
+    /// What every peer needs.
+    #[command(flatten)]
+    pub peer: PeerArgs,
+    /// How long to wait for trackers and seeders before giving up
+    #[arg(long, value_name = "DURATION", env = "MTORRENT_WAIT", default_value = "10s", value_parser = parse_duration)]
+    pub wait: Duration,
+    /// Replace a different file at DEST, once the new one is complete
+    #[arg(long, env = "MTORRENT_FORCE", value_parser = BoolishValueParser::new())]
+    pub force: bool,
+    /// Receive and verify, but write nothing
+    #[arg(long, env = "MTORRENT_DISCARD", value_parser = BoolishValueParser::new())]
+    pub discard: bool,
+    /// Go on seeding afterwards, until SIGINT or SIGTERM
+    #[arg(long, env = "MTORRENT_SEED", value_parser = BoolishValueParser::new())]
+    pub seed: bool,
+    /// Go on seeding afterwards for this long
+    #[arg(long, value_name = "DURATION", env = "MTORRENT_SEED_FOR", value_parser = parse_duration)]
+    pub seed_for: Option<Duration>,
+    /// Report the bytes done on stdout this often, as JSON lines
+    #[arg(long, hide = true, value_name = "DURATION", value_parser = parse_duration)]
+    pub report_every: Option<Duration>,
+}
+
+/// `mtorrent create`.
+#[derive(Clone, Debug, Args)]
+pub struct CreateArgs {
+    /// The file
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The .mtorrent file to create
+    #[arg(value_name = "NAME.mtorrent")]
+    pub metainfo: PathBuf,
+    /// The trackers to write into it.
+    #[command(flatten)]
+    pub trackers: TrackersArgs,
+    /// How the `.mtorrent` file is made.
+    #[command(flatten)]
+    pub new: NewArgs,
+    /// Threads that hash.
+    #[command(flatten)]
+    pub cores: CoresArgs,
+}
+
+/// `mtorrent info`.
+#[derive(Clone, Debug, Args)]
+pub struct InfoArgs {
+    /// The .mtorrent file
+    #[arg(value_name = "NAME.mtorrent")]
+    pub metainfo: PathBuf,
+}
+
+/// `mtorrent verify`.
+#[derive(Clone, Debug, Args)]
+pub struct VerifyArgs {
+    /// The .mtorrent file
+    #[arg(value_name = "NAME.mtorrent")]
+    pub metainfo: PathBuf,
+    /// The file to check, or the folder that holds it under its own name
+    #[arg(value_name = "PATH")]
+    pub path: PathBuf,
+    /// Threads that hash.
+    #[command(flatten)]
+    pub cores: CoresArgs,
+}
+
+/// `mtorrent demo`.
+#[derive(Clone, Debug, Args)]
+pub struct DemoArgs {
+    /// Bytes of the file that is shared; three times as much disk space is used while it runs
+    #[arg(long, value_name = "SIZE", env = "MTORRENT_SIZE", default_value = "1GiB", value_parser = parse_size)]
+    pub size: u64,
+    /// Folder in which a temporary one is made and removed again [default: the current one]
+    #[arg(long, value_name = "DIR", env = "MTORRENT_DIR")]
+    pub dir: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_definition_holds() {
+        LowArgs::command().debug_assert();
+    }
+
+    #[test]
+    fn every_flag_has_its_variable() {
+        for command in LowArgs::command().get_subcommands() {
+            for argument in command.get_arguments().filter(|argument| argument.get_long().is_some()) {
+                let hidden = argument.is_hide_set();
+                let name = argument.get_env().map(|name| name.to_string_lossy().into_owned());
+                let named = name.is_some_and(|name| name.starts_with("MTORRENT_"));
+                assert!(hidden || named, "--{} of {}", argument.get_long().unwrap_or_default(), command.get_name());
+            }
+        }
+    }
+}

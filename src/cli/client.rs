@@ -1,0 +1,23 @@
+//! `mtorrent client`: a running client and its REPL.
+
+use super::exit::{CommandError, CommandResult};
+use super::output::Output;
+use super::resolved;
+use crate::client::Client;
+use crate::repl::{self, Settings, terminal};
+
+/// Runs the command.
+pub fn run(args: resolved::Client, output: &Output) -> CommandResult {
+    let data_dir = std::path::absolute(&args.data_dir)
+        .map_err(|error| CommandError::failed(format!("cannot find the data folder: {error}")))?;
+    let settings = Settings {
+        trackers: args.peer.trackers.clone(),
+        threads: args.peer.cores,
+        wait: args.wait,
+        history: terminal::history_path(&data_dir),
+    };
+    let client = Client::start(args.peer.client_config(Some(data_dir)))?;
+    let result = output.ready(client.listen_addr(), None, None).and_then(|()| repl::run(&client, settings, *output));
+    client.close();
+    result
+}

@@ -1,0 +1,43 @@
+//! `mtorrent create`: a `.mtorrent` file from a file, without sharing it.
+
+use serde_json::json;
+
+use super::exit::{CommandResult, Exit};
+use super::hashing::Work;
+use super::making::{Made, Making};
+use super::output::Output;
+use super::resolved::Create;
+use super::signals::Stop;
+use super::text;
+
+/// Runs the command.
+pub fn run(args: &Create, output: &Output) -> CommandResult {
+    let stop = Stop::on_signal()?;
+    let making = Making {
+        file: &args.file,
+        metainfo: &args.metainfo,
+        trackers: &args.trackers,
+        new: args.new,
+        work: Work { threads: args.threads, stop: &stop, quiet: false },
+    };
+    let Made { metainfo, is_new } = making.create()?;
+    let (path, geometry) = (text::path(&args.metainfo), metainfo.geometry());
+    let (info_hash, state) = (metainfo.info_hash(), if is_new { "created" } else { "up to date" });
+    let line = format!(
+        "{state} {path} info_hash={info_hash} length={} chunk_size={} chunks={}",
+        geometry.length(),
+        geometry.chunk_size(),
+        geometry.chunk_count()
+    );
+    output.answer(line, || {
+        json!({
+            "state": state,
+            "path": args.metainfo.to_string_lossy(),
+            "info_hash": info_hash.to_string(),
+            "length": geometry.length(),
+            "chunk_size": geometry.chunk_size(),
+            "chunks": geometry.chunk_count(),
+        })
+    })?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,213 @@
+//! The demo's children: processes of this very program, what they say, and their end.
+//!
+//! Each has its stdout read by a thread and its stderr kept in a file; all that is said meets in one
+//! queue, together with signals. Dropping the children kills those that still run.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::cli::exit::CommandError;
+use crate::cli::signals::{self, Signal, Stop};
+use crate::limits::{DEMO_STEP_MAX, INPUTS_MAX};
+
+/// Which child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// The tracker that is killed.
+    Tracker1,
+    /// The tracker that stays.
+    Tracker2,
+    /// Has the whole file.
+    Seeder,
+    /// Gets it.
+    Getter1,
+    /// Gets it, too.
+    Getter2,
+}
+
+impl Role {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Tracker1 => "tracker-1",
+            Self::Tracker2 => "tracker-2",
+            Self::Seeder => "seeder",
+            Self::Getter1 => "getter-1",
+            Self::Getter2 => "getter-2",
+        }
+    }
+}
+
+/// What came from a child.
+#[derive(Debug)]
+pub enum What {
+    /// A line of its stdout.
+    Object(Value),
+    /// It closed its stdout: it ends.
+    Closed,
+}
+
+/// All children.
+#[derive(Debug)]
+pub struct Nodes {
+    folder: PathBuf,
+    children: BTreeMap<Role, Child>,
+    receiver: Receiver<Message>,
+    sender: SyncSender<Message>,
+    stop: Stop,
+}
+
+#[derive(Debug)]
+enum Message {
+    Said(Role, Instant, What),
+    Signal(Signal),
+}
+
+impl Nodes {
+    /// No children yet; their stderr will be kept in `folder`.
+    pub fn start(folder: &Path) -> Result<Self, CommandError> {
+        let (sender, receiver) = sync_channel(INPUTS_MAX);
+        let (stop, to_queue) = (Stop::default(), sender.clone());
+        let setter = stop.clone();
+        let notify = move |signal| {
+            setter.set_by(signal);
+            // The queue is gone only when the demo is over.
+            let _ = to_queue.send(Message::Signal(signal));
+        };
+        signals::watch(notify, || {})?;
+        Ok(Self { folder: folder.to_owned(), children: BTreeMap::new(), receiver, sender, stop })
+    }
+
+    /// Set by the first signal.
+    pub fn stop(&self) -> &Stop {
+        &self.stop
+    }
+
+    /// Starts a child.
+    pub fn spawn(&mut self, role: Role, arguments: &[&str]) -> Result<(), CommandError> {
+        let failed = |error| CommandError::failed(format!("cannot start the {}: {error}", role.name()));
+        let program = std::env::current_exe().map_err(failed)?;
+        let log = File::create(self.log(role)).map_err(failed)?;
+        let mut command = Command::new(program);
+        // Settings of the user's are for the demo itself.
+        let settings = std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"MTORRENT_"));
+        settings.for_each(|(name, _)| {
+            command.env_remove(name);
+        });
+        command.args(arguments).args(["--json", "--log=info"]);
+        // In a process group of its own a Ctrl-C reaches only the demo, which ends its children in order.
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).process_group(0);
+        let mut child = command.spawn().map_err(failed)?;
+        let stdout = child.stdout.take();
+        self.children.insert(role, child);
+        let to_queue = self.sender.clone();
+        let listen = move || stdout.into_iter().for_each(|stdout| read_lines(role, stdout, &to_queue));
+        thread::Builder::new().name(role.name().into()).spawn(listen).map(drop).map_err(failed)
+    }
+
+    /// What is said next; `None` when `deadline` comes first.
+    pub fn next(&mut self, deadline: Instant) -> Result<Option<(Role, Instant, What)>, CommandError> {
+        match self.receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(Message::Said(role, at, what)) => Ok(Some((role, at, what))),
+            Ok(Message::Signal(signal)) => Err(CommandError::stopped(signal, "the demo was interrupted")),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Ok(None),
+        }
+    }
+
+    /// Waits for a child's ready line and gives back where it listens.
+    pub fn wait_ready(&mut self, role: Role) -> Result<SocketAddr, CommandError> {
+        let deadline = Instant::now() + DEMO_STEP_MAX;
+        loop {
+            match self.next(deadline)? {
+                Some((from, _, What::Object(object))) if from == role && object["event"] == "ready" => {
+                    let listen = object["listen"].as_str().and_then(|listen| listen.parse().ok());
+                    return listen.ok_or_else(|| self.failure(role, "does not say where it listens"));
+                }
+                Some((from, _, What::Closed)) => return Err(self.failure(from, "ended early")),
+                Some(_) => {}
+                None => return Err(self.failure(role, "did not become ready")),
+            }
+        }
+    }
+
+    /// Kills a child and waits for its end.
+    pub fn kill(&mut self, role: Role) {
+        if let Some(mut child) = self.children.remove(&role) {
+            end(&mut child);
+        }
+    }
+
+    /// Asks a child to end by SIGTERM and checks that it does so, with exit code 0.
+    pub fn terminate(&mut self, role: Role) -> Result<(), CommandError> {
+        if let Some(child) = self.children.get(&role) {
+            let id = rustix::process::Pid::from_child(child);
+            rustix::process::kill_process(id, rustix::process::Signal::TERM)
+                .map_err(|error| CommandError::failed(format!("cannot end the {}: {error}", role.name())))?;
+        }
+        match self.wait_exit(role)? {
+            Some(0) => Ok(()),
+            _ => Err(self.failure(role, "did not end cleanly on SIGTERM")),
+        }
+    }
+
+    /// Waits for a child that is about to end; its exit code, or `None` when a signal ended it.
+    pub fn wait_exit(&mut self, role: Role) -> Result<Option<i32>, CommandError> {
+        let Some(mut child) = self.children.remove(&role) else { return Ok(None) };
+        let deadline = Instant::now() + DEMO_STEP_MAX;
+        loop {
+            match child.try_wait() {
+                Ok(Some(status)) => return Ok(status.code()),
+                Ok(None) if Instant::now() < deadline => thread::sleep(Duration::from_millis(2)),
+                Ok(None) | Err(_) => {
+                    end(&mut child);
+                    return Err(self.failure(role, "did not end in time"));
+                }
+            }
+        }
+    }
+
+    /// What went wrong with a child, with its last words.
+    pub fn failure(&self, role: Role, what: &str) -> CommandError {
+        let log = std::fs::read(self.log(role)).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let lines: Vec<&str> = log.trim_end().lines().collect();
+        let last = lines[lines.len().saturating_sub(5)..].join("\n  ");
+        CommandError::failed(format!("the {} {what}; its last words:\n  {last}", role.name()))
+    }
+
+    fn log(&self, role: Role) -> PathBuf {
+        self.folder.join(format!("{}.log", role.name()))
+    }
+}
+
+impl Drop for Nodes {
+    fn drop(&mut self) {
+        self.children.values_mut().for_each(end);
+    }
+}
+
+fn end(child: &mut Child) {
+    // Both fail only when it has ended already.
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+fn read_lines(role: Role, stdout: ChildStdout, to: &SyncSender<Message>) {
+    for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+        let object = serde_json::from_str(&line).unwrap_or(Value::Null);
+        if to.send(Message::Said(role, Instant::now(), What::Object(object))).is_err() {
+            return;
+        }
+    }
+    // The demo may be over.
+    let _ = to.send(Message::Said(role, Instant::now(), What::Closed));
+}

@@ -1,0 +1,154 @@
+//! `mtorrent get`: one file, every byte verified, and what it took.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::exit::{CommandError, CommandResult, Exit};
+use super::files;
+use super::inputs::{Input, Inputs};
+use super::output::{Output, talk};
+use super::progress::{self, Bar, Snapshot};
+use super::report;
+use super::resolved::{Afterwards, Get};
+use super::text;
+use super::units::Rate;
+use crate::client::{Client, DownloadId, DownloadRequest, DownloadState, DownloadStatus, Event};
+use crate::metainfo::Metainfo;
+
+/// Runs the command.
+pub fn run(args: &Get, output: &Output) -> CommandResult {
+    let inputs = Inputs::start()?;
+    let metainfo = Arc::new(files::read_metainfo(&args.metainfo)?);
+    let dest = args.dest.as_deref().map(|dest| files::resolve_dest(dest, metainfo.name())).transpose()?;
+    check_trackers(args, &metainfo, dest.as_deref())?;
+    let client = Client::start(args.peer.client_config(None))?;
+    let result = download(args, &client, &inputs, metainfo, dest, output);
+    client.close();
+    result
+}
+
+/// Without any tracker only a file that is there already can be told about.
+fn check_trackers(args: &Get, metainfo: &Metainfo, dest: Option<&Path>) -> Result<(), CommandError> {
+    let is_there = dest.is_some_and(|dest| dest.exists());
+    if args.peer.trackers.is_empty() && metainfo.trackers().is_empty() && !is_there {
+        let path = text::path(&args.metainfo);
+        return Err(CommandError::usage(format!("{path} names no tracker: give one by --tracker HOST:PORT")));
+    }
+    Ok(())
+}
+
+fn download(
+    args: &Get,
+    client: &Client,
+    inputs: &Inputs,
+    metainfo: Arc<Metainfo>,
+    dest: Option<PathBuf>,
+    output: &Output,
+) -> CommandResult {
+    inputs.add_events(client)?;
+    let length = metainfo.geometry().length();
+    let id = client.get(DownloadRequest {
+        metainfo,
+        metainfo_path: args.metainfo.clone(),
+        dest: dest.clone(),
+        force: args.force,
+        wait: Some(args.wait),
+        seed: args.afterwards != Afterwards::End,
+    })?;
+    let bar = Bar { verb: "getting", total_bytes: length, hidden: false };
+    let look = || snapshot(client, id).map(|status| as_snapshot(&status)).unwrap_or_default();
+    let waiting = Waiting { client, id, inputs, output, report_every: args.report_every };
+    let ended = progress::watch(bar, look, || waiting.until_the_end(dest.as_deref()))?;
+    if let DownloadState::Failed(failure) = &ended.state {
+        if output.is_json() {
+            output.answer("", || ended_object(&ended))?;
+        }
+        return Err(failure.clone().into());
+    }
+    output.answer(report::done_line(&ended), || ended_object(&ended))?;
+    match args.afterwards {
+        Afterwards::End => {}
+        Afterwards::Seed => seed(inputs, None),
+        Afterwards::SeedFor(duration) => seed(inputs, Some(Instant::now() + duration)),
+    }
+    Ok(Exit::Done)
+}
+
+fn ended_object(status: &DownloadStatus) -> Value {
+    let mut object = report::object(status);
+    object["event"] = "ended".into();
+    object
+}
+
+struct Waiting<'a> {
+    client: &'a Client,
+    id: DownloadId,
+    inputs: &'a Inputs,
+    output: &'a Output,
+    report_every: Option<Duration>,
+}
+
+impl Waiting<'_> {
+    fn until_the_end(&self, dest: Option<&Path>) -> Result<DownloadStatus, CommandError> {
+        loop {
+            match self.inputs.next(self.report_every.map(|interval| Instant::now() + interval)) {
+                Some(Input::Event(Event::Ended(status))) if status.id == self.id => return Ok(status),
+                Some(Input::Event(event)) => talk_of(&event),
+                Some(Input::Signal(signal)) => {
+                    let kept = match dest {
+                        Some(dest) => format!(
+                            "interrupted: what has arrived is kept in {}.part, and the same command goes on from there",
+                            text::path(dest)
+                        ),
+                        None => "interrupted".into(),
+                    };
+                    return Err(CommandError::stopped(signal, kept));
+                }
+                Some(Input::Closed) => return Err(CommandError::failed("internal error: the client ended early")),
+                None => self.report()?,
+            }
+        }
+    }
+
+    fn report(&self) -> Result<(), CommandError> {
+        let Some(status) = snapshot(self.client, self.id) else { return Ok(()) };
+        let object = json!({ "event": "progress", "done_bytes": status.done_bytes });
+        self.output.answer(&object, || object.clone())
+    }
+}
+
+fn snapshot(client: &Client, id: DownloadId) -> Option<DownloadStatus> {
+    client.downloads().into_iter().find(|status| status.id == id)
+}
+
+fn as_snapshot(status: &DownloadStatus) -> Snapshot {
+    let state = match status.state {
+        DownloadState::Running => String::new(),
+        _ => format!(", {}", report::state(&status.state)),
+    };
+    let note = format!("from {} peers{state}", status.peers);
+    Snapshot { done_bytes: status.done_bytes, rate: Some(Rate(status.rate_bytes_s)), note }
+}
+
+fn seed(inputs: &Inputs, deadline: Option<Instant>) {
+    talk("seeding until SIGINT or SIGTERM (or the end of --seed-for)");
+    loop {
+        match inputs.next(deadline) {
+            Some(Input::Event(event)) => talk_of(&event),
+            Some(Input::Signal(_) | Input::Closed) | None => return,
+        }
+    }
+}
+
+/// Says what an event means to somebody who waits for a command.
+pub fn talk_of(event: &Event) {
+    match event {
+        Event::Notice(notice) => talk(notice),
+        Event::ShareStopped { file, why } => talk(format_args!("{} is not seeded any more: {why}", text::path(file))),
+        Event::Announced { tracker, .. } => log::info!("announced to {tracker}"),
+        Event::Ended(_) => {}
+    }
+}

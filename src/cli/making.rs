@@ -1,0 +1,135 @@
+//! A `.mtorrent` file made from a file: new, the same again, or the one that is there verified.
+//!
+//! Nothing that is there is overwritten unless the user said so, and never a file that is no
+//! `.mtorrent` file: swapped arguments must not cost anybody's data.
+
+use std::path::Path;
+
+use super::exit::CommandError;
+use super::files::{self, Source};
+use super::hashing::{BadChunk, Work};
+use super::resolved::New;
+use super::text;
+use crate::metainfo::Metainfo;
+
+/// What to make, from what.
+#[derive(Clone, Copy, Debug)]
+pub struct Making<'a> {
+    /// The file.
+    pub file: &'a Path,
+    /// Its `.mtorrent` file.
+    pub metainfo: &'a Path,
+    /// Trackers for a new one.
+    pub trackers: &'a [String],
+    /// How a new one is made.
+    pub new: New,
+    /// How to hash.
+    pub work: Work<'a>,
+}
+
+/// A `.mtorrent` file that describes the file.
+#[derive(Debug)]
+pub struct Made {
+    /// What it says.
+    pub metainfo: Metainfo,
+    /// Whether it was written just now.
+    pub is_new: bool,
+}
+
+impl Making<'_> {
+    /// For `create`: makes it from the file; the very same one there already is fine.
+    pub fn create(&self) -> Result<Made, CommandError> {
+        let source = Source::open(self.file)?;
+        let there = self.what_is_there(&source)?;
+        let metainfo = self.make(&source)?;
+        if there.as_deref() == Some(&metainfo.to_bytes()) {
+            return Ok(Made { metainfo, is_new: false });
+        }
+        if there.is_some() && !self.new.force {
+            let path = text::path(self.metainfo);
+            return Err(CommandError::failed(format!("{path} is there and different: use --force to replace it")));
+        }
+        self.store(&metainfo)?;
+        Ok(Made { metainfo, is_new: true })
+    }
+
+    /// For `share`: verifies the file against the one that is there, or makes it.
+    pub fn verify_or_create(&self) -> Result<Made, CommandError> {
+        let source = Source::open(self.file)?;
+        if let Some(bytes) = self.what_is_there(&source)? {
+            match self.verify(&source, &bytes) {
+                Ok(metainfo) => return Ok(Made { metainfo, is_new: false }),
+                // A signal or a file that changes is no reason to replace anything.
+                Err(Mismatch::Other(error)) => return Err(error),
+                Err(Mismatch::Different(why)) if !self.new.force => return Err(CommandError::failed(why)),
+                Err(Mismatch::Different(_)) => {}
+            }
+        }
+        let metainfo = self.make(&source)?;
+        self.store(&metainfo)?;
+        Ok(Made { metainfo, is_new: true })
+    }
+
+    /// The bytes at the `.mtorrent` file's path, when it may be looked at and, with `--force`, replaced.
+    fn what_is_there(&self, source: &Source) -> Result<Option<Vec<u8>>, CommandError> {
+        match self.metainfo.symlink_metadata() {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(files::cannot_read(self.metainfo, &error)),
+            Ok(_) => {}
+        }
+        let path = text::path(self.metainfo);
+        let same = |a: &Path, b: &Path| a.canonicalize().ok().is_some_and(|a| b.canonicalize().is_ok_and(|b| a == b));
+        if same(source.path(), self.metainfo) {
+            return Err(CommandError::failed(format!(
+                "{path} is the file itself: give its .mtorrent file another name"
+            )));
+        }
+        let bytes = files::read_bounded(self.metainfo)?;
+        let is_named_so = self.metainfo.extension().is_some_and(|end| end == "mtorrent" || end == "torrent");
+        if !is_named_so && Metainfo::parse(&bytes).is_err() {
+            let message = format!("{path} is there and is not a .mtorrent file, so it stays: choose another name");
+            return Err(CommandError::failed(message));
+        }
+        Ok(Some(bytes))
+    }
+
+    fn make(&self, source: &Source) -> Result<Metainfo, CommandError> {
+        let geometry = self.new.geometry(source.length())?;
+        let name = source.name()?;
+        let pieces = self.work.digests(source, geometry)?;
+        Metainfo::new(name, geometry, pieces, self.trackers.to_vec())
+            .map_err(|error| CommandError::failed(format!("{}: {error}", text::path(source.path()))))
+    }
+
+    fn store(&self, metainfo: &Metainfo) -> Result<(), CommandError> {
+        files::write_atomically(self.metainfo, &metainfo.to_bytes(), self.new.force)
+    }
+
+    fn verify(&self, source: &Source, bytes: &[u8]) -> Result<Metainfo, Mismatch> {
+        let path = text::path(self.metainfo);
+        let different = |why: String| Mismatch::Different(format!("{why}; use --force to make it anew"));
+        let metainfo = Metainfo::parse(bytes)
+            .map_err(|error| different(format!("{path} is there and cannot be used: {error}")))?;
+        let geometry = metainfo.geometry();
+        let file = text::path(source.path());
+        if let Some(size) = self.new.chunk_size.filter(|size| *size != geometry.chunk_size()) {
+            let message = format!("{path} is there with chunks of {} bytes, not of {size}", geometry.chunk_size());
+            return Err(different(message));
+        }
+        if source.length() != geometry.length() {
+            let (has, says) = (source.length(), geometry.length());
+            return Err(different(format!("{file} has {has} bytes and {path} describes a file of {says}")));
+        }
+        match self.work.bad_chunks(source, &metainfo).map_err(Mismatch::Other)?.first() {
+            None => Ok(metainfo),
+            Some(BadChunk { chunk, .. }) => {
+                Err(different(format!("{file} is not the file that {path} describes (chunk {chunk} differs)")))
+            }
+        }
+    }
+}
+
+enum Mismatch {
+    Different(String),
+    Other(CommandError),
+}

@@ -1,0 +1,139 @@
+//! The sentences and objects that tell of a download: for `get`, the REPL and the demo. Pure.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::text;
+use super::units::{Rate, Size, Took};
+use crate::client::{DownloadState, DownloadStatus};
+
+/// The state as one word or, for a failure, with its reason.
+pub fn state(state: &DownloadState) -> String {
+    match state {
+        DownloadState::Waiting => "waiting".into(),
+        DownloadState::Hashing => "hashing".into(),
+        DownloadState::Running => "running".into(),
+        DownloadState::Stalled => "stalled".into(),
+        DownloadState::Done { .. } => "done".into(),
+        DownloadState::Failed(failure) => format!("failed: {}", text::plain(&failure.message)),
+    }
+}
+
+/// Whether nothing more will happen to it.
+pub fn is_over(state: &DownloadState) -> bool {
+    matches!(state, DownloadState::Done { .. } | DownloadState::Failed(_))
+}
+
+/// What came of it: `20.0 GiB in 14.2 s, verified`.
+pub fn figures(status: &DownloadStatus) -> String {
+    let (size, took) = (Size(status.length), Took(status.elapsed));
+    match &status.state {
+        DownloadState::Done { up_to_date: true } => format!("up to date, {size}, verified"),
+        DownloadState::Done { .. } => format!("{size} in {took}, verified"),
+        _ => format!("{} of {size} in {took}", Size(status.done_bytes)),
+    }
+}
+
+/// `NAME -> DEST`.
+pub fn route(name: &str, dest: Option<&Path>) -> String {
+    let dest = dest.map_or("nowhere (discarded)".into(), text::path);
+    format!("{} -> {dest}", text::plain(name))
+}
+
+/// The last line of `get`.
+pub fn done_line(status: &DownloadStatus) -> String {
+    let route = route(&status.name, status.dest.as_deref());
+    match &status.state {
+        DownloadState::Done { up_to_date: true } => format!("up to date {route} {}, verified", Size(status.length)),
+        _ => format!("done {route} {}", figures(status)),
+    }
+}
+
+/// Everything about it, for scripts.
+pub fn object(status: &DownloadStatus) -> Value {
+    let peers: Vec<Value> = status
+        .fetched_from
+        .iter()
+        .map(|(endpoint, bytes)| json!({ "endpoint": endpoint.to_string(), "bytes": bytes }))
+        .collect();
+    let mut object = json!({
+        "id": status.id,
+        "state": state(&status.state).split(':').next().unwrap_or_default(),
+        "name": status.name,
+        "dest": status.dest.as_deref().map(|dest| dest.to_string_lossy()),
+        "info_hash": status.info_hash.to_string(),
+        "bytes": status.length,
+        "done_bytes": status.done_bytes,
+        "fetched_bytes": status.fetched_bytes,
+        "seconds": status.elapsed.as_secs_f64(),
+        "rate_bytes_s": rate(status).0,
+        "peers": status.peers,
+        "fetched_from": peers,
+        "bad_chunks": status.bad_chunks,
+        "verified": matches!(status.state, DownloadState::Done { .. }),
+        "up_to_date": matches!(status.state, DownloadState::Done { up_to_date: true }),
+    });
+    if let DownloadState::Failed(failure) = &status.state {
+        object["error"] = failure.message.as_str().into();
+    }
+    object
+}
+
+/// The rate now or, when it is over, the mean of what this run fetched.
+fn rate(status: &DownloadStatus) -> Rate {
+    if is_over(&status.state) { Rate::mean(status.fetched_bytes, status.elapsed) } else { Rate(status.rate_bytes_s) }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::client::{Failure, FailureKind};
+    use crate::ids::InfoHash;
+    use std::time::Duration;
+
+    /// A download of 20 GiB in the given state.
+    pub(crate) fn status(id: u32, state: DownloadState) -> DownloadStatus {
+        DownloadStatus {
+            id,
+            info_hash: InfoHash([id as u8; 20]),
+            name: "disk.img".into(),
+            dest: Some("/data/disk.img".into()),
+            state,
+            length: 20 << 30,
+            done_bytes: 5 << 30,
+            fetched_bytes: 5 << 30,
+            fetched_from: vec![(
+                "10.0.0.1:80".parse().ok().and_then(crate::ids::Endpoint::from_socket).unwrap(),
+                5 << 30,
+            )],
+            bad_chunks: 0,
+            rate_bytes_s: 1 << 30,
+            peers: 3,
+            elapsed: Duration::from_millis(14_200),
+        }
+    }
+
+    #[test]
+    fn last_lines() {
+        let done = |up_to_date| status(3, DownloadState::Done { up_to_date });
+        assert_eq!(done_line(&done(false)), "done disk.img -> /data/disk.img 20.0 GiB in 14.2 s, verified");
+        assert_eq!(done_line(&done(true)), "up to date disk.img -> /data/disk.img 20.0 GiB, verified");
+        let discarded = DownloadStatus { dest: None, name: "a\nb".into(), ..done(false) };
+        assert_eq!(done_line(&discarded), "done a\\nb -> nowhere (discarded) 20.0 GiB in 14.2 s, verified");
+    }
+
+    #[test]
+    fn objects() {
+        let done = object(&status(3, DownloadState::Done { up_to_date: false }));
+        assert_eq!((done["state"].as_str(), done["verified"].as_bool()), (Some("done"), Some(true)));
+        assert_eq!(done["fetched_from"][0]["bytes"], 5u64 << 30);
+        let failure = Failure { kind: FailureKind::Retry, message: "no seeder: try later".into() };
+        let failed = object(&status(3, DownloadState::Failed(failure)));
+        assert_eq!(
+            (failed["state"].as_str(), failed["error"].as_str()),
+            (Some("failed"), Some("no seeder: try later"))
+        );
+        assert_eq!(failed["verified"].as_bool(), Some(false));
+    }
+}

@@ -1,0 +1,85 @@
+//! `mtorrent share`: a file announced and seeded until SIGINT or SIGTERM.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::exit::{CommandError, CommandResult, Exit};
+use super::get::talk_of;
+use super::hashing::Work;
+use super::inputs::{Input, Inputs};
+use super::making::Making;
+use super::output::{Output, talk};
+use super::resolved::Share;
+use super::text;
+use crate::client::{Client, Event, ShareRequest};
+use crate::ids::InfoHash;
+
+/// Runs the command.
+pub fn run(args: &Share, output: &Output) -> CommandResult {
+    let inputs = Inputs::start()?;
+    let making = Making {
+        file: &args.file,
+        metainfo: &args.metainfo,
+        trackers: &args.peer.trackers,
+        new: args.new,
+        work: Work { threads: args.peer.cores, stop: inputs.stop(), quiet: false },
+    };
+    if args.peer.trackers.is_empty() && !args.metainfo.exists() {
+        return Err(CommandError::usage("nobody would learn of the file: give a tracker by --tracker HOST:PORT"));
+    }
+    let made = making.verify_or_create()?;
+    let path = text::path(&args.metainfo);
+    talk(format_args!("{} {path}", if made.is_new { "created" } else { "verified the file against" }));
+    let trackers =
+        if args.peer.trackers.is_empty() { made.metainfo.trackers() } else { args.peer.trackers.as_slice() }.join(", ");
+    if trackers.is_empty() {
+        return Err(CommandError::usage(format!("{path} names no tracker: give one by --tracker HOST:PORT")));
+    }
+    let client = Client::start(args.peer.client_config(None))?;
+    let info_hash = made.metainfo.info_hash();
+    let request = ShareRequest {
+        metainfo: Arc::new(made.metainfo),
+        metainfo_path: args.metainfo.clone(),
+        file: args.file.clone(),
+    };
+    let result = inputs.add_events(&client).and_then(|()| Ok(client.share(request)?)).and_then(|()| {
+        talk(format_args!("waiting until a tracker acknowledges: {trackers}"));
+        serve(&client, &inputs, info_hash, output)
+    });
+    client.close();
+    result
+}
+
+fn serve(client: &Client, inputs: &Inputs, info_hash: InfoHash, output: &Output) -> CommandResult {
+    let mut is_ready = false;
+    loop {
+        match inputs.next(None) {
+            Some(Input::Event(Event::Announced { info_hash: announced, tracker })) if announced == info_hash => {
+                if !is_ready {
+                    output.ready(client.listen_addr(), Some(info_hash), None)?;
+                    is_ready = true;
+                }
+                tell_announced(&tracker, output)?;
+            }
+            Some(Input::Event(Event::ShareStopped { file, why })) => {
+                let file = text::path(&file);
+                return Err(CommandError::failed(format!("{file} is not seeded any more: {why}")));
+            }
+            Some(Input::Event(event)) => talk_of(&event),
+            Some(Input::Signal(_)) if is_ready => return Ok(Exit::Done),
+            Some(Input::Signal(signal)) => {
+                return Err(CommandError::stopped(signal, "interrupted before a tracker had acknowledged"));
+            }
+            Some(Input::Closed) | None => return Err(CommandError::failed("internal error: the client ended early")),
+        }
+    }
+}
+
+fn tell_announced(tracker: &str, output: &Output) -> Result<(), CommandError> {
+    if output.is_json() {
+        return output.answer("", || json!({ "event": "announced", "tracker": tracker }));
+    }
+    talk(format_args!("announced to {tracker}"));
+    Ok(())
+}

@@ -1,0 +1,56 @@
+//! `mtorrent verify`: a file against its `.mtorrent` file, the bad chunks named.
+
+use serde_json::json;
+
+use super::exit::{CommandError, CommandResult, Exit};
+use super::files::{self, Source};
+use super::hashing::{BadChunk, Work};
+use super::output::Output;
+use super::resolved::Verify;
+use super::signals::Stop;
+use super::text;
+use super::units::Size;
+use crate::geometry::Geometry;
+
+/// Runs the command.
+pub fn run(args: &Verify, output: &Output) -> CommandResult {
+    let stop = Stop::on_signal()?;
+    let metainfo = files::read_metainfo(&args.metainfo)?;
+    let path = if args.path.is_dir() { args.path.join(metainfo.name()) } else { args.path.clone() };
+    let source = Source::open(&path)?;
+    let work = Work { threads: args.threads, stop: &stop, quiet: false };
+    let (geometry, bad) = (metainfo.geometry(), work.bad_chunks(&source, &metainfo)?);
+    for chunk in &bad {
+        name_chunk(*chunk, geometry, output)?;
+    }
+    let shown = text::path(&path);
+    if !bad.is_empty() {
+        let (bad, all) = (bad.len(), geometry.chunk_count());
+        return Err(CommandError::data(format!("{shown}: {bad} of {all} chunks are bad: get the file again")));
+    }
+    if source.length() != geometry.length() {
+        let message = format!("{shown} has {} bytes, not {}", source.length(), geometry.length());
+        return Err(CommandError::data(format!("{message}: every chunk is right, and what follows does not belong")));
+    }
+    let (length, chunks) = (geometry.length(), geometry.chunk_count());
+    output.answer(format!("ok {shown}: {chunks} chunks, {}, verified", Size(length)), || {
+        json!({
+            "state": "ok",
+            "path": path.to_string_lossy(),
+            "info_hash": metainfo.info_hash().to_string(),
+            "length": length,
+            "chunks": chunks,
+        })
+    })?;
+    Ok(Exit::Done)
+}
+
+fn name_chunk(bad: BadChunk, geometry: Geometry, output: &Output) -> Result<(), CommandError> {
+    let (index, start) = (bad.chunk.get(), geometry.offset(bad.chunk));
+    let end = start + u64::from(geometry.chunk_len(bad.chunk));
+    let why = if bad.missing { "missing" } else { "different" };
+    output.answer(
+        format!("bad chunk {index} bytes {start}-{} {why}", end - 1),
+        || json!({ "state": "bad", "chunk": index, "offset": start, "length": end - start, "why": why }),
+    )
+}

@@ -1,0 +1,122 @@
+//! One core of a client: serves connections, and works on its shards of all downloads.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::{ClientConfig, DownloadId};
+use crate::download::{Shard, ShardContext, ShardMessage};
+use crate::ids::PeerId;
+use crate::limits::FLIGHT_BYTES_PER_CORE_MAX;
+use crate::net::{Incoming, Net};
+use crate::peer::{PeerContext, Registry, serve};
+use crate::runtime::mesh::{Mesh, MeshPlan};
+use crate::runtime::{Blocking, Core};
+use crate::storage::memory::ChunkKey;
+use crate::storage::{Loan, Memory};
+
+/// From core to core.
+pub enum CoreMessage {
+    /// A driver speaks to a shard of its download.
+    Shard(DownloadId, ShardMessage),
+    /// A connection on another core wants a chunk out of this core's memory.
+    Lend(ChunkKey, async_channel::Sender<Option<Loan>>),
+}
+
+/// What every core of a client is given.
+#[derive(Clone)]
+pub struct Shared {
+    /// How the client was started.
+    pub config: Arc<ClientConfig>,
+    /// Who we are.
+    pub id: PeerId,
+    /// What is served.
+    pub registry: Arc<Registry>,
+    /// Threads that may block.
+    pub blocking: Blocking,
+    /// Threads that resolve names, which may take its time.
+    pub resolver: Blocking,
+    /// Messages between the cores.
+    pub plan: MeshPlan<CoreMessage>,
+}
+
+/// A core at work.
+pub struct ClientCore {
+    /// What all cores share.
+    pub shared: Shared,
+    /// This core's connections.
+    pub net: Net,
+    /// The way to the other cores.
+    pub mesh: Rc<Mesh<CoreMessage>>,
+}
+
+type Shards = Rc<RefCell<HashMap<DownloadId, Rc<Shard>>>>;
+
+impl ClientCore {
+    /// Joins the other cores and begins to serve what the listener hands over. `None` if the core has
+    /// joined before.
+    pub async fn start(core: Core, shared: Shared, incoming: Incoming) -> Option<Self> {
+        let net = Net::start();
+        let memory = Memory::new(FLIGHT_BYTES_PER_CORE_MAX, shared.config.cache_bytes / core.count);
+        let context = ShardContext {
+            core,
+            net: net.clone(),
+            memory: memory.clone(),
+            blocking: shared.blocking.clone(),
+            links_open: Rc::new(Cell::new(0)),
+        };
+        let shards = Shards::default();
+        let receive = move |_, message| receive(message, &context, &shards);
+        let mesh = Rc::new(shared.plan.clone().join(core, receive).await?);
+        let borrowing = mesh.clone();
+        let peers = Rc::new(PeerContext {
+            core,
+            net: net.clone(),
+            memory,
+            blocking: shared.blocking.clone(),
+            registry: shared.registry.clone(),
+            id: shared.id,
+            borrow: Box::new(move |owner, key, answer| borrowing.send(owner, CoreMessage::Lend(key, answer))),
+        });
+        crate::runtime::spawn("incoming connections", accept(peers, incoming));
+        Some(Self { shared, net, mesh })
+    }
+}
+
+async fn accept(peers: Rc<PeerContext>, incoming: Incoming) {
+    while let Some(accepted) = incoming.next().await {
+        match peers.net.adopt(accepted) {
+            Ok(stream) => crate::runtime::spawn("peer connection", serve(peers.clone(), stream)),
+            Err(error) => log::debug!("an accepted connection was lost: {error}"),
+        }
+    }
+}
+
+fn receive(message: CoreMessage, context: &ShardContext, shards: &Shards) {
+    match message {
+        CoreMessage::Lend(key, answer) => {
+            // The connection that asked may be gone.
+            let _ = answer.try_send(context.memory.lend(&key));
+        }
+        CoreMessage::Shard(id, ShardMessage::Start(job, ready)) => {
+            let (context, shards) = (context.clone(), shards.clone());
+            crate::runtime::spawn("shard start", async move {
+                let shard = Shard::start(context, job).await;
+                shards.borrow_mut().insert(id, shard);
+                drop(ready);
+            });
+        }
+        CoreMessage::Shard(id, stop @ ShardMessage::Stop(_)) => {
+            if let Some(shard) = shards.borrow_mut().remove(&id) {
+                shard.handle(stop);
+            }
+        }
+        CoreMessage::Shard(id, message) => {
+            let shard = shards.borrow().get(&id).cloned();
+            if let Some(shard) = shard {
+                shard.handle(message);
+            }
+        }
+    }
+}

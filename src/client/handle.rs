@@ -1,0 +1,314 @@
+//! The handle on a running client.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::core::{ClientCore, Shared};
+use super::manager::{Command, Manager};
+use super::state::{DataDir, Saved, SavedDownload, SavedIdentity, SavedShare};
+use super::table::Table;
+use super::{ClientConfig, ClientError, DownloadId, DownloadRequest, DownloadStatus, Event, ShareRequest, ShareStatus};
+use crate::bitfield::{Bitfield, SharedBitfield};
+use crate::download::{Driver, Request};
+use crate::hash::hash_chunks;
+use crate::ids::{Endpoint, PeerId};
+use crate::limits::{
+    BLOCKING_THREADS, CLIENT_COMMANDS_MAX, CLIENT_EVENTS_MAX, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX,
+    METAINFO_BYTES_MAX, NAME_THREADS,
+};
+use crate::metainfo::Metainfo;
+use crate::net::listen::queues;
+use crate::net::{ConnectionLimits, Listener};
+use crate::peer::{Registry, Torrent};
+use crate::runtime::mesh::MeshPlan;
+use crate::runtime::{Blocking, Cores};
+use crate::storage::SeedFile;
+
+/// A running client. Dropping it without [`Client::close`] leaves its entries at the trackers to expire.
+#[derive(Debug)]
+pub struct Client {
+    config: Arc<ClientConfig>,
+    address: SocketAddr,
+    endpoint: Endpoint,
+    table: Arc<Table>,
+    registry: Arc<Registry>,
+    commands: async_channel::Sender<Command>,
+    events: async_channel::Receiver<Event>,
+    cores: Cores,
+    data_dir: Option<Mutex<DataDir>>,
+}
+
+impl Client {
+    /// Binds the listener, starts the cores, and takes up what the data folder keeps.
+    pub fn start(config: ClientConfig) -> Result<Self, ClientError> {
+        let data_dir = config.data_dir.as_deref().map(DataDir::open).transpose();
+        let data_dir = data_dir.map_err(|error| ClientError::Refused(error.to_string()))?;
+        let saved = data_dir.as_ref().map(DataDir::load).transpose();
+        let saved = saved.map_err(|error| ClientError::Refused(error.to_string()))?;
+        let listener = Listener::bind(config.listen).map_err(|error| ClientError::Listen(error.to_string()))?;
+        let client = Self::start_cores(config, listener, data_dir)?;
+        if let Some(saved) = saved {
+            client.restore(saved);
+        }
+        Ok(client)
+    }
+
+    fn start_cores(config: ClientConfig, listener: Listener, data_dir: Option<DataDir>) -> Result<Self, ClientError> {
+        let config = Arc::new(ClientConfig { cores: config.cores.max(1), ..config });
+        let address = listener.address();
+        let endpoint = config.advertise.or_else(|| advertised(address)).ok_or_else(|| refused("port 0"))?;
+        let no_threads = |error| refused(format!("no threads can be started: {error}"));
+        let blocking = Blocking::start(BLOCKING_THREADS).map_err(no_threads)?;
+        let resolver = Blocking::start(NAME_THREADS).map_err(no_threads)?;
+        let shared = Shared {
+            id: PeerId(rand::random()),
+            registry: Arc::new(Registry::default()),
+            blocking,
+            resolver,
+            plan: MeshPlan::new(config.cores),
+            config: config.clone(),
+        };
+        let table = Arc::new(Table::default());
+        let (commands, received) = async_channel::bounded(CLIENT_COMMANDS_MAX);
+        let (sender, events) = async_channel::bounded(CLIENT_EVENTS_MAX);
+        let (registry, rows) = (shared.registry.clone(), table.clone());
+        let (handed_out, incoming) = queues(config.cores);
+        let (end, ended) = async_channel::bounded::<()>(1);
+        let listener = Arc::new(Mutex::new(Some((listener, handed_out, end))));
+        let cores = Cores::start("mtorrent", config.cores, move |core| {
+            let (shared, incoming) = (shared.clone(), incoming[core.index].clone());
+            let (rows, sender, received) = (rows.clone(), sender.clone(), received.clone());
+            let (listener, ended) = (listener.clone(), ended.clone());
+            async move {
+                let Some(client) = ClientCore::start(core, shared, incoming).await else { return };
+                // Core 0 finds the listener there; the others wait until core 0 has ended.
+                let first =
+                    if core.index == 0 { listener.lock().unwrap_or_else(PoisonError::into_inner).take() } else { None };
+                match first {
+                    Some((listener, handed_out, end)) => {
+                        let limits = ConnectionLimits::new(CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX);
+                        crate::runtime::spawn("listener", listener.serve(client.net.clone(), limits, handed_out));
+                        Manager::new(client, rows, sender, endpoint).run(received).await;
+                        drop(end);
+                    }
+                    None => {
+                        // Ends with an error, when core 0 lets go of the other end.
+                        let _ = ended.recv().await;
+                    }
+                }
+            }
+        })?;
+        let data_dir = data_dir.map(Mutex::new);
+        Ok(Self { config, address, endpoint, table, registry, commands, events, cores, data_dir })
+    }
+
+    /// Where peers connect, with the real port.
+    pub fn listen_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What happens from now on. Every receiver shares the same queue.
+    pub fn events(&self) -> async_channel::Receiver<Event> {
+        self.events.clone()
+    }
+
+    /// Serves and announces a file that the caller has verified.
+    pub fn share(&self, request: ShareRequest) -> Result<(), ClientError> {
+        let file = SeedFile::open(&request.file)
+            .map_err(|error| refused(format!("cannot read {}: {error}", request.file.display())))?;
+        let geometry = request.metainfo.geometry();
+        if file.bytes() != Some(geometry.length()) {
+            return Err(refused(format!("{} has another length than the .mtorrent file says", request.file.display())));
+        }
+        let have = SharedBitfield::new(&Bitfield::full(geometry));
+        let torrent = Arc::new(Torrent::new(request.metainfo.clone(), have, Some(file)));
+        self.registry.insert(torrent.clone()).map_err(refused)?;
+        let entry = self.table.rows().add_share(request, torrent);
+        self.command(Command::Share(entry))?;
+        self.save();
+        Ok(())
+    }
+
+    /// Starts a download and returns its number.
+    pub fn get(&self, request: DownloadRequest) -> Result<DownloadId, ClientError> {
+        let info_hash = request.metainfo.info_hash();
+        let driver = Driver::new(Request {
+            metainfo: request.metainfo.clone(),
+            dest: request.dest.clone(),
+            force: request.force,
+            wait: request.wait,
+            endpoint: self.endpoint,
+        });
+        let entry = {
+            let mut rows = self.table.rows();
+            if let Some(running) = rows.running(info_hash) {
+                return Err(refused(format!(
+                    "{} is being downloaded already, as #{}",
+                    running.request.metainfo.name(),
+                    running.id
+                )));
+            }
+            if let Some(share) = rows.share(info_hash).filter(|_| request.dest.is_some()) {
+                let file = share.request.file.display();
+                return Err(refused(format!("{} is shared from {file}: copy it from there", request.metainfo.name())));
+            }
+            rows.add_download(request, driver)
+        };
+        let id = entry.id;
+        self.command(Command::Get(entry))?;
+        self.save();
+        Ok(id)
+    }
+
+    /// Every download of this run, in the order of their numbers.
+    pub fn downloads(&self) -> Vec<DownloadStatus> {
+        self.table.rows().downloads.iter().map(|entry| entry.status()).collect()
+    }
+
+    /// Every share.
+    pub fn shares(&self) -> Vec<ShareStatus> {
+        self.table.rows().shares.iter().map(|entry| entry.status()).collect()
+    }
+
+    /// Serves the file of this `.mtorrent` (its path, or its file name) no more, and tells the trackers.
+    pub fn remove(&self, name: &str) -> Result<(), ClientError> {
+        let info_hash = {
+            let mut rows = self.table.rows();
+            let named = |path: &Path| path == Path::new(name) || path.file_name().is_some_and(|file| file == name);
+            let index = rows.shares.iter().position(|entry| named(&entry.request.metainfo_path));
+            let index = index.ok_or_else(|| refused(format!("{name} is not shared by this client")))?;
+            rows.shares.remove(index).torrent.info_hash()
+        };
+        if let Some(torrent) = self.registry.remove(&info_hash) {
+            torrent.stop("it was removed".to_owned());
+        }
+        self.command(Command::Unshare(info_hash))?;
+        self.save();
+        Ok(())
+    }
+
+    /// Ends a download; what is there stays for another `get`.
+    pub fn cancel(&self, id: DownloadId) -> Result<(), ClientError> {
+        let rows = self.table.rows();
+        let entry = rows.download(id).filter(|entry| !entry.has_ended());
+        let entry = entry.ok_or_else(|| refused(format!("no download #{id} is running")))?;
+        entry.driver.cancelled.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Ends downloads where they can go on later, withdraws from the trackers, stops the cores.
+    pub fn close(self) {
+        self.save();
+        if self.command(Command::Close).is_err() {
+            log::warn!("the client had ended already");
+        }
+        if let Err(error) = self.cores.join() {
+            log::error!("{error}");
+        }
+    }
+
+    fn command(&self, command: Command) -> Result<(), ClientError> {
+        self.commands.send_blocking(command).map_err(|_| refused("the client is closing"))
+    }
+
+    /// Keeps the lists in the data folder.
+    pub fn save(&self) {
+        let Some(data_dir) = &self.data_dir else { return };
+        let saved = self.saved();
+        let data_dir = data_dir.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = data_dir.save(&saved) {
+            log::warn!("shares and downloads could not be saved: {error}");
+        }
+    }
+
+    fn saved(&self) -> Saved {
+        let rows = self.table.rows();
+        let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let shares = rows.shares.iter().filter(|share| share.torrent.stopped().is_none());
+        let running = rows.downloads.iter().filter(|entry| !entry.has_ended());
+        Saved {
+            shares: shares
+                .map(|share| SavedShare {
+                    metainfo: absolute(&share.request.metainfo_path),
+                    file: absolute(&share.request.file),
+                    identity: SavedIdentity::of(&share.request.file),
+                })
+                .collect(),
+            downloads: running
+                .filter_map(|entry| {
+                    let dest = absolute(entry.request.dest.as_deref()?);
+                    let metainfo = absolute(&entry.request.metainfo_path);
+                    Some(SavedDownload { metainfo, dest, force: entry.request.force })
+                })
+                .collect(),
+        }
+    }
+
+    /// Takes up what an earlier run left. A share whose file changed meanwhile is hashed first.
+    fn restore(&self, saved: Saved) {
+        for share in saved.shares {
+            if let Err(error) = self.restore_share(&share) {
+                log::warn!("{} is not shared any more: {error}", share.file.display());
+            }
+        }
+        for download in saved.downloads {
+            let restored = read_metainfo(&download.metainfo).map_err(refused).and_then(|metainfo| {
+                self.get(DownloadRequest {
+                    metainfo: Arc::new(metainfo),
+                    metainfo_path: download.metainfo.clone(),
+                    dest: Some(download.dest.clone()),
+                    force: download.force,
+                    wait: None,
+                    seed: true,
+                })
+            });
+            if let Err(error) = restored {
+                log::warn!("the download to {} is not resumed: {error}", download.dest.display());
+            }
+        }
+    }
+
+    fn restore_share(&self, share: &SavedShare) -> Result<(), ClientError> {
+        let metainfo = Arc::new(read_metainfo(&share.metainfo).map_err(refused)?);
+        if share.identity.is_none() || share.identity != SavedIdentity::of(&share.file) {
+            self.check_whole(&metainfo, &share.file)?;
+        }
+        let (metainfo_path, file) = (share.metainfo.clone(), share.file.clone());
+        self.share(ShareRequest { metainfo, metainfo_path, file })
+    }
+
+    fn check_whole(&self, metainfo: &Metainfo, path: &PathBuf) -> Result<(), ClientError> {
+        let file = std::fs::File::open(path).map_err(refused)?;
+        let (is_right, stop) = (AtomicBool::new(true), AtomicBool::new(false));
+        hash_chunks(&file, metainfo.geometry(), &|_| true, self.config.cores, &stop, &|chunk, digest| {
+            if !digest.is_ok_and(|digest| digest == *metainfo.chunk_hash(chunk)) {
+                is_right.store(false, Ordering::Relaxed);
+                stop.store(true, Ordering::Relaxed);
+            }
+        })
+        .map_err(refused)?;
+        if is_right.into_inner() { Ok(()) } else { Err(refused("the file has changed")) }
+    }
+}
+
+fn refused(why: impl ToString) -> ClientError {
+    ClientError::Refused(why.to_string())
+}
+
+/// What trackers are told: the listening address, or "where you see me" when that is every address.
+fn advertised(address: SocketAddr) -> Option<Endpoint> {
+    let ip = if address.ip().is_unspecified() { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { address.ip() };
+    Endpoint::new(ip, address.port())
+}
+
+fn read_metainfo(path: &Path) -> Result<Metainfo, String> {
+    use std::io::Read;
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    file.take(METAINFO_BYTES_MAX as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| format!("{}: {error}", path.display()))?;
+    Metainfo::parse(&bytes).map_err(|error| format!("{}: {error}", path.display()))
+}

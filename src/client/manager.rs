@@ -1,0 +1,237 @@
+//! Core 0's own work in a client: starts and ends shares and downloads, announces them, watches files.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+
+use super::core::{ClientCore, CoreMessage};
+use super::table::{DownloadEntry, ShareEntry, Table};
+use super::{Event, ShareRequest};
+use crate::announce::{Announcement, Announcer, Listener, TrackerGroup};
+use crate::download::{DownloadState, DriverContext};
+use crate::ids::{Endpoint, InfoHash};
+use crate::limits::{CLOSE_TIMEOUT, SEED_CHECK_INTERVAL};
+use crate::metainfo::Metainfo;
+use crate::runtime::{Signal, deadline, sleep, spawn};
+
+/// What plain threads ask of core 0.
+pub enum Command {
+    /// Download.
+    Get(Arc<DownloadEntry>),
+    /// Serve and announce.
+    Share(Arc<ShareEntry>),
+    /// Serve no more, and tell the trackers.
+    Unshare(InfoHash),
+    /// End everything.
+    Close,
+}
+
+/// Core 0's state.
+pub struct Manager {
+    core: ClientCore,
+    table: Arc<Table>,
+    events: Rc<Events>,
+    endpoint: Endpoint,
+    /// One for each list of trackers in use.
+    announcers: RefCell<HashMap<Vec<String>, Rc<Announcer>>>,
+    ended: Signal,
+}
+
+/// The way of events to plain threads.
+struct Events {
+    sender: async_channel::Sender<Event>,
+    table: Arc<Table>,
+}
+
+impl Events {
+    fn send(&self, event: Event) {
+        if let Err(error) = self.sender.try_send(event) {
+            log::warn!("an event was dropped because nobody takes them: {error}");
+        }
+    }
+}
+
+impl Listener for Events {
+    fn announced(&self, info_hash: InfoHash, tracker: &str) {
+        let share = self.table.rows().share(info_hash).cloned();
+        let trackers = share.as_ref().map(|share| share.trackers.lock().unwrap_or_else(PoisonError::into_inner));
+        if trackers.is_some_and(|mut trackers| trackers.insert(tracker.to_owned())) {
+            self.send(Event::Announced { info_hash, tracker: tracker.to_owned() });
+        }
+    }
+
+    fn notice(&self, text: String) {
+        self.send(Event::Notice(text));
+    }
+}
+
+impl Manager {
+    /// Core 0's state; `endpoint` is what trackers are told.
+    pub fn new(
+        core: ClientCore,
+        table: Arc<Table>,
+        sender: async_channel::Sender<Event>,
+        endpoint: Endpoint,
+    ) -> Rc<Self> {
+        let events = Rc::new(Events { sender, table: table.clone() });
+        Rc::new(Self { core, table, events, endpoint, announcers: RefCell::default(), ended: Signal::default() })
+    }
+
+    /// Acts on commands until the client is closed.
+    pub async fn run(self: Rc<Self>, commands: async_channel::Receiver<Command>) {
+        spawn("file watch", self.clone().watch_files());
+        while let Ok(command) = commands.recv().await {
+            match command {
+                Command::Get(entry) => spawn("download", self.clone().download(entry)),
+                Command::Share(entry) => self.share(&entry),
+                Command::Unshare(info_hash) => spawn("withdrawal", self.clone().unshare(info_hash)),
+                Command::Close => break,
+            }
+        }
+        self.close().await;
+    }
+
+    /// Ends downloads at a point from which they can go on, and withdraws everything, in bounded time.
+    async fn close(&self) {
+        let running: Vec<_> = self.table.rows().downloads.iter().filter(|entry| !entry.has_ended()).cloned().collect();
+        running.iter().for_each(|entry| entry.driver.cancelled.store(true, Ordering::Relaxed));
+        let all_ended = self.ended.until(|| running.iter().all(|entry| entry.has_ended()).then_some(()));
+        if deadline(CLOSE_TIMEOUT, all_ended).await.is_err() {
+            log::warn!("a download did not end in time");
+        }
+        let announcers: Vec<_> = self.announcers.borrow().values().cloned().collect();
+        let withdrawals: Vec<_> =
+            announcers.into_iter().map(|a| glommio::spawn_local(async move { a.withdraw_all().await })).collect();
+        let all = async {
+            for withdrawal in withdrawals {
+                withdrawal.await;
+            }
+        };
+        if deadline(CLOSE_TIMEOUT, all).await.is_err() {
+            log::warn!("the trackers did not answer in time; this client's entries there will expire");
+        }
+    }
+
+    /// The announcer for a file's trackers; `None` when there are none.
+    fn announcer(&self, metainfo: &Metainfo) -> Option<Rc<Announcer>> {
+        let configured = &self.core.shared.config.trackers;
+        let names = if configured.is_empty() { metainfo.trackers() } else { configured };
+        if names.is_empty() {
+            return None;
+        }
+        let mut announcers = self.announcers.borrow_mut();
+        let announcer = announcers.entry(names.to_vec()).or_insert_with(|| {
+            let events = self.events.clone();
+            let notice = Box::new(move |text| events.notice(text));
+            let (net, resolver) = (self.core.net.clone(), self.core.shared.resolver.clone());
+            Announcer::start(TrackerGroup::new(names.to_vec(), net, resolver, notice), self.events.clone())
+        });
+        Some(announcer.clone())
+    }
+
+    fn share(&self, entry: &ShareEntry) {
+        let metainfo = entry.torrent.metainfo.clone();
+        if let Some(announcer) = self.announcer(&metainfo) {
+            announcer.add(Announcement { metainfo, endpoint: self.endpoint });
+        }
+    }
+
+    async fn unshare(self: Rc<Self>, info_hash: InfoHash) {
+        if let Some(torrent) = self.core.shared.registry.remove(&info_hash) {
+            torrent.stop("it is shared no more".to_owned());
+        }
+        let announcers: Vec<_> = self.announcers.borrow().values().cloned().collect();
+        for announcer in announcers {
+            announcer.withdraw(info_hash).await;
+        }
+    }
+
+    async fn download(self: Rc<Self>, entry: Arc<DownloadEntry>) {
+        let announcer = self.announcer(&entry.request.metainfo);
+        let context = Rc::new(self.driver_context(entry.id));
+        let ended = entry.driver.clone().run(context, announcer, |state| entry.set_state(state)).await;
+        let is_done = ended.is_ok();
+        if is_done && entry.request.seed {
+            self.seed_finished(&entry);
+        }
+        entry.set_state(ended.unwrap_or_else(DownloadState::Failed));
+        self.ended.notify();
+        self.events.send(Event::Ended(entry.status()));
+        if is_done && !entry.request.seed {
+            self.unshare(entry.request.metainfo.info_hash()).await;
+        }
+    }
+
+    /// A finished download goes on as a share.
+    fn seed_finished(&self, entry: &DownloadEntry) {
+        let info_hash = entry.request.metainfo.info_hash();
+        let (Some(torrent), Some(file)) = (self.core.shared.registry.get(&info_hash), entry.request.dest.clone())
+        else {
+            return;
+        };
+        let metainfo_path = entry.request.metainfo_path.clone();
+        let request = ShareRequest { metainfo: entry.request.metainfo.clone(), metainfo_path, file };
+        let mut rows = self.table.rows();
+        if rows.share(info_hash).is_some() {
+            return;
+        }
+        let share = rows.add_share(request, torrent);
+        let announcer = self.announcer(&entry.request.metainfo).filter(|announcer| announcer.is_announced(info_hash));
+        if let Some(announcer) = announcer {
+            let mut trackers = share.trackers.lock().unwrap_or_else(PoisonError::into_inner);
+            trackers.insert(announcer.group().current().to_owned());
+        }
+    }
+
+    fn driver_context(&self, id: super::DownloadId) -> DriverContext {
+        let (mesh, events) = (self.core.mesh.clone(), self.events.clone());
+        DriverContext {
+            net: self.core.net.clone(),
+            blocking: self.core.shared.blocking.clone(),
+            id: self.core.shared.id,
+            registry: self.core.shared.registry.clone(),
+            cores: self.core.shared.config.cores,
+            send: Box::new(move |core, message| mesh.send(core, CoreMessage::Shard(id, message))),
+            notice: Box::new(move |text| events.notice(text)),
+        }
+    }
+
+    /// Looks once a second whether the files that are served are still what they were.
+    async fn watch_files(self: Rc<Self>) {
+        loop {
+            sleep(SEED_CHECK_INTERVAL).await;
+            let torrents = self.core.shared.registry.all();
+            let check = move || {
+                for torrent in torrents {
+                    if let Some(Err(changed)) = torrent.file.as_ref().map(|file| file.check()) {
+                        torrent.stop(changed.to_string());
+                    }
+                }
+            };
+            if let Err(error) = self.core.shared.blocking.run(check).await {
+                log::error!("the files that are served could not be checked: {error}");
+            }
+            let shares = self.table.rows().shares.clone();
+            for share in shares {
+                self.tell_if_stopped(&share);
+            }
+        }
+    }
+
+    fn tell_if_stopped(self: &Rc<Self>, share: &ShareEntry) {
+        let Some(why) = share.torrent.stopped() else { return };
+        if share.told_stopped.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        self.events.send(Event::ShareStopped { file: share.request.file.clone(), why: why.to_owned() });
+        let (this, info_hash) = (self.clone(), share.torrent.info_hash());
+        spawn("withdrawal", async move {
+            let announcers: Vec<_> = this.announcers.borrow().values().cloned().collect();
+            for announcer in announcers {
+                announcer.withdraw(info_hash).await;
+            }
+        });
+    }
+}

@@ -1,0 +1,181 @@
+//! The control connection to one peer: who it is, what it has, what it gets.
+
+use std::time::Duration;
+
+use futures_lite::FutureExt;
+
+use crate::bitfield::Bitfield;
+use crate::geometry::{ChunkIndex, Geometry};
+use crate::ids::{Endpoint, InfoHash, PeerId};
+use crate::limits::{CONNECT_TIMEOUT, FRAME_CONTROL_BYTES_MAX, PING_INTERVAL, POLL_CHUNKS_INTERVAL, REQUEST_TIMEOUT};
+use crate::net::{FrameReader, Net, NetError, Stream};
+use crate::runtime::{deadline, sleep};
+use crate::wire::{ChunkInfo, Message, Status};
+
+/// What the peer says.
+#[derive(Debug)]
+pub enum News {
+    /// What it has, at first.
+    Up(Bitfield),
+    /// What it has got since.
+    Has(Vec<ChunkIndex>),
+}
+
+/// How a control connection ended.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlEnd {
+    /// It is ourselves.
+    #[error("that is this client itself")]
+    Myself,
+    /// It does not serve the file.
+    #[error("it does not serve the file: {0}")]
+    Refused(Status),
+    /// Its answer fits no file of this geometry.
+    #[error("it has another file under this info hash")]
+    OtherFile,
+    /// Its data connections failed, or it sent wrong chunks.
+    #[error("its data connections failed")]
+    Blamed,
+    /// The connection.
+    #[error(transparent)]
+    Net(#[from] NetError),
+}
+
+/// Who asks, and for what.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject {
+    /// Our own id.
+    pub me: PeerId,
+    /// The file.
+    pub info_hash: InfoHash,
+    /// Its geometry.
+    pub geometry: Geometry,
+}
+
+struct Control {
+    stream: Stream,
+    frames: FrameReader,
+    net: Net,
+    subject: Subject,
+    known: Bitfield,
+    /// The peer knows no subscriptions: it is asked again and again.
+    polls: bool,
+}
+
+/// Talks to the peer until the connection ends; `news` gets what it says.
+pub async fn run(net: &Net, peer: Endpoint, subject: Subject, news: impl Fn(News)) -> ControlEnd {
+    match open(net, peer, subject).await {
+        Ok(mut control) => match control.talk(news).await {
+            Ok(never) => match never {},
+            Err(end) => end,
+        },
+        Err(error) => error.into(),
+    }
+}
+
+async fn open(net: &Net, peer: Endpoint, subject: Subject) -> Result<Control, NetError> {
+    let stream = net.connect(peer.socket_addr(), CONNECT_TIMEOUT).await?;
+    let frames = net.frames(FRAME_CONTROL_BYTES_MAX);
+    Ok(Control { stream, frames, net: net.clone(), subject, known: Bitfield::empty(subject.geometry), polls: false })
+}
+
+impl Control {
+    async fn talk(&mut self, news: impl Fn(News)) -> Result<std::convert::Infallible, ControlEnd> {
+        self.send(&Message::PeerIdRequest).await?;
+        self.send(&Message::ChunkSubscribeRequest(self.subject.info_hash)).await?;
+        self.introduce().await?;
+        news(News::Up(self.subscribe().await?));
+        loop {
+            if let Some(fresh) = self.next().await? {
+                news(News::Has(fresh));
+            }
+        }
+    }
+
+    /// Takes the answer to PeerIdRequest; a peer that does not know it is somebody else.
+    async fn introduce(&mut self) -> Result<(), ControlEnd> {
+        self.wait_for_answer().await?;
+        match Message::decode(self.frames.frame()?) {
+            Ok(Message::PeerIdResponse(id)) if id == self.subject.me => Err(ControlEnd::Myself),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes the answer to the subscription: what the peer has.
+    async fn subscribe(&mut self) -> Result<Bitfield, ControlEnd> {
+        self.wait_for_answer().await?;
+        let status = match Message::decode(self.frames.frame()?) {
+            Ok(Message::Response(response)) => response.status,
+            Ok(Message::ChunkInfoResponse(info)) => info.status,
+            _ => Status::Internal,
+        };
+        if status == Status::UnknownType {
+            self.polls = true;
+            self.send(&Message::ChunkInfoRequest(self.subject.info_hash)).await?;
+            self.wait_for_answer().await?;
+        }
+        match Message::decode(self.frames.frame()?) {
+            Ok(Message::ChunkInfoResponse(info)) => self.known = checked(&info, self.subject)?,
+            Ok(Message::Response(response)) => return Err(ControlEnd::Refused(response.status)),
+            _ => return Err(NetError::Misbehaved("that is no answer to a subscription").into()),
+        }
+        Ok(self.known.clone())
+    }
+
+    /// The next chunks that the peer has got, if the next message tells of any.
+    async fn next(&mut self) -> Result<Option<Vec<ChunkIndex>>, ControlEnd> {
+        let pause = if self.polls { POLL_CHUNKS_INTERVAL } else { PING_INTERVAL };
+        if !self.wait_or_pause(pause).await? {
+            let info_hash = self.subject.info_hash;
+            let ask = if self.polls { Message::ChunkInfoRequest(info_hash) } else { Message::PeerIdRequest };
+            self.send(&ask).await?;
+            return Ok(None);
+        }
+        let claimed: Vec<ChunkIndex> = match Message::decode(self.frames.frame()?) {
+            Ok(Message::HaveChunks(have)) if have.info_hash == self.subject.info_hash => {
+                have.indices.iter().filter_map(|index| self.subject.geometry.chunk(index)).collect()
+            }
+            Ok(Message::ChunkInfoResponse(info)) => checked(&info, self.subject)?.iter().collect(),
+            // Answers to pings.
+            Ok(Message::PeerIdResponse(_) | Message::Response(_)) => return Ok(None),
+            _ => return Err(NetError::Misbehaved("an unexpected message on a control connection").into()),
+        };
+        let fresh: Vec<ChunkIndex> = claimed.into_iter().filter(|chunk| !self.known.contains(*chunk)).collect();
+        fresh.iter().for_each(|chunk| self.known.insert(*chunk));
+        Ok((!fresh.is_empty()).then_some(fresh))
+    }
+
+    /// Waits for a frame; `false` after the pause.
+    async fn wait_or_pause(&mut self, pause: Duration) -> Result<bool, NetError> {
+        let frame = async {
+            let has_frame = self.frames.fill(&mut self.stream).await?;
+            // Only what the peer says shows that it is alive, not our own questions.
+            self.stream.allow(3 * PING_INTERVAL);
+            has_frame.then_some(true).ok_or(NetError::Closed)
+        };
+        let timer = async {
+            sleep(pause).await;
+            Ok(false)
+        };
+        frame.or(timer).await
+    }
+
+    async fn wait_for_answer(&mut self) -> Result<(), NetError> {
+        let filled = deadline(REQUEST_TIMEOUT, self.frames.fill(&mut self.stream)).await;
+        if filled.map_err(|_| NetError::Silent)?? { Ok(()) } else { Err(NetError::Closed) }
+    }
+
+    async fn send(&mut self, message: &Message<'_>) -> Result<(), NetError> {
+        self.stream.send(message, self.net.buffers()).await
+    }
+}
+
+fn checked(info: &ChunkInfo<'_>, subject: Subject) -> Result<Bitfield, ControlEnd> {
+    if info.status != Status::Ok {
+        return Err(ControlEnd::Refused(info.status));
+    }
+    if info.info_hash != subject.info_hash || info.chunk_count != subject.geometry.chunk_count() {
+        return Err(ControlEnd::OtherFile);
+    }
+    Bitfield::from_wire(info.bitfield, subject.geometry).map_err(|_| ControlEnd::OtherFile)
+}

@@ -1,0 +1,136 @@
+//! What all cores know of one download.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use crate::geometry::ChunkIndex;
+use crate::ids::Endpoint;
+use crate::peer::Torrent;
+
+use super::picker::PeerSlot;
+
+/// One download, shared by its shards and its driver.
+#[derive(Debug)]
+pub struct Job {
+    /// The file, with the chunks that are there.
+    pub torrent: Arc<Torrent>,
+    /// Where chunks are written; `None` discards them.
+    pub target: Option<Target>,
+    /// Figures for people, which outlive the job.
+    pub progress: Arc<Progress>,
+    /// News for the driver. [`Report::Written`] is there once at most, the others once a broken connection
+    /// or a wrong chunk.
+    pub reports: async_channel::Sender<Report>,
+    /// The driver's end of it.
+    pub received: async_channel::Receiver<Report>,
+    /// A [`Report::Written`] is under way.
+    pub told_written: AtomicBool,
+    /// Set once: why the download cannot go on.
+    pub failure: OnceLock<std::io::Error>,
+}
+
+/// The `.part` file as the cores open it.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// `DEST.part`.
+    pub part: PathBuf,
+    /// Its record, which holds data already.
+    pub record: PathBuf,
+    /// The file, for writes without O_DIRECT.
+    pub file: Arc<std::fs::File>,
+}
+
+/// What a shard tells the driver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// Bytes were written: a batch may be due, or the end.
+    Written,
+    /// A chunk from this peer did not match its hash.
+    BadChunk(PeerSlot),
+    /// A data connection to this peer could not be opened, or broke.
+    LinkFailed(PeerSlot),
+    /// The file system refuses O_DIRECT.
+    NotDirect,
+    /// The download cannot go on: see [`Job::failure`].
+    Failed,
+}
+
+/// Figures that cores add to and people read.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Bytes verified and written, earlier runs included.
+    pub done_bytes: AtomicU64,
+    /// Bytes fetched by this run.
+    pub fetched_bytes: AtomicU64,
+    /// Bytes that arrived, be they part of a chunk that counts or not: shows whether anything moves.
+    pub arrived_bytes: AtomicU64,
+    /// Chunks that failed their hash.
+    pub bad_chunks: AtomicU64,
+    /// Bytes a second over the last seconds.
+    pub rate_bytes_s: AtomicU64,
+    /// Peers that are or were connected.
+    peers: Mutex<Vec<Arc<PeerProgress>>>,
+}
+
+/// What one peer delivered.
+#[derive(Debug)]
+pub struct PeerProgress {
+    /// Where it is.
+    pub endpoint: Endpoint,
+    /// Verified bytes that it sent.
+    pub fetched_bytes: AtomicU64,
+    /// Whether it is connected.
+    pub is_up: AtomicBool,
+}
+
+impl Progress {
+    /// The figures of the peer at `endpoint`, made when it is new.
+    pub fn peer(&self, endpoint: Endpoint) -> Arc<PeerProgress> {
+        let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = peers.iter().find(|peer| peer.endpoint == endpoint) {
+            return known.clone();
+        }
+        let new = PeerProgress { endpoint, fetched_bytes: AtomicU64::new(0), is_up: AtomicBool::new(false) };
+        peers.push(Arc::new(new));
+        peers[peers.len() - 1].clone()
+    }
+
+    /// Peers connected now.
+    pub fn peers_up(&self) -> u32 {
+        let peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
+        peers.iter().filter(|peer| peer.is_up.load(Ordering::Relaxed)).count() as u32
+    }
+
+    /// Every peer with what it delivered.
+    pub fn fetched_from(&self) -> Vec<(Endpoint, u64)> {
+        let peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
+        peers.iter().map(|peer| (peer.endpoint, peer.fetched_bytes.load(Ordering::Relaxed))).collect()
+    }
+}
+
+impl Job {
+    /// The chunk is in its place: from now on it counts, and is served.
+    pub fn chunk_done(&self, chunk: ChunkIndex) {
+        if self.torrent.have.insert(chunk) {
+            let bytes = u64::from(self.torrent.metainfo.geometry().chunk_len(chunk));
+            self.progress.done_bytes.fetch_add(bytes, Ordering::Relaxed);
+            if !self.told_written.swap(true, Ordering::AcqRel) {
+                self.report(Report::Written);
+            }
+        }
+    }
+
+    /// The download cannot go on.
+    pub fn fail(&self, error: std::io::Error) {
+        // The first reason is the one to tell.
+        let _ = self.failure.set(error);
+        self.report(Report::Failed);
+    }
+
+    /// Tells the driver.
+    pub fn report(&self, report: Report) {
+        // A full queue means that the driver is far behind; it looks at everything once a tick anyway.
+        let _ = self.reports.try_send(report);
+    }
+}

@@ -1,0 +1,50 @@
+//! Where a download stands, and how it can end.
+
+/// Where a download stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DownloadState {
+    /// No seeder yet.
+    Waiting,
+    /// What is on the disk already is being verified.
+    Hashing,
+    /// Chunks arrive.
+    Running,
+    /// Seeders are known, yet nothing arrives.
+    Stalled,
+    /// Complete, verified and durable; says `true` when the destination was right from the start.
+    Done {
+        /// Nothing had to be fetched.
+        up_to_date: bool,
+    },
+    /// Given up.
+    Failed(Failure),
+}
+
+/// Why something was given up: one sentence, and whose turn it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// What kind of failure, for exit codes.
+    pub kind: FailureKind,
+    /// One clear sentence: what happened, to what, and what to do.
+    pub message: String,
+}
+
+/// Kinds of failure that a script tells apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureKind {
+    /// The user or this machine must change something.
+    Local,
+    /// No tracker, no seeder, timed out: worth trying again.
+    Retry,
+    /// The data is wrong.
+    Data,
+    /// Cancelled by the user.
+    Cancelled,
+}
+
+impl Failure {
+    /// A failure that the user or this machine must mend.
+    pub fn local(message: impl ToString) -> Self {
+        Self { kind: FailureKind::Local, message: message.to_string() }
+    }
+}

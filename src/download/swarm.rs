@@ -1,0 +1,278 @@
+//! The peers of one download: found through the trackers, each with a control connection and a
+//! standing; what they have is passed on to the shards.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::control::{self, ControlEnd, News, Subject};
+use super::driver::DriverContext;
+use super::job::Job;
+use super::picker::PeerSlot;
+use super::shard::ShardMessage;
+use super::standing::{Standing, Verdict};
+use crate::announce::{Answer, TrackerGroup};
+use crate::ids::Endpoint;
+use crate::limits::{
+    DISCOVER_PAUSE_LONELY, DISCOVER_PAUSE_MAX, DISCOVER_PAUSE_MIN, DRIVER_TICK, FAILURES_UNTIL_FORGOTTEN,
+    PEERS_PER_DOWNLOAD_MAX,
+};
+use crate::runtime::sleep;
+use crate::wire::Message;
+
+/// The peers of one download; on core 0 only.
+pub struct Swarm {
+    context: Rc<DriverContext>,
+    job: Arc<Job>,
+    subject: Subject,
+    trackers: Rc<TrackerGroup>,
+    peers: RefCell<HashMap<Endpoint, Peer>>,
+    next_slot: Cell<PeerSlot>,
+    started: Instant,
+    /// When a peer was connected last.
+    last_contact: Cell<Instant>,
+    /// Why the trackers gave no answer when they were asked last.
+    tracker_failure: RefCell<Option<String>>,
+}
+
+struct Peer {
+    slot: PeerSlot,
+    standing: Standing,
+    is_up: bool,
+    is_running: bool,
+    is_myself: bool,
+    /// What it had delivered when it was looked at last.
+    fetched_bytes: u64,
+}
+
+impl Peer {
+    fn is_banned(&self, now: Duration) -> bool {
+        self.standing.verdict(now) == Verdict::Banned
+    }
+}
+
+/// How a download without any peer is to be explained.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Loneliness {
+    /// The trackers do not answer.
+    NoTracker(String),
+    /// The trackers know no seeder.
+    NoSeeder,
+    /// The seeders that the trackers know cannot be reached.
+    Unreachable(usize),
+    /// Peers are there, and nothing comes.
+    Stalled,
+    /// Every peer sent wrong chunks.
+    AllBanned,
+}
+
+impl Swarm {
+    /// Starts looking for peers; ends when dropped.
+    pub fn start(context: Rc<DriverContext>, job: Arc<Job>, trackers: Rc<TrackerGroup>) -> Rc<Self> {
+        let metainfo = &job.torrent.metainfo;
+        let subject = Subject { me: context.id, info_hash: metainfo.info_hash(), geometry: metainfo.geometry() };
+        let swarm = Rc::new(Self {
+            context,
+            job,
+            subject,
+            trackers,
+            peers: RefCell::default(),
+            next_slot: Cell::new(0),
+            started: Instant::now(),
+            last_contact: Cell::new(Instant::now()),
+            tracker_failure: RefCell::new(None),
+        });
+        crate::runtime::spawn("discovery", discover(Rc::downgrade(&swarm)));
+        swarm
+    }
+
+    /// Time since a peer was connected, and why there is none; `None` while there is one.
+    pub fn alone(&self) -> Option<(Duration, Loneliness)> {
+        let peers = self.peers.borrow();
+        if peers.values().any(|peer| peer.is_up) {
+            self.last_contact.set(Instant::now());
+            return None;
+        }
+        let others: Vec<&Peer> = peers.values().filter(|peer| !peer.is_myself).collect();
+        let banned = others.iter().filter(|peer| peer.is_banned(self.now())).count();
+        let why = match self.tracker_failure.borrow().clone() {
+            _ if banned > 0 && banned == others.len() => Loneliness::AllBanned,
+            Some(failure) => Loneliness::NoTracker(failure),
+            None if others.is_empty() => Loneliness::NoSeeder,
+            None => Loneliness::Unreachable(others.len()),
+        };
+        Some((self.last_contact.get().elapsed(), why))
+    }
+
+    /// The peer sent a chunk that does not match its hash.
+    pub fn bad_chunk(&self, slot: PeerSlot) {
+        self.blame(slot, |standing, now| standing.bad_chunk(now));
+    }
+
+    /// A data connection to the peer failed.
+    pub fn link_failed(&self, slot: PeerSlot) {
+        self.blame(slot, |standing, now| standing.connection_failed(now));
+    }
+
+    fn blame(&self, slot: PeerSlot, blame: impl Fn(&mut Standing, Duration)) {
+        let mut peers = self.peers.borrow_mut();
+        let Some((endpoint, peer)) = peers.iter_mut().find(|(_, peer)| peer.slot == slot) else { return };
+        // One incident shows on every core and connection; it counts once.
+        if !peer.is_up {
+            return;
+        }
+        blame(&mut peer.standing, self.now());
+        if peer.standing.verdict(self.now()) == Verdict::Banned {
+            log::warn!("peer {endpoint} sent wrong chunks of {} and is banned", self.job.torrent.metainfo.name());
+        }
+        peer.is_up = false;
+        self.set_down(*endpoint, slot);
+    }
+
+    /// Peers that delivered something since the last call are forgiven their failures.
+    pub fn look_at_deliveries(&self) {
+        for (endpoint, peer) in self.peers.borrow_mut().iter_mut().filter(|(_, peer)| peer.is_up) {
+            let fetched_bytes = self.job.progress.peer(*endpoint).fetched_bytes.load(Ordering::Relaxed);
+            if fetched_bytes > std::mem::replace(&mut peer.fetched_bytes, fetched_bytes) {
+                peer.standing.answered();
+            }
+        }
+    }
+
+    fn set_down(&self, endpoint: Endpoint, slot: PeerSlot) {
+        self.job.progress.peer(endpoint).is_up.store(false, Ordering::Relaxed);
+        self.context.post(ShardMessage::PeerDown { slot });
+    }
+
+    /// A tracker names a peer.
+    fn add(self: &Rc<Self>, endpoint: Endpoint) {
+        let mut peers = self.peers.borrow_mut();
+        if !peers.contains_key(&endpoint) && peers.len() >= PEERS_PER_DOWNLOAD_MAX {
+            // Room is made by who cannot be reached.
+            let is_idle = |peer: &Peer| !peer.is_running && !peer.is_myself && !peer.is_banned(self.now());
+            let gone = peers.iter().find(|(_, peer)| is_idle(peer)).map(|(known, _)| *known);
+            let Some(gone) = gone else { return };
+            peers.remove(&gone);
+        }
+        let peer = peers.entry(endpoint).or_insert_with(|| Peer {
+            slot: self.next_slot.replace(self.next_slot.get() + 1),
+            standing: Standing::default(),
+            is_up: false,
+            is_running: false,
+            is_myself: false,
+            fetched_bytes: 0,
+        });
+        let is_wanted = !peer.is_running && !peer.is_myself && peer.standing.verdict(self.now()) == Verdict::Welcome;
+        if is_wanted {
+            peer.is_running = true;
+            crate::runtime::spawn("control connection", talk(Rc::downgrade(self), endpoint, peer.slot));
+        }
+    }
+
+    fn news(&self, endpoint: Endpoint, slot: PeerSlot, news: News) {
+        match news {
+            News::Up(chunks) => {
+                if let Some(peer) = self.peers.borrow_mut().get_mut(&endpoint) {
+                    peer.is_up = true;
+                }
+                self.last_contact.set(Instant::now());
+                let peer = self.job.progress.peer(endpoint);
+                peer.is_up.store(true, Ordering::Relaxed);
+                self.context.post(ShardMessage::PeerUp { slot, peer, chunks: Arc::new(chunks) });
+            }
+            News::Has(chunks) => self.context.post(ShardMessage::PeerHas { slot, chunks: chunks.into() }),
+        }
+    }
+
+    /// The control connection ended; says when it is to be tried again, if at all.
+    fn ended(&self, endpoint: Endpoint, end: &ControlEnd) -> Option<Duration> {
+        let mut peers = self.peers.borrow_mut();
+        let peer = peers.get_mut(&endpoint)?;
+        if std::mem::take(&mut peer.is_up) {
+            self.set_down(endpoint, peer.slot);
+        }
+        peer.is_myself |= matches!(end, ControlEnd::Myself);
+        if !peer.is_myself && !matches!(end, ControlEnd::Blamed) {
+            log::debug!("control connection to {endpoint}: {end}");
+            peer.standing.connection_failed(self.now());
+        }
+        let pause = match peer.standing.verdict(self.now()) {
+            Verdict::Later(then) => Some(then.saturating_sub(self.now())),
+            Verdict::Welcome => Some(Duration::ZERO),
+            Verdict::Banned => None,
+        };
+        let again = pause.filter(|_| !peer.is_myself && peer.standing.failures() < FAILURES_UNTIL_FORGOTTEN);
+        peer.is_running = again.is_some();
+        again
+    }
+
+    /// Whether a connection that is up must be ended: the peer was blamed meanwhile.
+    fn is_blamed(&self, endpoint: Endpoint) -> bool {
+        let peers = self.peers.borrow();
+        peers.get(&endpoint).is_none_or(|peer| peer.standing.verdict(self.now()) != Verdict::Welcome)
+    }
+
+    fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+}
+
+/// Asks the trackers for seeders as long as the swarm lives.
+async fn discover(swarm: Weak<Swarm>) {
+    let mut pause = DISCOVER_PAUSE_MIN;
+    loop {
+        let Some(this) = swarm.upgrade() else { return };
+        let answer = this.trackers.request(&Message::SeederInfoRequest(this.subject.info_hash)).await;
+        let mut failure = None;
+        match answer {
+            Ok(Answer::Seeders { endpoints, .. }) if !endpoints.is_empty() => {
+                endpoints.into_iter().for_each(|endpoint| this.add(endpoint));
+            }
+            Ok(Answer::Seeders { .. }) => {
+                // Trackers that do not keep each other in sync may know different seeders.
+                let others = this.trackers.ask_others(this.subject.info_hash).await;
+                others.into_iter().for_each(|endpoint| this.add(endpoint));
+            }
+            Ok(Answer::Response { status, text, .. }) => {
+                failure = Some(format!("tracker {} answers: {status} {text}", this.trackers.current()));
+            }
+            Err(error) => failure = Some(error.to_string()),
+        }
+        *this.tracker_failure.borrow_mut() = failure;
+        let has_peers = this.peers.borrow().values().any(|peer| peer.is_up);
+        drop(this);
+        sleep(pause).await;
+        // Others that came at the same time are known to the tracker after their first chunk.
+        pause = if has_peers { (2 * pause).min(DISCOVER_PAUSE_MAX) } else { DISCOVER_PAUSE_LONELY };
+    }
+}
+
+/// Keeps a control connection to one peer as long as the swarm lives and the peer is worth it.
+async fn talk(swarm: Weak<Swarm>, endpoint: Endpoint, slot: PeerSlot) {
+    loop {
+        let Some(this) = swarm.upgrade() else { return };
+        let (net, subject) = (this.context.net.clone(), this.subject);
+        drop(this);
+        let news = |news| {
+            if let Some(this) = swarm.upgrade() {
+                this.news(endpoint, slot, news);
+            }
+        };
+        let talking = control::run(&net, endpoint, subject, news);
+        let watched = async {
+            // Ends with the swarm, and when the peer is blamed for what its data connections did.
+            loop {
+                sleep(DRIVER_TICK).await;
+                if swarm.upgrade().is_none_or(|this| this.is_blamed(endpoint)) {
+                    return ControlEnd::Blamed;
+                }
+            }
+        };
+        let end = futures_lite::future::or(talking, watched).await;
+        let Some(pause) = swarm.upgrade().and_then(|this| this.ended(endpoint, &end)) else { return };
+        sleep(pause).await;
+    }
+}

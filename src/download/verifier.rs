@@ -1,0 +1,73 @@
+//! The chunks of a shard that have arrived and wait for their hash.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use super::picker::Assignment;
+use crate::hash::{Blocks, Digest, Hasher};
+use crate::limits::{HASH_GATHER_YIELDS, HASH_STEP_BYTES};
+use crate::runtime::{Signal, yield_now};
+use crate::storage::ChunkBuffer;
+
+/// A chunk in memory, unverified.
+pub struct Arrived {
+    /// Which, and from whom.
+    pub at: Assignment,
+    /// Its bytes.
+    pub buffer: Rc<ChunkBuffer>,
+}
+
+impl Blocks for Arrived {
+    fn block(&self, n: usize) -> Option<&[u8]> {
+        self.buffer.block(n)
+    }
+}
+
+/// The queue from the links to the hasher; bounded by the chunk memory.
+#[derive(Default)]
+pub struct Verifier {
+    queue: RefCell<VecDeque<Arrived>>,
+    arrived: Signal,
+}
+
+impl Verifier {
+    /// Queues a chunk.
+    pub fn push(&self, chunk: Arrived) {
+        self.queue.borrow_mut().push_back(chunk);
+        self.arrived.notify();
+    }
+
+    /// Hashes what arrives, as many chunks at once as there are, in steps that leave the core to others.
+    /// Never ends.
+    pub async fn run(&self, done: impl Fn(Arrived, Digest)) {
+        let mut hasher = Hasher::new();
+        loop {
+            if hasher.is_empty() {
+                self.arrived.until(|| (!self.queue.borrow().is_empty()).then_some(())).await;
+            }
+            self.gather(&mut hasher).await;
+            hasher.step(HASH_STEP_BYTES);
+            while let Some((chunk, digest)) = hasher.pop_done() {
+                done(chunk, digest);
+            }
+            yield_now().await;
+        }
+    }
+
+    /// Gives the links a few turns to bring company: one chunk alone costs the core much more a byte.
+    async fn gather(&self, hasher: &mut Hasher<Arrived>) {
+        for _ in 0..HASH_GATHER_YIELDS {
+            hasher_take(hasher, &self.queue);
+            if hasher.len() >= hasher.width() {
+                return;
+            }
+            yield_now().await;
+        }
+        hasher_take(hasher, &self.queue);
+    }
+}
+
+fn hasher_take(hasher: &mut Hasher<Arrived>, queue: &RefCell<VecDeque<Arrived>>) {
+    queue.borrow_mut().drain(..).for_each(|chunk| hasher.push(chunk));
+}

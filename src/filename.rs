@@ -1,0 +1,59 @@
+//! The rule for a file's name in a `.mtorrent` file and on the wire: one path component.
+//!
+//! A name that passes can be joined to a folder without leaving it. It may still hold control
+//! characters; who prints it escapes them.
+
+use crate::limits::NAME_BYTES_MAX;
+
+/// Why a text is no file name. Whoever wrote it, the `.mtorrent` file or the peer, is at fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// Nothing at all.
+    #[error("the file name is empty")]
+    Empty,
+    /// Longer than a Linux file system takes.
+    #[error("the file name has {0} bytes, more than {NAME_BYTES_MAX}")]
+    TooLong(usize),
+    /// `.` or `..`.
+    #[error("the file name is a folder reference, \".\" or \"..\"")]
+    Dots,
+    /// `/` or NUL.
+    #[error("the file name has a slash or a NUL byte in it")]
+    Separator,
+}
+
+/// Checks that `name` is one path component of 1 to [`NAME_BYTES_MAX`] bytes.
+pub fn check_name(name: &str) -> Result<(), NameError> {
+    match name {
+        "" => Err(NameError::Empty),
+        "." | ".." => Err(NameError::Dots),
+        _ if name.len() > NAME_BYTES_MAX => Err(NameError::TooLong(name.len())),
+        _ if name.contains(['/', '\0']) => Err(NameError::Separator),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_path_component() {
+        for name in ["a", "...", ".hidden", "a b", "ä", "\\", "a\n", &"x".repeat(255)] {
+            assert_eq!(check_name(name), Ok(()), "{name:?}");
+        }
+        let long = "ä".repeat(128);
+        for (name, error) in [
+            ("", NameError::Empty),
+            (".", NameError::Dots),
+            ("..", NameError::Dots),
+            ("/", NameError::Separator),
+            ("a/b", NameError::Separator),
+            ("../a", NameError::Separator),
+            ("a\0", NameError::Separator),
+            (&long, NameError::TooLong(256)),
+        ] {
+            assert_eq!(check_name(name), Err(error), "{name:?}");
+        }
+    }
+}

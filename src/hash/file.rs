@@ -1,0 +1,304 @@
+//! A file's chunks hashed on plain threads: for create, share, verify and resume.
+//!
+//! A worker claims a group of chunks and hashes them side by side, a slice of each at a time. Where the
+//! page cache has them, slices are small enough that what was just copied is hashed out of the core's
+//! own cache. Where it has not, slices are large, so that one read keeps the disk busy, and there are
+//! two workers a thread: one reads while the other hashes.
+//!
+//! Reads by file I/O, never by a memory map: a file that shrinks gives an error, not a signal.
+
+use std::fs::File;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use memmap2::{Advice, MmapMut};
+
+use super::Digest;
+use super::engine::{BLOCK, Engine, Plan, START, State};
+use super::lane::{digest, finish};
+use super::reader::Reader;
+use crate::geometry::{ChunkIndex, Geometry};
+use crate::limits::{
+    HASH_BUFFER_BYTES, HASH_CACHED_SLICE_BYTES, HASH_COLD_SLICE_BYTES, HASH_LANES_MAX, HASH_PROBE_STRIDE_BYTES,
+};
+
+/// Why a chunk, or all of them, could not be hashed.
+#[derive(Debug, thiserror::Error)]
+pub enum HashError {
+    /// The disk or the file system refused a read.
+    #[error("cannot read the file at offset {offset}: {source}")]
+    Read {
+        /// Start of the read, bytes.
+        offset: u64,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file ends before the chunk does: it was cut, or it is not the file that was meant.
+    #[error("the file ends inside a chunk, somewhere after offset {offset}")]
+    Short {
+        /// Where the chunk could be read no further, bytes.
+        offset: u64,
+    },
+    /// The system has no memory to hash with.
+    #[error("cannot get {HASH_BUFFER_BYTES} bytes to hash with: {0}")]
+    Memory(#[source] io::Error),
+}
+
+/// Hashes the chunks of `file` that `wanted` names, on `threads` threads, and calls `each` (from any
+/// thread, in any order) once for each of them: with the digest, or with what kept it from being read.
+///
+/// Stops early when `stop` is set; what was not reported then was not hashed. An error is returned only
+/// when nothing could be started. Blocks the caller, whose thread takes part. Memory: at most
+/// 2 x `HASH_BUFFER_BYTES` a thread.
+pub fn hash_chunks(
+    file: &File,
+    geometry: Geometry,
+    wanted: &(dyn Fn(ChunkIndex) -> bool + Sync),
+    threads: usize,
+    stop: &AtomicBool,
+    each: &(dyn Fn(ChunkIndex, Result<Digest, HashError>) + Sync),
+) -> Result<(), HashError> {
+    let threads = threads.max(1);
+    let work = Work {
+        geometry,
+        wanted,
+        stop,
+        each,
+        reader: Reader::new(file),
+        plan: Plan::new(Engine::detect()),
+        group_max: group_max(geometry, threads),
+        next: Mutex::new(0),
+        cores: Cores { free: Mutex::new(threads), freed: Condvar::new() },
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..2 * threads {
+            // A thread that the system refuses is made up for by the others.
+            let _ = std::thread::Builder::new().name("hash".into()).spawn_scoped(scope, || Worker::run(&work));
+        }
+        Worker::run(&work)
+    })
+}
+
+/// Chunks that a worker claims at once: enough for all lanes and for a full buffer, but no more than
+/// leaves every thread its share.
+fn group_max(geometry: Geometry, threads: usize) -> usize {
+    let full = (HASH_BUFFER_BYTES / geometry.chunk_size() as usize).max(HASH_LANES_MAX);
+    (geometry.chunk_count() as usize).div_ceil(threads).clamp(1, full)
+}
+
+/// What the workers share.
+struct Work<'a> {
+    geometry: Geometry,
+    wanted: &'a (dyn Fn(ChunkIndex) -> bool + Sync),
+    stop: &'a AtomicBool,
+    each: &'a (dyn Fn(ChunkIndex, Result<Digest, HashError>) + Sync),
+    reader: Reader<'a>,
+    plan: Plan,
+    group_max: usize,
+    /// The first chunk that nobody claimed.
+    next: Mutex<u32>,
+    cores: Cores,
+}
+
+impl Work<'_> {
+    /// Moves the next wanted chunks into `group`; says whether there are any.
+    fn claim(&self, group: &mut Vec<ChunkIndex>) -> bool {
+        group.clear();
+        let mut next = lock(&self.next);
+        while group.len() < self.group_max
+            && !self.stop.load(Ordering::Relaxed)
+            && let Some(chunk) = self.geometry.chunk(*next)
+        {
+            *next += 1;
+            if (self.wanted)(chunk) {
+                group.push(chunk);
+            }
+        }
+        !group.is_empty()
+    }
+
+    /// Whether the page cache has the group, as far as some of its pages tell.
+    fn is_cached(&self, group: &[ChunkIndex]) -> bool {
+        let stride = (HASH_PROBE_STRIDE_BYTES / self.geometry.chunk_size() as usize).max(1);
+        group.iter().step_by(stride).all(|chunk| self.reader.is_cached(self.geometry.offset(*chunk)))
+    }
+}
+
+/// The right to compute, so that twice as many workers as threads use no more cores than threads.
+struct Cores {
+    free: Mutex<usize>,
+    freed: Condvar,
+}
+
+/// One core, until it is dropped.
+struct Core<'a>(&'a Cores);
+
+impl Cores {
+    fn take(&self) -> Core<'_> {
+        let mut free = lock(&self.free);
+        while *free == 0 {
+            free = self.freed.wait(free).unwrap_or_else(PoisonError::into_inner);
+        }
+        *free -= 1;
+        Core(self)
+    }
+}
+
+impl Drop for Core<'_> {
+    fn drop(&mut self) {
+        *lock(&self.0.free) += 1;
+        self.0.freed.notify_one();
+    }
+}
+
+/// The value behind the lock: plain numbers, right even if a thread died holding it.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One thread's part: its buffer and the states of the chunks that it is at.
+struct Worker<'a> {
+    work: &'a Work<'a>,
+    buffer: MmapMut,
+    states: Vec<State>,
+}
+
+/// How a group is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Cached,
+    Cold,
+}
+
+impl<'a> Worker<'a> {
+    fn run(work: &'a Work<'a>) -> Result<(), HashError> {
+        let mut worker = Self { work, buffer: buffer().map_err(HashError::Memory)?, states: Vec::new() };
+        let mut group = Vec::new();
+        while work.claim(&mut group) {
+            worker.group(&group);
+        }
+        Ok(())
+    }
+
+    fn group(&mut self, mut group: &[ChunkIndex]) {
+        let Work { geometry, .. } = *self.work;
+        if let Some((last, rest)) = group.split_last()
+            && geometry.chunk_len(*last) < geometry.chunk_size()
+        {
+            self.alone(*last);
+            group = rest;
+        }
+        let source = if self.work.is_cached(group) { Source::Cached } else { Source::Cold };
+        let slice_max = match source {
+            Source::Cached => HASH_CACHED_SLICE_BYTES,
+            Source::Cold => HASH_COLD_SLICE_BYTES,
+        };
+        let slice_len = slice_max.min(geometry.chunk_size() as usize);
+        let span_max = match source {
+            Source::Cached => HASH_LANES_MAX,
+            Source::Cold => HASH_BUFFER_BYTES / slice_len,
+        };
+        for span in group.chunks(span_max) {
+            if self.span(span, slice_len, source).is_err() {
+                span.iter().for_each(|chunk| self.alone(*chunk));
+            }
+        }
+    }
+
+    /// Hashes whole chunks side by side, a slice of each at a time. After an error nothing is reported.
+    fn span(&mut self, span: &[ChunkIndex], slice_len: usize, source: Source) -> io::Result<()> {
+        // Copying out of the page cache is work for a core, waiting for the disk is not.
+        let _core = (source == Source::Cached).then(|| self.work.cores.take());
+        self.states.clear();
+        self.states.resize(span.len(), START);
+        for start in (0..self.work.geometry.chunk_size() as usize).step_by(slice_len) {
+            self.fill(span, start, slice_len, source)?;
+            let _core = (source == Source::Cold).then(|| self.work.cores.take());
+            self.compress(slice_len);
+        }
+        self.report(span);
+        Ok(())
+    }
+
+    /// Reads the slice at `start` of every chunk, one behind the other; neighbours in one read.
+    fn fill(&mut self, span: &[ChunkIndex], start: usize, slice_len: usize, source: Source) -> io::Result<()> {
+        let Work { geometry, ref reader, .. } = *self.work;
+        let whole = slice_len == geometry.chunk_size() as usize;
+        let mut rest = &mut self.buffer[..];
+        for run in span.chunk_by(|a, b| whole && a.get() + 1 == b.get()) {
+            let bytes = rest.split_off_mut(..run.len() * slice_len).ok_or(io::ErrorKind::OutOfMemory)?;
+            let offset = geometry.offset(run[0]) + start as u64;
+            match source {
+                Source::Cached => reader.read(bytes, offset)?,
+                Source::Cold => reader.read_cold(bytes, offset)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes every state over its slice in the buffer.
+    fn compress(&mut self, slice_len: usize) {
+        let mut slices = self.buffer.chunks_exact(slice_len);
+        for states in self.states.chunks_mut(HASH_LANES_MAX) {
+            let mut runs = [&[][..]; HASH_LANES_MAX];
+            runs.iter_mut().zip(slices.by_ref().take(states.len())).for_each(|(run, slice)| *run = slice);
+            let count = states.len();
+            self.work.plan.compress(states, &runs[..count]);
+        }
+    }
+
+    /// Ends the states, all by the same padding, and hands out the digests.
+    fn report(&mut self, span: &[ChunkIndex]) {
+        let padding = padding(self.work.geometry.chunk_size().into());
+        for (states, chunks) in self.states.chunks_mut(HASH_LANES_MAX).zip(span.chunks(HASH_LANES_MAX)) {
+            self.work.plan.compress(states, &[&padding[..]; HASH_LANES_MAX]);
+            for (state, chunk) in states.iter().zip(chunks) {
+                (self.work.each)(*chunk, Ok(digest(*state)));
+            }
+        }
+    }
+
+    /// Hashes one chunk by itself: a short one, or one near which something could not be read.
+    fn alone(&mut self, chunk: ChunkIndex) {
+        let core = self.work.cores.take();
+        let digest = self.digest_alone(chunk);
+        drop(core);
+        (self.work.each)(chunk, digest);
+    }
+
+    fn digest_alone(&mut self, chunk: ChunkIndex) -> Result<Digest, HashError> {
+        let Work { geometry, ref reader, plan, .. } = *self.work;
+        let (len, start) = (geometry.chunk_len(chunk) as usize, geometry.offset(chunk));
+        let mut state = START;
+        for at in (0..len).step_by(HASH_CACHED_SLICE_BYTES) {
+            let bytes = &mut self.buffer[..HASH_CACHED_SLICE_BYTES.min(len - at)];
+            let offset = start + at as u64;
+            reader.read(bytes, offset).map_err(|source| match source.kind() {
+                io::ErrorKind::UnexpectedEof => HashError::Short { offset },
+                _ => HashError::Read { offset, source },
+            })?;
+            plan.compress(std::slice::from_mut(&mut state), &[bytes]);
+        }
+        // What the last slice has beyond whole blocks.
+        let last = len % HASH_CACHED_SLICE_BYTES;
+        Ok(finish(state, &self.buffer[last / BLOCK * BLOCK..last], len as u64))
+    }
+}
+
+/// The last block of a message of `len` bytes, a multiple of 64 (FIPS 180-4, 5.1.1).
+fn padding(len: u64) -> [u8; BLOCK] {
+    let mut padding = [0; BLOCK];
+    padding[0] = 0x80;
+    padding[BLOCK - 8..].copy_from_slice(&(len * 8).to_be_bytes());
+    padding
+}
+
+/// Memory for a worker: anonymous, aligned for O_DIRECT, in huge pages where the system has them (its
+/// first use touches it, and it is used until the end).
+fn buffer() -> io::Result<MmapMut> {
+    let buffer = MmapMut::map_anon(HASH_BUFFER_BYTES)?;
+    // Only fewer page faults and larger requests: right without.
+    let _ = buffer.advise(Advice::HugePage);
+    Ok(buffer)
+}

@@ -1,0 +1,132 @@
+//! [`Hasher`]: jobs that are hashed side by side, a bounded step at a time, by one owner.
+
+use std::collections::VecDeque;
+
+use super::Digest;
+use super::engine::{BLOCK, Engine, Plan, START, Turn};
+use super::lane::Lane;
+use crate::limits::HASH_LANES_MAX;
+
+/// What a lane hashes: contiguous pieces in order.
+///
+/// All pieces but the last should have a multiple of 64 bytes: others are hashed rightly, but their
+/// edges are copied. A piece must stay the same from `push` to `pop_done`.
+pub trait Blocks {
+    /// Piece `n`, `None` behind the last.
+    fn block(&self, n: usize) -> Option<&[u8]>;
+}
+
+/// Lanes that hash side by side, and the jobs that wait for one.
+///
+/// The caller bounds it: it holds what was pushed and not popped.
+pub struct Hasher<J: Blocks> {
+    plan: Plan,
+    /// At most `plan.width()`, oldest first. Every lane has a run of whole blocks to go.
+    lanes: Vec<Lane<J>>,
+    waiting: VecDeque<J>,
+    done: VecDeque<(J, Digest)>,
+}
+
+impl<J: Blocks> Hasher<J> {
+    /// A hasher by the fastest engine of this CPU.
+    pub fn new() -> Self {
+        Self::with_engine(Engine::detect())
+    }
+
+    /// A hasher by `engine`, or by what the CPU has below it: for tests and benches.
+    pub fn with_engine(engine: Engine) -> Self {
+        let plan = Plan::new(engine);
+        let lanes = Vec::with_capacity(plan.width());
+        Self { plan, lanes, waiting: VecDeque::new(), done: VecDeque::new() }
+    }
+
+    /// Jobs at once at which it is at its best.
+    pub fn width(&self) -> usize {
+        self.plan.width()
+    }
+
+    /// Jobs not done yet.
+    pub fn len(&self) -> usize {
+        self.lanes.len() + self.waiting.len()
+    }
+
+    /// Whether all jobs are done (some may still be there for [`Hasher::pop_done`]).
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Adds a job behind those that are there.
+    pub fn push(&mut self, job: J) {
+        self.waiting.push_back(job);
+    }
+
+    /// Hashes about `bytes_max` bytes at most, over all lanes, and returns how many it hashed.
+    ///
+    /// One block a lane at least, so that steps always lead to the end; less than `bytes_max` only when
+    /// nothing is left. Tails under 64 bytes are done on the way and not counted.
+    pub fn step(&mut self, bytes_max: usize) -> usize {
+        let mut hashed = 0;
+        self.admit();
+        while !self.lanes.is_empty() && hashed < bytes_max.max(1) {
+            hashed += self.turn(bytes_max.saturating_sub(hashed));
+            self.admit();
+        }
+        hashed
+    }
+
+    /// A job that is done, with its digest, in the order in which they ended.
+    pub fn pop_done(&mut self) -> Option<(J, Digest)> {
+        self.done.pop_front()
+    }
+
+    /// Fills free lanes from the queue.
+    fn admit(&mut self) {
+        while self.lanes.len() < self.plan.width() {
+            let Some(job) = self.waiting.pop_front() else { return };
+            let mut lane = Lane::new(job);
+            match lane.settle() {
+                Some(digest) => self.done.push_back((lane.job, digest)),
+                None => self.lanes.push(lane),
+            }
+        }
+    }
+
+    /// Takes the oldest lanes, as many as go well together, over their shortest run.
+    fn turn(&mut self, bytes_max: usize) -> usize {
+        let turn = self.plan.turn(self.lanes.len());
+        let count = turn.lanes;
+        let len = self.compress(turn, (bytes_max / count / BLOCK * BLOCK).max(BLOCK));
+        for lane in &mut self.lanes[..count] {
+            lane.advance(len);
+        }
+        for index in (0..count).rev() {
+            if let Some(digest) = self.lanes[index].settle() {
+                let lane = self.lanes.remove(index);
+                self.done.push_back((lane.job, digest));
+            }
+        }
+        count * len
+    }
+
+    /// One call of a kernel over the oldest lanes; returns the bytes done in each.
+    fn compress(&mut self, turn: Turn, len_max: usize) -> usize {
+        let lanes = &mut self.lanes[..turn.lanes];
+        let len = lanes.iter().map(|lane| lane.run().len()).min().unwrap_or(0).min(len_max);
+        let (mut states, mut runs) = ([START; HASH_LANES_MAX], [&[][..]; HASH_LANES_MAX]);
+        for (index, lane) in lanes.iter().enumerate() {
+            states[index] = lane.state;
+            runs[index] = &lane.run()[..len];
+        }
+        turn.kernel.compress(&mut states[..turn.lanes], &runs[..turn.lanes]);
+        for (lane, state) in lanes.iter_mut().zip(states) {
+            lane.state = state;
+        }
+        len
+    }
+}
+
+impl<J: Blocks> Default for Hasher<J> {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,75 @@
+//! How a file's bytes come to the hashing threads: from the page cache, or from the disk past it.
+//!
+//! Cached pages are copied (several GB/s a core); pages that are not there are read with O_DIRECT, which
+//! reaches the disk's rate where filling the page cache costs a core, and leaves the cache to others.
+//! Nothing here maps a file: what is gone is an error.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, IoSliceMut};
+use std::num::NonZeroU64;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::fs::{Advice, fadvise};
+use rustix::io::{ReadWriteFlags, preadv2};
+
+/// A file that several threads read at any offset.
+pub(super) struct Reader<'a> {
+    file: &'a File,
+    /// The same file opened anew with O_DIRECT, where that is possible.
+    direct: Option<File>,
+    /// Set when the file system takes O_DIRECT at open but refuses to read so.
+    direct_refused: AtomicBool,
+    /// The same file opened anew without readahead: asking whether a page is there may read it in, and
+    /// should not bring its neighbours.
+    probe: Option<File>,
+}
+
+impl<'a> Reader<'a> {
+    pub fn new(file: &'a File) -> Self {
+        let probe = reopen(file, 0).and_then(|probe| {
+            fadvise(&probe, 0, None, Advice::Random)?;
+            Ok(probe)
+        });
+        let direct = reopen(file, libc::O_DIRECT).ok();
+        Self { file, direct, direct_refused: AtomicBool::new(false), probe: probe.ok() }
+    }
+
+    /// Whether the page at `offset` is in the page cache; `false` where nobody can tell.
+    pub fn is_cached(&self, offset: u64) -> bool {
+        let file = self.probe.as_ref().unwrap_or(self.file);
+        let mut byte = [0];
+        let read = preadv2(file, &mut [IoSliceMut::new(&mut byte)], offset, ReadWriteFlags::NOWAIT);
+        matches!(read, Ok(1))
+    }
+
+    /// Fills `bytes` from `offset` through the page cache.
+    pub fn read(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        self.file.read_exact_at(bytes, offset)
+    }
+
+    /// Fills `bytes` from the disk: in one request, so that all of its parts are in flight at once.
+    ///
+    /// `bytes`, its length and `offset` should be aligned to 4 KiB.
+    pub fn read_cold(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        if let Some(direct) = &self.direct
+            && !self.direct_refused.load(Ordering::Relaxed)
+        {
+            match direct.read_exact_at(bytes, offset) {
+                Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
+                    self.direct_refused.store(true, Ordering::Relaxed);
+                }
+                read => return read,
+            }
+        }
+        // Only a hint: where it fails the read itself is as right, and slower.
+        let _ = fadvise(self.file, offset, NonZeroU64::new(bytes.len() as u64), Advice::WillNeed);
+        self.read(bytes, offset)
+    }
+}
+
+/// Opens the file that is already open once more: with its own flags and its own readahead.
+fn reopen(file: &File, flags: i32) -> io::Result<File> {
+    OpenOptions::new().read(true).custom_flags(flags).open(format!("/proc/self/fd/{}", file.as_raw_fd()))
+}

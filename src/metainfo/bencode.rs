@@ -1,0 +1,335 @@
+//! Bencode (BEP 3), read strictly and with bounds, written canonically.
+//!
+//! There is one way to write a value, and only that one is read: integers and lengths without leading
+//! zeros or `-0`, dictionary keys sorted and unique, nothing behind the root. What is read can therefore be
+//! written back byte by byte. Knows nothing of what the values mean.
+
+use crate::limits::{BENCODE_DEPTH_MAX, BENCODE_VALUES_MAX};
+
+/// Where and why bytes are no bencode. The author of the bytes is at fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{fault} at byte {at}")]
+pub struct BencodeError {
+    /// Offset of the offending value, bytes.
+    pub at: usize,
+    /// What is wrong there.
+    pub fault: BencodeFault,
+}
+
+/// Why bytes are no bencode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BencodeFault {
+    /// The bytes end within a value.
+    #[error("the data ends in the middle of a value")]
+    Truncated,
+    /// No value starts with this byte.
+    #[error("no value starts with byte 0x{0:02x}")]
+    Start(u8),
+    /// Not digits, leading zeros, or `-0`.
+    #[error("an integer is not written canonically")]
+    Integer,
+    /// Not digits, leading zeros, or over any file's size.
+    #[error("the length of a string is not written canonically")]
+    Length,
+    /// A dictionary's key is no string.
+    #[error("the key of a dictionary is no string")]
+    Key,
+    /// The same key twice, or a key after a greater one.
+    #[error("the keys of a dictionary are not sorted and unique")]
+    KeyOrder,
+    /// More lists and dictionaries in one another than [`BENCODE_DEPTH_MAX`].
+    #[error("lists and dictionaries are nested more than {BENCODE_DEPTH_MAX} deep")]
+    Depth,
+    /// More values than [`BENCODE_VALUES_MAX`].
+    #[error("there are more than {BENCODE_VALUES_MAX} values")]
+    Values,
+    /// Bytes behind the root value.
+    #[error("there is something behind the end of the data")]
+    Trailing,
+}
+
+/// A value, borrowed from the bytes that it was read from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Value<'a> {
+    /// The bytes of the value as they were written.
+    pub(super) raw: &'a [u8],
+    /// Where the value ends in the bytes that were parsed.
+    pub(super) end: usize,
+    pub(super) kind: Kind<'a>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Kind<'a> {
+    /// Its digits, canonical, of any length.
+    Integer(&'a [u8]),
+    Bytes(&'a [u8]),
+    List(Vec<Value<'a>>),
+    Dictionary(Dictionary<'a>),
+}
+
+/// Entries sorted by key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Dictionary<'a>(pub(super) Vec<(&'a [u8], Value<'a>)>);
+
+impl<'a> Dictionary<'a> {
+    pub(super) fn get(&self, key: &str) -> Option<&Value<'a>> {
+        let at = self.0.binary_search_by_key(&key.as_bytes(), |(key, _)| key).ok()?;
+        self.0.get(at).map(|(_, value)| value)
+    }
+}
+
+impl<'a> Value<'a> {
+    /// The number, if it is one that a u64 holds.
+    pub(super) fn as_u64(&self) -> Option<u64> {
+        match self.kind {
+            Kind::Integer(digits) => std::str::from_utf8(digits).ok()?.parse().ok(),
+            _ => None,
+        }
+    }
+
+    pub(super) fn as_bytes(&self) -> Option<&'a [u8]> {
+        match self.kind {
+            Kind::Bytes(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    pub(super) fn as_list(&self) -> Option<&[Value<'a>]> {
+        match &self.kind {
+            Kind::List(values) => Some(values),
+            _ => None,
+        }
+    }
+
+    pub(super) fn as_dictionary(&self) -> Option<&Dictionary<'a>> {
+        match &self.kind {
+            Kind::Dictionary(dictionary) => Some(dictionary),
+            _ => None,
+        }
+    }
+}
+
+/// Reads the one value that `bytes` are.
+pub(super) fn parse(bytes: &[u8]) -> Result<Value<'_>, BencodeError> {
+    let mut parser = Parser { bytes, at: 0, values: 0 };
+    let value = parser.value(0)?;
+    if parser.at == bytes.len() { Ok(value) } else { Err(fault(parser.at, BencodeFault::Trailing)) }
+}
+
+fn fault(at: usize, fault: BencodeFault) -> BencodeError {
+    BencodeError { at, fault }
+}
+
+struct Parser<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    values: usize,
+}
+
+impl<'a> Parser<'a> {
+    /// Calls itself at most [`BENCODE_DEPTH_MAX`] deep.
+    fn value(&mut self, depth: usize) -> Result<Value<'a>, BencodeError> {
+        let start = self.at;
+        self.values += 1;
+        if self.values > BENCODE_VALUES_MAX {
+            return Err(fault(start, BencodeFault::Values));
+        }
+        let kind = match self.peek()? {
+            b'i' => Kind::Integer(self.integer()?),
+            b'0'..=b'9' => Kind::Bytes(self.string()?),
+            b'l' | b'd' if depth >= BENCODE_DEPTH_MAX => return Err(fault(start, BencodeFault::Depth)),
+            b'l' => Kind::List(self.list(depth + 1)?),
+            b'd' => Kind::Dictionary(self.dictionary(depth + 1)?),
+            byte => return Err(fault(start, BencodeFault::Start(byte))),
+        };
+        Ok(Value { raw: &self.bytes[start..self.at], end: self.at, kind })
+    }
+
+    fn peek(&self) -> Result<u8, BencodeError> {
+        self.bytes.get(self.at).copied().ok_or(fault(self.at, BencodeFault::Truncated))
+    }
+
+    /// Whether the list or dictionary ends here; then its `e` is taken.
+    fn take_end(&mut self) -> Result<bool, BencodeError> {
+        let end = self.peek()? == b'e';
+        self.at += usize::from(end);
+        Ok(end)
+    }
+
+    fn list(&mut self, depth: usize) -> Result<Vec<Value<'a>>, BencodeError> {
+        self.at += 1;
+        let mut values = Vec::new();
+        while !self.take_end()? {
+            values.push(self.value(depth)?);
+        }
+        Ok(values)
+    }
+
+    fn dictionary(&mut self, depth: usize) -> Result<Dictionary<'a>, BencodeError> {
+        self.at += 1;
+        let mut entries: Vec<(&[u8], Value<'_>)> = Vec::new();
+        while !self.take_end()? {
+            let start = self.at;
+            if !self.peek()?.is_ascii_digit() {
+                return Err(fault(start, BencodeFault::Key));
+            }
+            let key = self.string()?;
+            if entries.last().is_some_and(|(last, _)| *last >= key) {
+                return Err(fault(start, BencodeFault::KeyOrder));
+            }
+            entries.push((key, self.value(depth)?));
+        }
+        Ok(Dictionary(entries))
+    }
+
+    fn integer(&mut self) -> Result<&'a [u8], BencodeError> {
+        let start = self.at;
+        let text = self.until(b'e', start + 1)?;
+        let digits = text.strip_prefix(b"-").unwrap_or(text);
+        if !is_canonical(digits) || text == b"-0" {
+            return Err(fault(start, BencodeFault::Integer));
+        }
+        Ok(text)
+    }
+
+    fn string(&mut self) -> Result<&'a [u8], BencodeError> {
+        let start = self.at;
+        let digits = self.until(b':', start)?;
+        let len: Option<usize> = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
+        let len = len.filter(|_| is_canonical(digits)).ok_or(fault(start, BencodeFault::Length))?;
+        let string = self.bytes[self.at..].get(..len).ok_or(fault(start, BencodeFault::Truncated))?;
+        self.at += len;
+        Ok(string)
+    }
+
+    /// The digits (and sign) from `from` up to `end`, which is taken, too.
+    fn until(&mut self, end: u8, from: usize) -> Result<&'a [u8], BencodeError> {
+        let rest = &self.bytes[from..];
+        let len = rest.iter().take_while(|byte| byte.is_ascii_digit() || **byte == b'-').count();
+        let wrong = if end == b':' { BencodeFault::Length } else { BencodeFault::Integer };
+        match rest.get(len) {
+            Some(byte) if *byte == end => self.at = from + len + 1,
+            Some(_) => return Err(fault(self.at, wrong)),
+            None => return Err(fault(self.at, BencodeFault::Truncated)),
+        }
+        Ok(&rest[..len])
+    }
+}
+
+/// Digits without a leading zero, or zero.
+fn is_canonical(digits: &[u8]) -> bool {
+    digits == b"0" || (digits.first().is_some_and(|first| *first != b'0') && digits.iter().all(u8::is_ascii_digit))
+}
+
+/// Writes a string.
+pub(super) fn write_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.extend_from_slice(bytes.len().to_string().as_bytes());
+    out.push(b':');
+    out.extend_from_slice(bytes);
+}
+
+/// Writes an integer.
+pub(super) fn write_integer(out: &mut Vec<u8>, value: u64) {
+    out.extend_from_slice(format!("i{value}e").as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn values() {
+        let value = parse(b"d1:ai-7e1:bl0:3:xyze1:cd0:i0eee").unwrap();
+        let root = value.as_dictionary().unwrap();
+        assert_eq!(root.get("a").map(|value| value.kind.clone()), Some(Kind::Integer(b"-7")));
+        assert_eq!(root.get("a").unwrap().as_u64(), None);
+        let list = root.get("b").unwrap();
+        assert_eq!(list.raw, b"l0:3:xyze");
+        assert_eq!(list.as_list().unwrap()[1].as_bytes(), Some(&b"xyz"[..]));
+        assert_eq!(root.get("c").unwrap().as_dictionary().unwrap().get("").unwrap().as_u64(), Some(0));
+        assert_eq!(root.get("d"), None);
+    }
+
+    #[test]
+    fn hostile_inputs() {
+        use BencodeFault::*;
+        let deep = [b"l".repeat(17), b"e".repeat(17)].concat();
+        let bottomless = b"d1:a".repeat(1 << 20);
+        let many = [&b"l"[..], &b"i0e".repeat(BENCODE_VALUES_MAX), b"e"].concat();
+        for (bytes, at, expected) in [
+            (&b""[..], 0, Truncated),
+            (b"i", 0, Truncated),
+            (b"i1", 0, Truncated),
+            (b"ie", 0, Integer),
+            (b"i-e", 0, Integer),
+            (b"i-0e", 0, Integer),
+            (b"i00e", 0, Integer),
+            (b"i01e", 0, Integer),
+            (b"i-01e", 0, Integer),
+            (b"i1-e", 0, Integer),
+            (b"i+1e", 0, Integer),
+            (b"i 1e", 0, Integer),
+            (b"i1.5e", 0, Integer),
+            (b"1", 0, Truncated),
+            (b"1:", 0, Truncated),
+            (b"2:a", 0, Truncated),
+            (b"01:a", 0, Length),
+            (b"00:", 0, Length),
+            (b"1a:b", 0, Length),
+            (b"1-:b", 0, Length),
+            (b"8388609:a", 0, Truncated),
+            (b"18446744073709551615:a", 0, Truncated),
+            (b"18446744073709551616:a", 0, Length),
+            (b"99999999999999999999999999999999:a", 0, Length),
+            (b"-1:a", 0, Start(b'-')),
+            (b"x", 0, Start(b'x')),
+            (b"e", 0, Start(b'e')),
+            (b"l", 1, Truncated),
+            (b"li1e", 4, Truncated),
+            (b"d", 1, Truncated),
+            (b"d1:a", 4, Truncated),
+            (b"d1:ae", 4, Start(b'e')),
+            (b"di1ei2ee", 1, Key),
+            (b"dle1:ae", 1, Key),
+            (b"d1:ai1e1:ai2ee", 7, KeyOrder),
+            (b"d1:bi1e1:ai2ee", 7, KeyOrder),
+            (b"d2:aai1e1:ai2ee", 8, KeyOrder),
+            (b"i1ei2e", 3, Trailing),
+            (b"de\n", 2, Trailing),
+            (&deep, 16, Depth),
+            (&bottomless, 64, Depth),
+            (&many, 1 + 3 * (BENCODE_VALUES_MAX - 1), Values),
+        ] {
+            let shown = bytes[..bytes.len().min(40)].escape_ascii();
+            assert_eq!(parse(bytes), Err(BencodeError { at, fault: expected }), "{shown}");
+        }
+    }
+
+    #[test]
+    fn bounds_are_inclusive() {
+        assert!(parse(&[b"l".repeat(16), b"e".repeat(16)].concat()).is_ok());
+        assert!(parse(&[&b"l"[..], &b"i0e".repeat(BENCODE_VALUES_MAX - 1), b"e"].concat()).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in "[ilde0-3:a\\-]{0,40}") {
+            if let Ok(value) = parse(bytes.as_bytes()) {
+                prop_assert_eq!(value.raw, bytes.as_bytes());
+            }
+        }
+
+        #[test]
+        fn strings_and_integers_round_trip(bytes: Vec<u8>, number: u64) {
+            let mut out = b"l".to_vec();
+            write_bytes(&mut out, &bytes);
+            write_integer(&mut out, number);
+            out.push(b'e');
+            let value = parse(&out).unwrap();
+            let values = value.as_list().unwrap();
+            prop_assert_eq!(values[0].as_bytes(), Some(&bytes[..]));
+            prop_assert_eq!(values[1].as_u64(), Some(number));
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Buffers for frames, pooled a core: small ones that every connection holds, large ones lent while a
+//! large frame is on its way.
+
+use std::cell::RefCell;
+use std::ops::{Deref, DerefMut};
+use std::rc::Rc;
+
+use crate::limits::{BUFFER_SMALL_BYTES, FRAME_OVERHEAD_BYTES_MAX, POOL_LARGE_BUFFERS_MAX, POOL_SMALL_BUFFERS_MAX};
+
+/// Free buffers of one core.
+#[derive(Default)]
+pub struct BufferPool {
+    small: RefCell<Vec<Box<[u8]>>>,
+    large: RefCell<Vec<Box<[u8]>>>,
+}
+
+/// A buffer that goes back to its pool when dropped.
+pub struct PooledBuffer {
+    bytes: Box<[u8]>,
+    pool: Rc<BufferPool>,
+}
+
+impl BufferPool {
+    /// A buffer of at least `bytes_min` bytes: a small one if that is enough, else one for a whole
+    /// frame with a payload of `bytes_min`.
+    pub fn take(self: &Rc<Self>, bytes_min: usize) -> PooledBuffer {
+        let (free, len) = if bytes_min <= BUFFER_SMALL_BYTES {
+            (&self.small, BUFFER_SMALL_BYTES)
+        } else {
+            (&self.large, bytes_min + FRAME_OVERHEAD_BYTES_MAX)
+        };
+        let fitting = free.borrow_mut().pop().filter(|bytes| bytes.len() >= len);
+        let bytes = fitting.unwrap_or_else(|| vec![0; len].into_boxed_slice());
+        PooledBuffer { bytes, pool: self.clone() }
+    }
+
+    fn give_back(&self, bytes: Box<[u8]>) {
+        let (free, max) = if bytes.len() <= BUFFER_SMALL_BYTES {
+            (&self.small, POOL_SMALL_BUFFERS_MAX)
+        } else {
+            (&self.large, POOL_LARGE_BUFFERS_MAX)
+        };
+        let mut free = free.borrow_mut();
+        if free.len() < max && !bytes.is_empty() {
+            free.push(bytes);
+        }
+    }
+}
+
+impl Drop for PooledBuffer {
+    fn drop(&mut self) {
+        self.pool.give_back(std::mem::take(&mut self.bytes));
+    }
+}
+
+impl Deref for PooledBuffer {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl DerefMut for PooledBuffer {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_come_back() {
+        let pool = Rc::new(BufferPool::default());
+        for bytes_min in [1, BUFFER_SMALL_BYTES, BUFFER_SMALL_BYTES + 1, 1 << 20] {
+            let mut buffer = pool.take(bytes_min);
+            assert!(buffer.len() >= bytes_min);
+            buffer[0] = 7;
+            let address = buffer.as_ptr();
+            drop(buffer);
+            assert_eq!(pool.take(bytes_min).as_ptr(), address, "{bytes_min} bytes");
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Time limits of connections without a timer a request: a coarse clock a core, and one task that
+//! shuts down every connection whose time is over.
+//!
+//! A read or write on a connection that was shut down ends at once, so nothing hangs.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::rc::{Rc, Weak};
+use std::time::{Duration, Instant};
+
+/// How often connections are looked at: the precision of every limit.
+const TICK: Duration = Duration::from_millis(250);
+
+/// The connections of one core; clones share them.
+#[derive(Clone)]
+pub struct Watchdog {
+    shared: Rc<Shared>,
+}
+
+struct Shared {
+    started: Instant,
+    now_ms: Cell<u64>,
+    /// Time that does not count.
+    paused_ms: Cell<u64>,
+    watched: RefCell<Vec<Weak<Watched>>>,
+}
+
+/// One connection's time limit. It must be dropped before its descriptor is closed.
+pub struct Watched {
+    shared: Rc<Shared>,
+    fd: RawFd,
+    limit_ms: Cell<u64>,
+    deadline_ms: Cell<u64>,
+    low_water: Cell<usize>,
+    expired: Cell<bool>,
+}
+
+impl Watchdog {
+    /// Starts the task on this core.
+    pub fn start() -> Self {
+        let shared = Rc::new(Shared {
+            started: Instant::now(),
+            now_ms: Cell::new(0),
+            paused_ms: Cell::new(0),
+            watched: RefCell::default(),
+        });
+        let weak = Rc::downgrade(&shared);
+        crate::runtime::spawn("watchdog", async move {
+            loop {
+                crate::runtime::sleep(TICK).await;
+                match weak.upgrade() {
+                    Some(shared) => shared.tick(),
+                    None => return,
+                }
+            }
+        });
+        Self { shared }
+    }
+
+    /// Watches a socket, at first without a limit.
+    pub fn watch(&self, fd: RawFd) -> Rc<Watched> {
+        let watched = Rc::new(Watched {
+            shared: self.shared.clone(),
+            fd,
+            limit_ms: Cell::new(0),
+            deadline_ms: Cell::new(u64::MAX),
+            low_water: Cell::new(1),
+            expired: Cell::new(false),
+        });
+        self.shared.watched.borrow_mut().push(Rc::downgrade(&watched));
+        watched
+    }
+}
+
+impl Shared {
+    fn tick(&self) {
+        // A process that was stopped for a while finds all of its connections silent for that long; they
+        // get their time to say otherwise.
+        let elapsed_ms = self.started.elapsed().as_millis() as u64 - self.paused_ms.get();
+        let now_ms = elapsed_ms.min(self.now_ms.get() + 4 * TICK.as_millis() as u64);
+        self.paused_ms.set(self.paused_ms.get() + elapsed_ms - now_ms);
+        self.now_ms.set(now_ms);
+        self.watched.borrow_mut().retain(|watched| match watched.upgrade() {
+            Some(watched) => {
+                watched.check(now_ms);
+                true
+            }
+            None => false,
+        });
+    }
+}
+
+impl Watched {
+    /// From now on the connection has `limit` until the next call.
+    pub fn allow(&self, limit: Duration) {
+        let limit_ms = limit.as_millis() as u64;
+        self.limit_ms.set(limit_ms);
+        self.deadline_ms.set(self.shared.now_ms.get() + limit_ms);
+    }
+
+    /// Wakes a waiting read only when `bytes` have arrived (or the connection ended).
+    pub fn set_low_water(&self, bytes: usize) -> io::Result<()> {
+        if self.low_water.replace(bytes) != bytes {
+            set_receive_low_water(self.fd(), bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the connection was shut down because its time was over.
+    pub fn is_expired(&self) -> bool {
+        self.expired.get()
+    }
+
+    fn check(&self, now_ms: u64) {
+        if now_ms <= self.deadline_ms.get() || self.expired.get() {
+            return;
+        }
+        if self.is_below_low_water() && self.set_low_water(1).is_ok() {
+            // It was not silent, only slower than a whole low water a limit: the read now sees what came.
+            self.deadline_ms.set(now_ms + self.limit_ms.get());
+            return;
+        }
+        self.expired.set(true);
+        // A connection that is gone already needs no shutdown.
+        let _ = rustix::net::shutdown(self.fd(), rustix::net::Shutdown::Both);
+    }
+
+    fn is_below_low_water(&self) -> bool {
+        self.low_water.get() > 1 && rustix::io::ioctl_fionread(self.fd()).is_ok_and(|bytes| bytes > 0)
+    }
+
+    #[allow(unsafe_code)]
+    fn fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: the stream that owns the descriptor also owns this `Watched` and drops it first, and
+        // both live on this core only.
+        unsafe { BorrowedFd::borrow_raw(self.fd) }
+    }
+}
+
+#[allow(unsafe_code)]
+fn set_receive_low_water(fd: BorrowedFd<'_>, bytes: usize) -> io::Result<()> {
+    let value = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
+    // SAFETY: SO_RCVLOWAT reads one c_int from the pointer, which `value` is.
+    let result = unsafe {
+        libc::setsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_RCVLOWAT,
+            (&raw const value).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}

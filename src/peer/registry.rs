@@ -1,0 +1,56 @@
+//! What this client serves, by info hash. Looked up once a request for another file than the last one,
+//! under a lock that is held for the look only.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use super::Torrent;
+use crate::ids::InfoHash;
+use crate::limits::TORRENTS_MAX;
+
+/// The files served.
+#[derive(Debug, Default)]
+pub struct Registry {
+    torrents: RwLock<HashMap<InfoHash, Arc<Torrent>>>,
+}
+
+/// Why a file cannot be served beside the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RegistryError {
+    /// It is there already.
+    #[error("this file is shared or downloaded already")]
+    Known,
+    /// Too many.
+    #[error("a client serves at most {TORRENTS_MAX} files: remove one first")]
+    Full,
+}
+
+impl Registry {
+    /// Serves a file.
+    pub fn insert(&self, torrent: Arc<Torrent>) -> Result<(), RegistryError> {
+        let mut torrents = self.torrents.write().unwrap_or_else(PoisonError::into_inner);
+        if torrents.contains_key(&torrent.info_hash()) {
+            return Err(RegistryError::Known);
+        }
+        if torrents.len() >= TORRENTS_MAX {
+            return Err(RegistryError::Full);
+        }
+        torrents.insert(torrent.info_hash(), torrent);
+        Ok(())
+    }
+
+    /// Serves the file no more.
+    pub fn remove(&self, info_hash: &InfoHash) -> Option<Arc<Torrent>> {
+        self.torrents.write().unwrap_or_else(PoisonError::into_inner).remove(info_hash)
+    }
+
+    /// The file, if it is served.
+    pub fn get(&self, info_hash: &InfoHash) -> Option<Arc<Torrent>> {
+        self.torrents.read().unwrap_or_else(PoisonError::into_inner).get(info_hash).cloned()
+    }
+
+    /// All files.
+    pub fn all(&self) -> Vec<Arc<Torrent>> {
+        self.torrents.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+}

@@ -1,0 +1,216 @@
+//! One line, read into a command. Pure.
+
+use std::path::{Path, PathBuf};
+
+/// What a line asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// `share FILE NAME.mtorrent [--force]`
+    Share {
+        /// The file.
+        file: PathBuf,
+        /// Its `.mtorrent` file.
+        metainfo: PathBuf,
+        /// Replace one that is there and different.
+        force: bool,
+    },
+    /// `get NAME.mtorrent DEST [--force]`
+    Get {
+        /// The `.mtorrent` file.
+        metainfo: PathBuf,
+        /// A file or an existing folder.
+        dest: PathBuf,
+        /// Replace what is there and different.
+        force: bool,
+    },
+    /// `show downloads`
+    ShowDownloads,
+    /// `remove NAME.mtorrent`
+    Remove {
+        /// Path or file name of the `.mtorrent` file.
+        name: PathBuf,
+    },
+    /// `help`
+    Help,
+    /// `quit`
+    Quit,
+}
+
+/// Why a line is no command: the user's fault, with the remedy.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LineError {
+    /// A quote without its end.
+    #[error("a quote is open at the end of the line: close it, or write \\ before it")]
+    OpenQuote,
+    /// No such command.
+    #[error("there is no command {0:?}: `help` lists them")]
+    Unknown(String),
+    /// No such option.
+    #[error("{command} knows no option {option:?}: write ./{option} if a file is meant")]
+    Option {
+        /// The command.
+        command: &'static str,
+        /// What was typed.
+        option: String,
+    },
+    /// Too few words, or too many.
+    #[error("usage: {0} (quote names with spaces)")]
+    Usage(&'static str),
+}
+
+/// The names of all commands, for completion.
+pub const NAMES: [&str; 6] = ["get", "help", "quit", "remove", "share", "show downloads"];
+
+/// What `help` answers.
+pub const HELP: &str = "\
+share FILE NAME.mtorrent [--force]   share FILE: create NAME.mtorrent, or verify FILE against it, and seed
+get NAME.mtorrent DEST [--force]     download to DEST, a file or an existing folder
+show downloads                       ongoing and completed downloads
+remove NAME.mtorrent                 stop sharing the file
+help                                 this list
+quit                                 end the client
+Names are quoted as in a shell; ~ is the home folder; # starts a comment.";
+
+const SHARE: &str = "share FILE NAME.mtorrent [--force]";
+const GET: &str = "get NAME.mtorrent DEST [--force]";
+const SHOW: &str = "show downloads";
+const REMOVE: &str = "remove NAME.mtorrent";
+
+/// Reads a line; `None` for an empty one or a comment. `home` is what `~` means.
+pub fn parse(line: &str, home: Option<&Path>) -> Result<Option<Command>, LineError> {
+    let words = shlex::split(line).ok_or(LineError::OpenQuote)?;
+    let Some((name, rest)) = words.split_first() else { return Ok(None) };
+    let path = |word: &str| expand_home(word, home);
+    let command = match name.as_str() {
+        "share" => {
+            let (names, force) = split_options("share", rest)?;
+            let [file, metainfo] = names.as_slice() else { return Err(LineError::Usage(SHARE)) };
+            Command::Share { file: path(file), metainfo: path(metainfo), force }
+        }
+        "get" => {
+            let (names, force) = split_options("get", rest)?;
+            let [metainfo, dest] = names.as_slice() else { return Err(LineError::Usage(GET)) };
+            Command::Get { metainfo: path(metainfo), dest: path(dest), force }
+        }
+        "show" => match rest {
+            [what] if what == "downloads" => Command::ShowDownloads,
+            _ => return Err(LineError::Usage(SHOW)),
+        },
+        "remove" => match rest {
+            [name] if !name.is_empty() => Command::Remove { name: path(name) },
+            _ => return Err(LineError::Usage(REMOVE)),
+        },
+        "help" => Command::Help,
+        "quit" => match rest {
+            [] => Command::Quit,
+            _ => return Err(LineError::Usage("quit")),
+        },
+        unknown => return Err(LineError::Unknown(unknown.into())),
+    };
+    Ok(Some(command))
+}
+
+/// Takes `--force` out of the words; after `--` every word is a name.
+fn split_options<'a>(command: &'static str, words: &'a [String]) -> Result<(Vec<&'a str>, bool), LineError> {
+    let (mut names, mut force, mut only_names) = (Vec::new(), false, false);
+    for word in words {
+        match word.as_str() {
+            "--" if !only_names => only_names = true,
+            "--force" if !only_names => force = true,
+            option if option.starts_with("--") && !only_names => {
+                return Err(LineError::Option { command, option: option.into() });
+            }
+            "" => return Err(LineError::Usage(if command == "get" { GET } else { SHARE })),
+            name => names.push(name),
+        }
+    }
+    Ok((names, force))
+}
+
+fn expand_home(word: &str, home: Option<&Path>) -> PathBuf {
+    match (home, word.strip_prefix('~')) {
+        (Some(home), Some("")) => home.into(),
+        (Some(home), Some(rest)) if rest.starts_with('/') => home.join(rest.trim_start_matches('/')),
+        _ => word.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn share(file: &str, metainfo: &str, force: bool) -> Result<Option<Command>, LineError> {
+        Ok(Some(Command::Share { file: file.into(), metainfo: metainfo.into(), force }))
+    }
+
+    fn get(metainfo: &str, dest: &str, force: bool) -> Result<Option<Command>, LineError> {
+        Ok(Some(Command::Get { metainfo: metainfo.into(), dest: dest.into(), force }))
+    }
+
+    #[test]
+    fn lines() {
+        let remove = |name: &str| Ok(Some(Command::Remove { name: name.into() }));
+        let unknown = |word: &str| Err(LineError::Unknown(word.into()));
+        for (line, expected) in [
+            ("", Ok(None)),
+            ("   \t", Ok(None)),
+            ("# share a b", Ok(None)),
+            ("share a b.mtorrent", share("a", "b.mtorrent", false)),
+            ("  share   a\tb  # why", share("a", "b", false)),
+            ("share 'a b' \"ü 'x'.mtorrent\"", share("a b", "ü 'x'.mtorrent", false)),
+            ("share a\\ b c", share("a b", "c", false)),
+            ("share --force a b", share("a", "b", true)),
+            ("share a b --force", share("a", "b", true)),
+            ("share -- --force b", share("--force", "b", false)),
+            ("share ~/a ~", share("/home/u/a", "/home/u", false)),
+            ("share ~root/a a~", share("~root/a", "a~", false)),
+            ("share a", Err(LineError::Usage(SHARE))),
+            ("share a b c", Err(LineError::Usage(SHARE))),
+            ("share '' b", Err(LineError::Usage(SHARE))),
+            ("share 'a b", Err(LineError::OpenQuote)),
+            ("share a b --fast", Err(LineError::Option { command: "share", option: "--fast".into() })),
+            ("get a.mtorrent /tmp/", get("a.mtorrent", "/tmp/", false)),
+            ("get a.mtorrent d --force", get("a.mtorrent", "d", true)),
+            ("get a.mtorrent", Err(LineError::Usage(GET))),
+            ("get '' d", Err(LineError::Usage(GET))),
+            ("show downloads", Ok(Some(Command::ShowDownloads))),
+            ("show", Err(LineError::Usage(SHOW))),
+            ("show uploads", Err(LineError::Usage(SHOW))),
+            ("remove a.mtorrent", remove("a.mtorrent")),
+            ("remove ~/a.mtorrent", remove("/home/u/a.mtorrent")),
+            ("remove", Err(LineError::Usage(REMOVE))),
+            ("remove ''", Err(LineError::Usage(REMOVE))),
+            ("help", Ok(Some(Command::Help))),
+            ("help get", Ok(Some(Command::Help))),
+            ("quit", Ok(Some(Command::Quit))),
+            ("quit now", Err(LineError::Usage("quit"))),
+            ("Quit", unknown("Quit")),
+            ("exit", unknown("exit")),
+        ] {
+            assert_eq!(parse(line, Some(Path::new("/home/u"))), expected, "{line:?}");
+        }
+        assert_eq!(parse("get ~/a b", None), get("~/a", "b", false));
+    }
+
+    #[test]
+    fn help_names_every_command() {
+        for name in NAMES {
+            assert!(HELP.lines().any(|line| line.starts_with(name)), "{name}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_line_is_read_or_refused(line: String) {
+            let _ = parse(&line, Some(Path::new("/home/u")));
+        }
+
+        #[test]
+        fn quoted_names_arrive(file in "[^\0]{1,20}", metainfo in "[^\0~]{1,20}") {
+            let (quoted, also) = (shlex::try_quote(&file).unwrap(), shlex::try_quote(&metainfo).unwrap());
+            prop_assume!(!file.starts_with('~'));
+            prop_assert_eq!(parse(&format!("share -- {quoted} {also}"), None), share(&file, &metainfo, false));
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Lines from a pipe or a file, on a thread of their own: no prompt, one command a line.
+
+use std::io::{self, BufRead, Read as _};
+use std::sync::mpsc::SyncSender;
+
+use super::Input;
+use crate::cli::exit::CommandError;
+use crate::limits::REPL_LINE_BYTES_MAX;
+
+/// Starts the thread. It ends with the input, or when nobody wants lines any more.
+pub fn start(to: SyncSender<Input>) -> Result<(), CommandError> {
+    let work = move || {
+        let mut stdin = io::stdin().lock();
+        loop {
+            let line = match next_line(&mut stdin) {
+                Ok(Some(line)) => line,
+                Ok(None) => break,
+                Err(error) => {
+                    let _ = to.send(Input::Line(Err(format!("cannot read the commands: {error}"))));
+                    break;
+                }
+            };
+            if to.send(Input::Line(line)).is_err() {
+                return;
+            }
+        }
+        // Nobody listens to the end any more only when the session is over.
+        let _ = to.send(Input::End);
+    };
+    std::thread::Builder::new()
+        .name("lines".into())
+        .spawn(work)
+        .map(drop)
+        .map_err(|error| CommandError::failed(format!("cannot start a thread: {error}")))
+}
+
+/// The next line without its end, or why it is none; `None` at the end of input.
+fn next_line(input: &mut impl BufRead) -> io::Result<Option<Result<String, String>>> {
+    let mut line = Vec::new();
+    let limit = REPL_LINE_BYTES_MAX as u64 + 1;
+    if input.by_ref().take(limit).read_until(b'\n', &mut line)? == 0 {
+        return Ok(None);
+    }
+    if line.last() == Some(&b'\n') {
+        line.pop();
+    } else if line.len() > REPL_LINE_BYTES_MAX {
+        input.skip_until(b'\n')?;
+        return Ok(Some(Err(format!("a line of over {REPL_LINE_BYTES_MAX} bytes is no command"))));
+    }
+    if line.last() == Some(&b'\r') {
+        line.pop();
+    }
+    Ok(Some(String::from_utf8(line).map_err(|_| "a line is not UTF-8".into())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_any_kind() {
+        let long = "x".repeat(REPL_LINE_BYTES_MAX);
+        let longer = "x".repeat(3 * REPL_LINE_BYTES_MAX);
+        let text = [b"one\r\n\n\xff\n", long.as_bytes(), b"\n", longer.as_bytes(), b"\nlast"].concat();
+        let mut input = text.as_slice();
+        let mut next = || next_line(&mut input).unwrap();
+        assert_eq!(next(), Some(Ok("one".into())));
+        assert_eq!(next(), Some(Ok(String::new())));
+        assert_eq!(next(), Some(Err("a line is not UTF-8".into())));
+        assert_eq!(next(), Some(Ok(long)));
+        assert!(matches!(next(), Some(Err(why)) if why.contains("no command")));
+        assert_eq!(next(), Some(Ok("last".into())));
+        assert_eq!(next(), None);
+    }
+}

@@ -1,0 +1,354 @@
+//! Does what the lines say, and keeps the books: what runs, what failed, when the end has come.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::command::{self, Command};
+use super::screen::Screen;
+use super::{Input, Settings, table};
+use crate::cli::exit::{CommandError, CommandResult, Exit};
+use crate::cli::files;
+use crate::cli::get::talk_of;
+use crate::cli::hashing::Work;
+use crate::cli::making::{Made, Making};
+use crate::cli::report;
+use crate::cli::resolved::New;
+use crate::cli::signals::{Signal, Stop};
+use crate::cli::text;
+use crate::client::{Client, DownloadId, DownloadRequest, DownloadState, DownloadStatus, Event, ShareRequest};
+use crate::ids::InfoHash;
+use crate::limits::{REPL_HASHING_MAX, SESSION_TICK};
+
+/// The REPL's state.
+pub struct Session<'a> {
+    client: &'a Client,
+    settings: Settings,
+    screen: Screen,
+    to_self: SyncSender<Input>,
+    home: Option<PathBuf>,
+    /// Downloads that are not over, and those among them that an earlier run had left.
+    open: BTreeSet<DownloadId>,
+    restored: BTreeSet<DownloadId>,
+    /// Threads that hash for a `share`, and how many of them have not told what came of it.
+    threads: Vec<JoinHandle<()>>,
+    hashing: usize,
+    stop: Stop,
+    /// Shares whose first acknowledgement is to be told.
+    unannounced: HashMap<InfoHash, PathBuf>,
+    /// A command failed.
+    failed: bool,
+    /// Since when there are no more lines, and what runs is awaited.
+    ending: Option<Instant>,
+    /// The user was asked whether to quit although work runs.
+    asked: bool,
+}
+
+impl<'a> Session<'a> {
+    /// A session over a running client; `to_self` leads into the queue that [`Session::run`] reads.
+    pub fn new(client: &'a Client, settings: Settings, screen: Screen, to_self: SyncSender<Input>) -> Self {
+        let running = client.downloads().into_iter().filter(|status| !report::is_over(&status.state));
+        let restored: BTreeSet<DownloadId> = running.map(|status| status.id).collect();
+        Self {
+            open: restored.clone(),
+            restored,
+            client,
+            settings,
+            screen,
+            to_self,
+            home: std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute()),
+            threads: Vec::new(),
+            hashing: 0,
+            stop: Stop::default(),
+            unannounced: HashMap::new(),
+            failed: false,
+            ending: None,
+            asked: false,
+        }
+    }
+
+    /// Runs to the end; `read_next` asks for one more line.
+    pub fn run(mut self, inputs: &Receiver<Input>, read_next: impl Fn()) -> CommandResult {
+        read_next();
+        let result = loop {
+            // `self` holds a sender, so the queue cannot close.
+            let input = match inputs.recv_timeout(SESSION_TICK) {
+                Ok(input) => input,
+                Err(_) if self.ending.is_some_and(|since| self.has_nothing_to_wait_for(since)) => break Ok(self.exit()),
+                Err(_) => continue,
+            };
+            let is_line = matches!(input, Input::Line(_) | Input::End);
+            match self.take(input) {
+                Ok(Some(exit)) => break Ok(exit),
+                Ok(None) if self.ending.is_some() && self.is_idle() => break Ok(self.exit()),
+                Ok(None) if is_line && self.ending.is_none() => read_next(),
+                Ok(None) => {}
+                Err(error) => break Err(error),
+            }
+        };
+        self.stop_hashing(inputs);
+        result
+    }
+
+    /// Reacts to one input; `Some` ends the session.
+    fn take(&mut self, input: Input) -> Result<Option<Exit>, CommandError> {
+        match input {
+            Input::Line(Ok(line)) => self.line(&line),
+            Input::Line(Err(why)) => {
+                self.refuse(&why);
+                Ok(None)
+            }
+            Input::End if self.screen.is_terminal() => self.quit(),
+            Input::End => {
+                self.ending = Some(Instant::now());
+                Ok(None)
+            }
+            Input::Event(event) => self.event(event).map(|()| None),
+            Input::Hashed { file, metainfo_path, result } => self.hashed(file, metainfo_path, result).map(|()| None),
+            // Ctrl-C while no line is edited: the next prompt is about to come.
+            Input::Signal(Signal::Interrupt) if self.screen.is_terminal() => Ok(None),
+            Input::Signal(_) if self.is_idle() => Ok(Some(Exit::Done)),
+            Input::Signal(signal) => Ok(Some(signal.exit())),
+            Input::Closed => Err(CommandError::failed("internal error: the client ended early")),
+        }
+    }
+
+    fn line(&mut self, line: &str) -> Result<Option<Exit>, CommandError> {
+        let command = match command::parse(line, self.home.as_deref()) {
+            Ok(Some(command)) => command,
+            Ok(None) => return Ok(None),
+            Err(error) => {
+                self.refuse(&error.to_string());
+                return Ok(None);
+            }
+        };
+        if command == Command::Quit {
+            return self.quit();
+        }
+        self.asked = false;
+        if let Err(error) = self.command(command) {
+            self.refuse(&error.message);
+        }
+        Ok(None)
+    }
+
+    fn command(&mut self, command: Command) -> Result<(), CommandError> {
+        match command {
+            Command::Share { file, metainfo, force } => self.share(file, metainfo, force),
+            Command::Get { metainfo, dest, force } => self.get(&metainfo, &dest, force),
+            Command::ShowDownloads => self.show_downloads(),
+            Command::Remove { name } => self.remove(&name),
+            Command::Help => self.screen.answer(command::HELP, || json!({ "event": "help", "text": command::HELP })),
+            // Taken by the caller.
+            Command::Quit => Ok(()),
+        }
+    }
+
+    fn share(&mut self, file: PathBuf, metainfo: PathBuf, force: bool) -> Result<(), CommandError> {
+        self.threads.retain(|thread| !thread.is_finished());
+        if self.hashing >= REPL_HASHING_MAX {
+            let message = format!("{REPL_HASHING_MAX} files are being hashed: share the next when one is done");
+            return Err(CommandError::failed(message));
+        }
+        let (file, metainfo) = (absolute(&file)?, absolute(&metainfo)?);
+        // What can be told at once is told at once.
+        files::Source::open(&file)?;
+        if self.settings.trackers.is_empty() && !metainfo.exists() {
+            return Err(no_tracker(&metainfo));
+        }
+        let thread = hash_on_thread(file.clone(), metainfo, force, &self.settings, &self.stop, &self.to_self)?;
+        self.threads.push(thread);
+        self.hashing += 1;
+        let path = text::path(&file);
+        self.screen.answer(format!("hashing {path}"), || json!({ "event": "hashing", "file": path }))
+    }
+
+    fn hashed(
+        &mut self,
+        file: PathBuf,
+        metainfo_path: PathBuf,
+        result: Result<Made, CommandError>,
+    ) -> Result<(), CommandError> {
+        self.hashing = self.hashing.saturating_sub(1);
+        let shared = result.and_then(|made| {
+            if self.settings.trackers.is_empty() && made.metainfo.trackers().is_empty() {
+                return Err(no_tracker(&metainfo_path));
+            }
+            let (info_hash, metainfo) = (made.metainfo.info_hash(), Arc::new(made.metainfo));
+            let request = ShareRequest { metainfo, metainfo_path: metainfo_path.clone(), file: file.clone() };
+            self.client.share(request)?;
+            Ok(info_hash)
+        });
+        let path = text::path(&metainfo_path);
+        match shared {
+            Ok(info_hash) => {
+                self.unannounced.insert(info_hash, metainfo_path);
+                self.screen.later(format!("sharing {} as {path} info_hash={info_hash}", text::path(&file)), || {
+                    let file = file.to_string_lossy();
+                    json!({ "event": "sharing", "file": file, "path": path, "info_hash": info_hash.to_string() })
+                })
+            }
+            Err(error) => {
+                self.refuse(&format!("share {path}: {error}"));
+                Ok(())
+            }
+        }
+    }
+
+    fn get(&mut self, metainfo_path: &Path, dest: &Path, force: bool) -> Result<(), CommandError> {
+        let metainfo_path = absolute(metainfo_path)?;
+        let metainfo = Arc::new(files::read_metainfo(&metainfo_path)?);
+        let dest = absolute(&files::resolve_dest(dest, metainfo.name())?)?;
+        if self.settings.trackers.is_empty() && metainfo.trackers().is_empty() && !dest.exists() {
+            return Err(no_tracker(&metainfo_path));
+        }
+        let (name, info_hash) = (metainfo.name().to_owned(), metainfo.info_hash());
+        let wait = self.settings.wait;
+        let request = DownloadRequest { metainfo, metainfo_path, dest: Some(dest.clone()), force, wait, seed: true };
+        let id = self.client.get(request)?;
+        self.open.insert(id);
+        self.screen.answer(format!("#{id} started {}", report::route(&name, Some(&dest))), || {
+            let (dest, info_hash) = (dest.to_string_lossy(), info_hash.to_string());
+            json!({ "event": "started", "id": id, "name": name, "dest": dest, "info_hash": info_hash })
+        })
+    }
+
+    fn show_downloads(&self) -> Result<(), CommandError> {
+        let all = self.client.downloads();
+        self.screen.answer(table::downloads(&all), || {
+            let rows: Vec<_> = all.iter().map(report::object).collect();
+            json!({ "event": "downloads", "downloads": rows })
+        })
+    }
+
+    fn remove(&mut self, name: &Path) -> Result<(), CommandError> {
+        // A bare name may be that of a share from anywhere; a path means one file.
+        let is_bare = name.components().count() == 1 && name.file_name().is_some();
+        let path = if is_bare { name.to_owned() } else { absolute(name)? };
+        self.client.remove(&path.to_string_lossy())?;
+        let shown = text::path(name);
+        self.screen.answer(format!("removed {shown}"), || json!({ "event": "removed", "path": shown }))
+    }
+
+    fn quit(&mut self) -> Result<Option<Exit>, CommandError> {
+        let running = self.open.len() + self.hashing;
+        if self.screen.is_terminal() && running > 0 && !self.asked {
+            self.asked = true;
+            let what = if running == 1 { "1 command is".into() } else { format!("{running} commands are") };
+            let text = format!("{what} running, and the next start goes on with downloads: quit again to end now");
+            self.screen.answer(&text, || json!({ "event": "question", "text": text }))?;
+            return Ok(None);
+        }
+        Ok(Some(self.exit()))
+    }
+
+    fn event(&mut self, event: Event) -> Result<(), CommandError> {
+        match event {
+            Event::Ended(status) => self.ended(&status),
+            Event::Announced { info_hash, tracker } => match self.unannounced.remove(&info_hash) {
+                Some(path) => {
+                    let path = text::path(&path);
+                    self.screen.later(format!("announced {path} to {}", text::plain(&tracker)), || {
+                        json!({ "event": "announced", "path": path, "tracker": tracker, "info_hash": info_hash.to_string() })
+                    })
+                }
+                None => Ok(()),
+            },
+            other => {
+                talk_of(&other);
+                Ok(())
+            }
+        }
+    }
+
+    fn ended(&mut self, status: &DownloadStatus) -> Result<(), CommandError> {
+        self.open.remove(&status.id);
+        let id = status.id;
+        let text = match &status.state {
+            DownloadState::Failed(failure) => {
+                self.failed = true;
+                format!("#{id} failed: {}", failure.message)
+            }
+            _ => format!("#{id} done {}", report::figures(status)),
+        };
+        self.screen.later(text, || {
+            let mut object = report::object(status);
+            object["event"] = "ended".into();
+            object
+        })
+    }
+
+    fn refuse(&mut self, why: &str) {
+        self.failed = true;
+        self.screen.refuse(why);
+    }
+
+    /// Hashing ends within a chunk. What it has to say still needs room in the queue, which nobody reads
+    /// any more, so it is emptied meanwhile.
+    fn stop_hashing(&mut self, inputs: &Receiver<Input>) {
+        self.stop.set();
+        while self.threads.iter().any(|thread| !thread.is_finished()) {
+            let _ = inputs.recv_timeout(Duration::from_millis(10));
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.open.is_empty() && self.hashing == 0
+    }
+
+    /// What an earlier run left and nobody seeds now is left to a later one.
+    fn has_nothing_to_wait_for(&self, since: Instant) -> bool {
+        let has_waited = self.settings.wait.is_some_and(|wait| since.elapsed() >= wait);
+        let waits = |status: &DownloadStatus| {
+            self.restored.contains(&status.id) && status.state == DownloadState::Waiting
+                || report::is_over(&status.state)
+        };
+        has_waited && self.hashing == 0 && self.client.downloads().iter().all(waits)
+    }
+
+    /// Somebody who types has seen what failed; a script learns it by the exit code.
+    fn exit(&self) -> Exit {
+        if self.failed && !self.screen.is_terminal() { Exit::Failed } else { Exit::Done }
+    }
+}
+
+fn hash_on_thread(
+    file: PathBuf,
+    metainfo_path: PathBuf,
+    force: bool,
+    settings: &Settings,
+    stop: &Stop,
+    to_session: &SyncSender<Input>,
+) -> Result<JoinHandle<()>, CommandError> {
+    let (trackers, threads, stop, to) = (settings.trackers.clone(), settings.threads, stop.clone(), to_session.clone());
+    let work = move || {
+        let making = Making {
+            file: &file,
+            metainfo: &metainfo_path,
+            trackers: &trackers,
+            new: New { chunk_size: None, force },
+            work: Work { threads, stop: &stop, quiet: true },
+        };
+        let result = making.verify_or_create();
+        // A session that is over does not want to know.
+        let _ = to.send(Input::Hashed { file, metainfo_path, result });
+    };
+    std::thread::Builder::new()
+        .name("share".into())
+        .spawn(work)
+        .map_err(|error| CommandError::failed(format!("cannot start a thread: {error}")))
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, CommandError> {
+    std::path::absolute(path).map_err(|error| files::cannot_read(path, &error))
+}
+
+fn no_tracker(metainfo: &Path) -> CommandError {
+    let path = text::path(metainfo);
+    CommandError::failed(format!("no tracker is known for {path}: start the client with --tracker HOST:PORT"))
+}

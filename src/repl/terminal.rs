@@ -1,0 +1,221 @@
+//! Lines from a terminal: editing, history, completion, and a printer that leaves the prompt whole.
+//!
+//! The editor has a thread of its own and reads a line only when asked, so that the answer to the last
+//! line is out before the next prompt. The printer has another one, because the editor takes a text
+//! only while it reads a line.
+
+use std::borrow::Cow;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use rustyline::completion::{Completer, FilenameCompleter, Pair};
+use rustyline::error::ReadlineError;
+use rustyline::highlight::Highlighter;
+use rustyline::hint::Hinter;
+use rustyline::history::FileHistory;
+use rustyline::validate::Validator;
+use rustyline::{Config, Context, Editor, ExternalPrinter, Helper};
+
+use super::Input;
+use super::command::NAMES;
+use crate::cli::exit::CommandError;
+use crate::limits::{HISTORY_LINES_MAX, PRINTS_QUEUED_MAX};
+
+const PROMPT: &str = "mtorrent> ";
+
+/// The thread that reads lines.
+#[derive(Debug)]
+pub struct Reader {
+    /// Prints above the prompt.
+    pub printer: Printer,
+    asked: SyncSender<()>,
+}
+
+impl Reader {
+    /// Lets it read one more line.
+    pub fn read_next(&self) {
+        // Its queue has room: it is asked once a line. If it is gone, it has said why.
+        let _ = self.asked.try_send(());
+    }
+}
+
+/// Prints lines above the prompt, in their order.
+#[derive(Clone, Debug)]
+pub struct Printer(SyncSender<String>);
+
+impl Printer {
+    /// Prints one text. When very many wait already it is dropped: a terminal must not stop the work.
+    pub fn print(&self, text: &str) {
+        let _ = self.0.try_send(format!("{text}\n"));
+    }
+}
+
+/// Starts the reader and its printer; lines go to `to`.
+pub fn start(history: &Path, to: SyncSender<Input>) -> Result<Reader, CommandError> {
+    let mut editor = editor(history).map_err(|error| no_terminal(&error))?;
+    let external = editor.create_external_printer().map_err(|error| no_terminal(&error))?;
+    let (print, prints) = sync_channel(PRINTS_QUEUED_MAX);
+    let (asked, asks) = sync_channel(1);
+    let history = history.to_owned();
+    spawn("printer", move || print_all(external, &prints))?;
+    spawn("lines", move || read_all(editor, &history, &asks, &to))?;
+    Ok(Reader { printer: Printer(print), asked })
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), CommandError> {
+    std::thread::Builder::new()
+        .name(name.into())
+        .spawn(work)
+        .map(drop)
+        .map_err(|error| CommandError::failed(format!("cannot start a thread: {error}")))
+}
+
+fn no_terminal(error: &ReadlineError) -> CommandError {
+    CommandError::failed(format!("cannot use the terminal: {error}; pipe the commands in instead"))
+}
+
+fn editor(history: &Path) -> rustyline::Result<Editor<Completion, FileHistory>> {
+    let config = Config::builder().max_history_size(HISTORY_LINES_MAX)?.history_ignore_dups(true)?.build();
+    let mut editor = Editor::with_config(config)?;
+    editor.set_helper(Some(Completion(FilenameCompleter::new())));
+    if history.exists()
+        && let Err(error) = editor.load_history(history)
+    {
+        log::warn!("cannot read the history {}: {error}", history.display());
+    }
+    Ok(editor)
+}
+
+fn print_all(mut external: impl ExternalPrinter, prints: &Receiver<String>) {
+    while let Ok(text) = prints.recv() {
+        if external.print(text).is_err() {
+            return;
+        }
+    }
+}
+
+fn read_all(mut editor: Editor<Completion, FileHistory>, history: &Path, asks: &Receiver<()>, to: &SyncSender<Input>) {
+    while asks.recv().is_ok() {
+        let input = match read_line(&mut editor) {
+            Ok(line) => {
+                remember(&mut editor, &line, history);
+                Input::Line(Ok(line))
+            }
+            Err(ReadlineError::Eof) => Input::End,
+            Err(error) => {
+                // A terminal that cannot be read any more is an end of input.
+                log::warn!("cannot read from the terminal: {error}");
+                Input::End
+            }
+        };
+        if to.send(input).is_err() {
+            return;
+        }
+    }
+}
+
+/// Ctrl-C clears the line.
+fn read_line(editor: &mut Editor<Completion, FileHistory>) -> rustyline::Result<String> {
+    loop {
+        match editor.readline(PROMPT) {
+            Err(ReadlineError::Interrupted) => {}
+            other => return other,
+        }
+    }
+}
+
+fn remember(editor: &mut Editor<Completion, FileHistory>, line: &str, history: &Path) {
+    let kept =
+        editor.add_history_entry(line).and_then(|is_new| if is_new { editor.append_history(history) } else { Ok(()) });
+    if let Err(error) = kept {
+        log::debug!("cannot keep the history {}: {error}", history.display());
+    }
+}
+
+/// Completes commands in the first word and paths behind it.
+struct Completion(FilenameCompleter);
+
+impl Helper for Completion {}
+impl Validator for Completion {}
+
+impl Hinter for Completion {
+    type Hint = String;
+}
+
+impl Highlighter for Completion {
+    fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, _: bool) -> Cow<'b, str> {
+        Cow::Borrowed(prompt)
+    }
+}
+
+impl Completer for Completion {
+    type Candidate = Pair;
+
+    fn complete(&self, line: &str, position: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<Pair>)> {
+        let typed = &line[..position];
+        let start = typed.len() - typed.trim_start().len();
+        let names = complete_command(&typed[start..]);
+        if !names.is_empty() || !typed[start..].contains(' ') {
+            return Ok((start, names));
+        }
+        self.0.complete_path(line, position)
+    }
+}
+
+/// The commands that go on from what was typed.
+fn complete_command(typed: &str) -> Vec<Pair> {
+    let takes_more = |name: &str| !matches!(name, "help" | "quit" | "show downloads");
+    let fitting = NAMES.iter().filter(|name| name.starts_with(typed) && **name != typed);
+    fitting
+        .map(|name| Pair {
+            display: (*name).into(),
+            replacement: if takes_more(name) { format!("{name} ") } else { (*name).into() },
+        })
+        .collect()
+}
+
+/// The terminal's modes before the editor changed them, for an end while it reads a line.
+#[derive(Clone, Debug)]
+pub struct SavedModes(rustix::termios::Termios);
+
+impl SavedModes {
+    /// The modes as they are now.
+    pub fn save() -> Option<Self> {
+        rustix::termios::tcgetattr(std::io::stdin()).ok().map(Self)
+    }
+
+    /// Puts them back.
+    pub fn restore(&self) {
+        use rustix::termios::{OptionalActions, tcsetattr};
+        // Nothing can be done for a terminal that is gone.
+        let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &self.0);
+        // The editor asks the terminal to mark pasted text while it reads a line.
+        let _ = std::io::stdout().write_all(b"\x1b[?2004l").and_then(|()| std::io::stdout().flush());
+    }
+}
+
+/// Where the history stands in a data folder.
+pub fn history_path(data_dir: &Path) -> PathBuf {
+    data_dir.join("history")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_completed() {
+        for (typed, found) in [
+            ("", vec!["get ", "help", "quit", "remove ", "share ", "show downloads"]),
+            ("s", vec!["share ", "show downloads"]),
+            ("show d", vec!["show downloads"]),
+            ("get", vec![]),
+            ("get x", vec![]),
+            ("x", vec![]),
+        ] {
+            let replacements: Vec<String> = complete_command(typed).into_iter().map(|pair| pair.replacement).collect();
+            assert_eq!(replacements, found, "{typed:?}");
+        }
+    }
+}

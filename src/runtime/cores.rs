@@ -1,0 +1,155 @@
+//! One executor a core, each on a thread of its own, started together and ended together.
+
+use std::future::Future;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use glommio::{LocalExecutorBuilder, Placement};
+
+use super::probe::{self, StartError};
+
+/// Registered I/O memory of one ring, bytes. Small: it serves only glommio's own needs, chunk buffers
+/// come from the heap. Three rings an executor pin three times as much.
+const IO_MEMORY_BYTES: usize = 64 << 10;
+/// Entries of an executor's submission queue.
+const RING_DEPTH: usize = 256;
+/// Wakes an executor that was parked wrongly.
+const HEARTBEAT: Duration = Duration::from_millis(100);
+
+/// Which core this is, of how many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Core {
+    /// 0-based index.
+    pub index: usize,
+    /// All cores.
+    pub count: usize,
+}
+
+/// The running executors.
+#[derive(Debug)]
+pub struct Cores {
+    threads: Vec<thread::JoinHandle<Result<(), String>>>,
+}
+
+/// A core ended by a panic or by an error of its ring.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("internal error: core {core} ended early: {why}")]
+pub struct CoresError {
+    /// Which core.
+    pub core: usize,
+    /// What it said.
+    pub why: String,
+}
+
+impl Cores {
+    /// Starts `count` executors that run `main(core)` to its end.
+    ///
+    /// The threads are not pinned: on a machine that runs other work too the kernel balances better
+    /// than a fixed choice (two processes of one core each would both sit on the first CPU).
+    pub fn start<F, T>(name: &str, count: usize, main: F) -> Result<Self, StartError>
+    where
+        F: Fn(Core) -> T + Clone + Send + 'static,
+        T: Future<Output = ()> + 'static,
+    {
+        probe::check()?;
+        let count = count.max(1);
+        let (report, reports) = mpsc::sync_channel(count);
+        let (mut threads, mut go) = (Vec::new(), Vec::new());
+        for index in 0..count {
+            let (main, report, name) = (main.clone(), report.clone(), format!("{name}-{index}"));
+            let (sender, may_go) = mpsc::sync_channel::<()>(1);
+            let start = move || run_core(&name, Core { index, count }, &report, &may_go, main);
+            let thread = thread::Builder::new().name(format!("core-{index}")).spawn(start);
+            threads.push(thread.map_err(|error| StartError::Threads(error.to_string()))?);
+            go.push(sender);
+        }
+        // All or none: a core that cannot be made would leave the others waiting for it. Dropping `go`
+        // ends them.
+        reports.iter().take(count).collect::<Result<(), String>>().map_err(StartError::Threads)?;
+        for sender in go {
+            sender.send(()).map_err(|_| StartError::Threads("a core ended at once".to_owned()))?;
+        }
+        Ok(Self { threads })
+    }
+
+    /// Waits until every core has ended.
+    pub fn join(self) -> Result<(), CoresError> {
+        for (core, thread) in self.threads.into_iter().enumerate() {
+            match thread.join() {
+                Ok(Ok(())) => {}
+                Ok(Err(why)) => return Err(CoresError { core, why }),
+                Err(_) => return Err(CoresError { core, why: "panic".to_owned() }),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Makes the executor, reports whether that went well, and runs `main` once all cores may go.
+fn run_core<F, T>(
+    name: &str,
+    core: Core,
+    report: &mpsc::SyncSender<Result<(), String>>,
+    may_go: &mpsc::Receiver<()>,
+    main: F,
+) -> Result<(), String>
+where
+    F: Fn(Core) -> T,
+    T: Future<Output = ()>,
+{
+    let builder = LocalExecutorBuilder::new(Placement::Unbound);
+    let made = builder.name(name).io_memory(IO_MEMORY_BYTES).ring_depth(RING_DEPTH).make();
+    let made = made.map_err(|error| error.to_string());
+    // Whoever starts the cores may have given up already.
+    let _ = report.send(made.as_ref().map(|_| ()).map_err(String::clone));
+    let executor = made?;
+    if may_go.recv().is_err() {
+        return Ok(());
+    }
+    executor.run(async move {
+        glommio::spawn_local(async {
+            loop {
+                super::sleep(HEARTBEAT).await;
+            }
+        })
+        .detach();
+        main(core).await;
+    });
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[test]
+    fn every_core_runs_and_a_panicking_task_harms_none() {
+        let sum = Arc::new(AtomicUsize::new(0));
+        let cores = Cores::start("test", 2, {
+            let sum = sum.clone();
+            move |core| {
+                let sum = sum.clone();
+                async move {
+                    crate::runtime::spawn("a test of panics", async { panic!("on purpose") });
+                    crate::runtime::sleep(Duration::from_millis(5)).await;
+                    sum.fetch_add(core.index + 1, Ordering::SeqCst);
+                }
+            }
+        });
+        cores.unwrap().join().unwrap();
+        assert_eq!(sum.load(Ordering::SeqCst), 3);
+    }
+
+    #[test]
+    fn a_deadline_ends_a_wait() {
+        let cores = Cores::start("test", 1, |_| async {
+            let never = std::future::pending::<()>();
+            assert!(crate::runtime::deadline(Duration::from_millis(1), never).await.is_err());
+            assert_eq!(crate::runtime::deadline(Duration::from_secs(60), async { 7 }).await, Ok(7));
+        });
+        cores.unwrap().join().unwrap();
+    }
+}

@@ -1,0 +1,192 @@
+//! Messages between cores: a full mesh of glommio's single-producer channels.
+//!
+//! glommio's own mesh builder shares a plain `Rc` between threads and numbers the executors by thread
+//! id; this one moves each channel end once and numbers them as our cores are.
+//!
+//! Sending never waits: what a full channel does not take stays in this core's outbox, which a task
+//! flushes. The users bound what can be outstanding, so two cores can never wait for each other.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_lite::FutureExt;
+use glommio::GlommioError;
+use glommio::channels::shared_channel::{self, ConnectedReceiver, ConnectedSender, SharedReceiver, SharedSender};
+
+use super::Core;
+use crate::limits::MESH_MESSAGES_MAX;
+
+/// Pause between two looks whether the other cores have joined: nothing wakes a core for that.
+const JOIN_POLL: Duration = Duration::from_millis(1);
+
+/// Made once, cloned to every core, joined there.
+#[derive(Debug)]
+pub struct MeshPlan<M: Send + 'static> {
+    seats: Arc<Mutex<Vec<Option<Seat<M>>>>>,
+}
+
+/// One core's ends of all channels; `None` at its own place.
+#[derive(Debug)]
+struct Seat<M: Send + 'static> {
+    senders: Vec<Option<SharedSender<M>>>,
+    receivers: Vec<Option<SharedReceiver<M>>>,
+}
+
+/// One core's way to all others.
+pub struct Mesh<M: Send + 'static> {
+    core: Core,
+    lanes: Vec<Option<Rc<Lane<M>>>>,
+    local: Rc<dyn Fn(usize, M)>,
+}
+
+struct Lane<M: Send + 'static> {
+    sender: ConnectedSender<M>,
+    outbox: RefCell<VecDeque<M>>,
+}
+
+impl<M: Send + 'static> Clone for MeshPlan<M> {
+    fn clone(&self) -> Self {
+        Self { seats: self.seats.clone() }
+    }
+}
+
+impl<M: Send + 'static> MeshPlan<M> {
+    /// Channels among `count` cores.
+    pub fn new(count: usize) -> Self {
+        let empty =
+            || Seat { senders: (0..count).map(|_| None).collect(), receivers: (0..count).map(|_| None).collect() };
+        let mut seats: Vec<Seat<M>> = (0..count).map(|_| empty()).collect();
+        for (from, to) in
+            (0..count).flat_map(|from| (0..count).map(move |to| (from, to))).filter(|(from, to)| from != to)
+        {
+            let (sender, receiver) = shared_channel::new_bounded(MESH_MESSAGES_MAX);
+            seats[from].senders[to] = Some(sender);
+            seats[to].receivers[from] = Some(receiver);
+        }
+        Self { seats: Arc::new(Mutex::new(seats.into_iter().map(Some).collect())) }
+    }
+
+    /// Takes the core's place and waits until all others have theirs. `receive` gets the sender's index
+    /// and the message, in the order of sending; it must not wait.
+    ///
+    /// `None` if the core has joined already.
+    pub async fn join(self, core: Core, receive: impl Fn(usize, M) + 'static) -> Option<Mesh<M>> {
+        let seat = self.seats.lock().unwrap_or_else(PoisonError::into_inner).get_mut(core.index)?.take()?;
+        let receive: Rc<dyn Fn(usize, M)> = Rc::new(receive);
+        for (from, receiver) in seat.receivers.into_iter().enumerate() {
+            let Some(receiver) = receiver else { continue };
+            let receive = receive.clone();
+            super::spawn("mesh receiver", async move { pump(from, receiver.connect().await, receive).await });
+        }
+        let connect = seat.senders.into_iter().map(|sender| sender.map(|s| glommio::spawn_local(s.connect())));
+        let connect: Vec<_> = connect.collect();
+        let lanes = async {
+            let mut lanes = Vec::with_capacity(connect.len());
+            for sender in connect {
+                lanes.push(match sender {
+                    Some(sender) => Some(Rc::new(Lane { sender: sender.await, outbox: RefCell::default() })),
+                    None => None,
+                });
+            }
+            lanes
+        };
+        let tick = async {
+            loop {
+                super::sleep(JOIN_POLL).await;
+            }
+        };
+        let lanes = lanes.or(tick).await;
+        Some(Mesh { core, lanes, local: receive })
+    }
+}
+
+async fn pump<M: Send + 'static>(from: usize, receiver: ConnectedReceiver<M>, receive: Rc<dyn Fn(usize, M)>) {
+    while let Some(message) = receiver.recv().await {
+        receive(from, message);
+    }
+}
+
+impl<M: Send + 'static> Mesh<M> {
+    /// Which core this is.
+    pub fn core(&self) -> Core {
+        self.core
+    }
+
+    /// Hands the message to core `to`; to the own core by a direct call.
+    pub fn send(&self, to: usize, message: M) {
+        let Some(lane) = self.lanes.get(to).and_then(Option::as_ref) else {
+            (self.local)(self.core.index, message);
+            return;
+        };
+        if !lane.outbox.borrow().is_empty() {
+            lane.outbox.borrow_mut().push_back(message);
+            return;
+        }
+        if let Err(GlommioError::WouldBlock(glommio::ResourceType::Channel(message))) = lane.sender.try_send(message) {
+            lane.outbox.borrow_mut().push_back(message);
+            super::spawn("mesh outbox", flush(lane.clone()));
+        }
+    }
+
+    /// Hands a message to every core, this one included.
+    pub fn broadcast(&self, message: impl Fn() -> M) {
+        (0..self.core.count).for_each(|to| self.send(to, message()));
+    }
+}
+
+async fn flush<M: Send + 'static>(lane: Rc<Lane<M>>) {
+    loop {
+        // The message stays at the head while it waits, so that later ones queue up behind it.
+        let Some(message) = lane.outbox.borrow_mut().pop_front() else { return };
+        match lane.sender.try_send(message) {
+            Ok(()) => {}
+            Err(GlommioError::WouldBlock(glommio::ResourceType::Channel(message))) => {
+                lane.outbox.borrow_mut().push_front(message);
+                super::sleep(JOIN_POLL).await;
+            }
+            // The other core has ended: nobody wants the rest.
+            Err(_) => return lane.outbox.borrow_mut().clear(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::Cores;
+    use std::cell::Cell;
+
+    #[test]
+    fn messages_arrive_in_order_and_a_full_channel_loses_none() {
+        let plan = MeshPlan::<usize>::new(3);
+        let count = 4 * MESH_MESSAGES_MAX;
+        let cores = Cores::start("test", 3, move |core| {
+            let plan = plan.clone();
+            async move {
+                let next = Rc::new(RefCell::new([0; 3]));
+                let done = Rc::new(Cell::new(0));
+                let mesh = plan.join(core, {
+                    let (next, done) = (next.clone(), done.clone());
+                    move |from, message| {
+                        assert_eq!(next.borrow()[from], message);
+                        next.borrow_mut()[from] += 1;
+                        done.set(done.get() + usize::from(message + 1 == count));
+                    }
+                });
+                let mesh = mesh.await.unwrap();
+                (0..count).for_each(|message| mesh.broadcast(|| message));
+                while done.get() < 3 {
+                    crate::runtime::sleep(Duration::from_millis(1)).await;
+                }
+                // The others may still wait for what is in the outboxes.
+                while mesh.lanes.iter().flatten().any(|lane| !lane.outbox.borrow().is_empty()) {
+                    crate::runtime::sleep(Duration::from_millis(1)).await;
+                }
+            }
+        });
+        cores.unwrap().join().unwrap();
+    }
+}

@@ -1,0 +1,188 @@
+//! A test double of a download's files with a live and a durable image: what is not synced may be lost
+//! or torn by the power failure, and the power fails after a given number of steps.
+
+use std::io;
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use super::ledger::PartFiles;
+
+/// Unsynced writes are lost or kept in pieces of this size.
+const SECTOR: usize = 512;
+
+/// The files, live and durable.
+pub struct Double {
+    rng: StdRng,
+    steps_left: usize,
+    part: Image,
+    record: Image,
+    /// Names as the folder has them now, and as they are durable.
+    names: Names,
+    names_durable: Names,
+}
+
+/// What is found after the power failure.
+pub struct Crash {
+    /// `DEST.part`, empty if there is none.
+    pub part: Vec<u8>,
+    /// `DEST.part.mtorrent`, empty if there is none.
+    pub record: Vec<u8>,
+    /// `DEST`, if it has its name.
+    pub published: Option<Vec<u8>>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Names {
+    part: bool,
+    record: bool,
+    published: bool,
+}
+
+#[derive(Default)]
+struct Image {
+    live: Vec<u8>,
+    durable: Vec<u8>,
+    /// Writes and cuts since the last sync, in order.
+    pending: Vec<Change>,
+}
+
+enum Change {
+    Write(usize, Vec<u8>),
+    Cut(usize),
+}
+
+impl Double {
+    /// Works for `steps` steps; the one after them fails as the power does.
+    pub fn new(seed: u64, steps: usize) -> Self {
+        let rng = StdRng::seed_from_u64(seed);
+        let names = Names::default();
+        Self { rng, steps_left: steps, part: Image::default(), record: Image::default(), names, names_durable: names }
+    }
+
+    /// Writes into `DEST.part`. The failing step may have written a part of it.
+    pub fn write_data(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let step = self.step();
+        self.part.change(Change::Write(offset as usize, bytes.to_vec()));
+        step
+    }
+
+    /// The power fails: what is synced is there, of the rest anything.
+    pub fn crash(mut self) -> Crash {
+        let rng = &mut self.rng;
+        let names = if rng.random() { self.names } else { self.names_durable };
+        let part = self.part.after_crash(rng);
+        let record = self.record.after_crash(rng);
+        Crash {
+            record: if names.record { record } else { Vec::new() },
+            published: names.published.then(|| part.clone()),
+            part: if names.part { part } else { Vec::new() },
+        }
+    }
+
+    fn step(&mut self) -> io::Result<()> {
+        let left = self.steps_left.checked_sub(1);
+        self.steps_left = left.ok_or_else(|| io::Error::other("the power failed"))?;
+        Ok(())
+    }
+}
+
+impl PartFiles for Double {
+    fn create_part(&mut self) -> io::Result<()> {
+        self.step()?;
+        self.names.part = true;
+        Ok(())
+    }
+
+    fn sync_data(&mut self) -> io::Result<()> {
+        self.step()?;
+        self.part.sync();
+        Ok(())
+    }
+
+    fn write_record(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.names.record = true;
+        let step = self.step();
+        self.record.change(Change::Write(offset as usize, bytes.to_vec()));
+        step
+    }
+
+    fn sync_record(&mut self) -> io::Result<()> {
+        self.step()?;
+        self.record.sync();
+        Ok(())
+    }
+
+    fn set_length(&mut self, bytes: u64) -> io::Result<()> {
+        self.step()?;
+        self.part.change(Change::Cut(bytes as usize));
+        Ok(())
+    }
+
+    fn sync_file(&mut self) -> io::Result<()> {
+        self.sync_data()
+    }
+
+    fn publish(&mut self, _replace: bool) -> io::Result<()> {
+        self.step()?;
+        self.names = Names { part: false, published: true, ..self.names };
+        Ok(())
+    }
+
+    fn sync_folder(&mut self) -> io::Result<()> {
+        self.step()?;
+        self.names_durable = self.names;
+        Ok(())
+    }
+
+    fn remove_record(&mut self) -> io::Result<()> {
+        self.step()?;
+        self.names.record = false;
+        self.names_durable.record &= self.rng.random::<bool>();
+        Ok(())
+    }
+}
+
+impl Image {
+    fn change(&mut self, change: Change) {
+        change.apply(&mut self.live);
+        self.pending.push(change);
+    }
+
+    fn sync(&mut self) {
+        self.durable.clone_from(&self.live);
+        self.pending.clear();
+    }
+
+    /// The durable image plus, of every change since, a random selection of its sectors.
+    fn after_crash(&mut self, rng: &mut StdRng) -> Vec<u8> {
+        let mut image = std::mem::take(&mut self.durable);
+        for change in self.pending.drain(..) {
+            match change {
+                Change::Write(offset, bytes) => {
+                    for (n, sector) in bytes.chunks(SECTOR).enumerate().filter(|_| rng.random()) {
+                        Change::Write(offset + n * SECTOR, sector.to_vec()).apply(&mut image);
+                    }
+                }
+                cut => {
+                    if rng.random() {
+                        cut.apply(&mut image);
+                    }
+                }
+            }
+        }
+        image
+    }
+}
+
+impl Change {
+    fn apply(&self, image: &mut Vec<u8>) {
+        match self {
+            Change::Write(offset, bytes) => {
+                image.resize(image.len().max(offset + bytes.len()), 0);
+                image[*offset..offset + bytes.len()].copy_from_slice(bytes);
+            }
+            Change::Cut(len) => image.resize(*len, 0),
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! The durable order of a download, written once. It decides, [`PartFiles`] acts.
+//!
+//! - The start: write and sync an empty record, create the `.part`, sync the folder: a `.part` without a
+//!   record is never ours.
+//! - A batch: sync the data, write the record, sync the record.
+//! - The end: cut the file to its length, sync it, give it its name, sync the folder, remove the record.
+//!
+//! So a record on disk never claims a chunk that the disk does not hold, whatever the moment of a crash.
+
+use std::io;
+
+use crate::bitfield::Bitfield;
+use crate::ids::InfoHash;
+use crate::storage::record::Record;
+
+/// The files of one download as the order needs them. Calls may block.
+pub trait PartFiles {
+    /// Creates `DEST.part`, with room for the whole file.
+    fn create_part(&mut self) -> io::Result<()>;
+    /// Makes every completed write to `DEST.part` durable (fdatasync).
+    fn sync_data(&mut self) -> io::Result<()>;
+    /// Writes into `DEST.part.mtorrent`.
+    fn write_record(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()>;
+    /// Makes the record durable (fdatasync).
+    fn sync_record(&mut self) -> io::Result<()>;
+    /// Cuts `DEST.part` to its length.
+    fn set_length(&mut self, bytes: u64) -> io::Result<()>;
+    /// Makes `DEST.part` durable with its length (fsync).
+    fn sync_file(&mut self) -> io::Result<()>;
+    /// Renames `DEST.part` to `DEST`; without `replace` an existing `DEST` is an error.
+    fn publish(&mut self, replace: bool) -> io::Result<()>;
+    /// Makes names durable (fsync of the folder).
+    fn sync_folder(&mut self) -> io::Result<()>;
+    /// Removes `DEST.part.mtorrent`.
+    fn remove_record(&mut self) -> io::Result<()>;
+}
+
+/// What the record on disk says, and how the next one is written.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    recorded: Record,
+    /// A sync failed: the kernel tells that once, so nothing written until then can be trusted any more.
+    poisoned: bool,
+}
+
+impl Ledger {
+    /// For a new download: writes the first, empty record, then makes the `.part`.
+    pub fn create(info_hash: InfoHash, empty: Bitfield, files: &mut impl PartFiles) -> io::Result<Self> {
+        let mut ledger = Self { recorded: Record { sequence: 0, info_hash, chunks: empty }, poisoned: false };
+        let first = ledger.recorded.clone();
+        ledger.write(first, files)?;
+        files.create_part()?;
+        files.sync_folder()?;
+        Ok(ledger)
+    }
+
+    /// For a download that goes on. `verified` is what of the record's claim the disk really holds.
+    pub fn resume(record: Record, verified: Bitfield) -> Self {
+        Self { recorded: Record { chunks: verified, ..record }, poisoned: false }
+    }
+
+    /// Chunks that the record on disk claims at most.
+    pub fn recorded(&self) -> &Bitfield {
+        &self.recorded.chunks
+    }
+
+    /// Records `written`: verified chunks whose writes had completed before this call.
+    pub fn commit(&mut self, written: Bitfield, files: &mut impl PartFiles) -> io::Result<()> {
+        if written == self.recorded.chunks {
+            return Ok(());
+        }
+        if self.poisoned {
+            return Err(io::Error::other("an earlier sync failed; the record stays as it was"));
+        }
+        files.sync_data().inspect_err(|_| self.poisoned = true)?;
+        let sequence = self.recorded.sequence + 1;
+        self.write(Record { sequence, info_hash: self.recorded.info_hash, chunks: written }, files)
+    }
+
+    /// Ends a download all of whose chunks have been written.
+    pub fn finish(&mut self, replace: bool, files: &mut impl PartFiles) -> io::Result<()> {
+        files.set_length(self.recorded.chunks.geometry().length())?;
+        files.sync_file()?;
+        files.publish(replace)?;
+        files.sync_folder()?;
+        files.remove_record()
+    }
+
+    fn write(&mut self, record: Record, files: &mut impl PartFiles) -> io::Result<()> {
+        let (offset, slot) = record.encode();
+        files.write_record(offset, &slot)?;
+        files.sync_record()?;
+        self.recorded = record;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::geometry::{ChunkIndex, Geometry};
+    use crate::storage::double::{Crash, Double};
+    use proptest::prelude::*;
+
+    const CHUNK: u32 = 1 << 14;
+
+    /// Downloads in batches of `batch` chunks until done or until the double's power fails.
+    fn download(files: &mut Double, geometry: Geometry, batch: usize) -> io::Result<()> {
+        let info_hash = InfoHash([7; 20]);
+        let mut written = Bitfield::empty(geometry);
+        let mut ledger = Ledger::create(info_hash, written.clone(), files)?;
+        let chunks: Vec<ChunkIndex> = geometry.chunks().collect();
+        for batch in chunks.chunks(batch) {
+            for chunk in batch {
+                files.write_data(geometry.offset(*chunk), &content(*chunk, geometry))?;
+                written.insert(*chunk);
+            }
+            ledger.commit(written.clone(), files)?;
+        }
+        ledger.finish(false, files)
+    }
+
+    fn content(chunk: ChunkIndex, geometry: Geometry) -> Vec<u8> {
+        vec![chunk.get() as u8 + 1; geometry.chunk_len(chunk) as usize]
+    }
+
+    fn holds(data: &[u8], chunk: ChunkIndex, geometry: Geometry) -> bool {
+        let content = content(chunk, geometry);
+        data.get(geometry.offset(chunk) as usize..).is_some_and(|rest| rest.starts_with(&content))
+    }
+
+    /// After a crash: no record claims what the disk lacks, and a published file is whole.
+    fn check(crash: &Crash, geometry: Geometry) {
+        if let Some(data) = &crash.published {
+            assert_eq!(data.len() as u64, geometry.length(), "the published file is whole");
+            assert!(geometry.chunks().all(|chunk| holds(data, chunk, geometry)), "the published file is right");
+            return;
+        }
+        let Some(record) = Record::decode(&crash.record, InfoHash([7; 20]), geometry) else { return };
+        for chunk in record.chunks.iter() {
+            assert!(holds(&crash.part, chunk, geometry), "chunk {chunk} is recorded and not on the disk");
+        }
+    }
+
+    #[test]
+    fn the_order_without_a_crash() {
+        let geometry = Geometry::new(u64::from(CHUNK) * 3 + 5, CHUNK).unwrap();
+        let mut files = Double::new(0, usize::MAX);
+        download(&mut files, geometry, 2).unwrap();
+        let crash = files.crash();
+        assert!(crash.published.is_some() && crash.record.is_empty());
+        check(&crash, geometry);
+    }
+
+    #[test]
+    fn a_crash_at_every_step_claims_nothing_false() {
+        let geometry = Geometry::new(u64::from(CHUNK) * 5 + 100, CHUNK).unwrap();
+        let mut crashes = 0;
+        for seed in 0..20 {
+            for steps in 0.. {
+                let mut files = Double::new(seed, steps);
+                let done = download(&mut files, geometry, 2).is_ok();
+                check(&files.crash(), geometry);
+                crashes += 1;
+                if done {
+                    break;
+                }
+            }
+        }
+        assert!(crashes > 20 * 20, "{crashes} crash points");
+    }
+
+    proptest! {
+        #[test]
+        fn any_crash_claims_nothing_false(seed: u64, steps in 0usize..80, chunks in 1u64..12, batch in 1usize..5) {
+            let geometry = Geometry::new(u64::from(CHUNK) * chunks - 1, CHUNK).unwrap();
+            let mut files = Double::new(seed, steps);
+            // An error is the power failure itself.
+            let _ = download(&mut files, geometry, batch);
+            check(&files.crash(), geometry);
+        }
+    }
+
+    #[test]
+    fn a_sync_before_the_data_is_caught_by_the_double() {
+        let geometry = Geometry::new(u64::from(CHUNK), CHUNK).unwrap();
+        let lost = (0..50).any(|seed| {
+            let mut files = Double::new(seed, usize::MAX);
+            files.create_part().unwrap();
+            let record = Record { sequence: 1, info_hash: InfoHash([7; 20]), chunks: Bitfield::full(geometry) };
+            files.write_data(0, &content(geometry.chunk(0).unwrap(), geometry)).unwrap();
+            let (offset, slot) = record.encode();
+            files.write_record(offset, &slot).unwrap();
+            files.sync_record().unwrap();
+            !holds(&files.crash().part, geometry.chunk(0).unwrap(), geometry)
+        });
+        assert!(lost, "the double must lose unsynced data, or it proves nothing");
+    }
+}

@@ -1,0 +1,252 @@
+//! A file that is served: open, memory-mapped, watched for change.
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::ops::Range;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use memmap2::{Mmap, MmapOptions};
+
+/// A file with its memory map. The map is never loaded from by user space: its address goes to the
+/// kernel, which answers EFAULT where the file has become shorter.
+#[derive(Debug)]
+pub struct SeedFile {
+    file: File,
+    map: Option<Mmap>,
+    /// The kernel tells which pages are resident only to the owner and to who may write (else it says
+    /// that all are).
+    tells_residency: bool,
+    finished: OnceLock<Finished>,
+}
+
+/// A finished file's place and identity; an unfinished one has none yet.
+#[derive(Debug)]
+struct Finished {
+    path: PathBuf,
+    identity: Identity,
+}
+
+/// What tells that a file is still the one that was hashed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Identity {
+    device: u64,
+    inode: u64,
+    bytes: u64,
+    modified: (i64, i64),
+}
+
+/// Why a file is not served any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Changed {
+    /// The path leads nowhere.
+    #[error("it was removed or cannot be read any more")]
+    Gone,
+    /// The path leads to another file.
+    #[error("another file took its place")]
+    Replaced,
+    /// It has another length.
+    #[error("its size changed")]
+    Size,
+    /// It was written to.
+    #[error("it was modified")]
+    Modified,
+}
+
+impl SeedFile {
+    /// Opens a finished file to be served as long as it does not change.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let file = File::open(path)?;
+        let metadata = file.metadata()?;
+        let is_ours = metadata.uid() == rustix::process::geteuid().as_raw();
+        let tells_residency = is_ours || rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok();
+        let seed = Self { map: map(&file, metadata.len())?, tells_residency, finished: OnceLock::new(), file };
+        seed.finish(path)?;
+        Ok(seed)
+    }
+
+    /// Maps an unfinished download, which changes by our own writes only. `bytes` is its reserved size.
+    pub fn unfinished(file: File, bytes: u64) -> io::Result<Self> {
+        Ok(Self { map: map(&file, bytes)?, tells_residency: true, finished: OnceLock::new(), file })
+    }
+
+    /// The file has its final content, under this path: from now on every change counts.
+    pub fn finish(&self, path: &Path) -> io::Result<()> {
+        let identity = Identity::of(&self.file.metadata()?);
+        // A second call finds the first one's identity, which stays the one to compare with.
+        let _ = self.finished.set(Finished { path: path.to_owned(), identity });
+        Ok(())
+    }
+
+    /// Where the finished file is.
+    pub fn path(&self) -> Option<&Path> {
+        self.finished.get().map(|finished| finished.path.as_path())
+    }
+
+    /// Bytes of the finished file.
+    pub fn bytes(&self) -> Option<u64> {
+        self.finished.get().map(|finished| finished.identity.bytes)
+    }
+
+    /// Whether the finished file is still the one that was opened. Blocks for a moment.
+    pub fn check(&self) -> Result<(), Changed> {
+        let Some(Finished { path, identity: before }) = self.finished.get() else { return Ok(()) };
+        let now = Identity::of(&std::fs::metadata(path).map_err(|_| Changed::Gone)?);
+        if (now.device, now.inode) != (before.device, before.inode) {
+            return Err(Changed::Replaced);
+        }
+        if now.bytes != before.bytes {
+            return Err(Changed::Size);
+        }
+        if now.modified == before.modified { Ok(()) } else { Err(Changed::Modified) }
+    }
+
+    /// For sendfile.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+
+    /// A part of the map, to be handed to the kernel and never to be read here.
+    pub fn window(&self, offset: u64, bytes: usize) -> &[u8] {
+        let all: &[u8] = self.map.as_deref().unwrap_or_default();
+        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(all.len());
+        &all[start..start.saturating_add(bytes).min(all.len())]
+    }
+
+    /// Whether the range is known to be in memory, so that sending it does not wait for the disk.
+    pub fn is_resident(&self, range: Range<u64>) -> bool {
+        self.map.as_ref().is_none_or(|map| self.tells_residency && is_resident(map, range))
+    }
+
+    /// Brings the range into memory. Blocks while the disk works; fails where the file became shorter.
+    pub fn populate(&self, range: Range<u64>) -> io::Result<()> {
+        self.map.as_ref().map_or(Ok(()), |map| populate(map, range))
+    }
+}
+
+impl Identity {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            bytes: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+        }
+    }
+}
+
+#[allow(unsafe_code)]
+fn map(file: &File, bytes: u64) -> io::Result<Option<Mmap>> {
+    let len = usize::try_from(bytes).map_err(io::Error::other)?;
+    if len == 0 {
+        return Ok(None);
+    }
+    // SAFETY: another process may change or cut the file under the map, and no lock can forbid it. So no
+    // byte of it is ever loaded by this process: slices of the map are only passed as addresses to the
+    // kernel (send, mincore, madvise), which answers EFAULT instead of raising SIGBUS. What it sent
+    // meanwhile is checked by the receiver's hash.
+    Ok(Some(unsafe { MmapOptions::new().len(len).map(file)? }))
+}
+
+#[allow(unsafe_code)]
+fn is_resident(map: &Mmap, range: Range<u64>) -> bool {
+    const PAGES_A_CALL: usize = 1024;
+    let pages = page_range(map, range);
+    let mut states = [0u8; PAGES_A_CALL];
+    pages.clone().step_by(PAGES_A_CALL * page_bytes()).all(|start| {
+        let len = (pages.end - start).min(PAGES_A_CALL * page_bytes());
+        // SAFETY: the range lies in the map, starts on a page, and `states` has a byte for each of its pages.
+        let result =
+            unsafe { libc::mincore(map.as_ptr().add(start).cast_mut().cast(), len, states.as_mut_ptr().cast()) };
+        result == 0 && states[..len.div_ceil(page_bytes())].iter().all(|state| state & 1 == 1)
+    })
+}
+
+#[allow(unsafe_code)]
+fn populate(map: &Mmap, range: Range<u64>) -> io::Result<()> {
+    let pages = page_range(map, range);
+    // SAFETY: the range lies in the map and starts on a page; both advices only read pages in.
+    unsafe {
+        let start = map.as_ptr().add(pages.start).cast_mut().cast();
+        let advise = |advice| rustix::mm::madvise(start, pages.len(), advice);
+        advise(rustix::mm::Advice::WillNeed)?;
+        match advise(rustix::mm::Advice::LinuxPopulateRead) {
+            // A kernel before 5.14 has only the first advice: the send itself then waits.
+            Err(rustix::io::Errno::INVAL) => Ok(()),
+            populated => Ok(populated?),
+        }
+    }
+}
+
+fn page_bytes() -> usize {
+    rustix::param::page_size()
+}
+
+/// The range widened to whole pages and cut to the map.
+fn page_range(map: &Mmap, range: Range<u64>) -> Range<usize> {
+    let end = (range.end as usize).min(map.len());
+    let start = (range.start as usize).min(end);
+    start - start % page_bytes()..end
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::FileExt;
+
+    fn file_of(bytes: usize) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, vec![3; bytes]).unwrap();
+        (folder, path)
+    }
+
+    #[test]
+    fn change_is_noticed() {
+        let (_folder, path) = file_of(100);
+        let seed = SeedFile::open(&path).unwrap();
+        assert_eq!(seed.check(), Ok(()));
+        File::options().write(true).open(&path).unwrap().set_len(99).unwrap();
+        assert_eq!(seed.check(), Err(Changed::Size));
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(seed.check(), Err(Changed::Gone));
+        std::fs::write(&path, vec![3; 100]).unwrap();
+        let other = seed.check();
+        // The file system may give the new file the old inode; then the time tells.
+        assert!(matches!(other, Err(Changed::Replaced | Changed::Modified)), "{other:?}");
+        let seed = SeedFile::open(&path).unwrap();
+        let written = File::options().write(true).open(&path).unwrap();
+        written.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+        assert_eq!(seed.check(), Err(Changed::Modified));
+    }
+
+    #[test]
+    fn a_truncated_map_gives_an_error_and_no_signal() {
+        let (_folder, path) = file_of(64 << 10);
+        let seed = SeedFile::open(&path).unwrap();
+        seed.populate(0..64 << 10).unwrap();
+        assert!(seed.is_resident(0..64 << 10));
+        File::options().write(true).open(&path).unwrap().set_len(0).unwrap();
+        assert!(!seed.is_resident(0..64 << 10));
+        assert_eq!(seed.populate(0..64 << 10).unwrap_err().raw_os_error(), Some(libc::EFAULT));
+        let (socket, _other) = std::os::unix::net::UnixStream::pair().unwrap();
+        let sent = rustix::net::send(&socket, seed.window(0, 4096), rustix::net::SendFlags::DONTWAIT);
+        assert_eq!(sent, Err(rustix::io::Errno::FAULT));
+    }
+
+    #[test]
+    fn windows_are_cut_to_the_file() {
+        let (_folder, path) = file_of(10);
+        let seed = SeedFile::open(&path).unwrap();
+        for (offset, bytes, len) in [(0, 10, 10), (8, 10, 2), (10, 1, 0), (u64::MAX, 1, 0)] {
+            assert_eq!(seed.window(offset, bytes).len(), len, "{bytes} bytes from {offset}");
+        }
+        let (_folder, empty) = file_of(0);
+        assert_eq!(SeedFile::open(&empty).unwrap().window(0, 1).len(), 0);
+        let unfinished = SeedFile::unfinished(File::open(&path).unwrap(), 10).unwrap();
+        File::options().write(true).open(&path).unwrap().write_all_at(&[1], 0).unwrap();
+        assert_eq!(unfinished.check(), Ok(()), "our own writes are no change");
+    }
+}

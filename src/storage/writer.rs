@@ -1,0 +1,169 @@
+//! Writes verified chunks from the buffers that the socket filled: with O_DIRECT through the ring, or,
+//! where the file system refuses that, from a blocking thread.
+
+use std::cell::Cell;
+use std::fs::File;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+
+use glommio::GlommioError;
+use glommio::io::{DmaFile, OpenOptions};
+
+use super::ChunkBuffer;
+use crate::runtime::Blocking;
+
+/// One core's way to write a download's `.part`.
+pub struct Writer {
+    direct: Option<DmaFile>,
+    refused: Cell<bool>,
+    part: Arc<File>,
+    blocking: Blocking,
+}
+
+impl Writer {
+    /// Opens the file on this core. `record` is a file on the same device that holds data already.
+    ///
+    /// glommio probes a device by the first file that a thread opens on it, and takes the device for
+    /// pollable when that file is only reserved; every later read on it then fails. The record, which
+    /// holds data, is therefore opened first.
+    pub async fn open(path: &Path, record: &Path, part: Arc<File>, blocking: Blocking) -> Self {
+        if let Ok(file) = DmaFile::open(record).await {
+            // Only the probe mattered.
+            let _ = file.close().await;
+        }
+        let direct = OpenOptions::new().read(true).write(true).dma_open(path).await;
+        if let Err(error) = &direct {
+            log::debug!("{} cannot be written with O_DIRECT: {error}", path.display());
+        }
+        Self { direct: direct.ok(), refused: Cell::new(false), part, blocking }
+    }
+
+    /// Whether chunks are written with O_DIRECT.
+    pub fn is_direct(&self) -> bool {
+        self.direct.is_some() && !self.refused.get()
+    }
+
+    /// Writes the chunk at `offset` of the file. Never drop the future before it ends: the kernel may
+    /// still read the buffer (it stays alive, but its memory cannot be recycled).
+    pub async fn write(&self, chunk: &Rc<ChunkBuffer>, offset: u64) -> io::Result<()> {
+        let Some(direct) = self.direct.as_ref().filter(|_| !self.refused.get()) else {
+            return self.write_buffered(chunk, offset).await;
+        };
+        match write_blocks(direct, chunk, offset).await {
+            Ok(true) => Ok(()),
+            // A short write (a full disk or quota): the other way gives the true reason.
+            Ok(false) => self.write_buffered(chunk, offset).await,
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                self.refused.set(true);
+                self.write_buffered(chunk, offset).await
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Ends the use of the file.
+    pub async fn close(self) {
+        if let Some(file) = self.direct
+            && let Err(error) = file.close().await
+        {
+            log::debug!("closing the .part file: {error}");
+        }
+    }
+
+    async fn write_buffered(&self, chunk: &Rc<ChunkBuffer>, offset: u64) -> io::Result<()> {
+        for n in 0.. {
+            let Some(block) = chunk.block(n) else { break };
+            // The slow way copies: it serves file systems without O_DIRECT only.
+            let (bytes, part) = (block.to_vec(), self.part.clone());
+            let at = offset + (n * crate::limits::BLOCK_BYTES) as u64;
+            self.blocking.run(move || part.write_all_at(&bytes, at)).await.map_err(io::Error::other)??;
+        }
+        Ok(())
+    }
+}
+
+/// Writes all blocks at once and waits for all of them; `false` when one was written in part only.
+async fn write_blocks(file: &DmaFile, chunk: &ChunkBuffer, offset: u64) -> io::Result<bool> {
+    let mut writes: Vec<_> = chunk
+        .aligned_blocks()
+        .map(|(at, block)| {
+            let write = file.write_rc_at(block.clone(), offset + at);
+            Box::pin(async move { Ok(write.await.map_err(io_error)? == block.len()) })
+        })
+        .collect();
+    let mut outcomes: Vec<Option<io::Result<bool>>> = writes.iter().map(|_| None).collect();
+    poll_fn(|cx| {
+        for (write, outcome) in writes.iter_mut().zip(&mut outcomes).filter(|(_, outcome)| outcome.is_none()) {
+            if let Poll::Ready(ended) = write.as_mut().poll(cx) {
+                *outcome = Some(ended);
+            }
+        }
+        if outcomes.iter().all(Option::is_some) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    outcomes.into_iter().flatten().try_fold(true, |all, written| Ok(all && written?))
+}
+
+fn io_error(error: GlommioError<()>) -> io::Error {
+    match error {
+        GlommioError::IoError(error) => error,
+        GlommioError::EnhancedIoError { source, .. } => source,
+        other => io::Error::other(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::BLOCK_BYTES;
+    use crate::runtime::Cores;
+    use crate::storage::Memory;
+    use std::path::PathBuf;
+
+    fn write_and_compare(folder: PathBuf) {
+        let cores = Cores::start("test", 1, move |_| {
+            let folder = folder.clone();
+            async move {
+                let (path, record) = (folder.join("x.part"), folder.join("record"));
+                std::fs::write(&record, vec![1; 8192]).unwrap();
+                let part = File::options().read(true).write(true).create(true).truncate(true).open(&path).unwrap();
+                part.set_len(4 << 20).unwrap();
+                let writer = Writer::open(&path, &record, Arc::new(part), Blocking::start(1).unwrap()).await;
+                let memory = Memory::new(8 << 20, 0);
+                for (offset, len) in [(0, 2 * BLOCK_BYTES), (2 * BLOCK_BYTES, 5000)] {
+                    let mut chunk = memory.chunk(len, false).await;
+                    let mut at = 0;
+                    while at < len {
+                        let part = chunk.unfilled(at);
+                        part.iter_mut().enumerate().for_each(|(n, byte)| *byte = ((offset + at + n) % 251) as u8);
+                        at += part.len();
+                    }
+                    chunk.zero_padding();
+                    writer.write(&Rc::new(chunk), offset as u64).await.unwrap();
+                }
+                writer.close().await;
+                let written = std::fs::read(&path).unwrap();
+                let right = written[..2 * BLOCK_BYTES + 5000].iter().enumerate().all(|(n, b)| *b == (n % 251) as u8);
+                assert!(right, "{}", path.display());
+            }
+        });
+        cores.unwrap().join().unwrap();
+    }
+
+    #[test]
+    fn chunks_land_where_they_belong() {
+        let here = tempfile::tempdir_in(".").unwrap();
+        write_and_compare(here.path().to_owned());
+    }
+
+    #[test]
+    fn a_memory_file_system_works_too() {
+        let shm = tempfile::tempdir_in("/dev/shm").unwrap();
+        write_and_compare(shm.path().to_owned());
+    }
+}

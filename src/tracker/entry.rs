@@ -1,0 +1,136 @@
+//! What trackers keep and tell each other: entries, each with the version at which it was written.
+//!
+//! Plain data and one rule: of two entries of the same key the one with the higher version holds. A key is
+//! an info hash (what the file is) or an info hash and an endpoint (whether it seeds the file).
+
+use sha1::{Digest, Sha1};
+
+use crate::ids::{Endpoint, InfoHash, Version};
+
+/// What a Share says of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileInfo<'a> {
+    /// One path component, 1 to 255 bytes of UTF-8.
+    pub name: &'a str,
+    /// Bytes of the file.
+    pub length: u64,
+    /// Bytes of a chunk, a power of two.
+    pub chunk_size: u32,
+}
+
+/// What an entry says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body<'a> {
+    /// What the file is. Never removed; it lapses.
+    File(FileInfo<'a>),
+    /// The endpoint seeds the file until its lease ends.
+    Seeder(Endpoint),
+    /// The endpoint was removed.
+    Removed(Endpoint),
+}
+
+/// One statement about one file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry<'a> {
+    /// The file.
+    pub info_hash: InfoHash,
+    /// When it was said, and by whom.
+    pub version: Version,
+    /// What is said.
+    pub body: Body<'a>,
+}
+
+impl Entry<'_> {
+    /// The entry's part of its bucket's digest: the first 16 bytes of SHA-1 over kind, key, value and version.
+    ///
+    /// ```text
+    /// kind u8 | info hash 20 | endpoint 6 or 18, not for a file | length u64, chunk size u32, name, for a file | version 16
+    /// ```
+    ///
+    /// The kinds are 0 file, 1 seeder, 2 removed.
+    pub fn fingerprint(&self) -> u128 {
+        let mut hash = Sha1::new();
+        match self.body {
+            Body::File(file) => {
+                hash.update([0]);
+                hash.update(self.info_hash.0);
+                hash.update(file.length.to_be_bytes());
+                hash.update(file.chunk_size.to_be_bytes());
+                hash.update(file.name.as_bytes());
+            }
+            Body::Seeder(endpoint) | Body::Removed(endpoint) => {
+                hash.update([if matches!(self.body, Body::Seeder(_)) { 1 } else { 2 }]);
+                hash.update(self.info_hash.0);
+                hash.update(endpoint.to_bytes(&mut [0; 18]));
+            }
+        }
+        hash.update(self.version.to_bytes());
+        hash.finalize().iter().take(16).fold(0, |value, byte| value << 8 | u128::from(*byte))
+    }
+}
+
+/// Buckets of the table: the first 12 bits of the info hash, whatever the cores.
+pub const BUCKETS: usize = 4096;
+
+/// The bucket of a file, below [`BUCKETS`].
+pub fn bucket_of(info_hash: InfoHash) -> usize {
+    usize::from(info_hash.0[0]) << 4 | usize::from(info_hash.0[1] >> 4)
+}
+
+/// The core that owns a bucket, and with it every file in it: cores share the buckets out in runs.
+pub fn core_of(bucket: usize, cores: usize) -> usize {
+    bucket * cores / BUCKETS
+}
+
+/// The buckets of a core.
+pub fn buckets_of(core: usize, cores: usize) -> std::ops::Range<usize> {
+    let start = |core: usize| (core * BUCKETS).div_ceil(cores);
+    start(core)..start(core + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::TrackerId;
+
+    #[test]
+    fn every_bucket_has_one_core() {
+        for cores in 1..=64 {
+            let mut next = 0;
+            for core in 0..cores {
+                let buckets = buckets_of(core, cores);
+                assert_eq!(buckets.start, next);
+                assert!(buckets.clone().all(|bucket| core_of(bucket, cores) == core), "{core} of {cores}");
+                next = buckets.end;
+            }
+            assert_eq!(next, BUCKETS);
+        }
+        let mut hash = [0; 20];
+        hash[..2].copy_from_slice(&[0xab, 0xcd]);
+        assert_eq!(bucket_of(InfoHash(hash)), 0xabc);
+    }
+
+    #[test]
+    fn a_fingerprint_tells_all_parts_apart() {
+        let endpoint = |port| Endpoint::new([10, 0, 0, 1].into(), port).unwrap();
+        let file = |name, length, chunk_size| Body::File(FileInfo { name, length, chunk_size });
+        let bodies = [
+            file("a", 1, 1 << 20),
+            file("b", 1, 1 << 20),
+            file("a", 2, 1 << 20),
+            file("a", 1, 1 << 21),
+            Body::Seeder(endpoint(1)),
+            Body::Seeder(endpoint(2)),
+            Body::Removed(endpoint(1)),
+        ];
+        let mut prints: Vec<u128> = Vec::new();
+        for (clock, hash) in [(1, 1), (2, 1), (1, 2)] {
+            let version = Version { clock, tracker: TrackerId(1) };
+            prints.extend(bodies.map(|body| Entry { info_hash: InfoHash([hash; 20]), version, body }.fingerprint()));
+        }
+        let count = prints.len();
+        prints.sort_unstable();
+        prints.dedup();
+        assert_eq!(prints.len(), count);
+    }
+}

@@ -1,0 +1,179 @@
+//! Who may change what, and how much of it: trusted networks, and how many files an address has.
+//!
+//! Pure, but for counters that the cores share; they are atomics, so no core waits for another.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A network: an address and how many of its first bits count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cidr {
+    address: IpAddr,
+    bits: u8,
+}
+
+/// A text that is no network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a network is written ADDRESS/BITS, such as 10.0.0.0/8 or fd00::/8, or as one address")]
+pub struct CidrError;
+
+impl Cidr {
+    /// Whether the address is in the network. IPv4-mapped addresses are IPv4.
+    pub fn contains(&self, ip: IpAddr) -> bool {
+        match (self.address, ip.to_canonical()) {
+            (IpAddr::V4(network), IpAddr::V4(ip)) => {
+                same_prefix(u32::from(network).into(), u32::from(ip).into(), u32::from(self.bits) + 96)
+            }
+            (IpAddr::V6(network), IpAddr::V6(ip)) => same_prefix(network.into(), ip.into(), self.bits.into()),
+            _ => false,
+        }
+    }
+}
+
+/// Whether the first `bits` of 128 are the same.
+fn same_prefix(a: u128, b: u128, bits: u32) -> bool {
+    bits == 0 || (a ^ b) >> (128 - bits) == 0
+}
+
+impl FromStr for Cidr {
+    type Err = CidrError;
+
+    fn from_str(text: &str) -> Result<Self, CidrError> {
+        let (address, bits) = match text.split_once('/') {
+            Some((address, bits)) => (address, Some(bits.parse().map_err(|_| CidrError)?)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.parse().map_err(|_| CidrError)?;
+        let bits_max = if address.is_ipv4() { 32 } else { 128 };
+        let bits = bits.unwrap_or(bits_max);
+        if bits <= bits_max { Ok(Self { address, bits }) } else { Err(CidrError) }
+    }
+}
+
+impl fmt::Display for Cidr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.bits)
+    }
+}
+
+/// Counters of one address, packed: seeder entries in the lower half, removals in the upper.
+const REMOVAL: u64 = 1 << 32;
+
+/// How many entries each address has in the tables of all cores.
+///
+/// Two rows of counters, addressed by keyed hashes of the address; the lower of the two counts. So memory is
+/// fixed however many addresses there are, an address never gets more than its due, and one gets less only
+/// if two strangers with many files fall on both its counters, which nobody outside can arrange.
+pub struct AddressCounts {
+    rows: [Box<[AtomicU64]>; 2],
+    key: u64,
+}
+
+/// What an address has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AddressCount {
+    /// Seeder entries.
+    pub files: u32,
+    /// Records of removals.
+    pub removals: u32,
+}
+
+/// What an entry counts as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Counted {
+    File,
+    Removal,
+}
+
+impl AddressCounts {
+    /// `counters` a row, a power of two; `key` is random, so that nobody knows who shares a counter.
+    pub fn new(counters: usize, key: u64) -> Self {
+        debug_assert!(counters.is_power_of_two());
+        let row = || (0..counters).map(|_| AtomicU64::new(0)).collect();
+        Self { rows: [row(), row()], key }
+    }
+
+    /// What the address has.
+    pub fn get(&self, ip: IpAddr) -> AddressCount {
+        let of = |value: u64| AddressCount { files: value as u32, removals: (value >> 32) as u32 };
+        let [first, second] = self.counters(ip).map(|counter| of(counter.load(Ordering::Relaxed)));
+        AddressCount { files: first.files.min(second.files), removals: first.removals.min(second.removals) }
+    }
+
+    pub(super) fn add(&self, ip: IpAddr, what: Counted) {
+        self.counters(ip).iter().for_each(|counter| _ = counter.fetch_add(unit(what), Ordering::Relaxed));
+    }
+
+    /// Undoes one [`AddressCounts::add`] of the same.
+    pub(super) fn subtract(&self, ip: IpAddr, what: Counted) {
+        self.counters(ip).iter().for_each(|counter| _ = counter.fetch_sub(unit(what), Ordering::Relaxed));
+    }
+
+    /// An IPv6 address counts by its first 64 bits: whoever has one has them all.
+    fn counters(&self, ip: IpAddr) -> [&AtomicU64; 2] {
+        let value = match ip {
+            IpAddr::V4(ip) => u64::from(u32::from(ip)),
+            IpAddr::V6(ip) => (u128::from(ip) >> 64) as u64 | 1 << 63,
+        };
+        let hash = mix(value ^ self.key, 0x9e37_79b9_7f4a_7c15 ^ self.key.rotate_left(32));
+        let [first, second] = &self.rows;
+        [&first[hash as usize & (first.len() - 1)], &second[(hash >> 32) as usize & (second.len() - 1)]]
+    }
+}
+
+fn unit(what: Counted) -> u64 {
+    match what {
+        Counted::File => 1,
+        Counted::Removal => REMOVAL,
+    }
+}
+
+/// The two halves of a product, folded: every bit of the result depends on every bit of both.
+pub(super) fn mix(a: u64, b: u64) -> u64 {
+    let product = u128::from(a) * u128::from(b);
+    product as u64 ^ (product >> 64) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks() {
+        for (network, inside, outside) in [
+            ("10.0.0.0/8", "10.255.1.2", "11.0.0.0"),
+            ("10.1.2.3", "10.1.2.3", "10.1.2.4"),
+            ("0.0.0.0/0", "255.1.1.1", "::1"),
+            ("10.0.0.0/8", "::ffff:10.1.1.1", "::10.1.1.1"),
+            ("fd00::/8", "fdff::1", "fe00::1"),
+            ("::/0", "1::", "1.2.3.4"),
+            ("::1", "::1", "::2"),
+        ] {
+            let network: Cidr = network.parse().unwrap();
+            assert!(network.contains(inside.parse().unwrap()), "{inside} in {network}");
+            assert!(!network.contains(outside.parse().unwrap()), "{outside} not in {network}");
+        }
+        for text in ["", "10.0.0.0/33", "::/129", "10.0.0/8", "10.0.0.0/", "10.0.0.0/-1", "name/8"] {
+            assert_eq!(text.parse::<Cidr>(), Err(CidrError), "{text}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_counted_apart() {
+        let counts = AddressCounts::new(1 << 12, 77);
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        for _ in 0..3 {
+            counts.add(ip("10.0.0.1"), Counted::File);
+        }
+        counts.add(ip("10.0.0.1"), Counted::Removal);
+        counts.add(ip("fd00::1"), Counted::File);
+        assert_eq!(counts.get(ip("10.0.0.1")), AddressCount { files: 3, removals: 1 });
+        assert_eq!(counts.get(ip("10.0.0.2")), AddressCount::default());
+        assert_eq!(counts.get(ip("fd00::2")), AddressCount { files: 1, removals: 0 });
+        counts.subtract(ip("10.0.0.1"), Counted::File);
+        counts.subtract(ip("10.0.0.1"), Counted::Removal);
+        assert_eq!(counts.get(ip("10.0.0.1")), AddressCount { files: 2, removals: 0 });
+    }
+}

@@ -1,0 +1,496 @@
+//! One core's shard of the file table, and the rules of what may be written into it.
+//!
+//! Pure: the time, the random numbers and the sender come in; what was written goes out through a [`Journal`]
+//! (to the store and to the other trackers). No method waits or does I/O, each does a bounded amount of work,
+//! and none allocates once the table has grown to its size.
+//!
+//! # Rules
+//!
+//! - Of two entries of a key the one with the higher [`Version`] holds, in whatever order they come. Removals
+//!   are entries too, and win over what they removed when that arrives later.
+//! - An entry counts until its version's time plus the lease (a removal: plus its own, longer life). It is not
+//!   written when it expires, so all trackers see it end at the same time.
+//! - A version more than 60 s ahead of the clock is refused, wherever it comes from.
+//! - AddSeeder for an entry that is live and less than half a lease old writes nothing, unless the client
+//!   has seen a higher version: then something happened elsewhere that this entry must win over.
+//! - AddSeeder for a file that nobody shared makes a file that has seeders and no name.
+//! - A file's name, length and chunk size are what the last Share said. They live on while seeders renew.
+
+use std::net::IpAddr;
+use std::ops::Range;
+use std::sync::Arc;
+
+use rand::Rng;
+use rand::seq::SliceRandom;
+use rand::{RngExt, rand_core};
+
+use super::arena::ArenaFull;
+use super::clock::{AheadError, Clock};
+use super::entry::{Body, Entry, FileInfo};
+use super::record::{Record, Seeder, Stamp};
+use super::records::{Found, Lives, Records, Totals, seeder_entry};
+use super::rights::{AddressCounts, Cidr};
+use crate::ids::{Endpoint, InfoHash, TrackerId, Version};
+use crate::limits::{
+    ANSWER_ENDPOINTS_MAX, ENDPOINTS_PER_FILE_MAX, ENTRIES_PER_FILE_MAX, FILES_PER_ADDRESS_MAX, FILES_PER_CORE_MAX,
+    LEASE, REMOVALS_PER_FILE_MAX, TOMBSTONE,
+};
+
+/// What the operator chose; the same on all cores.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// How long entries live.
+    pub lives: Lives,
+    /// Live endpoints that a file may have before more are refused.
+    pub endpoints_per_file_max: usize,
+    /// Files that an address may have before more are refused.
+    pub files_per_address_max: usize,
+    /// Networks whose addresses may change any endpoint, and are not counted.
+    pub trust: Arc<[Cidr]>,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            lives: Lives { lease_ms: LEASE.as_millis() as u64, tombstone_ms: TOMBSTONE.as_millis() as u64 },
+            endpoints_per_file_max: ENDPOINTS_PER_FILE_MAX,
+            files_per_address_max: FILES_PER_ADDRESS_MAX,
+            trust: Arc::from([]),
+        }
+    }
+}
+
+/// Where entries go that were written here for the first time.
+pub trait Journal {
+    /// Called once for each, in the order of writing.
+    fn write(&mut self, entry: &Entry<'_>, weight: Weight);
+}
+
+/// How much it would cost to lose an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weight {
+    /// It may not be acknowledged before it is safe.
+    Change,
+    /// The same entry with a longer life: what it replaces is safe already.
+    Renewal,
+}
+
+/// Why a client's change is refused; the client is at fault, or the limit is the operator's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The version that the client sent cannot be.
+    #[error("the request's {0}; send it without a version")]
+    Ahead(#[from] AheadError),
+    /// Nothing to remove.
+    #[error("nothing is known of this file")]
+    NotFound,
+    /// The address has too many files.
+    #[error(
+        "{ip} has {max} files here already, the most that an address may have: remove some, or ask the operator to raise the limit or to trust the address"
+    )]
+    FilesOfAddress {
+        /// Whose.
+        ip: IpAddr,
+        /// The limit.
+        max: usize,
+    },
+    /// The address has removed too much lately.
+    #[error("{ip} has removed too many files lately: wait until their records lapse")]
+    RemovalsOfAddress {
+        /// Whose.
+        ip: IpAddr,
+    },
+    /// The file has too many seeders.
+    #[error("this file has {max} endpoints here already, the most that a file may have")]
+    EndpointsOfFile {
+        /// The limit.
+        max: usize,
+    },
+    /// The table is at its end.
+    #[error("this tracker's table is full")]
+    Full,
+}
+
+impl From<ArenaFull> for Refusal {
+    fn from(_: ArenaFull) -> Self {
+        Self::Full
+    }
+}
+
+/// What a client says: that an endpoint seeds a file, or no longer does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The file.
+    pub info_hash: InfoHash,
+    /// The seeder.
+    pub endpoint: Endpoint,
+    /// The last version that the client saw for this file.
+    pub seen: Option<Version>,
+}
+
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sender {
+    /// The address that it speaks from.
+    pub ip: IpAddr,
+    /// Whether that is in a trusted network: then no caps hold.
+    pub trusted: bool,
+}
+
+/// A client's change that holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// The version of the seeder's entry now.
+    pub version: Version,
+    /// What was written for it, if anything: the acknowledgement of a [`Weight::Change`] waits for the store.
+    pub written: Option<Weight>,
+}
+
+/// What became of an entry from another tracker or from the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Merged {
+    /// It holds now.
+    News,
+    /// What is here is as new or newer.
+    Old,
+    /// Its life is over.
+    Expired,
+    /// It is from a clock that is wrong.
+    Ahead(AheadError),
+    /// There is no room for it.
+    Full,
+}
+
+/// Nothing is known of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotFound;
+
+/// One core's shard.
+pub struct Table {
+    pub(super) rules: Arc<Rules>,
+    pub(super) clock: Clock,
+    pub(super) records: Records,
+    pub(super) sweep: super::expiry::Sweep,
+    counts: Arc<AddressCounts>,
+}
+
+impl Table {
+    /// An empty table of the buckets in `buckets`. `key` is random, `counts` is shared by all cores.
+    pub fn new(
+        rules: Arc<Rules>,
+        counts: Arc<AddressCounts>,
+        buckets: Range<usize>,
+        tracker: TrackerId,
+        key: [u64; 3],
+    ) -> Self {
+        let records = Records::new(buckets, rules.lives, counts.clone(), rules.trust.clone(), key);
+        Self { rules, clock: Clock::new(tracker), sweep: super::expiry::Sweep::new(&records), records, counts }
+    }
+
+    /// Share (with `file`) or AddSeeder (without).
+    pub fn add(
+        &mut self,
+        claim: Claim,
+        file: Option<FileInfo<'_>>,
+        sender: Sender,
+        now_ms: u64,
+        journal: &mut impl Journal,
+    ) -> Result<Accepted, Refusal> {
+        let Claim { info_hash, endpoint, seen } = claim;
+        self.observe(seen, now_ms)?;
+        let found = self.records.find(info_hash);
+        let old = found.and_then(|found| self.stamp(found, endpoint));
+        let live = old.is_some_and(|stamp| !stamp.removed && self.counts_now(stamp, now_ms));
+        if !live {
+            self.check_room(found, endpoint, old, sender, now_ms)?;
+        }
+        let written = self.write_file(info_hash, found, file, now_ms, journal)?;
+        let unseen = seen.is_none_or(|seen| old.is_some_and(|stamp| seen <= stamp.version));
+        match old {
+            Some(stamp) if live && unseen && self.is_fresh(stamp.version, now_ms) => {
+                return Ok(Accepted { version: stamp.version, written });
+            }
+            _ => {}
+        }
+        let weight = if live && unseen { Weight::Renewal } else { Weight::Change };
+        let version = self.write_seeder(info_hash, endpoint, false, weight, now_ms, journal)?;
+        let written = if written == Some(Weight::Change) { written } else { Some(weight) };
+        Ok(Accepted { version, written })
+    }
+
+    /// RemoveSeeder. What is not here may be elsewhere, on its way: the removal is written all the same when
+    /// the client has seen a version of it.
+    pub fn remove(
+        &mut self,
+        claim: Claim,
+        sender: Sender,
+        now_ms: u64,
+        journal: &mut impl Journal,
+    ) -> Result<Accepted, Refusal> {
+        let Claim { info_hash, endpoint, seen } = claim;
+        self.observe(seen, now_ms)?;
+        let found = self.records.find(info_hash);
+        let old = found.and_then(|found| self.stamp(found, endpoint)).filter(|stamp| self.counts_now(*stamp, now_ms));
+        match old {
+            None if found.is_none() && seen.is_none() => return Err(Refusal::NotFound),
+            None => self.check_room_for_removal(found, endpoint, sender)?,
+            Some(stamp) if stamp.removed && seen.is_none_or(|seen| seen <= stamp.version) => {
+                return Ok(Accepted { version: stamp.version, written: None });
+            }
+            Some(_) => {}
+        }
+        let version = self.write_seeder(info_hash, endpoint, true, Weight::Change, now_ms, journal)?;
+        Ok(Accepted { version, written: Some(Weight::Change) })
+    }
+
+    /// SeederInfoRequest: at most [`ANSWER_ENDPOINTS_MAX`] live endpoints in `out`, drawn at random. Loopback
+    /// endpoints are for loopback only.
+    pub fn list(
+        &self,
+        info_hash: InfoHash,
+        asker: IpAddr,
+        now_ms: u64,
+        rng: &mut (impl Rng + ?Sized),
+        out: &mut Vec<Endpoint>,
+    ) -> Result<(), NotFound> {
+        out.clear();
+        let record = self.records.record(self.records.find(info_hash).ok_or(NotFound)?);
+        let local = asker.to_canonical().is_loopback();
+        let mut any_live = false;
+        let mut suits = |seeder: Seeder| {
+            let live = !seeder.stamp.removed && self.counts_now(seeder.stamp, now_ms);
+            any_live |= live;
+            live && (local || !seeder.endpoint.ip().is_loopback())
+        };
+        if record.seeder_count() <= 4 * ANSWER_ENDPOINTS_MAX || !draw(record, &mut suits, rng, out) {
+            choose(record, &mut suits, rng, out);
+        }
+        out.shuffle(rng);
+        let has_name = || record.file().is_some_and(|(version, _)| self.rules.lives.counts(version, false, now_ms));
+        if any_live || has_name() { Ok(()) } else { Err(NotFound) }
+    }
+
+    /// Takes an entry from another tracker or from the store. The file's bucket is one of this table's.
+    pub fn merge(&mut self, entry: &Entry<'_>, now_ms: u64) -> Merged {
+        debug_assert!(self.records.owns(entry.info_hash), "entries are handed to the core that owns them");
+        if let Err(error) = self.clock.observe(entry.version, now_ms) {
+            return Merged::Ahead(error);
+        }
+        let removed = matches!(entry.body, Body::Removed(_));
+        if !self.rules.lives.counts(entry.version, removed, now_ms) {
+            return Merged::Expired;
+        }
+        let found = self.records.find(entry.info_hash);
+        // What has lapsed is as good as gone: whether it was swept already must make no difference.
+        let held = found.and_then(|found| self.held(found, &entry.body)).filter(|held| self.counts_now(*held, now_ms));
+        if held.is_some_and(|held| held.version >= entry.version) {
+            return Merged::Old;
+        }
+        if held.is_none() && !self.has_room(found) {
+            return Merged::Full;
+        }
+        let put = match entry.body {
+            Body::File(info) => self.records.put_file(entry.info_hash, entry.version, &info),
+            Body::Seeder(endpoint) | Body::Removed(endpoint) => {
+                let stamp = Stamp { version: entry.version, removed };
+                self.records.put_seeder(entry.info_hash, Seeder { endpoint, stamp })
+            }
+        };
+        if put.is_ok() { Merged::News } else { Merged::Full }
+    }
+
+    /// What the table holds.
+    pub fn totals(&self) -> Totals {
+        self.records.totals
+    }
+
+    /// Bytes that the table takes.
+    pub fn bytes(&self) -> usize {
+        self.records.bytes()
+    }
+
+    /// Whose versions this table gives out.
+    pub fn tracker(&self) -> TrackerId {
+        self.clock.tracker()
+    }
+
+    /// The buckets of this table.
+    pub fn buckets(&self) -> Range<usize> {
+        self.records.buckets()
+    }
+
+    /// The rules of this table.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// All entries of a file, expired ones that are still here included; for tests and reports.
+    pub fn entries(&self, info_hash: InfoHash) -> impl Iterator<Item = Entry<'_>> {
+        self.records.find(info_hash).map(|found| Records::entries(self.records.record(found))).into_iter().flatten()
+    }
+
+    fn observe(&mut self, seen: Option<Version>, now_ms: u64) -> Result<(), AheadError> {
+        seen.map_or(Ok(()), |seen| self.clock.observe(seen, now_ms))
+    }
+
+    fn stamp(&self, found: Found, endpoint: Endpoint) -> Option<Stamp> {
+        let record = self.records.record(found);
+        record.find(endpoint).ok().map(|place| record.stamp(place))
+    }
+
+    /// The stamp of what is here under the key of `body`.
+    fn held(&self, found: Found, body: &Body<'_>) -> Option<Stamp> {
+        match *body {
+            Body::File(_) => self.records.record(found).file().map(|(version, _)| Stamp { version, removed: false }),
+            Body::Seeder(endpoint) | Body::Removed(endpoint) => self.stamp(found, endpoint),
+        }
+    }
+
+    fn counts_now(&self, stamp: Stamp, now_ms: u64) -> bool {
+        self.rules.lives.counts(stamp.version, stamp.removed, now_ms)
+    }
+
+    fn is_fresh(&self, version: Version, now_ms: u64) -> bool {
+        version.time_ms() + self.rules.lives.lease_ms / 2 > now_ms
+    }
+
+    /// Writes the file entry that a Share brings, or renews the one that is there.
+    fn write_file(
+        &mut self,
+        info_hash: InfoHash,
+        found: Option<Found>,
+        file: Option<FileInfo<'_>>,
+        now_ms: u64,
+        journal: &mut impl Journal,
+    ) -> Result<Option<Weight>, Refusal> {
+        let old = found.and_then(|found| self.records.record(found).file());
+        let live = old.filter(|(version, _)| self.rules.lives.counts(*version, false, now_ms));
+        let weight = match (file, live) {
+            (Some(info), Some((version, old))) if info == old => {
+                if self.is_fresh(version, now_ms) {
+                    return Ok(None);
+                }
+                Weight::Renewal
+            }
+            (Some(_), _) => Weight::Change,
+            (None, Some((version, _))) if !self.is_fresh(version, now_ms) => Weight::Renewal,
+            (None, _) => return Ok(None),
+        };
+        let version = self.clock.tick(now_ms);
+        match file {
+            Some(info) => self.records.put_file(info_hash, version, &info)?,
+            None => self.records.renew_file(info_hash, version),
+        }
+        let record = self.records.find(info_hash).map(|found| self.records.record(found));
+        if let Some((version, info)) = record.and_then(Record::file) {
+            journal.write(&Entry { info_hash, version, body: Body::File(info) }, weight);
+        }
+        Ok(Some(weight))
+    }
+
+    fn write_seeder(
+        &mut self,
+        info_hash: InfoHash,
+        endpoint: Endpoint,
+        removed: bool,
+        weight: Weight,
+        now_ms: u64,
+        journal: &mut impl Journal,
+    ) -> Result<Version, Refusal> {
+        let version = self.clock.tick(now_ms);
+        let seeder = Seeder { endpoint, stamp: Stamp { version, removed } };
+        self.records.put_seeder(info_hash, seeder)?;
+        journal.write(&seeder_entry(info_hash, seeder), weight);
+        Ok(version)
+    }
+
+    /// Whether a file may get one more entry, whoever sends it.
+    fn has_room(&self, found: Option<Found>) -> bool {
+        match found {
+            Some(found) => self.records.record(found).seeder_count() < ENTRIES_PER_FILE_MAX,
+            None => (self.records.totals.files as usize) < FILES_PER_CORE_MAX,
+        }
+    }
+
+    /// Whether a seeder may be added that is not live now.
+    fn check_room(
+        &self,
+        found: Option<Found>,
+        endpoint: Endpoint,
+        old: Option<Stamp>,
+        sender: Sender,
+        now_ms: u64,
+    ) -> Result<(), Refusal> {
+        if old.is_none() && !self.has_room(found) {
+            return Err(Refusal::Full);
+        }
+        if sender.trusted {
+            return Ok(());
+        }
+        let (ip, max) = (endpoint.ip(), self.rules.files_per_address_max);
+        let count = self.counts.get(ip);
+        // One that lapsed and was not cleared away yet is counted already.
+        let counted = u32::from(old.is_some_and(|stamp| !stamp.removed));
+        if count.files.saturating_sub(counted) as usize >= max {
+            return Err(Refusal::FilesOfAddress { ip, max });
+        }
+        if old.is_none() && count.removals as usize >= max * REMOVALS_PER_FILE_MAX {
+            return Err(Refusal::RemovalsOfAddress { ip });
+        }
+        let max = self.rules.endpoints_per_file_max;
+        let seeders = found.map(|found| self.records.record(found)).filter(|record| record.seeder_count() >= max);
+        let live = |seeder: &Seeder| !seeder.stamp.removed && self.counts_now(seeder.stamp, now_ms);
+        if seeders.is_some_and(|record| record.seeders().filter(live).count() >= max) {
+            return Err(Refusal::EndpointsOfFile { max });
+        }
+        Ok(())
+    }
+
+    /// Whether a removal may be written for an entry that is not here.
+    fn check_room_for_removal(&self, found: Option<Found>, endpoint: Endpoint, sender: Sender) -> Result<(), Refusal> {
+        if !self.has_room(found) {
+            return Err(Refusal::Full);
+        }
+        let max = self.rules.files_per_address_max * REMOVALS_PER_FILE_MAX;
+        if !sender.trusted && self.counts.get(endpoint.ip()).removals as usize >= max {
+            return Err(Refusal::RemovalsOfAddress { ip: endpoint.ip() });
+        }
+        Ok(())
+    }
+}
+
+/// Draws places at random until enough suit; false if too few do, and all must be looked at.
+fn draw(
+    record: Record<'_>,
+    suits: &mut impl FnMut(Seeder) -> bool,
+    rng: &mut (impl rand_core::Rng + ?Sized),
+    out: &mut Vec<Endpoint>,
+) -> bool {
+    for _ in 0..4 * ANSWER_ENDPOINTS_MAX {
+        let seeder = record.seeder(rng.random_range(0..record.seeder_count()));
+        if suits(seeder) && !out.contains(&seeder.endpoint) {
+            out.push(seeder.endpoint);
+            if out.len() == ANSWER_ENDPOINTS_MAX {
+                return true;
+            }
+        }
+    }
+    out.clear();
+    false
+}
+
+/// Looks at all seeders and keeps each that suits with the same chance (Vitter's algorithm R).
+fn choose(
+    record: Record<'_>,
+    suits: &mut impl FnMut(Seeder) -> bool,
+    rng: &mut (impl rand_core::Rng + ?Sized),
+    out: &mut Vec<Endpoint>,
+) {
+    for (seen, seeder) in record.seeders().filter(|seeder| suits(*seeder)).enumerate() {
+        if out.len() < ANSWER_ENDPOINTS_MAX {
+            out.push(seeder.endpoint);
+        } else if let Some(place) = out.get_mut(rng.random_range(0..=seen)) {
+            *place = seeder.endpoint;
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Cutting a stream of bytes into frames, and putting frames around payloads.
+//!
+//! Knows nothing of messages. Judges every byte as soon as it is there: a wrong magic or a size over its
+//! limit is an error before the rest has come, so that a hostile sender costs no buffer.
+
+use bytes::BufMut;
+
+use crate::limits::TYPE_BYTES_MAX;
+
+use super::FrameError;
+use super::arguments::{Arguments, Buffer, Payload};
+
+/// First bytes of a frame.
+pub const MAGIC_START: [u8; 4] = *b"mTor";
+/// Last bytes of a frame.
+pub const MAGIC_END: [u8; 4] = *b"roTm";
+
+/// Where the type's bytes start: after the magic and the type's size.
+pub(super) const TYPE_AT: usize = 8;
+/// A frame's bytes beyond its type and its payload: two magics, two sizes.
+const AROUND_LEN: usize = 16;
+
+/// A whole frame, borrowed from the buffer that it was read into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frame<'a> {
+    /// The message type: 1 to 32 bytes of printable ASCII.
+    pub kind: &'a [u8],
+    /// The arguments as they came, each with its size before it.
+    pub payload: &'a [u8],
+}
+
+/// What stands at the start of a buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parsed<'a> {
+    /// A whole frame.
+    Frame {
+        /// The frame.
+        frame: Frame<'a>,
+        /// Bytes of the buffer that the frame takes.
+        len: usize,
+    },
+    /// The start of a frame, good so far.
+    Partial {
+        /// Bytes that the frame has at least, from its first one: always more than the buffer held, exact
+        /// once the payload's size is there. A reader may wait for so many without waiting too long.
+        need: usize,
+    },
+}
+
+/// Reads the frame at the start of `buf`, with a payload of at most `payload_max` bytes.
+///
+/// After an error the connection is closed: where the next frame starts is unknown.
+pub fn parse(buf: &[u8], payload_max: usize) -> Result<Parsed<'_>, FrameError> {
+    let header = match parse_header(buf)? {
+        HeaderParsed::Header(header) => header,
+        HeaderParsed::Partial { need } => return Ok(Parsed::Partial { need }),
+    };
+    header.check_payload_size(payload_max)?;
+    let payload_end = header.payload_at + header.payload_size as usize;
+    let len = payload_end + MAGIC_END.len();
+    check_magic(buf.get(payload_end..).unwrap_or_default(), MAGIC_END, FrameError::MagicEnd)?;
+    if buf.len() < len {
+        return Ok(Parsed::Partial { need: len });
+    }
+    let payload = &buf[header.payload_at..payload_end];
+    if !Arguments::new(payload).fill_the_payload() {
+        return Err(FrameError::Arguments);
+    }
+    Ok(Parsed::Frame { frame: Frame { kind: header.kind, payload }, len })
+}
+
+/// What stands before a payload.
+pub(super) struct Header<'a> {
+    pub(super) kind: &'a [u8],
+    pub(super) payload_size: u32,
+    /// Where the payload starts in the buffer.
+    pub(super) payload_at: usize,
+}
+
+impl Header<'_> {
+    pub(super) fn check_payload_size(&self, max: usize) -> Result<(), FrameError> {
+        let size = self.payload_size;
+        if size as usize > max { Err(FrameError::PayloadTooLarge { size, max }) } else { Ok(()) }
+    }
+}
+
+pub(super) enum HeaderParsed<'a> {
+    Header(Header<'a>),
+    Partial { need: usize },
+}
+
+/// Reads everything before the payload; `need` is as in [`Parsed::Partial`].
+pub(super) fn parse_header(buf: &[u8]) -> Result<HeaderParsed<'_>, FrameError> {
+    check_magic(buf, MAGIC_START, FrameError::MagicStart)?;
+    let Some(type_size) = read_u32(buf, MAGIC_START.len()) else {
+        return Ok(HeaderParsed::Partial { need: AROUND_LEN + 1 });
+    };
+    if !(1..=TYPE_BYTES_MAX).contains(&(type_size as usize)) {
+        return Err(FrameError::TypeSize(type_size));
+    }
+    let type_end = TYPE_AT + type_size as usize;
+    let kind = &buf[TYPE_AT..type_end.min(buf.len())];
+    if !kind.iter().all(|byte| (b' '..=b'~').contains(byte)) {
+        return Err(FrameError::Type);
+    }
+    match read_u32(buf, type_end) {
+        Some(payload_size) => Ok(HeaderParsed::Header(Header { kind, payload_size, payload_at: type_end + 4 })),
+        None => Ok(HeaderParsed::Partial { need: AROUND_LEN + type_size as usize }),
+    }
+}
+
+/// Compares as much of the magic as is there.
+fn check_magic(buf: &[u8], magic: [u8; 4], error: FrameError) -> Result<(), FrameError> {
+    if buf.iter().zip(magic).all(|(byte, expected)| *byte == expected) { Ok(()) } else { Err(error) }
+}
+
+fn read_u32(buf: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_be_bytes(*buf.get(at..)?.first_chunk()?))
+}
+
+/// Bytes of the frame around `payload`.
+pub(super) fn encoded_len(kind: &str, payload: &impl Payload) -> usize {
+    AROUND_LEN + kind.len() + payload.len()
+}
+
+/// Writes the frame around `payload`; `out` has room for [`encoded_len`].
+pub(super) fn encode(kind: &str, payload: &impl Payload, out: &mut impl BufMut) {
+    encode_header(kind, payload.len(), out);
+    payload.write(&mut Buffer(out));
+    out.put_slice(&MAGIC_END);
+}
+
+/// Writes what stands before a payload of `payload_size` bytes.
+pub(super) fn encode_header(kind: &str, payload_size: usize, out: &mut impl BufMut) {
+    debug_assert!((1..=TYPE_BYTES_MAX).contains(&kind.len()));
+    debug_assert!(u32::try_from(payload_size).is_ok(), "a payload of 4 GiB is over every limit of frames");
+    out.put_slice(&MAGIC_START);
+    out.put_u32(kind.len() as u32);
+    out.put_slice(kind.as_bytes());
+    out.put_u32(payload_size as u32);
+}

@@ -1,0 +1,142 @@
+//! What frames mean: one variant a message type.
+
+use bytes::BufMut;
+
+use crate::ids::{InfoHash, PeerId};
+
+use super::arguments::{Arguments, Payload, Sink};
+use super::{
+    ChunkInfo, DecodeError, Frame, HaveChunks, Response, SeederChange, SeederInfo, SendChunk, SendChunkRequest, Share,
+    frame, peer_id,
+};
+
+/// A message, borrowed from the frame that it came in, or from what is to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Message<'a> {
+    /// To a tracker: a file is shared.
+    Share(Share<'a>),
+    /// To a tracker: the sender has chunks of a file.
+    AddSeeder(SeederChange),
+    /// To a tracker: the sender no longer serves a file.
+    RemoveSeeder(SeederChange),
+    /// To a tracker: who has the file?
+    SeederInfoRequest(InfoHash),
+    /// Who has the file.
+    SeederInfoResponse(SeederInfo<'a>),
+    /// To a peer: which chunks have you?
+    ChunkInfoRequest(InfoHash),
+    /// Which chunks the peer has.
+    ChunkInfoResponse(ChunkInfo<'a>),
+    /// To a peer: which chunks have you, and tell me of new ones.
+    ChunkSubscribeRequest(InfoHash),
+    /// To a subscriber: new chunks.
+    HaveChunks(HaveChunks<'a>),
+    /// To a peer: send a chunk.
+    SendChunkRequest(SendChunkRequest),
+    /// The chunk.
+    SendChunkResponse(SendChunk<'a>),
+    /// How a request went.
+    Response(Response<'a>),
+    /// To a peer: who are you?
+    PeerIdRequest,
+    /// Who the peer is.
+    PeerIdResponse(PeerId),
+}
+
+pub(super) const SHARE: &str = "Share";
+pub(super) const ADD_SEEDER: &str = "AddSeeder";
+pub(super) const REMOVE_SEEDER: &str = "RemoveSeeder";
+pub(super) const SEEDER_INFO_REQUEST: &str = "SeederInfoRequest";
+pub(super) const SEEDER_INFO_RESPONSE: &str = "SeederInfoResponse";
+pub(super) const CHUNK_INFO_REQUEST: &str = "ChunkInfoRequest";
+pub(super) const CHUNK_INFO_RESPONSE: &str = "ChunkInfoResponse";
+pub(super) const CHUNK_SUBSCRIBE_REQUEST: &str = "ChunkSubscribeRequest";
+pub(super) const HAVE_CHUNKS: &str = "HaveChunks";
+pub(super) const SEND_CHUNK_REQUEST: &str = "SendChunkRequest";
+pub(super) const SEND_CHUNK_RESPONSE: &str = "SendChunkResponse";
+pub(super) const RESPONSE: &str = "Response";
+pub(super) const PEER_ID_REQUEST: &str = "PeerIdRequest";
+pub(super) const PEER_ID_RESPONSE: &str = "PeerIdResponse";
+
+impl<'a> Message<'a> {
+    /// Reads a frame. On an error the connection stays: see [`Response::from`].
+    pub fn decode(frame: Frame<'a>) -> Result<Self, DecodeError> {
+        let kind = std::str::from_utf8(frame.kind).map_err(|_| DecodeError::UnknownType)?;
+        let arguments = Arguments::new(frame.payload);
+        Ok(match kind {
+            SHARE => Self::Share(Share::decode(arguments)?),
+            ADD_SEEDER => Self::AddSeeder(SeederChange::decode(arguments)?),
+            REMOVE_SEEDER => Self::RemoveSeeder(SeederChange::decode(arguments)?),
+            SEEDER_INFO_REQUEST => Self::SeederInfoRequest(only_info_hash(arguments)?),
+            SEEDER_INFO_RESPONSE => Self::SeederInfoResponse(SeederInfo::decode(arguments)?),
+            CHUNK_INFO_REQUEST => Self::ChunkInfoRequest(only_info_hash(arguments)?),
+            CHUNK_INFO_RESPONSE => Self::ChunkInfoResponse(ChunkInfo::decode(arguments)?),
+            CHUNK_SUBSCRIBE_REQUEST => Self::ChunkSubscribeRequest(only_info_hash(arguments)?),
+            HAVE_CHUNKS => Self::HaveChunks(HaveChunks::decode(arguments)?),
+            SEND_CHUNK_REQUEST => Self::SendChunkRequest(SendChunkRequest::decode(arguments)?),
+            SEND_CHUNK_RESPONSE => Self::SendChunkResponse(SendChunk::decode(arguments)?),
+            RESPONSE => Self::Response(Response::decode(arguments)?),
+            PEER_ID_REQUEST => arguments.end().map(|()| Self::PeerIdRequest)?,
+            PEER_ID_RESPONSE => Self::PeerIdResponse(peer_id::decode(arguments)?),
+            _ => return Err(DecodeError::UnknownType),
+        })
+    }
+
+    /// Writes the frame. `out` has room for [`Message::encoded_len`] bytes; a fixed slice without it panics.
+    ///
+    /// The sender keeps to the limits of frames: what it writes beyond them, no receiver takes.
+    pub fn encode(&self, out: &mut impl BufMut) {
+        frame::encode(self.kind(), self, out);
+    }
+
+    /// Bytes of the frame, both magics counted.
+    pub fn encoded_len(&self) -> usize {
+        frame::encoded_len(self.kind(), self)
+    }
+
+    /// The message type as it stands in the frame.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Share(_) => SHARE,
+            Self::AddSeeder(_) => ADD_SEEDER,
+            Self::RemoveSeeder(_) => REMOVE_SEEDER,
+            Self::SeederInfoRequest(_) => SEEDER_INFO_REQUEST,
+            Self::SeederInfoResponse(_) => SEEDER_INFO_RESPONSE,
+            Self::ChunkInfoRequest(_) => CHUNK_INFO_REQUEST,
+            Self::ChunkInfoResponse(_) => CHUNK_INFO_RESPONSE,
+            Self::ChunkSubscribeRequest(_) => CHUNK_SUBSCRIBE_REQUEST,
+            Self::HaveChunks(_) => HAVE_CHUNKS,
+            Self::SendChunkRequest(_) => SEND_CHUNK_REQUEST,
+            Self::SendChunkResponse(_) => SEND_CHUNK_RESPONSE,
+            Self::Response(_) => RESPONSE,
+            Self::PeerIdRequest => PEER_ID_REQUEST,
+            Self::PeerIdResponse(_) => PEER_ID_RESPONSE,
+        }
+    }
+}
+
+fn only_info_hash(mut arguments: Arguments<'_>) -> Result<InfoHash, DecodeError> {
+    let info_hash = arguments.info_hash()?;
+    arguments.end()?;
+    Ok(info_hash)
+}
+
+impl Payload for Message<'_> {
+    fn write(&self, sink: &mut impl Sink) {
+        match self {
+            Self::Share(share) => share.write(sink),
+            Self::AddSeeder(change) | Self::RemoveSeeder(change) => change.write(sink),
+            Self::SeederInfoRequest(info_hash)
+            | Self::ChunkInfoRequest(info_hash)
+            | Self::ChunkSubscribeRequest(info_hash) => sink.bytes(&info_hash.0),
+            Self::SeederInfoResponse(info) => info.write(sink),
+            Self::ChunkInfoResponse(info) => info.write(sink),
+            Self::HaveChunks(news) => news.write(sink),
+            Self::SendChunkRequest(request) => request.write(sink),
+            Self::SendChunkResponse(response) => response.write(sink),
+            Self::Response(response) => response.write(sink),
+            Self::PeerIdRequest => {}
+            Self::PeerIdResponse(id) => id.write(sink),
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! AddSeeder and RemoveSeeder: one endpoint enters or leaves a file's list at a tracker.
+
+use crate::ids::{Endpoint, InfoHash, Version};
+
+use super::DecodeError;
+use super::arguments::{Arguments, Payload, Sink};
+
+/// A change to a file's list of seeders. Answered by a Response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SeederChange {
+    /// The file.
+    pub info_hash: InfoHash,
+    /// Who serves it, or no longer does.
+    pub endpoint: Endpoint,
+    /// The last version that the sender saw for this file.
+    pub version: Option<Version>,
+}
+
+impl SeederChange {
+    pub(super) fn decode(mut arguments: Arguments<'_>) -> Result<Self, DecodeError> {
+        let change =
+            Self { info_hash: arguments.info_hash()?, endpoint: arguments.endpoint()?, version: arguments.version()? };
+        arguments.end()?;
+        Ok(change)
+    }
+}
+
+impl Payload for SeederChange {
+    fn write(&self, sink: &mut impl Sink) {
+        sink.bytes(&self.info_hash.0);
+        sink.endpoint(self.endpoint);
+        sink.version(self.version);
+    }
+}

@@ -1,0 +1,71 @@
+//! SendChunkRequest and SendChunkResponse: the data of one chunk, from peer to peer.
+//!
+//! A receiver that wants the data elsewhere than in its buffer parses only the response's head:
+//! [`super::DataHead`].
+
+use crate::ids::InfoHash;
+
+use super::arguments::{Arguments, Payload, Sink};
+use super::{DecodeError, Status};
+
+/// Asks for a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SendChunkRequest {
+    /// The file.
+    pub info_hash: InfoHash,
+    /// The chunk; beyond the last one for all that is known.
+    pub index: u32,
+}
+
+impl SendChunkRequest {
+    pub(super) fn decode(mut arguments: Arguments<'_>) -> Result<Self, DecodeError> {
+        let request = Self { info_hash: arguments.info_hash()?, index: arguments.u32()? };
+        arguments.end()?;
+        Ok(request)
+    }
+}
+
+impl Payload for SendChunkRequest {
+    fn write(&self, sink: &mut impl Sink) {
+        sink.bytes(&self.info_hash.0);
+        sink.u32(self.index);
+    }
+}
+
+/// A chunk. An error has no data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SendChunk<'a> {
+    /// The file.
+    pub info_hash: InfoHash,
+    /// The chunk that was asked for.
+    pub index: u32,
+    /// How the request went.
+    pub status: Status,
+    /// All of the chunk's bytes, not yet verified.
+    pub data: &'a [u8],
+}
+
+impl<'a> SendChunk<'a> {
+    pub(super) fn decode(mut arguments: Arguments<'a>) -> Result<Self, DecodeError> {
+        let response = Self {
+            info_hash: arguments.info_hash()?,
+            index: arguments.u32()?,
+            status: arguments.status()?,
+            data: arguments.bytes()?,
+        };
+        arguments.end()?;
+        if !response.status.is_ok() && !response.data.is_empty() {
+            return Err(DecodeError::BadArguments("an error comes with data"));
+        }
+        Ok(response)
+    }
+}
+
+impl Payload for SendChunk<'_> {
+    fn write(&self, sink: &mut impl Sink) {
+        sink.bytes(&self.info_hash.0);
+        sink.u32(self.index);
+        sink.status(self.status);
+        sink.bytes(self.data);
+    }
+}

@@ -1,0 +1,256 @@
+//! Whole clients in one process, on loopback, with a tracker of a few lines.
+
+use std::collections::{HashMap, HashSet};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use mtorrent::client::{Client, ClientConfig, DownloadRequest, DownloadState, DownloadStatus, Event, ShareRequest};
+use mtorrent::geometry::Geometry;
+use mtorrent::hash::sha1;
+use mtorrent::ids::{Endpoint, InfoHash};
+use mtorrent::metainfo::Metainfo;
+use mtorrent::wire::{Endpoints, Message, Parsed, Response, SeederInfo, Status, parse};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+/// A tracker with one thread a connection, a second implementation to test against.
+struct TinyTracker {
+    address: SocketAddr,
+    down: Arc<AtomicBool>,
+    connections: Arc<Mutex<Vec<TcpStream>>>,
+}
+
+type Seeders = Arc<Mutex<HashMap<InfoHash, HashSet<Endpoint>>>>;
+
+impl TinyTracker {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (down, connections) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
+        let tracker = Self { address, down: down.clone(), connections: connections.clone() };
+        let seeders = Seeders::default();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let Ok(stream) = stream else { return };
+                if down.load(Ordering::SeqCst) {
+                    return;
+                }
+                connections.lock().unwrap().push(stream.try_clone().unwrap());
+                let seeders = seeders.clone();
+                thread::spawn(move || answer_all(stream, &seeders));
+            }
+        });
+        tracker
+    }
+
+    fn name(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// Closes everything: new connections are refused.
+    fn kill(&self) {
+        self.down.store(true, Ordering::SeqCst);
+        self.connections.lock().unwrap().iter().for_each(|stream| drop(stream.shutdown(std::net::Shutdown::Both)));
+        // Wakes the accepting thread, which then lets go of the listener.
+        drop(TcpStream::connect(self.address));
+    }
+}
+
+fn answer_all(mut stream: TcpStream, seeders: &Seeders) {
+    let mut buffer = Vec::new();
+    loop {
+        let mut part = [0; 4096];
+        match stream.read(&mut part) {
+            Ok(0) | Err(_) => return,
+            Ok(len) => buffer.extend_from_slice(&part[..len]),
+        }
+        while let Ok(Parsed::Frame { frame, len }) = parse(&buffer, 65536) {
+            let mut out = Vec::new();
+            answer(Message::decode(frame).unwrap(), seeders, &mut out);
+            if stream.write_all(&out).is_err() {
+                return;
+            }
+            buffer.drain(..len);
+        }
+    }
+}
+
+fn answer(message: Message<'_>, seeders: &Seeders, out: &mut Vec<u8>) {
+    let mut seeders = seeders.lock().unwrap();
+    let ok = Message::Response(Response { status: Status::Ok, text: "", version: None });
+    match message {
+        Message::Share(share) => {
+            seeders.entry(share.info_hash).or_default().insert(share.endpoint);
+            ok.encode(out);
+        }
+        Message::AddSeeder(change) => {
+            seeders.entry(change.info_hash).or_default().insert(change.endpoint);
+            ok.encode(out);
+        }
+        Message::RemoveSeeder(change) => {
+            seeders.entry(change.info_hash).or_default().remove(&change.endpoint);
+            ok.encode(out);
+        }
+        Message::SeederInfoRequest(info_hash) => {
+            let list: Vec<Endpoint> = seeders.entry(info_hash).or_default().iter().copied().collect();
+            let endpoints = Endpoints::from(&list[..]);
+            Message::SeederInfoResponse(SeederInfo { info_hash, status: Status::Ok, endpoints }).encode(out);
+        }
+        other => panic!("a tracker got {}", other.kind()),
+    }
+}
+
+fn client(trackers: &[&TinyTracker], cores: usize) -> Client {
+    Client::start(ClientConfig {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        advertise: None,
+        trackers: trackers.iter().map(|tracker| tracker.name()).collect(),
+        cores,
+        cache_bytes: 16 << 20,
+        data_dir: None,
+    })
+    .unwrap()
+}
+
+/// A file of random bytes with its metainfo.
+fn file(folder: &Path, bytes: usize, chunk_size: u32) -> (PathBuf, Arc<Metainfo>) {
+    let path = folder.join("a file ü.bin");
+    let mut content = vec![0; bytes];
+    StdRng::seed_from_u64(bytes as u64).fill(&mut content[..]);
+    std::fs::write(&path, &content).unwrap();
+    let geometry = Geometry::new(bytes as u64, chunk_size).unwrap();
+    let pieces = content.chunks(chunk_size as usize).flat_map(sha1).collect();
+    (path, Arc::new(Metainfo::new("a file ü.bin", geometry, pieces, Vec::new()).unwrap()))
+}
+
+fn share(client: &Client, path: &Path, metainfo: &Arc<Metainfo>) {
+    let metainfo_path = path.with_extension("mtorrent");
+    client.share(ShareRequest { metainfo: metainfo.clone(), metainfo_path, file: path.to_owned() }).unwrap();
+    let announced = wait_for(client, |event| matches!(event, Event::Announced { .. }));
+    assert!(matches!(announced, Event::Announced { .. }));
+}
+
+fn get(client: &Client, metainfo: &Arc<Metainfo>, dest: Option<PathBuf>) -> DownloadStatus {
+    let request = DownloadRequest {
+        metainfo: metainfo.clone(),
+        metainfo_path: "x.mtorrent".into(),
+        dest,
+        force: false,
+        wait: Some(Duration::from_secs(20)),
+        seed: true,
+    };
+    client.get(request).unwrap();
+    match wait_for(client, |event| matches!(event, Event::Ended(_))) {
+        Event::Ended(status) => status,
+        _ => unreachable!(),
+    }
+}
+
+fn wait_for(client: &Client, wanted: impl Fn(&Event) -> bool) -> Event {
+    let (events, deadline) = (client.events(), Instant::now() + Duration::from_secs(60));
+    loop {
+        match events.try_recv() {
+            Ok(event) if wanted(&event) => return event,
+            Ok(other) => println!("event: {other:?}"),
+            Err(_) => thread::sleep(Duration::from_millis(2)),
+        }
+        assert!(Instant::now() < deadline, "no such event within a minute; downloads: {:?}", client.downloads());
+    }
+}
+
+fn assert_done(status: &DownloadStatus, source: &Path) {
+    assert_eq!(status.state, DownloadState::Done { up_to_date: false }, "{status:?}");
+    let dest = status.dest.as_deref().unwrap();
+    assert!(std::fs::read(source).unwrap() == std::fs::read(dest).unwrap(), "{} differs", dest.display());
+    let left: Vec<_> = std::fs::read_dir(dest.parent().unwrap()).unwrap().flatten().map(|e| e.file_name()).collect();
+    assert!(!left.iter().any(|name| name.to_string_lossy().contains(".part")), "{left:?}");
+}
+
+#[test]
+fn files_of_every_length_arrive() {
+    let tracker = TinyTracker::start();
+    let (seeder, getter) = (client(&[&tracker], 2), client(&[&tracker], 2));
+    const K: usize = 256 << 10;
+    for bytes in [0, 1, K - 1, K, K + 1, 3 * K, 20 * K + 12345] {
+        let folder = tempfile::tempdir_in(".").unwrap();
+        let (path, metainfo) = file(folder.path(), bytes, K as u32);
+        share(&seeder, &path, &metainfo);
+        let status = get(&getter, &metainfo, Some(folder.path().join("copy")));
+        assert_done(&status, &path);
+        assert_eq!(get(&client(&[&tracker], 1), &metainfo, Some(path)).state, DownloadState::Done { up_to_date: true });
+    }
+    seeder.close();
+    getter.close();
+}
+
+#[test]
+fn several_getters_share_with_each_other() {
+    let tracker = TinyTracker::start();
+    let folder = tempfile::tempdir_in(".").unwrap();
+    let (path, metainfo) = file(folder.path(), 64 << 20, 1 << 20);
+    let seeder = client(&[&tracker], 1);
+    share(&seeder, &path, &metainfo);
+    let statuses: Vec<DownloadStatus> = thread::scope(|scope| {
+        let getters: Vec<_> = (1..=2)
+            .map(|n| {
+                let (tracker, metainfo, dest) = (&tracker, &metainfo, folder.path().join(format!("copy{n}")));
+                scope.spawn(move || {
+                    let getter = client(&[tracker], n);
+                    let status = get(&getter, metainfo, Some(dest));
+                    (getter, status)
+                })
+            })
+            .collect();
+        let done: Vec<_> = getters.into_iter().map(|getter| getter.join().unwrap()).collect();
+        done.into_iter()
+            .map(|(getter, status)| {
+                getter.close();
+                status
+            })
+            .collect()
+    });
+    for status in &statuses {
+        assert_done(status, &path);
+        println!("{:?} from {:?}", status.elapsed, status.fetched_from);
+    }
+    seeder.close();
+}
+
+#[test]
+fn a_tracker_that_dies_is_replaced_by_the_next() {
+    let (first, second) = (TinyTracker::start(), TinyTracker::start());
+    let folder = tempfile::tempdir_in(".").unwrap();
+    let (path, metainfo) = file(folder.path(), 1 << 20, 1 << 18);
+    let seeder = client(&[&first, &second], 1);
+    share(&seeder, &path, &metainfo);
+    first.kill();
+    let killed = Instant::now();
+    let announced = wait_for(&seeder, |event| matches!(event, Event::Announced { .. }));
+    assert!(matches!(announced, Event::Announced { tracker, .. } if tracker == second.name()));
+    assert!(killed.elapsed() < Duration::from_secs(1), "fallback took {:?}", killed.elapsed());
+    let getter = client(&[&first, &second], 1);
+    assert_done(&get(&getter, &metainfo, Some(folder.path().join("copy"))), &path);
+    getter.close();
+    seeder.close();
+}
+
+#[test]
+fn a_discarded_download_writes_nothing() {
+    let tracker = TinyTracker::start();
+    let folder = tempfile::tempdir_in(".").unwrap();
+    let (path, metainfo) = file(folder.path(), 8 << 20, 1 << 20);
+    let seeder = client(&[&tracker], 1);
+    share(&seeder, &path, &metainfo);
+    let getter = client(&[&tracker], 2);
+    let status = get(&getter, &metainfo, None);
+    assert_eq!(status.state, DownloadState::Done { up_to_date: false }, "{status:?}");
+    assert_eq!(status.fetched_bytes, 8 << 20);
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
+    getter.close();
+    seeder.close();
+}

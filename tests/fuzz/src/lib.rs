@@ -1,0 +1,23 @@
+//! The pure layers of mtorrent, compiled from its own files, and what must hold of them for any bytes.
+//!
+//! Not a dependency on the whole crate: its runtime, store and command line take minutes to build with the
+//! fuzzer's flags, and nothing here calls them.
+
+// The files below and `checks` say `crate::` and `mtorrent::`; both are this crate.
+extern crate self as mtorrent;
+
+#[path = "../../../src/bitfield.rs"]
+pub mod bitfield;
+pub mod checks;
+#[path = "../../../src/filename.rs"]
+pub mod filename;
+#[path = "../../../src/geometry.rs"]
+pub mod geometry;
+#[path = "../../../src/ids.rs"]
+pub mod ids;
+#[path = "../../../src/limits.rs"]
+pub mod limits;
+#[path = "../../../src/metainfo/mod.rs"]
+pub mod metainfo;
+#[path = "../../../src/wire/mod.rs"]
+pub mod wire;
