@@ -83,7 +83,7 @@ impl<'a> Race<'a> {
             let here = self.field.iter().filter(takes_part).filter(|contestant| contestant.sinks.contains(&sink));
             order.extend(here.filter(|_| has_sink(sink)).map(|contestant| (*contestant, sink)));
         }
-        if round % 2 == 0 {
+        if round.is_multiple_of(2) {
             order.reverse();
         }
         order
