@@ -120,8 +120,8 @@ pub const DISCOVER_PAUSE_LONELY: Duration = Duration::from_millis(500);
 pub const DISCOVER_PAUSE_MAX: Duration = Duration::from_secs(10);
 /// Connections in a row that fail before a peer is forgotten until a tracker names it again.
 pub const FAILURES_UNTIL_FORGOTTEN: u32 = 6;
-/// Turns that the hasher leaves to the links before it starts on fewer chunks than it could take at once.
-pub const HASH_GATHER_YIELDS: usize = 3;
+/// Time without a further chunk after which the hasher starts on fewer than it could take at once.
+pub const HASH_GATHER_PAUSE: Duration = Duration::from_millis(2);
 /// Bytes hashed before other tasks of the core have their turn.
 pub const HASH_STEP_BYTES: usize = 1 << 20;
 /// Bad chunks from one peer until it is banned for the file.

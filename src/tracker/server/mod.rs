@@ -268,7 +268,7 @@ async fn sweep(shard: Rc<Shard>, figures: Arc<Figures>, core: usize) {
                 0 => break,
                 step => passed += step,
             }
-            runtime::yield_now().await;
+            runtime::yield_to_io().await;
         }
         figures.set(core, shard.stats());
     }
