@@ -117,9 +117,9 @@ impl Child {
         }
     }
 
-    /// Waits until `text` is anywhere on its stdout.
+    /// Waits until `text` is anywhere in what it wrote.
     pub fn wait_text(&mut self, text: &str, deadline: Instant) -> Result<(), Error> {
-        while !self.output().contains(text) {
+        while !self.output().contains(text) && !read_lossy(&self.stderr).contains(text) {
             self.still_running(&format!("it says {text:?}"), deadline)?;
         }
         Ok(())

@@ -26,6 +26,9 @@ pub enum Need {
     Mtorrent,
 }
 
+/// Without its web interface, which npm would have to fetch and build, and without a database.
+const RQBIT_INSTALL: [&str; 6] = ["install", "--locked", "--no-default-features", "--features", "default-tls", "rqbit"];
+
 impl Need {
     /// `None` if it is there, else what is missing and how to get it.
     pub fn missing(self, options: &Options) -> Option<String> {
@@ -37,7 +40,7 @@ impl Need {
                 Some("no python3 has the module libtorrent: apt-get install python3-libtorrent".to_owned())
             }
             Self::Rqbit if rqbit().is_some() => None,
-            Self::Rqbit => Some("no rqbit: cargo install rqbit".to_owned()),
+            Self::Rqbit => Some(format!("no rqbit: cargo {}", RQBIT_INSTALL.join(" "))),
             Self::Mtorrent => no_mtorrent(&mtorrent(options)),
         }
     }
@@ -161,7 +164,7 @@ fn install(field: &[&Contestant], options: &Options) -> Result<(), Error> {
     }
     if needs.contains(&Need::Rqbit) {
         // The other rivals do not need it: without it the run goes on.
-        if let Err(error) = installer("cargo", &["install", "--locked", "--quiet", "rqbit"]) {
+        if let Err(error) = installer("cargo", &RQBIT_INSTALL) {
             eprintln!("rivals: {error}");
         }
     }

@@ -270,7 +270,7 @@ fn available_memory_bytes() -> u64 {
 
 fn say(record: &Record, rounds: u32) {
     let (verdict, remark) = record.verdict();
-    let rate = record.outcome.as_ref().map_or("-".to_owned(), |figures| format!("{:.2}", figures.bytes_per_s / 1e9));
+    let rate = record.outcome.as_ref().map_or("-".to_owned(), |figures| format!("{:.3}", figures.bytes_per_s / 1e9));
     let Record { round, control, name, sink, .. } = record;
     eprintln!("round {round}/{rounds} {control:6} {name:14} {:8} {rate:>6} GB/s  {verdict} {remark}", sink.word());
 }

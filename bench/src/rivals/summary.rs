@@ -205,15 +205,15 @@ fn table_markdown(table: &Table) -> String {
             text,
             "| {} | {} | {} | {} | {} | {} | {} + {} | {} | {} |",
             if row.role == Role::Ours { format!("**{}**", row.label) } else { row.label.clone() },
-            if is_limit { format!("{} runs", row.runs) } else { format!("{}/{}", row.right, row.runs) },
+            if is_limit { format!("of {}", row.runs) } else { format!("{}/{}", row.right, row.runs) },
             interval(row.rate),
             if is_limit { "–".to_owned() } else { number(row.synced) },
             interval(row.of_limit),
             interval(row.ours_by_it),
             number(getter),
             number(servers),
-            number((row.own_memory / f64::from(1 << 20)).round()),
-            number((row.resident_memory / f64::from(1 << 20)).round()),
+            mebibytes(row.own_memory),
+            mebibytes(row.resident_memory),
         );
     }
     text
@@ -222,14 +222,20 @@ fn table_markdown(table: &Table) -> String {
 fn number(value: f64) -> String {
     match value {
         value if !value.is_finite() => "–".to_owned(),
-        value if value.fract() == 0.0 => format!("{value:.0}"),
+        value if value != 0.0 && value.abs() < 0.1 => format!("{value:.4}"),
         value => format!("{value:.2}"),
     }
 }
 
+fn mebibytes(bytes: f64) -> String {
+    if bytes.is_finite() { format!("{:.0}", bytes / f64::from(1 << 20)) } else { "–".to_owned() }
+}
+
 fn interval(estimate: Option<Estimate>) -> String {
     let finite = estimate.filter(|estimate| estimate.value.is_finite());
-    finite.map_or("–".to_owned(), |Estimate { value, low, high }| format!("{value:.2} [{low:.2}, {high:.2}]"))
+    finite.map_or("–".to_owned(), |Estimate { value, low, high }| {
+        format!("{} [{}, {}]", number(value), number(low), number(high))
+    })
 }
 
 fn goals_markdown(records: &[Record]) -> String {
