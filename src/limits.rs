@@ -187,6 +187,8 @@ pub const ANNOUNCE_RETRY_PAUSE: Duration = Duration::from_secs(30);
 
 /// Life of a seeder entry unless it is renewed.
 pub const LEASE: Duration = Duration::from_secs(15 * 60);
+/// Shortest secret of a tracker group, bytes.
+pub const GROUP_KEY_BYTES_MIN: usize = 16;
 /// Most endpoints in one answer.
 pub const ANSWER_ENDPOINTS_MAX: usize = 50;
 /// Most endpoints that one file may have.
