@@ -120,8 +120,8 @@ pub const DISCOVER_PAUSE_LONELY: Duration = Duration::from_millis(500);
 pub const DISCOVER_PAUSE_MAX: Duration = Duration::from_secs(10);
 /// Connections in a row that fail before a peer is forgotten until a tracker names it again.
 pub const FAILURES_UNTIL_FORGOTTEN: u32 = 6;
-/// Turns that the hasher leaves to the links before it starts on fewer chunks than it could take at once.
-pub const HASH_GATHER_YIELDS: usize = 3;
+/// Time without a further chunk after which the hasher starts on fewer than it could take at once.
+pub const HASH_GATHER_PAUSE: Duration = Duration::from_millis(2);
 /// Bytes hashed before other tasks of the core have their turn.
 pub const HASH_STEP_BYTES: usize = 1 << 20;
 /// Bad chunks from one peer until it is banned for the file.
@@ -187,6 +187,8 @@ pub const ANNOUNCE_RETRY_PAUSE: Duration = Duration::from_secs(30);
 
 /// Life of a seeder entry unless it is renewed.
 pub const LEASE: Duration = Duration::from_secs(15 * 60);
+/// Shortest secret of a tracker group, bytes.
+pub const GROUP_KEY_BYTES_MIN: usize = 16;
 /// Most endpoints in one answer.
 pub const ANSWER_ENDPOINTS_MAX: usize = 50;
 /// Most endpoints that one file may have.
@@ -217,6 +219,11 @@ pub const REPLIES_KEPT_BYTES_MAX: usize = 64 << 10;
 /// Counters of files by address, a power of two; see [`crate::tracker::rights::AddressCounts`].
 pub const ADDRESS_COUNTERS: usize = 1 << 19;
 
+/// Memory of the store's cache, bytes.
+pub const STORE_CACHE_BYTES: usize = 64 << 20;
+/// Writes that wait for the store on one core, bytes; beyond them even renewals are awaited.
+pub const STORE_PENDING_BYTES_MAX: usize = 8 << 20;
+
 // ---- trackers in sync ----
 
 /// Time between two repairs of a link.
@@ -227,6 +234,16 @@ pub const RELAY_BYTES_MAX: usize = 4 << 20;
 pub const RELAY_IN_FLIGHT_MAX: usize = 1024;
 /// Bytes of entries after which a page of sync ends.
 pub const SYNC_PAGE_BYTES: usize = 256 << 10;
+/// Changes that one round of a link sends, bytes.
+pub const RELAY_ROUND_BYTES_MAX: usize = 64 << 10;
+/// Longest silence of an open link.
+pub const SYNC_PING_INTERVAL: Duration = Duration::from_secs(1);
+/// Wait for a link's connection.
+pub const SYNC_CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// A tracker that is known by its own hello only is forgotten when it cannot be reached for so long.
+pub const SYNC_FORGET_AFTER: Duration = Duration::from_secs(10 * 60);
+/// Entries in one page of sync.
+pub const SYNC_ENTRIES_MAX: usize = 1 << 15;
 /// Records that one step of a repair may look at.
 pub const REPAIR_RECORDS_MAX: usize = 4096;
 /// Buckets that one request of a repair may compare.
@@ -236,7 +253,7 @@ pub const SYNC_START_TIMEOUT: Duration = Duration::from_secs(5);
 /// Wait before a lost link is opened again, at first and at most.
 pub const SYNC_RETRY_MIN: Duration = Duration::from_millis(200);
 /// See [`SYNC_RETRY_MIN`].
-pub const SYNC_RETRY_MAX: Duration = Duration::from_secs(2);
+pub const SYNC_RETRY_MAX: Duration = Duration::from_secs(1);
 /// Wait for an answer on a link before it is given up.
 pub const SYNC_ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Most trackers in a group.

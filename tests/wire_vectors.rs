@@ -111,6 +111,44 @@ fn chunk_data() {
     }
 }
 
+#[test]
+fn between_trackers() {
+    let (info_hash, version) = (INFO_HASH, VERSION);
+    let proof: [u8; 32] = std::array::from_fn(|at| at as u8);
+    let mut hello = SyncHello {
+        protocol: sync::SYNC_PROTOCOL,
+        tracker: VERSION.tracker,
+        lease_ms: 900_000,
+        tombstone_ms: 1_800_000,
+        endpoint: endpoint("0.0.0.0:7001"),
+        nonce: std::array::from_fn(|at| at as u8 * 0x11),
+        proof: None,
+    };
+    check("sync_hello", Message::SyncHello(hello));
+    hello.proof = Some(&proof);
+    check("sync_hello_proof", Message::SyncHello(hello));
+    let entry = |body| Entry { info_hash, version, body };
+    let file = |name| Body::File(FileInfo { name, length: 5 << 30, chunk_size: 1 << 20 });
+    let (v4, v6) = (Body::Seeder(endpoint("192.0.2.1:6881")), Body::Removed(endpoint("[2001:db8::1]:443")));
+    check("sync_share", Message::SyncEntry(entry(file("größe.bin"))));
+    check("sync_add_seeder", Message::SyncEntry(entry(v4)));
+    check("sync_remove_seeder", Message::SyncEntry(entry(v6)));
+    let digests = [0, 0xffee_ddcc_bbaa_9988_7766_5544_3322_1100];
+    let request = ListRequest {
+        start: Cursor { bucket: 0xabc, tag: 0x0102_0304, skip: 5 },
+        cut_off_ms: 0x0190_1234_5678,
+        digests: digests.as_slice().into(),
+    };
+    check("sync_seeder_list_request", Message::SyncSeederListRequest(request));
+    let mut page = EntriesBuffer::default();
+    let end = ListResponse { status: Status::Ok, next: None, entries: page.entries() };
+    check("sync_seeder_list_response_end", Message::SyncSeederListResponse(end));
+    [file("a.bin"), v4, v6].into_iter().for_each(|body| page.push(&entry(body)));
+    let next = Some(Cursor { bucket: 0xabd, tag: 0, skip: 0 });
+    let more = ListResponse { status: Status::Ok, next, entries: page.entries() };
+    check("sync_seeder_list_response", Message::SyncSeederListResponse(more));
+}
+
 /// What other senders may write although ours do not.
 #[test]
 fn taken_but_not_written() {
@@ -139,6 +177,7 @@ fn malformed_frames() {
 #[test]
 fn wrong_arguments() {
     const ENDPOINT: &str = "the endpoint does not have 6 or 18 bytes, or its port is 0";
+    const DIGESTS: &str = "the digests do not have 16 bytes each, or are too many for one request";
     const NAME: &str = "the file name is not one path component of 1 to 255 bytes";
     for (name, expected) in [
         ("too_many_arguments", "there are too many arguments"),
@@ -159,6 +198,15 @@ fn wrong_arguments() {
         ("bitfield_spare_bits", "the bitfield claims chunks behind the last one"),
         ("have_chunks_half_index", "the chunk indices do not have 4 bytes each"),
         ("peer_id_request_with_argument", "there are too many arguments"),
+        ("sync_hello_proof_19", "the proof does not have 32 or 0 bytes"),
+        ("sync_add_seeder_no_version", "the version is missing"),
+        ("sync_share_name_climbs", "an entry's file cannot be"),
+        ("sync_cursor_behind", "the cursor does not have 10 bytes, or is behind the last bucket"),
+        ("sync_digests_behind", DIGESTS),
+        ("sync_digests_half", DIGESTS),
+        ("sync_entry_kind", "an entry is malformed"),
+        ("sync_entry_short", "an entry is malformed"),
+        ("sync_error_with_entries", "an error comes with entries"),
     ] {
         let bytes = vector(&format!("bad/{name}"));
         let error = Message::decode(frame(&bytes)).unwrap_err();

@@ -104,6 +104,15 @@ pub struct TrackerArgs {
     /// Where peers connect; port 0 takes a free one
     #[arg(long, value_name = "IP:PORT", env = "MTORRENT_LISTEN", value_parser = parse_listen)]
     pub listen: SocketAddr,
+    /// Another tracker of the group, kept in sync with this one; naming it on one side is enough
+    #[arg(long = "peer", value_name = "HOST:PORT", env = "MTORRENT_PEER", value_delimiter = ',', value_parser = parse_host_port)]
+    pub peers: Vec<String>,
+    /// A file with the secret of the group, at least 16 bytes; needed unless all trackers are on loopback
+    #[arg(long, value_name = "FILE", env = "MTORRENT_GROUP_KEY_FILE")]
+    pub group_key_file: Option<PathBuf>,
+    /// Where the table is kept over restarts; without it the table is in memory only
+    #[arg(long, value_name = "DIR", env = "MTORRENT_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
     /// A network that may change any endpoint and has no caps, such as 10.0.0.0/8
     #[arg(long, value_name = "CIDR", env = "MTORRENT_TRUST", value_delimiter = ',')]
     pub trust: Vec<Cidr>,

@@ -1,7 +1,7 @@
 //! What a command line means on this machine: defaults filled in, checks beyond one flag made.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::args::{self, LowArgs, LowCommand};
@@ -9,7 +9,7 @@ use super::exit::CommandError;
 use crate::client::ClientConfig;
 use crate::geometry::Geometry;
 use crate::ids::Endpoint;
-use crate::limits::{CHUNK_SIZE_CREATE_MIN, CHUNK_SIZE_MAX, CORES_DEFAULT_MAX, TRACKERS_MAX};
+use crate::limits::{CHUNK_SIZE_CREATE_MIN, CHUNK_SIZE_MAX, CORES_DEFAULT_MAX, GROUP_KEY_BYTES_MIN, TRACKERS_MAX};
 use crate::tracker::server::TrackerConfig;
 
 /// A command line, resolved.
@@ -192,7 +192,7 @@ impl HiArgs {
     /// Resolves what was typed.
     pub fn resolve(low: LowArgs) -> Result<Self, CommandError> {
         let command = match low.command {
-            LowCommand::Tracker(typed) => Command::Tracker(tracker(typed)),
+            LowCommand::Tracker(typed) => Command::Tracker(tracker(typed)?),
             LowCommand::Client(typed) => Command::Client(Client {
                 peer: peer(typed.peer)?,
                 data_dir: typed.data_dir.map_or_else(default_data_dir, Ok)?,
@@ -224,8 +224,11 @@ impl HiArgs {
     }
 }
 
-fn tracker(typed: args::TrackerArgs) -> TrackerConfig {
-    TrackerConfig {
+fn tracker(typed: args::TrackerArgs) -> Result<TrackerConfig, CommandError> {
+    Ok(TrackerConfig {
+        peers: typed.peers,
+        group_key: typed.group_key_file.as_deref().map(group_key).transpose()?,
+        data_dir: typed.data_dir,
         cores: cores(typed.cores),
         trust: typed.trust,
         lease: typed.lease,
@@ -234,7 +237,22 @@ fn tracker(typed: args::TrackerArgs) -> TrackerConfig {
         files_per_address_max: typed.max_files_per_address,
         endpoints_per_file_max: typed.max_endpoints_per_file,
         ..TrackerConfig::new(typed.listen)
+    })
+}
+
+/// The secret in a file, without the line's end that an editor leaves.
+fn group_key(path: &Path) -> Result<Vec<u8>, CommandError> {
+    let shown = path.display();
+    let mut key = std::fs::read(path)
+        .map_err(|error| CommandError::failed(format!("cannot read the group key {shown}: {error}")))?;
+    key.truncate(key.trim_ascii_end().len());
+    if key.len() < GROUP_KEY_BYTES_MIN {
+        let command = format!("head -c 32 /dev/urandom | base64 > {shown}");
+        let message =
+            format!("the group key {shown} has fewer than {GROUP_KEY_BYTES_MIN} bytes: make one with `{command}`");
+        return Err(CommandError::failed(message));
     }
+    Ok(key)
 }
 
 fn get(typed: args::GetArgs) -> Result<Get, CommandError> {

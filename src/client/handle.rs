@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::core::{ClientCore, Shared};
 use super::manager::{Command, Manager};
 use super::state::{DataDir, Saved, SavedDownload, SavedIdentity, SavedShare};
-use super::table::Table;
+use super::table::{DownloadEntry, Table};
 use super::{ClientConfig, ClientError, DownloadId, DownloadRequest, DownloadStatus, Event, ShareRequest, ShareStatus};
 use crate::bitfield::{Bitfield, SharedBitfield};
 use crate::download::{Driver, Request};
@@ -191,10 +191,10 @@ impl Client {
 
     /// Ends a download; what is there stays for another `get`.
     pub fn cancel(&self, id: DownloadId) -> Result<(), ClientError> {
-        let rows = self.table.rows();
-        let entry = rows.download(id).filter(|entry| !entry.has_ended());
+        let entry = self.table.rows().download(id).filter(|entry| !entry.has_ended()).cloned();
         let entry = entry.ok_or_else(|| refused(format!("no download #{id} is running")))?;
         entry.driver.cancelled.store(true, Ordering::Relaxed);
+        self.save();
         Ok(())
     }
 
@@ -227,7 +227,9 @@ impl Client {
         let rows = self.table.rows();
         let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let shares = rows.shares.iter().filter(|share| share.torrent.stopped().is_none());
-        let running = rows.downloads.iter().filter(|entry| !entry.has_ended());
+        let is_wanted =
+            |entry: &&Arc<DownloadEntry>| !entry.has_ended() && !entry.driver.cancelled.load(Ordering::Relaxed);
+        let running = rows.downloads.iter().filter(is_wanted);
         Saved {
             shares: shares
                 .map(|share| SavedShare {

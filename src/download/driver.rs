@@ -1,50 +1,30 @@
 //! One download from its request to its end, on core 0: prepares the destination, keeps the swarm and
 //! the shards going, has batches made durable, and finishes the file.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::fs::File;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use super::batches::{Batches, Durable};
+use super::context::DriverContext;
 use super::job::{Job, Progress, Report, Target};
+use super::meter::RateMeter;
 use super::outcome::{DownloadState, Failure, FailureKind};
 use super::prepare::{Prepared, prepare};
-use super::shard::ShardMessage;
 use super::swarm::{Loneliness, Swarm};
 use crate::announce::{Announcement, Announcer};
 use crate::bitfield::{Bitfield, SharedBitfield};
-use crate::ids::{Endpoint, PeerId};
-use crate::limits::{COMMIT_BYTES, COMMIT_INTERVAL, DRIVER_TICK, REPORTS_MAX, STALLED_AFTER};
+use crate::ids::Endpoint;
+use crate::limits::{DRIVER_TICK, REPORTS_MAX, STALLED_AFTER};
 use crate::metainfo::Metainfo;
-use crate::net::Net;
-use crate::peer::{Registry, Torrent};
-use crate::runtime::{Blocking, Signal, deadline};
+use crate::peer::Torrent;
+use crate::runtime::deadline;
 use crate::storage::disk::DIRECT_ALIGN;
-use crate::storage::{DestError, DiskFiles, Ledger, SeedFile};
-
-/// Weight of the newest sample in the rate that people see.
-const RATE_SAMPLE_WEIGHT: f64 = 0.3;
-
-/// What a driver needs of core 0 for one download.
-pub struct DriverContext {
-    /// Connections of core 0.
-    pub net: Net,
-    /// Threads that may block.
-    pub blocking: Blocking,
-    /// Who we are.
-    pub id: PeerId,
-    /// What is served.
-    pub registry: Arc<Registry>,
-    /// All cores.
-    pub cores: usize,
-    /// Hands a message to this download's shard on a core.
-    pub send: Box<dyn Fn(usize, ShardMessage)>,
-    /// Shows the user a sentence.
-    pub notice: Box<dyn Fn(String)>,
-}
+use crate::storage::{DestError, SeedFile};
 
 /// What to download.
 #[derive(Clone, Debug)]
@@ -72,18 +52,13 @@ pub struct Driver {
     pub cancelled: AtomicBool,
 }
 
-/// The open files with their record, lent to the blocking thread that makes a batch durable.
-type Durable = (Ledger, DiskFiles);
-
 struct Run {
     driver: Arc<Driver>,
     context: Rc<DriverContext>,
     announcer: Rc<Announcer>,
     job: Arc<Job>,
     swarm: Rc<Swarm>,
-    durable: RefCell<Option<Durable>>,
-    returned: Signal,
-    last_commit: Cell<(Instant, u64)>,
+    batches: Option<Rc<Batches>>,
     announced: Cell<bool>,
     told_not_direct: Cell<bool>,
 }
@@ -113,7 +88,7 @@ impl Driver {
         let announcer = announcer.ok_or_else(|| self.no_tracker())?;
         let run = self.start(context, announcer, durable, have).await?;
         let ended = run.work(&state).await;
-        run.stop_shards().await;
+        run.context.stop_shards().await;
         match ended {
             Ok(()) => run.finish().await?,
             Err(failure) => {
@@ -195,6 +170,7 @@ impl Driver {
         if job.target.is_some() {
             context.registry.insert(job.torrent.clone()).map_err(Failure::local)?;
         }
+        let batches = durable.map(|durable| Batches::new(durable, job.clone(), context.blocking.clone()));
         context.start_shards(&job).await;
         let swarm = Swarm::start(context.clone(), job.clone(), announcer.group().clone());
         Ok(Rc::new(Run {
@@ -202,32 +178,12 @@ impl Driver {
             context,
             announcer,
             swarm,
-            durable: RefCell::new(durable),
-            returned: Signal::default(),
-            last_commit: Cell::new((Instant::now(), job.progress.done_bytes.load(Ordering::Relaxed))),
+            batches,
             announced: Cell::new(false),
             told_not_direct: Cell::new(false),
             job,
         }))
     }
-}
-
-impl DriverContext {
-    /// Hands a message to every shard of this download.
-    pub fn post(&self, message: ShardMessage) {
-        (0..self.cores).for_each(|core| (self.send)(core, message.clone()));
-    }
-
-    async fn start_shards(&self, job: &Arc<Job>) {
-        let (ready, all_ready) = async_channel::bounded(self.cores);
-        self.post(ShardMessage::Start(job.clone(), ready));
-        wait_for_all(&all_ready).await;
-    }
-}
-
-/// Waits until every core has answered or let go of the channel.
-async fn wait_for_all(answers: &async_channel::Receiver<()>) {
-    while answers.recv().await.is_ok() {}
 }
 
 impl Run {
@@ -239,7 +195,9 @@ impl Run {
                 return Ok(());
             }
             self.announce_once();
-            self.commit_if_due();
+            if let Some(batches) = &self.batches {
+                batches.commit_if_due();
+            }
             if let Ok(Ok(report)) = deadline(DRIVER_TICK, self.job.received.recv()).await {
                 self.act_on(report)?;
             }
@@ -257,7 +215,7 @@ impl Run {
 
     fn act_on(&self, report: Report) -> Result<(), Failure> {
         match report {
-            Report::Written => self.job.told_written.store(false, Ordering::Release),
+            Report::Written => drop(self.job.told_written.swap(false, Ordering::AcqRel)),
             Report::BadChunk(slot) => self.swarm.bad_chunk(slot),
             Report::LinkFailed(slot) => self.swarm.link_failed(slot),
             Report::NotDirect => self.tell_not_direct(),
@@ -313,53 +271,10 @@ impl Run {
         self.job.torrent.have.count() > 0 || self.job.torrent.have.is_full()
     }
 
-    fn commit_if_due(self: &Rc<Self>) {
-        let (at, bytes) = self.last_commit.get();
-        let done_bytes = self.job.progress.done_bytes.load(Ordering::Relaxed);
-        let fresh_bytes = done_bytes - bytes;
-        if fresh_bytes == 0 || (fresh_bytes < COMMIT_BYTES && at.elapsed() < COMMIT_INTERVAL) {
-            return;
-        }
-        let Some(durable) = self.durable.borrow_mut().take() else { return };
-        self.last_commit.set((Instant::now(), done_bytes));
-        crate::runtime::spawn("commit", self.clone().commit(durable));
-    }
-
-    async fn commit(self: Rc<Self>, (mut ledger, mut files): Durable) {
-        // Taken before the sync: every chunk in it was written before.
-        let written = self.job.torrent.have.snapshot();
-        let work = move || {
-            let committed = ledger.commit(written, &mut files);
-            (committed, (ledger, files))
-        };
-        match self.context.blocking.run(work).await {
-            Ok((committed, durable)) => {
-                *self.durable.borrow_mut() = Some(durable);
-                if let Err(error) = committed {
-                    self.job.fail(error);
-                }
-            }
-            Err(error) => self.job.fail(std::io::Error::other(error)),
-        }
-        self.returned.notify();
-    }
-
-    async fn stop_shards(&self) {
-        let (done, all_done) = async_channel::bounded(self.context.cores);
-        self.context.post(ShardMessage::Stop(done));
-        wait_for_all(&all_done).await;
-    }
-
-    /// The files, once no batch is under way; `None` when nothing is written, or a batch was lost by a panic.
-    async fn take_durable(&self) -> Option<Durable> {
-        self.job.target.as_ref()?;
-        let taken = || self.durable.borrow_mut().take();
-        self.returned.until(|| taken().map(Some).or_else(|| self.job.failure.get().map(|_| None))).await
-    }
-
     async fn finish(self: &Rc<Self>) -> Result<(), Failure> {
         let Some(dest) = self.driver.request.dest.clone() else { return Ok(()) };
-        let Some((mut ledger, mut files)) = self.take_durable().await else { return Err(self.write_failure()) };
+        let Some(batches) = &self.batches else { return Ok(()) };
+        let Some((mut ledger, mut files)) = batches.take().await else { return Err(self.write_failure()) };
         let (force, job) = (self.driver.request.force, self.job.clone());
         let length = job.torrent.metainfo.geometry().length();
         let work = move || {
@@ -373,7 +288,7 @@ impl Run {
         match self.context.blocking.run(work).await.map_err(Failure::local)? {
             (Ok(()), _) => Ok(()),
             (Err(error), durable) => {
-                *self.durable.borrow_mut() = Some(durable);
+                batches.give_back(durable);
                 self.give_up().await;
                 Err(Failure::local(error))
             }
@@ -384,81 +299,9 @@ impl Run {
     async fn give_up(&self) {
         self.context.registry.remove(&self.job.torrent.info_hash());
         self.job.torrent.stop("the download ended early".to_owned());
-        if let Some((mut ledger, mut files)) = self.take_durable().await {
-            let written = self.job.torrent.have.snapshot();
-            // Where nothing was received, nothing stays behind.
-            let keep = move || if written.count() == 0 { files.discard() } else { ledger.commit(written, &mut files) };
-            if let Ok(Err(error)) = self.context.blocking.run(keep).await {
-                log::warn!("the record of the unfinished download could not be brought up to date: {error}");
-            }
+        if let Some(batches) = &self.batches {
+            batches.keep_for_later().await;
         }
         self.announcer.withdraw(self.job.torrent.info_hash()).await;
-    }
-}
-
-impl Loneliness {
-    fn into_failure(self, name: &str) -> Failure {
-        let (kind, message) = match self {
-            Self::NoTracker(why) => (FailureKind::Retry, format!("cannot get {name}: {why}")),
-            Self::NoSeeder => (
-                FailureKind::Retry,
-                format!("cannot get {name}: the tracker knows no seeder; share the file first, or wait with --wait"),
-            ),
-            Self::Unreachable(count) => (
-                FailureKind::Retry,
-                format!("cannot get {name}: none of its {count} seeders can be reached; try again later"),
-            ),
-            Self::Stalled => {
-                (FailureKind::Retry, format!("cannot get {name}: its peers deliver nothing any more; try again later"))
-            }
-            Self::AllBanned => (
-                FailureKind::Data,
-                format!("cannot get {name}: every seeder sent chunks that do not match the .mtorrent file"),
-            ),
-        };
-        Failure { kind, message }
-    }
-}
-
-/// The rate that people see.
-struct RateMeter {
-    at: Instant,
-    bytes: u64,
-    bytes_s: f64,
-    arrived_bytes: u64,
-    moved_at: Instant,
-}
-
-impl RateMeter {
-    fn new(progress: &Progress) -> Self {
-        Self {
-            at: Instant::now(),
-            bytes: progress.fetched_bytes.load(Ordering::Relaxed),
-            bytes_s: 0.0,
-            arrived_bytes: 0,
-            moved_at: Instant::now(),
-        }
-    }
-
-    /// Time since a byte arrived.
-    fn still_for(&self) -> Duration {
-        self.moved_at.elapsed()
-    }
-
-    fn is_due(&self) -> bool {
-        self.at.elapsed() >= DRIVER_TICK
-    }
-
-    fn tick(&mut self, progress: &Progress) {
-        let (bytes, seconds) = (progress.fetched_bytes.load(Ordering::Relaxed), self.at.elapsed().as_secs_f64());
-        let sample = (bytes - self.bytes) as f64 / seconds.max(1e-3);
-        self.bytes_s =
-            if self.bytes_s == 0.0 { sample } else { self.bytes_s + RATE_SAMPLE_WEIGHT * (sample - self.bytes_s) };
-        let arrived_bytes = progress.arrived_bytes.load(Ordering::Relaxed);
-        if arrived_bytes > std::mem::replace(&mut self.arrived_bytes, arrived_bytes) {
-            self.moved_at = Instant::now();
-        }
-        progress.rate_bytes_s.store(self.bytes_s as u64, Ordering::Relaxed);
-        (self.at, self.bytes) = (Instant::now(), bytes);
     }
 }

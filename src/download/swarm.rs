@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::context::DriverContext;
 use super::control::{self, ControlEnd, News, Subject};
-use super::driver::DriverContext;
 use super::job::Job;
+use super::outcome::{Failure, FailureKind};
 use super::picker::PeerSlot;
 use super::shard::ShardMessage;
 use super::standing::{Standing, Verdict};
@@ -217,6 +218,31 @@ impl Swarm {
 
     fn now(&self) -> Duration {
         self.started.elapsed()
+    }
+}
+
+impl Loneliness {
+    /// The failure of the download of `name`.
+    pub fn into_failure(self, name: &str) -> Failure {
+        let (kind, message) = match self {
+            Self::NoTracker(why) => (FailureKind::Retry, format!("cannot get {name}: {why}")),
+            Self::NoSeeder => (
+                FailureKind::Retry,
+                format!("cannot get {name}: the tracker knows no seeder; share the file first, or wait with --wait"),
+            ),
+            Self::Unreachable(count) => (
+                FailureKind::Retry,
+                format!("cannot get {name}: none of its {count} seeders can be reached; try again later"),
+            ),
+            Self::Stalled => {
+                (FailureKind::Retry, format!("cannot get {name}: its peers deliver nothing any more; try again later"))
+            }
+            Self::AllBanned => (
+                FailureKind::Data,
+                format!("cannot get {name}: every seeder sent chunks that do not match the .mtorrent file"),
+            ),
+        };
+        Failure { kind, message }
     }
 }
 

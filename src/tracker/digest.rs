@@ -11,16 +11,7 @@ use super::records::Records;
 use super::table::Table;
 use crate::limits::{REPAIR_RECORDS_MAX, VERSION_AHEAD_MAX};
 
-/// Where a page starts: a bucket, and what to skip in it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Cursor {
-    /// Number of the bucket.
-    pub bucket: u16,
-    /// The answering tracker's own order of records; 0 at the bucket's start.
-    pub tag: u32,
-    /// Entries to skip from there.
-    pub skip: u32,
-}
+pub use crate::wire::Cursor;
 
 impl Cursor {
     /// At a bucket's start.

@@ -5,40 +5,8 @@
 
 use sha1::{Digest, Sha1};
 
-use crate::ids::{Endpoint, InfoHash, Version};
-
-/// What a Share says of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FileInfo<'a> {
-    /// One path component, 1 to 255 bytes of UTF-8.
-    pub name: &'a str,
-    /// Bytes of the file.
-    pub length: u64,
-    /// Bytes of a chunk, a power of two.
-    pub chunk_size: u32,
-}
-
-/// What an entry says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Body<'a> {
-    /// What the file is. Never removed; it lapses.
-    File(FileInfo<'a>),
-    /// The endpoint seeds the file until its lease ends.
-    Seeder(Endpoint),
-    /// The endpoint was removed.
-    Removed(Endpoint),
-}
-
-/// One statement about one file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry<'a> {
-    /// The file.
-    pub info_hash: InfoHash,
-    /// When it was said, and by whom.
-    pub version: Version,
-    /// What is said.
-    pub body: Body<'a>,
-}
+use crate::ids::InfoHash;
+pub use crate::wire::{Body, Entry, FileInfo};
 
 impl Entry<'_> {
     /// The entry's part of its bucket's digest: the first 16 bytes of SHA-1 over kind, key, value and version.
@@ -70,7 +38,7 @@ impl Entry<'_> {
 }
 
 /// Buckets of the table: the first 12 bits of the info hash, whatever the cores.
-pub const BUCKETS: usize = 4096;
+pub const BUCKETS: usize = crate::wire::sync::SYNC_BUCKETS;
 
 /// The bucket of a file, below [`BUCKETS`].
 pub fn bucket_of(info_hash: InfoHash) -> usize {
@@ -91,7 +59,7 @@ pub fn buckets_of(core: usize, cores: usize) -> std::ops::Range<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::TrackerId;
+    use crate::ids::{Endpoint, TrackerId, Version};
 
     #[test]
     fn every_bucket_has_one_core() {

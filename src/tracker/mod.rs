@@ -7,6 +7,7 @@
 //! - [`clock`]: the versions that order all changes; [`rights`]: who may change what;
 //! - [`digest`]: how two tables are compared.
 //!
+//! - [`replica`]: how trackers keep each other in sync;
 //! - [`requests`]: from a message to a change of the table, and from its outcome to the reply.
 //!
 //! None of these may open a socket, read a clock or know of executors. [`server`] does: it runs them.
@@ -19,6 +20,7 @@ pub mod expiry;
 mod index;
 mod record;
 mod records;
+pub mod replica;
 pub mod requests;
 pub mod rights;
 pub mod server;

@@ -299,6 +299,13 @@ impl Table {
         if put.is_ok() { Merged::News } else { Merged::Full }
     }
 
+    /// Versions given from now on are above one that was given before; one that is too far ahead says nothing.
+    pub fn start_above(&mut self, version: Version, now_ms: u64) {
+        if let Err(error) = self.clock.observe(version, now_ms) {
+            log::warn!("the store's last {error}");
+        }
+    }
+
     /// What the table holds.
     pub fn totals(&self) -> Totals {
         self.records.totals

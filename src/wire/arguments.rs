@@ -87,6 +87,11 @@ impl<'a> Arguments<'a> {
         Ok(Some(Version::from_bytes(bytes)))
     }
 
+    /// What is still to be read, sizes included.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }

@@ -6,8 +6,8 @@ use crate::ids::{InfoHash, PeerId};
 
 use super::arguments::{Arguments, Payload, Sink};
 use super::{
-    ChunkInfo, DecodeError, Frame, HaveChunks, Response, SeederChange, SeederInfo, SendChunk, SendChunkRequest, Share,
-    frame, peer_id,
+    Body, ChunkInfo, DecodeError, Entry, Frame, HaveChunks, ListRequest, ListResponse, Response, SeederChange,
+    SeederInfo, SendChunk, SendChunkRequest, Share, SyncHello, frame, peer_id,
 };
 
 /// A message, borrowed from the frame that it came in, or from what is to be sent.
@@ -41,6 +41,14 @@ pub enum Message<'a> {
     PeerIdRequest,
     /// Who the peer is.
     PeerIdResponse(PeerId),
+    /// Between trackers: opens a link.
+    SyncHello(SyncHello<'a>),
+    /// To a tracker: SyncShare, SyncAddSeeder or SyncRemoveSeeder, by what the entry is.
+    SyncEntry(Entry<'a>),
+    /// To a tracker: what do you have that differs?
+    SyncSeederListRequest(ListRequest<'a>),
+    /// What differs.
+    SyncSeederListResponse(ListResponse<'a>),
 }
 
 pub(super) const SHARE: &str = "Share";
@@ -57,6 +65,12 @@ pub(super) const SEND_CHUNK_RESPONSE: &str = "SendChunkResponse";
 pub(super) const RESPONSE: &str = "Response";
 pub(super) const PEER_ID_REQUEST: &str = "PeerIdRequest";
 pub(super) const PEER_ID_RESPONSE: &str = "PeerIdResponse";
+pub(super) const SYNC_HELLO: &str = "SyncHello";
+pub(super) const SYNC_SHARE: &str = "SyncShare";
+pub(super) const SYNC_ADD_SEEDER: &str = "SyncAddSeeder";
+pub(super) const SYNC_REMOVE_SEEDER: &str = "SyncRemoveSeeder";
+pub(super) const SYNC_SEEDER_LIST_REQUEST: &str = "SyncSeederListRequest";
+pub(super) const SYNC_SEEDER_LIST_RESPONSE: &str = "SyncSeederListResponse";
 
 impl<'a> Message<'a> {
     /// Reads a frame. On an error the connection stays: see [`Response::from`].
@@ -78,6 +92,12 @@ impl<'a> Message<'a> {
             RESPONSE => Self::Response(Response::decode(arguments)?),
             PEER_ID_REQUEST => arguments.end().map(|()| Self::PeerIdRequest)?,
             PEER_ID_RESPONSE => Self::PeerIdResponse(peer_id::decode(arguments)?),
+            SYNC_HELLO => Self::SyncHello(SyncHello::decode(arguments)?),
+            SYNC_SHARE => Self::SyncEntry(Entry::decode_share(arguments)?),
+            SYNC_ADD_SEEDER => Self::SyncEntry(Entry::decode_seeder(arguments, false)?),
+            SYNC_REMOVE_SEEDER => Self::SyncEntry(Entry::decode_seeder(arguments, true)?),
+            SYNC_SEEDER_LIST_REQUEST => Self::SyncSeederListRequest(ListRequest::decode(arguments)?),
+            SYNC_SEEDER_LIST_RESPONSE => Self::SyncSeederListResponse(ListResponse::decode(arguments)?),
             _ => return Err(DecodeError::UnknownType),
         })
     }
@@ -111,6 +131,12 @@ impl<'a> Message<'a> {
             Self::Response(_) => RESPONSE,
             Self::PeerIdRequest => PEER_ID_REQUEST,
             Self::PeerIdResponse(_) => PEER_ID_RESPONSE,
+            Self::SyncHello(_) => SYNC_HELLO,
+            Self::SyncEntry(Entry { body: Body::File(_), .. }) => SYNC_SHARE,
+            Self::SyncEntry(Entry { body: Body::Seeder(_), .. }) => SYNC_ADD_SEEDER,
+            Self::SyncEntry(Entry { body: Body::Removed(_), .. }) => SYNC_REMOVE_SEEDER,
+            Self::SyncSeederListRequest(_) => SYNC_SEEDER_LIST_REQUEST,
+            Self::SyncSeederListResponse(_) => SYNC_SEEDER_LIST_RESPONSE,
         }
     }
 }
@@ -137,6 +163,10 @@ impl Payload for Message<'_> {
             Self::Response(response) => response.write(sink),
             Self::PeerIdRequest => {}
             Self::PeerIdResponse(id) => id.write(sink),
+            Self::SyncHello(hello) => hello.write(sink),
+            Self::SyncEntry(entry) => Payload::write(entry, sink),
+            Self::SyncSeederListRequest(request) => request.write(sink),
+            Self::SyncSeederListResponse(response) => response.write(sink),
         }
     }
 }

@@ -47,9 +47,16 @@
 //! | `Response` | status, text, version | |
 //! | `PeerIdRequest` | none | `PeerIdResponse` |
 //! | `PeerIdResponse` | peer id | |
+//! | `SyncHello` | protocol u32, tracker id u64, lease u64, tombstone life u64, endpoint, nonce, proof | `SyncHello` |
+//! | `SyncShare` | info hash, name, length u64, chunk size u32, version | `Response` |
+//! | `SyncAddSeeder` | info hash, endpoint, version | `Response` |
+//! | `SyncRemoveSeeder` | info hash, endpoint, version | `Response` |
+//! | `SyncSeederListRequest` | cursor, cut-off u64, digests | `SyncSeederListResponse` |
+//! | `SyncSeederListResponse` | status, next cursor, then one entry an argument, none or more | |
 //!
 //! `Share`, `AddSeeder`, `RemoveSeeder` and `SeederInfoRequest` go to trackers, the other requests to
-//! peers. `PeerIdRequest` lets a client find itself among the endpoints that a tracker gave it; a peer that
+//! peers. The Sync messages are between trackers; [`sync`] has the bytes of their arguments, and how a link is
+//! opened. `PeerIdRequest` lets a client find itself among the endpoints that a tracker gave it; a peer that
 //! does not know it answers by `Response` with status 2, and is then somebody else.
 //!
 //! # Arguments
@@ -134,6 +141,7 @@ mod seeder_info;
 mod send_chunk;
 mod share;
 mod status;
+pub mod sync;
 #[cfg(test)]
 mod tests;
 
@@ -149,3 +157,4 @@ pub use seeder_info::{Endpoints, EndpointsIter, SeederInfo};
 pub use send_chunk::{SendChunk, SendChunkRequest};
 pub use share::Share;
 pub use status::Status;
+pub use sync::{Body, Cursor, Digests, Entries, EntriesBuffer, Entry, FileInfo, ListRequest, ListResponse, SyncHello};

@@ -23,9 +23,12 @@ struct Parts {
     indices: Vec<u32>,
     bytes: Vec<u8>,
     peer_id: PeerId,
+    proof: Option<[u8; 32]>,
+    digests: Vec<u128>,
+    page: EntriesBuffer,
 }
 
-const KINDS: usize = 14;
+const KINDS: usize = 20;
 
 impl Parts {
     fn message(&self) -> Message<'_> {
@@ -57,8 +60,42 @@ impl Parts {
             }
             11 => Message::Response(Response::new(status, &self.name, version)),
             12 => Message::PeerIdRequest,
-            _ => Message::PeerIdResponse(self.peer_id),
+            13 => Message::PeerIdResponse(self.peer_id),
+            14 => Message::SyncHello(SyncHello {
+                protocol: self.number,
+                tracker: TrackerId(self.length),
+                lease_ms: self.length,
+                tombstone_ms: self.length,
+                endpoint,
+                nonce: self.peer_id.0,
+                proof: self.proof.as_ref(),
+            }),
+            15..18 => Message::SyncEntry(self.entry(self.kind - 15, endpoint)),
+            18 => Message::SyncSeederListRequest(ListRequest {
+                start: self.cursor(),
+                cut_off_ms: self.length,
+                digests: self.digests.as_slice().into(),
+            }),
+            _ => {
+                let next = status.is_ok().then(|| self.cursor()).filter(|_| self.proof.is_some());
+                const EMPTY: &EntriesBuffer = &EntriesBuffer::NONE;
+                let entries = if status.is_ok() { self.page.entries() } else { EMPTY.entries() };
+                Message::SyncSeederListResponse(ListResponse { status, next, entries })
+            }
         }
+    }
+
+    fn cursor(&self) -> Cursor {
+        Cursor { bucket: (self.number % 4000) as u16, tag: self.number, skip: self.number / 7 }
+    }
+
+    fn entry(&self, kind: usize, endpoint: Endpoint) -> Entry<'_> {
+        let body = match kind {
+            0 => Body::File(FileInfo { name: &self.name, length: self.length, chunk_size: self.chunk_size }),
+            1 => Body::Seeder(endpoint),
+            _ => Body::Removed(endpoint),
+        };
+        Entry { info_hash: self.info_hash, version: self.version.unwrap_or_default(), body }
     }
 
     fn share(&self) -> Share<'_> {
@@ -95,8 +132,11 @@ prop_compose! {
         indices: Vec<u32>,
         bytes: Vec<u8>,
         peer_id: [u8; 16],
+        proof: Option<[u8; 32]>,
+        digests in prop::collection::vec(any::<u128>(), 0..96),
+        page: bool,
     ) -> Parts {
-        Parts {
+        let mut parts = Parts {
             kind,
             info_hash: InfoHash(info_hash),
             status: Status::from_byte(status).unwrap(),
@@ -109,7 +149,17 @@ prop_compose! {
             indices,
             bytes,
             peer_id: PeerId(peer_id),
+            proof,
+            digests,
+            page: EntriesBuffer::NONE,
+        };
+        if page {
+            let mut page = EntriesBuffer::default();
+            let all = parts.endpoints.iter().enumerate();
+            all.for_each(|(at, endpoint)| page.push(&parts.entry(at % 3, *endpoint)));
+            parts.page = page;
         }
+        parts
     }
 }
 

@@ -5,25 +5,30 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::forward::Forwarder;
 use super::now_ms;
+use super::peers::Peers;
 use super::replies::Replies;
-use super::shard::{Asked, Shard};
+use super::session::Session;
+use super::shard::{Asked, Asker, Shard};
 use crate::limits::{
     BUFFER_SMALL_BYTES, FRAME_CONTROL_BYTES_MAX, FRAME_TIMEOUT, IDLE_TIMEOUT, MESH_BATCHES_KEPT_MAX,
     REPLIES_KEPT_BYTES_MAX, ROUND_REQUESTS_MAX,
 };
 use crate::net::{Accepted, Net, NetError, PooledBuffer, Stream};
-use crate::tracker::table::Sender;
 use crate::wire::{self, FrameError, Parsed};
 
 /// Serves a connection to its end.
-pub(super) async fn serve(net: Net, shard: Rc<Shard>, forwarder: Rc<Forwarder>, accepted: Accepted) {
+pub(super) async fn serve(net: Net, shard: Rc<Shard>, forwarder: Rc<Forwarder>, peers: Arc<Peers>, accepted: Accepted) {
     let ip = accepted.peer().ip();
     let (slot, replies) = forwarder.waiting().enter();
     let connection = match net.adopt(accepted) {
-        Ok(stream) => Connection::new(&net, stream, shard, forwarder.clone(), slot, replies).serve().await,
+        Ok(stream) => {
+            let session = Session::new(peers, ip);
+            Connection::new(&net, stream, shard, forwarder.clone(), session, slot, replies).serve().await
+        }
         Err(error) => Err(error.into()),
     };
     forwarder.waiting().leave(slot);
@@ -54,7 +59,8 @@ struct Connection {
     stream: Stream,
     shard: Rc<Shard>,
     forwarder: Rc<Forwarder>,
-    sender: Sender,
+    asker: Asker,
+    session: Session,
     slot: u32,
     replies: Rc<Replies>,
     /// Bytes `start..end` have come and are not taken.
@@ -76,12 +82,13 @@ impl Connection {
         stream: Stream,
         shard: Rc<Shard>,
         forwarder: Rc<Forwarder>,
+        session: Session,
         slot: u32,
         replies: Rc<Replies>,
     ) -> Self {
-        let sender = shard.sender(stream.peer().ip());
+        let asker = Asker { sender: shard.sender(stream.peer().ip()), tracker: None };
         let buffer = net.buffers().take(BUFFER_SMALL_BYTES);
-        Self { net: net.clone(), stream, shard, forwarder, sender, slot, replies, buffer, start: 0, end: 0 }
+        Self { net: net.clone(), stream, shard, forwarder, asker, session, slot, replies, buffer, start: 0, end: 0 }
     }
 
     async fn serve(mut self) -> Result<(), NetError> {
@@ -98,9 +105,9 @@ impl Connection {
     async fn serve_frames(mut self) -> Result<(), NetError> {
         loop {
             let mut out = take_buffer();
+            let written = self.shard.log().awaited();
             let taken = self.take_frames(&mut out);
-            self.replies.complete().await;
-            let sent = self.send(&mut out).await;
+            let sent = self.finish_round(&mut out, written).await;
             keep_buffer(out);
             sent?;
             let Taken { frames, need } = taken?;
@@ -122,6 +129,16 @@ impl Connection {
                 self.stream.allow(FRAME_TIMEOUT);
             }
         }
+    }
+
+    /// Sends a round's replies when all are there, and what they acknowledge is safe.
+    async fn finish_round(&mut self, out: &mut Vec<u8>, written_before: u64) -> Result<(), NetError> {
+        let written = self.shard.log().awaited();
+        if written > written_before && !self.shard.log().durable(written).await {
+            return Err(NetError::Misbehaved("this tracker's own store failed: the change is not acknowledged"));
+        }
+        self.replies.complete().await;
+        self.send(out).await
     }
 
     async fn receive(&mut self) -> Result<usize, NetError> {
@@ -148,17 +165,18 @@ impl Connection {
                 Parsed::Frame { frame, len } => (frame, len),
                 Parsed::Partial { need } => return Ok(Taken { frames, need }),
             };
-            match self.shard.read(frame, self.sender) {
-                Asked::Request(request) => {
-                    let owner = self.shard.core_of(request.info_hash());
-                    if owner == self.forwarder.core().index {
-                        self.shard.answer(&request, self.sender, now_ms, out);
-                    } else {
-                        let place = self.replies.expect(out.len());
-                        self.forwarder.ask(owner, &bytes[..len], self.sender, self.slot, place);
-                    }
+            match self.shard.read(frame, self.asker) {
+                Asked::Hello(hello) => {
+                    self.session.hello(&hello, out);
+                    self.asker.tracker = self.session.tracker();
                 }
-                asked => self.shard.refuse(&asked, self.sender, out),
+                asked => match self.shard.owner(&asked) {
+                    Some(owner) if owner != self.forwarder.core().index => {
+                        let place = self.replies.expect(out.len());
+                        self.forwarder.ask(owner, &bytes[..len], self.asker, self.slot, place);
+                    }
+                    _ => self.shard.answer(&asked, self.asker, now_ms, out),
+                },
             }
             self.start += len;
         }

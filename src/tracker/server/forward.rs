@@ -11,11 +11,10 @@ use std::task::{Poll, Waker};
 
 use super::now_ms;
 use super::replies::Waiting;
-use super::shard::{Asked, Shard};
-use crate::limits::{FRAME_CONTROL_BYTES_MAX, MESH_BATCHES_KEPT_MAX};
+use super::shard::{Asker, Shard};
+use crate::limits::{FRAME_CONTROL_BYTES_MAX, MESH_BATCHES_KEPT_MAX, REPLIES_KEPT_BYTES_MAX};
 use crate::runtime::mesh::{Mesh, MeshPlan};
 use crate::runtime::{self, Core};
-use crate::tracker::table::Sender;
 use crate::wire::{self, Parsed};
 
 /// Frames, and whose they are.
@@ -23,6 +22,8 @@ use crate::wire::{self, Parsed};
 pub(super) struct Batch {
     /// Whether these are replies.
     is_back: bool,
+    /// Replies: they may leave when this write of the answering core is safe.
+    written: u64,
     items: Vec<Item>,
     /// The items' frames, one after the other.
     bytes: Vec<u8>,
@@ -35,7 +36,7 @@ struct Item {
     place: u32,
     /// Bytes of the frame.
     len: u32,
-    sender: Sender,
+    asker: Asker,
 }
 
 /// A core's way to the other shards.
@@ -65,7 +66,7 @@ impl Forwarder {
         });
         let receiver = forwarder.clone();
         let mesh = plan.join(core, move |from, batch| receiver.receive(from, batch)).await?;
-        runtime::spawn("forwarder", forwarder.clone().send_all(mesh));
+        runtime::spawn("forwarder", forwarder.clone().send_all(Rc::new(mesh)));
         Some(forwarder)
     }
 
@@ -80,10 +81,10 @@ impl Forwarder {
     }
 
     /// Sends a request's frame to the core that has its file. The reply comes to `place` of connection `slot`.
-    pub(super) fn ask(&self, to: usize, frame: &[u8], sender: Sender, slot: u32, place: u32) {
+    pub(super) fn ask(&self, to: usize, frame: &[u8], asker: Asker, slot: u32, place: u32) {
         self.add(to, false, |bytes| {
             bytes.extend_from_slice(frame);
-            Item { slot, place, len: 0, sender }
+            Item { slot, place, len: 0, asker }
         });
     }
 
@@ -104,7 +105,7 @@ impl Forwarder {
     }
 
     /// Sends what has gathered, whenever the tasks before this one have run.
-    async fn send_all(self: Rc<Self>, mesh: Mesh<Batch>) {
+    async fn send_all(self: Rc<Self>, mesh: Rc<Mesh<Batch>>) {
         loop {
             poll_fn(|context| {
                 if self.to_send.replace(false) {
@@ -116,10 +117,22 @@ impl Forwarder {
             .await;
             for (to, kind) in (0..self.core.count).flat_map(|to| [(to, 0), (to, 1)]) {
                 let batch = std::mem::take(&mut self.filling.borrow_mut()[to][kind]);
-                if !batch.items.is_empty() {
+                if batch.items.is_empty() {
+                    continue;
+                }
+                if self.shard.log().is_durable(batch.written) {
                     mesh.send(to, batch);
+                } else {
+                    runtime::spawn("replies that wait for the store", self.clone().send_later(mesh.clone(), to, batch));
                 }
             }
+        }
+    }
+
+    /// When the store has failed the replies stay away, and this tracker ends.
+    async fn send_later(self: Rc<Self>, mesh: Rc<Mesh<Batch>>, to: usize, batch: Batch) {
+        if self.shard.log().durable(batch.written).await {
+            mesh.send(to, batch);
         }
     }
 
@@ -135,7 +148,8 @@ impl Forwarder {
             self.answer(from, &batch);
         }
         let mut kept = self.kept.borrow_mut();
-        if kept.len() < MESH_BATCHES_KEPT_MAX {
+        if kept.len() < MESH_BATCHES_KEPT_MAX && batch.bytes.capacity() <= REPLIES_KEPT_BYTES_MAX {
+            batch.written = 0;
             batch.items.clear();
             batch.bytes.clear();
             kept.push(batch);
@@ -145,19 +159,21 @@ impl Forwarder {
     fn answer(&self, from: usize, asked: &Batch) {
         let now_ms = now_ms();
         let mut rest = asked.bytes.as_slice();
+        let written_before = self.shard.log().awaited();
         for item in &asked.items {
             let (frame, after) = rest.split_at(item.len as usize);
             rest = after;
             self.add(from, true, |out| {
                 // The asking core took it for a frame, so it is one.
                 if let Ok(Parsed::Frame { frame, .. }) = wire::parse(frame, FRAME_CONTROL_BYTES_MAX) {
-                    match self.shard.read(frame, item.sender) {
-                        Asked::Request(request) => self.shard.answer(&request, item.sender, now_ms, out),
-                        asked => self.shard.refuse(&asked, item.sender, out),
-                    }
+                    self.shard.answer(&self.shard.read(frame, item.asker), item.asker, now_ms, out);
                 }
                 *item
             });
+        }
+        let written = self.shard.log().awaited();
+        if written > written_before {
+            self.filling.borrow_mut()[from][1].written = written;
         }
     }
 }

@@ -5,37 +5,50 @@
 //! replies take their place among the connection's others ([`replies`]). A request that stays on its core costs
 //! one receive and one send, no task, no timer and no allocation of ours.
 //!
+//! Other trackers are linked with by [`dial`] and [`session`], whose rules are in [`super::replica`]; [`store`] keeps
+//! the table on the disk.
+//!
 //! It must never decide anything about the table: the rules are in [`super::table`] and [`super::requests`].
 
 mod connection;
+mod dial;
 mod forward;
+mod peers;
 mod replies;
+mod session;
 mod shard;
+mod store;
 #[cfg(test)]
 mod tests;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::entry::buckets_of;
 use super::records::Lives;
+use super::replica::hello::{GroupKey, HelloError, Member};
 use super::rights::{AddressCounts, Cidr};
 use super::table::{Rules, Table};
-use crate::ids::TrackerId;
+use crate::ids::{Endpoint, TrackerId, Version};
 use crate::limits::{
     ADDRESS_COUNTERS, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, ENDPOINTS_PER_FILE_MAX, FILES_PER_ADDRESS_MAX,
-    LEASE, SWEEP_CYCLE, SWEEP_STEP_MAX,
+    LEASE, NAME_THREADS, SWEEP_CYCLE, SWEEP_STEP_MAX,
 };
 use crate::net::listen::{self, ListenError};
 use crate::net::{ConnectionLimits, Incoming, Listener, Net};
 use crate::runtime::mesh::MeshPlan;
-use crate::runtime::{self, Core, Cores, CoresError};
+use crate::runtime::{self, Blocking, Core, Cores, CoresError};
+use dial::Dialler;
 use forward::{Batch, Forwarder};
+use peers::Peers;
 use shard::Shard;
+pub use store::StoreError;
+use store::{Log, LogSeat, Store, StoreReader};
 
 /// How often a core sweeps, and brings its figures up to date.
 const SWEEP_TICK: Duration = Duration::from_millis(100);
@@ -51,6 +64,8 @@ pub struct TrackerConfig {
     pub peers: Vec<String>,
     /// Where the table is kept; `None` keeps it in memory only.
     pub data_dir: Option<PathBuf>,
+    /// What all trackers of the group know and no one else does; needed except on loopback.
+    pub group_key: Option<Vec<u8>>,
     /// Executors, 1 to [`CORES_MAX`].
     pub cores: usize,
     /// Networks that may change any endpoint and have no caps.
@@ -74,6 +89,7 @@ impl TrackerConfig {
             listen,
             peers: Vec::new(),
             data_dir: None,
+            group_key: None,
             cores: 1,
             trust: Vec::new(),
             lease: LEASE,
@@ -115,6 +131,23 @@ pub enum StartError {
     /// A lease that cannot be kept.
     #[error("a lease of {0:?} is too short: the shortest is one second")]
     Lease(Duration),
+    /// The data folder or what is in it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A peer over the network, and no key.
+    #[error(transparent)]
+    GroupKey(#[from] HelloError),
+}
+
+/// Why a tracker ended.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A core failed.
+    #[error(transparent)]
+    Cores(#[from] CoresError),
+    /// The disk failed: nothing more can be acknowledged, so the others must serve.
+    #[error("the tracker ended because its store cannot be written: {0}")]
+    Store(String),
 }
 
 /// A running tracker. Dropping it leaves the tracker running; see [`TrackerHandle::stop`].
@@ -125,6 +158,8 @@ pub struct TrackerHandle {
     stop: async_channel::Sender<()>,
     synced: bool,
     figures: Arc<Figures>,
+    peers: Arc<Peers>,
+    store: Option<JoinHandle<Result<(), String>>>,
 }
 
 /// What a tracker holds and has done, summed over its cores and brought up to date ten times a second.
@@ -142,6 +177,12 @@ pub struct TrackerStats {
     pub requests: u64,
     /// Requests refused: not allowed, over a limit, wrong.
     pub refusals: u64,
+    /// Other trackers that are known.
+    pub peers: u64,
+    /// Those that all cores have a link to.
+    pub peers_linked: u64,
+    /// Those of them that all cores have repaired from.
+    pub peers_in_sync: u64,
 }
 
 impl TrackerHandle {
@@ -151,14 +192,15 @@ impl TrackerHandle {
     }
 
     /// Whether the table was taken from a peer before the first request was served. A tracker without peers
-    /// has nobody to take it from, and is in sync.
+    /// has nobody to take it from, and is in sync. Later it is [`TrackerStats::peers_in_sync`] that tells.
     pub fn synced(&self) -> bool {
         self.synced
     }
 
     /// What it holds and has done.
     pub fn stats(&self) -> TrackerStats {
-        self.figures.sum()
+        let [peers, peers_linked, peers_in_sync] = self.peers.counts();
+        TrackerStats { peers, peers_linked, peers_in_sync, ..self.figures.sum() }
     }
 
     /// Tells all cores to end; connections are closed.
@@ -167,8 +209,10 @@ impl TrackerHandle {
     }
 
     /// Waits until all cores have ended.
-    pub fn join(self) -> Result<(), CoresError> {
-        self.cores.join()
+    pub fn join(self) -> Result<(), RunError> {
+        self.cores.join()?;
+        let written = self.store.map(|store| store.join().unwrap_or_else(|_| Err("a panic".to_owned())));
+        written.unwrap_or(Ok(())).map_err(RunError::Store)
     }
 }
 
@@ -177,15 +221,40 @@ pub fn start(config: TrackerConfig) -> Result<TrackerHandle, StartError> {
     if config.lease < Duration::from_secs(1) {
         return Err(StartError::Lease(config.lease));
     }
+    let key = config.group_key.as_deref().map(GroupKey::new);
+    for address in config.peers.iter().filter_map(|peer| peer.parse::<SocketAddr>().ok()) {
+        if key.is_none() && !address.ip().to_canonical().is_loopback() {
+            return Err(HelloError::KeyNeeded(address.ip()).into());
+        }
+    }
+    let store = config.data_dir.as_deref().map(Store::open).transpose()?;
+    if store.is_none() {
+        log::warn!("the file table is in memory only and ends with this process");
+    }
     let listener = Listener::bind(config.listen)?;
     let address = listener.address();
-    log::warn!("the file table is in memory only and ends with this process");
     let count = config.cores.clamp(1, CORES_MAX);
     let figures = Arc::new(Figures::new(count));
     let (stop, stopped) = async_channel::bounded(1);
-    let seats = Seats::new(&config, listener, count, figures.clone(), stopped);
-    let cores = Cores::start("tracker", count, move |core| run_core(seats.clone(), core))?;
-    Ok(TrackerHandle { address, cores, stop, synced: config.peers.is_empty(), figures })
+    let tracker = store.as_ref().map_or_else(|| TrackerId(rand::random()), Store::tracker);
+    let rules = config.rules();
+    // A listening socket never has port 0.
+    let endpoint = Endpoint::from_socket(address).ok_or(ListenError::NotOurs(address))?;
+    let member = Member { tracker, lives: rules.lives, endpoint, key };
+    let peers = Peers::new(member, &config.peers, count);
+    let mut seats = Seats::new(&config, rules, listener, count, figures.clone(), stopped, peers.clone())?;
+    let mut thread = None;
+    if let Some(store) = store {
+        seats.restore = Some((store.reader(), store.highest()));
+        let (logs, handle) = store.start(count).map_err(|error| runtime::StartError::Threads(error.to_string()))?;
+        (seats.logs, thread) = (logs, Some(handle));
+    }
+    let serves = seats.serves.clone();
+    let stopping = stop.clone();
+    let cores = Cores::start("tracker", count, move |core| run_core(seats.clone(), core, stopping.clone()))?;
+    let synced = peers.wait_for_tables();
+    serves.store(true, Ordering::Relaxed);
+    Ok(TrackerHandle { address, cores, stop, synced, figures, peers, store: thread })
 }
 
 /// Where accepted connections go, by core.
@@ -204,39 +273,78 @@ struct Seats {
     tracker: TrackerId,
     figures: Arc<Figures>,
     stopped: async_channel::Receiver<()>,
+    peers: Arc<Peers>,
+    blocking: Blocking,
+    serves: Arc<AtomicBool>,
+    /// What the store holds, and its highest version.
+    restore: Option<(StoreReader, Version)>,
+    /// By core; none without a store.
+    logs: Vec<LogSeat>,
 }
 
 impl Seats {
     fn new(
         config: &TrackerConfig,
+        rules: Rules,
         listener: Listener,
         count: usize,
         figures: Arc<Figures>,
         stopped: async_channel::Receiver<()>,
-    ) -> Self {
+        peers: Arc<Peers>,
+    ) -> Result<Self, StartError> {
         let (queues, incoming) = listen::queues(count);
-        Self {
+        let threads = |error: std::io::Error| runtime::StartError::Threads(error.to_string());
+        Ok(Self {
             listener: Arc::new(Mutex::new(Some((listener, queues)))),
             incoming,
             limits: ConnectionLimits::new(config.connections_max, config.connections_per_address_max),
             mesh: MeshPlan::new(count),
-            rules: Arc::new(config.rules()),
+            rules: Arc::new(rules),
             counts: Arc::new(AddressCounts::new(ADDRESS_COUNTERS, rand::random())),
-            tracker: TrackerId(rand::random()),
+            tracker: peers.member().tracker,
             figures,
             stopped,
-        }
+            peers,
+            blocking: Blocking::start(NAME_THREADS).map_err(threads)?,
+            serves: Arc::new(AtomicBool::new(false)),
+            restore: None,
+            logs: Vec::new(),
+        })
     }
 
     fn table(&self, core: Core) -> Table {
         let buckets = buckets_of(core.index, core.count);
-        Table::new(self.rules.clone(), self.counts.clone(), buckets, self.tracker, rand::random())
+        let mut table = Table::new(self.rules.clone(), self.counts.clone(), buckets, self.tracker, rand::random());
+        if let Some((_, highest)) = &self.restore {
+            table.start_above(*highest, now_ms());
+        }
+        table
+    }
+
+    fn shard(&self, core: Core, log: Rc<Log>) -> Rc<Shard> {
+        let (table, trust) = (self.table(core), self.rules.trust.clone());
+        let shard = Rc::new(Shard::new(table, core.count, trust, log, self.serves.clone()));
+        if let Some((reader, _)) = &self.restore {
+            // Nothing else runs on this core yet.
+            let read = reader.read(buckets_of(core.index, core.count), &mut |entry| shard.restore(entry));
+            if let Err(error) = read {
+                log::error!("cannot read the store again: {error}; what is missing comes from the other trackers");
+            }
+        }
+        shard
     }
 }
 
-async fn run_core(seats: Seats, core: Core) {
+async fn run_core(mut seats: Seats, core: Core, stop: async_channel::Sender<()>) {
     let net = Net::start();
-    let shard = Rc::new(Shard::new(seats.table(core), core.count, seats.rules.trust.clone()));
+    // The others' places are not kept: the store ends when all logs have.
+    let seat = std::mem::take(&mut seats.logs).into_iter().nth(core.index);
+    let log = Log::start(seat, move || {
+        log::error!("the store cannot be written: this tracker ends, so that clients go to the others");
+        stop.close();
+    });
+    let shard = seats.shard(core, log);
+    seats.restore = None;
     let Some(forwarder) = Forwarder::join(seats.mesh.clone(), core, shard.clone()).await else { return };
     let listener = seats.listener.lock().unwrap_or_else(PoisonError::into_inner).take_if(|_| core.index == 0);
     if let Some((listener, queues)) = listener {
@@ -244,11 +352,20 @@ async fn run_core(seats: Seats, core: Core) {
         runtime::spawn("listener", async move { listener.serve(net, limits, queues).await });
     }
     runtime::spawn("sweep", sweep(shard.clone(), seats.figures.clone(), core.index));
-    let incoming = seats.incoming[core.index].clone();
+    let dialler = Dialler {
+        net: net.clone(),
+        shard: shard.clone(),
+        peers: seats.peers.clone(),
+        blocking: seats.blocking.clone(),
+        core: core.index,
+        started: Instant::now(),
+    };
+    runtime::spawn("links", dial::keep_links(Rc::new(dialler)));
+    let (incoming, peers) = (seats.incoming[core.index].clone(), seats.peers.clone());
     runtime::spawn("connections", async move {
         while let Some(accepted) = incoming.next().await {
-            let (net, shard, forwarder) = (net.clone(), shard.clone(), forwarder.clone());
-            runtime::spawn("connection", connection::serve(net, shard, forwarder, accepted));
+            let (net, shard, forwarder, peers) = (net.clone(), shard.clone(), forwarder.clone(), peers.clone());
+            runtime::spawn("connection", connection::serve(net, shard, forwarder, peers, accepted));
         }
     });
     // Closing the channel is the message.
@@ -268,8 +385,9 @@ async fn sweep(shard: Rc<Shard>, figures: Arc<Figures>, core: usize) {
                 0 => break,
                 step => passed += step,
             }
-            runtime::yield_now().await;
+            runtime::yield_to_io().await;
         }
+        shard.log().flush();
         figures.set(core, shard.stats());
     }
 }
@@ -291,7 +409,7 @@ impl Figures {
     }
 
     fn set(&self, core: usize, stats: TrackerStats) {
-        let TrackerStats { files, seeders, removals, table_bytes, requests, refusals } = stats;
+        let TrackerStats { files, seeders, removals, table_bytes, requests, refusals, .. } = stats;
         for (cell, value) in self.cores[core].iter().zip([files, seeders, removals, table_bytes, requests, refusals]) {
             cell.store(value, Ordering::Relaxed);
         }
@@ -306,6 +424,7 @@ impl Figures {
             table_bytes: total(3),
             requests: total(4),
             refusals: total(5),
+            ..TrackerStats::default()
         }
     }
 }

@@ -3,24 +3,34 @@
 //! Nothing here waits, so that a borrow of the table never spans one.
 
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
-use super::TrackerStats;
-use crate::ids::{Endpoint, InfoHash};
+use super::dial::LinkSeat;
+use super::store::Log;
+use super::{TrackerStats, now_ms};
+use crate::ids::{Endpoint, InfoHash, TrackerId};
 use crate::tracker::entry::{Entry, bucket_of, core_of};
+use crate::tracker::replica::answer;
+use crate::tracker::replica::link::{Link, LinkError, Taken, Times};
 use crate::tracker::requests::{Denial, Outcome, Request};
 use crate::tracker::rights::Cidr;
-use crate::tracker::table::{Journal, Sender, Table, Weight};
-use crate::wire::{Frame, Message, Response};
+use crate::tracker::table::{Journal, Merged, Sender, Table, Weight};
+use crate::wire::{EntriesBuffer, Frame, ListRequest, Message, Response, Status, SyncHello};
 
 /// One core's table and what it needs to answer.
 pub(super) struct Shard {
     inside: RefCell<Inside>,
     cores: usize,
     trust: Arc<[Cidr]>,
+    links: RefCell<Vec<Rc<LinkSeat>>>,
+    log: Rc<Log>,
+    /// Whether clients are served, or the table is still being taken from the peers.
+    serves: Arc<AtomicBool>,
     requests: Cell<u64>,
     refusals: Cell<u64>,
 }
@@ -29,29 +39,67 @@ struct Inside {
     table: Table,
     rng: SmallRng,
     endpoints: Vec<Endpoint>,
+    page: EntriesBuffer,
+}
+
+/// Who asks: a client, or a tracker whose link is open.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asker {
+    pub(super) sender: Sender,
+    pub(super) tracker: Option<TrackerId>,
 }
 
 /// What a frame asks for, once it is read.
 pub(super) enum Asked<'a> {
     /// Something of the table: of the core that has the file.
     Request(Request<'a>),
+    /// A tracker's change.
+    Entry(Entry<'a>),
+    /// A tracker's question for what differs.
+    List(ListRequest<'a>),
+    /// A tracker opens a link: the connection's affair.
+    Hello(SyncHello<'a>),
     /// Nothing that can be done.
     Denied(Denial),
+    /// A change or question of a tracker that did not open a link.
+    Unlinked,
+    /// The table is not there yet.
+    Starting,
     /// The frame is no message.
     Undecodable(Response<'static>),
 }
 
-/// In memory nothing has to be written anywhere.
-struct MemoryOnly;
+/// What is written goes to the store and to all peers.
+struct Out<'a> {
+    log: &'a Log,
+    links: &'a [Rc<LinkSeat>],
+}
 
-impl Journal for MemoryOnly {
-    fn write(&mut self, _: &Entry<'_>, _: Weight) {}
+impl Journal for Out<'_> {
+    fn write(&mut self, entry: &Entry<'_>, weight: Weight) {
+        self.log.write(entry, weight);
+        self.links.iter().for_each(|link| link.push(entry));
+    }
 }
 
 impl Shard {
-    pub(super) fn new(table: Table, cores: usize, trust: Arc<[Cidr]>) -> Self {
-        let inside = Inside { table, rng: SmallRng::from_rng(&mut rand::rng()), endpoints: Vec::new() };
-        Self { inside: RefCell::new(inside), cores, trust, requests: Cell::new(0), refusals: Cell::new(0) }
+    pub(super) fn new(table: Table, cores: usize, trust: Arc<[Cidr]>, log: Rc<Log>, serves: Arc<AtomicBool>) -> Self {
+        let inside = Inside {
+            table,
+            rng: SmallRng::from_rng(&mut rand::rng()),
+            endpoints: Vec::new(),
+            page: EntriesBuffer::default(),
+        };
+        Self {
+            inside: RefCell::new(inside),
+            cores,
+            trust,
+            links: RefCell::default(),
+            log,
+            serves,
+            requests: Cell::new(0),
+            refusals: Cell::new(0),
+        }
     }
 
     /// Who sends from `ip`.
@@ -59,25 +107,81 @@ impl Shard {
         Sender::new(ip, &self.trust)
     }
 
-    /// The core that has a file.
-    pub(super) fn core_of(&self, info_hash: InfoHash) -> usize {
-        core_of(bucket_of(info_hash), self.cores)
+    /// This core's side of the store.
+    pub(super) fn log(&self) -> &Rc<Log> {
+        &self.log
+    }
+
+    /// From now on changes go to this peer too.
+    pub(super) fn add_link(&self, link: Rc<LinkSeat>) {
+        self.links.borrow_mut().push(link);
+    }
+
+    /// The peer has retired.
+    pub(super) fn remove_link(&self, link: &LinkSeat) {
+        self.links.borrow_mut().retain(|other| other.number() != link.number());
     }
 
     /// What the frame asks for.
-    pub(super) fn read<'a>(&self, frame: Frame<'a>, sender: Sender) -> Asked<'a> {
-        match Message::decode(frame) {
-            Ok(message) => Request::read(&message, sender).map_or_else(Asked::Denied, Asked::Request),
-            Err(error) => Asked::Undecodable(Response::from(error)),
+    pub(super) fn read<'a>(&self, frame: Frame<'a>, asker: Asker) -> Asked<'a> {
+        let message = match Message::decode(frame) {
+            Ok(message) => message,
+            Err(error) => return Asked::Undecodable(Response::from(error)),
+        };
+        match message {
+            Message::SyncHello(hello) => Asked::Hello(hello),
+            Message::SyncEntry(_) | Message::SyncSeederListRequest(_) if asker.tracker.is_none() => Asked::Unlinked,
+            Message::SyncEntry(entry) => Asked::Entry(entry),
+            Message::SyncSeederListRequest(request) => Asked::List(request),
+            _ => match Request::read(&message, asker.sender) {
+                Ok(_) if !self.serves.load(Ordering::Relaxed) => Asked::Starting,
+                Ok(request) => Asked::Request(request),
+                Err(denial) => Asked::Denied(denial),
+            },
         }
     }
 
-    /// Carries out a request whose file is here, and appends the reply's frame to `out`.
-    pub(super) fn answer(&self, request: &Request<'_>, sender: Sender, now_ms: u64, out: &mut Vec<u8>) {
-        let inside = &mut *self.inside.borrow_mut();
-        let Inside { table, rng, endpoints } = inside;
-        let outcome = request.execute(table, sender, now_ms, rng, &mut MemoryOnly, endpoints);
+    /// The core that has what is asked for; `None` where that is nothing of any table.
+    pub(super) fn owner(&self, asked: &Asked<'_>) -> Option<usize> {
+        let of_file = |info_hash: InfoHash| core_of(bucket_of(info_hash), self.cores);
+        match asked {
+            Asked::Request(request) => Some(of_file(request.info_hash())),
+            Asked::Entry(entry) => Some(of_file(entry.info_hash)),
+            Asked::List(request) => Some(core_of(request.start.bucket.into(), self.cores)),
+            Asked::Hello(_) | Asked::Denied(_) | Asked::Unlinked | Asked::Starting | Asked::Undecodable(_) => None,
+        }
+    }
+
+    /// Does what is asked, and appends the reply's frame to `out`. What is asked of a table is asked of this one.
+    pub(super) fn answer(&self, asked: &Asked<'_>, asker: Asker, now_ms: u64, out: &mut Vec<u8>) {
         self.requests.set(self.requests.get() + 1);
+        match asked {
+            Asked::Request(request) => self.answer_request(request, asker.sender, now_ms, out),
+            Asked::Entry(entry) => {
+                let merged = self.merge(entry, now_ms, |link| link.link.borrow().peer() != asker.tracker);
+                Message::Response(answer::to_entry(merged, entry)).encode(out);
+            }
+            Asked::List(request) => {
+                let Inside { table, page, .. } = &mut *self.inside.borrow_mut();
+                Message::SyncSeederListResponse(answer::to_list(table, request, now_ms, page)).encode(out);
+            }
+            Asked::Denied(denial) => self.refuse(denial.status(), &denial.to_string(), asker, out),
+            Asked::Undecodable(response) => self.refuse(response.status, response.text, asker, out),
+            Asked::Unlinked => {
+                self.refuse(Status::NotAllowed, "only a tracker of the group may do this: SyncHello first", asker, out);
+            }
+            Asked::Starting => {
+                self.refuse(Status::Busy, "this tracker is taking the table from the others", asker, out);
+            }
+            // Only a connection knows its link.
+            Asked::Hello(_) => self.refuse(Status::Internal, "a hello went astray", asker, out),
+        }
+    }
+
+    fn answer_request(&self, request: &Request<'_>, sender: Sender, now_ms: u64, out: &mut Vec<u8>) {
+        let Inside { table, rng, endpoints, .. } = &mut *self.inside.borrow_mut();
+        let mut journal = Out { log: &self.log, links: &self.links.borrow() };
+        let outcome = request.execute(table, sender, now_ms, rng, &mut journal, endpoints);
         if let Outcome::Refused(refusal) = outcome {
             self.refusals.set(self.refusals.get() + 1);
             log::debug!("refused {}: {refusal}", sender.ip);
@@ -85,24 +189,50 @@ impl Shard {
         outcome.reply(request.info_hash(), endpoints, |reply| reply.encode(out));
     }
 
-    /// Appends the reply to a frame that asks for nothing that can be done.
-    pub(super) fn refuse(&self, asked: &Asked<'_>, sender: Sender, out: &mut Vec<u8>) {
-        let refuse = |response: Response<'_>, out: &mut Vec<u8>| {
-            log::debug!("refused {}: {}", sender.ip, response.text);
-            Message::Response(response).encode(out);
-        };
-        self.requests.set(self.requests.get() + 1);
+    fn refuse(&self, status: Status, text: &str, asker: Asker, out: &mut Vec<u8>) {
         self.refusals.set(self.refusals.get() + 1);
-        match asked {
-            Asked::Request(_) => {}
-            Asked::Denied(denial) => refuse(Response::new(denial.status(), &denial.to_string(), None), out),
-            Asked::Undecodable(response) => refuse(*response, out),
+        log::debug!("refused {}: {text}", asker.sender.ip);
+        Message::Response(Response::new(status, text, None)).encode(out);
+    }
+
+    /// Takes a tracker's entry; news go to the store, and to the peers that `to` says.
+    fn merge(&self, entry: &Entry<'_>, now_ms: u64, to: impl Fn(&LinkSeat) -> bool) -> Merged {
+        let merged = self.inside.borrow_mut().table.merge(entry, now_ms);
+        if merged == Merged::News {
+            self.log.write(entry, Weight::Renewal);
+            // A table that is being taken for the first time is no news to the others.
+            if self.serves.load(Ordering::Relaxed) {
+                self.links.borrow().iter().filter(|link| to(link)).for_each(|link| link.push(entry));
+            }
         }
+        merged
+    }
+
+    /// Takes an entry from the store.
+    pub(super) fn restore(&self, entry: &Entry<'_>) {
+        self.inside.borrow_mut().table.merge(entry, now_ms());
+    }
+
+    /// See [`Link::send`].
+    pub(super) fn send_round(&self, link: &mut Link, hello: &SyncHello<'_>, times: Times, out: &mut Vec<u8>) {
+        link.send(&self.inside.borrow().table, hello, times, out);
+    }
+
+    /// See [`Link::receive`].
+    pub(super) fn take_answer(
+        &self,
+        seat: &LinkSeat,
+        frame: Frame<'_>,
+        now_ms: u64,
+    ) -> Result<Option<Taken>, LinkError> {
+        let mut link = seat.link.borrow_mut();
+        let page = link.receive(frame, |entry| self.merge(entry, now_ms, |other| other.number() != seat.number()))?;
+        page.map(|page| link.page_taken(page, &self.inside.borrow().table)).transpose()
     }
 
     /// See [`Table::sweep`].
     pub(super) fn sweep(&self, now_ms: u64, budget: usize) -> usize {
-        self.inside.borrow_mut().table.sweep(now_ms, budget, &mut |_| ())
+        self.inside.borrow_mut().table.sweep(now_ms, budget, &mut |entry| self.log.remove(entry))
     }
 
     /// Number of buckets here.
@@ -120,6 +250,7 @@ impl Shard {
             table_bytes: inside.table.bytes() as u64,
             requests: self.requests.get(),
             refusals: self.refusals.get(),
+            ..TrackerStats::default()
         }
     }
 }

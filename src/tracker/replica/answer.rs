@@ -1,0 +1,47 @@
+//! The accepting side of a link: what the table says to an entry, and to a question for what differs.
+
+use crate::ids::TrackerId;
+use crate::limits::SYNC_PAGE_BYTES;
+use crate::tracker::digest::Page;
+use crate::tracker::table::{Merged, Table};
+use crate::wire::{EntriesBuffer, Entry, ListRequest, ListResponse, Response, Status};
+
+/// The reply to an entry that was merged.
+pub fn to_entry(merged: Merged, entry: &Entry<'_>) -> Response<'static> {
+    let (status, text) = match merged {
+        Merged::News | Merged::Old | Merged::Expired => (Status::Ok, ""),
+        Merged::Ahead(error) => {
+            log::warn!("refused an entry of tracker {:016x}: its {error}", entry.version.tracker.0);
+            (Status::BadRequest, "the version is ahead of this tracker's clock: set the clock that gave it")
+        }
+        Merged::Full => (Status::OverLimit, "this tracker's table is full"),
+    };
+    Response::new(status, text, None)
+}
+
+/// The reply to a question for what differs; the entries are put together in `page`.
+pub fn to_list<'a>(
+    table: &Table,
+    request: &ListRequest<'_>,
+    now_ms: u64,
+    page: &'a mut EntriesBuffer,
+) -> ListResponse<'a> {
+    page.clear();
+    let mut collect = Collect(page);
+    let next = table.page(request.start, request.digests.iter(), request.cut_off_ms, now_ms, &mut collect);
+    ListResponse { status: Status::Ok, next, entries: page.entries() }
+}
+
+/// Whether news may be passed on to a peer: not to the one that gave the version, which has it.
+pub fn is_news_to(peer: Option<TrackerId>, entry: &Entry<'_>) -> bool {
+    peer != Some(entry.version.tracker)
+}
+
+struct Collect<'a>(&'a mut EntriesBuffer);
+
+impl Page for Collect<'_> {
+    fn add(&mut self, entry: &Entry<'_>) -> bool {
+        self.0.push(entry);
+        self.0.len() < SYNC_PAGE_BYTES
+    }
+}

@@ -1,0 +1,203 @@
+//! The dialler's side of an open link, in rounds: a round sends changes, or at most one question of a repair
+//! with them, and ends when all of it is answered.
+
+use std::collections::VecDeque;
+
+use super::answer::is_news_to;
+use super::relay::Relay;
+use super::repair::Repair;
+use crate::ids::TrackerId;
+use crate::limits::{REPAIR_INTERVAL, SYNC_PING_INTERVAL};
+use crate::tracker::table::{Merged, Table};
+use crate::wire::{Cursor, DecodeError, Digests, Entry, Frame, ListRequest, Message, SyncHello};
+
+/// What is known of one peer on one core.
+#[derive(Debug, Default)]
+pub struct Link {
+    peer: Option<TrackerId>,
+    relay: Relay,
+    repair: Repair,
+    awaited: VecDeque<Awaited>,
+    /// When the next repair starts, on a clock that never steps.
+    repair_due_ms: u64,
+    /// When there must have been a round at the latest.
+    ping_due_ms: u64,
+    repaired: bool,
+    /// The wall clock against the steady one. After a step of it, entries that were refused may be good.
+    wall_offset_ms: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Awaited {
+    Entry,
+    Page,
+    /// The answer says nothing.
+    Sign,
+}
+
+/// The time on two clocks, milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
+    /// Since 1970; may step.
+    pub wall_ms: u64,
+    /// Since any start; never steps.
+    pub steady_ms: u64,
+}
+
+impl Times {
+    fn wall_offset_ms(self) -> u64 {
+        self.wall_ms.wrapping_sub(self.steady_ms)
+    }
+}
+
+/// A change of the wall clock that is no drift.
+const CLOCK_STEP_MS: u64 = 2000;
+
+/// Why a link is closed: the peer's fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LinkError {
+    /// It sent what is no message.
+    #[error("the other tracker sent a bad message: {0}")]
+    Decode(#[from] DecodeError),
+    /// It answered something else than was asked.
+    #[error("the other tracker sent {0} where it does not belong")]
+    Unexpected(&'static str),
+    /// Its pages do not advance.
+    #[error(transparent)]
+    Cursor(#[from] super::repair::CursorError),
+}
+
+/// What became of a page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// Entries that were news.
+    pub news: usize,
+    /// The repair is done with this page.
+    pub done: bool,
+}
+
+impl Link {
+    /// The link is open: what was not answered is sent again, and a repair starts.
+    pub fn opened(&mut self, peer: TrackerId, times: Times) {
+        self.peer = Some(peer);
+        self.closed();
+        self.repair_due_ms = times.steady_ms;
+        self.ping_due_ms = times.steady_ms;
+        self.wall_offset_ms = times.wall_offset_ms();
+    }
+
+    /// The link is lost.
+    pub fn closed(&mut self) {
+        self.awaited.clear();
+        self.relay.retry();
+        self.repair.stop();
+    }
+
+    /// Whom it links with, once known.
+    pub fn peer(&self) -> Option<TrackerId> {
+        self.peer
+    }
+
+    /// Whether a repair from this peer was ever done.
+    pub fn repaired(&self) -> bool {
+        self.repaired
+    }
+
+    /// Passes an entry on, unless the peer gave it.
+    pub fn push(&mut self, entry: &Entry<'_>) {
+        if is_news_to(self.peer, entry) {
+            self.relay.push(entry);
+        }
+    }
+
+    /// A repair starts with the next round: the peer says that there is something to take.
+    pub fn repair_now(&mut self) {
+        self.repair_due_ms = 0;
+    }
+
+    /// Whether the next round would send something.
+    pub fn is_due(&self, times: Times) -> bool {
+        self.relay.has_more()
+            || self.repair.is_running()
+            || times.steady_ms >= self.repair_due_ms
+            || times.steady_ms >= self.ping_due_ms
+    }
+
+    /// Whether all that was sent is answered: then the next round may start.
+    pub fn is_idle(&self) -> bool {
+        self.awaited.is_empty()
+    }
+
+    /// Starts a round: appends its frames to `out`. `hello` is what asks the peer to repair itself from us.
+    pub fn send(&mut self, table: &Table, hello: &SyncHello<'_>, times: Times, out: &mut Vec<u8>) {
+        debug_assert!(self.is_idle());
+        for _ in 0..self.relay.send(out) {
+            self.awaited.push_back(Awaited::Entry);
+        }
+        if !self.relay.has_more() && self.relay.take_lost() {
+            Message::SyncHello(*hello).encode(out);
+            self.awaited.push_back(Awaited::Sign);
+        }
+        if times.wall_offset_ms().abs_diff(self.wall_offset_ms) > CLOCK_STEP_MS {
+            self.wall_offset_ms = times.wall_offset_ms();
+            self.repair_now();
+        }
+        if times.steady_ms >= self.repair_due_ms && !self.repair.is_running() {
+            self.repair.begin(table, times.wall_ms);
+            self.repair_due_ms = times.steady_ms + REPAIR_INTERVAL.as_millis() as u64;
+        }
+        if let Some(request) = self.repair.request(table) {
+            Message::SyncSeederListRequest(request).encode(out);
+            self.awaited.push_back(Awaited::Page);
+        }
+        if self.awaited.is_empty() && times.steady_ms >= self.ping_due_ms {
+            let nothing = ListRequest { start: Cursor::default(), cut_off_ms: 0, digests: Digests::from(&[][..]) };
+            Message::SyncSeederListRequest(nothing).encode(out);
+            self.awaited.push_back(Awaited::Sign);
+        }
+        self.ping_due_ms = times.steady_ms + SYNC_PING_INTERVAL.as_millis() as u64;
+    }
+
+    /// Takes an answer. Entries of a page go to `merge`, which tells what became of each.
+    pub fn receive(
+        &mut self,
+        frame: Frame<'_>,
+        mut merge: impl FnMut(&Entry<'_>) -> Merged,
+    ) -> Result<Option<PageEnd>, LinkError> {
+        let message = Message::decode(frame)?;
+        match (self.awaited.pop_front(), &message) {
+            (Some(Awaited::Entry), Message::Response(response)) => {
+                if !response.status.is_ok() {
+                    log::warn!(
+                        "another tracker refused an entry: {} {}",
+                        response.status,
+                        response.text.escape_debug()
+                    );
+                }
+                self.relay.answered();
+                Ok(None)
+            }
+            (Some(Awaited::Sign), Message::Response(_) | Message::SyncSeederListResponse(_)) => Ok(None),
+            (Some(Awaited::Page), Message::SyncSeederListResponse(page)) if page.status.is_ok() => {
+                let merged = page.entries.iter().map(|entry| merge(&entry));
+                let news = merged.filter(|merged| *merged == Merged::News).count();
+                Ok(Some(PageEnd { news, next: page.next }))
+            }
+            _ => Err(LinkError::Unexpected(message.kind())),
+        }
+    }
+
+    /// All entries of a page are in the table.
+    pub fn page_taken(&mut self, page: PageEnd, table: &Table) -> Result<Taken, LinkError> {
+        let done = self.repair.answered(page.next, table)?;
+        self.repaired |= done;
+        Ok(Taken { news: page.news, done })
+    }
+}
+
+/// A page whose entries are taken.
+#[derive(Clone, Copy, Debug)]
+pub struct PageEnd {
+    news: usize,
+    next: Option<Cursor>,
+}

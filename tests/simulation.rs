@@ -1,0 +1,51 @@
+//! Trackers in sync, proven by playing: a seeded world of 3 to 5 trackers and their clients.
+//!
+//! The rules that run here are those of the server: its table, its links, its answers, frame by frame. The network
+//! is played: it delays, breaks connections, delivers what was sent on a broken one late and out of order, and
+//! again; it parts trackers from each other and from their clients. Trackers crash and lose what was not synced;
+//! clocks differ, one by a day; members stay away for longer than a tombstone lives. When all is healed, five
+//! seconds later all tables must be the same, what was acknowledged and should live must be in them, and what was
+//! removed must not.
+//!
+//! `MTORRENT_SIMULATION_SEEDS=100000 cargo test --release --test simulation` runs more seeds;
+//! `MTORRENT_SIMULATION_SEED=N` runs one, and prints what happens.
+
+#[path = "simulation/client.rs"]
+mod client;
+#[path = "simulation/world.rs"]
+mod world;
+
+use world::World;
+
+/// Seeds of the ordinary run.
+const SEEDS: u64 = 2000;
+/// Test functions that share the seeds out, so that they run side by side.
+const PARTS: u64 = 2;
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|error| panic!("{name}={text}: {error}")))
+}
+
+fn run(part: u64) {
+    if let Some(seed) = number("MTORRENT_SIMULATION_SEED") {
+        if seed % PARTS == part {
+            World::new(seed, true).run();
+        }
+        return;
+    }
+    let seeds = number("MTORRENT_SIMULATION_SEEDS").unwrap_or(SEEDS);
+    for seed in (0..seeds).filter(|seed| seed % PARTS == part) {
+        let run = std::panic::catch_unwind(|| World::new(seed, false).run());
+        assert!(run.is_ok(), "failed: MTORRENT_SIMULATION_SEED={seed} cargo test --test simulation");
+    }
+}
+
+#[test]
+fn trackers_agree_even_seeds() {
+    run(0);
+}
+
+#[test]
+fn trackers_agree_odd_seeds() {
+    run(1);
+}

@@ -1,0 +1,46 @@
+//! A client of the played world: what it wants, what it was told, and what may be expected of all trackers then.
+
+use mtorrent::ids::{Endpoint, InfoHash, Version};
+
+/// One file of one client.
+#[derive(Clone, Debug)]
+pub struct Claimed {
+    pub info_hash: InfoHash,
+    pub endpoint: Endpoint,
+    /// Whether the client seeds.
+    pub seeding: bool,
+    /// The last version that a tracker told.
+    pub seen: Option<Version>,
+    /// The tracker acknowledged it at this time; `None` while the last attempt is not acknowledged.
+    pub acknowledged_ms: Option<u64>,
+    /// An earlier attempt that was not acknowledged may still win against one before this time.
+    pub unclear_until_ms: u64,
+    /// When it tries next.
+    pub due_ms: u64,
+}
+
+/// What must hold for an endpoint of a file at all trackers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expected {
+    Live,
+    Gone,
+    Anything,
+}
+
+impl Claimed {
+    /// What must hold now. An acknowledged entry may be half a lease old already: then it was not written anew.
+    pub fn expected(&self, now_ms: u64, lease_ms: u64, skew_ms: u64) -> Expected {
+        match self.acknowledged_ms {
+            Some(at) if at < self.unclear_until_ms => Expected::Anything,
+            Some(_) if !self.seeding => Expected::Gone,
+            Some(at) if at + lease_ms / 2 > now_ms + 2 * skew_ms => Expected::Live,
+            _ => Expected::Anything,
+        }
+    }
+
+    /// Nothing may be expected of what happened until now.
+    pub fn forget(&mut self, until_ms: u64) {
+        self.acknowledged_ms = None;
+        self.unclear_until_ms = self.unclear_until_ms.max(until_ms);
+    }
+}
