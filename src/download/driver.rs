@@ -382,8 +382,10 @@ impl Run {
 
     /// Keeps what is there for the next try.
     async fn give_up(&self) {
-        self.context.registry.remove(&self.job.torrent.info_hash());
         self.job.torrent.stop("the download ended early".to_owned());
+        if self.job.target.is_some() {
+            self.context.registry.remove(&self.job.torrent.info_hash());
+        }
         if let Some((mut ledger, mut files)) = self.take_durable().await {
             let written = self.job.torrent.have.snapshot();
             // Where nothing was received, nothing stays behind.
@@ -392,7 +394,10 @@ impl Run {
                 log::warn!("the record of the unfinished download could not be brought up to date: {error}");
             }
         }
-        self.announcer.withdraw(self.job.torrent.info_hash()).await;
+        // What was discarded may be shared from elsewhere.
+        if self.announced.get() {
+            self.announcer.withdraw(self.job.torrent.info_hash()).await;
+        }
     }
 }
 
@@ -411,7 +416,7 @@ impl Loneliness {
             Self::Stalled => {
                 (FailureKind::Retry, format!("cannot get {name}: its peers deliver nothing any more; try again later"))
             }
-            Self::AllBanned => (
+            Self::AllWrong => (
                 FailureKind::Data,
                 format!("cannot get {name}: every seeder sent chunks that do not match the .mtorrent file"),
             ),
