@@ -150,7 +150,7 @@ impl Client {
                     running.id
                 )));
             }
-            if let Some(share) = rows.share(info_hash).filter(|_| request.dest.is_some()) {
+            if let Some(share) = rows.share(info_hash).filter(|share| share.is_served() && request.dest.is_some()) {
                 let file = share.request.file.display();
                 return Err(refused(format!("{} is shared from {file}: copy it from there", request.metainfo.name())));
             }

@@ -159,8 +159,11 @@ impl Manager {
         entry.set_state(ended.unwrap_or_else(DownloadState::Failed));
         self.ended.notify();
         self.events.send(Event::Ended(entry.status()));
-        if is_done && !entry.request.seed {
-            self.unshare(entry.request.metainfo.info_hash()).await;
+        let info_hash = entry.request.metainfo.info_hash();
+        // A file that was shared before stays shared: what was got was discarded.
+        let is_shared = self.table.rows().share(info_hash).is_some_and(|share| share.is_served());
+        if is_done && !entry.request.seed && !is_shared {
+            self.unshare(info_hash).await;
         }
     }
 
@@ -174,7 +177,7 @@ impl Manager {
         let metainfo_path = entry.request.metainfo_path.clone();
         let request = ShareRequest { metainfo: entry.request.metainfo.clone(), metainfo_path, file };
         let mut rows = self.table.rows();
-        if rows.share(info_hash).is_some() {
+        if rows.share(info_hash).is_some_and(|share| share.is_served()) {
             return;
         }
         let share = rows.add_share(request, torrent);

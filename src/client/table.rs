@@ -74,8 +74,9 @@ impl Rows {
         entry
     }
 
-    /// Adds a share.
+    /// Adds a share; takes the place of one of the same file that is served no more.
     pub fn add_share(&mut self, request: ShareRequest, torrent: Arc<Torrent>) -> Arc<ShareEntry> {
+        self.shares.retain(|known| known.torrent.info_hash() != torrent.info_hash() || known.is_served());
         let entry =
             Arc::new(ShareEntry { request, torrent, trackers: Mutex::default(), told_stopped: AtomicBool::new(false) });
         self.shares.push(entry.clone());
@@ -153,6 +154,11 @@ impl DownloadEntry {
 }
 
 impl ShareEntry {
+    /// Whether peers get it.
+    pub fn is_served(&self) -> bool {
+        self.torrent.stopped().is_none()
+    }
+
     /// Its row.
     pub fn status(&self) -> ShareStatus {
         ShareStatus {

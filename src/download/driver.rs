@@ -297,11 +297,14 @@ impl Run {
 
     /// Keeps what is there for the next try.
     async fn give_up(&self) {
-        self.context.registry.remove(&self.job.torrent.info_hash());
         self.job.torrent.stop("the download ended early".to_owned());
         if let Some(batches) = &self.batches {
+            self.context.registry.remove(&self.job.torrent.info_hash());
             batches.keep_for_later().await;
         }
-        self.announcer.withdraw(self.job.torrent.info_hash()).await;
+        // What was discarded may be shared from elsewhere.
+        if self.announced.get() {
+            self.announcer.withdraw(self.job.torrent.info_hash()).await;
+        }
     }
 }

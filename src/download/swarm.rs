@@ -67,7 +67,7 @@ pub enum Loneliness {
     /// Peers are there, and nothing comes.
     Stalled,
     /// Every peer sent wrong chunks.
-    AllBanned,
+    AllWrong,
 }
 
 impl Swarm {
@@ -98,9 +98,9 @@ impl Swarm {
             return None;
         }
         let others: Vec<&Peer> = peers.values().filter(|peer| !peer.is_myself).collect();
-        let banned = others.iter().filter(|peer| peer.is_banned(self.now())).count();
+        let wrong = others.iter().filter(|peer| peer.standing.has_sent_wrong()).count();
         let why = match self.tracker_failure.borrow().clone() {
-            _ if banned > 0 && banned == others.len() => Loneliness::AllBanned,
+            _ if wrong > 0 && wrong == others.len() => Loneliness::AllWrong,
             Some(failure) => Loneliness::NoTracker(failure),
             None if others.is_empty() => Loneliness::NoSeeder,
             None => Loneliness::Unreachable(others.len()),
@@ -110,27 +110,38 @@ impl Swarm {
 
     /// The peer sent a chunk that does not match its hash.
     pub fn bad_chunk(&self, slot: PeerSlot) {
-        self.blame(slot, |standing, now| standing.bad_chunk(now));
+        // Each of them counts, also those that were under way when the first was found out.
+        self.blame(slot, |peer, now| {
+            peer.standing.bad_chunk(now);
+            true
+        });
     }
 
     /// A data connection to the peer failed.
     pub fn link_failed(&self, slot: PeerSlot) {
-        self.blame(slot, |standing, now| standing.connection_failed(now));
+        // One incident shows on every core and connection; it counts once.
+        self.blame(slot, |peer, now| {
+            if peer.is_up {
+                peer.standing.connection_failed(now);
+            }
+            peer.is_up
+        });
     }
 
-    fn blame(&self, slot: PeerSlot, blame: impl Fn(&mut Standing, Duration)) {
+    /// Takes the peer down, and notes why; `blame` says whether that is anything new.
+    fn blame(&self, slot: PeerSlot, blame: impl Fn(&mut Peer, Duration) -> bool) {
         let mut peers = self.peers.borrow_mut();
         let Some((endpoint, peer)) = peers.iter_mut().find(|(_, peer)| peer.slot == slot) else { return };
-        // One incident shows on every core and connection; it counts once.
-        if !peer.is_up {
+        let was_banned = peer.is_banned(self.now());
+        if !blame(peer, self.now()) {
             return;
         }
-        blame(&mut peer.standing, self.now());
-        if peer.standing.verdict(self.now()) == Verdict::Banned {
+        if !was_banned && peer.is_banned(self.now()) {
             log::warn!("peer {endpoint} sent wrong chunks of {} and is banned", self.job.torrent.metainfo.name());
         }
-        peer.is_up = false;
-        self.set_down(*endpoint, slot);
+        if std::mem::take(&mut peer.is_up) {
+            self.set_down(*endpoint, slot);
+        }
     }
 
     /// Peers that delivered something since the last call are forgiven their failures.
@@ -237,7 +248,7 @@ impl Loneliness {
             Self::Stalled => {
                 (FailureKind::Retry, format!("cannot get {name}: its peers deliver nothing any more; try again later"))
             }
-            Self::AllBanned => (
+            Self::AllWrong => (
                 FailureKind::Data,
                 format!("cannot get {name}: every seeder sent chunks that do not match the .mtorrent file"),
             ),

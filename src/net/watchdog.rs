@@ -9,8 +9,14 @@ use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
+use crate::limits::STALLED_AFTER;
+
 /// How often connections are looked at: the precision of every limit.
 const TICK: Duration = Duration::from_millis(250);
+/// How long less than a low water may lie unread: what comes slowly must not look as if nothing came.
+const LOW_WATER_PATIENCE: Duration = Duration::from_millis(750);
+
+const _: () = assert!(LOW_WATER_PATIENCE.as_millis() + 2 * TICK.as_millis() < STALLED_AFTER.as_millis());
 
 /// The connections of one core; clones share them.
 #[derive(Clone)]
@@ -113,12 +119,19 @@ impl Watched {
     }
 
     fn check(&self, now_ms: u64) {
-        if now_ms <= self.deadline_ms.get() || self.expired.get() {
+        if self.expired.get() {
             return;
         }
-        if self.is_below_low_water() && self.set_low_water(1).is_ok() {
-            // It was not silent, only slower than a whole low water a limit: the read now sees what came.
+        let allowed_ms = self.deadline_ms.get().saturating_sub(self.limit_ms.get());
+        if now_ms.saturating_sub(allowed_ms) > LOW_WATER_PATIENCE.as_millis() as u64
+            && self.is_below_low_water()
+            && self.set_low_water(1).is_ok()
+        {
+            // It is not silent, only slow: the read now sees what came.
             self.deadline_ms.set(now_ms + self.limit_ms.get());
+            return;
+        }
+        if now_ms <= self.deadline_ms.get() {
             return;
         }
         self.expired.set(true);

@@ -14,7 +14,7 @@ use super::ledger::PartFiles;
 /// O_DIRECT writes whole blocks of this size; the last one is cut off at the end.
 pub const DIRECT_ALIGN: u64 = 4096;
 
-/// Paths of a download and its open files.
+/// Paths of a download and its open files, locked. Drop it only when every write to them has ended.
 #[derive(Debug)]
 pub struct DiskFiles {
     paths: Paths,
@@ -91,6 +91,17 @@ impl DiskFiles {
     }
 }
 
+impl Drop for DiskFiles {
+    /// The destination is free from now on, though cores or connections may have the same open file a little longer.
+    fn drop(&mut self) {
+        let files = self.part.as_deref().into_iter().chain([&self.record]);
+        // What cannot be unlocked is when its last descriptor is closed.
+        files.for_each(|file| {
+            let _ = rustix::fs::flock(file, FlockOperation::Unlock);
+        });
+    }
+}
+
 impl PartFiles for DiskFiles {
     fn create_part(&mut self) -> io::Result<()> {
         let part = open_locked(&self.paths.part)?;
@@ -150,6 +161,12 @@ impl PartFiles for DiskFiles {
     fn remove_record(&mut self) -> io::Result<()> {
         std::fs::remove_file(&self.paths.record)
     }
+}
+
+/// Whether a download has the file locked. What cannot be opened is not.
+pub fn is_locked(path: &Path) -> bool {
+    let locked = |file: File| rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK);
+    File::open(path).is_ok_and(locked)
 }
 
 /// Opens or creates the file and locks it. A file that lost its name between the two (its download
