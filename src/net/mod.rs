@@ -74,6 +74,11 @@ impl Net {
         FrameReader::new(self.buffers.clone(), payload_bytes_max)
     }
 
+    /// Ends all connections of this core: what reads or writes on them fails from now on.
+    pub fn shut_down(&self) {
+        self.watchdog.shut_down_all();
+    }
+
     /// The core's buffers.
     pub fn buffers(&self) -> &Rc<BufferPool> {
         &self.buffers

@@ -64,6 +64,12 @@ impl Watchdog {
         Self { shared }
     }
 
+    /// Ends every connection that there is, so that the tasks which serve them end too.
+    pub fn shut_down_all(&self) {
+        let watched = self.shared.watched.borrow();
+        watched.iter().filter_map(Weak::upgrade).for_each(|watched| watched.shut_down());
+    }
+
     /// Watches a socket, at first without a limit.
     pub fn watch(&self, fd: RawFd) -> Rc<Watched> {
         let watched = Rc::new(Watched {
@@ -131,12 +137,16 @@ impl Watched {
             self.deadline_ms.set(now_ms + self.limit_ms.get());
             return;
         }
-        if now_ms <= self.deadline_ms.get() {
-            return;
+        if now_ms > self.deadline_ms.get() {
+            self.shut_down();
         }
-        self.expired.set(true);
-        // A connection that is gone already needs no shutdown.
-        let _ = rustix::net::shutdown(self.fd(), rustix::net::Shutdown::Both);
+    }
+
+    fn shut_down(&self) {
+        if !self.expired.replace(true) {
+            // A connection that is gone already needs no shutdown.
+            let _ = rustix::net::shutdown(self.fd(), rustix::net::Shutdown::Both);
+        }
     }
 
     fn is_below_low_water(&self) -> bool {

@@ -29,11 +29,11 @@ pub enum Expected {
 
 impl Claimed {
     /// What must hold now. An acknowledged entry may be half a lease old already: then it was not written anew.
-    pub fn expected(&self, now_ms: u64, lease_ms: u64, skew_ms: u64) -> Expected {
+    pub fn expected(&self, now_ms: u64, lease_ms: u64, margin_ms: u64) -> Expected {
         match self.acknowledged_ms {
             Some(at) if at < self.unclear_until_ms => Expected::Anything,
             Some(_) if !self.seeding => Expected::Gone,
-            Some(at) if at + lease_ms / 2 > now_ms + 2 * skew_ms => Expected::Live,
+            Some(at) if at + lease_ms / 2 > now_ms + margin_ms => Expected::Live,
             _ => Expected::Anything,
         }
     }

@@ -89,6 +89,8 @@ pub(super) struct Dialler {
     pub(super) blocking: Blocking,
     pub(super) core: usize,
     pub(super) started: Instant,
+    /// This core ends: links are not opened again.
+    pub(super) ends: Cell<bool>,
 }
 
 /// Keeps a link to every peer that there is, new ones included.
@@ -114,6 +116,9 @@ async fn keep_link(dialler: Rc<Dialler>, seat: Rc<LinkSeat>) {
         let mut was_open = false;
         let Err(error) = dialler.run(&seat, &mut was_open).await else { break };
         seat.link.borrow_mut().closed();
+        if dialler.ends.get() {
+            break;
+        }
         if was_open {
             seat.peer.set_linked(false);
             (pause, last_open, told) = (SYNC_RETRY_MIN, Instant::now(), false);

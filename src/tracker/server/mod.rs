@@ -21,6 +21,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -28,6 +29,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use futures_lite::FutureExt;
 
 use super::entry::buckets_of;
 use super::records::Lives;
@@ -349,19 +352,25 @@ async fn run_core(mut seats: Seats, core: Core, stop: async_channel::Sender<()>)
     let listener = seats.listener.lock().unwrap_or_else(PoisonError::into_inner).take_if(|_| core.index == 0);
     if let Some((listener, queues)) = listener {
         let (net, limits) = (net.clone(), seats.limits.clone());
-        runtime::spawn("listener", async move { listener.serve(net, limits, queues).await });
+        let stopped = seats.stopped.clone();
+        runtime::spawn("listener", async move {
+            let stopped = async { _ = stopped.recv().await };
+            listener.serve(net, limits, queues).or(stopped).await;
+        });
     }
     runtime::spawn("sweep", sweep(shard.clone(), seats.figures.clone(), core.index));
-    let dialler = Dialler {
+    let dialler = Rc::new(Dialler {
         net: net.clone(),
         shard: shard.clone(),
         peers: seats.peers.clone(),
         blocking: seats.blocking.clone(),
         core: core.index,
         started: Instant::now(),
-    };
-    runtime::spawn("links", dial::keep_links(Rc::new(dialler)));
+        ends: Cell::new(false),
+    });
+    runtime::spawn("links", dial::keep_links(dialler.clone()));
     let (incoming, peers) = (seats.incoming[core.index].clone(), seats.peers.clone());
+    let (ending, log) = (net.clone(), shard.log().clone());
     runtime::spawn("connections", async move {
         while let Some(accepted) = incoming.next().await {
             let (net, shard, forwarder, peers) = (net.clone(), shard.clone(), forwarder.clone(), peers.clone());
@@ -370,7 +379,22 @@ async fn run_core(mut seats: Seats, core: Core, stop: async_channel::Sender<()>)
     });
     // Closing the channel is the message.
     let _ = seats.stopped.recv().await;
+    dialler.ends.set(true);
+    ending.shut_down();
+    log.close();
+    // Tasks that an executor leaves behind keep their sockets: they are given the time to end.
+    let start = Instant::now();
+    while seats.limits.open() > 0 && start.elapsed() < END_TIMEOUT {
+        runtime::sleep(END_POLL).await;
+        ending.shut_down();
+    }
+    runtime::sleep(END_POLL).await;
 }
+
+/// Time for connections to end when the tracker stops.
+const END_TIMEOUT: Duration = Duration::from_secs(1);
+/// How often it is looked whether they have.
+const END_POLL: Duration = Duration::from_millis(2);
 
 /// Takes out what has lapsed, so that it gets round the buckets once a [`SWEEP_CYCLE`].
 async fn sweep(shard: Rc<Shard>, figures: Arc<Figures>, core: usize) {

@@ -11,6 +11,9 @@
 //! about     "format" -> 1, "tracker" -> tracker id, "clock" -> highest clock written (u64)
 //! ```
 
+// An error of the store ends the tracker: its size is paid for once.
+#![allow(clippy::result_large_err)]
+
 use std::cell::{Cell, RefCell};
 use std::fs::{self, File};
 use std::future::poll_fn;
@@ -57,6 +60,9 @@ pub enum StoreError {
     Corrupt(PathBuf, String),
 }
 
+/// The cores' ends of the store, and its thread.
+pub(super) type Started = (Vec<LogSeat>, thread::JoinHandle<Result<(), String>>);
+
 /// An open store, not yet written to.
 pub(super) struct Store {
     database: Arc<Database>,
@@ -99,7 +105,7 @@ impl Store {
     }
 
     /// Starts the thread that writes; it ends when all cores' logs are gone, or with an error.
-    pub(super) fn start(self, cores: usize) -> std::io::Result<(Vec<LogSeat>, thread::JoinHandle<Result<(), String>>)> {
+    pub(super) fn start(self, cores: usize) -> std::io::Result<Started> {
         let (sender, batches) = mpsc::channel();
         let (answers, seats) = (0..cores)
             .map(|core| {
@@ -274,7 +280,8 @@ pub(super) struct LogSeat {
 
 /// A core's side of the store; without one it does nothing and never waits.
 pub(super) struct Log {
-    seat: Option<LogSeat>,
+    /// Where batches go; none without a store, and when this core ends.
+    batches: RefCell<Option<mpsc::Sender<Batch>>>,
     filling: RefCell<Batch>,
     /// A free batch: none while one is being committed.
     free: RefCell<Option<Batch>>,
@@ -290,7 +297,7 @@ impl Log {
     pub(super) fn start(seat: Option<LogSeat>, failed: impl FnOnce() + 'static) -> Rc<Self> {
         let core = seat.as_ref().map_or(0, |seat| seat.core);
         let log = Rc::new(Self {
-            seat: seat.clone(),
+            batches: RefCell::new(seat.as_ref().map(|seat| seat.batches.clone())),
             filling: RefCell::new(Batch { core, ..Batch::default() }),
             free: RefCell::new(Some(Batch { core, ..Batch::default() })),
             awaited: Cell::new(0),
@@ -298,10 +305,10 @@ impl Log {
             failed: Cell::new(false),
             waiting: RefCell::default(),
         });
-        if let Some(seat) = seat {
+        if let Some(LogSeat { answers, .. }) = seat {
             let log = log.clone();
             runtime::spawn("log", async move {
-                while let Ok(batch) = seat.answers.recv().await {
+                while let Ok(batch) = answers.recv().await {
                     log.committed(batch);
                 }
                 log.failed.set(true);
@@ -327,7 +334,7 @@ impl Log {
 
     /// Writes an entry; it is handed over by [`Log::flush`].
     pub(super) fn write(&self, entry: &Entry<'_>, weight: Weight) {
-        if self.seat.is_none() {
+        if self.batches.borrow().is_none() {
             return;
         }
         self.put(entry, |value| Message::SyncEntry(*entry).encode(value));
@@ -338,7 +345,7 @@ impl Log {
 
     /// Takes out an entry that has lapsed.
     pub(super) fn remove(&self, entry: &Entry<'_>) {
-        if self.seat.is_some() {
+        if self.batches.borrow().is_some() {
             self.put(entry, |_| ());
         }
     }
@@ -365,7 +372,8 @@ impl Log {
 
     /// Hands over what was written, unless a batch is being committed: then that one's end does it.
     pub(super) fn flush(&self) {
-        let Some(seat) = &self.seat else { return };
+        let batches = self.batches.borrow();
+        let Some(batches) = &*batches else { return };
         let filling = &mut *self.filling.borrow_mut();
         if filling.operations.is_empty() {
             return;
@@ -373,8 +381,15 @@ impl Log {
         if let Some(free) = self.free.borrow_mut().take() {
             let next = Batch { last: filling.last, clock: filling.clock, ..free };
             // A store that has ended tells so by its answers.
-            let _ = seat.batches.send(std::mem::replace(filling, next));
+            let _ = batches.send(std::mem::replace(filling, next));
         }
+    }
+
+    /// Hands over all that was written: this core ends, and the store when all have.
+    pub(super) fn close(&self) {
+        *self.free.borrow_mut() = Some(Batch { core: self.filling.borrow().core, ..Batch::default() });
+        self.flush();
+        self.batches.borrow_mut().take();
     }
 
     /// The number of the last write that must be safe before it is acknowledged.
