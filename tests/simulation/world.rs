@@ -579,13 +579,13 @@ impl World {
 
     /// What counts at a tracker for so long that the others, whose clocks differ, must count it too.
     fn live(&self, at: usize) -> BTreeMap<(InfoHash, Option<Endpoint>), Owned> {
-        let margin_ms = MARGIN_MS;
         let mut live = BTreeMap::new();
         for file in 0..FILES {
             for entry in self.trackers[at].table.entries(hash(file)) {
-                let life_ms = if matches!(entry.body, Body::Removed(_)) { LIVES.tombstone_ms } else { LEASE_MS };
                 let ahead = entry.version.time_ms() > self.now_ms + DAY_MS / 2;
-                if entry.version.time_ms() + life_ms > self.now_ms + margin_ms && !ahead {
+                let lives = entry.version.time_ms() + LEASE_MS > self.now_ms + MARGIN_MS && !ahead;
+                // A tombstone that is older than an entry which has lapsed may be here and not there.
+                if lives && !matches!(entry.body, Body::Removed(_)) {
                     live.insert(key(&entry), Owned::new(&entry));
                 }
             }

@@ -5,8 +5,9 @@
 //! the figures tell of the server. A run, server and load each on a core of its own:
 //!
 //! ```text
-//! taskset -c 0 mtorrent tracker --listen 127.0.0.1:7000 --cores 1 --trust 127.0.0.0/8 &
-//! taskset -c 1 cargo run --release -p mtorrent-bench --bin load -- 127.0.0.1:7000 --pid $! --depth 16
+//! taskset -c 0 load 127.0.0.1:7000 --serve [--cores 2] [--data-dir DIR] [--peer HOST:PORT] &
+//! taskset -c 1 load 127.0.0.1:7000 --fill
+//! taskset -c 1 load 127.0.0.1:7000 --pid $! --depth 16
 //! ```
 
 use std::cell::RefCell;
@@ -21,6 +22,7 @@ use glommio::net::TcpStream;
 use glommio::{LocalExecutorBuilder, Placement};
 use hdrhistogram::Histogram;
 use mtorrent::ids::{Endpoint, InfoHash};
+use mtorrent::tracker::server::{self, TrackerConfig};
 use mtorrent::wire::{Message, Parsed, SeederChange, parse};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
@@ -54,9 +56,21 @@ struct Args {
     /// The server's process, for its CPU time.
     #[arg(long)]
     pid: Option<u32>,
-    /// First add every file once with two seeders.
+    /// Instead of loading for a time, add every file once with two seeders.
     #[arg(long)]
     fill: bool,
+    /// Instead of loading, be a tracker that trusts loopback, until killed.
+    #[arg(long)]
+    serve: bool,
+    /// Executors of that tracker.
+    #[arg(long, default_value_t = 1)]
+    cores: usize,
+    /// Where that tracker keeps its table.
+    #[arg(long)]
+    data_dir: Option<std::path::PathBuf>,
+    /// Other trackers of that tracker.
+    #[arg(long = "peer")]
+    peers: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -72,6 +86,9 @@ const SEEDERS: u64 = 2;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args = Args::parse();
+    if args.serve {
+        return serve(args);
+    }
     let threads: Vec<_> = (0..args.executors.max(1))
         .map(|index| {
             let args = args.clone();
@@ -96,6 +113,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     report(&args, &all, if args.fill { start.elapsed().as_secs_f64() } else { measured }, cpu);
     Ok(())
+}
+
+fn serve(args: Args) -> Result<(), Box<dyn std::error::Error>> {
+    let start = Instant::now();
+    let trust = vec!["127.0.0.0/8".parse()?];
+    let Args { server, cores, data_dir, peers, .. } = args;
+    let config = TrackerConfig { cores, data_dir, peers, trust, ..TrackerConfig::new(server) };
+    let tracker = server::start(config)?;
+    println!("ready listen={} synced={} after={:?}", tracker.listen_addr(), tracker.synced(), start.elapsed());
+    std::thread::sleep(Duration::from_millis(300));
+    println!("{:?}", tracker.stats());
+    Ok(tracker.join()?)
 }
 
 struct Totals {
