@@ -248,7 +248,8 @@ impl Shard {
             progress.bad_chunks.fetch_add(1, Ordering::Relaxed);
             self.picker.borrow_mut().wrong(at);
             self.job.report(Report::BadChunk(at.peer));
-            return self.dispatch();
+            // It is paused from now on: the driver, which says so to the other cores, is a message away.
+            return self.peer_down(at.peer);
         }
         progress.fetched_bytes.fetch_add(bytes, Ordering::Relaxed);
         if let Some(peer) = self.peers.borrow().get(&at.peer) {
