@@ -330,8 +330,10 @@ impl LinkOwner for Shard {
         log::debug!("{} refuses chunk {chunk}: {status}", link.endpoint);
         self.picker.borrow_mut().refused(Assignment { chunk, peer: link.slot }, lacks_it);
         if status != Status::ChunkAbsent {
-            // It will not deliver others either: the control connection learns why, and when to try again.
+            // It will not deliver others either, and is not asked for any from now on: the control connection
+            // learns why, and when to try again.
             self.job.report(Report::LinkFailed(link.slot));
+            self.peer_down(link.slot);
         }
         self.dispatch();
     }

@@ -304,8 +304,8 @@ fn a_liar_is_talked_to_twice_at_most() {
     let honest = Scripted::honest(&content, move |index| {
         door.pass();
         if index == 63 {
-            // Time enough for a liar that is only paused to come again, and again.
-            std::thread::sleep(Duration::from_millis(4300));
+            // Time enough for a liar that was only paused to come again.
+            std::thread::sleep(Duration::from_millis(2600));
         }
     });
     let mut wire = Wire::connect(tracker.listen_addr());
@@ -454,7 +454,7 @@ fn one_busy_seeder_is_waited_for() {
     let id = begin(&getter, &content.metainfo, None, WAIT);
     eventually(Duration::from_secs(10), "it is asked thrice", || busy.seen.times("PeerIdRequest").len() >= 3);
     let asked = busy.seen.chunk_requests.load(Ordering::SeqCst);
-    assert!(asked < 100, "a busy peer was asked {asked} times in a moment");
+    assert!(asked <= 60, "a busy peer was asked {asked} times in a moment");
     calm.store(true, Ordering::SeqCst);
     let status = ended(&getter, id);
     assert_done(&status, &content.bytes);
