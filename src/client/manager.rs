@@ -86,7 +86,7 @@ impl Manager {
             match command {
                 Command::Get(entry) => spawn("download", self.clone().download(entry)),
                 Command::Share(entry) => self.share(&entry),
-                Command::Unshare(info_hash) => spawn("withdrawal", self.clone().unshare(info_hash)),
+                Command::Unshare(info_hash) => spawn("withdrawal", self.withdraw(info_hash)),
                 Command::Close => break,
             }
         }
@@ -138,14 +138,26 @@ impl Manager {
         }
     }
 
-    async fn unshare(self: Rc<Self>, info_hash: InfoHash) {
+    /// Announces the file no more from this call on; the future tells the trackers.
+    fn withdraw(&self, info_hash: InfoHash) -> impl Future<Output = ()> + use<> {
+        let withdrawals: Vec<_> = self.announcers.borrow().values().map(|known| known.withdraw(info_hash)).collect();
+        async move {
+            for withdrawal in withdrawals {
+                withdrawal.await;
+            }
+        }
+    }
+
+    /// A download that is over and not to be seeded is served no more, unless it was discarded and the file is
+    /// shared from elsewhere.
+    fn unserve(&self, info_hash: InfoHash) -> Option<impl Future<Output = ()> + use<>> {
+        if self.table.rows().share(info_hash).is_some_and(|share| share.is_served()) {
+            return None;
+        }
         if let Some(torrent) = self.core.shared.registry.remove(&info_hash) {
             torrent.stop("it is shared no more".to_owned());
         }
-        let announcers: Vec<_> = self.announcers.borrow().values().cloned().collect();
-        for announcer in announcers {
-            announcer.withdraw(info_hash).await;
-        }
+        Some(self.withdraw(info_hash))
     }
 
     async fn download(self: Rc<Self>, entry: Arc<DownloadEntry>) {
@@ -156,14 +168,13 @@ impl Manager {
         if is_done && entry.request.seed {
             self.seed_finished(&entry);
         }
+        let is_over = is_done && !entry.request.seed;
+        let withdrawal = is_over.then(|| self.unserve(entry.request.metainfo.info_hash())).flatten();
         entry.set_state(ended.unwrap_or_else(DownloadState::Failed));
         self.ended.notify();
         self.events.send(Event::Ended(entry.status()));
-        let info_hash = entry.request.metainfo.info_hash();
-        // A file that was shared before stays shared: what was got was discarded.
-        let is_shared = self.table.rows().share(info_hash).is_some_and(|share| share.is_served());
-        if is_done && !entry.request.seed && !is_shared {
-            self.unshare(info_hash).await;
+        if let Some(withdrawal) = withdrawal {
+            withdrawal.await;
         }
     }
 
@@ -223,18 +234,12 @@ impl Manager {
         }
     }
 
-    fn tell_if_stopped(self: &Rc<Self>, share: &ShareEntry) {
+    fn tell_if_stopped(&self, share: &ShareEntry) {
         let Some(why) = share.torrent.stopped() else { return };
         if share.told_stopped.swap(true, Ordering::Relaxed) {
             return;
         }
         self.events.send(Event::ShareStopped { file: share.request.file.clone(), why: why.to_owned() });
-        let (this, info_hash) = (self.clone(), share.torrent.info_hash());
-        spawn("withdrawal", async move {
-            let announcers: Vec<_> = this.announcers.borrow().values().cloned().collect();
-            for announcer in announcers {
-                announcer.withdraw(info_hash).await;
-            }
-        });
+        spawn("withdrawal", self.withdraw(share.torrent.info_hash()));
     }
 }

@@ -248,7 +248,8 @@ impl Shard {
             progress.bad_chunks.fetch_add(1, Ordering::Relaxed);
             self.picker.borrow_mut().wrong(at);
             self.job.report(Report::BadChunk(at.peer));
-            return self.dispatch();
+            // It is paused from now on: the driver, which says so to the other cores, is a message away.
+            return self.peer_down(at.peer);
         }
         progress.fetched_bytes.fetch_add(bytes, Ordering::Relaxed);
         if let Some(peer) = self.peers.borrow().get(&at.peer) {
@@ -329,8 +330,10 @@ impl LinkOwner for Shard {
         log::debug!("{} refuses chunk {chunk}: {status}", link.endpoint);
         self.picker.borrow_mut().refused(Assignment { chunk, peer: link.slot }, lacks_it);
         if status != Status::ChunkAbsent {
-            // It will not deliver others either: the control connection learns why, and when to try again.
+            // It will not deliver others either, and is not asked for any from now on: the control connection
+            // learns why, and when to try again.
             self.job.report(Report::LinkFailed(link.slot));
+            self.peer_down(link.slot);
         }
         self.dispatch();
     }

@@ -6,6 +6,7 @@
 
 pub mod pty;
 pub mod seccomp;
+pub mod wire;
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -268,6 +269,11 @@ impl Folder {
         let seed = given.unwrap_or_else(|| rand::rng().random());
         println!("MTORRENT_TEST_SEED={seed}");
         Self { root: tempfile::tempdir().expect("a temporary folder"), seed }
+    }
+
+    /// The seed of this run.
+    pub fn seed(&self) -> u64 {
+        self.seed
     }
 
     /// A path in it.
