@@ -96,6 +96,12 @@ impl Bitfield {
         self.count == self.geometry.chunk_count()
     }
 
+    /// 64 chunks from chunk `64 * n` on, the first as the highest bit.
+    fn word(&self, n: usize) -> u64 {
+        let bytes = &self.bytes[8 * n..self.bytes.len().min(8 * n + 8)];
+        bytes.iter().enumerate().fold(0, |word, (k, byte)| word | u64::from(*byte) << (56 - 8 * k))
+    }
+
     /// The chunks in the set, in order.
     pub fn iter(&self) -> impl Iterator<Item = ChunkIndex> + '_ {
         self.geometry.chunks().filter(|chunk| self.contains(*chunk))
@@ -161,23 +167,37 @@ impl SharedBitfield {
     /// A copy of the set as it is now.
     pub fn snapshot(&self) -> Bitfield {
         let mut chunks = Bitfield::empty(self.geometry);
-        self.geometry.chunks().filter(|chunk| self.contains(*chunk)).for_each(|chunk| chunks.insert(chunk));
+        for (bytes, word) in chunks.bytes.chunks_mut(8).zip(&self.words) {
+            let wire = word.load(Ordering::Acquire).to_be_bytes();
+            bytes.copy_from_slice(&wire[..bytes.len()]);
+        }
+        chunks.count = chunks.bytes.iter().map(|byte| byte.count_ones()).sum();
         chunks
     }
 
     /// Adds to `known` up to `max` chunks that it lacks, and calls `news` with each.
     pub fn take_news(&self, known: &mut Bitfield, max: usize, mut news: impl FnMut(ChunkIndex)) {
-        let missing = self.geometry.chunks().filter(|chunk| self.contains(*chunk));
-        let fresh: Vec<ChunkIndex> = missing.filter(|chunk| !known.contains(*chunk)).take(max).collect();
-        for chunk in fresh {
-            known.insert(chunk);
-            news(chunk);
+        let mut left = max;
+        for (n, word) in self.words.iter().enumerate() {
+            let mut fresh = word.load(Ordering::Acquire) & !known.word(n);
+            while fresh != 0 && left > 0 {
+                let bit = fresh.leading_zeros();
+                fresh &= !(HIGHEST >> bit);
+                left -= 1;
+                if let Some(chunk) = self.geometry.chunk(n as u32 * 64 + bit) {
+                    known.insert(chunk);
+                    news(chunk);
+                }
+            }
         }
     }
 }
 
+const HIGHEST: u64 = 1 << 63;
+
+/// As on the wire, chunk 0 is the highest bit.
 fn word_bit(chunk: ChunkIndex) -> u64 {
-    1 << (chunk.get() % 64)
+    HIGHEST >> (chunk.get() % 64)
 }
 
 #[cfg(test)]

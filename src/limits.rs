@@ -102,8 +102,14 @@ pub const REQUESTS_IN_FLIGHT_MAX: usize = 4;
 pub const DATA_SILENCE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Least bytes that wake a core which waits for a chunk's data.
 pub const RECEIVE_LOW_WATER_BYTES: usize = 256 << 10;
+/// Pause before a further data connection to a peer is tried after one failed.
+pub const LINK_RETRY_PAUSE: Duration = Duration::from_secs(2);
+/// Slowest rate at which a chunk may arrive once `FRAME_TIMEOUT` is over, bytes a second.
+pub const CHUNK_RATE_BYTES_S_MIN: u64 = 32 << 10;
 /// News of a download that wait for its driver.
 pub const REPORTS_MAX: usize = 1024;
+/// Time without a byte after which a download with peers is shown as stalled.
+pub const STALLED_AFTER: Duration = Duration::from_secs(2);
 /// How often a driver looks at its download without news.
 pub const DRIVER_TICK: Duration = Duration::from_millis(250);
 /// Pause between the first two questions for seeders; doubled after each.
@@ -114,14 +120,14 @@ pub const DISCOVER_PAUSE_LONELY: Duration = Duration::from_millis(500);
 pub const DISCOVER_PAUSE_MAX: Duration = Duration::from_secs(10);
 /// Connections in a row that fail before a peer is forgotten until a tracker names it again.
 pub const FAILURES_UNTIL_FORGOTTEN: u32 = 6;
-/// Turns that the hasher leaves to the links before it starts on fewer chunks than it could take at once.
-pub const HASH_GATHER_YIELDS: usize = 3;
+/// Time without a further chunk after which the hasher starts on fewer than it could take at once.
+pub const HASH_GATHER_PAUSE: Duration = Duration::from_millis(2);
 /// Bytes hashed before other tasks of the core have their turn.
 pub const HASH_STEP_BYTES: usize = 1 << 20;
 /// Bad chunks from one peer until it is banned for the file.
 pub const BAD_CHUNKS_UNTIL_BAN: u32 = 2;
 /// Pause of a peer after its first bad chunk.
-pub const BAD_CHUNK_PAUSE: Duration = Duration::from_secs(10);
+pub const BAD_CHUNK_PAUSE: Duration = Duration::from_secs(2);
 /// Pause before a broken connection is tried again, doubled with every failure.
 pub const RECONNECT_PAUSE_MIN: Duration = Duration::from_millis(250);
 /// The longest such pause.
@@ -164,12 +170,16 @@ pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 pub const TORRENTS_MAX: usize = 4096;
 
 /// Chunks of one core lent to others at once.
-pub const LOANS_MAX: usize = 64;
+pub const LOANS_MAX: usize = 16;
 
+/// Threads that resolve names.
+pub const NAME_THREADS: usize = 2;
 /// Wait for a tracker to connect and answer before the next one is asked.
 pub const TRACKER_TIMEOUT: Duration = Duration::from_millis(2500);
 /// Pause before trackers that all failed are asked again.
 pub const TRACKER_RETRY_PAUSE: Duration = Duration::from_millis(500);
+/// Pause between two announcements of one client.
+pub const ANNOUNCE_SPACING: Duration = Duration::from_millis(1);
 /// Pause before an announcement that was refused is tried again.
 pub const ANNOUNCE_RETRY_PAUSE: Duration = Duration::from_secs(30);
 
@@ -177,6 +187,8 @@ pub const ANNOUNCE_RETRY_PAUSE: Duration = Duration::from_secs(30);
 
 /// Life of a seeder entry unless it is renewed.
 pub const LEASE: Duration = Duration::from_secs(15 * 60);
+/// Shortest secret of a tracker group, bytes.
+pub const GROUP_KEY_BYTES_MIN: usize = 16;
 /// Most endpoints in one answer.
 pub const ANSWER_ENDPOINTS_MAX: usize = 50;
 /// Most endpoints that one file may have.
@@ -282,7 +294,7 @@ pub const HASH_LANES_MAX: usize = 16;
 /// Buffer of one worker that hashes a file, bytes; there are two workers a thread.
 pub const HASH_BUFFER_BYTES: usize = 16 << 20;
 /// What is read of a cached chunk before it is hashed, bytes: all lanes' slices stay in a core's cache.
-pub const HASH_CACHED_SLICE_BYTES: usize = 64 << 10;
+pub const HASH_CACHED_SLICE_BYTES: usize = 32 << 10;
 /// What is read of a chunk that is not cached, bytes, at most: one read should keep a disk busy.
 pub const HASH_COLD_SLICE_BYTES: usize = 4 << 20;
 /// How far apart the pages are that tell whether a file is cached, bytes.

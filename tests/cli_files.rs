@@ -168,7 +168,7 @@ fn no_permission() {
     }
     let folder = Folder::new();
     let path = folder.random_file("file", 1000);
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o000)).unwrap();
     create(&folder, "file", "x.mtorrent").expect_sentence(1, "no permission to read");
 }
 

@@ -148,3 +148,50 @@ fn the_end_of_input_on_a_terminal_is_quit() {
     terminal.type_in("\x04");
     assert_eq!(terminal.wait(), Some(0));
 }
+
+#[test]
+fn news_come_above_the_line_that_is_typed() {
+    let folder = Folder::new();
+    folder.random_file("file", 3 << 20);
+    let (_tracker, ready) = Running::ready(["tracker", "--listen=127.0.0.1:0", "--cores=1"]);
+    let tracker = format!("--tracker={}", ready.listen());
+    let (file, metainfo, copy) = (folder.text("file"), folder.text("file.mtorrent"), folder.text("copy"));
+    support::run(["create", &file, &metainfo, &tracker]).expect(0);
+    let mut terminal = OnTerminal::spawn(&mut mtorrent(arguments(&folder)));
+    terminal.wait_shown("mtorrent> ");
+    terminal.type_in(&format!("get {metainfo} {copy}\r"));
+    terminal.wait_shown("#1 started file -> ");
+    terminal.wait_shown("mtorrent> ");
+    terminal.type_in("show down");
+    terminal.wait_shown("show down");
+    // Nobody seeds until now, so the news come while the line stands there.
+    let _seeder = Running::ready(["share", &file, &metainfo, "--listen=127.0.0.1:0", "--cores=1"]);
+    terminal.wait_shown("#1 done 3.0 MiB in ");
+    terminal.wait_shown("mtorrent> show down");
+    terminal.type_in("loads\r");
+    terminal.wait_shown("100%");
+    terminal.wait_shown("mtorrent> ");
+    terminal.type_in("quit\r");
+    assert_eq!(terminal.wait(), Some(0));
+}
+
+#[test]
+fn quitting_with_work_running_asks_once() {
+    let folder = Folder::new();
+    folder.random_file("file", 1 << 20);
+    let (metainfo, copy) = (folder.text("file.mtorrent"), folder.text("copy"));
+    support::run(["create", &folder.text("file"), &metainfo, "--tracker=127.0.0.1:1"]).expect(0);
+    let mut terminal = OnTerminal::spawn(&mut mtorrent(arguments(&folder)));
+    terminal.wait_shown("mtorrent> ");
+    terminal.type_in(&format!("get {metainfo} {copy}\r"));
+    terminal.wait_shown("#1 started");
+    terminal.type_in("quit\r");
+    terminal.wait_shown("quit again");
+    // Another command takes the question back.
+    terminal.type_in("help\r");
+    terminal.wait_shown("# starts a comment");
+    terminal.type_in("quit\r");
+    terminal.wait_shown("quit again");
+    terminal.type_in("\x04");
+    assert_eq!(terminal.wait(), Some(0));
+}

@@ -2,8 +2,9 @@
 //!
 //! First a table, whose columns are measured in turns within one run, so that their ratios hold on a
 //! noisy machine: medians of thread CPU time and the spread between the quartiles; every digest is checked.
-//! Then the same by criterion, for comparisons between commits. `MTORRENT_BENCH_FILE=PATH` hashes that
-//! file by threads instead (`MTORRENT_BENCH_THREADS`, 2 unless given).
+//! Then the same by criterion, for comparisons between commits (with a filter: only that).
+//! `MTORRENT_BENCH_FILE=PATH` hashes that file by threads instead: `MTORRENT_BENCH_THREADS` (2),
+//! `MTORRENT_BENCH_ROUNDS` (5), `MTORRENT_BENCH_CHUNK` (what `create` takes).
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -47,13 +48,13 @@ struct Data {
 }
 
 impl Data {
-    fn new() -> Self {
+    fn new(len: usize) -> Self {
         let mut x = 0x9e37_79b9_7f4a_7c15_u64;
         let mut word = || {
             x = (x ^ (x >> 12)).wrapping_mul(0x2545_f491_4f6c_dd1d).rotate_left(23);
             x
         };
-        Self { bytes: (0..COLD / 8).flat_map(|_| word().to_le_bytes()).collect(), next: 0 }
+        Self { bytes: (0..len / 8).flat_map(|_| word().to_le_bytes()).collect(), next: 0 }
     }
 
     fn chunks(&mut self, lanes: usize, hot: bool) -> Vec<Chunk<'_>> {
@@ -62,7 +63,7 @@ impl Data {
             return pieces.map(|piece| Chunk { piece, count: CHUNK / HOT }).collect();
         }
         let start = self.next;
-        self.next = (start + lanes) % (COLD / CHUNK - 16);
+        self.next = (start + lanes) % (self.bytes.len() / CHUNK - 16);
         let pieces = self.bytes.chunks(CHUNK).skip(start).take(lanes);
         pieces.map(|piece| Chunk { piece, count: 1 }).collect()
     }
@@ -144,7 +145,7 @@ fn groups(data: &mut Data, criterion: &mut Criterion) {
     }
 }
 
-/// Hashes a file a few times and says how fast; the first time tells of a cold cache.
+/// Hashes a file a few times and says how fast. The digests' sum tells whether two runs agree.
 fn whole_file(path: &str) -> std::io::Result<()> {
     let threads = std::env::var("MTORRENT_BENCH_THREADS").ok().and_then(|text| text.parse().ok()).unwrap_or(2);
     let rounds = std::env::var("MTORRENT_BENCH_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(5);
@@ -174,8 +175,13 @@ fn main() -> std::io::Result<()> {
     if let Ok(path) = std::env::var("MTORRENT_BENCH_FILE") {
         return whole_file(&path);
     }
-    let mut data = Data::new();
-    table(&mut data);
+    // Without `--bench` cargo only tries whether benches run; with a filter only criterion is meant.
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let measures = arguments.iter().any(|argument| argument == "--bench");
+    let mut data = Data::new(if measures { COLD } else { 32 * CHUNK });
+    if measures && arguments.iter().all(|argument| argument.starts_with("--")) {
+        table(&mut data);
+    }
     let mut criterion = Criterion::default().configure_from_args();
     groups(&mut data, &mut criterion);
     criterion.final_summary();

@@ -1,1 +1,3 @@
 //! Benches of mtorrent: see the binaries.
+
+pub mod rivals;

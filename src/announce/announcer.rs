@@ -1,7 +1,7 @@
 //! Keeps what this client seeds known to the trackers.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use futures_lite::FutureExt;
 
 use super::{Answer, TrackerGroup};
 use crate::ids::{Endpoint, InfoHash, Version};
-use crate::limits::{ANNOUNCE_RETRY_PAUSE, LEASE, PING_INTERVAL, TRACKER_RETRY_PAUSE};
+use crate::limits::{ANNOUNCE_RETRY_PAUSE, ANNOUNCE_SPACING, LEASE, PING_INTERVAL, TRACKER_RETRY_PAUSE};
 use crate::metainfo::Metainfo;
 use crate::runtime::Signal;
 use crate::wire::{Message, SeederChange, Share, Status};
@@ -36,6 +36,8 @@ pub trait Listener {
 pub struct Announcer {
     group: Rc<TrackerGroup>,
     entries: RefCell<HashMap<InfoHash, Entry>>,
+    /// Files whose withdrawal is under way; announced anew only afterwards, so that no tracker hears it first.
+    withdrawing: RefCell<HashSet<InfoHash>>,
     added: Signal,
     listener: Rc<dyn Listener>,
 }
@@ -54,7 +56,13 @@ struct Entry {
 impl Announcer {
     /// Starts announcing to the group.
     pub fn start(group: Rc<TrackerGroup>, listener: Rc<dyn Listener>) -> Rc<Self> {
-        let announcer = Rc::new(Self { group, entries: RefCell::default(), added: Signal::default(), listener });
+        let announcer = Rc::new(Self {
+            group,
+            entries: RefCell::default(),
+            withdrawing: RefCell::default(),
+            added: Signal::default(),
+            listener,
+        });
         crate::runtime::spawn("announcer", run(Rc::downgrade(&announcer)));
         announcer
     }
@@ -71,24 +79,38 @@ impl Announcer {
         self.added.notify();
     }
 
-    /// Announces the file no more, and tells the tracker. Ends when it answered or all have failed.
-    pub async fn withdraw(&self, info_hash: InfoHash) {
-        let Some(entry) = self.entries.borrow_mut().remove(&info_hash) else { return };
-        if !entry.attempted {
-            return;
+    /// Whether the tracker in use has acknowledged the file.
+    pub fn is_announced(&self, info_hash: InfoHash) -> bool {
+        let entries = self.entries.borrow();
+        entries.get(&info_hash).is_some_and(|entry| entry.epoch != 0 && entry.epoch == self.group.epoch())
+    }
+
+    /// Announces the file no more from this call on; the future tells the tracker, and ends when it answered or
+    /// all have failed.
+    pub fn withdraw(self: &Rc<Self>, info_hash: InfoHash) -> impl Future<Output = ()> + use<> {
+        let entry = self.entries.borrow_mut().remove(&info_hash).filter(|entry| entry.attempted);
+        if entry.is_some() {
+            self.withdrawing.borrow_mut().insert(info_hash);
         }
-        let change = SeederChange { info_hash, endpoint: entry.what.endpoint, version: entry.version };
-        if let Err(error) = self.group.request(&Message::RemoveSeeder(change)).await {
-            self.listener.notice(format!("could not withdraw {}: {error}", entry.what.metainfo.name()));
+        let this = self.clone();
+        async move {
+            let Some(entry) = entry else { return };
+            let change = SeederChange { info_hash, endpoint: entry.what.endpoint, version: entry.version };
+            if let Err(error) = this.group.request(&Message::RemoveSeeder(change)).await {
+                this.listener.notice(format!("could not withdraw {}: {error}", entry.what.metainfo.name()));
+            }
+            this.withdrawing.borrow_mut().remove(&info_hash);
+            this.added.notify();
         }
     }
 
-    /// Withdraws everything.
-    pub async fn withdraw_all(&self) {
+    /// Withdraws everything, and waits for withdrawals that are under way.
+    pub async fn withdraw_all(self: &Rc<Self>) {
         let all: Vec<InfoHash> = self.entries.borrow().keys().copied().collect();
         for info_hash in all {
             self.withdraw(info_hash).await;
         }
+        self.added.until(|| self.withdrawing.borrow().is_empty().then_some(())).await;
     }
 
     /// The entry that must be announced now, if there is one.
@@ -96,7 +118,10 @@ impl Announcer {
         let (now, epoch) = (Instant::now(), self.group.epoch());
         let entries = self.entries.borrow();
         // What was refused waits for its time, whatever the connection.
-        let entry = entries.values().find(|entry| entry.due <= now || (entry.epoch != 0 && entry.epoch != epoch))?;
+        let withdrawing = self.withdrawing.borrow();
+        let is_due = |entry: &Entry| entry.due <= now || (entry.epoch != 0 && entry.epoch != epoch);
+        let mut free = entries.iter().filter(|(info_hash, _)| !withdrawing.contains(*info_hash));
+        let (_, entry) = free.find(|(_, entry)| is_due(entry))?;
         Some((entry.what.clone(), entry.version, entry.epoch == epoch && epoch != 0))
     }
 
@@ -122,6 +147,10 @@ impl Announcer {
         let mut answer = Err(());
         if renew {
             answer = self.group.request(&Message::AddSeeder(change)).await.map_err(|_| ());
+        }
+        if !self.entries.borrow().contains_key(&info_hash) {
+            // Withdrawn meanwhile.
+            return true;
         }
         if !matches!(&answer, Ok(answer) if answer.status() == Status::Ok) {
             answer = self.group.request(&Message::Share(share)).await.map_err(|_| ());
@@ -171,6 +200,8 @@ async fn run(announcer: std::rc::Weak<Announcer>) {
                 crate::runtime::sleep(TRACKER_RETRY_PAUSE).await;
                 break;
             }
+            // Many announcements are spread out, and let other requests in between.
+            crate::runtime::sleep(ANNOUNCE_SPACING).await;
         }
         let (group, epoch) = (announcer.group.clone(), announcer.group.epoch());
         let has_any = !announcer.entries.borrow().is_empty();

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use futures_lite::FutureExt;
 
 use super::link::{Link, LinkError};
-use crate::ids::{Endpoint, Version};
+use crate::ids::{Endpoint, InfoHash, Version};
 use crate::limits::TRACKER_RETRY_PAUSE;
 use crate::net::{Net, NetError};
 use crate::runtime::{Blocking, Signal};
@@ -116,6 +116,20 @@ impl TrackerGroup {
             }
         }
         Err(AllTrackersFailed(failures))
+    }
+
+    /// Asks the trackers that are not in use for seeders, on connections of their own, until one names some.
+    pub async fn ask_others(&self, info_hash: InfoHash) -> Vec<Endpoint> {
+        let others = self.names.iter().enumerate().filter(|(index, _)| *index != self.current.get());
+        for (_, name) in others {
+            let Ok(mut link) = Link::open(&self.net, &self.blocking, name).await else { continue };
+            if let Ok(Answer::Seeders { endpoints, .. }) = link.request(&Message::SeederInfoRequest(info_hash)).await
+                && !endpoints.is_empty()
+            {
+                return endpoints;
+            }
+        }
+        Vec::new()
     }
 
     async fn request_at(&self, index: usize, message: &Message<'_>) -> Result<Answer, LinkError> {

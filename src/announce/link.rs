@@ -31,8 +31,11 @@ impl Link {
     pub async fn open(net: &Net, blocking: &Blocking, name: &str) -> Result<Self, LinkError> {
         let open = async {
             let mut failed = NetError::Closed;
-            for address in resolve::resolve(blocking, name).await? {
-                match net.connect(address, TRACKER_TIMEOUT).await {
+            let addresses = resolve::resolve(blocking, name).await?;
+            // A silent address leaves time for the others.
+            let limit = TRACKER_TIMEOUT / addresses.len().max(1) as u32;
+            for address in addresses {
+                match net.connect(address, limit).await {
                     Ok(stream) => {
                         return Ok(Self { stream, frames: net.frames(FRAME_CONTROL_BYTES_MAX), net: net.clone() });
                     }

@@ -1,6 +1,6 @@
 //! What a waiting command listens to, in one queue: signals and the client's events.
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Instant;
 
 use super::exit::CommandError;
@@ -59,10 +59,7 @@ impl Inputs {
             // `self` holds a sender, so the queue cannot close.
             return self.receiver.recv().ok();
         };
-        match self.receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            Ok(input) => Some(input),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
+        self.receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok()
     }
 }
 

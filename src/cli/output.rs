@@ -40,14 +40,19 @@ impl Output {
     }
 
     /// Writes the line by which a script knows that a long-running command serves.
-    pub fn ready(&self, listen: SocketAddr, info_hash: Option<InfoHash>) -> Result<(), CommandError> {
-        let hash = info_hash.map(|hash| hash.to_string());
-        let shown = hash.as_ref().map(|hash| format!(" info_hash={hash}")).unwrap_or_default();
-        self.answer(format_args!("ready listen={listen}{shown}"), || {
-            let mut object = json!({ "event": "ready", "listen": listen.to_string() });
-            if let Some(hash) = hash {
-                object["info_hash"] = hash.into();
-            }
+    pub fn ready(
+        &self,
+        listen: SocketAddr,
+        info_hash: Option<InfoHash>,
+        synced: Option<bool>,
+    ) -> Result<(), CommandError> {
+        let mut pairs = vec![("listen", listen.to_string())];
+        pairs.extend(info_hash.map(|hash| ("info_hash", hash.to_string())));
+        pairs.extend(synced.map(|synced| ("synced", if synced { "yes" } else { "no" }.into())));
+        let text: String = pairs.iter().map(|(key, value)| format!(" {key}={value}")).collect();
+        self.answer(format_args!("ready{text}"), || {
+            let mut object = json!({ "event": "ready" });
+            pairs.into_iter().for_each(|(key, value)| object[key] = value.into());
             object
         })
     }

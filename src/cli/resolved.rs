@@ -1,7 +1,7 @@
 //! What a command line means on this machine: defaults filled in, checks beyond one flag made.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::args::{self, LowArgs, LowCommand};
@@ -9,7 +9,8 @@ use super::exit::CommandError;
 use crate::client::ClientConfig;
 use crate::geometry::Geometry;
 use crate::ids::Endpoint;
-use crate::limits::{CHUNK_SIZE_CREATE_MIN, CHUNK_SIZE_MAX, CORES_DEFAULT_MAX, TRACKERS_MAX};
+use crate::limits::{CHUNK_SIZE_CREATE_MIN, CHUNK_SIZE_MAX, CORES_DEFAULT_MAX, GROUP_KEY_BYTES_MIN, TRACKERS_MAX};
+use crate::tracker::server::TrackerConfig;
 
 /// A command line, resolved.
 #[derive(Clone, Debug)]
@@ -24,7 +25,7 @@ pub struct HiArgs {
 #[derive(Clone, Debug)]
 pub enum Command {
     /// Run a tracker.
-    Tracker(Tracker),
+    Tracker(TrackerConfig),
     /// Run the REPL.
     Client(Client),
     /// Seed a file.
@@ -46,15 +47,6 @@ impl Command {
     pub fn is_service(&self) -> bool {
         matches!(self, Self::Tracker(_) | Self::Client(_) | Self::Share(_))
     }
-}
-
-/// `mtorrent tracker`.
-#[derive(Clone, Debug)]
-pub struct Tracker {
-    /// Where peers connect.
-    pub listen: SocketAddr,
-    /// Executors.
-    pub cores: usize,
 }
 
 /// What every peer needs.
@@ -200,7 +192,7 @@ impl HiArgs {
     /// Resolves what was typed.
     pub fn resolve(low: LowArgs) -> Result<Self, CommandError> {
         let command = match low.command {
-            LowCommand::Tracker(typed) => Command::Tracker(Tracker { listen: typed.listen, cores: cores(typed.cores) }),
+            LowCommand::Tracker(typed) => Command::Tracker(tracker(typed)?),
             LowCommand::Client(typed) => Command::Client(Client {
                 peer: peer(typed.peer)?,
                 data_dir: typed.data_dir.map_or_else(default_data_dir, Ok)?,
@@ -230,6 +222,37 @@ impl HiArgs {
         };
         Ok(Self { log: low.common.log, command })
     }
+}
+
+fn tracker(typed: args::TrackerArgs) -> Result<TrackerConfig, CommandError> {
+    Ok(TrackerConfig {
+        peers: typed.peers,
+        group_key: typed.group_key_file.as_deref().map(group_key).transpose()?,
+        data_dir: typed.data_dir,
+        cores: cores(typed.cores),
+        trust: typed.trust,
+        lease: typed.lease,
+        connections_max: typed.max_connections,
+        connections_per_address_max: typed.max_connections_per_address,
+        files_per_address_max: typed.max_files_per_address,
+        endpoints_per_file_max: typed.max_endpoints_per_file,
+        ..TrackerConfig::new(typed.listen)
+    })
+}
+
+/// The secret in a file, without the line's end that an editor leaves.
+fn group_key(path: &Path) -> Result<Vec<u8>, CommandError> {
+    let shown = path.display();
+    let mut key = std::fs::read(path)
+        .map_err(|error| CommandError::failed(format!("cannot read the group key {shown}: {error}")))?;
+    key.truncate(key.trim_ascii_end().len());
+    if key.len() < GROUP_KEY_BYTES_MIN {
+        let command = format!("head -c 32 /dev/urandom | base64 > {shown}");
+        let message =
+            format!("the group key {shown} has fewer than {GROUP_KEY_BYTES_MIN} bytes: make one with `{command}`");
+        return Err(CommandError::failed(message));
+    }
+    Ok(key)
 }
 
 fn get(typed: args::GetArgs) -> Result<Get, CommandError> {

@@ -57,7 +57,7 @@ fn serve(client: &Client, inputs: &Inputs, info_hash: InfoHash, output: &Output)
         match inputs.next(None) {
             Some(Input::Event(Event::Announced { info_hash: announced, tracker })) if announced == info_hash => {
                 if !is_ready {
-                    output.ready(client.listen_addr(), Some(info_hash))?;
+                    output.ready(client.listen_addr(), Some(info_hash), None)?;
                     is_ready = true;
                 }
                 tell_announced(&tracker, output)?;

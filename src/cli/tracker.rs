@@ -3,19 +3,17 @@
 use super::exit::{CommandError, CommandResult, Exit};
 use super::inputs::{Input, Inputs};
 use super::output::Output;
-use super::resolved::Tracker;
 use crate::tracker::server::{self, TrackerConfig};
 
 /// Runs the command.
-pub fn run(args: Tracker, output: &Output) -> CommandResult {
+pub fn run(config: TrackerConfig, output: &Output) -> CommandResult {
     let inputs = Inputs::start()?;
-    let config = TrackerConfig { listen: args.listen, cores: args.cores, ..TrackerConfig::default() };
-    let handle = server::start(config).map_err(|error| CommandError::failed(error.to_string()))?;
-    let served = output.ready(handle.listen_addr(), None);
+    let tracker = server::start(config).map_err(|error| CommandError::failed(error.to_string()))?;
+    let served = output.ready(tracker.listen_addr(), None, Some(tracker.synced()));
     if served.is_ok() {
         while !matches!(inputs.next(None), Some(Input::Signal(_)) | None) {}
     }
-    handle.stop();
-    handle.join();
+    tracker.stop();
+    tracker.join().map_err(|error| CommandError::failed(error.to_string()))?;
     served.map(|()| Exit::Done)
 }

@@ -8,14 +8,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::core::{ClientCore, Shared};
 use super::manager::{Command, Manager};
 use super::state::{DataDir, Saved, SavedDownload, SavedIdentity, SavedShare};
-use super::table::Table;
+use super::table::{DownloadEntry, Table};
 use super::{ClientConfig, ClientError, DownloadId, DownloadRequest, DownloadStatus, Event, ShareRequest, ShareStatus};
 use crate::bitfield::{Bitfield, SharedBitfield};
 use crate::download::{Driver, Request};
 use crate::hash::hash_chunks;
 use crate::ids::{Endpoint, PeerId};
 use crate::limits::{
-    CLIENT_COMMANDS_MAX, CLIENT_EVENTS_MAX, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, METAINFO_BYTES_MAX,
+    BLOCKING_THREADS, CLIENT_COMMANDS_MAX, CLIENT_EVENTS_MAX, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX,
+    METAINFO_BYTES_MAX, NAME_THREADS,
 };
 use crate::metainfo::Metainfo;
 use crate::net::listen::queues;
@@ -58,11 +59,14 @@ impl Client {
         let config = Arc::new(ClientConfig { cores: config.cores.max(1), ..config });
         let address = listener.address();
         let endpoint = config.advertise.or_else(|| advertised(address)).ok_or_else(|| refused("port 0"))?;
-        let blocking = Blocking::start().map_err(|error| refused(format!("no threads can be started: {error}")))?;
+        let no_threads = |error| refused(format!("no threads can be started: {error}"));
+        let blocking = Blocking::start(BLOCKING_THREADS).map_err(no_threads)?;
+        let resolver = Blocking::start(NAME_THREADS).map_err(no_threads)?;
         let shared = Shared {
             id: PeerId(rand::random()),
             registry: Arc::new(Registry::default()),
             blocking,
+            resolver,
             plan: MeshPlan::new(config.cores),
             config: config.clone(),
         };
@@ -146,7 +150,7 @@ impl Client {
                     running.id
                 )));
             }
-            if let Some(share) = rows.share(info_hash).filter(|_| request.dest.is_some()) {
+            if let Some(share) = rows.share(info_hash).filter(|share| share.is_served() && request.dest.is_some()) {
                 let file = share.request.file.display();
                 return Err(refused(format!("{} is shared from {file}: copy it from there", request.metainfo.name())));
             }
@@ -174,10 +178,12 @@ impl Client {
             let mut rows = self.table.rows();
             let named = |path: &Path| path == Path::new(name) || path.file_name().is_some_and(|file| file == name);
             let index = rows.shares.iter().position(|entry| named(&entry.request.metainfo_path));
-            let index = index.ok_or_else(|| refused(format!("{name} is not shared: see `show shares`")))?;
+            let index = index.ok_or_else(|| refused(format!("{name} is not shared by this client")))?;
             rows.shares.remove(index).torrent.info_hash()
         };
-        self.registry.remove(&info_hash);
+        if let Some(torrent) = self.registry.remove(&info_hash) {
+            torrent.stop("it was removed".to_owned());
+        }
         self.command(Command::Unshare(info_hash))?;
         self.save();
         Ok(())
@@ -185,10 +191,10 @@ impl Client {
 
     /// Ends a download; what is there stays for another `get`.
     pub fn cancel(&self, id: DownloadId) -> Result<(), ClientError> {
-        let rows = self.table.rows();
-        let entry = rows.download(id).filter(|entry| !entry.has_ended());
+        let entry = self.table.rows().download(id).filter(|entry| !entry.has_ended()).cloned();
         let entry = entry.ok_or_else(|| refused(format!("no download #{id} is running")))?;
         entry.driver.cancelled.store(true, Ordering::Relaxed);
+        self.save();
         Ok(())
     }
 
@@ -221,7 +227,9 @@ impl Client {
         let rows = self.table.rows();
         let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let shares = rows.shares.iter().filter(|share| share.torrent.stopped().is_none());
-        let running = rows.downloads.iter().filter(|entry| !entry.has_ended());
+        let is_wanted =
+            |entry: &&Arc<DownloadEntry>| !entry.has_ended() && !entry.driver.cancelled.load(Ordering::Relaxed);
+        let running = rows.downloads.iter().filter(is_wanted);
         Saved {
             shares: shares
                 .map(|share| SavedShare {

@@ -86,7 +86,7 @@ impl Manager {
             match command {
                 Command::Get(entry) => spawn("download", self.clone().download(entry)),
                 Command::Share(entry) => self.share(&entry),
-                Command::Unshare(info_hash) => spawn("withdrawal", self.clone().unshare(info_hash)),
+                Command::Unshare(info_hash) => spawn("withdrawal", self.withdraw(info_hash)),
                 Command::Close => break,
             }
         }
@@ -102,10 +102,15 @@ impl Manager {
             log::warn!("a download did not end in time");
         }
         let announcers: Vec<_> = self.announcers.borrow().values().cloned().collect();
-        for announcer in announcers {
-            if deadline(CLOSE_TIMEOUT, announcer.withdraw_all()).await.is_err() {
-                log::warn!("the trackers did not answer in time; this client's entries there will expire");
+        let withdrawals: Vec<_> =
+            announcers.into_iter().map(|a| glommio::spawn_local(async move { a.withdraw_all().await })).collect();
+        let all = async {
+            for withdrawal in withdrawals {
+                withdrawal.await;
             }
+        };
+        if deadline(CLOSE_TIMEOUT, all).await.is_err() {
+            log::warn!("the trackers did not answer in time; this client's entries there will expire");
         }
     }
 
@@ -120,8 +125,8 @@ impl Manager {
         let announcer = announcers.entry(names.to_vec()).or_insert_with(|| {
             let events = self.events.clone();
             let notice = Box::new(move |text| events.notice(text));
-            let (net, blocking) = (self.core.net.clone(), self.core.shared.blocking.clone());
-            Announcer::start(TrackerGroup::new(names.to_vec(), net, blocking, notice), self.events.clone())
+            let (net, resolver) = (self.core.net.clone(), self.core.shared.resolver.clone());
+            Announcer::start(TrackerGroup::new(names.to_vec(), net, resolver, notice), self.events.clone())
         });
         Some(announcer.clone())
     }
@@ -133,12 +138,26 @@ impl Manager {
         }
     }
 
-    async fn unshare(self: Rc<Self>, info_hash: InfoHash) {
-        self.core.shared.registry.remove(&info_hash);
-        let announcers: Vec<_> = self.announcers.borrow().values().cloned().collect();
-        for announcer in announcers {
-            announcer.withdraw(info_hash).await;
+    /// Announces the file no more from this call on; the future tells the trackers.
+    fn withdraw(&self, info_hash: InfoHash) -> impl Future<Output = ()> + use<> {
+        let withdrawals: Vec<_> = self.announcers.borrow().values().map(|known| known.withdraw(info_hash)).collect();
+        async move {
+            for withdrawal in withdrawals {
+                withdrawal.await;
+            }
         }
+    }
+
+    /// A download that is over and not to be seeded is served no more, unless it was discarded and the file is
+    /// shared from elsewhere.
+    fn unserve(&self, info_hash: InfoHash) -> Option<impl Future<Output = ()> + use<>> {
+        if self.table.rows().share(info_hash).is_some_and(|share| share.is_served()) {
+            return None;
+        }
+        if let Some(torrent) = self.core.shared.registry.remove(&info_hash) {
+            torrent.stop("it is shared no more".to_owned());
+        }
+        Some(self.withdraw(info_hash))
     }
 
     async fn download(self: Rc<Self>, entry: Arc<DownloadEntry>) {
@@ -146,15 +165,17 @@ impl Manager {
         let context = Rc::new(self.driver_context(entry.id));
         let ended = entry.driver.clone().run(context, announcer, |state| entry.set_state(state)).await;
         let is_done = ended.is_ok();
-        let state = ended.unwrap_or_else(DownloadState::Failed);
         if is_done && entry.request.seed {
             self.seed_finished(&entry);
-        } else if is_done {
-            self.clone().unshare(entry.request.metainfo.info_hash()).await;
         }
-        entry.set_state(state);
+        let is_over = is_done && !entry.request.seed;
+        let withdrawal = is_over.then(|| self.unserve(entry.request.metainfo.info_hash())).flatten();
+        entry.set_state(ended.unwrap_or_else(DownloadState::Failed));
         self.ended.notify();
         self.events.send(Event::Ended(entry.status()));
+        if let Some(withdrawal) = withdrawal {
+            withdrawal.await;
+        }
     }
 
     /// A finished download goes on as a share.
@@ -167,8 +188,14 @@ impl Manager {
         let metainfo_path = entry.request.metainfo_path.clone();
         let request = ShareRequest { metainfo: entry.request.metainfo.clone(), metainfo_path, file };
         let mut rows = self.table.rows();
-        if rows.share(info_hash).is_none() {
-            rows.add_share(request, torrent);
+        if rows.share(info_hash).is_some_and(|share| share.is_served()) {
+            return;
+        }
+        let share = rows.add_share(request, torrent);
+        let announcer = self.announcer(&entry.request.metainfo).filter(|announcer| announcer.is_announced(info_hash));
+        if let Some(announcer) = announcer {
+            let mut trackers = share.trackers.lock().unwrap_or_else(PoisonError::into_inner);
+            trackers.insert(announcer.group().current().to_owned());
         }
     }
 
@@ -207,18 +234,12 @@ impl Manager {
         }
     }
 
-    fn tell_if_stopped(self: &Rc<Self>, share: &ShareEntry) {
+    fn tell_if_stopped(&self, share: &ShareEntry) {
         let Some(why) = share.torrent.stopped() else { return };
         if share.told_stopped.swap(true, Ordering::Relaxed) {
             return;
         }
         self.events.send(Event::ShareStopped { file: share.request.file.clone(), why: why.to_owned() });
-        let (this, info_hash) = (self.clone(), share.torrent.info_hash());
-        spawn("withdrawal", async move {
-            let announcers: Vec<_> = this.announcers.borrow().values().cloned().collect();
-            for announcer in announcers {
-                announcer.withdraw(info_hash).await;
-            }
-        });
+        spawn("withdrawal", self.withdraw(share.torrent.info_hash()));
     }
 }

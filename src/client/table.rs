@@ -74,8 +74,9 @@ impl Rows {
         entry
     }
 
-    /// Adds a share.
+    /// Adds a share; takes the place of one of the same file that is served no more.
     pub fn add_share(&mut self, request: ShareRequest, torrent: Arc<Torrent>) -> Arc<ShareEntry> {
+        self.shares.retain(|known| known.torrent.info_hash() != torrent.info_hash() || known.is_served());
         let entry =
             Arc::new(ShareEntry { request, torrent, trackers: Mutex::default(), told_stopped: AtomicBool::new(false) });
         self.shares.push(entry.clone());
@@ -138,8 +139,7 @@ impl DownloadEntry {
             elapsed: self.elapsed.get().copied().unwrap_or_else(|| self.started.elapsed()),
             state,
         };
-        if let Some(job) = self.driver.job.get() {
-            let progress = &job.progress;
+        if let Some(progress) = self.driver.progress.get() {
             status.done_bytes = progress.done_bytes.load(Ordering::Relaxed);
             status.fetched_bytes = progress.fetched_bytes.load(Ordering::Relaxed);
             status.fetched_from = progress.fetched_from();
@@ -154,6 +154,11 @@ impl DownloadEntry {
 }
 
 impl ShareEntry {
+    /// Whether peers get it.
+    pub fn is_served(&self) -> bool {
+        self.torrent.stopped().is_none()
+    }
+
     /// Its row.
     pub fn status(&self) -> ShareStatus {
         ShareStatus {

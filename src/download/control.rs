@@ -33,6 +33,9 @@ pub enum ControlEnd {
     /// Its answer fits no file of this geometry.
     #[error("it has another file under this info hash")]
     OtherFile,
+    /// Its data connections failed, or it sent wrong chunks.
+    #[error("its data connections failed")]
+    Blamed,
     /// The connection.
     #[error(transparent)]
     Net(#[from] NetError),
@@ -101,11 +104,12 @@ impl Control {
     /// Takes the answer to the subscription: what the peer has.
     async fn subscribe(&mut self) -> Result<Bitfield, ControlEnd> {
         self.wait_for_answer().await?;
-        let unknown = matches!(
-            Message::decode(self.frames.frame()?),
-            Ok(Message::Response(response)) if response.status == Status::UnknownType
-        );
-        if unknown {
+        let status = match Message::decode(self.frames.frame()?) {
+            Ok(Message::Response(response)) => response.status,
+            Ok(Message::ChunkInfoResponse(info)) => info.status,
+            _ => Status::Internal,
+        };
+        if status == Status::UnknownType {
             self.polls = true;
             self.send(&Message::ChunkInfoRequest(self.subject.info_hash)).await?;
             self.wait_for_answer().await?;
@@ -121,7 +125,6 @@ impl Control {
     /// The next chunks that the peer has got, if the next message tells of any.
     async fn next(&mut self) -> Result<Option<Vec<ChunkIndex>>, ControlEnd> {
         let pause = if self.polls { POLL_CHUNKS_INTERVAL } else { PING_INTERVAL };
-        self.stream.allow(pause * 3);
         if !self.wait_or_pause(pause).await? {
             let info_hash = self.subject.info_hash;
             let ask = if self.polls { Message::ChunkInfoRequest(info_hash) } else { Message::PeerIdRequest };
@@ -144,7 +147,12 @@ impl Control {
 
     /// Waits for a frame; `false` after the pause.
     async fn wait_or_pause(&mut self, pause: Duration) -> Result<bool, NetError> {
-        let frame = async { self.frames.fill(&mut self.stream).await?.then_some(true).ok_or(NetError::Closed) };
+        let frame = async {
+            let has_frame = self.frames.fill(&mut self.stream).await?;
+            // Only what the peer says shows that it is alive, not our own questions.
+            self.stream.allow(3 * PING_INTERVAL);
+            has_frame.then_some(true).ok_or(NetError::Closed)
+        };
         let timer = async {
             sleep(pause).await;
             Ok(false)

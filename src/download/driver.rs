@@ -1,49 +1,30 @@
 //! One download from its request to its end, on core 0: prepares the destination, keeps the swarm and
 //! the shards going, has batches made durable, and finishes the file.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
+use std::fs::File;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use super::batches::{Batches, Durable};
+use super::context::DriverContext;
 use super::job::{Job, Progress, Report, Target};
+use super::meter::RateMeter;
 use super::outcome::{DownloadState, Failure, FailureKind};
 use super::prepare::{Prepared, prepare};
-use super::shard::ShardMessage;
 use super::swarm::{Loneliness, Swarm};
 use crate::announce::{Announcement, Announcer};
 use crate::bitfield::{Bitfield, SharedBitfield};
-use crate::ids::{Endpoint, PeerId};
-use crate::limits::{COMMIT_BYTES, COMMIT_INTERVAL, DRIVER_TICK, REPORTS_MAX};
+use crate::ids::Endpoint;
+use crate::limits::{DRIVER_TICK, REPORTS_MAX, STALLED_AFTER};
 use crate::metainfo::Metainfo;
-use crate::net::Net;
-use crate::peer::{Registry, Torrent};
-use crate::runtime::{Blocking, Signal, deadline};
+use crate::peer::Torrent;
+use crate::runtime::deadline;
 use crate::storage::disk::DIRECT_ALIGN;
-use crate::storage::{DestError, DiskFiles, Ledger, PartFiles, SeedFile};
-
-/// Weight of the newest sample in the rate that people see.
-const RATE_SAMPLE_WEIGHT: f64 = 0.3;
-
-/// What a driver needs of core 0 for one download.
-pub struct DriverContext {
-    /// Connections of core 0.
-    pub net: Net,
-    /// Threads that may block.
-    pub blocking: Blocking,
-    /// Who we are.
-    pub id: PeerId,
-    /// What is served.
-    pub registry: Arc<Registry>,
-    /// All cores.
-    pub cores: usize,
-    /// Hands a message to this download's shard on a core.
-    pub send: Box<dyn Fn(usize, ShardMessage)>,
-    /// Shows the user a sentence.
-    pub notice: Box<dyn Fn(String)>,
-}
+use crate::storage::{DestError, SeedFile};
 
 /// What to download.
 #[derive(Clone, Debug)]
@@ -66,13 +47,10 @@ pub struct Driver {
     /// What to download.
     pub request: Request,
     /// Set once the shards work.
-    pub job: OnceLock<Arc<Job>>,
+    pub progress: OnceLock<Arc<Progress>>,
     /// Ends the download early.
     pub cancelled: AtomicBool,
 }
-
-/// The open files with their record, lent to the blocking thread that makes a batch durable.
-type Durable = (Ledger, DiskFiles);
 
 struct Run {
     driver: Arc<Driver>,
@@ -80,9 +58,7 @@ struct Run {
     announcer: Rc<Announcer>,
     job: Arc<Job>,
     swarm: Rc<Swarm>,
-    durable: RefCell<Option<Durable>>,
-    returned: Signal,
-    last_commit: Cell<(Instant, u64)>,
+    batches: Option<Rc<Batches>>,
     announced: Cell<bool>,
     told_not_direct: Cell<bool>,
 }
@@ -90,7 +66,7 @@ struct Run {
 impl Driver {
     /// A download that is not started yet.
     pub fn new(request: Request) -> Arc<Self> {
-        Arc::new(Self { request, job: OnceLock::new(), cancelled: AtomicBool::new(false) })
+        Arc::new(Self { request, progress: OnceLock::new(), cancelled: AtomicBool::new(false) })
     }
 
     /// Downloads to the end. Without an `announcer` (no tracker is known) only a file that is there already
@@ -103,6 +79,8 @@ impl Driver {
     ) -> Result<DownloadState, Failure> {
         state(DownloadState::Hashing);
         let prepared = self.prepare(&context).await?;
+        // What was not hashed because of that must not be taken for wrong.
+        self.check_cancelled()?;
         let Some((durable, have)) = prepared else {
             self.serve_finished(&context, announcer.as_deref())?;
             return Ok(DownloadState::Done { up_to_date: true });
@@ -110,17 +88,22 @@ impl Driver {
         let announcer = announcer.ok_or_else(|| self.no_tracker())?;
         let run = self.start(context, announcer, durable, have).await?;
         let ended = run.work(&state).await;
-        run.stop_shards().await;
+        run.context.stop_shards().await;
         match ended {
-            Ok(()) => {
-                run.finish().await?;
-                Ok(DownloadState::Done { up_to_date: false })
-            }
+            Ok(()) => run.finish().await?,
             Err(failure) => {
                 run.give_up().await;
-                Err(failure)
+                return Err(failure);
             }
         }
+        Ok(DownloadState::Done { up_to_date: false })
+    }
+
+    fn check_cancelled(&self) -> Result<(), Failure> {
+        if self.cancelled.load(Ordering::Relaxed) {
+            return Err(Failure { kind: FailureKind::Cancelled, message: "cancelled".to_owned() });
+        }
+        Ok(())
     }
 
     /// What is at the destination; `None` when it is the finished file.
@@ -133,7 +116,7 @@ impl Driver {
         };
         let (this, threads) = (self.clone(), context.cores);
         let work = move || prepare(&this.request.metainfo, &dest, this.request.force, threads, &this.cancelled);
-        match context.blocking.run(work).await.map_err(Failure::local)?? {
+        match context.blocking.run_long(work).await.map_err(Failure::local)?? {
             Prepared::UpToDate => Ok(None),
             Prepared::Open { files, ledger, have } => Ok(Some((Some((ledger, files)), have))),
         }
@@ -172,19 +155,22 @@ impl Driver {
         let length = self.request.metainfo.geometry().length();
         let file = target.as_ref().map(|target| {
             let reserved = length.next_multiple_of(DIRECT_ALIGN);
-            target.file.try_clone().and_then(|file| SeedFile::unfinished(file, reserved))
+            // Opened anew: the lock on the .part ends with the download, while connections may still hold this.
+            File::open(&target.part).and_then(|file| SeedFile::unfinished(file, reserved))
         });
         let file = file.transpose().map_err(|error| Failure::local(format!("cannot map the .part file: {error}")))?;
         let torrent = Arc::new(Torrent::new(self.request.metainfo.clone(), SharedBitfield::new(&have), file));
         let (reports, received) = async_channel::bounded(REPORTS_MAX);
-        let progress = Progress::default();
+        let progress = Arc::new(Progress::default());
         progress.done_bytes.store(have.byte_count(), Ordering::Relaxed);
-        let job = Arc::new(Job { torrent, target, progress, reports, received, failure: OnceLock::new() });
+        // Nobody else sets it.
+        let _ = self.progress.set(progress.clone());
+        let (told_written, failure) = (AtomicBool::new(false), OnceLock::new());
+        let job = Arc::new(Job { torrent, target, progress, reports, received, told_written, failure });
         if job.target.is_some() {
             context.registry.insert(job.torrent.clone()).map_err(Failure::local)?;
         }
-        // Nobody else sets it.
-        let _ = self.job.set(job.clone());
+        let batches = durable.map(|durable| Batches::new(durable, job.clone(), context.blocking.clone()));
         context.start_shards(&job).await;
         let swarm = Swarm::start(context.clone(), job.clone(), announcer.group().clone());
         Ok(Rc::new(Run {
@@ -192,32 +178,12 @@ impl Driver {
             context,
             announcer,
             swarm,
-            durable: RefCell::new(durable),
-            returned: Signal::default(),
-            last_commit: Cell::new((Instant::now(), job.progress.done_bytes.load(Ordering::Relaxed))),
+            batches,
             announced: Cell::new(false),
             told_not_direct: Cell::new(false),
             job,
         }))
     }
-}
-
-impl DriverContext {
-    /// Hands a message to every shard of this download.
-    pub fn post(&self, message: ShardMessage) {
-        (0..self.cores).for_each(|core| (self.send)(core, message.clone()));
-    }
-
-    async fn start_shards(&self, job: &Arc<Job>) {
-        let (ready, all_ready) = async_channel::bounded(self.cores);
-        self.post(ShardMessage::Start(job.clone(), ready));
-        wait_for_all(&all_ready).await;
-    }
-}
-
-/// Waits until every core has answered or let go of the channel.
-async fn wait_for_all(answers: &async_channel::Receiver<()>) {
-    while answers.recv().await.is_ok() {}
 }
 
 impl Run {
@@ -229,21 +195,27 @@ impl Run {
                 return Ok(());
             }
             self.announce_once();
-            self.commit_if_due();
+            if let Some(batches) = &self.batches {
+                batches.commit_if_due();
+            }
             if let Ok(Ok(report)) = deadline(DRIVER_TICK, self.job.received.recv()).await {
                 self.act_on(report)?;
             }
             if rate.is_due() {
                 rate.tick(&self.job.progress);
-                self.check_cancelled()?;
-                state(self.look_around()?);
+                self.driver.check_cancelled()?;
+                if self.job.failure.get().is_some() {
+                    return Err(self.write_failure());
+                }
+                self.swarm.look_at_deliveries();
+                state(self.look_around(rate.still_for())?);
             }
         }
     }
 
     fn act_on(&self, report: Report) -> Result<(), Failure> {
         match report {
-            Report::Written => {}
+            Report::Written => drop(self.job.told_written.swap(false, Ordering::AcqRel)),
             Report::BadChunk(slot) => self.swarm.bad_chunk(slot),
             Report::LinkFailed(slot) => self.swarm.link_failed(slot),
             Report::NotDirect => self.tell_not_direct(),
@@ -274,154 +246,65 @@ impl Run {
         }
     }
 
-    fn check_cancelled(&self) -> Result<(), Failure> {
-        if self.driver.cancelled.load(Ordering::Relaxed) {
-            return Err(Failure { kind: FailureKind::Cancelled, message: "cancelled".to_owned() });
-        }
-        Ok(())
-    }
-
-    /// Where the download stands; fails when it was alone for too long.
-    fn look_around(&self) -> Result<DownloadState, Failure> {
-        let Some((alone_for, why)) = self.swarm.alone() else {
-            let is_moving = self.job.progress.is_moving.load(Ordering::Relaxed);
-            return Ok(if is_moving { DownloadState::Running } else { DownloadState::Stalled });
+    /// Where the download stands; fails when it was alone, or stood still, for too long.
+    fn look_around(&self, still_for: Duration) -> Result<DownloadState, Failure> {
+        let (state, waited, why) = match self.swarm.alone() {
+            Some((alone_for, why)) => (DownloadState::Waiting, alone_for, why),
+            None if still_for < STALLED_AFTER => return Ok(DownloadState::Running),
+            None => (DownloadState::Stalled, still_for, Loneliness::Stalled),
         };
-        if self.driver.request.wait.is_some_and(|wait| alone_for >= wait) {
+        if self.driver.request.wait.is_some_and(|wait| waited >= wait) {
             return Err(why.into_failure(self.job.torrent.metainfo.name()));
         }
-        Ok(DownloadState::Waiting)
+        Ok(state)
     }
 
     /// From the first chunk on this client is a seeder too.
     fn announce_once(&self) {
-        if self.job.target.is_some() && self.job.torrent.have.count() > 0 && !self.announced.replace(true) {
+        if self.job.target.is_some() && self.has_any() && !self.announced.replace(true) {
             let metainfo = self.job.torrent.metainfo.clone();
             self.announcer.add(Announcement { metainfo, endpoint: self.driver.request.endpoint });
         }
     }
 
-    fn commit_if_due(self: &Rc<Self>) {
-        let (at, bytes) = self.last_commit.get();
-        let done_bytes = self.job.progress.done_bytes.load(Ordering::Relaxed);
-        let fresh_bytes = done_bytes - bytes;
-        if fresh_bytes == 0 || (fresh_bytes < COMMIT_BYTES && at.elapsed() < COMMIT_INTERVAL) {
-            return;
-        }
-        let Some(durable) = self.durable.borrow_mut().take() else { return };
-        self.last_commit.set((Instant::now(), done_bytes));
-        crate::runtime::spawn("commit", self.clone().commit(durable));
-    }
-
-    async fn commit(self: Rc<Self>, (mut ledger, mut files): Durable) {
-        // Taken before the sync: every chunk in it was written before.
-        let written = self.job.torrent.have.snapshot();
-        let work = move || {
-            let committed = ledger.commit(written, &mut files);
-            (committed, (ledger, files))
-        };
-        match self.context.blocking.run(work).await {
-            Ok((committed, durable)) => {
-                *self.durable.borrow_mut() = Some(durable);
-                if let Err(error) = committed {
-                    self.job.fail(error);
-                }
-            }
-            Err(error) => self.job.fail(std::io::Error::other(error)),
-        }
-        self.returned.notify();
-    }
-
-    async fn stop_shards(&self) {
-        let (done, all_done) = async_channel::bounded(self.context.cores);
-        self.context.post(ShardMessage::Stop(done));
-        wait_for_all(&all_done).await;
-    }
-
-    /// The files, once no batch is under way; `None` when nothing is written, or a batch was lost by a panic.
-    async fn take_durable(&self) -> Option<Durable> {
-        self.job.target.as_ref()?;
-        let taken = || self.durable.borrow_mut().take();
-        self.returned.until(|| taken().map(Some).or_else(|| self.job.failure.get().map(|_| None))).await
+    fn has_any(&self) -> bool {
+        self.job.torrent.have.count() > 0 || self.job.torrent.have.is_full()
     }
 
     async fn finish(self: &Rc<Self>) -> Result<(), Failure> {
         let Some(dest) = self.driver.request.dest.clone() else { return Ok(()) };
-        let Some((mut ledger, mut files)) = self.take_durable().await else { return Err(self.write_failure()) };
+        let Some(batches) = &self.batches else { return Ok(()) };
+        let Some((mut ledger, mut files)) = batches.take().await else { return Err(self.write_failure()) };
         let (force, job) = (self.driver.request.force, self.job.clone());
         let length = job.torrent.metainfo.geometry().length();
         let work = move || {
-            ledger.finish(force, &mut files).map_err(|error| DestError::from_io(&dest, length, error))?;
-            // Where the file cannot be looked at any more, the check once a second will say so.
-            job.torrent
-                .file
-                .as_ref()
-                .map(|file| file.finish(&dest))
-                .transpose()
-                .map_err(|error| DestError::Io { path: dest.clone(), error })?;
-            Ok::<(), DestError>(())
+            let finished = ledger.finish(force, &mut files).and_then(|()| match &job.torrent.file {
+                Some(file) => file.finish(&dest),
+                None => Ok(()),
+            });
+            (finished.map_err(|error| DestError::from_io(&dest, length, error)), (ledger, files))
         };
         self.announce_once();
-        self.context.blocking.run(work).await.map_err(Failure::local)?.map_err(Failure::local)
+        match self.context.blocking.run(work).await.map_err(Failure::local)? {
+            (Ok(()), _) => Ok(()),
+            (Err(error), durable) => {
+                batches.give_back(durable);
+                self.give_up().await;
+                Err(Failure::local(error))
+            }
+        }
     }
 
     /// Keeps what is there for the next try.
     async fn give_up(&self) {
-        self.context.registry.remove(&self.job.torrent.info_hash());
-        let Some((mut ledger, mut files)) = self.take_durable().await else { return };
-        let written = self.job.torrent.have.snapshot();
-        let work = move || ledger.commit(written, &mut files).and_then(|()| files.sync_record());
-        if let Ok(Err(error)) = self.context.blocking.run(work).await {
-            log::warn!("the record of the unfinished download could not be brought up to date: {error}");
+        self.job.torrent.stop("the download ended early".to_owned());
+        if let Some(batches) = &self.batches {
+            self.context.registry.remove(&self.job.torrent.info_hash());
+            batches.keep_for_later().await;
         }
-        self.announcer.withdraw(self.job.torrent.info_hash()).await;
-    }
-}
-
-impl Loneliness {
-    fn into_failure(self, name: &str) -> Failure {
-        let (kind, message) = match self {
-            Self::NoTracker(why) => (FailureKind::Retry, format!("cannot get {name}: {why}")),
-            Self::NoSeeder => (
-                FailureKind::Retry,
-                format!("cannot get {name}: the tracker knows no seeder; share the file first, or wait with --wait"),
-            ),
-            Self::Unreachable(count) => (
-                FailureKind::Retry,
-                format!("cannot get {name}: none of its {count} seeders can be reached; try again later"),
-            ),
-            Self::AllBanned => (
-                FailureKind::Data,
-                format!("cannot get {name}: every seeder sent chunks that do not match the .mtorrent file"),
-            ),
-        };
-        Failure { kind, message }
-    }
-}
-
-/// The rate that people see.
-struct RateMeter {
-    at: Instant,
-    bytes: u64,
-    bytes_s: f64,
-}
-
-impl RateMeter {
-    fn new(progress: &Progress) -> Self {
-        Self { at: Instant::now(), bytes: progress.fetched_bytes.load(Ordering::Relaxed), bytes_s: 0.0 }
-    }
-
-    fn is_due(&self) -> bool {
-        self.at.elapsed() >= DRIVER_TICK
-    }
-
-    fn tick(&mut self, progress: &Progress) {
-        let (bytes, seconds) = (progress.fetched_bytes.load(Ordering::Relaxed), self.at.elapsed().as_secs_f64());
-        let sample = (bytes - self.bytes) as f64 / seconds.max(1e-3);
-        self.bytes_s =
-            if self.bytes_s == 0.0 { sample } else { self.bytes_s + RATE_SAMPLE_WEIGHT * (sample - self.bytes_s) };
-        progress.is_moving.store(bytes > self.bytes || self.bytes_s > 1e3, Ordering::Relaxed);
-        progress.rate_bytes_s.store(self.bytes_s as u64, Ordering::Relaxed);
-        (self.at, self.bytes) = (Instant::now(), bytes);
+        // What was discarded may be shared from elsewhere.
+        if self.announced.get() {
+            self.announcer.withdraw(self.job.torrent.info_hash()).await;
+        }
     }
 }

@@ -17,12 +17,15 @@ pub struct Job {
     pub torrent: Arc<Torrent>,
     /// Where chunks are written; `None` discards them.
     pub target: Option<Target>,
-    /// Figures for people.
-    pub progress: Progress,
-    /// News for the driver. Bounded: what does not fit is seen at the driver's next look anyway.
+    /// Figures for people, which outlive the job.
+    pub progress: Arc<Progress>,
+    /// News for the driver. [`Report::Written`] is there once at most, the others once a broken connection
+    /// or a wrong chunk.
     pub reports: async_channel::Sender<Report>,
     /// The driver's end of it.
     pub received: async_channel::Receiver<Report>,
+    /// A [`Report::Written`] is under way.
+    pub told_written: AtomicBool,
     /// Set once: why the download cannot go on.
     pub failure: OnceLock<std::io::Error>,
 }
@@ -60,12 +63,12 @@ pub struct Progress {
     pub done_bytes: AtomicU64,
     /// Bytes fetched by this run.
     pub fetched_bytes: AtomicU64,
+    /// Bytes that arrived, be they part of a chunk that counts or not: shows whether anything moves.
+    pub arrived_bytes: AtomicU64,
     /// Chunks that failed their hash.
     pub bad_chunks: AtomicU64,
     /// Bytes a second over the last seconds.
     pub rate_bytes_s: AtomicU64,
-    /// Whether chunks arrive.
-    pub is_moving: AtomicBool,
     /// Peers that are or were connected.
     peers: Mutex<Vec<Arc<PeerProgress>>>,
 }
@@ -112,7 +115,9 @@ impl Job {
         if self.torrent.have.insert(chunk) {
             let bytes = u64::from(self.torrent.metainfo.geometry().chunk_len(chunk));
             self.progress.done_bytes.fetch_add(bytes, Ordering::Relaxed);
-            self.report(Report::Written);
+            if !self.told_written.swap(true, Ordering::AcqRel) {
+                self.report(Report::Written);
+            }
         }
     }
 
@@ -125,7 +130,7 @@ impl Job {
 
     /// Tells the driver.
     pub fn report(&self, report: Report) {
-        // A full queue means that the driver is about to look anyway.
+        // A full queue means that the driver is far behind; it looks at everything once a tick anyway.
         let _ = self.reports.try_send(report);
     }
 }

@@ -12,10 +12,11 @@ use super::picker::{Assignment, PeerSlot};
 use crate::geometry::{ChunkIndex, Geometry};
 use crate::ids::{Endpoint, InfoHash};
 use crate::limits::{
-    CONNECT_TIMEOUT, DATA_COPIED_BYTES_MAX, DATA_SILENCE_TIMEOUT, IDLE_TIMEOUT, RECEIVE_LOW_WATER_BYTES,
+    CHUNK_RATE_BYTES_S_MIN, CONNECT_TIMEOUT, DATA_COPIED_BYTES_MAX, DATA_SILENCE_TIMEOUT, FRAME_TIMEOUT, IDLE_TIMEOUT,
+    RECEIVE_LOW_WATER_BYTES,
 };
 use crate::net::{Net, NetError, Stream};
-use crate::runtime::Signal;
+use crate::runtime::{Signal, deadline};
 use crate::storage::{ChunkBuffer, Memory};
 use crate::wire::{DATA_HEAD_LEN, DataHead, DataParsed, MAGIC_END, Message, SendChunkRequest, Status, parse_data};
 
@@ -25,6 +26,10 @@ pub trait LinkOwner {
     fn received(&self, link: &Link, chunk: ChunkIndex, buffer: ChunkBuffer, time: Duration);
     /// The peer does not deliver the chunk.
     fn refused(&self, link: &Link, chunk: ChunkIndex, status: Status);
+    /// Bytes have arrived.
+    fn arrived(&self, bytes: usize);
+    /// Whether the link's peer is much slower than others.
+    fn is_slow(&self, link: &Link) -> bool;
 }
 
 /// The file that is fetched.
@@ -57,9 +62,10 @@ struct Asked {
 }
 
 /// The open connection with the part of an answer's head that has arrived.
-struct Receiver<'a> {
+struct Receiver<'a, O> {
     stream: Stream,
     memory: &'a Memory,
+    owner: &'a O,
     head: [u8; DATA_COPIED_BYTES_MAX],
     head_len: usize,
 }
@@ -130,21 +136,27 @@ impl Link {
         owner: &impl LinkOwner,
         now: impl Fn() -> Duration,
     ) -> Result<(), NetError> {
-        let stream = net.connect(self.endpoint.socket_addr(), CONNECT_TIMEOUT).await?;
-        let mut receiver = Receiver { stream, memory, head: [0; DATA_COPIED_BYTES_MAX], head_len: 0 };
+        let connect = || net.connect(self.endpoint.socket_addr(), CONNECT_TIMEOUT);
+        let stream = connect().await?;
+        let mut receiver = Receiver { stream, memory, owner, head: [0; DATA_COPIED_BYTES_MAX], head_len: 0 };
         let mut last_answer = Duration::ZERO;
         loop {
             if self.depth() == 0 {
-                // An idle connection may end without harm: the next request opens another.
-                receiver.stream.allow(IDLE_TIMEOUT);
+                receiver.stream.allow(2 * IDLE_TIMEOUT);
+                let idle_since = now();
                 self.wake.until(|| (self.depth() > 0).then_some(())).await;
+                if now() - idle_since > IDLE_TIMEOUT / 2 {
+                    // The peer may have closed what was idle for so long: that is no fault of its.
+                    receiver.stream = connect().await?;
+                }
             }
             self.send_requests(&mut receiver.stream).await?;
             let (asked, more) = {
                 let asked = self.asked.borrow();
                 (asked[0], asked.len() > 1)
             };
-            let answer = receiver.answer(self.wanted, asked.chunk, more).await?;
+            let answer = receiver.answer(self.wanted, asked.chunk, more, owner.is_slow(self));
+            let answer = deadline(self.wanted.time_max(), answer).await.map_err(|_| NetError::Silent)??;
             self.asked.borrow_mut().pop_front();
             match answer {
                 Ok(buffer) => {
@@ -184,7 +196,14 @@ impl Link {
     }
 }
 
-impl Receiver<'_> {
+impl Wanted {
+    /// Time in which a whole answer must arrive, however slowly.
+    fn time_max(&self) -> Duration {
+        FRAME_TIMEOUT.max(Duration::from_secs(u64::from(self.geometry.chunk_size()) / CHUNK_RATE_BYTES_S_MIN))
+    }
+}
+
+impl<O: LinkOwner> Receiver<'_, O> {
     /// Receives the answer to the oldest request: the chunk, or why it does not come. `more` says that a
     /// further answer will follow, so that its head may be read together with this one's end.
     async fn answer(
@@ -192,6 +211,7 @@ impl Receiver<'_> {
         wanted: Wanted,
         chunk: ChunkIndex,
         more: bool,
+        is_slow: bool,
     ) -> Result<Result<ChunkBuffer, Status>, NetError> {
         let head = match self.head(wanted.geometry.chunk_size()).await? {
             Ok(head) => head,
@@ -205,7 +225,7 @@ impl Receiver<'_> {
             if head.data_len as usize != len {
                 return Err(NetError::Misbehaved("the chunk has another length"));
             }
-            Ok(self.data(len).await?)
+            Ok(self.data(len, is_slow).await?)
         } else {
             Err(head.status)
         };
@@ -240,10 +260,10 @@ impl Receiver<'_> {
     }
 
     /// The chunk's bytes: what came with the head is copied, the rest is received where it stays.
-    async fn data(&mut self, len: usize) -> Result<ChunkBuffer, NetError> {
+    async fn data(&mut self, len: usize, is_slow: bool) -> Result<ChunkBuffer, NetError> {
         // Waiting for memory is our own affair, not the peer's silence.
         self.stream.allow(IDLE_TIMEOUT);
-        let mut buffer = self.memory.chunk(len).await;
+        let mut buffer = self.memory.chunk(len, is_slow).await;
         let mut at = 0;
         while at < len && self.head_len > 0 {
             let part = buffer.unfilled(at);
@@ -257,7 +277,10 @@ impl Receiver<'_> {
             self.stream.allow(DATA_SILENCE_TIMEOUT);
             match self.stream.read(buffer.unfilled(at)).await? {
                 0 => return Err(NetError::Closed),
-                received => at += received,
+                received => {
+                    self.owner.arrived(received);
+                    at += received;
+                }
             }
         }
         self.stream.set_receive_low_water(1)?;

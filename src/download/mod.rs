@@ -14,10 +14,13 @@
 //! It must never count a chunk before its hash matched, never set its bit before its write ended, and
 //! never let one peer hold up the download: what a peer does not deliver is asked of another.
 
+mod batches;
+mod context;
 pub mod control;
 pub mod driver;
 pub mod job;
 pub mod link;
+mod meter;
 pub mod outcome;
 pub mod picker;
 pub mod prepare;
@@ -26,7 +29,8 @@ pub mod standing;
 pub mod swarm;
 mod verifier;
 
-pub use driver::{Driver, DriverContext, Request};
+pub use context::DriverContext;
+pub use driver::{Driver, Request};
 pub use job::{Job, Progress};
 pub use outcome::{DownloadState, Failure, FailureKind};
 pub use shard::{Shard, ShardContext, ShardMessage};

@@ -4,7 +4,8 @@
 //! each chunk the number of its peers. Chunks are taken rarest first, ties at random; among the peers
 //! that have the chunk and a free place, one is drawn at random, weighted by its rate.
 //!
-//! When nothing is left to ask for, a chunk that one peer is slow to deliver is asked of a second.
+//! When nothing is left to ask for, a chunk that one peer is slow to deliver is asked of a second, and
+//! later of a third.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -16,6 +17,9 @@ use crate::bitfield::Bitfield;
 use crate::geometry::{ChunkIndex, Geometry};
 use crate::limits::{DUPLICATE_AFTER_MIN, PICKER_PROBES_MAX};
 use crate::runtime::Core;
+
+/// How many times slower than the fastest a slow peer is.
+const SLOW_PEER_RATIO: f64 = 8.0;
 
 /// Number of a peer within one download, the same on every core.
 pub type PeerSlot = u32;
@@ -124,8 +128,30 @@ impl Picker {
             return;
         }
         known.chunks.insert(chunk);
-        known.exhausted = false;
+        if is_own(self.core, chunk) && self.place[chunk.as_usize() / self.core.count].state == State::Wanted {
+            known.exhausted = false;
+        }
         self.count(chunk, true);
+    }
+
+    /// The peer has `more` places for requests.
+    pub fn add_places(&mut self, peer: PeerSlot, more: u32) {
+        if let Some(peer) = self.peers.get_mut(&peer) {
+            peer.free += more;
+        }
+    }
+
+    /// The peer has `fewer` places; all of them must be free.
+    pub fn remove_places(&mut self, peer: PeerSlot, fewer: u32) {
+        if let Some(peer) = self.peers.get_mut(&peer) {
+            peer.free = peer.free.saturating_sub(fewer);
+        }
+    }
+
+    /// Whether the peer is much slower than the fastest.
+    pub fn is_slow(&self, peer: PeerSlot) -> bool {
+        let fastest = self.peers.values().map(|peer| peer.rate.bytes_s()).fold(0.0, f64::max);
+        self.peers.get(&peer).is_some_and(|peer| peer.rate.bytes_s() * SLOW_PEER_RATIO < fastest)
     }
 
     /// A peer left; what was asked of it is wanted again.
@@ -222,7 +248,7 @@ impl Picker {
             let start = rng.random_range(0..bucket.len());
             for step in 0..bucket.len().min(PICKER_PROBES_MAX) {
                 let chunk = bucket[(start + step) % bucket.len()];
-                if let Some(peer) = self.draw_peer(chunk, None, rng) {
+                if let Some(peer) = self.draw_peer(chunk, &[], rng) {
                     return Some(Assignment { chunk, peer });
                 }
             }
@@ -245,27 +271,30 @@ impl Picker {
 
     /// A chunk that one peer is slow to deliver, for a second one.
     fn next_duplicate(&mut self, now: Duration, rng: &mut impl Rng) -> Option<Assignment> {
-        let late = |chunk: &ChunkIndex, flights: &[Flight]| match flights {
-            [one] => {
-                let bytes = self.geometry.chunk_len(*chunk).into();
-                let expected = self.peers.values().map(|p| p.rate.expected(bytes)).min().unwrap_or_default();
-                now.saturating_sub(one.since) > DUPLICATE_AFTER_MIN.max(3 * expected)
-            }
-            _ => false,
+        if self.in_flight.is_empty() || !self.peers.values().any(|peer| peer.free > 0) {
+            return None;
+        }
+        let expected = self.peers.values().map(|peer| peer.rate.expected(self.geometry.chunk_size().into())).min()?;
+        let late_after = DUPLICATE_AFTER_MIN.max(3 * expected);
+        // With every request for the same chunk, the next one waits twice as long.
+        let is_late = |flights: &[Flight]| {
+            let latest = flights.iter().map(|flight| flight.since).max().unwrap_or_default();
+            now.saturating_sub(latest) > late_after * 2u32.saturating_pow(flights.len() as u32 - 1)
         };
-        let candidates = self.in_flight.iter().filter(|(chunk, flights)| late(chunk, flights));
-        let oldest = candidates.min_by_key(|(_, flights)| flights[0].since);
-        let (chunk, first) = oldest.map(|(chunk, flights)| (*chunk, flights[0].peer))?;
-        let peer = self.draw_peer(chunk, Some(first), rng)?;
-        Some(Assignment { chunk, peer })
+        let mut late: Vec<_> = self.in_flight.iter().filter(|(_, flights)| is_late(flights)).collect();
+        late.sort_by_key(|(chunk, flights)| (flights[0].since, **chunk));
+        late.into_iter().find_map(|(chunk, flights)| {
+            self.draw_peer(*chunk, flights, rng).map(|peer| Assignment { chunk: *chunk, peer })
+        })
     }
 
-    /// Draws a peer that has the chunk and a free place, weighted by rate.
-    fn draw_peer(&self, chunk: ChunkIndex, except: Option<PeerSlot>, rng: &mut impl Rng) -> Option<PeerSlot> {
+    /// Draws a peer that has the chunk, a free place and no request for it, weighted by rate.
+    fn draw_peer(&self, chunk: ChunkIndex, asked: &[Flight], rng: &mut impl Rng) -> Option<PeerSlot> {
+        let is_asked = |slot| asked.iter().any(|flight| flight.peer == slot);
         let candidates = || {
             self.peers
                 .iter()
-                .filter(|(slot, peer)| peer.free > 0 && Some(**slot) != except && peer.chunks.contains(chunk))
+                .filter(|(slot, peer)| peer.free > 0 && peer.chunks.contains(chunk) && !is_asked(**slot))
                 .map(|(slot, peer)| (*slot, peer.rate.bytes_s()))
         };
         let total: f64 = candidates().map(|(_, weight)| weight).sum();
@@ -394,7 +423,7 @@ mod tests {
         let late = DUPLICATE_AFTER_MIN + Duration::from_secs(1);
         let second = picker.next(late, &mut rng).unwrap();
         assert!(second.chunk == first.chunk && second.peer != first.peer);
-        assert_eq!(picker.next(2 * late, &mut rng), None, "never a third");
+        assert_eq!(picker.next(9 * late, &mut rng), None, "nobody is left who was not asked");
         let in_vain: Vec<_> = picker.verified(first.chunk).collect();
         assert!(in_vain.contains(&first.peer) && picker.missing() == 0);
     }

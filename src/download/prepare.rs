@@ -44,6 +44,9 @@ pub fn prepare(
             return Err(Failure::local(format!("{} is a folder: name a file in it", dest.display())));
         }
         if is_right(metainfo, dest, threads, stop)? {
+            if let Err(error) = claim.tidy(dest) {
+                log::warn!("the record that an earlier download left could not be removed: {error}");
+            }
             return Ok(Prepared::UpToDate);
         }
         if !force {

@@ -17,7 +17,9 @@ use super::verifier::{Arrived, Verifier};
 use crate::bitfield::Bitfield;
 use crate::geometry::ChunkIndex;
 use crate::hash::Digest;
-use crate::limits::{DATA_CONNECTIONS_MAX, DATA_CONNECTIONS_PER_PEER_MAX, DRIVER_TICK, REQUESTS_IN_FLIGHT_MAX};
+use crate::limits::{
+    DATA_CONNECTIONS_MAX, DATA_CONNECTIONS_PER_PEER_MAX, DRIVER_TICK, LINK_RETRY_PAUSE, REQUESTS_IN_FLIGHT_MAX,
+};
 use crate::net::Net;
 use crate::runtime::{Blocking, Core, Signal};
 use crate::storage::{ChunkBuffer, Memory, Writer};
@@ -87,6 +89,8 @@ pub struct Shard {
 struct Peer {
     progress: Arc<PeerProgress>,
     links: Vec<Rc<Link>>,
+    /// Not before this time a further connection is opened: the last one failed.
+    open_after: Duration,
 }
 
 impl Shard {
@@ -138,15 +142,12 @@ impl Shard {
 
     fn peer_up(self: &Rc<Self>, slot: PeerSlot, progress: Arc<PeerProgress>, chunks: &Bitfield) {
         self.peer_down(slot);
-        let budget = DATA_CONNECTIONS_MAX / self.context.core.count;
-        let room = budget.saturating_sub(self.context.links_open.get());
-        let count = (DATA_CONNECTIONS_PER_PEER_MAX / self.context.core.count).max(1).min(room);
-        if count == 0 || self.stopped.get() || self.picker.borrow().missing() == 0 {
+        if self.stopped.get() {
             return;
         }
-        let links = (0..count).map(|_| self.open_link(slot, &progress)).collect();
-        self.peers.borrow_mut().insert(slot, Peer { progress, links });
-        self.picker.borrow_mut().peer_up(slot, chunks.clone(), (count * REQUESTS_IN_FLIGHT_MAX) as u32);
+        self.peers.borrow_mut().insert(slot, Peer { progress, links: Vec::new(), open_after: Duration::ZERO });
+        self.picker.borrow_mut().peer_up(slot, chunks.clone(), 0);
+        self.open_links();
         self.dispatch();
     }
 
@@ -158,37 +159,58 @@ impl Shard {
         self.dispatch();
     }
 
-    fn open_link(self: &Rc<Self>, slot: PeerSlot, progress: &PeerProgress) -> Rc<Link> {
-        let link = Link::new(slot, progress.endpoint, self.wanted);
-        crate::runtime::spawn("data connection", self.clone().run_link(link.clone()));
-        link
+    /// Opens data connections to every peer that has too few, as far as this core's number allows.
+    fn open_links(self: &Rc<Self>) {
+        if self.stopped.get() || self.picker.borrow().missing() == 0 {
+            return;
+        }
+        let cores = self.context.core.count;
+        let (per_peer, budget) = ((DATA_CONNECTIONS_PER_PEER_MAX / cores).max(1), DATA_CONNECTIONS_MAX / cores);
+        let now = self.now();
+        for (slot, peer) in self.peers.borrow_mut().iter_mut().filter(|(_, peer)| peer.open_after <= now) {
+            while peer.links.len() < per_peer && self.context.links_open.get() < budget {
+                let link = Link::new(*slot, peer.progress.endpoint, self.wanted);
+                self.context.links_open.set(self.context.links_open.get() + 1);
+                crate::runtime::spawn("data connection", self.clone().run_link(link.clone()));
+                peer.links.push(link);
+                self.picker.borrow_mut().add_places(*slot, REQUESTS_IN_FLIGHT_MAX as u32);
+            }
+        }
     }
 
     async fn run_link(self: Rc<Self>, link: Rc<Link>) {
-        let open = &self.context.links_open;
-        open.set(open.get() + 1);
         let ended = link.run(&self.context.net, &self.context.memory, &*self, || self.now()).await;
-        open.set(open.get() - 1);
-        let mut peers = self.peers.borrow_mut();
-        // A peer that was taken down, and perhaps came again, has nothing to do with this link.
-        let Some(peer) = peers.get_mut(&link.slot) else { return };
-        let Some(index) = peer.links.iter().position(|known| Rc::ptr_eq(known, &link)) else { return };
-        match ended {
-            // Closed to cancel a request: the peer keeps its connection.
-            Ok(()) => peer.links[index] = self.open_link(link.slot, &peer.progress),
-            Err(ref error) => {
+        self.context.links_open.set(self.context.links_open.get() - 1);
+        let is_last = self.forget_link(&link, ended.is_err());
+        match (ended, is_last) {
+            // Closed to cancel a request, or with its peer.
+            (Ok(()), _) | (_, None) => {}
+            (Err(error), Some(is_last)) => {
                 log::debug!("data connection to {}: {error}", link.endpoint);
-                self.job.report(Report::LinkFailed(link.slot));
+                if is_last {
+                    // The driver decides when the peer is tried again.
+                    self.job.report(Report::LinkFailed(link.slot));
+                }
             }
         }
-        drop(peers);
-        let asked = link.take_asked();
-        asked.into_iter().for_each(|at| self.picker.borrow_mut().refused(at, false));
-        if ended.is_err() {
-            // The driver decides when it is tried again.
-            self.peer_down(link.slot);
-        }
+        self.open_links();
         self.dispatch();
+    }
+
+    /// Takes a link that has ended from its peer; says whether it was the last one. `None` when the peer
+    /// was taken down, and perhaps came again, meanwhile.
+    fn forget_link(&self, link: &Rc<Link>, failed: bool) -> Option<bool> {
+        let mut peers = self.peers.borrow_mut();
+        let peer = peers.get_mut(&link.slot)?;
+        let index = peer.links.iter().position(|known| Rc::ptr_eq(known, link))?;
+        peer.links.remove(index);
+        if failed {
+            peer.open_after = self.now() + LINK_RETRY_PAUSE;
+        }
+        let mut picker = self.picker.borrow_mut();
+        link.take_asked().into_iter().for_each(|at| picker.refused(at, false));
+        picker.remove_places(link.slot, REQUESTS_IN_FLIGHT_MAX as u32);
+        Some(peer.links.is_empty())
     }
 
     /// Hands out requests while a peer with a free place has something that is wanted.
@@ -217,7 +239,7 @@ impl Shard {
 
     fn verified(self: &Rc<Self>, chunk: Arrived, digest: Digest) {
         let at = chunk.at;
-        if self.picker.borrow().is_held(at.chunk) {
+        if self.stopped.get() || self.picker.borrow().is_held(at.chunk) {
             return;
         }
         let bytes = chunk.buffer.len() as u64;
@@ -226,7 +248,8 @@ impl Shard {
             progress.bad_chunks.fetch_add(1, Ordering::Relaxed);
             self.picker.borrow_mut().wrong(at);
             self.job.report(Report::BadChunk(at.peer));
-            return self.dispatch();
+            // It is paused from now on: the driver, which says so to the other cores, is a message away.
+            return self.peer_down(at.peer);
         }
         progress.fetched_bytes.fetch_add(bytes, Ordering::Relaxed);
         if let Some(peer) = self.peers.borrow().get(&at.peer) {
@@ -274,6 +297,7 @@ impl Shard {
     async fn tick(self: Rc<Self>) {
         while !self.stopped.get() {
             crate::runtime::sleep(DRIVER_TICK).await;
+            self.open_links();
             self.dispatch();
         }
     }
@@ -305,6 +329,20 @@ impl LinkOwner for Shard {
         let lacks_it = matches!(status, Status::ChunkAbsent | Status::NotFound | Status::FileChanged);
         log::debug!("{} refuses chunk {chunk}: {status}", link.endpoint);
         self.picker.borrow_mut().refused(Assignment { chunk, peer: link.slot }, lacks_it);
+        if status != Status::ChunkAbsent {
+            // It will not deliver others either, and is not asked for any from now on: the control connection
+            // learns why, and when to try again.
+            self.job.report(Report::LinkFailed(link.slot));
+            self.peer_down(link.slot);
+        }
         self.dispatch();
+    }
+
+    fn arrived(&self, bytes: usize) {
+        self.job.progress.arrived_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    fn is_slow(&self, link: &Link) -> bool {
+        self.picker.borrow().is_slow(link.slot)
     }
 }

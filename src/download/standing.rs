@@ -84,6 +84,11 @@ impl Standing {
         self.failures = 0;
     }
 
+    /// Whether a chunk from this peer did not match its hash.
+    pub fn has_sent_wrong(&self) -> bool {
+        self.bad_chunks > 0
+    }
+
     /// Connections in a row that failed.
     pub fn failures(&self) -> u32 {
         self.failures

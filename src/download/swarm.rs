@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::context::DriverContext;
 use super::control::{self, ControlEnd, News, Subject};
-use super::driver::DriverContext;
 use super::job::Job;
+use super::outcome::{Failure, FailureKind};
 use super::picker::PeerSlot;
 use super::shard::ShardMessage;
 use super::standing::{Standing, Verdict};
@@ -44,6 +45,14 @@ struct Peer {
     is_up: bool,
     is_running: bool,
     is_myself: bool,
+    /// What it had delivered when it was looked at last.
+    fetched_bytes: u64,
+}
+
+impl Peer {
+    fn is_banned(&self, now: Duration) -> bool {
+        self.standing.verdict(now) == Verdict::Banned
+    }
 }
 
 /// How a download without any peer is to be explained.
@@ -55,8 +64,10 @@ pub enum Loneliness {
     NoSeeder,
     /// The seeders that the trackers know cannot be reached.
     Unreachable(usize),
+    /// Peers are there, and nothing comes.
+    Stalled,
     /// Every peer sent wrong chunks.
-    AllBanned,
+    AllWrong,
 }
 
 impl Swarm {
@@ -87,9 +98,9 @@ impl Swarm {
             return None;
         }
         let others: Vec<&Peer> = peers.values().filter(|peer| !peer.is_myself).collect();
-        let banned = others.iter().filter(|peer| peer.standing.verdict(self.now()) == Verdict::Banned).count();
+        let wrong = others.iter().filter(|peer| peer.standing.has_sent_wrong()).count();
         let why = match self.tracker_failure.borrow().clone() {
-            _ if banned > 0 && banned == others.len() => Loneliness::AllBanned,
+            _ if wrong > 0 && wrong == others.len() => Loneliness::AllWrong,
             Some(failure) => Loneliness::NoTracker(failure),
             None if others.is_empty() => Loneliness::NoSeeder,
             None => Loneliness::Unreachable(others.len()),
@@ -99,23 +110,47 @@ impl Swarm {
 
     /// The peer sent a chunk that does not match its hash.
     pub fn bad_chunk(&self, slot: PeerSlot) {
-        self.blame(slot, |standing, now| standing.bad_chunk(now));
+        // Each of them counts, also those that were under way when the first was found out.
+        self.blame(slot, |peer, now| {
+            peer.standing.bad_chunk(now);
+            true
+        });
     }
 
     /// A data connection to the peer failed.
     pub fn link_failed(&self, slot: PeerSlot) {
-        self.blame(slot, |standing, now| standing.connection_failed(now));
+        // One incident shows on every core and connection; it counts once.
+        self.blame(slot, |peer, now| {
+            if peer.is_up {
+                peer.standing.connection_failed(now);
+            }
+            peer.is_up
+        });
     }
 
-    fn blame(&self, slot: PeerSlot, blame: impl Fn(&mut Standing, Duration)) {
+    /// Takes the peer down, and notes why; `blame` says whether that is anything new.
+    fn blame(&self, slot: PeerSlot, blame: impl Fn(&mut Peer, Duration) -> bool) {
         let mut peers = self.peers.borrow_mut();
         let Some((endpoint, peer)) = peers.iter_mut().find(|(_, peer)| peer.slot == slot) else { return };
-        blame(&mut peer.standing, self.now());
-        if peer.standing.verdict(self.now()) == Verdict::Banned {
+        let was_banned = peer.is_banned(self.now());
+        if !blame(peer, self.now()) {
+            return;
+        }
+        if !was_banned && peer.is_banned(self.now()) {
             log::warn!("peer {endpoint} sent wrong chunks of {} and is banned", self.job.torrent.metainfo.name());
         }
         if std::mem::take(&mut peer.is_up) {
             self.set_down(*endpoint, slot);
+        }
+    }
+
+    /// Peers that delivered something since the last call are forgiven their failures.
+    pub fn look_at_deliveries(&self) {
+        for (endpoint, peer) in self.peers.borrow_mut().iter_mut().filter(|(_, peer)| peer.is_up) {
+            let fetched_bytes = self.job.progress.peer(*endpoint).fetched_bytes.load(Ordering::Relaxed);
+            if fetched_bytes > std::mem::replace(&mut peer.fetched_bytes, fetched_bytes) {
+                peer.standing.answered();
+            }
         }
     }
 
@@ -129,7 +164,8 @@ impl Swarm {
         let mut peers = self.peers.borrow_mut();
         if !peers.contains_key(&endpoint) && peers.len() >= PEERS_PER_DOWNLOAD_MAX {
             // Room is made by who cannot be reached.
-            let gone = peers.iter().find(|(_, peer)| !peer.is_running && !peer.is_myself).map(|(known, _)| *known);
+            let is_idle = |peer: &Peer| !peer.is_running && !peer.is_myself && !peer.is_banned(self.now());
+            let gone = peers.iter().find(|(_, peer)| is_idle(peer)).map(|(known, _)| *known);
             let Some(gone) = gone else { return };
             peers.remove(&gone);
         }
@@ -139,6 +175,7 @@ impl Swarm {
             is_up: false,
             is_running: false,
             is_myself: false,
+            fetched_bytes: 0,
         });
         let is_wanted = !peer.is_running && !peer.is_myself && peer.standing.verdict(self.now()) == Verdict::Welcome;
         if is_wanted {
@@ -152,7 +189,6 @@ impl Swarm {
             News::Up(chunks) => {
                 if let Some(peer) = self.peers.borrow_mut().get_mut(&endpoint) {
                     peer.is_up = true;
-                    peer.standing.answered();
                 }
                 self.last_contact.set(Instant::now());
                 let peer = self.job.progress.peer(endpoint);
@@ -171,7 +207,7 @@ impl Swarm {
             self.set_down(endpoint, peer.slot);
         }
         peer.is_myself |= matches!(end, ControlEnd::Myself);
-        if !peer.is_myself {
+        if !peer.is_myself && !matches!(end, ControlEnd::Blamed) {
             log::debug!("control connection to {endpoint}: {end}");
             peer.standing.connection_failed(self.now());
         }
@@ -196,6 +232,31 @@ impl Swarm {
     }
 }
 
+impl Loneliness {
+    /// The failure of the download of `name`.
+    pub fn into_failure(self, name: &str) -> Failure {
+        let (kind, message) = match self {
+            Self::NoTracker(why) => (FailureKind::Retry, format!("cannot get {name}: {why}")),
+            Self::NoSeeder => (
+                FailureKind::Retry,
+                format!("cannot get {name}: the tracker knows no seeder; share the file first, or wait with --wait"),
+            ),
+            Self::Unreachable(count) => (
+                FailureKind::Retry,
+                format!("cannot get {name}: none of its {count} seeders can be reached; try again later"),
+            ),
+            Self::Stalled => {
+                (FailureKind::Retry, format!("cannot get {name}: its peers deliver nothing any more; try again later"))
+            }
+            Self::AllWrong => (
+                FailureKind::Data,
+                format!("cannot get {name}: every seeder sent chunks that do not match the .mtorrent file"),
+            ),
+        };
+        Failure { kind, message }
+    }
+}
+
 /// Asks the trackers for seeders as long as the swarm lives.
 async fn discover(swarm: Weak<Swarm>) {
     let mut pause = DISCOVER_PAUSE_MIN;
@@ -204,7 +265,14 @@ async fn discover(swarm: Weak<Swarm>) {
         let answer = this.trackers.request(&Message::SeederInfoRequest(this.subject.info_hash)).await;
         let mut failure = None;
         match answer {
-            Ok(Answer::Seeders { endpoints, .. }) => endpoints.into_iter().for_each(|endpoint| this.add(endpoint)),
+            Ok(Answer::Seeders { endpoints, .. }) if !endpoints.is_empty() => {
+                endpoints.into_iter().for_each(|endpoint| this.add(endpoint));
+            }
+            Ok(Answer::Seeders { .. }) => {
+                // Trackers that do not keep each other in sync may know different seeders.
+                let others = this.trackers.ask_others(this.subject.info_hash).await;
+                others.into_iter().for_each(|endpoint| this.add(endpoint));
+            }
             Ok(Answer::Response { status, text, .. }) => {
                 failure = Some(format!("tracker {} answers: {status} {text}", this.trackers.current()));
             }
@@ -236,7 +304,7 @@ async fn talk(swarm: Weak<Swarm>, endpoint: Endpoint, slot: PeerSlot) {
             loop {
                 sleep(DRIVER_TICK).await;
                 if swarm.upgrade().is_none_or(|this| this.is_blamed(endpoint)) {
-                    return ControlEnd::Net(crate::net::NetError::Misbehaved("its data connections failed"));
+                    return ControlEnd::Blamed;
                 }
             }
         };

@@ -6,8 +6,8 @@ use std::rc::Rc;
 
 use super::picker::Assignment;
 use crate::hash::{Blocks, Digest, Hasher};
-use crate::limits::{HASH_GATHER_YIELDS, HASH_STEP_BYTES};
-use crate::runtime::{Signal, yield_now};
+use crate::limits::{HASH_GATHER_PAUSE, HASH_STEP_BYTES};
+use crate::runtime::{Signal, deadline, yield_to_io};
 use crate::storage::ChunkBuffer;
 
 /// A chunk in memory, unverified.
@@ -51,23 +51,22 @@ impl Verifier {
             while let Some((chunk, digest)) = hasher.pop_done() {
                 done(chunk, digest);
             }
-            yield_now().await;
+            yield_to_io().await;
         }
     }
 
-    /// Gives the links a few turns to bring company: one chunk alone costs the core much more a byte.
+    /// Waits for company as long as it comes: a chunk alone costs the core several times as much a byte
+    /// as one among sixteen, and nobody waits for one chunk.
     async fn gather(&self, hasher: &mut Hasher<Arrived>) {
-        for _ in 0..HASH_GATHER_YIELDS {
-            hasher_take(hasher, &self.queue);
+        loop {
+            self.queue.borrow_mut().drain(..).for_each(|chunk| hasher.push(chunk));
             if hasher.len() >= hasher.width() {
                 return;
             }
-            yield_now().await;
+            let more = self.arrived.until(|| (!self.queue.borrow().is_empty()).then_some(()));
+            if deadline(HASH_GATHER_PAUSE, more).await.is_err() {
+                return;
+            }
         }
-        hasher_take(hasher, &self.queue);
     }
-}
-
-fn hasher_take(hasher: &mut Hasher<Arrived>, queue: &RefCell<VecDeque<Arrived>>) {
-    queue.borrow_mut().drain(..).for_each(|chunk| hasher.push(chunk));
 }

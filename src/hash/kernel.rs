@@ -2,7 +2,7 @@
 //!
 //! A [`Kernel`] exists only for what the CPU has, so that calling it is safe.
 
-use super::engine::{BLOCK, Engine, START, State};
+use super::engine::{BLOCK, Engine, State};
 #[cfg(target_arch = "x86_64")]
 use super::x86::{Avx2, Avx512, ShaNi};
 
@@ -25,16 +25,7 @@ pub(super) enum Kernel {
 impl Kernel {
     /// All that this CPU has, the simplest first.
     pub fn available() -> Vec<Kernel> {
-        let mut kernels = vec![Kernel::Crate];
-        #[cfg(target_arch = "x86_64")]
-        {
-            if let Some(token) = ShaNi::detect() {
-                kernels.extend([Kernel::ShaNi2(token), Kernel::ShaNi3(token), Kernel::ShaNi4(token)]);
-            }
-            kernels.extend(Avx2::detect().map(Kernel::Avx2));
-            kernels.extend(Avx512::detect().map(Kernel::Avx512));
-        }
-        kernels
+        [Kernel::Crate].into_iter().chain(wide()).collect()
     }
 
     /// The engine that it belongs to.
@@ -90,11 +81,25 @@ impl Kernel {
     }
 }
 
+/// The kernels of several lanes that this CPU has.
+#[cfg(target_arch = "x86_64")]
+fn wide() -> impl Iterator<Item = Kernel> {
+    let sha = ShaNi::detect().into_iter();
+    let sha = sha.flat_map(|token| [Kernel::ShaNi2(token), Kernel::ShaNi3(token), Kernel::ShaNi4(token)]);
+    sha.chain(Avx2::detect().map(Kernel::Avx2)).chain(Avx512::detect().map(Kernel::Avx512))
+}
+
+/// Other architectures have the crate only.
+#[cfg(not(target_arch = "x86_64"))]
+fn wide() -> impl Iterator<Item = Kernel> {
+    std::iter::empty()
+}
+
 /// Calls `compress` with exactly `N` lanes: idle ones hash what the first hashes, for nobody.
 #[cfg(target_arch = "x86_64")]
 fn filled<const N: usize>(states: &mut [State], runs: &[&[u8]], compress: impl FnOnce(&mut [State; N], [&[u8]; N])) {
     let Some(first) = runs.first() else { return };
-    let (mut all_states, mut all_runs) = ([START; N], [*first; N]);
+    let (mut all_states, mut all_runs) = ([[0; 5]; N], [*first; N]);
     for (lane, (state, run)) in states.iter().zip(runs).take(N).enumerate() {
         all_states[lane] = *state;
         all_runs[lane] = run;

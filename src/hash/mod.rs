@@ -11,7 +11,7 @@
 //! - [`Engine`]: the instruction sets, found at run time; on other architectures the `sha1` crate alone.
 //! - [`Hasher`]: for an executor that owns the chunks; no threads, no waiting.
 //! - [`hash_chunks`]: for create, share, verify and resume: a file's chunks on plain threads.
-//! - [`sha1`]: one shot, for small things.
+//! - [`fn@sha1`]: one shot, for small things.
 //!
 //! Must never: block an executor (a step is bounded by the caller), touch a memory map of a file
 //! (truncation would raise SIGBUS), or give a digest that the `sha1` crate would not give.

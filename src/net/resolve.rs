@@ -36,7 +36,7 @@ mod tests {
 
     #[test]
     fn names_and_addresses() {
-        let blocking = Blocking::start().unwrap();
+        let blocking = Blocking::start(1).unwrap();
         let resolved = block_on(resolve(&blocking, "127.0.0.1:80")).unwrap();
         assert_eq!(resolved, ["127.0.0.1:80".parse().unwrap()]);
         assert!(block_on(resolve(&blocking, "localhost:80")).unwrap().iter().all(|a| a.ip().is_loopback()));

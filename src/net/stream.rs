@@ -1,6 +1,5 @@
 //! A connection on its core: reads into the caller's slice, writes from it, sends a file by sendfile.
 
-use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -29,7 +28,6 @@ pub struct Stream {
     tcp: TcpStream,
     peer: SocketAddr,
     permit: Option<Permit>,
-    low_water: Cell<usize>,
 }
 
 /// Why a file could not be sent.
@@ -63,7 +61,7 @@ impl Stream {
     fn new(tcp: TcpStream, peer: SocketAddr, permit: Option<Permit>, watchdog: &Watchdog) -> io::Result<Self> {
         tcp.set_nodelay(true)?;
         let watched = watchdog.watch(tcp.as_raw_fd());
-        let stream = Self { watched, tcp, peer, permit, low_water: Cell::new(1) };
+        let stream = Self { watched, tcp, peer, permit };
         // sendfile knows no MSG_DONTWAIT: only a non-blocking socket keeps it from stopping the core.
         let flags = rustix::fs::fcntl_getfl(stream.fd())?;
         rustix::fs::fcntl_setfl(stream.fd(), flags | rustix::fs::OFlags::NONBLOCK)?;
@@ -125,10 +123,7 @@ impl Stream {
 
     /// Wakes a waiting read only when `bytes` have arrived (or the connection ended).
     pub fn set_receive_low_water(&self, bytes: usize) -> Result<(), NetError> {
-        if self.low_water.replace(bytes) != bytes {
-            set_receive_low_water(self.fd(), bytes)?;
-        }
-        Ok(())
+        Ok(self.watched.set_low_water(bytes)?)
     }
 
     /// Sends `len` bytes of `file` from `offset` on. `window` gives up to `SEND_WAIT_BYTES` of the same
@@ -150,7 +145,9 @@ impl Stream {
             let step = SEND_FILE_STEP_BYTES.min((end - at) as usize);
             match rustix::fs::sendfile(self.fd(), file, Some(&mut at), step) {
                 Ok(0) => return Err(SendFileError::File),
-                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                // The socket may take more at once: others have their turn first.
+                Ok(_) => crate::runtime::yield_to_io().await,
+                Err(rustix::io::Errno::INTR) => {}
                 Err(rustix::io::Errno::AGAIN) => {
                     let part = window(at, SEND_WAIT_BYTES.min((end - at) as usize));
                     self.tcp.write_all(part).await.map_err(|error| self.send_failed(error))?;
@@ -187,20 +184,4 @@ impl Stream {
         // SAFETY: `tcp` owns the descriptor and lives as long as the borrow of `self`.
         unsafe { BorrowedFd::borrow_raw(self.tcp.as_raw_fd()) }
     }
-}
-
-#[allow(unsafe_code)]
-fn set_receive_low_water(fd: BorrowedFd<'_>, bytes: usize) -> io::Result<()> {
-    let value = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
-    // SAFETY: SO_RCVLOWAT reads one c_int from the pointer, which `value` is.
-    let result = unsafe {
-        libc::setsockopt(
-            fd.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_RCVLOWAT,
-            (&raw const value).cast(),
-            size_of::<libc::c_int>() as libc::socklen_t,
-        )
-    };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

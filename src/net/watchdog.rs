@@ -4,12 +4,19 @@
 //! A read or write on a connection that was shut down ends at once, so nothing hangs.
 
 use std::cell::{Cell, RefCell};
-use std::os::fd::{BorrowedFd, RawFd};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
+use crate::limits::STALLED_AFTER;
+
 /// How often connections are looked at: the precision of every limit.
 const TICK: Duration = Duration::from_millis(250);
+/// How long less than a low water may lie unread: what comes slowly must not look as if nothing came.
+const LOW_WATER_PATIENCE: Duration = Duration::from_millis(750);
+
+const _: () = assert!(LOW_WATER_PATIENCE.as_millis() + 2 * TICK.as_millis() < STALLED_AFTER.as_millis());
 
 /// The connections of one core; clones share them.
 #[derive(Clone)]
@@ -20,6 +27,8 @@ pub struct Watchdog {
 struct Shared {
     started: Instant,
     now_ms: Cell<u64>,
+    /// Time that does not count.
+    paused_ms: Cell<u64>,
     watched: RefCell<Vec<Weak<Watched>>>,
 }
 
@@ -27,15 +36,21 @@ struct Shared {
 pub struct Watched {
     shared: Rc<Shared>,
     fd: RawFd,
+    limit_ms: Cell<u64>,
     deadline_ms: Cell<u64>,
+    low_water: Cell<usize>,
     expired: Cell<bool>,
 }
 
 impl Watchdog {
     /// Starts the task on this core.
     pub fn start() -> Self {
-        let shared =
-            Rc::new(Shared { started: Instant::now(), now_ms: Cell::new(0), watched: RefCell::new(Vec::new()) });
+        let shared = Rc::new(Shared {
+            started: Instant::now(),
+            now_ms: Cell::new(0),
+            paused_ms: Cell::new(0),
+            watched: RefCell::default(),
+        });
         let weak = Rc::downgrade(&shared);
         crate::runtime::spawn("watchdog", async move {
             loop {
@@ -60,7 +75,9 @@ impl Watchdog {
         let watched = Rc::new(Watched {
             shared: self.shared.clone(),
             fd,
+            limit_ms: Cell::new(0),
             deadline_ms: Cell::new(u64::MAX),
+            low_water: Cell::new(1),
             expired: Cell::new(false),
         });
         self.shared.watched.borrow_mut().push(Rc::downgrade(&watched));
@@ -70,7 +87,11 @@ impl Watchdog {
 
 impl Shared {
     fn tick(&self) {
-        let now_ms = self.started.elapsed().as_millis() as u64;
+        // A process that was stopped for a while finds all of its connections silent for that long; they
+        // get their time to say otherwise.
+        let elapsed_ms = self.started.elapsed().as_millis() as u64 - self.paused_ms.get();
+        let now_ms = elapsed_ms.min(self.now_ms.get() + 4 * TICK.as_millis() as u64);
+        self.paused_ms.set(self.paused_ms.get() + elapsed_ms - now_ms);
         self.now_ms.set(now_ms);
         self.watched.borrow_mut().retain(|watched| match watched.upgrade() {
             Some(watched) => {
@@ -85,7 +106,17 @@ impl Shared {
 impl Watched {
     /// From now on the connection has `limit` until the next call.
     pub fn allow(&self, limit: Duration) {
-        self.deadline_ms.set(self.shared.now_ms.get() + limit.as_millis() as u64);
+        let limit_ms = limit.as_millis() as u64;
+        self.limit_ms.set(limit_ms);
+        self.deadline_ms.set(self.shared.now_ms.get() + limit_ms);
+    }
+
+    /// Wakes a waiting read only when `bytes` have arrived (or the connection ended).
+    pub fn set_low_water(&self, bytes: usize) -> io::Result<()> {
+        if self.low_water.replace(bytes) != bytes {
+            set_receive_low_water(self.fd(), bytes)?;
+        }
+        Ok(())
     }
 
     /// Whether the connection was shut down because its time was over.
@@ -94,20 +125,54 @@ impl Watched {
     }
 
     fn check(&self, now_ms: u64) {
+        if self.expired.get() {
+            return;
+        }
+        let allowed_ms = self.deadline_ms.get().saturating_sub(self.limit_ms.get());
+        if now_ms.saturating_sub(allowed_ms) > LOW_WATER_PATIENCE.as_millis() as u64
+            && self.is_below_low_water()
+            && self.set_low_water(1).is_ok()
+        {
+            // It is not silent, only slow: the read now sees what came.
+            self.deadline_ms.set(now_ms + self.limit_ms.get());
+            return;
+        }
         if now_ms > self.deadline_ms.get() {
             self.shut_down();
         }
     }
 
-    #[allow(unsafe_code)]
     fn shut_down(&self) {
-        if self.expired.replace(true) {
-            return;
+        if !self.expired.replace(true) {
+            // A connection that is gone already needs no shutdown.
+            let _ = rustix::net::shutdown(self.fd(), rustix::net::Shutdown::Both);
         }
+    }
+
+    fn is_below_low_water(&self) -> bool {
+        self.low_water.get() > 1 && rustix::io::ioctl_fionread(self.fd()).is_ok_and(|bytes| bytes > 0)
+    }
+
+    #[allow(unsafe_code)]
+    fn fd(&self) -> BorrowedFd<'_> {
         // SAFETY: the stream that owns the descriptor also owns this `Watched` and drops it first, and
         // both live on this core only.
-        let fd = unsafe { BorrowedFd::borrow_raw(self.fd) };
-        // A connection that is gone already needs no shutdown.
-        let _ = rustix::net::shutdown(fd, rustix::net::Shutdown::Both);
+        unsafe { BorrowedFd::borrow_raw(self.fd) }
     }
+}
+
+#[allow(unsafe_code)]
+fn set_receive_low_water(fd: BorrowedFd<'_>, bytes: usize) -> io::Result<()> {
+    let value = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
+    // SAFETY: SO_RCVLOWAT reads one c_int from the pointer, which `value` is.
+    let result = unsafe {
+        libc::setsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_RCVLOWAT,
+            (&raw const value).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

@@ -26,11 +26,13 @@ pub enum RegistryError {
 }
 
 impl Registry {
-    /// Serves a file.
+    /// Serves a file; takes the place of one that is served no more.
     pub fn insert(&self, torrent: Arc<Torrent>) -> Result<(), RegistryError> {
         let mut torrents = self.torrents.write().unwrap_or_else(PoisonError::into_inner);
-        if torrents.contains_key(&torrent.info_hash()) {
-            return Err(RegistryError::Known);
+        match torrents.get(&torrent.info_hash()) {
+            Some(known) if known.stopped().is_none() => return Err(RegistryError::Known),
+            Some(_) => drop(torrents.remove(&torrent.info_hash())),
+            None => {}
         }
         if torrents.len() >= TORRENTS_MAX {
             return Err(RegistryError::Full);

@@ -10,7 +10,10 @@ use super::{Registry, Torrent};
 use crate::bitfield::Bitfield;
 use crate::geometry::ChunkIndex;
 use crate::ids::{InfoHash, PeerId};
-use crate::limits::{FRAME_CONTROL_BYTES_MAX, HAVE_CHUNKS_INTERVAL, HAVE_CHUNKS_MAX, IDLE_TIMEOUT, SUBSCRIPTIONS_MAX};
+use crate::limits::{
+    FRAME_CONTROL_BYTES_MAX, FRAME_TIMEOUT, HAVE_CHUNKS_INTERVAL, HAVE_CHUNKS_MAX, IDLE_TIMEOUT, SEND_SILENCE_TIMEOUT,
+    SUBSCRIPTIONS_MAX,
+};
 use crate::net::{FrameReader, Net, NetError, SendFileError, Stream};
 use crate::runtime::{Blocking, Core};
 use crate::storage::memory::ChunkKey;
@@ -67,7 +70,7 @@ pub async fn serve(context: Rc<PeerContext>, mut stream: Stream) {
 impl Session {
     async fn run(&mut self, stream: &mut Stream, frames: &mut FrameReader) -> Result<(), NetError> {
         loop {
-            stream.allow(IDLE_TIMEOUT);
+            stream.allow(if frames.is_mid_frame() { FRAME_TIMEOUT } else { IDLE_TIMEOUT });
             match self.wait(stream, frames).await? {
                 Some(false) => return Ok(()),
                 Some(true) => {
@@ -83,7 +86,7 @@ impl Session {
     /// news (`None`).
     async fn wait(&self, stream: &mut Stream, frames: &mut FrameReader) -> Result<Option<bool>, NetError> {
         let request = async { frames.fill(stream).await.map(Some) };
-        if self.subscriptions.is_empty() {
+        if self.subscriptions.iter().all(|subscription| subscription.known.is_full()) {
             return request.await;
         }
         let news = async {
@@ -216,6 +219,10 @@ impl Session {
             let populate = move || cold.file.as_ref().map_or(Ok(()), |file| file.populate(range));
             match self.context.blocking.run(populate).await {
                 Ok(Ok(())) => {}
+                Ok(Err(error)) if !matches!(error.raw_os_error(), Some(libc::EFAULT | libc::EIO)) => {
+                    log::warn!("a chunk could not be read in: {error}");
+                    return send_head(request, Status::Internal, 0, stream).await;
+                }
                 Ok(Err(error)) => {
                     torrent.stop(format!("it became shorter or unreadable: {error}"));
                     return send_head(request, Status::FileChanged, 0, stream).await;
@@ -275,6 +282,7 @@ async fn send_blocks<'a>(
 ) -> Result<(), NetError> {
     send_head(request, Status::Ok, bytes, stream).await?;
     for block in blocks {
+        stream.allow(SEND_SILENCE_TIMEOUT);
         stream.write_all(block).await?;
     }
     stream.write_all(&MAGIC_END).await

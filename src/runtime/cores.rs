@@ -1,6 +1,7 @@
 //! One executor a core, each on a thread of its own, started together and ended together.
 
 use std::future::Future;
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
@@ -53,15 +54,22 @@ impl Cores {
     {
         probe::check()?;
         let count = count.max(1);
-        let threads = (0..count)
-            .map(|index| {
-                let main = main.clone();
-                let name = format!("{name}-{index}");
-                let core = Core { index, count };
-                thread::Builder::new().name(name.clone()).spawn(move || run_core(&name, core, main))
-            })
-            .collect::<Result<_, _>>()
-            .map_err(|error| StartError::Threads(error.to_string()))?;
+        let (report, reports) = mpsc::sync_channel(count);
+        let (mut threads, mut go) = (Vec::new(), Vec::new());
+        for index in 0..count {
+            let (main, report, name) = (main.clone(), report.clone(), format!("{name}-{index}"));
+            let (sender, may_go) = mpsc::sync_channel::<()>(1);
+            let start = move || run_core(&name, Core { index, count }, &report, &may_go, main);
+            let thread = thread::Builder::new().name(format!("core-{index}")).spawn(start);
+            threads.push(thread.map_err(|error| StartError::Threads(error.to_string()))?);
+            go.push(sender);
+        }
+        // All or none: a core that cannot be made would leave the others waiting for it. Dropping `go`
+        // ends them.
+        reports.iter().take(count).collect::<Result<(), String>>().map_err(StartError::Threads)?;
+        for sender in go {
+            sender.send(()).map_err(|_| StartError::Threads("a core ended at once".to_owned()))?;
+        }
         Ok(Self { threads })
     }
 
@@ -78,17 +86,27 @@ impl Cores {
     }
 }
 
-fn run_core<F, T>(name: &str, core: Core, main: F) -> Result<(), String>
+/// Makes the executor, reports whether that went well, and runs `main` once all cores may go.
+fn run_core<F, T>(
+    name: &str,
+    core: Core,
+    report: &mpsc::SyncSender<Result<(), String>>,
+    may_go: &mpsc::Receiver<()>,
+    main: F,
+) -> Result<(), String>
 where
     F: Fn(Core) -> T,
     T: Future<Output = ()>,
 {
-    let executor = LocalExecutorBuilder::new(Placement::Unbound)
-        .name(name)
-        .io_memory(IO_MEMORY_BYTES)
-        .ring_depth(RING_DEPTH)
-        .make()
-        .map_err(|error| error.to_string())?;
+    let builder = LocalExecutorBuilder::new(Placement::Unbound);
+    let made = builder.name(name).io_memory(IO_MEMORY_BYTES).ring_depth(RING_DEPTH).make();
+    let made = made.map_err(|error| error.to_string());
+    // Whoever starts the cores may have given up already.
+    let _ = report.send(made.as_ref().map(|_| ()).map_err(String::clone));
+    let executor = made?;
+    if may_go.recv().is_err() {
+        return Ok(());
+    }
     executor.run(async move {
         glommio::spawn_local(async {
             loop {

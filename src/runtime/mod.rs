@@ -8,6 +8,7 @@
 //!   small, because chunk buffers come from the ordinary heap and are pooled by us;
 //! - a panic inside its `spawn_blocking` hangs the caller: [`blocking`] has threads of its own;
 //! - a panic in a task kills the executor: [`spawn`] catches it and logs;
+//! - `spawn_local` polls the new task inside the call, under whatever the caller holds: [`spawn`] does not;
 //! - an executor was seen parked with runnable tasks: every core runs a heartbeat timer.
 //!
 //! It must never know a protocol, a file or a torrent.
@@ -47,17 +48,47 @@ pub async fn sleep(duration: Duration) {
     glommio::timer::Timer::new(duration).await;
 }
 
-/// Lets every other runnable task of this core run first.
-pub async fn yield_now() {
-    futures_lite::future::yield_now().await;
+/// Lets every other runnable task of this core run first, and those whose sockets or files are ready.
+///
+/// glommio looks at its rings only when no task is runnable or its timer of 100 ms fires: a task that
+/// only yielded would keep everything that waits for I/O waiting. An expired timer needs the rings.
+pub async fn yield_to_io() {
+    sleep(Duration::ZERO).await;
 }
 
 /// Starts a task of its own on this core. A panic in it is logged under `what` and ends only this task.
+///
+/// The task never runs before the caller next waits, so a borrow may be held across the call.
 pub fn spawn(what: &'static str, work: impl Future<Output = ()> + 'static) {
-    glommio::spawn_local(async move {
+    let task = async move {
         if AssertUnwindSafe(work).catch_unwind().await.is_err() {
             log::error!("internal error: {what} ended by a panic; please report it with the lines above");
         }
-    })
-    .detach();
+    };
+    // `spawn_local` would poll the task inside the call; into a queue it is only scheduled.
+    match glommio::spawn_local_into(task, glommio::executor().current_task_queue()) {
+        Ok(task) => drop(task.detach()),
+        Err(error) => log::error!("internal error: {what} could not be started: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    #[test]
+    fn a_task_does_not_run_inside_spawn() {
+        let cores = Cores::start("test", 1, |_| async {
+            let shared = Rc::new(RefCell::new(0));
+            let held = shared.borrow_mut();
+            let borrowing = shared.clone();
+            spawn("a test of borrows", async move { *borrowing.borrow_mut() += 1 });
+            drop(held);
+            sleep(Duration::from_millis(2)).await;
+            assert_eq!(*shared.borrow(), 1);
+        });
+        cores.unwrap().join().unwrap();
+    }
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::disk::{DiskFiles, Paths};
+use super::disk::{DiskFiles, Paths, is_locked};
 use super::ledger::Ledger;
 use super::record::{self, Record};
 use crate::bitfield::Bitfield;
@@ -94,12 +94,22 @@ impl Claim {
             }
             // A record of ours without its .part, or nothing at all: there is nothing to lose.
             Some(_) => self.create(paths).map_err(failed),
+            // Another file's download that runs must not be called one that may be removed.
+            None if is_locked(&paths.part) || is_locked(&paths.record) => Err(DestError::Busy(dest.to_owned())),
             None if part_exists && !force => Err(DestError::Foreign(paths.part)),
-            None if !part_exists && paths.record.try_exists().map_err(failed)? && !force => {
+            None if !part_exists && !force && !is_blank(&paths.record).map_err(failed)? => {
                 Err(DestError::Foreign(paths.record))
             }
             None => self.create(paths).map_err(failed),
         }
+    }
+
+    /// Removes a record of this file whose `.part` is gone: a crash between the last two steps of a download
+    /// leaves it beside the finished file.
+    pub fn tidy(self, dest: &Path) -> io::Result<()> {
+        let paths = Paths::new(dest);
+        let is_left = !paths.part.try_exists()? && self.read_record(&paths)?.is_some() && !is_locked(&paths.record);
+        if is_left { std::fs::remove_file(&paths.record) } else { Ok(()) }
     }
 
     fn create(self, paths: Paths) -> io::Result<Opened> {
@@ -121,6 +131,19 @@ impl Claim {
     }
 }
 
+/// Whether nothing stands in the file, or there is none: a crash before the first record was written leaves
+/// it empty or, after a power loss, full of zeros.
+fn is_blank(record: &Path) -> io::Result<bool> {
+    use std::io::Read;
+    let mut head = Vec::new();
+    match std::fs::File::open(record) {
+        Ok(file) => file.take(record::HEAD_LEN as u64).read_to_end(&mut head)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        Err(error) => return Err(error),
+    };
+    Ok(head.iter().all(|byte| *byte == 0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,7 +160,13 @@ mod tests {
         let dest = folder.path().join("a file");
         let Ok(Opened::Fresh(mut files, mut ledger)) = claim().open(&dest, false) else { panic!("fresh") };
         assert!(matches!(claim().open(&dest, false), Err(DestError::Busy(_))), "locked");
+        let other = Claim { info_hash: InfoHash([2; 20]), ..claim() };
+        for force in [false, true] {
+            assert!(matches!(other.open(&dest, force), Err(DestError::Busy(_))), "force breaks no lock");
+        }
+        assert_eq!(std::fs::metadata(dest.with_extension("part")).unwrap().len(), 20480, "and cuts nothing");
         ledger.commit(Bitfield::full(claim().geometry), &mut files).unwrap();
+        let _held_by_a_core = files.part().unwrap().clone();
         drop(files);
         let Ok(Opened::Unfinished(mut files, record)) = claim().open(&dest, false) else { panic!("unfinished") };
         assert!(record.chunks.is_full());
@@ -161,6 +190,24 @@ mod tests {
         let other = Claim { info_hash: InfoHash([2; 20]), ..claim() };
         assert!(matches!(other.open(&dest, false), Err(DestError::Foreign(_))), "another file's .part");
         assert!(matches!(claim().open(&dest, false), Ok(Opened::Unfinished(..))));
+    }
+
+    #[test]
+    fn what_a_crash_leaves_is_no_hindrance() {
+        let folder = tempfile::tempdir().unwrap();
+        let (dest, record) = (folder.path().join("file"), folder.path().join("file.part.mtorrent"));
+        for left in [&[][..], &[0; 8192]] {
+            std::fs::write(&record, left).unwrap();
+            assert!(matches!(claim().open(&dest, false), Ok(Opened::Fresh(..))), "{} bytes", left.len());
+            std::fs::remove_file(folder.path().join("file.part")).unwrap();
+        }
+        claim().tidy(&dest).unwrap();
+        assert!(!record.exists(), "a record without its .part");
+        drop(claim().open(&dest, false).unwrap());
+        claim().tidy(&dest).unwrap();
+        std::fs::remove_file(folder.path().join("file.part")).unwrap();
+        Claim { info_hash: InfoHash([2; 20]), ..claim() }.tidy(&dest).unwrap();
+        assert!(record.exists(), "one with its .part, and one of another file, stay");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use super::ledger::PartFiles;
 /// O_DIRECT writes whole blocks of this size; the last one is cut off at the end.
 pub const DIRECT_ALIGN: u64 = 4096;
 
-/// Paths of a download and its open files.
+/// Paths of a download and its open files, locked. Drop it only when every write to them has ended.
 #[derive(Debug)]
 pub struct DiskFiles {
     paths: Paths,
@@ -54,17 +54,18 @@ impl Paths {
 }
 
 impl DiskFiles {
-    /// Opens or creates the record; the `.part` is created by the ledger.
+    /// Opens or creates the record; the `.part` is created by the ledger. What another download holds is
+    /// refused before a byte of it is touched.
     pub fn create(paths: Paths, length: u64) -> io::Result<Self> {
-        let record = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&paths.record)?;
+        let record = open_locked(&paths.record)?;
+        record.set_len(0)?;
         Ok(Self { paths, length, part: None, record })
     }
 
     /// Opens what an earlier run left.
     pub fn resume(paths: Paths, length: u64) -> io::Result<Self> {
-        let record = OpenOptions::new().read(true).write(true).open(&paths.record)?;
-        let part = OpenOptions::new().read(true).write(true).open(&paths.part)?;
-        lock(&part)?;
+        let record = open_locked(&paths.record)?;
+        let part = open_locked(&paths.part)?;
         reserve(&part, length)?;
         Ok(Self { paths, length, part: Some(Arc::new(part)), record })
     }
@@ -90,11 +91,21 @@ impl DiskFiles {
     }
 }
 
+impl Drop for DiskFiles {
+    /// The destination is free from now on, though cores or connections may have the same open file a little longer.
+    fn drop(&mut self) {
+        let files = self.part.as_deref().into_iter().chain([&self.record]);
+        // What cannot be unlocked is when its last descriptor is closed.
+        files.for_each(|file| {
+            let _ = rustix::fs::flock(file, FlockOperation::Unlock);
+        });
+    }
+}
+
 impl PartFiles for DiskFiles {
     fn create_part(&mut self) -> io::Result<()> {
-        let mut options = OpenOptions::new();
-        let part = options.read(true).write(true).create(true).truncate(true).mode(0o666).open(&self.paths.part)?;
-        lock(&part)?;
+        let part = open_locked(&self.paths.part)?;
+        part.set_len(0)?;
         if let Err(error) = reserve(&part, self.length) {
             // What cannot be downloaded leaves nothing behind.
             std::fs::remove_file(&self.paths.part)?;
@@ -152,9 +163,20 @@ impl PartFiles for DiskFiles {
     }
 }
 
-fn lock(part: &File) -> io::Result<()> {
-    rustix::fs::flock(part, FlockOperation::NonBlockingLockExclusive)?;
-    Ok(())
+/// Whether a download has the file locked. What cannot be opened is not.
+pub fn is_locked(path: &Path) -> bool {
+    let locked = |file: File| rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK);
+    File::open(path).is_ok_and(locked)
+}
+
+/// Opens or creates the file and locks it. A file that lost its name between the two (its download
+/// ended, and it is `DEST` now) counts as busy.
+fn open_locked(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+    rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+    let (opened, named) = (file.metadata()?, std::fs::metadata(path));
+    let is_same = named.is_ok_and(|named| (named.dev(), named.ino()) == (opened.dev(), opened.ino()));
+    if is_same { Ok(file) } else { Err(io::ErrorKind::WouldBlock.into()) }
 }
 
 /// Reserves room for the file, so that a full disk shows at the start and writes need no allocation.

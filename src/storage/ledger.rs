@@ -39,12 +39,14 @@ pub trait PartFiles {
 #[derive(Clone, Debug)]
 pub struct Ledger {
     recorded: Record,
+    /// A sync failed: the kernel tells that once, so nothing written until then can be trusted any more.
+    poisoned: bool,
 }
 
 impl Ledger {
     /// For a new download: writes the first, empty record, then makes the `.part`.
     pub fn create(info_hash: InfoHash, empty: Bitfield, files: &mut impl PartFiles) -> io::Result<Self> {
-        let mut ledger = Self { recorded: Record { sequence: 0, info_hash, chunks: empty } };
+        let mut ledger = Self { recorded: Record { sequence: 0, info_hash, chunks: empty }, poisoned: false };
         let first = ledger.recorded.clone();
         ledger.write(first, files)?;
         files.create_part()?;
@@ -54,7 +56,7 @@ impl Ledger {
 
     /// For a download that goes on. `verified` is what of the record's claim the disk really holds.
     pub fn resume(record: Record, verified: Bitfield) -> Self {
-        Self { recorded: Record { chunks: verified, ..record } }
+        Self { recorded: Record { chunks: verified, ..record }, poisoned: false }
     }
 
     /// Chunks that the record on disk claims at most.
@@ -67,7 +69,10 @@ impl Ledger {
         if written == self.recorded.chunks {
             return Ok(());
         }
-        files.sync_data()?;
+        if self.poisoned {
+            return Err(io::Error::other("an earlier sync failed; the record stays as it was"));
+        }
+        files.sync_data().inspect_err(|_| self.poisoned = true)?;
         let sequence = self.recorded.sequence + 1;
         self.write(Record { sequence, info_hash: self.recorded.info_hash, chunks: written }, files)
     }

@@ -43,6 +43,10 @@ struct Shared {
     cache_bytes_max: usize,
     /// Bytes of all blocks that exist, free ones included.
     allocated: Cell<usize>,
+    /// Bytes held by chunks of slow peers.
+    slow_bytes: Cell<usize>,
+    /// Chunks that left the cache while they were being sent, with their bytes.
+    lingering: RefCell<Vec<(Weak<ChunkBuffer>, usize)>>,
     /// Free blocks by length.
     free: RefCell<HashMap<usize, Vec<Rc<DmaBuffer>>>>,
     cache: RefCell<Cache>,
@@ -64,6 +68,8 @@ struct Cache {
 pub struct ChunkBuffer {
     blocks: Vec<Rc<DmaBuffer>>,
     len: usize,
+    /// Counted among the bytes of slow peers.
+    is_slow: bool,
     home: Weak<Shared>,
 }
 
@@ -82,6 +88,8 @@ impl Memory {
                 flight_bytes_max,
                 cache_bytes_max,
                 allocated: Cell::new(0),
+                slow_bytes: Cell::new(0),
+                lingering: RefCell::default(),
                 free: RefCell::default(),
                 cache: RefCell::default(),
                 loans: RefCell::default(),
@@ -92,10 +100,11 @@ impl Memory {
         }
     }
 
-    /// Memory for a chunk of `len` bytes, at most `CHUNK_SIZE_MAX`; waits until there is some.
-    pub async fn chunk(&self, len: usize) -> ChunkBuffer {
+    /// Memory for a chunk of `len` bytes, at most `CHUNK_SIZE_MAX`; waits until there is some. Slow peers
+    /// share a quarter of it (one chunk at least), so that they cannot hold what fast ones need.
+    pub async fn chunk(&self, len: usize, is_slow: bool) -> ChunkBuffer {
         loop {
-            let freed = self.shared.freed.until(|| self.shared.try_take(len));
+            let freed = self.shared.freed.until(|| self.shared.try_take(len, is_slow));
             let poll = async {
                 crate::runtime::sleep(LOAN_POLL).await;
                 None
@@ -116,12 +125,17 @@ impl Memory {
         cache.order.push_back(key);
         cache.chunks.insert(key, chunk.clone());
         while cache.bytes > self.shared.cache_bytes_max {
-            cache.evict_oldest();
+            let evicted = cache.evict_oldest();
+            self.shared.lingering.borrow_mut().extend(evicted.map(|chunk| (Rc::downgrade(&chunk), chunk.len)));
         }
     }
 
-    /// The chunk, if it is still here.
+    /// The chunk to be sent, if it is still here, and if those who are sent evicted chunks do not hold
+    /// too much already.
     pub fn cached(&self, key: &ChunkKey) -> Option<Rc<ChunkBuffer>> {
+        if self.shared.lingering_bytes() > self.shared.cache_bytes_max / 2 {
+            return None;
+        }
         self.shared.cache.borrow().chunks.get(key).cloned()
     }
 
@@ -146,8 +160,12 @@ impl Memory {
 }
 
 impl Shared {
-    fn try_take(self: &Rc<Self>, len: usize) -> Option<ChunkBuffer> {
+    fn try_take(self: &Rc<Self>, len: usize, is_slow: bool) -> Option<ChunkBuffer> {
         self.take_returned();
+        let slow_bytes = self.slow_bytes.get();
+        if is_slow && slow_bytes > 0 && slow_bytes + len > self.flight_bytes_max / 4 {
+            return None;
+        }
         let mut blocks = Vec::with_capacity(len.div_ceil(BLOCK_BYTES));
         let mut missing = Vec::new();
         for block_len in block_lens(len) {
@@ -164,14 +182,27 @@ impl Shared {
             // Longest first; only the last block may be shorter.
             blocks.sort_by_key(|block| std::cmp::Reverse(block.len()));
         }
-        let chunk = ChunkBuffer { blocks, len, home: Rc::downgrade(self) };
-        // Without room the blocks found go back as the buffer is dropped, with no signal needed.
-        if enough { Some(chunk) } else { self.take_back(chunk) }
+        if !enough {
+            self.recycle(blocks);
+            return None;
+        }
+        if is_slow {
+            self.slow_bytes.set(slow_bytes + len);
+        }
+        Some(ChunkBuffer { blocks, len, is_slow, home: Rc::downgrade(self) })
+    }
+
+    /// Bytes of chunks that left the cache and are still being sent.
+    fn lingering_bytes(&self) -> usize {
+        let mut lingering = self.lingering.borrow_mut();
+        lingering.retain(|(chunk, _)| chunk.strong_count() > 0);
+        lingering.iter().map(|(_, bytes)| bytes).sum()
     }
 
     /// Frees what it can until `bytes` more fit into the budget.
     fn make_room(&self, bytes: usize) -> bool {
-        let fits = || self.allocated.get() + bytes <= self.flight_bytes_max + self.cache.borrow().bytes;
+        let kept = self.cache.borrow().bytes + self.lingering_bytes();
+        let fits = || self.allocated.get() + bytes <= self.flight_bytes_max + kept;
         while !fits() {
             if !self.drop_free_block() {
                 return false;
@@ -186,12 +217,6 @@ impl Shared {
             self.allocated.set(self.allocated.get() - block.len());
         }
         block.is_some()
-    }
-
-    fn take_back(&self, mut chunk: ChunkBuffer) -> Option<ChunkBuffer> {
-        chunk.home = Weak::new();
-        self.recycle(std::mem::take(&mut chunk.blocks));
-        None
     }
 
     fn recycle(&self, blocks: Vec<Rc<DmaBuffer>>) {
@@ -215,12 +240,10 @@ impl Shared {
 }
 
 impl Cache {
-    fn evict_oldest(&mut self) -> bool {
-        let Some(key) = self.order.pop_front() else { return false };
-        if let Some(chunk) = self.chunks.remove(&key) {
-            self.bytes -= chunk.len;
-        }
-        true
+    fn evict_oldest(&mut self) -> Option<Rc<ChunkBuffer>> {
+        let chunk = self.chunks.remove(&self.order.pop_front()?)?;
+        self.bytes -= chunk.len;
+        Some(chunk)
     }
 }
 
@@ -273,6 +296,9 @@ impl ChunkBuffer {
 impl Drop for ChunkBuffer {
     fn drop(&mut self) {
         if let Some(home) = self.home.upgrade() {
+            if self.is_slow {
+                home.slow_bytes.set(home.slow_bytes.get() - self.len);
+            }
             home.recycle(std::mem::take(&mut self.blocks));
             home.freed.notify();
         }
@@ -330,7 +356,7 @@ mod tests {
         on_a_core(|| async {
             let memory = Memory::new(64 << 20, 0);
             for len in [1, 4096, 4097, BLOCK_BYTES, BLOCK_BYTES + 1, 16 << 20] {
-                let mut chunk = memory.chunk(len).await;
+                let mut chunk = memory.chunk(len, false).await;
                 fill(&mut chunk, 9);
                 let bytes: usize = (0..).map_while(|n| chunk.block(n)).map(<[u8]>::len).sum();
                 assert_eq!(bytes, len);
@@ -346,12 +372,15 @@ mod tests {
     fn the_budget_holds_and_memory_comes_back() {
         on_a_core(|| async {
             let memory = Memory::new(2 << 20, 0);
-            let (first, _second) = (memory.chunk(1 << 20).await, memory.chunk(1 << 20).await);
-            assert!(deadline(Duration::from_millis(20), memory.chunk(1 << 20)).await.is_err(), "over the budget");
+            let (first, _second) = (memory.chunk(1 << 20, false).await, memory.chunk(1 << 20, false).await);
+            assert!(
+                deadline(Duration::from_millis(20), memory.chunk(1 << 20, false)).await.is_err(),
+                "over the budget"
+            );
             let address = first.block(0).unwrap().as_ptr();
             drop(first);
-            assert_eq!(memory.chunk(1 << 20).await.block(0).unwrap().as_ptr(), address, "recycled");
-            drop(memory.chunk(1 << 14).await);
+            assert_eq!(memory.chunk(1 << 20, false).await.block(0).unwrap().as_ptr(), address, "recycled");
+            drop(memory.chunk(1 << 14, false).await);
             assert!(memory.allocated_bytes() <= 2 << 20);
         });
     }
@@ -361,7 +390,7 @@ mod tests {
         on_a_core(|| async {
             let memory = Memory::new(1 << 20, 2 << 20);
             for index in 0..3 {
-                let mut chunk = memory.chunk(1 << 20).await;
+                let mut chunk = memory.chunk(1 << 20, false).await;
                 fill(&mut chunk, index as u8);
                 memory.keep(key(index), &Rc::new(chunk));
             }
@@ -371,16 +400,29 @@ mod tests {
                 let right = loan.blocks().flatten().all(|byte| *byte == 1);
                 (right, loan)
             });
-            // Pushes chunk 1 out of the cache while it is lent: its memory counts as on its way.
-            let mut chunk = memory.chunk(1 << 20).await;
+            // Pushes chunk 1 out of the cache while it is lent.
+            let mut chunk = memory.chunk(1 << 20, false).await;
             fill(&mut chunk, 3);
             memory.keep(key(3), &Rc::new(chunk));
-            let refused = deadline(Duration::from_millis(20), memory.chunk(1 << 20));
-            assert!(memory.cached(&key(1)).is_none() && refused.await.is_err(), "a lent chunk keeps its memory");
+            assert!(memory.cached(&key(1)).is_none());
+            let in_flight = memory.chunk(1 << 20, false).await;
             let (right, loan) = elsewhere.join().unwrap();
-            assert!(right && memory.allocated_bytes() <= 3 << 20);
-            drop(loan);
-            drop(memory.chunk(1 << 20).await);
+            assert!(right && memory.allocated_bytes() <= 4 << 20, "what is lent takes no memory from the flight");
+            drop((loan, in_flight));
+            drop(memory.chunk(1 << 20, false).await);
+            assert!(memory.allocated_bytes() <= 3 << 20);
+        });
+    }
+
+    #[test]
+    fn slow_peers_leave_memory_to_fast_ones() {
+        on_a_core(|| async {
+            let memory = Memory::new(8 << 20, 0);
+            let slow = (memory.chunk(1 << 20, true).await, memory.chunk(1 << 20, true).await);
+            assert!(deadline(Duration::from_millis(20), memory.chunk(1 << 20, true)).await.is_err());
+            drop(memory.chunk(6 << 20, false).await);
+            drop(slow);
+            drop(memory.chunk(1 << 20, true).await);
         });
     }
 }

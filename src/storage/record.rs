@@ -21,7 +21,8 @@ use crate::ids::InfoHash;
 
 const MAGIC: &[u8; 8] = b"mTorPart";
 const FORMAT: u32 = 1;
-const HEAD_LEN: usize = 8 + 4 + 8 + 20 + 8 + 4;
+/// Bytes before the bitfield.
+pub(super) const HEAD_LEN: usize = 8 + 4 + 8 + 20 + 8 + 4;
 const CHECKSUM_LEN: usize = 20;
 const SLOT_ALIGN: usize = 4096;
 

@@ -16,6 +16,9 @@ use memmap2::{Mmap, MmapOptions};
 pub struct SeedFile {
     file: File,
     map: Option<Mmap>,
+    /// The kernel tells which pages are resident only to the owner and to who may write (else it says
+    /// that all are).
+    tells_residency: bool,
     finished: OnceLock<Finished>,
 }
 
@@ -56,14 +59,17 @@ impl SeedFile {
     /// Opens a finished file to be served as long as it does not change.
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
-        let seed = Self { map: map(&file, file.metadata()?.len())?, finished: OnceLock::new(), file };
+        let metadata = file.metadata()?;
+        let is_ours = metadata.uid() == rustix::process::geteuid().as_raw();
+        let tells_residency = is_ours || rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok();
+        let seed = Self { map: map(&file, metadata.len())?, tells_residency, finished: OnceLock::new(), file };
         seed.finish(path)?;
         Ok(seed)
     }
 
     /// Maps an unfinished download, which changes by our own writes only. `bytes` is its reserved size.
     pub fn unfinished(file: File, bytes: u64) -> io::Result<Self> {
-        Ok(Self { map: map(&file, bytes)?, finished: OnceLock::new(), file })
+        Ok(Self { map: map(&file, bytes)?, tells_residency: true, finished: OnceLock::new(), file })
     }
 
     /// The file has its final content, under this path: from now on every change counts.
@@ -109,9 +115,9 @@ impl SeedFile {
         &all[start..start.saturating_add(bytes).min(all.len())]
     }
 
-    /// Whether the range is in memory, so that sending it does not wait for the disk.
+    /// Whether the range is known to be in memory, so that sending it does not wait for the disk.
     pub fn is_resident(&self, range: Range<u64>) -> bool {
-        self.map.as_ref().is_none_or(|map| is_resident(map, range))
+        self.map.as_ref().is_none_or(|map| self.tells_residency && is_resident(map, range))
     }
 
     /// Brings the range into memory. Blocks while the disk works; fails where the file became shorter.

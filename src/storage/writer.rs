@@ -3,11 +3,13 @@
 
 use std::cell::Cell;
 use std::fs::File;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 
 use glommio::GlommioError;
 use glommio::io::{DmaFile, OpenOptions};
@@ -52,23 +54,16 @@ impl Writer {
         let Some(direct) = self.direct.as_ref().filter(|_| !self.refused.get()) else {
             return self.write_buffered(chunk, offset).await;
         };
-        let writes: Vec<_> = chunk
-            .aligned_blocks()
-            .map(|(at, block)| (block.len(), direct.write_rc_at(block.clone(), offset + at)))
-            .collect();
-        for (len, write) in writes {
-            match write.await.map_err(io_error) {
-                Ok(written) if written == len => {}
-                // A short write (a full disk or quota): the other way gives the true reason.
-                Ok(_) => return self.write_buffered(chunk, offset).await,
-                Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
-                    self.refused.set(true);
-                    return self.write_buffered(chunk, offset).await;
-                }
-                Err(error) => return Err(error),
+        match write_blocks(direct, chunk, offset).await {
+            Ok(true) => Ok(()),
+            // A short write (a full disk or quota): the other way gives the true reason.
+            Ok(false) => self.write_buffered(chunk, offset).await,
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                self.refused.set(true);
+                self.write_buffered(chunk, offset).await
             }
+            Err(error) => Err(error),
         }
-        Ok(())
     }
 
     /// Ends the use of the file.
@@ -90,6 +85,28 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+/// Writes all blocks at once and waits for all of them; `false` when one was written in part only.
+async fn write_blocks(file: &DmaFile, chunk: &ChunkBuffer, offset: u64) -> io::Result<bool> {
+    let mut writes: Vec<_> = chunk
+        .aligned_blocks()
+        .map(|(at, block)| {
+            let write = file.write_rc_at(block.clone(), offset + at);
+            Box::pin(async move { Ok(write.await.map_err(io_error)? == block.len()) })
+        })
+        .collect();
+    let mut outcomes: Vec<Option<io::Result<bool>>> = writes.iter().map(|_| None).collect();
+    poll_fn(|cx| {
+        for (write, outcome) in writes.iter_mut().zip(&mut outcomes).filter(|(_, outcome)| outcome.is_none()) {
+            if let Poll::Ready(ended) = write.as_mut().poll(cx) {
+                *outcome = Some(ended);
+            }
+        }
+        if outcomes.iter().all(Option::is_some) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    outcomes.into_iter().flatten().try_fold(true, |all, written| Ok(all && written?))
 }
 
 fn io_error(error: GlommioError<()>) -> io::Error {
@@ -116,10 +133,10 @@ mod tests {
                 std::fs::write(&record, vec![1; 8192]).unwrap();
                 let part = File::options().read(true).write(true).create(true).truncate(true).open(&path).unwrap();
                 part.set_len(4 << 20).unwrap();
-                let writer = Writer::open(&path, &record, Arc::new(part), Blocking::start().unwrap()).await;
+                let writer = Writer::open(&path, &record, Arc::new(part), Blocking::start(1).unwrap()).await;
                 let memory = Memory::new(8 << 20, 0);
                 for (offset, len) in [(0, 2 * BLOCK_BYTES), (2 * BLOCK_BYTES, 5000)] {
-                    let mut chunk = memory.chunk(len).await;
+                    let mut chunk = memory.chunk(len, false).await;
                     let mut at = 0;
                     while at < len {
                         let part = chunk.unfilled(at);

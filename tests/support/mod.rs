@@ -5,6 +5,8 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 pub mod pty;
+pub mod seccomp;
+pub mod wire;
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -267,6 +269,11 @@ impl Folder {
         let seed = given.unwrap_or_else(|| rand::rng().random());
         println!("MTORRENT_TEST_SEED={seed}");
         Self { root: tempfile::tempdir().expect("a temporary folder"), seed }
+    }
+
+    /// The seed of this run.
+    pub fn seed(&self) -> u64 {
+        self.seed
     }
 
     /// A path in it.

@@ -89,8 +89,8 @@ fn write_all(file: &File, block: &[u8], blocks: u64, stop: &Stop) -> io::Result<
     };
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..DEPTH).map(|_| scope.spawn(work)).collect();
-        let ended = threads.into_iter().map(|thread| thread.join());
-        ended.map(|result| result.unwrap_or_else(|_| Err(io::Error::other("a writer panicked")))).collect()
+        let mut ended = threads.into_iter().map(|thread| thread.join());
+        ended.try_for_each(|result| result.unwrap_or_else(|_| Err(io::Error::other("a writer panicked"))))
     })
 }
 

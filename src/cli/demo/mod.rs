@@ -60,7 +60,8 @@ impl Play {
         talk("measuring the disk's O_DIRECT write limit");
         let limit = disk::write_limit(&self.folder.join("limit.bin"), self.size, self.stop())?;
         talk("starting two trackers and a seeder");
-        let trackers = [self.start_tracker(Role::Tracker1)?, self.start_tracker(Role::Tracker2)?];
+        let first = self.start_tracker(Role::Tracker1, None)?;
+        let trackers = [first, self.start_tracker(Role::Tracker2, Some(first))?];
         let seeder = self.start_seeder(&source, trackers)?;
         talk("starting two getters; tracker 1 is killed half-way");
         let course = self.race(trackers, [&copy_1, &copy_2])?;
@@ -76,8 +77,10 @@ impl Play {
         self.nodes.stop()
     }
 
-    fn start_tracker(&mut self, role: Role) -> Result<SocketAddr, CommandError> {
-        self.nodes.spawn(role, &["tracker", "--listen", "127.0.0.1:0", "--cores", "1"])?;
+    fn start_tracker(&mut self, role: Role, peer: Option<SocketAddr>) -> Result<SocketAddr, CommandError> {
+        let peer = peer.map(|address| format!("--peer={address}"));
+        let arguments = ["tracker", "--listen=127.0.0.1:0", "--cores=1"].into_iter().chain(peer.as_deref());
+        self.nodes.spawn(role, &arguments.collect::<Vec<_>>())?;
         self.nodes.wait_ready(role)
     }
 

@@ -1,8 +1,9 @@
 //! SHA-1 of 16 chunks in the 16 words of AVX-512 registers.
 //!
-//! Register `w[t]` holds word `t` of all 16 blocks: 16 blocks are loaded whole and transposed in
-//! registers. A round costs two rotations, one ternary function and four additions for all lanes; with
-//! 32 registers the schedule and the state stay out of memory.
+//! Register `w[t]` holds word `t` of all 16 blocks: 16 blocks are loaded whole and transposed. A round
+//! costs two rotations, one ternary function and four additions for all lanes; with 32 registers the
+//! schedule and the state stay out of memory. The next blocks are transposed while the rounds of these
+//! go on, which is worth a twentieth; that the additions keep their order ([`in_order`]) is worth a tenth.
 
 use std::arch::x86_64::*;
 
@@ -64,7 +65,8 @@ fn compress(states: &mut [State; LANES], runs: [&[u8]; LANES]) {
 fn rounds(before: [__m512i; 5], mut w: [__m512i; 16], runs: &Runs<'_>, next: usize) -> ([__m512i; 5], [__m512i; 16]) {
     let [mut a, mut b, mut c, mut d, mut e] = before;
     let mut transposed = Transposed::new();
-    // Round `$t`: the new `a` is left in `$e`, and the names move on by one.
+    // Round `$t`: the new `a` is left in `$e`, and the names move on by one. `$f` is the table of the
+    // ternary function: choose 0xca, parity 0x96, majority 0xe8.
     macro_rules! round {
         ($f:literal, $k:ident, $t:expr, $a:ident $b:ident $c:ident $d:ident $e:ident) => {
             if $t >= 16 {
@@ -106,7 +108,7 @@ fn rounds(before: [__m512i; 5], mut w: [__m512i; 16], runs: &Runs<'_>, next: usi
 }
 
 /// The same value, but the compiler may not move additions over it: left alone it adds the newest word
-/// first and makes a round's chain five instructions long where two will do (a third of the speed).
+/// first, and the chain from round to round is five instructions long where two will do.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn in_order(mut sum: __m512i) -> __m512i {

@@ -40,7 +40,7 @@ use super::table::{Rules, Table};
 use crate::ids::{Endpoint, TrackerId, Version};
 use crate::limits::{
     ADDRESS_COUNTERS, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, ENDPOINTS_PER_FILE_MAX, FILES_PER_ADDRESS_MAX,
-    LEASE, SWEEP_CYCLE, SWEEP_STEP_MAX,
+    LEASE, NAME_THREADS, SWEEP_CYCLE, SWEEP_STEP_MAX,
 };
 use crate::net::listen::{self, ListenError};
 use crate::net::{ConnectionLimits, Incoming, Listener, Net};
@@ -308,7 +308,7 @@ impl Seats {
             figures,
             stopped,
             peers,
-            blocking: Blocking::start().map_err(threads)?,
+            blocking: Blocking::start(NAME_THREADS).map_err(threads)?,
             serves: Arc::new(AtomicBool::new(false)),
             restore: None,
             logs: Vec::new(),
@@ -409,7 +409,7 @@ async fn sweep(shard: Rc<Shard>, figures: Arc<Figures>, core: usize) {
                 0 => break,
                 step => passed += step,
             }
-            runtime::yield_now().await;
+            runtime::yield_to_io().await;
         }
         shard.log().flush();
         figures.set(core, shard.stats());

@@ -11,6 +11,9 @@
 //! about     "format" -> 1, "tracker" -> tracker id, "clock" -> highest clock written (u64)
 //! ```
 
+// An error of the store ends the tracker: its size is paid for once.
+#![allow(clippy::result_large_err)]
+
 use std::cell::{Cell, RefCell};
 use std::fs::{self, File};
 use std::future::poll_fn;
@@ -62,6 +65,9 @@ pub enum StoreError {
     )]
     Corrupt(PathBuf, String),
 }
+
+/// The cores' ends of the store, and its thread.
+pub(super) type Started = (Vec<LogSeat>, thread::JoinHandle<Result<(), String>>);
 
 /// An open store, not yet written to.
 pub(super) struct Store {

@@ -1,0 +1,19 @@
+//! Ways to send a cached file over TCP, beside each other: see the module `send`.
+
+#[path = "../send/mod.rs"]
+mod send;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    match send::run(&send::Options::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("send: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}

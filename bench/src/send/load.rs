@@ -1,0 +1,63 @@
+//! What others took of the machine's cores while the run went on: figures of a busy machine say little.
+
+use std::fs;
+use std::time::Instant;
+
+use mtorrent_bench::rivals::Error;
+
+use super::syscall;
+
+/// Where the counters stood at the start.
+#[derive(Debug)]
+pub struct Load {
+    start: Instant,
+    busy_s: f64,
+    own_s: f64,
+}
+
+/// The means over the run.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Means {
+    /// How long the run took, seconds.
+    pub wall_s: f64,
+    /// Cores in use by others (the kernel's own threads too).
+    pub others_cores: f64,
+}
+
+impl Load {
+    /// Reads the counters.
+    pub fn start() -> Result<Self, Error> {
+        let (busy_s, own_s) = counters()?;
+        Ok(Self { start: Instant::now(), busy_s, own_s })
+    }
+
+    /// Reads them again.
+    pub fn end(&self) -> Result<Means, Error> {
+        let (busy_s, own_s) = counters()?;
+        let wall_s = self.start.elapsed().as_secs_f64();
+        let others_s = (busy_s - self.busy_s) - (own_s - self.own_s);
+        Ok(Means { wall_s, others_cores: others_s.max(0.0) / wall_s })
+    }
+}
+
+fn counters() -> Result<(f64, f64), Error> {
+    let fail = |source| Error::io("read the CPU counters", source);
+    let stat = fs::read_to_string("/proc/stat").map_err(fail)?;
+    let own_s = syscall::process_cpu_seconds().map_err(fail)?;
+    Ok((busy_ticks(&stat) / syscall::ticks_per_second(), own_s))
+}
+
+/// All of the first line but idle, iowait, and the guests' time that user has already.
+fn busy_ticks(stat: &str) -> f64 {
+    let counters = stat.lines().next().unwrap_or_default().split_whitespace().skip(1).take(8);
+    let counters = counters.enumerate().filter(|(at, _)| ![3, 4].contains(at));
+    counters.filter_map(|(_, ticks)| ticks.parse::<f64>().ok()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn idle_is_not_busy() {
+        assert_eq!(super::busy_ticks("cpu  1 2 4 1000 2000 8 16 32 64 128\ncpu0 9 9"), 63.0);
+    }
+}

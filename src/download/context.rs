@@ -1,0 +1,54 @@
+//! What the work on one download needs of core 0.
+
+use std::sync::Arc;
+
+use super::job::Job;
+use super::shard::ShardMessage;
+use crate::ids::PeerId;
+use crate::net::Net;
+use crate::peer::Registry;
+use crate::runtime::Blocking;
+
+/// What a driver needs of core 0 for one download.
+pub struct DriverContext {
+    /// Connections of core 0.
+    pub net: Net,
+    /// Threads that may block.
+    pub blocking: Blocking,
+    /// Who we are.
+    pub id: PeerId,
+    /// What is served.
+    pub registry: Arc<Registry>,
+    /// All cores.
+    pub cores: usize,
+    /// Hands a message to this download's shard on a core.
+    pub send: Box<dyn Fn(usize, ShardMessage)>,
+    /// Shows the user a sentence.
+    pub notice: Box<dyn Fn(String)>,
+}
+
+impl DriverContext {
+    /// Hands a message to every shard of this download.
+    pub fn post(&self, message: ShardMessage) {
+        (0..self.cores).for_each(|core| (self.send)(core, message.clone()));
+    }
+
+    /// Starts the shards; returns when all are ready.
+    pub async fn start_shards(&self, job: &Arc<Job>) {
+        let (ready, all_ready) = async_channel::bounded(self.cores);
+        self.post(ShardMessage::Start(job.clone(), ready));
+        wait_for_all(&all_ready).await;
+    }
+
+    /// Ends the shards; returns when every write has ended.
+    pub async fn stop_shards(&self) {
+        let (done, all_done) = async_channel::bounded(self.cores);
+        self.post(ShardMessage::Stop(done));
+        wait_for_all(&all_done).await;
+    }
+}
+
+/// Waits until every core has answered or let go of the channel.
+async fn wait_for_all(answers: &async_channel::Receiver<()>) {
+    while answers.recv().await.is_ok() {}
+}

@@ -1,0 +1,56 @@
+//! The rate that people see, and how long nothing has moved.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::job::Progress;
+use crate::limits::DRIVER_TICK;
+
+/// Weight of the newest sample.
+const SAMPLE_WEIGHT: f64 = 0.3;
+
+/// Looks at the figures of one download once a tick.
+pub struct RateMeter {
+    at: Instant,
+    bytes: u64,
+    bytes_s: f64,
+    arrived_bytes: u64,
+    moved_at: Instant,
+}
+
+impl RateMeter {
+    /// Starts at the figures as they are.
+    pub fn new(progress: &Progress) -> Self {
+        Self {
+            at: Instant::now(),
+            bytes: progress.fetched_bytes.load(Ordering::Relaxed),
+            bytes_s: 0.0,
+            arrived_bytes: 0,
+            moved_at: Instant::now(),
+        }
+    }
+
+    /// Time since a byte arrived.
+    pub fn still_for(&self) -> Duration {
+        self.moved_at.elapsed()
+    }
+
+    /// Whether it is time for the next look.
+    pub fn is_due(&self) -> bool {
+        self.at.elapsed() >= DRIVER_TICK
+    }
+
+    /// Takes a sample.
+    pub fn tick(&mut self, progress: &Progress) {
+        let (bytes, seconds) = (progress.fetched_bytes.load(Ordering::Relaxed), self.at.elapsed().as_secs_f64());
+        let sample = (bytes - self.bytes) as f64 / seconds.max(1e-3);
+        self.bytes_s =
+            if self.bytes_s == 0.0 { sample } else { self.bytes_s + SAMPLE_WEIGHT * (sample - self.bytes_s) };
+        let arrived_bytes = progress.arrived_bytes.load(Ordering::Relaxed);
+        if arrived_bytes > std::mem::replace(&mut self.arrived_bytes, arrived_bytes) {
+            self.moved_at = Instant::now();
+        }
+        progress.rate_bytes_s.store(self.bytes_s as u64, Ordering::Relaxed);
+        (self.at, self.bytes) = (Instant::now(), bytes);
+    }
+}
