@@ -206,6 +206,11 @@ impl TrackerHandle {
         TrackerStats { peers, peers_linked, peers_in_sync, ..self.figures.sum() }
     }
 
+    /// Whether it was stopped, or ends by itself because its store failed: [`TrackerHandle::join`] tells.
+    pub fn has_ended(&self) -> bool {
+        self.stop.is_closed()
+    }
+
     /// Tells all cores to end; connections are closed.
     pub fn stop(&self) {
         self.stop.close();

@@ -46,9 +46,6 @@ const FILE_NAME: &str = "tracker.redb";
 /// What the library says; it is told to people only.
 type Failed = Box<dyn std::error::Error + Send + Sync>;
 
-/// The logs of all cores, and the thread that writes.
-type Started = (Vec<LogSeat>, thread::JoinHandle<Result<(), String>>);
-
 /// Why there is no store, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
