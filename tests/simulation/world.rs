@@ -424,10 +424,9 @@ impl World {
         for turn in 0..self.trackers.len() {
             // Mostly the same tracker first; the next one when it cannot be reached.
             let tracker = if self.rng.random_bool(0.8) { turn } else { (first + turn) % self.trackers.len() };
-            if self.trackers[tracker].up && !self.unreachable[client][tracker] {
-                if self.ask(client, file, tracker) {
-                    return;
-                }
+            let reachable = self.trackers[tracker].up && !self.unreachable[client][tracker];
+            if reachable && self.ask(client, file, tracker) {
+                return;
             }
         }
         self.clients[client][file].due_ms = self.now_ms + 500;
