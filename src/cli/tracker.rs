@@ -1,9 +1,14 @@
 //! `mtorrent tracker`: a tracker until SIGINT or SIGTERM.
 
+use std::time::{Duration, Instant};
+
 use super::exit::{CommandError, CommandResult, Exit};
 use super::inputs::{Input, Inputs};
 use super::output::Output;
 use crate::tracker::server::{self, TrackerConfig};
+
+/// How often the tracker is looked at while nothing happens.
+const LOOK_PAUSE: Duration = Duration::from_millis(500);
 
 /// Runs the command.
 pub fn run(config: TrackerConfig, output: &Output) -> CommandResult {
@@ -11,7 +16,13 @@ pub fn run(config: TrackerConfig, output: &Output) -> CommandResult {
     let tracker = server::start(config).map_err(|error| CommandError::failed(error.to_string()))?;
     let served = output.ready(tracker.listen_addr(), None, Some(tracker.synced()));
     if served.is_ok() {
-        while !matches!(inputs.next(None), Some(Input::Signal(_)) | None) {}
+        // A tracker whose store fails ends by itself.
+        while !tracker.has_ended() {
+            let look_again = Instant::now() + LOOK_PAUSE;
+            if matches!(inputs.next(Some(look_again)), Some(Input::Signal(_))) {
+                break;
+            }
+        }
     }
     tracker.stop();
     tracker.join().map_err(|error| CommandError::failed(error.to_string()))?;

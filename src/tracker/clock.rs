@@ -7,7 +7,7 @@
 //! A version may be at most [`VERSION_AHEAD_MAX`] ahead of the wall clock, wherever it comes from: a
 //! clock that a stranger pulled a year ahead would give out leases of a year. The same holds for our own
 //! past: when the wall clock was set back by so much that what was given out before is out of bounds twice
-//! over ([`is_lost`]), the clock starts anew from the wall clock. Small steps back change nothing.
+//! over (`is_lost`), the clock starts anew from the wall clock. Small steps back change nothing.
 
 use crate::ids::{TrackerId, Version};
 use crate::limits::VERSION_AHEAD_MAX;

@@ -1,11 +1,11 @@
 //! The tracker as a running service: a thread and an executor a core, each with its shard of the table.
 //!
 //! A connection is served by the core that it was handed to. What it asks of a file whose bucket belongs to
-//! another core is forwarded there in a batch with whatever else goes there at the time ([`forward`]), and its
-//! replies take their place among the connection's others ([`replies`]). A request that stays on its core costs
+//! another core is forwarded there in a batch with whatever else goes there at the time (`forward`), and its
+//! replies take their place among the connection's others (`replies`). A request that stays on its core costs
 //! one receive and one send, no task, no timer and no allocation of ours.
 //!
-//! Other trackers are linked with by [`dial`] and [`session`], whose rules are in [`super::replica`]; [`store`] keeps
+//! Other trackers are linked with by `dial` and `session`, whose rules are in [`super::replica`]; `store` keeps
 //! the table on the disk.
 //!
 //! It must never decide anything about the table: the rules are in [`super::table`] and [`super::requests`].
