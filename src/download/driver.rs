@@ -194,6 +194,7 @@ impl Run {
             if self.job.torrent.have.is_full() {
                 return Ok(());
             }
+            self.driver.check_cancelled()?;
             self.announce_once();
             if let Some(batches) = &self.batches {
                 batches.commit_if_due();
@@ -203,7 +204,6 @@ impl Run {
             }
             if rate.is_due() {
                 rate.tick(&self.job.progress);
-                self.driver.check_cancelled()?;
                 if self.job.failure.get().is_some() {
                     return Err(self.write_failure());
                 }
@@ -241,7 +241,7 @@ impl Run {
     fn tell_not_direct(&self) {
         if !self.told_not_direct.replace(true) {
             let dest = self.driver.request.dest.clone().unwrap_or_default();
-            let text = "this file system refuses O_DIRECT, so it is written through the page cache, which is slower";
+            let text = "this file system has no O_DIRECT, so it is written through the page cache";
             (self.context.notice)(format!("{}: {text}", dest.display()));
         }
     }

@@ -17,10 +17,15 @@ use glommio::io::{DmaFile, OpenOptions};
 use super::ChunkBuffer;
 use crate::runtime::Blocking;
 
+/// `f_type` of tmpfs, from Linux's magic.h.
+const TMPFS_MAGIC: u64 = 0x0102_1994;
+
 /// One core's way to write a download's `.part`.
 pub struct Writer {
     direct: Option<DmaFile>,
     refused: Cell<bool>,
+    /// The file system is memory: the ring writes there too, and there is no cache to go around.
+    in_memory: bool,
     part: Arc<File>,
     blocking: Blocking,
 }
@@ -40,12 +45,13 @@ impl Writer {
         if let Err(error) = &direct {
             log::debug!("{} cannot be written with O_DIRECT: {error}", path.display());
         }
-        Self { direct: direct.ok(), refused: Cell::new(false), part, blocking }
+        let in_memory = rustix::fs::fstatfs(&part).is_ok_and(|stat| u64::try_from(stat.f_type) == Ok(TMPFS_MAGIC));
+        Self { direct: direct.ok(), refused: Cell::new(false), in_memory, part, blocking }
     }
 
     /// Whether chunks are written with O_DIRECT.
     pub fn is_direct(&self) -> bool {
-        self.direct.is_some() && !self.refused.get()
+        self.direct.is_some() && !self.refused.get() && !self.in_memory
     }
 
     /// Writes the chunk at `offset` of the file. Never drop the future before it ends: the kernel may
