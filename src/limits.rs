@@ -68,6 +68,8 @@ pub const LISTEN_BACKLOG: i32 = 4096;
 
 /// Connections accepted and not yet taken by their core.
 pub const ACCEPTED_MAX: usize = 1024;
+/// Sockets of a core whose readiness is taken in at once.
+pub const READY_SOCKETS_MAX: usize = 1024;
 /// Addresses of one name that are tried.
 pub const ADDRESSES_PER_NAME_MAX: usize = 8;
 /// Buffer that a connection always holds, bytes.

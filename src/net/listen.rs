@@ -7,12 +7,12 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{FromRawFd, IntoRawFd};
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use glommio::net::{AcceptedTcpStream, TcpListener};
+use rustix::net::{SocketFlags, accept_with};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::Net;
@@ -61,7 +61,7 @@ pub struct ConnectionLimits {
 /// A connection on its way to the core that will serve it.
 #[derive(Debug)]
 pub struct Accepted {
-    pub(super) stream: AcceptedTcpStream,
+    pub(super) socket: Socket,
     pub(super) permit: Permit,
 }
 
@@ -82,7 +82,7 @@ impl Listener {
     /// Binds and listens; port 0 takes a free one, `[::]` serves both families.
     pub fn bind(address: SocketAddr) -> Result<Self, ListenError> {
         let listen = || {
-            let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+            let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
             if address.is_ipv6() {
                 socket.set_only_v6(false)?;
             }
@@ -106,33 +106,32 @@ impl Listener {
     }
 
     /// Accepts for ever and hands connections to the cores in turn: run it on core 0.
-    #[allow(unsafe_code)]
     pub async fn serve(self, net: Net, limits: Arc<ConnectionLimits>, cores: Vec<async_channel::Sender<Accepted>>) {
-        // SAFETY: the descriptor is a listening socket that nobody else owns from here on.
-        let listener = unsafe { TcpListener::from_raw_fd(self.socket.into_raw_fd()) };
+        let watch = match net.poller.watch(self.socket.as_fd()) {
+            Ok(watch) => watch,
+            Err(error) => return log::error!("internal error: {} is not served: {error}", self.address),
+        };
+        let accept = || Ok(accept_with(&self.socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?);
         let mut turn = 0;
         loop {
-            let stream = match listener.shared_accept().await {
-                Ok(stream) => stream,
+            let socket = match watch.accept(accept).await {
+                Ok(accepted) => Socket::from(accepted),
                 Err(error) => {
                     log::warn!("cannot accept a connection: {error}; more open files may be needed (ulimit -n)");
                     crate::runtime::sleep(ACCEPT_PAUSE).await;
                     continue;
                 }
             };
-            // A connection that is gone already has no address; binding it closes it.
-            let Ok(peer) = stream.peer_addr() else {
-                drop(stream.bind_to_executor());
-                continue;
-            };
+            // A connection that is gone already has no address.
+            let Some(peer) = socket.peer_addr().ok().and_then(|peer| peer.as_socket()) else { continue };
             match ConnectionLimits::admit(&limits, peer) {
                 Some(permit) => {
                     turn = (turn + 1) % cores.len();
-                    if cores[turn].send(Accepted { stream, permit }).await.is_err() {
+                    if cores[turn].send(Accepted { socket, permit }).await.is_err() {
                         return;
                     }
                 }
-                None => refuse(&net, stream, peer),
+                None => refuse(&net, socket, peer),
             }
         }
     }
@@ -203,6 +202,13 @@ impl ConnectionLimits {
     }
 }
 
+impl Permit {
+    /// Who has the place.
+    pub(super) fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
         let ip = self.peer.ip().to_canonical();
@@ -217,9 +223,9 @@ impl Drop for Permit {
     }
 }
 
-fn refuse(net: &Net, stream: AcceptedTcpStream, peer: SocketAddr) {
+fn refuse(net: &Net, socket: Socket, peer: SocketAddr) {
     log::warn!("refused a connection from {peer}: too many connections");
-    let stream = super::Stream::from_accepted(stream, peer, &net.watchdog);
+    let stream = super::Stream::new(socket, peer, None, net);
     crate::runtime::spawn("refusal", async move {
         let Ok(mut stream) = stream else { return };
         let refusal =

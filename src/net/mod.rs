@@ -2,12 +2,13 @@
 //!
 //! Everything is bounded here, below the protocols: connections in all and per address ([`listen`]),
 //! the size of a frame and its buffer ([`frames`], [`buffers`]), the time a connection may be silent
-//! ([`watchdog`]). It must never know a torrent or a table, and never resolve a name on an executor
+//! ([`watchdog`]). Which sockets are ready tells [`poller`]. It must never know a torrent or a table, and never resolve a name on an executor
 //! ([`resolve`] does it on a blocking thread).
 
 pub mod buffers;
 pub mod frames;
 pub mod listen;
+pub mod poller;
 pub mod resolve;
 pub mod stream;
 pub mod watchdog;
@@ -20,6 +21,7 @@ use std::time::Duration;
 pub use buffers::{BufferPool, PooledBuffer};
 pub use frames::FrameReader;
 pub use listen::{Accepted, ConnectionLimits, Incoming, Listener};
+pub use poller::Poller;
 pub use stream::{SendFileError, Stream};
 pub use watchdog::Watchdog;
 
@@ -30,6 +32,7 @@ use crate::wire::FrameError;
 pub struct Net {
     buffers: Rc<BufferPool>,
     watchdog: Watchdog,
+    poller: Poller,
 }
 
 /// Why a connection ended.
@@ -53,20 +56,20 @@ pub enum NetError {
 }
 
 impl Net {
-    /// Starts the watchdog of this core: call it on an executor.
-    pub fn start() -> Self {
-        Self { buffers: Rc::new(BufferPool::default()), watchdog: Watchdog::start() }
+    /// Starts the watchdog and the poller of this core: call it on an executor.
+    pub fn start() -> io::Result<Self> {
+        Ok(Self { buffers: Rc::new(BufferPool::default()), watchdog: Watchdog::start(), poller: Poller::start()? })
     }
 
     /// Opens a connection within `limit`.
     pub async fn connect(&self, to: SocketAddr, limit: Duration) -> Result<Stream, NetError> {
-        let stream = crate::runtime::deadline(limit, Stream::connect(to, &self.watchdog)).await;
+        let stream = crate::runtime::deadline(limit, Stream::connect(to, self)).await;
         Ok(stream.map_err(|_| NetError::Silent)??)
     }
 
     /// Takes an accepted connection onto this core.
     pub fn adopt(&self, accepted: Accepted) -> io::Result<Stream> {
-        Stream::adopt(accepted, &self.watchdog)
+        Stream::new(accepted.socket, accepted.permit.peer(), Some(accepted.permit), self)
     }
 
     /// A reader of frames whose payloads have at most `payload_bytes_max` bytes.

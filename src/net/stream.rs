@@ -2,17 +2,17 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::rc::Rc;
 use std::time::Duration;
 
-use futures_lite::{AsyncReadExt, AsyncWriteExt};
-use glommio::net::{AcceptedTcpStream, TcpStream};
-use rustix::net::SendFlags;
+use rustix::net::{RecvFlags, SendFlags};
+use socket2::{Domain, Protocol, Socket, Type};
 
 use super::listen::Permit;
-use super::watchdog::{Watchdog, Watched};
-use super::{Accepted, BufferPool, NetError};
+use super::poller::Watch;
+use super::watchdog::Watched;
+use super::{BufferPool, Net, NetError};
 use crate::limits::SEND_SILENCE_TIMEOUT;
 use crate::wire::Message;
 
@@ -23,9 +23,10 @@ const SEND_WAIT_BYTES: usize = 4 << 10;
 
 /// A TCP connection. Dropping it closes it.
 pub struct Stream {
-    // Field order: the watchdog forgets the descriptor before the connection closes it.
+    // Field order: the watchdog and the poller forget the descriptor before it is closed.
     watched: Rc<Watched>,
-    tcp: TcpStream,
+    watch: Watch,
+    socket: Socket,
     peer: SocketAddr,
     permit: Option<Permit>,
 }
@@ -43,29 +44,23 @@ pub enum SendFileError {
 
 impl Stream {
     /// Opens a connection.
-    pub(super) async fn connect(to: SocketAddr, watchdog: &Watchdog) -> io::Result<Self> {
-        Self::new(TcpStream::connect(to).await?, to, None, watchdog)
+    pub(super) async fn connect(to: SocketAddr, net: &Net) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(to), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+        match socket.connect(&to.into()) {
+            Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
+            _ => {}
+        }
+        let stream = Self::new(socket, to, None, net)?;
+        stream.watch.connected().await;
+        stream.socket.take_error()?.map_or(Ok(stream), Err)
     }
 
-    /// Takes an accepted connection onto this core.
-    pub(super) fn adopt(accepted: Accepted, watchdog: &Watchdog) -> io::Result<Self> {
-        let peer = accepted.peer();
-        Self::new(accepted.stream.bind_to_executor(), peer, Some(accepted.permit), watchdog)
-    }
-
-    /// The same without a place among the connections.
-    pub(super) fn from_accepted(stream: AcceptedTcpStream, peer: SocketAddr, watchdog: &Watchdog) -> io::Result<Self> {
-        Self::new(stream.bind_to_executor(), peer, None, watchdog)
-    }
-
-    fn new(tcp: TcpStream, peer: SocketAddr, permit: Option<Permit>, watchdog: &Watchdog) -> io::Result<Self> {
-        tcp.set_nodelay(true)?;
-        let watched = watchdog.watch(tcp.as_raw_fd());
-        let stream = Self { watched, tcp, peer, permit };
-        // sendfile knows no MSG_DONTWAIT: only a non-blocking socket keeps it from stopping the core.
-        let flags = rustix::fs::fcntl_getfl(stream.fd())?;
-        rustix::fs::fcntl_setfl(stream.fd(), flags | rustix::fs::OFlags::NONBLOCK)?;
-        Ok(stream)
+    /// A connection over a non-blocking socket.
+    pub(super) fn new(socket: Socket, peer: SocketAddr, permit: Option<Permit>, net: &Net) -> io::Result<Self> {
+        socket.set_tcp_nodelay(true)?;
+        let watch = net.poller.watch(socket.as_fd())?;
+        let watched = net.watchdog.watch(socket.as_raw_fd());
+        Ok(Self { watched, watch, socket, peer, permit })
     }
 
     /// The other side's address.
@@ -75,7 +70,16 @@ impl Stream {
 
     /// This side's address.
     pub fn local(&self) -> io::Result<SocketAddr> {
-        Ok(self.tcp.local_addr()?)
+        self.socket.local_addr()?.as_socket().ok_or_else(|| io::ErrorKind::Unsupported.into())
+    }
+
+    /// Spares a connection of small frames the pacing timers of some congestion controls (bbr): each frame would
+    /// set one.
+    pub fn set_without_pacing(&self) {
+        // Where the system does not allow it the connection only costs a little more.
+        if let Err(error) = self.socket.set_tcp_congestion(b"reno") {
+            log::debug!("{}: {error}", self.peer);
+        }
     }
 
     /// From now on the connection is shut down unless this is called again within `limit`.
@@ -88,9 +92,16 @@ impl Stream {
         self.permit.is_some()
     }
 
+    /// Waits until there is something to receive, or nothing more to come.
+    pub async fn readable(&self) {
+        self.watch.readable().await;
+    }
+
     /// Receives into `buf`; 0 means that the other side has closed.
     pub async fn read(&mut self, buf: &mut [u8]) -> Result<usize, NetError> {
-        match self.tcp.read(buf).await {
+        let wanted = buf.len();
+        let receive = || Ok(rustix::net::recv(&self.socket, &mut *buf, RecvFlags::DONTWAIT)?.0);
+        match self.watch.read(wanted, receive).await {
             Ok(0) if self.watched.is_expired() => Err(NetError::Silent),
             Ok(len) => Ok(len),
             Err(error) => Err(self.failed(error)),
@@ -99,18 +110,23 @@ impl Stream {
 
     /// Sends all of `buf`.
     pub async fn write_all(&mut self, buf: &[u8]) -> Result<(), NetError> {
-        self.tcp.write_all(buf).await.map_err(|error| self.failed(error))
+        self.send_all(buf, SendFlags::empty()).await.map_err(|error| self.failed(error))
     }
 
     /// Sends all of `buf` and lets the kernel join it with what follows at once.
     pub async fn write_all_more(&mut self, buf: &[u8]) -> Result<(), NetError> {
-        let flags = SendFlags::MORE | SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-        let sent = match rustix::net::send(self.fd(), buf, flags) {
-            Ok(len) => len,
-            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => 0,
-            Err(error) => return Err(self.failed(error.into())),
-        };
-        if sent == buf.len() { Ok(()) } else { self.write_all(&buf[sent..]).await }
+        self.send_all(buf, SendFlags::MORE).await.map_err(|error| self.failed(error))
+    }
+
+    async fn send_all(&self, mut buf: &[u8], flags: SendFlags) -> io::Result<()> {
+        let flags = flags | SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        while !buf.is_empty() {
+            match self.watch.write(|| Ok(rustix::net::send(&self.socket, buf, flags)?)).await? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                sent => buf = &buf[sent..],
+            }
+        }
+        Ok(())
     }
 
     /// Sends one message, encoded in a pooled buffer.
@@ -143,14 +159,14 @@ impl Stream {
         while at < end {
             self.watched.allow(SEND_SILENCE_TIMEOUT);
             let step = SEND_FILE_STEP_BYTES.min((end - at) as usize);
-            match rustix::fs::sendfile(self.fd(), file, Some(&mut at), step) {
+            match rustix::fs::sendfile(&self.socket, file, Some(&mut at), step) {
                 Ok(0) => return Err(SendFileError::File),
                 // The socket may take more at once: others have their turn first.
                 Ok(_) => crate::runtime::yield_to_io().await,
                 Err(rustix::io::Errno::INTR) => {}
                 Err(rustix::io::Errno::AGAIN) => {
                     let part = window(at, SEND_WAIT_BYTES.min((end - at) as usize));
-                    self.tcp.write_all(part).await.map_err(|error| self.send_failed(error))?;
+                    self.send_all(part, SendFlags::empty()).await.map_err(|error| self.send_failed(error))?;
                     at += part.len() as u64;
                 }
                 Err(error) => return Err(self.send_failed(error.into())),
@@ -177,11 +193,5 @@ impl Stream {
             }
             _ => NetError::Io(error),
         }
-    }
-
-    #[allow(unsafe_code)]
-    fn fd(&self) -> BorrowedFd<'_> {
-        // SAFETY: `tcp` owns the descriptor and lives as long as the borrow of `self`.
-        unsafe { BorrowedFd::borrow_raw(self.tcp.as_raw_fd()) }
     }
 }

@@ -63,8 +63,9 @@ struct Connection {
     session: Session,
     slot: u32,
     replies: Rc<Replies>,
-    /// Bytes `start..end` have come and are not taken.
-    buffer: PooledBuffer,
+    /// Bytes `start..end` have come and are not taken. Who waits with nothing has no buffer: whoever is served next
+    /// takes the one that the last one used, and that is in the cache.
+    buffer: Option<PooledBuffer>,
     start: usize,
     end: usize,
 }
@@ -87,16 +88,28 @@ impl Connection {
         replies: Rc<Replies>,
     ) -> Self {
         let asker = Asker { sender: shard.sender(stream.peer().ip()), tracker: None };
-        let buffer = net.buffers().take(BUFFER_SMALL_BYTES);
-        Self { net: net.clone(), stream, shard, forwarder, asker, session, slot, replies, buffer, start: 0, end: 0 }
+        Self {
+            net: net.clone(),
+            stream,
+            shard,
+            forwarder,
+            asker,
+            session,
+            slot,
+            replies,
+            buffer: None,
+            start: 0,
+            end: 0,
+        }
     }
 
     async fn serve(mut self) -> Result<(), NetError> {
+        self.stream.set_without_pacing();
         self.stream.allow(IDLE_TIMEOUT);
         if self.receive().await? == 0 {
             return Ok(());
         }
-        match Protocol::of(self.buffer[0]) {
+        match Protocol::of(self.arrived().first().copied().unwrap_or_default()) {
             Protocol::Frames => self.serve_frames().await,
             Protocol::Unknown => Err(NetError::Frame(FrameError::MagicStart)),
         }
@@ -142,9 +155,18 @@ impl Connection {
     }
 
     async fn receive(&mut self) -> Result<usize, NetError> {
-        let len = self.stream.read(&mut self.buffer[self.end..]).await?;
+        if self.buffer.is_none() {
+            self.stream.readable().await;
+        }
+        let buffer = self.buffer.get_or_insert_with(|| self.net.buffers().take(BUFFER_SMALL_BYTES));
+        let len = self.stream.read(&mut buffer[self.end..]).await?;
         self.end += len;
         Ok(len)
+    }
+
+    /// What has come and is not taken.
+    fn arrived(&self) -> &[u8] {
+        self.buffer.as_ref().map_or(&[], |buffer| &buffer[self.start..self.end])
     }
 
     async fn send(&mut self, out: &mut Vec<u8>) -> Result<(), NetError> {
@@ -160,7 +182,7 @@ impl Connection {
     fn take_frames(&mut self, out: &mut Vec<u8>) -> Result<Taken, NetError> {
         let now_ms = now_ms();
         for frames in 0..ROUND_REQUESTS_MAX {
-            let bytes = &self.buffer[self.start..self.end];
+            let bytes = self.buffer.as_ref().map_or(&[][..], |buffer| &buffer[self.start..self.end]);
             let (frame, len) = match wire::parse(bytes, FRAME_CONTROL_BYTES_MAX)? {
                 Parsed::Frame { frame, len } => (frame, len),
                 Parsed::Partial { need } => return Ok(Taken { frames, need }),
@@ -188,20 +210,19 @@ impl Connection {
         let arrived = self.start..self.end;
         if arrived.is_empty() {
             (self.start, self.end) = (0, 0);
-            if self.buffer.len() > BUFFER_SMALL_BYTES {
-                self.buffer = self.net.buffers().take(BUFFER_SMALL_BYTES);
-            }
+            self.buffer = None;
             return;
         }
-        if self.start + need <= self.buffer.len() {
+        let Some(buffer) = &mut self.buffer else { return };
+        if self.start + need <= buffer.len() {
             return;
         }
-        if need <= self.buffer.len() {
-            self.buffer.copy_within(arrived.clone(), 0);
+        if need <= buffer.len() {
+            buffer.copy_within(arrived.clone(), 0);
         } else {
             let mut larger = self.net.buffers().take(FRAME_CONTROL_BYTES_MAX);
-            larger[..arrived.len()].copy_from_slice(&self.buffer[arrived.clone()]);
-            self.buffer = larger;
+            larger[..arrived.len()].copy_from_slice(&buffer[arrived.clone()]);
+            *buffer = larger;
         }
         (self.start, self.end) = (0, arrived.len());
     }

@@ -344,7 +344,14 @@ impl Seats {
 }
 
 async fn run_core(mut seats: Seats, core: Core, stop: async_channel::Sender<()>) {
-    let net = Net::start();
+    let net = match Net::start() {
+        Ok(net) => net,
+        Err(error) => {
+            log::error!("a core cannot watch sockets, so this tracker ends: {error}");
+            stop.close();
+            return;
+        }
+    };
     // The others' places are not kept: the store ends when all logs have.
     let seat = std::mem::take(&mut seats.logs).into_iter().nth(core.index);
     let log = Log::start(seat, move || {

@@ -1,0 +1,244 @@
+//! Which sockets of a core can be read or written: one edge-triggered epoll set, watched by one task.
+//!
+//! glommio waits for a socket by a poll request of its own for every wait, and its rings ask the kernel to
+//! interrupt this core whenever one completes: under many small requests that is most of what they cost
+//! (PERF.md). An epoll set takes neither. glommio's ring watches the set itself, so that an idle core sleeps as
+//! before.
+//!
+//! It must never read or write a socket: it only says when that is worth trying.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::io;
+use std::os::fd::{BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use futures_lite::AsyncReadExt;
+use glommio::net::TcpStream;
+use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::event::{EventfdFlags, Timespec, eventfd};
+
+use crate::limits::READY_SOCKETS_MAX;
+
+/// Token of what ends the task; sockets have smaller ones.
+const END: u64 = u64::MAX;
+/// What every socket is watched for.
+const WATCHED: EventFlags = EventFlags::IN.union(EventFlags::OUT).union(EventFlags::RDHUP).union(EventFlags::ET);
+
+/// The sockets of one core; clones share them. The last one to go ends the task.
+#[derive(Clone)]
+pub struct Poller {
+    handle: Rc<Handle>,
+}
+
+struct Handle {
+    shared: Rc<Shared>,
+    end: OwnedFd,
+}
+
+struct Shared {
+    epoll: OwnedFd,
+    /// By token.
+    interests: RefCell<Vec<Option<Rc<Interest>>>>,
+    free: RefCell<Vec<u64>>,
+}
+
+/// One socket's readiness.
+#[derive(Default)]
+struct Interest {
+    read: Direction,
+    write: Direction,
+    /// The other side ends its stream: reading always tells something.
+    hung_up: Cell<bool>,
+}
+
+#[derive(Default)]
+struct Direction {
+    ready: Cell<bool>,
+    waiter: Cell<Option<Waker>>,
+}
+
+/// A socket's place in the set. It must be dropped before its descriptor is closed.
+pub struct Watch {
+    shared: Rc<Shared>,
+    interest: Rc<Interest>,
+    token: u64,
+}
+
+impl Poller {
+    /// Starts the task on this core.
+    pub fn start() -> io::Result<Self> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let end = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        epoll::add(&epoll, &end, EventData::new_u64(END), EventFlags::IN)?;
+        let shared = Rc::new(Shared { epoll, interests: RefCell::default(), free: RefCell::default() });
+        crate::runtime::spawn("socket readiness", shared.clone().watch());
+        Ok(Self { handle: Rc::new(Handle { shared, end }) })
+    }
+
+    /// Watches a non-blocking socket.
+    pub fn watch(&self, socket: BorrowedFd<'_>) -> io::Result<Watch> {
+        let shared = self.handle.shared.clone();
+        let interest = Rc::new(Interest::default());
+        // Most can be written at once.
+        interest.write.ready.set(true);
+        let token = shared.enter(interest.clone());
+        let watch = Watch { shared, interest, token };
+        epoll::add(&watch.shared.epoll, socket, EventData::new_u64(token), WATCHED)?;
+        Ok(watch)
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        // The counter has room for one.
+        let _ = rustix::io::write(&self.end, &1u64.to_ne_bytes());
+    }
+}
+
+impl Shared {
+    fn enter(&self, interest: Rc<Interest>) -> u64 {
+        let mut interests = self.interests.borrow_mut();
+        match self.free.borrow_mut().pop() {
+            Some(token) => {
+                interests[token as usize] = Some(interest);
+                token
+            }
+            None => {
+                interests.push(Some(interest));
+                interests.len() as u64 - 1
+            }
+        }
+    }
+
+    /// Wakes whoever waits for what has become ready. Sockets that are ready all the time keep neither each other
+    /// nor files waiting: all have their turn before the next look.
+    async fn watch(self: Rc<Self>) {
+        let mut events = Vec::with_capacity(READY_SOCKETS_MAX);
+        loop {
+            match self.look(&mut events) {
+                Ok(true) => return,
+                Ok(false) if events.is_empty() => {
+                    if let Err(error) = self.wait().await {
+                        return log::error!("internal error: sockets are not watched any more: {error}");
+                    }
+                }
+                Ok(false) => crate::runtime::yield_to_io().await,
+                Err(error) => return log::error!("internal error: sockets are not watched any more: {error}"),
+            }
+        }
+    }
+
+    /// What is new; true at the end.
+    fn look(&self, events: &mut Vec<epoll::Event>) -> io::Result<bool> {
+        events.clear();
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(events), Some(&at_once)) {
+            Ok(_) => {}
+            Err(rustix::io::Errno::INTR) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
+        let interests = self.interests.borrow();
+        let mut ends = false;
+        for event in &*events {
+            let token = event.data.u64();
+            ends |= token == END;
+            if let Some(Some(interest)) = interests.get(token as usize) {
+                interest.tell(event.flags);
+            }
+        }
+        Ok(ends)
+    }
+
+    /// Waits until there is something new.
+    async fn wait(&self) -> io::Result<()> {
+        let epoll = self.epoll.try_clone()?.into_raw_fd();
+        // SAFETY: the descriptor is a duplicate that nobody else owns.
+        #[allow(unsafe_code)]
+        let mut stream = unsafe { TcpStream::from_raw_fd(epoll) };
+        // A stream made of a descriptor first waits until that is readable, and an epoll set is when it has news.
+        // Receiving from it then fails, as it is no socket: that is the answer.
+        let _ = stream.read(&mut [0]).await;
+        Ok(())
+    }
+}
+
+impl Interest {
+    fn tell(&self, flags: EventFlags) {
+        let ended = flags.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR);
+        if ended {
+            self.hung_up.set(true);
+        }
+        if ended || flags.contains(EventFlags::IN) {
+            self.read.set_ready();
+        }
+        if ended || flags.contains(EventFlags::OUT) {
+            self.write.set_ready();
+        }
+    }
+}
+
+impl Direction {
+    fn set_ready(&self) {
+        self.ready.set(true);
+        if let Some(waiter) = self.waiter.take() {
+            waiter.wake();
+        }
+    }
+
+    /// Tries `work` whenever it may succeed. It says `WouldBlock` when it must wait.
+    fn poll<T>(&self, context: &Context<'_>, mut work: impl FnMut() -> io::Result<T>) -> Poll<io::Result<T>> {
+        while self.ready.get() {
+            match work() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.ready.set(false),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return Poll::Ready(result),
+            }
+        }
+        self.waiter.set(Some(context.waker().clone()));
+        Poll::Pending
+    }
+}
+
+impl Watch {
+    /// Reads by `work` as soon as there is something to read. `work` returns how much it read of `wanted` bytes.
+    pub async fn read(&self, wanted: usize, mut work: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+        let Interest { read, hung_up, .. } = &*self.interest;
+        let len = poll_fn(|context| read.poll(context, &mut work)).await?;
+        // Less than wanted was all that there was: what comes later is told anew.
+        if len < wanted && !hung_up.get() {
+            read.ready.set(false);
+        }
+        Ok(len)
+    }
+
+    /// Waits until reading is worth trying.
+    pub async fn readable(&self) {
+        // `work` does not fail.
+        let _ = poll_fn(|context| self.interest.read.poll(context, || Ok(()))).await;
+    }
+
+    /// Accepts, or does what else a listening socket can, by `work` as soon as it is ready.
+    pub async fn accept<T>(&self, mut work: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+        poll_fn(|context| self.interest.read.poll(context, &mut work)).await
+    }
+
+    /// Writes by `work` as soon as there is room.
+    pub async fn write<T>(&self, mut work: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+        poll_fn(|context| self.interest.write.poll(context, &mut work)).await
+    }
+
+    /// Waits for the news that a socket is writable which was not when it was watched: it is connected.
+    pub async fn connected(&self) {
+        self.interest.write.ready.set(false);
+        let _ = self.write(|| Ok(())).await;
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.shared.interests.borrow_mut()[self.token as usize] = None;
+        self.shared.free.borrow_mut().push(self.token);
+    }
+}
