@@ -1,3 +1,4 @@
 //! Benches of mtorrent: see the binaries.
 
+pub mod load;
 pub mod rivals;

@@ -1,0 +1,172 @@
+//! One thread of a load: its connections, in one loop that asks the kernel over and over what has come.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use rustix::event::{Timespec, epoll};
+
+use super::answers::{self, Verdict};
+use super::connection::Connection;
+use super::figures::Figures;
+use super::options::{DEPTH_MAX, Options};
+use super::requests::Requests;
+use crate::rivals::{Error, interrupt, process_tree};
+
+/// Connections that one look of the clock is for: few, so that latencies are right to some 100 us.
+const BATCH: usize = 64;
+/// Room for what one receive gives: more than the largest answer and the rest of one before it.
+const RECEIVE_BYTES: usize = 192 << 10;
+/// How long a server may take for an answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A thread's connections and buffers.
+pub struct Client<'a> {
+    options: &'a Options,
+    /// Whether it asks for the server's CPU time.
+    asks_cpu: bool,
+    epoll: OwnedFd,
+    connections: Vec<Connection>,
+    requests: Requests,
+    figures: Figures,
+    events: Vec<epoll::Event>,
+    received: Box<[u8]>,
+    to_send: Vec<u8>,
+    /// When the last answer came.
+    heard: Instant,
+}
+
+impl<'a> Client<'a> {
+    /// Opens the connections of thread `index`.
+    pub fn connect(options: &'a Options, index: usize) -> Result<Self, Error> {
+        let epoll =
+            epoll::create(epoll::CreateFlags::CLOEXEC).map_err(|errno| Error::io("make an epoll", errno.into()))?;
+        let connect = || Connection::open(options.server, options.depth);
+        let connections: io::Result<Vec<_>> = (0..options.connections_of(index)).map(|_| connect()).collect();
+        let connections = connections.map_err(|source| Error::io(format!("connect to {}", options.server), source))?;
+        for (number, connection) in connections.iter().enumerate() {
+            // With each arrival one event: a round that is not whole is not looked at again before more has come.
+            let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
+            epoll::add(&epoll, connection, epoll::EventData::new_u64(number as u64), flags)
+                .map_err(|errno| Error::io("add a connection to epoll", errno.into()))?;
+        }
+        Ok(Self {
+            options,
+            asks_cpu: index == 0,
+            epoll,
+            connections,
+            requests: Requests::new(options, index),
+            figures: Figures::new(),
+            events: Vec::with_capacity(BATCH),
+            received: vec![0; RECEIVE_BYTES].into(),
+            to_send: Vec::with_capacity(DEPTH_MAX * 128),
+            heard: Instant::now(),
+        })
+    }
+
+    /// Loads for the time that the options say.
+    pub fn load(mut self) -> Result<Figures, Error> {
+        self.start_all()?;
+        self.drive(Instant::now() + Duration::from_secs(self.options.warm_up))?;
+        self.figures = Figures::new();
+        let (start, cpu_s) = (Instant::now(), self.server_cpu_s());
+        self.drive(start + self.options.measured())?;
+        self.figures.seconds = start.elapsed().as_secs_f64();
+        self.figures.server_cpu_s = self.server_cpu_s().zip(cpu_s).map(|(after, before)| after - before);
+        Ok(self.figures)
+    }
+
+    /// Sends every request once.
+    pub fn fill(mut self) -> Result<Figures, Error> {
+        let (start, cpu_s) = (Instant::now(), self.server_cpu_s());
+        self.start_all()?;
+        while !self.connections.iter().all(Connection::is_idle) {
+            self.drive(Instant::now() + Duration::from_millis(2))?;
+        }
+        self.figures.seconds = start.elapsed().as_secs_f64();
+        self.figures.server_cpu_s = self.server_cpu_s().zip(cpu_s).map(|(after, before)| after - before);
+        Ok(self.figures)
+    }
+
+    fn start_all(&mut self) -> Result<(), Error> {
+        let now = Instant::now();
+        self.heard = now;
+        (0..self.connections.len()).try_for_each(|number| self.send_round(number, now))
+    }
+
+    /// Answers what comes with new requests, until `end`.
+    fn drive(&mut self, end: Instant) -> Result<(), Error> {
+        let patience =
+            if self.options.sleep { Timespec { tv_sec: 0, tv_nsec: 1_000_000 } } else { Timespec::default() };
+        loop {
+            self.events.clear();
+            match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut self.events), Some(&patience)) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(errno) => return Err(Error::io("wait in epoll", errno.into())),
+            }
+            let now = Instant::now();
+            if self.events.is_empty() {
+                self.check_alive(now)?;
+            } else {
+                self.heard = now;
+            }
+            for index in 0..self.events.len() {
+                let number = self.events[index].data.u64() as usize;
+                self.receive(number, now)?;
+                if self.connections[number].is_idle() {
+                    self.send_round(number, now)?;
+                }
+            }
+            if now >= end {
+                return interrupt::check();
+            }
+        }
+    }
+
+    fn check_alive(&self, now: Instant) -> Result<(), Error> {
+        if now.duration_since(self.heard) > ANSWER_TIMEOUT && !self.connections.iter().all(Connection::is_idle) {
+            return Err(Error::Contestant(format!("{} does not answer", self.options.server)));
+        }
+        interrupt::check()
+    }
+
+    fn send_round(&mut self, number: usize, now: Instant) -> Result<(), Error> {
+        let connection = &mut self.connections[number];
+        self.to_send.clear();
+        connection.expected.clear();
+        connection.answered = 0;
+        for _ in 0..self.options.depth {
+            let Some(expected) = self.requests.write_next(&mut self.to_send) else { break };
+            connection.expected.push(expected);
+        }
+        connection.send(&self.to_send, now).map_err(|source| Error::io("send requests", source))
+    }
+
+    fn receive(&mut self, number: usize, now: Instant) -> Result<(), Error> {
+        let connection = &mut self.connections[number];
+        let received = connection.receive(&mut self.received);
+        let Some(mut bytes) = received.map_err(|source| Error::io("receive answers", source))? else { return Ok(()) };
+        let first = connection.answered;
+        while let Some(expected) = connection.expected.get(connection.answered) {
+            let answer = answers::take(self.options.protocol, bytes, expected);
+            let Some((verdict, len)) = answer.map_err(Error::Contestant)? else { break };
+            connection.answered += 1;
+            bytes = &bytes[len..];
+            match verdict {
+                Verdict::Right => {}
+                Verdict::Nobody => self.figures.nobody += 1,
+                Verdict::Wrong => self.figures.errors += 1,
+            }
+        }
+        if connection.is_idle() && !bytes.is_empty() {
+            return Err(Error::Contestant("an answer that nobody asked for".to_owned()));
+        }
+        connection.rest.extend_from_slice(bytes);
+        self.figures.record(now.duration_since(connection.sent), connection.answered - first);
+        Ok(())
+    }
+
+    fn server_cpu_s(&self) -> Option<f64> {
+        self.options.pid.filter(|_| self.asks_cpu).map(process_tree::cpu_s)
+    }
+}
