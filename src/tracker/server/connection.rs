@@ -96,6 +96,7 @@ impl Connection {
         if self.receive().await? == 0 {
             return Ok(());
         }
+        self.stream.allow(FRAME_TIMEOUT);
         match Protocol::of(self.buffer[0]) {
             Protocol::Frames => self.serve_frames().await,
             Protocol::Unknown => Err(NetError::Frame(FrameError::MagicStart)),
