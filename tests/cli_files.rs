@@ -203,6 +203,11 @@ fn no_permission() {
 }
 
 #[test]
+fn a_lease_that_cannot_be_kept_is_a_wrong_line() {
+    run(["tracker", "--listen=127.0.0.1:0", "--lease=0s"]).expect_sentence(2, "the shortest is one second");
+}
+
+#[test]
 fn usage_and_help() {
     for line in [vec![], vec!["fly"], vec!["create"], vec!["info", "a", "b"], vec!["get", "x.mtorrent"]] {
         let outcome = run(&line).expect(2);
