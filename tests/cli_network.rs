@@ -227,6 +227,7 @@ fn waiting_is_interrupted_cleanly() {
         getter.wait_signals_handled();
         getter.signal(signal);
         getter.wait().expect_sentence(code, "interrupted before anything had arrived");
+        assert_eq!(folder.names(), ["file", "file.mtorrent"], "a download that received nothing leaves nothing");
         let sharer =
             Running::spawn(&mut mtorrent(["share", &folder.text("file"), &folder.text("file.mtorrent"), LOOPBACK]));
         sharer.wait_signals_handled();

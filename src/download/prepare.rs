@@ -27,6 +27,8 @@ pub enum Prepared {
         ledger: Ledger,
         /// Verified chunks.
         have: Bitfield,
+        /// Nothing was there before, so there is nothing to keep.
+        is_fresh: bool,
     },
 }
 
@@ -61,12 +63,14 @@ pub fn prepare(
         return Err(Failure::local(DestError::Different(dest.to_owned())));
     }
     match claim.open(dest, force).map_err(Failure::local)? {
-        Opened::Fresh(files, ledger) => Ok(Prepared::Open { files, ledger, have: Bitfield::empty(claim.geometry) }),
+        Opened::Fresh(files, ledger) => {
+            Ok(Prepared::Open { files, ledger, have: Bitfield::empty(claim.geometry), is_fresh: true })
+        }
         Opened::Unfinished(files, record) => {
             let claimed = record.chunks.clone();
             let part = files.part().ok_or_else(|| Failure::local("the .part file is not open"))?;
             let have = verified(metainfo, part, &|chunk| claimed.contains(chunk), threads, stop)?;
-            Ok(Prepared::Open { ledger: Ledger::resume(record, have.clone()), files, have })
+            Ok(Prepared::Open { ledger: Ledger::resume(record, have.clone()), files, have, is_fresh: false })
         }
     }
 }
