@@ -119,6 +119,36 @@ fn share_refuses_what_does_not_fit() {
         run(line).expect_sentence(1, words);
     }
     run(["share", &folder.text("one"), &folder.text("new.mtorrent")]).expect_sentence(2, "--tracker HOST:PORT");
+    // What cannot be shared for want of a tracker is not replaced either.
+    run(["create", &folder.text("one"), &folder.text("alone.mtorrent")]).expect(0);
+    for metainfo in ["alone.mtorrent", "damaged.mtorrent"] {
+        let before = std::fs::read(folder.path(metainfo)).unwrap();
+        run(["share", &folder.text("two"), &folder.text(metainfo), "--force"])
+            .expect_sentence(2, "--tracker HOST:PORT");
+        assert_eq!(std::fs::read(folder.path(metainfo)).unwrap(), before);
+    }
+}
+
+#[test]
+fn a_share_made_anew_keeps_its_trackers() {
+    let folder = Folder::new();
+    folder.random_file("one", 1000);
+    folder.random_file("two", 2000);
+    run(["create", &folder.text("one"), &folder.text("x.mtorrent"), "--tracker=127.0.0.1:1"]).expect(0);
+    let line = ["share", &folder.text("two"), &folder.text("x.mtorrent"), "--force", "--listen=127.0.0.1:0"];
+    let sharer = Running::spawn(&mut mtorrent(line));
+    sharer.wait_signals_handled();
+    let trackers = || {
+        let info = run(["info", &folder.text("x.mtorrent"), "--json"]).expect(0);
+        serde_json::from_str::<serde_json::Value>(&info.stdout).expect("one object")
+    };
+    let deadline = std::time::Instant::now() + support::DEADLINE;
+    while trackers()["length"] != 2000 {
+        assert!(std::time::Instant::now() < deadline, "it is never made anew");
+    }
+    assert_eq!(trackers()["trackers"], serde_json::json!(["127.0.0.1:1"]));
+    sharer.signal(Signal::TERM);
+    sharer.wait().expect(143);
 }
 
 #[test]
@@ -170,6 +200,11 @@ fn no_permission() {
     let path = folder.random_file("file", 1000);
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o000)).unwrap();
     create(&folder, "file", "x.mtorrent").expect_sentence(1, "no permission to read");
+}
+
+#[test]
+fn a_lease_that_cannot_be_kept_is_a_wrong_line() {
+    run(["tracker", "--listen=127.0.0.1:0", "--lease=0s"]).expect_sentence(2, "the shortest is one second");
 }
 
 #[test]

@@ -107,6 +107,28 @@ fn what_is_there_is_kept_unless_forced() {
 }
 
 #[test]
+fn what_is_no_file_is_never_replaced() {
+    use rustix::fs::{CWD, Mode, mknodat};
+    let folder = Folder::new();
+    let (_tracker, at) = tracker();
+    folder.random_file("file", CHUNK);
+    let _seeder = share(&folder, "file", &[&at]);
+    mknodat(CWD, folder.path("pipe"), rustix::fs::FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    for flags in [&[][..], &["--force"]] {
+        get(&folder, "file", "pipe", flags).expect_sentence(1, "not a regular file");
+    }
+    // A link to nothing is in the way before anything is fetched, and not only at the end.
+    std::os::unix::fs::symlink(folder.path("nothing"), folder.path("link")).unwrap();
+    get(&folder, "file", "link", &[]).expect_sentence(1, "--force");
+    assert_eq!(folder.names(), ["file", "file.mtorrent", "link", "pipe"]);
+    get(&folder, "file", "link", &["--force"]).expect(0);
+    same(&folder.path("file"), &folder.path("link"));
+    let long = "x".repeat(250);
+    get(&folder, "file", &long, &[]).expect_sentence(1, "too long");
+    assert_eq!(folder.names(), ["file", "file.mtorrent", "link", "pipe"]);
+}
+
+#[test]
 fn worth_trying_again() {
     let folder = Folder::new();
     folder.random_file("file", CHUNK);
@@ -204,7 +226,8 @@ fn waiting_is_interrupted_cleanly() {
         let getter = Running::spawn(&mut get_command(&folder, "file", "copy", &["--wait=5m"]));
         getter.wait_signals_handled();
         getter.signal(signal);
-        getter.wait().expect(code);
+        getter.wait().expect_sentence(code, "interrupted before anything had arrived");
+        assert_eq!(folder.names(), ["file", "file.mtorrent"], "a download that received nothing leaves nothing");
         let sharer =
             Running::spawn(&mut mtorrent(["share", &folder.text("file"), &folder.text("file.mtorrent"), LOOPBACK]));
         sharer.wait_signals_handled();

@@ -91,6 +91,25 @@ fn sharing_goes_on_while_commands_run() {
 }
 
 #[test]
+fn what_is_still_hashed_can_be_removed() {
+    let folder = Folder::new();
+    folder.file("a file", b"");
+    // Long enough to hash, whatever comes first.
+    std::fs::File::options().write(true).open(folder.path("a file")).unwrap().set_len(8 << 30).unwrap();
+    let (file, metainfo) = (folder.text("a file"), folder.text("a file.mtorrent"));
+    for name in [metainfo.as_str(), "a file.mtorrent"] {
+        let mut running = Running::piped([arguments(&folder).as_slice(), &["--tracker=127.0.0.1:1".into()]].concat());
+        running.say(&format!("share '{file}' '{metainfo}'\nremove '{name}'"));
+        let outcome = running.end().expect(0);
+        assert!(outcome.stdout.contains("removed ") && !outcome.stdout.contains("sharing "), "{outcome:?}");
+        assert!(!folder.path("a file.mtorrent").exists());
+        let mut running = Running::piped([arguments(&folder).as_slice(), &["--tracker=127.0.0.1:1".into()]].concat());
+        running.say(&format!("share '{file}' '{metainfo}'\nremove '{name}'\nremove '{name}'"));
+        running.end().expect(1);
+    }
+}
+
+#[test]
 fn signals_end_a_client_at_rest() {
     let folder = Folder::new();
     for signal in [Signal::INT, Signal::TERM] {

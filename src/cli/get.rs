@@ -25,9 +25,13 @@ pub fn run(args: &Get, output: &Output) -> CommandResult {
     let dest = args.dest.as_deref().map(|dest| files::resolve_dest(dest, metainfo.name())).transpose()?;
     check_trackers(args, &metainfo, dest.as_deref())?;
     let client = Client::start(args.peer.client_config(None))?;
-    let result = download(args, &client, &inputs, metainfo, dest, output);
+    let result = download(args, &client, &inputs, metainfo, dest.clone(), output);
     client.close();
-    result
+    // Only now is it clear what stays: a download that received nothing leaves nothing.
+    result.map_err(|error| match error.exit {
+        Exit::Interrupted | Exit::Terminated => CommandError { message: interrupted(dest.as_deref()), ..error },
+        _ => error,
+    })
 }
 
 /// Without any tracker only a file that is there already can be told about.
@@ -53,7 +57,7 @@ fn download(
     let id = client.get(DownloadRequest {
         metainfo,
         metainfo_path: args.metainfo.clone(),
-        dest: dest.clone(),
+        dest,
         force: args.force,
         wait: Some(args.wait),
         seed: args.afterwards != Afterwards::End,
@@ -61,7 +65,7 @@ fn download(
     let bar = Bar { verb: "getting", total_bytes: length, hidden: false };
     let look = || snapshot(client, id).map(|status| as_snapshot(&status)).unwrap_or_default();
     let waiting = Waiting { client, id, inputs, output, report_every: args.report_every };
-    let ended = progress::watch(bar, look, || waiting.until_the_end(dest.as_deref()))?;
+    let ended = progress::watch(bar, look, || waiting.until_the_end())?;
     if let DownloadState::Failed(failure) = &ended.state {
         if output.is_json() {
             output.answer("", || ended_object(&ended))?;
@@ -92,20 +96,13 @@ struct Waiting<'a> {
 }
 
 impl Waiting<'_> {
-    fn until_the_end(&self, dest: Option<&Path>) -> Result<DownloadStatus, CommandError> {
+    fn until_the_end(&self) -> Result<DownloadStatus, CommandError> {
         loop {
             match self.inputs.next(self.report_every.map(|interval| Instant::now() + interval)) {
                 Some(Input::Event(Event::Ended(status))) if status.id == self.id => return Ok(status),
                 Some(Input::Event(event)) => talk_of(&event),
                 Some(Input::Signal(signal)) => {
-                    let kept = match dest {
-                        Some(dest) => format!(
-                            "interrupted: what has arrived is kept in {}.part, and the same command goes on from there",
-                            text::path(dest)
-                        ),
-                        None => "interrupted".into(),
-                    };
-                    return Err(CommandError::stopped(signal, kept));
+                    return Err(CommandError::stopped(signal, "interrupted"));
                 }
                 Some(Input::Closed) => return Err(CommandError::failed("internal error: the client ended early")),
                 None => self.report()?,
@@ -117,6 +114,20 @@ impl Waiting<'_> {
         let Some(status) = snapshot(self.client, self.id) else { return Ok(()) };
         let object = json!({ "event": "progress", "done_bytes": status.done_bytes });
         self.output.answer(&object, || object.clone())
+    }
+}
+
+/// What an interrupted download leaves.
+fn interrupted(dest: Option<&Path>) -> String {
+    let Some(dest) = dest else { return "interrupted".into() };
+    let mut part = dest.as_os_str().to_owned();
+    part.push(".part");
+    let part = PathBuf::from(part);
+    if part.exists() {
+        let part = text::path(&part);
+        format!("interrupted: what has arrived is kept in {part}, and the same command goes on from there")
+    } else {
+        "interrupted before anything had arrived: the same command tries again".into()
     }
 }
 

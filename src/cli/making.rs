@@ -36,6 +36,15 @@ pub struct Made {
     pub is_new: bool,
 }
 
+/// The trackers that a share announces to: those that were typed, else those that the `.mtorrent` file that is
+/// there names. `None` when that file cannot be read: what is wrong with it is told when it is verified.
+pub fn trackers_of(typed: &[String], metainfo: &Path) -> Option<Vec<String>> {
+    if !typed.is_empty() || !metainfo.exists() {
+        return Some(typed.to_vec());
+    }
+    files::read_metainfo(metainfo).ok().map(|metainfo| metainfo.trackers().to_vec())
+}
+
 impl Making<'_> {
     /// For `create`: makes it from the file; the very same one there already is fine.
     pub fn create(&self) -> Result<Made, CommandError> {

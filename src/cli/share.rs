@@ -8,7 +8,7 @@ use super::exit::{CommandError, CommandResult, Exit};
 use super::get::talk_of;
 use super::hashing::Work;
 use super::inputs::{Input, Inputs};
-use super::making::Making;
+use super::making::{self, Making};
 use super::output::{Output, talk};
 use super::resolved::Share;
 use super::text;
@@ -18,24 +18,18 @@ use crate::ids::InfoHash;
 /// Runs the command.
 pub fn run(args: &Share, output: &Output) -> CommandResult {
     let inputs = Inputs::start()?;
+    let trackers = trackers(args)?;
     let making = Making {
         file: &args.file,
         metainfo: &args.metainfo,
-        trackers: &args.peer.trackers,
+        trackers: &trackers,
         new: args.new,
         work: Work { threads: args.peer.cores, stop: inputs.stop(), quiet: false },
     };
-    if args.peer.trackers.is_empty() && !args.metainfo.exists() {
-        return Err(CommandError::usage("nobody would learn of the file: give a tracker by --tracker HOST:PORT"));
-    }
     let made = making.verify_or_create()?;
     let path = text::path(&args.metainfo);
     talk(format_args!("{} {path}", if made.is_new { "created" } else { "verified the file against" }));
-    let trackers =
-        if args.peer.trackers.is_empty() { made.metainfo.trackers() } else { args.peer.trackers.as_slice() }.join(", ");
-    if trackers.is_empty() {
-        return Err(CommandError::usage(format!("{path} names no tracker: give one by --tracker HOST:PORT")));
-    }
+    let trackers = trackers.join(", ");
     let client = Client::start(args.peer.client_config(None))?;
     let info_hash = made.metainfo.info_hash();
     let request = ShareRequest {
@@ -49,6 +43,19 @@ pub fn run(args: &Share, output: &Output) -> CommandResult {
     });
     client.close();
     result
+}
+
+/// Whom to tell of the file. Without anybody nothing is hashed, and no `.mtorrent` file made or replaced.
+fn trackers(args: &Share) -> Result<Vec<String>, CommandError> {
+    match making::trackers_of(&args.peer.trackers, &args.metainfo) {
+        Some(trackers) if !trackers.is_empty() => Ok(trackers),
+        None if !args.new.force => Ok(Vec::new()),
+        _ if args.metainfo.exists() => {
+            let path = text::path(&args.metainfo);
+            Err(CommandError::usage(format!("{path} names no tracker: give one by --tracker HOST:PORT")))
+        }
+        _ => Err(CommandError::usage("nobody would learn of the file: give a tracker by --tracker HOST:PORT")),
+    }
 }
 
 fn serve(client: &Client, inputs: &Inputs, info_hash: InfoHash, output: &Output) -> CommandResult {

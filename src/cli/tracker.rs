@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::exit::{CommandError, CommandResult, Exit};
 use super::inputs::{Input, Inputs};
 use super::output::Output;
-use crate::tracker::server::{self, TrackerConfig};
+use crate::tracker::server::{self, StartError, TrackerConfig};
 
 /// How often the tracker is looked at while nothing happens.
 const LOOK_PAUSE: Duration = Duration::from_millis(500);
@@ -13,7 +13,7 @@ const LOOK_PAUSE: Duration = Duration::from_millis(500);
 /// Runs the command.
 pub fn run(config: TrackerConfig, output: &Output) -> CommandResult {
     let inputs = Inputs::start()?;
-    let tracker = server::start(config).map_err(|error| CommandError::failed(error.to_string()))?;
+    let tracker = server::start(config).map_err(refused)?;
     let served = output.ready(tracker.listen_addr(), None, Some(tracker.synced()));
     if served.is_ok() {
         // A tracker whose store fails ends by itself.
@@ -27,4 +27,12 @@ pub fn run(config: TrackerConfig, output: &Output) -> CommandResult {
     tracker.stop();
     tracker.join().map_err(|error| CommandError::failed(error.to_string()))?;
     served.map(|()| Exit::Done)
+}
+
+fn refused(error: StartError) -> CommandError {
+    let message = error.to_string();
+    match error {
+        StartError::Lease(_) => CommandError::usage(message),
+        _ => CommandError::failed(message),
+    }
 }

@@ -205,6 +205,7 @@ impl Manager {
             net: self.core.net.clone(),
             blocking: self.core.shared.blocking.clone(),
             id: self.core.shared.id,
+            port: self.endpoint.port(),
             registry: self.core.shared.registry.clone(),
             cores: self.core.shared.config.cores,
             send: Box::new(move |core, message| mesh.send(core, CoreMessage::Shard(id, message))),

@@ -17,6 +17,8 @@ pub struct DriverContext {
     pub blocking: Blocking,
     /// Who we are.
     pub id: PeerId,
+    /// The port under which the trackers know us.
+    pub port: u16,
     /// What is served.
     pub registry: Arc<Registry>,
     /// All cores.

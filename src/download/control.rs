@@ -46,6 +46,8 @@ pub enum ControlEnd {
 pub struct Subject {
     /// Our own id.
     pub me: PeerId,
+    /// The port under which the trackers know us.
+    pub my_port: u16,
     /// The file.
     pub info_hash: InfoHash,
     /// Its geometry.
@@ -65,7 +67,7 @@ struct Control {
 /// Talks to the peer until the connection ends; `news` gets what it says.
 pub async fn run(net: &Net, peer: Endpoint, subject: Subject, news: impl Fn(News)) -> ControlEnd {
     match open(net, peer, subject).await {
-        Ok(mut control) => match control.talk(news).await {
+        Ok(mut control) => match control.talk(peer.port() == subject.my_port, news).await {
             Ok(never) => match never {},
             Err(end) => end,
         },
@@ -80,10 +82,15 @@ async fn open(net: &Net, peer: Endpoint, subject: Subject) -> Result<Control, Ne
 }
 
 impl Control {
-    async fn talk(&mut self, news: impl Fn(News)) -> Result<std::convert::Infallible, ControlEnd> {
-        self.send(&Message::PeerIdRequest).await?;
+    /// Only a peer with our own port may be ourselves, so no other need know of peer ids.
+    async fn talk(&mut self, may_be_me: bool, news: impl Fn(News)) -> Result<std::convert::Infallible, ControlEnd> {
+        if may_be_me {
+            self.send(&Message::PeerIdRequest).await?;
+        }
         self.send(&Message::ChunkSubscribeRequest(self.subject.info_hash)).await?;
-        self.introduce().await?;
+        if may_be_me {
+            self.introduce().await?;
+        }
         news(News::Up(self.subscribe().await?));
         loop {
             if let Some(fresh) = self.next().await? {
@@ -126,9 +133,8 @@ impl Control {
     async fn next(&mut self) -> Result<Option<Vec<ChunkIndex>>, ControlEnd> {
         let pause = if self.polls { POLL_CHUNKS_INTERVAL } else { PING_INTERVAL };
         if !self.wait_or_pause(pause).await? {
-            let info_hash = self.subject.info_hash;
-            let ask = if self.polls { Message::ChunkInfoRequest(info_hash) } else { Message::PeerIdRequest };
-            self.send(&ask).await?;
+            // A poll, or a ping that also finds what got lost.
+            self.send(&Message::ChunkInfoRequest(self.subject.info_hash)).await?;
             return Ok(None);
         }
         let claimed: Vec<ChunkIndex> = match Message::decode(self.frames.frame()?) {
@@ -136,8 +142,7 @@ impl Control {
                 have.indices.iter().filter_map(|index| self.subject.geometry.chunk(index)).collect()
             }
             Ok(Message::ChunkInfoResponse(info)) => checked(&info, self.subject)?.iter().collect(),
-            // Answers to pings.
-            Ok(Message::PeerIdResponse(_) | Message::Response(_)) => return Ok(None),
+            Ok(Message::Response(_)) => return Ok(None),
             _ => return Err(NetError::Misbehaved("an unexpected message on a control connection").into()),
         };
         let fresh: Vec<ChunkIndex> = claimed.into_iter().filter(|chunk| !self.known.contains(*chunk)).collect();

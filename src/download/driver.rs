@@ -78,10 +78,7 @@ impl Driver {
         state: impl Fn(DownloadState),
     ) -> Result<DownloadState, Failure> {
         state(DownloadState::Hashing);
-        let prepared = self.prepare(&context).await?;
-        // What was not hashed because of that must not be taken for wrong.
-        self.check_cancelled()?;
-        let Some((durable, have)) = prepared else {
+        let Some((durable, have)) = self.prepare(&context).await? else {
             self.serve_finished(&context, announcer.as_deref())?;
             return Ok(DownloadState::Done { up_to_date: true });
         };
@@ -106,19 +103,29 @@ impl Driver {
         Ok(())
     }
 
-    /// What is at the destination; `None` when it is the finished file.
+    /// What is at the destination; `None` when it is the finished file. A download that was cancelled meanwhile
+    /// ends here, for what was not hashed because of that must not be taken for wrong.
     async fn prepare(
         self: &Arc<Self>,
         context: &DriverContext,
     ) -> Result<Option<(Option<Durable>, Bitfield)>, Failure> {
         let Some(dest) = self.request.dest.clone() else {
+            self.check_cancelled()?;
             return Ok(Some((None, Bitfield::empty(self.request.metainfo.geometry()))));
         };
         let (this, threads) = (self.clone(), context.cores);
         let work = move || prepare(&this.request.metainfo, &dest, this.request.force, threads, &this.cancelled);
         match context.blocking.run_long(work).await.map_err(Failure::local)?? {
-            Prepared::UpToDate => Ok(None),
-            Prepared::Open { files, ledger, have } => Ok(Some((Some((ledger, files)), have))),
+            Prepared::UpToDate => self.check_cancelled().map(|()| None),
+            Prepared::Open { files, ledger, have, is_fresh } => {
+                if let Err(cancelled) = self.check_cancelled() {
+                    if is_fresh && let Ok(Err(error)) = context.blocking.run(move || files.discard()).await {
+                        log::warn!("the .part of a cancelled download could not be removed: {error}");
+                    }
+                    return Err(cancelled);
+                }
+                Ok(Some((Some((ledger, files)), have)))
+            }
         }
     }
 

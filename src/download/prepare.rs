@@ -27,6 +27,8 @@ pub enum Prepared {
         ledger: Ledger,
         /// Verified chunks.
         have: Bitfield,
+        /// Nothing was there before, so there is nothing to keep.
+        is_fresh: bool,
     },
 }
 
@@ -43,6 +45,10 @@ pub fn prepare(
         if found.is_dir() {
             return Err(Failure::local(format!("{} is a folder: name a file in it", dest.display())));
         }
+        // Opening a pipe would wait for its other end, and nobody means to replace a device.
+        if !found.is_file() {
+            return Err(Failure::local(DestError::NotAFile(dest.to_owned())));
+        }
         if is_right(metainfo, dest, threads, stop)? {
             if let Err(error) = claim.tidy(dest) {
                 log::warn!("the record that an earlier download left could not be removed: {error}");
@@ -50,23 +56,31 @@ pub fn prepare(
             return Ok(Prepared::UpToDate);
         }
         if !force {
-            return Err(Failure::local(DestError::Exists(dest.to_owned())));
+            return Err(Failure::local(DestError::Different(dest.to_owned())));
         }
+    } else if !force && dest.symlink_metadata().is_ok() {
+        // A link to nothing would be in the way when everything has arrived.
+        return Err(Failure::local(DestError::Different(dest.to_owned())));
     }
     match claim.open(dest, force).map_err(Failure::local)? {
-        Opened::Fresh(files, ledger) => Ok(Prepared::Open { files, ledger, have: Bitfield::empty(claim.geometry) }),
+        Opened::Fresh(files, ledger) => {
+            Ok(Prepared::Open { files, ledger, have: Bitfield::empty(claim.geometry), is_fresh: true })
+        }
         Opened::Unfinished(files, record) => {
             let claimed = record.chunks.clone();
             let part = files.part().ok_or_else(|| Failure::local("the .part file is not open"))?;
             let have = verified(metainfo, part, &|chunk| claimed.contains(chunk), threads, stop)?;
-            Ok(Prepared::Open { ledger: Ledger::resume(record, have.clone()), files, have })
+            Ok(Prepared::Open { ledger: Ledger::resume(record, have.clone()), files, have, is_fresh: false })
         }
     }
 }
 
 fn is_right(metainfo: &Metainfo, dest: &Path, threads: usize, stop: &AtomicBool) -> Result<bool, Failure> {
     let geometry = metainfo.geometry();
-    let unreadable = |error| Failure::local(format!("cannot read {}: {error}", dest.display()));
+    let unreadable = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::PermissionDenied => Failure::local(DestError::Unreadable(dest.to_owned())),
+        _ => Failure::local(format!("cannot read {}: {error}", dest.display())),
+    };
     let file = File::open(dest).map_err(unreadable)?;
     if file.metadata().map_err(unreadable)?.len() != geometry.length() {
         return Ok(false);

@@ -74,7 +74,8 @@ impl Swarm {
     /// Starts looking for peers; ends when dropped.
     pub fn start(context: Rc<DriverContext>, job: Arc<Job>, trackers: Rc<TrackerGroup>) -> Rc<Self> {
         let metainfo = &job.torrent.metainfo;
-        let subject = Subject { me: context.id, info_hash: metainfo.info_hash(), geometry: metainfo.geometry() };
+        let (me, my_port) = (context.id, context.port);
+        let subject = Subject { me, my_port, info_hash: metainfo.info_hash(), geometry: metainfo.geometry() };
         let swarm = Rc::new(Self {
             context,
             job,
@@ -243,7 +244,10 @@ impl Loneliness {
             ),
             Self::Unreachable(count) => (
                 FailureKind::Retry,
-                format!("cannot get {name}: none of its {count} seeders can be reached; try again later"),
+                match count {
+                    1 => format!("cannot get {name}: its only seeder cannot be reached, or refuses; try again later"),
+                    _ => format!("cannot get {name}: none of its {count} seeders can be reached; try again later"),
+                },
             ),
             Self::Stalled => {
                 (FailureKind::Retry, format!("cannot get {name}: its peers deliver nothing any more; try again later"))

@@ -1,6 +1,7 @@
 //! Frames out of a stream: one pooled buffer, borrowed views, no allocation a frame.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::{BufferPool, NetError, PooledBuffer, Stream};
 use crate::limits::BUFFER_SMALL_BYTES;
@@ -36,6 +37,15 @@ impl FrameReader {
     ///
     /// May be dropped while it waits and called again: nothing that arrived is lost.
     pub async fn fill(&mut self, stream: &mut Stream) -> Result<bool, NetError> {
+        self.fill_timed(stream, None).await
+    }
+
+    /// The same; from its first byte on a frame has `limit` to arrive in whole, however slowly its bytes trickle in.
+    pub async fn fill_within(&mut self, stream: &mut Stream, limit: Duration) -> Result<bool, NetError> {
+        self.fill_timed(stream, Some(limit)).await
+    }
+
+    async fn fill_timed(&mut self, stream: &mut Stream, limit: Option<Duration>) -> Result<bool, NetError> {
         self.consume();
         loop {
             match wire::parse(&self.buffer[self.start..self.end], self.payload_bytes_max)? {
@@ -48,6 +58,9 @@ impl FrameReader {
                     let len = stream.read(&mut self.buffer[self.end..]).await?;
                     if len == 0 {
                         return if self.is_mid_frame() { Err(NetError::Closed) } else { Ok(false) };
+                    }
+                    if let Some(limit) = limit.filter(|_| !self.is_mid_frame()) {
+                        stream.allow(limit);
                     }
                     self.end += len;
                 }

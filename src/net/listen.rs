@@ -53,9 +53,19 @@ pub struct Listener {
 pub struct ConnectionLimits {
     max: usize,
     per_address_max: usize,
+    trusted: Trusted,
     open: AtomicUsize,
     by_address: Mutex<HashMap<IpAddr, usize>>,
     refused: AtomicUsize,
+}
+
+/// Which addresses may have any number of connections.
+struct Trusted(Box<dyn Fn(IpAddr) -> bool + Send + Sync>);
+
+impl std::fmt::Debug for Trusted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Trusted")
+    }
 }
 
 /// A connection on its way to the core that will serve it.
@@ -164,9 +174,19 @@ impl Accepted {
 impl ConnectionLimits {
     /// At most `max` connections, and `per_address_max` from one address that is not loopback.
     pub fn new(max: usize, per_address_max: usize) -> Arc<Self> {
+        Self::trusting(max, per_address_max, |_| false)
+    }
+
+    /// The same, but addresses that are `trusted` have only the limit on all connections.
+    pub fn trusting(
+        max: usize,
+        per_address_max: usize,
+        trusted: impl Fn(IpAddr) -> bool + Send + Sync + 'static,
+    ) -> Arc<Self> {
         Arc::new(Self {
             max,
             per_address_max,
+            trusted: Trusted(Box::new(trusted)),
             open: AtomicUsize::new(0),
             by_address: Mutex::default(),
             refused: AtomicUsize::new(0),
@@ -188,7 +208,7 @@ impl ConnectionLimits {
         let mut by_address = limits.by_address.lock().unwrap_or_else(PoisonError::into_inner);
         let count = by_address.entry(ip).or_default();
         let full = limits.open.load(Ordering::Relaxed) >= limits.max
-            || (*count >= limits.per_address_max && !ip.is_loopback());
+            || (*count >= limits.per_address_max && !ip.is_loopback() && !(limits.trusted.0)(ip));
         if full {
             if *count == 0 {
                 by_address.remove(&ip);
@@ -262,5 +282,9 @@ mod tests {
         drop(first);
         assert!(ConnectionLimits::admit(&limits, peer("192.0.2.1:3")).is_some());
         assert_eq!((limits.open(), limits.refused()), (2, 2));
+        let limits = ConnectionLimits::trusting(3, 1, move |ip| ip == peer("192.0.2.7:0").ip());
+        let admitted: Vec<_> =
+            (0..4).filter_map(|_| ConnectionLimits::admit(&limits, peer("[::ffff:192.0.2.7]:1"))).collect();
+        assert_eq!(admitted.len(), 3, "a trusted address has the limit on all connections alone");
     }
 }

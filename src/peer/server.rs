@@ -85,7 +85,7 @@ impl Session {
     /// Waits for a request (`Some(true)`), the end (`Some(false)`) or, with subscriptions, the time for
     /// news (`None`).
     async fn wait(&self, stream: &mut Stream, frames: &mut FrameReader) -> Result<Option<bool>, NetError> {
-        let request = async { frames.fill(stream).await.map(Some) };
+        let request = async { frames.fill_within(stream, FRAME_TIMEOUT).await.map(Some) };
         if self.subscriptions.iter().all(|subscription| subscription.known.is_full()) {
             return request.await;
         }

@@ -43,6 +43,8 @@ pub enum Input {
     Closed,
     /// The hashing of a `share` is over.
     Hashed {
+        /// Which `share` it was, counted by the session.
+        id: u64,
         /// FILE of the command.
         file: PathBuf,
         /// NAME.mtorrent of the command.

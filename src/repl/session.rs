@@ -16,7 +16,7 @@ use crate::cli::exit::{CommandError, CommandResult, Exit};
 use crate::cli::files;
 use crate::cli::get::talk_of;
 use crate::cli::hashing::Work;
-use crate::cli::making::{Made, Making};
+use crate::cli::making::{self, Made, Making};
 use crate::cli::report;
 use crate::cli::resolved::New;
 use crate::cli::signals::{Signal, Stop};
@@ -35,10 +35,10 @@ pub struct Session<'a> {
     /// Downloads that are not over, and those among them that an earlier run had left.
     open: BTreeSet<DownloadId>,
     restored: BTreeSet<DownloadId>,
-    /// Threads that hash for a `share`, and how many of them have not told what came of it.
+    /// Threads that hash for a `share`, and the shares among them that have not told what came of it.
     threads: Vec<JoinHandle<()>>,
-    hashing: usize,
-    stop: Stop,
+    hashing: Vec<Hashing>,
+    next_hashing: u64,
     /// Shares whose first acknowledgement is to be told.
     unannounced: HashMap<InfoHash, PathBuf>,
     /// A command failed.
@@ -47,6 +47,15 @@ pub struct Session<'a> {
     ending: Option<Instant>,
     /// The user was asked whether to quit although work runs.
     asked: bool,
+}
+
+/// A `share` whose file is being hashed.
+struct Hashing {
+    id: u64,
+    metainfo_path: PathBuf,
+    stop: Stop,
+    /// It was removed meanwhile, so nobody wants to know what comes of it.
+    is_removed: bool,
 }
 
 impl<'a> Session<'a> {
@@ -63,8 +72,8 @@ impl<'a> Session<'a> {
             to_self,
             home: std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute()),
             threads: Vec::new(),
-            hashing: 0,
-            stop: Stop::default(),
+            hashing: Vec::new(),
+            next_hashing: 0,
             unannounced: HashMap::new(),
             failed: false,
             ending: None,
@@ -109,7 +118,13 @@ impl<'a> Session<'a> {
                 Ok(None)
             }
             Input::Event(event) => self.event(event).map(|()| None),
-            Input::Hashed { file, metainfo_path, result } => self.hashed(file, metainfo_path, result).map(|()| None),
+            Input::Hashed { id, file, metainfo_path, result } => {
+                let index = self.hashing.iter().position(|hashing| hashing.id == id);
+                if index.is_some_and(|index| self.hashing.remove(index).is_removed) {
+                    return Ok(None);
+                }
+                self.hashed(file, metainfo_path, result).map(|()| None)
+            }
             // Ctrl-C while no line is edited: the next prompt is about to come.
             Input::Signal(Signal::Interrupt) if self.screen.is_terminal() => Ok(None),
             Input::Signal(_) if self.is_idle() => Ok(Some(Exit::Done)),
@@ -151,21 +166,31 @@ impl<'a> Session<'a> {
 
     fn share(&mut self, file: PathBuf, metainfo: PathBuf, force: bool) -> Result<(), CommandError> {
         self.threads.retain(|thread| !thread.is_finished());
-        if self.hashing >= REPL_HASHING_MAX {
+        if self.hashing.len() >= REPL_HASHING_MAX {
             let message = format!("{REPL_HASHING_MAX} files are being hashed: share the next when one is done");
             return Err(CommandError::failed(message));
         }
         let (file, metainfo) = (absolute(&file)?, absolute(&metainfo)?);
         // What can be told at once is told at once.
         files::Source::open(&file)?;
-        if self.settings.trackers.is_empty() && !metainfo.exists() {
+        let trackers = making::trackers_of(&self.settings.trackers, &metainfo);
+        if trackers.as_ref().map_or(force, Vec::is_empty) {
             return Err(no_tracker(&metainfo));
         }
-        let thread = hash_on_thread(file.clone(), metainfo, force, &self.settings, &self.stop, &self.to_self)?;
-        self.threads.push(thread);
-        self.hashing += 1;
+        let share = NewShare { file: file.clone(), metainfo, trackers: trackers.unwrap_or_default(), force };
+        self.hash(share)?;
         let path = text::path(&file);
         self.screen.answer(format!("hashing {path}"), || json!({ "event": "hashing", "file": path }))
+    }
+
+    /// Makes or verifies the `.mtorrent` file on a thread of its own, so that other commands run meanwhile.
+    fn hash(&mut self, share: NewShare) -> Result<(), CommandError> {
+        let (id, metainfo_path, stop) = (self.next_hashing, share.metainfo.clone(), Stop::default());
+        let thread = hash_on_thread(id, share, self.settings.threads, stop.clone(), self.to_self.clone())?;
+        self.threads.push(thread);
+        self.next_hashing += 1;
+        self.hashing.push(Hashing { id, metainfo_path, stop, is_removed: false });
+        Ok(())
     }
 
     fn hashed(
@@ -174,7 +199,6 @@ impl<'a> Session<'a> {
         metainfo_path: PathBuf,
         result: Result<Made, CommandError>,
     ) -> Result<(), CommandError> {
-        self.hashing = self.hashing.saturating_sub(1);
         let shared = result.and_then(|made| {
             if self.settings.trackers.is_empty() && made.metainfo.trackers().is_empty() {
                 return Err(no_tracker(&metainfo_path));
@@ -230,13 +254,21 @@ impl<'a> Session<'a> {
         // A bare name may be that of a share from anywhere; a path means one file.
         let is_bare = name.components().count() == 1 && name.file_name().is_some();
         let path = if is_bare { name.to_owned() } else { absolute(name)? };
-        self.client.remove(&path.to_string_lossy())?;
+        if let Err(error) = self.client.remove(&path.to_string_lossy()) {
+            // A share that is not yet hashed is taken back before anybody learnt of it.
+            let named =
+                |share: &Hashing| share.metainfo_path == path || is_bare && share.metainfo_path.ends_with(&path);
+            let hashing = self.hashing.iter_mut().find(|share| !share.is_removed && named(share));
+            let hashing = hashing.ok_or(error)?;
+            hashing.is_removed = true;
+            hashing.stop.set();
+        }
         let shown = text::path(name);
         self.screen.answer(format!("removed {shown}"), || json!({ "event": "removed", "path": shown }))
     }
 
     fn quit(&mut self) -> Result<Option<Exit>, CommandError> {
-        let running = self.open.len() + self.hashing;
+        let running = self.open.len() + self.hashing.len();
         if self.screen.is_terminal() && running > 0 && !self.asked {
             self.asked = true;
             let what = if running == 1 { "1 command is".into() } else { format!("{running} commands are") };
@@ -291,14 +323,14 @@ impl<'a> Session<'a> {
     /// Hashing ends within a chunk. What it has to say still needs room in the queue, which nobody reads
     /// any more, so it is emptied meanwhile.
     fn stop_hashing(&mut self, inputs: &Receiver<Input>) {
-        self.stop.set();
+        self.hashing.iter().for_each(|hashing| hashing.stop.set());
         while self.threads.iter().any(|thread| !thread.is_finished()) {
             let _ = inputs.recv_timeout(Duration::from_millis(10));
         }
     }
 
     fn is_idle(&self) -> bool {
-        self.open.is_empty() && self.hashing == 0
+        self.open.is_empty() && self.hashing.is_empty()
     }
 
     /// What an earlier run left and nobody seeds now is left to a later one.
@@ -308,7 +340,7 @@ impl<'a> Session<'a> {
             self.restored.contains(&status.id) && status.state == DownloadState::Waiting
                 || report::is_over(&status.state)
         };
-        has_waited && self.hashing == 0 && self.client.downloads().iter().all(waits)
+        has_waited && self.hashing.is_empty() && self.client.downloads().iter().all(waits)
     }
 
     /// Somebody who types has seen what failed; a script learns it by the exit code.
@@ -317,26 +349,33 @@ impl<'a> Session<'a> {
     }
 }
 
-fn hash_on_thread(
+/// What a `share` asks for, with absolute paths.
+struct NewShare {
     file: PathBuf,
-    metainfo_path: PathBuf,
+    metainfo: PathBuf,
+    /// For a `.mtorrent` file that is made anew.
+    trackers: Vec<String>,
     force: bool,
-    settings: &Settings,
-    stop: &Stop,
-    to_session: &SyncSender<Input>,
+}
+
+fn hash_on_thread(
+    id: u64,
+    share: NewShare,
+    threads: usize,
+    stop: Stop,
+    to: SyncSender<Input>,
 ) -> Result<JoinHandle<()>, CommandError> {
-    let (trackers, threads, stop, to) = (settings.trackers.clone(), settings.threads, stop.clone(), to_session.clone());
     let work = move || {
         let making = Making {
-            file: &file,
-            metainfo: &metainfo_path,
-            trackers: &trackers,
-            new: New { chunk_size: None, force },
+            file: &share.file,
+            metainfo: &share.metainfo,
+            trackers: &share.trackers,
+            new: New { chunk_size: None, force: share.force },
             work: Work { threads, stop: &stop, quiet: true },
         };
         let result = making.verify_or_create();
         // A session that is over does not want to know.
-        let _ = to.send(Input::Hashed { file, metainfo_path, result });
+        let _ = to.send(Input::Hashed { id, file: share.file, metainfo_path: share.metainfo, result });
     };
     std::thread::Builder::new()
         .name("share".into())

@@ -37,6 +37,17 @@ pub enum DestError {
     /// No right to write there.
     #[error("no permission to write {0}: choose another destination or change its rights")]
     NotPermitted(PathBuf),
+    /// Nobody can write there.
+    #[error("{0} is on a read-only file system: choose another destination")]
+    ReadOnly(PathBuf),
+    /// The file system takes the destination's name perhaps, but not the longer ones beside it.
+    #[error(
+        "the name of {0} is too long to stand before .part.mtorrent: give DEST as the path of a file with a shorter name"
+    )]
+    NameTooLong(PathBuf),
+    /// This process may open no more files.
+    #[error("too many open files for {0}: raise the limit with `ulimit -n 1024` or LimitNOFILE= in a systemd unit")]
+    TooManyFiles(PathBuf),
     /// The disk is full.
     #[error("no space for {bytes} bytes at {path}: free some or choose another destination")]
     NoSpace {
@@ -51,6 +62,15 @@ pub enum DestError {
     /// A `.part` that no record of this file explains.
     #[error("{0} is not an unfinished download of this file: remove it, or use --force to overwrite it")]
     Foreign(PathBuf),
+    /// What stands at the destination is another file, or a link into the void.
+    #[error("{0} is there and different: use --force to replace it, or choose another destination")]
+    Different(PathBuf),
+    /// What stands at the destination cannot be read, so nobody knows whether it is right.
+    #[error("no permission to read {0}, which is there: change its rights or choose another destination")]
+    Unreadable(PathBuf),
+    /// A device, a pipe or a socket: replacing it is never meant.
+    #[error("{0} is there and is not a regular file: choose another destination")]
+    NotAFile(PathBuf),
     /// Something came to stand at the destination meanwhile.
     #[error("{0} exists: use --force to replace it")]
     Exists(PathBuf),
@@ -70,11 +90,14 @@ impl DestError {
         let path = path.to_owned();
         match error.kind() {
             io::ErrorKind::NotFound => Self::NoFolder(path),
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Self::NotPermitted(path),
+            io::ErrorKind::PermissionDenied => Self::NotPermitted(path),
+            io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly(path),
+            io::ErrorKind::InvalidFilename => Self::NameTooLong(path),
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoSpace { path, bytes },
             io::ErrorKind::FileTooLarge => Self::NoSpace { path, bytes },
             io::ErrorKind::WouldBlock => Self::Busy(path),
             io::ErrorKind::AlreadyExists => Self::Exists(path),
+            _ if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) => Self::TooManyFiles(path),
             _ => Self::Io { path, error },
         }
     }
@@ -218,6 +241,10 @@ mod tests {
         let huge = Claim { geometry: Geometry::new(400_000 << 24, 1 << 24).unwrap(), ..claim() };
         let error = huge.open(&folder.path().join("huge"), false).unwrap_err();
         assert!(matches!(error, DestError::NoSpace { .. }), "{error}");
+        for length in [242, 255] {
+            let error = claim().open(&folder.path().join("x".repeat(length)), false).unwrap_err();
+            assert!(matches!(error, DestError::NameTooLong(_)), "{length}: {error}");
+        }
         assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0, "a refused download leaves nothing");
     }
 

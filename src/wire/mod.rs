@@ -56,8 +56,9 @@
 //!
 //! `Share`, `AddSeeder`, `RemoveSeeder` and `SeederInfoRequest` go to trackers, the other requests to
 //! peers. The Sync messages are between trackers; [`sync`] has the bytes of their arguments, and how a link is
-//! opened. `PeerIdRequest` lets a client find itself among the endpoints that a tracker gave it; a peer that
-//! does not know it answers by `Response` with status 2, and is then somebody else.
+//! opened. `PeerIdRequest` lets a client find itself among the endpoints that a tracker gave it, so only a peer
+//! with the client's own port is asked; one that does not know it answers by `Response` with status 2, and is
+//! then somebody else.
 //!
 //! # Arguments
 //!

@@ -153,6 +153,31 @@ fn a_flood_of_frames_harms_nobody() {
     tracker.terminate().expect(0);
 }
 
+#[test]
+fn a_frame_that_has_begun_must_end_in_its_time() {
+    let folder = Folder::new();
+    let listen = format!("--listen={LOOPBACK}");
+    let (_tracker, ready) = Running::ready(["tracker", &listen, "--cores=1"]);
+    let data_dir = folder.text("state");
+    let client = ["client", "--data-dir", &data_dir, &listen, "--cores=1"];
+    let mut client = Running::piped(client);
+    let started = Instant::now();
+    // As the first frame of a connection, and behind a whole one.
+    let streams = [ready.listen(), client.wait_ready().listen()].map(|to| {
+        let mut second = half_a_frame(to);
+        finish_frame(&mut second);
+        second.write_all(&encoded(&Message::PeerIdRequest)[..9]).expect("it takes that");
+        [half_a_frame(to), second]
+    });
+    for (number, mut stream) in streams.into_iter().flatten().enumerate() {
+        stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a socket");
+        let ended = stream.read(&mut [0; 1]);
+        let after = started.elapsed();
+        assert!(matches!(ended, Ok(0)), "connection {number}: {ended:?}");
+        assert!((25..50).contains(&after.as_secs()), "connection {number} was closed after {after:?}");
+    }
+}
+
 /// A connection on which the first half of a request has come.
 fn half_a_frame(to: SocketAddr) -> TcpStream {
     let mut stream = TcpStream::connect(to).expect("it listens");

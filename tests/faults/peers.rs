@@ -315,7 +315,7 @@ fn a_liar_is_talked_to_twice_at_most() {
     assert_done(&status, &content.bytes);
     println!("{} lies, {} seen, {:?}", lies.load(Ordering::SeqCst), status.bad_chunks, status.elapsed);
     // Twice, when only one lie was seen before it was paused; no more, and not at all after a second lie.
-    let introduced = liar.seen.times("PeerIdRequest").len();
+    let introduced = liar.seen.times("ChunkSubscribeRequest").len();
     assert!(introduced <= 2, "it was talked to {introduced} times, with {} wrong chunks", status.bad_chunks);
     assert!(status.bad_chunks <= 40, "{} wrong chunks were taken from one peer", status.bad_chunks);
     assert!(status.bad_chunks >= 1 && fetched_from(&status, &liar) == 0, "{status:#?}");
@@ -411,9 +411,9 @@ fn a_peer_without_subscriptions_is_polled_once_a_second() {
     let old = {
         let (content, polls) = (content.clone(), polls.clone());
         Scripted::start(move |stream, message| match message {
-            Message::ChunkSubscribeRequest(_) | Message::PeerIdRequest => {
-                stream.write_all(&refusal(Status::UnknownType, "what is that?"))
-            }
+            Message::ChunkSubscribeRequest(_) => stream.write_all(&refusal(Status::UnknownType, "what is that?")),
+            // Not even a refusal for what no peer needs to know.
+            Message::PeerIdRequest => break_off(),
             Message::ChunkInfoRequest(_) => {
                 // One chunk more with each question.
                 let geometry = content.metainfo.geometry();
@@ -452,7 +452,7 @@ fn one_busy_seeder_is_waited_for() {
     };
     Wire::connect(tracker.listen_addr()).announce(&content.metainfo, busy.address);
     let id = begin(&getter, &content.metainfo, None, WAIT);
-    eventually(Duration::from_secs(10), "it is asked thrice", || busy.seen.times("PeerIdRequest").len() >= 3);
+    eventually(Duration::from_secs(10), "it is asked thrice", || busy.seen.times("ChunkSubscribeRequest").len() >= 3);
     let asked = busy.seen.chunk_requests.load(Ordering::SeqCst);
     assert!(asked <= 60, "a busy peer was asked {asked} times in a moment");
     calm.store(true, Ordering::SeqCst);

@@ -109,6 +109,7 @@ impl Connection {
         if self.receive().await? == 0 {
             return Ok(());
         }
+        self.stream.allow(FRAME_TIMEOUT);
         match Protocol::of(self.arrived().first().copied().unwrap_or_default()) {
             Protocol::Frames => self.serve_frames().await,
             Protocol::Unknown => Err(NetError::Frame(FrameError::MagicStart)),

@@ -224,6 +224,12 @@ impl TrackerHandle {
     }
 }
 
+fn connection_limits(config: &TrackerConfig) -> Arc<ConnectionLimits> {
+    let trust = config.trust.clone();
+    let is_trusted = move |ip| trust.iter().any(|network| network.contains(ip));
+    ConnectionLimits::trusting(config.connections_max, config.connections_per_address_max, is_trusted)
+}
+
 /// Starts a tracker and returns when it serves.
 pub fn start(config: TrackerConfig) -> Result<TrackerHandle, StartError> {
     if config.lease < Duration::from_secs(1) {
@@ -305,7 +311,7 @@ impl Seats {
         Ok(Self {
             listener: Arc::new(Mutex::new(Some((listener, queues)))),
             incoming,
-            limits: ConnectionLimits::new(config.connections_max, config.connections_per_address_max),
+            limits: connection_limits(config),
             mesh: MeshPlan::new(count),
             rules: Arc::new(rules),
             counts: Arc::new(AddressCounts::new(ADDRESS_COUNTERS, rand::random())),

@@ -50,7 +50,7 @@ type Failed = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The folder cannot be used.
-    #[error("cannot use the data folder {0}: {1}")]
+    #[error("cannot use the data folder {0}: {1}; give --data-dir another folder")]
     Folder(PathBuf, std::io::Error),
     /// Another tracker has it.
     #[error("the data folder {0} is in use by another mtorrent: stop that one, or choose another --data-dir")]
