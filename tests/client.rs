@@ -106,13 +106,17 @@ fn answer(message: Message<'_>, seeders: &Seeders, out: &mut Vec<u8>) {
 }
 
 fn client(trackers: &[&TinyTracker], cores: usize) -> Client {
+    client_in(None, trackers, cores)
+}
+
+fn client_in(data_dir: Option<&Path>, trackers: &[&TinyTracker], cores: usize) -> Client {
     Client::start(ClientConfig {
         listen: "127.0.0.1:0".parse().unwrap(),
         advertise: None,
         trackers: trackers.iter().map(|tracker| tracker.name()).collect(),
         cores,
         cache_bytes: 16 << 20,
-        data_dir: None,
+        data_dir: data_dir.map(Path::to_owned),
     })
     .unwrap()
 }
@@ -253,4 +257,34 @@ fn a_discarded_download_writes_nothing() {
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
     getter.close();
     seeder.close();
+}
+
+#[test]
+fn a_start_that_ends_early_forgets_nothing() {
+    let tracker = TinyTracker::start();
+    let (folder, state) = (tempfile::tempdir_in(".").unwrap(), tempfile::tempdir_in(".").unwrap());
+    let shared: Vec<PathBuf> = ["first", "second"]
+        .map(|name| {
+            let place = folder.path().join(name);
+            std::fs::create_dir(&place).unwrap();
+            let (path, metainfo) = file(&place, name.len() << 18, 1 << 18);
+            std::fs::write(path.with_extension("mtorrent"), metainfo.to_bytes()).unwrap();
+            path
+        })
+        .into();
+    let before = client_in(Some(state.path()), &[&tracker], 1);
+    for path in &shared {
+        let metainfo_path = path.with_extension("mtorrent");
+        let metainfo = Arc::new(Metainfo::parse(&std::fs::read(&metainfo_path).unwrap()).unwrap());
+        before.share(ShareRequest { metainfo, metainfo_path, file: path.clone() }).unwrap();
+    }
+    before.close();
+    let saved = || std::fs::read_to_string(state.path().join("state.json")).unwrap();
+    let kept = saved();
+    // The first is taken up, the second cannot be: what is saved then is what a kill at any moment leaves.
+    std::fs::remove_file(&shared[1]).unwrap();
+    let after = client_in(Some(state.path()), &[&tracker], 1);
+    assert_eq!(after.shares().len(), 1);
+    assert_eq!(saved(), kept);
+    after.close();
 }

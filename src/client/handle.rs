@@ -116,6 +116,19 @@ impl Client {
 
     /// Serves and announces a file that the caller has verified.
     pub fn share(&self, request: ShareRequest) -> Result<(), ClientError> {
+        self.start_share(request)?;
+        self.save();
+        Ok(())
+    }
+
+    /// Starts a download and returns its number.
+    pub fn get(&self, request: DownloadRequest) -> Result<DownloadId, ClientError> {
+        let id = self.start_download(request)?;
+        self.save();
+        Ok(id)
+    }
+
+    fn start_share(&self, request: ShareRequest) -> Result<(), ClientError> {
         let file = SeedFile::open(&request.file)
             .map_err(|error| refused(format!("cannot read {}: {error}", request.file.display())))?;
         let geometry = request.metainfo.geometry();
@@ -126,13 +139,10 @@ impl Client {
         let torrent = Arc::new(Torrent::new(request.metainfo.clone(), have, Some(file)));
         self.registry.insert(torrent.clone()).map_err(refused)?;
         let entry = self.table.rows().add_share(request, torrent);
-        self.command(Command::Share(entry))?;
-        self.save();
-        Ok(())
+        self.command(Command::Share(entry))
     }
 
-    /// Starts a download and returns its number.
-    pub fn get(&self, request: DownloadRequest) -> Result<DownloadId, ClientError> {
+    fn start_download(&self, request: DownloadRequest) -> Result<DownloadId, ClientError> {
         let info_hash = request.metainfo.info_hash();
         let driver = Driver::new(Request {
             metainfo: request.metainfo.clone(),
@@ -158,7 +168,6 @@ impl Client {
         };
         let id = entry.id;
         self.command(Command::Get(entry))?;
-        self.save();
         Ok(id)
     }
 
@@ -248,7 +257,8 @@ impl Client {
         }
     }
 
-    /// Takes up what an earlier run left. A share whose file changed meanwhile is hashed first.
+    /// Takes up what an earlier run left. A share whose file changed meanwhile is hashed first. Nothing is saved
+    /// on the way: who is killed while it hashes still finds all of it the next time.
     fn restore(&self, saved: Saved) {
         for share in saved.shares {
             if let Err(error) = self.restore_share(&share) {
@@ -257,7 +267,7 @@ impl Client {
         }
         for download in saved.downloads {
             let restored = read_metainfo(&download.metainfo).map_err(refused).and_then(|metainfo| {
-                self.get(DownloadRequest {
+                self.start_download(DownloadRequest {
                     metainfo: Arc::new(metainfo),
                     metainfo_path: download.metainfo.clone(),
                     dest: Some(download.dest.clone()),
@@ -278,7 +288,7 @@ impl Client {
             self.check_whole(&metainfo, &share.file)?;
         }
         let (metainfo_path, file) = (share.metainfo.clone(), share.file.clone());
-        self.share(ShareRequest { metainfo, metainfo_path, file })
+        self.start_share(ShareRequest { metainfo, metainfo_path, file })
     }
 
     fn check_whole(&self, metainfo: &Metainfo, path: &PathBuf) -> Result<(), ClientError> {
