@@ -168,6 +168,8 @@ pub const CLIENT_EVENTS_MAX: usize = 4096;
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Downloads and shares of one client.
 pub const TORRENTS_MAX: usize = 4096;
+/// Downloads that have ended and are still shown.
+pub const DOWNLOADS_ENDED_MAX: usize = 256;
 
 /// Chunks of one core lent to others at once.
 pub const LOANS_MAX: usize = 16;
