@@ -96,6 +96,8 @@ pub const DATA_CONNECTIONS_PER_PEER_MAX: usize = 4;
 pub const DATA_CONNECTIONS_MAX: usize = 512;
 /// Peers that one download talks to at once.
 pub const PEERS_PER_DOWNLOAD_MAX: usize = 128;
+/// Peers that one download remembers, those that it does not talk to included.
+pub const PEERS_KNOWN_MAX: usize = 1024;
 /// Requests in flight on one data connection.
 pub const REQUESTS_IN_FLIGHT_MAX: usize = 4;
 /// Time without one byte after which a data connection is given up.

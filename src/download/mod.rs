@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Chunk `i` belongs to core `i % cores` for good: that core requests, receives, hashes and writes it.
-//! [`picker`] and [`standing`] are pure: they take the time and a random generator. The rest has effects
+//! [`picker`], [`peers`] and [`standing`] are pure: they take the time and a random generator. The rest has effects
 //! and decides nothing that could be decided there.
 //!
 //! It must never count a chunk before its hash matched, never set its bit before its write ended, and
@@ -22,6 +22,7 @@ pub mod job;
 pub mod link;
 mod meter;
 pub mod outcome;
+mod peers;
 pub mod picker;
 pub mod prepare;
 pub mod shard;
