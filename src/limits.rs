@@ -92,7 +92,7 @@ pub const MESH_MESSAGES_MAX: usize = 1024;
 
 /// Data connections to one peer, shared out over the cores (each core that takes part has one at least).
 pub const DATA_CONNECTIONS_PER_PEER_MAX: usize = 4;
-/// Data connections of one client.
+/// Data connections of one client. Of several downloads each may have its share of them in any case.
 pub const DATA_CONNECTIONS_MAX: usize = 512;
 /// Peers that one download talks to at once.
 pub const PEERS_PER_DOWNLOAD_MAX: usize = 128;
