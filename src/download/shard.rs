@@ -18,7 +18,6 @@ use super::verifier::{Arrived, Verifier};
 use crate::bitfield::Bitfield;
 use crate::geometry::ChunkIndex;
 use crate::hash::Digest;
-use crate::ids::Endpoint;
 use crate::limits::{DATA_CONNECTIONS_PER_PEER_MAX, DRIVER_TICK, LINK_RETRY_PAUSE, REQUESTS_IN_FLIGHT_MAX};
 use crate::net::Net;
 use crate::runtime::{Blocking, Core, Signal};
@@ -176,15 +175,15 @@ impl Shard {
                 if !self.context.links.allows(own) {
                     return links > 1;
                 }
-                peer.links.push(self.open_link(*slot, peer.progress.endpoint));
+                peer.links.push(self.open_link(*slot, peer.progress.clone()));
                 own += 1;
             }
         }
         true
     }
 
-    fn open_link(self: &Rc<Self>, slot: PeerSlot, endpoint: Endpoint) -> Rc<Link> {
-        let link = Link::new(slot, endpoint, self.wanted);
+    fn open_link(self: &Rc<Self>, slot: PeerSlot, peer: Arc<PeerProgress>) -> Rc<Link> {
+        let link = Link::new(slot, peer, self.wanted);
         self.context.links.count_link(true);
         self.picker.borrow_mut().add_places(slot, REQUESTS_IN_FLIGHT_MAX as u32);
         crate::runtime::spawn("data connection", self.clone().run_link(link.clone()));
@@ -208,7 +207,7 @@ impl Shard {
             // Closed to cancel a request, or with its peer.
             (Ok(()), _) | (_, None) => {}
             (Err(error), Some(is_last)) => {
-                log::debug!("data connection to {}: {error}", link.endpoint);
+                log::debug!("data connection to {}: {error}", link.peer.endpoint);
                 if is_last {
                     // The driver decides when the peer is tried again.
                     self.job.report(Report::LinkFailed(link.slot));
@@ -274,9 +273,7 @@ impl Shard {
             return self.peer_down(at.peer);
         }
         progress.fetched_bytes.fetch_add(bytes, Ordering::Relaxed);
-        if let Some(peer) = self.peers.borrow().get(&at.peer) {
-            peer.progress.fetched_bytes.fetch_add(bytes, Ordering::Relaxed);
-        }
+        chunk.peer.fetched_bytes.fetch_add(bytes, Ordering::Relaxed);
         self.cancel_others(at);
         self.writing.set(self.writing.get() + 1);
         crate::runtime::spawn("chunk write", self.clone().write(at.chunk, chunk.buffer));
@@ -347,13 +344,13 @@ impl LinkOwner for Shard {
     fn received(&self, link: &Link, chunk: ChunkIndex, buffer: ChunkBuffer, time: Duration) {
         let at = Assignment { chunk, peer: link.slot };
         self.picker.borrow_mut().arrived(at, buffer.len() as u64, time);
-        self.verifier.push(Arrived { at, buffer: Rc::new(buffer) });
+        self.verifier.push(Arrived { at, peer: link.peer.clone(), buffer: Rc::new(buffer) });
         self.dispatch();
     }
 
     fn refused(&self, link: &Link, chunk: ChunkIndex, status: Status) {
         let lacks_it = matches!(status, Status::ChunkAbsent | Status::NotFound | Status::FileChanged);
-        log::debug!("{} refuses chunk {chunk}: {status}", link.endpoint);
+        log::debug!("{} refuses chunk {chunk}: {status}", link.peer.endpoint);
         self.picker.borrow_mut().refused(Assignment { chunk, peer: link.slot }, lacks_it);
         if status != Status::ChunkAbsent {
             // It will not deliver others either, and is not asked for any from now on: the control connection
