@@ -184,6 +184,8 @@ pub const TRACKER_TIMEOUT: Duration = Duration::from_millis(2500);
 pub const TRACKER_RETRY_PAUSE: Duration = Duration::from_millis(500);
 /// Pause between two announcements of one client.
 pub const ANNOUNCE_SPACING: Duration = Duration::from_millis(1);
+/// How long a download that ends early waits for a tracker to acknowledge that.
+pub const WITHDRAWAL_WAIT: Duration = Duration::from_secs(1);
 /// Pause before an announcement that was refused is tried again.
 pub const ANNOUNCE_RETRY_PAUSE: Duration = Duration::from_secs(30);
 

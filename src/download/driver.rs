@@ -19,7 +19,7 @@ use super::swarm::{Loneliness, Swarm};
 use crate::announce::{Announcement, Announcer};
 use crate::bitfield::{Bitfield, SharedBitfield};
 use crate::ids::Endpoint;
-use crate::limits::{DRIVER_TICK, REPORTS_MAX, STALLED_AFTER};
+use crate::limits::{DRIVER_TICK, REPORTS_MAX, STALLED_AFTER, WITHDRAWAL_WAIT};
 use crate::metainfo::Metainfo;
 use crate::peer::Torrent;
 use crate::runtime::deadline;
@@ -296,9 +296,16 @@ impl Run {
             self.context.registry.remove(&self.job.torrent.info_hash());
             batches.keep_for_later().await;
         }
-        // What was discarded may be shared from elsewhere. Nobody waits for a tracker that does not answer.
+        // What was discarded may be shared from elsewhere.
         if self.announced.get() {
-            crate::runtime::spawn("withdrawal", self.announcer.withdraw(self.job.torrent.info_hash()));
+            let withdrawal = self.announcer.withdraw(self.job.torrent.info_hash());
+            let (done, told) = async_channel::bounded::<()>(1);
+            crate::runtime::spawn("withdrawal", async move {
+                withdrawal.await;
+                drop(done);
+            });
+            // A tracker that does not answer is told later, or forgets by itself: ends by either error.
+            let _ = deadline(WITHDRAWAL_WAIT, told.recv()).await;
         }
     }
 }
