@@ -94,10 +94,12 @@ pub const MESH_MESSAGES_MAX: usize = 1024;
 
 /// Data connections to one peer, shared out over the cores (each core that takes part has one at least).
 pub const DATA_CONNECTIONS_PER_PEER_MAX: usize = 4;
-/// Data connections of one client.
+/// Data connections of one client. Of several downloads each may have its share of them in any case.
 pub const DATA_CONNECTIONS_MAX: usize = 512;
 /// Peers that one download talks to at once.
 pub const PEERS_PER_DOWNLOAD_MAX: usize = 128;
+/// Peers that one download remembers, those that it does not talk to included.
+pub const PEERS_KNOWN_MAX: usize = 1024;
 /// Requests in flight on one data connection.
 pub const REQUESTS_IN_FLIGHT_MAX: usize = 4;
 /// Time without one byte after which a data connection is given up.
@@ -170,6 +172,8 @@ pub const CLIENT_EVENTS_MAX: usize = 4096;
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Downloads and shares of one client.
 pub const TORRENTS_MAX: usize = 4096;
+/// Downloads that have ended and are still shown.
+pub const DOWNLOADS_ENDED_MAX: usize = 256;
 
 /// Chunks of one core lent to others at once.
 pub const LOANS_MAX: usize = 16;
@@ -182,6 +186,8 @@ pub const TRACKER_TIMEOUT: Duration = Duration::from_millis(2500);
 pub const TRACKER_RETRY_PAUSE: Duration = Duration::from_millis(500);
 /// Pause between two announcements of one client.
 pub const ANNOUNCE_SPACING: Duration = Duration::from_millis(1);
+/// How long a download that ends early waits for a tracker to acknowledge that.
+pub const WITHDRAWAL_WAIT: Duration = Duration::from_secs(1);
 /// Pause before an announcement that was refused is tried again.
 pub const ANNOUNCE_RETRY_PAUSE: Duration = Duration::from_secs(30);
 

@@ -106,13 +106,17 @@ fn answer(message: Message<'_>, seeders: &Seeders, out: &mut Vec<u8>) {
 }
 
 fn client(trackers: &[&TinyTracker], cores: usize) -> Client {
+    client_in(None, trackers, cores)
+}
+
+fn client_in(data_dir: Option<&Path>, trackers: &[&TinyTracker], cores: usize) -> Client {
     Client::start(ClientConfig {
         listen: "127.0.0.1:0".parse().unwrap(),
         advertise: None,
         trackers: trackers.iter().map(|tracker| tracker.name()).collect(),
         cores,
         cache_bytes: 16 << 20,
-        data_dir: None,
+        data_dir: data_dir.map(Path::to_owned),
     })
     .unwrap()
 }
@@ -253,4 +257,69 @@ fn a_discarded_download_writes_nothing() {
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
     getter.close();
     seeder.close();
+}
+
+/// A file as [`file`] makes it, with its `.mtorrent` file beside it.
+fn file_with_metainfo(folder: &Path, bytes: usize) -> ShareRequest {
+    let (file, metainfo) = file(folder, bytes, 1 << 18);
+    let metainfo_path = file.with_extension("mtorrent");
+    std::fs::write(&metainfo_path, metainfo.to_bytes()).unwrap();
+    ShareRequest { metainfo, metainfo_path, file }
+}
+
+#[test]
+fn what_changed_just_before_the_end_is_not_taken_for_verified() {
+    let tracker = TinyTracker::start();
+    let (folder, state) = (tempfile::tempdir_in(".").unwrap(), tempfile::tempdir_in(".").unwrap());
+    let request = file_with_metainfo(folder.path(), 1 << 18);
+    // Long ago: the clock of a file system is coarse.
+    std::fs::File::options().write(true).open(&request.file).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
+    let before = client_in(Some(state.path()), &[&tracker], 1);
+    before.share(request.clone()).unwrap();
+    std::fs::write(&request.file, vec![0; 1 << 18]).unwrap();
+    before.close();
+    let after = client_in(Some(state.path()), &[&tracker], 1);
+    assert!(after.shares().is_empty(), "{:?}", after.shares());
+    after.close();
+}
+
+#[test]
+fn a_download_that_ended_is_kept_as_a_share() {
+    let tracker = TinyTracker::start();
+    let (folder, state) = (tempfile::tempdir_in(".").unwrap(), tempfile::tempdir_in(".").unwrap());
+    let request = file_with_metainfo(folder.path(), 1 << 20);
+    let (seeder, getter) = (client(&[&tracker], 1), client_in(Some(state.path()), &[&tracker], 1));
+    share(&seeder, &request.file, &request.metainfo);
+    let copy = folder.path().join("copy");
+    assert_done(&get(&getter, &request.metainfo, Some(copy.clone())), &request.file);
+    // As a crash at this moment leaves it.
+    let kept = std::fs::read_to_string(state.path().join("state.json")).unwrap();
+    let kept: serde_json::Value = serde_json::from_str(&kept).unwrap();
+    assert_eq!(kept["downloads"], serde_json::json!([]), "{kept}");
+    let file = kept["shares"][0]["file"].as_str().unwrap();
+    assert_eq!(std::fs::canonicalize(file).unwrap(), std::fs::canonicalize(copy).unwrap());
+    getter.close();
+    seeder.close();
+}
+
+#[test]
+fn a_start_that_ends_early_forgets_nothing() {
+    let tracker = TinyTracker::start();
+    let (folder, state) = (tempfile::tempdir_in(".").unwrap(), tempfile::tempdir_in(".").unwrap());
+    let requests = ["first", "second"].map(|name| {
+        let place = folder.path().join(name);
+        std::fs::create_dir(&place).unwrap();
+        file_with_metainfo(&place, name.len() << 18)
+    });
+    let before = client_in(Some(state.path()), &[&tracker], 1);
+    requests.iter().for_each(|request| before.share(request.clone()).unwrap());
+    before.close();
+    let saved = || std::fs::read_to_string(state.path().join("state.json")).unwrap();
+    let kept = saved();
+    // The first is taken up, the second cannot be: what is saved then is what a kill at any moment leaves.
+    std::fs::remove_file(&requests[1].file).unwrap();
+    let after = client_in(Some(state.path()), &[&tracker], 1);
+    assert_eq!(after.shares().len(), 1);
+    assert_eq!(saved(), kept);
+    after.close();
 }

@@ -1,12 +1,12 @@
 //! One core of a client: serves connections, and works on its shards of all downloads.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use super::{ClientConfig, DownloadId};
-use crate::download::{Shard, ShardContext, ShardMessage};
+use crate::download::{LinkBudget, Shard, ShardContext, ShardMessage};
 use crate::ids::PeerId;
 use crate::limits::FLIGHT_BYTES_PER_CORE_MAX;
 use crate::net::{Incoming, Net};
@@ -64,7 +64,7 @@ impl ClientCore {
             net: net.clone(),
             memory: memory.clone(),
             blocking: shared.blocking.clone(),
-            links_open: Rc::new(Cell::new(0)),
+            links: Rc::new(LinkBudget::new(core.count)),
         };
         let shards = Shards::default();
         let receive = move |_, message| receive(message, &context, &shards);

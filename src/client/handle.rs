@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::core::{ClientCore, Shared};
+use super::keeper::Keeper;
 use super::manager::{Command, Manager};
-use super::state::{DataDir, Saved, SavedDownload, SavedIdentity, SavedShare};
-use super::table::{DownloadEntry, Table};
+use super::state::{DataDir, Saved, SavedIdentity, SavedShare};
+use super::table::Table;
 use super::{ClientConfig, ClientError, DownloadId, DownloadRequest, DownloadStatus, Event, ShareRequest, ShareStatus};
 use crate::bitfield::{Bitfield, SharedBitfield};
 use crate::download::{Driver, Request};
@@ -37,7 +38,7 @@ pub struct Client {
     commands: async_channel::Sender<Command>,
     events: async_channel::Receiver<Event>,
     cores: Cores,
-    data_dir: Option<Mutex<DataDir>>,
+    keeper: Arc<Keeper>,
 }
 
 impl Client {
@@ -71,15 +72,16 @@ impl Client {
             config: config.clone(),
         };
         let table = Arc::new(Table::default());
+        let keeper = Keeper::new(table.clone(), data_dir);
         let (commands, received) = async_channel::bounded(CLIENT_COMMANDS_MAX);
         let (sender, events) = async_channel::bounded(CLIENT_EVENTS_MAX);
-        let (registry, rows) = (shared.registry.clone(), table.clone());
+        let (registry, rows, kept) = (shared.registry.clone(), table.clone(), Arc::downgrade(&keeper));
         let (handed_out, incoming) = queues(config.cores);
         let (end, ended) = async_channel::bounded::<()>(1);
         let listener = Arc::new(Mutex::new(Some((listener, handed_out, end))));
         let cores = Cores::start("mtorrent", config.cores, move |core| {
             let (shared, incoming) = (shared.clone(), incoming[core.index].clone());
-            let (rows, sender, received) = (rows.clone(), sender.clone(), received.clone());
+            let (rows, kept, sender, received) = (rows.clone(), kept.clone(), sender.clone(), received.clone());
             let (listener, ended) = (listener.clone(), ended.clone());
             async move {
                 let Some(client) = ClientCore::start(core, shared, incoming).await else { return };
@@ -90,7 +92,7 @@ impl Client {
                     Some((listener, handed_out, end)) => {
                         let limits = ConnectionLimits::new(CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX);
                         crate::runtime::spawn("listener", listener.serve(client.net.clone(), limits, handed_out));
-                        Manager::new(client, rows, sender, endpoint).run(received).await;
+                        Manager::new(client, rows, kept, sender, endpoint).run(received).await;
                         drop(end);
                     }
                     None => {
@@ -100,8 +102,7 @@ impl Client {
                 }
             }
         })?;
-        let data_dir = data_dir.map(Mutex::new);
-        Ok(Self { config, address, endpoint, table, registry, commands, events, cores, data_dir })
+        Ok(Self { config, address, endpoint, table, registry, commands, events, cores, keeper })
     }
 
     /// Where peers connect, with the real port.
@@ -116,23 +117,33 @@ impl Client {
 
     /// Serves and announces a file that the caller has verified.
     pub fn share(&self, request: ShareRequest) -> Result<(), ClientError> {
+        self.start_share(request)?;
+        self.keeper.save();
+        Ok(())
+    }
+
+    /// Starts a download and returns its number.
+    pub fn get(&self, request: DownloadRequest) -> Result<DownloadId, ClientError> {
+        let id = self.start_download(request)?;
+        self.keeper.save();
+        Ok(id)
+    }
+
+    fn start_share(&self, request: ShareRequest) -> Result<(), ClientError> {
         let file = SeedFile::open(&request.file)
             .map_err(|error| refused(format!("cannot read {}: {error}", request.file.display())))?;
         let geometry = request.metainfo.geometry();
-        if file.bytes() != Some(geometry.length()) {
+        if file.identity().map(|identity| identity.bytes) != Some(geometry.length()) {
             return Err(refused(format!("{} has another length than the .mtorrent file says", request.file.display())));
         }
         let have = SharedBitfield::new(&Bitfield::full(geometry));
         let torrent = Arc::new(Torrent::new(request.metainfo.clone(), have, Some(file)));
         self.registry.insert(torrent.clone()).map_err(refused)?;
         let entry = self.table.rows().add_share(request, torrent);
-        self.command(Command::Share(entry))?;
-        self.save();
-        Ok(())
+        self.command(Command::Share(entry))
     }
 
-    /// Starts a download and returns its number.
-    pub fn get(&self, request: DownloadRequest) -> Result<DownloadId, ClientError> {
+    fn start_download(&self, request: DownloadRequest) -> Result<DownloadId, ClientError> {
         let info_hash = request.metainfo.info_hash();
         let driver = Driver::new(Request {
             metainfo: request.metainfo.clone(),
@@ -158,7 +169,6 @@ impl Client {
         };
         let id = entry.id;
         self.command(Command::Get(entry))?;
-        self.save();
         Ok(id)
     }
 
@@ -185,7 +195,7 @@ impl Client {
             torrent.stop("it was removed".to_owned());
         }
         self.command(Command::Unshare(info_hash))?;
-        self.save();
+        self.keeper.save();
         Ok(())
     }
 
@@ -194,13 +204,13 @@ impl Client {
         let entry = self.table.rows().download(id).filter(|entry| !entry.has_ended()).cloned();
         let entry = entry.ok_or_else(|| refused(format!("no download #{id} is running")))?;
         entry.driver.cancelled.store(true, Ordering::Relaxed);
-        self.save();
+        self.keeper.save();
         Ok(())
     }
 
     /// Ends downloads where they can go on later, withdraws from the trackers, stops the cores.
     pub fn close(self) {
-        self.save();
+        self.keeper.save_and_close();
         if self.command(Command::Close).is_err() {
             log::warn!("the client had ended already");
         }
@@ -213,42 +223,8 @@ impl Client {
         self.commands.send_blocking(command).map_err(|_| refused("the client is closing"))
     }
 
-    /// Keeps the lists in the data folder.
-    pub fn save(&self) {
-        let Some(data_dir) = &self.data_dir else { return };
-        let saved = self.saved();
-        let data_dir = data_dir.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(error) = data_dir.save(&saved) {
-            log::warn!("shares and downloads could not be saved: {error}");
-        }
-    }
-
-    fn saved(&self) -> Saved {
-        let rows = self.table.rows();
-        let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        let shares = rows.shares.iter().filter(|share| share.torrent.stopped().is_none());
-        let is_wanted =
-            |entry: &&Arc<DownloadEntry>| !entry.has_ended() && !entry.driver.cancelled.load(Ordering::Relaxed);
-        let running = rows.downloads.iter().filter(is_wanted);
-        Saved {
-            shares: shares
-                .map(|share| SavedShare {
-                    metainfo: absolute(&share.request.metainfo_path),
-                    file: absolute(&share.request.file),
-                    identity: SavedIdentity::of(&share.request.file),
-                })
-                .collect(),
-            downloads: running
-                .filter_map(|entry| {
-                    let dest = absolute(entry.request.dest.as_deref()?);
-                    let metainfo = absolute(&entry.request.metainfo_path);
-                    Some(SavedDownload { metainfo, dest, force: entry.request.force })
-                })
-                .collect(),
-        }
-    }
-
-    /// Takes up what an earlier run left. A share whose file changed meanwhile is hashed first.
+    /// Takes up what an earlier run left. A share whose file changed meanwhile is hashed first. Nothing is saved
+    /// on the way: who is killed while it hashes still finds all of it the next time.
     fn restore(&self, saved: Saved) {
         for share in saved.shares {
             if let Err(error) = self.restore_share(&share) {
@@ -257,7 +233,7 @@ impl Client {
         }
         for download in saved.downloads {
             let restored = read_metainfo(&download.metainfo).map_err(refused).and_then(|metainfo| {
-                self.get(DownloadRequest {
+                self.start_download(DownloadRequest {
                     metainfo: Arc::new(metainfo),
                     metainfo_path: download.metainfo.clone(),
                     dest: Some(download.dest.clone()),
@@ -274,11 +250,11 @@ impl Client {
 
     fn restore_share(&self, share: &SavedShare) -> Result<(), ClientError> {
         let metainfo = Arc::new(read_metainfo(&share.metainfo).map_err(refused)?);
-        if share.identity.is_none() || share.identity != SavedIdentity::of(&share.file) {
+        if share.identity.is_none() || share.identity != SavedIdentity::at(&share.file) {
             self.check_whole(&metainfo, &share.file)?;
         }
         let (metainfo_path, file) = (share.metainfo.clone(), share.file.clone());
-        self.share(ShareRequest { metainfo, metainfo_path, file })
+        self.start_share(ShareRequest { metainfo, metainfo_path, file })
     }
 
     fn check_whole(&self, metainfo: &Metainfo, path: &PathBuf) -> Result<(), ClientError> {

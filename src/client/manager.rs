@@ -4,9 +4,10 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, Weak};
 
 use super::core::{ClientCore, CoreMessage};
+use super::keeper::Keeper;
 use super::table::{DownloadEntry, ShareEntry, Table};
 use super::{Event, ShareRequest};
 use crate::announce::{Announcement, Announcer, Listener, TrackerGroup};
@@ -32,6 +33,8 @@ pub enum Command {
 pub struct Manager {
     core: ClientCore,
     table: Arc<Table>,
+    /// The handle's: what a core leaves behind at its end must not hold the data folder.
+    keeper: Weak<Keeper>,
     events: Rc<Events>,
     endpoint: Endpoint,
     /// One for each list of trackers in use.
@@ -72,11 +75,13 @@ impl Manager {
     pub fn new(
         core: ClientCore,
         table: Arc<Table>,
+        keeper: Weak<Keeper>,
         sender: async_channel::Sender<Event>,
         endpoint: Endpoint,
     ) -> Rc<Self> {
         let events = Rc::new(Events { sender, table: table.clone() });
-        Rc::new(Self { core, table, events, endpoint, announcers: RefCell::default(), ended: Signal::default() })
+        let (announcers, ended) = (RefCell::default(), Signal::default());
+        Rc::new(Self { core, table, keeper, events, endpoint, announcers, ended })
     }
 
     /// Acts on commands until the client is closed.
@@ -172,6 +177,11 @@ impl Manager {
         let withdrawal = is_over.then(|| self.unserve(entry.request.metainfo.info_hash())).flatten();
         entry.set_state(ended.unwrap_or_else(DownloadState::Failed));
         self.ended.notify();
+        // A restart after a crash need neither try again what has failed nor hash what is done.
+        let (keeper, blocking) = (self.keeper.clone(), self.core.shared.blocking.clone());
+        if let Err(error) = blocking.run(move || keeper.upgrade().iter().for_each(|keeper| keeper.save())).await {
+            log::warn!("shares and downloads could not be saved: {error}");
+        }
         self.events.send(Event::Ended(entry.status()));
         if let Some(withdrawal) = withdrawal {
             withdrawal.await;

@@ -6,6 +6,7 @@
 
 mod core;
 mod handle;
+mod keeper;
 mod manager;
 mod state;
 mod table;

@@ -2,10 +2,12 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+
+use crate::storage::Identity;
 
 /// A data folder, held by this process alone.
 #[derive(Debug)]
@@ -65,10 +67,16 @@ pub enum DataDirError {
 }
 
 impl SavedIdentity {
-    /// The file as it is now; `None` if there is none.
-    pub fn of(path: &Path) -> Option<Self> {
+    /// The file at the path as it is now; `None` if there is none.
+    pub fn at(path: &Path) -> Option<Self> {
         let metadata = std::fs::metadata(path).ok()?;
-        Some(Self { bytes: metadata.len(), inode: metadata.ino(), modified: (metadata.mtime(), metadata.mtime_nsec()) })
+        Some(Identity::of(&metadata).into())
+    }
+}
+
+impl From<Identity> for SavedIdentity {
+    fn from(Identity { bytes, inode, modified, .. }: Identity) -> Self {
+        Self { bytes, inode, modified }
     }
 }
 
@@ -123,7 +131,7 @@ mod tests {
         let path = folder.path().join("a/b");
         let data = DataDir::open(&path).unwrap();
         assert_eq!(data.load().unwrap(), Saved::default());
-        let share = SavedShare { metainfo: "x.mtorrent".into(), file: "x".into(), identity: SavedIdentity::of(&path) };
+        let share = SavedShare { metainfo: "x.mtorrent".into(), file: "x".into(), identity: SavedIdentity::at(&path) };
         let download = SavedDownload { metainfo: "y".into(), dest: "z".into(), force: false };
         let saved = Saved { shares: vec![share], downloads: vec![download] };
         data.save(&saved).unwrap();

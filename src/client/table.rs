@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::{DownloadId, DownloadRequest, DownloadStatus, ShareRequest, ShareStatus};
 use crate::download::{DownloadState, Driver};
 use crate::ids::InfoHash;
+use crate::limits::DOWNLOADS_ENDED_MAX;
 use crate::peer::Torrent;
 
 /// All shares and downloads; locked for moments, never on the way of a byte.
@@ -19,8 +20,9 @@ pub struct Table {
 /// The rows.
 #[derive(Debug, Default)]
 pub struct Rows {
-    /// Downloads in the order of their ids, which count from 1.
+    /// Downloads in the order of their ids, which count from 1; the oldest that have ended are forgotten.
     pub downloads: Vec<Arc<DownloadEntry>>,
+    last_id: DownloadId,
     /// Shares, a finished download that seeds among them.
     pub shares: Vec<Arc<ShareEntry>>,
 }
@@ -62,8 +64,13 @@ impl Table {
 impl Rows {
     /// Adds a download.
     pub fn add_download(&mut self, request: DownloadRequest, driver: Arc<Driver>) -> Arc<DownloadEntry> {
+        let ended = |entry: &Arc<DownloadEntry>| entry.has_ended();
+        if self.downloads.iter().filter(|entry| ended(entry)).count() >= DOWNLOADS_ENDED_MAX {
+            self.downloads.iter().position(ended).map(|oldest| self.downloads.remove(oldest));
+        }
+        self.last_id += 1;
         let entry = Arc::new(DownloadEntry {
-            id: self.downloads.len() as DownloadId + 1,
+            id: self.last_id,
             request,
             driver,
             state: Mutex::new(DownloadState::Waiting),
@@ -85,7 +92,7 @@ impl Rows {
 
     /// The download with this number.
     pub fn download(&self, id: DownloadId) -> Option<&Arc<DownloadEntry>> {
-        self.downloads.get((id as usize).checked_sub(1)?)
+        self.downloads.iter().find(|entry| entry.id == id)
     }
 
     /// A download of this file that has not ended.
@@ -170,5 +177,42 @@ impl ShareEntry {
             trackers: self.trackers.lock().unwrap_or_else(PoisonError::into_inner).len() as u32,
             stopped: self.torrent.stopped().map(str::to_owned),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::download::Request;
+    use crate::geometry::Geometry;
+    use crate::ids::Endpoint;
+    use crate::metainfo::Metainfo;
+
+    #[test]
+    fn a_client_that_runs_for_long_forgets_what_has_ended_long_ago() {
+        let geometry = Geometry::new(1, 1 << 14).unwrap();
+        let metainfo = Arc::new(Metainfo::new("x", geometry, vec![0; 20], Vec::new()).unwrap());
+        let (dest, force, wait) = (None, false, None);
+        let endpoint = Endpoint::new([127, 0, 0, 1].into(), 1).unwrap();
+        let request = DownloadRequest {
+            metainfo: metainfo.clone(),
+            metainfo_path: "x.mtorrent".into(),
+            dest: dest.clone(),
+            force,
+            wait,
+            seed: true,
+        };
+        let driver = || Driver::new(Request { metainfo: metainfo.clone(), dest: dest.clone(), force, wait, endpoint });
+        let mut rows = Rows::default();
+        let running = rows.add_download(request.clone(), driver());
+        let many = DOWNLOADS_ENDED_MAX as DownloadId * 2;
+        for id in 2..=many {
+            let entry = rows.add_download(request.clone(), driver());
+            assert_eq!(entry.id, id);
+            entry.set_state(DownloadState::Done { up_to_date: false });
+        }
+        assert_eq!(rows.downloads.len(), DOWNLOADS_ENDED_MAX + 1);
+        assert!(rows.download(running.id).is_some() && rows.download(2).is_none());
+        assert_eq!(rows.download(many).map(|entry| entry.id), Some(many));
     }
 }

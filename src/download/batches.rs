@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use super::job::Job;
 use crate::limits::{COMMIT_BYTES, COMMIT_INTERVAL};
-use crate::runtime::{Blocking, Signal};
+use crate::runtime::{Blocking, BlockingError, Signal};
 use crate::storage::{DiskFiles, Ledger};
 
 /// The open files with their record, lent to the blocking thread that makes a batch durable.
@@ -19,6 +19,8 @@ pub struct Batches {
     job: Arc<Job>,
     blocking: Blocking,
     durable: RefCell<Option<Durable>>,
+    /// They will not come back: the work on them panicked, or the program is closing.
+    lost: Cell<bool>,
     returned: Signal,
     /// When the last batch began, and the bytes that were done then.
     last: Cell<(Instant, u64)>,
@@ -30,6 +32,7 @@ impl Batches {
         let done_bytes = job.progress.done_bytes.load(Ordering::Relaxed);
         Rc::new(Self {
             durable: RefCell::new(Some(durable)),
+            lost: Cell::new(false),
             returned: Signal::default(),
             last: Cell::new((Instant::now(), done_bytes)),
             job,
@@ -50,43 +53,49 @@ impl Batches {
         crate::runtime::spawn("commit", self.clone().commit(durable));
     }
 
-    async fn commit(self: Rc<Self>, (mut ledger, mut files): Durable) {
+    async fn commit(self: Rc<Self>, durable: Durable) {
         // Taken before the sync: every chunk in it was written before.
         let written = self.job.torrent.have.snapshot();
-        let work = move || {
-            let committed = ledger.commit(written, &mut files);
-            (committed, (ledger, files))
-        };
-        match self.blocking.run(work).await {
-            Ok((committed, durable)) => {
-                self.give_back(durable);
-                if let Err(error) = committed {
-                    self.job.fail(error);
-                }
-            }
-            Err(error) => self.job.fail(std::io::Error::other(error)),
+        let committed = self.work(durable, |ledger, files| ledger.commit(written, files)).await;
+        if let Err(error) = committed.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
+            self.job.fail(error);
         }
-        self.returned.notify();
     }
 
-    /// The files, once no batch is under way; `None` when they were lost by a panic.
-    pub async fn take(&self) -> Option<Durable> {
-        let taken = || self.durable.borrow_mut().take();
-        self.returned.until(|| taken().map(Some).or_else(|| self.job.failure.get().map(|_| None))).await
+    /// Gives the files to `work` on a blocking thread, once no batch is under way.
+    pub async fn lend<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Ledger, &mut DiskFiles) -> T + Send + 'static,
+    ) -> Result<T, BlockingError> {
+        let taken = || self.durable.borrow_mut().take().map(Ok);
+        let lost = || self.lost.get().then_some(Err(BlockingError::Panicked));
+        let durable = self.returned.until(|| taken().or_else(lost)).await?;
+        self.work(durable, work).await
     }
 
-    /// Gives back what was taken.
-    pub fn give_back(&self, durable: Durable) {
-        *self.durable.borrow_mut() = Some(durable);
+    async fn work<T: Send + 'static>(
+        &self,
+        (mut ledger, mut files): Durable,
+        work: impl FnOnce(&mut Ledger, &mut DiskFiles) -> T + Send + 'static,
+    ) -> Result<T, BlockingError> {
+        let ended = self.blocking.run(move || (work(&mut ledger, &mut files), (ledger, files))).await;
+        let outcome = ended.map(|(outcome, durable)| {
+            *self.durable.borrow_mut() = Some(durable);
+            outcome
+        });
+        self.lost.set(outcome.is_err());
         self.returned.notify();
+        outcome
     }
 
     /// Brings the record up to date for the next try. Where nothing was received, nothing stays behind.
     pub async fn keep_for_later(&self) {
-        let Some((mut ledger, mut files)) = self.take().await else { return };
         let written = self.job.torrent.have.snapshot();
-        let keep = move || if written.count() == 0 { files.discard() } else { ledger.commit(written, &mut files) };
-        if let Ok(Err(error)) = self.blocking.run(keep).await {
+        let keep = move |ledger: &mut Ledger, files: &mut DiskFiles| {
+            if written.count() == 0 { files.discard() } else { ledger.commit(written, files) }
+        };
+        let kept = self.lend(keep).await;
+        if let Err(error) = kept.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
             log::warn!("the record of the unfinished download could not be brought up to date: {error}");
         }
     }

@@ -13,18 +13,18 @@ use super::batches::{Batches, Durable};
 use super::context::DriverContext;
 use super::job::{Job, Progress, Report, Target};
 use super::meter::RateMeter;
-use super::outcome::{DownloadState, Failure, FailureKind};
-use super::prepare::{Prepared, prepare};
+use super::outcome::{DownloadState, Failure};
+use super::prepare;
 use super::swarm::{Loneliness, Swarm};
 use crate::announce::{Announcement, Announcer};
 use crate::bitfield::{Bitfield, SharedBitfield};
 use crate::ids::Endpoint;
-use crate::limits::{DRIVER_TICK, REPORTS_MAX, STALLED_AFTER};
+use crate::limits::{DRIVER_TICK, REPORTS_MAX, STALLED_AFTER, WITHDRAWAL_WAIT};
 use crate::metainfo::Metainfo;
 use crate::peer::Torrent;
 use crate::runtime::deadline;
 use crate::storage::disk::DIRECT_ALIGN;
-use crate::storage::{DestError, SeedFile};
+use crate::storage::{DestError, DiskFiles, Ledger, SeedFile};
 
 /// What to download.
 #[derive(Clone, Debug)]
@@ -78,55 +78,52 @@ impl Driver {
         state: impl Fn(DownloadState),
     ) -> Result<DownloadState, Failure> {
         state(DownloadState::Hashing);
-        let Some((durable, have)) = self.prepare(&context).await? else {
+        if self.is_finished(&context).await? {
             self.serve_finished(&context, announcer.as_deref())?;
             return Ok(DownloadState::Done { up_to_date: true });
-        };
-        let announcer = announcer.ok_or_else(|| self.no_tracker())?;
-        let run = self.start(context, announcer, durable, have).await?;
-        let ended = run.work(&state).await;
-        run.context.stop_shards().await;
-        match ended {
-            Ok(()) => run.finish().await?,
-            Err(failure) => {
-                run.give_up().await;
-                return Err(failure);
-            }
         }
-        Ok(DownloadState::Done { up_to_date: false })
+        let announcer = announcer.ok_or_else(|| self.no_tracker())?;
+        let (durable, have) = self.open(&context).await?;
+        let run = self.start(context, announcer, durable, have).await?;
+        let worked = run.work(&state).await;
+        run.context.stop_shards().await;
+        let ended = match worked {
+            Ok(()) => run.finish().await,
+            Err(failure) => Err(failure),
+        };
+        if ended.is_err() {
+            run.give_up().await;
+        }
+        ended.map(|()| DownloadState::Done { up_to_date: false })
     }
 
     fn check_cancelled(&self) -> Result<(), Failure> {
-        if self.cancelled.load(Ordering::Relaxed) {
-            return Err(Failure { kind: FailureKind::Cancelled, message: "cancelled".to_owned() });
-        }
-        Ok(())
+        if self.cancelled.load(Ordering::Relaxed) { Err(Failure::cancelled()) } else { Ok(()) }
     }
 
-    /// What is at the destination; `None` when it is the finished file. A download that was cancelled meanwhile
-    /// ends here, for what was not hashed because of that must not be taken for wrong.
-    async fn prepare(
-        self: &Arc<Self>,
-        context: &DriverContext,
-    ) -> Result<Option<(Option<Durable>, Bitfield)>, Failure> {
+    /// Whether the finished file is at the destination.
+    async fn is_finished(self: &Arc<Self>, context: &DriverContext) -> Result<bool, Failure> {
+        let Some(dest) = self.request.dest.clone() else { return Ok(false) };
+        let (this, threads) = (self.clone(), context.cores);
+        let work = move || {
+            let Request { metainfo, force, .. } = &this.request;
+            prepare::is_finished(metainfo, &dest, *force, threads, &this.cancelled)
+        };
+        context.blocking.run_long(work).await.map_err(Failure::local)?
+    }
+
+    /// Opens the destination; says what is there.
+    async fn open(self: &Arc<Self>, context: &DriverContext) -> Result<(Option<Durable>, Bitfield), Failure> {
         let Some(dest) = self.request.dest.clone() else {
-            self.check_cancelled()?;
-            return Ok(Some((None, Bitfield::empty(self.request.metainfo.geometry()))));
+            return Ok((None, Bitfield::empty(self.request.metainfo.geometry())));
         };
         let (this, threads) = (self.clone(), context.cores);
-        let work = move || prepare(&this.request.metainfo, &dest, this.request.force, threads, &this.cancelled);
-        match context.blocking.run_long(work).await.map_err(Failure::local)?? {
-            Prepared::UpToDate => self.check_cancelled().map(|()| None),
-            Prepared::Open { files, ledger, have, is_fresh } => {
-                if let Err(cancelled) = self.check_cancelled() {
-                    if is_fresh && let Ok(Err(error)) = context.blocking.run(move || files.discard()).await {
-                        log::warn!("the .part of a cancelled download could not be removed: {error}");
-                    }
-                    return Err(cancelled);
-                }
-                Ok(Some((Some((ledger, files)), have)))
-            }
-        }
+        let work = move || {
+            let Request { metainfo, force, .. } = &this.request;
+            prepare::open(metainfo, &dest, *force, threads, &this.cancelled)
+        };
+        let (ledger, files, have) = context.blocking.run_long(work).await.map_err(Failure::local)??;
+        Ok((Some((ledger, files)), have))
     }
 
     /// The destination was right already: it is served as any share.
@@ -174,10 +171,13 @@ impl Driver {
         let _ = self.progress.set(progress.clone());
         let (told_written, failure) = (AtomicBool::new(false), OnceLock::new());
         let job = Arc::new(Job { torrent, target, progress, reports, received, told_written, failure });
-        if job.target.is_some() {
-            context.registry.insert(job.torrent.clone()).map_err(Failure::local)?;
-        }
         let batches = durable.map(|durable| Batches::new(durable, job.clone(), context.blocking.clone()));
+        if let Some(batches) = &batches
+            && let Err(error) = context.registry.insert(job.torrent.clone())
+        {
+            batches.keep_for_later().await;
+            return Err(Failure::local(error));
+        }
         context.start_shards(&job).await;
         let swarm = Swarm::start(context.clone(), job.clone(), announcer.group().clone());
         Ok(Rc::new(Run {
@@ -198,6 +198,10 @@ impl Run {
     async fn work(self: &Rc<Self>, state: &impl Fn(DownloadState)) -> Result<(), Failure> {
         let mut rate = RateMeter::new(&self.job.progress);
         loop {
+            // First: what a failed sync lost must not be taken for done.
+            if let Some(error) = self.job.failure.get() {
+                return Err(self.write_failure(error));
+            }
             if self.job.torrent.have.is_full() {
                 return Ok(());
             }
@@ -207,42 +211,33 @@ impl Run {
                 batches.commit_if_due();
             }
             if let Ok(Ok(report)) = deadline(DRIVER_TICK, self.job.received.recv()).await {
-                self.act_on(report)?;
+                self.act_on(report);
             }
             if rate.is_due() {
                 rate.tick(&self.job.progress);
-                if self.job.failure.get().is_some() {
-                    return Err(self.write_failure());
-                }
                 self.swarm.look_at_deliveries();
                 state(self.look_around(rate.still_for())?);
             }
         }
     }
 
-    fn act_on(&self, report: Report) -> Result<(), Failure> {
+    fn act_on(&self, report: Report) {
         match report {
             Report::Written => drop(self.job.told_written.swap(false, Ordering::AcqRel)),
             Report::BadChunk(slot) => self.swarm.bad_chunk(slot),
             Report::LinkFailed(slot) => self.swarm.link_failed(slot),
             Report::NotDirect => self.tell_not_direct(),
-            Report::Failed => return Err(self.write_failure()),
+            // It is looked at in any case.
+            Report::Failed => {}
         }
-        Ok(())
     }
 
-    fn write_failure(&self) -> Failure {
+    fn write_failure(&self, error: &std::io::Error) -> Failure {
         let dest = self.driver.request.dest.clone().unwrap_or_default();
         let length = self.job.torrent.metainfo.geometry().length();
-        match self.job.failure.get() {
-            Some(error) => {
-                let error = error
-                    .raw_os_error()
-                    .map_or_else(|| std::io::Error::other(error.to_string()), std::io::Error::from_raw_os_error);
-                Failure::local(DestError::from_io(&dest, length, error))
-            }
-            None => Failure::local(format!("cannot write {}", dest.display())),
-        }
+        let again = |code| std::io::Error::from_raw_os_error(code);
+        let error = error.raw_os_error().map_or_else(|| std::io::Error::other(error.to_string()), again);
+        Failure::local(DestError::from_io(&dest, length, error))
     }
 
     fn tell_not_direct(&self) {
@@ -278,28 +273,20 @@ impl Run {
         self.job.torrent.have.count() > 0 || self.job.torrent.have.is_full()
     }
 
-    async fn finish(self: &Rc<Self>) -> Result<(), Failure> {
+    async fn finish(&self) -> Result<(), Failure> {
         let Some(dest) = self.driver.request.dest.clone() else { return Ok(()) };
         let Some(batches) = &self.batches else { return Ok(()) };
-        let Some((mut ledger, mut files)) = batches.take().await else { return Err(self.write_failure()) };
         let (force, job) = (self.driver.request.force, self.job.clone());
         let length = job.torrent.metainfo.geometry().length();
-        let work = move || {
-            let finished = ledger.finish(force, &mut files).and_then(|()| match &job.torrent.file {
+        let work = move |ledger: &mut Ledger, files: &mut DiskFiles| {
+            let finished = ledger.finish(force, files).and_then(|()| match &job.torrent.file {
                 Some(file) => file.finish(&dest),
                 None => Ok(()),
             });
-            (finished.map_err(|error| DestError::from_io(&dest, length, error)), (ledger, files))
+            finished.map_err(|error| DestError::from_io(&dest, length, error))
         };
         self.announce_once();
-        match self.context.blocking.run(work).await.map_err(Failure::local)? {
-            (Ok(()), _) => Ok(()),
-            (Err(error), durable) => {
-                batches.give_back(durable);
-                self.give_up().await;
-                Err(Failure::local(error))
-            }
-        }
+        batches.lend(work).await.map_err(Failure::local)?.map_err(Failure::local)
     }
 
     /// Keeps what is there for the next try.
@@ -311,7 +298,14 @@ impl Run {
         }
         // What was discarded may be shared from elsewhere.
         if self.announced.get() {
-            self.announcer.withdraw(self.job.torrent.info_hash()).await;
+            let withdrawal = self.announcer.withdraw(self.job.torrent.info_hash());
+            let (done, told) = async_channel::bounded::<()>(1);
+            crate::runtime::spawn("withdrawal", async move {
+                withdrawal.await;
+                drop(done);
+            });
+            // A tracker that does not answer is told later, or forgets by itself: ends by either error.
+            let _ = deadline(WITHDRAWAL_WAIT, told.recv()).await;
         }
     }
 }

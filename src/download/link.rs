@@ -4,13 +4,15 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_lite::FutureExt;
 
+use super::job::PeerProgress;
 use super::picker::{Assignment, PeerSlot};
 use crate::geometry::{ChunkIndex, Geometry};
-use crate::ids::{Endpoint, InfoHash};
+use crate::ids::InfoHash;
 use crate::limits::{
     CHUNK_RATE_BYTES_S_MIN, CONNECT_TIMEOUT, DATA_COPIED_BYTES_MAX, DATA_SILENCE_TIMEOUT, FRAME_TIMEOUT, IDLE_TIMEOUT,
     RECEIVE_LOW_WATER_BYTES,
@@ -43,10 +45,10 @@ pub struct Wanted {
 
 /// A data connection as its shard sees it.
 pub struct Link {
-    /// The peer.
+    /// The peer's number.
     pub slot: PeerSlot,
-    /// Where it is.
-    pub endpoint: Endpoint,
+    /// Its figures, with its endpoint.
+    pub peer: Arc<PeerProgress>,
     wanted: Wanted,
     /// Asked and not answered, oldest first; the last `unsent` of them are not sent yet.
     asked: RefCell<VecDeque<Asked>>,
@@ -72,10 +74,10 @@ struct Receiver<'a, O> {
 
 impl Link {
     /// A link that is not connected yet.
-    pub fn new(slot: PeerSlot, endpoint: Endpoint, wanted: Wanted) -> Rc<Self> {
+    pub fn new(slot: PeerSlot, peer: Arc<PeerProgress>, wanted: Wanted) -> Rc<Self> {
         Rc::new(Self {
             slot,
-            endpoint,
+            peer,
             wanted,
             asked: RefCell::default(),
             unsent: Cell::new(0),
@@ -136,7 +138,7 @@ impl Link {
         owner: &impl LinkOwner,
         now: impl Fn() -> Duration,
     ) -> Result<(), NetError> {
-        let connect = || net.connect(self.endpoint.socket_addr(), CONNECT_TIMEOUT);
+        let connect = || net.connect(self.peer.endpoint.socket_addr(), CONNECT_TIMEOUT);
         let stream = connect().await?;
         let mut receiver = Receiver { stream, memory, owner, head: [0; DATA_COPIED_BYTES_MAX], head_len: 0 };
         let mut last_answer = Duration::ZERO;

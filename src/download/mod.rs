@@ -8,13 +8,14 @@
 //! ```
 //!
 //! Chunk `i` belongs to core `i % cores` for good: that core requests, receives, hashes and writes it.
-//! [`picker`] and [`standing`] are pure: they take the time and a random generator. The rest has effects
+//! [`picker`], [`peers`], [`budget`] and [`standing`] are pure: they take the time and a random generator. The rest has effects
 //! and decides nothing that could be decided there.
 //!
 //! It must never count a chunk before its hash matched, never set its bit before its write ended, and
 //! never let one peer hold up the download: what a peer does not deliver is asked of another.
 
 mod batches;
+mod budget;
 mod context;
 pub mod control;
 pub mod driver;
@@ -22,6 +23,7 @@ pub mod job;
 pub mod link;
 mod meter;
 pub mod outcome;
+mod peers;
 pub mod picker;
 pub mod prepare;
 pub mod shard;
@@ -29,6 +31,7 @@ pub mod standing;
 pub mod swarm;
 mod verifier;
 
+pub use budget::LinkBudget;
 pub use context::DriverContext;
 pub use driver::{Driver, Request};
 pub use job::{Job, Progress};

@@ -47,4 +47,9 @@ impl Failure {
     pub fn local(message: impl ToString) -> Self {
         Self { kind: FailureKind::Local, message: message.to_string() }
     }
+
+    /// The user does not want it any more.
+    pub fn cancelled() -> Self {
+        Self { kind: FailureKind::Cancelled, message: "cancelled".to_owned() }
+    }
 }

@@ -15,7 +15,7 @@ use rand::{Rng, RngExt};
 use super::standing::Rate;
 use crate::bitfield::Bitfield;
 use crate::geometry::{ChunkIndex, Geometry};
-use crate::limits::{DUPLICATE_AFTER_MIN, PICKER_PROBES_MAX};
+use crate::limits::{DUPLICATE_AFTER_MIN, PICKER_PROBES_MAX, REQUESTS_IN_FLIGHT_MAX};
 use crate::runtime::Core;
 
 /// How many times slower than the fastest a slow peer is.
@@ -275,7 +275,8 @@ impl Picker {
             return None;
         }
         let expected = self.peers.values().map(|peer| peer.rate.expected(self.geometry.chunk_size().into())).min()?;
-        let late_after = DUPLICATE_AFTER_MIN.max(3 * expected);
+        // The last request of a full pipeline is answered after those before it: that is not late.
+        let late_after = DUPLICATE_AFTER_MIN.max((REQUESTS_IN_FLIGHT_MAX as u32 + 1) * expected);
         // With every request for the same chunk, the next one waits twice as long.
         let is_late = |flights: &[Flight]| {
             let latest = flights.iter().map(|flight| flight.since).max().unwrap_or_default();
@@ -426,6 +427,30 @@ mod tests {
         assert_eq!(picker.next(9 * late, &mut rng), None, "nobody is left who was not asked");
         let in_vain: Vec<_> = picker.verified(first.chunk).collect();
         assert!(in_vain.contains(&first.peer) && picker.missing() == 0);
+    }
+
+    #[test]
+    fn a_pipeline_that_is_answered_in_order_is_not_late() {
+        let (pipeline, second) = (REQUESTS_IN_FLIGHT_MAX as u32, Duration::from_secs(1));
+        let geometry = geometry(2 * pipeline);
+        let mut picker = Picker::new(ONE, &Bitfield::empty(geometry));
+        let mut rng = StdRng::seed_from_u64(4);
+        (0..2).for_each(|peer| picker.peer_up(peer, Bitfield::full(geometry), pipeline));
+        // Both deliver a chunk a second.
+        for peer in picker.peers.values_mut() {
+            (0..100).for_each(|_| peer.rate.delivered(16 << 10, second));
+        }
+        let asked: Vec<_> = (0..2 * pipeline).map(|_| picker.next(Duration::ZERO, &mut rng).unwrap()).collect();
+        for n in 1..=pipeline {
+            let now = n * second + second / 10;
+            for peer in 0..2 {
+                let at = *asked.iter().filter(|at| at.peer == peer).nth(n as usize - 1).unwrap();
+                picker.arrived(at, 16 << 10, second);
+                assert_eq!(picker.verified(at.chunk).count(), 1);
+                assert_eq!(picker.next(now, &mut rng), None, "after {n} s");
+            }
+        }
+        assert_eq!(picker.missing(), 0);
     }
 
     /// Any order of events: whatever is asked is wanted and at the peer, and in the end all is held.

@@ -1,10 +1,10 @@
-//! What is at the destination before a download begins. Blocks: run it on a blocking thread.
+//! What is at the destination before a download begins. Calls block: run them on a blocking thread.
 
 use std::fs::File;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::outcome::Failure;
 use crate::bitfield::Bitfield;
@@ -13,66 +13,64 @@ use crate::hash::hash_chunks;
 use crate::metainfo::Metainfo;
 use crate::storage::{Claim, DestError, DiskFiles, Ledger, Opened};
 
-/// A destination ready for work.
-#[derive(Debug)]
-#[allow(clippy::large_enum_variant)] // one value a download
-pub enum Prepared {
-    /// The finished file is there and right.
-    UpToDate,
-    /// To be filled; `have` is there and verified.
-    Open {
-        /// The files.
-        files: DiskFiles,
-        /// What their record says.
-        ledger: Ledger,
-        /// Verified chunks.
-        have: Bitfield,
-        /// Nothing was there before, so there is nothing to keep.
-        is_fresh: bool,
-    },
-}
-
-/// Looks at the destination, hashes what is there, and opens the `.part`.
-pub fn prepare(
+/// Whether the finished file is at the destination, and right. What is there and different is an error unless
+/// `force` allows to replace it.
+pub fn is_finished(
     metainfo: &Metainfo,
     dest: &Path,
     force: bool,
     threads: usize,
     stop: &AtomicBool,
-) -> Result<Prepared, Failure> {
-    let claim = Claim { info_hash: metainfo.info_hash(), geometry: metainfo.geometry() };
-    if let Ok(found) = std::fs::metadata(dest) {
-        if found.is_dir() {
-            return Err(Failure::local(format!("{} is a folder: name a file in it", dest.display())));
-        }
-        // Opening a pipe would wait for its other end, and nobody means to replace a device.
-        if !found.is_file() {
-            return Err(Failure::local(DestError::NotAFile(dest.to_owned())));
-        }
-        if is_right(metainfo, dest, threads, stop)? {
-            if let Err(error) = claim.tidy(dest) {
-                log::warn!("the record that an earlier download left could not be removed: {error}");
-            }
-            return Ok(Prepared::UpToDate);
-        }
-        if !force {
-            return Err(Failure::local(DestError::Different(dest.to_owned())));
-        }
-    } else if !force && dest.symlink_metadata().is_ok() {
+) -> Result<bool, Failure> {
+    let Ok(found) = std::fs::metadata(dest) else {
         // A link to nothing would be in the way when everything has arrived.
-        return Err(Failure::local(DestError::Different(dest.to_owned())));
+        let is_link = !force && dest.symlink_metadata().is_ok();
+        return if is_link { Err(Failure::local(DestError::Different(dest.to_owned()))) } else { Ok(false) };
+    };
+    if found.is_dir() {
+        return Err(Failure::local(format!("{} is a folder: name a file in it", dest.display())));
     }
-    match claim.open(dest, force).map_err(Failure::local)? {
-        Opened::Fresh(files, ledger) => {
-            Ok(Prepared::Open { files, ledger, have: Bitfield::empty(claim.geometry), is_fresh: true })
+    // Opening a pipe would wait for its other end, and nobody means to replace a device.
+    if !found.is_file() {
+        return Err(Failure::local(DestError::NotAFile(dest.to_owned())));
+    }
+    if is_right(metainfo, dest, threads, stop)? {
+        if let Err(error) = claim(metainfo).tidy(dest) {
+            log::warn!("the record that an earlier download left could not be removed: {error}");
         }
+        return Ok(true);
+    }
+    if force { Ok(false) } else { Err(Failure::local(DestError::Different(dest.to_owned()))) }
+}
+
+/// Opens the `.part` with its record, and hashes what an earlier download left there. The bitfield says which
+/// chunks are there and right.
+pub fn open(
+    metainfo: &Metainfo,
+    dest: &Path,
+    force: bool,
+    threads: usize,
+    stop: &AtomicBool,
+) -> Result<(Ledger, DiskFiles, Bitfield), Failure> {
+    match claim(metainfo).open(dest, force).map_err(Failure::local)? {
+        Opened::Fresh(files, _) if stop.load(Ordering::Relaxed) => {
+            if let Err(error) = files.discard() {
+                log::warn!("the .part of a cancelled download could not be removed: {error}");
+            }
+            Err(Failure::cancelled())
+        }
+        Opened::Fresh(files, ledger) => Ok((ledger, files, Bitfield::empty(metainfo.geometry()))),
         Opened::Unfinished(files, record) => {
             let claimed = record.chunks.clone();
             let part = files.part().ok_or_else(|| Failure::local("the .part file is not open"))?;
             let have = verified(metainfo, part, &|chunk| claimed.contains(chunk), threads, stop)?;
-            Ok(Prepared::Open { ledger: Ledger::resume(record, have.clone()), files, have, is_fresh: false })
+            Ok((Ledger::resume(record, have.clone()), files, have))
         }
     }
+}
+
+fn claim(metainfo: &Metainfo) -> Claim {
+    Claim { info_hash: metainfo.info_hash(), geometry: metainfo.geometry() }
 }
 
 fn is_right(metainfo: &Metainfo, dest: &Path, threads: usize, stop: &AtomicBool) -> Result<bool, Failure> {
@@ -88,7 +86,8 @@ fn is_right(metainfo: &Metainfo, dest: &Path, threads: usize, stop: &AtomicBool)
     Ok(verified(metainfo, &file, &|_| true, threads, stop)?.is_full())
 }
 
-/// Which of the wanted chunks of `file` match their hash.
+/// Which of the wanted chunks of `file` match their hash. What was not hashed because of `stop` must not be taken
+/// for wrong: then nothing is said.
 fn verified(
     metainfo: &Metainfo,
     file: &File,
@@ -103,5 +102,29 @@ fn verified(
         }
     })
     .map_err(Failure::local)?;
+    if stop.load(Ordering::Relaxed) {
+        return Err(Failure::cancelled());
+    }
     Ok(right.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::download::FailureKind;
+    use crate::geometry::Geometry;
+
+    #[test]
+    fn what_was_not_hashed_is_not_called_different() {
+        let folder = tempfile::tempdir().unwrap();
+        let dest = folder.path().join("file");
+        std::fs::write(&dest, [1; 100]).unwrap();
+        let geometry = Geometry::new(100, 1 << 14).unwrap();
+        let metainfo = Metainfo::new("file", geometry, crate::hash::sha1(&[1; 100]).to_vec(), Vec::new()).unwrap();
+        for force in [false, true] {
+            let failure = is_finished(&metainfo, &dest, force, 1, &AtomicBool::new(true)).unwrap_err();
+            assert_eq!(failure.kind, FailureKind::Cancelled, "{}", failure.message);
+            assert_eq!(is_finished(&metainfo, &dest, force, 1, &AtomicBool::new(false)), Ok(true));
+        }
+    }
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
+use super::budget::LinkBudget;
 use super::job::{Job, PeerProgress, Report};
 use super::link::{Link, LinkOwner, Wanted};
 use super::picker::{Assignment, PeerSlot, Picker};
@@ -17,9 +18,7 @@ use super::verifier::{Arrived, Verifier};
 use crate::bitfield::Bitfield;
 use crate::geometry::ChunkIndex;
 use crate::hash::Digest;
-use crate::limits::{
-    DATA_CONNECTIONS_MAX, DATA_CONNECTIONS_PER_PEER_MAX, DRIVER_TICK, LINK_RETRY_PAUSE, REQUESTS_IN_FLIGHT_MAX,
-};
+use crate::limits::{DATA_CONNECTIONS_PER_PEER_MAX, DRIVER_TICK, LINK_RETRY_PAUSE, REQUESTS_IN_FLIGHT_MAX};
 use crate::net::Net;
 use crate::runtime::{Blocking, Core, Signal};
 use crate::storage::{ChunkBuffer, Memory, Writer};
@@ -36,8 +35,8 @@ pub struct ShardContext {
     pub memory: Memory,
     /// Threads that may block.
     pub blocking: Blocking,
-    /// Data connections that this core has open, of all downloads.
-    pub links_open: Rc<Cell<usize>>,
+    /// Its data connections, of all downloads.
+    pub links: Rc<LinkBudget>,
 }
 
 /// From the driver to every shard of its download.
@@ -121,6 +120,7 @@ impl Shard {
             context,
             job,
         });
+        shard.context.links.count_download(true);
         crate::runtime::spawn("verifier", shard.clone().verify());
         crate::runtime::spawn("shard clock", shard.clone().tick());
         shard
@@ -159,34 +159,55 @@ impl Shard {
         self.dispatch();
     }
 
-    /// Opens data connections to every peer that has too few, as far as this core's number allows.
-    fn open_links(self: &Rc<Self>) {
+    /// Opens data connections to every peer that has too few, as far as this core's number allows. Every peer
+    /// has its first one before any has a second: only it may have the last chunk. Says whether all have one.
+    fn open_links(self: &Rc<Self>) -> bool {
         if self.stopped.get() || self.picker.borrow().missing() == 0 {
-            return;
+            return true;
         }
-        let cores = self.context.core.count;
-        let (per_peer, budget) = ((DATA_CONNECTIONS_PER_PEER_MAX / cores).max(1), DATA_CONNECTIONS_MAX / cores);
+        let per_peer = (DATA_CONNECTIONS_PER_PEER_MAX / self.context.core.count).max(1);
         let now = self.now();
-        for (slot, peer) in self.peers.borrow_mut().iter_mut().filter(|(_, peer)| peer.open_after <= now) {
-            while peer.links.len() < per_peer && self.context.links_open.get() < budget {
-                let link = Link::new(*slot, peer.progress.endpoint, self.wanted);
-                self.context.links_open.set(self.context.links_open.get() + 1);
-                crate::runtime::spawn("data connection", self.clone().run_link(link.clone()));
-                peer.links.push(link);
-                self.picker.borrow_mut().add_places(*slot, REQUESTS_IN_FLIGHT_MAX as u32);
+        let mut peers = self.peers.borrow_mut();
+        let mut own = peers.values().map(|peer| peer.links.len()).sum();
+        for links in 1..=per_peer {
+            let few = peers.iter_mut().filter(|(_, peer)| peer.open_after <= now && peer.links.len() < links);
+            for (slot, peer) in few {
+                if !self.context.links.allows(own) {
+                    return links > 1;
+                }
+                peer.links.push(self.open_link(*slot, peer.progress.clone()));
+                own += 1;
             }
+        }
+        true
+    }
+
+    fn open_link(self: &Rc<Self>, slot: PeerSlot, peer: Arc<PeerProgress>) -> Rc<Link> {
+        let link = Link::new(slot, peer, self.wanted);
+        self.context.links.count_link(true);
+        self.picker.borrow_mut().add_places(slot, REQUESTS_IN_FLIGHT_MAX as u32);
+        crate::runtime::spawn("data connection", self.clone().run_link(link.clone()));
+        link
+    }
+
+    /// Ends a connection to a peer that has nothing to be asked for, if there is one.
+    fn close_idle_link(&self) {
+        let idle = self.peers.borrow().values().flat_map(|peer| &peer.links).find(|link| link.depth() == 0).cloned();
+        if let Some(link) = idle {
+            self.forget_link(&link, false);
+            link.close();
         }
     }
 
     async fn run_link(self: Rc<Self>, link: Rc<Link>) {
         let ended = link.run(&self.context.net, &self.context.memory, &*self, || self.now()).await;
-        self.context.links_open.set(self.context.links_open.get() - 1);
+        self.context.links.count_link(false);
         let is_last = self.forget_link(&link, ended.is_err());
         match (ended, is_last) {
             // Closed to cancel a request, or with its peer.
             (Ok(()), _) | (_, None) => {}
             (Err(error), Some(is_last)) => {
-                log::debug!("data connection to {}: {error}", link.endpoint);
+                log::debug!("data connection to {}: {error}", link.peer.endpoint);
                 if is_last {
                     // The driver decides when the peer is tried again.
                     self.job.report(Report::LinkFailed(link.slot));
@@ -252,9 +273,7 @@ impl Shard {
             return self.peer_down(at.peer);
         }
         progress.fetched_bytes.fetch_add(bytes, Ordering::Relaxed);
-        if let Some(peer) = self.peers.borrow().get(&at.peer) {
-            peer.progress.fetched_bytes.fetch_add(bytes, Ordering::Relaxed);
-        }
+        chunk.peer.fetched_bytes.fetch_add(bytes, Ordering::Relaxed);
         self.cancel_others(at);
         self.writing.set(self.writing.get() + 1);
         crate::runtime::spawn("chunk write", self.clone().write(at.chunk, chunk.buffer));
@@ -297,7 +316,10 @@ impl Shard {
     async fn tick(self: Rc<Self>) {
         while !self.stopped.get() {
             crate::runtime::sleep(DRIVER_TICK).await;
-            self.open_links();
+            if !self.open_links() {
+                // Peers take turns: once a tick, so that those with nothing to ask for do not do so for ever.
+                self.close_idle_link();
+            }
             self.dispatch();
         }
     }
@@ -306,6 +328,7 @@ impl Shard {
         self.stopped.set(true);
         let slots: Vec<PeerSlot> = self.peers.borrow().keys().copied().collect();
         slots.into_iter().for_each(|slot| self.peer_down(slot));
+        self.context.links.count_download(false);
         self.quiet.notify();
         self.quiet.until(|| (self.writing.get() == 0).then_some(())).await;
         // The driver may have given up waiting.
@@ -321,13 +344,13 @@ impl LinkOwner for Shard {
     fn received(&self, link: &Link, chunk: ChunkIndex, buffer: ChunkBuffer, time: Duration) {
         let at = Assignment { chunk, peer: link.slot };
         self.picker.borrow_mut().arrived(at, buffer.len() as u64, time);
-        self.verifier.push(Arrived { at, buffer: Rc::new(buffer) });
+        self.verifier.push(Arrived { at, peer: link.peer.clone(), buffer: Rc::new(buffer) });
         self.dispatch();
     }
 
     fn refused(&self, link: &Link, chunk: ChunkIndex, status: Status) {
         let lacks_it = matches!(status, Status::ChunkAbsent | Status::NotFound | Status::FileChanged);
-        log::debug!("{} refuses chunk {chunk}: {status}", link.endpoint);
+        log::debug!("{} refuses chunk {chunk}: {status}", link.peer.endpoint);
         self.picker.borrow_mut().refused(Assignment { chunk, peer: link.slot }, lacks_it);
         if status != Status::ChunkAbsent {
             // It will not deliver others either, and is not asked for any from now on: the control connection

@@ -2,7 +2,6 @@
 //! standing; what they have is passed on to the shards.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,14 +11,14 @@ use super::context::DriverContext;
 use super::control::{self, ControlEnd, News, Subject};
 use super::job::Job;
 use super::outcome::{Failure, FailureKind};
+use super::peers::{Peer, Peers};
 use super::picker::PeerSlot;
 use super::shard::ShardMessage;
-use super::standing::{Standing, Verdict};
+use super::standing::Verdict;
 use crate::announce::{Answer, TrackerGroup};
 use crate::ids::Endpoint;
 use crate::limits::{
     DISCOVER_PAUSE_LONELY, DISCOVER_PAUSE_MAX, DISCOVER_PAUSE_MIN, DRIVER_TICK, FAILURES_UNTIL_FORGOTTEN,
-    PEERS_PER_DOWNLOAD_MAX,
 };
 use crate::runtime::sleep;
 use crate::wire::Message;
@@ -30,29 +29,12 @@ pub struct Swarm {
     job: Arc<Job>,
     subject: Subject,
     trackers: Rc<TrackerGroup>,
-    peers: RefCell<HashMap<Endpoint, Peer>>,
-    next_slot: Cell<PeerSlot>,
+    peers: RefCell<Peers>,
     started: Instant,
     /// When a peer was connected last.
     last_contact: Cell<Instant>,
     /// Why the trackers gave no answer when they were asked last.
     tracker_failure: RefCell<Option<String>>,
-}
-
-struct Peer {
-    slot: PeerSlot,
-    standing: Standing,
-    is_up: bool,
-    is_running: bool,
-    is_myself: bool,
-    /// What it had delivered when it was looked at last.
-    fetched_bytes: u64,
-}
-
-impl Peer {
-    fn is_banned(&self, now: Duration) -> bool {
-        self.standing.verdict(now) == Verdict::Banned
-    }
 }
 
 /// How a download without any peer is to be explained.
@@ -82,7 +64,6 @@ impl Swarm {
             subject,
             trackers,
             peers: RefCell::default(),
-            next_slot: Cell::new(0),
             started: Instant::now(),
             last_contact: Cell::new(Instant::now()),
             tracker_failure: RefCell::new(None),
@@ -111,22 +92,15 @@ impl Swarm {
 
     /// The peer sent a chunk that does not match its hash.
     pub fn bad_chunk(&self, slot: PeerSlot) {
-        // Each of them counts, also those that were under way when the first was found out.
         self.blame(slot, |peer, now| {
-            peer.standing.bad_chunk(now);
+            peer.bad_chunk(now);
             true
         });
     }
 
     /// A data connection to the peer failed.
     pub fn link_failed(&self, slot: PeerSlot) {
-        // One incident shows on every core and connection; it counts once.
-        self.blame(slot, |peer, now| {
-            if peer.is_up {
-                peer.standing.connection_failed(now);
-            }
-            peer.is_up
-        });
+        self.blame(slot, Peer::link_failed);
     }
 
     /// Takes the peer down, and notes why; `blame` says whether that is anything new.
@@ -162,26 +136,8 @@ impl Swarm {
 
     /// A tracker names a peer.
     fn add(self: &Rc<Self>, endpoint: Endpoint) {
-        let mut peers = self.peers.borrow_mut();
-        if !peers.contains_key(&endpoint) && peers.len() >= PEERS_PER_DOWNLOAD_MAX {
-            // Room is made by who cannot be reached.
-            let is_idle = |peer: &Peer| !peer.is_running && !peer.is_myself && !peer.is_banned(self.now());
-            let gone = peers.iter().find(|(_, peer)| is_idle(peer)).map(|(known, _)| *known);
-            let Some(gone) = gone else { return };
-            peers.remove(&gone);
-        }
-        let peer = peers.entry(endpoint).or_insert_with(|| Peer {
-            slot: self.next_slot.replace(self.next_slot.get() + 1),
-            standing: Standing::default(),
-            is_up: false,
-            is_running: false,
-            is_myself: false,
-            fetched_bytes: 0,
-        });
-        let is_wanted = !peer.is_running && !peer.is_myself && peer.standing.verdict(self.now()) == Verdict::Welcome;
-        if is_wanted {
-            peer.is_running = true;
-            crate::runtime::spawn("control connection", talk(Rc::downgrade(self), endpoint, peer.slot));
+        if let Some(slot) = self.peers.borrow_mut().admit(endpoint, self.now()) {
+            crate::runtime::spawn("control connection", talk(Rc::downgrade(self), endpoint, slot));
         }
     }
 
@@ -207,6 +163,7 @@ impl Swarm {
         if std::mem::take(&mut peer.is_up) {
             self.set_down(endpoint, peer.slot);
         }
+        peer.is_blamed = false;
         peer.is_myself |= matches!(end, ControlEnd::Myself);
         if !peer.is_myself && !matches!(end, ControlEnd::Blamed) {
             log::debug!("control connection to {endpoint}: {end}");
@@ -225,7 +182,7 @@ impl Swarm {
     /// Whether a connection that is up must be ended: the peer was blamed meanwhile.
     fn is_blamed(&self, endpoint: Endpoint) -> bool {
         let peers = self.peers.borrow();
-        peers.get(&endpoint).is_none_or(|peer| peer.standing.verdict(self.now()) != Verdict::Welcome)
+        peers.get(&endpoint).is_none_or(|peer| peer.must_end(self.now()))
     }
 
     fn now(&self) -> Duration {

@@ -3,7 +3,9 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::Arc;
 
+use super::job::PeerProgress;
 use super::picker::Assignment;
 use crate::hash::{Blocks, Digest, Hasher};
 use crate::limits::{HASH_GATHER_PAUSE, HASH_STEP_BYTES};
@@ -14,6 +16,8 @@ use crate::storage::ChunkBuffer;
 pub struct Arrived {
     /// Which, and from whom.
     pub at: Assignment,
+    /// That peer's figures: it may have been taken down meanwhile.
+    pub peer: Arc<PeerProgress>,
     /// Its bytes.
     pub buffer: Rc<ChunkBuffer>,
 }

@@ -80,8 +80,8 @@ impl DiskFiles {
         self.part.as_ref()
     }
 
-    /// Removes the `.part` and its record: the download was cancelled.
-    pub fn discard(self) -> io::Result<()> {
+    /// Removes the `.part` and its record: there is nothing in them.
+    pub fn discard(&self) -> io::Result<()> {
         std::fs::remove_file(&self.paths.part)?;
         std::fs::remove_file(&self.paths.record)
     }

@@ -1,5 +1,5 @@
-//! A test double of a download's files with a live and a durable image: what is not synced may be lost
-//! or torn by the power failure, and the power fails after a given number of steps.
+//! A test double of a download's files as the disk has them: what is not synced may be lost or torn by the
+//! power failure, and the power fails after a given number of steps.
 
 use std::io;
 
@@ -11,10 +11,13 @@ use super::ledger::PartFiles;
 /// Unsynced writes are lost or kept in pieces of this size.
 const SECTOR: usize = 512;
 
-/// The files, live and durable.
+/// The files, as they are durable and with what is on its way.
 pub struct Double {
     rng: StdRng,
     steps_left: usize,
+    /// The next sync of the data fails. As on Linux, what was written until then is lost although it can
+    /// still be read, and the sync after it succeeds.
+    pub fails_sync: bool,
     part: Image,
     record: Image,
     /// Names as the folder has them now, and as they are durable.
@@ -41,7 +44,6 @@ struct Names {
 
 #[derive(Default)]
 struct Image {
-    live: Vec<u8>,
     durable: Vec<u8>,
     /// Writes and cuts since the last sync, in order.
     pending: Vec<Change>,
@@ -57,7 +59,8 @@ impl Double {
     pub fn new(seed: u64, steps: usize) -> Self {
         let rng = StdRng::seed_from_u64(seed);
         let names = Names::default();
-        Self { rng, steps_left: steps, part: Image::default(), record: Image::default(), names, names_durable: names }
+        let (part, record) = (Image::default(), Image::default());
+        Self { rng, steps_left: steps, fails_sync: false, part, record, names, names_durable: names }
     }
 
     /// Writes into `DEST.part`. The failing step may have written a part of it.
@@ -96,6 +99,10 @@ impl PartFiles for Double {
 
     fn sync_data(&mut self) -> io::Result<()> {
         self.step()?;
+        if std::mem::take(&mut self.fails_sync) {
+            self.part.pending.clear();
+            return Err(io::Error::other("the disk refused a write"));
+        }
         self.part.sync();
         Ok(())
     }
@@ -145,13 +152,11 @@ impl PartFiles for Double {
 
 impl Image {
     fn change(&mut self, change: Change) {
-        change.apply(&mut self.live);
         self.pending.push(change);
     }
 
     fn sync(&mut self) {
-        self.durable.clone_from(&self.live);
-        self.pending.clear();
+        self.pending.drain(..).for_each(|change| change.apply(&mut self.durable));
     }
 
     /// The durable image plus, of every change since, a random selection of its sectors.

@@ -69,10 +69,7 @@ impl Ledger {
         if written == self.recorded.chunks {
             return Ok(());
         }
-        if self.poisoned {
-            return Err(io::Error::other("an earlier sync failed; the record stays as it was"));
-        }
-        files.sync_data().inspect_err(|_| self.poisoned = true)?;
+        self.sync(files, PartFiles::sync_data)?;
         let sequence = self.recorded.sequence + 1;
         self.write(Record { sequence, info_hash: self.recorded.info_hash, chunks: written }, files)
     }
@@ -80,10 +77,17 @@ impl Ledger {
     /// Ends a download all of whose chunks have been written.
     pub fn finish(&mut self, replace: bool, files: &mut impl PartFiles) -> io::Result<()> {
         files.set_length(self.recorded.chunks.geometry().length())?;
-        files.sync_file()?;
+        self.sync(files, PartFiles::sync_file)?;
         files.publish(replace)?;
         files.sync_folder()?;
         files.remove_record()
+    }
+
+    fn sync<F: PartFiles>(&mut self, files: &mut F, sync: impl FnOnce(&mut F) -> io::Result<()>) -> io::Result<()> {
+        if self.poisoned {
+            return Err(io::Error::other("the disk lost some of what was written; get the file again"));
+        }
+        sync(files).inspect_err(|_| self.poisoned = true)
     }
 
     fn write(&mut self, record: Record, files: &mut impl PartFiles) -> io::Result<()> {
@@ -168,6 +172,24 @@ mod tests {
             }
         }
         assert!(crashes > 20 * 20, "{crashes} crash points");
+    }
+
+    #[test]
+    fn after_a_failed_sync_nothing_more_is_recorded_or_published() {
+        let geometry = Geometry::new(u64::from(CHUNK) * 2, CHUNK).unwrap();
+        let mut files = Double::new(0, usize::MAX);
+        let mut written = Bitfield::empty(geometry);
+        let mut ledger = Ledger::create(InfoHash([7; 20]), written.clone(), &mut files).unwrap();
+        for chunk in geometry.chunks() {
+            files.write_data(geometry.offset(chunk), &content(chunk, geometry)).unwrap();
+            written.insert(chunk);
+            files.fails_sync |= chunk.get() == 0;
+            ledger.commit(written.clone(), &mut files).unwrap_err();
+        }
+        ledger.finish(false, &mut files).unwrap_err();
+        let crash = files.crash();
+        assert!(!holds(&crash.part, geometry.chunk(0).unwrap(), geometry), "the double loses what it said it lost");
+        check(&crash, geometry);
     }
 
     proptest! {

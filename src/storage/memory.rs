@@ -13,10 +13,8 @@ use std::collections::{HashMap, VecDeque};
 use std::ptr::NonNull;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use std::time::Duration;
 
 use crossbeam_queue::ArrayQueue;
-use futures_lite::FutureExt;
 use glommio::io::DmaBuffer;
 
 use super::disk::DIRECT_ALIGN;
@@ -24,9 +22,6 @@ use crate::geometry::ChunkIndex;
 use crate::ids::InfoHash;
 use crate::limits::{BLOCK_BYTES, CHUNK_SIZE_MIN, LOANS_MAX};
 use crate::runtime::Signal;
-
-/// How often who waits for memory looks whether a loan came back: those are returned without a signal.
-const LOAN_POLL: Duration = Duration::from_millis(2);
 
 /// Names a chunk among all files.
 pub type ChunkKey = (InfoHash, ChunkIndex);
@@ -103,16 +98,7 @@ impl Memory {
     /// Memory for a chunk of `len` bytes, at most `CHUNK_SIZE_MAX`; waits until there is some. Slow peers
     /// share a quarter of it (one chunk at least), so that they cannot hold what fast ones need.
     pub async fn chunk(&self, len: usize, is_slow: bool) -> ChunkBuffer {
-        loop {
-            let freed = self.shared.freed.until(|| self.shared.try_take(len, is_slow));
-            let poll = async {
-                crate::runtime::sleep(LOAN_POLL).await;
-                None
-            };
-            if let Some(chunk) = async { Some(freed.await) }.or(poll).await {
-                return chunk;
-            }
-        }
+        self.shared.freed.until(|| self.shared.try_take(len, is_slow)).await
     }
 
     /// Keeps a chunk that was received and verified for others to fetch.
@@ -128,6 +114,8 @@ impl Memory {
             let evicted = cache.evict_oldest();
             self.shared.lingering.borrow_mut().extend(evicted.map(|chunk| (Rc::downgrade(&chunk), chunk.len)));
         }
+        // It counts for the cache from now on, so that as much is free for the flight.
+        self.shared.freed.notify();
     }
 
     /// The chunk to be sent, if it is still here, and if those who are sent evicted chunks do not hold
@@ -239,6 +227,14 @@ impl Shared {
     }
 }
 
+impl Drop for Shared {
+    /// A core may end before those that were lent its chunks: what is still out stays where it is, for ever.
+    fn drop(&mut self) {
+        self.take_returned();
+        self.loans.take().into_values().for_each(std::mem::forget);
+    }
+}
+
 impl Cache {
     fn evict_oldest(&mut self) -> Option<Rc<ChunkBuffer>> {
         let chunk = self.chunks.remove(&self.order.pop_front()?)?;
@@ -310,7 +306,8 @@ impl Loan {
     #[allow(unsafe_code)]
     pub fn blocks(&self) -> impl Iterator<Item = &[u8]> {
         // SAFETY: the lender keeps the buffer, filled and unchanging, until this loan's id is returned,
-        // which happens when the loan is dropped; the slices borrow from the loan.
+        // which happens when the loan is dropped; if it ends before, it leaves the buffer allocated. The slices
+        // borrow from the loan.
         self.parts.iter().map(|(start, len)| unsafe { std::slice::from_raw_parts(start.as_ptr(), *len) })
     }
 }
@@ -332,6 +329,7 @@ mod tests {
     use super::*;
     use crate::geometry::Geometry;
     use crate::runtime::{Cores, deadline};
+    use std::time::Duration;
 
     fn on_a_core<T: Future<Output = ()> + 'static>(test: impl Fn() -> T + Clone + Send + 'static) {
         Cores::start("test", 1, move |_| test()).unwrap().join().unwrap();
@@ -412,6 +410,36 @@ mod tests {
             drop(memory.chunk(1 << 20, false).await);
             assert!(memory.allocated_bytes() <= 3 << 20);
         });
+    }
+
+    #[test]
+    fn what_the_cache_takes_over_is_free_for_who_waits() {
+        on_a_core(|| async {
+            let memory = Memory::new(1 << 20, 2 << 20);
+            let first = Rc::new(memory.chunk(1 << 20, false).await);
+            let mut second = std::pin::pin!(memory.chunk(1 << 20, false));
+            assert!(futures_lite::future::poll_once(&mut second).await.is_none());
+            memory.keep(key(0), &first);
+            deadline(Duration::from_secs(60), second).await.expect("whoever waits is told");
+        });
+    }
+
+    #[test]
+    fn a_loan_outlives_the_core_that_lent() {
+        let loan = Arc::new(std::sync::Mutex::new(None));
+        let lent = loan.clone();
+        on_a_core(move || {
+            let lent = lent.clone();
+            async move {
+                let memory = Memory::new(4 << 20, 4 << 20);
+                let mut chunk = memory.chunk(2 << 20, false).await;
+                fill(&mut chunk, 5);
+                memory.keep(key(0), &Rc::new(chunk));
+                *lent.lock().unwrap() = memory.lend(&key(0));
+            }
+        });
+        let loan = loan.lock().unwrap().take().unwrap();
+        assert_eq!(loan.blocks().flatten().filter(|byte| **byte == 5).count(), 2 << 20);
     }
 
     #[test]

@@ -22,5 +22,5 @@ pub use disk::DiskFiles;
 pub use ledger::{Ledger, PartFiles};
 pub use memory::{ChunkBuffer, Loan, Memory};
 pub use record::Record;
-pub use seed_file::{Changed, SeedFile};
+pub use seed_file::{Changed, Identity, SeedFile};
 pub use writer::Writer;

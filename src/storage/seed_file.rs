@@ -31,11 +31,14 @@ struct Finished {
 
 /// What tells that a file is still the one that was hashed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Identity {
+pub struct Identity {
     device: u64,
-    inode: u64,
-    bytes: u64,
-    modified: (i64, i64),
+    /// Its inode.
+    pub inode: u64,
+    /// Its length.
+    pub bytes: u64,
+    /// When it was modified: seconds, and nanoseconds of the second.
+    pub modified: (i64, i64),
 }
 
 /// Why a file is not served any more.
@@ -85,9 +88,9 @@ impl SeedFile {
         self.finished.get().map(|finished| finished.path.as_path())
     }
 
-    /// Bytes of the finished file.
-    pub fn bytes(&self) -> Option<u64> {
-        self.finished.get().map(|finished| finished.identity.bytes)
+    /// The finished file as it was when it was opened or finished.
+    pub fn identity(&self) -> Option<Identity> {
+        self.finished.get().map(|finished| finished.identity)
     }
 
     /// Whether the finished file is still the one that was opened. Blocks for a moment.
@@ -127,7 +130,8 @@ impl SeedFile {
 }
 
 impl Identity {
-    fn of(metadata: &Metadata) -> Self {
+    /// The file that the metadata is of.
+    pub fn of(metadata: &Metadata) -> Self {
         Self {
             device: metadata.dev(),
             inode: metadata.ino(),

@@ -1,0 +1,168 @@
+//! The peers that a download knows, and which of them it talks to. Pure: `now` is time since any fixed start.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::picker::PeerSlot;
+use super::standing::{Standing, Verdict};
+use crate::ids::Endpoint;
+use crate::limits::{PEERS_KNOWN_MAX, PEERS_PER_DOWNLOAD_MAX};
+
+/// The peers that trackers have named, bounded.
+#[derive(Default)]
+pub struct Peers {
+    known: HashMap<Endpoint, Peer>,
+    next_slot: PeerSlot,
+}
+
+/// One of them.
+pub struct Peer {
+    /// Its number.
+    pub slot: PeerSlot,
+    /// What is thought of it.
+    pub standing: Standing,
+    /// It may be asked for chunks.
+    pub is_up: bool,
+    /// It has a task that talks to it, or waits to do so again.
+    pub is_running: bool,
+    /// It is this client.
+    pub is_myself: bool,
+    /// Its control connection must end: what its data connections did is to be paid for by a pause.
+    pub is_blamed: bool,
+    /// What it had delivered when it was looked at last.
+    pub fetched_bytes: u64,
+}
+
+impl Peers {
+    /// A tracker names a peer: its number, if it is to be talked to from now on.
+    pub fn admit(&mut self, endpoint: Endpoint, now: Duration) -> Option<PeerSlot> {
+        if !self.known.contains_key(&endpoint) && self.known.len() >= PEERS_KNOWN_MAX {
+            self.forget_one(now);
+        }
+        let running = self.known.values().filter(|peer| peer.is_running).count();
+        let peer = self.known.entry(endpoint).or_insert_with(|| {
+            self.next_slot += 1;
+            Peer::new(self.next_slot)
+        });
+        let is_welcome = !peer.is_running && !peer.is_myself && peer.standing.verdict(now) == Verdict::Welcome;
+        peer.is_running |= is_welcome && running < PEERS_PER_DOWNLOAD_MAX;
+        (is_welcome && peer.is_running).then_some(peer.slot)
+    }
+
+    /// Room is made by who cannot be reached, and only where all are banned by one of those: it would have to
+    /// be found out anew.
+    fn forget_one(&mut self, now: Duration) {
+        let idle = self.known.iter().filter(|(_, peer)| !peer.is_running);
+        let gone = idle.min_by_key(|(_, peer)| (peer.is_banned(now), peer.slot)).map(|(known, _)| *known);
+        gone.and_then(|gone| self.known.remove(&gone));
+    }
+
+    /// The peer at `endpoint`.
+    pub fn get(&self, endpoint: &Endpoint) -> Option<&Peer> {
+        self.known.get(endpoint)
+    }
+
+    /// The same, to be changed.
+    pub fn get_mut(&mut self, endpoint: &Endpoint) -> Option<&mut Peer> {
+        self.known.get_mut(endpoint)
+    }
+
+    /// All of them.
+    pub fn values(&self) -> impl Iterator<Item = &Peer> {
+        self.known.values()
+    }
+
+    /// All of them with where they are, to be changed.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (&Endpoint, &mut Peer)> {
+        self.known.iter_mut()
+    }
+}
+
+impl Peer {
+    fn new(slot: PeerSlot) -> Self {
+        Self {
+            slot,
+            standing: Standing::default(),
+            is_up: false,
+            is_running: false,
+            is_myself: false,
+            is_blamed: false,
+            fetched_bytes: 0,
+        }
+    }
+
+    /// A data connection failed; says whether that is anything new. One incident shows on every core and
+    /// connection; it counts once.
+    pub fn link_failed(&mut self, now: Duration) -> bool {
+        if self.is_up {
+            self.standing.connection_failed(now);
+            self.is_blamed = true;
+        }
+        self.is_up
+    }
+
+    /// A chunk was wrong. Each of them counts, also those that were under way when the first was found out.
+    pub fn bad_chunk(&mut self, now: Duration) {
+        self.standing.bad_chunk(now);
+        self.is_blamed = true;
+    }
+
+    /// Whether its control connection must end, however late that is looked at: the pause may be over, and
+    /// only a new connection brings the peer up again.
+    pub fn must_end(&self, now: Duration) -> bool {
+        self.is_blamed || self.standing.verdict(now) != Verdict::Welcome
+    }
+
+    /// Whether it is not talked to any more.
+    pub fn is_banned(&self, now: Duration) -> bool {
+        self.standing.verdict(now) == Verdict::Banned
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::BAD_CHUNKS_UNTIL_BAN;
+
+    fn endpoint(index: usize) -> Endpoint {
+        Endpoint::new([10, 0, (index >> 8) as u8, index as u8].into(), 1).unwrap()
+    }
+
+    #[test]
+    fn who_is_blamed_connects_anew_even_when_the_pause_is_over_before_anybody_looks() {
+        let (blame, late) = (Duration::from_secs(1), Duration::from_secs(100));
+        let link_failed = |peer: &mut Peer, now| assert!(peer.link_failed(now));
+        for blamed in [link_failed, Peer::bad_chunk] {
+            let mut peer = Peer::new(0);
+            peer.is_up = true;
+            assert!(!peer.must_end(blame));
+            blamed(&mut peer, blame);
+            assert_eq!(peer.standing.verdict(late), Verdict::Welcome);
+            assert!(peer.must_end(late));
+        }
+    }
+
+    #[test]
+    fn liars_without_number_keep_nobody_out() {
+        let (mut peers, now) = (Peers::default(), Duration::ZERO);
+        for liar in 0..2 * PEERS_KNOWN_MAX {
+            assert!(peers.admit(endpoint(liar), now).is_some(), "peer {liar}");
+            assert_eq!(peers.admit(endpoint(liar), now), None, "it is talked to already");
+            let peer = peers.get_mut(&endpoint(liar)).unwrap();
+            (0..BAD_CHUNKS_UNTIL_BAN).for_each(|_| peer.bad_chunk(now));
+            peer.is_running = false;
+            assert_eq!(peers.admit(endpoint(liar), now), None, "it is banned");
+        }
+        assert_eq!(peers.values().count(), PEERS_KNOWN_MAX);
+    }
+
+    #[test]
+    fn so_many_at_once_and_the_next_when_one_is_gone() {
+        let (mut peers, now) = (Peers::default(), Duration::ZERO);
+        let admitted = (0..2 * PEERS_KNOWN_MAX).filter(|peer| peers.admit(endpoint(*peer), now).is_some()).count();
+        assert_eq!((admitted, peers.values().count()), (PEERS_PER_DOWNLOAD_MAX, PEERS_KNOWN_MAX));
+        peers.get_mut(&endpoint(0)).unwrap().is_running = false;
+        assert!(peers.admit(endpoint(3 * PEERS_KNOWN_MAX), now).is_some());
+        assert_eq!(peers.admit(endpoint(3 * PEERS_KNOWN_MAX + 1), now), None);
+    }
+}
