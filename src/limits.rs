@@ -223,6 +223,8 @@ pub const ADDRESS_COUNTERS: usize = 1 << 19;
 pub const STORE_CACHE_BYTES: usize = 64 << 20;
 /// Writes that wait for the store on one core, bytes; beyond them even renewals are awaited.
 pub const STORE_PENDING_BYTES_MAX: usize = 8 << 20;
+/// Places in which a core remembers the last change of a file until it is safe.
+pub const STORE_CHANGES_REMEMBERED: usize = 4096;
 
 // ---- trackers in sync ----
 

@@ -182,9 +182,16 @@ impl Shard {
         let Inside { table, rng, endpoints, .. } = &mut *self.inside.borrow_mut();
         let mut journal = Out { log: &self.log, links: &self.links.borrow() };
         let outcome = request.execute(table, sender, now_ms, rng, &mut journal, endpoints);
-        if let Outcome::Refused(refusal) = outcome {
-            self.refusals.set(self.refusals.get() + 1);
-            log::debug!("refused {}: {refusal}", sender.ip);
+        match outcome {
+            // What it acknowledges was written earlier, perhaps a moment ago.
+            Outcome::Accepted(accepted) if accepted.written != Some(Weight::Change) => {
+                self.log.confirm(request.info_hash());
+            }
+            Outcome::Refused(refusal) => {
+                self.refusals.set(self.refusals.get() + 1);
+                log::debug!("refused {}: {refusal}", sender.ip);
+            }
+            _ => {}
         }
         outcome.reply(request.info_hash(), endpoints, |reply| reply.encode(out));
     }
@@ -199,7 +206,7 @@ impl Shard {
     fn merge(&self, entry: &Entry<'_>, now_ms: u64, to: impl Fn(&LinkSeat) -> bool) -> Merged {
         let merged = self.inside.borrow_mut().table.merge(entry, now_ms);
         if merged == Merged::News {
-            self.log.write(entry, Weight::Renewal);
+            self.log.write_merged(entry);
             // A table that is being taken for the first time is no news to the others.
             if self.serves.load(Ordering::Relaxed) {
                 self.links.borrow().iter().filter(|link| to(link)).for_each(|link| link.push(entry));
