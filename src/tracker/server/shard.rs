@@ -19,6 +19,7 @@ use crate::tracker::replica::answer;
 use crate::tracker::replica::link::{Link, LinkError, Taken, Times};
 use crate::tracker::requests::{Denial, Outcome, Request};
 use crate::tracker::rights::Cidr;
+use crate::tracker::sentence::Sentence;
 use crate::tracker::table::{Journal, Merged, Sender, Table, Weight};
 use crate::wire::{EntriesBuffer, Frame, ListRequest, Message, Response, Status, SyncHello};
 
@@ -165,7 +166,7 @@ impl Shard {
                 let Inside { table, page, .. } = &mut *self.inside.borrow_mut();
                 Message::SyncSeederListResponse(answer::to_list(table, request, now_ms, page)).encode(out);
             }
-            Asked::Denied(denial) => self.refuse(denial.status(), &denial.to_string(), asker, out),
+            Asked::Denied(denial) => self.refuse(denial.status(), Sentence::new(denial).as_str(), asker, out),
             Asked::Undecodable(response) => self.refuse(response.status, response.text, asker, out),
             Asked::Unlinked => {
                 self.refuse(Status::NotAllowed, "only a tracker of the group may do this: SyncHello first", asker, out);
