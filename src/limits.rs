@@ -180,6 +180,8 @@ pub const TRACKER_TIMEOUT: Duration = Duration::from_millis(2500);
 pub const TRACKER_RETRY_PAUSE: Duration = Duration::from_millis(500);
 /// Pause between two announcements of one client.
 pub const ANNOUNCE_SPACING: Duration = Duration::from_millis(1);
+/// Time after which an announcement is renewed. A tracker whose lease is not twice as long forgets who lives.
+pub const RENEW_INTERVAL: Duration = Duration::from_secs(5 * 60);
 /// Pause before an announcement that was refused is tried again.
 pub const ANNOUNCE_RETRY_PAUSE: Duration = Duration::from_secs(30);
 
@@ -325,6 +327,8 @@ const _: () = {
     // The record of a removal outlives everything that it must win over.
     assert!(TOMBSTONE.as_millis() >= 2 * LEASE.as_millis());
     assert!(VERSION_AHEAD_MAX.as_millis() < LEASE.as_millis());
+    // A renewal may come just before half the lease is over, and then changes nothing: the next one must be in time.
+    assert!(2 * RENEW_INTERVAL.as_millis() < LEASE.as_millis());
     assert!(ENTRIES_PER_FILE_MAX <= u16::MAX as usize && ENDPOINTS_PER_FILE_MAX <= ENTRIES_PER_FILE_MAX);
     assert!(ADDRESS_COUNTERS.is_power_of_two());
     // A page with one file of the longest name more than its measure is still a frame.

@@ -206,6 +206,9 @@ impl Shard {
     /// Takes a tracker's entry; news go to the store, and to the peers that `to` says.
     fn merge(&self, entry: &Entry<'_>, now_ms: u64, to: impl Fn(&LinkSeat) -> bool) -> Merged {
         let merged = self.inside.borrow_mut().table.merge(entry, now_ms);
+        if matches!(merged, Merged::Ahead(_) | Merged::Full) {
+            self.refusals.set(self.refusals.get() + 1);
+        }
         if merged == Merged::News {
             self.log.write_merged(entry);
             // A table that is being taken for the first time is no news to the others.
