@@ -41,6 +41,10 @@ struct Args {
     /// Requests in flight on each of the load's 500 connections.
     #[arg(long, default_value_t = 4)]
     depth: usize,
+    /// Files that the load asks for, as a multiple of those that are there: the first seeder of another one is a change
+    /// that is written and passed on, a renewal is not.
+    #[arg(long, default_value_t = 4)]
+    spread: u64,
     /// Requests of a hundred that are AddSeeder.
     #[arg(long, default_value_t = 50)]
     adds: u32,
@@ -153,7 +157,7 @@ impl Tracker {
 
     fn load(&self, args: &Args) -> Result<Answered, Failed> {
         let pid = format!("--pid={}", self.child.id());
-        let (files, depth) = (format!("--files={}", args.files), format!("--depth={}", args.depth));
+        let (files, depth) = (format!("--files={}", args.files * args.spread), format!("--depth={}", args.depth));
         let (adds, seconds) = (format!("--adds={}", args.adds), format!("--seconds={}", args.seconds));
         load(&[&self.address, &pid, &files, &depth, &adds, &seconds])
     }
