@@ -1,8 +1,9 @@
-//! The store's file, with a promise more than files give: what the library counts on reaches the disk in its order.
+//! The store's file, with promises more than files give, so that what its header tells is true after a power failure.
 
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use redb::StorageBackend;
@@ -10,66 +11,33 @@ use redb::backends::FileBackend;
 
 use super::Unopened;
 
-/// A file that syncs where the library should, so that a power failure never leaves a header that does not fit the rest:
+/// A file that does what the library should:
 ///
 /// - A new length is on the disk before anything else is written. The library makes the file longer and writes that
-///   length into its header, or makes it shorter and writes that it was closed well, without a sync between the two; and
-///   file systems sync data before lengths.
-/// - All is on the disk before the header says that nothing must be repaired. At the end of a repair the library writes
-///   this together with what it has repaired.
-/// - A file that is longer than its header says is repaired when it is opened. A repair that is cut short may leave one
-///   that counts as closed well.
+///   length into its header without a sync between the two; and file systems sync data before lengths.
+/// - Until the store is open the header says that it must be repaired. The library takes that back before it has
+///   written all that it repaired, and what a power failure in between leaves is taken for closed well.
 ///
-/// It takes a header that does not fit for damage.
+/// A header that does not fit the rest is damage to it, and what it holds is lost.
 #[derive(Debug)]
-pub(super) struct Ordered<B> {
+pub(super) struct Careful<B> {
     backend: B,
-    /// Something was written and not synced.
-    is_dirty: AtomicBool,
+    is_open: Arc<AtomicBool>,
 }
 
-/// Bytes of the header that are read here: magic number 9, flags u8, 2 bytes nothing, then u32s, little-endian: page
-/// size, pages of a region's own header, data pages of a full region, full regions, data pages of the last region.
-const HEADER: usize = 32;
-const MAGIC: &[u8; 9] = b"redb\x1a\x0a\xa9\x0d\x0a";
+/// Where the header, at the start of the file, has its flags: behind the magic number.
 const FLAGS: usize = 9;
-/// The flag that a repair is needed, unless the store is closed well.
+/// The flag that a repair is needed: it is there unless the store was closed well.
 const REPAIR_NEEDED: u8 = 2;
 
-impl Ordered<FileBackend> {
-    /// A file that is there, and not empty.
-    pub(super) fn open(path: &Path) -> Result<Self, Unopened> {
-        let file = File::options().read(true).write(true).open(path).map_err(Unopened::Io)?;
-        if file.metadata().map_err(Unopened::Io)?.len() == 0 {
-            return Err(Unopened::damaged("it is empty"));
-        }
-        Self::new(FileBackend::new(file)?).map_err(Unopened::Io)
-    }
-
-    /// A file that is not there yet.
-    pub(super) fn create(path: &Path) -> Result<Self, Unopened> {
-        let file = File::options().read(true).write(true).create_new(true).open(path).map_err(Unopened::Io)?;
-        Self::new(FileBackend::new(file)?).map_err(Unopened::Io)
+impl<B: StorageBackend> Careful<B> {
+    /// `is_open` is to be set when the store is open.
+    pub(super) fn new(backend: B, is_open: Arc<AtomicBool>) -> Self {
+        Self { backend, is_open }
     }
 }
 
-impl<B: StorageBackend> Ordered<B> {
-    pub(super) fn new(backend: B) -> io::Result<Self> {
-        let ordered = Self { backend, is_dirty: AtomicBool::new(false) };
-        let len = ordered.len()?;
-        if len >= HEADER as u64 {
-            let header = ordered.backend.read(0, HEADER)?;
-            let is_whole = header.starts_with(MAGIC) && header[FLAGS] & REPAIR_NEEDED == 0;
-            if is_whole && told_len(&header).is_some_and(|told| len > told) {
-                ordered.backend.write(FLAGS as u64, &[header[FLAGS] | REPAIR_NEEDED])?;
-                ordered.sync_data(false)?;
-            }
-        }
-        Ok(ordered)
-    }
-}
-
-impl<B: StorageBackend> StorageBackend for Ordered<B> {
+impl<B: StorageBackend> StorageBackend for Careful<B> {
     fn len(&self) -> io::Result<u64> {
         self.backend.len()
     }
@@ -80,31 +48,34 @@ impl<B: StorageBackend> StorageBackend for Ordered<B> {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.backend.set_len(len)?;
-        self.sync_data(false)
+        self.backend.sync_data(false)
     }
 
     fn sync_data(&self, eventual: bool) -> io::Result<()> {
-        self.backend.sync_data(eventual)?;
-        self.is_dirty.store(false, Ordering::Relaxed);
-        Ok(())
+        self.backend.sync_data(eventual)
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        let says_whole = offset == 0 && data.get(FLAGS).is_some_and(|flags| flags & REPAIR_NEEDED == 0);
-        if says_whole && self.is_dirty.load(Ordering::Relaxed) {
-            self.sync_data(false)?;
+        if offset > 0 || data.len() <= FLAGS || self.is_open.load(Ordering::Relaxed) {
+            return self.backend.write(offset, data);
         }
-        self.is_dirty.store(true, Ordering::Relaxed);
-        self.backend.write(offset, data)
+        let mut header = data.to_vec();
+        header[FLAGS] |= REPAIR_NEEDED;
+        self.backend.write(offset, &header)
     }
 }
 
-/// How long the header says that the file is.
-fn told_len(header: &[u8]) -> Option<u64> {
-    let mut numbers = header[12..].as_chunks::<4>().0.iter().map(|bytes| u64::from(u32::from_le_bytes(*bytes)));
-    let (page, own, full, regions, last) =
-        (numbers.next()?, numbers.next()?, numbers.next()?, numbers.next()?, numbers.next()?);
-    let last = if last > 0 { own + last } else { 0 };
-    let pages = regions.checked_mul(own + full)?.checked_add(1 + last)?;
-    pages.checked_mul(page)
+/// A file that is there, and not empty.
+pub(super) fn open(path: &Path) -> Result<FileBackend, Unopened> {
+    let file = File::options().read(true).write(true).open(path).map_err(Unopened::Io)?;
+    if file.metadata().map_err(Unopened::Io)?.len() == 0 {
+        return Err(Unopened::damaged("it is empty"));
+    }
+    Ok(FileBackend::new(file)?)
+}
+
+/// A file that is not there yet.
+pub(super) fn create(path: &Path) -> Result<FileBackend, Unopened> {
+    let file = File::options().read(true).write(true).create_new(true).open(path).map_err(Unopened::Io)?;
+    Ok(FileBackend::new(file)?)
 }

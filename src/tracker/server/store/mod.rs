@@ -41,6 +41,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
@@ -48,7 +49,7 @@ use redb::{Database, DatabaseError, Durability, ReadableTable, StorageBackend, S
 use rustix::fs::FlockOperation;
 
 use self::batch::Batch;
-use self::file::Ordered;
+use self::file::Careful;
 pub(super) use self::log::{Log, LogSeat};
 use self::quiet::quietly;
 use crate::ids::{TrackerId, Version};
@@ -110,7 +111,7 @@ impl Store {
         if !path.exists() {
             make_file(folder, &path).map_err(failed)?;
         }
-        let store = Ordered::open(&path).and_then(Self::open_on).map_err(failed)?;
+        let store = file::open(&path).and_then(Self::open_on).map_err(failed)?;
         Ok(Self { _lock: Some(lock), ..store })
     }
 
@@ -248,7 +249,7 @@ fn make_file(folder: &Path, path: &Path) -> Result<(), Unopened> {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(Unopened::Io(error)),
         _ => {}
     }
-    make_on(Ordered::create(&new)?)?;
+    make_on(file::create(&new)?)?;
     let publish = || {
         File::open(&new)?.sync_all()?;
         fs::rename(&new, path)?;
@@ -260,7 +261,7 @@ fn make_file(folder: &Path, path: &Path) -> Result<(), Unopened> {
 
 /// Makes an empty store.
 fn make_on(backend: impl StorageBackend) -> Result<(), Unopened> {
-    let database = Database::builder().create_with_backend(backend)?;
+    let database = Database::builder().create_with_backend(Careful::new(backend, Arc::new(AtomicBool::new(true))))?;
     let make = || -> Result<(), Failed> {
         let change = database.begin_write()?;
         {
@@ -276,6 +277,8 @@ fn make_on(backend: impl StorageBackend) -> Result<(), Unopened> {
 
 /// Database, tracker id and clock of a store that is whole.
 fn open_whole(backend: impl StorageBackend) -> Result<(Database, u64, u64), Unopened> {
+    let is_open = Arc::new(AtomicBool::new(false));
+    let backend = Careful::new(backend, is_open.clone());
     let mut database = Database::builder().set_cache_size(STORE_CACHE_BYTES).create_with_backend(backend)?;
     let unchecked = about(&database)?;
     // It verifies all pages, and where the last commit's are damaged it goes back to the one before.
@@ -291,7 +294,11 @@ fn open_whole(backend: impl StorageBackend) -> Result<(Database, u64, u64), Unop
     }
     let mut whole = true;
     read(&database, 0..BUCKETS, &mut |entry| whole &= entry.is_some())?;
-    if whole { Ok((database, tracker, clock)) } else { Err(Unopened::damaged("it has an entry that cannot be")) }
+    if !whole {
+        return Err(Unopened::damaged("it has an entry that cannot be"));
+    }
+    is_open.store(true, Ordering::Relaxed);
+    Ok((database, tracker, clock))
 }
 
 /// What a store says of itself.
