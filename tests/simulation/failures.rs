@@ -40,9 +40,12 @@ impl World {
             end_ms = until_ms + self.rng.random_range(0..2) * self.rng.random_range(0..LEASE_MS);
         } else if skewed.is_none() && self.rng.random_bool(0.15) {
             let from_ms = self.rng.random_range(START_MS..end_ms);
-            let until_ms = from_ms + self.rng.random_range(0..LEASE_MS);
+            // A link notices with its next round, which it has within a second of the last one's end. What lapses in a
+            // shorter moment comes back with the next ordinary repair.
+            let until_ms = from_ms + self.rng.random_range(2000..LEASE_MS);
             let tracker = self.rng.random_range(0..self.trackers.len());
-            self.jump = Some(Jump { tracker, when_ms: from_ms..until_ms.min(end_ms) });
+            self.jump = Some(Jump { tracker, when_ms: from_ms..until_ms });
+            end_ms = end_ms.max(until_ms);
         }
         end_ms
     }
