@@ -188,6 +188,8 @@ pub const TRACKER_RETRY_PAUSE: Duration = Duration::from_millis(500);
 pub const ANNOUNCE_SPACING: Duration = Duration::from_millis(1);
 /// How long a download that ends early waits for a tracker to acknowledge that.
 pub const WITHDRAWAL_WAIT: Duration = Duration::from_secs(1);
+/// Time after which an announcement is renewed. A tracker whose lease is not twice as long forgets who lives.
+pub const RENEW_INTERVAL: Duration = Duration::from_secs(5 * 60);
 /// Pause before an announcement that was refused is tried again.
 pub const ANNOUNCE_RETRY_PAUSE: Duration = Duration::from_secs(30);
 
@@ -231,6 +233,8 @@ pub const ADDRESS_COUNTERS: usize = 1 << 19;
 pub const STORE_CACHE_BYTES: usize = 64 << 20;
 /// Writes that wait for the store on one core, bytes; beyond them even renewals are awaited.
 pub const STORE_PENDING_BYTES_MAX: usize = 8 << 20;
+/// Places in which a core remembers the last change of a file until it is safe.
+pub const STORE_CHANGES_REMEMBERED: usize = 4096;
 
 // ---- trackers in sync ----
 
@@ -331,6 +335,8 @@ const _: () = {
     // The record of a removal outlives everything that it must win over.
     assert!(TOMBSTONE.as_millis() >= 2 * LEASE.as_millis());
     assert!(VERSION_AHEAD_MAX.as_millis() < LEASE.as_millis());
+    // A renewal may come just before half the lease is over, and then changes nothing: the next one must be in time.
+    assert!(2 * RENEW_INTERVAL.as_millis() < LEASE.as_millis());
     assert!(ENTRIES_PER_FILE_MAX <= u16::MAX as usize && ENDPOINTS_PER_FILE_MAX <= ENTRIES_PER_FILE_MAX);
     assert!(ADDRESS_COUNTERS.is_power_of_two());
     // A page with one file of the longest name more than its measure is still a frame.

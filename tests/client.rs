@@ -21,10 +21,13 @@ use rand::{RngExt, SeedableRng};
 /// A tracker with one thread a connection, a second implementation to test against.
 struct TinyTracker {
     address: SocketAddr,
+    /// What was shared here, and when.
+    shared: Shared,
     down: Arc<AtomicBool>,
     connections: Arc<Mutex<Vec<TcpStream>>>,
 }
 
+type Shared = Arc<Mutex<Vec<(Instant, InfoHash)>>>;
 type Seeders = Arc<Mutex<HashMap<InfoHash, HashSet<Endpoint>>>>;
 
 impl TinyTracker {
@@ -32,7 +35,8 @@ impl TinyTracker {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (down, connections) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
-        let tracker = Self { address, down: down.clone(), connections: connections.clone() };
+        let shared = Shared::default();
+        let tracker = Self { address, shared: shared.clone(), down: down.clone(), connections: connections.clone() };
         let seeders = Seeders::default();
         thread::spawn(move || {
             for stream in listener.incoming() {
@@ -41,8 +45,8 @@ impl TinyTracker {
                     return;
                 }
                 connections.lock().unwrap().push(stream.try_clone().unwrap());
-                let seeders = seeders.clone();
-                thread::spawn(move || answer_all(stream, &seeders));
+                let (seeders, shared) = (seeders.clone(), shared.clone());
+                thread::spawn(move || answer_all(stream, &seeders, &shared));
             }
         });
         tracker
@@ -61,7 +65,7 @@ impl TinyTracker {
     }
 }
 
-fn answer_all(mut stream: TcpStream, seeders: &Seeders) {
+fn answer_all(mut stream: TcpStream, seeders: &Seeders, shared: &Shared) {
     let mut buffer = Vec::new();
     loop {
         let mut part = [0; 4096];
@@ -70,6 +74,9 @@ fn answer_all(mut stream: TcpStream, seeders: &Seeders) {
             Ok(len) => buffer.extend_from_slice(&part[..len]),
         }
         while let Ok(Parsed::Frame { frame, len }) = parse(&buffer, 65536) {
+            if let Ok(Message::Share(share)) = Message::decode(frame) {
+                shared.lock().unwrap().push((Instant::now(), share.info_hash));
+            }
             let mut out = Vec::new();
             answer(Message::decode(frame).unwrap(), seeders, &mut out);
             if stream.write_all(&out).is_err() {
@@ -240,6 +247,41 @@ fn a_tracker_that_dies_is_replaced_by_the_next() {
     let getter = client(&[&first, &second], 1);
     assert_done(&get(&getter, &metainfo, Some(folder.path().join("copy"))), &path);
     getter.close();
+    seeder.close();
+}
+
+/// One after the other, so that a tracker which takes over is not run down by the clients of another one.
+#[test]
+fn after_a_fallback_everything_is_announced_anew_spread_over_time() {
+    const FILES: usize = 40;
+    let (first, second) = (TinyTracker::start(), TinyTracker::start());
+    let folder = tempfile::tempdir_in(".").unwrap();
+    let seeder = client(&[&first, &second], 1);
+    let mut files: Vec<InfoHash> = (0..FILES)
+        .map(|number| {
+            let folder = folder.path().join(number.to_string());
+            std::fs::create_dir(&folder).unwrap();
+            let (path, metainfo) = file(&folder, 1000 + number, 1 << 18);
+            share(&seeder, &path, &metainfo);
+            metainfo.info_hash()
+        })
+        .collect();
+    assert!(second.shared.lock().unwrap().is_empty());
+    first.kill();
+    let killed = Instant::now();
+    let told = || second.shared.lock().unwrap().clone();
+    while told().len() < FILES {
+        assert!(killed.elapsed() < Duration::from_secs(10), "{} are announced", told().len());
+        thread::sleep(Duration::from_millis(1));
+    }
+    let told = told();
+    let mut announced: Vec<InfoHash> = told.iter().map(|(_, info_hash)| *info_hash).collect();
+    announced.sort_unstable();
+    files.sort_unstable();
+    assert_eq!(announced, files, "each once");
+    let spread = told[FILES - 1].0 - told[0].0;
+    println!("{FILES} files are announced anew within {:?}, spread over {spread:?}", killed.elapsed());
+    assert!(spread >= mtorrent::limits::ANNOUNCE_SPACING * (FILES as u32 - 1), "{spread:?}");
     seeder.close();
 }
 

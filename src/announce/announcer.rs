@@ -10,7 +10,7 @@ use futures_lite::FutureExt;
 
 use super::{Answer, TrackerGroup};
 use crate::ids::{Endpoint, InfoHash, Version};
-use crate::limits::{ANNOUNCE_RETRY_PAUSE, ANNOUNCE_SPACING, LEASE, PING_INTERVAL, TRACKER_RETRY_PAUSE};
+use crate::limits::{ANNOUNCE_RETRY_PAUSE, ANNOUNCE_SPACING, PING_INTERVAL, RENEW_INTERVAL, TRACKER_RETRY_PAUSE};
 use crate::metainfo::Metainfo;
 use crate::runtime::Signal;
 use crate::wire::{Message, SeederChange, Share, Status};
@@ -167,7 +167,7 @@ impl Announcer {
         if answer.status() == Status::Ok {
             let first = entry.epoch != epoch;
             (entry.version, entry.epoch) = (answer.version().or(entry.version), epoch);
-            entry.due = Instant::now() + LEASE / 3;
+            entry.due = Instant::now() + RENEW_INTERVAL;
             drop(entries);
             if first {
                 self.listener.announced(info_hash, self.group.current());

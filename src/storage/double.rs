@@ -6,10 +6,8 @@ use std::io;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+use super::image::{Change, Image};
 use super::ledger::PartFiles;
-
-/// Unsynced writes are lost or kept in pieces of this size.
-const SECTOR: usize = 512;
 
 /// The files, as they are durable and with what is on its way.
 pub struct Double {
@@ -40,18 +38,6 @@ struct Names {
     part: bool,
     record: bool,
     published: bool,
-}
-
-#[derive(Default)]
-struct Image {
-    durable: Vec<u8>,
-    /// Writes and cuts since the last sync, in order.
-    pending: Vec<Change>,
-}
-
-enum Change {
-    Write(usize, Vec<u8>),
-    Cut(usize),
 }
 
 impl Double {
@@ -100,7 +86,7 @@ impl PartFiles for Double {
     fn sync_data(&mut self) -> io::Result<()> {
         self.step()?;
         if std::mem::take(&mut self.fails_sync) {
-            self.part.pending.clear();
+            self.part.fail_to_sync(&mut self.rng);
             return Err(io::Error::other("the disk refused a write"));
         }
         self.part.sync();
@@ -147,47 +133,5 @@ impl PartFiles for Double {
         self.names.record = false;
         self.names_durable.record &= self.rng.random::<bool>();
         Ok(())
-    }
-}
-
-impl Image {
-    fn change(&mut self, change: Change) {
-        self.pending.push(change);
-    }
-
-    fn sync(&mut self) {
-        self.pending.drain(..).for_each(|change| change.apply(&mut self.durable));
-    }
-
-    /// The durable image plus, of every change since, a random selection of its sectors.
-    fn after_crash(&mut self, rng: &mut StdRng) -> Vec<u8> {
-        let mut image = std::mem::take(&mut self.durable);
-        for change in self.pending.drain(..) {
-            match change {
-                Change::Write(offset, bytes) => {
-                    for (n, sector) in bytes.chunks(SECTOR).enumerate().filter(|_| rng.random()) {
-                        Change::Write(offset + n * SECTOR, sector.to_vec()).apply(&mut image);
-                    }
-                }
-                cut => {
-                    if rng.random() {
-                        cut.apply(&mut image);
-                    }
-                }
-            }
-        }
-        image
-    }
-}
-
-impl Change {
-    fn apply(&self, image: &mut Vec<u8>) {
-        match self {
-            Change::Write(offset, bytes) => {
-                image.resize(image.len().max(offset + bytes.len()), 0);
-                image[*offset..offset + bytes.len()].copy_from_slice(bytes);
-            }
-            Change::Cut(len) => image.resize(*len, 0),
-        }
     }
 }

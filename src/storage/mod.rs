@@ -11,6 +11,8 @@ pub mod dest;
 pub mod disk;
 #[cfg(test)]
 mod double;
+#[cfg(test)]
+pub(crate) mod image;
 pub mod ledger;
 pub mod memory;
 pub mod record;

@@ -8,7 +8,8 @@
 //! - [`digest`]: how two tables are compared.
 //!
 //! - [`replica`]: how trackers keep each other in sync;
-//! - [`requests`]: from a message to a change of the table, and from its outcome to the reply.
+//! - [`requests`]: from a message to a change of the table, and from its outcome to the reply; [`sentence`]: what a
+//!   refusal says.
 //!
 //! None of these may open a socket, read a clock or know of executors. [`server`] does: it runs them.
 
@@ -23,6 +24,7 @@ mod records;
 pub mod replica;
 pub mod requests;
 pub mod rights;
+pub mod sentence;
 pub mod server;
 pub mod table;
 #[cfg(test)]

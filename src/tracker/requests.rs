@@ -9,6 +9,7 @@ use rand::Rng;
 
 use super::entry::FileInfo;
 use super::rights::Cidr;
+use super::sentence::Sentence;
 use super::table::{Accepted, Claim, Journal, Refusal, Sender, Table};
 use crate::ids::{Endpoint, InfoHash};
 use crate::wire::{Endpoints, Message, Response, SeederChange, SeederInfo, Share, Status};
@@ -150,13 +151,13 @@ impl<'a> Request<'a> {
 }
 
 impl Outcome {
-    /// Calls `send` with the reply. Only a refusal allocates, for its text.
+    /// Calls `send` with the reply.
     pub fn reply<T>(&self, info_hash: InfoHash, endpoints: &[Endpoint], send: impl FnOnce(&Message<'_>) -> T) -> T {
         let listed = |status, endpoints| Message::SeederInfoResponse(SeederInfo { info_hash, status, endpoints });
         match self {
             Self::Accepted(accepted) => send(&Message::Response(Response::new(Status::Ok, "", Some(accepted.version)))),
             Self::Refused(refusal) => {
-                send(&Message::Response(Response::new(refusal.status(), &refusal.to_string(), None)))
+                send(&Message::Response(Response::new(refusal.status(), Sentence::new(refusal).as_str(), None)))
             }
             Self::Listed => send(&listed(Status::Ok, endpoints.into())),
             Self::Unlisted => send(&listed(Status::NotFound, Endpoints::NONE)),

@@ -13,8 +13,10 @@ pub struct Claimed {
     pub seen: Option<Version>,
     /// The tracker acknowledged it at this time; `None` while the last attempt is not acknowledged.
     pub acknowledged_ms: Option<u64>,
-    /// An earlier attempt that was not acknowledged may still win against one before this time.
-    pub unclear_until_ms: u64,
+    /// When the acknowledged entry's lease ends.
+    pub lapses_ms: u64,
+    /// An earlier attempt to leave, or to seed, that was not acknowledged may still win against one before this time.
+    pub unclear_until_ms: [u64; 2],
     /// When it tries next.
     pub due_ms: u64,
 }
@@ -28,12 +30,12 @@ pub enum Expected {
 }
 
 impl Claimed {
-    /// What must hold now. An acknowledged entry may be half a lease old already: then it was not written anew.
-    pub fn expected(&self, now_ms: u64, lease_ms: u64, margin_ms: u64) -> Expected {
+    /// What must hold now, as far as it will hold for `margin_ms` more.
+    pub fn expected(&self, now_ms: u64, margin_ms: u64) -> Expected {
         match self.acknowledged_ms {
-            Some(at) if at < self.unclear_until_ms => Expected::Anything,
+            Some(at) if at < self.unclear_until_ms[usize::from(!self.seeding)] => Expected::Anything,
             Some(_) if !self.seeding => Expected::Gone,
-            Some(at) if at + lease_ms / 2 > now_ms + margin_ms => Expected::Live,
+            Some(_) if self.lapses_ms > now_ms + margin_ms => Expected::Live,
             _ => Expected::Anything,
         }
     }
@@ -41,6 +43,13 @@ impl Claimed {
     /// Nothing may be expected of what happened until now.
     pub fn forget(&mut self, until_ms: u64) {
         self.acknowledged_ms = None;
-        self.unclear_until_ms = self.unclear_until_ms.max(until_ms);
+        self.unclear_until_ms.iter_mut().for_each(|unclear_ms| *unclear_ms = until_ms.max(*unclear_ms));
+    }
+
+    /// The attempt may have come through or not; one of the same kind that is acknowledged later is as good.
+    pub fn leave_open(&mut self, until_ms: u64) {
+        self.acknowledged_ms = None;
+        let unclear_ms = &mut self.unclear_until_ms[usize::from(self.seeding)];
+        *unclear_ms = until_ms.max(*unclear_ms);
     }
 }

@@ -1,24 +1,33 @@
 //! The played world: trackers, the network between them, their clients, and what goes wrong.
 
+#[path = "acts.rs"]
+mod acts;
+#[path = "agreement.rs"]
+mod agreement;
+#[path = "failures.rs"]
+mod failures;
+#[path = "owned.rs"]
+mod owned;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
-use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use mtorrent::ids::{Endpoint, InfoHash, TrackerId};
-use mtorrent::limits::{FRAME_SYNC_BYTES_MAX, SYNC_RETRY_MAX};
+use mtorrent::limits::SYNC_RETRY_MAX;
 use mtorrent::tracker::Lives;
-use mtorrent::tracker::entry::{Body, Entry, FileInfo};
 use mtorrent::tracker::replica::answer;
 use mtorrent::tracker::replica::link::{Link, Times};
 use mtorrent::tracker::rights::AddressCounts;
-use mtorrent::tracker::table::{Claim, Journal, Merged, Refusal, Rules, Sender, Table, Weight};
-use mtorrent::wire::{EntriesBuffer, Frame, Message, Parsed, SyncHello, parse};
+use mtorrent::tracker::table::{Merged, Rules, Sender, Table};
+use mtorrent::wire::{EntriesBuffer, Message, SyncHello};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
-use super::client::{Claimed, Expected};
+use super::client::Claimed;
+use failures::{Exile, Jump};
+use owned::{Owned, frame, key, message};
 
 const LEASE_MS: u64 = 60_000;
 const LIVES: Lives = Lives { lease_ms: LEASE_MS, tombstone_ms: 2 * LEASE_MS };
@@ -27,7 +36,7 @@ const SKEW_MS: u64 = 2000;
 const DAY_MS: u64 = 86_400_000;
 const START_MS: u64 = 1_700_000_000_000;
 /// Buckets of the played tables: fewer than there are, so that a seed takes little time.
-const BUCKETS: usize = 64;
+const BUCKETS: usize = 512;
 const FILES: u8 = 4;
 /// In which all must be the same after the last failure.
 const HEAL_MS: u64 = 5000;
@@ -36,73 +45,24 @@ const MARGIN_MS: u64 = LEASE_MS / 4 + 2 * SKEW_MS;
 const STEP_MS: u64 = 100;
 const SENDER: Sender = Sender { ip: IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), trusted: true };
 
-/// An entry that owns what it says.
-#[derive(Clone, PartialEq)]
-struct Owned {
-    frame: Vec<u8>,
-}
-
-impl fmt::Debug for Owned {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let entry = self.entry();
-        write!(f, "{:?} at {}", entry.body, entry.version.time_ms() as i64 - START_MS as i64)
-    }
-}
-
-impl Owned {
-    fn new(entry: &Entry<'_>) -> Self {
-        let mut frame = Vec::new();
-        Message::SyncEntry(*entry).encode(&mut frame);
-        Self { frame }
-    }
-
-    fn entry(&self) -> Entry<'_> {
-        match message(&self.frame) {
-            Message::SyncEntry(entry) => entry,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn key(&self) -> (InfoHash, Option<Endpoint>) {
-        key(&self.entry())
-    }
-}
-
-fn key(entry: &Entry<'_>) -> (InfoHash, Option<Endpoint>) {
-    match entry.body {
-        Body::File(_) => (entry.info_hash, None),
-        Body::Seeder(endpoint) | Body::Removed(endpoint) => (entry.info_hash, Some(endpoint)),
-    }
-}
-
-fn frame(bytes: &[u8]) -> (Frame<'_>, usize) {
-    match parse(bytes, FRAME_SYNC_BYTES_MAX) {
-        Ok(Parsed::Frame { frame, len }) => (frame, len),
-        other => panic!("{other:?}"),
-    }
-}
-
-fn message(bytes: &[u8]) -> Message<'_> {
-    Message::decode(frame(bytes).0).unwrap()
-}
-
-/// What a change writes: to the disk, and to the links.
-#[derive(Default)]
-struct Written(Vec<(Owned, Weight)>);
-
-impl Journal for Written {
-    fn write(&mut self, entry: &Entry<'_>, weight: Weight) {
-        self.0.push((Owned::new(entry), weight));
-    }
+/// What is lost with an entry that was not synced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Loss {
+    /// Nothing that a client was promised: a change that was not acknowledged, or what another tracker gave.
+    Nothing,
+    /// A longer life.
+    Life,
 }
 
 struct Tracker {
     up: bool,
+    /// Its clock was a day ahead at some time.
+    was_ahead: bool,
     /// What its clock is off.
     skew_ms: i64,
     table: Table,
     disk: BTreeMap<(InfoHash, Option<Endpoint>), Owned>,
-    unsynced: Vec<Owned>,
+    unsynced: Vec<(Owned, Loss)>,
     links: Vec<Peer>,
     down_until_ms: u64,
 }
@@ -136,6 +96,10 @@ pub struct World {
     trackers: Vec<Tracker>,
     /// Whether two trackers, by number, cannot reach each other.
     parted: Vec<Vec<bool>>,
+    /// A tracker that is away for longer than a tombstone lives, and when.
+    exile: Option<Exile>,
+    /// A tracker whose clock is set a day ahead for a while, and when.
+    jump: Option<Jump>,
     /// Whether a client cannot reach a tracker.
     unreachable: Vec<Vec<bool>>,
     clients: Vec<Vec<Claimed>>,
@@ -155,7 +119,8 @@ impl World {
             seeding: false,
             seen: None,
             acknowledged_ms: None,
-            unclear_until_ms: 0,
+            lapses_ms: 0,
+            unclear_until_ms: [0; 2],
             due_ms: START_MS,
         };
         let mut world = Self {
@@ -163,6 +128,8 @@ impl World {
             now_ms: START_MS,
             trackers: Vec::new(),
             parted: vec![vec![false; count]; count],
+            exile: None,
+            jump: None,
             unreachable: vec![vec![false; count]; clients.into()],
             clients: (0..clients).map(|client| (0..FILES).map(|file| claimed(client, file)).collect()).collect(),
             packets: BinaryHeap::new(),
@@ -174,6 +141,7 @@ impl World {
             let skew_ms = world.rng.random_range(-(SKEW_MS as i64)..=SKEW_MS as i64);
             let tracker = Tracker {
                 up: true,
+                was_ahead: false,
                 skew_ms,
                 table: table(number, &mut world.rng),
                 disk: BTreeMap::new(),
@@ -187,14 +155,10 @@ impl World {
     }
 
     pub fn run(mut self) {
-        let skewed = self.rng.random_bool(0.3).then(|| self.rng.random_range(0..self.trackers.len()));
-        if let Some(skewed) = skewed {
-            self.trackers[skewed].skew_ms += DAY_MS as i64;
-        }
-        let most_ms = if self.rng.random_bool(0.1) { 6 * LEASE_MS } else { 2 * LEASE_MS };
-        let end_ms = START_MS + self.rng.random_range(30_000..most_ms);
+        let end_ms = self.plan();
         while self.now_ms < end_ms {
             self.fail();
+            self.set_clocks();
             self.step(true);
         }
         self.heal();
@@ -248,11 +212,9 @@ impl World {
         }
     }
 
-    // ---- trackers ----
-
     fn wake(&mut self, at: usize) {
         if !self.trackers[at].up {
-            if self.now_ms >= self.trackers[at].down_until_ms {
+            if self.now_ms >= self.trackers[at].down_until_ms && !self.is_exiled(at, true) {
                 self.restart(at);
             }
             return;
@@ -262,9 +224,11 @@ impl World {
             self.trackers[at].sync();
         }
         let Tracker { table, disk, .. } = &mut self.trackers[at];
-        table.sweep(wall_ms, 64, &mut |entry| {
-            disk.remove(&key(entry));
-        });
+        if self.now_ms.is_multiple_of(5 * STEP_MS) {
+            table.sweep(wall_ms, 64, &mut |entry| {
+                disk.remove(&key(entry));
+            });
+        }
         for to in (0..self.trackers.len()).filter(|to| *to != at) {
             self.drive(at, to);
         }
@@ -273,7 +237,7 @@ impl World {
     /// Opens a link, or starts its next round.
     fn drive(&mut self, at: usize, to: usize) {
         let times = self.times(at);
-        let reachable = self.trackers[to].up && !self.parted[at][to];
+        let reachable = self.trackers[to].up && !self.is_cut(at, to);
         let peer = &mut self.trackers[at].links[to];
         match peer.connection {
             Some(_) if !reachable => {
@@ -330,7 +294,7 @@ impl World {
             }
             return;
         }
-        if !self.trackers[acceptor].up || self.parted[dialler][acceptor] {
+        if !self.trackers[acceptor].up || self.is_cut(dialler, acceptor) {
             return;
         }
         let answer = self.answer(acceptor, dialler, &packet.bytes);
@@ -345,7 +309,7 @@ impl World {
             Message::SyncEntry(entry) => {
                 let merged = self.trackers[at].table.merge(&entry, wall_ms);
                 if merged == Merged::News {
-                    self.pass_on(at, from, vec![Owned::new(&entry)]);
+                    self.pass_on(at, from, vec![(Owned::new(&entry), Loss::Nothing)]);
                 }
                 Message::Response(answer::to_entry(merged, &entry)).encode(&mut out);
             }
@@ -372,7 +336,7 @@ impl World {
         let page = link.receive(frame(bytes).0, |entry| {
             let merged = table.merge(entry, wall_ms);
             if merged == Merged::News {
-                news.push(Owned::new(entry));
+                news.push((Owned::new(entry), Loss::Nothing));
             }
             merged
         });
@@ -383,14 +347,14 @@ impl World {
     }
 
     /// News go to the disk and to all other peers.
-    fn pass_on(&mut self, at: usize, from: usize, news: Vec<Owned>) {
-        for entry in news {
+    fn pass_on(&mut self, at: usize, from: usize, news: Vec<(Owned, Loss)>) {
+        for (entry, loss) in news {
             for (peer, link) in self.trackers[at].links.iter_mut().enumerate() {
                 if peer != from && peer != at {
                     link.link.push(&entry.entry());
                 }
             }
-            self.trackers[at].unsynced.push(entry);
+            self.trackers[at].unsynced.push((entry, loss));
         }
     }
 
@@ -404,198 +368,11 @@ impl World {
         (tracker.table, tracker.up) = (table, true);
         tracker.links = (0..count).map(|_| Peer::new()).collect();
     }
-
-    // ---- clients ----
-
-    fn act(&mut self, client: usize, file: usize) {
-        let claimed = &mut self.clients[client][file];
-        if self.now_ms < claimed.due_ms {
-            return;
-        }
-        let turns = claimed.acknowledged_ms.is_some() && self.rng.random_bool(0.4);
-        if turns {
-            claimed.seeding = !claimed.seeding;
-            claimed.acknowledged_ms = None;
-        } else if claimed.acknowledged_ms.is_none() && claimed.seen.is_none() && claimed.unclear_until_ms == 0 {
-            claimed.seeding = true;
-        }
-        claimed.due_ms = self.now_ms + self.rng.random_range(1000..LEASE_MS / 3);
-        let first = self.rng.random_range(0..self.trackers.len());
-        for turn in 0..self.trackers.len() {
-            // Mostly the same tracker first; the next one when it cannot be reached.
-            let tracker = if self.rng.random_bool(0.8) { turn } else { (first + turn) % self.trackers.len() };
-            let reachable = self.trackers[tracker].up && !self.unreachable[client][tracker];
-            if reachable && self.ask(client, file, tracker) {
-                return;
-            }
-        }
-        self.clients[client][file].due_ms = self.now_ms + 500;
-    }
-
-    /// False if the client has no acknowledgement.
-    fn ask(&mut self, client: usize, file: usize, at: usize) -> bool {
-        let wall_ms = self.wall_ms(at);
-        let claimed = self.clients[client][file].clone();
-        let claim = Claim { info_hash: claimed.info_hash, endpoint: claimed.endpoint, seen: claimed.seen };
-        let name = format!("file {file}");
-        let info = self.rng.random_bool(0.5).then_some(FileInfo { name: &name, length: 1, chunk_size: 1 << 20 });
-        let mut written = Written::default();
-        let table = &mut self.trackers[at].table;
-        let outcome = if claimed.seeding {
-            table.add(claim, info, SENDER, wall_ms, &mut written)
-        } else {
-            table.remove(claim, SENDER, wall_ms, &mut written)
-        };
-        self.say(|| format!("client {client} file {file} seeding {} at tracker {at}: {outcome:?}", claimed.seeding));
-        let awaited = written.0.iter().any(|(_, weight)| *weight == Weight::Change);
-        self.pass_on(at, at, written.0.into_iter().map(|(entry, _)| entry).collect());
-        // It may die before it has written, or its answer may be lost.
-        let dies = self.rng.random_bool(0.02);
-        if dies {
-            self.crash(at);
-        } else if awaited {
-            self.trackers[at].sync();
-        }
-        let now_ms = self.now_ms;
-        let lost = dies || self.rng.random_bool(0.03);
-        let sane = self.is_sane(at);
-        let claimed = &mut self.clients[client][file];
-        // Another tracker's clock may be behind by as much as this one's is ahead.
-        let unclear_ms = now_ms + 2 * SKEW_MS + 1;
-        match outcome {
-            _ if lost => {
-                claimed.forget(unclear_ms);
-                false
-            }
-            Ok(accepted) => {
-                claimed.seen = Some(accepted.version);
-                claimed.acknowledged_ms = Some(now_ms);
-                if !sane {
-                    claimed.forget(now_ms + LEASE_MS);
-                }
-                true
-            }
-            Err(Refusal::Ahead(_)) => {
-                claimed.seen = None;
-                claimed.forget(now_ms + LEASE_MS);
-                false
-            }
-            Err(Refusal::NotFound) => {
-                claimed.acknowledged_ms = Some(now_ms);
-                true
-            }
-            Err(other) => panic!("{other}"),
-        }
-    }
-
-    // ---- what goes wrong ----
-
-    fn fail(&mut self) {
-        let count = self.trackers.len();
-        if self.rng.random_bool(0.01) {
-            let side: Vec<bool> = (0..count).map(|_| self.rng.random_bool(0.5)).collect();
-            self.say(|| format!("parted: {side:?}"));
-            for (a, b) in pairs(count) {
-                self.parted[a][b] = side[a] != side[b];
-            }
-        }
-        if self.rng.random_bool(0.005) {
-            self.say(|| "whole again".to_owned());
-            self.parted.iter_mut().for_each(|row| row.fill(false));
-        }
-        if self.rng.random_bool(0.01) {
-            let (a, b) = (self.rng.random_range(0..count), self.rng.random_range(0..count));
-            let parted = self.rng.random_bool(0.5);
-            (self.parted[a][b], self.parted[b][a]) = (parted, parted);
-        }
-        if self.rng.random_bool(0.02) {
-            let (at, to) = (self.rng.random_range(0..count), self.rng.random_range(0..count));
-            self.trackers[at].links[to].close(self.now_ms);
-        }
-        if self.rng.random_bool(0.02) {
-            let (client, tracker) = (self.rng.random_range(0..self.clients.len()), self.rng.random_range(0..count));
-            self.unreachable[client][tracker] = self.rng.random_bool(0.5);
-        }
-        if self.rng.random_bool(0.003) {
-            let at = self.rng.random_range(0..count);
-            self.crash(at);
-        }
-    }
-
-    fn crash(&mut self, at: usize) {
-        if !self.trackers[at].up {
-            return;
-        }
-        let away_ms = if self.rng.random_bool(0.2) { 3 * LEASE_MS } else { 8000 };
-        let down_until_ms = self.now_ms + self.rng.random_range(0..away_ms);
-        self.say(|| format!("tracker {at} crashes until {}", down_until_ms - START_MS));
-        let tracker = &mut self.trackers[at];
-        (tracker.up, tracker.down_until_ms) = (false, down_until_ms);
-        let lost = std::mem::take(&mut tracker.unsynced);
-        let now_ms = self.now_ms;
-        self.trackers.iter_mut().for_each(|tracker| tracker.links[at].close(now_ms));
-        // Renewals are not awaited: what was lost of them is not missed.
-        for (info_hash, endpoint) in lost.iter().map(Owned::key) {
-            for claimed in self.clients.iter_mut().flatten() {
-                if claimed.info_hash == info_hash && Some(claimed.endpoint) == endpoint && claimed.seeding {
-                    claimed.forget(self.now_ms);
-                }
-            }
-        }
-    }
-
-    fn heal(&mut self) {
-        self.say(|| "all is healed".to_owned());
-        self.parted.iter_mut().for_each(|row| row.fill(false));
-        for at in 0..self.trackers.len() {
-            self.trackers[at].down_until_ms = self.now_ms;
-            if !self.is_sane(at) {
-                self.trackers[at].skew_ms -= DAY_MS as i64;
-            }
-        }
-    }
-
-    // ---- what must hold ----
-
-    fn check(&self) {
-        let now_ms = self.now_ms;
-        let tables: Vec<_> = (0..self.trackers.len()).map(|at| self.live(at)).collect();
-        for (at, table) in tables.iter().enumerate().skip(1) {
-            for key in table.keys().chain(tables[0].keys()) {
-                assert_eq!(table.get(key), tables[0].get(key), "tracker {at} and tracker 0 on {key:?}");
-            }
-        }
-        for claimed in self.clients.iter().flatten() {
-            let key = (claimed.info_hash, Some(claimed.endpoint));
-            let live = tables[0].get(&key).is_some_and(|entry| matches!(entry.entry().body, Body::Seeder(_)));
-            match claimed.expected(now_ms, LEASE_MS, MARGIN_MS + SKEW_MS) {
-                Expected::Live => assert!(live, "acknowledged and lost: {claimed:?}"),
-                Expected::Gone => assert!(!live, "removed and back: {claimed:?}"),
-                Expected::Anything => {}
-            }
-        }
-    }
-
-    /// What counts at a tracker for so long that the others, whose clocks differ, must count it too.
-    fn live(&self, at: usize) -> BTreeMap<(InfoHash, Option<Endpoint>), Owned> {
-        let mut live = BTreeMap::new();
-        for file in 0..FILES {
-            for entry in self.trackers[at].table.entries(hash(file)) {
-                let ahead = entry.version.time_ms() > self.now_ms + DAY_MS / 2;
-                let lives = entry.version.time_ms() + LEASE_MS > self.now_ms + MARGIN_MS && !ahead;
-                // A tombstone that is older than an entry which has lapsed may be here and not there.
-                if lives && !matches!(entry.body, Body::Removed(_)) {
-                    live.insert(key(&entry), Owned::new(&entry));
-                }
-            }
-        }
-        live
-    }
 }
 
 impl Tracker {
     fn sync(&mut self) {
-        for entry in self.unsynced.drain(..) {
+        for (entry, _) in self.unsynced.drain(..) {
             self.disk.insert(entry.key(), entry);
         }
     }
@@ -625,7 +402,7 @@ fn id(tracker: usize) -> TrackerId {
 /// A file among the played buckets.
 fn hash(file: u8) -> InfoHash {
     let mut hash = [file; 20];
-    hash[0] = file % (BUCKETS / 16) as u8;
+    hash[0] = file * 9 % (BUCKETS / 16) as u8;
     InfoHash(hash)
 }
 

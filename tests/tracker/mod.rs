@@ -1,4 +1,5 @@
 //! A client of a tracker for tests: one request at a time over a real socket.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -26,7 +27,11 @@ pub struct Reply {
 
 impl Client {
     pub fn new(tracker: SocketAddr) -> Self {
-        let stream = TcpStream::connect(tracker).unwrap();
+        Self::on(TcpStream::connect(tracker).unwrap())
+    }
+
+    /// On a connection that is open.
+    pub fn on(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
         Self { stream, buffer: Vec::new() }

@@ -121,6 +121,7 @@ impl Link {
             || self.repair.is_running()
             || times.steady_ms >= self.repair_due_ms
             || times.steady_ms >= self.ping_due_ms
+            || self.clock_was_set(times)
     }
 
     /// Whether all that was sent is answered: then the next round may start.
@@ -138,7 +139,7 @@ impl Link {
             Message::SyncHello(*hello).encode(out);
             self.awaited.push_back(Awaited::Sign);
         }
-        if times.wall_offset_ms().abs_diff(self.wall_offset_ms) > CLOCK_STEP_MS {
+        if self.clock_was_set(times) {
             self.wall_offset_ms = times.wall_offset_ms();
             self.repair_now();
         }
@@ -156,6 +157,10 @@ impl Link {
             self.awaited.push_back(Awaited::Sign);
         }
         self.ping_due_ms = times.steady_ms + SYNC_PING_INTERVAL.as_millis() as u64;
+    }
+
+    fn clock_was_set(&self, times: Times) -> bool {
+        times.wall_offset_ms().abs_diff(self.wall_offset_ms) > CLOCK_STEP_MS
     }
 
     /// Takes an answer. Entries of a page go to `merge`, which tells what became of each.

@@ -40,7 +40,7 @@ use super::table::{Rules, Table};
 use crate::ids::{Endpoint, TrackerId, Version};
 use crate::limits::{
     ADDRESS_COUNTERS, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, ENDPOINTS_PER_FILE_MAX, FILES_PER_ADDRESS_MAX,
-    LEASE, NAME_THREADS, SWEEP_CYCLE, SWEEP_STEP_MAX,
+    LEASE, NAME_THREADS, RENEW_INTERVAL, SWEEP_CYCLE, SWEEP_STEP_MAX,
 };
 use crate::net::listen::{self, ListenError};
 use crate::net::{ConnectionLimits, Incoming, Listener, Net};
@@ -161,6 +161,7 @@ pub struct TrackerHandle {
     stop: async_channel::Sender<()>,
     synced: bool,
     figures: Arc<Figures>,
+    limits: Arc<ConnectionLimits>,
     peers: Arc<Peers>,
     store: Option<JoinHandle<Result<(), String>>>,
 }
@@ -178,8 +179,12 @@ pub struct TrackerStats {
     pub table_bytes: u64,
     /// Requests answered, refusals included.
     pub requests: u64,
-    /// Requests refused: not allowed, over a limit, wrong.
+    /// Requests refused: not allowed, over a limit, wrong; and entries of other trackers that cannot be taken.
     pub refusals: u64,
+    /// Connections refused: too many in all, or of one address.
+    pub connections_refused: u64,
+    /// Links of other trackers refused: no key or a wrong one, another lease, another protocol.
+    pub links_refused: u64,
     /// Other trackers that are known.
     pub peers: u64,
     /// Those that all cores have a link to.
@@ -203,7 +208,9 @@ impl TrackerHandle {
     /// What it holds and has done.
     pub fn stats(&self) -> TrackerStats {
         let [peers, peers_linked, peers_in_sync] = self.peers.counts();
-        TrackerStats { peers, peers_linked, peers_in_sync, ..self.figures.sum() }
+        let connections_refused = self.limits.refused() as u64;
+        let links_refused = self.peers.refused();
+        TrackerStats { connections_refused, links_refused, peers, peers_linked, peers_in_sync, ..self.figures.sum() }
     }
 
     /// Whether it was stopped, or ends by itself because its store failed: [`TrackerHandle::join`] tells.
@@ -235,6 +242,12 @@ pub fn start(config: TrackerConfig) -> Result<TrackerHandle, StartError> {
     if config.lease < Duration::from_secs(1) {
         return Err(StartError::Lease(config.lease));
     }
+    if config.lease <= 2 * RENEW_INTERVAL {
+        log::warn!(
+            "a lease of {:?} is short: clients renew every {RENEW_INTERVAL:?}, and are told to nobody in between",
+            config.lease
+        );
+    }
     let key = config.group_key.as_deref().map(GroupKey::new);
     for address in config.peers.iter().filter_map(|peer| peer.parse::<SocketAddr>().ok()) {
         if key.is_none() && !address.ip().to_canonical().is_loopback() {
@@ -263,12 +276,12 @@ pub fn start(config: TrackerConfig) -> Result<TrackerHandle, StartError> {
         let (logs, handle) = store.start(count).map_err(|error| runtime::StartError::Threads(error.to_string()))?;
         (seats.logs, thread) = (logs, Some(handle));
     }
-    let serves = seats.serves.clone();
+    let (serves, limits) = (seats.serves.clone(), seats.limits.clone());
     let stopping = stop.clone();
     let cores = Cores::start("tracker", count, move |core| run_core(seats.clone(), core, stopping.clone()))?;
     let synced = peers.wait_for_tables();
     serves.store(true, Ordering::Relaxed);
-    Ok(TrackerHandle { address, cores, stop, synced, figures, peers, store: thread })
+    Ok(TrackerHandle { address, cores, stop, synced, figures, limits, peers, store: thread })
 }
 
 /// Where accepted connections go, by core.

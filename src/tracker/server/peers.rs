@@ -20,6 +20,8 @@ pub(super) struct Peers {
     list: Mutex<Vec<Arc<Peer>>>,
     /// Number of peers ever added: cores look whether it has grown.
     added: AtomicUsize,
+    /// Links refused.
+    refused: AtomicU64,
     startup: Startup,
 }
 
@@ -49,6 +51,7 @@ impl Peers {
             cores,
             list: Mutex::default(),
             added: AtomicUsize::new(0),
+            refused: AtomicU64::new(0),
             startup: Startup { state: Mutex::default(), changed: Condvar::new() },
         };
         for name in names.iter().take(SYNC_PEERS_MAX) {
@@ -77,6 +80,16 @@ impl Peers {
             full(|peer| peer.linked.load(Ordering::Relaxed)),
             full(|peer| peer.linked.load(Ordering::Relaxed).min(peer.repaired.load(Ordering::Relaxed))),
         ]
+    }
+
+    /// A tracker opened a link to us and may not have it.
+    pub(super) fn count_refused(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Links refused since the start.
+    pub(super) fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
     }
 
     /// A tracker opened a link to us: it is dialled back, or, where that is so already, repaired from.

@@ -41,6 +41,7 @@ impl Session {
         if let Err(error) = self.take(hello, out) {
             log::warn!("refused the link of a tracker at {}: {error}", self.from);
             self.state = State::Closed;
+            self.peers.count_refused();
             Message::Response(Response::new(Status::NotAllowed, &error.to_string(), None)).encode(out);
         }
     }

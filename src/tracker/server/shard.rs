@@ -19,6 +19,7 @@ use crate::tracker::replica::answer;
 use crate::tracker::replica::link::{Link, LinkError, Taken, Times};
 use crate::tracker::requests::{Denial, Outcome, Request};
 use crate::tracker::rights::Cidr;
+use crate::tracker::sentence::Sentence;
 use crate::tracker::table::{Journal, Merged, Sender, Table, Weight};
 use crate::wire::{EntriesBuffer, Frame, ListRequest, Message, Response, Status, SyncHello};
 
@@ -165,7 +166,7 @@ impl Shard {
                 let Inside { table, page, .. } = &mut *self.inside.borrow_mut();
                 Message::SyncSeederListResponse(answer::to_list(table, request, now_ms, page)).encode(out);
             }
-            Asked::Denied(denial) => self.refuse(denial.status(), &denial.to_string(), asker, out),
+            Asked::Denied(denial) => self.refuse(denial.status(), Sentence::new(denial).as_str(), asker, out),
             Asked::Undecodable(response) => self.refuse(response.status, response.text, asker, out),
             Asked::Unlinked => {
                 self.refuse(Status::NotAllowed, "only a tracker of the group may do this: SyncHello first", asker, out);
@@ -182,9 +183,16 @@ impl Shard {
         let Inside { table, rng, endpoints, .. } = &mut *self.inside.borrow_mut();
         let mut journal = Out { log: &self.log, links: &self.links.borrow() };
         let outcome = request.execute(table, sender, now_ms, rng, &mut journal, endpoints);
-        if let Outcome::Refused(refusal) = outcome {
-            self.refusals.set(self.refusals.get() + 1);
-            log::debug!("refused {}: {refusal}", sender.ip);
+        match outcome {
+            // What it acknowledges was written earlier, perhaps a moment ago.
+            Outcome::Accepted(accepted) if accepted.written != Some(Weight::Change) => {
+                self.log.confirm(request.info_hash());
+            }
+            Outcome::Refused(refusal) => {
+                self.refusals.set(self.refusals.get() + 1);
+                log::debug!("refused {}: {refusal}", sender.ip);
+            }
+            _ => {}
         }
         outcome.reply(request.info_hash(), endpoints, |reply| reply.encode(out));
     }
@@ -198,8 +206,11 @@ impl Shard {
     /// Takes a tracker's entry; news go to the store, and to the peers that `to` says.
     fn merge(&self, entry: &Entry<'_>, now_ms: u64, to: impl Fn(&LinkSeat) -> bool) -> Merged {
         let merged = self.inside.borrow_mut().table.merge(entry, now_ms);
+        if matches!(merged, Merged::Ahead(_) | Merged::Full) {
+            self.refusals.set(self.refusals.get() + 1);
+        }
         if merged == Merged::News {
-            self.log.write(entry, Weight::Renewal);
+            self.log.write_merged(entry);
             // A table that is being taken for the first time is no news to the others.
             if self.serves.load(Ordering::Relaxed) {
                 self.links.borrow().iter().filter(|link| to(link)).for_each(|link| link.push(entry));

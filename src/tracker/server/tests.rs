@@ -2,9 +2,9 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::{StartError, TrackerConfig, TrackerHandle, start};
+use super::{StartError, TrackerConfig, TrackerHandle, TrackerStats, start};
 use crate::ids::{Endpoint, InfoHash, Version};
 use crate::limits::FRAME_CONTROL_BYTES_MAX;
 use crate::wire::{self, Message, Parsed, SeederChange, Share, Status};
@@ -27,7 +27,18 @@ enum Reply {
 
 impl Client {
     fn new(tracker: &TrackerHandle) -> Self {
-        let stream = TcpStream::connect(tracker.listen_addr()).unwrap();
+        Self::on(TcpStream::connect(tracker.listen_addr()).unwrap())
+    }
+
+    /// From an address of loopback.
+    fn from(tracker: &TrackerHandle, host: u8) -> Self {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, host], 0)).into()).unwrap();
+        socket.connect(&tracker.listen_addr().into()).unwrap();
+        Self::on(socket.into())
+    }
+
+    fn on(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         Self { stream, buffer: Vec::new() }
     }
@@ -240,6 +251,96 @@ fn an_address_has_its_share_of_files_over_all_cores() {
     stop(tracker);
 }
 
+/// Figures come ten times a second.
+fn wait_for_stats(tracker: &TrackerHandle, what: &str, holds: impl Fn(TrackerStats) -> bool) {
+    let start = Instant::now();
+    while !holds(tracker.stats()) {
+        assert!(start.elapsed() < Duration::from_secs(10), "{what}: {:?}", tracker.stats());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Each is told in words, counted, and changes nothing.
+#[test]
+fn every_refusal_is_clear_and_counted() {
+    let config = TrackerConfig { files_per_address_max: 2, endpoints_per_file_max: 2, ..config() };
+    let tracker = start(TrackerConfig { trust: vec!["127.0.0.9".parse().unwrap()], ..config }).unwrap();
+    let mut client = Client::new(&tracker);
+    for (file, port) in [(1, 5), (1, 6)] {
+        assert_eq!(client.ask(&add(file, port)).status(), Status::Ok);
+    }
+    let now_ms = super::now_ms();
+    let version = |ahead_ms| Some(Version { clock: (now_ms + ahead_ms) << 16, tracker: crate::ids::TrackerId(1) });
+    let change = |file, port, version| SeederChange { info_hash: hash(file), endpoint: endpoint(1, port), version };
+    let foreign = SeederChange { endpoint: endpoint(2, 5), ..change(1, 5, None) };
+    let entry =
+        wire::Entry { info_hash: hash(1), version: version(0).unwrap(), body: wire::Body::Removed(endpoint(1, 5)) };
+    let refused = [
+        (Message::AddSeeder(foreign), Status::NotAllowed, "may not change endpoint 127.0.0.2:5"),
+        (Message::RemoveSeeder(foreign), Status::NotAllowed, "--trust"),
+        (Message::AddSeeder(change(2, 5, None)), Status::OverLimit, "has 2 files here already"),
+        (Message::AddSeeder(change(1, 5, version(90_000))), Status::BadRequest, "ahead of this tracker's clock"),
+        (Message::RemoveSeeder(change(1, 5, version(90_000))), Status::BadRequest, "ahead of this tracker's clock"),
+        (Message::RemoveSeeder(change(3, 5, None)), Status::NotFound, "nothing is known"),
+        (Message::SyncEntry(entry), Status::NotAllowed, "SyncHello first"),
+        (Message::ChunkInfoRequest(hash(1)), Status::BadRequest, "does not serve ChunkInfoRequest"),
+    ];
+    for (number, (message, status, words)) in refused.iter().enumerate() {
+        match client.ask(message) {
+            Reply::Response(told, text, None) if told == *status && text.contains(words) => {}
+            other => panic!("{message:?}: {other:?}"),
+        }
+        wait_for_stats(&tracker, "a refusal is not counted", |stats| stats.refusals == number as u64 + 1);
+    }
+    let both = vec![endpoint(1, 5), endpoint(1, 6)];
+    assert_eq!(client.ask(&Message::SeederInfoRequest(hash(1))), Reply::Info(hash(1), Status::Ok, both));
+    // A version within the bound is none to refuse.
+    assert_eq!(client.ask(&Message::AddSeeder(change(1, 5, version(50_000)))).status(), Status::Ok);
+    // The file is full for the next address.
+    let mut third = Client::from(&tracker, 3);
+    let third_change = SeederChange { endpoint: endpoint(3, 5), ..change(1, 5, None) };
+    match third.ask(&Message::AddSeeder(third_change)) {
+        Reply::Response(Status::OverLimit, text, None) => assert!(text.contains("2 endpoints"), "{text}"),
+        other => panic!("{other:?}"),
+    }
+    // None of it is for who is trusted.
+    let mut trusted = Client::from(&tracker, 9);
+    for file in 1..6 {
+        let any = SeederChange { endpoint: endpoint(7, 5), ..change(file, 5, None) };
+        assert_eq!(trusted.ask(&Message::AddSeeder(any)).status(), Status::Ok, "file {file}");
+    }
+    stop(tracker);
+}
+
+/// Without a renewal it is told no more when its lease is over, and not before.
+#[test]
+fn a_dead_peer_leaves_within_its_lease() {
+    let lease = Duration::from_millis(1500);
+    let tracker = start(TrackerConfig { lease, ..config() }).unwrap();
+    let mut client = Client::new(&tracker);
+    let start = Instant::now();
+    assert_eq!(client.ask(&add(1, 5)).status(), Status::Ok);
+    // The tracker counts whole milliseconds.
+    let added = start.elapsed() + Duration::from_millis(1);
+    loop {
+        // One that lives, and renews as often as it likes.
+        assert_eq!(client.ask(&add(1, 6)).status(), Status::Ok);
+        let asked = start.elapsed();
+        let Reply::Info(_, Status::Ok, seeders) = client.ask(&Message::SeederInfoRequest(hash(1))) else {
+            panic!("one lives")
+        };
+        assert!(seeders.contains(&endpoint(1, 6)));
+        let is_told = seeders.contains(&endpoint(1, 5));
+        assert!(is_told || start.elapsed() + Duration::from_millis(1) >= lease, "gone after {:?}", start.elapsed());
+        assert!(!is_told || asked < added + lease, "told after {asked:?}");
+        if asked > lease * 2 {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    stop(tracker);
+}
+
 #[test]
 fn one_connection_too_many_is_told_so() {
     let tracker = start(TrackerConfig { connections_max: 2, ..config() }).unwrap();
@@ -251,6 +352,7 @@ fn one_connection_too_many_is_told_so() {
     let mut third = Client::new(&tracker);
     assert_eq!(third.reply().unwrap().status(), Status::OverLimit);
     assert_eq!(third.reply(), None);
+    assert_eq!(tracker.stats().connections_refused, 1);
     assert_eq!(first.ask(&Message::SeederInfoRequest(hash(1))).status(), Status::NotFound);
     stop(tracker);
 }

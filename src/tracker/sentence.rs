@@ -1,0 +1,54 @@
+//! The text of a refusal, put together without allocation.
+
+use std::fmt::{self, Display, Write};
+
+use crate::limits::RESPONSE_TEXT_BYTES_MAX;
+
+/// As much of a text as a Response may carry.
+pub struct Sentence {
+    bytes: [u8; RESPONSE_TEXT_BYTES_MAX],
+    len: usize,
+}
+
+impl Sentence {
+    /// What `text` says.
+    pub fn new(text: impl Display) -> Self {
+        let mut sentence = Self { bytes: [0; RESPONSE_TEXT_BYTES_MAX], len: 0 };
+        // It ends where there is no more room.
+        let _ = write!(sentence, "{text}");
+        sentence
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        // Only whole characters were written.
+        std::str::from_utf8(&self.bytes[..self.len]).unwrap_or_default()
+    }
+}
+
+impl Write for Sentence {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = &mut self.bytes[self.len..];
+        let mut len = text.len().min(room.len());
+        while !text.is_char_boundary(len) {
+            len -= 1;
+        }
+        room[..len].copy_from_slice(&text.as_bytes()[..len]);
+        self.len += len;
+        if len == text.len() { Ok(()) } else { Err(fmt::Error) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_cut_between_characters() {
+        assert_eq!(Sentence::new(format_args!("{} of {}", 1, "ä")).as_str(), "1 of ä");
+        for (text, len) in [("a".repeat(2000), 1024), ("ä".repeat(600), 1024), ("€".repeat(400), 1023)] {
+            let sentence = Sentence::new(&text);
+            assert_eq!(sentence.as_str(), &text[..len]);
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! The store's file, with promises more than files give, so that what its header tells is true after a power failure.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use redb::StorageBackend;
+use redb::backends::FileBackend;
+
+use super::Unopened;
+
+/// A file that does what the library should:
+///
+/// - A new length is on the disk before anything else is written. The library makes the file longer and writes that
+///   length into its header without a sync between the two; and file systems sync data before lengths.
+/// - Until the store is open the header says that it must be repaired. The library takes that back before it has
+///   written all that it repaired, and what a power failure in between leaves is taken for closed well.
+///
+/// A header that does not fit the rest is damage to it, and what it holds is lost.
+#[derive(Debug)]
+pub(super) struct Careful<B> {
+    backend: B,
+    is_open: Arc<AtomicBool>,
+}
+
+/// Where the header, at the start of the file, has its flags: behind the magic number.
+const FLAGS: usize = 9;
+/// The flag that a repair is needed: it is there unless the store was closed well.
+const REPAIR_NEEDED: u8 = 2;
+
+impl<B: StorageBackend> Careful<B> {
+    /// `is_open` is to be set when the store is open.
+    pub(super) fn new(backend: B, is_open: Arc<AtomicBool>) -> Self {
+        Self { backend, is_open }
+    }
+}
+
+impl<B: StorageBackend> StorageBackend for Careful<B> {
+    fn len(&self) -> io::Result<u64> {
+        self.backend.len()
+    }
+
+    fn read(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        self.backend.read(offset, len)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.backend.set_len(len)?;
+        self.backend.sync_data(false)
+    }
+
+    fn sync_data(&self, eventual: bool) -> io::Result<()> {
+        self.backend.sync_data(eventual)
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        if offset > 0 || data.len() <= FLAGS || self.is_open.load(Ordering::Relaxed) {
+            return self.backend.write(offset, data);
+        }
+        let mut header = data.to_vec();
+        header[FLAGS] |= REPAIR_NEEDED;
+        self.backend.write(offset, &header)
+    }
+}
+
+/// A file that is there, and not empty.
+pub(super) fn open(path: &Path) -> Result<FileBackend, Unopened> {
+    let file = File::options().read(true).write(true).open(path).map_err(Unopened::Io)?;
+    if file.metadata().map_err(Unopened::Io)?.len() == 0 {
+        return Err(Unopened::damaged("it is empty"));
+    }
+    Ok(FileBackend::new(file)?)
+}
+
+/// A file that is not there yet.
+pub(super) fn create(path: &Path) -> Result<FileBackend, Unopened> {
+    let file = File::options().read(true).write(true).create_new(true).open(path).map_err(Unopened::Io)?;
+    Ok(FileBackend::new(file)?)
+}

@@ -1,0 +1,42 @@
+//! Work of a library that panics on bad input: the panic becomes an answer, and nothing of it is printed.
+
+use std::cell::Cell;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Once;
+
+thread_local! {
+    static IS_QUIET: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Calls `work` on this thread; if it panics, what it said. What it worked on is not used afterwards.
+pub(super) fn quietly<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let loud = panic::take_hook();
+        panic::set_hook(Box::new(move |panic| {
+            if !IS_QUIET.get() {
+                loud(panic);
+            }
+        }));
+    });
+    let before = IS_QUIET.replace(true);
+    let result = panic::catch_unwind(AssertUnwindSafe(work));
+    IS_QUIET.set(before);
+    result.map_err(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic");
+        text.lines().next().unwrap_or_default().to_owned()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_an_answer() {
+        assert_eq!(quietly(|| 1), Ok(1));
+        assert_eq!(quietly(|| -> u8 { panic!("{} is\nwrong", 7) }), Err("7 is".to_owned()));
+        assert_eq!(quietly(|| quietly(|| ())), Ok(Ok(())));
+    }
+}

@@ -1,0 +1,125 @@
+//! What the clients of the played world do: seed and leave, renew, fall back, break off and ask again.
+
+use mtorrent::tracker::entry::{Entry, FileInfo};
+use mtorrent::tracker::table::{Claim, Journal, Refusal, Weight};
+use rand::RngExt;
+
+use super::owned::Owned;
+use super::{LEASE_MS, Loss, SENDER, SKEW_MS, World};
+
+/// What a change writes: to the disk, and to the links.
+#[derive(Default)]
+struct Written(Vec<(Owned, Weight)>);
+
+impl Journal for Written {
+    fn write(&mut self, entry: &Entry<'_>, weight: Weight) {
+        self.0.push((Owned::new(entry), weight));
+    }
+}
+
+impl World {
+    /// A client does what it is time for.
+    pub(super) fn act(&mut self, client: usize, file: usize) {
+        let claimed = &mut self.clients[client][file];
+        if self.now_ms < claimed.due_ms {
+            return;
+        }
+        let turns = claimed.acknowledged_ms.is_some() && self.rng.random_bool(0.4);
+        if turns {
+            claimed.seeding = !claimed.seeding;
+            claimed.acknowledged_ms = None;
+        } else if claimed.acknowledged_ms.is_none() && claimed.seen.is_none() && claimed.unclear_until_ms == [0; 2] {
+            claimed.seeding = true;
+        }
+        claimed.due_ms = self.now_ms + self.rng.random_range(1000..LEASE_MS / 3);
+        let first = self.rng.random_range(0..self.trackers.len());
+        for turn in 0..self.trackers.len() {
+            // Mostly the same tracker first; the next one when it cannot be reached.
+            let tracker = if self.rng.random_bool(0.8) { turn } else { (first + turn) % self.trackers.len() };
+            let reachable = self.trackers[tracker].up && !self.unreachable[client][tracker];
+            // Who broke off may ask the same one again at once.
+            if reachable
+                && (self.ask(client, file, tracker)
+                    || (self.rng.random_bool(0.5) && self.asks_again(client, file, tracker)))
+            {
+                return;
+            }
+        }
+        self.clients[client][file].due_ms = self.now_ms + 500;
+    }
+
+    fn asks_again(&mut self, client: usize, file: usize, at: usize) -> bool {
+        self.trackers[at].up && self.ask(client, file, at)
+    }
+
+    /// False if the client has no acknowledgement.
+    fn ask(&mut self, client: usize, file: usize, at: usize) -> bool {
+        let wall_ms = self.wall_ms(at);
+        let claimed = self.clients[client][file].clone();
+        let claim = Claim { info_hash: claimed.info_hash, endpoint: claimed.endpoint, seen: claimed.seen };
+        let name = format!("file {file} {}", self.rng.random_range(0..2));
+        let info = self.rng.random_bool(0.5).then_some(FileInfo { name: &name, length: 1, chunk_size: 1 << 20 });
+        let mut written = Written::default();
+        let table = &mut self.trackers[at].table;
+        let outcome = if claimed.seeding {
+            table.add(claim, info, SENDER, wall_ms, &mut written)
+        } else {
+            table.remove(claim, SENDER, wall_ms, &mut written)
+        };
+        self.say(|| format!("client {client} file {file} seeding {} at tracker {at}: {outcome:?}", claimed.seeding));
+        let changed = written.0.iter().any(|(_, weight)| *weight == Weight::Change);
+        // What is acknowledged without a change was here already, but perhaps it is not safe yet.
+        let confirmed = outcome.is_ok_and(|accepted| accepted.written != Some(Weight::Change));
+        let unsafe_yet = |(entry, loss): &(Owned, Loss)| *loss == Loss::Nothing && entry.key().0 == claimed.info_hash;
+        let awaited = changed || (confirmed && self.trackers[at].unsynced.iter().any(unsafe_yet));
+        let loss = |weight| if weight == Weight::Renewal { Loss::Life } else { Loss::Nothing };
+        self.pass_on(at, at, written.0.into_iter().map(|(entry, weight)| (entry, loss(weight))).collect());
+        // It may die before it has written, or its answer may be lost, or not be waited for.
+        let dies = self.rng.random_bool(0.02);
+        let hangs_up = self.rng.random_bool(0.02);
+        if dies {
+            self.crash(at);
+        } else if awaited && !hangs_up {
+            self.trackers[at].sync();
+        }
+        let now_ms = self.now_ms;
+        let lost = dies || hangs_up || self.rng.random_bool(0.03);
+        let sane = self.is_sane(at);
+        let claimed = &mut self.clients[client][file];
+        // Another tracker's clock may be behind by as much as this one's is ahead.
+        let unclear_ms = now_ms + 2 * SKEW_MS + 1;
+        match outcome {
+            _ if lost && sane => {
+                claimed.leave_open(unclear_ms);
+                false
+            }
+            _ if lost => {
+                claimed.forget(unclear_ms);
+                false
+            }
+            Ok(accepted) => {
+                claimed.seen = Some(accepted.version);
+                claimed.acknowledged_ms = Some(now_ms);
+                claimed.lapses_ms = accepted.version.time_ms() + LEASE_MS;
+                if !sane {
+                    claimed.forget(now_ms + LEASE_MS);
+                }
+                // It may die as soon as it has answered, before anyone has heard of it.
+                if self.rng.random_bool(0.02) {
+                    self.crash(at);
+                }
+                true
+            }
+            Err(Refusal::Ahead(_)) => {
+                claimed.seen = None;
+                claimed.forget(now_ms + LEASE_MS);
+                false
+            }
+            Err(Refusal::NotFound) => {
+                claimed.acknowledged_ms = Some(now_ms);
+                true
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+}

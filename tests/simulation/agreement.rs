@@ -1,0 +1,52 @@
+//! What must hold in the played world when all is healed.
+
+use std::collections::BTreeMap;
+
+use mtorrent::ids::{Endpoint, InfoHash};
+use mtorrent::tracker::entry::Body;
+
+use super::owned::{Owned, key};
+use super::{DAY_MS, FILES, LEASE_MS, MARGIN_MS, SKEW_MS, World, hash};
+use crate::client::Expected;
+
+impl World {
+    pub(super) fn check(&self) {
+        let now_ms = self.now_ms;
+        let tables: Vec<_> = (0..self.trackers.len()).map(|at| self.live(at)).collect();
+        for (at, table) in tables.iter().enumerate().skip(1) {
+            for key in table.keys().chain(tables[0].keys()) {
+                assert_eq!(table.get(key), tables[0].get(key), "tracker {at} and tracker 0 on {key:?}");
+            }
+        }
+        for claimed in self.clients.iter().flatten() {
+            let key = (claimed.info_hash, Some(claimed.endpoint));
+            let live = tables[0].get(&key).is_some_and(|entry| matches!(entry.entry().body, Body::Seeder(_)));
+            match claimed.expected(now_ms, MARGIN_MS + SKEW_MS) {
+                Expected::Live => assert!(live, "acknowledged and lost: {claimed:?}"),
+                Expected::Gone => assert!(!live, "removed and back: {claimed:?}"),
+                Expected::Anything => {}
+            }
+        }
+    }
+
+    /// What counts at a tracker for so long that the others, whose clocks differ, must count it too.
+    fn live(&self, at: usize) -> BTreeMap<(InfoHash, Option<Endpoint>), Owned> {
+        let mut live = BTreeMap::new();
+        for file in 0..FILES {
+            for entry in self.trackers[at].table.entries(hash(file)) {
+                let ahead = entry.version.time_ms() > self.now_ms + DAY_MS / 2;
+                assert!(
+                    !ahead || self.trackers[at].was_ahead,
+                    "tracker {at} took an entry of tomorrow: {:?}",
+                    Owned::new(&entry)
+                );
+                let lives = entry.version.time_ms() + LEASE_MS > self.now_ms + MARGIN_MS && !ahead;
+                // A tombstone that is older than an entry which has lapsed may be here and not there.
+                if lives && !matches!(entry.body, Body::Removed(_)) {
+                    live.insert(key(&entry), Owned::new(&entry));
+                }
+            }
+        }
+        live
+    }
+}

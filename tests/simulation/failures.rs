@@ -1,0 +1,149 @@
+//! What goes wrong in the played world.
+
+use std::ops::Range;
+
+use rand::RngExt;
+
+use super::{DAY_MS, LEASE_MS, LIVES, Loss, SKEW_MS, START_MS, World, pairs};
+
+/// A tracker that is away for longer than a tombstone lives.
+#[derive(Clone, Debug)]
+pub struct Exile {
+    pub tracker: usize,
+    pub when_ms: Range<u64>,
+    /// Down, or cut off from the other trackers while its clients still reach it.
+    pub down: bool,
+}
+
+/// A tracker whose clock is a day ahead for a while.
+#[derive(Clone, Debug)]
+pub struct Jump {
+    pub tracker: usize,
+    pub when_ms: Range<u64>,
+}
+
+impl World {
+    /// What will ail this world besides what happens at any time, and when that ends.
+    pub(super) fn plan(&mut self) -> u64 {
+        let skewed = self.rng.random_bool(0.3).then(|| self.rng.random_range(0..self.trackers.len()));
+        if let Some(skewed) = skewed {
+            self.trackers[skewed].skew_ms += DAY_MS as i64;
+            self.trackers[skewed].was_ahead = true;
+        }
+        let mut end_ms = START_MS + self.rng.random_range(30_000..2 * LEASE_MS);
+        if self.rng.random_bool(0.15) {
+            let from_ms = START_MS + self.rng.random_range(0..LEASE_MS);
+            let until_ms = from_ms + LIVES.tombstone_ms + self.rng.random_range(0..2 * LEASE_MS);
+            let tracker = self.rng.random_range(0..self.trackers.len());
+            self.exile = Some(Exile { tracker, when_ms: from_ms..until_ms, down: self.rng.random_bool(0.5) });
+            // Sometimes it comes back when all is healed.
+            end_ms = until_ms + self.rng.random_range(0..2) * self.rng.random_range(0..LEASE_MS);
+        } else if skewed.is_none() && self.rng.random_bool(0.15) {
+            let from_ms = self.rng.random_range(START_MS..end_ms);
+            // A link notices with its next round, which it has within a second of the last one's end. What lapses in a
+            // shorter moment comes back with the next ordinary repair.
+            let until_ms = from_ms + self.rng.random_range(2000..LEASE_MS);
+            let tracker = self.rng.random_range(0..self.trackers.len());
+            self.jump = Some(Jump { tracker, when_ms: from_ms..until_ms });
+            end_ms = end_ms.max(until_ms);
+        }
+        end_ms
+    }
+
+    pub(super) fn fail(&mut self) {
+        let count = self.trackers.len();
+        if self.rng.random_bool(0.01) {
+            let side: Vec<bool> = (0..count).map(|_| self.rng.random_bool(0.5)).collect();
+            self.say(|| format!("parted: {side:?}"));
+            for (a, b) in pairs(count) {
+                self.parted[a][b] = side[a] != side[b];
+            }
+        }
+        if self.rng.random_bool(0.005) {
+            self.say(|| "whole again".to_owned());
+            self.parted.iter_mut().for_each(|row| row.fill(false));
+        }
+        if self.rng.random_bool(0.01) {
+            let (a, b) = (self.rng.random_range(0..count), self.rng.random_range(0..count));
+            let parted = self.rng.random_bool(0.5);
+            (self.parted[a][b], self.parted[b][a]) = (parted, parted);
+        }
+        if self.rng.random_bool(0.02) {
+            let (at, to) = (self.rng.random_range(0..count), self.rng.random_range(0..count));
+            self.trackers[at].links[to].close(self.now_ms);
+        }
+        if self.rng.random_bool(0.02) {
+            let (client, tracker) = (self.rng.random_range(0..self.clients.len()), self.rng.random_range(0..count));
+            self.unreachable[client][tracker] = self.rng.random_bool(0.5);
+        }
+        if self.rng.random_bool(0.003) {
+            let at = self.rng.random_range(0..count);
+            self.crash(at);
+        }
+        if let Some(at) = (0..count).find(|at| self.is_exiled(*at, true)) {
+            self.crash(at);
+        }
+    }
+
+    pub(super) fn crash(&mut self, at: usize) {
+        if !self.trackers[at].up {
+            return;
+        }
+        let away_ms = if self.rng.random_bool(0.2) { 3 * LEASE_MS } else { 8000 };
+        let down_until_ms = self.now_ms + self.rng.random_range(0..away_ms);
+        self.say(|| format!("tracker {at} crashes until {}", down_until_ms - START_MS));
+        let tracker = &mut self.trackers[at];
+        (tracker.up, tracker.down_until_ms) = (false, down_until_ms);
+        let lost = std::mem::take(&mut tracker.unsynced);
+        let now_ms = self.now_ms;
+        self.trackers.iter_mut().for_each(|tracker| tracker.links[at].close(now_ms));
+        // Renewals are not awaited: what was lost of them is not missed.
+        for (info_hash, endpoint) in lost.iter().filter(|(_, loss)| *loss == Loss::Life).map(|(entry, _)| entry.key()) {
+            for claimed in self.clients.iter_mut().flatten() {
+                if claimed.info_hash == info_hash && Some(claimed.endpoint) == endpoint && claimed.seeding {
+                    claimed.forget(self.now_ms);
+                }
+            }
+        }
+    }
+
+    /// Whether two trackers do not reach each other.
+    pub(super) fn is_cut(&self, a: usize, b: usize) -> bool {
+        self.parted[a][b] || self.is_exiled(a, false) || self.is_exiled(b, false)
+    }
+
+    pub(super) fn is_exiled(&self, at: usize, down: bool) -> bool {
+        let is_it = |exile: &Exile| exile.tracker == at && exile.down == down && exile.when_ms.contains(&self.now_ms);
+        self.exile.as_ref().is_some_and(is_it)
+    }
+
+    /// A clock a day ahead lets everything lapse at its tracker, removals too: until all that is left elsewhere has
+    /// lapsed as well, only agreement may be expected.
+    pub(super) fn set_clocks(&mut self) {
+        let Some(Jump { tracker, when_ms }) = self.jump.clone() else { return };
+        let is_ahead = !self.is_sane(tracker);
+        if is_ahead == when_ms.contains(&self.now_ms) {
+            return;
+        }
+        self.say(|| {
+            format!("the clock of tracker {tracker} is {}", if is_ahead { "right again" } else { "a day ahead" })
+        });
+        self.trackers[tracker].was_ahead = true;
+        self.trackers[tracker].skew_ms += if is_ahead { -(DAY_MS as i64) } else { DAY_MS as i64 };
+        let until_ms = self.now_ms + LEASE_MS + 2 * SKEW_MS;
+        self.clients.iter_mut().flatten().for_each(|claimed| claimed.forget(until_ms));
+    }
+
+    pub(super) fn heal(&mut self) {
+        self.exile = None;
+        self.jump = None;
+        self.say(|| "all is healed".to_owned());
+        self.parted.iter_mut().for_each(|row| row.fill(false));
+        for at in 0..self.trackers.len() {
+            self.trackers[at].down_until_ms = self.now_ms;
+            if !self.is_sane(at) {
+                self.trackers[at].skew_ms -= DAY_MS as i64;
+            }
+        }
+    }
+}

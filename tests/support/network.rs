@@ -1,0 +1,146 @@
+//! A network of the test's own: hosts in namespaces, each pair of them joined by a veth pair, whose links can be made
+//! to swallow every packet without a word. Nothing of the machine's own network is touched.
+//!
+//! A namespace lives as long as a process in it: here a `cat` that waits for our end of a pipe. So the network goes
+//! with the test, however the test ends.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::os::fd::AsRawFd;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::DEADLINE;
+
+/// Who answers to this on a link: nobody.
+const NOBODY: &str = "02:00:00:00:ff:ff";
+
+/// Hosts `0..count` with the addresses 10.77.0.1 and on.
+pub struct Network {
+    hosts: Vec<Child>,
+}
+
+impl Network {
+    /// Makes the network; `None`, and the reason on stdout, where that is not possible.
+    pub fn new(count: usize) -> Option<Self> {
+        if !rustix::process::geteuid().is_root() {
+            println!("skipped: making network namespaces needs root");
+            return None;
+        }
+        if let Some(missing) = ["ip", "unshare", "nsenter"].into_iter().find(|name| !is_there(name)) {
+            println!("skipped: {missing} is missing; it comes with iproute2 and util-linux");
+            return None;
+        }
+        let network = Self { hosts: (0..count).map(|_| host()).collect() };
+        for a in 0..count {
+            network.ip(a, &["link", "set", "lo", "up"]);
+            for b in a + 1..count {
+                network.join(a, b);
+            }
+        }
+        Some(network)
+    }
+
+    /// A host's address.
+    pub fn address(&self, host: usize) -> IpAddr {
+        [10, 77, 0, host as u8 + 1].into()
+    }
+
+    /// A command that runs on a host.
+    pub fn command<S: AsRef<OsStr>>(&self, host: usize, command: &[S]) -> Command {
+        let mut nsenter = Command::new("nsenter");
+        nsenter.arg(format!("--net={}", self.namespace(host))).args(command).stdin(Stdio::null());
+        nsenter
+    }
+
+    /// Connects from a host.
+    pub fn connect(&self, host: usize, to: SocketAddr) -> TcpStream {
+        let namespace = File::open(self.namespace(host)).expect("its process lives");
+        let connect = move || {
+            // SAFETY: setns takes a descriptor that is open, and moves this thread only, which ends below. A socket
+            // stays in the namespace in which it was made.
+            let entered = unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) };
+            assert_eq!(entered, 0, "{}", std::io::Error::last_os_error());
+            TcpStream::connect_timeout(&to, DEADLINE).expect("it listens")
+        };
+        std::thread::spawn(connect).join().expect("it connects")
+    }
+
+    /// From now on neither of the two hears anything of the other; no packet comes back to say so.
+    pub fn swallow(&self, a: usize, b: usize) {
+        self.set_neighbour(a, b, NOBODY);
+        self.set_neighbour(b, a, NOBODY);
+    }
+
+    /// The link is whole again.
+    pub fn heal(&self, a: usize, b: usize) {
+        self.set_neighbour(a, b, &hardware(b, a));
+        self.set_neighbour(b, a, &hardware(a, b));
+    }
+
+    fn join(&self, a: usize, b: usize) {
+        let peer_process = self.hosts[b].id().to_string();
+        let (at_a, at_b) = (device(b), device(a));
+        let peer = ["peer", "name", &at_b, "address", &hardware(b, a), "netns", &peer_process];
+        self.ip(a, &[&["link", "add", &at_a, "address", &hardware(a, b), "type", "veth"][..], &peer].concat());
+        for (own, other) in [(a, b), (b, a)] {
+            let (from, to) = (self.address(own).to_string(), format!("{}/32", self.address(other)));
+            self.ip(own, &["address", "add", &from, "peer", &to, "dev", &device(other)]);
+            self.ip(own, &["link", "set", &device(other), "up"]);
+        }
+        self.heal(a, b);
+    }
+
+    /// Where `host` sends what is for `other`.
+    fn set_neighbour(&self, host: usize, other: usize, hardware: &str) {
+        let to = self.address(other).to_string();
+        self.ip(host, &["neighbour", "replace", &to, "lladdr", hardware, "dev", &device(other), "nud", "permanent"]);
+    }
+
+    fn ip(&self, host: usize, arguments: &[&str]) {
+        let done = self.command(host, &[&["ip"], arguments].concat()).output().expect("nsenter runs");
+        assert!(done.status.success(), "ip {}: {}", arguments.join(" "), String::from_utf8_lossy(&done.stderr));
+    }
+
+    fn namespace(&self, host: usize) -> String {
+        format!("/proc/{}/ns/net", self.hosts[host].id())
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        for host in &mut self.hosts {
+            let _ = host.kill();
+            let _ = host.wait();
+        }
+    }
+}
+
+fn is_there(program: &str) -> bool {
+    Command::new(program).arg("--help").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
+}
+
+/// A process in a new namespace.
+fn host() -> Child {
+    let namespace = |path: &str| std::fs::read_link(path).ok();
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--net", "cat"]).stdin(Stdio::piped()).stdout(Stdio::null());
+    let child = unshare.spawn().expect("unshare runs");
+    let theirs = format!("/proc/{}/ns/net", child.id());
+    let deadline = Instant::now() + DEADLINE;
+    while namespace(&theirs).is_none_or(|theirs| Some(theirs) == namespace("/proc/self/ns/net")) {
+        assert!(Instant::now() < deadline, "there is no namespace");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    child
+}
+
+/// The device of a host that leads to another one.
+fn device(to: usize) -> String {
+    format!("to{to}")
+}
+
+fn hardware(host: usize, to: usize) -> String {
+    format!("02:00:00:00:{host:02x}:{to:02x}")
+}
