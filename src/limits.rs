@@ -72,7 +72,7 @@ pub const ACCEPTED_MAX: usize = 1024;
 pub const READY_SOCKETS_MAX: usize = 1024;
 /// Addresses of one name that are tried.
 pub const ADDRESSES_PER_NAME_MAX: usize = 8;
-/// Buffer that a connection always holds, bytes.
+/// Buffer that a connection has for what it receives, unless a larger frame is on its way, bytes.
 pub const BUFFER_SMALL_BYTES: usize = 4 << 10;
 /// What a frame has beyond its payload: magics, sizes and the longest type, bytes.
 pub const FRAME_OVERHEAD_BYTES_MAX: usize = 4 + 4 + TYPE_BYTES_MAX + 4 + 4;

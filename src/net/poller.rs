@@ -242,3 +242,103 @@ impl Drop for Watch {
         self.shared.free.borrow_mut().push(self.token);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+    use std::os::unix::net::UnixStream;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::runtime::{Cores, deadline};
+
+    const SOON: Duration = Duration::from_millis(20);
+    const LATE: Duration = Duration::from_secs(60);
+
+    fn pair() -> (UnixStream, UnixStream) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        (ours, theirs)
+    }
+
+    async fn read(watch: &Watch, socket: &UnixStream, buf: &mut [u8]) -> io::Result<usize> {
+        let wanted = buf.len();
+        watch.read(wanted, || Ok(rustix::io::read(socket, &mut *buf)?)).await
+    }
+
+    fn on_a_core<T: Future<Output = ()> + 'static>(test: impl Fn(Poller) -> T + Clone + Send + 'static) {
+        Cores::start("test", 1, move |_| test(Poller::start().unwrap())).unwrap().join().unwrap();
+    }
+
+    #[test]
+    fn reads_wait_for_bytes_and_for_the_end() {
+        on_a_core(|poller| async move {
+            let (ours, theirs) = pair();
+            let watch = poller.watch(ours.as_fd()).unwrap();
+            let mut buf = [0; 4];
+            assert!(deadline(SOON, read(&watch, &ours, &mut buf)).await.is_err(), "nothing has come");
+            // Six bytes for a buffer of four: the second read finds the rest without further news.
+            rustix::io::write(&theirs, b"abcdef").unwrap();
+            assert_eq!(deadline(LATE, read(&watch, &ours, &mut buf)).await.unwrap().unwrap(), 4);
+            assert_eq!(deadline(LATE, read(&watch, &ours, &mut buf)).await.unwrap().unwrap(), 2);
+            assert!(deadline(SOON, read(&watch, &ours, &mut buf)).await.is_err(), "all is read");
+            // The end that came with the last bytes is not missed.
+            rustix::io::write(&theirs, b"g").unwrap();
+            drop(theirs);
+            assert_eq!(deadline(LATE, read(&watch, &ours, &mut buf)).await.unwrap().unwrap(), 1);
+            assert_eq!(deadline(LATE, read(&watch, &ours, &mut buf)).await.unwrap().unwrap(), 0);
+        });
+    }
+
+    #[test]
+    fn writes_wait_for_room() {
+        on_a_core(|poller| async move {
+            let (ours, theirs) = pair();
+            let watch = poller.watch(ours.as_fd()).unwrap();
+            let write = || async { watch.write(|| Ok(rustix::io::write(&ours, &[7; 4096])?)).await };
+            let mut written = 0;
+            while let Ok(len) = deadline(SOON, write()).await {
+                written += len.unwrap();
+            }
+            let reader = std::thread::spawn(move || {
+                let mut bytes = vec![0; written];
+                io::Read::read_exact(&mut &theirs, &mut bytes).unwrap();
+                theirs
+            });
+            assert!(deadline(LATE, write()).await.unwrap().unwrap() > 0);
+            reader.join().unwrap();
+        });
+    }
+
+    #[test]
+    fn a_place_is_used_again_by_the_next_socket() {
+        on_a_core(|poller| async move {
+            for round in 0..100u8 {
+                let (ours, theirs) = pair();
+                let watch = poller.watch(ours.as_fd()).unwrap();
+                assert_eq!(watch.token, 0);
+                rustix::io::write(&theirs, &[round]).unwrap();
+                let mut buf = [0; 2];
+                assert_eq!(deadline(LATE, read(&watch, &ours, &mut buf)).await.unwrap().unwrap(), 1);
+                assert_eq!(buf[0], round);
+            }
+        });
+    }
+
+    #[test]
+    fn a_core_that_waits_for_a_socket_does_other_work() {
+        on_a_core(|poller| async move {
+            let pairs: Vec<_> = (0..50).map(|_| pair()).collect();
+            let watches: Vec<_> = pairs.iter().map(|(ours, _)| poller.watch(ours.as_fd()).unwrap()).collect();
+            for _ in 0..20 {
+                for (_, theirs) in &pairs {
+                    rustix::io::write(theirs, b"x").unwrap();
+                }
+                for (watch, (ours, _)) in watches.iter().zip(&pairs) {
+                    assert_eq!(deadline(LATE, read(watch, ours, &mut [0; 8])).await.unwrap().unwrap(), 1);
+                }
+                crate::runtime::sleep(Duration::from_millis(1)).await;
+            }
+        });
+    }
+}
