@@ -329,6 +329,8 @@ mod tests {
     use super::*;
     use crate::geometry::Geometry;
     use crate::runtime::{Cores, deadline};
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::task::{Context, Wake};
     use std::time::Duration;
 
     fn on_a_core<T: Future<Output = ()> + 'static>(test: impl Fn() -> T + Clone + Send + 'static) {
@@ -412,15 +414,27 @@ mod tests {
         });
     }
 
+    /// Whether who waits was told to look again.
+    #[derive(Default)]
+    struct Told(AtomicBool);
+
+    impl Wake for Told {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::SeqCst);
+        }
+    }
+
     #[test]
     fn what_the_cache_takes_over_is_free_for_who_waits() {
         on_a_core(|| async {
             let memory = Memory::new(1 << 20, 2 << 20);
             let first = Rc::new(memory.chunk(1 << 20, false).await);
-            let mut second = std::pin::pin!(memory.chunk(1 << 20, false));
-            assert!(futures_lite::future::poll_once(&mut second).await.is_none());
+            let (told, mut second) = (Arc::new(Told::default()), std::pin::pin!(memory.chunk(1 << 20, false)));
+            let waker = told.clone().into();
+            let mut context = Context::from_waker(&waker);
+            assert!(second.as_mut().poll(&mut context).is_pending() && !told.0.load(Ordering::SeqCst));
             memory.keep(key(0), &first);
-            deadline(Duration::from_secs(60), second).await.expect("whoever waits is told");
+            assert!(told.0.load(Ordering::SeqCst) && second.as_mut().poll(&mut context).is_ready());
         });
     }
 
