@@ -19,7 +19,7 @@ use glommio::net::TcpStream;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec, eventfd};
 
-use crate::limits::READY_SOCKETS_MAX;
+use crate::limits::{READS_IN_A_ROW_MAX, READY_SOCKETS_MAX};
 
 /// Token of what ends the task; sockets have smaller ones.
 const END: u64 = u64::MAX;
@@ -51,6 +51,8 @@ struct Interest {
     write: Direction,
     /// The other side ends its stream: reading always tells something.
     hung_up: Cell<bool>,
+    /// Reads since the last wait.
+    in_a_row: Cell<usize>,
 }
 
 #[derive(Default)]
@@ -204,11 +206,19 @@ impl Direction {
 impl Watch {
     /// Reads by `work` as soon as there is something to read. `work` returns how much it read of `wanted` bytes.
     pub async fn read(&self, wanted: usize, mut work: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
-        let Interest { read, hung_up, .. } = &*self.interest;
+        let Interest { read, hung_up, in_a_row, .. } = &*self.interest;
+        // Who sends without end does not keep the others of this core waiting.
+        if in_a_row.get() >= READS_IN_A_ROW_MAX {
+            in_a_row.set(0);
+            crate::runtime::yield_to_io().await;
+        }
         let len = poll_fn(|context| read.poll(context, &mut work)).await?;
         // Less than wanted was all that there was: what comes later is told anew.
         if len < wanted && !hung_up.get() {
             read.ready.set(false);
+            in_a_row.set(0);
+        } else {
+            in_a_row.set(in_a_row.get() + 1);
         }
         Ok(len)
     }
@@ -307,6 +317,22 @@ mod tests {
             });
             assert!(deadline(LATE, write()).await.unwrap().unwrap() > 0);
             reader.join().unwrap();
+        });
+    }
+
+    #[test]
+    fn a_flood_lets_others_work() {
+        on_a_core(|poller| async move {
+            let (ours, _theirs) = pair();
+            let watch = poller.watch(ours.as_fd()).unwrap();
+            watch.interest.read.set_ready();
+            let done = Rc::new(Cell::new(false));
+            let other = done.clone();
+            crate::runtime::spawn("another task", async move { other.set(true) });
+            for _ in 0..=READS_IN_A_ROW_MAX {
+                watch.read(4, || Ok(4)).await.unwrap();
+            }
+            assert!(done.get());
         });
     }
 

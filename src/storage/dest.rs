@@ -233,6 +233,17 @@ mod tests {
         assert!(record.exists(), "one with its .part, and one of another file, stay");
     }
 
+    /// A file system without a rename that never replaces gives the finished file two names for a moment.
+    #[test]
+    fn a_part_that_is_a_second_name_is_given_up_and_its_file_is_not_cut() {
+        let folder = tempfile::tempdir().unwrap();
+        let dest = folder.path().join("file");
+        std::fs::write(&dest, "finished").unwrap();
+        std::fs::hard_link(&dest, folder.path().join("file.part")).unwrap();
+        drop(claim().open(&dest, true).unwrap());
+        assert_eq!(std::fs::read(&dest).unwrap(), b"finished");
+    }
+
     #[test]
     fn refusals_say_what_to_do() {
         let folder = tempfile::tempdir().unwrap();

@@ -104,7 +104,12 @@ impl Drop for DiskFiles {
 
 impl PartFiles for DiskFiles {
     fn create_part(&mut self) -> io::Result<()> {
-        let part = open_locked(&self.paths.part)?;
+        let mut part = open_locked(&self.paths.part)?;
+        if part.metadata()?.nlink() > 1 {
+            // A second name of a finished file, left by a crash between link and unlink: the file stays as it is.
+            std::fs::remove_file(&self.paths.part)?;
+            part = open_locked(&self.paths.part)?;
+        }
         part.set_len(0)?;
         if let Err(error) = reserve(&part, self.length) {
             // What cannot be downloaded leaves nothing behind.
