@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Chunk `i` belongs to core `i % cores` for good: that core requests, receives, hashes and writes it.
-//! [`picker`], [`peers`], [`budget`] and [`standing`] are pure: they take the time and a random generator. The rest has effects
+//! `picker`, `peers`, `budget` and `standing` are pure: they take the time and a random generator. The rest has effects
 //! and decides nothing that could be decided there.
 //!
 //! It must never count a chunk before its hash matched, never set its bit before its write ended, and
