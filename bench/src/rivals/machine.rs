@@ -78,9 +78,10 @@ Memory is sampled every 20 ms over the getter's processes.
 ";
 
 /// What everything depends on.
-pub fn hardware() -> [(&'static str, String); 3] {
+pub fn hardware() -> [(&'static str, String); 4] {
     [
-        ("CPU", format!("{}, {} usable", field_of("/proc/cpuinfo", "model name"), ask("nproc", &[]))),
+        ("CPU", field_of("/proc/cpuinfo", "model name")),
+        ("CPUs online", read("/sys/devices/system/cpu/online")),
         ("kernel", ask("uname", &["-sr"])),
         ("memory", field_of("/proc/meminfo", "MemTotal")),
     ]

@@ -10,6 +10,7 @@
 
 pub mod aquatic;
 pub mod contestant;
+pub mod cpu_time;
 pub mod mtorrent;
 pub mod options;
 pub mod race;

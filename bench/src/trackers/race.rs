@@ -4,12 +4,14 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use tempfile::TempDir;
 
 use super::contestant::Contestant;
+use super::cpu_time::CpuTime;
 use super::options::Options;
 use super::record::{Figures, Record};
 use super::server::{self, Server, Stage};
@@ -77,8 +79,11 @@ impl<'a> Race<'a> {
         for (number, workload) in Workload::ALL.into_iter().enumerate() {
             let seed = u64::from(round) * 100 + number as u64;
             for turn in turns.iter().filter(|turn| self.is_due(turn.contestant, workload)) {
+                let before = CpuTime::now(self.options.server_cpu);
                 let outcome = self.unless_interrupted(turn.load(workload, seed))?;
-                let record = Record::new(round, turn.contestant, workload, outcome);
+                let after = CpuTime::now(self.options.server_cpu);
+                let idle = before.zip(after).map_or(f64::NAN, |(before, after)| before.idle_until(after));
+                let record = Record::new(round, turn.contestant, workload, idle, outcome);
                 say(&record, self.options.rounds);
                 records.push(record);
             }
@@ -160,21 +165,32 @@ fn pin(cpu: usize) -> Result<(), Error> {
         .map_err(|errno| Error::Refused(format!("cannot use CPU {cpu} for the load ({errno}); name others")))
 }
 
+/// How often it is tried to get the lock.
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
+
+/// Waits for the lock `path`, which is held as long as the file is open.
 fn lock(path: &Path) -> Result<File, Error> {
     let file = File::options().create(true).truncate(false).write(true).open(path);
     let file = file.map_err(|source| Error::io(format!("open the lock {}", path.display()), source))?;
-    match flock(&file, FlockOperation::LockExclusive) {
-        Ok(()) => Ok(file),
-        Err(rustix::io::Errno::INTR) => Err(Error::Interrupted),
-        Err(errno) => Err(Error::io(format!("lock {}", path.display()), errno.into())),
+    loop {
+        interrupt::check()?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(file),
+            Err(rustix::io::Errno::WOULDBLOCK) => std::thread::sleep(LOCK_PAUSE),
+            Err(errno) => return Err(Error::io(format!("lock {}", path.display()), errno.into())),
+        }
     }
 }
 
 fn say(record: &Record, rounds: u32) {
-    let Record { round, name, workload, outcome } = record;
+    let Record { round, name, workload, idle, outcome } = record;
     let figures = outcome.as_ref().map_or("-".to_owned(), |figures| {
         let Figures { answers_per_s, cpu_us, server_cores, .. } = figures;
-        format!("{answers_per_s:>8.0}/s {cpu_us:>6.2} us CPU, server at {:.0} %", 100.0 * server_cores)
+        format!(
+            "{answers_per_s:>8.0}/s {cpu_us:>6.2} us CPU, server at {:.0} %, idle {:.0} %",
+            100.0 * server_cores,
+            100.0 * idle
+        )
     });
     let (what, depth) = (workload.what.word(), workload.depth);
     eprintln!("round {round}/{rounds} {what:8} {depth:2} {name:16} {figures} {}", record.remark());

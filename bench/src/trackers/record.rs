@@ -13,6 +13,8 @@ pub struct Record {
     pub name: &'static str,
     /// What it was loaded with.
     pub workload: Workload,
+    /// The part of the server's CPU that nobody used, 0 to 1.
+    pub idle: f64,
     /// The figures, or why there are none.
     pub outcome: Result<Figures, String>,
 }
@@ -50,8 +52,14 @@ impl From<load::Figures> for Figures {
 
 impl Record {
     /// A row of `contestant`.
-    pub fn new(round: u32, contestant: &Contestant, workload: Workload, outcome: Result<Figures, String>) -> Self {
-        Self { round, name: contestant.name, workload, outcome }
+    pub fn new(
+        round: u32,
+        contestant: &Contestant,
+        workload: Workload,
+        idle: f64,
+        outcome: Result<Figures, String>,
+    ) -> Self {
+        Self { round, name: contestant.name, workload, idle, outcome }
     }
 
     /// The figures, if every answer was right.
@@ -76,22 +84,23 @@ impl Record {
 
 /// All rows in the order in which they were run, with a heading.
 pub fn csv(records: &[Record]) -> String {
-    let mut text = "round,contestant,workload,depth,answers_per_s,server_cpu_us_per_answer,server_cores,p50_us,p99_us,\
+    let mut text =
+        "round,contestant,workload,depth,answers_per_s,server_cpu_us_per_answer,server_cores,cpu_idle,p50_us,p99_us,\
                     errors,without_seeder,remark\n"
-        .to_owned();
+            .to_owned();
     for record in records {
-        let Record { round, name, workload, outcome } = record;
-        let figures = outcome.as_ref().map_or(",,,,,,".to_owned(), figures_csv);
+        let Record { round, name, workload, idle, outcome } = record;
+        let figures = outcome.as_ref().map_or(",,,,,,,".to_owned(), |figures| figures_csv(figures, *idle));
         let (what, depth, remark) = (workload.what.word(), workload.depth, record.remark());
         text += &format!("{round},{name},{what},{depth},{figures},\"{remark}\"\n");
     }
     text
 }
 
-fn figures_csv(figures: &Figures) -> String {
+fn figures_csv(figures: &Figures, idle: f64) -> String {
     let Figures { answers_per_s, cpu_us, server_cores, latency_us, errors, nobody } = figures;
     let latency = latency_us.map_or(",".to_owned(), |(p50, p99)| format!("{p50},{p99}"));
-    format!("{answers_per_s:.0},{cpu_us:.3},{server_cores:.4},{latency},{errors},{nobody}")
+    format!("{answers_per_s:.0},{cpu_us:.3},{server_cores:.4},{idle:.4},{latency},{errors},{nobody}")
 }
 
 #[cfg(test)]
@@ -105,7 +114,7 @@ pub mod tests {
         let cpu_us = 1e6 / answers_per_s;
         let latency_us = Some((400, 900));
         let figures = Figures { answers_per_s, cpu_us, server_cores: 1.0, latency_us, errors: 0, nobody: 0 };
-        Record::new(1, contestant, workload, Ok(figures))
+        Record::new(1, contestant, workload, 0.0, Ok(figures))
     }
 
     #[test]
@@ -120,6 +129,6 @@ pub mod tests {
         assert_eq!(rows.each_ref().map(Record::is_right), [true, false, false, true]);
         let text = csv(&rows);
         let counts: Vec<usize> = text.lines().map(|line| line.split(',').count()).collect();
-        assert_eq!(counts, [12; 5], "{text}");
+        assert_eq!(counts, [13; 5], "{text}");
     }
 }

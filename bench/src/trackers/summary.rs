@@ -20,7 +20,9 @@ pub fn markdown(field: &[&Contestant], records: &[Record]) -> String {
                     contestant's rate by that of the Redis that acknowledges in the same way, then the CPU time of \
                     that Redis by its own: over 1 is better than Redis. *right* counts the runs in which every answer \
                     was right: only those are in the figures. † marks servers that had less than 95 % of their core: \
-                    their rate does not tell what they can do, their CPU time an answer still does.\n"
+                    their rate does not tell what they can do, their CPU time an answer still does. *idle* is what \
+                    nobody used of that core from the first request on: a server with little of its core and little \
+                    idle had neighbours, one with much idle waited for the load or the disk.\n"
         .to_owned();
     for workload in Workload::ALL {
         text += &table(field, Selection { records, workload });
@@ -73,8 +75,8 @@ fn table(field: &[&Contestant], selection: Selection) -> String {
         return String::new();
     }
     let mut text = format!(
-        "\n## {}\n\n| | right | answers/s | CPU us | by redis | by redis, CPU | server's core | p50 ms | p99 ms |\n\
-         |---|---|---|---|---|---|---|---|---|\n",
+        "\n## {}\n\n| | right | answers/s | CPU us | by redis | by redis, CPU | server's core | idle | p50 ms | p99 ms |\n\
+         |---|---|---|---|---|---|---|---|---|---|\n",
         selection.workload.title()
     );
     for contestant in present {
@@ -87,6 +89,8 @@ fn row(contestant: &Contestant, selection: Selection) -> String {
     let name = contestant.name;
     let (rates, cpu) = (selection.rates(name), selection.cpu(name));
     let cores = median(&selection.of(name, |figures| figures.server_cores));
+    let idle =
+        median(&selection.all(name).filter(|record| record.is_right()).map(|record| record.idle).collect::<Vec<_>>());
     let latency = |part: fn((u64, u64)) -> u64| {
         let in_ms = |figures: &Figures| figures.latency_us.map_or(f64::NAN, |pair| part(pair) as f64 / 1e3);
         number(median(&selection.of(name, in_ms)))
@@ -106,6 +110,7 @@ fn row(contestant: &Contestant, selection: Selection) -> String {
         interval(by_rate),
         interval(by_cpu),
         format!("{} %{mark}", number(100.0 * cores)),
+        format!("{} %", number(100.0 * idle)),
         latency(|(p50, _)| p50),
         latency(|(_, p99)| p99),
     ];
@@ -213,7 +218,7 @@ mod tests {
         let records = [record(true, WORKLOAD, 200_000.0), record(false, WORKLOAD, 100_000.0)];
         let text = markdown(&ALL, &records);
         let row = "| mtorrent | 1/1 | 200000 [200000, 200000] | 5.00 [5.00, 5.00] | 2.00 [2.00, 2.00] | 2.00 [2.00, \
-                   2.00] | 100.00 % | 0.40 | 0.90 |";
+                   2.00] | 100.00 % | 0.00 % | 0.40 | 0.90 |";
         assert!(text.contains(row), "{text}");
         let goal = "| AddSeeder of what is there, depth 1, by SADD | at least 1.5 | 2.00 [2.00, 2.00] | met |";
         assert!(text.contains(goal), "{text}");
