@@ -117,8 +117,9 @@ impl<'a> Client<'a> {
                     self.send_round(number, now)?;
                 }
             }
+            interrupt::check()?;
             if now >= end {
-                return interrupt::check();
+                return Ok(());
             }
         }
     }
@@ -127,7 +128,7 @@ impl<'a> Client<'a> {
         if now.duration_since(self.heard) > ANSWER_TIMEOUT && !self.connections.iter().all(Connection::is_idle) {
             return Err(Error::Contestant(format!("{} does not answer", self.options.server)));
         }
-        interrupt::check()
+        Ok(())
     }
 
     fn send_round(&mut self, number: usize, now: Instant) -> Result<(), Error> {

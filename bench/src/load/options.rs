@@ -30,6 +30,9 @@ pub struct Options {
     /// Requests of a hundred that change something.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(..=100))]
     pub adds: u32,
+    /// Another one draws other files.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
     /// Seconds of measuring.
     #[arg(long, default_value_t = 10)]
     pub seconds: u64,

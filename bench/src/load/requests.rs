@@ -47,7 +47,9 @@ impl Requests {
         let order = if options.fill {
             Order::Every { next: index as u64, step: options.threads as u64 }
         } else {
-            Order::Random { rng: SmallRng::seed_from_u64(index as u64), adds: options.adds }
+            // So that no two threads and no two seeds share a row.
+            let seed = options.seed.wrapping_mul(1 << 16) + index as u64;
+            Order::Random { rng: SmallRng::seed_from_u64(seed), adds: options.adds }
         };
         let add = |seeder| Template::add(options.protocol, endpoint(seeder));
         Self { files: options.files, order, add: [add(0), add(1)], ask: Template::ask(options.protocol) }

@@ -13,9 +13,9 @@ use super::race::Race;
 use super::record::Record;
 use super::stage::make_folder;
 
-/// Makes and returns `out`/DATE-HOST, with a number behind it if there is such a folder already.
-pub fn run_folder(out: &Path) -> Result<PathBuf, Error> {
-    let name = format!("{}-{}", ask("date", &["-u", "+%Y-%m-%d"]), host());
+/// Makes and returns `out`/DATE-HOST and `kind`, with a number behind it if there is such a folder already.
+pub fn run_folder(out: &Path, kind: &str) -> Result<PathBuf, Error> {
+    let name = format!("{}-{}{kind}", ask("date", &["-u", "+%Y-%m-%d"]), host());
     let numbered = (2..1000).map(|number| format!("{name}-{number}"));
     let free = std::iter::once(name.clone()).chain(numbered).map(|name| out.join(name)).find(|path| !path.exists());
     make_folder(&free.unwrap_or_else(|| out.join(&name)))
@@ -77,17 +77,27 @@ Memory is sampled every 20 ms over the getter's processes.
 
 ";
 
+/// What everything depends on.
+pub fn hardware() -> [(&'static str, String); 4] {
+    [
+        ("CPU", field_of("/proc/cpuinfo", "model name")),
+        ("CPUs online", read("/sys/devices/system/cpu/online")),
+        ("kernel", ask("uname", &["-sr"])),
+        ("memory", field_of("/proc/meminfo", "MemTotal")),
+    ]
+}
+
+/// A small file of the kernel's, in one line.
+pub fn read(path: &str) -> String {
+    let line = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    std::fs::read_to_string(path).map_or("?".to_owned(), line)
+}
+
 fn machine(options: &Options) -> Vec<(&'static str, String)> {
     let dir = options.dir();
     let dir = dir.to_string_lossy();
-    let read = |path: &str| {
-        std::fs::read_to_string(path)
-            .map_or("?".to_owned(), |text| text.split_whitespace().collect::<Vec<_>>().join(" "))
-    };
-    vec![
-        ("CPU", format!("{}, {} usable", field_of("/proc/cpuinfo", "model name"), ask("nproc", &[]))),
-        ("kernel", ask("uname", &["-sr"])),
-        ("memory", field_of("/proc/meminfo", "MemTotal")),
+    let mut rows = hardware().to_vec();
+    rows.extend([
         ("filesystem of the copies", ask("findmnt", &["-no", "FSTYPE,OPTIONS", "-T", &dir])),
         ("size of the file", format!("{} bytes, pieces of 1 MiB", options.size)),
         (
@@ -95,14 +105,15 @@ fn machine(options: &Options) -> Vec<(&'static str, String)> {
             format!("{}; {}", read("/proc/sys/net/ipv4/tcp_rmem"), read("/proc/sys/net/ipv4/tcp_wmem")),
         ),
         ("load at the end", read("/proc/loadavg")),
-    ]
+    ]);
+    rows
 }
 
 fn versions(options: &Options) -> Vec<(&'static str, String)> {
     const LIBTORRENT: &str = "import libtorrent; print(libtorrent.__version__)";
     let mtorrent = program::mtorrent(options);
     let python = libtorrent::PYTHON.unwrap_or("python3");
-    let rqbit = program::rqbit().unwrap_or_else(|| "rqbit".into());
+    let rqbit = program::installed("rqbit").unwrap_or_else(|| "rqbit".into());
     let rows: [(&'static str, &Path, &[&str]); 11] = [
         ("mtorrent", &mtorrent, &["--version"]),
         ("fio", Path::new("fio"), &["--version"]),
@@ -140,7 +151,8 @@ fn again(options: &Options) -> String {
     line
 }
 
-fn commit() -> String {
+/// The commit of the source tree.
+pub fn commit() -> String {
     let git = |arguments: &[&str]| {
         let done = Command::new("git").current_dir(workspace()).args(arguments).output();
         done.map(|done| String::from_utf8_lossy(&done.stdout).trim().to_owned()).unwrap_or_default()
@@ -153,14 +165,16 @@ fn commit() -> String {
     }
 }
 
-fn host() -> String {
+/// The machine's name.
+pub fn host() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let plain = |c: &char| c.is_ascii_alphanumeric() || *c == '-';
     let name: String = name.trim().chars().filter(plain).collect();
     if name.is_empty() { "host".to_owned() } else { name }
 }
 
-fn ask(program: &str, arguments: &[&str]) -> String {
+/// The first line that a program prints, or `?`.
+pub fn ask(program: &str, arguments: &[&str]) -> String {
     first_line(Path::new(program), arguments).unwrap_or_else(|| "?".to_owned())
 }
 
@@ -177,8 +191,8 @@ mod tests {
     #[test]
     fn a_second_run_of_a_day_gets_a_folder_of_its_own() {
         let out = tempfile::tempdir().expect("a temporary folder");
-        let first = run_folder(out.path()).expect("a folder");
-        let second = run_folder(out.path()).expect("a folder");
+        let first = run_folder(out.path(), "").expect("a folder");
+        let second = run_folder(out.path(), "").expect("a folder");
         assert_ne!(first, second);
         assert!(second.to_string_lossy().ends_with("-2"), "{second:?}");
     }

@@ -73,7 +73,7 @@ pub fn run(options: &Options) -> Result<bool, Error> {
 }
 
 fn report(options: &Options, field: &[&Contestant], race: &race::Race, records: &[Record]) -> Result<(), Error> {
-    let folder = machine::run_folder(&options.out)?;
+    let folder = machine::run_folder(&options.out, "")?;
     write(&folder, "raw.csv", &record::csv(records))?;
     let tables = summary::tables(records);
     write(&folder, "summary.md", &summary::markdown(&tables, records))?;
@@ -84,7 +84,8 @@ fn report(options: &Options, field: &[&Contestant], race: &race::Race, records: 
     Ok(())
 }
 
-fn write(folder: &Path, name: &str, text: &str) -> Result<(), Error> {
+/// Writes a file of a run's folder.
+pub fn write(folder: &Path, name: &str, text: &str) -> Result<(), Error> {
     let path = folder.join(name);
     std::fs::write(&path, text).map_err(|source| Error::io(format!("write {}", path.display()), source))
 }

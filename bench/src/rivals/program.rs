@@ -20,18 +20,20 @@ pub enum Need {
     },
     /// A python3 with the module libtorrent.
     PythonLibtorrent,
-    /// rqbit, from crates.io.
-    Rqbit,
+    /// A program that cargo installs from crates.io.
+    Crate {
+        /// Its name, and the program's.
+        name: &'static str,
+        /// Arguments of `cargo install`.
+        arguments: &'static [&'static str],
+    },
     /// The mtorrent program of this source tree.
     Mtorrent,
 }
 
-/// Without its web interface, which npm would have to fetch and build, and without a database.
-const RQBIT_INSTALL: [&str; 6] = ["install", "--locked", "--no-default-features", "--features", "default-tls", "rqbit"];
-
 impl Need {
-    /// `None` if it is there, else what is missing and how to get it.
-    pub fn missing(self, options: &Options) -> Option<String> {
+    /// `None` if it is there, else what is missing and how to get it. The program of this tree is at `mtorrent`.
+    pub fn missing(self, mtorrent: &Path) -> Option<String> {
         match self {
             Self::Program { name, .. } if find(name).is_some() => None,
             Self::Program { name, package } => Some(format!("no {name}: apt-get install {package}")),
@@ -39,9 +41,9 @@ impl Need {
             Self::PythonLibtorrent => {
                 Some("no python3 has the module libtorrent: apt-get install python3-libtorrent".to_owned())
             }
-            Self::Rqbit if rqbit().is_some() => None,
-            Self::Rqbit => Some(format!("no rqbit: cargo {}", RQBIT_INSTALL.join(" "))),
-            Self::Mtorrent => no_mtorrent(&mtorrent(options)),
+            Self::Crate { name, .. } if installed(name).is_some() => None,
+            Self::Crate { name, arguments } => Some(format!("no {name}: cargo install {}", arguments.join(" "))),
+            Self::Mtorrent => no_mtorrent(mtorrent),
         }
     }
 
@@ -49,7 +51,7 @@ impl Need {
         match self {
             Self::Program { package, .. } => Some(package),
             Self::PythonLibtorrent => Some("python3-libtorrent"),
-            Self::Rqbit | Self::Mtorrent => None,
+            Self::Crate { .. } | Self::Mtorrent => None,
         }
     }
 }
@@ -61,12 +63,14 @@ pub fn muster(options: &Options) -> Result<Vec<&'static Contestant>, Error> {
     if options.mtorrent.is_none() && field.iter().any(|contestant| contestant.needs.contains(&Need::Mtorrent)) {
         build_mtorrent();
     }
+    let mtorrent = mtorrent(options);
     if options.install {
-        install(&field, options)?;
+        let needs: Vec<Need> = field.iter().flat_map(|contestant| contestant.needs).copied().collect();
+        install(&needs, &mtorrent)?;
     }
     let mut present = Vec::new();
     for contestant in field {
-        let missing: Vec<String> = contestant.needs.iter().filter_map(|need| need.missing(options)).collect();
+        let missing: Vec<String> = contestant.needs.iter().filter_map(|need| need.missing(&mtorrent)).collect();
         if missing.is_empty() {
             eprintln!("{:14} there", contestant.name);
             present.push(contestant);
@@ -85,11 +89,13 @@ pub fn muster(options: &Options) -> Result<Vec<&'static Contestant>, Error> {
 
 /// Where the mtorrent program is, or should be.
 pub fn mtorrent(options: &Options) -> PathBuf {
-    let beside = || {
-        let own = std::env::current_exe().unwrap_or_default();
-        own.parent().unwrap_or(Path::new(".")).join("mtorrent")
-    };
-    options.mtorrent.clone().unwrap_or_else(beside)
+    options.mtorrent.clone().unwrap_or_else(own_mtorrent)
+}
+
+/// The mtorrent program of the same build.
+pub fn own_mtorrent() -> PathBuf {
+    let own = std::env::current_exe().unwrap_or_default();
+    own.parent().unwrap_or(Path::new(".")).join("mtorrent")
 }
 
 /// The first line that `program` prints when it is asked with `arguments`.
@@ -99,12 +105,13 @@ pub fn first_line(program: &Path, arguments: &[&str]) -> Option<String> {
     text.lines().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned)
 }
 
-/// Where rqbit is: cargo installs it outside the usual path of root.
-pub fn rqbit() -> Option<PathBuf> {
-    let cargo_home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
-    let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".cargo"));
-    let installed = cargo_home.or_else(home).map(|cargo| cargo.join("bin/rqbit")).filter(|path| path.is_file());
-    find("rqbit").or(installed)
+/// Where the program `name` is that cargo may have installed: outside the usual path of root.
+pub fn installed(name: &str) -> Option<PathBuf> {
+    let folder = |variable: &str| std::env::var_os(variable).map(PathBuf::from);
+    let home = || folder("HOME").map(|home| home.join(".cargo"));
+    let roots = [folder("CARGO_INSTALL_ROOT"), folder("CARGO_HOME").or_else(home)];
+    let installed = roots.into_iter().flatten().map(|root| root.join("bin").join(name)).find(|path| path.is_file());
+    find(name).or(installed)
 }
 
 fn chosen(only: &[String]) -> Result<Vec<&'static Contestant>, Error> {
@@ -116,7 +123,8 @@ fn chosen(only: &[String]) -> Result<Vec<&'static Contestant>, Error> {
     Ok(ALL.into_iter().filter(is_chosen).collect())
 }
 
-fn find(name: &str) -> Option<PathBuf> {
+/// Where the program `name` is.
+pub fn find(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     // Debian keeps nginx and ip where only root's path looks.
     let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
@@ -135,7 +143,7 @@ fn no_mtorrent(path: &Path) -> Option<String> {
 }
 
 /// Builds the program of this tree next to this harness, so that no stale one is measured.
-fn build_mtorrent() {
+pub fn build_mtorrent() {
     let own = std::env::current_exe().unwrap_or_default();
     let Some(target) = own.parent().filter(|folder| folder.ends_with("release")).and_then(Path::parent) else {
         return;
@@ -146,33 +154,34 @@ fn build_mtorrent() {
     match cargo.arg(target).status() {
         Ok(status) if status.success() => {}
         Ok(_) | Err(_) => {
-            eprintln!("rivals: could not build mtorrent");
+            eprintln!("could not build mtorrent");
             let _ = std::fs::remove_file(target.join("release/mtorrent"));
         }
     }
 }
 
-fn install(field: &[&Contestant], options: &Options) -> Result<(), Error> {
-    let missing = |need: &Need| need.missing(options).is_some();
-    let needs: Vec<Need> = field.iter().flat_map(|contestant| contestant.needs).copied().filter(missing).collect();
-    let mut packages: Vec<&str> = needs.iter().filter_map(|need| need.package()).collect();
+/// Installs those of `needs` that are missing.
+pub fn install(needs: &[Need], mtorrent: &Path) -> Result<(), Error> {
+    let missing: Vec<Need> = needs.iter().copied().filter(|need| need.missing(mtorrent).is_some()).collect();
+    let mut packages: Vec<&str> = missing.iter().filter_map(|need| need.package()).collect();
     packages.sort_unstable();
     packages.dedup();
     if !packages.is_empty() {
         installer("apt-get", &["update", "-qq"])?;
         installer("apt-get", &[&["install", "-y", "-qq", "--no-install-recommends"], packages.as_slice()].concat())?;
     }
-    if needs.contains(&Need::Rqbit) {
+    for need in missing {
+        let Need::Crate { arguments, .. } = need else { continue };
         // The other rivals do not need it: without it the run goes on.
-        if let Err(error) = installer("cargo", &RQBIT_INSTALL) {
-            eprintln!("rivals: {error}");
+        if let Err(error) = installer("cargo", &[&["install"], arguments].concat()) {
+            eprintln!("{error}");
         }
     }
     Ok(())
 }
 
 fn installer(program: &str, arguments: &[&str]) -> Result<(), Error> {
-    eprintln!("rivals: {program} {}", arguments.join(" "));
+    eprintln!("{program} {}", arguments.join(" "));
     let mut command = Command::new(program);
     // stdout is data.
     command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive").stdout(std::io::stderr());

@@ -18,7 +18,11 @@ pub const RQBIT: Contestant = Contestant {
     role: Role::BitTorrent,
     pace: Pace::Slow,
     sinks: &[Sink::Disk, Sink::Memory],
-    needs: &[Need::Rqbit],
+    needs: &[Need::Crate {
+        name: "rqbit",
+        // Without its web interface, which npm would have to fetch and build, and without a database.
+        arguments: &["--locked", "--no-default-features", "--features", "default-tls", "rqbit"],
+    }],
     settings: "rqbit from rqbit: TCP only, no DHT, LSD, UPnP or tracker, the seeder given as --initial-peers, \
                --exit-on-finish; the seeder has hashed the source before the clock starts",
     prepare,
@@ -40,7 +44,7 @@ fn prepare(stage: &Stage) -> Result<Session, Error> {
 }
 
 fn rqbit(log_level: &str, state: &Path) -> Result<Command, Error> {
-    let path = program::rqbit().ok_or_else(|| Error::Contestant("rqbit is not installed".to_owned()))?;
+    let path = program::installed("rqbit").ok_or_else(|| Error::Contestant("rqbit is not installed".to_owned()))?;
     let mut command = Command::new(path);
     command.env("XDG_STATE_HOME", state).env("XDG_CACHE_HOME", state).env("XDG_DATA_HOME", state);
     command.args(["-v", log_level, "--disable-dht", "--disable-dht-persistence", "--disable-lsd"]);

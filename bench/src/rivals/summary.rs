@@ -219,7 +219,8 @@ fn table_markdown(table: &Table) -> String {
     text
 }
 
-fn number(value: f64) -> String {
+/// A figure with as many digits as tell something.
+pub fn number(value: f64) -> String {
     match value {
         value if !value.is_finite() => "–".to_owned(),
         value if value != 0.0 && value.abs() < 0.1 => format!("{value:.4}"),
@@ -231,7 +232,8 @@ fn mebibytes(bytes: f64) -> String {
     if bytes.is_finite() { format!("{:.0}", bytes / f64::from(1 << 20)) } else { "–".to_owned() }
 }
 
-fn interval(estimate: Option<Estimate>) -> String {
+/// A value with its interval.
+pub fn interval(estimate: Option<Estimate>) -> String {
     let finite = estimate.filter(|estimate| estimate.value.is_finite());
     finite.map_or("–".to_owned(), |Estimate { value, low, high }| {
         format!("{} [{}, {}]", number(value), number(low), number(high))

@@ -1,0 +1,49 @@
+//! The tracker beside Redis and a BitTorrent tracker: how many requests a second one core answers, and what CPU time
+//! an answer takes.
+//!
+//! In each round every [`contestant`] starts its server, pinned to one core; then the [`workload`]s follow each other,
+//! each one offered to all servers in turn by the same [`crate::load`], pinned to another core. [`race`] is that loop,
+//! [`record`] a row of it, [`summary`] the medians; what is not special to trackers is [`crate::rivals`]'.
+//!
+//! It must never print a rate without the errors and the server's CPU beside it, and never leave a process or a folder
+//! behind.
+
+pub mod aquatic;
+pub mod contestant;
+pub mod cpu_time;
+pub mod mtorrent;
+pub mod options;
+pub mod race;
+pub mod record;
+pub mod redis;
+pub mod report;
+pub mod server;
+pub mod summary;
+pub mod workload;
+
+use crate::rivals::machine::run_folder;
+use crate::rivals::{Error, interrupt, lock, write};
+pub use options::Options;
+use race::Race;
+use record::Record;
+
+/// Runs what `options` ask for. True if every run of every contestant ended well and without a wrong answer.
+pub fn run(options: &Options) -> Result<bool, Error> {
+    interrupt::install()?;
+    let _lock = lock::Lock::take()?;
+    let options = options.resolved();
+    let field = contestant::muster(&options)?;
+    if options.check {
+        return Ok(true);
+    }
+    let race = Race::prepare(&options, &field)?;
+    let records = race.run()?;
+    let summary = summary::markdown(&field, &records);
+    let folder = run_folder(&options.out, "-trackers")?;
+    write(&folder, "raw.csv", &record::csv(&records))?;
+    write(&folder, "summary.md", &summary)?;
+    write(&folder, "README.md", &report::readme(&options, &field, &race, &records))?;
+    print!("{summary}");
+    eprintln!("written to {}", folder.display());
+    Ok(records.iter().all(Record::is_right))
+}

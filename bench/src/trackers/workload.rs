@@ -1,0 +1,87 @@
+//! What a server is loaded with.
+
+use clap::ValueEnum;
+
+/// One kind of load at one depth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Workload {
+    /// The requests.
+    pub what: What,
+    /// Requests in flight on each connection; 0 where the load does not count them so.
+    pub depth: usize,
+}
+
+/// Requests over the files of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum What {
+    /// Seeders that the table has are added again: leases are renewed.
+    Renew,
+    /// Who has the file?
+    Ask,
+    /// Half of each.
+    Mixed,
+    /// Seeders of files that the table does not have.
+    New,
+    /// What aquatic_udp's own load tester sends: connects and announces, half of each.
+    Announce,
+}
+
+impl What {
+    /// The word in raw.csv and for `--workload`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Renew => "renew",
+            Self::Ask => "ask",
+            Self::Mixed => "mixed",
+            Self::New => "new",
+            Self::Announce => "announce",
+        }
+    }
+
+    /// For headings.
+    fn title(self) -> &'static str {
+        match self {
+            Self::Renew => "AddSeeder of what is there (SADD)",
+            Self::Ask => "SeederInfoRequest (SRANDMEMBER key 50)",
+            Self::Mixed => "half AddSeeder, half SeederInfoRequest",
+            Self::New => "AddSeeder of new files (SADD)",
+            Self::Announce => "UDP connects and announces",
+        }
+    }
+
+    /// Requests of a hundred that add.
+    pub fn adds(self) -> u32 {
+        match self {
+            Self::Renew | Self::New => 100,
+            Self::Mixed | Self::Announce => 50,
+            Self::Ask => 0,
+        }
+    }
+}
+
+impl Workload {
+    /// In the order of a round. New files come last, since the table grows by them.
+    pub const ALL: [Self; 9] = [
+        Self::of(What::Renew, 1),
+        Self::of(What::Renew, 16),
+        Self::of(What::Ask, 1),
+        Self::of(What::Ask, 16),
+        Self::of(What::Mixed, 1),
+        Self::of(What::Mixed, 16),
+        Self::of(What::Announce, 0),
+        Self::of(What::New, 1),
+        Self::of(What::New, 16),
+    ];
+
+    const fn of(what: What, depth: usize) -> Self {
+        Self { what, depth }
+    }
+
+    /// For headings.
+    pub fn title(self) -> String {
+        match self.depth {
+            0 => self.what.title().to_owned(),
+            depth => format!("{}, depth {depth}", self.what.title()),
+        }
+    }
+}
