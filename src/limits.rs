@@ -70,6 +70,8 @@ pub const LISTEN_BACKLOG: i32 = 4096;
 pub const ACCEPTED_MAX: usize = 1024;
 /// Reads of one connection, each of which fills its buffer, before the others of its core have their turn.
 pub const READS_IN_A_ROW_MAX: usize = 16;
+/// How long it waits for that.
+pub const FLOOD_PAUSE: Duration = Duration::from_micros(50);
 /// Sockets of a core whose readiness is taken in at once.
 pub const READY_SOCKETS_MAX: usize = 1024;
 /// Addresses of one name that are tried.

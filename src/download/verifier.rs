@@ -9,7 +9,7 @@ use super::job::PeerProgress;
 use super::picker::Assignment;
 use crate::hash::{Blocks, Digest, Hasher};
 use crate::limits::{HASH_GATHER_PAUSE, HASH_STEP_BYTES};
-use crate::runtime::{Signal, deadline, yield_to_io};
+use crate::runtime::{Signal, deadline, yield_now};
 use crate::storage::ChunkBuffer;
 
 /// A chunk in memory, unverified.
@@ -55,7 +55,7 @@ impl Verifier {
             while let Some((chunk, digest)) = hasher.pop_done() {
                 done(chunk, digest);
             }
-            yield_to_io().await;
+            yield_now().await;
         }
     }
 

@@ -19,7 +19,7 @@ use glommio::net::TcpStream;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec, eventfd};
 
-use crate::limits::{READS_IN_A_ROW_MAX, READY_SOCKETS_MAX};
+use crate::limits::{FLOOD_PAUSE, READS_IN_A_ROW_MAX, READY_SOCKETS_MAX};
 
 /// Token of what ends the task; sockets have smaller ones.
 const END: u64 = u64::MAX;
@@ -114,20 +114,18 @@ impl Shared {
         }
     }
 
-    /// Wakes whoever waits for what has become ready. Sockets that are ready all the time keep neither each other
-    /// nor files waiting: all have their turn before the next look.
+    /// Wakes whoever waits for what has become ready, and waits on the ring for more: so everybody has run, and files
+    /// and timers have been looked at, before the next look, though sockets be ready all the time.
     async fn watch(self: Rc<Self>) {
         let mut events = Vec::with_capacity(READY_SOCKETS_MAX);
         loop {
-            match self.look(&mut events) {
+            let looked = match self.look(&mut events) {
                 Ok(true) => return,
-                Ok(false) if events.is_empty() => {
-                    if let Err(error) = self.wait().await {
-                        return log::error!("internal error: sockets are not watched any more: {error}");
-                    }
-                }
-                Ok(false) => crate::runtime::yield_to_io().await,
-                Err(error) => return log::error!("internal error: sockets are not watched any more: {error}"),
+                Ok(false) => self.wait().await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = looked {
+                return log::error!("internal error: sockets are not watched any more: {error}");
             }
         }
     }
@@ -210,7 +208,7 @@ impl Watch {
         // Who sends without end does not keep the others of this core waiting.
         if in_a_row.get() >= READS_IN_A_ROW_MAX {
             in_a_row.set(0);
-            crate::runtime::yield_to_io().await;
+            crate::runtime::sleep(FLOOD_PAUSE).await;
         }
         let len = poll_fn(|context| read.poll(context, &mut work)).await?;
         // Less than wanted was all that there was: what comes later is told anew.

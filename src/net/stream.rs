@@ -162,7 +162,7 @@ impl Stream {
             match rustix::fs::sendfile(&self.socket, file, Some(&mut at), step) {
                 Ok(0) => return Err(SendFileError::File),
                 // The socket may take more at once: others have their turn first.
-                Ok(_) => crate::runtime::yield_to_io().await,
+                Ok(_) => crate::runtime::yield_now().await,
                 Err(rustix::io::Errno::INTR) => {}
                 Err(rustix::io::Errno::AGAIN) => {
                     let part = window(at, SEND_WAIT_BYTES.min((end - at) as usize));

@@ -48,12 +48,13 @@ pub async fn sleep(duration: Duration) {
     glommio::timer::Timer::new(duration).await;
 }
 
-/// Lets every other runnable task of this core run first, and those whose sockets or files are ready.
+/// Lets every other runnable task of this core run first.
 ///
-/// glommio looks at its rings only when no task is runnable or its timer of 100 ms fires: a task that
-/// only yielded would keep everything that waits for I/O waiting. An expired timer needs the rings.
-pub async fn yield_to_io() {
-    sleep(Duration::ZERO).await;
+/// glommio looks at its rings only when no task is runnable or its timer of 100 ms fires, so what waits for a file or
+/// a timer goes on waiting; what must let that through too sleeps. (A timer of no time expires when it is first
+/// polled, and would let nobody through.)
+pub async fn yield_now() {
+    futures_lite::future::yield_now().await;
 }
 
 /// Starts a task of its own on this core. A panic in it is logged under `what` and ends only this task.
@@ -77,6 +78,18 @@ mod tests {
     use super::*;
     use std::cell::RefCell;
     use std::rc::Rc;
+
+    #[test]
+    fn a_yield_lets_the_others_run() {
+        let cores = Cores::start("test", 1, |_| async {
+            let done = Rc::new(RefCell::new(false));
+            let other = done.clone();
+            spawn("a test of yields", async move { *other.borrow_mut() = true });
+            yield_now().await;
+            assert!(*done.borrow());
+        });
+        cores.unwrap().join().unwrap();
+    }
 
     #[test]
     fn a_task_does_not_run_inside_spawn() {

@@ -238,7 +238,7 @@ impl Dialler {
         }
         self.shard.log().room().await;
         // Clients have their turn between two pages.
-        runtime::yield_to_io().await;
+        runtime::yield_now().await;
         Ok(())
     }
 

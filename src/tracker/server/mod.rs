@@ -440,7 +440,7 @@ async fn sweep(shard: Rc<Shard>, figures: Arc<Figures>, core: usize) {
                 0 => break,
                 step => passed += step,
             }
-            runtime::yield_to_io().await;
+            runtime::yield_now().await;
         }
         shard.log().flush();
         figures.set(core, shard.stats());
