@@ -25,8 +25,8 @@ pub const MEMORY: Contestant = Contestant {
 /// Two executors, which must share the load's CPU.
 pub const TWO_EXECUTORS: Contestant = Contestant {
     name: "mtorrent-2",
-    settings: "the same with `--cores 2`, allowed on both CPUs, of which the load needs one: what counts is the CPU \
-               time an answer, no rate",
+    settings: "the same with `--cores 2`, allowed on both CPUs, of which the load needs one: the kernel may well put \
+               both executors on the other. What counts is the CPU time an answer, no rate",
     workloads: &[What::Renew, What::Ask],
     pinned: false,
     start: |stage| start(stage, true, false),

@@ -79,13 +79,15 @@ impl<'a> Race<'a> {
         for (number, workload) in Workload::ALL.into_iter().enumerate() {
             let seed = u64::from(round) * 100 + number as u64;
             for turn in turns.iter().filter(|turn| self.is_due(turn.contestant, workload)) {
-                let before = CpuTime::now(self.options.server_cpu);
-                let outcome = self.unless_interrupted(turn.load(workload, seed))?;
-                let after = CpuTime::now(self.options.server_cpu);
-                let idle = before.zip(after).map_or(f64::NAN, |(before, after)| before.idle_until(after));
-                let record = Record::new(round, turn.contestant, workload, idle, outcome);
-                say(&record, self.options.rounds);
-                records.push(record);
+                for retry in 0..=u64::from(self.options.retries) {
+                    let record = self.measure(round, turn, workload, seed + (retry << 32))?;
+                    say(&record, self.options.rounds);
+                    let is_quiet = record.is_quiet();
+                    records.push(record);
+                    if is_quiet {
+                        break;
+                    }
+                }
             }
         }
         let folders: Vec<PathBuf> = turns.iter().map(|turn| turn.stage.folder.clone()).collect();
@@ -97,6 +99,13 @@ impl<'a> Race<'a> {
         }
         rustix::fs::sync();
         Ok(())
+    }
+
+    fn measure(&self, round: u32, turn: &Turn, workload: Workload, seed: u64) -> Result<Record, Error> {
+        let now = || CpuTime::now(self.options.server_cpu, self.options.load_cpu);
+        let before = now();
+        let outcome = self.unless_interrupted(turn.load(workload, seed))?;
+        Ok(Record::new(round, turn.contestant, workload, before.until(now()), outcome))
     }
 
     fn is_due(&self, contestant: &Contestant, workload: Workload) -> bool {
@@ -183,15 +192,13 @@ fn lock(path: &Path) -> Result<File, Error> {
 }
 
 fn say(record: &Record, rounds: u32) {
-    let Record { round, name, workload, idle, outcome } = record;
+    let Record { round, name, workload, usage, outcome } = record;
     let figures = outcome.as_ref().map_or("-".to_owned(), |figures| {
         let Figures { answers_per_s, cpu_us, server_cores, .. } = figures;
-        format!(
-            "{answers_per_s:>8.0}/s {cpu_us:>6.2} us CPU, server at {:.0} %, idle {:.0} %",
-            100.0 * server_cores,
-            100.0 * idle
-        )
+        format!("{answers_per_s:>8.0}/s {cpu_us:>6.2} us CPU, server at {:.0} %", 100.0 * server_cores)
     });
+    let disturbed =
+        if record.is_quiet() { String::new() } else { format!("DISTURBED: others used {:.2} CPUs", usage.others) };
     let (what, depth) = (workload.what.word(), workload.depth);
-    eprintln!("round {round}/{rounds} {what:8} {depth:2} {name:16} {figures} {}", record.remark());
+    eprintln!("round {round}/{rounds} {what:8} {depth:2} {name:16} {figures} {disturbed} {}", record.remark());
 }

@@ -1,8 +1,12 @@
 //! One row of raw.csv: one run of one workload, with what was wrong beside its rate.
 
 use super::contestant::Contestant;
+use super::cpu_time::Usage;
 use super::workload::Workload;
 use crate::load;
+
+/// What others may use of the CPUs in a run that counts, in CPUs.
+const OTHERS_MAX: f64 = 0.1;
 
 /// What one run showed.
 #[derive(Debug, Clone)]
@@ -13,8 +17,8 @@ pub struct Record {
     pub name: &'static str,
     /// What it was loaded with.
     pub workload: Workload,
-    /// The part of the server's CPU that nobody used, 0 to 1.
-    pub idle: f64,
+    /// Who used the CPUs.
+    pub usage: Usage,
     /// The figures, or why there are none.
     pub outcome: Result<Figures, String>,
 }
@@ -56,10 +60,10 @@ impl Record {
         round: u32,
         contestant: &Contestant,
         workload: Workload,
-        idle: f64,
+        usage: Usage,
         outcome: Result<Figures, String>,
     ) -> Self {
-        Self { round, name: contestant.name, workload, idle, outcome }
+        Self { round, name: contestant.name, workload, usage, outcome }
     }
 
     /// The figures, if every answer was right.
@@ -72,7 +76,17 @@ impl Record {
         self.right().is_some()
     }
 
-    /// Why it is not.
+    /// Whether the CPUs were ours.
+    pub fn is_quiet(&self) -> bool {
+        self.usage.others <= OTHERS_MAX
+    }
+
+    /// The figures, if they count: every answer was right, and nobody disturbed.
+    pub fn counted(&self) -> Option<&Figures> {
+        self.right().filter(|_| self.is_quiet())
+    }
+
+    /// Why it is not right.
     pub fn remark(&self) -> String {
         match &self.outcome {
             Err(why) => why.replace('"', "'").replace('\n', " "),
@@ -85,22 +99,23 @@ impl Record {
 /// All rows in the order in which they were run, with a heading.
 pub fn csv(records: &[Record]) -> String {
     let mut text =
-        "round,contestant,workload,depth,answers_per_s,server_cpu_us_per_answer,server_cores,cpu_idle,p50_us,p99_us,\
+        "round,contestant,workload,depth,answers_per_s,server_cpu_us_per_answer,server_cores,cpu_idle,others_cpus,p50_us,p99_us,\
                     errors,without_seeder,remark\n"
             .to_owned();
     for record in records {
-        let Record { round, name, workload, idle, outcome } = record;
-        let figures = outcome.as_ref().map_or(",,,,,,,".to_owned(), |figures| figures_csv(figures, *idle));
+        let Record { round, name, workload, usage, outcome } = record;
+        let figures = outcome.as_ref().map_or(",,,,,,,,".to_owned(), |figures| figures_csv(figures, *usage));
         let (what, depth, remark) = (workload.what.word(), workload.depth, record.remark());
         text += &format!("{round},{name},{what},{depth},{figures},\"{remark}\"\n");
     }
     text
 }
 
-fn figures_csv(figures: &Figures, idle: f64) -> String {
+fn figures_csv(figures: &Figures, usage: Usage) -> String {
+    let Usage { idle, others } = usage;
     let Figures { answers_per_s, cpu_us, server_cores, latency_us, errors, nobody } = figures;
     let latency = latency_us.map_or(",".to_owned(), |(p50, p99)| format!("{p50},{p99}"));
-    format!("{answers_per_s:.0},{cpu_us:.3},{server_cores:.4},{idle:.4},{latency},{errors},{nobody}")
+    format!("{answers_per_s:.0},{cpu_us:.3},{server_cores:.4},{idle:.4},{others:.4},{latency},{errors},{nobody}")
 }
 
 #[cfg(test)]
@@ -114,7 +129,7 @@ pub mod tests {
         let cpu_us = 1e6 / answers_per_s;
         let latency_us = Some((400, 900));
         let figures = Figures { answers_per_s, cpu_us, server_cores: 1.0, latency_us, errors: 0, nobody: 0 };
-        Record::new(1, contestant, workload, 0.0, Ok(figures))
+        Record::new(1, contestant, workload, Usage { idle: 0.0, others: 0.0 }, Ok(figures))
     }
 
     #[test]
@@ -129,6 +144,6 @@ pub mod tests {
         assert_eq!(rows.each_ref().map(Record::is_right), [true, false, false, true]);
         let text = csv(&rows);
         let counts: Vec<usize> = text.lines().map(|line| line.split(',').count()).collect();
-        assert_eq!(counts, [13; 5], "{text}");
+        assert_eq!(counts, [14; 5], "{text}");
     }
 }

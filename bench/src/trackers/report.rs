@@ -60,7 +60,8 @@ Each connection is a closed loop: so many requests as the depth says go out in o
 ones have come. Files are drawn at random, the same for all. Every answer is read whole and held against its request.
 CPU time is user and system time of the server's process over the measured seconds, from /proc; work that the kernel
 does in an interrupt is charged to whom it interrupts. Latency is from the send to the receive that had the answer,
-right to some 100 us. One run, as it would be typed:
+right to some 100 us. What others used of the two CPUs meanwhile is all that was used less what this program and its
+servers used; a run with more than a tenth of a CPU is repeated and does not count. One run, as it would be typed:
 
 ";
 
@@ -93,7 +94,8 @@ fn left_out(options: &Options, field: &[&Contestant]) -> Vec<&'static str> {
 fn again(options: &Options) -> String {
     let mut line = "cargo run --release --locked -p mtorrent-bench --bin trackers --".to_owned();
     let _ = write!(line, " --rounds {} --seconds {}", options.rounds, options.seconds);
-    let _ = write!(line, " --connections {} --files {}", options.connections, options.files);
+    let _ =
+        write!(line, " --connections {} --files {} --retries {}", options.connections, options.files, options.retries);
     let _ = write!(line, " --server-cpu {} --load-cpu {}", options.server_cpu, options.load_cpu);
     if !options.only.is_empty() {
         let _ = write!(line, " --only {}", options.only.join(","));

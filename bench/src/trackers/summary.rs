@@ -1,5 +1,5 @@
-//! summary.md: what the rows come to. Only runs without a wrong answer count; how many there were stands beside every
-//! figure.
+//! summary.md: what the rows come to. Only runs without a wrong answer and without neighbours count; how many there
+//! were stands beside every figure.
 
 use std::fmt::Write;
 
@@ -16,13 +16,12 @@ const TELLING_CORES: f64 = 0.95;
 /// All of summary.md.
 pub fn markdown(field: &[&Contestant], records: &[Record]) -> String {
     let mut text = "# Summary\n\nMedians with 95 % bootstrap intervals in brackets; with few rounds the interval is \
-                    their whole range. *CPU us* is user and system time of the server an answer. *by redis* is the \
-                    contestant's rate by that of the Redis that acknowledges in the same way, then the CPU time of \
-                    that Redis by its own: over 1 is better than Redis. *right* counts the runs in which every answer \
-                    was right: only those are in the figures. † marks servers that had less than 95 % of their core: \
-                    their rate does not tell what they can do, their CPU time an answer still does. *idle* is what \
-                    nobody used of that core from the first request on: a server with little of its core and little \
-                    idle had neighbours, one with much idle waited for the load or the disk.\n"
+                    their whole range. *counted* are the runs in which every answer was right and others used at most \
+                    a tenth of a CPU: only those are in the figures. *CPU us* is user and system time of the server an \
+                    answer. *by redis* is the contestant's rate by that of the Redis that acknowledges in the same \
+                    way, then the CPU time of that Redis by its own: over 1 is better than Redis. † marks servers that \
+                    had less than 95 % of their core: their rate does not tell what they can do, their CPU time an \
+                    answer still does. *idle* is what nobody used of that core.\n"
         .to_owned();
     for workload in Workload::ALL {
         text += &table(field, Selection { records, workload });
@@ -52,7 +51,7 @@ impl<'a> Selection<'a> {
     }
 
     fn of(self, name: &'a str, figure: impl Fn(&Figures) -> f64) -> Vec<f64> {
-        self.all(name).filter_map(Record::right).map(figure).collect()
+        self.all(name).filter_map(Record::counted).map(figure).collect()
     }
 
     fn rates(self, name: &'a str) -> Vec<f64> {
@@ -75,7 +74,7 @@ fn table(field: &[&Contestant], selection: Selection) -> String {
         return String::new();
     }
     let mut text = format!(
-        "\n## {}\n\n| | right | answers/s | CPU us | by redis | by redis, CPU | server's core | idle | p50 ms | p99 ms |\n\
+        "\n## {}\n\n| | counted | answers/s | CPU us | by redis | by redis, CPU | server's core | idle | p50 ms | p99 ms |\n\
          |---|---|---|---|---|---|---|---|---|---|\n",
         selection.workload.title()
     );
@@ -89,8 +88,8 @@ fn row(contestant: &Contestant, selection: Selection) -> String {
     let name = contestant.name;
     let (rates, cpu) = (selection.rates(name), selection.cpu(name));
     let cores = median(&selection.of(name, |figures| figures.server_cores));
-    let idle =
-        median(&selection.all(name).filter(|record| record.is_right()).map(|record| record.idle).collect::<Vec<_>>());
+    let counted = selection.all(name).filter(|record| record.counted().is_some());
+    let idle = median(&counted.map(|record| record.usage.idle).collect::<Vec<_>>());
     let latency = |part: fn((u64, u64)) -> u64| {
         let in_ms = |figures: &Figures| figures.latency_us.map_or(f64::NAN, |pair| part(pair) as f64 / 1e3);
         number(median(&selection.of(name, in_ms)))
@@ -101,10 +100,10 @@ fn row(contestant: &Contestant, selection: Selection) -> String {
     let by_cpu = redis.filter(|redis| *redis != name).and_then(|redis| ratio_estimate(&selection.cpu(redis), &cpu));
     let mark = if selection.tells(name) || !contestant.pinned { "" } else { " †" };
     let rate = if contestant.pinned { whole(median_estimate(&rates)) } else { "–".to_owned() };
-    let (right, runs) = (rates.len(), selection.all(name).count());
+    let (counted, runs) = (rates.len(), selection.all(name).count());
     let line = [
         name.to_owned(),
-        format!("{right}/{runs}"),
+        format!("{counted}/{runs}"),
         rate,
         interval(median_estimate(&cpu)),
         interval(by_rate),
@@ -223,6 +222,14 @@ mod tests {
         let goal = "| AddSeeder of what is there, depth 1, by SADD | at least 1.5 | 2.00 [2.00, 2.00] | met |";
         assert!(text.contains(goal), "{text}");
         assert!(!text.contains("missed |"), "{text}");
+    }
+
+    #[test]
+    fn a_disturbed_run_does_not_count() {
+        let mut disturbed = record(true, WORKLOAD, 1.0);
+        disturbed.usage.others = 0.5;
+        let text = markdown(&ALL, &[disturbed, record(true, WORKLOAD, 100_000.0)]);
+        assert!(text.contains("| mtorrent | 1/2 | 100000 [100000, 100000] |"), "{text}");
     }
 
     #[test]
