@@ -159,7 +159,8 @@ impl Tracker {
         let pid = format!("--pid={}", self.child.id());
         let (files, depth) = (format!("--files={}", args.files * args.spread), format!("--depth={}", args.depth));
         let (adds, seconds) = (format!("--adds={}", args.adds), format!("--seconds={}", args.seconds));
-        load(&[&self.address, &pid, &files, &depth, &adds, &seconds])
+        // The load shares its core with the other tracker.
+        load(&[&self.address, &pid, &files, &depth, &adds, &seconds, "--sleep"])
     }
 
     /// Loads while one empty tracker after the other takes the table.
