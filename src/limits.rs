@@ -72,8 +72,6 @@ pub const ACCEPTED_MAX: usize = 1024;
 pub const READS_IN_A_ROW_MAX: usize = 16;
 /// How long it waits for that.
 pub const FLOOD_PAUSE: Duration = Duration::from_micros(50);
-/// How often a core looks which sockets are ready though nothing told it to.
-pub const READY_LOOK_INTERVAL: Duration = Duration::from_millis(20);
 /// Sockets of a core whose readiness is taken in at once.
 pub const READY_SOCKETS_MAX: usize = 1024;
 /// Addresses of one name that are tried.

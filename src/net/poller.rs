@@ -11,7 +11,7 @@ use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
 use std::os::fd::{BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use futures_lite::AsyncReadExt;
@@ -19,7 +19,7 @@ use glommio::net::TcpStream;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec, eventfd};
 
-use crate::limits::{FLOOD_PAUSE, READS_IN_A_ROW_MAX, READY_LOOK_INTERVAL, READY_SOCKETS_MAX};
+use crate::limits::{FLOOD_PAUSE, READS_IN_A_ROW_MAX, READY_SOCKETS_MAX};
 
 /// Token of what ends the task; sockets have smaller ones.
 const END: u64 = u64::MAX;
@@ -76,7 +76,6 @@ impl Poller {
         epoll::add(&epoll, &end, EventData::new_u64(END), EventFlags::IN)?;
         let shared = Rc::new(Shared { epoll, interests: RefCell::default(), free: RefCell::default() });
         crate::runtime::spawn("socket readiness", shared.clone().watch());
-        crate::runtime::spawn("socket readiness, looked at", look_now_and_then(Rc::downgrade(&shared)));
         Ok(Self { handle: Rc::new(Handle { shared, end }) })
     }
 
@@ -162,18 +161,6 @@ impl Shared {
         // Receiving from it then fails, as it is no socket: that is the answer.
         let _ = stream.read(&mut [0]).await;
         Ok(())
-    }
-}
-
-/// Under traffic the ring was seen not to tell that the set has news: nobody waits longer than this for it.
-async fn look_now_and_then(shared: Weak<Shared>) {
-    let mut events = Vec::with_capacity(READY_SOCKETS_MAX);
-    loop {
-        crate::runtime::sleep(READY_LOOK_INTERVAL).await;
-        let Some(shared) = shared.upgrade() else { return };
-        if !matches!(shared.look(&mut events), Ok(false)) {
-            return;
-        }
     }
 }
 

@@ -65,7 +65,7 @@ impl Course {
         }
     }
 
-    /// Tracker 1 is dead since now.
+    /// Tracker 1 is killed now: call it before that is done, because what follows may be quicker than the killing.
     pub fn note_kill(&mut self, now: Instant) {
         let done_bytes = self.getters.iter().map(|getter| getter.done_bytes).max().unwrap_or(0);
         self.kill = Some(Kill { at: now, done_bytes });

@@ -114,8 +114,9 @@ impl Play {
                 None => return Err(CommandError::failed("the getters took far too long: the demo was given up")),
             }
             if course.is_half_way() && course.killed_at().is_none() {
-                self.nodes.kill(Role::Tracker1);
+                // The seeder may have fallen back before the kill has returned.
                 course.note_kill(Instant::now());
+                self.nodes.kill(Role::Tracker1);
             }
             if course.all_ended() && course.fell_back_after().is_some() {
                 return Ok(course);
