@@ -106,6 +106,8 @@ pub const PEERS_PER_DOWNLOAD_MAX: usize = 128;
 pub const PEERS_KNOWN_MAX: usize = 1024;
 /// Requests in flight on one data connection.
 pub const REQUESTS_IN_FLIGHT_MAX: usize = 4;
+/// Requests of one core that are open with a peer until it has delivered one right chunk.
+pub const REQUESTS_ON_TRIAL_MAX: u32 = 2;
 /// Time without one byte after which a data connection is given up.
 pub const DATA_SILENCE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Least bytes that wake a core which waits for a chunk's data.

@@ -4,6 +4,9 @@
 //! each chunk the number of its peers. Chunks are taken rarest first, ties at random; among the peers
 //! that have the chunk and a free place, one is drawn at random, weighted by its rate.
 //!
+//! A peer that has not delivered one right chunk yet is on trial: few requests are open with it until their
+//! answers are judged, so that a liar costs little before it is found out.
+//!
 //! When nothing is left to ask for, a chunk that one peer is slow to deliver is asked of a second, and
 //! later of a third.
 
@@ -15,7 +18,7 @@ use rand::{Rng, RngExt};
 use super::standing::Rate;
 use crate::bitfield::Bitfield;
 use crate::geometry::{ChunkIndex, Geometry};
-use crate::limits::{DUPLICATE_AFTER_MIN, PICKER_PROBES_MAX, REQUESTS_IN_FLIGHT_MAX};
+use crate::limits::{DUPLICATE_AFTER_MIN, PICKER_PROBES_MAX, REQUESTS_IN_FLIGHT_MAX, REQUESTS_ON_TRIAL_MAX};
 use crate::runtime::Core;
 
 /// How many times slower than the fastest a slow peer is.
@@ -66,6 +69,8 @@ struct Peer {
     full: bool,
     rate: Rate,
     free: u32,
+    /// Requests whose answers are not judged yet; `None` once one was right.
+    on_trial: Option<u32>,
     /// It has nothing that is wanted, until something changes.
     exhausted: bool,
 }
@@ -77,6 +82,18 @@ pub struct Assignment {
     pub chunk: ChunkIndex,
     /// Of whom.
     pub peer: PeerSlot,
+}
+
+impl Peer {
+    /// Whether a further request may be made.
+    fn is_free(&self) -> bool {
+        self.free > 0 && self.on_trial.is_none_or(|open| open < REQUESTS_ON_TRIAL_MAX)
+    }
+
+    /// An answer was wrong, or did not come.
+    fn judged(&mut self) {
+        self.on_trial = self.on_trial.map(|open| open.saturating_sub(1));
+    }
 }
 
 impl Picker {
@@ -118,7 +135,8 @@ impl Picker {
         if !full {
             chunks.iter().for_each(|chunk| self.count(chunk, true));
         }
-        self.peers.insert(peer, Peer { chunks, full, rate: Rate::default(), free, exhausted: false });
+        let new = Peer { chunks, full, rate: Rate::default(), free, on_trial: Some(0), exhausted: false };
+        self.peers.insert(peer, new);
     }
 
     /// A peer has a further chunk.
@@ -170,6 +188,7 @@ impl Picker {
         let found = self.next_wanted(rng).or_else(|| self.next_duplicate(now, rng))?;
         if let Some(peer) = self.peers.get_mut(&found.peer) {
             peer.free -= 1;
+            peer.on_trial = peer.on_trial.map(|open| open + 1);
         }
         self.take_from_bucket(found.chunk);
         self.place_mut(found.chunk).state = State::InFlight;
@@ -185,8 +204,13 @@ impl Picker {
         }
     }
 
-    /// The chunk matched its hash: it is held. Returns the peers of whom it was asked in vain.
-    pub fn verified(&mut self, chunk: ChunkIndex) -> impl Iterator<Item = PeerSlot> + use<> {
+    /// The chunk matched its hash: it is held, if it was not already. Returns the peers of whom it was asked, the one that
+    /// delivered included unless it is gone.
+    pub fn verified(&mut self, at: Assignment) -> impl Iterator<Item = PeerSlot> + use<> {
+        let chunk = at.chunk;
+        if let Some(peer) = self.peers.get_mut(&at.peer) {
+            peer.on_trial = None;
+        }
         let was_missing = self.place_mut(chunk).state != State::Held;
         self.take_from_bucket(chunk);
         self.place_mut(chunk).state = State::Held;
@@ -197,6 +221,7 @@ impl Picker {
     /// The chunk arrived and is wrong: it is wanted again.
     pub fn wrong(&mut self, at: Assignment) {
         if let Some(peer) = self.peers.get_mut(&at.peer) {
+            peer.judged();
             peer.rate.failed();
         }
         self.give_up(at);
@@ -206,6 +231,7 @@ impl Picker {
     pub fn refused(&mut self, at: Assignment, lacks_it: bool) {
         if let Some(peer) = self.peers.get_mut(&at.peer) {
             peer.free += 1;
+            peer.judged();
             peer.rate.failed();
             if lacks_it && !peer.full && peer.chunks.contains(at.chunk) {
                 peer.chunks.remove(at.chunk);
@@ -238,7 +264,7 @@ impl Picker {
     }
 
     fn next_wanted(&mut self, rng: &mut impl Rng) -> Option<Assignment> {
-        if !self.peers.values().any(|peer| peer.free > 0 && !peer.exhausted) {
+        if !self.peers.values().any(|peer| peer.is_free() && !peer.exhausted) {
             return None;
         }
         for bucket in &self.buckets {
@@ -260,7 +286,7 @@ impl Picker {
     /// something changes for it.
     fn search_by_peer(&mut self) -> Option<Assignment> {
         let buckets = &self.buckets;
-        for (slot, peer) in self.peers.iter_mut().filter(|(_, peer)| peer.free > 0 && !peer.exhausted) {
+        for (slot, peer) in self.peers.iter_mut().filter(|(_, peer)| peer.is_free() && !peer.exhausted) {
             match buckets.iter().flatten().find(|chunk| peer.chunks.contains(**chunk)) {
                 Some(chunk) => return Some(Assignment { chunk: *chunk, peer: *slot }),
                 None => peer.exhausted = true,
@@ -271,7 +297,7 @@ impl Picker {
 
     /// A chunk that one peer is slow to deliver, for a second one.
     fn next_duplicate(&mut self, now: Duration, rng: &mut impl Rng) -> Option<Assignment> {
-        if self.in_flight.is_empty() || !self.peers.values().any(|peer| peer.free > 0) {
+        if self.in_flight.is_empty() || !self.peers.values().any(Peer::is_free) {
             return None;
         }
         let expected = self.peers.values().map(|peer| peer.rate.expected(self.geometry.chunk_size().into())).min()?;
@@ -295,7 +321,7 @@ impl Picker {
         let candidates = || {
             self.peers
                 .iter()
-                .filter(|(slot, peer)| peer.free > 0 && peer.chunks.contains(chunk) && !is_asked(**slot))
+                .filter(|(slot, peer)| peer.is_free() && peer.chunks.contains(chunk) && !is_asked(**slot))
                 .map(|(slot, peer)| (*slot, peer.rate.bytes_s()))
         };
         let total: f64 = candidates().map(|(_, weight)| weight).sum();
@@ -407,10 +433,34 @@ mod tests {
             drawn[at.peer as usize] += 1;
             let time = if at.peer == 0 { Duration::from_micros(10) } else { Duration::from_micros(100) };
             picker.arrived(at, 16 << 10, time);
-            picker.verified(at.chunk).count();
+            picker.verified(at).count();
         }
         assert_eq!(drawn.iter().sum::<u32>(), 4000);
         assert!(drawn[0] > 5 * drawn[1] && drawn[1] > 50, "{drawn:?}");
+    }
+
+    #[test]
+    fn a_peer_is_on_trial_until_an_answer_is_right() {
+        let geometry = geometry(100);
+        let mut picker = Picker::new(ONE, &Bitfield::empty(geometry));
+        let mut rng = StdRng::seed_from_u64(5);
+        picker.peer_up(0, Bitfield::full(geometry), 10);
+        let ask = |picker: &mut Picker, rng: &mut StdRng| -> Vec<Assignment> {
+            std::iter::from_fn(|| picker.next(Duration::ZERO, rng)).collect()
+        };
+        let first = ask(&mut picker, &mut rng);
+        assert_eq!(first.len(), REQUESTS_ON_TRIAL_MAX as usize);
+        // What has arrived is not right yet.
+        first.iter().for_each(|at| picker.arrived(*at, 16 << 10, Duration::from_millis(1)));
+        assert_eq!(ask(&mut picker, &mut rng), []);
+        picker.wrong(first[0]);
+        let next = ask(&mut picker, &mut rng);
+        assert_eq!(next.len(), 1, "a wrong answer makes room, and no more than it took");
+        picker.refused(next[0], false);
+        let next = ask(&mut picker, &mut rng);
+        assert_eq!(next.len(), 1);
+        picker.verified(first[1]).count();
+        assert_eq!(ask(&mut picker, &mut rng).len(), 10 - 1, "every place but the one that is taken");
     }
 
     #[test]
@@ -425,7 +475,7 @@ mod tests {
         let second = picker.next(late, &mut rng).unwrap();
         assert!(second.chunk == first.chunk && second.peer != first.peer);
         assert_eq!(picker.next(9 * late, &mut rng), None, "nobody is left who was not asked");
-        let in_vain: Vec<_> = picker.verified(first.chunk).collect();
+        let in_vain: Vec<_> = picker.verified(first).collect();
         assert!(in_vain.contains(&first.peer) && picker.missing() == 0);
     }
 
@@ -438,6 +488,7 @@ mod tests {
         (0..2).for_each(|peer| picker.peer_up(peer, Bitfield::full(geometry), pipeline));
         // Both deliver a chunk a second.
         for peer in picker.peers.values_mut() {
+            peer.on_trial = None;
             (0..100).for_each(|_| peer.rate.delivered(16 << 10, second));
         }
         let asked: Vec<_> = (0..2 * pipeline).map(|_| picker.next(Duration::ZERO, &mut rng).unwrap()).collect();
@@ -446,7 +497,7 @@ mod tests {
             for peer in 0..2 {
                 let at = *asked.iter().filter(|at| at.peer == peer).nth(n as usize - 1).unwrap();
                 picker.arrived(at, 16 << 10, second);
-                assert_eq!(picker.verified(at.chunk).count(), 1);
+                assert_eq!(picker.verified(at).count(), 1);
                 assert_eq!(picker.next(now, &mut rng), None, "after {n} s");
             }
         }
@@ -499,7 +550,7 @@ mod tests {
                         }
                         _ => {
                             picker.arrived(at, 1, Duration::from_millis(1));
-                            picker.verified(at.chunk).count();
+                            picker.verified(at).count();
                             held.insert(at.chunk);
                         }
                     }
@@ -525,7 +576,7 @@ mod tests {
         while picker.missing() > 0 {
             let at = picker.next(Duration::ZERO, &mut rng).unwrap_or_else(|| panic!("seed {seed}: stuck"));
             picker.arrived(at, 1, Duration::from_millis(1));
-            picker.verified(at.chunk).count();
+            picker.verified(at).count();
             steps += 1;
         }
         assert_eq!(steps, own - held.count(), "seed {seed}: each missing chunk once");

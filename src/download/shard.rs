@@ -260,7 +260,7 @@ impl Shard {
 
     fn verified(self: &Rc<Self>, chunk: Arrived, digest: Digest) {
         let at = chunk.at;
-        if self.stopped.get() || self.picker.borrow().is_held(at.chunk) {
+        if self.stopped.get() {
             return;
         }
         let bytes = chunk.buffer.len() as u64;
@@ -272,16 +272,22 @@ impl Shard {
             // It is paused from now on: the driver, which says so to the other cores, is a message away.
             return self.peer_down(at.peer);
         }
+        let was_held = self.picker.borrow().is_held(at.chunk);
+        self.cancel_others(at);
+        // Its peer may be trusted with more now.
+        self.dispatch();
+        if was_held {
+            return;
+        }
         progress.fetched_bytes.fetch_add(bytes, Ordering::Relaxed);
         chunk.peer.fetched_bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.cancel_others(at);
         self.writing.set(self.writing.get() + 1);
         crate::runtime::spawn("chunk write", self.clone().write(at.chunk, chunk.buffer));
     }
 
     /// Ends the requests for a chunk that another peer delivered first.
     fn cancel_others(&self, at: Assignment) {
-        let others = self.picker.borrow_mut().verified(at.chunk).filter(|peer| *peer != at.peer);
+        let others = self.picker.borrow_mut().verified(at).filter(|peer| *peer != at.peer);
         let peers = self.peers.borrow();
         let links = others.filter_map(|peer| peers.get(&peer)).flat_map(|peer| &peer.links);
         links.filter(|link| link.is_asked(at.chunk)).for_each(|link| link.close());
