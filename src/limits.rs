@@ -312,7 +312,7 @@ pub const HASH_LANES_MAX: usize = 16;
 /// Buffer of one worker that hashes a file, bytes; there are two workers a thread.
 pub const HASH_BUFFER_BYTES: usize = 16 << 20;
 /// What is read of a cached chunk before it is hashed, bytes: all lanes' slices stay in a core's cache.
-pub const HASH_CACHED_SLICE_BYTES: usize = 32 << 10;
+pub const HASH_CACHED_SLICE_BYTES: usize = 64 << 10;
 /// What is read of a chunk that is not cached, bytes, at most: one read should keep a disk busy.
 pub const HASH_COLD_SLICE_BYTES: usize = 4 << 20;
 /// How far apart the pages are that tell whether a file is cached, bytes.
