@@ -11,7 +11,8 @@ use super::connection::Connection;
 use super::figures::Figures;
 use super::options::{DEPTH_MAX, Options};
 use super::requests::Requests;
-use crate::rivals::{Error, interrupt, process_tree};
+use crate::rivals::process_tree::{self, Cpu};
+use crate::rivals::{Error, interrupt};
 
 /// Connections that one look of the clock is for: few, so that latencies are right to some 100 us.
 const BATCH: usize = 64;
@@ -69,22 +70,22 @@ impl<'a> Client<'a> {
         self.start_all()?;
         self.drive(Instant::now() + Duration::from_secs(self.options.warm_up))?;
         self.figures = Figures::new();
-        let (start, cpu_s) = (Instant::now(), self.server_cpu_s());
+        let (start, cpu) = (Instant::now(), self.server_cpu());
         self.drive(start + self.options.measured())?;
         self.figures.seconds = start.elapsed().as_secs_f64();
-        self.figures.server_cpu_s = self.server_cpu_s().zip(cpu_s).map(|(after, before)| after - before);
+        self.figures.server_cpu = self.server_cpu().zip(cpu).map(|(after, before)| after.since(before));
         Ok(self.figures)
     }
 
     /// Sends every request once.
     pub fn fill(mut self) -> Result<Figures, Error> {
-        let (start, cpu_s) = (Instant::now(), self.server_cpu_s());
+        let (start, cpu) = (Instant::now(), self.server_cpu());
         self.start_all()?;
         while !self.connections.iter().all(Connection::is_idle) {
             self.drive(Instant::now() + Duration::from_millis(2))?;
         }
         self.figures.seconds = start.elapsed().as_secs_f64();
-        self.figures.server_cpu_s = self.server_cpu_s().zip(cpu_s).map(|(after, before)| after - before);
+        self.figures.server_cpu = self.server_cpu().zip(cpu).map(|(after, before)| after.since(before));
         Ok(self.figures)
     }
 
@@ -167,7 +168,7 @@ impl<'a> Client<'a> {
         Ok(())
     }
 
-    fn server_cpu_s(&self) -> Option<f64> {
-        self.options.pid.filter(|_| self.asks_cpu).map(process_tree::cpu_s)
+    fn server_cpu(&self) -> Option<Cpu> {
+        self.options.pid.filter(|_| self.asks_cpu).map(process_tree::cpu)
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 
 use super::options::Options;
+use crate::rivals::process_tree::Cpu;
 
 /// The longest latency that is told from longer ones, microseconds.
 const LATENCY_US_MAX: u64 = 60_000_000;
@@ -21,8 +22,8 @@ pub struct Figures {
     pub errors: u64,
     /// Answers that nobody has the file: right, but cheap.
     pub nobody: u64,
-    /// User and system CPU time of the server.
-    pub server_cpu_s: Option<f64>,
+    /// CPU time of the server.
+    pub server_cpu: Option<Cpu>,
 }
 
 impl Default for Figures {
@@ -40,7 +41,7 @@ impl Figures {
             latencies_us: latencies_us.unwrap_or_else(|_| unreachable!("the bounds are constants in order")),
             errors: 0,
             nobody: 0,
-            server_cpu_s: None,
+            server_cpu: None,
         }
     }
 
@@ -56,7 +57,7 @@ impl Figures {
         self.seconds = self.seconds.max(other.seconds);
         self.errors += other.errors;
         self.nobody += other.nobody;
-        self.server_cpu_s = self.server_cpu_s.or(other.server_cpu_s);
+        self.server_cpu = self.server_cpu.or(other.server_cpu);
         self
     }
 
@@ -72,12 +73,17 @@ impl Figures {
 
     /// The part of a core that the server took, 1 for all of one.
     pub fn server_cores(&self) -> Option<f64> {
-        self.server_cpu_s.map(|cpu_s| cpu_s / self.seconds)
+        self.server_cpu.map(|cpu| cpu.all_s() / self.seconds)
     }
 
     /// CPU time of the server an answer, microseconds.
     pub fn cpu_us_per_answer(&self) -> Option<f64> {
-        self.server_cpu_s.map(|cpu_s| 1e6 * cpu_s / self.answers() as f64)
+        self.server_cpu.map(|cpu| 1e6 * cpu.all_s() / self.answers() as f64)
+    }
+
+    /// The part of it outside the kernel.
+    pub fn user_us_per_answer(&self) -> Option<f64> {
+        self.server_cpu.map(|cpu| 1e6 * cpu.user_s / self.answers() as f64)
     }
 
     /// One line, for people and for scripts.
@@ -97,6 +103,9 @@ impl Figures {
         );
         if let Some((cores, cpu_us)) = self.server_cores().zip(self.cpu_us_per_answer()) {
             let _ = write!(line, " server_cpu={:.1}% cpu_us_per_answer={cpu_us:.2}", 100.0 * cores);
+        }
+        if let Some(user_us) = self.user_us_per_answer() {
+            let _ = write!(line, " user_us_per_answer={user_us:.2}");
         }
         line
     }

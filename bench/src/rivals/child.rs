@@ -16,7 +16,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
 use super::error::Error;
 use super::interrupt;
-use super::process_tree;
+use super::process_tree::{self, Cpu};
 
 /// How long a wait sleeps before it looks at the interrupt flag and at a log again.
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);
@@ -81,9 +81,9 @@ impl Child {
         &self.typed
     }
 
-    /// CPU seconds so far, descendants included.
-    pub fn cpu_s(&self) -> f64 {
-        process_tree::cpu_s(self.id())
+    /// CPU time so far, descendants included.
+    pub fn cpu(&self) -> Cpu {
+        process_tree::cpu(self.id())
     }
 
     /// What it has written to stdout.

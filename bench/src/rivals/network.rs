@@ -58,6 +58,12 @@ impl Network {
     }
 }
 
+/// The congestion control of connections made now.
+pub fn congestion_control() -> Result<String, Error> {
+    let read = std::fs::read_to_string(CONTROL).map_err(|source| Error::io(format!("read {CONTROL}"), source))?;
+    Ok(read.trim().to_owned())
+}
+
 /// Namespaces may use only the congestion controls that the machine allows to everyone. The missing
 /// ones are added for the time of the run; the old list is put back at its end.
 #[derive(Debug)]

@@ -31,17 +31,45 @@ pub fn memory(pid: u32) -> Memory {
     sum
 }
 
-/// User and system CPU seconds of `pid`, its living descendants and those that they have waited for.
-pub fn cpu_s(pid: u32) -> f64 {
-    let ticks: u64 = members(pid).into_iter().map(cpu_ticks).sum();
-    ticks as f64 / rustix::param::clock_ticks_per_second() as f64
+/// CPU time.
+#[derive(Debug, Default, Clone, Copy, PartialEq)]
+pub struct Cpu {
+    /// In the program itself, seconds.
+    pub user_s: f64,
+    /// In the kernel for it, seconds.
+    pub kernel_s: f64,
 }
 
-fn cpu_ticks(pid: u32) -> u64 {
+impl Cpu {
+    /// All of it, seconds.
+    pub fn all_s(self) -> f64 {
+        self.user_s + self.kernel_s
+    }
+
+    /// What came after `before`.
+    pub fn since(self, before: Self) -> Self {
+        Self { user_s: self.user_s - before.user_s, kernel_s: self.kernel_s - before.kernel_s }
+    }
+}
+
+/// CPU time of `pid`, its living descendants and those that they have waited for.
+pub fn cpu(pid: u32) -> Cpu {
+    let [user, kernel] =
+        members(pid).into_iter().map(cpu_ticks).fold([0, 0], |sum, more| [sum[0] + more[0], sum[1] + more[1]]);
+    let seconds = |ticks: u64| ticks as f64 / rustix::param::clock_ticks_per_second() as f64;
+    Cpu { user_s: seconds(user), kernel_s: seconds(kernel) }
+}
+
+/// In the program and in the kernel.
+fn cpu_ticks(pid: u32) -> [u64; 2] {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     // The name, in parentheses, may hold anything; fields 14 to 17 are utime, stime, cutime, cstime.
     let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    after_name.split_whitespace().skip(11).take(4).filter_map(|field| field.parse::<u64>().ok()).sum()
+    let fields: Vec<u64> =
+        after_name.split_whitespace().skip(11).take(4).map_while(|field| field.parse().ok()).collect();
+    fields
+        .first_chunk()
+        .map_or([0, 0], |[user, kernel, waited_user, waited_kernel]| [user + waited_user, kernel + waited_kernel])
 }
 
 fn field_kib(status: &str, key: &str) -> u64 {
@@ -80,7 +108,7 @@ mod tests {
     #[test]
     fn a_process_that_is_gone_uses_nothing() {
         assert_eq!(memory(u32::MAX), Memory::default());
-        assert_eq!(cpu_s(u32::MAX), 0.0);
+        assert_eq!(cpu(u32::MAX), Cpu::default());
     }
 
     #[test]

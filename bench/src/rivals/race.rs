@@ -121,7 +121,7 @@ impl<'a> Race<'a> {
     fn perform(&self, contestant: &'static Contestant, stage: &Stage) -> Result<Figures, Error> {
         let Session { servers, getter, end, rate, proof, peer_list } = (contestant.prepare)(stage)?;
         let source_cached = self.source.warm()?;
-        let server_cpu_s = || servers.iter().map(|server| server.cpu_s()).sum::<f64>();
+        let server_cpu_s = || servers.iter().map(|server| server.cpu().all_s()).sum::<f64>();
         let before_s = server_cpu_s();
         let run = getter::run(getter, &end, contestant.name, stage)?;
         let server_cpu_s = server_cpu_s() - before_s;

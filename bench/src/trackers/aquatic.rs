@@ -74,9 +74,9 @@ pub fn load(server: &Server, stage: &Stage) -> Result<Figures, Error> {
     let mut tester = Child::spawn(command, TESTER, &stage.folder)?;
     let deadline = Instant::now() + TIMEOUT + Duration::from_secs(whole_s);
     tester.wait_line("Responses in: ", deadline)?;
-    let (start, cpu_s) = (Instant::now(), server.child.cpu_s());
+    let (start, cpu) = (Instant::now(), server.child.cpu());
     tester.wait_line("# aquatic load test report", deadline)?;
-    let (seconds, cpu_s) = (start.elapsed().as_secs_f64(), server.child.cpu_s() - cpu_s);
+    let (seconds, cpu) = (start.elapsed().as_secs_f64(), server.child.cpu().since(cpu));
     let ended = loop {
         crate::rivals::interrupt::check()?;
         if let Some(ended) = tester.wait_for(Duration::from_millis(20))? {
@@ -87,8 +87,9 @@ pub fn load(server: &Server, stage: &Stage) -> Result<Figures, Error> {
     let Report { rate, errors } = report.ok_or_else(|| tester.complaint("gave no report"))?;
     Ok(Figures {
         answers_per_s: rate,
-        cpu_us: 1e6 * cpu_s / (rate * seconds),
-        server_cores: cpu_s / seconds,
+        cpu_us: 1e6 * cpu.all_s() / (rate * seconds),
+        user_us: 1e6 * cpu.user_s / (rate * seconds),
+        server_cores: cpu.all_s() / seconds,
         latency_us: None,
         errors: (errors * seconds).round() as u64,
         nobody: 0,

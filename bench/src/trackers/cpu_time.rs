@@ -34,7 +34,7 @@ impl CpuTime {
         let seconds = |ticks: u64| ticks as f64 / rustix::param::clock_ticks_per_second() as f64;
         Self {
             used_s: seconds(server.used + load.used),
-            ours_s: process_tree::cpu_s(std::process::id()),
+            ours_s: process_tree::cpu(std::process::id()).all_s(),
             idle_s: seconds(server.idle),
             all_s: seconds(server.all),
         }

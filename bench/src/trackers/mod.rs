@@ -2,7 +2,8 @@
 //! an answer takes.
 //!
 //! In each round every [`contestant`] starts its server, pinned to one core; then the [`workload`]s follow each other,
-//! each one offered to all servers in turn by the same [`crate::load`], pinned to another core. [`race`] is that loop,
+//! each one offered to all servers in turn by the same [`crate::load`], pinned to another core, over the loopback device
+//! of a network namespace of the run's own. [`race`] is that loop,
 //! [`record`] a row of it, [`summary`] the medians; what is not special to trackers is [`crate::rivals`]'.
 //!
 //! It must never print a rate without the errors and the server's CPU beside it, and never leave a process or a folder
@@ -22,6 +23,7 @@ pub mod summary;
 pub mod workload;
 
 use crate::rivals::machine::run_folder;
+use crate::rivals::network::{Network, congestion_control};
 use crate::rivals::{Error, interrupt, lock, write};
 pub use options::Options;
 use race::Race;
@@ -36,6 +38,8 @@ pub fn run(options: &Options) -> Result<bool, Error> {
     if options.check {
         return Ok(true);
     }
+    // A firewall's rules for the machine's own loopback cost every packet of everybody.
+    let _network = Network::enter(&[congestion_control()?])?;
     let race = Race::prepare(&options, &field)?;
     let records = race.run()?;
     let summary = summary::markdown(&field, &records);

@@ -30,6 +30,8 @@ pub struct Figures {
     pub answers_per_s: f64,
     /// User and system CPU time of the server an answer, microseconds.
     pub cpu_us: f64,
+    /// The part of it outside the kernel.
+    pub user_us: f64,
     /// The part of a core that the server had; 1 is all of it.
     pub server_cores: f64,
     /// Median and 99th percentile of the time from a request to its answer, if the load tells.
@@ -46,6 +48,7 @@ impl From<load::Figures> for Figures {
         Self {
             answers_per_s: seen.rate(),
             cpu_us: seen.cpu_us_per_answer().unwrap_or(f64::NAN),
+            user_us: seen.user_us_per_answer().unwrap_or(f64::NAN),
             server_cores: seen.server_cores().unwrap_or(f64::NAN),
             latency_us: Some((at(0.5), at(0.99))),
             errors: seen.errors,
@@ -99,12 +102,12 @@ impl Record {
 /// All rows in the order in which they were run, with a heading.
 pub fn csv(records: &[Record]) -> String {
     let mut text =
-        "round,contestant,workload,depth,answers_per_s,server_cpu_us_per_answer,server_cores,cpu_idle,others_cpus,p50_us,p99_us,\
+        "round,contestant,workload,depth,answers_per_s,server_cpu_us_per_answer,user_us_per_answer,server_cores,cpu_idle,others_cpus,p50_us,p99_us,\
                     errors,without_seeder,remark\n"
             .to_owned();
     for record in records {
         let Record { round, name, workload, usage, outcome } = record;
-        let figures = outcome.as_ref().map_or(",,,,,,,,".to_owned(), |figures| figures_csv(figures, *usage));
+        let figures = outcome.as_ref().map_or(",,,,,,,,,".to_owned(), |figures| figures_csv(figures, *usage));
         let (what, depth, remark) = (workload.what.word(), workload.depth, record.remark());
         text += &format!("{round},{name},{what},{depth},{figures},\"{remark}\"\n");
     }
@@ -113,9 +116,11 @@ pub fn csv(records: &[Record]) -> String {
 
 fn figures_csv(figures: &Figures, usage: Usage) -> String {
     let Usage { idle, others } = usage;
-    let Figures { answers_per_s, cpu_us, server_cores, latency_us, errors, nobody } = figures;
+    let Figures { answers_per_s, cpu_us, user_us, server_cores, latency_us, errors, nobody } = figures;
     let latency = latency_us.map_or(",".to_owned(), |(p50, p99)| format!("{p50},{p99}"));
-    format!("{answers_per_s:.0},{cpu_us:.3},{server_cores:.4},{idle:.4},{others:.4},{latency},{errors},{nobody}")
+    format!(
+        "{answers_per_s:.0},{cpu_us:.3},{user_us:.3},{server_cores:.4},{idle:.4},{others:.4},{latency},{errors},{nobody}"
+    )
 }
 
 #[cfg(test)]
@@ -128,7 +133,15 @@ pub mod tests {
         let contestant = if ours { &mtorrent::MEMORY } else { &redis::MEMORY };
         let cpu_us = 1e6 / answers_per_s;
         let latency_us = Some((400, 900));
-        let figures = Figures { answers_per_s, cpu_us, server_cores: 1.0, latency_us, errors: 0, nobody: 0 };
+        let figures = Figures {
+            answers_per_s,
+            cpu_us,
+            user_us: cpu_us / 4.0,
+            server_cores: 1.0,
+            latency_us,
+            errors: 0,
+            nobody: 0,
+        };
         Record::new(1, contestant, workload, Usage { idle: 0.0, others: 0.0 }, Ok(figures))
     }
 
@@ -144,6 +157,6 @@ pub mod tests {
         assert_eq!(rows.each_ref().map(Record::is_right), [true, false, false, true]);
         let text = csv(&rows);
         let counts: Vec<usize> = text.lines().map(|line| line.split(',').count()).collect();
-        assert_eq!(counts, [14; 5], "{text}");
+        assert_eq!(counts, [15; 5], "{text}");
     }
 }

@@ -18,7 +18,7 @@ pub fn markdown(field: &[&Contestant], records: &[Record]) -> String {
     let mut text = "# Summary\n\nMedians with 95 % bootstrap intervals in brackets; with few rounds the interval is \
                     their whole range. *counted* are the runs in which every answer was right and others used at most \
                     a tenth of a CPU: only those are in the figures. *CPU us* is user and system time of the server an \
-                    answer. *by redis* is the contestant's rate by that of the Redis that acknowledges in the same \
+                    answer, *of it user* what it spends outside the kernel. *by redis* is the contestant's rate by that of the Redis that acknowledges in the same \
                     way, then the CPU time of that Redis by its own: over 1 is better than Redis. † marks servers that \
                     had less than 95 % of their core: their rate does not tell what they can do, their CPU time an \
                     answer still does. *idle* is what nobody used of that core.\n"
@@ -74,8 +74,8 @@ fn table(field: &[&Contestant], selection: Selection) -> String {
         return String::new();
     }
     let mut text = format!(
-        "\n## {}\n\n| | counted | answers/s | CPU us | by redis | by redis, CPU | server's core | idle | p50 ms | p99 ms |\n\
-         |---|---|---|---|---|---|---|---|---|---|\n",
+        "\n## {}\n\n| | counted | answers/s | CPU us | of it user | by redis | by redis, CPU | server's core | idle | p50 ms | p99 ms |\n\
+         |---|---|---|---|---|---|---|---|---|---|---|\n",
         selection.workload.title()
     );
     for contestant in present {
@@ -106,6 +106,7 @@ fn row(contestant: &Contestant, selection: Selection) -> String {
         format!("{counted}/{runs}"),
         rate,
         interval(median_estimate(&cpu)),
+        number(median(&selection.of(name, |figures| figures.user_us))),
         interval(by_rate),
         interval(by_cpu),
         format!("{} %{mark}", number(100.0 * cores)),
@@ -216,7 +217,7 @@ mod tests {
     fn a_table_holds_ours_against_redis() {
         let records = [record(true, WORKLOAD, 200_000.0), record(false, WORKLOAD, 100_000.0)];
         let text = markdown(&ALL, &records);
-        let row = "| mtorrent | 1/1 | 200000 [200000, 200000] | 5.00 [5.00, 5.00] | 2.00 [2.00, 2.00] | 2.00 [2.00, \
+        let row = "| mtorrent | 1/1 | 200000 [200000, 200000] | 5.00 [5.00, 5.00] | 1.25 | 2.00 [2.00, 2.00] | 2.00 [2.00, \
                    2.00] | 100.00 % | 0.00 % | 0.40 | 0.90 |";
         assert!(text.contains(row), "{text}");
         let goal = "| AddSeeder of what is there, depth 1, by SADD | at least 1.5 | 2.00 [2.00, 2.00] | met |";
