@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::geometry::ChunkIndex;
 use crate::ids::Endpoint;
+use crate::limits::PEERS_KNOWN_MAX;
 use crate::peer::Torrent;
 
 use super::picker::PeerSlot;
@@ -84,12 +85,25 @@ pub struct PeerProgress {
     pub is_up: AtomicBool,
 }
 
+impl PeerProgress {
+    fn delivered(&self) -> u64 {
+        self.fetched_bytes.load(Ordering::Relaxed)
+    }
+}
+
 impl Progress {
     /// The figures of the peer at `endpoint`, made when it is new.
     pub fn peer(&self, endpoint: Endpoint) -> Arc<PeerProgress> {
         let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = peers.iter().find(|peer| peer.endpoint == endpoint) {
             return known.clone();
+        }
+        if peers.len() >= PEERS_KNOWN_MAX
+            && let Some(least) =
+                peers.iter().position(|peer| !peer.is_up.load(Ordering::Relaxed) && peer.delivered() == 0)
+        {
+            // Whoever came and went without delivering anything is not worth remembering.
+            peers.remove(least);
         }
         let new = PeerProgress { endpoint, fetched_bytes: AtomicU64::new(0), is_up: AtomicBool::new(false) };
         peers.push(Arc::new(new));
@@ -105,7 +119,7 @@ impl Progress {
     /// Every peer with what it delivered.
     pub fn fetched_from(&self) -> Vec<(Endpoint, u64)> {
         let peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
-        peers.iter().map(|peer| (peer.endpoint, peer.fetched_bytes.load(Ordering::Relaxed))).collect()
+        peers.iter().map(|peer| (peer.endpoint, peer.delivered())).collect()
     }
 }
 

@@ -30,8 +30,8 @@ pub trait LinkOwner {
     fn refused(&self, link: &Link, chunk: ChunkIndex, status: Status);
     /// Bytes have arrived.
     fn arrived(&self, bytes: usize);
-    /// Whether the link's peer is much slower than others.
-    fn is_slow(&self, link: &Link) -> bool;
+    /// Whether the link's peer is much slower than others, or has not proven itself yet.
+    fn is_limited(&self, link: &Link) -> bool;
 }
 
 /// The file that is fetched.
@@ -157,8 +157,7 @@ impl Link {
                 let asked = self.asked.borrow();
                 (asked[0], asked.len() > 1)
             };
-            let answer = receiver.answer(self.wanted, asked.chunk, more, owner.is_slow(self));
-            let answer = deadline(self.wanted.time_max(), answer).await.map_err(|_| NetError::Silent)??;
+            let answer = receiver.answer(self.wanted, asked.chunk, more, owner.is_limited(self)).await?;
             self.asked.borrow_mut().pop_front();
             match answer {
                 Ok(buffer) => {
@@ -199,10 +198,15 @@ impl Link {
 }
 
 impl Wanted {
-    /// Time in which a whole answer must arrive, however slowly.
+    /// Time in which an answer must begin, and then arrive in whole, however slowly.
     fn time_max(&self) -> Duration {
         FRAME_TIMEOUT.max(Duration::from_secs(u64::from(self.geometry.chunk_size()) / CHUNK_RATE_BYTES_S_MIN))
     }
+}
+
+/// What the peer takes too long for is silence.
+async fn in_time<T>(limit: Duration, work: impl Future<Output = Result<T, NetError>>) -> Result<T, NetError> {
+    deadline(limit, work).await.map_err(|_| NetError::Silent)?
 }
 
 impl<O: LinkOwner> Receiver<'_, O> {
@@ -213,9 +217,10 @@ impl<O: LinkOwner> Receiver<'_, O> {
         wanted: Wanted,
         chunk: ChunkIndex,
         more: bool,
-        is_slow: bool,
+        is_limited: bool,
     ) -> Result<Result<ChunkBuffer, Status>, NetError> {
-        let head = match self.head(wanted.geometry.chunk_size()).await? {
+        let time_max = wanted.time_max();
+        let head = match in_time(time_max, self.head(wanted.geometry.chunk_size())).await? {
             Ok(head) => head,
             Err(status) => return Ok(Err(status)),
         };
@@ -227,11 +232,15 @@ impl<O: LinkOwner> Receiver<'_, O> {
             if head.data_len as usize != len {
                 return Err(NetError::Misbehaved("the chunk has another length"));
             }
-            Ok(self.data(len, is_slow).await?)
+            // Waiting for memory is our own affair, not the peer's silence.
+            self.stream.allow(IDLE_TIMEOUT);
+            let mut buffer = self.memory.chunk(len, is_limited).await;
+            in_time(time_max, self.data(&mut buffer)).await?;
+            Ok(buffer)
         } else {
             Err(head.status)
         };
-        self.end_of_frame(more).await?;
+        in_time(time_max, self.end_of_frame(more)).await?;
         Ok(answer)
     }
 
@@ -262,11 +271,8 @@ impl<O: LinkOwner> Receiver<'_, O> {
     }
 
     /// The chunk's bytes: what came with the head is copied, the rest is received where it stays.
-    async fn data(&mut self, len: usize, is_slow: bool) -> Result<ChunkBuffer, NetError> {
-        // Waiting for memory is our own affair, not the peer's silence.
-        self.stream.allow(IDLE_TIMEOUT);
-        let mut buffer = self.memory.chunk(len, is_slow).await;
-        let mut at = 0;
+    async fn data(&mut self, buffer: &mut ChunkBuffer) -> Result<(), NetError> {
+        let (len, mut at) = (buffer.len(), 0);
         while at < len && self.head_len > 0 {
             let part = buffer.unfilled(at);
             let copied = part.len().min(self.head_len);
@@ -286,8 +292,8 @@ impl<O: LinkOwner> Receiver<'_, O> {
             }
         }
         self.stream.set_receive_low_water(1)?;
-        buffer.zero_padding();
-        Ok(buffer)
+        buffer.complete();
+        Ok(())
     }
 
     /// The end of the frame and, if another answer follows, as much of its head as came with it.

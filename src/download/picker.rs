@@ -172,6 +172,11 @@ impl Picker {
         self.peers.get(&peer).is_some_and(|peer| peer.rate.bytes_s() * SLOW_PEER_RATIO < fastest)
     }
 
+    /// Whether none of the peer's answers was right yet.
+    pub fn is_on_trial(&self, peer: PeerSlot) -> bool {
+        self.peers.get(&peer).is_some_and(|peer| peer.on_trial.is_some())
+    }
+
     /// A peer left; what was asked of it is wanted again.
     pub fn peer_down(&mut self, peer: PeerSlot) {
         let Some(gone) = self.peers.remove(&peer) else { return };

@@ -371,7 +371,8 @@ impl LinkOwner for Shard {
         self.job.progress.arrived_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    fn is_slow(&self, link: &Link) -> bool {
-        self.picker.borrow().is_slow(link.slot)
+    fn is_limited(&self, link: &Link) -> bool {
+        let picker = self.picker.borrow();
+        picker.is_slow(link.slot) || picker.is_on_trial(link.slot)
     }
 }

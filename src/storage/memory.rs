@@ -38,8 +38,8 @@ struct Shared {
     cache_bytes_max: usize,
     /// Bytes of all blocks that exist, free ones included.
     allocated: Cell<usize>,
-    /// Bytes held by chunks of slow peers.
-    slow_bytes: Cell<usize>,
+    /// Bytes held by chunks of limited peers.
+    limited_bytes: Cell<usize>,
     /// Chunks that left the cache while they were being sent, with their bytes.
     lingering: RefCell<Vec<(Weak<ChunkBuffer>, usize)>>,
     /// Free blocks by length.
@@ -63,8 +63,8 @@ struct Cache {
 pub struct ChunkBuffer {
     blocks: Vec<Rc<DmaBuffer>>,
     len: usize,
-    /// Counted among the bytes of slow peers.
-    is_slow: bool,
+    /// Counted among the bytes of limited peers.
+    is_limited: bool,
     home: Weak<Shared>,
 }
 
@@ -83,7 +83,7 @@ impl Memory {
                 flight_bytes_max,
                 cache_bytes_max,
                 allocated: Cell::new(0),
-                slow_bytes: Cell::new(0),
+                limited_bytes: Cell::new(0),
                 lingering: RefCell::default(),
                 free: RefCell::default(),
                 cache: RefCell::default(),
@@ -95,10 +95,11 @@ impl Memory {
         }
     }
 
-    /// Memory for a chunk of `len` bytes, at most `CHUNK_SIZE_MAX`; waits until there is some. Slow peers
-    /// share a quarter of it (one chunk at least), so that they cannot hold what fast ones need.
-    pub async fn chunk(&self, len: usize, is_slow: bool) -> ChunkBuffer {
-        self.shared.freed.until(|| self.shared.try_take(len, is_slow)).await
+    /// Memory for a chunk of `len` bytes, at most `CHUNK_SIZE_MAX`; waits until there is some. Limited
+    /// peers, the slow and the unproven, share a quarter of it (one chunk at least), so that they cannot hold what
+    /// others need.
+    pub async fn chunk(&self, len: usize, is_limited: bool) -> ChunkBuffer {
+        self.shared.freed.until(|| self.shared.try_take(len, is_limited)).await
     }
 
     /// Keeps a chunk that was received and verified for others to fetch.
@@ -148,10 +149,10 @@ impl Memory {
 }
 
 impl Shared {
-    fn try_take(self: &Rc<Self>, len: usize, is_slow: bool) -> Option<ChunkBuffer> {
+    fn try_take(self: &Rc<Self>, len: usize, is_limited: bool) -> Option<ChunkBuffer> {
         self.take_returned();
-        let slow_bytes = self.slow_bytes.get();
-        if is_slow && slow_bytes > 0 && slow_bytes + len > self.flight_bytes_max / 4 {
+        let limited_bytes = self.limited_bytes.get();
+        if is_limited && limited_bytes > 0 && limited_bytes + len > self.flight_bytes_max / 4 {
             return None;
         }
         let mut blocks = Vec::with_capacity(len.div_ceil(BLOCK_BYTES));
@@ -174,10 +175,10 @@ impl Shared {
             self.recycle(blocks);
             return None;
         }
-        if is_slow {
-            self.slow_bytes.set(slow_bytes + len);
+        if is_limited {
+            self.limited_bytes.set(limited_bytes + len);
         }
-        Some(ChunkBuffer { blocks, len, is_slow, home: Rc::downgrade(self) })
+        Some(ChunkBuffer { blocks, len, is_limited, home: Rc::downgrade(self) })
     }
 
     /// Bytes of chunks that left the cache and are still being sent.
@@ -274,12 +275,22 @@ impl ChunkBuffer {
         Some(&block.as_bytes()[..block.len().min(self.len - n * BLOCK_BYTES)])
     }
 
-    /// Fills the last block up to its aligned length with zeros: what follows the chunk on the disk until
-    /// the file is cut to its length.
-    pub fn zero_padding(&mut self) {
+    /// All bytes are there: no peer holds this memory any more. Fills the last block up to its aligned length with
+    /// zeros, which follow the chunk on the disk until the file is cut to its length.
+    pub fn complete(&mut self) {
+        self.leave_limited();
         let tail = self.len - (self.blocks.len().max(1) - 1) * BLOCK_BYTES;
         if let Some(block) = self.blocks.last_mut().and_then(Rc::get_mut) {
             block.as_bytes_mut()[tail..].fill(0);
+        }
+    }
+
+    fn leave_limited(&mut self) {
+        if std::mem::take(&mut self.is_limited)
+            && let Some(home) = self.home.upgrade()
+        {
+            home.limited_bytes.set(home.limited_bytes.get() - self.len);
+            home.freed.notify();
         }
     }
 
@@ -291,10 +302,8 @@ impl ChunkBuffer {
 
 impl Drop for ChunkBuffer {
     fn drop(&mut self) {
+        self.leave_limited();
         if let Some(home) = self.home.upgrade() {
-            if self.is_slow {
-                home.slow_bytes.set(home.slow_bytes.get() - self.len);
-            }
             home.recycle(std::mem::take(&mut self.blocks));
             home.freed.notify();
         }
@@ -348,7 +357,7 @@ mod tests {
             part.fill(byte);
             at += part.len();
         }
-        chunk.zero_padding();
+        chunk.complete();
     }
 
     #[test]
@@ -457,14 +466,18 @@ mod tests {
     }
 
     #[test]
-    fn slow_peers_leave_memory_to_fast_ones() {
+    fn limited_peers_leave_memory_to_others() {
         on_a_core(|| async {
             let memory = Memory::new(8 << 20, 0);
-            let slow = (memory.chunk(1 << 20, true).await, memory.chunk(1 << 20, true).await);
+            let mut slow = (memory.chunk(1 << 20, true).await, memory.chunk(1 << 20, true).await);
             assert!(deadline(Duration::from_millis(20), memory.chunk(1 << 20, true)).await.is_err());
             drop(memory.chunk(6 << 20, false).await);
+            // What has arrived does not depend on its peer any more.
+            slow.0.complete();
+            let third = memory.chunk(1 << 20, true).await;
+            assert!(deadline(Duration::from_millis(20), memory.chunk(1 << 20, true)).await.is_err());
             drop(slow);
-            drop(memory.chunk(1 << 20, true).await);
+            drop((memory.chunk(1 << 20, true).await, third));
         });
     }
 }

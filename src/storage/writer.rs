@@ -149,7 +149,7 @@ mod tests {
                         part.iter_mut().enumerate().for_each(|(n, byte)| *byte = ((offset + at + n) % 251) as u8);
                         at += part.len();
                     }
-                    chunk.zero_padding();
+                    chunk.complete();
                     writer.write(&Rc::new(chunk), offset as u64).await.unwrap();
                 }
                 writer.close().await;
