@@ -11,6 +11,11 @@ use rustix::io::Errno;
 
 use super::ledger::PartFiles;
 
+/// `f_type` of tmpfs, from Linux's magic.h.
+const TMPFS_MAGIC: u64 = 0x0102_1994;
+/// Bytes of a block in `st_blocks`.
+const STAT_BLOCK_BYTES: u64 = 512;
+
 /// O_DIRECT writes whole blocks of this size; the last one is cut off at the end.
 pub const DIRECT_ALIGN: u64 = 4096;
 
@@ -184,14 +189,34 @@ fn open_locked(path: &Path) -> io::Result<File> {
     if is_same { Ok(file) } else { Err(io::ErrorKind::WouldBlock.into()) }
 }
 
+/// Whether the file is on a tmpfs: its writes go to memory, and there is no cache to go around.
+pub fn is_in_memory(file: &File) -> bool {
+    rustix::fs::fstatfs(file).is_ok_and(|stat| u64::try_from(stat.f_type) == Ok(TMPFS_MAGIC))
+}
+
 /// Reserves room for the file, so that a full disk shows at the start and writes need no allocation.
 fn reserve(part: &File, length: u64) -> io::Result<()> {
     let bytes = length.next_multiple_of(DIRECT_ALIGN);
     if bytes == 0 {
         return Ok(());
     }
+    if is_in_memory(part) {
+        return claim_memory(part, bytes);
+    }
     match rustix::fs::fallocate(part, FallocateFlags::empty(), 0, bytes) {
         Err(Errno::OPNOTSUPP | Errno::NOSYS) => part.set_len(bytes),
         reserved => Ok(reserved?),
     }
+}
+
+/// Reserving memory means to allocate all of it, on one core and before the first byte has come, where writes do that
+/// on every core. Whether there is enough is seen all the same.
+fn claim_memory(part: &File, bytes: u64) -> io::Result<()> {
+    let room = rustix::fs::fstatvfs(part)?;
+    let missing = bytes.saturating_sub(part.metadata()?.blocks() * STAT_BLOCK_BYTES);
+    // A tmpfs without a limit has no blocks at all.
+    if room.f_blocks > 0 && room.f_bavail * room.f_frsize < missing {
+        return Err(io::ErrorKind::StorageFull.into());
+    }
+    part.set_len(bytes)
 }

@@ -15,10 +15,8 @@ use glommio::GlommioError;
 use glommio::io::{DmaFile, OpenOptions};
 
 use super::ChunkBuffer;
+use super::disk::is_in_memory;
 use crate::runtime::Blocking;
-
-/// `f_type` of tmpfs, from Linux's magic.h.
-const TMPFS_MAGIC: u64 = 0x0102_1994;
 
 /// One core's way to write a download's `.part`.
 pub struct Writer {
@@ -45,7 +43,7 @@ impl Writer {
         if let Err(error) = &direct {
             log::debug!("{} cannot be written with O_DIRECT: {error}", path.display());
         }
-        let in_memory = rustix::fs::fstatfs(&part).is_ok_and(|stat| u64::try_from(stat.f_type) == Ok(TMPFS_MAGIC));
+        let in_memory = is_in_memory(&part);
         Self { direct: direct.ok(), refused: Cell::new(false), in_memory, part, blocking }
     }
 

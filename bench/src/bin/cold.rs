@@ -1,0 +1,210 @@
+//! Whether a seeder that reads from the disk keeps others waiting: how long a chunk of a cached file takes from a
+//! seeder that is idle, that sends a large cached file meanwhile, and that sends it from the disk.
+//!
+//! ```text
+//! cargo build --release --workspace
+//! target/release/cold [--folder .] [--size-gib 4] [--rounds 3]
+//! ```
+//!
+//! One `mtorrent client` seeds both files; `mtorrent get --discard` fetches the large one; this program asks for a
+//! chunk of the small one every two milliseconds. The three share the machine's cores, so the cached row has what the
+//! cores' load alone costs, and the row of the disk must be held against that one. The disk's own rate is that of
+//! `dd iflag=direct bs=4M` on the same file.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use hdrhistogram::Histogram;
+use mtorrent::ids::InfoHash;
+use mtorrent::metainfo::Metainfo;
+use mtorrent::wire::{DATA_HEAD_LEN, DataParsed, MAGIC_END, Message, SendChunkRequest, parse_data};
+use rand::rngs::StdRng;
+use rand::{Rng, make_rng};
+
+type Failed = Box<dyn std::error::Error + Send + Sync>;
+
+/// Chunk size of the small file, bytes.
+const CHUNK_BYTES: usize = 256 << 10;
+/// Chunks of the small file.
+const CHUNKS: usize = 16;
+/// From one question to the next.
+const EVERY: Duration = Duration::from_millis(2);
+
+/// Measures what seeding from the disk costs others.
+#[derive(Clone, Debug, Parser)]
+struct Args {
+    /// Where the files are made, in a folder of their own.
+    #[arg(long, default_value = ".")]
+    folder: PathBuf,
+    /// GiB of the large file.
+    #[arg(long, default_value_t = 4)]
+    size_gib: u64,
+    /// How often.
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+}
+
+fn main() -> Result<(), Failed> {
+    let args = Args::parse();
+    let folder = tempfile::tempdir_in(&args.folder)?;
+    let (large, small) = (folder.path().join("large"), folder.path().join("small"));
+    write_random(&large, args.size_gib << 30)?;
+    write_random(&small, (CHUNKS * CHUNK_BYTES) as u64)?;
+    let (_tracker, _, tracker) = start(&["tracker", "--listen=127.0.0.1:0", "--log=error"])?;
+    let (seeder, mut said, address) =
+        start(&["client", "--listen=127.0.0.1:0", "--log=error", &format!("--tracker={tracker}")])?;
+    let mut commands = seeder.0.stdin.as_ref().ok_or("it has no stdin")?;
+    for file in [&large, &small] {
+        writeln!(commands, "share '{}' '{}.mtorrent'", file.display(), file.display())?;
+    }
+    for _ in 0..2 {
+        wait_line(&mut said, "sharing ")?;
+    }
+    let wanted = Metainfo::parse(&std::fs::read(folder.path().join("small.mtorrent"))?)?.info_hash();
+    let fetch = || fetch(&folder.path().join("large.mtorrent"));
+    for round in 1..=args.rounds {
+        let report = |what: &str, (latencies, seconds): (Histogram<u64>, f64), bytes: u64| {
+            println!(
+                "round={round} {what:6} GB/s={:.2} chunks={} p50_us={} p99_us={} max_us={}",
+                bytes as f64 / seconds / 1e9,
+                latencies.len(),
+                latencies.value_at_quantile(0.5),
+                latencies.value_at_quantile(0.99),
+                latencies.max(),
+            );
+        };
+        let bytes = args.size_gib << 30;
+        report("idle", ask_during(&address, wanted, rest)?, 0);
+        std::io::copy(&mut File::open(&large)?, &mut std::io::sink())?;
+        report("cached", ask_during(&address, wanted, fetch)?, bytes);
+        forget(&large)?;
+        report("disk", ask_during(&address, wanted, fetch)?, bytes);
+        forget(&large)?;
+        println!("round={round} dd     GB/s={:.2}", bytes as f64 / read_directly(&large)? / 1e9);
+    }
+    Ok(())
+}
+
+fn write_random(path: &Path, bytes: u64) -> Result<(), Failed> {
+    let (mut file, mut random, mut block) = (File::create(path)?, make_rng::<StdRng>(), vec![0; 1 << 20]);
+    for _ in 0..bytes.div_ceil(1 << 20) {
+        random.fill_bytes(&mut block);
+        file.write_all(&block)?;
+    }
+    Ok(file.sync_all()?)
+}
+
+/// Takes a file that is on the disk out of the page cache.
+fn forget(path: &Path) -> Result<(), Failed> {
+    Ok(rustix::fs::fadvise(File::open(path)?, 0, None, rustix::fs::Advice::DontNeed)?)
+}
+
+/// A process that ends with this.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// mtorrent of the same build.
+fn mtorrent() -> Result<Command, Failed> {
+    let path = std::env::current_exe()?.with_file_name("mtorrent");
+    if path.exists() { Ok(Command::new(path)) } else { Err("mtorrent is missing: build the workspace".into()) }
+}
+
+/// Starts a program that says where it listens.
+fn start(arguments: &[&str]) -> Result<(Running, impl BufRead + use<>, String), Failed> {
+    let mut child = mtorrent()?.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let stdout = child.stdout.take().ok_or("it has no stdout")?;
+    let running = Running(child);
+    let mut said = BufReader::new(stdout);
+    let line = wait_line(&mut said, "ready ")?;
+    let address = line.split_whitespace().find_map(|word| word.strip_prefix("listen="));
+    Ok((running, said, address.ok_or("it does not say where it listens")?.to_owned()))
+}
+
+fn wait_line(said: &mut impl BufRead, start: &str) -> Result<String, Failed> {
+    loop {
+        let mut line = String::new();
+        if said.read_line(&mut line)? == 0 {
+            return Err(format!("it ended before it said {start:?}").into());
+        }
+        if line.starts_with(start) {
+            return Ok(line);
+        }
+    }
+}
+
+fn rest() -> Result<(), Failed> {
+    std::thread::sleep(Duration::from_secs(2));
+    Ok(())
+}
+
+fn fetch(metainfo: &Path) -> Result<(), Failed> {
+    let mut getter = mtorrent()?;
+    getter.arg("get").arg(metainfo).args(["unused", "--discard", "--listen=127.0.0.1:0", "--json", "--log=error"]);
+    let status = getter.stdout(Stdio::null()).status()?;
+    if status.success() { Ok(()) } else { Err(format!("get ended with {status}").into()) }
+}
+
+/// Seconds that reading the whole file past the page cache takes.
+fn read_directly(path: &Path) -> Result<f64, Failed> {
+    let start = Instant::now();
+    let status = Command::new("dd")
+        .arg(format!("if={}", path.display()))
+        .args(["of=/dev/null", "iflag=direct", "bs=4M", "status=none"])
+        .status()?;
+    if status.success() { Ok(start.elapsed().as_secs_f64()) } else { Err("dd failed".into()) }
+}
+
+/// Asks for chunks of the small file while `work` runs: how long each took, microseconds, and how long the work, seconds.
+fn ask_during(
+    address: &str,
+    file: InfoHash,
+    work: impl FnOnce() -> Result<(), Failed> + Send,
+) -> Result<(Histogram<u64>, f64), Failed> {
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let asking = scope.spawn(|| ask_until(&done, address, file));
+        let start = Instant::now();
+        let worked = work();
+        let seconds = start.elapsed().as_secs_f64();
+        done.store(true, Ordering::Relaxed);
+        let latencies = asking.join().map_err(|_| "a panic")??;
+        worked.map(|()| (latencies, seconds))
+    })
+}
+
+fn ask_until(done: &AtomicBool, address: &str, info_hash: InfoHash) -> Result<Histogram<u64>, Failed> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_nodelay(true)?;
+    let mut latencies = Histogram::new(3)?;
+    let (mut request, mut answer) = (Vec::new(), vec![0; DATA_HEAD_LEN + CHUNK_BYTES + MAGIC_END.len()]);
+    for index in (0..CHUNKS as u32).cycle() {
+        if done.load(Ordering::Relaxed) {
+            break;
+        }
+        request.clear();
+        Message::SendChunkRequest(SendChunkRequest { info_hash, index }).encode(&mut request);
+        let start = Instant::now();
+        stream.write_all(&request)?;
+        stream.read_exact(&mut answer)?;
+        latencies.record((start.elapsed().as_micros() as u64).max(1))?;
+        match parse_data(&answer, CHUNK_BYTES as u32) {
+            Ok(DataParsed::Head(head)) if head.index == index && head.data_len as usize == CHUNK_BYTES => {}
+            other => return Err(format!("that is no chunk: {other:?}").into()),
+        }
+        std::thread::sleep(EVERY.saturating_sub(start.elapsed()));
+    }
+    Ok(latencies)
+}
