@@ -29,8 +29,8 @@ use rand::{Rng, make_rng};
 
 type Failed = Box<dyn std::error::Error + Send + Sync>;
 
-/// Chunk size of the small file, bytes.
-const CHUNK_BYTES: usize = 256 << 10;
+/// Chunk size of both files, the default, bytes.
+const CHUNK_BYTES: usize = 1 << 20;
 /// Chunks of the small file.
 const CHUNKS: usize = 16;
 /// From one question to the next.
