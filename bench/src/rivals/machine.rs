@@ -48,8 +48,8 @@ pub fn readme(options: &Options, field: &[&Contestant], race: &Race, records: &[
         options.congestion_controls.join(" and "),
         field.iter().map(|one| format!("{} {}", one.name, one.pace.rounds(options))).collect::<Vec<_>>().join(", ")
     );
-    text += "`$WORK` is the run's folder on the disk, `$MEMORY` the one on the tmpfs, `$BIN` where mtorrent was built; \
-             ports are those of the first run. The last line of each is what the clock ran for.\n";
+    text += "`$WORK` is the run's folder on the disk, `$MEMORY` the one on the tmpfs, `$BIN` where mtorrent was built, `$TOOLS` \
+             where cargo installs; ports are those of the first run. The last line of each is what the clock ran for.\n";
     for contestant in field {
         let _ = writeln!(text, "\n**{}**: {}.\n", contestant.name, contestant.settings);
         for (sink, lines) in race.typed(contestant.name) {

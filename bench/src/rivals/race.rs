@@ -174,7 +174,13 @@ impl<'a> Race<'a> {
         }
         let own = std::env::current_exe().unwrap_or_default();
         let home = std::env::var_os("HOME").map(PathBuf::from);
-        let folders = [(self.mtorrent.parent(), "$BIN"), (own.parent(), "$BIN"), (home.as_deref(), "~")];
+        let tools = program::installed("rqbit");
+        let folders = [
+            (self.mtorrent.parent(), "$BIN"),
+            (own.parent(), "$BIN"),
+            (tools.as_deref().and_then(Path::parent), "$TOOLS"),
+            (home.as_deref(), "~"),
+        ];
         for (folder, name) in folders {
             if let Some(folder) = folder.filter(|folder| folder.components().count() > 1) {
                 text = text.replace(&*folder.to_string_lossy(), name);
