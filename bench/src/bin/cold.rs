@@ -12,10 +12,10 @@
 //! `dd iflag=direct bs=4M` on the same file.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -24,10 +24,9 @@ use hdrhistogram::Histogram;
 use mtorrent::ids::InfoHash;
 use mtorrent::metainfo::Metainfo;
 use mtorrent::wire::{DATA_HEAD_LEN, DataParsed, MAGIC_END, Message, SendChunkRequest, parse_data};
+use mtorrent_bench::own::{Failed, Running, program};
 use rand::rngs::StdRng;
 use rand::{Rng, make_rng};
-
-type Failed = Box<dyn std::error::Error + Send + Sync>;
 
 /// Chunk size of both files, the default, bytes.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -56,15 +55,16 @@ fn main() -> Result<(), Failed> {
     let (large, small) = (folder.path().join("large"), folder.path().join("small"));
     write_random(&large, args.size_gib << 30)?;
     write_random(&small, (CHUNKS * CHUNK_BYTES) as u64)?;
-    let (_tracker, _, tracker) = start(&["tracker", "--listen=127.0.0.1:0", "--log=error"])?;
-    let (seeder, mut said, address) =
-        start(&["client", "--listen=127.0.0.1:0", "--log=error", &format!("--tracker={tracker}")])?;
-    let mut commands = seeder.0.stdin.as_ref().ok_or("it has no stdin")?;
+    let tracker = start(&["tracker", "--listen=127.0.0.1:0", "--log=error"])?;
+    let tracker_address = format!("--tracker={}", tracker.address()?);
+    let mut seeder = start(&["client", "--listen=127.0.0.1:0", "--log=error", &tracker_address])?;
+    let address = seeder.address()?.to_owned();
+    let mut commands = seeder.child.stdin.as_ref().ok_or("it has no stdin")?;
     for file in [&large, &small] {
         writeln!(commands, "share '{}' '{}.mtorrent'", file.display(), file.display())?;
     }
     for _ in 0..2 {
-        wait_line(&mut said, "sharing ")?;
+        seeder.wait_line("sharing ")?;
     }
     let wanted = Metainfo::parse(&std::fs::read(folder.path().join("small.mtorrent"))?)?.info_hash();
     let fetch = || fetch(&folder.path().join("large.mtorrent"));
@@ -105,44 +105,11 @@ fn forget(path: &Path) -> Result<(), Failed> {
     Ok(rustix::fs::fadvise(File::open(path)?, 0, None, rustix::fs::Advice::DontNeed)?)
 }
 
-/// A process that ends with this.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// mtorrent of the same build.
-fn mtorrent() -> Result<Command, Failed> {
-    let path = std::env::current_exe()?.with_file_name("mtorrent");
-    if path.exists() { Ok(Command::new(path)) } else { Err("mtorrent is missing: build the workspace".into()) }
-}
-
-/// Starts a program that says where it listens.
-fn start(arguments: &[&str]) -> Result<(Running, impl BufRead + use<>, String), Failed> {
-    let mut child = mtorrent()?.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-    let stdout = child.stdout.take().ok_or("it has no stdout")?;
-    let running = Running(child);
-    let mut said = BufReader::new(stdout);
-    let line = wait_line(&mut said, "ready ")?;
-    let address = line.split_whitespace().find_map(|word| word.strip_prefix("listen="));
-    Ok((running, said, address.ok_or("it does not say where it listens")?.to_owned()))
-}
-
-fn wait_line(said: &mut impl BufRead, start: &str) -> Result<String, Failed> {
-    loop {
-        let mut line = String::new();
-        if said.read_line(&mut line)? == 0 {
-            return Err(format!("it ended before it said {start:?}").into());
-        }
-        if line.starts_with(start) {
-            return Ok(line);
-        }
-    }
+/// Starts mtorrent and waits until it is ready.
+fn start(arguments: &[&str]) -> Result<Running, Failed> {
+    let mut command = Command::new(program("mtorrent")?);
+    command.args(arguments);
+    Running::start(command)
 }
 
 fn rest() -> Result<(), Failed> {
@@ -151,7 +118,7 @@ fn rest() -> Result<(), Failed> {
 }
 
 fn fetch(metainfo: &Path) -> Result<(), Failed> {
-    let mut getter = mtorrent()?;
+    let mut getter = Command::new(program("mtorrent")?);
     getter.arg("get").arg(metainfo).args(["unused", "--discard", "--listen=127.0.0.1:0", "--json", "--log=error"]);
     let status = getter.stdout(Stdio::null()).status()?;
     if status.success() { Ok(()) } else { Err(format!("get ended with {status}").into()) }

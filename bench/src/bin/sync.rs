@@ -12,16 +12,13 @@
 //! The tracker that is asked has CPU 0 for itself. The load has CPU 1; the other tracker has what the load leaves of
 //! that (SCHED_IDLE), so that what slows requests down is the work of the tracker that is asked.
 
-use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
-
-type Failed = Box<dyn std::error::Error + Send + Sync>;
+use mtorrent_bench::own::{Failed, Running, program};
 
 /// Measures trackers in sync.
 #[derive(Clone, Debug, Parser)]
@@ -121,7 +118,7 @@ const IDLE: [&str; 6] = ["taskset", "-c", "1", "chrt", "--idle", "0"];
 
 /// A tracker's process; it ends with this.
 struct Tracker {
-    child: Child,
+    running: Running,
     address: String,
     synced: String,
 }
@@ -132,15 +129,9 @@ impl Tracker {
         command.args(&place[1..]).arg(program("mtorrent")?);
         command.args(["tracker", "--listen=127.0.0.1:0", "--cores=1", "--trust=127.0.0.0/8", "--log=error"]);
         command.args(peer.map(|peer| format!("--peer={}", peer.address)));
-        let mut child = command.stdout(Stdio::piped()).spawn()?;
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().ok_or("it has no stdout")?).read_line(&mut line)?;
-        let value = |key: &str| line.split_whitespace().find_map(|pair| pair.strip_prefix(key)).map(str::to_owned);
-        let (address, synced) = (value("listen="), value("synced="));
-        // From here on it ends when this goes.
-        let mut tracker = Self { child, address: String::new(), synced: synced.unwrap_or_default() };
-        tracker.address = address.ok_or("the tracker is not ready")?;
-        Ok(tracker)
+        let running = Running::start(command)?;
+        let (address, synced) = (running.address()?.to_owned(), running.ready("synced").unwrap_or_default().to_owned());
+        Ok(Self { running, address, synced })
     }
 
     /// One with all files.
@@ -156,7 +147,7 @@ impl Tracker {
     }
 
     fn load(&self, args: &Args) -> Result<Answered, Failed> {
-        let pid = format!("--pid={}", self.child.id());
+        let pid = format!("--pid={}", self.running.child.id());
         let (files, depth) = (format!("--files={}", args.files * args.spread), format!("--depth={}", args.depth));
         let (adds, seconds) = (format!("--adds={}", args.adds), format!("--seconds={}", args.seconds));
         // The load shares its core with the other tracker.
@@ -183,18 +174,10 @@ impl Tracker {
 
     /// A line of the kernel's account of the process, bytes.
     fn memory(&self, field: &str) -> Result<u64, Failed> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.running.child.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix(field)).ok_or("no such line")?;
         let kib: u64 = line.split_whitespace().nth(1).ok_or("no figure")?.parse()?;
         Ok(kib << 10)
-    }
-}
-
-impl Drop for Tracker {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -218,10 +201,4 @@ fn load(arguments: &[&str]) -> Result<Answered, Failed> {
     }
     let figure = line.split_whitespace().find_map(|pair| pair.strip_prefix("answered/s="));
     Ok(Answered { answered: figure.ok_or("load says no figure")?.parse()?, line })
-}
-
-/// A program of the same build.
-fn program(name: &str) -> Result<PathBuf, Failed> {
-    let path = std::env::current_exe()?.with_file_name(name);
-    if path.exists() { Ok(path) } else { Err(format!("{} is missing: build the workspace", path.display()).into()) }
 }

@@ -102,8 +102,8 @@ impl Record {
 /// All rows in the order in which they were run, with a heading.
 pub fn csv(records: &[Record]) -> String {
     let mut text =
-        "round,contestant,workload,depth,answers_per_s,server_cpu_us_per_answer,user_us_per_answer,server_cores,cpu_idle,others_cpus,p50_us,p99_us,\
-                    errors,without_seeder,remark\n"
+        "round,contestant,workload,depth,answers_per_s,server_cpu_us_per_answer,user_us_per_answer,server_cores,\
+                    cpu_idle,others_cpus,p50_us,p99_us,errors,without_seeder,remark\n"
             .to_owned();
     for record in records {
         let Record { round, name, workload, usage, outcome } = record;

@@ -61,7 +61,7 @@ ones have come. Files are drawn at random, the same for all. Every answer is rea
 CPU time is user and system time of the server's process over the measured seconds, from /proc; work that the kernel
 does in an interrupt is charged to whom it interrupts. Latency is from the send to the receive that had the answer,
 right to some 100 us. What others used of the two CPUs meanwhile is all that was used less what this program and its
-servers used; a run with more than a tenth of a CPU is repeated and does not count. One run, as it would be typed:
+servers used; all of it is in a network namespace of its own, without the machine's packet filters. A run with more than a tenth of a CPU is repeated and does not count. One run, as it would be typed:
 
 ";
 

@@ -18,8 +18,8 @@ pub fn markdown(field: &[&Contestant], records: &[Record]) -> String {
     let mut text = "# Summary\n\nMedians with 95 % bootstrap intervals in brackets; with few rounds the interval is \
                     their whole range. *counted* are the runs in which every answer was right and others used at most \
                     a tenth of a CPU: only those are in the figures. *CPU us* is user and system time of the server an \
-                    answer, *of it user* what it spends outside the kernel. *by redis* is the contestant's rate by that of the Redis that acknowledges in the same \
-                    way, then the CPU time of that Redis by its own: over 1 is better than Redis. † marks servers that \
+                    answer, *of it user* what it spends outside the kernel. *by redis* is the contestant's rate by \
+                    that of the Redis that acknowledges in the same way, then the CPU time of that Redis by its own: over 1 is better than Redis. † marks servers that \
                     had less than 95 % of their core: their rate does not tell what they can do, their CPU time an \
                     answer still does. *idle* is what nobody used of that core.\n"
         .to_owned();
@@ -74,7 +74,8 @@ fn table(field: &[&Contestant], selection: Selection) -> String {
         return String::new();
     }
     let mut text = format!(
-        "\n## {}\n\n| | counted | answers/s | CPU us | of it user | by redis | by redis, CPU | server's core | idle | p50 ms | p99 ms |\n\
+        "\n## {}\n\n| | counted | answers/s | CPU us | of it user | by redis | by redis, CPU | server's core | idle | \
+         p50 ms | p99 ms |\n\
          |---|---|---|---|---|---|---|---|---|---|---|\n",
         selection.workload.title()
     );

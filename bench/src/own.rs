@@ -1,0 +1,67 @@
+//! Processes of the same build, talked to by pipes: for benches that measure mtorrent alone.
+//!
+//! Whoever measures others too, or needs their CPU time and memory, takes [`crate::rivals::child`].
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+/// Why a bench cannot go on.
+pub type Failed = Box<dyn std::error::Error + Send + Sync>;
+
+/// A program that is ready; it ends with this.
+pub struct Running {
+    /// Its process, stdin piped.
+    pub child: Child,
+    said: BufReader<ChildStdout>,
+    ready: String,
+}
+
+/// A program of the same build.
+pub fn program(name: &str) -> Result<PathBuf, Failed> {
+    let path = std::env::current_exe()?.with_file_name(name);
+    if path.exists() { Ok(path) } else { Err(format!("{} is missing: build the workspace", path.display()).into()) }
+}
+
+impl Running {
+    /// Starts it and waits for its ready line.
+    pub fn start(mut command: Command) -> Result<Self, Failed> {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let said = BufReader::new(child.stdout.take().ok_or("it has no stdout")?);
+        // From here on it ends when this goes.
+        let mut running = Self { child, said, ready: String::new() };
+        running.ready = running.wait_line("ready ")?;
+        Ok(running)
+    }
+
+    /// What its ready line says of `key`.
+    pub fn ready(&self, key: &str) -> Option<&str> {
+        self.ready.split_whitespace().find_map(|pair| pair.strip_prefix(key)?.strip_prefix('='))
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> Result<&str, Failed> {
+        Ok(self.ready("listen").ok_or("it does not say where it listens")?)
+    }
+
+    /// Its next line that begins with `start`.
+    pub fn wait_line(&mut self, start: &str) -> Result<String, Failed> {
+        loop {
+            let mut line = String::new();
+            if self.said.read_line(&mut line)? == 0 {
+                return Err(format!("it ended before it said {start:?}").into());
+            }
+            if line.starts_with(start) {
+                return Ok(line);
+            }
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
