@@ -2,6 +2,11 @@
 
 use std::process::ExitCode;
 
+use mtorrent::storage::Allocator;
+
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator::new();
+
 fn main() -> ExitCode {
     mtorrent::cli::run(std::env::args_os()).into()
 }

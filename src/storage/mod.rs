@@ -7,6 +7,7 @@
 //!
 //! Nothing here opens a path that came from the network, and nothing here hashes.
 
+pub mod allocator;
 pub mod dest;
 pub mod disk;
 #[cfg(test)]
@@ -19,6 +20,7 @@ pub mod record;
 pub mod seed_file;
 pub mod writer;
 
+pub use allocator::Allocator;
 pub use dest::{Claim, DestError, Opened};
 pub use disk::DiskFiles;
 pub use ledger::{Ledger, PartFiles};
