@@ -138,6 +138,8 @@ pub const HASH_STEP_BYTES: usize = 1 << 20;
 pub const BAD_CHUNKS_UNTIL_BAN: u32 = 2;
 /// Pause of a peer after its first bad chunk.
 pub const BAD_CHUNK_PAUSE: Duration = Duration::from_secs(2);
+/// The longest round trip of a near peer, to whom nothing is paced.
+pub const NEAR_RTT_MAX: Duration = Duration::from_millis(1);
 /// Pause before a broken connection is tried again, doubled with every failure.
 pub const RECONNECT_PAUSE_MIN: Duration = Duration::from_millis(250);
 /// The longest such pause.

@@ -16,6 +16,7 @@ use rustix::net::{SocketFlags, accept_with};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::Net;
+use super::congestion::Congestion;
 use crate::limits::{ACCEPTED_MAX, LISTEN_BACKLOG};
 use crate::wire::{Message, Response, Status};
 
@@ -46,6 +47,7 @@ pub enum ListenError {
 pub struct Listener {
     socket: Socket,
     address: SocketAddr,
+    congestion: Congestion,
 }
 
 /// How many connections may be open, in all and from one address; shared by all cores.
@@ -97,10 +99,11 @@ impl Listener {
                 socket.set_only_v6(false)?;
             }
             socket.set_reuse_address(true)?;
+            let congestion = Congestion::begin(&socket);
             socket.bind(&address.into())?;
             socket.listen(LISTEN_BACKLOG)?;
             let bound = socket.local_addr()?.as_socket().unwrap_or(address);
-            Ok(Self { socket, address: bound })
+            Ok(Self { socket, address: bound, congestion })
         };
         listen().map_err(|error: io::Error| match error.kind() {
             io::ErrorKind::AddrInUse => ListenError::InUse(address),
@@ -136,6 +139,7 @@ impl Listener {
             let Some(peer) = socket.peer_addr().ok().and_then(|peer| peer.as_socket()) else { continue };
             match ConnectionLimits::admit(&limits, peer) {
                 Some(permit) => {
+                    self.congestion.settle(&socket);
                     turn = (turn + 1) % cores.len();
                     if cores[turn].send(Accepted { socket, permit }).await.is_err() {
                         return;

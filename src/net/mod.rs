@@ -6,6 +6,7 @@
 //! ([`resolve`] does it on a blocking thread).
 
 pub mod buffers;
+pub mod congestion;
 pub mod frames;
 pub mod listen;
 pub mod poller;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use rustix::net::{RecvFlags, SendFlags};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::congestion::Congestion;
 use super::listen::Permit;
 use super::poller::Watch;
 use super::watchdog::Watched;
@@ -46,13 +47,20 @@ impl Stream {
     /// Opens a connection.
     pub(super) async fn connect(to: SocketAddr, net: &Net) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(to), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+        let congestion = Congestion::begin(&socket);
         match socket.connect(&to.into()) {
             Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
             _ => {}
         }
         let stream = Self::new(socket, to, None, net)?;
         stream.watch.connected().await;
-        stream.socket.take_error()?.map_or(Ok(stream), Err)
+        match stream.socket.take_error()? {
+            Some(error) => Err(error),
+            None => {
+                congestion.settle(&stream.socket);
+                Ok(stream)
+            }
+        }
     }
 
     /// A connection over a non-blocking socket.
