@@ -158,6 +158,8 @@ pub const CORES_DEFAULT_MAX: usize = 8;
 pub const BLOCK_BYTES: usize = 1 << 20;
 /// Buffers of chunks on their way from socket to disk, on each core, bytes.
 pub const FLIGHT_BYTES_PER_CORE_MAX: usize = 48 << 20;
+/// Blocks that are written at once on a core.
+pub const WRITING_BLOCKS_MAX: u64 = 32;
 /// Received chunks kept in memory to be served, all cores together, bytes.
 pub const CACHE_BYTES_DEFAULT: usize = 96 << 20;
 /// Bytes written after which the record is brought up to date.
@@ -338,6 +340,8 @@ const _: () = {
     assert!(ANSWER_ENDPOINTS_MAX + 2 <= ARGUMENTS_MAX);
     assert!(RESPONSE_TEXT_BYTES_MAX + 256 <= FRAME_CONTROL_BYTES_MAX);
     // One chunk of the largest size is received while others are hashed and written.
+    // What is being written leaves memory for a chunk that arrives.
+    assert!(WRITING_BLOCKS_MAX as usize * BLOCK_BYTES + CHUNK_SIZE_MAX as usize <= FLIGHT_BYTES_PER_CORE_MAX);
     assert!(FLIGHT_BYTES_PER_CORE_MAX >= 3 * CHUNK_SIZE_MAX as usize);
     assert!(BLOCK_BYTES.is_multiple_of(4096));
     // The record of a removal outlives everything that it must win over.

@@ -84,13 +84,12 @@ async fn open(net: &Net, peer: Endpoint, subject: Subject) -> Result<Control, Ne
 impl Control {
     /// Only a peer with our own port may be ourselves, so no other need know of peer ids.
     async fn talk(&mut self, may_be_me: bool, news: impl Fn(News)) -> Result<std::convert::Infallible, ControlEnd> {
+        // Before the subscription: chunks are kept in memory for as long as anybody waits for them.
         if may_be_me {
             self.send(&Message::PeerIdRequest).await?;
-        }
-        self.send(&Message::ChunkSubscribeRequest(self.subject.info_hash)).await?;
-        if may_be_me {
             self.introduce().await?;
         }
+        self.send(&Message::ChunkSubscribeRequest(self.subject.info_hash)).await?;
         news(News::Up(self.subscribe().await?));
         loop {
             if let Some(fresh) = self.next().await? {

@@ -16,11 +16,12 @@ use std::sync::Arc;
 
 use crossbeam_queue::ArrayQueue;
 use glommio::io::DmaBuffer;
+use glommio::sync::{Semaphore, StaticPermit};
 
 use super::disk::DIRECT_ALIGN;
 use crate::geometry::ChunkIndex;
 use crate::ids::InfoHash;
-use crate::limits::{BLOCK_BYTES, CHUNK_SIZE_MIN, LOANS_MAX};
+use crate::limits::{BLOCK_BYTES, CHUNK_SIZE_MIN, LOANS_MAX, WRITING_BLOCKS_MAX};
 use crate::runtime::Signal;
 
 /// Names a chunk among all files.
@@ -40,6 +41,8 @@ struct Shared {
     allocated: Cell<usize>,
     /// Bytes held by chunks of limited peers.
     limited_bytes: Cell<usize>,
+    /// Room for blocks that are being written.
+    writes: Rc<Semaphore>,
     /// Chunks that left the cache while they were being sent, with their bytes.
     lingering: RefCell<Vec<(Weak<ChunkBuffer>, usize)>>,
     /// Free blocks by length.
@@ -84,6 +87,7 @@ impl Memory {
                 cache_bytes_max,
                 allocated: Cell::new(0),
                 limited_bytes: Cell::new(0),
+                writes: Rc::new(Semaphore::new(WRITING_BLOCKS_MAX)),
                 lingering: RefCell::default(),
                 free: RefCell::default(),
                 cache: RefCell::default(),
@@ -294,6 +298,15 @@ impl ChunkBuffer {
         }
     }
 
+    /// Waits until the chunk may be written: what is being written holds a part of the memory only, so that meanwhile
+    /// others are received and hashed.
+    pub async fn write_turn(&self) -> Option<StaticPermit> {
+        let writes = self.home.upgrade()?.writes.clone();
+        let blocks = (self.blocks.len() as u64).min(WRITING_BLOCKS_MAX);
+        // Nobody closes the semaphore.
+        writes.acquire_static_permit(blocks).await.ok()
+    }
+
     /// The blocks as they are written, with their offsets in the chunk.
     pub fn aligned_blocks(&self) -> impl Iterator<Item = (u64, &Rc<DmaBuffer>)> {
         self.blocks.iter().enumerate().map(|(n, block)| ((n * BLOCK_BYTES) as u64, block))
@@ -337,6 +350,7 @@ impl Drop for Loan {
 mod tests {
     use super::*;
     use crate::geometry::Geometry;
+    use crate::limits::FLIGHT_BYTES_PER_CORE_MAX;
     use crate::runtime::{Cores, deadline};
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::task::{Context, Wake};
@@ -463,6 +477,23 @@ mod tests {
         });
         let loan = loan.lock().unwrap().take().unwrap();
         assert_eq!(loan.blocks().flatten().filter(|byte| **byte == 5).count(), 2 << 20);
+    }
+
+    #[test]
+    fn writes_leave_memory_to_what_arrives() {
+        on_a_core(|| async {
+            let memory = Memory::new(FLIGHT_BYTES_PER_CORE_MAX, 0);
+            let mut writing = Vec::new();
+            for _ in 0..WRITING_BLOCKS_MAX / 16 {
+                let chunk = memory.chunk(16 * BLOCK_BYTES, false).await;
+                let turn = deadline(Duration::from_secs(60), chunk.write_turn()).await.unwrap();
+                writing.push((chunk, turn));
+            }
+            let next = memory.chunk(BLOCK_BYTES, false).await;
+            assert!(deadline(Duration::from_millis(20), next.write_turn()).await.is_err(), "enough is being written");
+            writing.pop();
+            assert!(deadline(Duration::from_secs(60), next.write_turn()).await.unwrap().is_some());
+        });
     }
 
     #[test]

@@ -55,6 +55,7 @@ impl Writer {
     /// Writes the chunk at `offset` of the file. Never drop the future before it ends: the kernel may
     /// still read the buffer (it stays alive, but its memory cannot be recycled).
     pub async fn write(&self, chunk: &Rc<ChunkBuffer>, offset: u64) -> io::Result<()> {
+        let _turn = chunk.write_turn().await;
         let Some(direct) = self.direct.as_ref().filter(|_| !self.refused.get()) else {
             return self.write_buffered(chunk, offset).await;
         };
