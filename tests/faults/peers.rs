@@ -183,6 +183,8 @@ const BAD_CONTROL_ANSWERS: &[(&str, ControlScript)] = &[
                 data: &[1; 1000],
             })))
         }
+        // Between its two messages it may well be asked for a chunk.
+        Message::SendChunkRequest(_) => break_off(),
         other => answer(stream, content, other),
     }),
 ];
