@@ -2,8 +2,8 @@
 //!
 //! Everything is bounded here, below the protocols: connections in all and per address ([`listen`]),
 //! the size of a frame and its buffer ([`frames`], [`buffers`]), the time a connection may be silent
-//! ([`watchdog`]). Which sockets are ready tells [`poller`]. It must never know a torrent or a table, and never resolve a name on an executor
-//! ([`resolve`] does it on a blocking thread).
+//! ([`watchdog`]). Which sockets are ready tells [`poller`], and what they pace [`congestion`]. It must never know a
+//! torrent or a table, and never resolve a name on an executor ([`resolve`] does it on a blocking thread).
 
 pub mod buffers;
 pub mod congestion;

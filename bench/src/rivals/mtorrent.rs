@@ -17,7 +17,8 @@ pub const MTORRENT: Contestant = Contestant {
     sinks: &[Sink::Disk, Sink::Memory, Sink::Nothing],
     needs: &[Need::Mtorrent],
     settings: "defaults; every chunk's SHA-1 checked, O_DIRECT writes, the file fsynced and renamed before the exit \
-               (on a tmpfs: buffered); with nothing kept: --discard",
+               (on a tmpfs: buffered); with nothing kept: --discard. Where the system's choice is bbr it uses cubic for \
+               peers as near as these",
     prepare,
 };
 
