@@ -4,7 +4,7 @@
 //! is aligned to no huge page. In pages of 4 KiB a block costs 256 page faults once, and for every write 256 pages
 //! that the kernel must find and hold. Here two blocks share one huge page (PERF.md has the difference).
 //!
-//! Only the layout tells a block: [`BLOCK_BYTES`] long and aligned to [`BLOCK_ALIGN`], which nothing else
+//! Only the layout tells a block: [`BLOCK_BYTES`] long and aligned to `BLOCK_ALIGN`, which nothing else
 //! asks for. A freed block is given back to the system at once and its addresses are used again; chunk
 //! memory recycles its blocks itself, so that this is rare. Nothing here may allocate or panic.
 
