@@ -54,13 +54,11 @@ impl Stream {
         }
         let stream = Self::new(socket, to, None, net)?;
         stream.watch.connected().await;
-        match stream.socket.take_error()? {
-            Some(error) => Err(error),
-            None => {
-                congestion.settle(&stream.socket);
-                Ok(stream)
-            }
+        if let Some(error) = stream.socket.take_error()? {
+            return Err(error);
         }
+        congestion.settle(&stream.socket);
+        Ok(stream)
     }
 
     /// A connection over a non-blocking socket.
@@ -79,15 +77,6 @@ impl Stream {
     /// This side's address.
     pub fn local(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()?.as_socket().ok_or_else(|| io::ErrorKind::Unsupported.into())
-    }
-
-    /// Spares a connection of small frames the pacing timers of some congestion controls (bbr): each frame would
-    /// set one.
-    pub fn set_without_pacing(&self) {
-        // Where the system does not allow it the connection only costs a little more.
-        if let Err(error) = self.socket.set_tcp_congestion(b"reno") {
-            log::debug!("{}: {error}", self.peer);
-        }
     }
 
     /// From now on the connection is shut down unless this is called again within `limit`.

@@ -104,7 +104,6 @@ impl Connection {
     }
 
     async fn serve(mut self) -> Result<(), NetError> {
-        self.stream.set_without_pacing();
         self.stream.allow(IDLE_TIMEOUT);
         if self.receive().await? == 0 {
             return Ok(());
