@@ -339,9 +339,9 @@ const _: () = {
     assert!(ANSWER_ENDPOINTS_MAX * 22 + 256 <= FRAME_CONTROL_BYTES_MAX);
     assert!(ANSWER_ENDPOINTS_MAX + 2 <= ARGUMENTS_MAX);
     assert!(RESPONSE_TEXT_BYTES_MAX + 256 <= FRAME_CONTROL_BYTES_MAX);
-    // One chunk of the largest size is received while others are hashed and written.
     // What is being written leaves memory for a chunk that arrives.
     assert!(WRITING_BLOCKS_MAX as usize * BLOCK_BYTES + CHUNK_SIZE_MAX as usize <= FLIGHT_BYTES_PER_CORE_MAX);
+    // One chunk of the largest size is received while others are hashed and written.
     assert!(FLIGHT_BYTES_PER_CORE_MAX >= 3 * CHUNK_SIZE_MAX as usize);
     assert!(BLOCK_BYTES.is_multiple_of(4096));
     // The record of a removal outlives everything that it must win over.
