@@ -14,6 +14,7 @@ pub mod answers;
 pub mod client;
 pub mod connection;
 pub mod figures;
+pub mod floor;
 pub mod options;
 pub mod requests;
 pub mod resp;
@@ -30,6 +31,9 @@ pub use options::{Options, Protocol};
 pub fn execute(options: &Options) -> Result<(), Error> {
     if options.serve {
         return tracker::serve(options);
+    }
+    if options.floor {
+        return floor::serve(options.server, options.connections);
     }
     println!("{}", run(options)?.line(options));
     Ok(())

@@ -54,6 +54,9 @@ pub struct Options {
     /// Instead of loading, be a tracker that trusts loopback, until killed.
     #[arg(long)]
     pub serve: bool,
+    /// Instead of loading, answer `:0` to whatever comes on that many connections: what no server can go below.
+    #[arg(long)]
+    pub floor: bool,
     /// Executors of that tracker.
     #[arg(long, default_value_t = 1)]
     pub cores: usize,
