@@ -6,6 +6,8 @@
 //! taskset -c 0 load 127.0.0.1:7000 --serve [--cores 2] [--data-dir DIR] [--peer HOST:PORT] &
 //! taskset -c 1 load 127.0.0.1:7000 --fill
 //! taskset -c 1 load 127.0.0.1:7000 --pid $! --depth 16
+//! taskset -c 0 load 127.0.0.1:7300 --floor &
+//! taskset -c 1 load 127.0.0.1:7300 --pid $! --protocol redis
 //! ```
 
 use std::process::ExitCode;
