@@ -2,11 +2,13 @@
 //!
 //! Everything is bounded here, below the protocols: connections in all and per address ([`listen`]),
 //! the size of a frame and its buffer ([`frames`], [`buffers`]), the time a connection may be silent
-//! ([`watchdog`]). Which sockets are ready tells [`poller`], and what they pace [`congestion`]. It must never know a
+//! ([`watchdog`]). Which sockets are ready tells [`poller`], and what they pace [`congestion`]; [`crowd`] is for many
+//! connections with little to say. It must never know a
 //! torrent or a table, and never resolve a name on an executor ([`resolve`] does it on a blocking thread).
 
 pub mod buffers;
 pub mod congestion;
+pub mod crowd;
 pub mod frames;
 pub mod listen;
 pub mod poller;
@@ -20,6 +22,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 pub use buffers::{BufferPool, PooledBuffer};
+pub use crowd::{Crowd, Member, News};
 pub use frames::FrameReader;
 pub use listen::{Accepted, ConnectionLimits, Incoming, Listener};
 pub use poller::Poller;
@@ -71,6 +74,17 @@ impl Net {
     /// Takes an accepted connection onto this core.
     pub fn adopt(&self, accepted: Accepted) -> io::Result<Stream> {
         Stream::new(accepted.socket, accepted.permit.peer(), Some(accepted.permit), self)
+    }
+
+    /// The connections of this core that one task serves by turns.
+    pub fn crowd(&self) -> Crowd {
+        self.poller.crowd()
+    }
+
+    /// This core's coarse clock: milliseconds since its start, less the time for which the process was stopped. It
+    /// is for time limits, and goes on a few times a second.
+    pub fn clock_ms(&self) -> u64 {
+        self.watchdog.clock_ms()
     }
 
     /// A reader of frames whose payloads have at most `payload_bytes_max` bytes.

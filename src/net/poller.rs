@@ -19,10 +19,13 @@ use glommio::net::TcpStream;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec, eventfd};
 
+use super::crowd::{Board, Crowd, News};
 use crate::limits::{FLOOD_PAUSE, READS_IN_A_ROW_MAX, READY_SOCKETS_MAX};
 
 /// Token of what ends the task; sockets have smaller ones.
 const END: u64 = u64::MAX;
+/// In the token of a member of the crowd, above its number.
+const MEMBER: u64 = 1 << 32;
 /// What every socket is watched for.
 const WATCHED: EventFlags = EventFlags::IN.union(EventFlags::OUT).union(EventFlags::RDHUP).union(EventFlags::ET);
 
@@ -42,6 +45,8 @@ struct Shared {
     /// By token.
     interests: RefCell<Vec<Option<Rc<Interest>>>>,
     free: RefCell<Vec<u64>>,
+    /// For the sockets that one task serves.
+    board: Board,
 }
 
 /// One socket's readiness.
@@ -74,7 +79,8 @@ impl Poller {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let end = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         epoll::add(&epoll, &end, EventData::new_u64(END), EventFlags::IN)?;
-        let shared = Rc::new(Shared { epoll, interests: RefCell::default(), free: RefCell::default() });
+        let shared =
+            Rc::new(Shared { epoll, interests: RefCell::default(), free: RefCell::default(), board: Board::default() });
         crate::runtime::spawn("socket readiness", shared.clone().watch());
         Ok(Self { handle: Rc::new(Handle { shared, end }) })
     }
@@ -89,6 +95,21 @@ impl Poller {
         let watch = Watch { shared, interest, token };
         epoll::add(&watch.shared.epoll, socket, EventData::new_u64(token), WATCHED)?;
         Ok(watch)
+    }
+
+    /// The sockets of this core that one task serves by turns.
+    pub fn crowd(&self) -> Crowd {
+        Crowd::new(self.clone())
+    }
+
+    /// Watches a non-blocking socket of the crowd until it is closed.
+    pub(super) fn watch_member(&self, socket: BorrowedFd<'_>, member: u32) -> io::Result<()> {
+        let token = EventData::new_u64(MEMBER | u64::from(member));
+        Ok(epoll::add(&self.handle.shared.epoll, socket, token, WATCHED)?)
+    }
+
+    pub(super) fn board(&self) -> &Board {
+        &self.handle.shared.board
     }
 }
 
@@ -142,10 +163,16 @@ impl Shared {
         let interests = self.interests.borrow();
         let mut ends = false;
         for event in &*events {
-            let token = event.data.u64();
-            ends |= token == END;
-            if let Some(Some(interest)) = interests.get(token as usize) {
-                interest.tell(event.flags);
+            match event.data.u64() {
+                END => ends = true,
+                token if token & MEMBER != 0 => {
+                    self.board.tell(News { member: token as u32, ends: has_ended(event.flags) });
+                }
+                token => {
+                    if let Some(Some(interest)) = interests.get(token as usize) {
+                        interest.tell(event.flags);
+                    }
+                }
             }
         }
         Ok(ends)
@@ -164,9 +191,13 @@ impl Shared {
     }
 }
 
+fn has_ended(flags: EventFlags) -> bool {
+    flags.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR)
+}
+
 impl Interest {
     fn tell(&self, flags: EventFlags) {
-        let ended = flags.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR);
+        let ended = has_ended(flags);
         if ended {
             self.hung_up.set(true);
         }

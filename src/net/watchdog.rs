@@ -70,6 +70,11 @@ impl Watchdog {
         watched.iter().filter_map(Weak::upgrade).for_each(|watched| watched.shut_down());
     }
 
+    /// The coarse clock, milliseconds since the start; time for which the process was stopped does not count.
+    pub fn clock_ms(&self) -> u64 {
+        self.shared.now_ms.get()
+    }
+
     /// Watches a socket, at first without a limit.
     pub fn watch(&self, fd: RawFd) -> Rc<Watched> {
         let watched = Rc::new(Watched {

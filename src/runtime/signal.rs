@@ -14,8 +14,8 @@ pub struct Signal {
 impl Signal {
     /// Lets every waiter look again.
     pub fn notify(&self) {
-        // A woken task runs later, so nobody registers anew while the list is taken.
-        std::mem::take(&mut *self.waiters.borrow_mut()).into_iter().for_each(Waker::wake);
+        // A woken task runs later, so nobody registers anew meanwhile.
+        self.waiters.borrow_mut().drain(..).for_each(Waker::wake);
     }
 
     /// Waits until `ready` gives a value.

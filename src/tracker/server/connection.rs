@@ -1,266 +1,213 @@
-//! One client's connection: rounds of reading, answering and writing.
+//! One client's connection: what has come of its requests, and taking them one by one.
 //!
-//! A round takes all whole frames that have come, up to a bound, and sends their replies in one piece. The buffer
-//! for replies is the core's: an idle connection holds its small read buffer and nothing else.
+//! There are thousands of them and each has its turn for a few microseconds, so what it has in memory is little and in
+//! one place. An idle one holds no buffer.
 
-use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::Arc;
 
-use super::forward::Forwarder;
-use super::now_ms;
-use super::peers::Peers;
-use super::replies::Replies;
+use super::clients::Service;
 use super::session::Session;
-use super::shard::{Asked, Asker, Shard};
-use crate::limits::{
-    BUFFER_SMALL_BYTES, FRAME_CONTROL_BYTES_MAX, FRAME_TIMEOUT, IDLE_TIMEOUT, MESH_BATCHES_KEPT_MAX,
-    REPLIES_KEPT_BYTES_MAX, ROUND_REQUESTS_MAX,
-};
-use crate::net::{Accepted, Net, NetError, PooledBuffer, Stream};
-use crate::wire::{self, FrameError, Parsed};
+use super::shard::{Asked, Asker};
+use crate::limits::{BUFFER_SMALL_BYTES, FRAME_CONTROL_BYTES_MAX, ROUND_REQUESTS_MAX};
+use crate::net::{BufferPool, Member, NetError, PooledBuffer};
+use crate::wire::{self, Parsed};
 
-/// Serves a connection to its end.
-pub(super) async fn serve(net: Net, shard: Rc<Shard>, forwarder: Rc<Forwarder>, peers: Arc<Peers>, accepted: Accepted) {
-    let ip = accepted.peer().ip();
-    let (slot, replies) = forwarder.waiting().enter();
-    let connection = match net.adopt(accepted) {
-        Ok(stream) => {
-            let session = Session::new(peers, ip);
-            Connection::new(&net, stream, shard, forwarder.clone(), session, slot, replies).serve().await
-        }
-        Err(error) => Err(error.into()),
-    };
-    forwarder.waiting().leave(slot);
-    match connection {
-        Ok(()) => {}
-        Err(error @ (NetError::Frame(_) | NetError::Misbehaved(_))) => log::info!("closed {ip}: {error}"),
-        Err(error) => log::debug!("closed {ip}: {error}"),
-    }
-}
-
-/// What a connection speaks, told by its first byte.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Protocol {
-    /// Our frames, which start with `mTor`.
-    Frames,
-    /// None of ours.
-    Unknown,
-}
-
-impl Protocol {
-    fn of(first: u8) -> Self {
-        if first == wire::MAGIC_START[0] { Self::Frames } else { Self::Unknown }
-    }
-}
-
-struct Connection {
-    net: Net,
-    stream: Stream,
-    shard: Rc<Shard>,
-    forwarder: Rc<Forwarder>,
+/// A connection, its number on this core aside.
+pub(super) struct Connection {
+    pub(super) member: Member,
+    /// When it is closed, by the core's coarse clock.
+    pub(super) deadline_ms: u64,
+    /// The round that must end before the next one begins.
+    pub(super) round: Option<u32>,
+    /// There may be something to receive.
+    pub(super) has_news: bool,
+    /// The other side ends its stream.
+    pub(super) ends: bool,
+    /// It is closed as soon as its round has ended.
+    pub(super) closes: bool,
+    /// It is among those whose turn will come.
+    is_listed: bool,
+    /// Whole frames are held: they come before anything is received.
+    has_frames: bool,
+    held: Option<Held>,
     asker: Asker,
-    session: Session,
-    slot: u32,
-    replies: Rc<Replies>,
-    /// Bytes `start..end` have come and are not taken. Who waits with nothing has no buffer: whoever is served next
-    /// takes the one that the last one used, and that is in the cache.
-    buffer: Option<PooledBuffer>,
+    /// Most are no trackers.
+    session: Option<Box<Session>>,
+}
+
+/// The start of a frame whose rest has not come, or whole frames that were too many for one round.
+struct Held {
+    buffer: PooledBuffer,
     start: usize,
     end: usize,
 }
 
+/// What [`Connection::receive`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Received {
+    /// Nothing so far.
+    Nothing,
+    /// So many bytes in the room that it was given; what went elsewhere is held.
+    Bytes(usize),
+    /// The other side has closed, between two frames.
+    End,
+}
+
 /// How a round's taking of frames ended.
-struct Taken {
-    frames: usize,
-    /// Bytes that the frame at the front needs, from its first one; 0 if there may be a whole one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Taken {
+    /// Whole frames.
+    pub(super) frames: usize,
+    /// Bytes of them.
+    len: usize,
+    /// Bytes that the frame behind them needs, from its first one; 0 if there may be a whole one.
     need: usize,
 }
 
 impl Connection {
-    fn new(
-        net: &Net,
-        stream: Stream,
-        shard: Rc<Shard>,
-        forwarder: Rc<Forwarder>,
-        session: Session,
-        slot: u32,
-        replies: Rc<Replies>,
-    ) -> Self {
-        let asker = Asker { sender: shard.sender(stream.peer().ip()), tracker: None };
+    pub(super) fn new(member: Member, asker: Asker, deadline_ms: u64) -> Self {
         Self {
-            net: net.clone(),
-            stream,
-            shard,
-            forwarder,
+            member,
+            deadline_ms,
+            round: None,
+            has_news: false,
+            ends: false,
+            closes: false,
+            is_listed: false,
+            has_frames: false,
+            held: None,
             asker,
-            session,
-            slot,
-            replies,
-            buffer: None,
-            start: 0,
-            end: 0,
+            session: None,
         }
     }
 
-    async fn serve(mut self) -> Result<(), NetError> {
-        self.stream.allow(IDLE_TIMEOUT);
-        if self.receive().await? == 0 {
-            return Ok(());
+    /// Receives behind what is held, or else into `room`.
+    pub(super) fn receive(&mut self, room: &mut [u8]) -> Result<Received, NetError> {
+        if self.has_frames {
+            return Ok(Received::Bytes(0));
         }
-        self.stream.allow(FRAME_TIMEOUT);
-        match Protocol::of(self.arrived().first().copied().unwrap_or_default()) {
-            Protocol::Frames => self.serve_frames().await,
-            Protocol::Unknown => Err(NetError::Frame(FrameError::MagicStart)),
-        }
-    }
-
-    async fn serve_frames(mut self) -> Result<(), NetError> {
-        loop {
-            let mut out = take_buffer();
-            let written = self.shard.log().awaited();
-            let taken = self.take_frames(&mut out);
-            let sent = self.finish_round(&mut out, written).await;
-            keep_buffer(out);
-            sent?;
-            let Taken { frames, need } = taken?;
-            if need == 0 {
-                continue;
-            }
-            self.make_room(need);
-            // A frame that has begun must end in its time, however slowly its bytes trickle in.
-            if self.start == self.end {
-                self.stream.allow(IDLE_TIMEOUT);
-            } else if frames > 0 {
-                self.stream.allow(FRAME_TIMEOUT);
-            }
-            let is_idle = self.start == self.end;
-            if self.receive().await? == 0 {
-                return if is_idle { Ok(()) } else { Err(NetError::Closed) };
-            }
-            if is_idle {
-                self.stream.allow(FRAME_TIMEOUT);
+        let Self { held, member, .. } = self;
+        let room = match held {
+            Some(held) => &mut held.buffer[held.end..],
+            None => room,
+        };
+        let room_len = room.len();
+        let received = member.receive(room)?;
+        // Less than fits was all that there was: what comes later is told anew.
+        self.has_news = received.is_some_and(|len| len == room_len || self.ends);
+        match (received, held) {
+            (None, _) => Ok(Received::Nothing),
+            (Some(0), None) => Ok(Received::End),
+            (Some(0), Some(_)) => Err(NetError::Closed),
+            (Some(len), None) => Ok(Received::Bytes(len)),
+            (Some(len), Some(held)) => {
+                held.end += len;
+                Ok(Received::Bytes(0))
             }
         }
     }
 
-    /// Sends a round's replies when all are there, and what they acknowledge is safe.
-    async fn finish_round(&mut self, out: &mut Vec<u8>, written_before: u64) -> Result<(), NetError> {
-        let written = self.shard.log().awaited();
-        if written > written_before && !self.shard.log().durable(written).await {
-            return Err(NetError::Misbehaved("this tracker's own store failed: the change is not acknowledged"));
-        }
-        self.replies.complete().await;
-        self.send(out).await
+    /// Whether a frame has begun whose rest is to come.
+    pub(super) fn is_within_a_frame(&self) -> bool {
+        self.held.is_some()
     }
 
-    async fn receive(&mut self) -> Result<usize, NetError> {
-        if self.buffer.is_none() {
-            self.stream.readable().await;
-        }
-        let buffer = self.buffer.get_or_insert_with(|| self.net.buffers().take(BUFFER_SMALL_BYTES));
-        let len = self.stream.read(&mut buffer[self.end..]).await?;
-        self.end += len;
-        Ok(len)
+    /// Whether it is to be listed for a turn; it counts as listed from now on.
+    pub(super) fn enlist(&mut self) -> bool {
+        let can_go_on = self.round.is_none() && (self.has_news || self.has_frames);
+        can_go_on && !std::mem::replace(&mut self.is_listed, true)
     }
 
-    /// What has come and is not taken.
-    fn arrived(&self) -> &[u8] {
-        self.buffer.as_ref().map_or(&[], |buffer| &buffer[self.start..self.end])
+    /// Takes it off the list: its turn has come. False if it was not there, or has to wait for its round.
+    pub(super) fn takes_turn(&mut self) -> bool {
+        std::mem::take(&mut self.is_listed) && self.round.is_none()
     }
 
-    async fn send(&mut self, out: &mut Vec<u8>) -> Result<(), NetError> {
-        with_scratch(|scratch| self.replies.merge_into(out, scratch));
-        if out.is_empty() {
-            return Ok(());
-        }
-        self.stream.write_all(out).await
+    /// Answers the whole frames in what is held, or else in `received`, into `out`. What another core answers comes to
+    /// the round that this begins. The replies to what came before a malformed frame are in `out` too.
+    pub(super) fn take_frames(
+        &mut self,
+        number: u32,
+        received: &[u8],
+        service: &Service,
+        now_ms: u64,
+        out: &mut Vec<u8>,
+    ) -> Result<Taken, NetError> {
+        let held = self.held.take();
+        let bytes = held.as_ref().map_or(received, |held| &held.buffer[held.start..held.end]);
+        let taken = self.take_frames_of(number, bytes, service, now_ms, out)?;
+        self.has_frames = taken.need == 0;
+        self.held = match held {
+            Some(held) => held.after(taken, service.net.buffers()),
+            None => Held::rest_of(received, taken, service.net.buffers()),
+        };
+        Ok(taken)
     }
 
-    /// Answers whole frames into `out`; what other cores answer comes to [`Replies`]. The replies to what came
-    /// before a malformed frame are in `out` too.
-    fn take_frames(&mut self, out: &mut Vec<u8>) -> Result<Taken, NetError> {
-        let now_ms = now_ms();
+    fn take_frames_of(
+        &mut self,
+        number: u32,
+        bytes: &[u8],
+        service: &Service,
+        now_ms: u64,
+        out: &mut Vec<u8>,
+    ) -> Result<Taken, NetError> {
+        let Service { shard, forwarder, rounds, peers, .. } = service;
+        let mut at = 0;
         for frames in 0..ROUND_REQUESTS_MAX {
-            let bytes = self.buffer.as_ref().map_or(&[][..], |buffer| &buffer[self.start..self.end]);
-            let (frame, len) = match wire::parse(bytes, FRAME_CONTROL_BYTES_MAX)? {
+            let (frame, len) = match wire::parse(&bytes[at..], FRAME_CONTROL_BYTES_MAX)? {
                 Parsed::Frame { frame, len } => (frame, len),
-                Parsed::Partial { need } => return Ok(Taken { frames, need }),
+                Parsed::Partial { need } => return Ok(Taken { frames, len: at, need }),
             };
-            match self.shard.read(frame, self.asker) {
+            match shard.read(frame, self.asker) {
                 Asked::Hello(hello) => {
-                    self.session.hello(&hello, out);
-                    self.asker.tracker = self.session.tracker();
+                    let new = || Box::new(Session::new(peers.clone(), self.member.peer().ip()));
+                    let session = self.session.get_or_insert_with(new);
+                    session.hello(&hello, out);
+                    self.asker.tracker = session.tracker();
                 }
-                asked => match self.shard.owner(&asked) {
-                    Some(owner) if owner != self.forwarder.core().index => {
-                        let place = self.replies.expect(out.len());
-                        self.forwarder.ask(owner, &bytes[..len], self.asker, self.slot, place);
+                asked => match shard.owner(&asked) {
+                    Some(owner) if owner != forwarder.core().index => {
+                        let round = *self.round.get_or_insert_with(|| rounds.begin(number));
+                        let place = rounds.expect(round, out.len());
+                        forwarder.ask(owner, &bytes[at..at + len], self.asker, round, place);
                     }
-                    _ => self.shard.answer(&asked, self.asker, now_ms, out),
+                    _ => shard.answer(&asked, self.asker, now_ms, out),
                 },
             }
-            self.start += len;
+            at += len;
         }
-        Ok(Taken { frames: ROUND_REQUESTS_MAX, need: 0 })
-    }
-
-    /// Makes `need` bytes from `start` on fit, with room for at least one more than have come.
-    fn make_room(&mut self, need: usize) {
-        let arrived = self.start..self.end;
-        if arrived.is_empty() {
-            (self.start, self.end) = (0, 0);
-            self.buffer = None;
-            return;
-        }
-        let Some(buffer) = &mut self.buffer else { return };
-        if self.start + need <= buffer.len() {
-            return;
-        }
-        if need <= buffer.len() {
-            buffer.copy_within(arrived.clone(), 0);
-        } else {
-            let mut larger = self.net.buffers().take(FRAME_CONTROL_BYTES_MAX);
-            larger[..arrived.len()].copy_from_slice(&buffer[arrived.clone()]);
-            *buffer = larger;
-        }
-        (self.start, self.end) = (0, arrived.len());
+        Ok(Taken { frames: ROUND_REQUESTS_MAX, len: at, need: 0 })
     }
 }
 
-thread_local! {
-    /// Buffers for the replies of a round; a connection has one while it answers and sends.
-    static FREE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
-}
-
-fn take_buffer() -> Vec<u8> {
-    FREE.with_borrow_mut(Vec::pop).unwrap_or_default()
-}
-
-fn keep_buffer(mut buffer: Vec<u8>) {
-    buffer.clear();
-    FREE.with_borrow_mut(|free| {
-        if free.len() < MESH_BATCHES_KEPT_MAX && buffer.capacity() <= REPLIES_KEPT_BYTES_MAX {
-            free.push(buffer);
+impl Held {
+    /// What is left of `received`, with room for the rest of its frame.
+    fn rest_of(received: &[u8], taken: Taken, buffers: &Rc<BufferPool>) -> Option<Self> {
+        let rest = &received[taken.len..];
+        if rest.is_empty() {
+            return None;
         }
-    });
-}
+        let is_small = taken.need <= BUFFER_SMALL_BYTES;
+        let mut buffer = buffers.take(if is_small { BUFFER_SMALL_BYTES } else { FRAME_CONTROL_BYTES_MAX });
+        buffer[..rest.len()].copy_from_slice(rest);
+        Some(Self { buffer, start: 0, end: rest.len() })
+    }
 
-fn with_scratch(work: impl FnOnce(&mut Vec<u8>)) {
-    let mut scratch = take_buffer();
-    work(&mut scratch);
-    keep_buffer(scratch);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_first_byte_tells_the_protocol() {
-        assert_eq!(Protocol::of(b'm'), Protocol::Frames);
-        for other in [b'G', 0x13, 0x16, 0] {
-            assert_eq!(Protocol::of(other), Protocol::Unknown);
+    /// What is left behind the frames that were taken, with room for the rest of its frame.
+    fn after(mut self, taken: Taken, buffers: &Rc<BufferPool>) -> Option<Self> {
+        self.start += taken.len;
+        let (rest, need) = (self.start..self.end, taken.need);
+        if rest.is_empty() {
+            return None;
         }
+        if self.start + need > self.buffer.len() {
+            if need > self.buffer.len() {
+                return Self::rest_of(&self.buffer[rest], Taken { len: 0, ..taken }, buffers);
+            }
+            self.buffer.copy_within(rest.clone(), 0);
+            (self.start, self.end) = (0, rest.len());
+        }
+        Some(self)
     }
 }

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 
 use super::now_ms;
-use super::replies::Waiting;
+use super::rounds::Rounds;
 use super::shard::{Asker, Shard};
 use crate::limits::{FRAME_CONTROL_BYTES_MAX, MESH_BATCHES_KEPT_MAX, REPLIES_KEPT_BYTES_MAX};
 use crate::runtime::mesh::{Mesh, MeshPlan};
@@ -31,8 +31,8 @@ pub(super) struct Batch {
 
 #[derive(Clone, Copy, Debug)]
 struct Item {
-    /// The connection's number on the asking core, and the place of the reply there.
-    slot: u32,
+    /// The round's number on the asking core, and the place of the reply there.
+    round: u32,
     place: u32,
     /// Bytes of the frame.
     len: u32,
@@ -43,7 +43,7 @@ struct Item {
 pub(super) struct Forwarder {
     core: Core,
     shard: Rc<Shard>,
-    waiting: Waiting,
+    rounds: Rc<Rounds>,
     /// Batches that are being filled, two a core: questions and replies.
     filling: RefCell<Vec<[Batch; 2]>>,
     kept: RefCell<Vec<Batch>>,
@@ -54,11 +54,16 @@ pub(super) struct Forwarder {
 
 impl Forwarder {
     /// Joins the other cores; `None` if this core has joined already.
-    pub(super) async fn join(plan: MeshPlan<Batch>, core: Core, shard: Rc<Shard>) -> Option<Rc<Self>> {
+    pub(super) async fn join(
+        plan: MeshPlan<Batch>,
+        core: Core,
+        shard: Rc<Shard>,
+        rounds: Rc<Rounds>,
+    ) -> Option<Rc<Self>> {
         let forwarder = Rc::new(Self {
             core,
             shard,
-            waiting: Waiting::default(),
+            rounds,
             filling: RefCell::new((0..core.count).map(|_| Default::default()).collect()),
             kept: RefCell::default(),
             sender: Cell::new(None),
@@ -75,16 +80,11 @@ impl Forwarder {
         self.core
     }
 
-    /// The connections that wait for replies.
-    pub(super) fn waiting(&self) -> &Waiting {
-        &self.waiting
-    }
-
-    /// Sends a request's frame to the core that has its file. The reply comes to `place` of connection `slot`.
-    pub(super) fn ask(&self, to: usize, frame: &[u8], asker: Asker, slot: u32, place: u32) {
+    /// Sends a request's frame to the core that has its file. The reply comes to `place` of `round`.
+    pub(super) fn ask(&self, to: usize, frame: &[u8], asker: Asker, round: u32, place: u32) {
         self.add(to, false, |bytes| {
             bytes.extend_from_slice(frame);
-            Item { slot, place, len: 0, asker }
+            Item { round, place, len: 0, asker }
         });
     }
 
@@ -141,7 +141,7 @@ impl Forwarder {
             let mut rest = batch.bytes.as_slice();
             for item in &batch.items {
                 let (frame, after) = rest.split_at(item.len as usize);
-                self.waiting.fill(item.slot, item.place, frame);
+                self.rounds.fill(item.round, item.place, frame);
                 rest = after;
             }
         } else {

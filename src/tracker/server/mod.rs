@@ -1,20 +1,21 @@
 //! The tracker as a running service: a thread and an executor a core, each with its shard of the table.
 //!
-//! A connection is served by the core that it was handed to. What it asks of a file whose bucket belongs to
-//! another core is forwarded there in a batch with whatever else goes there at the time (`forward`), and its
-//! replies take their place among the connection's others (`replies`). A request that stays on its core costs
-//! one receive and one send, no task, no timer and no allocation of ours.
+//! A connection is served by the core that it was handed to, in turns with all others there (`clients`). What it asks
+//! of a file whose bucket belongs to another core is forwarded there in a batch with whatever else goes there at the
+//! time (`forward`), and its replies take their place among the round's others (`rounds`). A request that stays on its
+//! core costs one receive and one send, no task, no timer and no allocation of ours.
 //!
 //! Other trackers are linked with by `dial` and `session`, whose rules are in [`super::replica`]; `store` keeps
 //! the table on the disk.
 //!
 //! It must never decide anything about the table: the rules are in [`super::table`] and [`super::requests`].
 
+mod clients;
 mod connection;
 mod dial;
 mod forward;
 mod peers;
-mod replies;
+mod rounds;
 mod session;
 mod shard;
 mod store;
@@ -46,9 +47,11 @@ use crate::net::listen::{self, ListenError};
 use crate::net::{ConnectionLimits, Incoming, Listener, Net};
 use crate::runtime::mesh::MeshPlan;
 use crate::runtime::{self, Blocking, Core, Cores, CoresError};
+use clients::{Clients, Service};
 use dial::Dialler;
 use forward::{Batch, Forwarder};
 use peers::Peers;
+use rounds::Rounds;
 use shard::Shard;
 pub use store::StoreError;
 use store::{Log, LogSeat, Store, StoreReader};
@@ -379,7 +382,9 @@ async fn run_core(mut seats: Seats, core: Core, stop: async_channel::Sender<()>)
     });
     let shard = seats.shard(core, log);
     seats.restore = None;
-    let Some(forwarder) = Forwarder::join(seats.mesh.clone(), core, shard.clone()).await else { return };
+    let rounds = Rounds::new(net.crowd(), shard.log().clone());
+    let joined = Forwarder::join(seats.mesh.clone(), core, shard.clone(), rounds.clone()).await;
+    let Some(forwarder) = joined else { return };
     let listener = seats.listener.lock().unwrap_or_else(PoisonError::into_inner).take_if(|_| core.index == 0);
     if let Some((listener, queues)) = listener {
         let (net, limits) = (net.clone(), seats.limits.clone());
@@ -400,24 +405,27 @@ async fn run_core(mut seats: Seats, core: Core, stop: async_channel::Sender<()>)
         ends: Cell::new(false),
     });
     runtime::spawn("links", dial::keep_links(dialler.clone()));
-    let (incoming, peers) = (seats.incoming[core.index].clone(), seats.peers.clone());
     let (ending, log) = (net.clone(), shard.log().clone());
+    let clients = Clients::new(Service { net, shard, forwarder, rounds, peers: seats.peers.clone() });
+    clients.start();
+    let (incoming, admitting) = (seats.incoming[core.index].clone(), clients.clone());
     runtime::spawn("connections", async move {
         while let Some(accepted) = incoming.next().await {
-            let (net, shard, forwarder, peers) = (net.clone(), shard.clone(), forwarder.clone(), peers.clone());
-            runtime::spawn("connection", connection::serve(net, shard, forwarder, peers, accepted));
+            admitting.admit(accepted);
         }
     });
     // Closing the channel is the message.
     let _ = seats.stopped.recv().await;
     dialler.ends.set(true);
     ending.shut_down();
+    clients.close_all();
     log.close();
     // Tasks that an executor leaves behind keep their sockets: they are given the time to end.
     let start = Instant::now();
     while seats.limits.open() > 0 && start.elapsed() < END_TIMEOUT {
         runtime::sleep(END_POLL).await;
         ending.shut_down();
+        clients.close_all();
     }
     runtime::sleep(END_POLL).await;
 }

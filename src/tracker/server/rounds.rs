@@ -1,0 +1,188 @@
+//! Rounds whose replies could not be sent at once.
+//!
+//! A round is what a connection asked in one go. Its replies leave in one piece and in the order of asking, when the
+//! last of them is there and what they acknowledge is safe. Most rounds end within their turn and never come here;
+//! the others wait for another core's replies, for the store, or for room in the socket.
+//!
+//! Knows of a connection only its number. Which round has moved is told to [`super::clients`], which goes on with it.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::rc::Rc;
+
+use super::store::Log;
+use crate::limits::REPLIES_KEPT_BYTES_MAX;
+use crate::net::Crowd;
+use crate::runtime::Signal;
+
+/// The waiting rounds of one core, by number.
+pub(super) struct Rounds {
+    crowd: Crowd,
+    log: Rc<Log>,
+    inside: RefCell<Inside>,
+    /// There is a round that waits for the store.
+    unsaved: Signal,
+}
+
+#[derive(Default)]
+struct Inside {
+    rounds: Vec<Round>,
+    free: Vec<u32>,
+    /// Rounds that may go on.
+    moved: Vec<u32>,
+    /// The rounds that wait for the store, and for which write: these never get smaller.
+    unsaved: VecDeque<(u64, u32)>,
+    scratch: Vec<u8>,
+}
+
+/// One round. Its buffers serve for the next one with its number.
+#[derive(Default)]
+struct Round {
+    member: u32,
+    /// Late replies that are to come.
+    awaited: u32,
+    /// This core's write that must be safe.
+    written: u64,
+    /// The replies, at first without the late ones.
+    replies: Vec<u8>,
+    /// How many bytes of them have left.
+    sent: usize,
+    /// Late replies, in the order of coming.
+    late: Vec<u8>,
+    /// A place a late reply: after which byte of the others it belongs, and where in `late` it is.
+    places: Vec<(usize, Range<usize>)>,
+}
+
+impl Rounds {
+    pub(super) fn new(crowd: Crowd, log: Rc<Log>) -> Rc<Self> {
+        Rc::new(Self { crowd, log, inside: RefCell::default(), unsaved: Signal::default() })
+    }
+
+    /// A number for a round of connection `member` that will wait.
+    pub(super) fn begin(&self, member: u32) -> u32 {
+        let Inside { rounds, free, .. } = &mut *self.inside.borrow_mut();
+        let number = free.pop().unwrap_or_else(|| {
+            rounds.push(Round::default());
+            rounds.len() as u32 - 1
+        });
+        rounds[number as usize].member = member;
+        number
+    }
+
+    /// Reserves the place of a late reply after the first `at` bytes of the round's other replies; returns the
+    /// place's number.
+    pub(super) fn expect(&self, number: u32, at: usize) -> u32 {
+        let round = &mut self.inside.borrow_mut().rounds[number as usize];
+        round.places.push((at, 0..0));
+        round.awaited += 1;
+        round.places.len() as u32 - 1
+    }
+
+    /// A late reply is here.
+    pub(super) fn fill(&self, number: u32, place: u32, bytes: &[u8]) {
+        let Inside { rounds, moved, .. } = &mut *self.inside.borrow_mut();
+        let Some(round) = rounds.get_mut(number as usize) else { return };
+        let start = round.late.len();
+        round.late.extend_from_slice(bytes);
+        if let Some((_, range)) = round.places.get_mut(place as usize) {
+            *range = start..round.late.len();
+        }
+        round.awaited = round.awaited.saturating_sub(1);
+        if round.awaited == 0 {
+            moved.push(number);
+            self.crowd.nudge();
+        }
+    }
+
+    /// Takes the round's replies out of `replies`, the first `sent` bytes of which have left. They wait until this
+    /// core's write `written` is safe.
+    pub(super) fn hold(&self, number: u32, replies: &mut Vec<u8>, sent: usize, written: u64) {
+        let Inside { rounds, unsaved, .. } = &mut *self.inside.borrow_mut();
+        let round = &mut rounds[number as usize];
+        std::mem::swap(&mut round.replies, replies);
+        (round.sent, round.written) = (sent, written);
+        if !self.log.is_durable(written) {
+            unsaved.push_back((written, number));
+            self.unsaved.notify();
+        }
+    }
+
+    /// Tells of the rounds whose writes have become safe, until the store fails: then this tracker ends.
+    pub(super) async fn follow_the_store(self: Rc<Self>) {
+        loop {
+            let first = || self.inside.borrow().unsaved.front().copied();
+            let (written, _) = self.unsaved.until(first).await;
+            if !self.log.durable(written).await {
+                return;
+            }
+            let Inside { moved, unsaved, .. } = &mut *self.inside.borrow_mut();
+            let safe = unsaved.iter().take_while(|(written, _)| self.log.is_durable(*written)).count();
+            moved.extend(unsaved.drain(..safe).map(|(_, number)| number));
+            self.crowd.nudge();
+        }
+    }
+
+    /// Moves the numbers of rounds that may go on behind those in `moved`. A number may come twice, or too late.
+    pub(super) fn take_moved(&self, moved: &mut Vec<u32>) {
+        moved.append(&mut self.inside.borrow_mut().moved);
+    }
+
+    /// Sends by `send`, which returns how much of its bytes it sent, if all replies of the round are there and safe.
+    /// Returns the connection's number once all have left.
+    pub(super) fn go_on<E>(
+        &self,
+        number: u32,
+        send: impl FnOnce(u32, &[u8]) -> Result<usize, E>,
+    ) -> Result<Option<u32>, E> {
+        let Inside { rounds, scratch, .. } = &mut *self.inside.borrow_mut();
+        let round = &mut rounds[number as usize];
+        if round.awaited > 0 || !self.log.is_durable(round.written) {
+            return Ok(None);
+        }
+        round.merge(scratch);
+        if round.sent < round.replies.len() {
+            round.sent += send(round.member, &round.replies[round.sent..])?;
+        }
+        Ok((round.sent == round.replies.len()).then_some(round.member))
+    }
+
+    /// Gives the round's number back; false while another core has it.
+    pub(super) fn end(&self, number: u32) -> bool {
+        let Inside { rounds, free, .. } = &mut *self.inside.borrow_mut();
+        let round = &mut rounds[number as usize];
+        if round.awaited > 0 {
+            return false;
+        }
+        round.clear();
+        free.push(number);
+        true
+    }
+}
+
+impl Round {
+    /// Puts the late replies among the others.
+    fn merge(&mut self, scratch: &mut Vec<u8>) {
+        if self.places.is_empty() {
+            return;
+        }
+        scratch.clear();
+        let mut done = 0;
+        for (at, range) in self.places.drain(..) {
+            scratch.extend_from_slice(&self.replies[done..at]);
+            scratch.extend_from_slice(&self.late[range]);
+            done = at;
+        }
+        scratch.extend_from_slice(&self.replies[done..]);
+        std::mem::swap(&mut self.replies, scratch);
+    }
+
+    fn clear(&mut self) {
+        for buffer in [&mut self.replies, &mut self.late] {
+            buffer.clear();
+            buffer.shrink_to(REPLIES_KEPT_BYTES_MAX);
+        }
+        self.places.clear();
+        (self.sent, self.written) = (0, 0);
+    }
+}
