@@ -5,6 +5,7 @@
 //! going through the table in order of the tags, with stops between, needs no sorting.
 
 use super::arena::Handle;
+use super::prefetch::prefetch;
 
 /// One record: 8 bytes a slot.
 #[derive(Clone, Copy)]
@@ -39,6 +40,18 @@ impl Index {
         let run = self.slots.get(start..)?.iter().take_while(|slot| slot.handle != 0 && slot.tag <= tag);
         let found = |(_, slot): &(usize, &Slot)| slot.tag == tag && is_it(Handle::from_raw(slot.handle));
         run.enumerate().find(found).map(|(distance, _)| start + distance)
+    }
+
+    /// Has the slots brought in where a tag is looked for.
+    pub(super) fn prefetch(&self, tag: u32) {
+        if let Some(slot) = self.slots.get(self.home(tag)) {
+            prefetch(slot);
+        }
+    }
+
+    /// The first record with this tag: most likely the one that is meant.
+    pub(super) fn guess(&self, tag: u32) -> Option<Handle> {
+        self.find(tag, |_| true).map(|slot| Handle::from_raw(self.slots[slot].handle))
     }
 
     /// The record in a slot.

@@ -3,7 +3,7 @@
 //! The pure part, which takes the time and random numbers and returns what is to be done:
 //!
 //! - [`table`]: one core's shard of the file table and its rules; below it `records`, `record`, `index`,
-//!   `arena` are the memory it lives in, [`expiry`] what leaves it, [`entry`] what it is made of;
+//!   `arena` are the memory it lives in, `prefetch` brings it in, [`expiry`] what leaves it, [`entry`] what it is made of;
 //! - [`clock`]: the versions that order all changes; [`rights`]: who may change what;
 //! - [`digest`]: how two tables are compared.
 //!
@@ -19,6 +19,7 @@ pub mod digest;
 pub mod entry;
 pub mod expiry;
 mod index;
+mod prefetch;
 mod record;
 mod records;
 pub mod replica;

@@ -11,9 +11,15 @@ use super::arena::{Arena, ArenaFull, Handle};
 use super::clock;
 use super::entry::{Body, Entry, FileInfo, bucket_of};
 use super::index::Index;
+use super::prefetch::prefetch;
 use super::record::{self, Record, Seeder, Stamp};
 use super::rights::{AddressCounts, Cidr, Counted, mix};
 use crate::ids::{InfoHash, Version};
+
+/// Bytes of a cache line of the processors that we know.
+const CACHE_LINE: usize = 64;
+/// Lines of a record that are brought in: what is known of the file, and a seeder or two.
+const RECORD_LINES: usize = 2;
 
 /// How long entries live, milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,6 +148,24 @@ impl Records {
         let is_it = |handle| self.arena.from(handle).starts_with(&info_hash.0);
         let slot = self.bucket(bucket).index.find(self.tag(info_hash), is_it)?;
         self.at(bucket, slot)
+    }
+
+    /// Has all brought in that [`Records::find`] and a look at the record will read, for many files at a time. Files
+    /// of other cores do no harm.
+    pub(super) fn prefetch(&self, files: &[InfoHash]) {
+        // Where one place is read to find the next, it was asked for before all files' reads began.
+        let bucket_of = |file: &InfoHash| self.buckets.get(bucket_of(*file).checked_sub(self.first_bucket)?);
+        files.iter().filter_map(bucket_of).for_each(prefetch);
+        for file in files {
+            if let Some(bucket) = bucket_of(file) {
+                bucket.index.prefetch(self.tag(*file));
+            }
+        }
+        for file in files {
+            let guess = bucket_of(file).and_then(|bucket| bucket.index.guess(self.tag(*file)));
+            let record = guess.map_or(&[][..], |handle| self.arena.from(handle));
+            record.iter().step_by(CACHE_LINE).take(RECORD_LINES).for_each(prefetch);
+        }
     }
 
     /// The record in a slot of a bucket.

@@ -187,6 +187,11 @@ impl Table {
         Self { rules, clock: Clock::new(tracker), sweep: super::expiry::Sweep::new(&records), records, counts }
     }
 
+    /// Says which files will be asked for next, so that their records are at hand then.
+    pub fn prefetch(&self, files: &[InfoHash]) {
+        self.records.prefetch(files);
+    }
+
     /// Share (with `file`) or AddSeeder (without).
     pub fn add(
         &mut self,

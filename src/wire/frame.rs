@@ -5,6 +5,7 @@
 
 use bytes::BufMut;
 
+use crate::ids::InfoHash;
 use crate::limits::TYPE_BYTES_MAX;
 
 use super::FrameError;
@@ -27,6 +28,13 @@ pub struct Frame<'a> {
     pub kind: &'a [u8],
     /// The arguments as they came, each with its size before it.
     pub payload: &'a [u8],
+}
+
+impl Frame<'_> {
+    /// The first argument, if it has the length of an info hash. Whoever asks a tracker for a file begins with it.
+    pub fn leading_info_hash(&self) -> Option<InfoHash> {
+        Arguments::new(self.payload).info_hash().ok()
+    }
 }
 
 /// What stands at the start of a buffer.

@@ -17,6 +17,7 @@ use super::now_ms;
 use super::peers::Peers;
 use super::rounds::Rounds;
 use super::shard::{Asker, Shard};
+use crate::ids::InfoHash;
 use crate::limits::{
     BUFFER_SMALL_BYTES, FLOOD_PAUSE, FRAME_TIMEOUT, IDLE_TIMEOUT, READS_IN_A_ROW_MAX, REPLIES_KEPT_BYTES_MAX,
 };
@@ -58,6 +59,8 @@ struct Turns {
     received: Vec<u8>,
     /// Whose bytes are where in `received`.
     heard: Vec<(u32, Range<usize>)>,
+    /// The files that a group asks for.
+    files: Vec<InfoHash>,
     replies: Vec<u8>,
 }
 
@@ -199,6 +202,13 @@ impl Turns {
                 Err(error) => self.fail(number, &error, service),
             }
         }
+        self.files.clear();
+        for (number, bytes) in &self.heard {
+            if let Some(Some(connection)) = self.connections.get(*number as usize) {
+                connection.add_files_asked(&self.received[bytes.clone()], &mut self.files);
+            }
+        }
+        service.shard.prefetch(&self.files);
         let now_ms = now_ms();
         let mut heard = std::mem::take(&mut self.heard);
         for (number, bytes) in heard.drain(..) {

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use super::clients::Service;
 use super::session::Session;
 use super::shard::{Asked, Asker};
+use crate::ids::InfoHash;
 use crate::limits::{BUFFER_SMALL_BYTES, FRAME_CONTROL_BYTES_MAX, ROUND_REQUESTS_MAX};
 use crate::net::{BufferPool, Member, NetError, PooledBuffer};
 use crate::wire::{self, Parsed};
@@ -121,6 +122,16 @@ impl Connection {
     /// Takes it off the list: its turn has come. False if it was not there, or has to wait for its round.
     pub(super) fn takes_turn(&mut self) -> bool {
         std::mem::take(&mut self.is_listed) && self.round.is_none()
+    }
+
+    /// Adds the files that the next [`Connection::take_frames`] will ask for to `files`.
+    pub(super) fn add_files_asked(&self, received: &[u8], files: &mut Vec<InfoHash>) {
+        let mut bytes = self.held.as_ref().map_or(received, |held| &held.buffer[held.start..held.end]);
+        for _ in 0..ROUND_REQUESTS_MAX {
+            let Ok(Parsed::Frame { frame, len }) = wire::parse(bytes, FRAME_CONTROL_BYTES_MAX) else { return };
+            files.extend(frame.leading_info_hash());
+            bytes = &bytes[len..];
+        }
     }
 
     /// Answers the whole frames in what is held, or else in `received`, into `out`. What another core answers comes to

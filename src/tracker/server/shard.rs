@@ -123,6 +123,11 @@ impl Shard {
         self.links.borrow_mut().retain(|other| other.number() != link.number());
     }
 
+    /// See [`Table::prefetch`].
+    pub(super) fn prefetch(&self, files: &[InfoHash]) {
+        self.inside.borrow().table.prefetch(files);
+    }
+
     /// What the frame asks for.
     pub(super) fn read<'a>(&self, frame: Frame<'a>, asker: Asker) -> Asked<'a> {
         let message = match Message::decode(frame) {
