@@ -7,6 +7,8 @@
 //!
 //! Knows nothing of what the bytes mean. A block's length is the caller's to remember: the record says it.
 
+use std::ops::{Deref, DerefMut};
+
 /// Where a block is: page in the upper 16 bits, unit in the page in the lower.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Handle(u32);
@@ -26,9 +28,46 @@ const PAGES_MAX: usize = 1 << 16;
 /// No block: the first unit of the first page is never given out.
 const NONE: u32 = 0;
 
+/// Bytes in whole memory pages: one of [`PAGE`] bytes is what the program's allocator puts into huge pages, where the
+/// processor finds any record without first looking up its address in memory too.
+#[derive(Default)]
+struct Page {
+    memory: Box<[MemoryPage]>,
+}
+
+const MEMORY_PAGE: usize = 4096;
+
+#[derive(Clone)]
+#[repr(C, align(4096))]
+struct MemoryPage([u8; MEMORY_PAGE]);
+
+impl Page {
+    fn new(len: usize) -> Self {
+        Self { memory: vec![MemoryPage([0; MEMORY_PAGE]); len.div_ceil(MEMORY_PAGE)].into() }
+    }
+}
+
+impl Deref for Page {
+    type Target = [u8];
+
+    #[allow(unsafe_code)]
+    fn deref(&self) -> &[u8] {
+        // SAFETY: memory pages are bytes and nothing else, one after the other.
+        unsafe { std::slice::from_raw_parts(self.memory.as_ptr().cast(), self.memory.len() * MEMORY_PAGE) }
+    }
+}
+
+impl DerefMut for Page {
+    #[allow(unsafe_code)]
+    fn deref_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as above, and nobody else has them.
+        unsafe { std::slice::from_raw_parts_mut(self.memory.as_mut_ptr().cast(), self.memory.len() * MEMORY_PAGE) }
+    }
+}
+
 /// The pages and the free lists.
 pub(super) struct Arena {
-    pages: Vec<Box<[u8]>>,
+    pages: Vec<Page>,
     /// Numbers of pages whose memory went back.
     free_pages: Vec<u16>,
     /// Head of the list of free blocks a class; each holds the next in its first four bytes.
@@ -75,7 +114,7 @@ impl Arena {
             }
             None => {
                 let page = page(handle);
-                self.pages[page] = Box::default();
+                self.pages[page] = Page::default();
                 self.free_pages.push(page as u16);
             }
         }
@@ -109,12 +148,12 @@ impl Arena {
     }
 
     fn allocate_page(&mut self, len: usize) -> Result<Handle, ArenaFull> {
-        self.add_page(vec![0; len].into_boxed_slice()).map(|page| handle(page, 0))
+        self.add_page(Page::new(len)).map(|page| handle(page, 0))
     }
 
     /// Starts a new page to cut blocks from; the rest of the old one goes to the free lists.
     fn next_page(&mut self) -> Result<(), ArenaFull> {
-        let page = self.add_page(vec![0; PAGE].into_boxed_slice())?;
+        let page = self.add_page(Page::new(PAGE))?;
         while self.cut_unit < PAGE / UNIT {
             let units = (PAGE / UNIT - self.cut_unit).min(FINE_UNITS);
             self.free(handle(self.cut_page, self.cut_unit), units * UNIT);
@@ -124,7 +163,7 @@ impl Arena {
         Ok(())
     }
 
-    fn add_page(&mut self, bytes: Box<[u8]>) -> Result<usize, ArenaFull> {
+    fn add_page(&mut self, bytes: Page) -> Result<usize, ArenaFull> {
         // Page 0 is one that is cut, so that handle 0 is never given out.
         if self.pages.is_empty() && bytes.len() != PAGE {
             self.next_page()?;

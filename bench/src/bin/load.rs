@@ -15,6 +15,10 @@ use std::process::ExitCode;
 use clap::Parser;
 use mtorrent_bench::load::{self, Options};
 
+/// As the program itself has it.
+#[global_allocator]
+static ALLOCATOR: mtorrent::storage::allocator::Allocator = mtorrent::storage::allocator::Allocator::new();
+
 fn main() -> ExitCode {
     match load::execute(&Options::parse()) {
         Ok(()) => ExitCode::SUCCESS,
