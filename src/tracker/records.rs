@@ -145,7 +145,7 @@ impl Records {
 
     pub(super) fn find(&self, info_hash: InfoHash) -> Option<Found> {
         let bucket = bucket_of(info_hash);
-        let is_it = |handle| self.arena.from(handle).starts_with(&info_hash.0);
+        let is_it = |handle| self.arena.from(handle).first_chunk() == Some(&info_hash.0);
         let slot = self.bucket(bucket).index.find(self.tag(info_hash), is_it)?;
         self.at(bucket, slot)
     }
