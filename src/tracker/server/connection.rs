@@ -164,26 +164,33 @@ impl Connection {
         out: &mut Vec<u8>,
     ) -> Result<Taken, NetError> {
         let Service { shard, forwarder, rounds, peers, .. } = service;
+        let me = forwarder.core().index;
         let mut at = 0;
         for frames in 0..ROUND_REQUESTS_MAX {
             let (frame, len) = match wire::parse(&bytes[at..], FRAME_CONTROL_BYTES_MAX)? {
                 Parsed::Frame { frame, len } => (frame, len),
                 Parsed::Partial { need } => return Ok(Taken { frames, len: at, need }),
             };
-            match shard.read(frame, self.asker) {
-                Asked::Hello(hello) => {
-                    let new = || Box::new(Session::new(peers.clone(), self.member.peer().ip()));
-                    let session = self.session.get_or_insert_with(new);
-                    session.hello(&hello, out);
-                    self.asker.tracker = session.tracker();
-                }
-                asked => match shard.owner(&asked) {
-                    Some(owner) if owner != forwarder.core().index => {
-                        let round = *self.round.get_or_insert_with(|| rounds.begin(number));
-                        let place = rounds.expect(round, out.len());
-                        forwarder.ask(owner, &bytes[at..at + len], self.asker, round, place);
+            let mut forward = |owner, file| {
+                let round = *self.round.get_or_insert_with(|| rounds.begin(number));
+                let place = rounds.expect(round, out.len());
+                forwarder.ask(owner, &bytes[at..at + len], file, self.asker, (round, place));
+            };
+            // Whatever begins with a file is read on the core that has it.
+            let file = frame.leading_info_hash();
+            match file.map(|file| shard.owner_of_file(file)) {
+                Some(owner) if owner != me => forward(owner, file),
+                _ => match shard.read(frame, self.asker) {
+                    Asked::Hello(hello) => {
+                        let new = || Box::new(Session::new(peers.clone(), self.member.peer().ip()));
+                        let session = self.session.get_or_insert_with(new);
+                        session.hello(&hello, out);
+                        self.asker.tracker = session.tracker();
                     }
-                    _ => shard.answer(&asked, self.asker, now_ms, out),
+                    asked => match shard.owner(&asked) {
+                        Some(owner) if owner != me => forward(owner, file),
+                        _ => shard.answer(&asked, self.asker, now_ms, out),
+                    },
                 },
             }
             at += len;

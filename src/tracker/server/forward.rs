@@ -12,31 +12,58 @@ use std::task::{Poll, Waker};
 use super::now_ms;
 use super::rounds::Rounds;
 use super::shard::{Asker, Shard};
+use crate::ids::InfoHash;
 use crate::limits::{FRAME_CONTROL_BYTES_MAX, MESH_BATCHES_KEPT_MAX, REPLIES_KEPT_BYTES_MAX};
 use crate::runtime::mesh::{Mesh, MeshPlan};
 use crate::runtime::{self, Core};
 use crate::wire::{self, Parsed};
 
-/// Frames, and whose they are.
+/// Places of the two batches for a core.
+const QUESTIONS: usize = 0;
+const REPLIES: usize = 1;
+/// Questions whose files are brought in together.
+const QUESTIONS_TOGETHER_MAX: usize = 64;
+
+/// Frames, and whose they are: questions on their way to a core, or replies on their way back.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
-    /// Whether these are replies.
-    is_back: bool,
     /// Replies: they may leave when this write of the answering core is safe.
     written: u64,
-    items: Vec<Item>,
-    /// The items' frames, one after the other.
+    questions: Vec<Question>,
+    replies: Vec<Reply>,
+    /// The frames of either, one after the other.
     bytes: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Item {
+struct Question {
+    reply: Reply,
+    asker: Asker,
+    /// What it most likely asks for.
+    file: Option<InfoHash>,
+}
+
+/// Where a reply belongs.
+#[derive(Clone, Copy, Debug)]
+struct Reply {
     /// The round's number on the asking core, and the place of the reply there.
     round: u32,
     place: u32,
-    /// Bytes of the frame.
+    /// Bytes of the frame, the question's or the reply's.
     len: u32,
-    asker: Asker,
+}
+
+impl Batch {
+    fn is_empty(&self) -> bool {
+        self.questions.is_empty() && self.replies.is_empty()
+    }
+
+    fn clear(&mut self) {
+        self.written = 0;
+        self.questions.clear();
+        self.replies.clear();
+        self.bytes.clear();
+    }
 }
 
 /// A core's way to the other shards.
@@ -44,9 +71,10 @@ pub(super) struct Forwarder {
     core: Core,
     shard: Rc<Shard>,
     rounds: Rc<Rounds>,
-    /// Batches that are being filled, two a core: questions and replies.
+    /// Batches that are being filled, two a core: [`QUESTIONS`] and [`REPLIES`].
     filling: RefCell<Vec<[Batch; 2]>>,
     kept: RefCell<Vec<Batch>>,
+    files: RefCell<Vec<InfoHash>>,
     /// Wakes the task that sends; it is taken while that has been woken.
     sender: Cell<Option<Waker>>,
     to_send: Cell<bool>,
@@ -66,6 +94,7 @@ impl Forwarder {
             rounds,
             filling: RefCell::new((0..core.count).map(|_| Default::default()).collect()),
             kept: RefCell::default(),
+            files: RefCell::default(),
             sender: Cell::new(None),
             to_send: Cell::new(false),
         });
@@ -80,28 +109,32 @@ impl Forwarder {
         self.core
     }
 
-    /// Sends a request's frame to the core that has its file. The reply comes to `place` of `round`.
-    pub(super) fn ask(&self, to: usize, frame: &[u8], asker: Asker, round: u32, place: u32) {
-        self.add(to, false, |bytes| {
-            bytes.extend_from_slice(frame);
-            Item { round, place, len: 0, asker }
-        });
+    /// Sends a request's frame to the core that has its file, `file` if it begins with that. The reply comes to
+    /// `place` of `round`.
+    pub(super) fn ask(
+        &self,
+        to: usize,
+        frame: &[u8],
+        file: Option<InfoHash>,
+        asker: Asker,
+        (round, place): (u32, u32),
+    ) {
+        let batch = &mut self.filling.borrow_mut()[to][QUESTIONS];
+        self.begin(batch);
+        batch.bytes.extend_from_slice(frame);
+        let reply = Reply { round, place, len: frame.len() as u32 };
+        batch.questions.push(Question { reply, asker, file });
     }
 
-    /// Adds what `write` appends to the batch that is being filled.
-    fn add(&self, to: usize, is_back: bool, write: impl FnOnce(&mut Vec<u8>) -> Item) {
-        let batch = &mut self.filling.borrow_mut()[to][usize::from(is_back)];
-        if batch.items.is_empty() {
+    /// Something is about to be added to the batch.
+    fn begin(&self, batch: &mut Batch) {
+        if batch.is_empty() {
             *batch = self.kept.borrow_mut().pop().unwrap_or_default();
-            batch.is_back = is_back;
             self.to_send.set(true);
             if let Some(waker) = self.sender.take() {
                 waker.wake();
             }
         }
-        let start = batch.bytes.len();
-        let item = write(&mut batch.bytes);
-        batch.items.push(Item { len: (batch.bytes.len() - start) as u32, ..item });
     }
 
     /// Sends what has gathered, whenever the tasks before this one have run.
@@ -115,9 +148,9 @@ impl Forwarder {
                 Poll::Pending
             })
             .await;
-            for (to, kind) in (0..self.core.count).flat_map(|to| [(to, 0), (to, 1)]) {
+            for (to, kind) in (0..self.core.count).flat_map(|to| [(to, QUESTIONS), (to, REPLIES)]) {
                 let batch = std::mem::take(&mut self.filling.borrow_mut()[to][kind]);
-                if batch.items.is_empty() {
+                if batch.is_empty() {
                     continue;
                 }
                 if self.shard.log().is_durable(batch.written) {
@@ -137,43 +170,48 @@ impl Forwarder {
     }
 
     fn receive(&self, from: usize, mut batch: Batch) {
-        if batch.is_back {
-            let mut rest = batch.bytes.as_slice();
-            for item in &batch.items {
-                let (frame, after) = rest.split_at(item.len as usize);
-                self.rounds.fill(item.round, item.place, frame);
-                rest = after;
-            }
-        } else {
-            self.answer(from, &batch);
+        let mut rest = batch.bytes.as_slice();
+        for Reply { round, place, len } in &batch.replies {
+            let (frame, after) = rest.split_at(*len as usize);
+            self.rounds.fill(*round, *place, frame);
+            rest = after;
+        }
+        for questions in batch.questions.chunks(QUESTIONS_TOGETHER_MAX) {
+            rest = self.answer(from, questions, rest);
         }
         let mut kept = self.kept.borrow_mut();
         if kept.len() < MESH_BATCHES_KEPT_MAX && batch.bytes.capacity() <= REPLIES_KEPT_BYTES_MAX {
-            batch.written = 0;
-            batch.items.clear();
-            batch.bytes.clear();
+            batch.clear();
             kept.push(batch);
         }
     }
 
-    fn answer(&self, from: usize, asked: &Batch) {
+    /// Answers the questions whose frames `bytes` begins with; returns what is behind them.
+    fn answer<'b>(&self, from: usize, questions: &[Question], mut bytes: &'b [u8]) -> &'b [u8] {
         let now_ms = now_ms();
-        let mut rest = asked.bytes.as_slice();
         let written_before = self.shard.log().awaited();
-        for item in &asked.items {
-            let (frame, after) = rest.split_at(item.len as usize);
-            rest = after;
-            self.add(from, true, |out| {
-                // The asking core took it for a frame, so it is one.
-                if let Ok(Parsed::Frame { frame, .. }) = wire::parse(frame, FRAME_CONTROL_BYTES_MAX) {
-                    self.shard.answer(&self.shard.read(frame, item.asker), item.asker, now_ms, out);
-                }
-                *item
-            });
+        {
+            let mut files = self.files.borrow_mut();
+            files.clear();
+            files.extend(questions.iter().filter_map(|question| question.file));
+            self.shard.prefetch(&files);
+        }
+        let batch = &mut self.filling.borrow_mut()[from][REPLIES];
+        self.begin(batch);
+        for Question { reply, asker, .. } in questions {
+            let (frame, after) = bytes.split_at(reply.len as usize);
+            bytes = after;
+            let start = batch.bytes.len();
+            // The asking core took it for a frame, so it is one.
+            if let Ok(Parsed::Frame { frame, .. }) = wire::parse(frame, FRAME_CONTROL_BYTES_MAX) {
+                self.shard.answer(&self.shard.read(frame, *asker), *asker, now_ms, &mut batch.bytes);
+            }
+            batch.replies.push(Reply { len: (batch.bytes.len() - start) as u32, ..*reply });
         }
         let written = self.shard.log().awaited();
         if written > written_before {
-            self.filling.borrow_mut()[from][1].written = written;
+            batch.written = written;
         }
+        bytes
     }
 }

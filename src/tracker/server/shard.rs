@@ -147,12 +147,16 @@ impl Shard {
         }
     }
 
+    /// The core that has the file.
+    pub(super) fn owner_of_file(&self, file: InfoHash) -> usize {
+        core_of(bucket_of(file), self.cores)
+    }
+
     /// The core that has what is asked for; `None` where that is nothing of any table.
     pub(super) fn owner(&self, asked: &Asked<'_>) -> Option<usize> {
-        let of_file = |info_hash: InfoHash| core_of(bucket_of(info_hash), self.cores);
         match asked {
-            Asked::Request(request) => Some(of_file(request.info_hash())),
-            Asked::Entry(entry) => Some(of_file(entry.info_hash)),
+            Asked::Request(request) => Some(self.owner_of_file(request.info_hash())),
+            Asked::Entry(entry) => Some(self.owner_of_file(entry.info_hash)),
             Asked::List(request) => Some(core_of(request.start.bucket.into(), self.cores)),
             Asked::Hello(_) | Asked::Denied(_) | Asked::Unlinked | Asked::Starting | Asked::Undecodable(_) => None,
         }
