@@ -18,9 +18,7 @@ use super::peers::Peers;
 use super::rounds::Rounds;
 use super::shard::{Asker, Shard};
 use crate::ids::InfoHash;
-use crate::limits::{
-    BUFFER_SMALL_BYTES, FLOOD_PAUSE, FRAME_TIMEOUT, IDLE_TIMEOUT, READS_IN_A_ROW_MAX, REPLIES_KEPT_BYTES_MAX,
-};
+use crate::limits::{BUFFER_SMALL_BYTES, FLOOD_PAUSE, FRAME_TIMEOUT, IDLE_TIMEOUT, REPLIES_KEPT_BYTES_MAX};
 use crate::net::{Accepted, Crowd, Net, NetError, News};
 use crate::runtime;
 
@@ -28,7 +26,9 @@ use crate::runtime;
 /// cache when it is answered.
 const GROUP_MAX: usize = 16;
 /// Groups after which the core's other tasks run.
-const GROUPS_IN_A_ROW_MAX: usize = 8;
+const GROUPS_BETWEEN_YIELDS: usize = 8;
+/// Groups after which files, timers and other sockets have their turn though there is more to do.
+const GROUPS_IN_A_ROW_MAX: usize = 64;
 /// How often it is looked for connections whose time is over.
 const TICK: Duration = Duration::from_millis(250);
 
@@ -55,6 +55,8 @@ struct Turns {
     free: Vec<u32>,
     /// Who can have a further turn without further news.
     again: Vec<u32>,
+    /// Rounds that may go on.
+    moved: Vec<u32>,
     /// What a group has sent, one after the other.
     received: Vec<u8>,
     /// Whose bytes are where in `received`.
@@ -93,44 +95,50 @@ impl Clients {
     }
 
     async fn serve(self: Rc<Self>) {
-        let (mut news, mut turns, mut moved) = (Vec::new(), Vec::new(), Vec::new());
-        let mut passes = 0;
+        let (mut news, mut listed) = (Vec::new(), Vec::new());
+        let mut in_a_row = 0;
         loop {
-            if turns.is_empty() {
+            if listed.is_empty() {
                 self.crowd.news(&mut news).await;
-                passes = 0;
-            } else if passes < READS_IN_A_ROW_MAX {
+                in_a_row = 0;
+            } else if in_a_row < GROUPS_IN_A_ROW_MAX {
                 runtime::yield_now().await;
                 self.crowd.take_news(&mut news);
-                passes += 1;
             } else {
-                // Whoever sends without end does not keep the others of this core waiting.
+                // Who sends without end does not keep the rest of this core waiting.
                 runtime::sleep(FLOOD_PAUSE).await;
                 self.crowd.take_news(&mut news);
-                passes = 0;
+                in_a_row = 0;
             }
-            self.service.rounds.take_moved(&mut moved);
-            self.turns.borrow_mut().take_in(&mut news, &mut moved, &self.service, &mut turns);
-            for (count, group) in turns.chunks(GROUP_MAX).enumerate() {
-                if count > 0 && count % GROUPS_IN_A_ROW_MAX == 0 {
+            self.guarded(|turns| turns.take_in(&mut news, &mut listed));
+            for group in listed.chunks(GROUP_MAX) {
+                if in_a_row > 0 && in_a_row % GROUPS_BETWEEN_YIELDS == 0 {
                     runtime::yield_now().await;
+                    self.guarded(|turns| turns.go_on_with_rounds(&self.service));
                 }
-                self.serve_group(group);
+                in_a_row += 1;
+                if !self.guarded(|turns| turns.serve(group, &self.service)) {
+                    group.iter().for_each(|number| self.turns.borrow_mut().cut(*number, &self.service));
+                }
             }
-            turns.clear();
-            turns.append(&mut self.turns.borrow_mut().again);
+            listed.clear();
+            self.guarded(|turns| {
+                turns.go_on_with_rounds(&self.service);
+                listed.append(&mut turns.again);
+            });
         }
     }
 
-    /// A fault of ours costs the connections of its group, not the core.
-    fn serve_group(&self, group: &[u32]) {
-        let turns = || self.turns.borrow_mut();
-        if catch_unwind(AssertUnwindSafe(|| turns().serve(group, &self.service))).is_err() {
+    /// Does some work. A fault of ours costs the connections that it was about, not the core: false tells of one.
+    fn guarded(&self, work: impl FnOnce(&mut Turns)) -> bool {
+        let done = catch_unwind(AssertUnwindSafe(|| work(&mut self.turns.borrow_mut()))).is_ok();
+        if !done {
             log::error!("internal error: a turn ended by a panic; please report it with the lines above");
-            turns().heard.clear();
-            turns().replies.clear();
-            group.iter().for_each(|number| turns().cut(*number, &self.service));
+            let turns = &mut *self.turns.borrow_mut();
+            turns.heard.clear();
+            turns.replies.clear();
         }
+        done
     }
 
     async fn keep_time(self: Rc<Self>) {
@@ -167,19 +175,24 @@ impl Turns {
         }
     }
 
-    /// Goes on with rounds, and puts the numbers of the connections that have a turn into `turns`.
-    fn take_in(&mut self, news: &mut Vec<News>, moved: &mut Vec<u32>, service: &Service, turns: &mut Vec<u32>) {
+    /// Puts the numbers of the connections which may have a turn now into `listed`.
+    fn take_in(&mut self, news: &mut Vec<News>, listed: &mut Vec<u32>) {
         for News { member, ends } in news.drain(..) {
             let Some(Some(connection)) = self.connections.get_mut(member as usize) else { continue };
             connection.ends |= ends;
             connection.has_news = true;
             // There may be room in the socket now.
-            moved.extend(connection.round);
+            self.moved.extend(connection.round);
             if connection.enlist() {
-                turns.push(member);
+                listed.push(member);
             }
         }
-        for round in moved.drain(..) {
+    }
+
+    /// Goes on with the rounds that have moved.
+    fn go_on_with_rounds(&mut self, service: &Service) {
+        service.rounds.take_moved(&mut self.moved);
+        while let Some(round) = self.moved.pop() {
             self.go_on(round, service);
         }
     }
@@ -338,5 +351,208 @@ impl Turns {
         }
         *place = None;
         self.free.push(number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{ErrorKind, Read, Write};
+    use std::net::TcpStream;
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+    use crate::ids::{Endpoint, TrackerId};
+    use crate::net::{ConnectionLimits, Listener, listen};
+    use crate::runtime::Cores;
+    use crate::runtime::mesh::MeshPlan;
+    use crate::tracker::entry::BUCKETS;
+    use crate::tracker::replica::hello::Member;
+    use crate::tracker::rights::AddressCounts;
+    use crate::tracker::server::store::Log;
+    use crate::tracker::table::{Rules, Table};
+    use crate::wire::{self, Message, Parsed, SeederChange, Status};
+
+    const FILE: InfoHash = InfoHash([7; 20]);
+
+    /// A core's clients, which nobody serves but the test.
+    struct Fixture {
+        clients: Rc<Clients>,
+        incoming: listen::Incoming,
+        address: std::net::SocketAddr,
+    }
+
+    impl Fixture {
+        async fn new(core: runtime::Core) -> Self {
+            let net = Net::start().unwrap();
+            let rules = Arc::new(Rules::default());
+            let counts = Arc::new(AddressCounts::new(1 << 8, 1));
+            let lives = rules.lives;
+            let table = Table::new(rules, counts, 0..BUCKETS, TrackerId(1), [1, 2, 3]);
+            let log = Log::start(None, || ());
+            let serves = Arc::new(AtomicBool::new(true));
+            let shard = Rc::new(Shard::new(table, 1, Arc::from([]), log.clone(), serves));
+            let rounds = Rounds::new(net.crowd(), log);
+            let plan = MeshPlan::new(1);
+            let forwarder = Forwarder::join(plan, core, shard.clone(), rounds.clone()).await.unwrap();
+            let endpoint = Endpoint::new([127, 0, 0, 1].into(), 1).unwrap();
+            let peers = Peers::new(Member { tracker: TrackerId(1), lives, endpoint, key: None }, &[], 1);
+            let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+            let address = listener.address();
+            let (queues, incoming) = listen::queues(1);
+            runtime::spawn("listener", listener.serve(net.clone(), ConnectionLimits::new(8, 8), queues));
+            let clients = Clients::new(Service { net, shard, forwarder, rounds, peers });
+            Self { clients, incoming: incoming.into_iter().next().unwrap(), address }
+        }
+
+        /// A connection; the first has number 0.
+        async fn connect(&self) -> TcpStream {
+            let stream = TcpStream::connect(self.address).unwrap();
+            stream.set_nonblocking(true).unwrap();
+            self.clients.admit(self.incoming.next().await.unwrap());
+            stream
+        }
+
+        /// A turn of connection 0.
+        fn turn(&self) {
+            let (mut news, mut listed) = (vec![News { member: 0, ends: false }], Vec::new());
+            let turns = &mut *self.clients.turns.borrow_mut();
+            turns.take_in(&mut news, &mut listed);
+            turns.serve(&listed, &self.clients.service);
+        }
+
+        /// Looks at connection 0.
+        fn look<T>(&self, look: impl FnOnce(&mut Connection) -> T) -> T {
+            look(self.clients.turns.borrow_mut().connections[0].as_mut().unwrap())
+        }
+    }
+
+    fn on_a_core<T: Future<Output = ()> + 'static>(test: impl Fn(Fixture) -> T + Clone + Send + 'static) {
+        let test = move |core| {
+            let test = test.clone();
+            async move { test(Fixture::new(core).await).await }
+        };
+        Cores::start("test", 1, test).unwrap().join().unwrap();
+    }
+
+    fn request() -> Vec<u8> {
+        let endpoint = Endpoint::new([127, 0, 0, 1].into(), 5).unwrap();
+        let mut frame = Vec::new();
+        Message::AddSeeder(SeederChange { info_hash: FILE, endpoint, version: None }).encode(&mut frame);
+        frame
+    }
+
+    /// The statuses of the replies that are there.
+    fn replies(stream: &mut TcpStream) -> Vec<Status> {
+        let (mut bytes, mut statuses) = (Vec::new(), Vec::new());
+        let error = stream.read_to_end(&mut bytes).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::WouldBlock, "the connection is open");
+        let mut rest = bytes.as_slice();
+        while let Parsed::Frame { frame, len } = wire::parse(rest, 1 << 10).unwrap() {
+            let Message::Response(response) = Message::decode(frame).unwrap() else { panic!("{frame:?}") };
+            statuses.push(response.status);
+            rest = &rest[len..];
+        }
+        assert!(rest.is_empty());
+        statuses
+    }
+
+    #[test]
+    fn whoever_is_silent_for_too_long_is_closed() {
+        on_a_core(|fixture| async move {
+            let mut silent = fixture.connect().await;
+            let mut other = fixture.connect().await;
+            let close_silent = || fixture.clients.turns.borrow_mut().close_silent(&fixture.clients.service);
+            close_silent();
+            assert_eq!(replies(&mut silent), []);
+            runtime::sleep(2 * TICK).await;
+            assert!(fixture.clients.service.net.clock_ms() > 0);
+            fixture.look(|connection| connection.deadline_ms = 0);
+            close_silent();
+            assert_eq!(silent.read(&mut [0]).unwrap(), 0);
+            assert_eq!(replies(&mut other), []);
+            assert_eq!(fixture.clients.turns.borrow().free, [0]);
+        });
+    }
+
+    /// A byte now and then is no reason to wait for a frame for ever.
+    #[test]
+    fn only_whole_frames_lengthen_a_frames_time() {
+        on_a_core(|fixture| async move {
+            let mut stream = fixture.connect().await;
+            let frame = request();
+            let deadline = |fixture: &Fixture| fixture.look(|connection| connection.deadline_ms);
+            stream.write_all(&frame[..10]).unwrap();
+            fixture.turn();
+            assert!(fixture.look(|connection| connection.is_within_a_frame()));
+            assert!(deadline(&fixture) < IDLE_TIMEOUT.as_millis() as u64, "a frame has less time than an idle one");
+            fixture.look(|connection| connection.deadline_ms = 7);
+            stream.write_all(&frame[10..20]).unwrap();
+            fixture.turn();
+            assert_eq!(deadline(&fixture), 7);
+            // The end of this one and the start of the next.
+            stream.write_all(&frame[20..]).unwrap();
+            stream.write_all(&frame[..10]).unwrap();
+            fixture.turn();
+            assert_eq!(replies(&mut stream), [Status::Ok]);
+            assert!(deadline(&fixture) > 7 && fixture.look(|connection| connection.is_within_a_frame()));
+            stream.write_all(&frame[10..]).unwrap();
+            fixture.turn();
+            assert_eq!(replies(&mut stream), [Status::Ok]);
+            assert!(deadline(&fixture) >= IDLE_TIMEOUT.as_millis() as u64);
+        });
+    }
+
+    /// Stale news may name a number twice, or one whose connection is another by now.
+    #[test]
+    fn a_turn_too_many_does_no_harm() {
+        on_a_core(|fixture| async move {
+            let mut stream = fixture.connect().await;
+            stream.write_all(&request()[..30]).unwrap();
+            let turns = || fixture.clients.turns.borrow_mut();
+            let listed = &mut Vec::new();
+            turns().take_in(&mut vec![News { member: 0, ends: false }; 3], listed);
+            turns().take_in(&mut vec![News { member: 9, ends: true }], listed);
+            assert_eq!(*listed, [0]);
+            turns().serve(&[0, 0, 9], &fixture.clients.service);
+            stream.write_all(&request()[30..]).unwrap();
+            fixture.turn();
+            fixture.turn();
+            assert_eq!(replies(&mut stream), [Status::Ok]);
+        });
+    }
+
+    #[test]
+    fn a_panic_costs_its_group_only() {
+        on_a_core(|fixture| async move {
+            let mut stream = fixture.connect().await;
+            assert!(!fixture.clients.guarded(|_| panic!("a fault of ours, made by this test")));
+            stream.write_all(&request()).unwrap();
+            fixture.turn();
+            assert_eq!(replies(&mut stream), [Status::Ok]);
+        });
+    }
+
+    #[test]
+    fn a_large_frame_is_held_in_a_large_buffer() {
+        on_a_core(|fixture| async move {
+            let mut stream = fixture.connect().await;
+            let mut large = Vec::from(*b"mTor\0\0\0\x04What");
+            large.extend_from_slice(&40_004u32.to_be_bytes());
+            large.extend_from_slice(&40_000u32.to_be_bytes());
+            large.extend_from_slice(&[7; 40_000]);
+            large.extend_from_slice(b"roTm");
+            large.extend_from_slice(&request());
+            for part in large.chunks(3000) {
+                stream.write_all(part).unwrap();
+                fixture.turn();
+                // What filled its room was perhaps not all.
+                while !std::mem::take(&mut fixture.clients.turns.borrow_mut().again).is_empty() {
+                    fixture.look(|connection| _ = connection.takes_turn());
+                    fixture.turn();
+                }
+            }
+            assert_eq!(replies(&mut stream), [Status::UnknownType, Status::Ok]);
+            assert!(fixture.look(|connection| !connection.is_within_a_frame()));
+        });
     }
 }

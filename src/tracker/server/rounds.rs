@@ -186,3 +186,83 @@ impl Round {
         (self.sent, self.written) = (0, 0);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use super::*;
+    use crate::net::Net;
+    use crate::runtime::Cores;
+
+    fn with_rounds(test: impl Fn(&Rounds) + Clone + Send + 'static) {
+        let test = move |_| {
+            let test = test.clone();
+            async move { test(&Rounds::new(Net::start().unwrap().crowd(), Log::start(None, || ()))) }
+        };
+        Cores::start("test", 1, test).unwrap().join().unwrap();
+    }
+
+    /// Goes on with the round, if it has moved, as often as it can; each send takes `step` bytes at most.
+    fn go_on(rounds: &Rounds, number: u32, step: usize, sent: &mut Vec<u8>) -> Option<u32> {
+        let mut moved = Vec::new();
+        rounds.take_moved(&mut moved);
+        moved.contains(&number).then_some(())?;
+        loop {
+            let sent_before = sent.len();
+            let Ok(done) = rounds.go_on(number, |_, bytes| {
+                sent.extend_from_slice(&bytes[..bytes.len().min(step)]);
+                Ok::<_, Infallible>(bytes.len().min(step))
+            });
+            if done.is_some() || sent.len() == sent_before {
+                return done;
+            }
+        }
+    }
+
+    #[test]
+    fn late_replies_take_their_places() {
+        with_rounds(|rounds| {
+            for step in [usize::MAX, 3, 1] {
+                let number = rounds.begin(40);
+                let places = [0, 1, 1, 2].map(|at| rounds.expect(number, at));
+                rounds.hold(number, &mut b"ad".to_vec(), 0, 0);
+                let mut sent = Vec::new();
+                for (place, bytes) in [(places[2], "c"), (places[3], "e"), (places[0], "_"), (places[1], "bb")] {
+                    assert_eq!(go_on(rounds, number, step, &mut sent), None);
+                    assert!(sent.is_empty() && !rounds.end(number), "another core has it");
+                    rounds.fill(number, place, bytes.as_bytes());
+                }
+                assert_eq!(go_on(rounds, number, step, &mut sent), Some(40), "by {step} bytes");
+                assert!(rounds.end(number));
+                assert_eq!(String::from_utf8_lossy(&sent), "_abbcde", "by {step} bytes");
+            }
+        });
+    }
+
+    #[test]
+    fn what_left_before_is_not_sent_again() {
+        with_rounds(|rounds| {
+            let number = rounds.begin(3);
+            rounds.hold(number, &mut b"abc".to_vec(), 1, 0);
+            let Ok(done) = rounds.go_on(number, |member, bytes| {
+                assert_eq!((member, bytes), (3, &b"bc"[..]));
+                Ok::<_, Infallible>(bytes.len())
+            });
+            assert_eq!(done, Some(3));
+        });
+    }
+
+    #[test]
+    fn numbers_are_used_again() {
+        with_rounds(|rounds| {
+            let (first, second) = (rounds.begin(1), rounds.begin(2));
+            assert_ne!(first, second);
+            rounds.hold(first, &mut b"x".to_vec(), 0, 0);
+            assert!(rounds.end(first));
+            assert_eq!(rounds.begin(3), first);
+            let Ok(done) = rounds.go_on(first, |_, bytes| Ok::<_, Infallible>(bytes.len()));
+            assert_eq!(done, Some(3), "nothing is left of the last one");
+        });
+    }
+}

@@ -174,6 +174,56 @@ fn pipelined_requests_are_answered_in_their_order() {
     stop(tracker);
 }
 
+/// What it is owed waits in the tracker, others are served meanwhile, and no more than one round is waiting.
+#[test]
+fn who_does_not_read_gets_all_replies_later() {
+    let tracker = start(config()).unwrap();
+    let mut client = Client::new(&tracker);
+    (0..100).for_each(|port| assert_eq!(client.ask(&add(1, 1 + port)).status(), Status::Ok));
+    let mut frame = Vec::new();
+    Message::SeederInfoRequest(hash(1)).encode(&mut frame);
+    client.stream.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+    let (mut requests, mut at) = (0u32, 0);
+    loop {
+        match client.stream.write(&frame[at..]) {
+            Ok(len) => at += len,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => break,
+            Err(error) => panic!("{error}"),
+        }
+        if at == frame.len() {
+            (requests, at) = (requests + 1, 0);
+        }
+        assert!(requests < 10_000_000, "the tracker takes requests without end");
+    }
+    assert_eq!(Client::new(&tracker).ask(&add(1, 1)).status(), Status::Ok);
+    assert_eq!(Client::new(&tracker).ask(&add(2, 1)).status(), Status::Ok);
+    for request in 0..requests {
+        let Some(Reply::Info(_, Status::Ok, endpoints)) = client.reply() else { panic!("request {request}") };
+        assert_eq!(endpoints.len(), 50, "request {request}");
+    }
+    client.stream.write_all(&frame[at..]).unwrap();
+    assert_eq!(client.reply().unwrap().status(), Status::Ok);
+    stop(tracker);
+}
+
+#[test]
+fn who_ends_its_stream_gets_its_replies() {
+    let tracker = start(config()).unwrap();
+    for requests in [1u16, 2, 500] {
+        let mut client = Client::new(&tracker);
+        let mut frames = Vec::new();
+        (0..requests).for_each(|number| add(number as u8, 1 + number).encode(&mut frames));
+        client.stream.write_all(&frames).unwrap();
+        client.stream.shutdown(std::net::Shutdown::Write).unwrap();
+        for number in 0..requests {
+            assert_eq!(client.reply().map(|reply| reply.status()), Some(Status::Ok), "request {number} of {requests}");
+        }
+        assert_eq!(client.reply(), None);
+    }
+    stop(tracker);
+}
+
 #[test]
 fn a_frame_may_come_in_any_pieces() {
     let tracker = start(config()).unwrap();
