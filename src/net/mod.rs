@@ -1,10 +1,11 @@
 //! Sockets on a core: listening, connecting, frames in pooled buffers, sending a file.
 //!
-//! Everything is bounded here, below the protocols: connections in all and per address ([`listen`]),
-//! the size of a frame and its buffer ([`frames`], [`buffers`]), the time a connection may be silent
-//! ([`watchdog`]). Which sockets are ready tells [`poller`], and what they pace [`congestion`]; [`crowd`] is for many
-//! connections with little to say. It must never know a
-//! torrent or a table, and never resolve a name on an executor ([`resolve`] does it on a blocking thread).
+//! Everything is bounded here, below the protocols: connections in all and per address ([`listen`]), the size of a
+//! frame and its buffer ([`frames`], [`buffers`]), the time a connection may be silent ([`watchdog`]). Which sockets
+//! are ready tells [`poller`], and what they pace [`congestion`]; [`crowd`] is for many connections with little to say.
+//!
+//! It must never know a torrent or a table, and never resolve a name on an executor ([`resolve`] does it on a blocking
+//! thread).
 
 pub mod buffers;
 pub mod congestion;

@@ -108,7 +108,7 @@ impl Connection {
         }
     }
 
-    /// Whether a frame has begun whose rest is to come.
+    /// Whether something is held: mostly a frame that has begun and whose rest is to come.
     pub(super) fn is_within_a_frame(&self) -> bool {
         self.held.is_some()
     }
