@@ -213,6 +213,14 @@ pub const GROUP_KEY_BYTES_MIN: usize = 16;
 pub const ANSWER_ENDPOINTS_MAX: usize = 50;
 /// Most endpoints that one file may have.
 pub const ENDPOINTS_PER_FILE_MAX: usize = 10_000;
+/// Live endpoints of one file that one address may have: a client has one, a few share an address, and a client that
+/// crashed and came back on another port has several until their leases end.
+pub const ENDPOINTS_PER_ADDRESS_MAX: usize = 8;
+/// Records of removals of one file that are kept for one address, as a multiple of its live endpoints; of more the oldest
+/// are forgotten before their [`TOMBSTONE`] is over.
+pub const REMOVALS_PER_ENDPOINT_MAX: usize = 8;
+/// What an IPv6 network of 64 bits may have, as a multiple of what one address may have.
+pub const NETWORK_ROOM: usize = 16;
 /// Most files and most connections that one address may have.
 pub const FILES_PER_ADDRESS_MAX: usize = 1024;
 /// Records of removals that one address may leave behind, as a multiple of its files: they live on for
@@ -351,6 +359,9 @@ const _: () = {
     assert!(2 * RENEW_INTERVAL.as_millis() < LEASE.as_millis());
     assert!(ENTRIES_PER_FILE_MAX <= u16::MAX as usize && ENDPOINTS_PER_FILE_MAX <= ENTRIES_PER_FILE_MAX);
     assert!(ADDRESS_COUNTERS.is_power_of_two());
+    // No network fills a file.
+    assert!(ENDPOINTS_PER_ADDRESS_MAX * NETWORK_ROOM * 8 < ENDPOINTS_PER_FILE_MAX);
+    assert!(ENDPOINTS_PER_ADDRESS_MAX * REMOVALS_PER_ENDPOINT_MAX * NETWORK_ROOM * 8 < ENTRIES_PER_FILE_MAX);
     // A page with one file of the longest name more than its measure is still a frame.
     assert!(2 * SYNC_PAGE_BYTES <= FRAME_SYNC_BYTES_MAX);
 

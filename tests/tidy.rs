@@ -23,6 +23,7 @@ const EFFECTS: &[&str] = &["runtime", "net", "storage"];
 const PURE: &[&str] = &[
     "src/download/picker.rs",
     "src/download/standing.rs",
+    "src/tracker/answers.rs",
     "src/tracker/arena.rs",
     "src/tracker/digest.rs",
     "src/tracker/entry.rs",
@@ -31,6 +32,7 @@ const PURE: &[&str] = &[
     "src/tracker/record.rs",
     "src/tracker/records.rs",
     "src/tracker/rights.rs",
+    "src/tracker/room.rs",
     "src/tracker/table.rs",
     "src/wire/",
     "src/metainfo/",

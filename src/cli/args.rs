@@ -11,7 +11,10 @@ use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand};
 
 use super::units::{parse_advertise, parse_duration, parse_host_port, parse_listen, parse_size};
-use crate::limits::{CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, ENDPOINTS_PER_FILE_MAX, FILES_PER_ADDRESS_MAX};
+use crate::limits::{
+    CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, ENDPOINTS_PER_ADDRESS_MAX, ENDPOINTS_PER_FILE_MAX,
+    FILES_PER_ADDRESS_MAX,
+};
 use crate::tracker::rights::Cidr;
 
 /// A whole command line.
@@ -131,6 +134,9 @@ pub struct TrackerArgs {
     /// Endpoints of one file
     #[arg(long, value_name = "N", env = "MTORRENT_MAX_ENDPOINTS_PER_FILE", default_value_t = ENDPOINTS_PER_FILE_MAX)]
     pub max_endpoints_per_file: usize,
+    /// Endpoints of one file at one address; the next one takes the place of the youngest
+    #[arg(long, value_name = "N", env = "MTORRENT_MAX_ENDPOINTS_PER_ADDRESS", default_value_t = ENDPOINTS_PER_ADDRESS_MAX)]
+    pub max_endpoints_per_address: usize,
     /// Executors.
     #[command(flatten)]
     pub cores: CoresArgs,

@@ -236,6 +236,7 @@ fn tracker(typed: args::TrackerArgs) -> Result<TrackerConfig, CommandError> {
         connections_per_address_max: typed.max_connections_per_address,
         files_per_address_max: typed.max_files_per_address,
         endpoints_per_file_max: typed.max_endpoints_per_file,
+        endpoints_per_address_max: typed.max_endpoints_per_address,
         ..TrackerConfig::new(typed.listen)
     })
 }

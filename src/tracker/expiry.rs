@@ -38,6 +38,7 @@ impl Table {
     /// Looks at about `budget` records, or at fewer when it comes round, and takes out what has lapsed, each
     /// entry told to `gone`. Returns the buckets that were passed.
     pub fn sweep(&mut self, now_ms: u64, budget: usize, gone: &mut impl FnMut(&Entry<'_>)) -> usize {
+        self.tell_forgotten(gone);
         let buckets = self.records.buckets();
         let mut left = budget;
         let mut passed = 0;
@@ -55,6 +56,15 @@ impl Table {
             }
         }
         passed
+    }
+
+    /// What was taken out before its time, unless something has come into its place.
+    fn tell_forgotten(&mut self, gone: &mut impl FnMut(&Entry<'_>)) {
+        for entry in std::mem::take(&mut self.forgotten) {
+            if self.records.find(entry.info_hash).is_none_or(|found| self.held(found, &entry.body).is_none()) {
+                gone(&entry);
+            }
+        }
     }
 
     fn start_round(&mut self, now_ms: u64) {

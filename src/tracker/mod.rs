@@ -4,6 +4,7 @@
 //!
 //! - [`table`]: one core's shard of the file table and its rules; below it `records`, `record`, `index`,
 //!   `arena` are the memory it lives in, `prefetch` brings it in, [`expiry`] what leaves it, [`entry`] what it is made of;
+//!   `answers` draws a file's seeders, `room` bounds what one sender may take;
 //! - [`clock`]: the versions that order all changes; [`rights`]: who may change what;
 //! - [`digest`]: how two tables are compared.
 //!
@@ -13,6 +14,7 @@
 //!
 //! None of these may open a socket, read a clock or know of executors. [`server`] does: it runs them.
 
+mod answers;
 mod arena;
 pub mod clock;
 pub mod digest;
@@ -25,6 +27,7 @@ mod records;
 pub mod replica;
 pub mod requests;
 pub mod rights;
+mod room;
 pub mod sentence;
 pub mod server;
 pub mod table;

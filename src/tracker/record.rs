@@ -15,6 +15,7 @@
 //!
 //! Integers are big-endian, like all that leaves the process. This file knows the bytes and no rule.
 
+use std::net::IpAddr;
 use std::ops::Range;
 
 use super::entry::FileInfo;
@@ -132,6 +133,27 @@ impl<'a> Record<'a> {
         Err(Place { offset: start + low * stride, endpoint_len: key.len() })
     }
 
+    /// Which seeders, by their places in the order, have an address that begins like `ip`: with the same `prefix_len`
+    /// bytes of 4 or 16.
+    pub(super) fn at_address(self, ip: IpAddr, prefix_len: usize) -> Range<usize> {
+        let mut bytes = [0; 16];
+        let (first, start, count, stride) = match ip {
+            IpAddr::V4(ip) => {
+                bytes[..4].copy_from_slice(&ip.octets());
+                (0, self.seeders_start(), self.count_v4(), STRIDE_V4)
+            }
+            IpAddr::V6(ip) => {
+                bytes = ip.octets();
+                (self.count_v4(), self.v6_start(), self.count_v6(), STRIDE_V6)
+            }
+        };
+        let prefix = &bytes[..prefix_len];
+        let at = |index: usize| &self.0[start + index * stride..][..prefix_len];
+        let low = partition_point(0..count, |index| at(index) < prefix);
+        let high = partition_point(low..count, |index| at(index) == prefix);
+        first + low..first + high
+    }
+
     pub(super) fn stamp(self, place: Place) -> Stamp {
         let offset = place.offset + place.endpoint_len;
         let mut bytes: [u8; STAMP] = array(&self.0[offset..offset + STAMP]);
@@ -170,6 +192,16 @@ impl<'a> Record<'a> {
     fn seeders_end(self) -> usize {
         self.v6_start() + self.count_v6() * STRIDE_V6
     }
+}
+
+/// The first of `range` of which `is_before` is false.
+fn partition_point(range: Range<usize>, is_before: impl Fn(usize) -> bool) -> usize {
+    let Range { start: mut low, end: mut high } = range;
+    while low < high {
+        let middle = (low + high) / 2;
+        if is_before(middle) { low = middle + 1 } else { high = middle }
+    }
+    low
 }
 
 /// Starts a record without entries in `out`.
@@ -269,7 +301,6 @@ mod tests {
     use crate::ids::TrackerId;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
-    use std::net::IpAddr;
 
     fn version(clock: u64) -> Version {
         Version { clock, tracker: TrackerId(3) }
@@ -325,6 +356,12 @@ mod tests {
                 let held: BTreeMap<_, _> = view.seeders().map(|seeder| (seeder.endpoint, seeder.stamp)).collect();
                 prop_assert_eq!(&held, &model);
                 prop_assert_eq!(view.seeder_count(), model.len());
+                for (prefix_len, host) in [(1, 7u8), (if v6 { 16 } else { 4 }, host)] {
+                    let ip = if v6 { IpAddr::from([host; 16]) } else { IpAddr::from([host; 4]) };
+                    let there = view.at_address(ip, prefix_len).map(|index| view.seeder(index).endpoint.ip());
+                    let expected = model.keys().map(|endpoint| endpoint.ip()).filter(|other| *other == ip);
+                    prop_assert_eq!(there.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+                }
             }
         }
     }

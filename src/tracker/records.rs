@@ -376,7 +376,8 @@ impl Records {
         if removed { &mut self.totals.removals } else { &mut self.totals.seeders }
     }
 
-    fn is_trusted(&self, ip: IpAddr) -> bool {
+    /// Whether the address is not counted.
+    pub(super) fn is_trusted(&self, ip: IpAddr) -> bool {
         self.trust.iter().any(|network| network.contains(ip))
     }
 }

@@ -74,6 +74,7 @@ impl Refusal {
             Self::NotFound => Status::NotFound,
             Self::FilesOfAddress { .. }
             | Self::RemovalsOfAddress { .. }
+            | Self::EndpointsOfNetwork { .. }
             | Self::EndpointsOfFile { .. }
             | Self::Full => Status::OverLimit,
         }

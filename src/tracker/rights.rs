@@ -7,6 +7,8 @@ use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::limits::NETWORK_ROOM;
+
 /// A network: an address and how many of its first bits count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cidr {
@@ -97,29 +99,57 @@ impl AddressCounts {
 
     /// What the address has.
     pub fn get(&self, ip: IpAddr) -> AddressCount {
-        let of = |value: u64| AddressCount { files: value as u32, removals: (value >> 32) as u32 };
-        let [first, second] = self.counters(ip).map(|counter| of(counter.load(Ordering::Relaxed)));
-        AddressCount { files: first.files.min(second.files), removals: first.removals.min(second.removals) }
+        self.count(address(ip))
+    }
+
+    /// What the address has and, for IPv6, what its network of 64 bits has: with how many times an address' share it may
+    /// have.
+    pub(super) fn levels(&self, ip: IpAddr) -> impl Iterator<Item = (AddressCount, usize)> {
+        let network = network(ip).map(|key| (self.count(key), NETWORK_ROOM));
+        std::iter::once((self.get(ip), 1)).chain(network)
     }
 
     pub(super) fn add(&self, ip: IpAddr, what: Counted) {
-        self.counters(ip).iter().for_each(|counter| _ = counter.fetch_add(unit(what), Ordering::Relaxed));
+        self.all_counters(ip).for_each(|counter| _ = counter.fetch_add(unit(what), Ordering::Relaxed));
     }
 
     /// Undoes one [`AddressCounts::add`] of the same.
     pub(super) fn subtract(&self, ip: IpAddr, what: Counted) {
-        self.counters(ip).iter().for_each(|counter| _ = counter.fetch_sub(unit(what), Ordering::Relaxed));
+        self.all_counters(ip).for_each(|counter| _ = counter.fetch_sub(unit(what), Ordering::Relaxed));
     }
 
-    /// An IPv6 address counts by its first 64 bits: whoever has one has them all.
-    fn counters(&self, ip: IpAddr) -> [&AtomicU64; 2] {
-        let value = match ip {
-            IpAddr::V4(ip) => u64::from(u32::from(ip)),
-            IpAddr::V6(ip) => (u128::from(ip) >> 64) as u64 | 1 << 63,
-        };
+    fn count(&self, key: u128) -> AddressCount {
+        let of = |value: u64| AddressCount { files: value as u32, removals: (value >> 32) as u32 };
+        let [first, second] = self.counters(key).map(|counter| of(counter.load(Ordering::Relaxed)));
+        AddressCount { files: first.files.min(second.files), removals: first.removals.min(second.removals) }
+    }
+
+    fn all_counters(&self, ip: IpAddr) -> impl Iterator<Item = &AtomicU64> {
+        std::iter::once(address(ip)).chain(network(ip)).flat_map(|key| self.counters(key))
+    }
+
+    fn counters(&self, key: u128) -> [&AtomicU64; 2] {
+        let value = (key >> 64) as u64 ^ self.key.rotate_left(16);
+        let value = if key >> 64 == 0 { key as u64 } else { mix(value, key as u64 ^ 0x9e37_79b9_7f4a_7c15) };
         let hash = mix(value ^ self.key, 0x9e37_79b9_7f4a_7c15 ^ self.key.rotate_left(32));
         let [first, second] = &self.rows;
         [&first[hash as usize & (first.len() - 1)], &second[(hash >> 32) as usize & (second.len() - 1)]]
+    }
+}
+
+/// What an address is counted by.
+fn address(ip: IpAddr) -> u128 {
+    match ip {
+        IpAddr::V4(ip) => u32::from(ip).into(),
+        IpAddr::V6(ip) => ip.into(),
+    }
+}
+
+/// What the network of an IPv6 address is counted by: whoever has one address of it may have them all.
+fn network(ip: IpAddr) -> Option<u128> {
+    match ip {
+        IpAddr::V4(_) => None,
+        IpAddr::V6(ip) => Some(u128::from(ip) >> 64 | 1 << 63),
     }
 }
 
@@ -171,7 +201,9 @@ mod tests {
         counts.add(ip("fd00::1"), Counted::File);
         assert_eq!(counts.get(ip("10.0.0.1")), AddressCount { files: 3, removals: 1 });
         assert_eq!(counts.get(ip("10.0.0.2")), AddressCount::default());
-        assert_eq!(counts.get(ip("fd00::2")), AddressCount { files: 1, removals: 0 });
+        assert_eq!(counts.get(ip("fd00::2")), AddressCount::default(), "a host has what is its own");
+        let of_network = counts.levels(ip("fd00::2")).map(|(count, _)| count.files).collect::<Vec<_>>();
+        assert_eq!(of_network, [0, 1], "a network has all that its hosts have");
         counts.subtract(ip("10.0.0.1"), Counted::File);
         counts.subtract(ip("10.0.0.1"), Counted::Removal);
         assert_eq!(counts.get(ip("10.0.0.1")), AddressCount { files: 2, removals: 0 });

@@ -14,15 +14,13 @@
 //! - AddSeeder for an entry that is live and less than half a lease old writes nothing, unless the client
 //!   has seen a higher version: then something happened elsewhere that this entry must win over.
 //! - AddSeeder for a file that nobody shared makes a file that has seeders and no name.
+//! - An address has few live endpoints of a file. One more takes the place of the youngest, which is removed: so who
+//!   announces many hides nobody who was there before, and a client that restarts on new ports is never locked out.
 //! - A file's name, length and chunk size are what the last Share said. They live on while seeders renew.
 
 use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
-
-use rand::Rng;
-use rand::seq::SliceRandom;
-use rand::{RngExt, rand_core};
 
 use super::arena::ArenaFull;
 use super::clock::{AheadError, Clock};
@@ -31,10 +29,7 @@ use super::record::{Record, Seeder, Stamp};
 use super::records::{Found, Lives, Records, Totals, seeder_entry};
 use super::rights::{AddressCounts, Cidr};
 use crate::ids::{Endpoint, InfoHash, TrackerId, Version};
-use crate::limits::{
-    ANSWER_ENDPOINTS_MAX, ENDPOINTS_PER_FILE_MAX, ENTRIES_PER_FILE_MAX, FILES_PER_ADDRESS_MAX, FILES_PER_CORE_MAX,
-    LEASE, REMOVALS_PER_FILE_MAX, TOMBSTONE,
-};
+use crate::limits::{ENDPOINTS_PER_ADDRESS_MAX, ENDPOINTS_PER_FILE_MAX, FILES_PER_ADDRESS_MAX, LEASE, TOMBSTONE};
 
 /// What the operator chose; the same on all cores.
 #[derive(Clone, Debug)]
@@ -43,6 +38,8 @@ pub struct Rules {
     pub lives: Lives,
     /// Live endpoints that a file may have before more are refused.
     pub endpoints_per_file_max: usize,
+    /// Live endpoints of one address that a file may have; the next one takes the place of the youngest.
+    pub endpoints_per_address_max: usize,
     /// Files that an address may have before more are refused.
     pub files_per_address_max: usize,
     /// Networks whose addresses may change any endpoint, and are not counted.
@@ -54,6 +51,7 @@ impl Default for Rules {
         Self {
             lives: Lives { lease_ms: LEASE.as_millis() as u64, tombstone_ms: TOMBSTONE.as_millis() as u64 },
             endpoints_per_file_max: ENDPOINTS_PER_FILE_MAX,
+            endpoints_per_address_max: ENDPOINTS_PER_ADDRESS_MAX,
             files_per_address_max: FILES_PER_ADDRESS_MAX,
             trust: Arc::from([]),
         }
@@ -99,6 +97,16 @@ pub enum Refusal {
     RemovalsOfAddress {
         /// Whose.
         ip: IpAddr,
+    },
+    /// The network of the address has had too many endpoints of the file lately.
+    #[error(
+        "the network of {ip} has announced {max} endpoints of this file lately, the most that one may have: wait until they lapse, or ask the operator to trust it"
+    )]
+    EndpointsOfNetwork {
+        /// An address in it.
+        ip: IpAddr,
+        /// The limit.
+        max: usize,
     },
     /// The file has too many seeders.
     #[error("this file has {max} endpoints here already, the most that a file may have")]
@@ -171,7 +179,9 @@ pub struct Table {
     pub(super) clock: Clock,
     pub(super) records: Records,
     pub(super) sweep: super::expiry::Sweep,
-    counts: Arc<AddressCounts>,
+    pub(super) counts: Arc<AddressCounts>,
+    /// Removals that were taken out before their time, until the sweep tells of them.
+    pub(super) forgotten: Vec<Entry<'static>>,
 }
 
 impl Table {
@@ -184,7 +194,8 @@ impl Table {
         key: [u64; 3],
     ) -> Self {
         let records = Records::new(buckets, rules.lives, counts.clone(), rules.trust.clone(), key);
-        Self { rules, clock: Clock::new(tracker), sweep: super::expiry::Sweep::new(&records), records, counts }
+        let sweep = super::expiry::Sweep::new(&records);
+        Self { rules, clock: Clock::new(tracker), sweep, records, counts, forgotten: Vec::new() }
     }
 
     /// Says which files will be asked for next, so that their records are at hand then.
@@ -206,8 +217,8 @@ impl Table {
         let found = self.records.find(info_hash);
         let old = found.and_then(|found| self.stamp(found, endpoint));
         let live = old.is_some_and(|stamp| !stamp.removed && self.counts_now(stamp, now_ms));
-        if !live {
-            self.check_room(found, endpoint, old, sender, now_ms)?;
+        if !live && let Some(other) = self.check_room(found, endpoint, old, sender, now_ms)? {
+            self.write_seeder(info_hash, other, true, Weight::Change, now_ms, journal)?;
         }
         let written = self.write_file(info_hash, found, file, now_ms, journal)?;
         let unseen = seen.is_none_or(|seen| old.is_some_and(|stamp| seen <= stamp.version));
@@ -248,33 +259,6 @@ impl Table {
         Ok(Accepted { version, written: Some(Weight::Change) })
     }
 
-    /// SeederInfoRequest: at most [`ANSWER_ENDPOINTS_MAX`] live endpoints in `out`, drawn at random. Loopback
-    /// endpoints are for loopback only.
-    pub fn list(
-        &self,
-        info_hash: InfoHash,
-        asker: IpAddr,
-        now_ms: u64,
-        rng: &mut (impl Rng + ?Sized),
-        out: &mut Vec<Endpoint>,
-    ) -> Result<(), NotFound> {
-        out.clear();
-        let record = self.records.record(self.records.find(info_hash).ok_or(NotFound)?);
-        let local = asker.to_canonical().is_loopback();
-        let mut any_live = false;
-        let mut suits = |seeder: Seeder| {
-            let live = !seeder.stamp.removed && self.counts_now(seeder.stamp, now_ms);
-            any_live |= live;
-            live && (local || !seeder.endpoint.ip().is_loopback())
-        };
-        if record.seeder_count() <= 4 * ANSWER_ENDPOINTS_MAX || !draw(record, &mut suits, rng, out) {
-            choose(record, &mut suits, rng, out);
-        }
-        out.shuffle(rng);
-        let has_name = || record.file().is_some_and(|(version, _)| self.rules.lives.counts(version, false, now_ms));
-        if any_live || has_name() { Ok(()) } else { Err(NotFound) }
-    }
-
     /// Takes an entry from another tracker or from the store. The file's bucket is one of this table's.
     pub fn merge(&mut self, entry: &Entry<'_>, now_ms: u64) -> Merged {
         debug_assert!(self.records.owns(entry.info_hash), "entries are handed to the core that owns them");
@@ -294,11 +278,17 @@ impl Table {
         if held.is_none() && !self.has_room(found) {
             return Merged::Full;
         }
+        if let (Some(found), Body::Removed(endpoint)) = (found, entry.body)
+            && held.is_none()
+            && self.is_forgotten(found, endpoint.ip(), entry.version)
+        {
+            return Merged::Old;
+        }
         let put = match entry.body {
             Body::File(info) => self.records.put_file(entry.info_hash, entry.version, &info),
             Body::Seeder(endpoint) | Body::Removed(endpoint) => {
                 let stamp = Stamp { version: entry.version, removed };
-                self.records.put_seeder(entry.info_hash, Seeder { endpoint, stamp })
+                self.put_seeder(entry.info_hash, Seeder { endpoint, stamp })
             }
         };
         if put.is_ok() { Merged::News } else { Merged::Full }
@@ -351,14 +341,22 @@ impl Table {
     }
 
     /// The stamp of what is here under the key of `body`.
-    fn held(&self, found: Found, body: &Body<'_>) -> Option<Stamp> {
+    pub(super) fn held(&self, found: Found, body: &Body<'_>) -> Option<Stamp> {
         match *body {
             Body::File(_) => self.records.record(found).file().map(|(version, _)| Stamp { version, removed: false }),
             Body::Seeder(endpoint) | Body::Removed(endpoint) => self.stamp(found, endpoint),
         }
     }
 
-    fn counts_now(&self, stamp: Stamp, now_ms: u64) -> bool {
+    fn put_seeder(&mut self, info_hash: InfoHash, seeder: Seeder) -> Result<(), ArenaFull> {
+        self.records.put_seeder(info_hash, seeder)?;
+        if seeder.stamp.removed {
+            self.forget_oldest_removal(info_hash, seeder.endpoint.ip());
+        }
+        Ok(())
+    }
+
+    pub(super) fn counts_now(&self, stamp: Stamp, now_ms: u64) -> bool {
         self.rules.lives.counts(stamp.version, stamp.removed, now_ms)
     }
 
@@ -411,98 +409,8 @@ impl Table {
     ) -> Result<Version, Refusal> {
         let version = self.clock.tick(now_ms);
         let seeder = Seeder { endpoint, stamp: Stamp { version, removed } };
-        self.records.put_seeder(info_hash, seeder)?;
+        self.put_seeder(info_hash, seeder)?;
         journal.write(&seeder_entry(info_hash, seeder), weight);
         Ok(version)
-    }
-
-    /// Whether a file may get one more entry, whoever sends it.
-    fn has_room(&self, found: Option<Found>) -> bool {
-        match found {
-            Some(found) => self.records.record(found).seeder_count() < ENTRIES_PER_FILE_MAX,
-            None => (self.records.totals.files as usize) < FILES_PER_CORE_MAX,
-        }
-    }
-
-    /// Whether a seeder may be added that is not live now.
-    fn check_room(
-        &self,
-        found: Option<Found>,
-        endpoint: Endpoint,
-        old: Option<Stamp>,
-        sender: Sender,
-        now_ms: u64,
-    ) -> Result<(), Refusal> {
-        if old.is_none() && !self.has_room(found) {
-            return Err(Refusal::Full);
-        }
-        if sender.trusted {
-            return Ok(());
-        }
-        let (ip, max) = (endpoint.ip(), self.rules.files_per_address_max);
-        let count = self.counts.get(ip);
-        // One that lapsed and was not cleared away yet is counted already.
-        let counted = u32::from(old.is_some_and(|stamp| !stamp.removed));
-        if count.files.saturating_sub(counted) as usize >= max {
-            return Err(Refusal::FilesOfAddress { ip, max });
-        }
-        if old.is_none() && count.removals as usize >= max * REMOVALS_PER_FILE_MAX {
-            return Err(Refusal::RemovalsOfAddress { ip });
-        }
-        let max = self.rules.endpoints_per_file_max;
-        let seeders = found.map(|found| self.records.record(found)).filter(|record| record.seeder_count() >= max);
-        let live = |seeder: &Seeder| !seeder.stamp.removed && self.counts_now(seeder.stamp, now_ms);
-        if seeders.is_some_and(|record| record.seeders().filter(live).count() >= max) {
-            return Err(Refusal::EndpointsOfFile { max });
-        }
-        Ok(())
-    }
-
-    /// Whether a removal may be written for an entry that is not here.
-    fn check_room_for_removal(&self, found: Option<Found>, endpoint: Endpoint, sender: Sender) -> Result<(), Refusal> {
-        if !self.has_room(found) {
-            return Err(Refusal::Full);
-        }
-        let max = self.rules.files_per_address_max * REMOVALS_PER_FILE_MAX;
-        if !sender.trusted && self.counts.get(endpoint.ip()).removals as usize >= max {
-            return Err(Refusal::RemovalsOfAddress { ip: endpoint.ip() });
-        }
-        Ok(())
-    }
-}
-
-/// Draws places at random until enough suit; false if too few do, and all must be looked at.
-fn draw(
-    record: Record<'_>,
-    suits: &mut impl FnMut(Seeder) -> bool,
-    rng: &mut (impl rand_core::Rng + ?Sized),
-    out: &mut Vec<Endpoint>,
-) -> bool {
-    for _ in 0..4 * ANSWER_ENDPOINTS_MAX {
-        let seeder = record.seeder(rng.random_range(0..record.seeder_count()));
-        if suits(seeder) && !out.contains(&seeder.endpoint) {
-            out.push(seeder.endpoint);
-            if out.len() == ANSWER_ENDPOINTS_MAX {
-                return true;
-            }
-        }
-    }
-    out.clear();
-    false
-}
-
-/// Looks at all seeders and keeps each that suits with the same chance (Vitter's algorithm R).
-fn choose(
-    record: Record<'_>,
-    suits: &mut impl FnMut(Seeder) -> bool,
-    rng: &mut (impl rand_core::Rng + ?Sized),
-    out: &mut Vec<Endpoint>,
-) {
-    for (seen, seeder) in record.seeders().filter(|seeder| suits(*seeder)).enumerate() {
-        if out.len() < ANSWER_ENDPOINTS_MAX {
-            out.push(seeder.endpoint);
-        } else if let Some(place) = out.get_mut(rng.random_range(0..=seen)) {
-            *place = seeder.endpoint;
-        }
     }
 }

@@ -40,8 +40,8 @@ use super::rights::{AddressCounts, Cidr};
 use super::table::{Rules, Table};
 use crate::ids::{Endpoint, TrackerId, Version};
 use crate::limits::{
-    ADDRESS_COUNTERS, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, ENDPOINTS_PER_FILE_MAX, FILES_PER_ADDRESS_MAX,
-    LEASE, NAME_THREADS, RENEW_INTERVAL, SWEEP_CYCLE, SWEEP_STEP_MAX,
+    ADDRESS_COUNTERS, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, ENDPOINTS_PER_ADDRESS_MAX, ENDPOINTS_PER_FILE_MAX,
+    FILES_PER_ADDRESS_MAX, LEASE, NAME_THREADS, RENEW_INTERVAL, SWEEP_CYCLE, SWEEP_STEP_MAX,
 };
 use crate::net::listen::{self, ListenError};
 use crate::net::{ConnectionLimits, Incoming, Listener, Net};
@@ -86,6 +86,8 @@ pub struct TrackerConfig {
     pub files_per_address_max: usize,
     /// Endpoints of one file.
     pub endpoints_per_file_max: usize,
+    /// Endpoints of one file at one address.
+    pub endpoints_per_address_max: usize,
 }
 
 impl TrackerConfig {
@@ -103,6 +105,7 @@ impl TrackerConfig {
             connections_per_address_max: CONNECTIONS_PER_ADDRESS_MAX,
             files_per_address_max: FILES_PER_ADDRESS_MAX,
             endpoints_per_file_max: ENDPOINTS_PER_FILE_MAX,
+            endpoints_per_address_max: ENDPOINTS_PER_ADDRESS_MAX,
         }
     }
 
@@ -112,6 +115,7 @@ impl TrackerConfig {
         Rules {
             lives: Lives { lease_ms, tombstone_ms: 2 * lease_ms },
             endpoints_per_file_max: self.endpoints_per_file_max,
+            endpoints_per_address_max: self.endpoints_per_address_max.max(1),
             files_per_address_max: self.files_per_address_max,
             trust: self.trust.clone().into(),
         }
