@@ -21,7 +21,7 @@
 //! runtime, net, storage, hash     thin layers over glommio, sockets, files, SIMD
 //! tracker (table, rules) | download (picker, session)     pure: take `now` and a seeded RNG
 //! wire | metainfo                 formats; they do not know each other
-//! ids, limits, filename, geometry, bitfield
+//! ids, limits, filename, geometry, bitfield, text
 //! ```
 //!
 //! # Invariants
@@ -51,5 +51,6 @@ pub mod peer;
 pub mod repl;
 pub mod runtime;
 pub mod storage;
+pub mod text;
 pub mod tracker;
 pub mod wire;

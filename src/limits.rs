@@ -188,8 +188,15 @@ pub const DOWNLOADS_ENDED_MAX: usize = 256;
 /// Chunks of one core lent to others at once.
 pub const LOANS_MAX: usize = 16;
 
-/// Threads that resolve names.
-pub const NAME_THREADS: usize = 2;
+/// Names that are looked up at once, each on a thread of its own.
+pub const LOOKUPS_MAX: usize = 64;
+/// Wait for a name's addresses: two name servers that are silent for 5 s, as the system's resolver waits, may come before
+/// one that answers.
+pub const RESOLVE_TIMEOUT: Duration = Duration::from_secs(12);
+/// Wait for a tracker's answer before the next one is asked beside it.
+pub const TRACKER_HEDGE_FIRST: Duration = Duration::from_secs(1);
+/// The same once the first was silent for so long.
+pub const TRACKER_HEDGE_NEXT: Duration = Duration::from_millis(250);
 /// Wait for a tracker to connect and answer before the next one is asked.
 pub const TRACKER_TIMEOUT: Duration = Duration::from_millis(2500);
 /// Pause before trackers that all failed are asked again.
@@ -234,6 +241,8 @@ pub const ENTRIES_PER_FILE_MAX: usize = 60_000;
 pub const FILES_PER_CORE_MAX: usize = 50_000_000;
 /// How far a version may be ahead of the tracker's own clock.
 pub const VERSION_AHEAD_MAX: Duration = Duration::from_secs(60);
+/// What clocks of machines that set them by the network may differ: more of it is told, and reckoned with.
+pub const CLOCK_SKEW_NOTED: Duration = Duration::from_secs(2);
 /// Files and entries that one step of the expiry may look at.
 pub const SWEEP_STEP_MAX: usize = 2048;
 /// Time in which the expiry gets round the whole table.
@@ -242,6 +251,8 @@ pub const SWEEP_CYCLE: Duration = Duration::from_secs(30);
 pub const ROUND_REQUESTS_MAX: usize = 128;
 /// Free batches of forwarded requests, and free buffers of replies, that a core keeps.
 pub const MESH_BATCHES_KEPT_MAX: usize = 64;
+/// Free rounds of requests that a core keeps with their buffers.
+pub const ROUNDS_KEPT_MAX: usize = 64;
 /// Largest buffer of replies that is kept, bytes.
 pub const REPLIES_KEPT_BYTES_MAX: usize = 64 << 10;
 /// Counters of files by address, a power of two; see [`crate::tracker::rights::AddressCounts`].

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// itself, and from modules of its own layer that stand in the same row.
 const LAYERS: &[&[&[&str]]] = &[
     &[&["limits"]],
-    &[&["ids", "geometry", "bitfield", "filename"]],
+    &[&["ids", "geometry", "bitfield", "filename", "text"]],
     // Formats do not know each other.
     &[&["wire"], &["metainfo"]],
     // Effects in thin layers, each of which may know the others.

@@ -54,8 +54,10 @@ impl Service {
         let rules = Rules {
             lives: Lives { lease_ms: LEASE_MS, tombstone_ms: 2 * LEASE_MS },
             endpoints_per_file_max: 600,
+            endpoints_per_address_max: 200,
             files_per_address_max: 100,
             trust: Arc::from(["10.9.0.0/16".parse().unwrap()]),
+            ..Rules::default()
         };
         let counts = Arc::new(AddressCounts::new(1 << 12, 5));
         Self {

@@ -69,6 +69,26 @@ fn what_lapsed_leaves_the_store() {
     stop(tracker);
 }
 
+/// What lapses while nobody runs is taken out at the next start: the store holds the table, and not the past.
+#[test]
+fn what_lapsed_meanwhile_leaves_the_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let long = || TrackerConfig { lease: Duration::from_secs(3600), ..config(folder.path()) };
+    let short = || TrackerConfig { lease: Duration::from_secs(1), ..config(folder.path()) };
+    let tracker = start(short()).unwrap();
+    let mut client = Client::new(tracker.listen_addr());
+    assert_eq!(client.add(1, 9, None).status, Status::Ok);
+    assert_eq!(client.add(2, 9, None).status, Status::Ok);
+    stop(tracker);
+    std::thread::sleep(Duration::from_millis(2100));
+    stop(start(short()).unwrap());
+    // By a lease of an hour they would be live, were they there still.
+    let tracker = start(long()).unwrap();
+    let mut client = Client::new(tracker.listen_addr());
+    assert!(client.ports(1).is_empty() && client.ports(2).is_empty());
+    stop(tracker);
+}
+
 #[test]
 fn a_damaged_store_is_refused_and_can_be_moved_aside() {
     let folder = tempfile::tempdir().unwrap();

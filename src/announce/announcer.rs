@@ -1,6 +1,6 @@
 //! Keeps what this client seeds known to the trackers.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use crate::ids::{Endpoint, InfoHash, Version};
 use crate::limits::{ANNOUNCE_RETRY_PAUSE, ANNOUNCE_SPACING, PING_INTERVAL, RENEW_INTERVAL, TRACKER_RETRY_PAUSE};
 use crate::metainfo::Metainfo;
 use crate::runtime::Signal;
+use crate::text;
 use crate::wire::{Message, SeederChange, Share, Status};
 
 /// What is to be announced.
@@ -40,6 +41,10 @@ pub struct Announcer {
     withdrawing: RefCell<HashSet<InfoHash>>,
     added: Signal,
     listener: Rc<dyn Listener>,
+    /// What was said of refusals already: by whom and why.
+    refusals: RefCell<HashSet<(String, Status)>>,
+    /// That a tracker is on this machine was said.
+    local_told: Cell<bool>,
 }
 
 struct Entry {
@@ -50,6 +55,8 @@ struct Entry {
     epoch: u64,
     /// A tracker may know it, even when no answer came.
     attempted: bool,
+    /// The last answer was a refusal.
+    refused: bool,
     due: Instant,
 }
 
@@ -62,6 +69,8 @@ impl Announcer {
             withdrawing: RefCell::default(),
             added: Signal::default(),
             listener,
+            refusals: RefCell::default(),
+            local_told: Cell::new(false),
         });
         crate::runtime::spawn("announcer", run(Rc::downgrade(&announcer)));
         announcer
@@ -74,7 +83,7 @@ impl Announcer {
 
     /// Announces the file from now on.
     pub fn add(&self, what: Announcement) {
-        let entry = Entry { version: None, epoch: 0, attempted: false, due: Instant::now(), what };
+        let entry = Entry { version: None, epoch: 0, attempted: false, refused: false, due: Instant::now(), what };
         self.entries.borrow_mut().entry(entry.what.metainfo.info_hash()).or_insert(entry);
         self.added.notify();
     }
@@ -96,8 +105,13 @@ impl Announcer {
         async move {
             let Some(entry) = entry else { return };
             let change = SeederChange { info_hash, endpoint: entry.what.endpoint, version: entry.version };
-            if let Err(error) = this.group.request(&Message::RemoveSeeder(change)).await {
-                this.listener.notice(format!("could not withdraw {}: {error}", entry.what.metainfo.name()));
+            let mut answer = this.group.request(&Message::RemoveSeeder(change)).await;
+            if change.version.is_some() && matches!(&answer, Ok(answer) if answer.status() == Status::BadRequest) {
+                answer = this.group.request(&Message::RemoveSeeder(SeederChange { version: None, ..change })).await;
+            }
+            if let Err(error) = answer {
+                this.listener
+                    .notice(format!("could not withdraw {}: {error}", text::plain(entry.what.metainfo.name())));
             }
             this.withdrawing.borrow_mut().remove(&info_hash);
             this.added.notify();
@@ -155,6 +169,11 @@ impl Announcer {
         if !matches!(&answer, Ok(answer) if answer.status() == Status::Ok) {
             answer = self.group.request(&Message::Share(share)).await.map_err(|_| ());
         }
+        if version.is_some() && matches!(&answer, Ok(answer) if answer.status() == Status::BadRequest) {
+            // The version is from a tracker whose clock was wrong. Without it the announcement is as good.
+            let share = Share { version: None, ..share };
+            answer = self.group.request(&Message::Share(share)).await.map_err(|_| ());
+        }
         let Ok(answer) = answer else { return false };
         self.note(info_hash, what.metainfo.name(), &answer);
         true
@@ -168,7 +187,11 @@ impl Announcer {
             let first = entry.epoch != epoch;
             (entry.version, entry.epoch) = (answer.version().or(entry.version), epoch);
             entry.due = Instant::now() + RENEW_INTERVAL;
+            entry.refused = false;
+            let endpoint = entry.what.endpoint;
             drop(entries);
+            self.forget_refusals();
+            self.tell_local(endpoint);
             if first {
                 self.listener.announced(info_hash, self.group.current());
             }
@@ -176,9 +199,39 @@ impl Announcer {
         }
         entry.epoch = epoch;
         entry.due = Instant::now() + ANNOUNCE_RETRY_PAUSE;
+        entry.refused = true;
         drop(entries);
-        let text = if let Answer::Response { text, .. } = answer { text.as_str() } else { "" };
-        self.listener.notice(format!("tracker {} refused {name}: {} {text}", self.group.current(), answer.status()));
+        self.tell_refusal(name, answer);
+    }
+
+    /// A tracker that refuses one file mostly refuses many, again and again: one sentence for each of its reasons.
+    fn tell_refusal(&self, name: &str, answer: &Answer) {
+        let (tracker, status) = (self.group.current().to_owned(), answer.status());
+        let shown =
+            format!("tracker {} refused {}: {status} {}", text::plain(&tracker), text::plain(name), answer.text());
+        if self.refusals.borrow_mut().insert((tracker, status)) {
+            self.listener.notice(format!("{shown} (it is tried again, and not told again of this or other files)"));
+        } else {
+            log::debug!("{shown}");
+        }
+    }
+
+    /// Nothing is refused any more: what is refused next is news.
+    fn forget_refusals(&self) {
+        if !self.entries.borrow().values().any(|entry| entry.refused) {
+            self.refusals.borrow_mut().clear();
+        }
+    }
+
+    /// What is announced to a tracker on this machine by its loopback address is found from this machine only.
+    fn tell_local(&self, endpoint: Endpoint) {
+        let is_useless = endpoint.ip().is_unspecified() && self.group.is_local();
+        if is_useless && !self.local_told.replace(true) {
+            log::info!(
+                "tracker {} is on this machine: only this machine finds what is announced there, unless the tracker is named by an address that others use, or --advertise names one of this machine",
+                text::plain(self.group.current())
+            );
+        }
     }
 
     /// Shows the tracker that this client is there, so that the connection is not closed as idle.

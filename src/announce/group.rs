@@ -2,14 +2,16 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::task::Poll;
 
 use futures_lite::FutureExt;
 
 use super::link::{Link, LinkError};
 use crate::ids::{Endpoint, InfoHash, Version};
-use crate::limits::TRACKER_RETRY_PAUSE;
+use crate::limits::{TRACKER_HEDGE_FIRST, TRACKER_HEDGE_NEXT, TRACKER_RETRY_PAUSE};
 use crate::net::{Net, NetError};
-use crate::runtime::{Blocking, Signal};
+use crate::runtime::Signal;
+use crate::text;
 use crate::wire::{Message, Status};
 
 /// What a tracker answered.
@@ -45,7 +47,6 @@ pub struct AllTrackersFailed(
 pub struct TrackerGroup {
     names: Vec<String>,
     net: Net,
-    blocking: Blocking,
     notice: Box<dyn Fn(String)>,
     /// Index of the tracker in use.
     current: Cell<usize>,
@@ -62,11 +63,10 @@ pub struct TrackerGroup {
 
 impl TrackerGroup {
     /// A group of at least one `HOST:PORT`. `notice` gets a sentence when a tracker is lost or another one used.
-    pub fn new(names: Vec<String>, net: Net, blocking: Blocking, notice: Box<dyn Fn(String)>) -> Rc<Self> {
+    pub fn new(names: Vec<String>, net: Net, notice: Box<dyn Fn(String)>) -> Rc<Self> {
         let group = Rc::new(Self {
             names,
             net,
-            blocking,
             notice,
             current: Cell::new(0),
             link: RefCell::new(None),
@@ -85,6 +85,11 @@ impl TrackerGroup {
         &self.names
     }
 
+    /// Whether the tracker in use is on this machine, while it is connected.
+    pub fn is_local(&self) -> bool {
+        self.link.borrow().as_ref().is_some_and(Link::is_local)
+    }
+
     /// The tracker in use.
     pub fn current(&self) -> &str {
         &self.names[self.current.get()]
@@ -100,64 +105,131 @@ impl TrackerGroup {
         self.changed.until(|| (self.epoch.get() != seen || self.link_is_lost()).then_some(())).await;
     }
 
-    /// Asks the tracker in use; when it fails, the next ones in turn, each once.
+    /// Asks the tracker in use; when it fails, the others, from the next one on. A silent one is given a moment before the
+    /// next one is asked beside it; who answers first is used from then on.
     pub async fn request(&self, message: &Message<'_>) -> Result<Answer, AllTrackersFailed> {
         let _turn = self.take_turn().await;
-        let mut failures = Vec::new();
+        let mut link = self.link.borrow_mut().take();
+        let asked = match &mut link {
+            Some(link) => Some(link.request(message).await),
+            None => None,
+        };
         let first = self.current.get();
-        for step in 0..self.names.len() {
-            let index = (first + step) % self.names.len();
-            match self.request_at(index, message).await {
-                Ok(answer) => return Ok(answer),
-                Err(error) => {
-                    log::debug!("tracker {}: {error}", self.names[index]);
-                    failures.push(format!("{}: {error}", self.names[index]));
+        let mut candidates: Vec<usize> = (0..self.names.len()).map(|step| (first + step) % self.names.len()).collect();
+        let mut failure = None;
+        match asked {
+            Some(Ok(answer)) if !is_unwell(&answer) => {
+                *self.link.borrow_mut() = link;
+                return Ok(answer);
+            }
+            // A connection that broke while it was idle says nothing about the tracker.
+            None | Some(Err(NetError::Closed | NetError::Io(_))) => {}
+            Some(Ok(answer)) => {
+                *self.link.borrow_mut() = link.filter(|_| candidates.len() == 1);
+                if candidates.len() == 1 {
+                    return Ok(answer);
                 }
+                candidates.rotate_left(1);
+            }
+            Some(Err(error)) => {
+                failure = Some((first, error.into()));
+                candidates.remove(0);
             }
         }
-        Err(AllTrackersFailed(failures))
+        let won = self.race(&candidates, |index| self.attempt(index, message)).await;
+        let (index, (link, answer)) = match won {
+            Ok(won) => won,
+            Err(failures) => self.all_failed(failure.into_iter().chain(failures))?,
+        };
+        if self.current.replace(index) != index {
+            (self.notice)(format!("now using tracker {}", text::plain(&self.names[index])));
+        }
+        *self.link.borrow_mut() = Some(link);
+        self.epoch.set(self.epoch.get() + 1);
+        self.changed.notify();
+        Ok(answer)
     }
 
     /// Asks the trackers that are not in use for seeders, on connections of their own, until one names some.
     pub async fn ask_others(&self, info_hash: InfoHash) -> Vec<Endpoint> {
-        let others = self.names.iter().enumerate().filter(|(index, _)| *index != self.current.get());
-        for (_, name) in others {
-            let Ok(mut link) = Link::open(&self.net, &self.blocking, name).await else { continue };
-            if let Ok(Answer::Seeders { endpoints, .. }) = link.request(&Message::SeederInfoRequest(info_hash)).await
-                && !endpoints.is_empty()
-            {
-                return endpoints;
+        let others: Vec<usize> = (0..self.names.len()).filter(|index| *index != self.current.get()).collect();
+        let ask = |index: usize| async move {
+            let mut link = Link::open(&self.net, &self.names[index]).await?;
+            match link.request(&Message::SeederInfoRequest(info_hash)).await? {
+                Answer::Seeders { endpoints, .. } if !endpoints.is_empty() => Ok(endpoints),
+                _ => Err(LinkError::NoSeeder),
             }
-        }
-        Vec::new()
+        };
+        self.race(&others, ask).await.map_or_else(|_| Vec::new(), |(_, endpoints)| endpoints)
     }
 
-    async fn request_at(&self, index: usize, message: &Message<'_>) -> Result<Answer, LinkError> {
-        let held = self.link.borrow_mut().take().filter(|_| index == self.current.get());
-        if let Some(mut link) = held {
-            match link.request(message).await {
-                // A connection that broke while it was idle says nothing about the tracker.
-                Err(NetError::Closed | NetError::Io(_)) => {}
-                answered => return Ok(self.keep(link, answered)?),
-            }
+    /// One tracker on a new connection.
+    async fn attempt(&self, index: usize, message: &Message<'_>) -> Result<(Link, Answer), LinkError> {
+        let mut link = Link::open(&self.net, &self.names[index]).await?;
+        let answer = link.request(message).await?;
+        if is_unwell(&answer) && self.names.len() > 1 {
+            // What the others say may be better.
+            return Err(LinkError::Unwell(Box::new((link, answer))));
         }
-        let mut link = Link::open(&self.net, &self.blocking, &self.names[index]).await?;
-        let answered = link.request(message).await;
-        if answered.is_ok() {
-            if self.current.replace(index) != index {
-                (self.notice)(format!("now using tracker {}", self.names[index]));
-            }
-            self.epoch.set(self.epoch.get() + 1);
-            self.changed.notify();
-        }
-        Ok(self.keep(link, answered)?)
+        Ok((link, answer))
     }
 
-    fn keep(&self, link: Link, answered: Result<Answer, NetError>) -> Result<Answer, NetError> {
-        if answered.is_ok() {
-            *self.link.borrow_mut() = Some(link);
+    /// The first of the candidates that succeeds, in their order: the next one starts when one has failed, or all are
+    /// silent.
+    async fn race<'a, T, F>(
+        &'a self,
+        candidates: &[usize],
+        attempt: impl Fn(usize) -> F,
+    ) -> Result<(usize, T), Vec<(usize, LinkError)>>
+    where
+        F: Future<Output = Result<T, LinkError>> + 'a,
+    {
+        let (mut running, mut failures) = (Vec::new(), Vec::new());
+        let mut waiting = candidates.iter().copied();
+        let mut pause = TRACKER_HEDGE_FIRST;
+        loop {
+            match waiting.next() {
+                Some(index) => running.push((index, Box::pin(attempt(index)))),
+                None if running.is_empty() => return Err(failures),
+                None => {}
+            }
+            let is_last = waiting.len() == 0;
+            let silent = async {
+                if is_last {
+                    std::future::pending::<()>().await;
+                }
+                crate::runtime::sleep(pause).await;
+                None
+            };
+            let Some((at, ended)) = next_end(&mut running).or(silent).await else {
+                pause = TRACKER_HEDGE_NEXT;
+                continue;
+            };
+            let (index, _) = running.swap_remove(at);
+            match ended {
+                Ok(won) => return Ok((index, won)),
+                Err(error) => {
+                    log::debug!("tracker {}: {error}", self.names[index]);
+                    failures.push((index, error));
+                }
+            }
         }
-        answered
+    }
+
+    /// No tracker did what it was asked. One that answered, and said why, is better than none.
+    fn all_failed(
+        &self,
+        failures: impl Iterator<Item = (usize, LinkError)>,
+    ) -> Result<(usize, (Link, Answer)), AllTrackersFailed> {
+        let mut sentences = Vec::new();
+        for (index, error) in failures {
+            match error {
+                LinkError::Unwell(answered) => return Ok((index, *answered)),
+                error => sentences.push((index, format!("{}: {error}", text::plain(&self.names[index])))),
+            }
+        }
+        sentences.sort_unstable();
+        Err(AllTrackersFailed(sentences.into_iter().map(|(_, sentence)| sentence).collect()))
     }
 
     fn link_is_lost(&self) -> bool {
@@ -171,6 +243,24 @@ impl TrackerGroup {
         self.waiting.set(self.waiting.get() - 1);
         Turn(self)
     }
+}
+
+/// Whether another tracker may do better: this one is starting, or its disk has failed.
+fn is_unwell(answer: &Answer) -> bool {
+    matches!(answer.status(), Status::Busy | Status::Internal)
+}
+
+/// The place of the first one that ends, and its result.
+async fn next_end<F: Future + Unpin>(running: &mut [(usize, F)]) -> Option<(usize, F::Output)> {
+    std::future::poll_fn(|context| {
+        for (at, (_, future)) in running.iter_mut().enumerate() {
+            if let Poll::Ready(ended) = std::pin::Pin::new(future).poll(context) {
+                return Poll::Ready(Some((at, ended)));
+            }
+        }
+        Poll::Pending
+    })
+    .await
 }
 
 /// The right to use the link.
@@ -205,7 +295,7 @@ async fn watch(group: std::rc::Weak<TrackerGroup>) {
             true
         };
         if closed.or(wanted).await {
-            (group.notice)(format!("tracker {} closed the connection", group.current()));
+            (group.notice)(format!("tracker {} closed the connection", text::plain(group.current())));
         } else {
             *group.link.borrow_mut() = Some(link);
         }

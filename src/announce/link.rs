@@ -3,7 +3,8 @@
 use crate::ids::{Endpoint, Version};
 use crate::limits::{FRAME_CONTROL_BYTES_MAX, TRACKER_TIMEOUT};
 use crate::net::{FrameReader, Net, NetError, Stream, resolve};
-use crate::runtime::{Blocking, deadline};
+use crate::runtime::deadline;
+use crate::text;
 use crate::wire::{Message, Status};
 
 use super::Answer;
@@ -24,14 +25,26 @@ pub enum LinkError {
     /// Its connection.
     #[error(transparent)]
     Net(#[from] NetError),
+    /// It answered that it cannot do what it is asked now.
+    #[error("{} {}", .0.1.status(), .0.1.text())]
+    Unwell(Box<(Link, Answer)>),
+    /// It knows nobody.
+    #[error("it knows no seeder")]
+    NoSeeder,
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Link")
+    }
 }
 
 impl Link {
     /// Connects to the first address of `name` that answers.
-    pub async fn open(net: &Net, blocking: &Blocking, name: &str) -> Result<Self, LinkError> {
+    pub async fn open(net: &Net, name: &str) -> Result<Self, LinkError> {
+        let addresses = resolve::resolve(name).await?;
         let open = async {
             let mut failed = NetError::Closed;
-            let addresses = resolve::resolve(blocking, name).await?;
             // A silent address leaves time for the others.
             let limit = TRACKER_TIMEOUT / addresses.len().max(1) as u32;
             for address in addresses {
@@ -59,13 +72,19 @@ impl Link {
                 }),
                 Ok(Message::Response(response)) => Ok(Answer::Response {
                     status: response.status,
-                    text: response.text.to_owned(),
+                    // People read it in a line of ours.
+                    text: text::plain(response.text),
                     version: response.version,
                 }),
                 _ => Err(NetError::Misbehaved("that is no answer of a tracker")),
             }
         };
         deadline(TRACKER_TIMEOUT, answer).await.unwrap_or(Err(NetError::Silent))
+    }
+
+    /// Whether the tracker is on this machine.
+    pub fn is_local(&self) -> bool {
+        self.stream.peer().ip().to_canonical().is_loopback()
     }
 
     /// Waits until the tracker closes the connection, or says something that nobody asked for.
@@ -80,6 +99,14 @@ impl Answer {
     pub fn status(&self) -> Status {
         match self {
             Self::Seeders { status, .. } | Self::Response { status, .. } => *status,
+        }
+    }
+
+    /// What the tracker says to people.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Seeders { .. } => "",
+            Self::Response { text, .. } => text,
         }
     }
 

@@ -1,19 +1,23 @@
 //! `mtorrent tracker`: a tracker until SIGINT or SIGTERM.
 
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 use super::exit::{CommandError, CommandResult, Exit};
 use super::inputs::{Input, Inputs};
 use super::output::Output;
-use crate::tracker::server::{self, StartError, TrackerConfig};
+use crate::tracker::server::{self, StartError, TrackerConfig, TrackerHandle};
 
 /// How often the tracker is looked at while nothing happens.
 const LOOK_PAUSE: Duration = Duration::from_millis(500);
 
+/// How often a signal is looked for while the tracker starts.
+const START_LOOK_PAUSE: Duration = Duration::from_millis(20);
+
 /// Runs the command.
 pub fn run(config: TrackerConfig, output: &Output) -> CommandResult {
     let inputs = Inputs::start()?;
-    let tracker = server::start(config).map_err(refused)?;
+    let Some(tracker) = start(config, &inputs)? else { return Ok(Exit::Done) };
     let served = output.ready(tracker.listen_addr(), None, Some(tracker.synced()));
     if served.is_ok() {
         // A tracker whose store fails ends by itself.
@@ -27,6 +31,29 @@ pub fn run(config: TrackerConfig, output: &Output) -> CommandResult {
     tracker.stop();
     tracker.join().map_err(|error| CommandError::failed(error.to_string()))?;
     served.map(|()| Exit::Done)
+}
+
+/// Starts the tracker on a thread of its own: reading a store and taking the table of the others may take long, and a
+/// signal ends the command meanwhile. Then `None`: nothing was promised to anyone yet.
+fn start(config: TrackerConfig, inputs: &Inputs) -> Result<Option<TrackerHandle>, CommandError> {
+    let (sender, started) = sync_channel(1);
+    let work = move || _ = sender.send(server::start(config));
+    std::thread::Builder::new()
+        .name("start".into())
+        .spawn(work)
+        .map_err(|error| CommandError::failed(format!("cannot start a thread: {error}")))?;
+    loop {
+        match started.recv_timeout(START_LOOK_PAUSE) {
+            Ok(tracker) => return tracker.map(Some).map_err(refused),
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(CommandError::failed("internal error: the tracker's start ended by a panic".to_owned()));
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        if matches!(inputs.next(Some(Instant::now())), Some(Input::Signal(_))) {
+            return Ok(None);
+        }
+    }
 }
 
 fn refused(error: StartError) -> CommandError {

@@ -35,8 +35,6 @@ pub struct Shared {
     pub registry: Arc<Registry>,
     /// Threads that may block.
     pub blocking: Blocking,
-    /// Threads that resolve names, which may take its time.
-    pub resolver: Blocking,
     /// Messages between the cores.
     pub plan: MeshPlan<CoreMessage>,
 }

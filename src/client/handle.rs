@@ -17,7 +17,7 @@ use crate::hash::hash_chunks;
 use crate::ids::{Endpoint, PeerId};
 use crate::limits::{
     BLOCKING_THREADS, CLIENT_COMMANDS_MAX, CLIENT_EVENTS_MAX, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX,
-    METAINFO_BYTES_MAX, NAME_THREADS,
+    METAINFO_BYTES_MAX,
 };
 use crate::metainfo::Metainfo;
 use crate::net::listen::queues;
@@ -62,12 +62,10 @@ impl Client {
         let endpoint = config.advertise.or_else(|| advertised(address)).ok_or_else(|| refused("port 0"))?;
         let no_threads = |error| refused(format!("no threads can be started: {error}"));
         let blocking = Blocking::start(BLOCKING_THREADS).map_err(no_threads)?;
-        let resolver = Blocking::start(NAME_THREADS).map_err(no_threads)?;
         let shared = Shared {
             id: PeerId(rand::random()),
             registry: Arc::new(Registry::default()),
             blocking,
-            resolver,
             plan: MeshPlan::new(config.cores),
             config: config.clone(),
         };

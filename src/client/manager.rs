@@ -130,8 +130,8 @@ impl Manager {
         let announcer = announcers.entry(names.to_vec()).or_insert_with(|| {
             let events = self.events.clone();
             let notice = Box::new(move |text| events.notice(text));
-            let (net, resolver) = (self.core.net.clone(), self.core.shared.resolver.clone());
-            Announcer::start(TrackerGroup::new(names.to_vec(), net, resolver, notice), self.events.clone())
+            let net = self.core.net.clone();
+            Announcer::start(TrackerGroup::new(names.to_vec(), net, notice), self.events.clone())
         });
         Some(announcer.clone())
     }

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -93,7 +93,7 @@ pub struct Incoming {
 impl Listener {
     /// Binds and listens; port 0 takes a free one, `[::]` serves both families.
     pub fn bind(address: SocketAddr) -> Result<Self, ListenError> {
-        let listen = || {
+        let listen = |address: SocketAddr| {
             let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
             if address.is_ipv6() {
                 socket.set_only_v6(false)?;
@@ -105,7 +105,12 @@ impl Listener {
             let bound = socket.local_addr()?.as_socket().unwrap_or(address);
             Ok(Self { socket, address: bound, congestion })
         };
-        listen().map_err(|error: io::Error| match error.kind() {
+        let mut listening = listen(address);
+        if matches!(&listening, Err(error) if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) && is_no_ipv6(error)) {
+            log::info!("this machine has no IPv6: listening on 0.0.0.0");
+            listening = listen((Ipv4Addr::UNSPECIFIED, address.port()).into());
+        }
+        listening.map_err(|error: io::Error| match error.kind() {
             io::ErrorKind::AddrInUse => ListenError::InUse(address),
             io::ErrorKind::AddrNotAvailable => ListenError::NotOurs(address),
             io::ErrorKind::PermissionDenied => ListenError::NotPermitted(address),
@@ -149,6 +154,11 @@ impl Listener {
             }
         }
     }
+}
+
+/// Whether the system has no IPv6 at all, or no address of it.
+fn is_no_ipv6(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL))
 }
 
 /// The queues from core 0 to each of `count` cores.

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use rand::seq::SliceRandom;
 use rand::{Rng, RngExt, rand_core};
 
-use super::record::{Record, Seeder};
+use super::record::{Record, Seeder, Stamp};
 use super::table::{NotFound, Table};
 use crate::ids::{Endpoint, InfoHash};
 use crate::limits::ANSWER_ENDPOINTS_MAX;
@@ -44,7 +44,8 @@ impl Table {
             choose(record, &mut suits, rng, out);
         }
         out.shuffle(rng);
-        let has_name = || record.file().is_some_and(|(version, _)| self.rules.lives.counts(version, false, now_ms));
+        let counts = |version| self.counts_now(Stamp { version, removed: false }, now_ms);
+        let has_name = || record.file().is_some_and(|(version, _)| counts(version));
         if any_live || has_name() { Ok(()) } else { Err(NotFound) }
     }
 }

@@ -1,18 +1,18 @@
-//! The hybrid logical clock that orders all changes at all trackers.
+//! The hybrid logical clock that orders all changes at all trackers, and how far the others' clocks are from this one's.
 //!
-//! A reading follows the wall clock while that runs ahead, and counts on by itself where it does not: two
-//! readings are never equal, and one taken after a version was seen is above that version. Pure: the wall
-//! clock comes in as `now_ms`, milliseconds since 1970.
+//! Pure: the clock comes in as `now_ms`, milliseconds since 1970. It must not step while a tracker runs.
 //!
-//! A version may be at most [`VERSION_AHEAD_MAX`] ahead of the wall clock, wherever it comes from: a
-//! clock that a stranger pulled a year ahead would give out leases of a year. The same holds for our own
-//! past: when the wall clock was set back by so much that what was given out before is out of bounds twice
-//! over (`is_lost`), the clock starts anew from the wall clock. Small steps back change nothing.
+//! Two readings of a clock are never equal. A change must win over what it replaces and over what its client has seen
+//! elsewhere, so its version is above these too; where they are ahead of the clock, it is the next one after them, by
+//! their tracker's clock. The clock itself never follows what comes from outside: nobody can pull it.
+//!
+//! A version may be at most [`VERSION_AHEAD_MAX`] ahead of the clock of the tracker that gave it, or of our own. Ours
+//! tells how far ahead a version of a tracker that nobody has measured is.
 
 use crate::ids::{TrackerId, Version};
-use crate::limits::VERSION_AHEAD_MAX;
+use crate::limits::{CLOCK_SKEW_NOTED, VERSION_AHEAD_MAX};
 
-/// A version ahead of the wall clock by more than anyone may be.
+/// A version ahead of the clock by more than anyone may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "version is {ahead_ms} ms ahead of this tracker's clock, more than {} s: set the clock that gave it",
@@ -23,17 +23,23 @@ pub struct AheadError {
     pub ahead_ms: u64,
 }
 
+impl AheadError {
+    /// When the version will be no longer too far ahead, from now on.
+    pub fn due_in_ms(self) -> u64 {
+        self.ahead_ms - AHEAD_MS_MAX
+    }
+}
+
 /// Gives out versions.
 #[derive(Clone, Debug)]
 pub struct Clock {
     tracker: TrackerId,
-    /// The highest reading given or seen.
+    /// The highest reading given.
     last: u64,
 }
 
 impl Clock {
-    /// A clock that signs by `tracker`. Where there is a store, [`Clock::observe`] its versions before the
-    /// first [`Clock::tick`].
+    /// A clock that signs by `tracker`.
     pub fn new(tracker: TrackerId) -> Self {
         Self { tracker, last: 0 }
     }
@@ -43,32 +49,84 @@ impl Clock {
         self.tracker
     }
 
-    /// A version above all given and all seen.
-    pub fn tick(&mut self, now_ms: u64) -> Version {
+    /// A version above all that were given for the same, and above `above`.
+    pub fn tick(&mut self, now_ms: u64, above: Option<Version>) -> Version {
         if is_lost(Version { clock: self.last, tracker: self.tracker }, now_ms) {
             self.last = 0;
         }
         self.last = (now_ms << COUNTER_BITS).max(self.last + 1);
-        Version { clock: self.last, tracker: self.tracker }
+        let own = Version { clock: self.last, tracker: self.tracker };
+        match above {
+            Some(above) if above >= own => Version { clock: above.clock + 1, ..above },
+            _ => own,
+        }
     }
 
-    /// Advances past a version from outside; one that is too far ahead changes nothing.
-    pub fn observe(&mut self, version: Version, now_ms: u64) -> Result<(), AheadError> {
-        check(version, now_ms)?;
-        self.last = self.last.max(version.clock);
-        Ok(())
-    }
-}
-
-/// Refuses a version that is too far ahead of the wall clock.
-fn check(version: Version, now_ms: u64) -> Result<(), AheadError> {
-    match version.time_ms().checked_sub(now_ms) {
-        Some(ahead_ms) if ahead_ms > AHEAD_MS_MAX => Err(AheadError { ahead_ms }),
-        _ => Ok(()),
+    /// The next readings are above one that was given before a restart, as far as that is not ahead by more than clocks
+    /// differ at any time: it may have been a client's.
+    pub fn start_above(&mut self, version: Version, now_ms: u64) {
+        let most = (now_ms + CLOCK_SKEW_NOTED.as_millis() as u64) << COUNTER_BITS;
+        self.last = self.last.max(version.clock.min(most));
     }
 }
 
-/// Whether a version was accepted once and is so far ahead now that the wall clock must have been wrong then.
+/// How far the clocks of other trackers are ahead of this one's, milliseconds; behind where that is negative.
+///
+/// A tracker may be here twice: what its clock said before it was set is good for what it gave then.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Skews(Vec<(TrackerId, i64)>);
+
+impl Skews {
+    /// From what was measured: now, and not long ago where that was something else. What clocks differ at any time is
+    /// left out.
+    pub fn new(measured: impl IntoIterator<Item = (TrackerId, i64, Option<i64>)>) -> Self {
+        let is_noted = |skew_ms: i64| skew_ms.unsigned_abs() > CLOCK_SKEW_NOTED.as_millis() as u64;
+        let mut skews = Vec::new();
+        for (tracker, now_ms, before_ms) in measured {
+            if is_noted(now_ms) || before_ms.is_some_and(is_noted) {
+                skews.extend([Some(now_ms), before_ms].into_iter().flatten().map(|skew_ms| (tracker, skew_ms)));
+            }
+        }
+        Self(skews)
+    }
+
+    /// Whether `holds` for the time by the clock of the tracker that gave `version`; by ours where that is not known.
+    pub(super) fn any(&self, version: Version, now_ms: u64, holds: impl Fn(u64) -> bool) -> bool {
+        let mut times = self.times_of(version, now_ms).peekable();
+        if times.peek().is_none() { holds(now_ms) } else { times.any(holds) }
+    }
+
+    /// The time by the clock of the tracker that gave `version`, as late as it may be; by ours where that is not known.
+    pub(super) fn time_of(&self, version: Version, now_ms: u64) -> u64 {
+        self.times_of(version, now_ms).max().unwrap_or(now_ms)
+    }
+
+    fn times_of(&self, version: Version, now_ms: u64) -> impl Iterator<Item = u64> {
+        let of_tracker = self.0.iter().filter(move |(tracker, _)| *tracker == version.tracker);
+        of_tracker.map(move |(_, skew_ms)| now_ms.saturating_add_signed(*skew_ms))
+    }
+
+    /// The time by the clock that is furthest ahead.
+    pub(super) fn latest(&self, now_ms: u64) -> u64 {
+        now_ms.saturating_add_signed(self.0.iter().map(|(_, skew_ms)| *skew_ms).max().unwrap_or_default().max(0))
+    }
+
+    /// The time by the clock that is furthest behind.
+    pub(super) fn earliest(&self, now_ms: u64) -> u64 {
+        now_ms.saturating_add_signed(self.0.iter().map(|(_, skew_ms)| *skew_ms).min().unwrap_or_default().min(0))
+    }
+
+    /// Refuses a version that is too far ahead.
+    pub(super) fn check(&self, version: Version, now_ms: u64) -> Result<(), AheadError> {
+        let now_ms = self.time_of(version, now_ms).max(now_ms);
+        match version.time_ms().checked_sub(now_ms) {
+            Some(ahead_ms) if ahead_ms > AHEAD_MS_MAX => Err(AheadError { ahead_ms }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether a version was accepted once and is so far ahead now that the clock must have been wrong then.
 pub(super) fn is_lost(version: Version, now_ms: u64) -> bool {
     version.time_ms() > lost_after(now_ms)
 }
@@ -91,10 +149,14 @@ mod tests {
         Clock::new(TrackerId(7))
     }
 
+    fn at(time_ms: u64, tracker: u64) -> Version {
+        Version { clock: time_ms << 16, tracker: TrackerId(tracker) }
+    }
+
     #[test]
     fn follows_the_wall_clock_and_counts_where_it_stands() {
         let mut clock = clock();
-        let versions = [5000, 5000, 4999, 6000].map(|now| clock.tick(now));
+        let versions = [5000, 5000, 4999, 6000].map(|now| clock.tick(now, None));
         assert!(versions.is_sorted() && versions.windows(2).all(|pair| pair[0] != pair[1]));
         assert_eq!(versions.map(Version::time_ms), [5000, 5000, 5000, 6000]);
     }
@@ -102,43 +164,65 @@ mod tests {
     #[test]
     fn a_counter_that_overflows_goes_on_in_the_next_millisecond() {
         let mut clock = clock();
-        let last = (0..=70_000).map(|_| clock.tick(5000)).last().unwrap();
+        let last = (0..=70_000).map(|_| clock.tick(5000, None)).last().unwrap();
         assert_eq!(last.time_ms(), 5001);
     }
 
+    /// A client that sends versions from the future gets what it asks for, and moves nothing else.
     #[test]
-    fn what_is_too_far_ahead_is_refused_and_leaves_no_trace() {
+    fn what_is_seen_elsewhere_is_passed_and_pulls_nothing() {
         let mut clock = clock();
-        let at = |time_ms: u64| Version { clock: time_ms << 16, tracker: TrackerId(1) };
-        assert_eq!(clock.observe(at(65_000), 5000), Ok(()));
-        assert_eq!(clock.observe(at(65_001), 5000), Err(AheadError { ahead_ms: 60_001 }));
-        assert!(clock.observe(Version { clock: u64::MAX, tracker: TrackerId(1) }, 5000).is_err());
-        assert_eq!(clock.tick(5000).time_ms(), 65_000);
+        let seen = at(65_000, 1);
+        assert_eq!(clock.tick(5000, Some(seen)), Version { clock: seen.clock + 1, ..seen });
+        assert_eq!(clock.tick(5000, None).time_ms(), 5000);
+        clock.start_above(seen, 5000);
+        assert!(clock.tick(5000, None).time_ms() <= 7000, "not over a restart either");
+    }
+
+    #[test]
+    fn what_is_too_far_ahead_is_refused() {
+        let skews =
+            Skews::new([(TrackerId(2), 7_200_000, None), (TrackerId(3), -90_000, Some(0)), (TrackerId(4), 900, None)]);
+        for (version, ahead_ms) in [
+            (at(65_000, 1), None),
+            (at(65_001, 1), Some(60_001)),
+            (Version { clock: u64::MAX, tracker: TrackerId(1) }, Some((u64::MAX >> 16) - 5000)),
+            (at(7_265_000, 2), None),
+            (at(7_265_001, 2), Some(60_001)),
+            // Behind as it is, it may have the version from somebody else.
+            (at(65_000, 3), None),
+            (at(65_500, 4), Some(60_500)),
+        ] {
+            assert_eq!(
+                skews.check(version, 5000).err(),
+                ahead_ms.map(|ahead_ms| AheadError { ahead_ms }),
+                "{version:?}"
+            );
+        }
     }
 
     #[test]
     fn a_wall_clock_set_back_by_a_day_starts_it_anew() {
         let mut clock = clock();
-        clock.tick(90_000_000);
-        assert_eq!(clock.tick(5000).time_ms(), 5000);
+        clock.tick(90_000_000, None);
+        assert_eq!(clock.tick(5000, None).time_ms(), 5000);
     }
 
     proptest! {
         #[test]
-        fn a_reading_is_above_all_before_it(steps in prop::collection::vec((0u64..100_000, any::<bool>()), 1..100)) {
+        fn a_reading_is_above_all_before_it_and_above_what_was_seen(steps in prop::collection::vec((0u64..100_000, any::<bool>()), 1..100)) {
             let mut clock = clock();
             let mut highest = Version::default();
             for (now, foreign) in steps {
-                // The wall clock may step back, but not by more than versions may be ahead.
+                // The clock may step back, but not by more than versions may be ahead.
                 let now = 1_000_000 + now % 60_000;
-                if foreign {
-                    let seen = Version { clock: (now + 100) << 16, tracker: TrackerId(9) };
-                    clock.observe(seen, now).unwrap();
-                    highest = highest.max(seen);
+                let seen = foreign.then(|| at(now + 100, 9));
+                let version = clock.tick(now, seen);
+                prop_assert!(Some(version) > seen);
+                if !foreign {
+                    prop_assert!(version > highest);
+                    highest = version;
                 }
-                let version = clock.tick(now);
-                prop_assert!(version > highest);
-                highest = version;
             }
         }
     }

@@ -6,7 +6,6 @@
 //! cut-off are looked for only where the bucket's soonest end says that there may be some.
 
 use super::entry::{Body, Entry};
-use super::expiry::live_until;
 use super::records::Records;
 use super::table::Table;
 use crate::limits::{REPAIR_RECORDS_MAX, VERSION_AHEAD_MAX};
@@ -31,9 +30,10 @@ pub trait Page {
 }
 
 impl Table {
-    /// The cut-off for a repair that starts now: what ends within the time that clocks may differ is left out.
+    /// The cut-off for a repair that starts now: what ends within the time that clocks may differ is left out, and all of
+    /// those that are known to be further behind is in.
     pub fn cut_off(&self, now_ms: u64) -> u64 {
-        now_ms + (VERSION_AHEAD_MAX.as_millis() as u64).min(self.rules.lives.lease_ms / 4)
+        self.skews.earliest(now_ms) + (VERSION_AHEAD_MAX.as_millis() as u64).min(self.rules.lives.lease_ms / 4)
     }
 
     /// The digest of one of this table's buckets.
@@ -47,7 +47,15 @@ impl Table {
             |entry: &Entry<'_>| lives.end_of(entry.version, matches!(entry.body, Body::Removed(_))) <= cut_off_ms;
         let records = (0..found.index.slots()).filter_map(|slot| self.records.at(bucket, slot));
         let entries = records.flat_map(|found| Records::entries(self.records.record(found)));
-        entries.filter(ended).fold(found.digest, |digest, entry| digest ^ entry.fingerprint())
+        entries.filter(ended).fold(found.digest, |digest, entry| digest ^ self.records.prints.of(&entry))
+    }
+
+    /// Calls `each` with all entries of a bucket, expired ones that are still here included.
+    pub fn for_each_of(&self, bucket: usize, each: &mut impl FnMut(&Entry<'_>)) {
+        let slots = self.records.bucket(bucket).index.slots();
+        for found in (0..slots).filter_map(|slot| self.records.at(bucket, slot)) {
+            Records::entries(self.records.record(found)).for_each(|entry| each(&entry));
+        }
     }
 
     /// Records in a bucket: what its digest may cost.
@@ -98,7 +106,7 @@ impl Table {
             for entry in Records::entries(self.records.record(found)) {
                 let skipped = tag == from.tag && passed < from.skip;
                 passed += 1;
-                if skipped || live_until(self.rules.lives, &entry, now_ms).is_none() {
+                if skipped || self.rules.lives.live_until(&self.skews, &entry, now_ms).is_none() {
                     continue;
                 }
                 if !page.add(&entry) {

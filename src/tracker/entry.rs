@@ -8,31 +8,46 @@ use sha1::{Digest, Sha1};
 use crate::ids::InfoHash;
 pub use crate::wire::{Body, Entry, FileInfo};
 
-impl Entry<'_> {
-    /// The entry's part of its bucket's digest: the first 16 bytes of SHA-1 over kind, key, value and version.
+/// Makes the entries' parts of their buckets' digests. Trackers that know a group key make them by it: then nobody else
+/// can put entries together that hide a difference.
+#[derive(Clone, Debug, Default)]
+pub struct Fingerprints(Sha1);
+
+impl Fingerprints {
+    /// By a key; without one see [`Fingerprints::default`].
+    pub fn keyed(key: &[u8; 32]) -> Self {
+        let mut hash = Sha1::new();
+        // A whole block, which is hashed once for all.
+        hash.update(key);
+        hash.update([0; 32]);
+        Self(hash)
+    }
+
+    /// The first 16 bytes of SHA-1 over kind, key, value and version, behind the block of the group's key where there is
+    /// one (32 bytes and as many zeros).
     ///
     /// ```text
     /// kind u8 | info hash 20 | endpoint 6 or 18, not for a file | length u64, chunk size u32, name, for a file | version 16
     /// ```
     ///
     /// The kinds are 0 file, 1 seeder, 2 removed.
-    pub fn fingerprint(&self) -> u128 {
-        let mut hash = Sha1::new();
-        match self.body {
+    pub fn of(&self, entry: &Entry<'_>) -> u128 {
+        let mut hash = self.0.clone();
+        match entry.body {
             Body::File(file) => {
                 hash.update([0]);
-                hash.update(self.info_hash.0);
+                hash.update(entry.info_hash.0);
                 hash.update(file.length.to_be_bytes());
                 hash.update(file.chunk_size.to_be_bytes());
                 hash.update(file.name.as_bytes());
             }
             Body::Seeder(endpoint) | Body::Removed(endpoint) => {
-                hash.update([if matches!(self.body, Body::Seeder(_)) { 1 } else { 2 }]);
-                hash.update(self.info_hash.0);
+                hash.update([if matches!(entry.body, Body::Seeder(_)) { 1 } else { 2 }]);
+                hash.update(entry.info_hash.0);
                 hash.update(endpoint.to_bytes(&mut [0; 18]));
             }
         }
-        hash.update(self.version.to_bytes());
+        hash.update(entry.version.to_bytes());
         hash.finalize().iter().take(16).fold(0, |value, byte| value << 8 | u128::from(*byte))
     }
 }
@@ -94,7 +109,9 @@ mod tests {
         let mut prints: Vec<u128> = Vec::new();
         for (clock, hash) in [(1, 1), (2, 1), (1, 2)] {
             let version = Version { clock, tracker: TrackerId(1) };
-            prints.extend(bodies.map(|body| Entry { info_hash: InfoHash([hash; 20]), version, body }.fingerprint()));
+            for makes in [Fingerprints::default(), Fingerprints::keyed(&[7; 32]), Fingerprints::keyed(&[8; 32])] {
+                prints.extend(bodies.map(|body| makes.of(&Entry { info_hash: InfoHash([hash; 20]), version, body })));
+            }
         }
         let count = prints.len();
         prints.sort_unstable();

@@ -3,8 +3,8 @@
 //! Nothing depends on when it happens: an entry stops to count at its time, wherever its bytes still are.
 
 use super::clock::lost_after;
-use super::entry::{Body, Entry};
-use super::records::{Lives, Records};
+use super::entry::Entry;
+use super::records::Records;
 use super::table::Table;
 
 /// Entries that cost as much to look at as finding their record.
@@ -68,20 +68,20 @@ impl Table {
     }
 
     fn start_round(&mut self, now_ms: u64) {
-        self.sweep.set_back = self.records.newest_ms > lost_after(now_ms);
+        self.sweep.set_back = self.records.newest_ms > lost_after(self.skews.latest(now_ms));
     }
 
     fn end_round(&mut self, now_ms: u64) {
         self.sweep.bucket = self.records.buckets().start;
         if self.sweep.set_back {
             // What is further ahead is gone.
-            self.records.newest_ms = lost_after(now_ms);
+            self.records.newest_ms = lost_after(self.skews.latest(now_ms));
         }
     }
 
     fn is_due(&self, now_ms: u64) -> bool {
         let soonest_ms = self.records.bucket(self.sweep.bucket).soonest_ms;
-        self.sweep.within.is_some() || self.sweep.set_back || soonest_ms <= now_ms
+        self.sweep.within.is_some() || self.sweep.set_back || soonest_ms <= self.skews.latest(now_ms)
     }
 
     /// False if the budget ended first.
@@ -119,24 +119,18 @@ impl Table {
         left: &mut usize,
         gone: &mut impl FnMut(&Entry<'_>),
     ) -> (u64, bool) {
-        let lives = self.rules.lives;
         let Some(found) = self.records.at(self.sweep.bucket, slot) else { return (u64::MAX, false) };
         let (mut lapsed, mut end_ms, mut entries) = (false, u64::MAX, 0);
         for entry in Records::entries(self.records.record(found)) {
             entries += 1;
-            match live_until(lives, &entry, now_ms) {
+            match self.rules.lives.live_until(&self.skews, &entry, now_ms) {
                 Some(end) => end_ms = end_ms.min(end),
                 None => lapsed = true,
             }
         }
         *left = left.saturating_sub(1 + entries / ENTRIES_A_RECORD);
-        let keep = |entry: &Entry<'_>| live_until(lives, entry, now_ms).is_some();
-        (end_ms, lapsed && self.records.retain(found, keep, gone))
+        let Self { rules, skews, records, .. } = self;
+        let keep = |entry: &Entry<'_>| rules.lives.live_until(skews, entry, now_ms).is_some();
+        (end_ms, lapsed && records.retain(found, keep, gone))
     }
-}
-
-/// When the entry stops to count; `None` if it did already.
-pub(super) fn live_until(lives: Lives, entry: &Entry<'_>, now_ms: u64) -> Option<u64> {
-    let removed = matches!(entry.body, Body::Removed(_));
-    lives.counts(entry.version, removed, now_ms).then(|| lives.end_of(entry.version, removed))
 }

@@ -8,8 +8,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::arena::{Arena, ArenaFull, Handle};
-use super::clock;
-use super::entry::{Body, Entry, FileInfo, bucket_of};
+use super::clock::{self, Skews};
+use super::entry::{Body, Entry, FileInfo, Fingerprints, bucket_of};
 use super::index::Index;
 use super::prefetch::prefetch;
 use super::record::{self, Record, Seeder, Stamp};
@@ -36,9 +36,23 @@ impl Lives {
         version.time_ms() + if removed { self.tombstone_ms } else { self.lease_ms }
     }
 
-    /// Whether an entry counts: neither expired nor, because the wall clock was set back, refused by now.
-    pub(super) fn counts(self, version: Version, removed: bool, now_ms: u64) -> bool {
-        self.end_of(version, removed) > now_ms && !clock::is_lost(version, now_ms)
+    /// Whether an entry counts: neither expired nor, because a clock was set back, refused by now. The clock is that of the
+    /// tracker that gave its version: where clocks differ no lease ends for that.
+    pub(super) fn counts(self, skews: &Skews, version: Version, removed: bool, now_ms: u64) -> bool {
+        let counts = |now_ms| self.end_of(version, removed) > now_ms && !clock::is_lost(version, now_ms);
+        skews.any(version, now_ms, counts)
+    }
+
+    /// Whether an entry's time is over, whoever gave it.
+    pub fn has_lapsed(self, entry: &Entry<'_>, now_ms: u64) -> bool {
+        self.end_of(entry.version, matches!(entry.body, Body::Removed(_))) <= now_ms
+    }
+
+    /// When an entry that counts ends, by the clock that gave its version; `None` if it does not count.
+    pub(super) fn live_until(self, skews: &Skews, entry: &Entry<'_>, now_ms: u64) -> Option<u64> {
+        let removed = matches!(entry.body, Body::Removed(_));
+        let counts = self.counts(skews, entry.version, removed, now_ms);
+        counts.then(|| self.end_of(entry.version, removed))
     }
 }
 
@@ -84,6 +98,7 @@ pub(super) struct Records {
     /// Addresses that are not counted.
     trust: Arc<[Cidr]>,
     scratch: Vec<u8>,
+    pub(super) prints: Fingerprints,
     pub(super) totals: Totals,
     /// The highest time of any entry: where it is past the wall clock, entries need a second look.
     pub(super) newest_ms: u64,
@@ -96,6 +111,7 @@ impl Records {
         counts: Arc<AddressCounts>,
         trust: Arc<[Cidr]>,
         key: [u64; 3],
+        prints: Fingerprints,
     ) -> Self {
         let bucket =
             || Bucket { index: Index::default(), digest: 0, soonest_ms: u64::MAX, written_soonest_ms: u64::MAX };
@@ -108,6 +124,7 @@ impl Records {
             counts,
             trust,
             scratch: Vec::new(),
+            prints,
             totals: Totals::default(),
             newest_ms: 0,
         }
@@ -192,14 +209,14 @@ impl Records {
         info: &FileInfo<'_>,
     ) -> Result<(), ArenaFull> {
         let entry = |version, info| Entry { info_hash, version, body: Body::File(info) };
-        let mut change = entry(version, *info).fingerprint();
+        let mut change = self.prints.of(&entry(version, *info));
         let found = self.find(info_hash);
         if let Some((old, old_info)) = found.and_then(|found| self.record(found).file()) {
             if old_info == *info {
                 self.renew_file(info_hash, version);
                 return Ok(());
             }
-            change ^= entry(old, old_info).fingerprint();
+            change ^= self.prints.of(&entry(old, old_info));
         }
         self.edit(info_hash, found, |record| record::set_file(record, version, info))?;
         self.note(bucket_of(info_hash), change, version, false);
@@ -210,7 +227,7 @@ impl Records {
     pub(super) fn renew_file(&mut self, info_hash: InfoHash, version: Version) {
         let Some(found) = self.find(info_hash) else { return };
         let Some((old, info)) = self.record(found).file() else { return };
-        let print = |version| Entry { info_hash, version, body: Body::File(info) }.fingerprint();
+        let print = |version| self.prints.of(&Entry { info_hash, version, body: Body::File(info) });
         let change = print(old) ^ print(version);
         self.edit_in_place(Some(found), |record| record::set_file_version(record, version));
         self.note(bucket_of(info_hash), change, version, false);
@@ -221,10 +238,10 @@ impl Records {
         let Seeder { endpoint, stamp } = seeder;
         let found = self.find(info_hash);
         let place = found.map(|found| self.record(found).find(endpoint));
-        let mut change = seeder_entry(info_hash, seeder).fingerprint();
+        let mut change = self.prints.of(&seeder_entry(info_hash, seeder));
         if let (Some(at), Some(Ok(place))) = (found, place) {
             let old = self.record(at).stamp(place);
-            change ^= seeder_entry(info_hash, Seeder { endpoint, stamp: old }).fingerprint();
+            change ^= self.prints.of(&seeder_entry(info_hash, Seeder { endpoint, stamp: old }));
             self.edit_in_place(found, |record| record::set_stamp(record, place, stamp));
             self.discount(endpoint.ip(), old.removed);
         } else {
@@ -255,7 +272,7 @@ impl Records {
         if let Some((version, info)) = Record::at_start_of(&scratch).file() {
             let entry = Entry { info_hash, version, body: Body::File(info) };
             if !keep(&entry) {
-                change ^= entry.fingerprint();
+                change ^= self.prints.of(&entry);
                 gone(&entry);
                 record::clear_file(&mut scratch);
             }
@@ -264,7 +281,7 @@ impl Records {
             let entry = seeder_entry(info_hash, seeder);
             let keep = keep(&entry);
             if !keep {
-                change ^= entry.fingerprint();
+                change ^= self.prints.of(&entry);
                 gone(&entry);
                 self.discount(seeder.endpoint.ip(), seeder.stamp.removed);
             }

@@ -9,8 +9,9 @@
 //! - Of two entries of a key the one with the higher [`Version`] holds, in whatever order they come. Removals
 //!   are entries too, and win over what they removed when that arrives later.
 //! - An entry counts until its version's time plus the lease (a removal: plus its own, longer life). It is not
-//!   written when it expires, so all trackers see it end at the same time.
-//! - A version more than 60 s ahead of the clock is refused, wherever it comes from.
+//!   written when it expires, so all trackers see it end at the same time: by the clock of the tracker that gave the
+//!   version, however far it is from their own.
+//! - A version more than 60 s ahead of the clock, and of the clock of whoever gave it, is refused, wherever it comes from.
 //! - AddSeeder for an entry that is live and less than half a lease old writes nothing, unless the client
 //!   has seen a higher version: then something happened elsewhere that this entry must win over.
 //! - AddSeeder for a file that nobody shared makes a file that has seeders and no name.
@@ -23,8 +24,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::arena::ArenaFull;
-use super::clock::{AheadError, Clock};
-use super::entry::{Body, Entry, FileInfo};
+use super::clock::{AheadError, Clock, Skews};
+use super::entry::{Body, Entry, FileInfo, Fingerprints};
 use super::record::{Record, Seeder, Stamp};
 use super::records::{Found, Lives, Records, Totals, seeder_entry};
 use super::rights::{AddressCounts, Cidr};
@@ -44,6 +45,8 @@ pub struct Rules {
     pub files_per_address_max: usize,
     /// Networks whose addresses may change any endpoint, and are not counted.
     pub trust: Arc<[Cidr]>,
+    /// By which the digests are made; the same at all trackers of a group.
+    pub prints: Fingerprints,
 }
 
 impl Default for Rules {
@@ -54,6 +57,7 @@ impl Default for Rules {
             endpoints_per_address_max: ENDPOINTS_PER_ADDRESS_MAX,
             files_per_address_max: FILES_PER_ADDRESS_MAX,
             trust: Arc::from([]),
+            prints: Fingerprints::default(),
         }
     }
 }
@@ -177,6 +181,7 @@ pub struct NotFound;
 pub struct Table {
     pub(super) rules: Arc<Rules>,
     pub(super) clock: Clock,
+    pub(super) skews: Skews,
     pub(super) records: Records,
     pub(super) sweep: super::expiry::Sweep,
     pub(super) counts: Arc<AddressCounts>,
@@ -193,9 +198,18 @@ impl Table {
         tracker: TrackerId,
         key: [u64; 3],
     ) -> Self {
-        let records = Records::new(buckets, rules.lives, counts.clone(), rules.trust.clone(), key);
+        let records =
+            Records::new(buckets, rules.lives, counts.clone(), rules.trust.clone(), key, rules.prints.clone());
         let sweep = super::expiry::Sweep::new(&records);
-        Self { rules, clock: Clock::new(tracker), sweep, records, counts, forgotten: Vec::new() }
+        Self {
+            rules,
+            clock: Clock::new(tracker),
+            skews: Skews::default(),
+            sweep,
+            records,
+            counts,
+            forgotten: Vec::new(),
+        }
     }
 
     /// Says which files will be asked for next, so that their records are at hand then.
@@ -213,12 +227,12 @@ impl Table {
         journal: &mut impl Journal,
     ) -> Result<Accepted, Refusal> {
         let Claim { info_hash, endpoint, seen } = claim;
-        self.observe(seen, now_ms)?;
+        self.check(seen, now_ms)?;
         let found = self.records.find(info_hash);
         let old = found.and_then(|found| self.stamp(found, endpoint));
         let live = old.is_some_and(|stamp| !stamp.removed && self.counts_now(stamp, now_ms));
         if !live && let Some(other) = self.check_room(found, endpoint, old, sender, now_ms)? {
-            self.write_seeder(info_hash, other, true, Weight::Change, now_ms, journal)?;
+            self.write_seeder(info_hash, other, true, Weight::Change, None, now_ms, journal)?;
         }
         let written = self.write_file(info_hash, found, file, now_ms, journal)?;
         let unseen = seen.is_none_or(|seen| old.is_some_and(|stamp| seen <= stamp.version));
@@ -229,7 +243,7 @@ impl Table {
             _ => {}
         }
         let weight = if live && unseen { Weight::Renewal } else { Weight::Change };
-        let version = self.write_seeder(info_hash, endpoint, false, weight, now_ms, journal)?;
+        let version = self.write_seeder(info_hash, endpoint, false, weight, seen, now_ms, journal)?;
         let written = if written == Some(Weight::Change) { written } else { Some(weight) };
         Ok(Accepted { version, written })
     }
@@ -244,7 +258,7 @@ impl Table {
         journal: &mut impl Journal,
     ) -> Result<Accepted, Refusal> {
         let Claim { info_hash, endpoint, seen } = claim;
-        self.observe(seen, now_ms)?;
+        self.check(seen, now_ms)?;
         let found = self.records.find(info_hash);
         let old = found.and_then(|found| self.stamp(found, endpoint)).filter(|stamp| self.counts_now(*stamp, now_ms));
         match old {
@@ -255,18 +269,18 @@ impl Table {
             }
             Some(_) => {}
         }
-        let version = self.write_seeder(info_hash, endpoint, true, Weight::Change, now_ms, journal)?;
+        let version = self.write_seeder(info_hash, endpoint, true, Weight::Change, seen, now_ms, journal)?;
         Ok(Accepted { version, written: Some(Weight::Change) })
     }
 
     /// Takes an entry from another tracker or from the store. The file's bucket is one of this table's.
     pub fn merge(&mut self, entry: &Entry<'_>, now_ms: u64) -> Merged {
         debug_assert!(self.records.owns(entry.info_hash), "entries are handed to the core that owns them");
-        if let Err(error) = self.clock.observe(entry.version, now_ms) {
+        if let Err(error) = self.skews.check(entry.version, now_ms) {
             return Merged::Ahead(error);
         }
         let removed = matches!(entry.body, Body::Removed(_));
-        if !self.rules.lives.counts(entry.version, removed, now_ms) {
+        if !self.counts_now(Stamp { version: entry.version, removed }, now_ms) {
             return Merged::Expired;
         }
         let found = self.records.find(entry.info_hash);
@@ -294,11 +308,14 @@ impl Table {
         if put.is_ok() { Merged::News } else { Merged::Full }
     }
 
-    /// Versions given from now on are above one that was given before; one that is too far ahead says nothing.
+    /// See [`Clock::start_above`].
     pub fn start_above(&mut self, version: Version, now_ms: u64) {
-        if let Err(error) = self.clock.observe(version, now_ms) {
-            log::warn!("the store's last {error}");
-        }
+        self.clock.start_above(version, now_ms);
+    }
+
+    /// How far the others' clocks are from this one's, from now on.
+    pub fn set_skews(&mut self, skews: Skews) {
+        self.skews = skews;
     }
 
     /// What the table holds.
@@ -331,8 +348,8 @@ impl Table {
         self.records.find(info_hash).map(|found| Records::entries(self.records.record(found))).into_iter().flatten()
     }
 
-    fn observe(&mut self, seen: Option<Version>, now_ms: u64) -> Result<(), AheadError> {
-        seen.map_or(Ok(()), |seen| self.clock.observe(seen, now_ms))
+    fn check(&self, seen: Option<Version>, now_ms: u64) -> Result<(), AheadError> {
+        seen.map_or(Ok(()), |seen| self.skews.check(seen, now_ms))
     }
 
     fn stamp(&self, found: Found, endpoint: Endpoint) -> Option<Stamp> {
@@ -356,12 +373,14 @@ impl Table {
         Ok(())
     }
 
+    /// See [`Lives::counts`].
     pub(super) fn counts_now(&self, stamp: Stamp, now_ms: u64) -> bool {
-        self.rules.lives.counts(stamp.version, stamp.removed, now_ms)
+        self.rules.lives.counts(&self.skews, stamp.version, stamp.removed, now_ms)
     }
 
+    /// Whether an entry need not be renewed yet.
     fn is_fresh(&self, version: Version, now_ms: u64) -> bool {
-        version.time_ms() + self.rules.lives.lease_ms / 2 > now_ms
+        version.time_ms() + self.rules.lives.lease_ms / 2 > self.skews.time_of(version, now_ms)
     }
 
     /// Writes the file entry that a Share brings, or renews the one that is there.
@@ -374,7 +393,7 @@ impl Table {
         journal: &mut impl Journal,
     ) -> Result<Option<Weight>, Refusal> {
         let old = found.and_then(|found| self.records.record(found).file());
-        let live = old.filter(|(version, _)| self.rules.lives.counts(*version, false, now_ms));
+        let live = old.filter(|(version, _)| self.counts_now(Stamp { version: *version, removed: false }, now_ms));
         let weight = match (file, live) {
             (Some(info), Some((version, old))) if info == old => {
                 if self.is_fresh(version, now_ms) {
@@ -386,7 +405,7 @@ impl Table {
             (None, Some((version, _))) if !self.is_fresh(version, now_ms) => Weight::Renewal,
             (None, _) => return Ok(None),
         };
-        let version = self.clock.tick(now_ms);
+        let version = self.clock.tick(now_ms, live.map(|(version, _)| version));
         match file {
             Some(info) => self.records.put_file(info_hash, version, &info)?,
             None => self.records.renew_file(info_hash, version),
@@ -404,10 +423,13 @@ impl Table {
         endpoint: Endpoint,
         removed: bool,
         weight: Weight,
+        seen: Option<Version>,
         now_ms: u64,
         journal: &mut impl Journal,
     ) -> Result<Version, Refusal> {
-        let version = self.clock.tick(now_ms);
+        let old = self.records.find(info_hash).and_then(|found| self.stamp(found, endpoint));
+        let old = old.filter(|stamp| self.counts_now(*stamp, now_ms)).map(|stamp| stamp.version);
+        let version = self.clock.tick(now_ms, seen.max(old));
         let seeder = Seeder { endpoint, stamp: Stamp { version, removed } };
         self.put_seeder(info_hash, seeder)?;
         journal.write(&seeder_entry(info_hash, seeder), weight);

@@ -42,11 +42,13 @@
 //!
 //! - The bucket of an entry is the first 12 bits of its info hash. A bucket's digest is the XOR over its entries
 //!   of the first 16 bytes of SHA-1 over: kind; info hash; for a file length, chunk size and name, for the others
-//!   the endpoint; version.
+//!   the endpoint; version. Where there is a group key, one block comes before it: HMAC-SHA-256, by that key, over
+//!   `digests`, and 32 zeros.
 //! - A response holds entries of buckets whose digests differ from those of the request. It may end anywhere, and
 //!   hold none: the next request goes on at the next cursor, with digests from that bucket on. Responses are 1 MiB
 //!   at most; all other messages of a link 64 KiB.
-//! - `SyncSeederListRequest` without digests asks for nothing: it shows that both sides live.
+//! - `SyncSeederListRequest` without digests asks for nothing: it shows that both sides live, and by its cut-off what the
+//!   sender's clock says. So does the version in the `Response` that opens a link.
 //!
 //! # Opening a link
 //!

@@ -5,7 +5,7 @@ use mtorrent::tracker::table::{Claim, Journal, Refusal, Weight};
 use rand::RngExt;
 
 use super::owned::Owned;
-use super::{LEASE_MS, Loss, SENDER, SKEW_MS, World};
+use super::{LEASE_MS, Loss, SENDER, World};
 
 /// What a change writes: to the disk, and to the links.
 #[derive(Default)]
@@ -83,27 +83,20 @@ impl World {
             self.trackers[at].sync();
         }
         let now_ms = self.now_ms;
-        let lost = dies || hangs_up || self.rng.random_bool(0.03);
-        let sane = self.is_sane(at);
-        let claimed = &mut self.clients[client][file];
         // Another tracker's clock may be behind by as much as this one's is ahead.
-        let unclear_ms = now_ms + 2 * SKEW_MS + 1;
+        let unclear_ms = now_ms + self.spread_ms() + 1;
+        let lost = dies || hangs_up || self.rng.random_bool(0.03);
+        let lapses_ms = outcome.map(|accepted| self.given_ms(accepted.version) + LEASE_MS);
+        let claimed = &mut self.clients[client][file];
         match outcome {
-            _ if lost && sane => {
-                claimed.leave_open(unclear_ms);
-                false
-            }
             _ if lost => {
-                claimed.forget(unclear_ms);
+                claimed.leave_open(unclear_ms);
                 false
             }
             Ok(accepted) => {
                 claimed.seen = Some(accepted.version);
                 claimed.acknowledged_ms = Some(now_ms);
-                claimed.lapses_ms = accepted.version.time_ms() + LEASE_MS;
-                if !sane {
-                    claimed.forget(now_ms + LEASE_MS);
-                }
+                claimed.lapses_ms = lapses_ms.unwrap_or_default();
                 // It may die as soon as it has answered, before anyone has heard of it.
                 if self.rng.random_bool(0.02) {
                     self.crash(at);
@@ -111,8 +104,9 @@ impl World {
                 true
             }
             Err(Refusal::Ahead(_)) => {
+                // Its clock is not known here: what was given by it may win until it lapses.
                 claimed.seen = None;
-                claimed.forget(now_ms + LEASE_MS);
+                claimed.forget(unclear_ms + LEASE_MS);
                 false
             }
             Err(Refusal::NotFound) => {

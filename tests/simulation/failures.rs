@@ -4,7 +4,10 @@ use std::ops::Range;
 
 use rand::RngExt;
 
-use super::{DAY_MS, LEASE_MS, LIVES, Loss, SKEW_MS, START_MS, World, pairs};
+use super::{DAY_MS, LEASE_MS, LIVES, Loss, START_MS, World, pairs};
+
+/// Minutes, in both directions: many leases of the played world.
+const APART_MS_MAX: i64 = 600_000;
 
 /// A tracker that is away for longer than a tombstone lives.
 #[derive(Clone, Debug)]
@@ -15,20 +18,24 @@ pub struct Exile {
     pub down: bool,
 }
 
-/// A tracker whose clock is a day ahead for a while.
+/// A tracker whose clock is set for a while.
 #[derive(Clone, Debug)]
-pub struct Jump {
+pub struct ClockSet {
     pub tracker: usize,
+    pub by_ms: i64,
     pub when_ms: Range<u64>,
 }
 
 impl World {
     /// What will ail this world besides what happens at any time, and when that ends.
     pub(super) fn plan(&mut self) -> u64 {
-        let skewed = self.rng.random_bool(0.3).then(|| self.rng.random_range(0..self.trackers.len()));
-        if let Some(skewed) = skewed {
-            self.trackers[skewed].skew_ms += DAY_MS as i64;
-            self.trackers[skewed].was_ahead = true;
+        // Clocks that are minutes apart, and stay so.
+        if self.rng.random_bool(0.3) {
+            for tracker in &mut self.trackers {
+                if self.rng.random_bool(0.5) {
+                    tracker.skew_ms += self.rng.random_range(-APART_MS_MAX..=APART_MS_MAX);
+                }
+            }
         }
         let mut end_ms = START_MS + self.rng.random_range(30_000..2 * LEASE_MS);
         if self.rng.random_bool(0.15) {
@@ -38,14 +45,20 @@ impl World {
             self.exile = Some(Exile { tracker, when_ms: from_ms..until_ms, down: self.rng.random_bool(0.5) });
             // Sometimes it comes back when all is healed.
             end_ms = until_ms + self.rng.random_range(0..2) * self.rng.random_range(0..LEASE_MS);
-        } else if skewed.is_none() && self.rng.random_bool(0.15) {
-            let from_ms = self.rng.random_range(START_MS..end_ms);
+        } else if self.rng.random_bool(0.3) {
+            // From the start on, or in the middle.
+            let from_ms = self.rng.random_range(0..2) * self.rng.random_range(0..end_ms - START_MS);
             // A link notices with its next round, which it has within a second of the last one's end. What lapses in a
             // shorter moment comes back with the next ordinary repair.
             let until_ms = from_ms + self.rng.random_range(2000..LEASE_MS);
+            let by_ms = match self.rng.random_range(0..3) {
+                0 => DAY_MS as i64,
+                1 => self.rng.random_range(-APART_MS_MAX..=APART_MS_MAX),
+                _ => self.rng.random_range(-2 * (LEASE_MS as i64)..=2 * LEASE_MS as i64),
+            };
             let tracker = self.rng.random_range(0..self.trackers.len());
-            self.jump = Some(Jump { tracker, when_ms: from_ms..until_ms });
-            end_ms = end_ms.max(until_ms);
+            self.clock_set = Some(ClockSet { tracker, by_ms, when_ms: START_MS + from_ms..START_MS + until_ms });
+            end_ms = end_ms.max(START_MS + until_ms);
         }
         end_ms
     }
@@ -117,33 +130,37 @@ impl World {
         self.exile.as_ref().is_some_and(is_it)
     }
 
-    /// A clock a day ahead lets everything lapse at its tracker, removals too: until all that is left elsewhere has
-    /// lapsed as well, only agreement may be expected.
+    /// A clock that is set lets entries lapse at its tracker, removals too, or makes them last: until all that was given
+    /// until then, and by the wrong clock, has lapsed everywhere, only agreement may be expected.
     pub(super) fn set_clocks(&mut self) {
-        let Some(Jump { tracker, when_ms }) = self.jump.clone() else { return };
-        let is_ahead = !self.is_sane(tracker);
-        if is_ahead == when_ms.contains(&self.now_ms) {
-            return;
+        let Some(ClockSet { tracker, by_ms, when_ms }) = self.clock_set.clone() else { return };
+        let wrong_ms = if when_ms.contains(&self.now_ms) { by_ms } else { 0 };
+        if self.trackers[tracker].wrong_ms != wrong_ms {
+            self.set_clock(tracker, wrong_ms);
         }
-        self.say(|| {
-            format!("the clock of tracker {tracker} is {}", if is_ahead { "right again" } else { "a day ahead" })
-        });
-        self.trackers[tracker].was_ahead = true;
-        self.trackers[tracker].skew_ms += if is_ahead { -(DAY_MS as i64) } else { DAY_MS as i64 };
-        let until_ms = self.now_ms + LEASE_MS + 2 * SKEW_MS;
+    }
+
+    fn set_clock(&mut self, tracker: usize, wrong_ms: i64) {
+        self.say(|| format!("the clock of tracker {tracker} is off by {wrong_ms} ms"));
+        // A tracker that runs does not see it: it goes by the time since it was started.
+        self.crash(tracker);
+        let change_ms = self.trackers[tracker].wrong_ms.abs_diff(wrong_ms);
+        self.trackers[tracker].wrong_ms = wrong_ms;
+        let until_ms = self.now_ms + LEASE_MS + change_ms + self.spread_ms();
         self.clients.iter_mut().flatten().for_each(|claimed| claimed.forget(until_ms));
     }
 
     pub(super) fn heal(&mut self) {
         self.exile = None;
-        self.jump = None;
         self.say(|| "all is healed".to_owned());
         self.parted.iter_mut().for_each(|row| row.fill(false));
+        if let Some(ClockSet { tracker, .. }) = self.clock_set.take()
+            && self.trackers[tracker].wrong_ms != 0
+        {
+            self.set_clock(tracker, 0);
+        }
         for at in 0..self.trackers.len() {
             self.trackers[at].down_until_ms = self.now_ms;
-            if !self.is_sane(at) {
-                self.trackers[at].skew_ms -= DAY_MS as i64;
-            }
         }
     }
 }

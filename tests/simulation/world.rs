@@ -14,9 +14,10 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use mtorrent::ids::{Endpoint, InfoHash, TrackerId};
+use mtorrent::ids::{Endpoint, InfoHash, TrackerId, Version};
 use mtorrent::limits::SYNC_RETRY_MAX;
 use mtorrent::tracker::Lives;
+use mtorrent::tracker::clock::Skews;
 use mtorrent::tracker::replica::answer;
 use mtorrent::tracker::replica::link::{Link, Times};
 use mtorrent::tracker::rights::AddressCounts;
@@ -26,7 +27,7 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
 use super::client::Claimed;
-use failures::{Exile, Jump};
+use failures::{ClockSet, Exile};
 use owned::{Owned, frame, key, message};
 
 const LEASE_MS: u64 = 60_000;
@@ -56,10 +57,12 @@ enum Loss {
 
 struct Tracker {
     up: bool,
-    /// Its clock was a day ahead at some time.
-    was_ahead: bool,
-    /// What its clock is off.
+    /// What its clock is off, in this world of clocks that are never set.
     skew_ms: i64,
+    /// What it is off besides, for a while.
+    wrong_ms: i64,
+    /// What it found the others' clocks to be ahead of its own.
+    measured: Vec<i64>,
     table: Table,
     disk: BTreeMap<(InfoHash, Option<Endpoint>), Owned>,
     unsynced: Vec<(Owned, Loss)>,
@@ -98,8 +101,8 @@ pub struct World {
     parted: Vec<Vec<bool>>,
     /// A tracker that is away for longer than a tombstone lives, and when.
     exile: Option<Exile>,
-    /// A tracker whose clock is set a day ahead for a while, and when.
-    jump: Option<Jump>,
+    /// A tracker whose clock is set for a while, and when.
+    clock_set: Option<ClockSet>,
     /// Whether a client cannot reach a tracker.
     unreachable: Vec<Vec<bool>>,
     clients: Vec<Vec<Claimed>>,
@@ -129,7 +132,7 @@ impl World {
             trackers: Vec::new(),
             parted: vec![vec![false; count]; count],
             exile: None,
-            jump: None,
+            clock_set: None,
             unreachable: vec![vec![false; count]; clients.into()],
             clients: (0..clients).map(|client| (0..FILES).map(|file| claimed(client, file)).collect()).collect(),
             packets: BinaryHeap::new(),
@@ -141,8 +144,9 @@ impl World {
             let skew_ms = world.rng.random_range(-(SKEW_MS as i64)..=SKEW_MS as i64);
             let tracker = Tracker {
                 up: true,
-                was_ahead: false,
                 skew_ms,
+                wrong_ms: 0,
+                measured: vec![0; count],
                 table: table(number, &mut world.rng),
                 disk: BTreeMap::new(),
                 unsynced: Vec::new(),
@@ -182,15 +186,34 @@ impl World {
     }
 
     fn wall_ms(&self, tracker: usize) -> u64 {
-        self.now_ms.saturating_add_signed(self.trackers[tracker].skew_ms)
+        self.now_ms.saturating_add_signed(self.trackers[tracker].off_ms())
+    }
+
+    /// By how much clocks differ now.
+    fn spread_ms(&self) -> u64 {
+        let off_ms = || self.trackers.iter().map(Tracker::off_ms);
+        off_ms().max().unwrap_or_default().abs_diff(off_ms().min().unwrap_or_default())
+    }
+
+    /// The true time at which a version was given, if its tracker's clock was then what it is now.
+    fn given_ms(&self, version: Version) -> u64 {
+        let tracker = (version.tracker.0 - id(0).0) as usize;
+        version.time_ms().saturating_add_signed(-self.trackers[tracker].off_ms())
+    }
+
+    /// A tracker finds out what the clock of another one says.
+    fn measure(&mut self, at: usize, other: usize) {
+        let skew_ms = self.trackers[other].off_ms() - self.trackers[at].off_ms();
+        if self.trackers[at].measured[other] != skew_ms {
+            self.trackers[at].measured[other] = skew_ms;
+            let all = self.trackers[at].measured.iter().enumerate().map(|(other, skew_ms)| (id(other), *skew_ms, None));
+            let skews = Skews::new(all);
+            self.trackers[at].table.set_skews(skews);
+        }
     }
 
     fn times(&self, tracker: usize) -> Times {
         Times { wall_ms: self.wall_ms(tracker), steady_ms: self.now_ms - START_MS }
-    }
-
-    fn is_sane(&self, tracker: usize) -> bool {
-        self.trackers[tracker].skew_ms.unsigned_abs() <= SKEW_MS
     }
 
     fn step(&mut self, clients_too: bool) {
@@ -251,6 +274,8 @@ impl World {
                 peer.link.opened(id(to), times);
                 // The other side dials back, and takes what it missed.
                 self.trackers[to].links[at].link.repair_now();
+                self.measure(at, to);
+                self.measure(to, at);
             }
             Some(_) => {}
         }
@@ -311,9 +336,16 @@ impl World {
                 if merged == Merged::News {
                     self.pass_on(at, from, vec![(Owned::new(&entry), Loss::Nothing)]);
                 }
+                if let Merged::Ahead(error) = merged {
+                    let due_ms = self.now_ms - START_MS + error.due_in_ms();
+                    self.trackers[at].links[from].link.repair_by(due_ms);
+                }
                 Message::Response(answer::to_entry(merged, &entry)).encode(&mut out);
             }
             Message::SyncSeederListRequest(request) => {
+                if request.digests.is_empty() {
+                    self.measure(at, from);
+                }
                 let table = &self.trackers[at].table;
                 let page = answer::to_list(table, &request, wall_ms, &mut self.page);
                 Message::SyncSeederListResponse(page).encode(&mut out);
@@ -367,10 +399,16 @@ impl World {
         let tracker = &mut self.trackers[at];
         (tracker.table, tracker.up) = (table, true);
         tracker.links = (0..count).map(|_| Peer::new()).collect();
+        tracker.measured = vec![0; count];
     }
 }
 
 impl Tracker {
+    /// What its clock is off.
+    fn off_ms(&self) -> i64 {
+        self.skew_ms + self.wrong_ms
+    }
+
     fn sync(&mut self) {
         for (entry, _) in self.unsynced.drain(..) {
             self.disk.insert(entry.key(), entry);

@@ -1,6 +1,5 @@
 //! The accepting side of a link: what the table says to an entry, and to a question for what differs.
 
-use crate::ids::TrackerId;
 use crate::limits::SYNC_PAGE_BYTES;
 use crate::tracker::digest::Page;
 use crate::tracker::table::{Merged, Table};
@@ -11,8 +10,8 @@ pub fn to_entry(merged: Merged, entry: &Entry<'_>) -> Response<'static> {
     let (status, text) = match merged {
         Merged::News | Merged::Old | Merged::Expired => (Status::Ok, ""),
         Merged::Ahead(error) => {
-            log::warn!("refused an entry of tracker {:016x}: its {error}", entry.version.tracker.0);
-            (Status::BadRequest, "the version is ahead of this tracker's clock: set the clock that gave it")
+            log::debug!("an entry of tracker {:016x} waits there: its {error}", entry.version.tracker.0);
+            (Status::Busy, "the version is ahead of this tracker's clock: it is taken when it is due")
         }
         Merged::Full => (Status::OverLimit, "this tracker's table is full"),
     };
@@ -30,11 +29,6 @@ pub fn to_list<'a>(
     let mut collect = Collect(page);
     let next = table.page(request.start, request.digests.iter(), request.cut_off_ms, now_ms, &mut collect);
     ListResponse { status: Status::Ok, next, entries: page.entries() }
-}
-
-/// Whether news may be passed on to a peer: not to the one that gave the version, which has it.
-pub fn is_news_to(peer: Option<TrackerId>, entry: &Entry<'_>) -> bool {
-    peer != Some(entry.version.tracker)
 }
 
 struct Collect<'a>(&'a mut EntriesBuffer);

@@ -9,6 +9,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use crate::ids::{Endpoint, TrackerId};
+use crate::tracker::entry::Fingerprints;
 use crate::tracker::records::Lives;
 use crate::wire::SyncHello;
 use crate::wire::sync::{PROOF_LEN, SYNC_PROTOCOL, proof_text};
@@ -21,6 +22,11 @@ impl GroupKey {
     /// A key of any length.
     pub fn new(key: &[u8]) -> Self {
         Self(key.into())
+    }
+
+    /// What makes the digests of the group's tables.
+    pub fn fingerprints(&self) -> Fingerprints {
+        Fingerprints::keyed(&mac(self, b"digests").finalize().into_bytes().into())
     }
 }
 

@@ -3,11 +3,12 @@
 
 use std::collections::VecDeque;
 
-use super::answer::is_news_to;
 use super::relay::Relay;
 use super::repair::Repair;
 use crate::ids::TrackerId;
 use crate::limits::{REPAIR_INTERVAL, SYNC_PING_INTERVAL};
+use crate::text;
+use crate::tracker::entry::bucket_of;
 use crate::tracker::table::{Merged, Table};
 use crate::wire::{Cursor, DecodeError, Digests, Entry, Frame, ListRequest, Message, SyncHello};
 
@@ -23,6 +24,8 @@ pub struct Link {
     /// When there must have been a round at the latest.
     ping_due_ms: u64,
     repaired: bool,
+    /// The peer refused an entry on this connection, and that was said.
+    refusal_told: bool,
     /// The wall clock against the steady one. After a step of it, entries that were refused may be good.
     wall_offset_ms: u64,
 }
@@ -62,6 +65,9 @@ pub enum LinkError {
     /// It answered something else than was asked.
     #[error("the other tracker sent {0} where it does not belong")]
     Unexpected(&'static str),
+    /// Its pages hold what was not asked for.
+    #[error("the other tracker sent an entry that was not asked for")]
+    Foreign,
     /// Its pages do not advance.
     #[error(transparent)]
     Cursor(#[from] super::repair::CursorError),
@@ -80,6 +86,7 @@ impl Link {
     /// The link is open: what was not answered is sent again, and a repair starts.
     pub fn opened(&mut self, peer: TrackerId, times: Times) {
         self.peer = Some(peer);
+        self.refusal_told = false;
         self.closed();
         self.repair_due_ms = times.steady_ms;
         self.ping_due_ms = times.steady_ms;
@@ -103,11 +110,14 @@ impl Link {
         self.repaired
     }
 
-    /// Passes an entry on, unless the peer gave it.
+    /// Passes an entry on.
     pub fn push(&mut self, entry: &Entry<'_>) {
-        if is_news_to(self.peer, entry) {
-            self.relay.push(entry);
-        }
+        self.relay.push(entry);
+    }
+
+    /// A repair starts at this time at the latest: the peer has something that is ahead of our clock, which is good then.
+    pub fn repair_by(&mut self, steady_ms: u64) {
+        self.repair_due_ms = self.repair_due_ms.min(steady_ms);
     }
 
     /// A repair starts with the next round: the peer says that there is something to take.
@@ -152,7 +162,8 @@ impl Link {
             self.awaited.push_back(Awaited::Page);
         }
         if self.awaited.is_empty() && times.steady_ms >= self.ping_due_ms {
-            let nothing = ListRequest { start: Cursor::default(), cut_off_ms: 0, digests: Digests::from(&[][..]) };
+            let nothing = Digests::from(&[][..]);
+            let nothing = ListRequest { start: Cursor::default(), cut_off_ms: times.wall_ms, digests: nothing };
             Message::SyncSeederListRequest(nothing).encode(out);
             self.awaited.push_back(Awaited::Sign);
         }
@@ -172,11 +183,11 @@ impl Link {
         let message = Message::decode(frame)?;
         match (self.awaited.pop_front(), &message) {
             (Some(Awaited::Entry), Message::Response(response)) => {
-                if !response.status.is_ok() {
+                if !response.status.is_ok() && !std::mem::replace(&mut self.refusal_told, true) {
                     log::warn!(
-                        "another tracker refused an entry: {} {}",
+                        "another tracker did not take an entry: {} {}; no more is said of such until the link is opened again",
                         response.status,
-                        response.text.escape_debug()
+                        text::plain(response.text)
                     );
                 }
                 self.relay.answered();
@@ -184,8 +195,13 @@ impl Link {
             }
             (Some(Awaited::Sign), Message::Response(_) | Message::SyncSeederListResponse(_)) => Ok(None),
             (Some(Awaited::Page), Message::SyncSeederListResponse(page)) if page.status.is_ok() => {
-                let merged = page.entries.iter().map(|entry| merge(&entry));
-                let news = merged.filter(|merged| *merged == Merged::News).count();
+                let mut news = 0;
+                for entry in page.entries.iter() {
+                    if !self.repair.asks_for(bucket_of(entry.info_hash)) {
+                        return Err(LinkError::Foreign);
+                    }
+                    news += usize::from(merge(&entry) == Merged::News);
+                }
                 Ok(Some(PageEnd { news, next: page.next }))
             }
             _ => Err(LinkError::Unexpected(message.kind())),

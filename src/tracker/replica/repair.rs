@@ -38,6 +38,12 @@ impl Repair {
         self.running.is_some()
     }
 
+    /// Whether entries of a bucket belong to the answer that is awaited.
+    pub fn asks_for(&self, bucket: usize) -> bool {
+        let asked = |running: &Running| usize::from(running.at.bucket) <= bucket && bucket < running.window_end;
+        self.running.as_ref().is_some_and(asked)
+    }
+
     /// The next question; `None` when nothing runs.
     pub fn request(&mut self, table: &Table) -> Option<ListRequest<'_>> {
         let running = self.running.as_mut()?;

@@ -1,13 +1,18 @@
 //! Links are opened by those who may, and the relay forgets nothing that was not answered.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::hello::{Accepting, Dialling, GroupKey, HelloError, Member};
+use super::link::{Link, Times};
 use super::relay::Relay;
 use crate::ids::{Endpoint, InfoHash, TrackerId, Version};
 use crate::limits::{RELAY_BYTES_MAX, RELAY_IN_FLIGHT_MAX};
+use crate::tracker::entry::BUCKETS;
 use crate::tracker::records::Lives;
-use crate::wire::{Body, Entry, Message, Parsed, SyncHello, parse};
+use crate::tracker::rights::AddressCounts;
+use crate::tracker::table::{Merged, Rules, Table};
+use crate::wire::{Body, EntriesBuffer, Entry, ListResponse, Message, Parsed, Status, SyncHello, parse};
 
 const LOOPBACK: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
@@ -123,4 +128,32 @@ fn the_relay_is_bounded_and_says_what_it_lost() {
         (0..count).for_each(|_| relay.answered());
     }
     assert_eq!(taken, (0..pushed - 1).collect::<Vec<_>>());
+}
+
+/// A peer's page may hold anything: what belongs to another core, or was not asked for, is never taken.
+#[test]
+fn a_page_of_foreign_buckets_ends_the_link() {
+    let counts = Arc::new(AddressCounts::new(16, 1));
+    let table = Table::new(Arc::new(Rules::default()), counts, 0..BUCKETS / 2, TrackerId(1), [1, 2, 3]);
+    let times = Times { wall_ms: 1_000_000, steady_ms: 0 };
+    let hello = Dialling::new(member(1, None), LOOPBACK, [1; 16]).unwrap().hello();
+    for (first_byte, is_asked_for) in [(0x00, true), (0x0f, true), (0x10, false), (0x7f, false), (0xff, false)] {
+        let mut link = Link::default();
+        link.opened(TrackerId(2), times);
+        link.send(&table, &hello, times, &mut Vec::new());
+        let mut page = EntriesBuffer::default();
+        let mut info_hash = InfoHash([7; 20]);
+        info_hash.0[0] = first_byte;
+        page.push(&Entry { info_hash, ..entry(1) });
+        let mut frame = Vec::new();
+        Message::SyncSeederListResponse(ListResponse { status: Status::Ok, next: None, entries: page.entries() })
+            .encode(&mut frame);
+        let Ok(Parsed::Frame { frame, .. }) = parse(&frame, 1 << 16) else { panic!("no frame") };
+        let mut taken = 0;
+        let received = link.receive(frame, |_| {
+            taken += 1;
+            Merged::News
+        });
+        assert_eq!((received.is_ok(), taken == 1), (is_asked_for, is_asked_for), "{first_byte:x}: {received:?}");
+    }
 }

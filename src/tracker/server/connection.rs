@@ -187,6 +187,12 @@ impl Connection {
                         session.hello(&hello, out);
                         self.asker.tracker = session.tracker();
                     }
+                    Asked::List(request) if request.digests.is_empty() => {
+                        if let Some(tracker) = self.asker.tracker.filter(|_| request.cut_off_ms > 0) {
+                            peers.measured(tracker, request.cut_off_ms, now_ms);
+                        }
+                        shard.answer(&Asked::List(request), self.asker, now_ms, out);
+                    }
                     asked => match shard.owner(&asked) {
                         Some(owner) if owner != me => forward(owner, file),
                         _ => shard.answer(&asked, self.asker, now_ms, out),

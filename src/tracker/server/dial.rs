@@ -5,6 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
@@ -17,11 +18,13 @@ use super::peers::{Peer, Peers, Seat};
 use super::shard::Shard;
 use crate::ids::TrackerId;
 use crate::limits::{
-    FRAME_SYNC_BYTES_MAX, SYNC_ANSWER_TIMEOUT, SYNC_CONNECT_TIMEOUT, SYNC_FORGET_AFTER, SYNC_RETRY_MAX, SYNC_RETRY_MIN,
+    FRAME_SYNC_BYTES_MAX, REPAIR_INTERVAL, SYNC_ANSWER_TIMEOUT, SYNC_CONNECT_TIMEOUT, SYNC_FORGET_AFTER,
+    SYNC_RETRY_MAX, SYNC_RETRY_MIN,
 };
 use crate::net::resolve::{ResolveError, resolve};
 use crate::net::{FrameReader, Net, NetError, Stream};
-use crate::runtime::{self, Blocking};
+use crate::runtime;
+use crate::text;
 use crate::tracker::replica::hello::{Dialling, HelloError};
 use crate::tracker::replica::link::{Link, LinkError, Times};
 use crate::wire::{DecodeError, Entry, Message, SyncHello};
@@ -35,6 +38,8 @@ pub(super) struct LinkSeat {
     peer: Arc<Peer>,
     waker: Cell<Option<Waker>>,
     woken: Cell<bool>,
+    /// Addresses of the peer's name at which this tracker itself listens.
+    own: RefCell<Vec<SocketAddr>>,
 }
 
 impl LinkSeat {
@@ -45,6 +50,12 @@ impl LinkSeat {
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }
+    }
+
+    /// A repair starts in this time at the latest.
+    pub(super) fn repair_within(&self, wait_ms: u64) {
+        let mut link = self.link.borrow_mut();
+        link.repair_by(now_ms() + wait_ms.clamp(REPAIR_AHEAD_MS_MIN, REPAIR_INTERVAL.as_millis() as u64));
     }
 
     /// Which peer it is among all.
@@ -64,6 +75,9 @@ impl LinkSeat {
     }
 }
 
+/// Wait at the least before what was ahead of our clock is asked for again.
+const REPAIR_AHEAD_MS_MIN: u64 = 5000;
+
 /// Why a link failed.
 #[derive(Debug, thiserror::Error)]
 enum DialError {
@@ -79,6 +93,8 @@ enum DialError {
     Decode(#[from] DecodeError),
     #[error("the other tracker refused the link: {0}")]
     Refused(String),
+    #[error("an address of the name is this tracker's own")]
+    OneOfOurs,
 }
 
 /// What all links of a core share.
@@ -86,9 +102,7 @@ pub(super) struct Dialler {
     pub(super) net: Net,
     pub(super) shard: Rc<Shard>,
     pub(super) peers: Arc<Peers>,
-    pub(super) blocking: Blocking,
     pub(super) core: usize,
-    pub(super) started: Instant,
     /// This core ends: links are not opened again.
     pub(super) ends: Cell<bool>,
 }
@@ -99,8 +113,13 @@ pub(super) async fn keep_links(dialler: Rc<Dialler>) {
     loop {
         for peer in dialler.peers.since(known) {
             known += 1;
-            let seat =
-                Rc::new(LinkSeat { link: RefCell::default(), peer, waker: Cell::new(None), woken: Cell::new(false) });
+            let seat = Rc::new(LinkSeat {
+                link: RefCell::default(),
+                peer,
+                waker: Cell::new(None),
+                woken: Cell::new(false),
+                own: RefCell::default(),
+            });
             dialler.shard.add_link(seat.clone());
             runtime::spawn("link", keep_link(dialler.clone(), seat));
         }
@@ -115,6 +134,9 @@ async fn keep_link(dialler: Rc<Dialler>, seat: Rc<LinkSeat>) {
     while !seat.peer.is_retired() {
         let mut was_open = false;
         let Err(error) = dialler.run(&seat, &mut was_open).await else { break };
+        if matches!(error, DialError::OneOfOurs) {
+            continue;
+        }
         seat.link.borrow_mut().closed();
         if dialler.ends.get() {
             break;
@@ -125,6 +147,7 @@ async fn keep_link(dialler: Rc<Dialler>, seat: Rc<LinkSeat>) {
         }
         if matches!(error, DialError::Hello(HelloError::Itself)) {
             log::info!("peer {}: {error}", seat.peer.name());
+            dialler.peers.is_known(seat.peer.name());
             seat.peer.retire();
         } else if !std::mem::replace(&mut told, true) && dialler.core == 0 {
             log::warn!("no link to tracker {}: {error}; trying again", seat.peer.name());
@@ -144,11 +167,28 @@ async fn keep_link(dialler: Rc<Dialler>, seat: Rc<LinkSeat>) {
 impl Dialler {
     /// Opens a link and runs it; `Ok` when the peer has retired.
     async fn run(&self, seat: &LinkSeat, was_open: &mut bool) -> Result<(), DialError> {
-        let mut stream = self.connect(seat.peer.name()).await?;
+        let addresses = resolve(seat.peer.name()).await?;
+        let others: Vec<_> = addresses.iter().copied().filter(|other| !seat.own.borrow().contains(other)).collect();
+        let mut stream = self.connect(if others.is_empty() { &addresses } else { &others }).await?;
         stream.allow(SYNC_ANSWER_TIMEOUT);
         let mut frames = self.net.frames(FRAME_SYNC_BYTES_MAX);
-        let (tracker, hello) = self.shake_hands(&mut stream, &mut frames).await?;
+        let (tracker, hello, clock) = match self.shake_hands(&mut stream, &mut frames).await {
+            // The name may be that of all members: the others are at its other addresses.
+            Err(DialError::Hello(HelloError::Itself)) if others.len() > 1 => {
+                seat.own.borrow_mut().push(stream.peer());
+                return Err(DialError::OneOfOurs);
+            }
+            shaken => shaken?,
+        };
         self.peers.identified(&seat.peer, tracker);
+        if self.core == 0 {
+            self.peers.also_at(others.into_iter().filter(|other| *other != stream.peer()));
+        }
+        if let Some((theirs_ms, now_ms)) = clock {
+            self.peers.measured(tracker, theirs_ms, now_ms);
+            // What comes first is to be judged by it already.
+            self.shard.set_skews(self.peers.skews(now_ms));
+        }
         seat.peer.set_linked(true);
         *was_open = true;
         seat.link.borrow_mut().opened(tracker, self.times());
@@ -176,10 +216,10 @@ impl Dialler {
         Ok(())
     }
 
-    async fn connect(&self, name: &str) -> Result<Stream, DialError> {
+    async fn connect(&self, addresses: &[SocketAddr]) -> Result<Stream, DialError> {
         let mut failed = NetError::Closed;
-        for address in resolve(&self.blocking, name).await? {
-            match self.net.connect(address, SYNC_CONNECT_TIMEOUT).await {
+        for address in addresses {
+            match self.net.connect(*address, SYNC_CONNECT_TIMEOUT).await {
                 Ok(stream) => return Ok(stream),
                 Err(error) => failed = error,
             }
@@ -187,11 +227,12 @@ impl Dialler {
         Err(failed.into())
     }
 
+    /// Whose link it is, the hello that opened it, and, where the other side tells, what both clocks said at one time.
     async fn shake_hands(
         &self,
         stream: &mut Stream,
         frames: &mut FrameReader,
-    ) -> Result<(TrackerId, SyncHello<'static>), DialError> {
+    ) -> Result<(TrackerId, SyncHello<'static>, Option<(u64, u64)>), DialError> {
         let dialling = Dialling::new(self.peers.member().clone(), stream.peer().ip(), rand::random())?;
         let first = dialling.hello();
         stream.send(&Message::SyncHello(first), self.net.buffers()).await?;
@@ -201,10 +242,14 @@ impl Dialler {
             other => return Err(refused(&other)),
         };
         let second = SyncHello { proof: proof.as_ref(), ..first };
+        let asked_ms = now_ms();
         stream.send(&Message::SyncHello(second), self.net.buffers()).await?;
         let frame = frames.next(stream).await?.ok_or(NetError::Closed)?;
         match Message::decode(frame)? {
-            Message::Response(response) if response.status.is_ok() => Ok((tracker, first)),
+            Message::Response(response) if response.status.is_ok() => {
+                let clock = response.version.map(|version| (version.time_ms(), (asked_ms + now_ms()) / 2));
+                Ok((tracker, first, clock))
+            }
             other => Err(refused(&other)),
         }
     }
@@ -243,13 +288,14 @@ impl Dialler {
     }
 
     fn times(&self) -> Times {
-        Times { wall_ms: now_ms(), steady_ms: self.started.elapsed().as_millis() as u64 }
+        // This one does not step either.
+        Times { wall_ms: now_ms(), steady_ms: now_ms() }
     }
 }
 
 fn refused(message: &Message<'_>) -> DialError {
     match message {
-        Message::Response(response) => DialError::Refused(response.text.escape_debug().to_string()),
+        Message::Response(response) => DialError::Refused(text::plain(response.text)),
         other => LinkError::Unexpected(other.kind()).into(),
     }
 }

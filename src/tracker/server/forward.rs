@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 
 use super::now_ms;
-use super::rounds::Rounds;
+use super::rounds::{Rounds, refuse_acknowledged};
 use super::shard::{Asker, Shard};
 use crate::ids::InfoHash;
 use crate::limits::{FRAME_CONTROL_BYTES_MAX, MESH_BATCHES_KEPT_MAX, REPLIES_KEPT_BYTES_MAX};
@@ -56,6 +56,19 @@ struct Reply {
 impl Batch {
     fn is_empty(&self) -> bool {
         self.questions.is_empty() && self.replies.is_empty()
+    }
+
+    /// Refuses what the replies acknowledge. In such a batch are no questions.
+    fn refuse(&mut self, why: &str) {
+        let mut bytes = Vec::with_capacity(self.bytes.len());
+        let mut replies = self.replies.iter_mut().filter(|reply| reply.len > 0);
+        refuse_acknowledged(&self.bytes, why, |_, reply| {
+            bytes.extend_from_slice(reply);
+            if let Some(place) = replies.next() {
+                place.len = reply.len() as u32;
+            }
+        });
+        self.bytes = bytes;
     }
 
     fn clear(&mut self) {
@@ -162,11 +175,12 @@ impl Forwarder {
         }
     }
 
-    /// When the store has failed the replies stay away, and this tracker ends.
-    async fn send_later(self: Rc<Self>, mesh: Rc<Mesh<Batch>>, to: usize, batch: Batch) {
-        if self.shard.log().durable(batch.written).await {
-            mesh.send(to, batch);
+    /// When the store fails, what they acknowledge is refused.
+    async fn send_later(self: Rc<Self>, mesh: Rc<Mesh<Batch>>, to: usize, mut batch: Batch) {
+        if !self.shard.log().durable(batch.written).await {
+            batch.refuse(&self.shard.log().failing().unwrap_or_default());
         }
+        mesh.send(to, batch);
     }
 
     fn receive(&self, from: usize, mut batch: Batch) {

@@ -27,7 +27,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -40,13 +40,13 @@ use super::rights::{AddressCounts, Cidr};
 use super::table::{Rules, Table};
 use crate::ids::{Endpoint, TrackerId, Version};
 use crate::limits::{
-    ADDRESS_COUNTERS, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, ENDPOINTS_PER_ADDRESS_MAX, ENDPOINTS_PER_FILE_MAX,
-    FILES_PER_ADDRESS_MAX, LEASE, NAME_THREADS, RENEW_INTERVAL, SWEEP_CYCLE, SWEEP_STEP_MAX,
+    ADDRESS_COUNTERS, CLOCK_SKEW_NOTED, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, ENDPOINTS_PER_ADDRESS_MAX,
+    ENDPOINTS_PER_FILE_MAX, FILES_PER_ADDRESS_MAX, LEASE, RENEW_INTERVAL, SWEEP_CYCLE, SWEEP_STEP_MAX,
 };
 use crate::net::listen::{self, ListenError};
 use crate::net::{ConnectionLimits, Incoming, Listener, Net};
 use crate::runtime::mesh::MeshPlan;
-use crate::runtime::{self, Blocking, Core, Cores, CoresError};
+use crate::runtime::{self, Core, Cores, CoresError};
 use clients::{Clients, Service};
 use dial::Dialler;
 use forward::{Batch, Forwarder};
@@ -109,7 +109,7 @@ impl TrackerConfig {
         }
     }
 
-    fn rules(&self) -> Rules {
+    fn rules(&self, key: Option<&GroupKey>) -> Rules {
         // Twice the lease: a removal must outlive everything that it wins over, on trackers whose clocks lag too.
         let lease_ms = self.lease.as_millis() as u64;
         Rules {
@@ -118,6 +118,7 @@ impl TrackerConfig {
             endpoints_per_address_max: self.endpoints_per_address_max.max(1),
             files_per_address_max: self.files_per_address_max,
             trust: self.trust.clone().into(),
+            prints: key.map(GroupKey::fingerprints).unwrap_or_default(),
         }
     }
 }
@@ -198,6 +199,8 @@ pub struct TrackerStats {
     pub peers_linked: u64,
     /// Those of them that all cores have repaired from.
     pub peers_in_sync: u64,
+    /// By how much the clock of another tracker differs from this one's at the most, milliseconds.
+    pub skew_ms_max: u64,
 }
 
 impl TrackerHandle {
@@ -217,7 +220,9 @@ impl TrackerHandle {
         let [peers, peers_linked, peers_in_sync] = self.peers.counts();
         let connections_refused = self.limits.refused() as u64;
         let links_refused = self.peers.refused();
-        TrackerStats { connections_refused, links_refused, peers, peers_linked, peers_in_sync, ..self.figures.sum() }
+        let skew_ms_max = self.peers.skew_ms_max();
+        let sum = self.figures.sum();
+        TrackerStats { connections_refused, links_refused, peers, peers_linked, peers_in_sync, skew_ms_max, ..sum }
     }
 
     /// Whether it was stopped, or ends by itself because its store failed: [`TrackerHandle::join`] tells.
@@ -261,7 +266,16 @@ pub fn start(config: TrackerConfig) -> Result<TrackerHandle, StartError> {
             return Err(HelloError::KeyNeeded(address.ip()).into());
         }
     }
-    let store = config.data_dir.as_deref().map(Store::open).transpose()?;
+    let mut store = config.data_dir.as_deref().map(Store::open).transpose()?;
+    if let Some(store) = &mut store {
+        let (lives, now_ms) = (config.rules(None).lives, now_ms());
+        store.purge(|entry| lives.has_lapsed(entry, now_ms));
+    }
+    if key.is_none() && !config.listen.ip().to_canonical().is_loopback() {
+        log::warn!(
+            "without --group-key-file any process of this machine may link with this tracker and change its table: give one where others work on this machine"
+        );
+    }
     if store.is_none() {
         log::warn!("the file table is in memory only and ends with this process");
     }
@@ -271,7 +285,7 @@ pub fn start(config: TrackerConfig) -> Result<TrackerHandle, StartError> {
     let figures = Arc::new(Figures::new(count));
     let (stop, stopped) = async_channel::bounded(1);
     let tracker = store.as_ref().map_or_else(|| TrackerId(rand::random()), Store::tracker);
-    let rules = config.rules();
+    let rules = config.rules(key.as_ref());
     // A listening socket never has port 0.
     let endpoint = Endpoint::from_socket(address).ok_or(ListenError::NotOurs(address))?;
     let member = Member { tracker, lives: rules.lives, endpoint, key };
@@ -308,7 +322,6 @@ struct Seats {
     figures: Arc<Figures>,
     stopped: async_channel::Receiver<()>,
     peers: Arc<Peers>,
-    blocking: Blocking,
     serves: Arc<AtomicBool>,
     /// What the store holds, and its highest version.
     restore: Option<(StoreReader, Version)>,
@@ -327,7 +340,6 @@ impl Seats {
         peers: Arc<Peers>,
     ) -> Result<Self, StartError> {
         let (queues, incoming) = listen::queues(count);
-        let threads = |error: std::io::Error| runtime::StartError::Threads(error.to_string());
         Ok(Self {
             listener: Arc::new(Mutex::new(Some((listener, queues)))),
             incoming,
@@ -339,7 +351,6 @@ impl Seats {
             figures,
             stopped,
             peers,
-            blocking: Blocking::start(NAME_THREADS).map_err(threads)?,
             serves: Arc::new(AtomicBool::new(false)),
             restore: None,
             logs: Vec::new(),
@@ -381,7 +392,7 @@ async fn run_core(mut seats: Seats, core: Core, stop: async_channel::Sender<()>)
     // The others' places are not kept: the store ends when all logs have.
     let seat = std::mem::take(&mut seats.logs).into_iter().nth(core.index);
     let log = Log::start(seat, move || {
-        log::error!("the store cannot be written: this tracker ends, so that clients go to the others");
+        log::error!("the store has ended: so does this tracker, so that clients go to the others");
         stop.close();
     });
     let shard = seats.shard(core, log);
@@ -398,14 +409,12 @@ async fn run_core(mut seats: Seats, core: Core, stop: async_channel::Sender<()>)
             listener.serve(net, limits, queues).or(stopped).await;
         });
     }
-    runtime::spawn("sweep", sweep(shard.clone(), seats.figures.clone(), core.index));
+    runtime::spawn("sweep", sweep(shard.clone(), seats.figures.clone(), seats.peers.clone(), core.index));
     let dialler = Rc::new(Dialler {
         net: net.clone(),
         shard: shard.clone(),
         peers: seats.peers.clone(),
-        blocking: seats.blocking.clone(),
         core: core.index,
-        started: Instant::now(),
         ends: Cell::new(false),
     });
     runtime::spawn("links", dial::keep_links(dialler.clone()));
@@ -440,10 +449,19 @@ const END_TIMEOUT: Duration = Duration::from_secs(1);
 const END_POLL: Duration = Duration::from_millis(2);
 
 /// Takes out what has lapsed, so that it gets round the buckets once a [`SWEEP_CYCLE`].
-async fn sweep(shard: Rc<Shard>, figures: Arc<Figures>, core: usize) {
+async fn sweep(shard: Rc<Shard>, figures: Arc<Figures>, peers: Arc<Peers>, core: usize) {
     let ticks = (SWEEP_CYCLE.as_millis() / SWEEP_TICK.as_millis()) as usize;
+    let (mut watch, mut clocks_seen, mut skews_due_ms) = (ClockWatch::default(), 0, 0);
     loop {
         runtime::sleep(SWEEP_TICK).await;
+        if core == 0 {
+            watch.look();
+        }
+        if peers.clocks_seen() != clocks_seen || now_ms() >= skews_due_ms {
+            clocks_seen = peers.clocks_seen();
+            skews_due_ms = now_ms() + SWEEP_CYCLE.as_millis() as u64;
+            shard.set_skews(peers.skews(now_ms()));
+        }
         let buckets = shard.buckets();
         let mut passed = 0;
         while passed < buckets.div_ceil(ticks) {
@@ -454,14 +472,41 @@ async fn sweep(shard: Rc<Shard>, figures: Arc<Figures>, core: usize) {
             }
             runtime::yield_now().await;
         }
+        shard.write_missed();
         shard.log().flush();
         figures.set(core, shard.stats());
     }
 }
 
-/// The wall clock, milliseconds since 1970.
+/// The wall clock as it was when this process started, and the time since: milliseconds since 1970. It never steps, so
+/// that no lease ends when somebody sets the clock.
 fn now_ms() -> u64 {
+    static START: OnceLock<(Instant, u64)> = OnceLock::new();
+    let (start, wall_ms) = START.get_or_init(|| (Instant::now(), wall_ms()));
+    wall_ms + start.elapsed().as_millis() as u64
+}
+
+fn wall_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
+
+/// Says once when somebody has set the clock.
+#[derive(Default)]
+struct ClockWatch {
+    told_ms: i64,
+}
+
+impl ClockWatch {
+    fn look(&mut self) {
+        let set_ms = (wall_ms() as i64).wrapping_sub(now_ms() as i64);
+        if Duration::from_millis(set_ms.abs_diff(self.told_ms)) > CLOCK_SKEW_NOTED {
+            self.told_ms = set_ms;
+            log::warn!(
+                "the clock of this machine was set, by {} s since this tracker started, which goes on by its own: it takes the new time when it is restarted",
+                set_ms / 1000
+            );
+        }
+    }
 }
 
 /// One row of numbers a core, written by that core only.

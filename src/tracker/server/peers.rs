@@ -1,16 +1,20 @@
 //! The other trackers: those that the operator named, and those that said hello. Shared by all cores.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::ids::{Endpoint, TrackerId};
-use crate::limits::{SYNC_PEERS_MAX, SYNC_START_TIMEOUT};
+use crate::limits::{ADDRESSES_PER_NAME_MAX, CLOCK_SKEW_NOTED, SYNC_PEERS_MAX, SYNC_START_TIMEOUT};
+use crate::tracker::clock::Skews;
 use crate::tracker::replica::hello::Member;
 
 /// Attempts that fail before a peer counts as away while this tracker starts.
 const FAILURES_UNTIL_AWAY: u32 = 3;
+/// Change of the difference of two clocks that is none of the network's.
+const SKEW_CHANGE_MS: u64 = 500;
 
 /// All peers.
 #[derive(Debug)]
@@ -22,6 +26,10 @@ pub(super) struct Peers {
     added: AtomicUsize,
     /// Links refused.
     refused: AtomicU64,
+    /// Addresses that are another peer's too, or our own.
+    known: Mutex<HashSet<String>>,
+    /// How often it was found that a clock is elsewhere than it was: cores look whether it has grown.
+    clocks_seen: AtomicUsize,
     startup: Startup,
 }
 
@@ -38,6 +46,11 @@ pub(super) struct Peer {
     /// It asked to be repaired from so many times.
     nudges: AtomicU64,
     retired: AtomicBool,
+    /// How far its clock is ahead of ours, milliseconds.
+    skew_ms: AtomicI64,
+    /// How far it was before that changed, and when that was.
+    skew_before_ms: AtomicI64,
+    skew_changed_ms: AtomicU64,
     /// Cores with an open link, and cores that have repaired from it at least once.
     linked: AtomicUsize,
     repaired: AtomicUsize,
@@ -52,6 +65,8 @@ impl Peers {
             list: Mutex::default(),
             added: AtomicUsize::new(0),
             refused: AtomicU64::new(0),
+            known: Mutex::default(),
+            clocks_seen: AtomicUsize::new(0),
             startup: Startup { state: Mutex::default(), changed: Condvar::new() },
         };
         for name in names.iter().take(SYNC_PEERS_MAX) {
@@ -110,6 +125,59 @@ impl Peers {
         self.list().iter().filter(|peer| peer.is(tracker)).for_each(|peer| peer.nudge());
     }
 
+    /// A tracker's clock says `theirs_ms` when ours says `now_ms`.
+    pub(super) fn measured(&self, tracker: TrackerId, theirs_ms: u64, now_ms: u64) {
+        let Some(peer) = self.list().iter().find(|peer| peer.is(tracker)).cloned() else { return };
+        let skew_ms = (theirs_ms as i64).wrapping_sub(now_ms as i64);
+        let before_ms = peer.skew_ms.load(Ordering::Relaxed);
+        // Smaller changes are the network's.
+        if skew_ms.abs_diff(before_ms) <= SKEW_CHANGE_MS {
+            return;
+        }
+        peer.skew_before_ms.store(before_ms, Ordering::Relaxed);
+        peer.skew_changed_ms.store(now_ms, Ordering::Relaxed);
+        peer.skew_ms.store(skew_ms, Ordering::Relaxed);
+        self.clocks_seen.fetch_add(1, Ordering::Release);
+        let noted = |skew_ms: i64| Duration::from_millis(skew_ms.unsigned_abs()) > CLOCK_SKEW_NOTED;
+        if noted(skew_ms) {
+            let (seconds, which) = (skew_ms.unsigned_abs() / 1000, if skew_ms > 0 { "ahead of" } else { "behind" });
+            log::warn!(
+                "the clock of tracker {} is {seconds} s {which} this one's: leases are reckoned by each one's own, but set the wrong one and restart its tracker",
+                peer.name
+            );
+        } else if noted(before_ms) {
+            log::info!("the clock of tracker {} is right again", peer.name);
+        }
+    }
+
+    /// How often the others' clocks were found elsewhere.
+    pub(super) fn clocks_seen(&self) -> usize {
+        self.clocks_seen.load(Ordering::Acquire)
+    }
+
+    /// How far the others' clocks are from ours.
+    pub(super) fn skews(&self, now_ms: u64) -> Skews {
+        let of = |peer: &Arc<Peer>| {
+            let changed_ms = peer.skew_changed_ms.load(Ordering::Relaxed);
+            // As long as anything lives that was given before.
+            let before = changed_ms + self.member.lives.tombstone_ms > now_ms;
+            let before_ms = before.then(|| peer.skew_before_ms.load(Ordering::Relaxed));
+            (TrackerId(peer.tracker.load(Ordering::Relaxed)), peer.skew(), before_ms)
+        };
+        Skews::new(self.list().iter().filter(|peer| !peer.is_retired()).map(of))
+    }
+
+    /// The largest difference of a clock from ours, milliseconds.
+    pub(super) fn skew_ms_max(&self) -> u64 {
+        let current = self.list();
+        current
+            .iter()
+            .filter(|peer| !peer.is_retired())
+            .map(|peer| peer.skew().unsigned_abs())
+            .max()
+            .unwrap_or_default()
+    }
+
     /// A link found out whose it is. Of two peers that are one tracker, one retires.
     pub(super) fn identified(&self, peer: &Peer, tracker: TrackerId) {
         peer.tracker.store(tracker.0, Ordering::Relaxed);
@@ -117,8 +185,31 @@ impl Peers {
         let same = list.iter().filter(|other| other.is(tracker));
         let kept = same.clone().min_by_key(|other| (other.learnt, other.number)).map(|other| other.number);
         for other in same.filter(|other| Some(other.number) != kept) {
+            self.is_known(&other.name);
             other.retire();
             self.startup.set(other.number, None, Seat::Away);
+        }
+    }
+
+    /// A name has further addresses: other trackers of the group may be there. Those that turn out to be a peer that we
+    /// have, or ourselves, are not tried again.
+    pub(super) fn also_at(&self, addresses: impl Iterator<Item = SocketAddr>) {
+        for address in addresses {
+            let name = address.to_string();
+            let count = self.list().iter().filter(|peer| !peer.is_retired()).count();
+            let has_it = self.list().iter().any(|peer| !peer.is_retired() && peer.name == name);
+            let is_known = self.known.lock().unwrap_or_else(PoisonError::into_inner).contains(&name);
+            if count < SYNC_PEERS_MAX && !has_it && !is_known {
+                self.add(name, true, 0);
+            }
+        }
+    }
+
+    /// The address is another peer's too, or our own.
+    pub(super) fn is_known(&self, name: &str) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() < SYNC_PEERS_MAX * ADDRESSES_PER_NAME_MAX {
+            known.insert(name.to_owned());
         }
     }
 
@@ -145,6 +236,9 @@ impl Peers {
             tracker: AtomicU64::new(tracker),
             nudges: AtomicU64::new(0),
             retired: AtomicBool::new(false),
+            skew_ms: AtomicI64::new(0),
+            skew_before_ms: AtomicI64::new(0),
+            skew_changed_ms: AtomicU64::new(0),
             linked: AtomicUsize::new(0),
             repaired: AtomicUsize::new(0),
         };
@@ -177,6 +271,10 @@ impl Peer {
 
     pub(super) fn is_retired(&self) -> bool {
         self.retired.load(Ordering::Relaxed)
+    }
+
+    fn skew(&self) -> i64 {
+        self.skew_ms.load(Ordering::Relaxed)
     }
 
     /// Grows whenever the peer asks to be repaired from.

@@ -11,10 +11,12 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::rc::Rc;
 
+use super::shard::refuse_unsaved;
 use super::store::Log;
-use crate::limits::REPLIES_KEPT_BYTES_MAX;
+use crate::limits::{FRAME_SYNC_BYTES_MAX, REPLIES_KEPT_BYTES_MAX, ROUNDS_KEPT_MAX};
 use crate::net::Crowd;
 use crate::runtime::Signal;
+use crate::wire::{self, Message, Parsed};
 
 /// The waiting rounds of one core, by number.
 pub(super) struct Rounds {
@@ -108,16 +110,14 @@ impl Rounds {
         }
     }
 
-    /// Tells of the rounds whose writes have become safe, until the store fails: then this tracker ends.
+    /// Tells of the rounds whose writes have become safe; when the store fails, of all: they are refused.
     pub(super) async fn follow_the_store(self: Rc<Self>) {
         loop {
             let first = || self.inside.borrow().unsaved.front().copied();
             let (written, _) = self.unsaved.until(first).await;
-            if !self.log.durable(written).await {
-                return;
-            }
+            let is_safe = self.log.durable(written).await;
             let Inside { moved, unsaved, .. } = &mut *self.inside.borrow_mut();
-            let safe = unsaved.iter().take_while(|(written, _)| self.log.is_durable(*written)).count();
+            let safe = unsaved.iter().take_while(|(written, _)| !is_safe || self.log.is_durable(*written)).count();
             moved.extend(unsaved.drain(..safe).map(|(_, number)| number));
             self.crowd.nudge();
         }
@@ -137,8 +137,18 @@ impl Rounds {
     ) -> Result<Option<u32>, E> {
         let Inside { rounds, scratch, .. } = &mut *self.inside.borrow_mut();
         let round = &mut rounds[number as usize];
-        if round.awaited > 0 || !self.log.is_durable(round.written) {
+        if round.awaited > 0 {
             return Ok(None);
+        }
+        if !self.log.is_durable(round.written) {
+            let Some(why) = self.log.failing() else { return Ok(None) };
+            // Nothing of it has left: what it says was done is not safe, and perhaps never will be.
+            scratch.clear();
+            refuse_acknowledged(&round.replies, &why, |_, reply| scratch.extend_from_slice(reply));
+            let moved = round.places.iter().map(|(at, _)| refused_len(&round.replies[..*at], &why)).collect::<Vec<_>>();
+            round.places.iter_mut().zip(moved).for_each(|((at, _), moved)| *at = moved);
+            std::mem::swap(&mut round.replies, scratch);
+            round.written = 0;
         }
         round.merge(scratch);
         if round.sent < round.replies.len() {
@@ -155,9 +165,37 @@ impl Rounds {
             return false;
         }
         round.clear();
+        if free.len() >= ROUNDS_KEPT_MAX {
+            // Many waited once: their buffers are not kept for the next time.
+            *round = Round::default();
+        }
         free.push(number);
         true
     }
+}
+
+/// Calls `each` with the length of every reply's frame and the reply that is sent in its place: one that acknowledges
+/// something becomes a refusal.
+pub(super) fn refuse_acknowledged(mut replies: &[u8], why: &str, mut each: impl FnMut(usize, &[u8])) {
+    let mut refusal = Vec::new();
+    while let Ok(Parsed::Frame { frame, len }) = wire::parse(replies, FRAME_SYNC_BYTES_MAX) {
+        let (reply, rest) = replies.split_at(len);
+        replies = rest;
+        match Message::decode(frame) {
+            Ok(Message::Response(response)) if response.status.is_ok() && response.version.is_some() => {
+                refusal.clear();
+                refuse_unsaved(why, &mut refusal);
+                each(len, &refusal);
+            }
+            _ => each(len, reply),
+        }
+    }
+}
+
+fn refused_len(replies: &[u8], why: &str) -> usize {
+    let mut sum = 0;
+    refuse_acknowledged(replies, why, |_, reply| sum += reply.len());
+    sum
 }
 
 impl Round {
@@ -194,6 +232,7 @@ mod tests {
     use super::*;
     use crate::net::Net;
     use crate::runtime::Cores;
+    use crate::wire::Status;
 
     fn with_rounds(test: impl Fn(&Rounds) + Clone + Send + 'static) {
         let test = move |_| {
@@ -251,6 +290,42 @@ mod tests {
             });
             assert_eq!(done, Some(3));
         });
+    }
+
+    /// What was said to be done is refused when the store fails; what was only told is told.
+    #[test]
+    fn acknowledgements_become_refusals() {
+        let version = Some(crate::ids::Version { clock: 5, tracker: crate::ids::TrackerId(1) });
+        let response = |status, version| Message::Response(crate::wire::Response::new(status, "", version));
+        let all = [
+            response(Status::Ok, version),
+            response(Status::NotAllowed, None),
+            Message::ChunkInfoRequest(crate::ids::InfoHash([7; 20])),
+            response(Status::Ok, version),
+        ];
+        let (mut replies, mut lens) = (Vec::new(), Vec::new());
+        for message in &all {
+            message.encode(&mut replies);
+            lens.push(message.encoded_len());
+        }
+        let (mut refused, mut seen) = (Vec::new(), Vec::new());
+        refuse_acknowledged(&replies, "no space", |len, reply| {
+            seen.push(len);
+            refused.extend_from_slice(reply);
+        });
+        assert_eq!((seen, refused.len()), (lens, refused_len(&replies, "no space")));
+        let mut rest = refused.as_slice();
+        for message in all {
+            let Ok(Parsed::Frame { frame, len }) = wire::parse(rest, 1 << 16) else { panic!("no frame") };
+            match (message, Message::decode(frame).unwrap()) {
+                (Message::Response(was), Message::Response(now)) if was.status.is_ok() => {
+                    assert_eq!((now.status, now.version), (Status::Internal, None));
+                    assert!(now.text.contains("no space"), "{}", now.text);
+                }
+                (was, now) => assert_eq!(was, now),
+            }
+            rest = &rest[len..];
+        }
     }
 
     #[test]

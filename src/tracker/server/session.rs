@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::now_ms;
 use super::peers::Peers;
-use crate::ids::TrackerId;
+use crate::ids::{TrackerId, Version};
 use crate::tracker::replica::hello::{Accepting, HelloError};
 use crate::wire::{Message, Response, Status, SyncHello};
 
@@ -64,7 +65,8 @@ impl Session {
             State::Open(tracker) if hello.tracker == *tracker => self.peers.nudged(*tracker),
             State::Open(_) => return Err(HelloError::OutOfOrder),
         }
-        Message::Response(Response::new(Status::Ok, "", None)).encode(out);
+        let clock = Version { clock: now_ms() << 16, tracker: member.tracker };
+        Message::Response(Response::new(Status::Ok, "", Some(clock))).encode(out);
         Ok(())
     }
 }

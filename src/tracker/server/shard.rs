@@ -3,6 +3,7 @@
 //! Nothing here waits, so that a borrow of the table never spans one.
 
 use std::cell::{Cell, RefCell};
+use std::net::{IpAddr, UdpSocket};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,6 +15,7 @@ use super::dial::LinkSeat;
 use super::store::Log;
 use super::{TrackerStats, now_ms};
 use crate::ids::{Endpoint, InfoHash, TrackerId};
+use crate::tracker::clock::Skews;
 use crate::tracker::entry::{Entry, bucket_of, core_of};
 use crate::tracker::replica::answer;
 use crate::tracker::replica::link::{Link, LinkError, Taken, Times};
@@ -70,6 +72,18 @@ pub(super) enum Asked<'a> {
     Undecodable(Response<'static>),
 }
 
+/// The reply to a change that the store does not take.
+pub(super) fn refuse_unsaved(why: &str, out: &mut Vec<u8>) {
+    let text =
+        Sentence::new(format_args!("this tracker cannot save changes now ({why}): ask another one, or try later"));
+    Message::Response(Response::new(Status::Internal, text.as_str(), None)).encode(out);
+}
+
+/// Whether an address is one of this machine's: only such a one can be bound.
+fn is_own(ip: IpAddr) -> bool {
+    !ip.is_unspecified() && !ip.is_loopback() && UdpSocket::bind((ip, 0)).is_ok()
+}
+
 /// What is written goes to the store and to all peers.
 struct Out<'a> {
     log: &'a Log,
@@ -104,7 +118,7 @@ impl Shard {
     }
 
     /// Who sends from `ip`.
-    pub(super) fn sender(&self, ip: std::net::IpAddr) -> Sender {
+    pub(super) fn sender(&self, ip: IpAddr) -> Sender {
         Sender::new(ip, &self.trust)
     }
 
@@ -139,11 +153,23 @@ impl Shard {
             Message::SyncEntry(_) | Message::SyncSeederListRequest(_) if asker.tracker.is_none() => Asked::Unlinked,
             Message::SyncEntry(entry) => Asked::Entry(entry),
             Message::SyncSeederListRequest(request) => Asked::List(request),
-            _ => match Request::read(&message, asker.sender) {
+            _ => match self.read_request(&message, asker.sender) {
                 Ok(_) if !self.serves.load(Ordering::Relaxed) => Asked::Starting,
                 Ok(request) => Asked::Request(request),
                 Err(denial) => Asked::Denied(denial),
             },
+        }
+    }
+
+    /// A client on this machine that reaches us by loopback may announce any of the machine's own addresses: by that one
+    /// others find it.
+    fn read_request<'a>(&self, message: &Message<'a>, sender: Sender) -> Result<Request<'a>, Denial> {
+        let read = Request::read(message, sender);
+        match read {
+            Err(Denial::ForeignEndpoint { endpoint, .. }) if sender.ip.is_loopback() && is_own(endpoint.ip()) => {
+                Request::read(message, Sender { ip: endpoint.ip(), ..sender })
+            }
+            read => read,
         }
     }
 
@@ -169,6 +195,12 @@ impl Shard {
             Asked::Request(request) => self.answer_request(request, asker.sender, now_ms, out),
             Asked::Entry(entry) => {
                 let merged = self.merge(entry, now_ms, |link| link.link.borrow().peer() != asker.tracker);
+                if let Merged::Ahead(error) = merged {
+                    // It stays where it is until it is due.
+                    let links = self.links.borrow();
+                    let same = links.iter().filter(|link| link.link.borrow().peer() == asker.tracker);
+                    same.for_each(|link| link.repair_within(error.due_in_ms()));
+                }
                 Message::Response(answer::to_entry(merged, entry)).encode(out);
             }
             Asked::List(request) => {
@@ -189,12 +221,21 @@ impl Shard {
     }
 
     fn answer_request(&self, request: &Request<'_>, sender: Sender, now_ms: u64, out: &mut Vec<u8>) {
+        if !matches!(request, Request::List(_))
+            && let Some(why) = self.log.failing()
+        {
+            self.refusals.set(self.refusals.get() + 1);
+            return refuse_unsaved(&why, out);
+        }
         let Inside { table, rng, endpoints, .. } = &mut *self.inside.borrow_mut();
         let mut journal = Out { log: &self.log, links: &self.links.borrow() };
         let outcome = request.execute(table, sender, now_ms, rng, &mut journal, endpoints);
         match outcome {
             // What it acknowledges was written earlier, perhaps a moment ago.
             Outcome::Accepted(accepted) if accepted.written != Some(Weight::Change) => {
+                if self.log.has_missed(request.info_hash()) {
+                    table.entries(request.info_hash()).for_each(|entry| self.log.write(&entry, Weight::Change));
+                }
                 self.log.confirm(request.info_hash());
             }
             Outcome::Refused(refusal) => {
@@ -246,8 +287,32 @@ impl Shard {
         now_ms: u64,
     ) -> Result<Option<Taken>, LinkError> {
         let mut link = seat.link.borrow_mut();
-        let page = link.receive(frame, |entry| self.merge(entry, now_ms, |other| other.number() != seat.number()))?;
+        let mut ahead_ms = None;
+        let page = link.receive(frame, |entry| {
+            let merged = self.merge(entry, now_ms, |other| other.number() != seat.number());
+            if let Merged::Ahead(error) = merged {
+                ahead_ms = Some(ahead_ms.unwrap_or(u64::MAX).min(error.due_in_ms()));
+            }
+            merged
+        })?;
+        if let Some(wait_ms) = ahead_ms {
+            drop(link);
+            seat.repair_within(wait_ms);
+            link = seat.link.borrow_mut();
+        }
         page.map(|page| link.page_taken(page, &self.inside.borrow().table)).transpose()
+    }
+
+    /// See [`Table::set_skews`].
+    pub(super) fn set_skews(&self, skews: Skews) {
+        self.inside.borrow_mut().table.set_skews(skews);
+    }
+
+    /// Writes to the store what it was too slow for.
+    pub(super) fn write_missed(&self) {
+        while let Some(bucket) = self.log.take_missed() {
+            self.inside.borrow().table.for_each_of(bucket, &mut |entry| self.log.write_merged(entry));
+        }
     }
 
     /// See [`Table::sweep`].

@@ -5,16 +5,18 @@
 //! is safe ([`Log::confirm`]): whoever asks again gets no promise that the first asker was not given.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::task::{Poll, Waker};
 
+use super::Told;
 use super::batch::Batch;
 use crate::ids::InfoHash;
 use crate::limits::{STORE_CHANGES_REMEMBERED, STORE_PENDING_BYTES_MAX};
 use crate::runtime;
-use crate::tracker::entry::Entry;
+use crate::tracker::entry::{Entry, bucket_of};
 use crate::tracker::table::Weight;
 
 /// What a core takes with it to write to the store.
@@ -22,7 +24,7 @@ use crate::tracker::table::Weight;
 pub(in crate::tracker::server) struct LogSeat {
     pub(super) core: usize,
     pub(super) batches: mpsc::Sender<Batch>,
-    pub(super) answers: async_channel::Receiver<Batch>,
+    pub(super) answers: async_channel::Receiver<Told>,
 }
 
 /// A core's side of the store; without one it does nothing and never waits.
@@ -37,7 +39,10 @@ pub(in crate::tracker::server) struct Log {
     durable: Cell<u64>,
     /// The last change by file. Files share places, so one may wait for another's.
     changes: Box<[Cell<u64>]>,
-    failed: Cell<bool>,
+    /// Why the store cannot be written now.
+    failing: RefCell<Option<Arc<str>>>,
+    /// Buckets of which entries were not kept for the store, because it was too slow.
+    missed: RefCell<BTreeSet<usize>>,
     waiting: RefCell<Vec<Waker>>,
 }
 
@@ -48,11 +53,13 @@ impl Log {
         let log = Rc::new(Self::new(core, Some(batches)));
         let hears = log.clone();
         runtime::spawn("log", async move {
-            while let Ok(batch) = answers.recv().await {
-                hears.committed(batch);
+            while let Ok(told) = answers.recv().await {
+                match told {
+                    Told::Committed(batch) => hears.committed(batch),
+                    Told::Failing(why) => hears.fails(&why),
+                }
             }
-            hears.failed.set(true);
-            hears.wake();
+            hears.fails("it has ended");
             failed();
         });
         log
@@ -67,12 +74,24 @@ impl Log {
             awaited: Cell::new(0),
             durable: Cell::new(0),
             changes: (0..remembered).map(|_| Cell::new(0)).collect(),
-            failed: Cell::new(false),
+            failing: RefCell::default(),
+            missed: RefCell::default(),
             waiting: RefCell::default(),
         }
     }
 
+    fn fails(&self, why: &str) {
+        *self.failing.borrow_mut() = Some(why.into());
+        self.wake();
+    }
+
+    /// Why nothing can be written now.
+    pub(in crate::tracker::server) fn failing(&self) -> Option<Arc<str>> {
+        self.failing.borrow().clone()
+    }
+
     fn committed(&self, batch: Batch) {
+        self.failing.borrow_mut().take();
         self.durable.set(batch.last);
         *self.free.borrow_mut() = Some(batch);
         self.wake();
@@ -102,11 +121,34 @@ impl Log {
 
     /// Writes an entry of another tracker, which nobody here was promised.
     pub(in crate::tracker::server) fn write_merged(&self, entry: &Entry<'_>) {
-        if self.batches.borrow().is_some() {
-            let filling = &mut *self.filling.borrow_mut();
-            filling.put(entry);
-            self.change(entry.info_hash).set(filling.last);
+        if self.batches.borrow().is_none() {
+            return;
         }
+        if !self.has_room() {
+            // The table has it; what the table has of this bucket is written when there is room.
+            self.missed.borrow_mut().insert(bucket_of(entry.info_hash));
+            return;
+        }
+        let filling = &mut *self.filling.borrow_mut();
+        filling.put(entry);
+        self.change(entry.info_hash).set(filling.last);
+    }
+
+    /// Whether the writes that are not safe yet are few.
+    fn has_room(&self) -> bool {
+        self.filling.borrow().len() <= STORE_PENDING_BYTES_MAX
+    }
+
+    /// A bucket of which not all was kept for the store, once there is room for it: all that the table has of it is to
+    /// be written by [`Log::write_merged`].
+    pub(in crate::tracker::server) fn take_missed(&self) -> Option<usize> {
+        let is_idle = self.filling.borrow().len() <= STORE_PENDING_BYTES_MAX / 2;
+        if is_idle { self.missed.borrow_mut().pop_first() } else { None }
+    }
+
+    /// Whether something of the file's bucket was not kept for the store.
+    pub(in crate::tracker::server) fn has_missed(&self, info_hash: InfoHash) -> bool {
+        self.missed.borrow().contains(&bucket_of(info_hash))
     }
 
     /// Takes out an entry that has lapsed.
@@ -171,11 +213,12 @@ impl Log {
             (filling.len(), filling.last)
         };
         if len > STORE_PENDING_BYTES_MAX {
-            self.durable(last).await;
+            // What comes while the store cannot be written is missed, and written later.
+            let _ = self.durable(last).await;
         }
     }
 
-    /// Waits until a write is safe; false if it never will be.
+    /// Waits until a write is safe; false when the store cannot be written now.
     pub(in crate::tracker::server) async fn durable(&self, write: u64) -> bool {
         if !self.is_durable(write) {
             self.flush();
@@ -184,7 +227,7 @@ impl Log {
             if self.is_durable(write) {
                 return Poll::Ready(true);
             }
-            if self.failed.get() {
+            if self.failing.borrow().is_some() {
                 return Poll::Ready(false);
             }
             self.waiting.borrow_mut().push(context.waker().clone());

@@ -3,7 +3,8 @@
 //! A core hands over what it wrote in batches, one at a time: while one is being committed the next one gathers, so
 //! commits follow each other as fast as the disk syncs and share out its cost. A batch is told to its core when it
 //! is on the disk ([`Log`]); what must be safe before it is acknowledged waits for that. Renewals wait for nothing
-//! and go with the next batch.
+//! and go with the next batch. While the disk takes nothing (it is full, say) changes are refused, what is in memory is
+//! served on, and what was written is kept and tried again.
 //!
 //! ```text
 //! entries   info hash 20, or info hash 20 + endpoint 6 or 18  ->  the entry's SyncShare, SyncAddSeeder or
@@ -37,13 +38,14 @@ mod quiet;
 
 use std::fs::{self, File};
 use std::ops::Range;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use redb::{Database, DatabaseError, Durability, ReadableTable, StorageBackend, StorageError, TableDefinition};
 use rustix::fs::FlockOperation;
@@ -54,6 +56,7 @@ pub(super) use self::log::{Log, LogSeat};
 use self::quiet::quietly;
 use crate::ids::{TrackerId, Version};
 use crate::limits::{FRAME_CONTROL_BYTES_MAX, STORE_CACHE_BYTES};
+use crate::text;
 use crate::tracker::entry::{BUCKETS, Entry};
 use crate::wire::{self, Message, Parsed};
 
@@ -62,6 +65,16 @@ const ABOUT: TableDefinition<&str, u64> = TableDefinition::new("about");
 const FORMAT: u64 = 1;
 /// The file in the data folder.
 const FILE_NAME: &str = "tracker.redb";
+
+/// Bits of a folder's mode: somebody but its owner may write to it; and then only add to it.
+const WRITABLE_BY_OTHERS: u32 = 0o022;
+const STICKY: u32 = 0o1000;
+/// What a core has not taken yet of what it is told: the end of one batch, and that the next cannot be written.
+const ANSWERS_MAX: usize = 8;
+/// Pause before a store that could not be written is tried again.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// Buckets whose lapsed entries are taken out in one commit.
+const PURGE_BUCKETS: usize = 256;
 
 /// What the library says; it is told to people only.
 type Failed = Box<dyn std::error::Error + Send + Sync>;
@@ -90,9 +103,20 @@ pub enum StoreError {
 /// The cores' ends of the store, and its thread.
 pub(super) type Started = (Vec<LogSeat>, thread::JoinHandle<Result<(), String>>);
 
+/// What the store's thread tells a core.
+enum Told {
+    /// All of a batch is on the disk.
+    Committed(Batch),
+    /// It cannot be written now, and why. It is tried on.
+    Failing(Arc<str>),
+}
+
 /// An open store, not yet written to.
 pub(super) struct Store {
-    database: Arc<Database>,
+    /// None while it must be opened again.
+    database: Option<Arc<Database>>,
+    /// Where it is; unknown to tests.
+    path: Option<PathBuf>,
     /// Held as long as the store is open.
     _lock: Option<File>,
     tracker: TrackerId,
@@ -112,7 +136,23 @@ impl Store {
             make_file(folder, &path).map_err(failed)?;
         }
         let store = file::open(&path).and_then(Self::open_on).map_err(failed)?;
-        Ok(Self { _lock: Some(lock), ..store })
+        Ok(Self { _lock: Some(lock), path: Some(path), ..store })
+    }
+
+    /// Takes out what `is_lapsed`: while the tracker was down, nobody else did. Where the disk does not take that, it
+    /// stays for the next time.
+    pub(super) fn purge(&mut self, is_lapsed: impl Fn(&Entry<'_>) -> bool) {
+        let Some(database) = self.database.clone() else { return };
+        for start in (0..BUCKETS).step_by(PURGE_BUCKETS) {
+            if let Err(error) = purge(&database, start..start + PURGE_BUCKETS, &is_lapsed) {
+                ::log::warn!("entries that lapsed stay in the store: {error}");
+                // The library writes no more after an error.
+                drop(database);
+                self.database = None;
+                self.reopen().unwrap_or_else(|error| ::log::warn!("the store cannot be opened again yet: {error}"));
+                return;
+            }
+        }
     }
 
     fn open_on(backend: impl StorageBackend) -> Result<Self, Unopened> {
@@ -120,7 +160,7 @@ impl Store {
         let opened = quietly(|| open_whole(backend));
         let (database, tracker, clock) =
             opened.unwrap_or_else(|why| Err(Unopened::Damaged(format!("its pages do not fit together: {why}"))))?;
-        Ok(Self { database: Arc::new(database), _lock: None, tracker: TrackerId(tracker), clock })
+        Ok(Self { database: Some(Arc::new(database)), path: None, _lock: None, tracker: TrackerId(tracker), clock })
     }
 
     /// Whose store it is: random when it was made.
@@ -138,12 +178,22 @@ impl Store {
         StoreReader(self.database.clone())
     }
 
+    /// Opens a store again that could not be written.
+    fn reopen(&mut self) -> Result<(), Failed> {
+        if self.database.is_none() {
+            let path = self.path.as_deref().ok_or("the store cannot be written")?;
+            let opened = file::open(path).and_then(Self::open_on).map_err(|error| error.to_string())?;
+            self.database = opened.database;
+        }
+        Ok(())
+    }
+
     /// Starts the thread that writes; it ends when all cores' logs are gone, or with an error.
     pub(super) fn start(self, cores: usize) -> std::io::Result<Started> {
         let (sender, batches) = mpsc::channel();
         let (answers, seats) = (0..cores)
             .map(|core| {
-                let (answer, answers) = async_channel::bounded(2);
+                let (answer, answers) = async_channel::bounded(ANSWERS_MAX);
                 (answer, LogSeat { core, batches: sender.clone(), answers })
             })
             .unzip::<_, _, Vec<_>, Vec<_>>();
@@ -154,28 +204,68 @@ impl Store {
         Ok((seats, thread))
     }
 
-    fn write(
-        mut self,
-        batches: &mpsc::Receiver<Batch>,
-        answers: &[async_channel::Sender<Batch>],
-    ) -> Result<(), String> {
+    fn write(mut self, batches: &mpsc::Receiver<Batch>, answers: &[async_channel::Sender<Told>]) -> Result<(), String> {
         let mut group = Vec::new();
         while let Ok(first) = batches.recv() {
             group.push(first);
             group.extend(batches.try_iter());
-            self.commit(&group).map_err(|error| error.to_string())?;
+            self.commit_at_last(&mut group, batches, answers)?;
             for mut batch in group.drain(..) {
                 batch.clear();
                 // A core that has ended waits for nothing.
-                let _ = answers[batch.core].try_send(batch);
+                let _ = answers[batch.core].try_send(Told::Committed(batch));
             }
         }
         Ok(())
     }
 
+    /// Commits a group. Where the disk does not take it, it is tried on: nothing of it was acknowledged, and what is in
+    /// memory serves meanwhile. An error when the cores end.
+    fn commit_at_last(
+        &mut self,
+        group: &mut Vec<Batch>,
+        batches: &mpsc::Receiver<Batch>,
+        answers: &[async_channel::Sender<Told>],
+    ) -> Result<(), String> {
+        let mut is_failing = false;
+        loop {
+            let committed = quietly(|| self.commit(group)).unwrap_or_else(|why| Err(why.into()));
+            let Err(error) = committed else {
+                if is_failing {
+                    ::log::warn!("the store can be written again");
+                }
+                return Ok(());
+            };
+            // After an error the library writes no more before the store is opened again.
+            self.database = None;
+            if self.path.is_none() {
+                return Err(error.to_string());
+            }
+            if !std::mem::replace(&mut is_failing, true) {
+                ::log::error!("the store cannot be written: {error}; changes are refused until it can");
+                let why: Arc<str> = error.to_string().into();
+                answers.iter().for_each(|answer| _ = answer.try_send(Told::Failing(why.clone())));
+            }
+            let until = Instant::now() + RETRY_PAUSE;
+            while let Some(left) = until.checked_duration_since(Instant::now()) {
+                match batches.recv_timeout(left) {
+                    Ok(batch) => group.push(batch),
+                    Err(mpsc::RecvTimeoutError::Timeout) => break,
+                    Err(mpsc::RecvTimeoutError::Disconnected) => {
+                        let last = self.commit(group);
+                        return last.map_err(|error| error.to_string());
+                    }
+                }
+            }
+        }
+    }
+
     fn commit(&mut self, group: &[Batch]) -> Result<(), Failed> {
-        let mut change = self.database.begin_write()?;
+        self.reopen()?;
+        let database = self.database.as_ref().ok_or("the store is not open")?;
+        let mut change = database.begin_write()?;
         change.set_durability(Durability::Immediate);
+        let clock = group.iter().map(|batch| batch.clock).fold(self.clock, u64::max);
         {
             let mut entries = change.open_table(ENTRIES)?;
             for operation in group.iter().flat_map(Batch::operations) {
@@ -184,14 +274,36 @@ impl Store {
                     value => entries.insert(operation.key, value)?,
                 };
             }
-            self.clock = group.iter().map(|batch| batch.clock).fold(self.clock, u64::max);
             let mut about = change.open_table(ABOUT)?;
-            about.insert("clock", self.clock)?;
+            about.insert("clock", clock)?;
             let commits = about.get("commits")?.map_or(0, |commits| commits.value());
             about.insert("commits", commits + 1)?;
         }
-        Ok(change.commit()?)
+        change.commit()?;
+        self.clock = clock;
+        Ok(())
     }
+}
+
+/// Takes the entries out of some buckets that `is_lapsed`.
+fn purge(database: &Database, buckets: Range<usize>, is_lapsed: &impl Fn(&Entry<'_>) -> bool) -> Result<(), Failed> {
+    let mut any = false;
+    read(database, buckets.clone(), &mut |entry| any |= entry.is_some_and(|entry| is_lapsed(&entry)))?;
+    if !any {
+        return Ok(());
+    }
+    let change = database.begin_write()?;
+    {
+        let mut entries = change.open_table(ENTRIES)?;
+        let keep = |_: &[u8], value: &[u8]| !decode(value).is_some_and(|entry| is_lapsed(&entry));
+        let start = bucket_key(buckets.start);
+        if buckets.end < BUCKETS {
+            entries.retain_in(&start[..]..&bucket_key(buckets.end)[..], keep)?;
+        } else {
+            entries.retain_in(&start[..].., keep)?;
+        }
+    }
+    Ok(change.commit()?)
 }
 
 /// As a shell reads it.
@@ -202,9 +314,17 @@ fn quoted(path: &Path) -> String {
 
 fn lock(folder: &Path) -> Result<File, StoreError> {
     let failed = |error| StoreError::Folder(folder.to_owned(), error);
+    // A folder that is there belongs to whoever made it, and stays as it is.
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
-    fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).map_err(failed)?;
-    let file = File::create(folder.join("tracker.lock")).map_err(failed)?;
+    let mode = fs::metadata(folder).map_err(failed)?.permissions().mode();
+    if mode & WRITABLE_BY_OTHERS != 0 && mode & STICKY == 0 {
+        ::log::warn!("others may write to the data folder {}: chmod 700 keeps it yours", text::path(folder));
+    }
+    // No link that somebody has put there leads elsewhere.
+    let nofollow = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
+    let mut lock = File::options();
+    let lock = lock.write(true).create(true).truncate(false).mode(0o600).custom_flags(nofollow);
+    let file = lock.open(folder.join("tracker.lock")).map_err(failed)?;
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(StoreError::Locked(folder.to_owned())),
@@ -217,6 +337,15 @@ fn lock(folder: &Path) -> Result<File, StoreError> {
 enum Unopened {
     Io(std::io::Error),
     Damaged(String),
+}
+
+impl std::fmt::Display for Unopened {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Io(error) => error.fmt(f),
+            Self::Damaged(why) => f.write_str(why),
+        }
+    }
 }
 
 impl Unopened {
@@ -335,28 +464,33 @@ fn set_about(database: &Database, key: &str, value: u64) -> Result<(), Failed> {
 
 /// Reads what a store holds.
 #[derive(Clone)]
-pub(super) struct StoreReader(Arc<Database>);
+pub(super) struct StoreReader(Option<Arc<Database>>);
 
 impl StoreReader {
     /// Calls `each` with every entry of some buckets.
     pub(super) fn read(&self, buckets: Range<usize>, each: &mut impl FnMut(&Entry<'_>)) -> Result<(), String> {
-        read(&self.0, buckets, &mut |entry| entry.iter().for_each(&mut *each)).map_err(|error| error.to_string())
+        let database = self.0.as_ref().ok_or("it could not be opened again")?;
+        read(database, buckets, &mut |entry| entry.iter().for_each(&mut *each)).map_err(|error| error.to_string())
     }
 }
 
 fn read(database: &Database, buckets: Range<usize>, each: &mut impl FnMut(Option<Entry<'_>>)) -> Result<(), Failed> {
-    let bound = |bucket: usize| [(bucket >> 4) as u8, (bucket << 4) as u8];
     let reading = database.begin_read()?;
     let entries = reading.open_table(ENTRIES)?;
-    let start = bound(buckets.start);
+    let start = bucket_key(buckets.start);
     for item in entries.range(&start[..]..)? {
         let (key, value) = item?;
-        if buckets.end < BUCKETS && key.value() >= &bound(buckets.end)[..] {
+        if buckets.end < BUCKETS && key.value() >= &bucket_key(buckets.end)[..] {
             break;
         }
         each(decode(value.value()));
     }
     Ok(())
+}
+
+/// Where the keys of a bucket begin.
+fn bucket_key(bucket: usize) -> [u8; 2] {
+    [(bucket >> 4) as u8, (bucket << 4) as u8]
 }
 
 fn decode(bytes: &[u8]) -> Option<Entry<'_>> {

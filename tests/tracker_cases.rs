@@ -1,0 +1,189 @@
+//! Faults that somebody met with trackers, by the real binary: silent ones, forged words, refusals without end, folders
+//! that are somebody's, starts that cannot be ended.
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, Instant};
+
+use mtorrent::ids::{Endpoint, InfoHash};
+use mtorrent::limits::FRAME_CONTROL_BYTES_MAX;
+use mtorrent::wire::{Message, Parsed, Response, SeederChange, Status, parse};
+use support::{Folder, Running, run};
+
+const LOOPBACK: &str = "--listen=127.0.0.1:0";
+
+fn tracker(flags: &[&str]) -> (Running, SocketAddr) {
+    let (tracker, ready) = Running::ready([&["tracker", LOOPBACK, "--cores=1"], flags].concat());
+    (tracker, ready.listen())
+}
+
+/// Reads whole messages from a connection and answers each by `answer`.
+fn answer_all(mut stream: TcpStream, answer: impl Fn(&Message<'_>) -> Option<Vec<u8>>) {
+    let (mut bytes, mut more) = (Vec::new(), [0; 4096]);
+    while let Ok(len @ 1..) = stream.read(&mut more) {
+        bytes.extend_from_slice(&more[..len]);
+        while let Ok(Parsed::Frame { frame, len }) = parse(&bytes, FRAME_CONTROL_BYTES_MAX) {
+            if let Some(reply) = answer(&Message::decode(frame).unwrap())
+                && stream.write_all(&reply).is_err()
+            {
+                return;
+            }
+            bytes.drain(..len);
+        }
+    }
+}
+
+/// A tracker that this test plays; what is not answered waits.
+fn played(answer: impl Fn(&Message<'_>) -> Option<Vec<u8>> + Clone + Send + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let answer = answer.clone();
+            std::thread::spawn(move || answer_all(stream, answer));
+        }
+    });
+    address
+}
+
+fn ask(tracker: SocketAddr, message: &Message<'_>) -> Status {
+    let mut stream = TcpStream::connect(tracker).unwrap();
+    let mut frame = Vec::new();
+    message.encode(&mut frame);
+    stream.write_all(&frame).unwrap();
+    let (mut bytes, mut more) = (Vec::new(), [0; 4096]);
+    loop {
+        let len = stream.read(&mut more).unwrap();
+        assert!(len > 0, "the tracker closed the connection");
+        bytes.extend_from_slice(&more[..len]);
+        if let Parsed::Frame { frame, .. } = parse(&bytes, FRAME_CONTROL_BYTES_MAX).unwrap() {
+            let Message::Response(response) = Message::decode(frame).unwrap() else { panic!("{frame:?}") };
+            return response.status;
+        }
+    }
+}
+
+/// They accept connections and say nothing: the living one is asked beside them, not after all of them.
+#[test]
+fn silent_trackers_come_before_a_living_one() {
+    let folder = Folder::new();
+    let (tracker, at) = tracker(&[]);
+    let file = folder.random_file("f", 300_000);
+    let (metainfo, dest) = (folder.text("f.mtorrent"), folder.text("copy"));
+    let living = format!("--tracker={at}");
+    let (share, _) = Running::ready(["share", file.to_str().unwrap(), &metainfo, LOOPBACK, "--cores=1", &living]);
+    let silent: Vec<String> = (0..6).map(|_| format!("--tracker={}", played(|_| None))).collect();
+    let mut line = vec!["get", &metainfo, &dest, LOOPBACK, "--cores=1"];
+    line.extend(silent.iter().map(String::as_str));
+    line.push(&living);
+    run(line).expect(0);
+    share.terminate().expect(0);
+    tracker.terminate().expect(0);
+}
+
+/// What a tracker says is shown within a line of ours.
+#[test]
+fn a_trackers_text_makes_no_line_of_its_own() {
+    let folder = Folder::new();
+    let file = folder.random_file("f", 1000);
+    let tracker = played(|_| {
+        let mut reply = Vec::new();
+        let text = "not today\nmtorrent: forged\r\u{1b}[2J it's so";
+        Message::Response(Response::new(Status::NotAllowed, text, None)).encode(&mut reply);
+        Some(reply)
+    });
+    let (metainfo, dest, at) = (folder.text("f.mtorrent"), folder.text("copy"), format!("--tracker={tracker}"));
+    run(["create", file.to_str().unwrap(), &metainfo]).expect(0);
+    let outcome = run(["get", &metainfo, &dest, LOOPBACK, "--cores=1", "--wait=2s", &at]);
+    assert!(outcome.stderr.contains("not today\\nmtorrent: forged\\r\\u{1b}[2J it's so"), "{outcome:#?}");
+    assert!(!outcome.stderr.lines().any(|line| line.starts_with("mtorrent: forged")), "{outcome:#?}");
+}
+
+#[test]
+fn many_refusals_are_one_sentence() {
+    let folder = Folder::new();
+    let (tracker, at) = tracker(&["--max-files-per-address=2"]);
+    let mut client = Running::piped([
+        "client",
+        "--cores=1",
+        LOOPBACK,
+        "--data-dir",
+        &folder.text("state"),
+        &format!("--tracker={at}"),
+    ]);
+    client.wait_ready();
+    for number in 0..6 {
+        let file = folder.file(&format!("f{number}"), format!("file {number}").as_bytes());
+        client.say(&format!("share {} {}", file.display(), folder.text(&format!("f{number}.mtorrent"))));
+    }
+    // Two are announced; the others come one after the other in between.
+    for _ in 0..2 {
+        client.wait_line(|line| line.contains("announced"));
+    }
+    client.say("wait all");
+    client.say("show downloads");
+    client.wait_line(|line| line.contains("no downloads"));
+    std::thread::sleep(Duration::from_millis(500));
+    let outcome = client.terminate();
+    let told = |text: &str| text.lines().filter(|line| line.contains("refused")).count();
+    assert_eq!(told(&outcome.stdout) + told(&outcome.stderr), 1, "{outcome:#?}");
+    tracker.terminate().expect(0);
+}
+
+#[test]
+fn a_folder_that_is_there_stays_as_it_is() {
+    let folder = Folder::new();
+    for mode in [0o755, 0o1777] {
+        let data_dir = folder.path(&format!("{mode:o}"));
+        std::fs::create_dir(&data_dir).unwrap();
+        std::fs::set_permissions(&data_dir, std::fs::Permissions::from_mode(mode)).unwrap();
+        let (tracker, _) = tracker(&["--data-dir", data_dir.to_str().unwrap()]);
+        tracker.terminate().expect(0);
+        assert_eq!(std::fs::metadata(&data_dir).unwrap().permissions().mode() & 0o7777, mode);
+    }
+    // Somebody else's link is not followed.
+    let elsewhere = folder.file("elsewhere", b"theirs");
+    std::fs::create_dir(folder.path("d")).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, folder.path("d").join("tracker.lock")).unwrap();
+    run(["tracker", LOOPBACK, "--cores=1", "--data-dir", &folder.text("d")]).expect_sentence(1, "data folder");
+    assert_eq!(std::fs::read(&elsewhere).unwrap(), b"theirs");
+}
+
+/// Its peer opens the link and gives no page: the tracker waits for the table, and hears of its end meanwhile.
+#[test]
+fn a_tracker_that_starts_can_be_ended() {
+    let peer = played(|message| match message {
+        Message::SyncHello(_) | Message::SyncSeederListRequest(_) => None,
+        _ => None,
+    });
+    let starting =
+        Running::spawn(&mut support::mtorrent(["tracker", LOOPBACK, "--cores=1", &format!("--peer={peer}")]));
+    starting.wait_signals_handled();
+    let start = Instant::now();
+    let outcome = starting.terminate().expect(0);
+    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+    assert!(!outcome.stdout.contains("ready"), "{outcome:?}");
+}
+
+/// Who reaches the tracker by loopback may be found by an address of the same machine, and of no other.
+#[test]
+fn a_client_on_the_trackers_machine_announces_an_address_of_it() {
+    // No packet leaves: it shows which address this machine would use.
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+    let own = socket.connect("192.0.2.1:9").ok().and_then(|()| socket.local_addr().ok()).map(|address| address.ip());
+    let (tracker, at) = tracker(&[]);
+    let add = |ip| {
+        let endpoint = Endpoint::new(ip, 7000).unwrap();
+        Message::AddSeeder(SeederChange { info_hash: InfoHash([7; 20]), endpoint, version: None })
+    };
+    if let Some(own) = own.filter(|ip| !ip.is_loopback()) {
+        assert_eq!(ask(at, &add(own)), Status::Ok, "{own}");
+    }
+    for other in ["192.0.2.7", "127.0.0.2"] {
+        assert_eq!(ask(at, &add(other.parse().unwrap())), Status::NotAllowed, "{other}");
+    }
+    tracker.terminate().expect(0);
+}
