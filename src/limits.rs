@@ -243,6 +243,8 @@ pub const FILES_PER_CORE_MAX: usize = 50_000_000;
 pub const VERSION_AHEAD_MAX: Duration = Duration::from_secs(60);
 /// What clocks of machines that set them by the network may differ: more of it is told, and reckoned with.
 pub const CLOCK_SKEW_NOTED: Duration = Duration::from_secs(2);
+/// What a core keeps of the store until clocks that were far ahead are measured again, bytes: some 100 000 entries.
+pub const WAITING_BYTES_MAX: usize = 16 << 20;
 /// Files and entries that one step of the expiry may look at.
 pub const SWEEP_STEP_MAX: usize = 2048;
 /// Time in which the expiry gets round the whole table.

@@ -31,6 +31,7 @@ mod room;
 pub mod sentence;
 pub mod server;
 pub mod table;
+mod waiting;
 #[cfg(test)]
 mod tests;
 

@@ -187,6 +187,7 @@ pub struct Table {
     pub(super) counts: Arc<AddressCounts>,
     /// Removals that were taken out before their time, until the sweep tells of them.
     pub(super) forgotten: Vec<Entry<'static>>,
+    pub(super) waiting: super::waiting::Waiting,
 }
 
 impl Table {
@@ -209,6 +210,7 @@ impl Table {
             records,
             counts,
             forgotten: Vec::new(),
+            waiting: super::waiting::Waiting::default(),
         }
     }
 
@@ -273,7 +275,7 @@ impl Table {
         Ok(Accepted { version, written: Some(Weight::Change) })
     }
 
-    /// Takes an entry from another tracker or from the store. The file's bucket is one of this table's.
+    /// Takes an entry from another tracker. The file's bucket is one of this table's.
     pub fn merge(&mut self, entry: &Entry<'_>, now_ms: u64) -> Merged {
         debug_assert!(self.records.owns(entry.info_hash), "entries are handed to the core that owns them");
         if let Err(error) = self.skews.check(entry.version, now_ms) {
@@ -314,8 +316,11 @@ impl Table {
     }
 
     /// How far the others' clocks are from this one's, from now on.
-    pub fn set_skews(&mut self, skews: Skews) {
-        self.skews = skews;
+    pub fn set_skews(&mut self, skews: Skews, now_ms: u64) {
+        if self.skews != skews {
+            self.skews = skews;
+            self.take_waiting(now_ms);
+        }
     }
 
     /// What the table holds.

@@ -44,6 +44,10 @@ const HEAL_MS: u64 = 5000;
 /// What lapses so soon is not repaired: see `Table::cut_off`; and clocks differ.
 const MARGIN_MS: u64 = LEASE_MS / 4 + 2 * SKEW_MS;
 const STEP_MS: u64 = 100;
+/// For how long a broken connection holds back what was sent on it.
+const LATE_MS_MAX: u64 = 30_000;
+/// The number of all connections that are broken.
+const HELD_BACK: u64 = 0;
 const SENDER: Sender = Sender { ip: IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), trusted: true };
 
 /// What is lost with an entry that was not synced.
@@ -103,6 +107,8 @@ pub struct World {
     exile: Option<Exile>,
     /// A tracker whose clock is set for a while, and when.
     clock_set: Option<ClockSet>,
+    /// When something was news last that a broken connection had held back.
+    late_news_ms: u64,
     /// Whether a client cannot reach a tracker.
     unreachable: Vec<Vec<bool>>,
     clients: Vec<Vec<Claimed>>,
@@ -133,6 +139,7 @@ impl World {
             parted: vec![vec![false; count]; count],
             exile: None,
             clock_set: None,
+            late_news_ms: 0,
             unreachable: vec![vec![false; count]; clients.into()],
             clients: (0..clients).map(|client| (0..FILES).map(|file| claimed(client, file)).collect()).collect(),
             packets: BinaryHeap::new(),
@@ -165,12 +172,23 @@ impl World {
             self.set_clocks();
             self.step(true);
         }
+        let loses = self.clock_set.is_some();
         self.heal();
-        self.run_until(self.now_ms + HEAL_MS);
+        self.settle(loses);
         self.check();
         // And it stays so, while what was held back on broken connections still arrives.
-        self.run_until(self.now_ms + HEAL_MS);
+        self.settle(loses);
         self.check();
+    }
+
+    /// Runs until all must be the same. Where a clock was set, everybody loses what it gave, and what that had replaced; some of
+    /// that may be on its way still and be news once more, which needs its time to get round.
+    fn settle(&mut self, loses: bool) {
+        let least_ms = self.now_ms + HEAL_MS;
+        self.run_until(least_ms);
+        while loses && self.now_ms < (self.late_news_ms + HEAL_MS).min(least_ms + LATE_MS_MAX) {
+            self.run_until(self.now_ms + STEP_MS);
+        }
     }
 
     fn run_until(&mut self, end_ms: u64) {
@@ -208,7 +226,8 @@ impl World {
             self.trackers[at].measured[other] = skew_ms;
             let all = self.trackers[at].measured.iter().enumerate().map(|(other, skew_ms)| (id(other), *skew_ms, None));
             let skews = Skews::new(all);
-            self.trackers[at].table.set_skews(skews);
+            let wall_ms = self.wall_ms(at);
+            self.trackers[at].table.set_skews(skews, wall_ms);
         }
     }
 
@@ -303,8 +322,8 @@ impl World {
             };
             // Once more, and late: what a broken connection held back.
             if self.rng.random_bool(0.1) && matches!(message(&packet.bytes), Message::SyncEntry(_)) {
-                let at_ms = self.now_ms + self.rng.random_range(0..30_000);
-                self.packets.push(Reverse(Packet { at_ms, connection: 0, ..packet.clone() }));
+                let at_ms = self.now_ms + self.rng.random_range(0..LATE_MS_MAX);
+                self.packets.push(Reverse(Packet { at_ms, connection: HELD_BACK, ..packet.clone() }));
             }
             self.packets.push(Reverse(packet));
             rest = &rest[len..];
@@ -322,18 +341,21 @@ impl World {
         if !self.trackers[acceptor].up || self.is_cut(dialler, acceptor) {
             return;
         }
-        let answer = self.answer(acceptor, dialler, &packet.bytes);
+        let answer = self.answer(acceptor, dialler, &packet);
         let at_ms = self.now_ms.max(packet.at_ms);
         self.packets.push(Reverse(Packet { at_ms, is_answer: true, bytes: answer, ..packet }));
     }
 
-    fn answer(&mut self, at: usize, from: usize, bytes: &[u8]) -> Vec<u8> {
+    fn answer(&mut self, at: usize, from: usize, packet: &Packet) -> Vec<u8> {
         let mut out = Vec::new();
         let wall_ms = self.wall_ms(at);
-        match message(bytes) {
+        match message(&packet.bytes) {
             Message::SyncEntry(entry) => {
                 let merged = self.trackers[at].table.merge(&entry, wall_ms);
                 if merged == Merged::News {
+                    if packet.connection == HELD_BACK {
+                        self.late_news_ms = self.now_ms;
+                    }
                     self.pass_on(at, from, vec![(Owned::new(&entry), Loss::Nothing)]);
                 }
                 if let Merged::Ahead(error) = merged {
@@ -394,7 +416,7 @@ impl World {
         self.say(|| format!("tracker {at} is back"));
         let wall_ms = self.wall_ms(at);
         let mut table = table(at, &mut self.rng);
-        self.trackers[at].disk.values().for_each(|entry| _ = table.merge(&entry.entry(), wall_ms));
+        self.trackers[at].disk.values().for_each(|entry| _ = table.restore(&entry.entry(), wall_ms));
         let count = self.trackers.len();
         let tracker = &mut self.trackers[at];
         (tracker.table, tracker.up) = (table, true);

@@ -187,7 +187,7 @@ impl Dialler {
         if let Some((theirs_ms, now_ms)) = clock {
             self.peers.measured(tracker, theirs_ms, now_ms);
             // What comes first is to be judged by it already.
-            self.shard.set_skews(self.peers.skews(now_ms));
+            self.shard.set_skews(self.peers.skews(now_ms), now_ms);
         }
         seat.peer.set_linked(true);
         *was_open = true;

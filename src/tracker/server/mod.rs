@@ -460,7 +460,7 @@ async fn sweep(shard: Rc<Shard>, figures: Arc<Figures>, peers: Arc<Peers>, core:
         if peers.clocks_seen() != clocks_seen || now_ms() >= skews_due_ms {
             clocks_seen = peers.clocks_seen();
             skews_due_ms = now_ms() + SWEEP_CYCLE.as_millis() as u64;
-            shard.set_skews(peers.skews(now_ms()));
+            shard.set_skews(peers.skews(now_ms()), now_ms());
         }
         let buckets = shard.buckets();
         let mut passed = 0;

@@ -271,7 +271,7 @@ impl Shard {
 
     /// Takes an entry from the store.
     pub(super) fn restore(&self, entry: &Entry<'_>) {
-        self.inside.borrow_mut().table.merge(entry, now_ms());
+        self.inside.borrow_mut().table.restore(entry, now_ms());
     }
 
     /// See [`Link::send`].
@@ -304,8 +304,8 @@ impl Shard {
     }
 
     /// See [`Table::set_skews`].
-    pub(super) fn set_skews(&self, skews: Skews) {
-        self.inside.borrow_mut().table.set_skews(skews);
+    pub(super) fn set_skews(&self, skews: Skews, now_ms: u64) {
+        self.inside.borrow_mut().table.set_skews(skews, now_ms);
     }
 
     /// Writes to the store what it was too slow for.
