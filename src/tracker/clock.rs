@@ -3,12 +3,13 @@
 //! Pure: the clock comes in as `now_ms`, milliseconds since 1970. It must not step while a tracker runs.
 //!
 //! Two readings of a clock are never equal. A change must win over what it replaces and over what its client has seen
-//! elsewhere, so its version is above these too; where they are ahead of the clock, it is the next one after them, by
-//! their tracker's clock. The clock itself never follows what comes from outside: nobody can pull it.
+//! elsewhere, so its version is above these too; where they are ahead of the clock, it is one of the next after them,
+//! by their tracker's clock. The clock itself never follows what comes from outside: nobody can pull it.
 //!
 //! A version may be at most [`VERSION_AHEAD_MAX`] ahead of the clock of the tracker that gave it, or of our own. Ours
 //! tells how far ahead a version of a tracker that nobody has measured is.
 
+use super::rights::mix;
 use crate::ids::{TrackerId, Version};
 use crate::limits::{CLOCK_SKEW_NOTED, VERSION_AHEAD_MAX};
 
@@ -57,9 +58,15 @@ impl Clock {
         self.last = (now_ms << COUNTER_BITS).max(self.last + 1);
         let own = Version { clock: self.last, tracker: self.tracker };
         match above {
-            Some(above) if above >= own => Version { clock: above.clock + 1, ..above },
+            Some(above) if above >= own => Version { clock: above.clock + 1 + self.step(), ..above },
             _ => own,
         }
+    }
+
+    /// Of the readings after another tracker's, which other trackers give out too, and so did we before a restart: each takes
+    /// one of many.
+    fn step(&self) -> u64 {
+        mix(self.last ^ STEP_KEYS[0], self.tracker.0 ^ STEP_KEYS[1]) & STEP_MASK
     }
 
     /// The next readings are above one that was given before a restart, as far as that is not ahead by more than clocks
@@ -139,6 +146,10 @@ pub(super) fn lost_after(now_ms: u64) -> u64 {
 const AHEAD_MS_MAX: u64 = VERSION_AHEAD_MAX.as_millis() as u64;
 /// Bits of the counter, below the milliseconds.
 const COUNTER_BITS: u32 = 16;
+/// Readings of which one is the next after another tracker's: 64 such steps are a millisecond.
+const STEP_MASK: u64 = 0x3ff;
+/// Any odd numbers.
+const STEP_KEYS: [u64; 2] = [0x9e37_79b9_7f4a_7c15, 0xd1b5_4a32_d192_ed03];
 
 #[cfg(test)]
 mod tests {
@@ -173,10 +184,27 @@ mod tests {
     fn what_is_seen_elsewhere_is_passed_and_pulls_nothing() {
         let mut clock = clock();
         let seen = at(65_000, 1);
-        assert_eq!(clock.tick(5000, Some(seen)), Version { clock: seen.clock + 1, ..seen });
+        let version = clock.tick(5000, Some(seen));
+        assert!(version > seen && version.clock <= seen.clock + 1 + STEP_MASK && version.tracker == seen.tracker);
         assert_eq!(clock.tick(5000, None).time_ms(), 5000);
         clock.start_above(seen, 5000);
         assert!(clock.tick(5000, None).time_ms() <= 7000, "not over a restart either");
+    }
+
+    #[test]
+    fn two_that_go_on_from_the_same_version_hardly_give_the_same() {
+        let seen = at(65_000, 1);
+        let mut given = Vec::new();
+        for tracker in 2..12 {
+            // After a restart it knows nothing of what it gave.
+            let mut again = |now_ms| given.push(Clock::new(TrackerId(tracker)).tick(now_ms, Some(seen)));
+            again(5000);
+            again(5100);
+        }
+        given.sort_unstable();
+        let count = given.len();
+        given.dedup();
+        assert!(given.len() + 2 >= count, "{} of {count} differ", given.len());
     }
 
     #[test]

@@ -31,8 +31,8 @@ mod room;
 pub mod sentence;
 pub mod server;
 pub mod table;
-mod waiting;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 pub use records::{Lives, Totals};

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::arena::{Arena, ArenaFull, Handle};
-use super::clock::{self, Skews};
+use super::clock::Skews;
 use super::entry::{Body, Entry, FileInfo, Fingerprints, bucket_of};
 use super::index::Index;
 use super::prefetch::prefetch;
@@ -39,8 +39,8 @@ impl Lives {
     /// Whether an entry counts: neither expired nor, because a clock was set back, refused by now. The clock is that of the
     /// tracker that gave its version: where clocks differ no lease ends for that.
     pub(super) fn counts(self, skews: &Skews, version: Version, removed: bool, now_ms: u64) -> bool {
-        let counts = |now_ms| self.end_of(version, removed) > now_ms && !clock::is_lost(version, now_ms);
-        skews.any(version, now_ms, counts)
+        let lives = |now_ms| self.end_of(version, removed) > now_ms;
+        skews.any(version, now_ms, lives) && skews.check(version, now_ms).is_ok()
     }
 
     /// Whether an entry's time is over, whoever gave it.

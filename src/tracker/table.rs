@@ -6,8 +6,8 @@
 //!
 //! # Rules
 //!
-//! - Of two entries of a key the one with the higher [`Version`] holds, in whatever order they come. Removals
-//!   are entries too, and win over what they removed when that arrives later.
+//! - Of two entries of a key the one with the higher [`Version`] holds, in whatever order they come; of two with the same
+//!   version, which hardly happens, a removal, or the greater file. Removals are entries too, and win over what they removed when that arrives later.
 //! - An entry counts until its version's time plus the lease (a removal: plus its own, longer life). It is not
 //!   written when it expires, so all trackers see it end at the same time: by the clock of the tracker that gave the
 //!   version, however far it is from their own.
@@ -288,7 +288,10 @@ impl Table {
         let found = self.records.find(entry.info_hash);
         // What has lapsed is as good as gone: whether it was swept already must make no difference.
         let held = found.and_then(|found| self.held(found, &entry.body)).filter(|held| self.counts_now(*held, now_ms));
-        if held.is_some_and(|held| held.version >= entry.version) {
+        if let (Some(found), Some(held)) = (found, held)
+            && (held.version > entry.version
+                || (held.version == entry.version && !self.wins_tie(found, held, &entry.body)))
+        {
             return Merged::Old;
         }
         if held.is_none() && !self.has_room(found) {
@@ -367,6 +370,21 @@ impl Table {
         match *body {
             Body::File(_) => self.records.record(found).file().map(|(version, _)| Stamp { version, removed: false }),
             Body::Seeder(endpoint) | Body::Removed(endpoint) => self.stamp(found, endpoint),
+        }
+    }
+
+    /// Two trackers went on from the same version of a third one in different ways, and came to the same: all must settle for
+    /// the same of them.
+    fn wins_tie(&self, found: Found, held: Stamp, body: &Body<'_>) -> bool {
+        fn order<'a>(info: FileInfo<'a>) -> (u64, u32, &'a str) {
+            (info.length, info.chunk_size, info.name)
+        }
+        match *body {
+            Body::File(info) => {
+                self.records.record(found).file().is_some_and(|(_, held)| held != info && order(info) > order(held))
+            }
+            Body::Removed(_) => !held.removed,
+            Body::Seeder(_) => false,
         }
     }
 

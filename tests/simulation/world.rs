@@ -172,7 +172,8 @@ impl World {
             self.set_clocks();
             self.step(true);
         }
-        let loses = self.clock_set.is_some();
+        let loses =
+            self.clock_set.is_some() || self.trackers.iter().any(|tracker| tracker.skew_ms.unsigned_abs() > SKEW_MS);
         self.heal();
         self.settle(loses);
         self.check();
@@ -181,8 +182,9 @@ impl World {
         self.check();
     }
 
-    /// Runs until all must be the same. Where a clock was set, everybody loses what it gave, and what that had replaced; some of
-    /// that may be on its way still and be news once more, which needs its time to get round.
+    /// Runs until all must be the same. Where a clock was set, everybody loses what it gave, and what that had replaced; where
+    /// clocks are minutes apart, a removal ends that won over something newer. Some of that may be on its way still and be
+    /// news once more, which needs its time to get round.
     fn settle(&mut self, loses: bool) {
         let least_ms = self.now_ms + HEAL_MS;
         self.run_until(least_ms);
