@@ -10,17 +10,28 @@ use super::{FILES, LEASE_MS, MARGIN_MS, SKEW_MS, World, hash};
 use crate::client::Expected;
 
 impl World {
-    pub(super) fn check(&self) {
-        let now_ms = self.now_ms;
+    /// All tables are the same.
+    pub(super) fn check_agreement(&self) {
         let tables: Vec<_> = (0..self.trackers.len()).map(|at| self.live(at)).collect();
         for (at, table) in tables.iter().enumerate().skip(1) {
             for key in table.keys().chain(tables[0].keys()) {
                 assert_eq!(table.get(key), tables[0].get(key), "tracker {at} and tracker 0 on {key:?}");
             }
         }
+    }
+
+    pub(super) fn agrees(&self) -> bool {
+        let first = self.live(0);
+        (1..self.trackers.len()).all(|at| self.live(at) == first)
+    }
+
+    /// What clients were told holds.
+    pub(super) fn check_claims(&self) {
+        let now_ms = self.now_ms;
+        let table = self.live(0);
         for claimed in self.clients.iter().flatten() {
             let key = (claimed.info_hash, Some(claimed.endpoint));
-            let live = tables[0].get(&key).is_some_and(|entry| matches!(entry.entry().body, Body::Seeder(_)));
+            let live = table.get(&key).is_some_and(|entry| matches!(entry.entry().body, Body::Seeder(_)));
             match claimed.expected(now_ms, MARGIN_MS + SKEW_MS) {
                 Expected::Live => assert!(live, "acknowledged and lost: {claimed:?}"),
                 Expected::Gone => assert!(!live, "removed and back: {claimed:?}"),

@@ -26,8 +26,7 @@ pub struct ClockSet {
     pub when_ms: Range<u64>,
 }
 
-/// Whether clocks are minutes apart too, and set by minutes. Then tables agree later than here is demanded in a few worlds
-/// of a thousand: what a clock gave that was set back by 60 to 120 s waits until it is due.
+/// Whether clocks are minutes apart too, and set by minutes.
 fn is_apart() -> bool {
     std::env::var_os("MTORRENT_SIMULATION_APART").is_some()
 }
