@@ -146,8 +146,36 @@ pub const RECONNECT_PAUSE_MIN: Duration = Duration::from_millis(250);
 pub const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(30);
 /// Age of a request at the least before its chunk is asked of a second peer.
 pub const DUPLICATE_AFTER_MIN: Duration = Duration::from_secs(1);
-/// Chunks of one rarity that are looked at before the next rarity has its turn.
-pub const PICKER_PROBES_MAX: usize = 16;
+/// Chunks that are looked at, rarest first, before all that a peer has is searched.
+pub const PICKER_PROBES_MAX: usize = 256;
+/// Chunks that one request names, of which one is sent.
+pub const REQUEST_CHUNKS_MAX: usize = 16;
+/// Requests open with one peer, on all its connections.
+pub const REQUESTS_PER_PEER_MAX: usize = DATA_CONNECTIONS_PER_PEER_MAX * REQUESTS_IN_FLIGHT_MAX;
+/// How far ahead of its round trip a peer is asked, so that it is never without a request.
+pub const REQUEST_AHEAD: Duration = Duration::from_millis(20);
+/// Requests that name one chunk when there is nothing else to name.
+pub const NAMED_AT_THE_END_MAX: u8 = 3;
+/// Age at the least of what counts as late: a request without an answer, a chunk on its way.
+pub const LATE_AFTER_MIN: Duration = Duration::from_secs(2);
+/// Time without a byte after which the chunk that arrives is taken to be standing still.
+pub const STILL_AFTER: Duration = Duration::from_secs(3);
+/// Pause after a peer said that it is busy, at first and at most.
+pub const BUSY_PAUSE_MIN: Duration = Duration::from_millis(50);
+/// See [`BUSY_PAUSE_MIN`].
+pub const BUSY_PAUSE_MAX: Duration = Duration::from_secs(2);
+/// Requests that wait in a process to be answered.
+pub const REQUESTS_WAITING_MAX: usize = 4096;
+/// Requests of one address that wait in a process.
+pub const REQUESTS_WAITING_PER_ADDRESS_MAX: usize = 512;
+/// Least time over which the rate of this node's uplink is measured.
+pub const PACE_WINDOW_MIN: Duration = Duration::from_millis(50);
+/// Chunks that leave in such a time at least.
+pub const PACE_WINDOW_CHUNKS: u64 = 4;
+/// What of the measured rate is kept when the next measurement is lower.
+pub const PACE_DECAY: f64 = 0.98;
+/// How often a request is passed over by later ones before it is next.
+pub const PASSED_OVER_MAX: u32 = 64;
 /// How often a peer without subscriptions is asked for its chunks.
 pub const POLL_CHUNKS_INTERVAL: Duration = Duration::from_secs(1);
 /// How often news of chunks are sent to a subscriber.
