@@ -154,6 +154,12 @@ pub const REQUEST_CHUNKS_MAX: usize = 16;
 pub const REQUESTS_PER_PEER_MAX: usize = DATA_CONNECTIONS_PER_PEER_MAX * REQUESTS_IN_FLIGHT_MAX;
 /// How far ahead of its round trip a peer is asked, so that it is never without a request.
 pub const REQUEST_AHEAD: Duration = Duration::from_millis(20);
+/// Requests that wait with peers which send nothing at the moment.
+pub const REQUESTS_OPEN_MAX: usize = 12;
+/// Answers that should arrive at once, at first.
+pub const INFLOW_START: usize = 3;
+/// Time between two looks whether more at once would bring more.
+pub const INFLOW_PROBE_INTERVAL: Duration = Duration::from_millis(750);
 /// Requests that name one chunk when there is nothing else to name.
 pub const NAMED_AT_THE_END_MAX: u8 = 3;
 /// Age at the least of what counts as late: a request without an answer, a chunk on its way.
@@ -168,12 +174,11 @@ pub const BUSY_PAUSE_MAX: Duration = Duration::from_secs(2);
 pub const REQUESTS_WAITING_MAX: usize = 4096;
 /// Requests of one address that wait in a process.
 pub const REQUESTS_WAITING_PER_ADDRESS_MAX: usize = 512;
-/// Least time over which the rate of this node's uplink is measured.
-pub const PACE_WINDOW_MIN: Duration = Duration::from_millis(50);
-/// Chunks that leave in such a time at least.
-pub const PACE_WINDOW_CHUNKS: u64 = 4;
-/// What of the measured rate is kept when the next measurement is lower.
-pub const PACE_DECAY: f64 = 0.98;
+/// Chunks of complete files that a process sends at a time. Its uplink is then busy although some of its getters receive
+/// from others as well.
+pub const UPLOADS_OF_SEEDER_MAX: usize = 6;
+/// The same for files that it is still getting.
+pub const UPLOADS_OF_GETTER_MAX: usize = 4;
 /// How often a request is passed over by later ones before it is next.
 pub const PASSED_OVER_MAX: u32 = 64;
 /// How often a peer without subscriptions is asked for its chunks.

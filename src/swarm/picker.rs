@@ -106,6 +106,11 @@ impl Picker {
         self.chunks[chunk.as_usize()].named
     }
 
+    /// Partial peers that have the chunk.
+    pub fn availability(&self, chunk: ChunkIndex) -> u16 {
+        self.chunks[chunk.as_usize()].availability
+    }
+
     /// A number that is another one whenever a peer may have something to be asked for which it had not.
     pub fn changes(&self) -> u64 {
         self.changes

@@ -19,13 +19,14 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 
+use super::inflow::Inflow;
 use super::picker::{Choice, Picker, Strategy};
 use super::rate::Rate;
 use crate::bitfield::Bitfield;
 use crate::geometry::ChunkIndex;
 use crate::limits::{
     BUSY_PAUSE_MAX, BUSY_PAUSE_MIN, DATA_CONNECTIONS_PER_PEER_MAX, LATE_AFTER_MIN, LINK_RETRY_PAUSE, NAMED_AT_THE_END_MAX,
-    REQUEST_CHUNKS_MAX, REQUESTS_IN_FLIGHT_MAX, REQUESTS_PER_PEER_MAX, STILL_AFTER,
+    REQUEST_CHUNKS_MAX, REQUESTS_OPEN_MAX, REQUESTS_IN_FLIGHT_MAX, REQUESTS_PER_PEER_MAX, STILL_AFTER,
 };
 use crate::wire::Status;
 
@@ -90,6 +91,7 @@ pub struct Session {
     links_max: usize,
     /// Time from a request to the beginning of its answer, smoothed.
     wait: Duration,
+    inflow: Inflow,
     rng: StdRng,
 }
 
@@ -120,12 +122,17 @@ struct Link {
 
 #[derive(Debug)]
 struct Ask {
+    /// What it named when it was sent.
+    sent: Choice,
+    /// What it still names.
     chunks: Choice,
     since: Duration,
     /// Counted as naming its chunks.
     is_counted: bool,
     /// Its chunk arrives elsewhere, slowly.
     is_second: bool,
+    /// The peer alone has its chunks.
+    is_rare: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -148,6 +155,7 @@ impl Session {
             next_link: 0,
             links_max,
             wait: Duration::ZERO,
+            inflow: Inflow::default(),
             rng,
         }
     }
@@ -242,14 +250,12 @@ impl Session {
     /// The head of an answer has arrived: `chunk` will follow.
     pub fn began(&mut self, now: Duration, id: LinkId, chunk: ChunkIndex) -> Beginning {
         let Some(link) = self.links.get_mut(&id) else { return Beginning::Useless };
-        let named_by = |ask: &Ask| ask.chunks.contains(&chunk);
         if link.arrival.is_some() || link.asks.is_empty() {
             return Beginning::Unasked;
         }
         let ask = &link.asks[0];
-        if !named_by(ask) {
-            // Taken back too late: it is on its way elsewhere, or here already.
-            return if self.picker.is_wanted(chunk) { Beginning::Unasked } else { self.useless(now, id) };
+        if !ask.sent.contains(&chunk) {
+            return Beginning::Unasked;
         }
         let is_second = ask.is_second && self.arriving.contains_key(&chunk);
         if !self.picker.is_wanted(chunk) && !is_second {
@@ -257,13 +263,14 @@ impl Session {
         }
         self.wait = (7 * self.wait + now.saturating_sub(ask.since)) / 8;
         link.arrival = Some(Arrival { chunk, since: now, bytes: 0, moved: now });
-        let named = if ask.is_counted { std::mem::take(&mut link.asks[0].chunks) } else { Choice::new() };
-        let slot = link.peer;
+        let chunks = std::mem::take(&mut link.asks[0].chunks);
+        let named = if link.asks[0].is_counted { chunks } else { Choice::new() };
         named.into_iter().for_each(|named| self.picker.name(named, false));
         self.picker.begin(chunk);
         self.arriving.entry(chunk).or_default().push(id);
         self.retract(chunk, false);
-        self.ask(now, slot);
+        self.take_back();
+        self.ask_all(now);
         Beginning::Wanted
     }
 
@@ -290,12 +297,13 @@ impl Session {
         link.asks.pop_front();
         let slot = link.peer;
         let bytes = self.picker.geometry().chunk_len(arrival.chunk);
+        self.inflow.delivered(bytes.into());
         if let Some(peer) = self.peers.get_mut(&slot) {
             peer.rate.delivered(now, bytes.into());
             peer.busy_pause = BUSY_PAUSE_MIN;
         }
         self.open_links(now);
-        self.ask(now, slot);
+        self.ask_all(now);
         Some(arrival.chunk)
     }
 
@@ -353,6 +361,8 @@ impl Session {
     /// Looks at what time alone changes: call it a few times a second.
     pub fn tick(&mut self, now: Duration) {
         self.stop_counting_late(now);
+        let rtt = self.peers.values().map(|peer| peer.rtt).sum::<Duration>() / self.peers.len().max(1) as u32;
+        self.inflow.tick(now, rtt, self.picker.geometry().chunk_size());
         self.open_links(now);
         self.ask_all(now);
     }
@@ -393,6 +403,51 @@ impl Session {
         }
     }
 
+    /// Enough arrives at once: what would come besides takes its room from what is on its way. So that other getters have
+    /// the peers' uplinks instead, every request that waits with a peer which sends nothing is taken back, but those for
+    /// chunks that this peer alone has.
+    fn take_back(&mut self) {
+        if !self.inflow.is_enough(self.arrivals()) {
+            return;
+        }
+        let busy: Vec<PeerSlot> =
+            self.links.values().filter(|link| link.arrival.is_some()).map(|link| link.peer).collect();
+        for (id, link) in self.links.iter_mut().filter(|(_, link)| !busy.contains(&link.peer)) {
+            for ask in link.asks.iter_mut().filter(|ask| !ask.is_rare) {
+                for chunk in std::mem::take(&mut ask.chunks) {
+                    if ask.is_counted {
+                        self.picker.name(chunk, false);
+                    }
+                    self.actions.push_back(Action::Retract { link: *id, chunk });
+                }
+            }
+        }
+    }
+
+    /// Answers that arrive now.
+    fn arrivals(&self) -> usize {
+        self.links.values().filter(|link| link.arrival.is_some()).count()
+    }
+
+    /// Whether a request may wait with this peer, besides those elsewhere.
+    fn may_wait(&mut self, slot: PeerSlot) -> bool {
+        let is_sending = |link: &Link| link.peer == slot && link.arrival.is_some();
+        if self.links.values().any(is_sending) {
+            return true;
+        }
+        let waits = |ask: &&Ask| !ask.chunks.is_empty() && !ask.is_rare;
+        let waiting: usize = self.links.values().map(|link| link.asks.iter().filter(waits).count()).sum();
+        waiting < REQUESTS_OPEN_MAX && !self.inflow.is_enough(self.arrivals())
+    }
+
+    /// Whether the peer alone has the chunk.
+    fn is_rare(&self, slot: PeerSlot, chunk: ChunkIndex) -> bool {
+        let is_full = self.peers.get(&slot).is_some_and(|peer| !peer.is_partial);
+        is_full
+            && self.picker.availability(chunk) == 0
+            && self.peers.values().filter(|peer| !peer.is_partial).count() == 1
+    }
+
     /// Asks every peer with room, in random order.
     fn ask_all(&mut self, now: Duration) {
         let changes = self.picker.changes();
@@ -406,19 +461,29 @@ impl Session {
     /// Asks one peer for as much as it has room for.
     fn ask(&mut self, now: Duration, slot: PeerSlot) {
         while let Some(link) = self.link_with_room(now, slot) {
+            let may_wait = self.may_wait(slot);
+            let is_full = self.peers.get(&slot).is_some_and(|peer| !peer.is_partial);
+            if !may_wait && !is_full {
+                return;
+            }
             let Some((chunks, is_second)) = self.choose(now, slot) else {
                 if let Some(peer) = self.peers.get_mut(&slot) {
                     peer.exhausted_at = Some(self.picker.changes());
                 }
                 return;
             };
+            let is_rare = self.is_rare(slot, chunks[0]);
+            if !may_wait && !is_rare {
+                return;
+            }
             chunks.iter().for_each(|chunk| self.picker.name(*chunk, true));
             if let (Some(peer), Some(open)) = (self.peers.get_mut(&slot), self.links.get_mut(&link)) {
                 if peer.links.len() == 1 && open.asks.is_empty() {
                     peer.rate.begin(now);
                 }
-                open.asks.push_back(Ask { chunks: chunks.clone(), since: now, is_counted: true, is_second });
-                self.actions.push_back(Action::Ask { link, chunks });
+                let sent = chunks.clone();
+                open.asks.push_back(Ask { sent, chunks, since: now, is_counted: true, is_second, is_rare });
+                self.actions.push_back(Action::Ask { link, chunks: open.asks[open.asks.len() - 1].sent.clone() });
             }
         }
     }

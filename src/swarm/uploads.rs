@@ -1,8 +1,7 @@
 //! A server's side: which of the requests that wait is answered next, and by which chunk. Pure.
 //!
-//! Few chunks are sent at a time, each as fast as the link carries it, so that whoever gets one can pass it on soon. A
-//! further one begins when the ones before it should have left at the rate of this node's own link: so there is one at
-//! a time while getters take it at full rate, and more where getters are busy with others. What was never sent before goes out before anything is sent twice; among equals an address that got less goes
+//! Few chunks are sent at a time, so that whoever gets one can pass it on soon: the very first one alone, then as many
+//! as keep the link busy while some of the getters receive from others too. What was never sent before goes out before anything is sent twice; among equals an address that got less goes
 //! first, then who came first. No request is passed over without end.
 //!
 //! A connection has one request here at most, waiting or being answered: its answers come in the order of its
@@ -10,11 +9,12 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
-use std::time::Duration;
 
 use super::picker::Choice;
 use crate::geometry::ChunkIndex;
-use crate::limits::{PACE_DECAY, PACE_WINDOW_CHUNKS, PACE_WINDOW_MIN, PASSED_OVER_MAX, REQUESTS_WAITING_MAX, REQUESTS_WAITING_PER_ADDRESS_MAX};
+use crate::limits::{PASSED_OVER_MAX, REQUESTS_WAITING_MAX, REQUESTS_WAITING_PER_ADDRESS_MAX, UPLOADS_OF_GETTER_MAX,
+    UPLOADS_OF_SEEDER_MAX,
+};
 
 /// Number of a connection, unique in its process.
 pub type ConnectionId = u64;
@@ -49,54 +49,27 @@ pub struct Grant {
 #[error("too many requests wait already")]
 pub struct Busy;
 
+/// A file as its server sees it.
+#[derive(Debug)]
+struct File {
+    /// How often each chunk was sent.
+    sent: Vec<u8>,
+    is_complete: bool,
+}
+
 /// The requests that one process has to answer.
 #[derive(Debug, Default)]
 pub struct Uploads {
-    slots: usize,
     /// In the order of their arrival.
     waiting: Vec<Waiting>,
     sending: HashSet<ConnectionId>,
-    pace: Pace,
-    /// How often each chunk was sent.
-    sent: HashMap<FileId, Vec<u8>>,
-    chunk_bytes: HashMap<FileId, u32>,
+    /// Something has left already.
+    has_sent: bool,
+    files: HashMap<FileId, File>,
     /// Bytes that each address got, counted from the least of those who waited when it came.
     served: HashMap<IpAddr, u64>,
     /// What newcomers start with.
     floor: u64,
-}
-
-/// When the next chunk may begin.
-#[derive(Debug, Default)]
-struct Pace {
-    /// The rate of this node's link, as far as it has been seen; 0 at first.
-    bytes_s: f64,
-    next_at: Duration,
-    /// The window over which the rate is measured: since when, and what left in it.
-    since: Duration,
-    bytes: u64,
-}
-
-impl Pace {
-    fn began(&mut self, now: Duration, was_idle: bool, bytes: u64) {
-        if was_idle {
-            (self.since, self.bytes) = (now, 0);
-            self.next_at = now;
-        }
-        let time = if self.bytes_s > 0.0 { bytes as f64 / self.bytes_s } else { 0.0 };
-        let debt = now.saturating_sub(Duration::from_secs_f64(time));
-        self.next_at = self.next_at.max(debt) + Duration::from_secs_f64(time);
-    }
-
-    fn done(&mut self, now: Duration, bytes: u64) {
-        self.bytes += bytes;
-        let time = now.saturating_sub(self.since);
-        if time >= PACE_WINDOW_MIN && self.bytes >= PACE_WINDOW_CHUNKS * bytes {
-            let seen = self.bytes as f64 / time.as_secs_f64();
-            self.bytes_s = seen.max(PACE_DECAY * self.bytes_s);
-            (self.since, self.bytes) = (now, 0);
-        }
-    }
 }
 
 #[derive(Debug)]
@@ -106,22 +79,6 @@ struct Waiting {
 }
 
 impl Uploads {
-    /// Sends at most `slots` chunks at a time.
-    pub fn new(slots: usize) -> Self {
-        Self { slots, ..Self::default() }
-    }
-
-    /// When a further answer may begin although nothing else happens; `None` while none is due.
-    pub fn next_at(&self) -> Option<Duration> {
-        (!self.waiting.is_empty() && !self.sending.is_empty() && self.sending.len() < self.slots)
-            .then_some(self.pace.next_at)
-    }
-
-    /// Changes how many chunks are sent at a time.
-    pub fn set_slots(&mut self, slots: usize) {
-        self.slots = slots;
-    }
-
     /// Requests that wait.
     pub fn waiting(&self) -> usize {
         self.waiting.len()
@@ -129,7 +86,7 @@ impl Uploads {
 
     /// Whether every chunk of the file was sent once at least.
     pub fn is_all_sent(&self, file: FileId) -> bool {
-        self.sent.get(&file).is_some_and(|sent| sent.iter().all(|times| *times > 0))
+        self.files.get(&file).is_some_and(|file| file.sent.iter().all(|times| *times > 0))
     }
 
     /// Whether a request of the connection waits.
@@ -143,15 +100,20 @@ impl Uploads {
     }
 
     /// Serves a file of `chunk_count` chunks from now on.
-    pub fn add_file(&mut self, file: FileId, chunk_count: u32, chunk_bytes: u32) {
-        self.chunk_bytes.insert(file, chunk_bytes);
-        self.sent.entry(file).or_insert_with(|| vec![0; chunk_count as usize]);
+    pub fn add_file(&mut self, file: FileId, chunk_count: u32, is_complete: bool) {
+        self.files.entry(file).or_insert_with(|| File { sent: vec![0; chunk_count as usize], is_complete });
+    }
+
+    /// All of the file is here.
+    pub fn completed(&mut self, file: FileId) {
+        if let Some(file) = self.files.get_mut(&file) {
+            file.is_complete = true;
+        }
     }
 
     /// Serves it no more; its requests are answered by their connections.
     pub fn remove_file(&mut self, file: FileId) {
-        self.sent.remove(&file);
-        self.chunk_bytes.remove(&file);
+        self.files.remove(&file);
         self.waiting.retain(|waiting| waiting.request.file != file);
     }
 
@@ -175,31 +137,29 @@ impl Uploads {
     }
 
     /// The next answer to begin, if there is one.
-    pub fn next(&mut self, now: Duration) -> Option<Grant> {
+    pub fn next(&mut self) -> Option<Grant> {
         if let Some(empty) = self.waiting.iter().position(|waiting| waiting.request.chunks.is_empty()) {
             let connection = self.waiting.remove(empty).request.connection;
             return Some(Grant { connection, chunk: None });
         }
-        if self.sending.len() >= self.slots || (!self.sending.is_empty() && now < self.pace.next_at) {
-            return None;
-        }
-        let best = (0..self.waiting.len()).min_by_key(|place| self.rank(&self.waiting[*place]))?;
+        let may_begin = |place: &usize| self.sending.len() < self.slots(self.waiting[*place].request.file);
+        let places = (0..self.waiting.len()).filter(may_begin);
+        let best = places.min_by_key(|place| self.rank(&self.waiting[*place]))?;
         let Request { connection, address, file, chunks } = self.waiting.remove(best).request;
         self.waiting[..best].iter_mut().for_each(|older| older.passed_over += 1);
         let chunk = self.freshest(file, &chunks)?;
-        if let Some(sent) = self.sent.get_mut(&file).and_then(|sent| sent.get_mut(chunk.as_usize())) {
+        if let Some(sent) = self.files.get_mut(&file).and_then(|file| file.sent.get_mut(chunk.as_usize())) {
             *sent = sent.saturating_add(1);
         }
         self.floor = self.served.get(&address).copied().unwrap_or(self.floor).max(self.floor);
-        self.pace.began(now, self.sending.is_empty(), self.chunk_bytes.get(&file).copied().unwrap_or(0).into());
         self.sending.insert(connection);
         Some(Grant { connection, chunk: Some(chunk) })
     }
 
     /// An answer has left, or its connection has; `bytes` of it were sent to `address`.
-    pub fn done(&mut self, now: Duration, connection: ConnectionId, address: IpAddr, bytes: u64) {
+    pub fn done(&mut self, connection: ConnectionId, address: IpAddr, bytes: u64) {
         self.sending.remove(&connection);
-        self.pace.done(now, bytes);
+        self.has_sent |= bytes > 0;
         *self.served.entry(address).or_insert(self.floor) += bytes;
         if self.served.len() > 2 * REQUESTS_WAITING_MAX {
             let waits: HashSet<IpAddr> = self.waiting.iter().map(|waiting| waiting.request.address).collect();
@@ -212,6 +172,15 @@ impl Uploads {
         self.waiting.retain(|waiting| waiting.request.connection != connection);
     }
 
+    /// Chunks that may be on their way at a time when one of this file begins.
+    fn slots(&self, file: FileId) -> usize {
+        match self.files.get(&file) {
+            _ if !self.has_sent => 1,
+            Some(file) if file.is_complete => UPLOADS_OF_SEEDER_MAX,
+            _ => UPLOADS_OF_GETTER_MAX,
+        }
+    }
+
     fn rank(&self, waiting: &Waiting) -> (bool, bool, u64) {
         let Request { address, file, chunks, .. } = &waiting.request;
         let is_patient = waiting.passed_over < PASSED_OVER_MAX;
@@ -220,7 +189,7 @@ impl Uploads {
     }
 
     fn times_sent(&self, file: FileId, chunk: ChunkIndex) -> u8 {
-        self.sent.get(&file).and_then(|sent| sent.get(chunk.as_usize())).copied().unwrap_or(u8::MAX)
+        self.files.get(&file).and_then(|file| file.sent.get(chunk.as_usize())).copied().unwrap_or(u8::MAX)
     }
 
     fn freshest(&self, file: FileId, chunks: &[ChunkIndex]) -> Option<ChunkIndex> {

@@ -37,9 +37,6 @@ struct Options {
     /// The getters start within this time, seconds.
     #[arg(long, default_value_t = 0.0)]
     spread_s: f64,
-    /// Chunks that a node sends at a time.
-    #[arg(long, default_value_t = 4)]
-    slots: usize,
     /// Chunks at random, not rarest first.
     #[arg(long)]
     random: bool,
@@ -63,7 +60,6 @@ fn main() -> ExitCode {
             peers_max: options.peers,
             leave_when_done: options.leave,
             spread_s: options.spread_s,
-            slots: options.slots,
             strategy: if options.random { Strategy::Random } else { Strategy::RarestFirst },
             seed,
         };

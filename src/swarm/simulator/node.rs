@@ -28,8 +28,6 @@ pub struct Node {
     pub done_at: Option<f64>,
     pub sent_bytes: f64,
     pub started: f64,
-    /// When its scheduler is looked at next.
-    pub wakes_at: Option<f64>,
 }
 
 impl Node {
@@ -48,7 +46,6 @@ impl Node {
             done_at: None,
             sent_bytes: 0.0,
             started,
-            wakes_at: None,
         }
     }
 }

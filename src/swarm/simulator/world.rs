@@ -38,8 +38,6 @@ pub struct Scenario {
     pub leave_when_done: bool,
     /// The getters start within this time, seconds.
     pub spread_s: f64,
-    /// Chunks that a node sends at a time.
-    pub slots: usize,
     /// How chunks are chosen.
     pub strategy: Strategy,
     /// Seed of all that is drawn.
@@ -93,7 +91,6 @@ enum Event {
     Arrived { connection: ConnectionId },
     News(NodeId),
     Tick(NodeId),
-    Grant(NodeId),
 }
 
 struct Due {
@@ -177,15 +174,15 @@ pub fn run(scenario: &Scenario) -> Report {
 
 impl World {
     fn populate(&mut self) {
-        let Scenario { getters, bytes_s, slots, spread_s, chunk_size, .. } = self.scenario;
+        let Scenario { getters, bytes_s, spread_s, .. } = self.scenario;
         let chunk_count = self.geometry.chunk_count();
-        let uploads = || {
-            let mut uploads = Uploads::new(slots);
-            uploads.add_file(0, chunk_count, chunk_size);
+        let uploads = |is_complete| {
+            let mut uploads = Uploads::default();
+            uploads.add_file(0, chunk_count, is_complete);
             uploads
         };
         self.network.add_node(bytes_s, bytes_s);
-        self.nodes.push(Node::new(None, Bitfield::full(self.geometry), uploads(), 0.0));
+        self.nodes.push(Node::new(None, Bitfield::full(self.geometry), uploads(true), 0.0));
         for getter in 1..=getters {
             let rate = if self.is_slow(getter) { bytes_s / 10.0 } else { bytes_s };
             self.network.add_node(rate, rate);
@@ -193,7 +190,7 @@ impl World {
             let rng = StdRng::seed_from_u64(self.scenario.seed ^ (getter as u64) << 20);
             let session = Session::new(&empty, self.scenario.strategy, usize::MAX, rng);
             let started = spread_s * (getter - 1) as f64 / getters as f64;
-            self.nodes.push(Node::new(Some(session), empty, uploads(), started));
+            self.nodes.push(Node::new(Some(session), empty, uploads(false), started));
             self.at(started, Event::Start(getter));
         }
     }
@@ -259,7 +256,6 @@ impl World {
             Event::Arrived { connection } => self.arrived(connection),
             Event::News(node) => self.tell_news(node),
             Event::Tick(getter) => self.tick(getter),
-            Event::Grant(server) => self.grant(server),
         }
     }
 
@@ -353,8 +349,7 @@ impl World {
     }
 
     fn grant(&mut self, server: NodeId) {
-        let now = self.clock();
-        while let Some(grant) = self.nodes[server].uploads.next(now) {
+        while let Some(grant) = self.nodes[server].uploads.next() {
             let connection = grant.connection;
             let Some(chunk) = grant.chunk else {
                 self.send(Event::Refused { connection, status: Status::Busy });
@@ -368,17 +363,9 @@ impl World {
             self.nodes[server].sending.insert(connection, (flow, chunk));
             self.send(Event::Began { connection, chunk });
         }
-        if let Some(at) = self.nodes[server].uploads.next_at() {
-            let at = at.as_secs_f64().max(self.now) + 1e-9;
-            if self.nodes[server].wakes_at.is_none_or(|wakes_at| wakes_at > at || wakes_at <= self.now) {
-                self.nodes[server].wakes_at = Some(at);
-                self.at(at, Event::Grant(server));
-            }
-        }
     }
 
     fn closed(&mut self, server: NodeId, connection: ConnectionId) {
-        let now = self.clock();
         let node = &mut self.nodes[server];
         node.pending.remove(&connection);
         node.uploads.leave(connection);
@@ -387,7 +374,7 @@ impl World {
             let moved = f64::from(self.geometry.chunk_len(chunk)) - left;
             self.wasted_bytes += moved;
             self.nodes[server].sent_bytes += moved;
-            self.nodes[server].uploads.done(now, connection, address(parts(connection).0), moved as u64);
+            self.nodes[server].uploads.done(connection, address(parts(connection).0), moved as u64);
         }
         self.grant(server);
     }
@@ -397,7 +384,6 @@ impl World {
             return;
         }
         let Some((server, connection)) = self.flows[flow].take() else { return };
-        let now = self.clock();
         self.network.end(self.now, flow);
         if let Some((_, chunk)) = self.nodes[server].sending.remove(&connection) {
             let bytes = self.geometry.chunk_len(chunk);
@@ -405,7 +391,7 @@ impl World {
             if server == 0 && self.first_copy_s == 0.0 && self.nodes[0].uploads.is_all_sent(0) {
                 self.first_copy_s = self.now;
             }
-            self.nodes[server].uploads.done(now, connection, address(parts(connection).0), bytes.into());
+            self.nodes[server].uploads.done(connection, address(parts(connection).0), bytes.into());
         }
         self.send(Event::Arrived { connection });
         self.serve(server, connection);
@@ -442,6 +428,7 @@ impl World {
 
     fn finished(&mut self, getter: NodeId) {
         self.nodes[getter].done_at = Some(self.now);
+        self.nodes[getter].uploads.completed(0);
         self.left -= 1;
         if self.scenario.leave_when_done {
             self.nodes[getter].is_gone = true;
