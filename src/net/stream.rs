@@ -21,6 +21,8 @@ use crate::wire::Message;
 const SEND_FILE_STEP_BYTES: usize = 1 << 20;
 /// What is written through the stream when sendfile finds the socket full, bytes.
 const SEND_WAIT_BYTES: usize = 4 << 10;
+/// The request for the bytes that are queued and not sent yet (linux/sockios.h).
+const SIOCOUTQNSD: libc::Ioctl = 0x894b;
 
 /// A TCP connection. Dropping it closes it.
 pub struct Stream {
@@ -139,6 +141,25 @@ impl Stream {
         Ok(self.watched.set_low_water(bytes)?)
     }
 
+    /// Makes writes wait while `bytes` or more are queued here that the kernel has not sent for the first time yet:
+    /// what is queued behind them could not overtake them. Data in flight does not count, so that the connection
+    /// stays as fast as it is. The kernel may queue one buffer of its own more, and reports room at half of it.
+    pub fn set_unsent_low_water(&self, bytes: u32) -> Result<(), NetError> {
+        Ok(self.socket.set_tcp_notsent_lowat(bytes)?)
+    }
+
+    /// Bytes that were written and not sent for the first time yet.
+    #[allow(unsafe_code)]
+    pub fn unsent_bytes(&self) -> Result<usize, NetError> {
+        let mut bytes: libc::c_int = 0;
+        // SAFETY: the request writes one c_int to the pointer, which `bytes` is.
+        let result = unsafe { libc::ioctl(self.socket.as_raw_fd(), SIOCOUTQNSD, &raw mut bytes) };
+        if result != 0 {
+            return Err(io::Error::last_os_error().into());
+        }
+        Ok(usize::try_from(bytes).unwrap_or(0))
+    }
+
     /// Sends `len` bytes of `file` from `offset` on. `window` gives up to `SEND_WAIT_BYTES` of the same
     /// file from a memory map: they are written through the stream where it must wait for room, and
     /// are read by the kernel only.
@@ -190,5 +211,92 @@ impl Stream {
             }
             _ => NetError::Io(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::net::TcpListener;
+    use std::os::unix::fs::FileExt;
+
+    use super::*;
+    use crate::runtime::{Cores, deadline};
+
+    const SOON: Duration = Duration::from_millis(50);
+    const LATE: Duration = Duration::from_secs(60);
+    const LOW_WATER_BYTES: u32 = 64 << 10;
+    /// What the kernel may queue beyond a low water: one buffer of its own.
+    const KERNEL_BUFFER_BYTES: usize = 128 << 10;
+
+    /// Runs `test` on a core with a connection to a plain socket.
+    fn with_a_connection<T: Future<Output = ()> + 'static>(
+        test: impl Fn(Net, Stream, std::net::TcpStream) -> T + Clone + Send + 'static,
+    ) {
+        let core = move |_| {
+            let test = test.clone();
+            async move {
+                let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+                let net = Net::start().unwrap();
+                let stream = net.connect(listener.local_addr().unwrap(), LATE).await.unwrap();
+                let theirs = listener.accept().unwrap().0;
+                test(net, stream, theirs).await;
+            }
+        };
+        Cores::start("test", 1, core).unwrap().join().unwrap();
+    }
+
+    /// Sends to somebody who does not read, until the socket takes no more; how much waits unsent then.
+    async fn unsent_when_full(stream: &mut Stream, by_sendfile: bool) -> usize {
+        let file = tempfile::tempfile().unwrap();
+        let bytes = vec![7; 64 << 20];
+        file.write_all_at(&bytes, 0).unwrap();
+        let file: File = file;
+        let window = |_: u64, len: usize| &bytes[..len];
+        let mut unsent = 0;
+        loop {
+            let sending = async {
+                match by_sendfile {
+                    true => stream.send_file(file.as_fd(), 0, bytes.len(), window).await.map_err(|_| ()),
+                    false => stream.write_all(&bytes).await.map_err(|_| ()),
+                }
+            };
+            assert!(deadline(SOON, sending).await.is_err(), "nobody reads");
+            let before = std::mem::replace(&mut unsent, stream.unsent_bytes().unwrap());
+            if unsent > 0 && unsent == before {
+                return unsent;
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_queued_unsent_has_a_bound() {
+        for by_sendfile in [false, true] {
+            with_a_connection(move |_net, mut stream, theirs| async move {
+                stream.set_unsent_low_water(LOW_WATER_BYTES).unwrap();
+                let unsent = unsent_when_full(&mut stream, by_sendfile).await;
+                let max = LOW_WATER_BYTES as usize + KERNEL_BUFFER_BYTES;
+                assert!((1..=max).contains(&unsent), "{unsent} bytes, sendfile {by_sendfile}");
+                // Without the bound the socket takes more.
+                stream.set_unsent_low_water(u32::MAX >> 1).unwrap();
+                let unbound = unsent_when_full(&mut stream, by_sendfile).await;
+                assert!(unbound > max, "{unbound} bytes, sendfile {by_sendfile}");
+                drop(theirs);
+            });
+        }
+    }
+
+    #[test]
+    fn who_waits_for_room_below_the_low_water_goes_on() {
+        with_a_connection(|_net, mut stream, mut theirs| async move {
+            stream.set_unsent_low_water(LOW_WATER_BYTES).unwrap();
+            let reader = std::thread::spawn(move || {
+                let mut bytes = vec![0; 16 << 20];
+                io::Read::read_exact(&mut theirs, &mut bytes).unwrap();
+                bytes.iter().all(|byte| *byte == 5)
+            });
+            deadline(LATE, stream.write_all(&vec![5; 16 << 20])).await.unwrap().unwrap();
+            assert!(reader.join().unwrap());
+        });
     }
 }
