@@ -85,6 +85,19 @@ pub const POOL_SMALL_BUFFERS_MAX: usize = 1024;
 /// Free large buffers that a core keeps.
 pub const POOL_LARGE_BUFFERS_MAX: usize = 32;
 
+/// What a connection moves in one turn under a rate limit: short enough to be fair, long enough to be cheap.
+pub const THROTTLE_STEP: Duration = Duration::from_millis(4);
+/// The least that is moved in one turn, bytes: less costs more in system calls than it gives in evenness.
+pub const THROTTLE_STEP_BYTES_MIN: usize = 4 << 10;
+/// The most that is moved in one turn, bytes.
+pub const THROTTLE_STEP_BYTES_MAX: usize = 1 << 20;
+/// Time unused under a rate limit that may be made up for: as long as a busy core comes late to a turn.
+pub const THROTTLE_CATCH_UP: Duration = Duration::from_millis(40);
+/// Longest sleep of who waits for a turn, so that a limit that was changed holds soon.
+pub const THROTTLE_SLEEP_MAX: Duration = Duration::from_millis(100);
+/// Smallest rate limit, bytes a second: with less not even control frames are answered in time.
+pub const RATE_LIMIT_BYTES_S_MIN: u64 = 1 << 10;
+
 // ---- the runtime ----
 
 /// Threads for work that blocks.

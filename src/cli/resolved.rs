@@ -1,6 +1,7 @@
 //! What a command line means on this machine: defaults filled in, checks beyond one flag made.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -55,6 +56,8 @@ pub struct Peer {
     listen: SocketAddr,
     advertise: Option<Endpoint>,
     cache_bytes: usize,
+    upload_limit: Option<NonZeroU64>,
+    download_limit: Option<NonZeroU64>,
     /// Trackers of the command line; when there are any they replace a file's own list.
     pub trackers: Vec<String>,
     /// Executors, and threads that hash.
@@ -70,6 +73,8 @@ impl Peer {
             trackers: self.trackers.clone(),
             cores: self.cores,
             cache_bytes: self.cache_bytes,
+            upload_limit: self.upload_limit,
+            download_limit: self.download_limit,
             data_dir,
         }
     }
@@ -286,6 +291,8 @@ fn peer(typed: args::PeerArgs) -> Result<Peer, CommandError> {
         // The parser has refused port 0 already.
         advertise: typed.advertise.and_then(Endpoint::from_socket),
         cache_bytes: usize::try_from(typed.cache).unwrap_or(usize::MAX),
+        upload_limit: typed.upload_limit.and_then(|limit| limit.0),
+        download_limit: typed.download_limit.and_then(|limit| limit.0),
         trackers: trackers(typed.trackers)?,
         cores: cores(typed.cores),
     })

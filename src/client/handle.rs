@@ -21,7 +21,7 @@ use crate::limits::{
 };
 use crate::metainfo::Metainfo;
 use crate::net::listen::queues;
-use crate::net::{ConnectionLimits, Listener};
+use crate::net::{ConnectionLimits, Listener, RateLimits};
 use crate::peer::{Registry, Torrent};
 use crate::runtime::mesh::MeshPlan;
 use crate::runtime::{Blocking, Cores};
@@ -35,6 +35,7 @@ pub struct Client {
     endpoint: Endpoint,
     table: Arc<Table>,
     registry: Arc<Registry>,
+    limits: Arc<RateLimits>,
     commands: async_channel::Sender<Command>,
     events: async_channel::Receiver<Event>,
     cores: Cores,
@@ -66,6 +67,7 @@ impl Client {
         let shared = Shared {
             id: PeerId(rand::random()),
             registry: Arc::new(Registry::default()),
+            limits: RateLimits::new(config.upload_limit, config.download_limit),
             blocking,
             resolver,
             plan: MeshPlan::new(config.cores),
@@ -75,7 +77,8 @@ impl Client {
         let keeper = Keeper::new(table.clone(), data_dir);
         let (commands, received) = async_channel::bounded(CLIENT_COMMANDS_MAX);
         let (sender, events) = async_channel::bounded(CLIENT_EVENTS_MAX);
-        let (registry, rows, kept) = (shared.registry.clone(), table.clone(), Arc::downgrade(&keeper));
+        let (registry, limits) = (shared.registry.clone(), shared.limits.clone());
+        let (rows, kept) = (table.clone(), Arc::downgrade(&keeper));
         let (handed_out, incoming) = queues(config.cores);
         let (end, ended) = async_channel::bounded::<()>(1);
         let listener = Arc::new(Mutex::new(Some((listener, handed_out, end))));
@@ -102,7 +105,7 @@ impl Client {
                 }
             }
         })?;
-        Ok(Self { config, address, endpoint, table, registry, commands, events, cores, keeper })
+        Ok(Self { config, address, endpoint, table, registry, limits, commands, events, cores, keeper })
     }
 
     /// Where peers connect, with the real port.
@@ -113,6 +116,11 @@ impl Client {
     /// What happens from now on. Every receiver shares the same queue.
     pub fn events(&self) -> async_channel::Receiver<Event> {
         self.events.clone()
+    }
+
+    /// How much is sent and received; what is set there holds at once.
+    pub fn limits(&self) -> &RateLimits {
+        &self.limits
     }
 
     /// Serves and announces a file that the caller has verified.

@@ -12,6 +12,7 @@ mod state;
 mod table;
 
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,7 @@ use std::time::Duration;
 pub use crate::download::{DownloadState, Failure, FailureKind};
 use crate::ids::{Endpoint, InfoHash};
 use crate::metainfo::Metainfo;
+pub use crate::net::{Direction, RateLimits};
 
 pub use handle::Client;
 
@@ -35,6 +37,10 @@ pub struct ClientConfig {
     pub cores: usize,
     /// Memory for chunks just received, all cores together, bytes.
     pub cache_bytes: usize,
+    /// What all cores together send at most, bytes a second.
+    pub upload_limit: Option<NonZeroU64>,
+    /// What all cores together receive at most, bytes a second.
+    pub download_limit: Option<NonZeroU64>,
     /// Keeps shares and downloads over restarts; `None` keeps nothing.
     pub data_dir: Option<PathBuf>,
 }

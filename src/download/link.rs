@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_lite::FutureExt;
 
@@ -235,7 +235,7 @@ impl<O: LinkOwner> Receiver<'_, O> {
             // Waiting for memory is our own affair, not the peer's silence.
             self.stream.allow(IDLE_TIMEOUT);
             let mut buffer = self.memory.chunk(len, is_limited).await;
-            in_time(time_max, self.data(&mut buffer)).await?;
+            self.data(&mut buffer, time_max).await?;
             Ok(buffer)
         } else {
             Err(head.status)
@@ -270,8 +270,10 @@ impl<O: LinkOwner> Receiver<'_, O> {
         }
     }
 
-    /// The chunk's bytes: what came with the head is copied, the rest is received where it stays.
-    async fn data(&mut self, buffer: &mut ChunkBuffer) -> Result<(), NetError> {
+    /// The chunk's bytes: what came with the head is copied, the rest is received where it stays, within `time_max`
+    /// but for the time that our own rate limit takes.
+    async fn data(&mut self, buffer: &mut ChunkBuffer, time_max: Duration) -> Result<(), NetError> {
+        let (started, throttled) = (Instant::now(), self.stream.throttled());
         let (len, mut at) = (buffer.len(), 0);
         while at < len && self.head_len > 0 {
             let part = buffer.unfilled(at);
@@ -283,12 +285,15 @@ impl<O: LinkOwner> Receiver<'_, O> {
         while at < len {
             self.stream.set_receive_low_water(RECEIVE_LOW_WATER_BYTES.min(len - at))?;
             self.stream.allow(DATA_SILENCE_TIMEOUT);
-            match self.stream.read(buffer.unfilled(at)).await? {
+            match self.stream.read_data(buffer.unfilled(at)).await? {
                 0 => return Err(NetError::Closed),
                 received => {
                     self.owner.arrived(received);
                     at += received;
                 }
+            }
+            if started.elapsed() > time_max + (self.stream.throttled() - throttled) {
+                return Err(NetError::Silent);
             }
         }
         self.stream.set_receive_low_water(1)?;

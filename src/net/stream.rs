@@ -1,4 +1,7 @@
 //! A connection on its core: reads into the caller's slice, writes from it, sends a file by sendfile.
+//!
+//! Chunk data ([`Stream::read_data`], [`Stream::write_data`], [`Stream::send_file`]) keeps to the process' rate limits;
+//! all else counts in them and never waits for them.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,9 +15,10 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::congestion::Congestion;
 use super::listen::Permit;
 use super::poller::Watch;
+use super::throttle::{Allowance, Direction, Meter};
 use super::watchdog::Watched;
 use super::{BufferPool, Net, NetError};
-use crate::limits::SEND_SILENCE_TIMEOUT;
+use crate::limits::{SEND_SILENCE_TIMEOUT, THROTTLE_SLEEP_MAX};
 use crate::wire::Message;
 
 /// What one sendfile call may send before other tasks of the core have their turn, bytes.
@@ -32,6 +36,10 @@ pub struct Stream {
     socket: Socket,
     peer: SocketAddr,
     permit: Option<Permit>,
+    up: Meter,
+    down: Meter,
+    /// Time that it waited for the rate limits.
+    throttled: Duration,
 }
 
 /// Why a file could not be sent.
@@ -68,7 +76,9 @@ impl Stream {
         socket.set_tcp_nodelay(true)?;
         let watch = net.poller.watch(socket.as_fd())?;
         let watched = net.watchdog.watch(socket.as_raw_fd());
-        Ok(Self { watched, watch, socket, peer, permit })
+        let (up, down) =
+            (Meter::new(net.limits.clone(), Direction::Up), Meter::new(net.limits.clone(), Direction::Down));
+        Ok(Self { watched, watch, socket, peer, permit, up, down, throttled: Duration::ZERO })
     }
 
     /// The other side's address.
@@ -96,8 +106,45 @@ impl Stream {
         self.watch.readable().await;
     }
 
+    /// Time for which this connection has waited for the process' own rate limits: it says nothing about the other side.
+    pub fn throttled(&self) -> Duration {
+        self.throttled
+    }
+
     /// Receives into `buf`; 0 means that the other side has closed.
     pub async fn read(&mut self, buf: &mut [u8]) -> Result<usize, NetError> {
+        let len = self.receive(buf).await?;
+        self.down.count(len);
+        Ok(len)
+    }
+
+    /// Receives chunk data into `buf`, not more than the download limit allows. What it does not read yet stays in
+    /// the socket, so that the other side slows down.
+    pub async fn read_data(&mut self, buf: &mut [u8]) -> Result<usize, NetError> {
+        let allowed = self.allowance(Direction::Down, buf.len()).await;
+        let len = self.receive(&mut buf[..allowed]).await?;
+        self.down.moved(len);
+        Ok(len)
+    }
+
+    /// How much of `wanted` bytes may be moved, when it is this connection's turn.
+    async fn allowance(&mut self, direction: Direction, wanted: usize) -> usize {
+        loop {
+            let meter = if direction == Direction::Up { &mut self.up } else { &mut self.down };
+            match meter.ask(wanted) {
+                Allowance::Bytes(bytes) => return bytes,
+                Allowance::Wait(wait) => {
+                    let wait = wait.min(THROTTLE_SLEEP_MAX);
+                    crate::runtime::sleep(wait).await;
+                    self.throttled += wait;
+                    // It is we who are slow.
+                    self.watched.allow_again();
+                }
+            }
+        }
+    }
+
+    async fn receive(&mut self, buf: &mut [u8]) -> Result<usize, NetError> {
         let wanted = buf.len();
         let receive = || Ok(rustix::net::recv(&self.socket, &mut *buf, RecvFlags::DONTWAIT)?.0);
         match self.watch.read(wanted, receive).await {
@@ -109,20 +156,39 @@ impl Stream {
 
     /// Sends all of `buf`.
     pub async fn write_all(&mut self, buf: &[u8]) -> Result<(), NetError> {
+        self.up.count(buf.len());
         self.send_all(buf, SendFlags::empty()).await.map_err(|error| self.failed(error))
+    }
+
+    /// Sends all of `buf`, which is chunk data, not faster than the upload limit allows.
+    pub async fn write_data(&mut self, mut buf: &[u8]) -> Result<(), NetError> {
+        while !buf.is_empty() {
+            let part;
+            (part, buf) = buf.split_at(self.allowance(Direction::Up, buf.len()).await);
+            self.send_all(part, SendFlags::empty()).await.map_err(|error| self.failed(error))?;
+            self.up.moved(part.len());
+        }
+        Ok(())
     }
 
     /// Sends all of `buf` and lets the kernel join it with what follows at once.
     pub async fn write_all_more(&mut self, buf: &[u8]) -> Result<(), NetError> {
+        self.up.count(buf.len());
         self.send_all(buf, SendFlags::MORE).await.map_err(|error| self.failed(error))
     }
 
     async fn send_all(&self, mut buf: &[u8], flags: SendFlags) -> io::Result<()> {
         let flags = flags | SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
         while !buf.is_empty() {
-            match self.watch.write(|| Ok(rustix::net::send(&self.socket, buf, flags)?)).await? {
+            self.watched.set_sending(true);
+            let sent = self.watch.write(|| Ok(rustix::net::send(&self.socket, buf, flags)?)).await;
+            self.watched.set_sending(false);
+            match sent? {
                 0 => return Err(io::ErrorKind::WriteZero.into()),
                 sent => buf = &buf[sent..],
+            }
+            if !buf.is_empty() {
+                self.watched.allow_again();
             }
         }
         Ok(())
@@ -176,15 +242,19 @@ impl Stream {
         let mut at = offset;
         while at < end {
             self.watched.allow(SEND_SILENCE_TIMEOUT);
-            let step = SEND_FILE_STEP_BYTES.min((end - at) as usize);
+            let step = self.allowance(Direction::Up, SEND_FILE_STEP_BYTES.min((end - at) as usize)).await;
             match rustix::fs::sendfile(&self.socket, file, Some(&mut at), step) {
                 Ok(0) => return Err(SendFileError::File),
                 // The socket may take more at once: others have their turn first.
-                Ok(_) => crate::runtime::yield_now().await,
+                Ok(sent) => {
+                    self.up.moved(sent);
+                    crate::runtime::yield_now().await;
+                }
                 Err(rustix::io::Errno::INTR) => {}
                 Err(rustix::io::Errno::AGAIN) => {
-                    let part = window(at, SEND_WAIT_BYTES.min((end - at) as usize));
+                    let part = window(at, SEND_WAIT_BYTES.min(step));
                     self.send_all(part, SendFlags::empty()).await.map_err(|error| self.send_failed(error))?;
+                    self.up.moved(part.len());
                     at += part.len() as u64;
                 }
                 Err(error) => return Err(self.send_failed(error.into())),

@@ -37,6 +37,8 @@ fn client(cores: usize) -> Client {
         trackers: Vec::new(),
         cores,
         cache_bytes: 16 << 20,
+        upload_limit: None,
+        download_limit: None,
         data_dir: None,
     })
     .expect("it starts")
