@@ -171,6 +171,16 @@ pub const CORES_DEFAULT_MAX: usize = 8;
 pub const BLOCK_BYTES: usize = 1 << 20;
 /// Buffers of chunks on their way from socket to disk, on each core, bytes.
 pub const FLIGHT_BYTES_PER_CORE_MAX: usize = 48 << 20;
+/// Chunks of limited peers, the slow and the unproven, on each core: this part of the flight, on top of it.
+pub const LIMITED_SHARE_OF_FLIGHT: usize = 2;
+/// The part of what the control group allows that chunks may take; the rest is for pages that are sent and written.
+pub const CHUNK_MEMORY_SHARE_OF_ALLOWED: usize = 2;
+/// Chunks for which a core has memory at least: one of a proven peer and one of another.
+pub const CHUNKS_PER_CORE_MIN: usize = 2;
+/// How often memory that nobody needed meanwhile is given back.
+pub const MEMORY_TRIM_INTERVAL: Duration = Duration::from_secs(5);
+/// Such intervals for which a chunk stays in the cache that nobody asks for.
+pub const CACHE_IDLE_INTERVALS: u32 = 3;
 /// Blocks that are written at once on a core.
 pub const WRITING_BLOCKS_MAX: u64 = 32;
 /// Received chunks kept in memory to be served, all cores together, bytes.
@@ -356,6 +366,8 @@ const _: () = {
     assert!(WRITING_BLOCKS_MAX as usize * BLOCK_BYTES + CHUNK_SIZE_MAX as usize <= FLIGHT_BYTES_PER_CORE_MAX);
     // One chunk of the largest size is received while others are hashed and written.
     assert!(FLIGHT_BYTES_PER_CORE_MAX >= 3 * CHUNK_SIZE_MAX as usize);
+    // While slow peers hold some blocks, a whole chunk of another unproven one still fits beside them.
+    assert!(FLIGHT_BYTES_PER_CORE_MAX / LIMITED_SHARE_OF_FLIGHT >= CHUNK_SIZE_MAX as usize + 8 * BLOCK_BYTES);
     assert!(BLOCK_BYTES.is_multiple_of(4096));
     // The record of a removal outlives everything that it must win over.
     assert!(TOMBSTONE.as_millis() >= 2 * LEASE.as_millis());

@@ -10,7 +10,9 @@ use super::exit::CommandError;
 use crate::client::ClientConfig;
 use crate::geometry::Geometry;
 use crate::ids::Endpoint;
-use crate::limits::{CHUNK_SIZE_CREATE_MIN, CHUNK_SIZE_MAX, CORES_DEFAULT_MAX, GROUP_KEY_BYTES_MIN, TRACKERS_MAX};
+use crate::limits::{
+    CHUNK_SIZE_CREATE_MIN, CHUNK_SIZE_DEFAULT, CHUNK_SIZE_MAX, CORES_DEFAULT_MAX, GROUP_KEY_BYTES_MIN, TRACKERS_MAX,
+};
 use crate::tracker::server::TrackerConfig;
 
 /// A command line, resolved.
@@ -73,6 +75,7 @@ impl Peer {
             trackers: self.trackers.clone(),
             cores: self.cores,
             cache_bytes: self.cache_bytes,
+            chunk_bytes: CHUNK_SIZE_DEFAULT as usize,
             upload_limit: self.upload_limit,
             download_limit: self.download_limit,
             data_dir,

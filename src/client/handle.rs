@@ -25,7 +25,8 @@ use crate::net::{ConnectionLimits, Listener, RateLimits};
 use crate::peer::{Registry, Torrent};
 use crate::runtime::mesh::MeshPlan;
 use crate::runtime::{Blocking, Cores};
-use crate::storage::SeedFile;
+use crate::storage::memory_plan::allowed_memory;
+use crate::storage::{MemoryPlan, SeedFile};
 
 /// A running client. Dropping it without [`Client::close`] leaves its entries at the trackers to expire.
 #[derive(Debug)]
@@ -36,6 +37,7 @@ pub struct Client {
     table: Arc<Table>,
     registry: Arc<Registry>,
     limits: Arc<RateLimits>,
+    memory: MemoryPlan,
     commands: async_channel::Sender<Command>,
     events: async_channel::Receiver<Event>,
     cores: Cores,
@@ -58,7 +60,15 @@ impl Client {
     }
 
     fn start_cores(config: ClientConfig, listener: Listener, data_dir: Option<DataDir>) -> Result<Self, ClientError> {
-        let config = Arc::new(ClientConfig { cores: config.cores.max(1), ..config });
+        let memory = MemoryPlan::new(config.cores, config.cache_bytes, config.chunk_bytes, allowed_memory())?;
+        if memory.cores < config.cores {
+            log::warn!(
+                "{} of {} cores are used: the control group allows no memory for more",
+                memory.cores,
+                config.cores
+            );
+        }
+        let config = Arc::new(ClientConfig { cores: memory.cores, ..config });
         let address = listener.address();
         let endpoint = config.advertise.or_else(|| advertised(address)).ok_or_else(|| refused("port 0"))?;
         let no_threads = |error| refused(format!("no threads can be started: {error}"));
@@ -67,6 +77,7 @@ impl Client {
         let shared = Shared {
             id: PeerId(rand::random()),
             registry: Arc::new(Registry::default()),
+            memory,
             limits: RateLimits::new(config.upload_limit, config.download_limit),
             blocking,
             resolver,
@@ -105,7 +116,7 @@ impl Client {
                 }
             }
         })?;
-        Ok(Self { config, address, endpoint, table, registry, limits, commands, events, cores, keeper })
+        Ok(Self { config, address, endpoint, table, registry, limits, memory, commands, events, cores, keeper })
     }
 
     /// Where peers connect, with the real port.
@@ -153,6 +164,7 @@ impl Client {
 
     fn start_download(&self, request: DownloadRequest) -> Result<DownloadId, ClientError> {
         let info_hash = request.metainfo.info_hash();
+        self.memory.check(request.metainfo.geometry().chunk_size() as usize)?;
         let driver = Driver::new(Request {
             metainfo: request.metainfo.clone(),
             dest: request.dest.clone(),

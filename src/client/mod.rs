@@ -37,6 +37,9 @@ pub struct ClientConfig {
     pub cores: usize,
     /// Memory for chunks just received, all cores together, bytes.
     pub cache_bytes: usize,
+    /// Size of the chunks that will be received for sure, bytes: where memory is short, fewer cores leave enough
+    /// for them.
+    pub chunk_bytes: usize,
     /// What all cores together send at most, bytes a second.
     pub upload_limit: Option<NonZeroU64>,
     /// What all cores together receive at most, bytes a second.
@@ -156,6 +159,9 @@ pub enum ClientError {
     /// The cores could not be started.
     #[error(transparent)]
     Start(#[from] crate::runtime::StartError),
+    /// The control group allows too little memory.
+    #[error(transparent)]
+    Memory(#[from] crate::storage::TooLittleMemory),
     /// The address cannot be listened on.
     #[error("{0}")]
     Listen(String),

@@ -271,11 +271,12 @@ impl<O: LinkOwner> Receiver<'_, O> {
     }
 
     /// The chunk's bytes: what came with the head is copied, the rest is received where it stays, within `time_max`
-    /// but for the time that our own rate limit takes.
+    /// but for the time that our own rate limit and memory take.
     async fn data(&mut self, buffer: &mut ChunkBuffer, time_max: Duration) -> Result<(), NetError> {
-        let (started, throttled) = (Instant::now(), self.stream.throttled());
+        let (started, throttled, mut without_memory) = (Instant::now(), self.stream.throttled(), Duration::ZERO);
         let (len, mut at) = (buffer.len(), 0);
         while at < len && self.head_len > 0 {
+            without_memory += self.grow(buffer, at).await;
             let part = buffer.unfilled(at);
             let copied = part.len().min(self.head_len);
             part[..copied].copy_from_slice(&self.head[..copied]);
@@ -283,6 +284,7 @@ impl<O: LinkOwner> Receiver<'_, O> {
             at += copied;
         }
         while at < len {
+            without_memory += self.grow(buffer, at).await;
             self.stream.set_receive_low_water(RECEIVE_LOW_WATER_BYTES.min(len - at))?;
             self.stream.allow(DATA_SILENCE_TIMEOUT);
             match self.stream.read_data(buffer.unfilled(at)).await? {
@@ -292,13 +294,21 @@ impl<O: LinkOwner> Receiver<'_, O> {
                     at += received;
                 }
             }
-            if started.elapsed() > time_max + (self.stream.throttled() - throttled) {
+            if started.elapsed() > time_max + without_memory + (self.stream.throttled() - throttled) {
                 return Err(NetError::Silent);
             }
         }
         self.stream.set_receive_low_water(1)?;
         buffer.complete();
         Ok(())
+    }
+
+    /// Waits for memory, which is our own affair, not the peer's silence; says how long.
+    async fn grow(&mut self, buffer: &mut ChunkBuffer, at: usize) -> Duration {
+        let started = Instant::now();
+        self.stream.allow(IDLE_TIMEOUT);
+        buffer.grow(at).await;
+        started.elapsed()
     }
 
     /// The end of the frame and, if another answer follows, as much of its head as came with it.

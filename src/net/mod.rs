@@ -34,6 +34,7 @@ pub use stream::{SendFileError, Stream};
 pub use throttle::{Direction, RateLimits};
 pub use watchdog::Watchdog;
 
+use crate::limits::MEMORY_TRIM_INTERVAL;
 use crate::wire::FrameError;
 
 /// What a core needs for its connections; clones share it.
@@ -74,6 +75,16 @@ impl Net {
     /// The same with rate limits, which all cores share.
     pub fn start_limited(limits: Arc<RateLimits>) -> io::Result<Self> {
         let buffers = Rc::new(BufferPool::default());
+        let pool = Rc::downgrade(&buffers);
+        crate::runtime::spawn("buffer trim", async move {
+            loop {
+                crate::runtime::sleep(MEMORY_TRIM_INTERVAL).await;
+                match pool.upgrade() {
+                    Some(pool) => pool.trim(),
+                    None => return,
+                }
+            }
+        });
         Ok(Self { buffers, watchdog: Watchdog::start(), poller: Poller::start()?, limits })
     }
 
