@@ -101,7 +101,7 @@ impl ChunkBuffer {
     /// others are received and hashed.
     pub async fn write_turn(&self) -> Option<StaticPermit> {
         let home = self.home.upgrade()?;
-        let (writes, blocks) = (home.writes.clone(), (self.blocks.len() as u64).min(home.writes_max));
+        let (writes, blocks) = (home.writes.clone(), (self.len.div_ceil(BLOCK_BYTES) as u64).min(home.writes_max));
         drop(home);
         // Nobody closes the semaphore.
         writes.acquire_static_permit(blocks).await.ok()
