@@ -51,7 +51,7 @@ impl Nodes {
         }
         let tools = Tools { ip: tool("ip")?, tc: tool("tc")? };
         let bridge = Namespace::new()?;
-        bridge.batch(&tools.ip, "link add bridge type bridge mcast_snooping 0\nlink set bridge up\n")?;
+        bridge.batch(&tools.ip, "link add name br0 type bridge mcast_snooping 0\nlink set dev br0 up\n")?;
         let mut nodes = Vec::new();
         let mut links = String::new();
         let mut filters = String::new();
@@ -60,8 +60,8 @@ impl Nodes {
             let (mac, target) = (mac(number), node.namespace.path());
             let _ = writeln!(
                 links,
-                "link add port{number} mtu {MTU} type veth peer name link mtu {MTU} address {mac} netns {target}\n\
-                 link set port{number} master bridge up"
+                "link add name port{number} mtu {MTU} type veth peer name eth0 mtu {MTU} address {mac} netns {target}\n\
+                 link set dev port{number} master br0 up"
             );
             if let Some(filter) = cap.filter() {
                 let _ = writeln!(filters, "qdisc add dev port{number} root {filter}");
@@ -99,26 +99,27 @@ impl Node {
         match self.cap {
             // The filter counts the headers of every segment.
             Cap::Bits(_) => {
-                let report = self.namespace.ask(&self.tools.tc, &["-s", "-j", "qdisc", "show", "dev", "link"])?;
+                let report = self.namespace.ask(&self.tools.tc, &["-s", "-j", "qdisc", "show", "dev", "eth0"])?;
                 let bytes = number_in(&report, &["bytes"]);
                 bytes.map(|bytes| bytes * PAYLOAD_SHARE).ok_or_else(|| no_counter("tc", &report))
             }
             // Without it most segments are counted as one, with one header.
             Cap::None => {
-                let report = self.namespace.ask(&self.tools.ip, &["-s", "-j", "link", "show", "dev", "link"])?;
+                let report = self.namespace.ask(&self.tools.ip, &["-s", "-j", "link", "show", "dev", "eth0"])?;
                 number_in(&report, &["stats64", "tx", "bytes"]).ok_or_else(|| no_counter("ip", &report))
             }
         }
     }
 
     fn set_up(&self, count: usize) -> Result<(), Error> {
-        let mut lines = format!("link set lo up\naddress add {}/24 dev link\nlink set link up\n", self.address());
+        let mut lines =
+            format!("link set dev lo up\naddress add {}/24 dev eth0\nlink set dev eth0 up\n", self.address());
         for other in (0..count).filter(|other| *other != self.number) {
-            let _ = writeln!(lines, "neighbour add {} lladdr {} dev link nud permanent", address(other), mac(other));
+            let _ = writeln!(lines, "neighbour add {} lladdr {} dev eth0 nud permanent", address(other), mac(other));
         }
         self.namespace.batch(&self.tools.ip, &lines)?;
         match self.cap.filter() {
-            Some(filter) => self.namespace.batch(&self.tools.tc, &format!("qdisc add dev link root {filter}\n")),
+            Some(filter) => self.namespace.batch(&self.tools.tc, &format!("qdisc add dev eth0 root {filter}\n")),
             None => Ok(()),
         }
     }
