@@ -6,7 +6,7 @@ use std::process::Command;
 use super::options::Options;
 use super::row::Variant;
 use super::stage::Stage;
-use super::{flow, mtorrent};
+use super::{aria2, flow, libtorrent, mtorrent};
 use crate::rivals::Error;
 use crate::rivals::child::Child;
 use crate::rivals::program::{self, Need};
@@ -83,7 +83,7 @@ impl Contestant {
 }
 
 /// Everyone, in the order of an odd round.
-const KINDS: [&Kind; 2] = [&flow::FLOOR, &mtorrent::MTORRENT];
+const KINDS: [&Kind; 4] = [&flow::FLOOR, &mtorrent::MTORRENT, &aria2::ARIA2, &libtorrent::LIBTORRENT];
 
 /// Builds and installs what `options` allow, says who takes part and who does not and why, and returns those who do.
 pub fn select(options: &Options) -> Result<Vec<Contestant>, Error> {

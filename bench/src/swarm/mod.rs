@@ -9,13 +9,16 @@
 //! It must never print a time without saying how many copies were right, never leave a process, a folder or a namespace
 //! behind, and never touch the machine's own network.
 
+pub mod aria2;
 pub mod cap;
 pub mod contestant;
 pub mod flow;
 pub mod getter;
+pub mod libtorrent;
 pub mod mtorrent;
 pub mod namespace;
 pub mod nodes;
+pub mod opentracker;
 pub mod options;
 pub mod race;
 pub mod record;

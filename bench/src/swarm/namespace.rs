@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -42,15 +42,19 @@ impl Namespace {
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
         let handle = self.handle.as_raw_fd();
-        // SAFETY: setns takes plain integers and is async-signal-safe.
-        let enter = move || match unsafe { libc::setns(handle, libc::CLONE_NEWNET) } {
-            0 => Ok(()),
-            _ => Err(std::io::Error::last_os_error()),
-        };
         // SAFETY: the closure runs between fork and exec and makes one async-signal-safe call; the descriptor is open
         // as long as the namespace, and is closed by the exec.
-        unsafe { command.pre_exec(enter) };
+        unsafe { command.pre_exec(move || enter(handle)) };
         command
+    }
+
+    /// What `work` returns in it, on a thread of its own.
+    pub fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T, Error> {
+        let handle = self.handle.as_raw_fd();
+        let enter_and_work = move || enter(handle).map(|()| work());
+        let done = std::thread::scope(|scope| scope.spawn(enter_and_work).join());
+        let done = done.unwrap_or_else(|_| Err(std::io::Error::other("the thread panicked")));
+        done.map_err(|source| Error::io("enter a network namespace", source))
     }
 
     /// Runs `ip` or `tc` in it with one command a line.
@@ -82,6 +86,15 @@ impl Namespace {
 /// A kernel without IPv6 has nothing to be switched off.
 fn ignore_missing(error: std::io::Error) -> std::io::Result<()> {
     if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
+}
+
+/// Lets this thread, or what is about to be executed, enter the namespace of `handle`.
+fn enter(handle: RawFd) -> std::io::Result<()> {
+    // SAFETY: setns takes plain integers, touches no memory of this process and is async-signal-safe.
+    match unsafe { libc::setns(handle, libc::CLONE_NEWNET) } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    }
 }
 
 fn unshare() -> std::io::Result<()> {

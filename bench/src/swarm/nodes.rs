@@ -93,6 +93,11 @@ impl Node {
         self.namespace.command(program)
     }
 
+    /// What `work` returns on it.
+    pub fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T, Error> {
+        self.namespace.inside(work)
+    }
+
     /// Bytes of payload that it has sent, as far as they can be told from all bytes: repeated segments and the
     /// protocol's own messages count, headers of the network do not.
     pub fn sent_bytes(&self) -> Result<f64, Error> {

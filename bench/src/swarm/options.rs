@@ -33,6 +33,9 @@ pub struct Options {
     /// One more argument of each `mtorrent get`; may be repeated
     #[arg(long = "get-arg", allow_hyphen_values = true, value_name = "ARGUMENT")]
     pub get_arguments: Vec<String>,
+    /// Piece size of the rivals' torrent, bytes [default: about 1024 pieces, of 64 KiB to 1 MiB]
+    #[arg(long)]
+    pub piece_size: Option<u64>,
     /// Folder on the disk for the copies; a folder in it is made and removed [default: bench/data]
     #[arg(long)]
     pub dir: Option<PathBuf>,

@@ -1,0 +1,92 @@
+"""One node of a libtorrent swarm: node.py seed|get|leave ADDRESS TORRENT FOLDER."""
+
+import os
+import signal
+import sys
+
+import libtorrent as lt
+
+PORT = 6881
+
+
+def settings(address):
+    chosen = lt.high_performance_seed()
+    chosen.update(
+        listen_interfaces=f"{address}:{PORT}",
+        alert_mask=lt.alert.category_t.status_notification
+        | lt.alert.category_t.storage_notification
+        | lt.alert.category_t.error_notification,
+        enable_incoming_utp=False,
+        enable_outgoing_utp=False,
+        enable_dht=False,
+        enable_lsd=False,
+        enable_upnp=False,
+        enable_natpmp=False,
+        in_enc_policy=lt.enc_policy.disabled,
+        out_enc_policy=lt.enc_policy.disabled,
+        max_out_request_queue=3000,
+        max_allowed_in_request_queue=4000,
+        request_queue_time=3,
+        connection_speed=200,
+        torrent_connect_boost=200,
+        min_reconnect_time=1,
+        max_queued_disk_bytes=64 << 20,
+        aio_threads=4,
+        hashing_threads=2,
+        download_rate_limit=0,
+        upload_rate_limit=0,
+        unchoke_slots_limit=-1,
+    )
+    return chosen
+
+
+def alerts(session):
+    while True:
+        session.wait_for_alert(1000)
+        for alert in session.pop_alerts():
+            if isinstance(alert, (lt.file_error_alert, lt.listen_failed_alert)):
+                sys.exit(alert.message())
+            yield alert
+
+
+def torrent(path, folder):
+    wanted = lt.add_torrent_params()
+    wanted.ti = lt.torrent_info(path)
+    wanted.save_path = folder
+    wanted.storage_mode = lt.storage_mode_t.storage_mode_sparse
+    return wanted
+
+
+def seed(address, path, folder):
+    session = lt.session(settings(address))
+    wanted = torrent(path, folder)
+    wanted.flags |= lt.torrent_flags.seed_mode | lt.torrent_flags.super_seeding
+    session.add_torrent(wanted)
+    for alert in alerts(session):
+        if isinstance(alert, lt.listen_succeeded_alert):
+            break
+    print("ready", flush=True)
+    signal.pause()
+
+
+def get(address, path, folder, stays):
+    session = lt.session(settings(address))
+    handle = session.add_torrent(torrent(path, folder))
+    for alert in alerts(session):
+        if isinstance(alert, lt.torrent_finished_alert):
+            handle.flush_cache()
+        if isinstance(alert, lt.cache_flushed_alert) and handle.status().is_seeding:
+            break
+    print("done", flush=True)
+    if stays:
+        signal.pause()
+    # The session's own shutdown takes seconds and is not part of the transfer.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    mode, address, path, folder = sys.argv[1:]
+    if mode == "seed":
+        seed(address, path, folder)
+    else:
+        get(address, path, folder, mode == "get")
