@@ -35,8 +35,8 @@ fn serve(stage: &Stage, _: &Contestant) -> Result<Servers, Error> {
     let mut tracker = Opentracker::start(stage)?;
     let mut seeder = aria2c(stage.seeder(), stage.seed());
     seeder.args(["--seed-ratio=0.0", "--bt-seed-unverified=true", "--allow-overwrite=true"]).arg(&tracker.torrent);
-    let seeder = Child::spawn(seeder, "aria2-seeder", &stage.folder)?;
-    tracker.wait_seeders(stage, 1)?;
+    let mut seeder = Child::spawn(seeder, "aria2-seeder", &stage.folder)?;
+    tracker.wait_seeder(stage, &mut seeder)?;
     Ok(Servers { metainfo: Some(tracker.torrent), others: vec![tracker.child], seeder })
 }
 
@@ -57,7 +57,7 @@ fn aria2c(node: &Node, folder: &Path) -> Command {
     aria2c.arg("--no-conf").arg(format!("--dir={}", folder.display())).arg(format!("--listen-port={PORT}"));
     aria2c.args(["--file-allocation=none", "--disk-cache=64M", "--enable-dht=false", "--enable-dht6=false"]);
     aria2c.args(["--bt-enable-lpd=false", "--enable-peer-exchange=true", "--bt-max-peers=0"]);
-    aria2c.args(["--bt-request-peer-speed-limit=1G", "--bt-min-crypto-level=plain", "--follow-torrent=mem"]);
+    aria2c.args(["--bt-request-peer-speed-limit=1000M", "--bt-min-crypto-level=plain", "--follow-torrent=mem"]);
     aria2c.args(["--disable-ipv6=true", "--async-dns=false"]);
     aria2c.args(["--summary-interval=0", "--console-log-level=warn", "--show-console-readout=false"]);
     aria2c

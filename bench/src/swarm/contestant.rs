@@ -78,12 +78,13 @@ impl Contestant {
 
     /// True for mtorrent.
     pub fn is_ours(&self) -> bool {
-        std::ptr::eq(self.kind, &mtorrent::MTORRENT)
+        self.kind.name == mtorrent::MTORRENT.name
     }
 }
 
 /// Everyone, in the order of an odd round.
-const KINDS: [&Kind; 4] = [&flow::FLOOR, &mtorrent::MTORRENT, &aria2::ARIA2, &libtorrent::LIBTORRENT];
+const KINDS: [&Kind; 5] =
+    [&flow::FLOOR, &mtorrent::MTORRENT, &aria2::ARIA2, &libtorrent::LIBTORRENT, &libtorrent::SUPER_SEEDING];
 
 /// Builds and installs what `options` allow, says who takes part and who does not and why, and returns those who do.
 pub fn select(options: &Options) -> Result<Vec<Contestant>, Error> {

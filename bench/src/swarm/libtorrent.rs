@@ -18,23 +18,31 @@ pub const LIBTORRENT: Kind = Kind {
     name: "libtorrent",
     needs: &[Need::PythonLibtorrent, Need::Program { name: "opentracker", package: "opentracker" }],
     settings: "a few lines of Python on each node (node.py in the harness): its high-performance seed settings, uTP, DHT, \
-               LPD, UPnP and encryption off, deep request queues, super-seeding at the seeder, which skips its hash \
-               check; done when the torrent is finished and the cache flushed; opentracker; pieces as for aria2",
+               LPD, UPnP and encryption off, deep request queues; the seeder skips its hash check; done when the torrent is finished and the cache flushed; opentracker; pieces as for aria2",
     variants: &[Variant::Plain, Variant::Staggered, Variant::Leave, Variant::Slow, Variant::Restart],
-    serve,
+    serve: |stage, _| serve(stage, "seed"),
     getter,
+};
+
+/// The same with super-seeding.
+pub const SUPER_SEEDING: Kind = Kind {
+    name: "libtorrent-super",
+    settings: "as libtorrent, with super-seeding at the seeder, which there looks once a second (and not only every 15 s) \
+               whom to serve: until it first looks it offers nobody anything",
+    serve: |stage, _| serve(stage, "super-seed"),
+    ..LIBTORRENT
 };
 
 const SCRIPT: &str = include_str!("node.py");
 
-fn serve(stage: &Stage, _: &Contestant) -> Result<Servers, Error> {
+fn serve(stage: &Stage, mode: &str) -> Result<Servers, Error> {
     let mut tracker = Opentracker::start(stage)?;
     stage.file("node.py", SCRIPT)?;
-    let mut command = on(stage, stage.seeder(), "seed")?;
+    let mut command = on(stage, stage.seeder(), mode)?;
     command.arg(&tracker.torrent).arg(stage.seed());
     let mut seeder = Child::spawn(command, "libtorrent-seeder", &stage.folder)?;
     seeder.wait_line("ready", ready_deadline())?;
-    tracker.wait_seeders(stage, 1)?;
+    tracker.wait_seeder(stage, &mut seeder)?;
     Ok(Servers { metainfo: Some(tracker.torrent), others: vec![tracker.child], seeder })
 }
 

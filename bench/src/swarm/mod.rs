@@ -3,7 +3,8 @@
 //! A [`row`] is a case: how many getters, how fast the links, how large the file, and what goes wrong. For each turn of
 //! each [`contestant`] the [`nodes`] are made anew, namespaces on a bridge with a [`cap`] at each end of each link;
 //! [`turn`] starts the getters together once tracker and seeder are ready, and watches them until the last one is done;
-//! every copy is compared with the source. [`flow`] is the floor: what plain TCP takes on the same links. [`record`] is a
+//! every copy is compared with the source. [`flow`] is the floor: what plain TCP takes on the same links;
+//! [`hostile`] has the bad peers, [`chunks`] knows when the seeder may die. [`record`] is a
 //! row of the figures, [`summary`] the medians; what is not special to swarms is [`crate::rivals`]'.
 //!
 //! It must never print a time without saying how many copies were right, never leave a process, a folder or a namespace
@@ -11,9 +12,12 @@
 
 pub mod aria2;
 pub mod cap;
+pub mod chunks;
+pub mod connection;
 pub mod contestant;
 pub mod flow;
 pub mod getter;
+pub mod hostile;
 pub mod libtorrent;
 pub mod mtorrent;
 pub mod namespace;
@@ -44,6 +48,8 @@ pub fn run(options: &Options) -> Result<bool, Error> {
 fn run_part(part: &Part) -> Result<(), Error> {
     match part {
         Part::Flow(options) => flow::run(options).map_err(|source| Error::io("carry the flow", source)),
+        Part::Chunks(options) => chunks::run(options).map_err(|source| Error::io("ask the getters", source)),
+        Part::Hostile(options) => hostile::run(options).map_err(|source| Error::io("be a bad peer", source)),
     }
 }
 

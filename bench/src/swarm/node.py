@@ -1,19 +1,21 @@
-"""One node of a libtorrent swarm: node.py seed|get|leave ADDRESS TORRENT FOLDER."""
+"""One node of a libtorrent swarm: node.py seed|super-seed|get|leave ADDRESS TORRENT FOLDER."""
 
 import os
 import signal
 import sys
+import time
 
 import libtorrent as lt
 
 PORT = 6881
+TRACE = "NODE_TRACE" in os.environ
 
 
 def settings(address):
     chosen = lt.high_performance_seed()
     chosen.update(
         listen_interfaces=f"{address}:{PORT}",
-        alert_mask=lt.alert.category_t.status_notification
+        alert_mask=(lt.alert.category_t.all_categories if TRACE else lt.alert.category_t.status_notification)
         | lt.alert.category_t.storage_notification
         | lt.alert.category_t.error_notification,
         enable_incoming_utp=False,
@@ -46,6 +48,8 @@ def alerts(session):
         for alert in session.pop_alerts():
             if isinstance(alert, (lt.file_error_alert, lt.listen_failed_alert)):
                 sys.exit(alert.message())
+            if TRACE:
+                print(f"{time.time():.2f}", alert.what(), alert.message(), file=sys.stderr)
             yield alert
 
 
@@ -53,14 +57,21 @@ def torrent(path, folder):
     wanted = lt.add_torrent_params()
     wanted.ti = lt.torrent_info(path)
     wanted.save_path = folder
+    # Managed by the session's queue it would wait half a second for its turn.
+    wanted.flags &= ~(lt.torrent_flags.auto_managed | lt.torrent_flags.paused)
     wanted.storage_mode = lt.storage_mode_t.storage_mode_sparse
     return wanted
 
 
-def seed(address, path, folder):
-    session = lt.session(settings(address))
+def seed(address, path, folder, is_super):
+    chosen = settings(address)
     wanted = torrent(path, folder)
-    wanted.flags |= lt.torrent_flags.seed_mode | lt.torrent_flags.super_seeding
+    wanted.flags |= lt.torrent_flags.seed_mode
+    if is_super:
+        wanted.flags |= lt.torrent_flags.super_seeding
+        # It offers its first pieces only when it first looks whom to unchoke.
+        chosen.update(unchoke_interval=1)
+    session = lt.session(chosen)
     session.add_torrent(wanted)
     for alert in alerts(session):
         if isinstance(alert, lt.listen_succeeded_alert):
@@ -86,7 +97,7 @@ def get(address, path, folder, stays):
 
 if __name__ == "__main__":
     mode, address, path, folder = sys.argv[1:]
-    if mode == "seed":
-        seed(address, path, folder)
+    if mode in ("seed", "super-seed"):
+        seed(address, path, folder, mode == "super-seed")
     else:
         get(address, path, folder, mode == "get")

@@ -53,20 +53,27 @@ impl Opentracker {
         command.args(["-i", &address.to_string(), "-p", &PORT.to_string(), "-w", "/whitelist", "-d"]).arg(&folder);
         let child = Child::spawn(command, "opentracker", &stage.folder)?;
         let mut tracker = Self { child, torrent, info_hash };
-        tracker.wait_seeders(stage, 0)?;
+        tracker.wait(stage, 0, None)?;
         Ok(tracker)
     }
 
-    /// Waits until it knows `count` seeders.
-    pub fn wait_seeders(&mut self, stage: &Stage, count: u64) -> Result<(), Error> {
+    /// Waits until it knows `seeder`.
+    pub fn wait_seeder(&mut self, stage: &Stage, seeder: &mut Child) -> Result<(), Error> {
+        self.wait(stage, 1, Some(seeder))
+    }
+
+    /// Waits until it answers and knows `count` seeders.
+    fn wait(&mut self, stage: &Stage, count: u64, mut seeder: Option<&mut Child>) -> Result<(), Error> {
         let deadline = ready_deadline();
         loop {
             let asked = self.seeders(stage)?;
             if asked.is_some_and(|known| known >= count) {
                 return Ok(());
             }
-            if let Some(ended) = self.child.wait_for(PAUSE)? {
-                return Err(self.child.complaint(&format!("ended with {}", ended.status)));
+            for child in seeder.iter_mut().map(|seeder| &mut **seeder).chain([&mut self.child]) {
+                if let Some(ended) = child.wait_for(PAUSE)? {
+                    return Err(child.complaint(&format!("ended with {}", ended.status)));
+                }
             }
             crate::rivals::interrupt::check()?;
             if Instant::now() > deadline {

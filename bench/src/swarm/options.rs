@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use super::chunks::ChunksOptions;
 use super::flow::FlowOptions;
+use super::hostile::HostileOptions;
 use super::row::Row;
 use crate::rivals::options::workspace;
 
@@ -42,7 +44,7 @@ pub struct Options {
     /// Folder that gets DATE-HOST-swarm/{README.md,raw.csv,getters.csv,summary.md,plot.svg}
     #[arg(long, default_value = "bench/runs")]
     pub out: PathBuf,
-    /// Keep what the programs of a turn that failed wrote, in this folder
+    /// Keep what the programs wrote, a folder a turn in this one
     #[arg(long)]
     pub keep_logs: Option<PathBuf>,
     /// Install what is missing (apt-get as root; pip into a virtual environment below target; cargo for rqbit)
@@ -62,6 +64,12 @@ pub enum Part {
     /// One node's plain TCP flows
     #[command(hide = true)]
     Flow(FlowOptions),
+    /// Waits until every chunk is on some getter
+    #[command(hide = true)]
+    Chunks(ChunksOptions),
+    /// A hostile peer
+    #[command(hide = true)]
+    Hostile(HostileOptions),
 }
 
 impl Options {

@@ -93,7 +93,7 @@ impl<'a> Race<'a> {
             self.typed.borrow_mut().entry(contestant.name.clone()).or_insert_with(lines);
         }
         let record = Record { round, row, name: contestant.name.clone(), outcome };
-        if let (false, Some(logs)) = (record.is_right(), &self.options.keep_logs) {
+        if let Some(logs) = &self.options.keep_logs {
             turn::keep_logs(&folder, &logs.join(format!("{round}-{row}-{}", contestant.name)))?;
         }
         self.clear(&folder, source)?;

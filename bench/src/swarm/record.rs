@@ -36,6 +36,8 @@ pub struct Figures {
     pub machine_cpu_s: f64,
     /// CPU seconds of the contestant's own processes.
     pub own_cpu_s: f64,
+    /// When the seeder was killed, after the turn's start, seconds.
+    pub seeder_died_s: Option<f64>,
     /// Command lines: servers, and the first getter.
     pub typed: Vec<String>,
 }
@@ -145,11 +147,11 @@ impl Record {
 pub fn csv(records: &[Record]) -> String {
     let mut text = "round,row,contestant,getters_right,getters,last_s,median_s,ideal_s,last_by_ideal,median_by_ideal,\
                     slow_last_s,seeder_sent_copies,seeder_payload_copies,busy,cpu_bound,machine_cpu_s_per_gb,\
-                    own_cpu_s_per_gb,own_memory_max_bytes,remark\n"
+                    own_cpu_s_per_gb,own_memory_max_bytes,seeder_died_s,remark\n"
         .to_owned();
     for record in records {
         let Record { round, row, name, .. } = record;
-        let figures = record.outcome.as_ref().map_or_else(|_| ",".repeat(14), |figures| fields(record, figures));
+        let figures = record.outcome.as_ref().map_or_else(|_| ",".repeat(15), |figures| fields(record, figures));
         let remark = record.remark().replace('"', "'").replace('\n', " ");
         text += &format!("{round},{row},{name},{figures},\"{remark}\"\n");
     }
@@ -177,6 +179,7 @@ fn fields(record: &Record, figures: &Figures) -> String {
         finite(figures.machine_cpu_s / record.moved_gb()),
         finite(figures.own_cpu_s / record.moved_gb()),
         figures.memory().own.to_string(),
+        optional(figures.seeder_died_s),
     ]
     .join(",")
 }
@@ -233,6 +236,7 @@ pub mod tests {
             busy: 0.2,
             machine_cpu_s: 3.0,
             own_cpu_s: 2.0,
+            seeder_died_s: None,
             typed: vec!["a".to_owned()],
         };
         Record { round, row, name: name.to_owned(), outcome: Ok(figures) }

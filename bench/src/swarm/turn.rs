@@ -6,7 +6,10 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use super::contestant::{Contestant, Servers};
+use super::flow::own_program;
 use super::getter::Getter;
+use super::hostile;
+use super::mtorrent;
 use super::record::{Figures, GetterFigures};
 use super::row::Variant;
 use super::stage::Stage;
@@ -28,11 +31,17 @@ struct Turn<'a> {
     start: Instant,
     memory_at: Instant,
     is_restart_due: bool,
+    /// Ends when every chunk is on some getter: then the seeder is killed.
+    chunks: Option<Child>,
+    seeder_died_s: Option<f64>,
 }
 
 /// Lets `contestant` take its turn.
 pub fn run(stage: &Stage, contestant: &Contestant) -> Result<Figures, Error> {
-    let servers = (contestant.kind.serve)(stage, contestant)?;
+    let mut servers = (contestant.kind.serve)(stage, contestant)?;
+    if stage.row.variant == Variant::Bad {
+        hostile::start(stage, &mut servers)?;
+    }
     stage.source.warm()?;
     rustix::fs::sync();
     let start = Instant::now();
@@ -44,6 +53,8 @@ pub fn run(stage: &Stage, contestant: &Contestant) -> Result<Figures, Error> {
         start,
         memory_at: start,
         is_restart_due: stage.row.variant == Variant::Restart,
+        chunks: None,
+        seeder_died_s: None,
     };
     let sent_before = stage.seeder().sent_bytes()?;
     let cpu_before_s = turn.servers_cpu_s();
@@ -60,6 +71,7 @@ pub fn run(stage: &Stage, contestant: &Contestant) -> Result<Figures, Error> {
         busy: used.busy,
         machine_cpu_s: used.cpu_s,
         own_cpu_s,
+        seeder_died_s: turn.seeder_died_s,
         getters,
     })
 }
@@ -119,6 +131,31 @@ impl Turn<'_> {
                 self.getters[number].restart(plan, &self.stage.folder)?;
             }
         }
+        self.kill_seeder()
+    }
+
+    /// Kills the seeder as soon as nobody needs it any more.
+    fn kill_seeder(&mut self) -> Result<(), Error> {
+        let is_started = self.getters.len() == self.stage.row.getters;
+        if self.stage.row.variant != Variant::SeederDies || self.seeder_died_s.is_some() || !is_started {
+            return Ok(());
+        }
+        let Some(chunks) = &mut self.chunks else {
+            let mut command = self.stage.tracker().command(own_program()?);
+            command.arg("chunks").arg("--metainfo").args(&self.servers.metainfo);
+            for number in 0..self.stage.row.getters {
+                command.args(["--peer", &mtorrent::endpoint(self.stage.getter(number))]);
+            }
+            self.chunks = Some(Child::spawn(command, "chunks", &self.stage.folder)?);
+            return Ok(());
+        };
+        if let Some(ended) = chunks.wait_for(Duration::ZERO)? {
+            if !ended.status.success() {
+                return Err(chunks.complaint(&format!("ended with {}", ended.status)));
+            }
+            self.servers.seeder.signal(Signal::KILL);
+            self.seeder_died_s = Some(self.start.elapsed().as_secs_f64());
+        }
         Ok(())
     }
 
@@ -143,7 +180,7 @@ impl Turn<'_> {
         let servers = self.servers.others.iter().chain([&self.servers.seeder]);
         children().chain(servers).for_each(|child| child.signal(Signal::TERM));
         self.getters.iter_mut().for_each(|getter| getter.child.end());
-        self.servers.others.iter_mut().for_each(Child::end);
+        self.servers.others.iter_mut().chain(&mut self.chunks).for_each(Child::end);
         self.servers.seeder.end();
     }
 
