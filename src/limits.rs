@@ -85,6 +85,19 @@ pub const POOL_SMALL_BUFFERS_MAX: usize = 1024;
 /// Free large buffers that a core keeps.
 pub const POOL_LARGE_BUFFERS_MAX: usize = 32;
 
+/// What a connection moves in one turn under a rate limit: short enough to be fair, long enough to be cheap.
+pub const THROTTLE_STEP: Duration = Duration::from_millis(4);
+/// The least that is moved in one turn, bytes: less costs more in system calls than it gives in evenness.
+pub const THROTTLE_STEP_BYTES_MIN: usize = 4 << 10;
+/// The most that is moved in one turn, bytes.
+pub const THROTTLE_STEP_BYTES_MAX: usize = 1 << 20;
+/// Time unused under a rate limit that may be made up for: as long as a busy core comes late to a turn.
+pub const THROTTLE_CATCH_UP: Duration = Duration::from_millis(40);
+/// Longest sleep of who waits for a turn, so that a limit that was changed holds soon.
+pub const THROTTLE_SLEEP_MAX: Duration = Duration::from_millis(100);
+/// Smallest rate limit, bytes a second: with less not even control frames are answered in time.
+pub const RATE_LIMIT_BYTES_S_MIN: u64 = 1 << 10;
+
 // ---- the runtime ----
 
 /// Threads for work that blocks.
@@ -191,6 +204,16 @@ pub const CORES_DEFAULT_MAX: usize = 8;
 pub const BLOCK_BYTES: usize = 1 << 20;
 /// Buffers of chunks on their way from socket to disk, on each core, bytes.
 pub const FLIGHT_BYTES_PER_CORE_MAX: usize = 48 << 20;
+/// Chunks of limited peers, the slow and the unproven, on each core: this part of the flight, on top of it.
+pub const LIMITED_SHARE_OF_FLIGHT: usize = 2;
+/// The part of what the control group allows that chunks may take; the rest is for pages that are sent and written.
+pub const CHUNK_MEMORY_SHARE_OF_ALLOWED: usize = 2;
+/// Chunks for which a core has memory at least: one of a proven peer and one of another.
+pub const CHUNKS_PER_CORE_MIN: usize = 2;
+/// How often memory that nobody needed meanwhile is given back.
+pub const MEMORY_TRIM_INTERVAL: Duration = Duration::from_secs(5);
+/// Such intervals for which a chunk stays in the cache that nobody asks for.
+pub const CACHE_IDLE_INTERVALS: u32 = 3;
 /// Blocks that are written at once on a core.
 pub const WRITING_BLOCKS_MAX: u64 = 32;
 /// Received chunks kept in memory to be served, all cores together, bytes.
@@ -376,6 +399,8 @@ const _: () = {
     assert!(WRITING_BLOCKS_MAX as usize * BLOCK_BYTES + CHUNK_SIZE_MAX as usize <= FLIGHT_BYTES_PER_CORE_MAX);
     // One chunk of the largest size is received while others are hashed and written.
     assert!(FLIGHT_BYTES_PER_CORE_MAX >= 3 * CHUNK_SIZE_MAX as usize);
+    // While slow peers hold some blocks, a whole chunk of another unproven one still fits beside them.
+    assert!(FLIGHT_BYTES_PER_CORE_MAX / LIMITED_SHARE_OF_FLIGHT >= CHUNK_SIZE_MAX as usize + 8 * BLOCK_BYTES);
     assert!(BLOCK_BYTES.is_multiple_of(4096));
     // The record of a removal outlives everything that it must win over.
     assert!(TOMBSTONE.as_millis() >= 2 * LEASE.as_millis());

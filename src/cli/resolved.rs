@@ -1,6 +1,7 @@
 //! What a command line means on this machine: defaults filled in, checks beyond one flag made.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,7 +10,9 @@ use super::exit::CommandError;
 use crate::client::ClientConfig;
 use crate::geometry::Geometry;
 use crate::ids::Endpoint;
-use crate::limits::{CHUNK_SIZE_CREATE_MIN, CHUNK_SIZE_MAX, CORES_DEFAULT_MAX, GROUP_KEY_BYTES_MIN, TRACKERS_MAX};
+use crate::limits::{
+    CHUNK_SIZE_CREATE_MIN, CHUNK_SIZE_DEFAULT, CHUNK_SIZE_MAX, CORES_DEFAULT_MAX, GROUP_KEY_BYTES_MIN, TRACKERS_MAX,
+};
 use crate::tracker::server::TrackerConfig;
 
 /// A command line, resolved.
@@ -55,6 +58,8 @@ pub struct Peer {
     listen: SocketAddr,
     advertise: Option<Endpoint>,
     cache_bytes: usize,
+    upload_limit: Option<NonZeroU64>,
+    download_limit: Option<NonZeroU64>,
     /// Trackers of the command line; when there are any they replace a file's own list.
     pub trackers: Vec<String>,
     /// Executors, and threads that hash.
@@ -70,6 +75,9 @@ impl Peer {
             trackers: self.trackers.clone(),
             cores: self.cores,
             cache_bytes: self.cache_bytes,
+            chunk_bytes: CHUNK_SIZE_DEFAULT as usize,
+            upload_limit: self.upload_limit,
+            download_limit: self.download_limit,
             data_dir,
         }
     }
@@ -286,6 +294,8 @@ fn peer(typed: args::PeerArgs) -> Result<Peer, CommandError> {
         // The parser has refused port 0 already.
         advertise: typed.advertise.and_then(Endpoint::from_socket),
         cache_bytes: usize::try_from(typed.cache).unwrap_or(usize::MAX),
+        upload_limit: typed.upload_limit.and_then(|limit| limit.0),
+        download_limit: typed.download_limit.and_then(|limit| limit.0),
         trackers: trackers(typed.trackers)?,
         cores: cores(typed.cores),
     })

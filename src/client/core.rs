@@ -8,13 +8,12 @@ use std::sync::Arc;
 use super::{ClientConfig, DownloadId};
 use crate::download::{LinkBudget, Shard, ShardContext, ShardMessage};
 use crate::ids::PeerId;
-use crate::limits::FLIGHT_BYTES_PER_CORE_MAX;
-use crate::net::{Incoming, Net};
+use crate::net::{Incoming, Net, RateLimits};
 use crate::peer::{PeerContext, Registry, serve};
 use crate::runtime::mesh::{Mesh, MeshPlan};
 use crate::runtime::{Blocking, Core};
 use crate::storage::memory::ChunkKey;
-use crate::storage::{Loan, Memory};
+use crate::storage::{Loan, Memory, MemoryPlan};
 
 /// From core to core.
 pub enum CoreMessage {
@@ -31,6 +30,10 @@ pub struct Shared {
     pub config: Arc<ClientConfig>,
     /// Who we are.
     pub id: PeerId,
+    /// How much chunk memory each core has.
+    pub memory: MemoryPlan,
+    /// How much is sent and received.
+    pub limits: Arc<RateLimits>,
     /// What is served.
     pub registry: Arc<Registry>,
     /// Threads that may block.
@@ -57,8 +60,9 @@ impl ClientCore {
     /// Joins the other cores and begins to serve what the listener hands over. `None` if the core has
     /// joined before, or cannot work, which is logged.
     pub async fn start(core: Core, shared: Shared, incoming: Incoming) -> Option<Self> {
-        let net = Net::start().inspect_err(|error| log::error!("a core cannot watch sockets: {error}")).ok()?;
-        let memory = Memory::new(FLIGHT_BYTES_PER_CORE_MAX, shared.config.cache_bytes / core.count);
+        let net = Net::start_limited(shared.limits.clone());
+        let net = net.inspect_err(|error| log::error!("a core cannot watch sockets: {error}")).ok()?;
+        let memory = Memory::new(shared.memory.flight_bytes, shared.memory.cache_bytes);
         let context = ShardContext {
             core,
             net: net.clone(),

@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_lite::FutureExt;
 
@@ -235,7 +235,7 @@ impl<O: LinkOwner> Receiver<'_, O> {
             // Waiting for memory is our own affair, not the peer's silence.
             self.stream.allow(IDLE_TIMEOUT);
             let mut buffer = self.memory.chunk(len, is_limited).await;
-            in_time(time_max, self.data(&mut buffer)).await?;
+            self.data(&mut buffer, time_max).await?;
             Ok(buffer)
         } else {
             Err(head.status)
@@ -270,10 +270,13 @@ impl<O: LinkOwner> Receiver<'_, O> {
         }
     }
 
-    /// The chunk's bytes: what came with the head is copied, the rest is received where it stays.
-    async fn data(&mut self, buffer: &mut ChunkBuffer) -> Result<(), NetError> {
+    /// The chunk's bytes: what came with the head is copied, the rest is received where it stays, within `time_max`
+    /// but for the time that our own rate limit and memory take.
+    async fn data(&mut self, buffer: &mut ChunkBuffer, time_max: Duration) -> Result<(), NetError> {
+        let (started, throttled, mut without_memory) = (Instant::now(), self.stream.throttled(), Duration::ZERO);
         let (len, mut at) = (buffer.len(), 0);
         while at < len && self.head_len > 0 {
+            without_memory += self.grow(buffer, at).await;
             let part = buffer.unfilled(at);
             let copied = part.len().min(self.head_len);
             part[..copied].copy_from_slice(&self.head[..copied]);
@@ -281,19 +284,31 @@ impl<O: LinkOwner> Receiver<'_, O> {
             at += copied;
         }
         while at < len {
+            without_memory += self.grow(buffer, at).await;
             self.stream.set_receive_low_water(RECEIVE_LOW_WATER_BYTES.min(len - at))?;
             self.stream.allow(DATA_SILENCE_TIMEOUT);
-            match self.stream.read(buffer.unfilled(at)).await? {
+            match self.stream.read_data(buffer.unfilled(at)).await? {
                 0 => return Err(NetError::Closed),
                 received => {
                     self.owner.arrived(received);
                     at += received;
                 }
             }
+            if started.elapsed() > time_max + without_memory + (self.stream.throttled() - throttled) {
+                return Err(NetError::Silent);
+            }
         }
         self.stream.set_receive_low_water(1)?;
         buffer.complete();
         Ok(())
+    }
+
+    /// Waits for memory, which is our own affair, not the peer's silence; says how long.
+    async fn grow(&mut self, buffer: &mut ChunkBuffer, at: usize) -> Duration {
+        let started = Instant::now();
+        self.stream.allow(IDLE_TIMEOUT);
+        buffer.grow(at).await;
+        started.elapsed()
     }
 
     /// The end of the frame and, if another answer follows, as much of its head as came with it.

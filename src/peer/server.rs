@@ -283,7 +283,7 @@ async fn send_blocks<'a>(
     send_head(request, Status::Ok, bytes, stream).await?;
     for block in blocks {
         stream.allow(SEND_SILENCE_TIMEOUT);
-        stream.write_all(block).await?;
+        stream.write_data(block).await?;
     }
     stream.write_all(&MAGIC_END).await
 }

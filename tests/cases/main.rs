@@ -1,0 +1,6 @@
+//! Faults that somebody met, by topic, with the real binary.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod rates;
