@@ -23,6 +23,8 @@ pub const CHUNK_SIZE_CREATE_MIN: u32 = 256 << 10;
 pub const CHUNK_SIZE_DEFAULT: u32 = 1 << 20;
 /// Most chunks that a created file may have; its chunk size is doubled until it fits.
 pub const CHUNKS_CREATE_MAX: u32 = 262_144;
+/// Chunks that a created file should have at least: its chunk size is halved while it has fewer.
+pub const CHUNKS_CREATE_MIN: u64 = 1024;
 /// Most chunks that a file may have: what fits into `METAINFO_BYTES_MAX` of 20-byte hashes.
 pub const CHUNKS_MAX: u32 = (METAINFO_BYTES_MAX / 20) as u32;
 /// Longest file name, bytes of UTF-8.
@@ -109,9 +111,9 @@ pub const MESH_MESSAGES_MAX: usize = 1024;
 
 // ---- the client ----
 
-/// Data connections to one peer, shared out over the cores (each core that takes part has one at least).
+/// Data connections to one peer, over all cores.
 pub const DATA_CONNECTIONS_PER_PEER_MAX: usize = 4;
-/// Data connections of one client. Of several downloads each may have its share of them in any case.
+/// Data connections of one client, shared out evenly among its downloads.
 pub const DATA_CONNECTIONS_MAX: usize = 512;
 /// Peers that one download talks to at once.
 pub const PEERS_PER_DOWNLOAD_MAX: usize = 128;
@@ -119,23 +121,22 @@ pub const PEERS_PER_DOWNLOAD_MAX: usize = 128;
 pub const PEERS_KNOWN_MAX: usize = 1024;
 /// Requests in flight on one data connection.
 pub const REQUESTS_IN_FLIGHT_MAX: usize = 4;
-/// Requests of one core that are open with a peer until it has delivered one right chunk.
-pub const REQUESTS_ON_TRIAL_MAX: u32 = 2;
-/// Time without one byte after which a data connection is given up.
-pub const DATA_SILENCE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time without one byte in the middle of a chunk after which a data connection is given up. Long before that the chunk
+/// is asked of others, if there are any.
+pub const DATA_SILENCE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Least bytes that wake a core which waits for a chunk's data.
 pub const RECEIVE_LOW_WATER_BYTES: usize = 256 << 10;
 /// Pause before a further data connection to a peer is tried after one failed.
 pub const LINK_RETRY_PAUSE: Duration = Duration::from_secs(2);
-/// Slowest rate at which a chunk may arrive once `FRAME_TIMEOUT` is over, bytes a second.
-pub const CHUNK_RATE_BYTES_S_MIN: u64 = 32 << 10;
-/// News of a download that wait for its driver.
-pub const REPORTS_MAX: usize = 1024;
+/// Reports of the shards that a driver acts on before it looks at all else.
+pub const REPORTS_AT_ONCE_MAX: usize = 256;
 /// Time without a byte after which a download with peers is shown as stalled.
 pub const STALLED_AFTER: Duration = Duration::from_secs(2);
 /// How often a driver looks at its download without news.
 pub const DRIVER_TICK: Duration = Duration::from_millis(250);
-/// Pause between the first two questions for seeders; doubled after each.
+/// A download asks for seeders again after this part of the time that it has run.
+pub const DISCOVER_PARTS: u32 = 8;
+/// Shortest pause between two questions for seeders.
 pub const DISCOVER_PAUSE_MIN: Duration = Duration::from_millis(50);
 /// Pause between two such questions while no peer is connected.
 pub const DISCOVER_PAUSE_LONELY: Duration = Duration::from_millis(500);
@@ -157,8 +158,6 @@ pub const NEAR_RTT_MAX: Duration = Duration::from_millis(1);
 pub const RECONNECT_PAUSE_MIN: Duration = Duration::from_millis(250);
 /// The longest such pause.
 pub const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(30);
-/// Age of a request at the least before its chunk is asked of a second peer.
-pub const DUPLICATE_AFTER_MIN: Duration = Duration::from_secs(1);
 /// Chunks that are looked at, rarest first, before all that a peer has is searched.
 pub const PICKER_PROBES_MAX: usize = 256;
 /// Chunks that one request names, of which one is sent.
@@ -192,6 +191,27 @@ pub const REQUESTS_WAITING_PER_ADDRESS_MAX: usize = 512;
 pub const UPLOADS_OF_SEEDER_MAX: usize = 6;
 /// The same for files that it is still getting.
 pub const UPLOADS_OF_GETTER_MAX: usize = 4;
+/// Chunks that a process sends at a time, those included that take too long to be counted above.
+pub const UPLOADS_MAX: usize = 1024;
+/// A chunk that has been on its way for so many times as long as others usually take is counted no more.
+pub const SEND_OVERDUE_RATIO: u32 = 4;
+/// The same as a time, at least.
+pub const SEND_OVERDUE_MIN: Duration = Duration::from_secs(2);
+/// How often it is looked whether one has become so late.
+pub const SEND_OVERDUE_TICK: Duration = Duration::from_millis(500);
+/// Requests of one connection that are read while one of them waits for its turn.
+pub const REQUESTS_READ_AHEAD_MAX: usize = 64;
+/// How long a request may wait for its turn.
+pub const TURN_WAIT_MAX: Duration = Duration::from_secs(10 * 60);
+/// Time in which what is queued in a socket, and not sent for the first time, should leave: so little stands before the
+/// next chunk.
+pub const UNSENT_TIME: Duration = Duration::from_millis(5);
+/// The same in bytes before the rate of a connection is known, at least and at most.
+pub const UNSENT_BYTES_START: u32 = 256 << 10;
+/// See [`UNSENT_BYTES_START`].
+pub const UNSENT_BYTES_MIN: u32 = 32 << 10;
+/// See [`UNSENT_BYTES_START`].
+pub const UNSENT_BYTES_MAX: u32 = 4 << 20;
 /// How often a request is passed over by later ones before it is next.
 pub const PASSED_OVER_MAX: u32 = 64;
 /// How often a peer without subscriptions is asked for its chunks.

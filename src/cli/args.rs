@@ -98,6 +98,9 @@ pub struct PeerArgs {
     /// Memory for chunks that just arrived, from which they are served
     #[arg(long, value_name = "SIZE", env = "MTORRENT_CACHE", default_value = "96MiB", value_parser = parse_size)]
     pub cache: u64,
+    /// How chunks are chosen
+    #[arg(long, value_name = "HOW", env = "MTORRENT_PICKER", default_value = "rarest")]
+    pub picker: Picker,
     /// What the process sends at most a second, such as 100Mbit or 20MiB; `off` for no limit
     #[arg(long, value_name = "RATE", env = "MTORRENT_UPLOAD_LIMIT", value_parser = parse_rate_limit)]
     pub upload_limit: Option<RateLimit>,
@@ -292,4 +295,13 @@ mod tests {
             }
         }
     }
+}
+
+/// How a download chooses chunks.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub enum Picker {
+    /// Those that fewest peers have first
+    Rarest,
+    /// Any, at random
+    Random,
 }

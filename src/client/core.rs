@@ -6,10 +6,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::{ClientConfig, DownloadId};
-use crate::download::{LinkBudget, Shard, ShardContext, ShardMessage};
+use crate::download::{Shard, ShardContext, ShardMessage};
 use crate::ids::PeerId;
+use crate::limits::SEND_OVERDUE_TICK;
 use crate::net::{Incoming, Net, RateLimits};
-use crate::peer::{PeerContext, Registry, serve};
+use crate::peer::{PeerContext, Registry, UploadQueue, serve};
 use crate::runtime::mesh::{Mesh, MeshPlan};
 use crate::runtime::{Blocking, Core};
 use crate::storage::memory::ChunkKey;
@@ -36,6 +37,8 @@ pub struct Shared {
     pub limits: Arc<RateLimits>,
     /// What is served.
     pub registry: Arc<Registry>,
+    /// What waits to be sent.
+    pub uploads: Arc<UploadQueue>,
     /// Threads that may block.
     pub blocking: Blocking,
     /// Threads that resolve names, which may take its time.
@@ -68,7 +71,6 @@ impl ClientCore {
             net: net.clone(),
             memory: memory.clone(),
             blocking: shared.blocking.clone(),
-            links: Rc::new(LinkBudget::new(core.count)),
         };
         let shards = Shards::default();
         let receive = move |_, message| receive(message, &context, &shards);
@@ -80,9 +82,19 @@ impl ClientCore {
             memory,
             blocking: shared.blocking.clone(),
             registry: shared.registry.clone(),
+            uploads: shared.uploads.clone(),
             id: shared.id,
             borrow: Box::new(move |owner, key, answer| borrowing.send(owner, CoreMessage::Lend(key, answer))),
         });
+        if core.index == 0 {
+            let uploads = shared.uploads.clone();
+            crate::runtime::spawn("upload clock", async move {
+                loop {
+                    crate::runtime::sleep(SEND_OVERDUE_TICK).await;
+                    uploads.tick();
+                }
+            });
+        }
         crate::runtime::spawn("incoming connections", accept(peers, incoming));
         Some(Self { shared, net, mesh })
     }

@@ -77,6 +77,7 @@ impl Client {
         let shared = Shared {
             id: PeerId(rand::random()),
             registry: Arc::new(Registry::default()),
+            uploads: Arc::default(),
             memory,
             limits: RateLimits::new(config.upload_limit, config.download_limit),
             blocking,
@@ -170,6 +171,7 @@ impl Client {
             dest: request.dest.clone(),
             force: request.force,
             wait: request.wait,
+            strategy: self.config.strategy,
             endpoint: self.endpoint,
         });
         let entry = {

@@ -1,6 +1,6 @@
 //! Core 0's own work in a client: starts and ends shares and downloads, announces them, watches files.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
@@ -40,6 +40,8 @@ pub struct Manager {
     /// One for each list of trackers in use.
     announcers: RefCell<HashMap<Vec<String>, Rc<Announcer>>>,
     ended: Signal,
+    /// Downloads that run.
+    running: Rc<Cell<usize>>,
 }
 
 /// The way of events to plain threads.
@@ -80,8 +82,8 @@ impl Manager {
         endpoint: Endpoint,
     ) -> Rc<Self> {
         let events = Rc::new(Events { sender, table: table.clone() });
-        let (announcers, ended) = (RefCell::default(), Signal::default());
-        Rc::new(Self { core, table, keeper, events, endpoint, announcers, ended })
+        let (announcers, ended, running) = (RefCell::default(), Signal::default(), Rc::default());
+        Rc::new(Self { core, table, keeper, events, endpoint, announcers, ended, running })
     }
 
     /// Acts on commands until the client is closed.
@@ -168,7 +170,9 @@ impl Manager {
     async fn download(self: Rc<Self>, entry: Arc<DownloadEntry>) {
         let announcer = self.announcer(&entry.request.metainfo);
         let context = Rc::new(self.driver_context(entry.id));
+        self.running.set(self.running.get() + 1);
         let ended = entry.driver.clone().run(context, announcer, |state| entry.set_state(state)).await;
+        self.running.set(self.running.get() - 1);
         let is_done = ended.is_ok();
         if is_done && entry.request.seed {
             self.seed_finished(&entry);
@@ -218,6 +222,7 @@ impl Manager {
             port: self.endpoint.port(),
             registry: self.core.shared.registry.clone(),
             cores: self.core.shared.config.cores,
+            running: self.running.clone(),
             send: Box::new(move |core, message| mesh.send(core, CoreMessage::Shard(id, message))),
             notice: Box::new(move |text| events.notice(text)),
         }

@@ -20,6 +20,7 @@ use std::time::Duration;
 pub use crate::download::{DownloadState, Failure, FailureKind};
 use crate::ids::{Endpoint, InfoHash};
 use crate::metainfo::Metainfo;
+pub use crate::swarm::Strategy;
 pub use crate::net::{Direction, RateLimits};
 
 pub use handle::Client;
@@ -44,6 +45,8 @@ pub struct ClientConfig {
     pub upload_limit: Option<NonZeroU64>,
     /// What all cores together receive at most, bytes a second.
     pub download_limit: Option<NonZeroU64>,
+    /// How chunks are chosen.
+    pub strategy: Strategy,
     /// Keeps shares and downloads over restarts; `None` keeps nothing.
     pub data_dir: Option<PathBuf>,
 }

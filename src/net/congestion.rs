@@ -58,7 +58,7 @@ fn without_padding(mut name: Vec<u8>) -> Vec<u8> {
 
 /// The round trip that the handshake measured, if it did.
 #[allow(unsafe_code)]
-fn rtt(socket: &Socket) -> io::Result<Option<Duration>> {
+pub(super) fn rtt(socket: &Socket) -> io::Result<Option<Duration>> {
     // SAFETY: plain integers, for which zero is a value.
     let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
     let mut len = size_of::<libc::tcp_info>() as libc::socklen_t;

@@ -30,7 +30,7 @@ pub use crowd::{Crowd, Member, News};
 pub use frames::FrameReader;
 pub use listen::{Accepted, ConnectionLimits, Incoming, Listener};
 pub use poller::Poller;
-pub use stream::{SendFileError, Stream};
+pub use stream::{Outlet, SendFileError, Stream};
 pub use throttle::{Direction, RateLimits};
 pub use watchdog::Watchdog;
 

@@ -6,13 +6,13 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use rustix::net::{RecvFlags, SendFlags};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::congestion::Congestion;
+use super::congestion::{self, Congestion};
 use super::listen::Permit;
 use super::poller::Watch;
 use super::throttle::{Allowance, Direction, Meter};
@@ -33,13 +33,29 @@ pub struct Stream {
     // Field order: the watchdog and the poller forget the descriptor before it is closed.
     watched: Rc<Watched>,
     watch: Watch,
-    socket: Socket,
+    socket: Rc<Socket>,
     peer: SocketAddr,
     permit: Option<Permit>,
     up: Meter,
     down: Meter,
     /// Time that it waited for the rate limits.
     throttled: Duration,
+}
+
+/// A way to send small messages on a connection while others read or write on it. It does not keep the connection open.
+#[derive(Debug)]
+pub struct Outlet {
+    socket: Weak<Socket>,
+}
+
+impl Outlet {
+    /// Sends all of `bytes` at once. An error says that the connection is gone, or that the other side has not read
+    /// what was sent before for so long that there is no room: then a part may have been sent.
+    pub fn send(&self, bytes: &[u8]) -> io::Result<()> {
+        let socket = self.socket.upgrade().ok_or(io::ErrorKind::NotConnected)?;
+        let sent = rustix::net::send(&socket, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?;
+        if sent == bytes.len() { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) }
+    }
 }
 
 /// Why a file could not be sent.
@@ -78,7 +94,17 @@ impl Stream {
         let watched = net.watchdog.watch(socket.as_raw_fd());
         let (up, down) =
             (Meter::new(net.limits.clone(), Direction::Up), Meter::new(net.limits.clone(), Direction::Down));
-        Ok(Self { watched, watch, socket, peer, permit, up, down, throttled: Duration::ZERO })
+        Ok(Self { watched, watch, socket: Rc::new(socket), peer, permit, up, down, throttled: Duration::ZERO })
+    }
+
+    /// For small messages beside what the connection's task reads and writes; never in the middle of its frames.
+    pub fn outlet(&self) -> Outlet {
+        Outlet { socket: Rc::downgrade(&self.socket) }
+    }
+
+    /// The round trip that the kernel has measured, if it has.
+    pub fn rtt(&self) -> Option<Duration> {
+        congestion::rtt(&self.socket).ok().flatten()
     }
 
     /// The other side's address.

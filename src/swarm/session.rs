@@ -30,6 +30,9 @@ use crate::limits::{
 };
 use crate::wire::Status;
 
+/// How many times slower than the fastest a slow peer is.
+const SLOW_PEER_RATIO: f64 = 8.0;
+
 /// Number of a peer within one download.
 pub type PeerSlot = u32;
 
@@ -173,6 +176,14 @@ impl Session {
     /// Whether the peer delivered a right chunk.
     pub fn is_proven(&self, peer: PeerSlot) -> bool {
         self.peers.get(&peer).is_some_and(|peer| peer.is_proven)
+    }
+
+    /// Whether the peer has not proven itself, or is much slower than the fastest: what it sends must not hold the memory
+    /// that others need.
+    pub fn is_limited(&self, slot: PeerSlot) -> bool {
+        let rate = |peer: &Peer| peer.rate.bytes_s().unwrap_or(0.0);
+        let fastest = self.peers.values().map(rate).fold(0.0, f64::max);
+        self.peers.get(&slot).is_none_or(|peer| !peer.is_proven || rate(peer) * SLOW_PEER_RATIO < fastest)
     }
 
     /// Changes how many data connections there may be.

@@ -4,16 +4,19 @@
 //! as keep the link busy while some of the getters receive from others too. What was never sent before goes out before anything is sent twice; among equals an address that got less goes
 //! first, then who came first. No request is passed over without end.
 //!
+//! Who takes much longer than others do holds no place that others could have.
+//!
 //! A connection has one request here at most, waiting or being answered: its answers come in the order of its
 //! requests.
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
+use std::time::Duration;
 
 use super::picker::Choice;
 use crate::geometry::ChunkIndex;
-use crate::limits::{PASSED_OVER_MAX, REQUESTS_WAITING_MAX, REQUESTS_WAITING_PER_ADDRESS_MAX, UPLOADS_OF_GETTER_MAX,
-    UPLOADS_OF_SEEDER_MAX,
+use crate::limits::{PASSED_OVER_MAX, REQUESTS_WAITING_MAX, REQUESTS_WAITING_PER_ADDRESS_MAX, SEND_OVERDUE_MIN, SEND_OVERDUE_RATIO,
+    UPLOADS_MAX, UPLOADS_OF_GETTER_MAX, UPLOADS_OF_SEEDER_MAX,
 };
 
 /// Number of a connection, unique in its process.
@@ -62,9 +65,10 @@ struct File {
 pub struct Uploads {
     /// In the order of their arrival.
     waiting: Vec<Waiting>,
-    sending: HashSet<ConnectionId>,
-    /// Something has left already.
-    has_sent: bool,
+    /// What is being sent, by since when.
+    sending: HashMap<ConnectionId, Duration>,
+    /// How long a chunk usually takes to leave; `None` before the first.
+    usual: Option<Duration>,
     files: HashMap<FileId, File>,
     /// Bytes that each address got, counted from the least of those who waited when it came.
     served: HashMap<IpAddr, u64>,
@@ -137,12 +141,17 @@ impl Uploads {
     }
 
     /// The next answer to begin, if there is one.
-    pub fn next(&mut self) -> Option<Grant> {
+    pub fn next(&mut self, now: Duration) -> Option<Grant> {
         if let Some(empty) = self.waiting.iter().position(|waiting| waiting.request.chunks.is_empty()) {
             let connection = self.waiting.remove(empty).request.connection;
             return Some(Grant { connection, chunk: None });
         }
-        let may_begin = |place: &usize| self.sending.len() < self.slots(self.waiting[*place].request.file);
+        let overdue = self.usual.map_or(SEND_OVERDUE_MIN, |usual| SEND_OVERDUE_MIN.max(SEND_OVERDUE_RATIO * usual));
+        let counted = self.sending.values().filter(|since| now.saturating_sub(**since) < overdue).count();
+        if self.sending.len() >= UPLOADS_MAX {
+            return None;
+        }
+        let may_begin = |place: &usize| counted < self.slots(self.waiting[*place].request.file);
         let places = (0..self.waiting.len()).filter(may_begin);
         let best = places.min_by_key(|place| self.rank(&self.waiting[*place]))?;
         let Request { connection, address, file, chunks } = self.waiting.remove(best).request;
@@ -152,14 +161,19 @@ impl Uploads {
             *sent = sent.saturating_add(1);
         }
         self.floor = self.served.get(&address).copied().unwrap_or(self.floor).max(self.floor);
-        self.sending.insert(connection);
+        self.sending.insert(connection, now);
         Some(Grant { connection, chunk: Some(chunk) })
     }
 
     /// An answer has left, or its connection has; `bytes` of it were sent to `address`.
-    pub fn done(&mut self, connection: ConnectionId, address: IpAddr, bytes: u64) {
-        self.sending.remove(&connection);
-        self.has_sent |= bytes > 0;
+    pub fn done(&mut self, now: Duration, connection: ConnectionId, address: IpAddr, bytes: u64) {
+        if let Some(since) = self.sending.remove(&connection)
+            && bytes > 0
+        {
+            let time = now.saturating_sub(since);
+            // One that took very long says little about the others.
+            self.usual = Some(self.usual.map_or(time, |usual| (3 * usual + time.min(SEND_OVERDUE_RATIO * usual)) / 4));
+        }
         *self.served.entry(address).or_insert(self.floor) += bytes;
         if self.served.len() > 2 * REQUESTS_WAITING_MAX {
             let waits: HashSet<IpAddr> = self.waiting.iter().map(|waiting| waiting.request.address).collect();
@@ -175,7 +189,7 @@ impl Uploads {
     /// Chunks that may be on their way at a time when one of this file begins.
     fn slots(&self, file: FileId) -> usize {
         match self.files.get(&file) {
-            _ if !self.has_sent => 1,
+            _ if self.usual.is_none() => 1,
             Some(file) if file.is_complete => UPLOADS_OF_SEEDER_MAX,
             _ => UPLOADS_OF_GETTER_MAX,
         }

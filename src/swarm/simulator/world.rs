@@ -349,7 +349,8 @@ impl World {
     }
 
     fn grant(&mut self, server: NodeId) {
-        while let Some(grant) = self.nodes[server].uploads.next() {
+        let now = self.clock();
+        while let Some(grant) = self.nodes[server].uploads.next(now) {
             let connection = grant.connection;
             let Some(chunk) = grant.chunk else {
                 self.send(Event::Refused { connection, status: Status::Busy });
@@ -366,6 +367,7 @@ impl World {
     }
 
     fn closed(&mut self, server: NodeId, connection: ConnectionId) {
+        let now = self.clock();
         let node = &mut self.nodes[server];
         node.pending.remove(&connection);
         node.uploads.leave(connection);
@@ -374,7 +376,7 @@ impl World {
             let moved = f64::from(self.geometry.chunk_len(chunk)) - left;
             self.wasted_bytes += moved;
             self.nodes[server].sent_bytes += moved;
-            self.nodes[server].uploads.done(connection, address(parts(connection).0), moved as u64);
+            self.nodes[server].uploads.done(now, connection, address(parts(connection).0), moved as u64);
         }
         self.grant(server);
     }
@@ -384,6 +386,7 @@ impl World {
             return;
         }
         let Some((server, connection)) = self.flows[flow].take() else { return };
+        let now = self.clock();
         self.network.end(self.now, flow);
         if let Some((_, chunk)) = self.nodes[server].sending.remove(&connection) {
             let bytes = self.geometry.chunk_len(chunk);
@@ -391,7 +394,7 @@ impl World {
             if server == 0 && self.first_copy_s == 0.0 && self.nodes[0].uploads.is_all_sent(0) {
                 self.first_copy_s = self.now;
             }
-            self.nodes[server].uploads.done(connection, address(parts(connection).0), bytes.into());
+            self.nodes[server].uploads.done(now, connection, address(parts(connection).0), bytes.into());
         }
         self.send(Event::Arrived { connection });
         self.serve(server, connection);
@@ -453,6 +456,8 @@ impl World {
         if self.nodes[getter].done_at.is_some() {
             return;
         }
+        self.grant(getter);
+        self.grant(0);
         let now = self.clock();
         let links: Vec<(LinkId, NodeId)> = self.nodes[getter].links.iter().map(|(link, peer)| (*link, *peer)).collect();
         let mut moved = Vec::new();
