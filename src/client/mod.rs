@@ -20,8 +20,8 @@ use std::time::Duration;
 pub use crate::download::{DownloadState, Failure, FailureKind};
 use crate::ids::{Endpoint, InfoHash};
 use crate::metainfo::Metainfo;
-pub use crate::swarm::Strategy;
 pub use crate::net::{Direction, RateLimits};
+pub use crate::swarm::Strategy;
 
 pub use handle::Client;
 

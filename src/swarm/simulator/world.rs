@@ -333,7 +333,9 @@ impl World {
         if node.is_gone || node.sending.contains_key(&connection) || node.uploads.is_waiting(connection) {
             return;
         }
-        let Some(mut chunks) = node.pending.get_mut(&connection).and_then(|pending| pending.pop_front()) else { return };
+        let Some(mut chunks) = node.pending.get_mut(&connection).and_then(|pending| pending.pop_front()) else {
+            return;
+        };
         let was_empty = chunks.is_empty();
         chunks.retain(|chunk| node.have.contains(*chunk));
         if chunks.is_empty() && !was_empty {
@@ -445,9 +447,18 @@ impl World {
 
     fn tell_news(&mut self, node: NodeId) {
         let chunks = std::mem::take(&mut self.nodes[node].news);
-        for getter in self.nodes[node].subscribers.clone() {
-            if self.nodes[getter].done_at.is_none() {
+        let prompt: usize = std::env::var("PROMPT").ok().and_then(|v| v.parse().ok()).unwrap_or(usize::MAX);
+        let mut subs = self.nodes[node].subscribers.clone();
+        subs.retain(|g| self.nodes[*g].done_at.is_none());
+        subs.shuffle(&mut self.rng);
+        let lazy_s: f64 = std::env::var("LAZY").ok().and_then(|v| v.parse().ok()).unwrap_or(0.5);
+        for (n, getter) in subs.into_iter().enumerate() {
+            if n < prompt {
                 self.send(Event::Has { getter, peer: node, chunks: chunks.clone() });
+            } else {
+                // batched: the message count is divided by what the lazy interval joins
+                let at = ((self.now / lazy_s).floor() + 1.0) * lazy_s;
+                self.at(at + self.scenario.latency_s, Event::Has { getter, peer: node, chunks: chunks.clone() });
             }
         }
     }
@@ -489,7 +500,10 @@ impl World {
         let getters = || 1..self.nodes.len();
         Report {
             times_s: getters().filter_map(|getter| time(&getter)).collect(),
-            fast_times_s: getters().filter(|getter| !self.is_slow(*getter)).filter_map(|getter| time(&getter)).collect(),
+            fast_times_s: getters()
+                .filter(|getter| !self.is_slow(*getter))
+                .filter_map(|getter| time(&getter))
+                .collect(),
             unfinished: self.left,
             seeder_copies: self.nodes[0].sent_bytes / length,
             wasted_copies: self.wasted_bytes / length,
