@@ -70,7 +70,7 @@ def seed(address, path, folder, is_super):
     if is_super:
         wanted.flags |= lt.torrent_flags.super_seeding
         # It offers its first pieces only when it first looks whom to unchoke.
-        chosen.update(unchoke_interval=1)
+        chosen.update(unchoke_interval=1, unchoke_slots_limit=200)
     session = lt.session(chosen)
     session.add_torrent(wanted)
     for alert in alerts(session):
