@@ -129,11 +129,16 @@ fn absolute(path: &str) -> PathBuf {
     Path::new(path).canonicalize().unwrap_or_else(|_| path.into())
 }
 
+/// True if the user named it, or nobody, and it is not one that has to be named.
+fn is_wanted(kind: &Kind, only: &[String]) -> bool {
+    let needs_naming = kind.name == libtorrent::SUPER_SEEDING.name;
+    only.iter().any(|name| name == kind.name) || (only.is_empty() && !needs_naming)
+}
+
 /// The names of those who were wanted and are not there.
 pub fn left_out(options: &Options, field: &[Contestant]) -> Vec<&'static str> {
-    let is_wanted = |kind: &&Kind| options.only.is_empty() || options.only.iter().any(|only| only == kind.name);
     let is_absent = |kind: &&Kind| field.iter().all(|present| present.kind.name != kind.name);
-    KINDS.into_iter().filter(is_wanted).filter(is_absent).map(|kind| kind.name).collect()
+    KINDS.into_iter().filter(|kind| is_wanted(kind, &options.only)).filter(is_absent).map(|kind| kind.name).collect()
 }
 
 fn chosen(only: &[String]) -> Result<Vec<&'static Kind>, Error> {
@@ -141,6 +146,6 @@ fn chosen(only: &[String]) -> Result<Vec<&'static Kind>, Error> {
     if let Some(unknown) = only.iter().find(|name| !names.contains(&name.as_str())) {
         return Err(Error::Refused(format!("nobody is called {unknown:?}; there are {}", names.join(", "))));
     }
-    let is_chosen = |kind: &&'static Kind| only.is_empty() || only.iter().any(|name| name == kind.name);
+    let is_chosen = |kind: &&'static Kind| is_wanted(kind, only);
     Ok(KINDS.into_iter().filter(is_chosen).collect())
 }

@@ -12,6 +12,7 @@ use super::record::{CPU_BOUND, Record};
 use super::row::Row;
 use super::stage::Stage;
 use super::turn;
+use crate::rivals::options::workspace;
 use crate::rivals::source::Source;
 use crate::rivals::stage::make_folder;
 use crate::rivals::{Error, interrupt};
@@ -116,7 +117,7 @@ impl<'a> Race<'a> {
     fn abbreviated(&self, text: &str, contestant: &Contestant) -> String {
         let own = std::env::current_exe().unwrap_or_default();
         let text = text.replace(&*self.work.path().to_string_lossy(), "$WORK");
-        let folders = [(contestant.program.parent(), "$BIN"), (own.parent(), "$BIN")];
+        let folders = [(contestant.program.parent(), "$BIN"), (own.parent(), "$BIN"), (Some(workspace()), ".")];
         let folders = folders.into_iter().filter_map(|(folder, name)| Some((folder?, name)));
         let is_long = |folder: &Path| folder.components().count() > 1;
         folders

@@ -47,8 +47,8 @@ const METHOD: &str = "
 
 For each turn every node is made anew: a network namespace with one veth pair, MTU 1500, to a bridge in a namespace of
 its own; neighbours are set by hand, IPv6 is off. What a node sends is held to the row's rate by `tc tbf` at its own end,
-what it receives at the bridge's end: a burst of what 10 ms carry (4 to 32 KiB, or what 1 ms carries if that is more),
-behind it a queue of 50 ms (32 KiB at least). The tracker's node has no cap. All nodes share this machine's CPUs and its
+what it receives at the bridge's end: a burst of what 10 ms carry (4 to 70 kB, or what 1 ms carries if that is more),
+behind it a queue of 50 ms (32 kB at least). The tracker's node has no cap. All nodes share this machine's CPUs and its
 disk, on which each getter has a folder of its own; the source lies in the page cache, which was read just before; `sync`
 has been done.
 
