@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::Path;
 
 use tempfile::TempDir;
@@ -43,9 +44,9 @@ impl<'a> Race<'a> {
         need_space(&dir, needed + (1 << 30))?;
         let mut sources = BTreeMap::new();
         for row in &rows {
-            if !sources.contains_key(&row.size) {
+            if let Entry::Vacant(entry) = sources.entry(row.size) {
                 let folder = make_folder(&work.path().join(format!("source-{}", row.size)))?;
-                sources.insert(row.size, Source::create(&folder, row.size)?);
+                entry.insert(Source::create(&folder, row.size)?);
             }
         }
         Ok(Self { options, field, work, sources, typed: RefCell::default() })
