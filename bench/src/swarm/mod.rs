@@ -68,7 +68,12 @@ fn run_race(options: &Options) -> Result<bool, Error> {
         // What a long run has shown so far is not lost with its end; that it cannot be written shows there.
         let _ = write(&folder, "raw.csv", &record::csv(records));
         let _ = write(&folder, "getters.csv", &record::getters_csv(records));
-    })?;
+    });
+    if records.is_err() {
+        // Only where nothing is in it.
+        let _ = std::fs::remove_dir(&folder);
+    }
+    let records = records?;
     let summary = summary::markdown(&records);
     write(&folder, "summary.md", &summary)?;
     write(&folder, "plot.svg", &plot::svg(&summary::lines(&records)))?;
