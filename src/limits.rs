@@ -170,6 +170,8 @@ pub const REQUEST_AHEAD: Duration = Duration::from_millis(20);
 pub const REQUESTS_OPEN_MAX: usize = 6;
 /// Answers that should arrive at once, at first.
 pub const INFLOW_START: usize = 3;
+/// Answers that may arrive besides while less comes than before.
+pub const INFLOW_EXTRA: usize = 2;
 /// Time between two looks whether more at once would bring more.
 pub const INFLOW_PROBE_INTERVAL: Duration = Duration::from_millis(750);
 /// Requests that name one chunk when there is nothing else to name.

@@ -134,6 +134,7 @@ struct World {
     wasted_bytes: f64,
     messages: u64,
     first_copy_s: f64,
+    kinds: [u64; 6],
 }
 
 const TICK_S: f64 = 0.25;
@@ -157,6 +158,7 @@ pub fn run(scenario: &Scenario) -> Report {
         wasted_bytes: 0.0,
         messages: 0,
         first_copy_s: 0.0,
+        kinds: [0; 6],
     };
     world.populate();
     let end = GIVE_UP_AFTER * scenario.length as f64 / scenario.bytes_s;
@@ -206,6 +208,15 @@ impl World {
 
     fn send(&mut self, event: Event) {
         self.messages += 1;
+        let k = match &event {
+            Event::Has { .. } => 0,
+            Event::Asked { .. } => 1,
+            Event::Retracted { .. } => 2,
+            Event::Closed { .. } => 3,
+            Event::Refused { .. } => 4,
+            _ => 5,
+        };
+        self.kinds[k] += 1;
         self.at(self.now + self.scenario.latency_s, event);
     }
 
@@ -423,7 +434,14 @@ impl World {
         let node = &mut self.nodes[getter];
         node.have.insert(chunk);
         if node.news.is_empty() {
-            self.at(self.now + HAVE_CHUNKS_INTERVAL.as_secs_f64(), Event::News(getter));
+            self.at(
+                self.now
+                    + std::env::var("HAVE")
+                        .ok()
+                        .and_then(|v| v.parse().ok())
+                        .unwrap_or(HAVE_CHUNKS_INTERVAL.as_secs_f64()),
+                Event::News(getter),
+            );
         }
         self.nodes[getter].news.push(chunk);
         if missing == 0 {
@@ -495,6 +513,9 @@ impl World {
     }
 
     fn report(&self) -> Report {
+        if std::env::var("KINDS").is_ok() {
+            eprintln!("has asked retracted closed refused other {:?}", self.kinds);
+        }
         let length = self.scenario.length as f64;
         let time = |getter: &NodeId| self.nodes[*getter].done_at.map(|done| done - self.nodes[*getter].started);
         let getters = || 1..self.nodes.len();
