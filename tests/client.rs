@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use mtorrent::client::{Client, ClientConfig, DownloadRequest, DownloadState, DownloadStatus, Event, ShareRequest};
+use mtorrent::client::{Strategy, Client, ClientConfig, DownloadRequest, DownloadState, DownloadStatus, Event, ShareRequest};
 use mtorrent::geometry::Geometry;
 use mtorrent::hash::sha1;
 use mtorrent::ids::{Endpoint, InfoHash};
@@ -123,6 +123,7 @@ fn client_in(data_dir: Option<&Path>, trackers: &[&TinyTracker], cores: usize) -
         trackers: trackers.iter().map(|tracker| tracker.name()).collect(),
         cores,
         cache_bytes: 16 << 20,
+        strategy: Strategy::default(),
         chunk_bytes: 1 << 20,
         upload_limit: None,
         download_limit: None,

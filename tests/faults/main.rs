@@ -37,6 +37,7 @@ fn client(cores: usize) -> Client {
         trackers: Vec::new(),
         cores,
         cache_bytes: 16 << 20,
+        strategy: mtorrent::client::Strategy::default(),
         chunk_bytes: 1 << 20,
         upload_limit: None,
         download_limit: None,
