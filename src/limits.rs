@@ -63,6 +63,16 @@ pub const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 pub const CONNECTIONS_MAX: usize = 10_000;
 /// Connections that a listener serves at once for one address (loopback is exempt).
 pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 1024;
+/// How many times as many a network of 64 bits of IPv6 may have, of which one host, or a whole site, has all addresses.
+pub const CONNECTIONS_PER_NETWORK_FACTOR: usize = 4;
+/// Silence after which a connection may be closed to make room for another.
+pub const EVICTED_AFTER: Duration = Duration::from_secs(5);
+/// Connections of one address that are looked at to find the one that was idle for longest.
+pub const EVICTION_PROBES_MAX: usize = 1024;
+/// Connections that are told at once that they are too many; further ones are closed without a word.
+pub const REFUSALS_MAX: usize = 64;
+/// Connections accepted before the others of core 0 have their turn.
+pub const ACCEPTS_IN_A_ROW_MAX: usize = 64;
 /// Backlog of a listening socket.
 pub const LISTEN_BACKLOG: i32 = 4096;
 
@@ -86,6 +96,18 @@ pub const POOL_SMALL_BUFFERS_MAX: usize = 1024;
 pub const POOL_LARGE_BUFFERS_MAX: usize = 32;
 
 // ---- the runtime ----
+
+/// Open files up to which the soft limit is raised.
+pub const OPEN_FILES_RAISED_MAX: u64 = 1 << 20;
+/// Descriptors that a core takes: rings, events, its sets of sockets, and its file of a download.
+pub const DESCRIPTORS_PER_CORE: usize = 12;
+/// Descriptors that the program takes besides: standard streams, signals, listener, a file with its record and its
+/// folder, and the first few connections.
+pub const DESCRIPTORS_PROGRAM: usize = 24;
+/// Descriptors that incoming connections leave to files and to connections that this process opens.
+pub const DESCRIPTORS_RESERVED: usize = 32;
+/// The same as a part of what is left, where that is more: one in so many.
+pub const DESCRIPTORS_RESERVED_SHARE: u64 = 3;
 
 /// Threads for work that blocks.
 pub const BLOCKING_THREADS: usize = 4;
@@ -178,8 +200,8 @@ pub const SEED_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 pub const CLIENT_COMMANDS_MAX: usize = 64;
 /// Events of a client that nobody has taken yet; later ones are dropped and logged.
 pub const CLIENT_EVENTS_MAX: usize = 4096;
-/// Time for downloads to end, and for trackers to answer, when a client is closed.
-pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
+/// Time for downloads to end, and the same again for trackers to answer, when a client is closed.
+pub const CLOSE_TIMEOUT: Duration = Duration::from_millis(800);
 /// Downloads and shares of one client.
 pub const TORRENTS_MAX: usize = 4096;
 /// Downloads that have ended and are still shown.
@@ -283,6 +305,25 @@ pub const SYNC_PEERS_MAX: usize = 64;
 
 // ---- the command line ----
 
+/// Lines of the log that wait for stderr; what comes beyond them is dropped and counted.
+pub const LOG_LINES_QUEUED_MAX: usize = 1024;
+/// A command's own sentences that wait for stderr.
+pub const SENTENCES_QUEUED_MAX: usize = 256;
+/// How long a sentence is waited for that stderr does not take.
+pub const STDERR_PATIENCE: Duration = Duration::from_millis(500);
+/// Longest line of the log, bytes.
+pub const LOG_LINE_BYTES_MAX: usize = 4 << 10;
+/// Time over which lines of the log are counted.
+pub const LOG_WINDOW: Duration = Duration::from_secs(10);
+/// Lines that one place in the program writes about one address in that time.
+pub const LOG_LINES_PER_ADDRESS_MAX: u32 = 10;
+/// Lines that one place in the program writes in that time.
+pub const LOG_LINES_PER_SITE_MAX: u32 = 100;
+/// Places and addresses that are counted at once.
+pub const LOG_SITES_MAX: usize = 4096;
+/// Time for a process to end by itself after a signal; then it is ended.
+pub const SIGNAL_PATIENCE: Duration = Duration::from_millis(1900);
+
 /// Inputs that wait for a command or the REPL; who sends more waits.
 pub const INPUTS_MAX: usize = 1024;
 /// How often a progress bar is drawn.
@@ -351,6 +392,8 @@ const _: () = {
     assert!(2 * RENEW_INTERVAL.as_millis() < LEASE.as_millis());
     assert!(ENTRIES_PER_FILE_MAX <= u16::MAX as usize && ENDPOINTS_PER_FILE_MAX <= ENTRIES_PER_FILE_MAX);
     assert!(ADDRESS_COUNTERS.is_power_of_two());
+    // A client that is asked to end is closed before it is ended.
+    assert!(2 * CLOSE_TIMEOUT.as_millis() < SIGNAL_PATIENCE.as_millis());
     // A page with one file of the longest name more than its measure is still a frame.
     assert!(2 * SYNC_PAGE_BYTES <= FRAME_SYNC_BYTES_MAX);
 

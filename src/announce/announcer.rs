@@ -63,7 +63,7 @@ impl Announcer {
             added: Signal::default(),
             listener,
         });
-        crate::runtime::spawn("announcer", run(Rc::downgrade(&announcer)));
+        crate::runtime::spawn_vital("announcer", run(Rc::downgrade(&announcer)));
         announcer
     }
 

@@ -76,7 +76,7 @@ impl TrackerGroup {
             epoch: Cell::new(0),
             changed: Signal::default(),
         });
-        crate::runtime::spawn("tracker link", watch(Rc::downgrade(&group)));
+        crate::runtime::spawn_vital("tracker link", watch(Rc::downgrade(&group)));
         group
     }
 

@@ -20,7 +20,7 @@ pub enum Exit {
     Data,
     /// 130: SIGINT before the work was done.
     Interrupted,
-    /// 143: SIGTERM before the work was done.
+    /// 143: SIGTERM or SIGHUP before the work was done.
     Terminated,
 }
 
@@ -43,6 +43,12 @@ impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit.code())
     }
+}
+
+/// Ends the process at once, from whatever thread.
+pub fn end_now(exit: Exit) -> ! {
+    super::stderr::flush();
+    std::process::exit(exit.code().into())
 }
 
 /// What a command gives back.

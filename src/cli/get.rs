@@ -12,6 +12,7 @@ use super::inputs::{Input, Inputs};
 use super::output::{Output, talk};
 use super::progress::{self, Bar, Snapshot};
 use super::report;
+use super::signals;
 use super::resolved::{Afterwards, Get};
 use super::text;
 use super::units::Rate;
@@ -72,6 +73,7 @@ fn download(
         }
         return Err(failure.clone().into());
     }
+    signals::work_is_done();
     output.answer(report::done_line(&ended), || ended_object(&ended))?;
     match args.afterwards {
         Afterwards::End => {}

@@ -18,6 +18,7 @@ pub mod get;
 pub mod hashing;
 pub mod info;
 pub mod inputs;
+pub mod log_limit;
 pub mod logging;
 pub mod making;
 pub mod output;
@@ -26,6 +27,7 @@ pub mod report;
 pub mod resolved;
 pub mod share;
 pub mod signals;
+pub mod stderr;
 pub mod text;
 pub mod tracker;
 pub mod units;
@@ -39,15 +41,29 @@ use exit::{CommandResult, Exit};
 use output::Output;
 use resolved::{Command, HiArgs};
 
+use crate::runtime::{self, open_files};
+
 /// Runs one command line, program name first, and says how the process is to end.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    signals::ignore_file_size_limit();
+    open_files::raise();
+    runtime::on_failure(|why| {
+        output::talk(format_args!("mtorrent: internal error: {why}; start it again, and please report this"));
+        exit::end_now(Exit::Failed)
+    });
+    let exit = run_command(arguments);
+    stderr::flush();
+    exit
+}
+
+fn run_command(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let low = match args::LowArgs::try_parse_from(arguments) {
         Ok(low) => low,
         Err(refusal) => return show_refusal(&refusal),
     };
     let output = Output::new(low.common.json);
     let result = HiArgs::resolve(low).and_then(|args| {
-        logging::start(args.log.as_deref(), args.command.is_service());
+        logging::start(args.log.as_deref(), args.command.is_service())?;
         dispatch(args.command, &output)
     });
     result.unwrap_or_else(|error| output.failure(&error))

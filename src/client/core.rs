@@ -79,7 +79,7 @@ impl ClientCore {
             id: shared.id,
             borrow: Box::new(move |owner, key, answer| borrowing.send(owner, CoreMessage::Lend(key, answer))),
         });
-        crate::runtime::spawn("incoming connections", accept(peers, incoming));
+        crate::runtime::spawn_vital("incoming connections", accept(peers, incoming));
         Some(Self { shared, net, mesh })
     }
 }

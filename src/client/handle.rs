@@ -24,6 +24,7 @@ use crate::net::listen::queues;
 use crate::net::{ConnectionLimits, Listener};
 use crate::peer::{Registry, Torrent};
 use crate::runtime::mesh::MeshPlan;
+use crate::runtime::open_files::connections_within;
 use crate::runtime::{Blocking, Cores};
 use crate::storage::SeedFile;
 
@@ -90,8 +91,8 @@ impl Client {
                     if core.index == 0 { listener.lock().unwrap_or_else(PoisonError::into_inner).take() } else { None };
                 match first {
                     Some((listener, handed_out, end)) => {
-                        let limits = ConnectionLimits::new(CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX);
-                        crate::runtime::spawn("listener", listener.serve(client.net.clone(), limits, handed_out));
+                        let limits = ConnectionLimits::new(connections_within(CONNECTIONS_MAX, core.count), CONNECTIONS_PER_ADDRESS_MAX);
+                        crate::runtime::spawn_vital("listener", listener.serve(client.net.clone(), limits, handed_out));
                         Manager::new(client, rows, kept, sender, endpoint).run(received).await;
                         drop(end);
                     }

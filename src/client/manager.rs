@@ -15,7 +15,7 @@ use crate::download::{DownloadState, DriverContext};
 use crate::ids::{Endpoint, InfoHash};
 use crate::limits::{CLOSE_TIMEOUT, SEED_CHECK_INTERVAL};
 use crate::metainfo::Metainfo;
-use crate::runtime::{Signal, deadline, sleep, spawn};
+use crate::runtime::{Signal, deadline, sleep, spawn, spawn_vital};
 
 /// What plain threads ask of core 0.
 pub enum Command {
@@ -86,7 +86,7 @@ impl Manager {
 
     /// Acts on commands until the client is closed.
     pub async fn run(self: Rc<Self>, commands: async_channel::Receiver<Command>) {
-        spawn("file watch", self.clone().watch_files());
+        spawn_vital("file watch", self.clone().watch_files());
         while let Ok(command) = commands.recv().await {
             match command {
                 Command::Get(entry) => spawn("download", self.clone().download(entry)),

@@ -74,7 +74,7 @@ impl Net {
 
     /// Takes an accepted connection onto this core.
     pub fn adopt(&self, accepted: Accepted) -> io::Result<Stream> {
-        Stream::new(accepted.socket, accepted.permit.peer(), Some(accepted.permit), self)
+        Stream::adopt(accepted, self)
     }
 
     /// The connections of this core that one task serves by turns.

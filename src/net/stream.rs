@@ -10,7 +10,7 @@ use rustix::net::{RecvFlags, SendFlags};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::congestion::Congestion;
-use super::listen::Permit;
+use super::listen::{Accepted, Permit};
 use super::poller::Watch;
 use super::watchdog::Watched;
 use super::{BufferPool, Net, NetError};
@@ -24,12 +24,18 @@ const SEND_WAIT_BYTES: usize = 4 << 10;
 
 /// A TCP connection. Dropping it closes it.
 pub struct Stream {
-    // Field order: the watchdog and the poller forget the descriptor before it is closed.
+    // Field order: the watchdog, the poller and the limits forget the descriptor before it is closed.
     watched: Rc<Watched>,
     watch: Watch,
+    permit: Option<Permit>,
     socket: Socket,
     peer: SocketAddr,
-    permit: Option<Permit>,
+}
+
+fn watch_both(socket: &Socket, net: &Net) -> io::Result<(Rc<Watched>, Watch)> {
+    socket.set_tcp_nodelay(true)?;
+    let watch = net.poller.watch(socket.as_fd())?;
+    Ok((net.watchdog.watch(socket.as_raw_fd()), watch))
 }
 
 /// Why a file could not be sent.
@@ -52,7 +58,7 @@ impl Stream {
             Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
             _ => {}
         }
-        let stream = Self::new(socket, to, None, net)?;
+        let stream = Self::new(socket, to, net)?;
         stream.watch.connected().await;
         if let Some(error) = stream.socket.take_error()? {
             return Err(error);
@@ -62,11 +68,16 @@ impl Stream {
     }
 
     /// A connection over a non-blocking socket.
-    pub(super) fn new(socket: Socket, peer: SocketAddr, permit: Option<Permit>, net: &Net) -> io::Result<Self> {
-        socket.set_tcp_nodelay(true)?;
-        let watch = net.poller.watch(socket.as_fd())?;
-        let watched = net.watchdog.watch(socket.as_raw_fd());
-        Ok(Self { watched, watch, socket, peer, permit })
+    pub(super) fn new(socket: Socket, peer: SocketAddr, net: &Net) -> io::Result<Self> {
+        let (watched, watch) = watch_both(&socket, net)?;
+        Ok(Self { watched, watch, permit: None, socket, peer })
+    }
+
+    /// An accepted connection.
+    pub(super) fn adopt(accepted: Accepted, net: &Net) -> io::Result<Self> {
+        let (watched, watch) = watch_both(&accepted.socket, net)?;
+        let Accepted { permit, socket } = accepted;
+        Ok(Self { watched, watch, peer: permit.peer(), permit: Some(permit), socket })
     }
 
     /// The other side's address.

@@ -80,8 +80,7 @@ impl Nodes {
         let setter = stop.clone();
         let notify = move |signal| {
             setter.set_by(signal);
-            // The queue is gone only when the demo is over.
-            let _ = to_queue.send(Message::Signal(signal));
+            signals::queue(&to_queue, Message::Signal(signal));
         };
         signals::watch(notify, || {})?;
         Ok(Self { folder: folder.to_owned(), children: BTreeMap::new(), receiver, sender, stop })
