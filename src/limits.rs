@@ -109,10 +109,28 @@ pub const DESCRIPTORS_RESERVED: usize = 32;
 /// The same as a part of what is left, where that is more: one in so many.
 pub const DESCRIPTORS_RESERVED_SHARE: u64 = 3;
 
-/// Threads for work that blocks.
-pub const BLOCKING_THREADS: usize = 4;
-/// Jobs that wait for such a thread; the next one waits to be queued.
-pub const BLOCKING_JOBS_MAX: usize = 1024;
+/// Time after which a thread for work that blocks ends when there is none.
+pub const BLOCKING_IDLE: Duration = Duration::from_secs(10);
+/// Jobs of one device that wait for such a thread: more than there can be downloads of one client.
+pub const BLOCKING_JOBS_MAX: usize = 8192;
+/// Threads that make files durable, in all and for one device.
+pub const DURABLE_THREADS: usize = 64;
+/// See [`DURABLE_THREADS`].
+pub const DURABLE_THREADS_PER_DEVICE: usize = 4;
+/// Threads that fetch cold pages, in all and for one device.
+pub const COLD_THREADS: usize = 64;
+/// See [`COLD_THREADS`].
+pub const COLD_THREADS_PER_DEVICE: usize = 4;
+/// Cold reads of one device that wait for such a thread; who asks for more is told that we are busy.
+pub const COLD_JOBS_PER_DEVICE_MAX: usize = 128;
+/// Cold reads of one file, those at work included: it leaves room to the other files of its device.
+pub const COLD_JOBS_PER_FILE_MAX: usize = 64;
+/// Threads that look whether files are what they were, in all and for one device.
+pub const CHECK_THREADS: usize = 64;
+/// See [`CHECK_THREADS`].
+pub const CHECK_THREADS_PER_DEVICE: usize = 1;
+/// Threads that save what a client shares and downloads.
+pub const STATE_THREADS: usize = 1;
 /// Messages in one channel between two cores; the rest waits in the sender's outbox.
 pub const MESH_MESSAGES_MAX: usize = 1024;
 
@@ -326,6 +344,8 @@ pub const SIGNAL_PATIENCE: Duration = Duration::from_millis(1900);
 
 /// Inputs that wait for a command or the REPL; who sends more waits.
 pub const INPUTS_MAX: usize = 1024;
+/// How often a download without a terminal reports its progress.
+pub const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 /// How often a progress bar is drawn.
 pub const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 /// Longest line of commands, bytes.
@@ -385,6 +405,10 @@ const _: () = {
     // One chunk of the largest size is received while others are hashed and written.
     assert!(FLIGHT_BYTES_PER_CORE_MAX >= 3 * CHUNK_SIZE_MAX as usize);
     assert!(BLOCK_BYTES.is_multiple_of(4096));
+    assert!(BLOCKING_JOBS_MAX >= TORRENTS_MAX);
+    // A device that hangs leaves threads to others.
+    assert!(DURABLE_THREADS_PER_DEVICE < DURABLE_THREADS && COLD_THREADS_PER_DEVICE < COLD_THREADS);
+    assert!(COLD_JOBS_PER_FILE_MAX < COLD_JOBS_PER_DEVICE_MAX);
     // The record of a removal outlives everything that it must win over.
     assert!(TOMBSTONE.as_millis() >= 2 * LEASE.as_millis());
     assert!(VERSION_AHEAD_MAX.as_millis() < LEASE.as_millis());

@@ -8,5 +8,6 @@ use mtorrent::storage::Allocator;
 static ALLOCATOR: Allocator = Allocator::new();
 
 fn main() -> ExitCode {
+    mtorrent::cli::args::forget_empty_variables();
     mtorrent::cli::run(std::env::args_os()).into()
 }

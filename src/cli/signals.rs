@@ -2,8 +2,8 @@
 //! does the end of a short time. A thread of its own sees to that, which waits for nothing but signals.
 
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, TrySendError};
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError};
 
 use std::time::Duration;
 

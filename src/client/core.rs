@@ -8,11 +8,11 @@ use std::sync::Arc;
 use super::{ClientConfig, DownloadId};
 use crate::download::{LinkBudget, Shard, ShardContext, ShardMessage};
 use crate::ids::PeerId;
-use crate::limits::FLIGHT_BYTES_PER_CORE_MAX;
+use crate::limits::{FLIGHT_BYTES_PER_CORE_MAX, NAME_THREADS, STATE_THREADS};
 use crate::net::{Incoming, Net};
 use crate::peer::{PeerContext, Registry, serve};
 use crate::runtime::mesh::{Mesh, MeshPlan};
-use crate::runtime::{Blocking, Core};
+use crate::runtime::{Blocking, Core, Kind};
 use crate::storage::memory::ChunkKey;
 use crate::storage::{Loan, Memory};
 
@@ -34,11 +34,37 @@ pub struct Shared {
     /// What is served.
     pub registry: Arc<Registry>,
     /// Threads that may block.
-    pub blocking: Blocking,
-    /// Threads that resolve names, which may take its time.
-    pub resolver: Blocking,
+    pub pools: Pools,
     /// Messages between the cores.
     pub plan: MeshPlan<CoreMessage>,
+}
+
+/// Threads that may block, by what they do.
+#[derive(Clone)]
+pub struct Pools {
+    /// Writes to downloads and makes them durable.
+    pub durable: Blocking,
+    /// Fetches cold pages of what is served.
+    pub cold_reads: Blocking,
+    /// Looks whether what is served is what it was.
+    pub checks: Blocking,
+    /// Saves the lists of shares and downloads.
+    pub state: Blocking,
+    /// Resolves names, which may take its time.
+    pub names: Blocking,
+}
+
+impl Pools {
+    /// All of them, without a thread until there is work.
+    pub fn start() -> std::io::Result<Self> {
+        Ok(Self {
+            durable: Blocking::new(Kind::DURABLE),
+            cold_reads: Blocking::new(Kind::COLD_READS),
+            checks: Blocking::new(Kind::CHECKS),
+            state: Blocking::start(STATE_THREADS)?,
+            names: Blocking::start(NAME_THREADS)?,
+        })
+    }
 }
 
 /// A core at work.
@@ -63,7 +89,7 @@ impl ClientCore {
             core,
             net: net.clone(),
             memory: memory.clone(),
-            blocking: shared.blocking.clone(),
+            blocking: shared.pools.durable.clone(),
             links: Rc::new(LinkBudget::new(core.count)),
         };
         let shards = Shards::default();
@@ -74,7 +100,7 @@ impl ClientCore {
             core,
             net: net.clone(),
             memory,
-            blocking: shared.blocking.clone(),
+            blocking: shared.pools.cold_reads.clone(),
             registry: shared.registry.clone(),
             id: shared.id,
             borrow: Box::new(move |owner, key, answer| borrowing.send(owner, CoreMessage::Lend(key, answer))),

@@ -15,7 +15,7 @@ use crate::limits::{
     SUBSCRIPTIONS_MAX,
 };
 use crate::net::{FrameReader, Net, NetError, SendFileError, Stream};
-use crate::runtime::{Blocking, Core};
+use crate::runtime::{Blocking, BlockingError, Core};
 use crate::storage::memory::ChunkKey;
 use crate::storage::{Loan, Memory, SeedFile};
 use crate::wire::{
@@ -217,7 +217,8 @@ impl Session {
             stream.allow(IDLE_TIMEOUT);
             let cold = torrent.clone();
             let populate = move || cold.file.as_ref().map_or(Ok(()), |file| file.populate(range));
-            match self.context.blocking.run(populate).await {
+            let (device, inode) = file.place();
+            match self.context.blocking.on_file(device, inode).run(populate).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) if !matches!(error.raw_os_error(), Some(libc::EFAULT | libc::EIO)) => {
                     log::warn!("a chunk could not be read in: {error}");
@@ -227,6 +228,7 @@ impl Session {
                     torrent.stop(format!("it became shorter or unreadable: {error}"));
                     return send_head(request, Status::FileChanged, 0, stream).await;
                 }
+                Err(BlockingError::Busy) => return send_head(request, Status::Busy, 0, stream).await,
                 Err(_) => return send_head(request, Status::Internal, 0, stream).await,
             }
         }

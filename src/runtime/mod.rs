@@ -15,8 +15,8 @@
 //! It must never know a protocol, a file or a torrent.
 
 pub mod blocking;
-pub mod failure;
 pub mod cores;
+pub mod failure;
 pub mod mesh;
 pub mod open_files;
 pub mod probe;
@@ -26,7 +26,7 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-pub use blocking::{Blocking, BlockingError};
+pub use blocking::{Blocking, BlockingError, Kind};
 pub use cores::{Core, Cores, CoresError};
 pub use failure::{fail, on_failure};
 use futures_lite::FutureExt;
@@ -75,11 +75,7 @@ pub fn spawn_vital(what: &'static str, work: impl Future<Output = ()> + 'static)
 }
 
 /// Starts a task as [`spawn`] does, and calls `panicked` if it panics: for whoever waits for what the task would do.
-pub fn spawn_watched(
-    what: &'static str,
-    work: impl Future<Output = ()> + 'static,
-    panicked: impl FnOnce() + 'static,
-) {
+pub fn spawn_watched(what: &'static str, work: impl Future<Output = ()> + 'static, panicked: impl FnOnce() + 'static) {
     let task = async move {
         if AssertUnwindSafe(work).catch_unwind().await.is_err() {
             log::error!("internal error: {what} ended by a panic; please report it with the lines above");
