@@ -21,6 +21,7 @@ pub mod inputs;
 pub mod log_limit;
 pub mod logging;
 pub mod making;
+pub mod memory;
 pub mod output;
 pub mod progress;
 pub mod report;
@@ -41,12 +42,12 @@ use exit::{CommandResult, Exit};
 use output::Output;
 use resolved::{Command, HiArgs};
 
-use crate::runtime::{self, open_files};
+use crate::runtime::{self, machine};
 
 /// Runs one command line, program name first, and says how the process is to end.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     signals::ignore_file_size_limit();
-    open_files::raise();
+    machine::raise_open_files();
     runtime::on_failure(|why| {
         output::talk(format_args!("mtorrent: internal error: {why}; start it again, and please report this"));
         exit::end_now(Exit::Failed)

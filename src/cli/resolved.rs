@@ -10,7 +10,7 @@ use crate::client::ClientConfig;
 use crate::geometry::Geometry;
 use crate::ids::Endpoint;
 use crate::limits::{CHUNK_SIZE_CREATE_MIN, CHUNK_SIZE_MAX, CORES_DEFAULT_MAX, GROUP_KEY_BYTES_MIN, TRACKERS_MAX};
-use crate::runtime::open_files::cores_within;
+use crate::runtime::machine::cores_within;
 use crate::tracker::server::TrackerConfig;
 
 /// A command line, resolved.

@@ -12,6 +12,7 @@ use signal_hook::iterator::Signals;
 
 use super::exit::{CommandError, Exit, end_now};
 use crate::limits::SIGNAL_PATIENCE;
+use crate::runtime::StartError;
 
 /// A wish to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,8 +72,8 @@ pub fn watch(
             }
         }
     };
-    std::thread::Builder::new().name("signals".into()).spawn(work).map_err(failed)?;
-    Ok(())
+    let thread = std::thread::Builder::new().name("signals".into()).spawn(work);
+    thread.map(drop).map_err(|error| CommandError::failed(StartError::no_threads(error).to_string()))
 }
 
 /// Puts what a signal means into a command's queue without waiting for room in it.

@@ -5,13 +5,13 @@
 //! for long.
 
 use std::collections::VecDeque;
-use std::io;
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::exit::CommandError;
 use super::output;
 use crate::limits::{LOG_LINES_QUEUED_MAX, SENTENCES_QUEUED_MAX, STDERR_PATIENCE};
+use crate::runtime::StartError;
 
 static WRITER: OnceLock<Writer> = OnceLock::new();
 
@@ -42,16 +42,12 @@ struct Line {
 
 /// Starts the thread. `tick` is called about once a second and gives further lines of the log.
 pub fn start(tick: impl Fn() -> Vec<String> + Send + 'static) -> Result<(), CommandError> {
-    if WRITER.set(Writer::default()).is_err() {
-        return Ok(());
-    }
-    let work = move || WRITER.get().into_iter().for_each(|writer| writer.write(&tick));
+    let work = move || WRITER.wait().write(&tick);
     let thread = std::thread::Builder::new().name("stderr".into()).spawn(work);
-    thread.map(drop).map_err(cannot_start)
-}
-
-fn cannot_start(error: io::Error) -> CommandError {
-    CommandError::failed(format!("cannot start a thread ({error}): raise the limit on processes (ulimit -u)"))
+    thread.map_err(|error| CommandError::failed(StartError::no_threads(error).to_string()))?;
+    // Only a second log in one process could find it set, and then the first one's stays.
+    let _ = WRITER.set(Writer::default());
+    Ok(())
 }
 
 /// Writes a line of the log when its turn comes; never waits.

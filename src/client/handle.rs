@@ -23,8 +23,8 @@ use crate::net::listen::queues;
 use crate::net::{ConnectionLimits, Listener};
 use crate::peer::{Registry, Torrent};
 use crate::runtime::Cores;
+use crate::runtime::machine::connections_within;
 use crate::runtime::mesh::MeshPlan;
-use crate::runtime::open_files::connections_within;
 use crate::storage::SeedFile;
 
 /// A running client. Dropping it without [`Client::close`] leaves its entries at the trackers to expire.

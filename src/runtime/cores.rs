@@ -70,7 +70,7 @@ impl Cores {
         // All or none: a core that cannot be made would leave the others waiting for it. Dropping `go`
         // ends them.
         for _ in 0..count {
-            reports.recv().unwrap_or_else(|_| Err("a core ended at once".to_owned())).map_err(StartError::Threads)?;
+            reports.recv().unwrap_or_else(|_| Err(StartError::Threads("a core ended at once".to_owned())))?;
         }
         probe::check_spare_threads(count)?;
         for sender in go {
@@ -96,7 +96,7 @@ impl Cores {
 fn run_core<F, T>(
     name: &str,
     core: Core,
-    report: mpsc::SyncSender<Result<(), String>>,
+    report: mpsc::SyncSender<Result<(), StartError>>,
     may_go: &mpsc::Receiver<()>,
     main: F,
 ) -> Result<(), String>
@@ -106,9 +106,9 @@ where
 {
     let made = make_executor(name);
     // Whoever starts the cores may have given up already.
-    let _ = report.send(made.as_ref().map(|_| ()).map_err(String::clone));
+    let _ = report.send(made.as_ref().map(|_| ()).map_err(StartError::clone));
     drop(report);
-    let executor = made?;
+    let executor = made.map_err(|error| error.to_string())?;
     if may_go.recv().is_err() {
         return Ok(());
     }
@@ -131,12 +131,13 @@ where
 }
 
 /// glommio panics where the system gives it no thread of its own, or no memory for its rings.
-fn make_executor(name: &str) -> Result<LocalExecutor, String> {
+fn make_executor(name: &str) -> Result<LocalExecutor, StartError> {
     let builder = LocalExecutorBuilder::new(Placement::Unbound);
     let make = || builder.name(name).io_memory(IO_MEMORY_BYTES).ring_depth(RING_DEPTH).make();
     match super::failure::quietly(make) {
-        Ok(made) => made.map_err(|error| error.to_string()),
-        Err(why) => Err(why),
+        Ok(made) => made.map_err(|error| StartError::Threads(error.to_string())),
+        Err(why) if why.contains("failed to spawn thread") => Err(StartError::NoThreads(why)),
+        Err(why) => Err(StartError::Threads(why)),
     }
 }
 

@@ -17,8 +17,8 @@
 pub mod blocking;
 pub mod cores;
 pub mod failure;
+pub mod machine;
 pub mod mesh;
-pub mod open_files;
 pub mod probe;
 pub mod signal;
 

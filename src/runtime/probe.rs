@@ -5,7 +5,7 @@ use std::io;
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 
-use super::open_files as limits;
+use super::machine;
 
 /// Locked memory that glommio cannot do without, bytes.
 const MEMLOCK_BYTES_MIN: u64 = 512 << 10;
@@ -15,10 +15,6 @@ const SPARE_THREADS: usize = 4;
 const SPARE_THREADS_PER_CORE: usize = 2;
 /// Stack of a thread that only shows that it can be had, bytes.
 const SPARE_STACK_BYTES: usize = 64 << 10;
-/// Address space of the program with its threads' stacks and its pools, bytes.
-const ADDRESS_SPACE_BYTES_MIN: u64 = 512 << 20;
-/// The same for each core.
-const ADDRESS_SPACE_BYTES_PER_CORE: u64 = 256 << 20;
 
 /// Why the cores cannot be started; each names the remedy.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -89,8 +85,8 @@ impl StartError {
 pub fn check(cores: usize) -> Result<(), StartError> {
     check_locked_memory()?;
     check_address_space(cores)?;
-    let needed = limits::descriptors_needed(cores);
-    match limits::open_files_max() {
+    let needed = machine::descriptors_needed(cores);
+    match machine::open_files_max() {
         Some(limit) if limit < needed => return Err(StartError::OpenFiles { limit, needed }),
         _ => {}
     }
@@ -118,12 +114,13 @@ pub fn check_spare_threads(cores: usize) -> Result<(), StartError> {
 }
 
 fn check_address_space(cores: usize) -> Result<(), StartError> {
-    let Some(limit) = rustix::process::getrlimit(rustix::process::Resource::As).current else { return Ok(()) };
-    let needed = ADDRESS_SPACE_BYTES_MIN + ADDRESS_SPACE_BYTES_PER_CORE * cores as u64;
-    if limit >= needed {
-        return Ok(());
+    let needed = machine::address_space_needed(cores);
+    match machine::address_space_max() {
+        Some(limit) if limit < needed => {
+            Err(StartError::AddressSpace { limit_mib: limit >> 20, needed_mib: needed >> 20 })
+        }
+        _ => Ok(()),
     }
-    Err(StartError::AddressSpace { limit_mib: limit >> 20, needed_mib: needed >> 20 })
 }
 
 fn check_locked_memory() -> Result<(), StartError> {

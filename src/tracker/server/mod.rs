@@ -237,7 +237,7 @@ impl TrackerHandle {
 fn connection_limits(config: &TrackerConfig) -> Arc<ConnectionLimits> {
     let trust = config.trust.clone();
     let is_trusted = move |ip| trust.iter().any(|network| network.contains(ip));
-    let max = runtime::open_files::connections_within(config.connections_max, config.cores);
+    let max = runtime::machine::connections_within(config.connections_max, config.cores);
     ConnectionLimits::trusting(max, config.connections_per_address_max, is_trusted)
 }
 

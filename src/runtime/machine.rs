@@ -1,13 +1,14 @@
-//! How many files and sockets this process may have open, and what that leaves for connections.
+//! What this process may use of the machine, files and address space, and what that leaves for cores and connections.
 
 use crate::limits::{
-    DESCRIPTORS_PER_CORE, DESCRIPTORS_PROGRAM, DESCRIPTORS_RESERVED, DESCRIPTORS_RESERVED_SHARE, OPEN_FILES_RAISED_MAX,
+    ADDRESS_SPACE_BYTES_PER_CORE, ADDRESS_SPACE_BYTES_PROGRAM, DESCRIPTORS_PER_CORE, DESCRIPTORS_PROGRAM,
+    DESCRIPTORS_RESERVED, DESCRIPTORS_RESERVED_SHARE, OPEN_FILES_RAISED_MAX,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Raises the soft limit to the hard one, within reason: many systems give 1024 to programs that use `select`, which
-/// this one does not.
-pub fn raise() {
+/// Raises the soft limit of open files to the hard one, within reason: many systems give 1024 to programs that use
+/// `select`, which this one does not.
+pub fn raise_open_files() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let wanted = maximum.unwrap_or(OPEN_FILES_RAISED_MAX).min(OPEN_FILES_RAISED_MAX);
     if current.is_some_and(|current| current < wanted) {
@@ -26,10 +27,22 @@ pub fn descriptors_needed(cores: usize) -> u64 {
     (DESCRIPTORS_PROGRAM + DESCRIPTORS_PER_CORE * cores.max(1)) as u64
 }
 
-/// As many of `cores` as the limit lets work, one at least.
+/// Bytes of address space that this process may use; `None` means without limit.
+pub fn address_space_max() -> Option<u64> {
+    getrlimit(Resource::As).current
+}
+
+/// The smallest address space with which `cores` cores work, bytes.
+pub fn address_space_needed(cores: usize) -> u64 {
+    ADDRESS_SPACE_BYTES_PROGRAM + ADDRESS_SPACE_BYTES_PER_CORE * cores.max(1) as u64
+}
+
+/// As many of `cores` as the limits let work, one at least.
 pub fn cores_within(cores: usize) -> usize {
-    let max = open_files_max().unwrap_or(u64::MAX);
-    (1..=cores.max(1)).rev().find(|cores| descriptors_needed(*cores) <= max).unwrap_or(1)
+    let files = open_files_max().unwrap_or(u64::MAX);
+    let space = address_space_max().unwrap_or(u64::MAX);
+    let fits = |cores: &usize| descriptors_needed(*cores) <= files && address_space_needed(*cores) <= space;
+    (1..=cores.max(1)).rev().find(fits).unwrap_or(1)
 }
 
 /// Of `wanted` connections as many as others may open to this process, when `cores` cores run in it: the program
