@@ -100,9 +100,9 @@ pub const POOL_LARGE_BUFFERS_MAX: usize = 32;
 /// Open files up to which the soft limit is raised.
 pub const OPEN_FILES_RAISED_MAX: u64 = 1 << 20;
 /// Address space of the program with its threads' stacks, bytes.
-pub const ADDRESS_SPACE_BYTES_PROGRAM: u64 = 320 << 20;
+pub const ADDRESS_SPACE_BYTES_PROGRAM: u64 = 384 << 20;
 /// Address space of a core with its buffers, bytes.
-pub const ADDRESS_SPACE_BYTES_PER_CORE: u64 = 160 << 20;
+pub const ADDRESS_SPACE_BYTES_PER_CORE: u64 = 192 << 20;
 /// Descriptors that a core takes: rings, events, its sets of sockets, and its file of a download.
 pub const DESCRIPTORS_PER_CORE: usize = 12;
 /// Descriptors that the program takes besides: standard streams, signals, listener, a file with its record and its

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use super::signals::Signal;
 use crate::client::{ClientError, Failure, FailureKind};
+use crate::runtime::StartError;
 
 /// The exit codes of the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +79,11 @@ impl CommandError {
     /// A signal came before the work was done.
     pub fn stopped(signal: Signal, message: impl Into<String>) -> Self {
         Self { exit: signal.exit(), message: message.into() }
+    }
+
+    /// A thread could not be started.
+    pub fn no_thread(error: std::io::Error) -> Self {
+        Self::failed(StartError::no_threads(error).to_string())
     }
 
     /// The data is wrong.

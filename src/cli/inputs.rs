@@ -78,9 +78,5 @@ pub fn forward_events(
             }
         }
     };
-    std::thread::Builder::new()
-        .name("events".into())
-        .spawn(work)
-        .map(drop)
-        .map_err(|error| CommandError::failed(format!("cannot start a thread: {error}")))
+    std::thread::Builder::new().name("events".into()).spawn(work).map(drop).map_err(CommandError::no_thread)
 }

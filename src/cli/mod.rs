@@ -49,7 +49,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     signals::ignore_file_size_limit();
     machine::raise_open_files();
     runtime::on_failure(|why| {
-        output::talk(format_args!("mtorrent: internal error: {why}; start it again, and please report this"));
+        output::talk(format_args!("mtorrent: this process can do its work no more: {why}"));
         exit::end_now(Exit::Failed)
     });
     let exit = run_command(arguments);

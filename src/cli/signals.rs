@@ -12,7 +12,6 @@ use signal_hook::iterator::Signals;
 
 use super::exit::{CommandError, Exit, end_now};
 use crate::limits::SIGNAL_PATIENCE;
-use crate::runtime::StartError;
 
 /// A wish to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +72,7 @@ pub fn watch(
         }
     };
     let thread = std::thread::Builder::new().name("signals".into()).spawn(work);
-    thread.map(drop).map_err(|error| CommandError::failed(StartError::no_threads(error).to_string()))
+    thread.map(drop).map_err(CommandError::no_thread)
 }
 
 /// Puts what a signal means into a command's queue without waiting for room in it.

@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use super::exit::CommandError;
 use super::output;
 use crate::limits::{LOG_LINES_QUEUED_MAX, SENTENCES_QUEUED_MAX, STDERR_PATIENCE};
-use crate::runtime::StartError;
 
 static WRITER: OnceLock<Writer> = OnceLock::new();
 
@@ -44,7 +43,7 @@ struct Line {
 pub fn start(tick: impl Fn() -> Vec<String> + Send + 'static) -> Result<(), CommandError> {
     let work = move || WRITER.wait().write(&tick);
     let thread = std::thread::Builder::new().name("stderr".into()).spawn(work);
-    thread.map_err(|error| CommandError::failed(StartError::no_threads(error).to_string()))?;
+    thread.map_err(CommandError::no_thread)?;
     // Only a second log in one process could find it set, and then the first one's stays.
     let _ = WRITER.set(Writer::default());
     Ok(())

@@ -81,9 +81,10 @@ type Shards = Rc<RefCell<HashMap<DownloadId, Rc<Shard>>>>;
 
 impl ClientCore {
     /// Joins the other cores and begins to serve what the listener hands over. `None` if the core has
-    /// joined before, or cannot work, which is logged.
+    /// joined before, or cannot work: then the process ends, because the others would wait for it.
     pub async fn start(core: Core, shared: Shared, incoming: Incoming) -> Option<Self> {
-        let net = Net::start().inspect_err(|error| log::error!("a core cannot watch sockets: {error}")).ok()?;
+        let cannot = |error: &std::io::Error| crate::runtime::fail(&format!("a core cannot watch sockets: {error}"));
+        let net = Net::start().inspect_err(cannot).ok()?;
         let memory = Memory::new(FLIGHT_BYTES_PER_CORE_MAX, shared.config.cache_bytes / core.count);
         let context = ShardContext {
             core,

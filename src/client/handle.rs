@@ -16,7 +16,8 @@ use crate::download::{Driver, Request};
 use crate::hash::hash_chunks;
 use crate::ids::{Endpoint, PeerId};
 use crate::limits::{
-    CLIENT_COMMANDS_MAX, CLIENT_EVENTS_MAX, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, METAINFO_BYTES_MAX,
+    CLIENT_COMMANDS_MAX, CLIENT_EVENTS_MAX, CLOSE_TIMEOUT, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX,
+    METAINFO_BYTES_MAX,
 };
 use crate::metainfo::Metainfo;
 use crate::net::listen::queues;
@@ -214,7 +215,7 @@ impl Client {
         if self.command(Command::Close).is_err() {
             log::warn!("the client had ended already");
         }
-        if let Err(error) = self.cores.join() {
+        if let Err(error) = self.cores.join_within(CLOSE_TIMEOUT + CLOSE_TIMEOUT + CLOSE_TIMEOUT) {
             log::error!("{error}");
         }
     }

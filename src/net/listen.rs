@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use async_channel::TrySendError;
 use rustix::net::{SocketFlags, accept_with};
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -162,7 +163,7 @@ impl Listener {
             match ConnectionLimits::admit(&limits, peer, &socket) {
                 Some(permit) => {
                     self.congestion.settle(&socket);
-                    if cores[turn % cores.len()].send(Accepted { permit, socket }).await.is_err() {
+                    if !hand_out(Accepted { permit, socket }, &cores, turn) {
                         return;
                     }
                 }
@@ -170,6 +171,21 @@ impl Listener {
             }
         }
     }
+}
+
+/// Gives the connection to the core whose turn it is or, where that one is far behind, to the next that is not; closes
+/// it where all are. Says whether the cores are there.
+fn hand_out(accepted: Accepted, cores: &[async_channel::Sender<Accepted>], turn: usize) -> bool {
+    let mut accepted = accepted;
+    for core in (turn..).take(cores.len()) {
+        accepted = match cores[core % cores.len()].try_send(accepted) {
+            Ok(()) => return true,
+            Err(TrySendError::Full(accepted)) => accepted,
+            Err(TrySendError::Closed(_)) => return false,
+        };
+    }
+    log::warn!("closed a connection from {}: the cores are too far behind", accepted.peer());
+    true
 }
 
 /// Does what can be done when a connection could not be accepted, and lets a moment pass.
@@ -381,6 +397,26 @@ mod tests {
         assert!(matches!(error, ListenError::InUse(address) if address == first.address()));
         let error = Listener::bind("192.0.2.1:0".parse().unwrap()).unwrap_err();
         assert!(matches!(error, ListenError::NotOurs(_)), "{error}");
+    }
+
+    #[test]
+    fn a_core_that_takes_nothing_is_passed_over() {
+        let limits = ConnectionLimits::new(10_000, 10_000);
+        let (queues, taken): (Vec<_>, Vec<_>) = (0..2).map(|_| async_channel::bounded(1)).unzip();
+        let mut sockets = connections(4).into_iter();
+        let accepted = |socket| Accepted { permit: admit(&limits, "192.0.2.1:1").unwrap(), socket };
+        let mut hand_out_next = |to: &[_]| {
+            let (ours, theirs) = sockets.next().unwrap();
+            assert!(hand_out(accepted(ours), to, 0));
+            theirs
+        };
+        let _open = [hand_out_next(&queues), hand_out_next(&queues)];
+        assert_eq!(taken.iter().map(|queue| queue.len()).collect::<Vec<_>>(), [1, 1]);
+        assert!(has_ended(&mut hand_out_next(&queues)));
+        assert_eq!(limits.open(), 2);
+        drop(taken);
+        let (ours, _theirs) = sockets.next().unwrap();
+        assert!(!hand_out(accepted(ours), &queues, 0), "nobody is there");
     }
 
     fn peer(text: &str) -> SocketAddr {

@@ -403,10 +403,7 @@ fn hash_on_thread(
         // A session that is over does not want to know.
         let _ = to.send(Input::Hashed { id, file: share.file, metainfo_path: share.metainfo, result });
     };
-    std::thread::Builder::new()
-        .name("share".into())
-        .spawn(work)
-        .map_err(|error| CommandError::failed(format!("cannot start a thread: {error}")))
+    std::thread::Builder::new().name("share".into()).spawn(work).map_err(CommandError::no_thread)
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, CommandError> {

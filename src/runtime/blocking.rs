@@ -84,7 +84,7 @@ pub enum BlockingError {
     #[error("internal error: blocking work ended by a panic")]
     Panicked,
     /// The operating system gives no thread.
-    #[error("no thread can be started: raise the limit on processes (ulimit -u)")]
+    #[error("no thread can be started: raise the limits on processes and on memory (ulimit -u and -v)")]
     NoThread,
     /// As much work on this device or file waits already as may.
     #[error("too much work waits for this disk: it is slow, or does not answer")]

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use glommio::{LocalExecutor, LocalExecutorBuilder, Placement};
 
@@ -15,6 +15,8 @@ use super::probe::{self, StartError};
 const IO_MEMORY_BYTES: usize = 64 << 10;
 /// Entries of an executor's submission queue.
 const RING_DEPTH: usize = 256;
+/// How often it is looked whether the cores have ended.
+const JOIN_POLL: Duration = Duration::from_millis(1);
 /// Wakes an executor that was parked wrongly.
 const HEARTBEAT: Duration = Duration::from_millis(100);
 
@@ -33,9 +35,9 @@ pub struct Cores {
     threads: Vec<thread::JoinHandle<Result<(), String>>>,
 }
 
-/// A core ended by a panic or by an error of its ring.
+/// A core ended by a panic or by an error of its ring, or does not end.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("internal error: core {core} ended early: {why}")]
+#[error("internal error: core {core} did not end well: {why}")]
 pub struct CoresError {
     /// Which core.
     pub core: usize,
@@ -77,6 +79,18 @@ impl Cores {
             sender.send(()).map_err(|_| StartError::Threads("a core ended at once".to_owned()))?;
         }
         Ok(Self { threads })
+    }
+
+    /// Waits until every core has ended, though no longer than `limit`: one may hang on a disk that does not answer.
+    pub fn join_within(self, limit: Duration) -> Result<(), CoresError> {
+        let deadline = Instant::now() + limit;
+        while let Some(core) = self.threads.iter().position(|thread| !thread.is_finished()) {
+            if Instant::now() >= deadline {
+                return Err(CoresError { core, why: "it does not end".to_owned() });
+            }
+            thread::sleep(JOIN_POLL);
+        }
+        self.join()
     }
 
     /// Waits until every core has ended.
@@ -125,7 +139,7 @@ where
     });
     // The others would wait for this core for ever.
     panic::catch_unwind(run).map_err(|_| {
-        super::fail(&format!("core {} ended by a panic", core.index));
+        super::fail(&format!("internal error: core {} ended by a panic; please report it", core.index));
         "panic".to_owned()
     })
 }

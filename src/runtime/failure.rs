@@ -20,7 +20,7 @@ pub fn on_failure(handler: impl Fn(&str) + Send + Sync + 'static) {
 
 /// This process can do its work no more, for the reason `why`.
 pub fn fail(why: &str) {
-    log::error!("internal error: {why}");
+    log::error!("{why}");
     // The first reason is the one to tell.
     let _ = FAILED.set(why.to_owned());
     if let Some(handler) = &*HANDLER.read().unwrap_or_else(PoisonError::into_inner) {

@@ -71,7 +71,9 @@ pub fn spawn(what: &'static str, work: impl Future<Output = ()> + 'static) {
 /// Starts a task without which this core is of no use: a panic in it ends the process with a sentence. It may come
 /// to its end as soon as nobody needs it any more.
 pub fn spawn_vital(what: &'static str, work: impl Future<Output = ()> + 'static) {
-    spawn_watched(what, work, move || fail(&format!("{what} ended by a panic")));
+    spawn_watched(what, work, move || {
+        fail(&format!("internal error: {what} ended by a panic; start it again, and please report it"))
+    });
 }
 
 /// Starts a task as [`spawn`] does, and calls `panicked` if it panics: for whoever waits for what the task would do.
@@ -85,7 +87,7 @@ pub fn spawn_watched(what: &'static str, work: impl Future<Output = ()> + 'stati
     // `spawn_local` would poll the task inside the call; into a queue it is only scheduled.
     match glommio::spawn_local_into(task, glommio::executor().current_task_queue()) {
         Ok(task) => drop(task.detach()),
-        Err(error) => fail(&format!("{what} could not be started: {error}")),
+        Err(error) => fail(&format!("internal error: {what} could not be started: {error}")),
     }
 }
 

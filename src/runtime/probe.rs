@@ -54,8 +54,8 @@ pub enum StartError {
     },
     /// Too few threads.
     #[error(
-        "the system refuses threads to this process ({0}): raise the limit on processes (ulimit -u, TasksMax= in a \
-         systemd unit, `--pids-limit` for a container)"
+        "the system refuses threads to this process ({0}): raise the limits on processes and on memory (ulimit -u and \
+         -v, TasksMax= in a systemd unit, `--pids-limit` for a container)"
     )]
     NoThreads(String),
     /// Too little address space.

@@ -370,8 +370,8 @@ async fn run_core(mut seats: Seats, core: Core, stop: async_channel::Sender<()>)
     let net = match Net::start() {
         Ok(net) => net,
         Err(error) => {
-            log::error!("a core cannot watch sockets, so this tracker ends: {error}");
             stop.close();
+            runtime::fail(&format!("a core cannot watch sockets: {error}"));
             return;
         }
     };

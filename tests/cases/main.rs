@@ -1,0 +1,8 @@
+//! Faults that somebody met, by topic, with the real binary.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod resources;
+mod signals;
+mod talk;
