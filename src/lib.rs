@@ -51,5 +51,6 @@ pub mod peer;
 pub mod repl;
 pub mod runtime;
 pub mod storage;
+pub mod swarm;
 pub mod tracker;
 pub mod wire;

@@ -23,6 +23,8 @@ pub const CHUNK_SIZE_CREATE_MIN: u32 = 256 << 10;
 pub const CHUNK_SIZE_DEFAULT: u32 = 1 << 20;
 /// Most chunks that a created file may have; its chunk size is doubled until it fits.
 pub const CHUNKS_CREATE_MAX: u32 = 262_144;
+/// Chunks that a created file should have at least: its chunk size is halved while it has fewer.
+pub const CHUNKS_CREATE_MIN: u64 = 1024;
 /// Most chunks that a file may have: what fits into `METAINFO_BYTES_MAX` of 20-byte hashes.
 pub const CHUNKS_MAX: u32 = (METAINFO_BYTES_MAX / 20) as u32;
 /// Longest file name, bytes of UTF-8.
@@ -95,6 +97,19 @@ pub const POOL_SMALL_BUFFERS_MAX: usize = 1024;
 /// Free large buffers that a core keeps.
 pub const POOL_LARGE_BUFFERS_MAX: usize = 32;
 
+/// What a connection moves in one turn under a rate limit: short enough to be fair, long enough to be cheap.
+pub const THROTTLE_STEP: Duration = Duration::from_millis(4);
+/// The least that is moved in one turn, bytes: less costs more in system calls than it gives in evenness.
+pub const THROTTLE_STEP_BYTES_MIN: usize = 4 << 10;
+/// The most that is moved in one turn, bytes.
+pub const THROTTLE_STEP_BYTES_MAX: usize = 1 << 20;
+/// Time unused under a rate limit that may be made up for: as long as a busy core comes late to a turn.
+pub const THROTTLE_CATCH_UP: Duration = Duration::from_millis(40);
+/// Longest sleep of who waits for a turn, so that a limit that was changed holds soon.
+pub const THROTTLE_SLEEP_MAX: Duration = Duration::from_millis(100);
+/// Smallest rate limit, bytes a second: with less not even control frames are answered in time.
+pub const RATE_LIMIT_BYTES_S_MIN: u64 = 1 << 10;
+
 // ---- the runtime ----
 
 /// Open files up to which the soft limit is raised.
@@ -140,9 +155,9 @@ pub const MESH_MESSAGES_MAX: usize = 1024;
 
 // ---- the client ----
 
-/// Data connections to one peer, shared out over the cores (each core that takes part has one at least).
+/// Data connections to one peer, over all cores.
 pub const DATA_CONNECTIONS_PER_PEER_MAX: usize = 4;
-/// Data connections of one client. Of several downloads each may have its share of them in any case.
+/// Data connections of one client, shared out evenly among its downloads.
 pub const DATA_CONNECTIONS_MAX: usize = 512;
 /// Peers that one download talks to at once.
 pub const PEERS_PER_DOWNLOAD_MAX: usize = 128;
@@ -150,23 +165,22 @@ pub const PEERS_PER_DOWNLOAD_MAX: usize = 128;
 pub const PEERS_KNOWN_MAX: usize = 1024;
 /// Requests in flight on one data connection.
 pub const REQUESTS_IN_FLIGHT_MAX: usize = 4;
-/// Requests of one core that are open with a peer until it has delivered one right chunk.
-pub const REQUESTS_ON_TRIAL_MAX: u32 = 2;
-/// Time without one byte after which a data connection is given up.
-pub const DATA_SILENCE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time without one byte in the middle of a chunk after which a data connection is given up. Long before that the chunk
+/// is asked of others, if there are any.
+pub const DATA_SILENCE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Least bytes that wake a core which waits for a chunk's data.
 pub const RECEIVE_LOW_WATER_BYTES: usize = 256 << 10;
 /// Pause before a further data connection to a peer is tried after one failed.
 pub const LINK_RETRY_PAUSE: Duration = Duration::from_secs(2);
-/// Slowest rate at which a chunk may arrive once `FRAME_TIMEOUT` is over, bytes a second.
-pub const CHUNK_RATE_BYTES_S_MIN: u64 = 32 << 10;
-/// News of a download that wait for its driver.
-pub const REPORTS_MAX: usize = 1024;
+/// Reports of the shards that a driver acts on before it looks at all else.
+pub const REPORTS_AT_ONCE_MAX: usize = 256;
 /// Time without a byte after which a download with peers is shown as stalled.
 pub const STALLED_AFTER: Duration = Duration::from_secs(2);
 /// How often a driver looks at its download without news.
 pub const DRIVER_TICK: Duration = Duration::from_millis(250);
-/// Pause between the first two questions for seeders; doubled after each.
+/// A download asks for seeders again after this part of the time that it has run.
+pub const DISCOVER_PARTS: u32 = 8;
+/// Shortest pause between two questions for seeders.
 pub const DISCOVER_PAUSE_MIN: Duration = Duration::from_millis(50);
 /// Pause between two such questions while no peer is connected.
 pub const DISCOVER_PAUSE_LONELY: Duration = Duration::from_millis(500);
@@ -188,10 +202,62 @@ pub const NEAR_RTT_MAX: Duration = Duration::from_millis(1);
 pub const RECONNECT_PAUSE_MIN: Duration = Duration::from_millis(250);
 /// The longest such pause.
 pub const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(30);
-/// Age of a request at the least before its chunk is asked of a second peer.
-pub const DUPLICATE_AFTER_MIN: Duration = Duration::from_secs(1);
-/// Chunks of one rarity that are looked at before the next rarity has its turn.
-pub const PICKER_PROBES_MAX: usize = 16;
+/// Chunks that are looked at, rarest first, before all that a peer has is searched.
+pub const PICKER_PROBES_MAX: usize = 256;
+/// Chunks that one request names, of which one is sent.
+pub const REQUEST_CHUNKS_MAX: usize = 16;
+/// Requests open with one peer, on all its connections.
+pub const REQUESTS_PER_PEER_MAX: usize = DATA_CONNECTIONS_PER_PEER_MAX * REQUESTS_IN_FLIGHT_MAX;
+/// How far ahead of its round trip a peer is asked, so that it is never without a request.
+pub const REQUEST_AHEAD: Duration = Duration::from_millis(20);
+/// Requests that wait with peers which send nothing at the moment.
+pub const REQUESTS_OPEN_MAX: usize = 12;
+/// Answers that should arrive at once, at first.
+pub const INFLOW_START: usize = 3;
+/// Time between two looks whether more at once would bring more.
+pub const INFLOW_PROBE_INTERVAL: Duration = Duration::from_millis(750);
+/// Requests that name one chunk when there is nothing else to name.
+pub const NAMED_AT_THE_END_MAX: u8 = 3;
+/// Age at the least of what counts as late: a request without an answer, a chunk on its way.
+pub const LATE_AFTER_MIN: Duration = Duration::from_secs(2);
+/// Time without a byte after which the chunk that arrives is taken to be standing still.
+pub const STILL_AFTER: Duration = Duration::from_secs(3);
+/// Pause after a peer said that it is busy, at first and at most.
+pub const BUSY_PAUSE_MIN: Duration = Duration::from_millis(50);
+/// See [`BUSY_PAUSE_MIN`].
+pub const BUSY_PAUSE_MAX: Duration = Duration::from_secs(2);
+/// Requests that wait in a process to be answered.
+pub const REQUESTS_WAITING_MAX: usize = 4096;
+/// Requests of one address that wait in a process.
+pub const REQUESTS_WAITING_PER_ADDRESS_MAX: usize = 512;
+/// Chunks of complete files that a process sends at a time. Its uplink is then busy although some of its getters receive
+/// from others as well.
+pub const UPLOADS_OF_SEEDER_MAX: usize = 6;
+/// The same for files that it is still getting.
+pub const UPLOADS_OF_GETTER_MAX: usize = 4;
+/// Chunks that a process sends at a time, those included that take too long to be counted above.
+pub const UPLOADS_MAX: usize = 1024;
+/// A chunk that has been on its way for so many times as long as others usually take is counted no more.
+pub const SEND_OVERDUE_RATIO: u32 = 4;
+/// The same as a time, at least.
+pub const SEND_OVERDUE_MIN: Duration = Duration::from_secs(2);
+/// How often it is looked whether one has become so late.
+pub const SEND_OVERDUE_TICK: Duration = Duration::from_millis(500);
+/// Requests of one connection that are read while one of them waits for its turn.
+pub const REQUESTS_READ_AHEAD_MAX: usize = 64;
+/// How long a request may wait for its turn.
+pub const TURN_WAIT_MAX: Duration = Duration::from_secs(10 * 60);
+/// Time in which what is queued in a socket, and not sent for the first time, should leave: so little stands before the
+/// next chunk.
+pub const UNSENT_TIME: Duration = Duration::from_millis(5);
+/// The same in bytes before the rate of a connection is known, at least and at most.
+pub const UNSENT_BYTES_START: u32 = 256 << 10;
+/// See [`UNSENT_BYTES_START`].
+pub const UNSENT_BYTES_MIN: u32 = 32 << 10;
+/// See [`UNSENT_BYTES_START`].
+pub const UNSENT_BYTES_MAX: u32 = 4 << 20;
+/// How often a request is passed over by later ones before it is next.
+pub const PASSED_OVER_MAX: u32 = 64;
 /// How often a peer without subscriptions is asked for its chunks.
 pub const POLL_CHUNKS_INTERVAL: Duration = Duration::from_secs(1);
 /// How often news of chunks are sent to a subscriber.
@@ -202,6 +268,16 @@ pub const CORES_DEFAULT_MAX: usize = 8;
 pub const BLOCK_BYTES: usize = 1 << 20;
 /// Buffers of chunks on their way from socket to disk, on each core, bytes.
 pub const FLIGHT_BYTES_PER_CORE_MAX: usize = 48 << 20;
+/// Chunks of limited peers, the slow and the unproven, on each core: this part of the flight, on top of it.
+pub const LIMITED_SHARE_OF_FLIGHT: usize = 2;
+/// The part of what the control group allows that chunks may take; the rest is for pages that are sent and written.
+pub const CHUNK_MEMORY_SHARE_OF_ALLOWED: usize = 2;
+/// Chunks for which a core has memory at least: one of a proven peer and one of another.
+pub const CHUNKS_PER_CORE_MIN: usize = 2;
+/// How often memory that nobody needed meanwhile is given back.
+pub const MEMORY_TRIM_INTERVAL: Duration = Duration::from_secs(5);
+/// Such intervals for which a chunk stays in the cache that nobody asks for.
+pub const CACHE_IDLE_INTERVALS: u32 = 3;
 /// Blocks that are written at once on a core.
 pub const WRITING_BLOCKS_MAX: u64 = 32;
 /// Received chunks kept in memory to be served, all cores together, bytes.
@@ -408,6 +484,8 @@ const _: () = {
     assert!(WRITING_BLOCKS_MAX as usize * BLOCK_BYTES + CHUNK_SIZE_MAX as usize <= FLIGHT_BYTES_PER_CORE_MAX);
     // One chunk of the largest size is received while others are hashed and written.
     assert!(FLIGHT_BYTES_PER_CORE_MAX >= 3 * CHUNK_SIZE_MAX as usize);
+    // While slow peers hold some blocks, a whole chunk of another unproven one still fits beside them.
+    assert!(FLIGHT_BYTES_PER_CORE_MAX / LIMITED_SHARE_OF_FLIGHT >= CHUNK_SIZE_MAX as usize + 8 * BLOCK_BYTES);
     assert!(BLOCK_BYTES.is_multiple_of(4096));
     assert!(BLOCKING_JOBS_MAX >= TORRENTS_MAX);
     // A device that hangs leaves threads to others.

@@ -123,6 +123,9 @@ fn client_in(data_dir: Option<&Path>, trackers: &[&TinyTracker], cores: usize) -
         trackers: trackers.iter().map(|tracker| tracker.name()).collect(),
         cores,
         cache_bytes: 16 << 20,
+        chunk_bytes: 1 << 20,
+        upload_limit: None,
+        download_limit: None,
         data_dir: data_dir.map(Path::to_owned),
     })
     .unwrap()

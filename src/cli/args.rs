@@ -11,7 +11,9 @@ use std::time::Duration;
 use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand};
 
-use super::units::{parse_advertise, parse_duration, parse_host_port, parse_listen, parse_size};
+use super::units::{
+    RateLimit, parse_advertise, parse_duration, parse_host_port, parse_listen, parse_rate_limit, parse_size,
+};
 use crate::limits::{CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, ENDPOINTS_PER_FILE_MAX, FILES_PER_ADDRESS_MAX};
 use crate::tracker::rights::Cidr;
 
@@ -112,6 +114,15 @@ pub struct PeerArgs {
     /// Memory for chunks that just arrived, from which they are served
     #[arg(long, value_name = "SIZE", env = "MTORRENT_CACHE", default_value = "96MiB", value_parser = parse_size)]
     pub cache: u64,
+    /// How chunks are chosen
+    #[arg(long, value_name = "HOW", env = "MTORRENT_PICKER", default_value = "rarest")]
+    pub picker: Picker,
+    /// What the process sends at most a second, such as 100Mbit or 20MiB; `off` for no limit
+    #[arg(long, value_name = "RATE", env = "MTORRENT_UPLOAD_LIMIT", value_parser = parse_rate_limit)]
+    pub upload_limit: Option<RateLimit>,
+    /// What the process receives at most a second, such as 100Mbit or 20MiB; `off` for no limit
+    #[arg(long, value_name = "RATE", env = "MTORRENT_DOWNLOAD_LIMIT", value_parser = parse_rate_limit)]
+    pub download_limit: Option<RateLimit>,
 }
 
 /// `mtorrent tracker`.
@@ -301,4 +312,13 @@ mod tests {
             }
         }
     }
+}
+
+/// How a download chooses chunks.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub enum Picker {
+    /// Those that fewest peers have first
+    Rarest,
+    /// Any, at random
+    Random,
 }

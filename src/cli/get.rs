@@ -17,7 +17,7 @@ use super::resolved::{Afterwards, Get};
 use super::signals;
 use super::text;
 use super::units::Rate;
-use crate::client::{Client, DownloadId, DownloadRequest, DownloadState, DownloadStatus, Event};
+use crate::client::{Client, ClientConfig, DownloadId, DownloadRequest, DownloadState, DownloadStatus, Event};
 use crate::limits::REPORT_INTERVAL;
 use crate::metainfo::Metainfo;
 
@@ -27,7 +27,8 @@ pub fn run(args: &Get, output: &Output) -> CommandResult {
     let metainfo = Arc::new(files::read_metainfo(&args.metainfo)?);
     let dest = args.dest.as_deref().map(|dest| files::resolve_dest(dest, metainfo.name())).transpose()?;
     check_trackers(args, &metainfo, dest.as_deref())?;
-    let client = Client::start(args.peer.client_config(None))?;
+    let chunk_bytes = metainfo.geometry().chunk_size() as usize;
+    let client = Client::start(ClientConfig { chunk_bytes, ..args.peer.client_config(None) })?;
     let result = download(args, &client, &inputs, metainfo, dest.clone(), output);
     client.close();
     // Only now is it clear what stays: a download that received nothing leaves nothing.

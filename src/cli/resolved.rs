@@ -1,15 +1,18 @@
 //! What a command line means on this machine: defaults filled in, checks beyond one flag made.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::args::{self, LowArgs, LowCommand};
+use super::args::{self, LowArgs, LowCommand, Picker};
 use super::exit::CommandError;
-use crate::client::ClientConfig;
+use crate::client::{ClientConfig, Strategy};
 use crate::geometry::Geometry;
 use crate::ids::Endpoint;
-use crate::limits::{CHUNK_SIZE_CREATE_MIN, CHUNK_SIZE_MAX, CORES_DEFAULT_MAX, GROUP_KEY_BYTES_MIN, TRACKERS_MAX};
+use crate::limits::{
+    CHUNK_SIZE_CREATE_MIN, CHUNK_SIZE_DEFAULT, CHUNK_SIZE_MAX, CORES_DEFAULT_MAX, GROUP_KEY_BYTES_MIN, TRACKERS_MAX,
+};
 use crate::runtime::machine::cores_within;
 use crate::tracker::server::TrackerConfig;
 
@@ -56,6 +59,9 @@ pub struct Peer {
     listen: SocketAddr,
     advertise: Option<Endpoint>,
     cache_bytes: usize,
+    strategy: Strategy,
+    upload_limit: Option<NonZeroU64>,
+    download_limit: Option<NonZeroU64>,
     /// Trackers of the command line; when there are any they replace a file's own list.
     pub trackers: Vec<String>,
     /// Executors, and threads that hash.
@@ -71,6 +77,10 @@ impl Peer {
             trackers: self.trackers.clone(),
             cores: self.cores,
             cache_bytes: self.cache_bytes,
+            strategy: self.strategy,
+            chunk_bytes: CHUNK_SIZE_DEFAULT as usize,
+            upload_limit: self.upload_limit,
+            download_limit: self.download_limit,
             data_dir,
         }
     }
@@ -287,6 +297,12 @@ fn peer(typed: args::PeerArgs) -> Result<Peer, CommandError> {
         // The parser has refused port 0 already.
         advertise: typed.advertise.and_then(Endpoint::from_socket),
         cache_bytes: usize::try_from(typed.cache).unwrap_or(usize::MAX),
+        strategy: match typed.picker {
+            Picker::Rarest => Strategy::RarestFirst,
+            Picker::Random => Strategy::Random,
+        },
+        upload_limit: typed.upload_limit.and_then(|limit| limit.0),
+        download_limit: typed.download_limit.and_then(|limit| limit.0),
         trackers: trackers(typed.trackers)?,
         cores: cores(typed.cores),
     })
@@ -399,7 +415,8 @@ mod tests {
     #[test]
     fn chunk_size_of_new_files() {
         let new = New { chunk_size: None, force: false };
-        assert_eq!(new.geometry(5).map(|geometry| geometry.chunk_size()), Ok(1 << 20));
+        assert_eq!(new.geometry(5).map(|geometry| geometry.chunk_size()), Ok(256 << 10));
+        assert_eq!(new.geometry(1 << 30).map(|geometry| geometry.chunk_size()), Ok(1 << 20));
         let new = New { chunk_size: Some(256 << 10), force: false };
         assert_eq!(new.geometry(1 << 30).map(|geometry| geometry.chunk_count()), Ok(4096));
         assert!(new.geometry(u64::MAX).is_err());

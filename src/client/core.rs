@@ -6,15 +6,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::{ClientConfig, DownloadId};
-use crate::download::{LinkBudget, Shard, ShardContext, ShardMessage};
+use crate::download::{Shard, ShardContext, ShardMessage};
 use crate::ids::PeerId;
-use crate::limits::{FLIGHT_BYTES_PER_CORE_MAX, NAME_THREADS, STATE_THREADS};
-use crate::net::{Incoming, Net};
-use crate::peer::{PeerContext, Registry, serve};
+use crate::limits::{NAME_THREADS, SEND_OVERDUE_TICK, STATE_THREADS};
+use crate::net::{Incoming, Net, RateLimits};
+use crate::peer::{PeerContext, Registry, UploadQueue, serve};
 use crate::runtime::mesh::{Mesh, MeshPlan};
 use crate::runtime::{Blocking, Core, Kind};
 use crate::storage::memory::ChunkKey;
-use crate::storage::{Loan, Memory};
+use crate::storage::{Loan, Memory, MemoryPlan};
 
 /// From core to core.
 pub enum CoreMessage {
@@ -31,8 +31,14 @@ pub struct Shared {
     pub config: Arc<ClientConfig>,
     /// Who we are.
     pub id: PeerId,
+    /// How much chunk memory each core has.
+    pub memory: MemoryPlan,
+    /// How much is sent and received.
+    pub limits: Arc<RateLimits>,
     /// What is served.
     pub registry: Arc<Registry>,
+    /// What waits to be sent.
+    pub uploads: Arc<UploadQueue>,
     /// Threads that may block.
     pub pools: Pools,
     /// Messages between the cores.
@@ -84,15 +90,10 @@ impl ClientCore {
     /// joined before, or cannot work: then the process ends, because the others would wait for it.
     pub async fn start(core: Core, shared: Shared, incoming: Incoming) -> Option<Self> {
         let cannot = |error: &std::io::Error| crate::runtime::fail(&format!("a core cannot watch sockets: {error}"));
-        let net = Net::start().inspect_err(cannot).ok()?;
-        let memory = Memory::new(FLIGHT_BYTES_PER_CORE_MAX, shared.config.cache_bytes / core.count);
-        let context = ShardContext {
-            core,
-            net: net.clone(),
-            memory: memory.clone(),
-            blocking: shared.pools.durable.clone(),
-            links: Rc::new(LinkBudget::new(core.count)),
-        };
+        let net = Net::start_limited(shared.limits.clone()).inspect_err(cannot).ok()?;
+        let memory = Memory::new(shared.memory.flight_bytes, shared.memory.cache_bytes);
+        let context =
+            ShardContext { core, net: net.clone(), memory: memory.clone(), blocking: shared.pools.durable.clone() };
         let shards = Shards::default();
         let receive = move |_, message| receive(message, &context, &shards);
         let mesh = Rc::new(shared.plan.clone().join(core, receive).await?);
@@ -103,9 +104,19 @@ impl ClientCore {
             memory,
             blocking: shared.pools.cold_reads.clone(),
             registry: shared.registry.clone(),
+            uploads: shared.uploads.clone(),
             id: shared.id,
             borrow: Box::new(move |owner, key, answer| borrowing.send(owner, CoreMessage::Lend(key, answer))),
         });
+        if core.index == 0 {
+            let uploads = shared.uploads.clone();
+            crate::runtime::spawn_vital("upload clock", async move {
+                loop {
+                    crate::runtime::sleep(SEND_OVERDUE_TICK).await;
+                    uploads.tick();
+                }
+            });
+        }
         crate::runtime::spawn_vital("incoming connections", accept(peers, incoming));
         Some(Self { shared, net, mesh })
     }
@@ -128,11 +139,15 @@ fn receive(message: CoreMessage, context: &ShardContext, shards: &Shards) {
         }
         CoreMessage::Shard(id, ShardMessage::Start(job, ready)) => {
             let (context, shards) = (context.clone(), shards.clone());
-            crate::runtime::spawn("shard start", async move {
-                let shard = Shard::start(context, job).await;
-                shards.borrow_mut().insert(id, shard);
-                drop(ready);
-            });
+            let start = {
+                let job = job.clone();
+                async move {
+                    let shard = Shard::start(context, job).await;
+                    shards.borrow_mut().insert(id, shard);
+                    drop(ready);
+                }
+            };
+            job.spawn_part("shard start", start, || ());
         }
         CoreMessage::Shard(id, stop @ ShardMessage::Stop(_)) => {
             if let Some(shard) = shards.borrow_mut().remove(&id) {

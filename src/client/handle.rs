@@ -21,12 +21,13 @@ use crate::limits::{
 };
 use crate::metainfo::Metainfo;
 use crate::net::listen::queues;
-use crate::net::{ConnectionLimits, Listener};
+use crate::net::{ConnectionLimits, Listener, RateLimits};
 use crate::peer::{Registry, Torrent};
 use crate::runtime::Cores;
 use crate::runtime::machine::connections_within;
 use crate::runtime::mesh::MeshPlan;
-use crate::storage::SeedFile;
+use crate::storage::memory_plan::allowed_memory;
+use crate::storage::{MemoryPlan, SeedFile};
 
 /// A running client. Dropping it without [`Client::close`] leaves its entries at the trackers to expire.
 #[derive(Debug)]
@@ -36,6 +37,8 @@ pub struct Client {
     endpoint: Endpoint,
     table: Arc<Table>,
     registry: Arc<Registry>,
+    limits: Arc<RateLimits>,
+    memory: MemoryPlan,
     commands: async_channel::Sender<Command>,
     events: async_channel::Receiver<Event>,
     cores: Cores,
@@ -58,13 +61,24 @@ impl Client {
     }
 
     fn start_cores(config: ClientConfig, listener: Listener, data_dir: Option<DataDir>) -> Result<Self, ClientError> {
-        let config = Arc::new(ClientConfig { cores: config.cores.max(1), ..config });
+        let memory = MemoryPlan::new(config.cores, config.cache_bytes, config.chunk_bytes, allowed_memory())?;
+        if memory.cores < config.cores {
+            log::warn!(
+                "{} of {} cores are used: the control group allows no memory for more",
+                memory.cores,
+                config.cores
+            );
+        }
+        let config = Arc::new(ClientConfig { cores: memory.cores, ..config });
         let address = listener.address();
         let endpoint = config.advertise.or_else(|| advertised(address)).ok_or_else(|| refused("port 0"))?;
         let no_threads = |error| refused(format!("no threads can be started: {error}"));
         let shared = Shared {
             id: PeerId(rand::random()),
             registry: Arc::new(Registry::default()),
+            uploads: Arc::default(),
+            memory,
+            limits: RateLimits::new(config.upload_limit, config.download_limit),
             pools: Pools::start().map_err(no_threads)?,
             plan: MeshPlan::new(config.cores),
             config: config.clone(),
@@ -73,7 +87,8 @@ impl Client {
         let keeper = Keeper::new(table.clone(), data_dir);
         let (commands, received) = async_channel::bounded(CLIENT_COMMANDS_MAX);
         let (sender, events) = async_channel::bounded(CLIENT_EVENTS_MAX);
-        let (registry, rows, kept) = (shared.registry.clone(), table.clone(), Arc::downgrade(&keeper));
+        let (registry, limits) = (shared.registry.clone(), shared.limits.clone());
+        let (rows, kept) = (table.clone(), Arc::downgrade(&keeper));
         let (handed_out, incoming) = queues(config.cores);
         let (end, ended) = async_channel::bounded::<()>(1);
         let listener = Arc::new(Mutex::new(Some((listener, handed_out, end))));
@@ -103,7 +118,7 @@ impl Client {
                 }
             }
         })?;
-        Ok(Self { config, address, endpoint, table, registry, commands, events, cores, keeper })
+        Ok(Self { config, address, endpoint, table, registry, limits, memory, commands, events, cores, keeper })
     }
 
     /// Where peers connect, with the real port.
@@ -114,6 +129,11 @@ impl Client {
     /// What happens from now on. Every receiver shares the same queue.
     pub fn events(&self) -> async_channel::Receiver<Event> {
         self.events.clone()
+    }
+
+    /// How much is sent and received; what is set there holds at once.
+    pub fn limits(&self) -> &RateLimits {
+        &self.limits
     }
 
     /// Serves and announces a file that the caller has verified.
@@ -146,11 +166,13 @@ impl Client {
 
     fn start_download(&self, request: DownloadRequest) -> Result<DownloadId, ClientError> {
         let info_hash = request.metainfo.info_hash();
+        self.memory.check(request.metainfo.geometry().chunk_size() as usize)?;
         let driver = Driver::new(Request {
             metainfo: request.metainfo.clone(),
             dest: request.dest.clone(),
             force: request.force,
             wait: request.wait,
+            strategy: self.config.strategy,
             endpoint: self.endpoint,
         });
         let entry = {

@@ -1,6 +1,6 @@
 //! Core 0's own work in a client: starts and ends shares and downloads, announces them, watches files.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::path::Path;
 use std::rc::Rc;
@@ -45,6 +45,8 @@ pub struct Manager {
     /// One for each list of trackers in use.
     announcers: RefCell<HashMap<Vec<String>, Rc<Announcer>>>,
     ended: Signal,
+    /// Downloads that run.
+    running: Rc<Cell<usize>>,
 }
 
 /// The way of events to plain threads.
@@ -109,8 +111,8 @@ impl Manager {
         endpoint: Endpoint,
     ) -> Rc<Self> {
         let events = Rc::new(Events { sender, table: table.clone(), late: Rc::default() });
-        let (announcers, ended) = (RefCell::default(), Signal::default());
-        Rc::new(Self { core, table, keeper, events, endpoint, announcers, ended })
+        let (announcers, ended, running) = (RefCell::default(), Signal::default(), Rc::default());
+        Rc::new(Self { core, table, keeper, events, endpoint, announcers, ended, running })
     }
 
     /// Acts on commands until the client is closed.
@@ -234,7 +236,9 @@ impl Manager {
     async fn download(self: Rc<Self>, entry: Arc<DownloadEntry>) {
         let announcer = self.announcer(&entry.request.metainfo);
         let context = Rc::new(self.driver_context(entry.id, entry.request.dest.as_deref()));
+        self.running.set(self.running.get() + 1);
         let ended = entry.driver.clone().run(context, announcer, |state| entry.set_state(state)).await;
+        self.running.set(self.running.get() - 1);
         let is_done = ended.is_ok();
         if is_done && entry.request.seed {
             self.seed_finished(&entry);
@@ -286,6 +290,7 @@ impl Manager {
             port: self.endpoint.port(),
             registry: self.core.shared.registry.clone(),
             cores: self.core.shared.config.cores,
+            running: self.running.clone(),
             send: Box::new(move |core, message| mesh.send(core, CoreMessage::Shard(id, message))),
             notice: Box::new(move |text| events.notice(text)),
         }

@@ -12,6 +12,7 @@ mod state;
 mod table;
 
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,8 @@ use std::time::Duration;
 pub use crate::download::{DownloadState, Failure, FailureKind};
 use crate::ids::{Endpoint, InfoHash};
 use crate::metainfo::Metainfo;
+pub use crate::net::{Direction, RateLimits};
+pub use crate::swarm::Strategy;
 
 pub use handle::Client;
 
@@ -35,6 +38,15 @@ pub struct ClientConfig {
     pub cores: usize,
     /// Memory for chunks just received, all cores together, bytes.
     pub cache_bytes: usize,
+    /// Size of the chunks that will be received for sure, bytes: where memory is short, fewer cores leave enough
+    /// for them.
+    pub chunk_bytes: usize,
+    /// What all cores together send at most, bytes a second.
+    pub upload_limit: Option<NonZeroU64>,
+    /// What all cores together receive at most, bytes a second.
+    pub download_limit: Option<NonZeroU64>,
+    /// How chunks are chosen.
+    pub strategy: Strategy,
     /// Keeps shares and downloads over restarts; `None` keeps nothing.
     pub data_dir: Option<PathBuf>,
 }
@@ -150,6 +162,9 @@ pub enum ClientError {
     /// The cores could not be started.
     #[error(transparent)]
     Start(#[from] crate::runtime::StartError),
+    /// The control group allows too little memory.
+    #[error(transparent)]
+    Memory(#[from] crate::storage::TooLittleMemory),
     /// The address cannot be listened on.
     #[error("{0}")]
     Listen(String),

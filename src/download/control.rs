@@ -15,8 +15,8 @@ use crate::wire::{ChunkInfo, Message, Status};
 /// What the peer says.
 #[derive(Debug)]
 pub enum News {
-    /// What it has, at first.
-    Up(Bitfield),
+    /// What it has, at first, and the round trip to it.
+    Up(Bitfield, Duration),
     /// What it has got since.
     Has(Vec<ChunkIndex>),
 }
@@ -90,7 +90,8 @@ impl Control {
             self.introduce().await?;
         }
         self.send(&Message::ChunkSubscribeRequest(self.subject.info_hash)).await?;
-        news(News::Up(self.subscribe().await?));
+        let chunks = self.subscribe().await?;
+        news(News::Up(chunks, self.stream.rtt().unwrap_or_default()));
         loop {
             if let Some(fresh) = self.next().await? {
                 news(News::Has(fresh));

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::batches::{Batches, Durable};
 use super::context::DriverContext;
+use super::fetch::{Blame, Fetch};
 use super::job::{Job, Progress, Report, Target};
 use super::meter::RateMeter;
 use super::outcome::{DownloadState, Failure};
@@ -19,12 +20,13 @@ use super::swarm::{Loneliness, Swarm};
 use crate::announce::{Announcement, Announcer};
 use crate::bitfield::{Bitfield, SharedBitfield};
 use crate::ids::Endpoint;
-use crate::limits::{DRIVER_TICK, REPORTS_MAX, STALLED_AFTER, WITHDRAWAL_WAIT};
+use crate::limits::{DRIVER_TICK, REPORTS_AT_ONCE_MAX, STALLED_AFTER, WITHDRAWAL_WAIT};
 use crate::metainfo::Metainfo;
 use crate::peer::Torrent;
 use crate::runtime::deadline;
 use crate::storage::disk::DIRECT_ALIGN;
 use crate::storage::{DestError, DiskFiles, Ledger, SeedFile};
+use crate::swarm::Strategy;
 
 /// What to download.
 #[derive(Clone, Debug)]
@@ -37,6 +39,8 @@ pub struct Request {
     pub force: bool,
     /// How long to be without any peer before giving up.
     pub wait: Option<Duration>,
+    /// How chunks are chosen.
+    pub strategy: Strategy,
     /// Where we serve what we have.
     pub endpoint: Endpoint,
 }
@@ -58,6 +62,7 @@ struct Run {
     announcer: Rc<Announcer>,
     job: Arc<Job>,
     swarm: Rc<Swarm>,
+    fetch: Rc<Fetch>,
     batches: Option<Rc<Batches>>,
     announced: Cell<bool>,
     told_not_direct: Cell<bool>,
@@ -164,7 +169,7 @@ impl Driver {
         });
         let file = file.transpose().map_err(|error| Failure::local(format!("cannot map the .part file: {error}")))?;
         let torrent = Arc::new(Torrent::new(self.request.metainfo.clone(), SharedBitfield::new(&have), file));
-        let (reports, received) = async_channel::bounded(REPORTS_MAX);
+        let (reports, received) = async_channel::unbounded();
         let progress = Arc::new(Progress::default());
         progress.done_bytes.store(have.byte_count(), Ordering::Relaxed);
         // Nobody else sets it.
@@ -179,12 +184,14 @@ impl Driver {
             return Err(Failure::local(error));
         }
         context.start_shards(&job).await;
-        let swarm = Swarm::start(context.clone(), job.clone(), announcer.group().clone());
+        let fetch = Fetch::new(context.clone(), &have, self.request.strategy);
+        let swarm = Swarm::start(context.clone(), job.clone(), fetch.clone(), announcer.group().clone());
         Ok(Rc::new(Run {
             driver: self,
             context,
             announcer,
             swarm,
+            fetch,
             batches,
             announced: Cell::new(false),
             told_not_direct: Cell::new(false),
@@ -212,9 +219,14 @@ impl Run {
             }
             if let Ok(Ok(report)) = deadline(DRIVER_TICK, self.job.received.recv()).await {
                 self.act_on(report);
+                // What has come with it costs no wait of its own.
+                for report in std::iter::from_fn(|| self.job.received.try_recv().ok()).take(REPORTS_AT_ONCE_MAX) {
+                    self.act_on(report);
+                }
             }
             if rate.is_due() {
                 rate.tick(&self.job.progress);
+                self.fetch.tick();
                 self.swarm.look_at_deliveries();
                 state(self.look_around(rate.still_for())?);
             }
@@ -224,11 +236,14 @@ impl Run {
     fn act_on(&self, report: Report) {
         match report {
             Report::Written => drop(self.job.told_written.swap(false, Ordering::AcqRel)),
-            Report::BadChunk(slot) => self.swarm.bad_chunk(slot),
-            Report::LinkFailed(slot) => self.swarm.link_failed(slot),
             Report::NotDirect => self.tell_not_direct(),
             // It is looked at in any case.
             Report::Failed => {}
+            report => match self.fetch.report(report) {
+                Blame::Nobody => {}
+                Blame::Failed(slot) => self.swarm.link_failed(slot),
+                Blame::WrongChunk(slot) => self.swarm.bad_chunk(slot),
+            },
         }
     }
 

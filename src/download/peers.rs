@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::picker::PeerSlot;
 use super::standing::{Standing, Verdict};
 use crate::ids::Endpoint;
 use crate::limits::{PEERS_KNOWN_MAX, PEERS_PER_DOWNLOAD_MAX};
+use crate::swarm::PeerSlot;
 
 /// The peers that trackers have named, bounded.
 #[derive(Default)]

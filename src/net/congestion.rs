@@ -57,7 +57,7 @@ fn without_padding(mut name: Vec<u8>) -> Vec<u8> {
 }
 
 /// The round trip that the handshake measured, if it did.
-fn rtt(socket: &Socket) -> io::Result<Option<Duration>> {
+pub(super) fn rtt(socket: &Socket) -> io::Result<Option<Duration>> {
     let info = tcp_info(socket.as_fd())?;
     Ok((info.tcpi_rtt > 0).then(|| Duration::from_micros(info.tcpi_rtt.into())))
 }

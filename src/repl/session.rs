@@ -1,6 +1,7 @@
 //! Does what the lines say, and keeps the books: what runs, what failed, when the end has come.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender};
@@ -21,7 +22,10 @@ use crate::cli::report;
 use crate::cli::resolved::New;
 use crate::cli::signals::{Signal, Stop};
 use crate::cli::text;
-use crate::client::{Client, DownloadId, DownloadRequest, DownloadState, DownloadStatus, Event, ShareRequest};
+use crate::cli::units::RateLimit;
+use crate::client::{
+    Client, Direction, DownloadId, DownloadRequest, DownloadState, DownloadStatus, Event, ShareRequest,
+};
 use crate::ids::InfoHash;
 use crate::limits::{REPL_HASHING_MAX, SESSION_TICK, TORRENTS_MAX};
 
@@ -163,6 +167,7 @@ impl<'a> Session<'a> {
             Command::Get { metainfo, dest, force } => self.get(&metainfo, &dest, force),
             Command::ShowDownloads => self.show_downloads(),
             Command::Remove { name } => self.remove(&name),
+            Command::Limit(change) => self.limit(change),
             Command::Help => self.screen.answer(command::HELP, || json!({ "event": "help", "text": command::HELP })),
             // Taken by the caller.
             Command::Quit => Ok(()),
@@ -290,6 +295,18 @@ impl<'a> Session<'a> {
         }
         let shown = text::path(name);
         self.screen.answer(format!("removed {shown}"), || json!({ "event": "removed", "path": shown }))
+    }
+
+    /// Changes a limit, and in any case shows both.
+    fn limit(&self, change: Option<(Direction, RateLimit)>) -> Result<(), CommandError> {
+        let limits = self.client.limits();
+        if let Some((direction, limit)) = change {
+            limits.set(direction, limit.0);
+        }
+        let (up, down) = (limits.get(Direction::Up), limits.get(Direction::Down));
+        self.screen.answer(format!("limit up {}, down {}", RateLimit(up), RateLimit(down)), || {
+            json!({ "event": "limit", "up_bytes_s": up.map(NonZeroU64::get), "down_bytes_s": down.map(NonZeroU64::get) })
+        })
     }
 
     fn quit(&mut self) -> Result<Option<Exit>, CommandError> {

@@ -8,23 +8,28 @@
 //! Nothing here opens a path that came from the network, and nothing here hashes.
 
 pub mod allocator;
+pub mod chunk_buffer;
 pub mod dest;
 pub mod disk;
 #[cfg(test)]
 mod double;
+mod grants;
 #[cfg(test)]
 pub(crate) mod image;
 pub mod ledger;
 pub mod memory;
+pub mod memory_plan;
 pub mod record;
 pub mod seed_file;
 pub mod writer;
 
 pub use allocator::Allocator;
+pub use chunk_buffer::ChunkBuffer;
 pub use dest::{Claim, DestError, Opened};
 pub use disk::DiskFiles;
 pub use ledger::{Ledger, PartFiles};
-pub use memory::{ChunkBuffer, Loan, Memory};
+pub use memory::{Loan, Memory};
+pub use memory_plan::{MemoryPlan, TooLittleMemory};
 pub use record::Record;
 pub use seed_file::{Changed, Identity, SeedFile};
 pub use writer::Writer;
