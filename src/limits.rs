@@ -65,6 +65,16 @@ pub const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 pub const CONNECTIONS_MAX: usize = 10_000;
 /// Connections that a listener serves at once for one address (loopback is exempt).
 pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 1024;
+/// How many times as many a network of 64 bits of IPv6 may have, of which one host, or a whole site, has all addresses.
+pub const CONNECTIONS_PER_NETWORK_FACTOR: usize = 4;
+/// Silence after which a connection may be closed to make room for another.
+pub const EVICTED_AFTER: Duration = Duration::from_secs(5);
+/// Connections of one address that are looked at to find the one that was idle for longest.
+pub const EVICTION_PROBES_MAX: usize = 1024;
+/// Connections that are told at once that they are too many; further ones are closed without a word.
+pub const REFUSALS_MAX: usize = 64;
+/// Connections accepted before the others of core 0 have their turn.
+pub const ACCEPTS_IN_A_ROW_MAX: usize = 64;
 /// Backlog of a listening socket.
 pub const LISTEN_BACKLOG: i32 = 4096;
 
@@ -102,10 +112,44 @@ pub const RATE_LIMIT_BYTES_S_MIN: u64 = 1 << 10;
 
 // ---- the runtime ----
 
-/// Threads for work that blocks.
-pub const BLOCKING_THREADS: usize = 4;
-/// Jobs that wait for such a thread; the next one waits to be queued.
-pub const BLOCKING_JOBS_MAX: usize = 1024;
+/// Open files up to which the soft limit is raised.
+pub const OPEN_FILES_RAISED_MAX: u64 = 1 << 20;
+/// Address space of the program with its threads' stacks, bytes.
+pub const ADDRESS_SPACE_BYTES_PROGRAM: u64 = 384 << 20;
+/// Address space of a core with its buffers, bytes.
+pub const ADDRESS_SPACE_BYTES_PER_CORE: u64 = 192 << 20;
+/// Descriptors that a core takes: rings, events, its sets of sockets, and its file of a download.
+pub const DESCRIPTORS_PER_CORE: usize = 12;
+/// Descriptors that the program takes besides: standard streams, signals, listener, a file with its record and its
+/// folder, and the first few connections.
+pub const DESCRIPTORS_PROGRAM: usize = 24;
+/// Descriptors that incoming connections leave to files and to connections that this process opens.
+pub const DESCRIPTORS_RESERVED: usize = 32;
+/// The same as a part of what is left, where that is more: one in so many.
+pub const DESCRIPTORS_RESERVED_SHARE: u64 = 3;
+
+/// Time after which a thread for work that blocks ends when there is none.
+pub const BLOCKING_IDLE: Duration = Duration::from_secs(10);
+/// Jobs of one device that wait for such a thread: more than there can be downloads of one client.
+pub const BLOCKING_JOBS_MAX: usize = 8192;
+/// Threads that make files durable, in all and for one device.
+pub const DURABLE_THREADS: usize = 64;
+/// See [`DURABLE_THREADS`].
+pub const DURABLE_THREADS_PER_DEVICE: usize = 4;
+/// Threads that fetch cold pages, in all and for one device.
+pub const COLD_THREADS: usize = 64;
+/// See [`COLD_THREADS`].
+pub const COLD_THREADS_PER_DEVICE: usize = 4;
+/// Cold reads of one device that wait for such a thread; who asks for more is told that we are busy.
+pub const COLD_JOBS_PER_DEVICE_MAX: usize = 128;
+/// Cold reads of one file, those at work included: it leaves room to the other files of its device.
+pub const COLD_JOBS_PER_FILE_MAX: usize = 64;
+/// Threads that look whether files are what they were, in all and for one device.
+pub const CHECK_THREADS: usize = 64;
+/// See [`CHECK_THREADS`].
+pub const CHECK_THREADS_PER_DEVICE: usize = 1;
+/// Threads that save what a client shares and downloads.
+pub const STATE_THREADS: usize = 1;
 /// Messages in one channel between two cores; the rest waits in the sender's outbox.
 pub const MESH_MESSAGES_MAX: usize = 1024;
 
@@ -263,8 +307,8 @@ pub const SEED_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 pub const CLIENT_COMMANDS_MAX: usize = 64;
 /// Events of a client that nobody has taken yet; later ones are dropped and logged.
 pub const CLIENT_EVENTS_MAX: usize = 4096;
-/// Time for downloads to end, and for trackers to answer, when a client is closed.
-pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
+/// Time for downloads to end, and the same again for trackers to answer, when a client is closed.
+pub const CLOSE_TIMEOUT: Duration = Duration::from_millis(800);
 /// Downloads and shares of one client.
 pub const TORRENTS_MAX: usize = 4096;
 /// Downloads that have ended and are still shown.
@@ -368,8 +412,29 @@ pub const SYNC_PEERS_MAX: usize = 64;
 
 // ---- the command line ----
 
+/// Lines of the log that wait for stderr; what comes beyond them is dropped and counted.
+pub const LOG_LINES_QUEUED_MAX: usize = 1024;
+/// A command's own sentences that wait for stderr.
+pub const SENTENCES_QUEUED_MAX: usize = 256;
+/// How long a sentence is waited for that stderr does not take.
+pub const STDERR_PATIENCE: Duration = Duration::from_millis(500);
+/// Longest line of the log, bytes.
+pub const LOG_LINE_BYTES_MAX: usize = 4 << 10;
+/// Time over which lines of the log are counted.
+pub const LOG_WINDOW: Duration = Duration::from_secs(10);
+/// Lines that one place in the program writes about one address in that time.
+pub const LOG_LINES_PER_ADDRESS_MAX: u32 = 10;
+/// Lines that one place in the program writes in that time.
+pub const LOG_LINES_PER_SITE_MAX: u32 = 100;
+/// Places and addresses that are counted at once.
+pub const LOG_SITES_MAX: usize = 4096;
+/// Time for a process to end by itself after a signal; then it is ended.
+pub const SIGNAL_PATIENCE: Duration = Duration::from_millis(1900);
+
 /// Inputs that wait for a command or the REPL; who sends more waits.
 pub const INPUTS_MAX: usize = 1024;
+/// How often a download without a terminal reports its progress.
+pub const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 /// How often a progress bar is drawn.
 pub const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 /// Longest line of commands, bytes.
@@ -431,6 +496,10 @@ const _: () = {
     // While slow peers hold some blocks, a whole chunk of another unproven one still fits beside them.
     assert!(FLIGHT_BYTES_PER_CORE_MAX / LIMITED_SHARE_OF_FLIGHT >= CHUNK_SIZE_MAX as usize + 8 * BLOCK_BYTES);
     assert!(BLOCK_BYTES.is_multiple_of(4096));
+    assert!(BLOCKING_JOBS_MAX >= TORRENTS_MAX);
+    // A device that hangs leaves threads to others.
+    assert!(DURABLE_THREADS_PER_DEVICE < DURABLE_THREADS && COLD_THREADS_PER_DEVICE < COLD_THREADS);
+    assert!(COLD_JOBS_PER_FILE_MAX < COLD_JOBS_PER_DEVICE_MAX);
     // The record of a removal outlives everything that it must win over.
     assert!(TOMBSTONE.as_millis() >= 2 * LEASE.as_millis());
     assert!(VERSION_AHEAD_MAX.as_millis() < LEASE.as_millis());
@@ -438,6 +507,8 @@ const _: () = {
     assert!(2 * RENEW_INTERVAL.as_millis() < LEASE.as_millis());
     assert!(ENTRIES_PER_FILE_MAX <= u16::MAX as usize && ENDPOINTS_PER_FILE_MAX <= ENTRIES_PER_FILE_MAX);
     assert!(ADDRESS_COUNTERS.is_power_of_two());
+    // A client that is asked to end is closed before it is ended.
+    assert!(2 * CLOSE_TIMEOUT.as_millis() < SIGNAL_PATIENCE.as_millis());
     // A page with one file of the longest name more than its measure is still a frame.
     assert!(2 * SYNC_PAGE_BYTES <= FRAME_SYNC_BYTES_MAX);
 

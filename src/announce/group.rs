@@ -58,6 +58,7 @@ pub struct TrackerGroup {
     /// Grows with every new connection.
     epoch: Cell<u64>,
     changed: Signal,
+    ended: Cell<bool>,
 }
 
 impl TrackerGroup {
@@ -75,8 +76,9 @@ impl TrackerGroup {
             turn: Signal::default(),
             epoch: Cell::new(0),
             changed: Signal::default(),
+            ended: Cell::new(false),
         });
-        crate::runtime::spawn("tracker link", watch(Rc::downgrade(&group)));
+        crate::runtime::spawn_vital("tracker link", watch(Rc::downgrade(&group)));
         group
     }
 
@@ -98,6 +100,13 @@ impl TrackerGroup {
     /// Waits until the epoch is another one than `seen`, or a connection was lost.
     pub async fn changed(&self, seen: u64) {
         self.changed.until(|| (self.epoch.get() != seen || self.link_is_lost()).then_some(())).await;
+    }
+
+    /// Closes the connection for good.
+    pub fn end(&self) {
+        self.ended.set(true);
+        self.link.borrow_mut().take();
+        self.turn.notify();
     }
 
     /// Asks the tracker in use; when it fails, the next ones in turn, each once.
@@ -154,7 +163,7 @@ impl TrackerGroup {
     }
 
     fn keep(&self, link: Link, answered: Result<Answer, NetError>) -> Result<Answer, NetError> {
-        if answered.is_ok() {
+        if answered.is_ok() && !self.ended.get() {
             *self.link.borrow_mut() = Some(link);
         }
         answered
@@ -187,7 +196,7 @@ impl Drop for Turn<'_> {
 /// Notices at once when the tracker in use goes away, also while nobody asks it anything.
 async fn watch(group: std::rc::Weak<TrackerGroup>) {
     loop {
-        let Some(group) = group.upgrade() else { return };
+        let Some(group) = group.upgrade().filter(|group| !group.ended.get()) else { return };
         let idle = || !group.busy.get() && group.waiting.get() == 0 && group.link.borrow().is_some();
         let ready = group.turn.until(|| idle().then_some(()));
         // Without the pause the task would keep the group alive for ever.
@@ -199,12 +208,17 @@ async fn watch(group: std::rc::Weak<TrackerGroup>) {
         group.busy.set(true);
         let turn = Turn(&group);
         let Some(mut link) = group.link.borrow_mut().take() else { continue };
-        let wanted = group.turn.until(|| (group.waiting.get() > 0 || Rc::strong_count(&group) == 1).then_some(false));
+        let is_wanted = || group.waiting.get() > 0 || group.ended.get() || Rc::strong_count(&group) == 1;
+        let wanted = group.turn.until(|| is_wanted().then_some(false));
         let closed = async {
             link.closed().await;
             true
         };
-        if closed.or(wanted).await {
+        let was_closed = closed.or(wanted).await;
+        if group.ended.get() {
+            return;
+        }
+        if was_closed {
             (group.notice)(format!("tracker {} closed the connection", group.current()));
         } else {
             *group.link.borrow_mut() = Some(link);

@@ -3,6 +3,7 @@
 //! Only what one flag tells alone is checked here; what it means on this machine is for
 //! [`super::resolved`].
 
+use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,6 +16,21 @@ use super::units::{
 };
 use crate::limits::{CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, ENDPOINTS_PER_FILE_MAX, FILES_PER_ADDRESS_MAX};
 use crate::tracker::rights::Cidr;
+
+/// Lets a variable of ours that is empty count as one that is not set, as `MTORRENT_X=` in a script means it. Call it
+/// before any other thread is started.
+pub fn forget_empty_variables() {
+    let is_empty = |name: &OsStr, value: &OsStr| value.is_empty() && name.as_encoded_bytes().starts_with(b"MTORRENT_");
+    let empty: Vec<OsString> =
+        std::env::vars_os().filter(|(name, value)| is_empty(name, value)).map(|(name, _)| name).collect();
+    for name in empty {
+        // SAFETY: no other thread runs yet that could read the environment meanwhile.
+        #[allow(unsafe_code)]
+        unsafe {
+            std::env::remove_var(name)
+        };
+    }
+}
 
 /// A whole command line.
 #[derive(Clone, Debug, Parser)]
@@ -216,8 +232,9 @@ pub struct GetArgs {
     /// Go on seeding afterwards for this long
     #[arg(long, value_name = "DURATION", env = "MTORRENT_SEED_FOR", value_parser = parse_duration)]
     pub seed_for: Option<Duration>,
-    /// Report the bytes done on stdout this often, as JSON lines
-    #[arg(long, hide = true, value_name = "DURATION", value_parser = parse_duration)]
+    /// Write a line of progress this often: to stderr or, with --json, an object to stdout [default: 10s where stderr
+    /// is no terminal, else never]
+    #[arg(long, value_name = "DURATION", env = "MTORRENT_REPORT_EVERY", value_parser = parse_duration)]
     pub report_every: Option<Duration>,
 }
 

@@ -1,10 +1,11 @@
 //! `mtorrent get`: one file, every byte verified, and what it took.
 
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::exit::{CommandError, CommandResult, Exit};
 use super::files;
@@ -13,9 +14,11 @@ use super::output::{Output, talk};
 use super::progress::{self, Bar, Snapshot};
 use super::report;
 use super::resolved::{Afterwards, Get};
+use super::signals;
 use super::text;
 use super::units::Rate;
 use crate::client::{Client, ClientConfig, DownloadId, DownloadRequest, DownloadState, DownloadStatus, Event};
+use crate::limits::REPORT_INTERVAL;
 use crate::metainfo::Metainfo;
 
 /// Runs the command.
@@ -65,7 +68,7 @@ fn download(
     })?;
     let bar = Bar { verb: "getting", total_bytes: length, hidden: false };
     let look = || snapshot(client, id).map(|status| as_snapshot(&status)).unwrap_or_default();
-    let waiting = Waiting { client, id, inputs, output, report_every: args.report_every };
+    let waiting = Waiting { client, id, inputs, output, report_every: report_interval(args.report_every) };
     let ended = progress::watch(bar, look, || waiting.until_the_end())?;
     if let DownloadState::Failed(failure) = &ended.state {
         if output.is_json() {
@@ -73,6 +76,7 @@ fn download(
         }
         return Err(failure.clone().into());
     }
+    signals::work_is_done();
     output.answer(report::done_line(&ended), || ended_object(&ended))?;
     match args.afterwards {
         Afterwards::End => {}
@@ -88,6 +92,12 @@ fn ended_object(status: &DownloadStatus) -> Value {
     object
 }
 
+/// How often progress is reported: as the user said, else where there is no terminal to draw a bar on.
+fn report_interval(wanted: Option<Duration>) -> Option<Duration> {
+    let default = || (!std::io::stderr().is_terminal()).then_some(REPORT_INTERVAL);
+    wanted.or_else(default).filter(|interval| !interval.is_zero())
+}
+
 struct Waiting<'a> {
     client: &'a Client,
     id: DownloadId,
@@ -98,23 +108,31 @@ struct Waiting<'a> {
 
 impl Waiting<'_> {
     fn until_the_end(&self) -> Result<DownloadStatus, CommandError> {
+        let next_report = |from: Instant| self.report_every.map(|interval| from + interval);
+        let mut report_at = next_report(Instant::now());
         loop {
-            match self.inputs.next(self.report_every.map(|interval| Instant::now() + interval)) {
+            match self.inputs.next(report_at) {
                 Some(Input::Event(Event::Ended(status))) if status.id == self.id => return Ok(status),
                 Some(Input::Event(event)) => talk_of(&event),
                 Some(Input::Signal(signal)) => {
                     return Err(CommandError::stopped(signal, "interrupted"));
                 }
                 Some(Input::Closed) => return Err(CommandError::failed("internal error: the client ended early")),
-                None => self.report()?,
+                None => {
+                    report_at = next_report(Instant::now());
+                    self.report()?;
+                }
             }
         }
     }
 
     fn report(&self) -> Result<(), CommandError> {
         let Some(status) = snapshot(self.client, self.id) else { return Ok(()) };
-        let object = json!({ "event": "progress", "done_bytes": status.done_bytes });
-        self.output.answer(&object, || object.clone())
+        if self.output.is_json() {
+            return self.output.answer("", || report::progress_object(&status));
+        }
+        talk(report::progress_line(&status));
+        Ok(())
     }
 }
 

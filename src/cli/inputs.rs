@@ -35,8 +35,7 @@ impl Inputs {
         let setter = stop.clone();
         let notify = move |signal| {
             setter.set_by(signal);
-            // The queue only goes away when the command is over.
-            drop(to_queue.send(Input::Signal(signal)));
+            signals::queue(&to_queue, Input::Signal(signal));
         };
         signals::watch(notify, || {})?;
         Ok(Self { receiver, sender, stop })
@@ -79,9 +78,5 @@ pub fn forward_events(
             }
         }
     };
-    std::thread::Builder::new()
-        .name("events".into())
-        .spawn(work)
-        .map(drop)
-        .map_err(|error| CommandError::failed(format!("cannot start a thread: {error}")))
+    std::thread::Builder::new().name("events".into()).spawn(work).map(drop).map_err(CommandError::no_thread)
 }

@@ -13,6 +13,7 @@ use crate::ids::Endpoint;
 use crate::limits::{
     CHUNK_SIZE_CREATE_MIN, CHUNK_SIZE_DEFAULT, CHUNK_SIZE_MAX, CORES_DEFAULT_MAX, GROUP_KEY_BYTES_MIN, TRACKERS_MAX,
 };
+use crate::runtime::machine::cores_within;
 use crate::tracker::server::TrackerConfig;
 
 /// A command line, resolved.
@@ -342,7 +343,8 @@ fn new(typed: args::NewArgs) -> Result<New, CommandError> {
 /// The standard library counts what both the affinity and the cgroup's quota allow.
 fn cores(typed: args::CoresArgs) -> usize {
     let allowed = || std::thread::available_parallelism().map_or(1, usize::from).min(CORES_DEFAULT_MAX);
-    typed.cores.map_or_else(allowed, usize::from)
+    // Each takes descriptors: where those are few, fewer cores are better than none.
+    cores_within(typed.cores.map_or_else(allowed, usize::from))
 }
 
 fn default_data_dir() -> Result<PathBuf, CommandError> {

@@ -11,6 +11,7 @@ use super::inputs::{Input, Inputs};
 use super::making::{self, Making};
 use super::output::{Output, talk};
 use super::resolved::Share;
+use super::signals;
 use super::text;
 use crate::client::{Client, Event, ShareRequest};
 use crate::ids::InfoHash;
@@ -64,6 +65,7 @@ fn serve(client: &Client, inputs: &Inputs, info_hash: InfoHash, output: &Output)
         match inputs.next(None) {
             Some(Input::Event(Event::Announced { info_hash: announced, tracker })) if announced == info_hash => {
                 if !is_ready {
+                    signals::work_is_done();
                     output.ready(client.listen_addr(), Some(info_hash), None)?;
                     is_ready = true;
                 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::exit::{CommandError, CommandResult, Exit};
 use super::inputs::{Input, Inputs};
 use super::output::Output;
+use super::signals;
 use crate::tracker::server::{self, StartError, TrackerConfig};
 
 /// How often the tracker is looked at while nothing happens.
@@ -15,6 +16,7 @@ pub fn run(config: TrackerConfig, output: &Output) -> CommandResult {
     let inputs = Inputs::start()?;
     let tracker = server::start(config).map_err(refused)?;
     let served = output.ready(tracker.listen_addr(), None, Some(tracker.synced()));
+    signals::work_is_done();
     if served.is_ok() {
         // A tracker whose store fails ends by itself.
         while !tracker.has_ended() {

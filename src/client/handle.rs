@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::core::{ClientCore, Shared};
+use super::core::{ClientCore, Pools, Shared};
 use super::keeper::Keeper;
 use super::manager::{Command, Manager};
 use super::state::{DataDir, Saved, SavedIdentity, SavedShare};
@@ -16,15 +16,16 @@ use crate::download::{Driver, Request};
 use crate::hash::hash_chunks;
 use crate::ids::{Endpoint, PeerId};
 use crate::limits::{
-    BLOCKING_THREADS, CLIENT_COMMANDS_MAX, CLIENT_EVENTS_MAX, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX,
-    METAINFO_BYTES_MAX, NAME_THREADS,
+    CLIENT_COMMANDS_MAX, CLIENT_EVENTS_MAX, CLOSE_TIMEOUT, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX,
+    METAINFO_BYTES_MAX,
 };
 use crate::metainfo::Metainfo;
 use crate::net::listen::queues;
 use crate::net::{ConnectionLimits, Listener, RateLimits};
 use crate::peer::{Registry, Torrent};
+use crate::runtime::Cores;
+use crate::runtime::machine::connections_within;
 use crate::runtime::mesh::MeshPlan;
-use crate::runtime::{Blocking, Cores};
 use crate::storage::memory_plan::allowed_memory;
 use crate::storage::{MemoryPlan, SeedFile};
 
@@ -72,16 +73,13 @@ impl Client {
         let address = listener.address();
         let endpoint = config.advertise.or_else(|| advertised(address)).ok_or_else(|| refused("port 0"))?;
         let no_threads = |error| refused(format!("no threads can be started: {error}"));
-        let blocking = Blocking::start(BLOCKING_THREADS).map_err(no_threads)?;
-        let resolver = Blocking::start(NAME_THREADS).map_err(no_threads)?;
         let shared = Shared {
             id: PeerId(rand::random()),
             registry: Arc::new(Registry::default()),
             uploads: Arc::default(),
             memory,
             limits: RateLimits::new(config.upload_limit, config.download_limit),
-            blocking,
-            resolver,
+            pools: Pools::start().map_err(no_threads)?,
             plan: MeshPlan::new(config.cores),
             config: config.clone(),
         };
@@ -105,8 +103,11 @@ impl Client {
                     if core.index == 0 { listener.lock().unwrap_or_else(PoisonError::into_inner).take() } else { None };
                 match first {
                     Some((listener, handed_out, end)) => {
-                        let limits = ConnectionLimits::new(CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX);
-                        crate::runtime::spawn("listener", listener.serve(client.net.clone(), limits, handed_out));
+                        let limits = ConnectionLimits::new(
+                            connections_within(CONNECTIONS_MAX, core.count),
+                            CONNECTIONS_PER_ADDRESS_MAX,
+                        );
+                        crate::runtime::spawn_vital("listener", listener.serve(client.net.clone(), limits, handed_out));
                         Manager::new(client, rows, kept, sender, endpoint).run(received).await;
                         drop(end);
                     }
@@ -236,7 +237,7 @@ impl Client {
         if self.command(Command::Close).is_err() {
             log::warn!("the client had ended already");
         }
-        if let Err(error) = self.cores.join() {
+        if let Err(error) = self.cores.join_within(CLOSE_TIMEOUT + CLOSE_TIMEOUT + CLOSE_TIMEOUT) {
             log::error!("{error}");
         }
     }

@@ -1,21 +1,26 @@
 //! Core 0's own work in a client: starts and ends shares and downloads, announces them, watches files.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, Weak};
+
+use async_channel::TrySendError;
 
 use super::core::{ClientCore, CoreMessage};
 use super::keeper::Keeper;
 use super::table::{DownloadEntry, ShareEntry, Table};
 use super::{Event, ShareRequest};
 use crate::announce::{Announcement, Announcer, Listener, TrackerGroup};
-use crate::download::{DownloadState, DriverContext};
+use crate::download::{DownloadState, DriverContext, Failure};
 use crate::ids::{Endpoint, InfoHash};
 use crate::limits::{CLOSE_TIMEOUT, SEED_CHECK_INTERVAL};
 use crate::metainfo::Metainfo;
-use crate::runtime::{Signal, deadline, sleep, spawn};
+use crate::peer::Torrent;
+use crate::runtime::{BlockingError, Signal, deadline, sleep, spawn, spawn_vital, spawn_watched};
+use crate::storage::SeedFile;
 
 /// What plain threads ask of core 0.
 pub enum Command {
@@ -48,13 +53,37 @@ pub struct Manager {
 struct Events {
     sender: async_channel::Sender<Event>,
     table: Arc<Table>,
+    /// Events that found no room and must not be lost, in order; a task sends them on.
+    late: Rc<RefCell<VecDeque<Event>>>,
 }
 
 impl Events {
+    /// Notices are dropped when nobody takes them. Of the others there are no more than downloads and shares, and
+    /// somebody waits for each.
     fn send(&self, event: Event) {
-        if let Err(error) = self.sender.try_send(event) {
-            log::warn!("an event was dropped because nobody takes them: {error}");
+        let is_first = self.late.borrow().is_empty();
+        let event = match if is_first { self.sender.try_send(event) } else { Err(TrySendError::Full(event)) } {
+            Err(TrySendError::Full(event)) => event,
+            Ok(()) | Err(TrySendError::Closed(_)) => return,
+        };
+        if let Event::Notice(notice) = event {
+            return log::warn!("nobody takes notices, so this one is told here: {notice}");
         }
+        self.late.borrow_mut().push_back(event);
+        if is_first {
+            spawn_vital("events", send_late(self.sender.clone(), self.late.clone()));
+        }
+    }
+}
+
+async fn send_late(sender: async_channel::Sender<Event>, late: Rc<RefCell<VecDeque<Event>>>) {
+    loop {
+        // It stays in its place while it waits, so that later ones queue up behind it.
+        let Some(event) = late.borrow().front().cloned() else { return };
+        if sender.send(event).await.is_err() {
+            return;
+        }
+        late.borrow_mut().pop_front();
     }
 }
 
@@ -81,19 +110,19 @@ impl Manager {
         sender: async_channel::Sender<Event>,
         endpoint: Endpoint,
     ) -> Rc<Self> {
-        let events = Rc::new(Events { sender, table: table.clone() });
+        let events = Rc::new(Events { sender, table: table.clone(), late: Rc::default() });
         let (announcers, ended, running) = (RefCell::default(), Signal::default(), Rc::default());
         Rc::new(Self { core, table, keeper, events, endpoint, announcers, ended, running })
     }
 
     /// Acts on commands until the client is closed.
     pub async fn run(self: Rc<Self>, commands: async_channel::Receiver<Command>) {
-        spawn("file watch", self.clone().watch_files());
+        spawn_vital("file watch", self.clone().watch_files());
         while let Ok(command) = commands.recv().await {
             match command {
-                Command::Get(entry) => spawn("download", self.clone().download(entry)),
+                Command::Get(entry) => self.start_download(entry),
                 Command::Share(entry) => self.share(&entry),
-                Command::Unshare(info_hash) => spawn("withdrawal", self.withdraw(info_hash)),
+                Command::Unshare(info_hash) => spawn("withdrawal", self.clone().withdraw_and_tidy(info_hash)),
                 Command::Close => break,
             }
         }
@@ -123,8 +152,7 @@ impl Manager {
 
     /// The announcer for a file's trackers; `None` when there are none.
     fn announcer(&self, metainfo: &Metainfo) -> Option<Rc<Announcer>> {
-        let configured = &self.core.shared.config.trackers;
-        let names = if configured.is_empty() { metainfo.trackers() } else { configured };
+        let names = self.trackers_of(metainfo);
         if names.is_empty() {
             return None;
         }
@@ -132,10 +160,34 @@ impl Manager {
         let announcer = announcers.entry(names.to_vec()).or_insert_with(|| {
             let events = self.events.clone();
             let notice = Box::new(move |text| events.notice(text));
-            let (net, resolver) = (self.core.net.clone(), self.core.shared.resolver.clone());
+            let (net, resolver) = (self.core.net.clone(), self.core.shared.pools.names.clone());
             Announcer::start(TrackerGroup::new(names.to_vec(), net, resolver, notice), self.events.clone())
         });
         Some(announcer.clone())
+    }
+
+    fn trackers_of<'a>(&'a self, metainfo: &'a Metainfo) -> &'a [String] {
+        let configured = &self.core.shared.config.trackers;
+        if configured.is_empty() { metainfo.trackers() } else { configured }
+    }
+
+    /// Lets go of announcers, with their connections, that nothing is announced by and no download asks.
+    fn drop_unused_announcers(&self) {
+        let running: Vec<_> = self.table.rows().downloads.iter().filter(|entry| !entry.has_ended()).cloned().collect();
+        let is_asked =
+            |names: &[String]| running.iter().any(|entry| self.trackers_of(&entry.request.metainfo) == names);
+        self.announcers.borrow_mut().retain(|names, announcer| {
+            let is_used = !announcer.is_idle() || is_asked(names);
+            if !is_used {
+                announcer.end();
+            }
+            is_used
+        });
+    }
+
+    async fn withdraw_and_tidy(self: Rc<Self>, info_hash: InfoHash) {
+        self.withdraw(info_hash).await;
+        self.drop_unused_announcers();
     }
 
     fn share(&self, entry: &ShareEntry) {
@@ -167,9 +219,23 @@ impl Manager {
         Some(self.withdraw(info_hash))
     }
 
+    fn start_download(self: &Rc<Self>, entry: Arc<DownloadEntry>) {
+        let (this, ending) = (self.clone(), entry.clone());
+        // Somebody waits for its end.
+        let panicked = move || {
+            if !ending.has_ended() {
+                let why = "the work on the download ended by a panic: try again, and please report it";
+                ending.set_state(DownloadState::Failed(Failure::local(why)));
+                this.ended.notify();
+                this.events.send(Event::Ended(ending.status()));
+            }
+        };
+        spawn_watched("download", self.clone().download(entry), panicked);
+    }
+
     async fn download(self: Rc<Self>, entry: Arc<DownloadEntry>) {
         let announcer = self.announcer(&entry.request.metainfo);
-        let context = Rc::new(self.driver_context(entry.id));
+        let context = Rc::new(self.driver_context(entry.id, entry.request.dest.as_deref()));
         self.running.set(self.running.get() + 1);
         let ended = entry.driver.clone().run(context, announcer, |state| entry.set_state(state)).await;
         self.running.set(self.running.get() - 1);
@@ -182,7 +248,7 @@ impl Manager {
         entry.set_state(ended.unwrap_or_else(DownloadState::Failed));
         self.ended.notify();
         // A restart after a crash need neither try again what has failed nor hash what is done.
-        let (keeper, blocking) = (self.keeper.clone(), self.core.shared.blocking.clone());
+        let (keeper, blocking) = (self.keeper.clone(), self.core.shared.pools.state.clone());
         if let Err(error) = blocking.run(move || keeper.upgrade().iter().for_each(|keeper| keeper.save())).await {
             log::warn!("shares and downloads could not be saved: {error}");
         }
@@ -190,6 +256,7 @@ impl Manager {
         if let Some(withdrawal) = withdrawal {
             withdrawal.await;
         }
+        self.drop_unused_announcers();
     }
 
     /// A finished download goes on as a share.
@@ -213,11 +280,12 @@ impl Manager {
         }
     }
 
-    fn driver_context(&self, id: super::DownloadId) -> DriverContext {
+    fn driver_context(&self, id: super::DownloadId, dest: Option<&Path>) -> DriverContext {
         let (mesh, events) = (self.core.mesh.clone(), self.events.clone());
+        let durable = &self.core.shared.pools.durable;
         DriverContext {
             net: self.core.net.clone(),
-            blocking: self.core.shared.blocking.clone(),
+            blocking: dest.map_or_else(|| durable.clone(), |dest| durable.at(dest)),
             id: self.core.shared.id,
             port: self.endpoint.port(),
             registry: self.core.shared.registry.clone(),
@@ -228,11 +296,16 @@ impl Manager {
         }
     }
 
-    /// Looks once a second whether the files that are served are still what they were.
-    async fn watch_files(self: Rc<Self>) {
-        loop {
-            sleep(SEED_CHECK_INTERVAL).await;
-            let torrents = self.core.shared.registry.all();
+    /// Has every file that is served looked at. A device whose last look has not ended, because its disk or its mount
+    /// hangs, is left alone: no other waits for it.
+    fn check_files(&self) {
+        let mut by_device = HashMap::<u64, Vec<Arc<Torrent>>>::new();
+        for torrent in self.core.shared.registry.all() {
+            if let Some((device, _)) = torrent.file.as_ref().map(SeedFile::place) {
+                by_device.entry(device).or_default().push(torrent);
+            }
+        }
+        for (device, torrents) in by_device {
             let check = move || {
                 for torrent in torrents {
                     if let Some(Err(changed)) = torrent.file.as_ref().map(|file| file.check()) {
@@ -240,9 +313,21 @@ impl Manager {
                     }
                 }
             };
-            if let Err(error) = self.core.shared.blocking.run(check).await {
-                log::error!("the files that are served could not be checked: {error}");
-            }
+            let checks = self.core.shared.pools.checks.on(device);
+            spawn("file check", async move {
+                match checks.run(check).await {
+                    Ok(()) | Err(BlockingError::Busy | BlockingError::Closed) => {}
+                    Err(error) => log::error!("the files that are served could not be checked: {error}"),
+                }
+            });
+        }
+    }
+
+    /// Looks once a second whether the files that are served are still what they were.
+    async fn watch_files(self: Rc<Self>) {
+        loop {
+            sleep(SEED_CHECK_INTERVAL).await;
+            self.check_files();
             let shares = self.table.rows().shares.clone();
             for share in shares {
                 self.tell_if_stopped(&share);
@@ -250,12 +335,12 @@ impl Manager {
         }
     }
 
-    fn tell_if_stopped(&self, share: &ShareEntry) {
+    fn tell_if_stopped(self: &Rc<Self>, share: &ShareEntry) {
         let Some(why) = share.torrent.stopped() else { return };
         if share.told_stopped.swap(true, Ordering::Relaxed) {
             return;
         }
         self.events.send(Event::ShareStopped { file: share.request.file.clone(), why: why.to_owned() });
-        spawn("withdrawal", self.withdraw(share.torrent.info_hash()));
+        spawn("withdrawal", self.clone().withdraw_and_tidy(share.torrent.info_hash()));
     }
 }

@@ -185,6 +185,20 @@ impl Job {
         self.report(Report::Failed);
     }
 
+    /// Starts a task without which the download cannot go on: a panic in it fails the download, and calls `panicked`.
+    pub fn spawn_part(
+        self: &Arc<Self>,
+        what: &'static str,
+        work: impl Future<Output = ()> + 'static,
+        panicked: impl FnOnce() + 'static,
+    ) {
+        let job = self.clone();
+        crate::runtime::spawn_watched(what, work, move || {
+            panicked();
+            job.fail(std::io::Error::other(format!("internal error: {what} ended by a panic")));
+        });
+    }
+
     /// Tells the driver.
     pub fn report(&self, report: Report) {
         // A driver that has ended wants to know nothing.

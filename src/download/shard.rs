@@ -116,8 +116,8 @@ impl Shard {
             context,
             job,
         });
-        crate::runtime::spawn("verifier", shard.clone().verify());
-        crate::runtime::spawn("shard clock", shard.clone().tick());
+        shard.job.spawn_part("verifier", shard.clone().verify(), || ());
+        shard.job.spawn_part("shard clock", shard.clone().tick(), || ());
         shard
     }
 
@@ -186,7 +186,12 @@ impl Shard {
         // Another peer may have been faster.
         if !self.job.torrent.have.contains(chunk) {
             self.writing.set(self.writing.get() + 1);
-            crate::runtime::spawn("chunk write", self.clone().write(arrived));
+            let this = self.clone();
+            let ended = move || {
+                this.writing.set(this.writing.get() - 1);
+                this.drained.notify();
+            };
+            self.job.spawn_part("chunk write", self.clone().write(arrived), ended);
         }
     }
 

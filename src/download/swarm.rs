@@ -71,7 +71,7 @@ impl Swarm {
             last_contact: Cell::new(Instant::now()),
             tracker_failure: RefCell::new(None),
         });
-        crate::runtime::spawn("discovery", discover(Rc::downgrade(&swarm)));
+        crate::runtime::spawn_vital("discovery", discover(Rc::downgrade(&swarm)));
         swarm
     }
 

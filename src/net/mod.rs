@@ -76,7 +76,7 @@ impl Net {
     pub fn start_limited(limits: Arc<RateLimits>) -> io::Result<Self> {
         let buffers = Rc::new(BufferPool::default());
         let pool = Rc::downgrade(&buffers);
-        crate::runtime::spawn("buffer trim", async move {
+        crate::runtime::spawn_vital("buffer trim", async move {
             loop {
                 crate::runtime::sleep(MEMORY_TRIM_INTERVAL).await;
                 match pool.upgrade() {
@@ -96,7 +96,7 @@ impl Net {
 
     /// Takes an accepted connection onto this core.
     pub fn adopt(&self, accepted: Accepted) -> io::Result<Stream> {
-        Stream::new(accepted.socket, accepted.permit.peer(), Some(accepted.permit), self)
+        Stream::adopt(accepted, self)
     }
 
     /// The connections of this core that one task serves by turns.

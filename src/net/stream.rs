@@ -13,7 +13,7 @@ use rustix::net::{RecvFlags, SendFlags};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::congestion::{self, Congestion};
-use super::listen::Permit;
+use super::listen::{Accepted, Permit};
 use super::poller::Watch;
 use super::throttle::{Allowance, Direction, Meter};
 use super::watchdog::Watched;
@@ -30,12 +30,12 @@ const SIOCOUTQNSD: libc::Ioctl = 0x894b;
 
 /// A TCP connection. Dropping it closes it.
 pub struct Stream {
-    // Field order: the watchdog and the poller forget the descriptor before it is closed.
+    // Field order: the watchdog, the poller and the limits forget the descriptor before it is closed.
     watched: Rc<Watched>,
     watch: Watch,
+    permit: Option<Permit>,
     socket: Rc<Socket>,
     peer: SocketAddr,
-    permit: Option<Permit>,
     up: Meter,
     down: Meter,
     /// Time that it waited for the rate limits.
@@ -78,7 +78,7 @@ impl Stream {
             Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
             _ => {}
         }
-        let stream = Self::new(socket, to, None, net)?;
+        let stream = Self::new(socket, to, net)?;
         stream.watch.connected().await;
         if let Some(error) = stream.socket.take_error()? {
             return Err(error);
@@ -88,13 +88,24 @@ impl Stream {
     }
 
     /// A connection over a non-blocking socket.
-    pub(super) fn new(socket: Socket, peer: SocketAddr, permit: Option<Permit>, net: &Net) -> io::Result<Self> {
+    pub(super) fn new(socket: Socket, peer: SocketAddr, net: &Net) -> io::Result<Self> {
+        Self::over(socket, peer, None, net)
+    }
+
+    /// An accepted connection.
+    pub(super) fn adopt(accepted: Accepted, net: &Net) -> io::Result<Self> {
+        let Accepted { permit, socket } = accepted;
+        Self::over(socket, permit.peer(), Some(permit), net)
+    }
+
+    /// The permit comes after the socket, so that it is dropped first where this fails.
+    fn over(socket: Socket, peer: SocketAddr, permit: Option<Permit>, net: &Net) -> io::Result<Self> {
         socket.set_tcp_nodelay(true)?;
         let watch = net.poller.watch(socket.as_fd())?;
         let watched = net.watchdog.watch(socket.as_raw_fd());
         let (up, down) =
             (Meter::new(net.limits.clone(), Direction::Up), Meter::new(net.limits.clone(), Direction::Down));
-        Ok(Self { watched, watch, socket: Rc::new(socket), peer, permit, up, down, throttled: Duration::ZERO })
+        Ok(Self { watched, watch, permit, socket: Rc::new(socket), peer, up, down, throttled: Duration::ZERO })
     }
 
     /// For small messages beside what the connection's task reads and writes; never in the middle of its frames.

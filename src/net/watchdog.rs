@@ -56,7 +56,7 @@ impl Watchdog {
             watched: RefCell::default(),
         });
         let weak = Rc::downgrade(&shared);
-        crate::runtime::spawn("watchdog", async move {
+        crate::runtime::spawn_vital("watchdog", async move {
             loop {
                 crate::runtime::sleep(TICK).await;
                 match weak.upgrade() {

@@ -23,7 +23,7 @@ use crate::limits::{
     UNSENT_BYTES_MAX, UNSENT_BYTES_MIN, UNSENT_BYTES_START, UNSENT_TIME,
 };
 use crate::net::{FrameReader, Net, NetError, SendFileError, Stream};
-use crate::runtime::{Blocking, Core};
+use crate::runtime::{Blocking, BlockingError, Core};
 use crate::storage::memory::ChunkKey;
 use crate::storage::{Loan, Memory, SeedFile};
 use crate::swarm::{Choice, ConnectionId};
@@ -410,7 +410,8 @@ impl Session {
     async fn populate(&self, torrent: &Arc<Torrent>, range: Range<u64>) -> Result<(), Status> {
         let cold = torrent.clone();
         let populate = move || cold.file.as_ref().map_or(Ok(()), |file| file.populate(range));
-        match self.context.blocking.run(populate).await {
+        let place = torrent.file.as_ref().map_or((0, 0), SeedFile::place);
+        match self.context.blocking.on_file(place.0, place.1).run(populate).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) if !matches!(error.raw_os_error(), Some(libc::EFAULT | libc::EIO)) => {
                 log::warn!("a chunk could not be read in: {error}");
@@ -420,6 +421,7 @@ impl Session {
                 torrent.stop(format!("it became shorter or unreadable: {error}"));
                 Err(Status::FileChanged)
             }
+            Err(BlockingError::Busy) => Err(Status::Busy),
             Err(_) => Err(Status::Internal),
         }
     }

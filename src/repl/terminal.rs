@@ -64,11 +64,7 @@ pub fn start(history: &Path, to: SyncSender<Input>) -> Result<Reader, CommandErr
 }
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), CommandError> {
-    std::thread::Builder::new()
-        .name(name.into())
-        .spawn(work)
-        .map(drop)
-        .map_err(|error| CommandError::failed(format!("cannot start a thread: {error}")))
+    std::thread::Builder::new().name(name.into()).spawn(work).map(drop).map_err(CommandError::no_thread)
 }
 
 fn no_terminal(error: &ReadlineError) -> CommandError {

@@ -56,6 +56,17 @@ pub enum DestError {
         /// Bytes of the whole file.
         bytes: u64,
     },
+    /// A limit of this process or of the file system.
+    #[error(
+        "{path} with {bytes} bytes is over the file size limit of this process (ulimit -f) or of its file system: raise \
+         the limit or choose another destination"
+    )]
+    TooLarge {
+        /// The destination.
+        path: PathBuf,
+        /// Bytes of the whole file.
+        bytes: u64,
+    },
     /// Another download holds it.
     #[error("{0} is being written by another mtorrent: wait for it or choose another destination")]
     Busy(PathBuf),
@@ -94,7 +105,7 @@ impl DestError {
             io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly(path),
             io::ErrorKind::InvalidFilename => Self::NameTooLong(path),
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoSpace { path, bytes },
-            io::ErrorKind::FileTooLarge => Self::NoSpace { path, bytes },
+            io::ErrorKind::FileTooLarge => Self::TooLarge { path, bytes },
             io::ErrorKind::WouldBlock => Self::Busy(path),
             io::ErrorKind::AlreadyExists => Self::Exists(path),
             _ if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) => Self::TooManyFiles(path),
@@ -251,7 +262,7 @@ mod tests {
         assert!(matches!(error, DestError::NoFolder(_)), "{error}");
         let huge = Claim { geometry: Geometry::new(400_000 << 24, 1 << 24).unwrap(), ..claim() };
         let error = huge.open(&folder.path().join("huge"), false).unwrap_err();
-        assert!(matches!(error, DestError::NoSpace { .. }), "{error}");
+        assert!(matches!(error, DestError::NoSpace { .. } | DestError::TooLarge { .. }), "{error}");
         for length in [242, 255] {
             let error = claim().open(&folder.path().join("x".repeat(length)), false).unwrap_err();
             assert!(matches!(error, DestError::NameTooLong(_)), "{length}: {error}");

@@ -130,7 +130,7 @@ impl Memory {
             freed: Signal::default(),
         });
         let weak = Rc::downgrade(&shared);
-        crate::runtime::spawn("memory trim", async move {
+        crate::runtime::spawn_vital("memory trim", async move {
             loop {
                 crate::runtime::sleep(MEMORY_TRIM_INTERVAL).await;
                 match weak.upgrade() {

@@ -19,6 +19,7 @@ pub struct SeedFile {
     /// The kernel tells which pages are resident only to the owner and to who may write (else it says
     /// that all are).
     tells_residency: bool,
+    place: (u64, u64),
     finished: OnceLock<Finished>,
 }
 
@@ -65,14 +66,17 @@ impl SeedFile {
         let metadata = file.metadata()?;
         let is_ours = metadata.uid() == rustix::process::geteuid().as_raw();
         let tells_residency = is_ours || rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok();
-        let seed = Self { map: map(&file, metadata.len())?, tells_residency, finished: OnceLock::new(), file };
+        let (map, place) = (map(&file, metadata.len())?, (metadata.dev(), metadata.ino()));
+        let seed = Self { map, tells_residency, place, finished: OnceLock::new(), file };
         seed.finish(path)?;
         Ok(seed)
     }
 
     /// Maps an unfinished download, which changes by our own writes only. `bytes` is its reserved size.
     pub fn unfinished(file: File, bytes: u64) -> io::Result<Self> {
-        Ok(Self { map: map(&file, bytes)?, tells_residency: true, finished: OnceLock::new(), file })
+        let metadata = file.metadata()?;
+        let (map, place) = (map(&file, bytes)?, (metadata.dev(), metadata.ino()));
+        Ok(Self { map, tells_residency: true, place, finished: OnceLock::new(), file })
     }
 
     /// The file has its final content, under this path: from now on every change counts.
@@ -81,6 +85,11 @@ impl SeedFile {
         // A second call finds the first one's identity, which stays the one to compare with.
         let _ = self.finished.set(Finished { path: path.to_owned(), identity });
         Ok(())
+    }
+
+    /// The device and the inode of the open file.
+    pub fn place(&self) -> (u64, u64) {
+        self.place
     }
 
     /// Where the finished file is.

@@ -4,3 +4,6 @@
 mod support;
 
 mod rates;
+mod resources;
+mod signals;
+mod talk;

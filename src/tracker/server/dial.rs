@@ -102,7 +102,7 @@ pub(super) async fn keep_links(dialler: Rc<Dialler>) {
             let seat =
                 Rc::new(LinkSeat { link: RefCell::default(), peer, waker: Cell::new(None), woken: Cell::new(false) });
             dialler.shard.add_link(seat.clone());
-            runtime::spawn("link", keep_link(dialler.clone(), seat));
+            runtime::spawn_vital("link", keep_link(dialler.clone(), seat));
         }
         runtime::sleep(TICK).await;
     }

@@ -47,7 +47,7 @@ impl Log {
         let Some(LogSeat { core, batches, answers }) = seat else { return Rc::new(Self::new(0, None)) };
         let log = Rc::new(Self::new(core, Some(batches)));
         let hears = log.clone();
-        runtime::spawn("log", async move {
+        runtime::spawn_vital("log", async move {
             while let Ok(batch) = answers.recv().await {
                 hears.committed(batch);
             }
