@@ -284,7 +284,7 @@ pub const CHUNKS_PER_CORE_MIN: usize = 2;
 /// How often memory that nobody needed meanwhile is given back.
 pub const MEMORY_TRIM_INTERVAL: Duration = Duration::from_secs(5);
 /// Such intervals for which a chunk stays in the cache that nobody asks for.
-pub const CACHE_IDLE_INTERVALS: u32 = 3;
+pub const CACHE_IDLE_INTERVALS: u32 = 1;
 /// Blocks that are written at once on a core.
 pub const WRITING_BLOCKS_MAX: u64 = 32;
 /// How long a received chunk is kept in memory at most for others to fetch, unless it is asked for again and again.

@@ -5,7 +5,7 @@
 //! booking began: so turns come in the order of booking, whichever core or connection books, and no byte is moved
 //! that was not booked. A booking that is not used up stays with its connection and is given back at its end.
 //!
-//! Without a limit all this is one relaxed load a step. What is here is pure: it takes the time and never waits.
+//! Without a limit all this is one relaxed load a step. Nothing here waits: [`super::Stream`] does.
 
 use std::num::NonZeroU64;
 use std::sync::Arc;

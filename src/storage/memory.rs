@@ -584,13 +584,14 @@ mod tests {
             assert_eq!(memory.allocated_bytes(), 6 << 20);
             memory.trim();
             assert_eq!(memory.allocated_bytes(), 6 << 20, "it may be needed again");
+            assert!((0..4).all(|index| memory.cached(&key(index)).is_some()));
             // One free block is in use now and then, the other never.
             let mut one = memory.chunk(1 << 20, false).await;
             fill(&mut one, 3);
             drop(one);
             memory.trim();
             assert_eq!(memory.allocated_bytes(), 5 << 20);
-            for _ in 0..CACHE_IDLE_INTERVALS {
+            for _ in 0..=CACHE_IDLE_INTERVALS {
                 assert!(memory.cached(&key(3)).is_some(), "who is asked for stays");
                 memory.trim();
             }
