@@ -451,7 +451,8 @@ impl Session {
         }
         let waits = |ask: &&Ask| !ask.chunks.is_empty() && !ask.is_rare;
         let waiting: usize = self.links.values().map(|link| link.asks.iter().filter(waits).count()).sum();
-        waiting < REQUESTS_OPEN_MAX && !self.inflow.is_enough(now, self.arrivals())
+        let open_max = if self.inflow.is_missing(now) { 2 * REQUESTS_OPEN_MAX } else { REQUESTS_OPEN_MAX };
+        waiting < open_max && !self.inflow.is_enough(now, self.arrivals())
     }
 
     /// Whether the peer alone has the chunk.
