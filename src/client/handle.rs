@@ -173,6 +173,7 @@ impl Client {
             force: request.force,
             wait: request.wait,
             strategy: self.config.strategy,
+            stall_timeout: self.config.stall_timeout,
             endpoint: self.endpoint,
         });
         let entry = {

@@ -374,6 +374,8 @@ impl Session {
     /// Looks at what time alone changes: call it a few times a second.
     pub fn tick(&mut self, now: Duration) {
         self.stop_counting_late(now);
+        // What arrives may have become late, and can then be asked of others too.
+        self.peers.values_mut().for_each(|peer| peer.exhausted_at = None);
         let rtt = self.peers.values().map(|peer| peer.rtt).sum::<Duration>() / self.peers.len().max(1) as u32;
         self.inflow.tick(now, rtt, self.picker.geometry().chunk_size());
         self.open_links(now);
