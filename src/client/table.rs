@@ -202,7 +202,17 @@ mod tests {
             wait,
             seed: true,
         };
-        let driver = || Driver::new(Request { metainfo: metainfo.clone(), dest: dest.clone(), force, wait, stall_timeout: Duration::ZERO, strategy: Default::default(), endpoint });
+        let driver = || {
+            Driver::new(Request {
+                metainfo: metainfo.clone(),
+                dest: dest.clone(),
+                force,
+                wait,
+                stall_timeout: Duration::ZERO,
+                strategy: Default::default(),
+                endpoint,
+            })
+        };
         let mut rows = Rows::default();
         let running = rows.add_download(request.clone(), driver());
         let many = DOWNLOADS_ENDED_MAX as DownloadId * 2;

@@ -20,7 +20,9 @@ use super::swarm::{Loneliness, Swarm};
 use crate::announce::{Announcement, Announcer};
 use crate::bitfield::{Bitfield, SharedBitfield};
 use crate::ids::Endpoint;
-use crate::limits::{DRIVER_TICK, REPORTS_AT_ONCE_MAX, STALL_NOTICE_AFTER, STALL_NOTICE_INTERVAL, STALLED_AFTER, WITHDRAWAL_WAIT};
+use crate::limits::{
+    DRIVER_TICK, REPORTS_AT_ONCE_MAX, STALL_NOTICE_AFTER, STALL_NOTICE_INTERVAL, STALLED_AFTER, WITHDRAWAL_WAIT,
+};
 use crate::metainfo::Metainfo;
 use crate::peer::Torrent;
 use crate::runtime::deadline;

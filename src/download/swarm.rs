@@ -15,10 +15,7 @@ use super::outcome::{Failure, FailureKind};
 use super::peers::{Peer, Peers};
 use crate::announce::{Answer, TrackerGroup};
 use crate::ids::Endpoint;
-use crate::limits::{
-    DISCOVER_PARTS, DISCOVER_PAUSE_LONELY, DISCOVER_PAUSE_MAX, DISCOVER_PAUSE_MIN, DRIVER_TICK,
-   
-};
+use crate::limits::{DISCOVER_PARTS, DISCOVER_PAUSE_LONELY, DISCOVER_PAUSE_MAX, DISCOVER_PAUSE_MIN, DRIVER_TICK};
 use crate::runtime::sleep;
 use crate::swarm::PeerSlot;
 use crate::wire::Message;
@@ -160,9 +157,8 @@ impl Swarm {
 
     /// Tries peers again whose pause is over, as far as connections allow: those that failed least first.
     pub fn retry(self: &Rc<Self>) {
-        for endpoint in self.peers.borrow().waiting(self.now()) {
-            self.add(endpoint);
-        }
+        let waiting = self.peers.borrow().waiting(self.now());
+        waiting.into_iter().for_each(|endpoint| self.add(endpoint));
     }
 
     /// The control connection ended: it is tried again after a pause, if at all.

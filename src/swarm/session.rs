@@ -109,6 +109,8 @@ struct Peer {
     rtt: Duration,
     /// It delivered a right chunk.
     is_proven: bool,
+    /// Chunks of it that are being verified.
+    unjudged: u32,
     not_before: Duration,
     busy_pause: Duration,
     open_after: Duration,
@@ -206,6 +208,7 @@ impl Session {
             rate: Rate::default(),
             rtt,
             is_proven: false,
+            unjudged: 0,
             not_before: Duration::ZERO,
             busy_pause: BUSY_PAUSE_MIN,
             open_after: Duration::ZERO,
@@ -313,6 +316,7 @@ impl Session {
         if let Some(peer) = self.peers.get_mut(&slot) {
             peer.rate.delivered(now, bytes.into());
             peer.busy_pause = BUSY_PAUSE_MIN;
+            peer.unjudged += 1;
         }
         self.open_links(now);
         self.ask_all(now);
@@ -323,6 +327,7 @@ impl Session {
     pub fn verified(&mut self, now: Duration, slot: PeerSlot, chunk: ChunkIndex) -> bool {
         if let Some(peer) = self.peers.get_mut(&slot) {
             peer.is_proven = true;
+            peer.unjudged = peer.unjudged.saturating_sub(1);
         }
         let is_new = self.picker.hold(chunk);
         for link in self.arriving.remove(&chunk).unwrap_or_default() {
@@ -338,9 +343,11 @@ impl Session {
         is_new
     }
 
-    /// What arrived on the link, which may be gone, did not match its hash: the chunk is wanted again.
-    pub fn wrong(&mut self, now: Duration, link: LinkId, chunk: ChunkIndex) {
+    /// What arrived on the link, which may be gone, did not match its hash: the chunk is wanted again, and the peer is
+    /// not asked for any other until it comes up anew.
+    pub fn wrong(&mut self, now: Duration, slot: PeerSlot, link: LinkId, chunk: ChunkIndex) {
         self.stopped_arriving(link, chunk);
+        self.peer_down(now, slot);
         self.ask_all(now);
     }
 
@@ -518,7 +525,7 @@ impl Session {
         let has_room = if peer.is_proven {
             open - arriving < peer.requests_ahead(&self.picker) && open < REQUESTS_PER_PEER_MAX
         } else {
-            open == 0
+            open == 0 && peer.unjudged == 0
         };
         (has_room && link.asks.len() < REQUESTS_IN_FLIGHT_MAX).then_some(id)
     }
