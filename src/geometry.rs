@@ -4,7 +4,8 @@
 //! padding), so that a chunk still lies in one file and only [`Geometry`] learns of them.
 
 use crate::limits::{
-    CHUNK_SIZE_CREATE_MIN, CHUNK_SIZE_DEFAULT, CHUNK_SIZE_MAX, CHUNK_SIZE_MIN, CHUNKS_CREATE_MAX, CHUNKS_CREATE_MIN, CHUNKS_MAX,
+    CHUNK_SIZE_CREATE_MIN, CHUNK_SIZE_DEFAULT, CHUNK_SIZE_MAX, CHUNK_SIZE_MIN, CHUNKS_CREATE_MAX, CHUNKS_CREATE_MIN,
+    CHUNKS_MAX,
 };
 
 /// A file's length and chunk size. Every chunk has `chunk_size` bytes, the last one what remains.

@@ -66,12 +66,8 @@ impl ClientCore {
         let net = Net::start_limited(shared.limits.clone());
         let net = net.inspect_err(|error| log::error!("a core cannot watch sockets: {error}")).ok()?;
         let memory = Memory::new(shared.memory.flight_bytes, shared.memory.cache_bytes);
-        let context = ShardContext {
-            core,
-            net: net.clone(),
-            memory: memory.clone(),
-            blocking: shared.blocking.clone(),
-        };
+        let context =
+            ShardContext { core, net: net.clone(), memory: memory.clone(), blocking: shared.blocking.clone() };
         let shards = Shards::default();
         let receive = move |_, message| receive(message, &context, &shards);
         let mesh = Rc::new(shared.plan.clone().join(core, receive).await?);

@@ -9,15 +9,16 @@ use std::time::{Duration, Instant};
 
 use super::context::DriverContext;
 use super::control::{self, ControlEnd, News, Subject};
+use super::fetch::Fetch;
 use super::job::Job;
 use super::outcome::{Failure, FailureKind};
 use super::peers::{Peer, Peers};
-use super::fetch::Fetch;
 use super::standing::Verdict;
 use crate::announce::{Answer, TrackerGroup};
 use crate::ids::Endpoint;
 use crate::limits::{
-    DISCOVER_PARTS, DISCOVER_PAUSE_LONELY, DISCOVER_PAUSE_MAX, DISCOVER_PAUSE_MIN, DRIVER_TICK, FAILURES_UNTIL_FORGOTTEN,
+    DISCOVER_PARTS, DISCOVER_PAUSE_LONELY, DISCOVER_PAUSE_MAX, DISCOVER_PAUSE_MIN, DRIVER_TICK,
+    FAILURES_UNTIL_FORGOTTEN,
 };
 use crate::runtime::sleep;
 use crate::swarm::PeerSlot;
@@ -55,12 +56,7 @@ pub enum Loneliness {
 
 impl Swarm {
     /// Starts looking for peers; ends when dropped.
-    pub fn start(
-        context: Rc<DriverContext>,
-        job: Arc<Job>,
-        fetch: Rc<Fetch>,
-        trackers: Rc<TrackerGroup>,
-    ) -> Rc<Self> {
+    pub fn start(context: Rc<DriverContext>, job: Arc<Job>, fetch: Rc<Fetch>, trackers: Rc<TrackerGroup>) -> Rc<Self> {
         let metainfo = &job.torrent.metainfo;
         let (me, my_port) = (context.id, context.port);
         let subject = Subject { me, my_port, info_hash: metainfo.info_hash(), geometry: metainfo.geometry() };

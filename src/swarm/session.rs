@@ -25,8 +25,9 @@ use super::rate::Rate;
 use crate::bitfield::Bitfield;
 use crate::geometry::ChunkIndex;
 use crate::limits::{
-    BUSY_PAUSE_MAX, BUSY_PAUSE_MIN, DATA_CONNECTIONS_PER_PEER_MAX, LATE_AFTER_MIN, LINK_RETRY_PAUSE, NAMED_AT_THE_END_MAX,
-    REQUEST_CHUNKS_MAX, REQUESTS_OPEN_MAX, REQUESTS_IN_FLIGHT_MAX, REQUESTS_PER_PEER_MAX, STILL_AFTER,
+    BUSY_PAUSE_MAX, BUSY_PAUSE_MIN, DATA_CONNECTIONS_PER_PEER_MAX, LATE_AFTER_MIN, LINK_RETRY_PAUSE,
+    NAMED_AT_THE_END_MAX, REQUEST_CHUNKS_MAX, REQUESTS_IN_FLIGHT_MAX, REQUESTS_OPEN_MAX, REQUESTS_PER_PEER_MAX,
+    STILL_AFTER,
 };
 use crate::wire::Status;
 
@@ -325,7 +326,8 @@ impl Session {
         }
         let is_new = self.picker.hold(chunk);
         for link in self.arriving.remove(&chunk).unwrap_or_default() {
-            let still = self.links.get(&link).and_then(|link| link.arrival).is_some_and(|arrival| arrival.chunk == chunk);
+            let still =
+                self.links.get(&link).and_then(|link| link.arrival).is_some_and(|arrival| arrival.chunk == chunk);
             if still {
                 self.close(now, link);
             }
@@ -547,7 +549,8 @@ impl Session {
     fn slowest_arrival(&self, now: Duration, slot: PeerSlot) -> Option<ChunkIndex> {
         let peer = self.peers.get(&slot).filter(|peer| peer.is_proven)?;
         let own = self.named_to(slot);
-        let needed = |chunk| f64::from(self.picker.geometry().chunk_len(chunk)) / peer.rate.bytes_s().unwrap_or(1.0).max(1.0);
+        let needed =
+            |chunk| f64::from(self.picker.geometry().chunk_len(chunk)) / peer.rate.bytes_s().unwrap_or(1.0).max(1.0);
         let candidates = self.arriving.iter().filter(|(chunk, links)| {
             links.len() == 1 && peer.chunks.contains(**chunk) && !peer.links.contains(&links[0]) && !own.contains(chunk)
         });

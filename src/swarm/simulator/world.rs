@@ -333,7 +333,9 @@ impl World {
         if node.is_gone || node.sending.contains_key(&connection) || node.uploads.is_waiting(connection) {
             return;
         }
-        let Some(mut chunks) = node.pending.get_mut(&connection).and_then(|pending| pending.pop_front()) else { return };
+        let Some(mut chunks) = node.pending.get_mut(&connection).and_then(|pending| pending.pop_front()) else {
+            return;
+        };
         let was_empty = chunks.is_empty();
         chunks.retain(|chunk| node.have.contains(*chunk));
         if chunks.is_empty() && !was_empty {
@@ -489,7 +491,10 @@ impl World {
         let getters = || 1..self.nodes.len();
         Report {
             times_s: getters().filter_map(|getter| time(&getter)).collect(),
-            fast_times_s: getters().filter(|getter| !self.is_slow(*getter)).filter_map(|getter| time(&getter)).collect(),
+            fast_times_s: getters()
+                .filter(|getter| !self.is_slow(*getter))
+                .filter_map(|getter| time(&getter))
+                .collect(),
             unfinished: self.left,
             seeder_copies: self.nodes[0].sent_bytes / length,
             wasted_copies: self.wasted_bytes / length,

@@ -1,0 +1,297 @@
+//! Core 0's watch over what the user wished: shares that are away, touched or other files now, and downloads
+//! whose disk is away. Nothing is forgotten; what can go on goes on.
+
+use std::io;
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+
+use super::check::{self, Checked};
+use super::manager::Manager;
+use super::place;
+use super::share::{ShareEntry, Standing, Step};
+use super::state::FolderMark;
+use super::table::WaitingDownload;
+use super::{DownloadRequest, Event};
+use crate::bitfield::{Bitfield, SharedBitfield};
+use crate::download::{Driver, Request};
+use crate::geometry::ChunkIndex;
+use crate::limits::SEED_CHECK_INTERVAL;
+use crate::metainfo::Metainfo;
+use crate::peer::Torrent;
+use crate::runtime::{sleep, spawn};
+use crate::storage::{Identity, SeedFile};
+
+impl Manager {
+    /// Looks at everything at once, and then once a second.
+    pub(super) async fn watch(self: Rc<Self>) {
+        loop {
+            self.look_at_shares().await;
+            self.look_at_waiting().await;
+            self.catch_up().await;
+            sleep(SEED_CHECK_INTERVAL).await;
+        }
+    }
+
+    async fn look_at_shares(self: &Rc<Self>) {
+        let shares = self.table.rows().shares.clone();
+        if shares.is_empty() {
+            return;
+        }
+        let look = move || shares.into_iter().map(|share| (look(&share), share)).collect::<Vec<_>>();
+        match self.core.shared.blocking.run(look).await {
+            Ok(found) => found.into_iter().for_each(|(found, share)| self.act_on(&share, &found)),
+            Err(error) => log::error!("the files that are served could not be looked at: {error}"),
+        }
+    }
+
+    fn act_on(self: &Rc<Self>, share: &Arc<ShareEntry>, found: &io::Result<Identity>) {
+        if share.removed.load(Ordering::Relaxed) {
+            return;
+        }
+        let step = {
+            let mut state = share.state();
+            let step = state.next(found);
+            state.note(found);
+            step
+        };
+        match step {
+            Step::Nothing => {}
+            Step::Wait(why) => self.pause(share, Standing::Waiting(why)),
+            Step::Differ(why, found) => self.differ(share, why, found),
+            Step::Serve => spawn("share", self.clone().serve(share.clone(), Vec::new())),
+            Step::Check(why) => {
+                self.pause(share, Standing::Checking(why));
+                spawn("check of a share", self.clone().check(share.clone()));
+            }
+            Step::CheckBeside => {
+                share.state().standing = Standing::ActiveChecked;
+                spawn("check of a share", self.clone().check(share.clone()));
+            }
+        }
+        self.tell_unreadable(share);
+    }
+
+    /// Serves the share no more for now; the user is told once.
+    fn pause(&self, share: &ShareEntry, standing: Standing) {
+        let why = match &standing {
+            Standing::Waiting(why) | Standing::Checking(why) => why.clone(),
+            _ => String::new(),
+        };
+        let (was_active, is_first) = {
+            let mut state = share.state();
+            let is_first = state.torrent.is_none() && state.seen.is_none() && state.checks == 0;
+            let was_active = state.is_active();
+            state.checks += 1;
+            state.standing = standing;
+            (was_active, is_first)
+        };
+        if was_active {
+            self.end_serving(share, &why);
+        }
+        if was_active || is_first {
+            share.state().is_told = true;
+            self.events.send(Event::SharePaused { file: share.file.clone(), why });
+        }
+    }
+
+    /// The share is another file now.
+    fn differ(&self, share: &ShareEntry, why: String, found: Identity) {
+        let (was_active, is_known) = {
+            let mut state = share.state();
+            let (was_active, is_known) = (state.is_active(), matches!(state.standing, Standing::Different { .. }));
+            state.checks += 1;
+            state.standing = Standing::Different { why: why.clone(), found };
+            (was_active, is_known)
+        };
+        if was_active {
+            self.end_serving(share, &why);
+        }
+        if !is_known {
+            share.state().is_told = true;
+            self.events.send(Event::ShareStopped { file: share.file.clone(), why });
+        }
+    }
+
+    fn end_serving(&self, share: &ShareEntry, why: &str) {
+        let Some(torrent) = share.state().torrent.clone() else { return };
+        torrent.stop(why.to_owned());
+        share.trackers.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        spawn("withdrawal", self.withdraw(torrent.info_hash()));
+    }
+
+    /// Hashes the file, then serves it or tells why not.
+    async fn check(self: Rc<Self>, share: Arc<ShareEntry>) {
+        let (metainfo, number) = {
+            let mut state = share.state();
+            state.checks += 1;
+            (state.metainfo.clone(), state.checks)
+        };
+        let Some(metainfo) = metainfo else { return };
+        let (path, stop, threads) = (share.file.clone(), share.removed.clone(), self.core.shared.config.cores);
+        let work = move || check::check(&metainfo, &path, threads, &stop);
+        let checked = self.checks.run(work).await;
+        let is_last = share.state().checks == number;
+        if !is_last || share.removed.load(Ordering::Relaxed) {
+            return;
+        }
+        match checked {
+            Ok(Checked::Right { identity, unreadable }) => {
+                share.state().verified = Some(identity);
+                self.save().await;
+                self.checked(share, unreadable).await;
+            }
+            Ok(Checked::Different { why, identity }) => self.differ(&share, why, identity),
+            Ok(Checked::Changing) => self.pause(&share, waiting("it is being written")),
+            Ok(Checked::Away(error)) => self.pause(&share, waiting(&format!("it is away ({error})"))),
+            Ok(Checked::Stopped) => {}
+            Err(error) => self.pause(&share, waiting(&error.to_string())),
+        }
+    }
+
+    /// The file is right: it goes on being served, or is served again.
+    async fn checked(self: Rc<Self>, share: Arc<ShareEntry>, unreadable: Vec<ChunkIndex>) {
+        let torrent = {
+            let mut state = share.state();
+            let torrent = state.torrent.clone().filter(|torrent| state.is_active() && torrent.stopped().is_none());
+            if torrent.is_some() {
+                state.standing = Standing::Active;
+            }
+            torrent
+        };
+        match torrent {
+            Some(torrent) => unreadable.into_iter().for_each(|chunk| torrent.set_unreadable(chunk)),
+            None => self.serve(share, unreadable).await,
+        }
+    }
+
+    /// Serves a file that is as it was verified.
+    async fn serve(self: Rc<Self>, share: Arc<ShareEntry>, unreadable: Vec<ChunkIndex>) {
+        let Some((metainfo, verified)) = self.claim_turn(&share) else { return };
+        let path = share.file.clone();
+        let opened = self.core.shared.blocking.run(move || SeedFile::open(&path)).await;
+        let opened = opened.unwrap_or_else(|error| Err(io::Error::other(error)));
+        if share.removed.load(Ordering::Relaxed) {
+            return;
+        }
+        let file = match opened {
+            Ok(file) if file.identity() == verified => file,
+            Ok(_) => return self.pause(&share, waiting("it was touched")),
+            Err(error) => return self.pause(&share, waiting(&format!("it is away ({error})"))),
+        };
+        let have = SharedBitfield::new(&Bitfield::full(metainfo.geometry()));
+        let torrent = Arc::new(Torrent::new(metainfo, have, Some(file)));
+        unreadable.into_iter().for_each(|chunk| torrent.set_unreadable(chunk));
+        if let Err(error) = self.core.shared.registry.insert(torrent.clone()) {
+            return self.pause(&share, waiting(&error.to_string()));
+        }
+        share.set_torrent(torrent);
+        let was_told = {
+            let mut state = share.state();
+            state.standing = Standing::Active;
+            std::mem::take(&mut state.is_told)
+        };
+        self.announce(&share);
+        if was_told {
+            self.events.send(Event::ShareResumed { file: share.file.clone() });
+        }
+    }
+
+    /// Nobody else opens the file for this share meanwhile. `None` when the same content is served already.
+    fn claim_turn(&self, share: &ShareEntry) -> Option<(Arc<Metainfo>, Option<Identity>)> {
+        let mut state = share.state();
+        let metainfo = state.metainfo.clone()?;
+        if self.is_served(metainfo.info_hash()) {
+            state.standing = waiting("the same content is served from another path");
+            return None;
+        }
+        state.standing = Standing::Checking("it is opened".to_owned());
+        Some((metainfo, state.verified))
+    }
+
+    /// Names chunks that the disk did not give, once.
+    fn tell_unreadable(&self, share: &ShareEntry) {
+        let Some(torrent) = share.state().torrent.clone() else { return };
+        let chunks = torrent.take_unreadable();
+        let [first, rest @ ..] = chunks.as_slice() else { return };
+        let geometry = torrent.metainfo.geometry();
+        let more = if rest.is_empty() { String::new() } else { format!(", and {} more", rest.len()) };
+        let (file, offset) = (share.file.display(), geometry.offset(*first));
+        let text = format!("chunk {first} of {file}, at offset {offset}{more} cannot be read and is not served");
+        self.events.send(Event::Notice(format!("{text}; the others are: check the disk")));
+    }
+
+    async fn look_at_waiting(self: &Rc<Self>) {
+        let waiting = self.table.rows().waiting.clone();
+        if waiting.is_empty() {
+            return;
+        }
+        let look = move || {
+            let each = waiting.into_iter().map(|waiting| {
+                let found = place::check(&waiting.saved);
+                let found = found.and_then(|folder| Ok((folder, check::read_metainfo(&waiting.saved.metainfo.0)?)));
+                (waiting, found)
+            });
+            each.collect::<Vec<_>>()
+        };
+        match self.core.shared.blocking.run(look).await {
+            Ok(all) => all.into_iter().for_each(|(waiting, found)| match found {
+                Ok((folder, metainfo)) => self.begin(&waiting, folder, Arc::new(metainfo)),
+                Err(why) => self.tell_waiting(&waiting, why),
+            }),
+            Err(error) => log::error!("the downloads that wait could not be looked at: {error}"),
+        }
+    }
+
+    fn tell_waiting(&self, waiting: &WaitingDownload, why: String) {
+        if waiting.status().waits_for.as_ref() != Some(&why) {
+            self.events.send(Event::Notice(format!("#{} waits: {why}", waiting.id)));
+            waiting.set_why(why);
+        }
+    }
+
+    /// The disk of a download is there: it goes on.
+    fn begin(self: &Rc<Self>, waiting: &WaitingDownload, folder: FolderMark, metainfo: Arc<Metainfo>) {
+        let entry = {
+            let mut rows = self.table.rows();
+            if rows.running(metainfo.info_hash()).is_some() {
+                drop(rows);
+                return self.tell_waiting(waiting, "the same file is being downloaded to another place".to_owned());
+            }
+            let Some(taken) = rows.take_waiting(waiting.id) else { return };
+            let (dest, force) = (Some(taken.saved.dest.0.clone()), taken.saved.force);
+            let request = Request {
+                metainfo: metainfo.clone(),
+                dest: dest.clone(),
+                force,
+                wait: None,
+                strategy: self.core.shared.config.strategy,
+                endpoint: self.endpoint,
+            };
+            let metainfo_path = taken.saved.metainfo.0.clone();
+            let asked = DownloadRequest { metainfo, metainfo_path, dest, force, wait: None, seed: true };
+            rows.add_download(Some(taken.id), asked, Driver::new(request), Some(folder))
+        };
+        spawn("download", self.clone().download(entry));
+    }
+}
+
+fn waiting(why: &str) -> Standing {
+    Standing::Waiting(why.to_owned())
+}
+
+/// Finds the share's file, and its `.mtorrent` file if that was not read yet. Blocks for a moment.
+fn look(share: &ShareEntry) -> io::Result<Identity> {
+    let is_known = share.state().metainfo.is_some();
+    if !is_known {
+        let metainfo = check::read_metainfo(&share.metainfo_path).map_err(io::Error::other)?;
+        let mut state = share.state();
+        if state.info_hash.is_some_and(|known| known != metainfo.info_hash()) {
+            // It was verified against another one.
+            state.verified = None;
+        }
+        state.info_hash = Some(metainfo.info_hash());
+        state.metainfo = Some(Arc::new(metainfo));
+    }
+    check::look(&share.file)
+}
