@@ -169,9 +169,11 @@ pub const REQUESTS_PER_PEER_MAX: usize = DATA_CONNECTIONS_PER_PEER_MAX * REQUEST
 /// How far ahead of its round trip a peer is asked, so that it is never without a request.
 pub const REQUEST_AHEAD: Duration = Duration::from_millis(20);
 /// Requests that wait with peers which send nothing at the moment.
-pub const REQUESTS_OPEN_MAX: usize = 12;
+pub const REQUESTS_OPEN_MAX: usize = 6;
 /// Answers that should arrive at once, at first.
 pub const INFLOW_START: usize = 3;
+/// Answers that may arrive besides while less comes than before.
+pub const INFLOW_EXTRA: usize = 2;
 /// Time between two looks whether more at once would bring more.
 pub const INFLOW_PROBE_INTERVAL: Duration = Duration::from_millis(750);
 /// Requests that name one chunk when there is nothing else to name.
@@ -218,7 +220,12 @@ pub const UNSENT_BYTES_MAX: u32 = 4 << 20;
 pub const PASSED_OVER_MAX: u32 = 64;
 /// How often a peer without subscriptions is asked for its chunks.
 pub const POLL_CHUNKS_INTERVAL: Duration = Duration::from_secs(1);
-/// How often news of chunks are sent to a subscriber.
+/// Subscribers that are told of a new chunk at once; the others within [`HAVE_CHUNKS_LAZY_INTERVAL`]. Only few of them
+/// will ask this peer for it, and each message costs both sides as much as some 50 KiB of data.
+pub const HAVE_CHUNKS_PROMPT_MAX: usize = 6;
+/// See [`HAVE_CHUNKS_PROMPT_MAX`].
+pub const HAVE_CHUNKS_LAZY_INTERVAL: Duration = Duration::from_millis(500);
+/// Least time between two messages to one subscriber.
 pub const HAVE_CHUNKS_INTERVAL: Duration = Duration::from_millis(20);
 /// Executors unless the user says otherwise.
 pub const CORES_DEFAULT_MAX: usize = 8;
@@ -238,6 +245,8 @@ pub const MEMORY_TRIM_INTERVAL: Duration = Duration::from_secs(5);
 pub const CACHE_IDLE_INTERVALS: u32 = 3;
 /// Blocks that are written at once on a core.
 pub const WRITING_BLOCKS_MAX: u64 = 32;
+/// How long a received chunk is kept in memory at most for others to fetch, unless it is asked for again and again.
+pub const CACHE_TIME: Duration = Duration::from_secs(10);
 /// Received chunks kept in memory to be served, all cores together, bytes.
 pub const CACHE_BYTES_DEFAULT: usize = 96 << 20;
 /// Bytes written after which the record is brought up to date.

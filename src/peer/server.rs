@@ -18,9 +18,9 @@ use crate::bitfield::Bitfield;
 use crate::geometry::ChunkIndex;
 use crate::ids::{InfoHash, PeerId};
 use crate::limits::{
-    FRAME_CONTROL_BYTES_MAX, FRAME_TIMEOUT, HAVE_CHUNKS_INTERVAL, HAVE_CHUNKS_MAX, IDLE_TIMEOUT, REQUEST_CHUNKS_MAX,
-    REQUESTS_READ_AHEAD_MAX, SEND_SILENCE_TIMEOUT, SUBSCRIPTIONS_MAX, TURN_WAIT_MAX, UNSENT_BYTES_MAX,
-    UNSENT_BYTES_MIN, UNSENT_BYTES_START, UNSENT_TIME,
+    FRAME_CONTROL_BYTES_MAX, FRAME_TIMEOUT, HAVE_CHUNKS_INTERVAL, HAVE_CHUNKS_LAZY_INTERVAL, HAVE_CHUNKS_MAX,
+    IDLE_TIMEOUT, REQUEST_CHUNKS_MAX, REQUESTS_READ_AHEAD_MAX, SEND_SILENCE_TIMEOUT, SUBSCRIPTIONS_MAX, TURN_WAIT_MAX,
+    UNSENT_BYTES_MAX, UNSENT_BYTES_MIN, UNSENT_BYTES_START, UNSENT_TIME,
 };
 use crate::net::{FrameReader, Net, NetError, SendFileError, Stream};
 use crate::runtime::{Blocking, Core};
@@ -148,20 +148,28 @@ impl Session {
         request.or(self.news()).await
     }
 
-    /// Waits until a subscriber is to be told of new chunks: at once when it was not told of any for a while, so that
-    /// many chunks travel in one message where they come fast.
+    /// Waits until this subscriber is to be told of new chunks. Each chunk wakes a few subscribers at once, in turn; the
+    /// others are told within [`HAVE_CHUNKS_LAZY_INTERVAL`], of all that came meanwhile together, and nobody more often
+    /// than every [`HAVE_CHUNKS_INTERVAL`].
     async fn news(&self) -> Result<Woken, NetError> {
+        let has_news = || self.subscriptions.iter().any(Subscription::has_news);
         loop {
             let unfinished = || self.subscriptions.iter().filter(|known| !known.known.is_full());
             let mut growths: Vec<_> = unfinished().map(|subscription| subscription.torrent.growth()).collect();
-            if self.subscriptions.iter().any(Subscription::has_news) {
+            if growths.is_empty() {
+                std::future::pending::<()>().await;
+            }
+            if unfinished().any(|known| known.has_news() && known.torrent.tells_all_at_once()) {
                 break;
             }
-            poll_fn(|context| {
+            let grown = poll_fn(|context| {
                 let is_grown = growths.iter_mut().any(|growth| std::pin::Pin::new(growth).poll(context).is_ready());
                 if is_grown { Poll::Ready(()) } else { Poll::Pending }
-            })
-            .await;
+            });
+            grown.or(crate::runtime::sleep(HAVE_CHUNKS_LAZY_INTERVAL)).await;
+            if has_news() {
+                break;
+            }
         }
         if let Some(pause) = self.told_at.map(|at| HAVE_CHUNKS_INTERVAL.saturating_sub(at.elapsed())) {
             crate::runtime::sleep(pause).await;

@@ -11,7 +11,7 @@ use event_listener::{Event, EventListener};
 use crate::bitfield::SharedBitfield;
 use crate::geometry::ChunkIndex;
 use crate::ids::InfoHash;
-use crate::limits::UNREADABLE_RETRY_PAUSE;
+use crate::limits::{HAVE_CHUNKS_PROMPT_MAX, UNREADABLE_RETRY_PAUSE};
 use crate::metainfo::Metainfo;
 use crate::storage::SeedFile;
 use crate::swarm::FileId;
@@ -98,9 +98,14 @@ impl Torrent {
         usize::from(self.keepers.get(chunk.as_usize())?.load(Ordering::Relaxed)).checked_sub(1)
     }
 
-    /// A chunk was added to those that are there.
+    /// A chunk was added to those that are there: wakes those who have waited longest for that, a few of them.
     pub fn has_grown(&self) {
-        self.grown.notify(usize::MAX);
+        self.grown.notify_additional(HAVE_CHUNKS_PROMPT_MAX);
+    }
+
+    /// Whether all subscribers are told of every chunk at once.
+    pub fn tells_all_at_once(&self) -> bool {
+        self.subscribers.load(Ordering::Relaxed) as usize <= HAVE_CHUNKS_PROMPT_MAX
     }
 
     /// Waits for the next chunk to be added, from this call on.

@@ -17,6 +17,7 @@ use std::collections::{HashMap, VecDeque};
 use std::ptr::NonNull;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crossbeam_queue::ArrayQueue;
 use glommio::io::DmaBuffer;
@@ -27,8 +28,8 @@ use super::grants::{GrantId, Grants};
 use crate::geometry::ChunkIndex;
 use crate::ids::InfoHash;
 use crate::limits::{
-    BLOCK_BYTES, CACHE_IDLE_INTERVALS, CHUNK_SIZE_MIN, LIMITED_SHARE_OF_FLIGHT, LOANS_MAX, MEMORY_TRIM_INTERVAL,
-    WRITING_BLOCKS_MAX,
+    BLOCK_BYTES, CACHE_IDLE_INTERVALS, CACHE_TIME, CHUNK_SIZE_MIN, LIMITED_SHARE_OF_FLIGHT, LOANS_MAX,
+    MEMORY_TRIM_INTERVAL, WRITING_BLOCKS_MAX,
 };
 use crate::runtime::Signal;
 
@@ -96,6 +97,7 @@ struct Cached {
     chunk: Rc<ChunkBuffer>,
     /// Trims since it was kept or asked for.
     idle: u32,
+    kept_at: Instant,
 }
 
 /// A chunk of another core's memory, readable here until it is dropped.
@@ -164,9 +166,10 @@ impl Memory {
         let mut cache = shared.cache.borrow_mut();
         cache.bytes += chunk.len();
         cache.order.push_back(key);
-        cache.chunks.insert(key, Cached { chunk: chunk.clone(), idle: 0 });
+        cache.chunks.insert(key, Cached { chunk: chunk.clone(), idle: 0, kept_at: Instant::now() });
         let mut evicted = Vec::new();
-        while cache.bytes > shared.cache_bytes_max {
+        // What comes slowly needs little memory: what was kept long ago was fetched, or is fetched from the disk.
+        while cache.bytes > shared.cache_bytes_max || cache.oldest_is_old() {
             let Some(oldest) = cache.order.pop_front() else { break };
             evicted.extend(cache.remove(&oldest));
         }
@@ -321,6 +324,12 @@ impl FreeBlocks {
 }
 
 impl Cache {
+    /// Whether the chunk that was kept first was kept long ago, or is gone already.
+    fn oldest_is_old(&self) -> bool {
+        let is_old = |key| self.chunks.get(key).is_none_or(|cached: &Cached| cached.kept_at.elapsed() > CACHE_TIME);
+        self.order.front().is_some_and(is_old)
+    }
+
     /// Takes a chunk out, except from the order.
     fn remove(&mut self, key: &ChunkKey) -> Option<Rc<ChunkBuffer>> {
         let chunk = self.chunks.remove(key)?.chunk;

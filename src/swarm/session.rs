@@ -281,7 +281,7 @@ impl Session {
         self.picker.begin(chunk);
         self.arriving.entry(chunk).or_default().push(id);
         self.retract(chunk, false);
-        self.take_back();
+        self.take_back(now);
         self.ask_all(now);
         Beginning::Wanted
     }
@@ -309,7 +309,7 @@ impl Session {
         link.asks.pop_front();
         let slot = link.peer;
         let bytes = self.picker.geometry().chunk_len(arrival.chunk);
-        self.inflow.delivered(bytes.into());
+        self.inflow.delivered(now, bytes.into());
         if let Some(peer) = self.peers.get_mut(&slot) {
             peer.rate.delivered(now, bytes.into());
             peer.busy_pause = BUSY_PAUSE_MIN;
@@ -419,8 +419,9 @@ impl Session {
     /// Enough arrives at once: what would come besides takes its room from what is on its way. So that other getters have
     /// the peers' uplinks instead, every request that waits with a peer which sends nothing is taken back, but those for
     /// chunks that this peer alone has.
-    fn take_back(&mut self) {
-        if !self.inflow.is_enough(self.arrivals()) {
+    fn take_back(&mut self, now: Duration) {
+        let arrivals = self.arrivals();
+        if !self.inflow.is_enough(now, arrivals) {
             return;
         }
         let busy: Vec<PeerSlot> =
@@ -443,14 +444,14 @@ impl Session {
     }
 
     /// Whether a request may wait with this peer, besides those elsewhere.
-    fn may_wait(&mut self, slot: PeerSlot) -> bool {
+    fn may_wait(&mut self, now: Duration, slot: PeerSlot) -> bool {
         let is_sending = |link: &Link| link.peer == slot && link.arrival.is_some();
         if self.links.values().any(is_sending) {
             return true;
         }
         let waits = |ask: &&Ask| !ask.chunks.is_empty() && !ask.is_rare;
         let waiting: usize = self.links.values().map(|link| link.asks.iter().filter(waits).count()).sum();
-        waiting < REQUESTS_OPEN_MAX && !self.inflow.is_enough(self.arrivals())
+        waiting < REQUESTS_OPEN_MAX && !self.inflow.is_enough(now, self.arrivals())
     }
 
     /// Whether the peer alone has the chunk.
@@ -474,7 +475,7 @@ impl Session {
     /// Asks one peer for as much as it has room for.
     fn ask(&mut self, now: Duration, slot: PeerSlot) {
         while let Some(link) = self.link_with_room(now, slot) {
-            let may_wait = self.may_wait(slot);
+            let may_wait = self.may_wait(now, slot);
             let is_full = self.peers.get(&slot).is_some_and(|peer| !peer.is_partial);
             if !may_wait && !is_full {
                 return;

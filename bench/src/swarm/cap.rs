@@ -6,6 +6,13 @@ use std::str::FromStr;
 /// Part of a capped link's bits that a TCP payload gets at an MTU of 1500: 1448 bytes of a frame of 1514.
 pub const PAYLOAD_SHARE: f64 = 0.956;
 
+/// The smallest burst, bytes.
+const BURST_MIN: u64 = 4_000;
+/// Bytes that a segment of 64 KiB takes on the link with the headers of all its packets.
+const UNCUT_SEGMENT: u64 = 70_000;
+/// The smallest queue, bytes.
+const QUEUE_MIN: u64 = 32_000;
+
 /// Bits a second that a node may send, and as many that it may receive; or as many as the machine can.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cap {
@@ -32,13 +39,14 @@ impl Cap {
         }
     }
 
-    /// The arguments of `tbf`: what 10 ms carry may go in one burst, within 4 to 32 KiB, and more only where 1 ms
-    /// carries more; behind it a queue of 50 ms, of 32 KiB at least.
+    /// The arguments of `tbf`: what 10 ms carry may go in one burst, within 4 kB and what one segment of TCP takes that
+    /// the kernel has not yet cut into packets (cutting it here would cost more CPU time than everything else), and more
+    /// only where 1 ms carries more; behind it a queue of 50 ms, of 32 kB at least.
     pub fn filter(self) -> Option<String> {
         let Self::Bits(bits) = self else { return None };
         let bytes_per_s = bits / 8;
-        let burst = (bytes_per_s / 100).clamp(4 << 10, 32 << 10).max(bytes_per_s / 1000);
-        let limit = burst + (bytes_per_s / 20).max(32 << 10);
+        let burst = (bytes_per_s / 100).clamp(BURST_MIN, UNCUT_SEGMENT).max(bytes_per_s / 1000);
+        let limit = burst + (bytes_per_s / 20).max(QUEUE_MIN);
         Some(format!("tbf rate {bits}bit burst {burst} limit {limit}"))
     }
 }
@@ -93,9 +101,9 @@ mod tests {
     #[test]
     fn bursts_and_queues_follow_the_rate() {
         let filter = |text: &str| text.parse::<Cap>().expect(text).filter();
-        assert_eq!(filter("512kbit").as_deref(), Some("tbf rate 512000bit burst 4096 limit 36864"));
-        assert_eq!(filter("200Mbit").as_deref(), Some("tbf rate 200000000bit burst 32768 limit 1282768"));
-        assert_eq!(filter("500Mbit").as_deref(), Some("tbf rate 500000000bit burst 62500 limit 3187500"));
+        assert_eq!(filter("512kbit").as_deref(), Some("tbf rate 512000bit burst 4000 limit 36000"));
+        assert_eq!(filter("200Mbit").as_deref(), Some("tbf rate 200000000bit burst 70000 limit 1320000"));
+        assert_eq!(filter("500Mbit").as_deref(), Some("tbf rate 500000000bit burst 70000 limit 3195000"));
         assert_eq!(filter("uncapped"), None);
     }
 

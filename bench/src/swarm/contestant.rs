@@ -89,8 +89,7 @@ const KINDS: [&Kind; 5] =
 /// Builds and installs what `options` allow, says who takes part and who does not and why, and returns those who do.
 pub fn select(options: &Options) -> Result<Vec<Contestant>, Error> {
     let kinds = chosen(&options.only)?;
-    let is_ours = |kind: &&&Kind| kind.name == "mtorrent";
-    if options.mtorrent.is_empty() && kinds.iter().any(|kind| is_ours(&kind)) {
+    if options.mtorrent.is_empty() && kinds.iter().any(|kind| kind.name == mtorrent::MTORRENT.name) {
         program::build_mtorrent();
     }
     let mut present = Vec::new();
@@ -116,7 +115,7 @@ pub fn select(options: &Options) -> Result<Vec<Contestant>, Error> {
 
 fn contestants(kind: &'static Kind, options: &Options) -> Vec<Contestant> {
     let named = |name: &str, program: PathBuf| Contestant { name: name.to_owned(), program, kind };
-    if kind.name != "mtorrent" || options.mtorrent.is_empty() {
+    if kind.name != mtorrent::MTORRENT.name || options.mtorrent.is_empty() {
         return vec![named(kind.name, program::own_mtorrent())];
     }
     let labelled = |text: &String| match text.split_once('=') {
@@ -130,11 +129,23 @@ fn absolute(path: &str) -> PathBuf {
     Path::new(path).canonicalize().unwrap_or_else(|_| path.into())
 }
 
+/// True if the user named it, or nobody, and it is not one that has to be named.
+fn is_wanted(kind: &Kind, only: &[String]) -> bool {
+    let needs_naming = kind.name == libtorrent::SUPER_SEEDING.name;
+    only.iter().any(|name| name == kind.name) || (only.is_empty() && !needs_naming)
+}
+
+/// The names of those who were wanted and are not there.
+pub fn left_out(options: &Options, field: &[Contestant]) -> Vec<&'static str> {
+    let is_absent = |kind: &&Kind| field.iter().all(|present| present.kind.name != kind.name);
+    KINDS.into_iter().filter(|kind| is_wanted(kind, &options.only)).filter(is_absent).map(|kind| kind.name).collect()
+}
+
 fn chosen(only: &[String]) -> Result<Vec<&'static Kind>, Error> {
     let names: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
     if let Some(unknown) = only.iter().find(|name| !names.contains(&name.as_str())) {
         return Err(Error::Refused(format!("nobody is called {unknown:?}; there are {}", names.join(", "))));
     }
-    let is_chosen = |kind: &&'static Kind| only.is_empty() || only.iter().any(|name| name == kind.name);
+    let is_chosen = |kind: &&'static Kind| is_wanted(kind, only);
     Ok(KINDS.into_iter().filter(is_chosen).collect())
 }

@@ -160,8 +160,8 @@ impl Output {
 
 /// Bytes by address that sent them, as a getter's last object says.
 fn received(output: &str) -> BTreeMap<String, u64> {
-    let ended = output.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let ended = ended.filter(|object| object["event"] == "ended").last().unwrap_or_default();
+    let mut ended = output.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let ended = ended.rfind(|object| object["event"] == "ended").unwrap_or_default();
     let mut received = BTreeMap::new();
     for peer in ended["fetched_from"].as_array().into_iter().flatten() {
         let endpoint = peer["endpoint"].as_str().unwrap_or_default();

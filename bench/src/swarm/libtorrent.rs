@@ -24,11 +24,11 @@ pub const LIBTORRENT: Kind = Kind {
     getter,
 };
 
-/// The same with super-seeding.
+/// The same with super-seeding: only when it is asked for.
 pub const SUPER_SEEDING: Kind = Kind {
     name: "libtorrent-super",
-    settings: "as libtorrent, with super-seeding at the seeder, which there looks once a second (and not only every 15 s) \
-               whom to serve: until it first looks it offers nobody anything",
+    settings: "as libtorrent, with super-seeding at the seeder, which sends one copy and hardly more, but offers a \
+               peer its first piece only some 10 s after they met, whatever the interval of unchoking; only by --only",
     serve: |stage, _| serve(stage, "super-seed"),
     ..LIBTORRENT
 };

@@ -5,7 +5,7 @@
 //! [`turn`] starts the getters together once tracker and seeder are ready, and watches them until the last one is done;
 //! every copy is compared with the source. [`flow`] is the floor: what plain TCP takes on the same links;
 //! [`hostile`] has the bad peers, [`chunks`] knows when the seeder may die. [`record`] is a
-//! row of the figures, [`summary`] the medians; what is not special to swarms is [`crate::rivals`]'.
+//! row of the figures, [`summary`] the medians, [`plot`] and [`report`] what else a run's folder has; what is not special to swarms is [`crate::rivals`]'.
 //!
 //! It must never print a time without saying how many copies were right, never leave a process, a folder or a namespace
 //! behind, and never touch the machine's own network.
@@ -24,8 +24,10 @@ pub mod namespace;
 pub mod nodes;
 pub mod opentracker;
 pub mod options;
+pub mod plot;
 pub mod race;
 pub mod record;
+pub mod report;
 pub mod row;
 pub mod stage;
 pub mod summary;
@@ -66,9 +68,16 @@ fn run_race(options: &Options) -> Result<bool, Error> {
         // What a long run has shown so far is not lost with its end; that it cannot be written shows there.
         let _ = write(&folder, "raw.csv", &record::csv(records));
         let _ = write(&folder, "getters.csv", &record::getters_csv(records));
-    })?;
+    });
+    if records.is_err() {
+        // Only where nothing is in it.
+        let _ = std::fs::remove_dir(&folder);
+    }
+    let records = records?;
     let summary = summary::markdown(&records);
     write(&folder, "summary.md", &summary)?;
+    write(&folder, "plot.svg", &plot::svg(&summary::lines(&records)))?;
+    write(&folder, "README.md", &report::readme(options, &field, &race, &records))?;
     print!("{summary}");
     eprintln!("written to {}", folder.display());
     Ok(records.iter().all(Record::is_right))

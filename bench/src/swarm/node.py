@@ -64,14 +64,11 @@ def torrent(path, folder):
 
 
 def seed(address, path, folder, is_super):
-    chosen = settings(address)
     wanted = torrent(path, folder)
     wanted.flags |= lt.torrent_flags.seed_mode
     if is_super:
         wanted.flags |= lt.torrent_flags.super_seeding
-        # It offers its first pieces only when it first looks whom to unchoke.
-        chosen.update(unchoke_interval=1)
-    session = lt.session(chosen)
+    session = lt.session(settings(address))
     session.add_torrent(wanted)
     for alert in alerts(session):
         if isinstance(alert, lt.listen_succeeded_alert):

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::Path;
 
 use tempfile::TempDir;
@@ -12,6 +13,7 @@ use super::record::{CPU_BOUND, Record};
 use super::row::Row;
 use super::stage::Stage;
 use super::turn;
+use crate::rivals::options::workspace;
 use crate::rivals::source::Source;
 use crate::rivals::stage::make_folder;
 use crate::rivals::{Error, interrupt};
@@ -42,9 +44,9 @@ impl<'a> Race<'a> {
         need_space(&dir, needed + (1 << 30))?;
         let mut sources = BTreeMap::new();
         for row in &rows {
-            if !sources.contains_key(&row.size) {
+            if let Entry::Vacant(entry) = sources.entry(row.size) {
                 let folder = make_folder(&work.path().join(format!("source-{}", row.size)))?;
-                sources.insert(row.size, Source::create(&folder, row.size)?);
+                entry.insert(Source::create(&folder, row.size)?);
             }
         }
         Ok(Self { options, field, work, sources, typed: RefCell::default() })
@@ -116,7 +118,7 @@ impl<'a> Race<'a> {
     fn abbreviated(&self, text: &str, contestant: &Contestant) -> String {
         let own = std::env::current_exe().unwrap_or_default();
         let text = text.replace(&*self.work.path().to_string_lossy(), "$WORK");
-        let folders = [(contestant.program.parent(), "$BIN"), (own.parent(), "$BIN")];
+        let folders = [(contestant.program.parent(), "$BIN"), (own.parent(), "$BIN"), (Some(workspace()), ".")];
         let folders = folders.into_iter().filter_map(|(folder, name)| Some((folder?, name)));
         let is_long = |folder: &Path| folder.components().count() > 1;
         folders

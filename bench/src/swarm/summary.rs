@@ -34,6 +34,8 @@ pub struct Line {
     pub memory: f64,
     /// Time of the last slow getter, seconds.
     pub slow_s: f64,
+    /// When the seeder was killed, seconds.
+    pub seeder_died_s: f64,
     /// Times in the row without what goes wrong, by which this one may be held.
     pub by_plain: Option<f64>,
 }
@@ -82,6 +84,7 @@ fn line(records: &[Record], row: Row, name: &str) -> Line {
         busy: of(&|_, figures| figures.busy),
         cpu_s_per_gb: of(&|record, figures| figures.own_cpu_s / record.moved_gb()),
         memory: of(&|_, figures| figures.memory().own as f64),
+        seeder_died_s: of(&|_, figures| figures.seeder_died_s.unwrap_or(f64::NAN)),
         slow_s: of(&|_, figures| figures.slow_s().unwrap_or(f64::NAN)),
     }
 }
@@ -140,6 +143,9 @@ fn remark(line: &Line) -> String {
     if line.slow_s.is_finite() {
         let ideal_s = line.row.cap.tenth().ideal_s(line.row.size).unwrap_or(f64::NAN);
         let _ = write!(text, " slow ones {:.2} of their ideal", line.slow_s / ideal_s);
+    }
+    if line.seeder_died_s.is_finite() {
+        let _ = write!(text, " seeder killed after {:.2} s", line.seeder_died_s);
     }
     text.trim().to_owned()
 }
