@@ -126,6 +126,7 @@ fn client_in(data_dir: Option<&Path>, trackers: &[&TinyTracker], cores: usize) -
         chunk_bytes: 1 << 20,
         upload_limit: None,
         download_limit: None,
+        strategy: mtorrent::client::Strategy::default(),
         data_dir: data_dir.map(Path::to_owned),
     })
     .unwrap()

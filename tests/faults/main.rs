@@ -40,6 +40,7 @@ fn client(cores: usize) -> Client {
         chunk_bytes: 1 << 20,
         upload_limit: None,
         download_limit: None,
+        strategy: mtorrent::client::Strategy::default(),
         data_dir: None,
     })
     .expect("it starts")

@@ -58,7 +58,16 @@ fn a_disk_that_is_too_small_is_told_before_the_first_byte() {
         let getter = place.begin("disk/copy", &["--wait=1m"]);
         while std::fs::write(at.join(format!("full {}", rand::random::<u32>())), vec![1; 256 << 10]).is_ok() {}
         door.open();
-        getter.wait().expect(0);
+        let outcome = getter.wait();
+        if outcome.code != Some(0) {
+            // One that copies on write needs room for a record, too; then the next run goes on.
+            outcome.expect_sentence(1, "no space for");
+            println!("{mkfs:?}: no room for a record");
+            let names = std::fs::read_dir(&at).unwrap().flatten().map(|entry| entry.path());
+            let full = names.filter(|path| path.to_string_lossy().contains("/full "));
+            full.for_each(|path| std::fs::remove_file(path).unwrap());
+            place.get("disk/copy", &["--wait=1m"]).expect(0);
+        }
         place.assert_right("disk/copy");
         println!("{mkfs:?}: right");
         drop((seeder, disk, filler));
