@@ -261,8 +261,8 @@ pub const SEND_SILENCE_TIMEOUT: Duration = Duration::from_secs(20);
 pub const PING_INTERVAL: Duration = Duration::from_secs(30);
 /// Time for which a chunk that the disk did not give is not asked of it again.
 pub const UNREADABLE_RETRY_PAUSE: Duration = Duration::from_secs(60);
-/// Looks in a row that may fail before a share is paused, unless its path leads nowhere.
-pub const FAILED_LOOKS_MAX: u32 = 5;
+/// Stats in a row that may fail before a share is paused, unless its path leads nowhere.
+pub const FAILED_STATS_MAX: u32 = 5;
 /// Threads that hash shared files which were touched: one, which uses all cores.
 pub const SHARE_CHECK_THREADS: usize = 1;
 /// How often a seeded file is checked for change.

@@ -39,7 +39,7 @@ pub enum Checked {
 }
 
 /// The file at the path as it is now. A folder or a pipe is none.
-pub fn look(path: &Path) -> io::Result<Identity> {
+pub fn stat(path: &Path) -> io::Result<Identity> {
     let metadata = std::fs::metadata(path)?;
     if !metadata.is_file() {
         return Err(io::Error::other("there is no regular file in its place"));
@@ -76,7 +76,7 @@ fn hash(metainfo: &Metainfo, path: &Path, threads: usize, stop: &AtomicBool) -> 
     if stop.load(Ordering::Relaxed) {
         return Ok(Checked::Stopped);
     }
-    if look(path).map(|now| now != identity)? {
+    if stat(path).map(|now| now != identity)? {
         return Ok(Checked::Changing);
     }
     if let Some(chunk) = wrong.into_inner().unwrap_or_else(PoisonError::into_inner) {
@@ -125,6 +125,6 @@ mod tests {
             std::fs::write(&path, wrong).unwrap();
             assert!(matches!(check(&path, false), Checked::Different { .. }), "{} bytes", wrong.len());
         }
-        assert!(look(folder.path()).is_err());
+        assert!(stat(folder.path()).is_err());
     }
 }

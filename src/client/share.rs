@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{ShareRequest, ShareStatus};
 use crate::ids::InfoHash;
-use crate::limits::FAILED_LOOKS_MAX;
+use crate::limits::FAILED_STATS_MAX;
 use crate::metainfo::Metainfo;
 use crate::peer::Torrent;
 use crate::storage::Identity;
@@ -42,20 +42,20 @@ pub struct ShareState {
     /// What is, or was last, served.
     pub torrent: Option<Arc<Torrent>>,
     /// Whether it is served.
-    pub standing: Standing,
+    pub phase: Phase,
     /// The file as it was found the last time.
     pub seen: Option<Identity>,
     /// Grows by one with every check, so that one that is not the last is known when it ends.
     pub checks: u64,
     /// Looks in a row at which the file could not be looked at.
-    pub failed_looks: u32,
+    pub failed_stats: u32,
     /// The user was told that it is not served.
-    pub is_told: bool,
+    pub is_reported: bool,
 }
 
 /// Whether a share is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum Phase {
     /// It is.
     Active,
     /// It is, and hashed beside that: only the time of its last change of state is another.
@@ -93,8 +93,8 @@ pub enum Step {
 impl ShareEntry {
     /// A share that is served.
     pub fn active(request: ShareRequest, torrent: Arc<Torrent>, verified: Option<Identity>) -> Self {
-        let standing = Standing::Active;
-        Self::new(request.metainfo_path, request.file, state(Some(request.metainfo), verified, Some(torrent), standing))
+        let phase = Phase::Active;
+        Self::new(request.metainfo_path, request.file, state(Some(request.metainfo), verified, Some(torrent), phase))
     }
 
     /// A share whose file is to be looked at.
@@ -104,8 +104,8 @@ impl ShareEntry {
         info_hash: Option<InfoHash>,
         verified: Option<Identity>,
     ) -> Self {
-        let standing = Standing::Waiting("it was not looked at yet".to_owned());
-        let state = state(metainfo, verified, None, standing);
+        let phase = Phase::Waiting("it was not looked at yet".to_owned());
+        let state = state(metainfo, verified, None, phase);
         Self::new(metainfo_path, file, ShareState { info_hash: state.info_hash.or(info_hash), ..state })
     }
 
@@ -169,7 +169,7 @@ fn state(
     metainfo: Option<Arc<Metainfo>>,
     verified: Option<Identity>,
     torrent: Option<Arc<Torrent>>,
-    standing: Standing,
+    phase: Phase,
 ) -> ShareState {
     let info_hash = metainfo.as_ref().map(|metainfo| metainfo.info_hash());
     ShareState {
@@ -177,11 +177,11 @@ fn state(
         metainfo,
         verified,
         torrent,
-        standing,
+        phase,
         seen: None,
         checks: 0,
-        failed_looks: 0,
-        is_told: false,
+        failed_stats: 0,
+        is_reported: false,
     }
 }
 
@@ -189,67 +189,57 @@ impl ShareState {
     /// What is needed now that the file was found so. Its `.mtorrent` file is known.
     pub fn next(&self, found: &io::Result<Identity>) -> Step {
         let stopped = self.torrent.as_ref().filter(|_| self.is_active()).and_then(|torrent| torrent.stopped());
-        match (&self.standing, found) {
-            (Standing::Checking(_), _) => Step::Nothing,
-            (Standing::Waiting(known), Err(error)) if *known == away(error) => Step::Nothing,
-            (Standing::Different { .. }, Err(_)) => Step::Nothing,
+        match (&self.phase, found) {
+            (Phase::Checking(_), _) => Step::Nothing,
+            (Phase::Waiting(known), Err(error)) if *known == away(error) => Step::Nothing,
+            (Phase::Different { .. }, Err(_)) => Step::Nothing,
             // The open file may be well although its path is not for a moment, as on a network file system.
-            (Standing::Active | Standing::ActiveChecked, Err(error))
-                if !is_absent(error) && self.failed_looks < FAILED_LOOKS_MAX =>
+            (Phase::Active | Phase::ActiveChecked, Err(error))
+                if !is_absent(error) && self.failed_stats < FAILED_STATS_MAX =>
             {
                 Step::Nothing
             }
             (_, Err(error)) => Step::Wait(away(error)),
-            (Standing::Different { found: known, .. }, Ok(found)) if known == found => Step::Nothing,
+            (Phase::Different { found: known, .. }, Ok(found)) if known == found => Step::Nothing,
             (_, Ok(found)) if self.has_other_length(found) => {
                 Step::Differ(format!("it has {} bytes now", found.bytes), *found)
             }
-            (Standing::Waiting(_) | Standing::Different { .. }, Ok(found)) if self.verified == Some(*found) => {
-                Step::Serve
-            }
+            (Phase::Waiting(_) | Phase::Different { .. }, Ok(found)) if self.verified == Some(*found) => Step::Serve,
             // What is still being written is not worth a look.
-            (Standing::Waiting(_) | Standing::Different { .. }, Ok(found)) if self.seen != Some(*found) => {
-                Step::Nothing
-            }
-            (Standing::Waiting(_) | Standing::Different { .. }, Ok(_)) => {
-                Step::Check("it is verified first".to_owned())
-            }
-            (Standing::ActiveChecked | Standing::Active, Ok(_)) if stopped.is_some() => {
+            (Phase::Waiting(_) | Phase::Different { .. }, Ok(found)) if self.seen != Some(*found) => Step::Nothing,
+            (Phase::Waiting(_) | Phase::Different { .. }, Ok(_)) => Step::Check("it is verified first".to_owned()),
+            (Phase::ActiveChecked | Phase::Active, Ok(_)) if stopped.is_some() => {
                 Step::Check(format!("{}; it is verified", stopped.unwrap_or_default()))
             }
-            (Standing::Active, Ok(found)) if self.verified == Some(*found) => Step::Nothing,
-            (Standing::Active, Ok(found)) if self.verified.is_some_and(|known| known.has_same_content(found)) => {
+            (Phase::Active, Ok(found)) if self.verified == Some(*found) => Step::Nothing,
+            (Phase::Active, Ok(found)) if self.verified.is_some_and(|known| known.has_same_content(found)) => {
                 Step::CheckBeside
             }
-            (Standing::ActiveChecked, Ok(found))
-                if self.verified.is_some_and(|known| known.has_same_content(found)) =>
-            {
+            (Phase::ActiveChecked, Ok(found)) if self.verified.is_some_and(|known| known.has_same_content(found)) => {
                 Step::Nothing
             }
-            (Standing::Active | Standing::ActiveChecked, Ok(_)) => {
-                Step::Check("it was touched; it is verified".to_owned())
-            }
+            (Phase::Active | Phase::ActiveChecked, Ok(_)) => Step::Check("it was touched; it is verified".to_owned()),
         }
     }
 
     /// Remembers what a look has found.
     pub fn note(&mut self, found: &io::Result<Identity>) {
         self.seen = found.as_ref().ok().copied();
-        self.failed_looks = if found.is_err() { self.failed_looks.saturating_add(1) } else { 0 };
+        self.failed_stats = if found.is_err() { self.failed_stats.saturating_add(1) } else { 0 };
     }
 
     /// Whether peers get it, unless its torrent was stopped a moment ago.
     pub fn is_active(&self) -> bool {
-        matches!(self.standing, Standing::Active | Standing::ActiveChecked)
+        matches!(self.phase, Phase::Active | Phase::ActiveChecked)
     }
 
     /// Why it is not served.
     pub fn stopped(&self) -> Option<String> {
-        match &self.standing {
-            Standing::Active | Standing::ActiveChecked => {
+        match &self.phase {
+            Phase::Active | Phase::ActiveChecked => {
                 self.torrent.as_ref().and_then(|torrent| torrent.stopped()).map(str::to_owned)
             }
-            Standing::Waiting(why) | Standing::Checking(why) | Standing::Different { why, .. } => Some(why.clone()),
+            Phase::Waiting(why) | Phase::Checking(why) | Phase::Different { why, .. } => Some(why.clone()),
         }
     }
 
@@ -270,15 +260,15 @@ mod tests {
 
     const KNOWN: Identity = Identity { device: 1, inode: 2, bytes: 100, modified: (3, 0), changed: (3, 0) };
 
-    fn standing_at(standing: Standing) -> ShareState {
+    fn in_phase(phase: Phase) -> ShareState {
         let geometry = Geometry::new(100, 1 << 14).unwrap();
         let metainfo = Metainfo::new("file", geometry, vec![0; 20], Vec::new()).unwrap();
-        state(Some(Arc::new(metainfo)), Some(KNOWN), None, standing)
+        state(Some(Arc::new(metainfo)), Some(KNOWN), None, phase)
     }
 
     #[test]
     fn what_is_away_is_waited_for_and_what_is_touched_is_hashed() {
-        let active = || standing_at(Standing::Active);
+        let active = || in_phase(Phase::Active);
         let touched = Identity { modified: (9, 0), changed: (9, 0), ..KNOWN };
         let gone = || Err(io::ErrorKind::NotFound.into());
         assert_eq!(active().next(&Ok(KNOWN)), Step::Nothing);
@@ -286,7 +276,7 @@ mod tests {
         let stale = || Err(io::Error::from_raw_os_error(libc::ESTALE));
         assert_eq!(active().next(&stale()), Step::Nothing, "a hiccup");
         let mut failing = active();
-        (0..FAILED_LOOKS_MAX).for_each(|_| failing.note(&stale()));
+        (0..FAILED_STATS_MAX).for_each(|_| failing.note(&stale()));
         assert!(matches!(failing.next(&stale()), Step::Wait(_)));
         failing.note(&Ok(KNOWN));
         assert_eq!(failing.next(&stale()), Step::Nothing);
@@ -297,13 +287,13 @@ mod tests {
         assert!(matches!(active().next(&Ok(Identity { bytes: 99, ..KNOWN })), Step::Differ(..)));
         let renamed = Identity { changed: (9, 0), ..KNOWN };
         assert_eq!(active().next(&Ok(renamed)), Step::CheckBeside);
-        assert_eq!(standing_at(Standing::ActiveChecked).next(&Ok(renamed)), Step::Nothing);
-        assert!(matches!(standing_at(Standing::ActiveChecked).next(&Ok(touched)), Step::Check(_)));
+        assert_eq!(in_phase(Phase::ActiveChecked).next(&Ok(renamed)), Step::Nothing);
+        assert!(matches!(in_phase(Phase::ActiveChecked).next(&Ok(touched)), Step::Check(_)));
     }
 
     #[test]
     fn what_waits_goes_on_when_it_is_there_again() {
-        let waiting = |why: &str| standing_at(Standing::Waiting(why.to_owned()));
+        let waiting = |why: &str| in_phase(Phase::Waiting(why.to_owned()));
         let gone: io::Result<Identity> = Err(io::ErrorKind::NotFound.into());
         let touched = Identity { modified: (9, 0), ..KNOWN };
         let Step::Wait(why) = waiting("").next(&gone) else { panic!("it waits") };
@@ -312,8 +302,8 @@ mod tests {
         assert_eq!(waiting(&why).next(&Ok(touched)), Step::Nothing, "it may be written still");
         let again = ShareState { seen: Some(touched), ..waiting(&why) };
         assert!(matches!(again.next(&Ok(touched)), Step::Check(_)));
-        assert_eq!(standing_at(Standing::Checking(why)).next(&gone), Step::Nothing);
-        let different = standing_at(Standing::Different { why: String::new(), found: touched });
+        assert_eq!(in_phase(Phase::Checking(why)).next(&gone), Step::Nothing);
+        let different = in_phase(Phase::Different { why: String::new(), found: touched });
         assert_eq!(different.next(&Ok(touched)), Step::Nothing);
         assert_eq!(different.next(&Ok(KNOWN)), Step::Serve);
         let rewritten = Identity { modified: (10, 0), ..KNOWN };

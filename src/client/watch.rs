@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError};
 use super::check::{self, Checked};
 use super::manager::Manager;
 use super::place;
-use super::share::{ShareEntry, Standing, Step};
+use super::share::{Phase, ShareEntry, Step};
 use super::state::FolderMark;
 use super::table::WaitingDownload;
 use super::{DownloadRequest, Event};
@@ -26,14 +26,14 @@ impl Manager {
     /// Looks at everything at once, and then once a second.
     pub(super) async fn watch(self: Rc<Self>) {
         loop {
-            self.look_at_shares().await;
-            self.look_at_waiting().await;
+            self.inspect_shares().await;
+            self.inspect_waiting().await;
             self.catch_up().await;
             sleep(SEED_CHECK_INTERVAL).await;
         }
     }
 
-    async fn look_at_shares(self: &Rc<Self>) {
+    async fn inspect_shares(self: &Rc<Self>) {
         let shares = self.table.rows().shares.clone();
         if shares.is_empty() {
             return;
@@ -57,25 +57,25 @@ impl Manager {
         };
         match step {
             Step::Nothing => {}
-            Step::Wait(why) => self.pause(share, Standing::Waiting(why)),
+            Step::Wait(why) => self.pause(share, Phase::Waiting(why)),
             Step::Differ(why, found) => self.differ(share, why, found),
             Step::Serve => spawn("share", self.clone().serve(share.clone(), Vec::new())),
             Step::Check(why) => {
-                self.pause(share, Standing::Checking(why));
+                self.pause(share, Phase::Checking(why));
                 spawn("check of a share", self.clone().check(share.clone()));
             }
             Step::CheckBeside => {
-                share.state().standing = Standing::ActiveChecked;
+                share.state().phase = Phase::ActiveChecked;
                 spawn("check of a share", self.clone().check(share.clone()));
             }
         }
-        self.tell_unreadable(share);
+        self.report_unreadable(share);
     }
 
     /// Serves the share no more for now; the user is told once.
-    fn pause(&self, share: &ShareEntry, standing: Standing) {
-        let why = match &standing {
-            Standing::Waiting(why) | Standing::Checking(why) => why.clone(),
+    fn pause(&self, share: &ShareEntry, phase: Phase) {
+        let why = match &phase {
+            Phase::Waiting(why) | Phase::Checking(why) => why.clone(),
             _ => String::new(),
         };
         let (was_active, is_first) = {
@@ -83,14 +83,14 @@ impl Manager {
             let is_first = state.torrent.is_none() && state.seen.is_none() && state.checks == 0;
             let was_active = state.is_active();
             state.checks += 1;
-            state.standing = standing;
+            state.phase = phase;
             (was_active, is_first)
         };
         if was_active {
             self.end_serving(share, &why);
         }
         if was_active || is_first {
-            share.state().is_told = true;
+            share.state().is_reported = true;
             self.events.send(Event::SharePaused { file: share.file.clone(), why });
         }
     }
@@ -99,16 +99,16 @@ impl Manager {
     fn differ(&self, share: &ShareEntry, why: String, found: Identity) {
         let (was_active, is_known) = {
             let mut state = share.state();
-            let (was_active, is_known) = (state.is_active(), matches!(state.standing, Standing::Different { .. }));
+            let (was_active, is_known) = (state.is_active(), matches!(state.phase, Phase::Different { .. }));
             state.checks += 1;
-            state.standing = Standing::Different { why: why.clone(), found };
+            state.phase = Phase::Different { why: why.clone(), found };
             (was_active, is_known)
         };
         if was_active {
             self.end_serving(share, &why);
         }
         if !is_known {
-            share.state().is_told = true;
+            share.state().is_reported = true;
             self.events.send(Event::ShareStopped { file: share.file.clone(), why });
         }
     }
@@ -155,7 +155,7 @@ impl Manager {
             let mut state = share.state();
             let torrent = state.torrent.clone().filter(|torrent| state.is_active() && torrent.stopped().is_none());
             if torrent.is_some() {
-                state.standing = Standing::Active;
+                state.phase = Phase::Active;
             }
             torrent
         };
@@ -186,13 +186,13 @@ impl Manager {
             return self.pause(&share, waiting(&error.to_string()));
         }
         share.set_torrent(torrent);
-        let was_told = {
+        let was_reported = {
             let mut state = share.state();
-            state.standing = Standing::Active;
-            std::mem::take(&mut state.is_told)
+            state.phase = Phase::Active;
+            std::mem::take(&mut state.is_reported)
         };
         self.announce(&share);
-        if was_told {
+        if was_reported {
             self.events.send(Event::ShareResumed { file: share.file.clone() });
         }
     }
@@ -202,15 +202,15 @@ impl Manager {
         let mut state = share.state();
         let metainfo = state.metainfo.clone()?;
         if self.is_served(metainfo.info_hash()) {
-            state.standing = waiting("the same content is served from another path");
+            state.phase = waiting("the same content is served from another path");
             return None;
         }
-        state.standing = Standing::Checking("it is opened".to_owned());
+        state.phase = Phase::Checking("it is opened".to_owned());
         Some((metainfo, state.verified))
     }
 
     /// Names chunks that the disk did not give, once.
-    fn tell_unreadable(&self, share: &ShareEntry) {
+    fn report_unreadable(&self, share: &ShareEntry) {
         let Some(torrent) = share.state().torrent.clone() else { return };
         let chunks = torrent.take_unreadable();
         let [first, rest @ ..] = chunks.as_slice() else { return };
@@ -221,7 +221,7 @@ impl Manager {
         self.events.send(Event::Notice(format!("{text}; the others are: check the disk")));
     }
 
-    async fn look_at_waiting(self: &Rc<Self>) {
+    async fn inspect_waiting(self: &Rc<Self>) {
         let waiting = self.table.rows().waiting.clone();
         if waiting.is_empty() {
             return;
@@ -237,13 +237,13 @@ impl Manager {
         match self.core.shared.blocking.run(look).await {
             Ok(all) => all.into_iter().for_each(|(waiting, found)| match found {
                 Ok((folder, metainfo)) => self.begin(&waiting, folder, Arc::new(metainfo)),
-                Err(why) => self.tell_waiting(&waiting, why),
+                Err(why) => self.report_waiting(&waiting, why),
             }),
             Err(error) => log::error!("the downloads that wait could not be looked at: {error}"),
         }
     }
 
-    fn tell_waiting(&self, waiting: &WaitingDownload, why: String) {
+    fn report_waiting(&self, waiting: &WaitingDownload, why: String) {
         if waiting.status().waits_for.as_ref() != Some(&why) {
             self.events.send(Event::Notice(format!("#{} waits: {why}", waiting.id)));
             waiting.set_why(why);
@@ -256,7 +256,7 @@ impl Manager {
             let mut rows = self.table.rows();
             if rows.running(metainfo.info_hash()).is_some() {
                 drop(rows);
-                return self.tell_waiting(waiting, "the same file is being downloaded to another place".to_owned());
+                return self.report_waiting(waiting, "the same file is being downloaded to another place".to_owned());
             }
             let Some(taken) = rows.take_waiting(waiting.id) else { return };
             let (dest, force) = (Some(taken.saved.dest.0.clone()), taken.saved.force);
@@ -276,8 +276,8 @@ impl Manager {
     }
 }
 
-fn waiting(why: &str) -> Standing {
-    Standing::Waiting(why.to_owned())
+fn waiting(why: &str) -> Phase {
+    Phase::Waiting(why.to_owned())
 }
 
 /// Finds the share's file, and its `.mtorrent` file if that was not read yet. Blocks for a moment.
@@ -293,5 +293,5 @@ fn look(share: &ShareEntry) -> io::Result<Identity> {
         state.info_hash = Some(metainfo.info_hash());
         state.metainfo = Some(Arc::new(metainfo));
     }
-    check::look(&share.file)
+    check::stat(&share.file)
 }

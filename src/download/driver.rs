@@ -108,16 +108,16 @@ impl Driver {
         if self.cancelled.load(Ordering::Relaxed) { Err(Failure::cancelled()) } else { Ok(()) }
     }
 
-    fn preparation(&self, threads: usize) -> prepare::Work<'_> {
+    fn preparation(&self, threads: usize) -> prepare::Preparation<'_> {
         let Request { metainfo, force, .. } = &self.request;
-        prepare::Work { metainfo, force: *force, threads, stop: &self.cancelled }
+        prepare::Preparation { metainfo, force: *force, threads, stop: &self.cancelled }
     }
 
     /// What is at the destination.
     async fn is_finished(self: &Arc<Self>, context: &DriverContext) -> Result<Found, Failure> {
         let Some(dest) = self.request.dest.clone() else { return Ok(Found::Nothing) };
         let (this, threads) = (self.clone(), context.cores);
-        let work = move || this.preparation(threads).look(&dest);
+        let work = move || this.preparation(threads).inspect(&dest);
         context.blocking.run_long(work).await.map_err(Failure::local)?
     }
 

@@ -32,7 +32,7 @@ pub enum Found {
 
 /// How to go about it.
 #[derive(Clone, Copy, Debug)]
-pub struct Work<'a> {
+pub struct Preparation<'a> {
     /// The file.
     pub metainfo: &'a Metainfo,
     /// What is there may be replaced.
@@ -50,9 +50,9 @@ struct Verified {
     unreadable: Option<HashError>,
 }
 
-impl Work<'_> {
+impl Preparation<'_> {
     /// What is at the destination. What is there and different is an error unless it may be replaced.
-    pub fn look(self, dest: &Path) -> Result<Found, Failure> {
+    pub fn inspect(self, dest: &Path) -> Result<Found, Failure> {
         let found = match std::fs::metadata(dest) {
             Ok(found) => found,
             // A link to nothing is a destination, too.
@@ -251,10 +251,10 @@ mod tests {
         let metainfo = Metainfo::new("file", geometry, crate::hash::sha1(&[1; 100]).to_vec(), Vec::new()).unwrap();
         for force in [false, true] {
             let (stopped, free) = (AtomicBool::new(true), AtomicBool::new(false));
-            let work = |stop| Work { metainfo: &metainfo, force, threads: 1, stop };
-            let failure = work(&stopped).look(&dest).unwrap_err();
+            let work = |stop| Preparation { metainfo: &metainfo, force, threads: 1, stop };
+            let failure = work(&stopped).inspect(&dest).unwrap_err();
             assert_eq!(failure.kind, FailureKind::Cancelled, "{}", failure.message);
-            assert_eq!(work(&free).look(&dest), Ok(Found::Whole));
+            assert_eq!(work(&free).inspect(&dest), Ok(Found::Whole));
         }
     }
 }

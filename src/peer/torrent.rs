@@ -55,7 +55,7 @@ struct Chunks {
     /// With the time from which on the disk is asked again.
     retry_at: BTreeMap<ChunkIndex, Instant>,
     /// Those that the user was not told of.
-    untold: Vec<ChunkIndex>,
+    unreported: Vec<ChunkIndex>,
 }
 
 impl Torrent {
@@ -157,7 +157,7 @@ impl Torrent {
     pub fn set_unreadable(&self, chunk: ChunkIndex) {
         let mut chunks = self.unreadable.lock();
         if chunks.retry_at.insert(chunk, Instant::now() + UNREADABLE_RETRY_PAUSE).is_none() {
-            chunks.untold.push(chunk);
+            chunks.unreported.push(chunk);
         }
         self.unreadable.count.store(chunks.retry_at.len() as u32, Ordering::Relaxed);
     }
@@ -167,7 +167,7 @@ impl Torrent {
         if self.unreadable.count.load(Ordering::Relaxed) == 0 {
             return Vec::new();
         }
-        std::mem::take(&mut self.unreadable.lock().untold)
+        std::mem::take(&mut self.unreadable.lock().unreported)
     }
 }
 

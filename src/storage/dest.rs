@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::dest_error::DestError;
-use super::disk::{DiskFiles, Standing, is_only_a_name, is_same};
+use super::disk::{DiskFiles, Occupant, is_only_a_name, is_same};
 use super::ledger::Ledger;
 use super::paths::Paths;
 use super::probe::probe;
@@ -85,7 +85,7 @@ impl Claim {
     /// of it, and the record.
     pub fn tidy(self, dest: &Path) -> io::Result<()> {
         let paths = Paths::new(dest);
-        let Standing::Regular(record) = Standing::at(&paths.record)? else { return Ok(()) };
+        let Occupant::Regular(record) = Occupant::at(&paths.record)? else { return Ok(()) };
         if !matches!(self.read_record(&record)?, Content::Record(_)) {
             return Ok(());
         }
@@ -233,14 +233,14 @@ fn at(
     failed: impl Fn(io::Error) -> DestError,
 ) -> Result<Option<File>, DestError> {
     let dest = &paths.dest;
-    match Standing::at(path) {
-        Ok(Standing::Nothing) => Ok(None),
-        Ok(Standing::Regular(file)) => Ok(Some(file)),
-        Ok(Standing::Special(what)) if force && is_only_a_name(what) => {
+    match Occupant::at(path) {
+        Ok(Occupant::Nothing) => Ok(None),
+        Ok(Occupant::Regular(file)) => Ok(Some(file)),
+        Ok(Occupant::Special(what)) if force && is_only_a_name(what) => {
             std::fs::remove_file(path).map_err(failed)?;
             Ok(None)
         }
-        Ok(Standing::Special(what)) => Err(DestError::Special { path: path.to_owned(), what }),
+        Ok(Occupant::Special(what)) => Err(DestError::Special { path: path.to_owned(), what }),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(DestError::Busy(dest.clone())),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(DestError::NotPermitted(path.to_owned())),
         Err(error) => Err(failed(error)),

@@ -44,7 +44,7 @@ pub struct DiskFiles {
 
 /// What stands under the name of a `.part` or a record.
 #[derive(Debug)]
-pub enum Standing {
+pub enum Occupant {
     /// Nothing.
     Nothing,
     /// A regular file with one name, locked.
@@ -53,7 +53,7 @@ pub enum Standing {
     Special(&'static str),
 }
 
-impl Standing {
+impl Occupant {
     /// Looks, opens and locks. `WouldBlock` when another download holds the file.
     pub fn at(path: &Path) -> io::Result<Self> {
         let found = match std::fs::symlink_metadata(path) {
