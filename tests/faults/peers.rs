@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use mtorrent::bitfield::Bitfield;
 use mtorrent::client::{DownloadState, DownloadStatus, FailureKind};
-use mtorrent::limits;
 use mtorrent::wire::{ChunkInfo, HaveChunks, Indices, Message, SendChunk, Status};
 
 use crate::support::wire::{
