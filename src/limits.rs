@@ -27,6 +27,8 @@ pub const CHUNKS_CREATE_MAX: u32 = 262_144;
 pub const CHUNKS_CREATE_MIN: u64 = 1024;
 /// Most chunks that a file may have: what fits into `METAINFO_BYTES_MAX` of 20-byte hashes.
 pub const CHUNKS_MAX: u32 = (METAINFO_BYTES_MAX / 20) as u32;
+/// Symbolic links that one path may lead through, as in the kernel.
+pub const LINKS_FOLLOWED_MAX: usize = 40;
 /// Longest file name, bytes of UTF-8.
 pub const NAME_BYTES_MAX: usize = 255;
 /// Most trackers in a `.mtorrent` file or on a command line.
@@ -309,6 +311,17 @@ pub const SUBSCRIPTIONS_MAX: usize = 64;
 pub const SEND_SILENCE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How often a control connection is used at least, so that the other side does not take it for dead.
 pub const PING_INTERVAL: Duration = Duration::from_secs(30);
+/// Time for which a chunk that the disk did not give is not asked of it again.
+pub const UNREADABLE_RETRY_PAUSE: Duration = Duration::from_secs(60);
+/// Stats in a row that may fail before a share is paused, unless its path leads nowhere.
+pub const FAILED_STATS_MAX: u32 = 5;
+/// Threads that hash shared files which were touched, in all and for one device: each uses all cores, and one whose
+/// disk hangs keeps no other from its work.
+pub const SHARE_CHECK_THREADS: usize = 16;
+/// See [`SHARE_CHECK_THREADS`].
+pub const SHARE_CHECK_THREADS_PER_DEVICE: usize = 1;
+/// Pause before the lists of shares and downloads are saved again where that failed.
+pub const SAVE_RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// How often a seeded file is checked for change.
 pub const SEED_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Commands to a client that wait for core 0.

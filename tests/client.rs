@@ -328,7 +328,9 @@ fn what_changed_just_before_the_end_is_not_taken_for_verified() {
     std::fs::write(&request.file, vec![0; 1 << 18]).unwrap();
     before.close();
     let after = client_in(Some(state.path()), &[&tracker], 1);
-    assert!(after.shares().is_empty(), "{:?}", after.shares());
+    wait_for(&after, |event| matches!(event, Event::ShareStopped { .. }));
+    let shares = after.shares();
+    assert!(shares.len() == 1 && shares[0].stopped.is_some(), "{shares:?}");
     after.close();
 }
 
@@ -368,7 +370,9 @@ fn a_start_that_ends_early_forgets_nothing() {
     // The first is taken up, the second cannot be: what is saved then is what a kill at any moment leaves.
     std::fs::remove_file(&requests[1].file).unwrap();
     let after = client_in(Some(state.path()), &[&tracker], 1);
-    assert_eq!(after.shares().len(), 1);
+    wait_for(&after, |event| matches!(event, Event::SharePaused { .. }));
+    assert_eq!(after.shares().len(), 2);
     assert_eq!(saved(), kept);
     after.close();
+    assert_eq!(saved(), kept);
 }

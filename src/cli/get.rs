@@ -20,6 +20,7 @@ use super::units::Rate;
 use crate::client::{Client, ClientConfig, DownloadId, DownloadRequest, DownloadState, DownloadStatus, Event};
 use crate::limits::REPORT_INTERVAL;
 use crate::metainfo::Metainfo;
+use crate::storage::Paths;
 
 /// Runs the command.
 pub fn run(args: &Get, output: &Output) -> CommandResult {
@@ -79,11 +80,10 @@ fn download(
     signals::work_is_done();
     output.answer(report::done_line(&ended), || ended_object(&ended))?;
     match args.afterwards {
-        Afterwards::End => {}
+        Afterwards::End => Ok(Exit::Done),
         Afterwards::Seed => seed(inputs, None),
         Afterwards::SeedFor(duration) => seed(inputs, Some(Instant::now() + duration)),
     }
-    Ok(Exit::Done)
 }
 
 fn ended_object(status: &DownloadStatus) -> Value {
@@ -139,9 +139,7 @@ impl Waiting<'_> {
 /// What an interrupted download leaves.
 fn interrupted(dest: Option<&Path>) -> String {
     let Some(dest) = dest else { return "interrupted".into() };
-    let mut part = dest.as_os_str().to_owned();
-    part.push(".part");
-    let part = PathBuf::from(part);
+    let part = Paths::new(dest).part;
     if part.exists() {
         let part = text::path(&part);
         format!("interrupted: what has arrived is kept in {part}, and the same command goes on from there")
@@ -163,12 +161,16 @@ fn as_snapshot(status: &DownloadStatus) -> Snapshot {
     Snapshot { done_bytes: status.done_bytes, rate: Some(Rate(status.rate_bytes_s)), note }
 }
 
-fn seed(inputs: &Inputs, deadline: Option<Instant>) {
+fn seed(inputs: &Inputs, deadline: Option<Instant>) -> CommandResult {
     talk("seeding until SIGINT or SIGTERM (or the end of --seed-for)");
     loop {
         match inputs.next(deadline) {
+            Some(Input::Event(Event::ShareStopped { file, why })) => {
+                let file = text::path(&file);
+                return Err(CommandError::failed(format!("{file} is not seeded any more: {why}")));
+            }
             Some(Input::Event(event)) => talk_of(&event),
-            Some(Input::Signal(_) | Input::Closed) | None => return,
+            Some(Input::Signal(_) | Input::Closed) | None => return Ok(Exit::Done),
         }
     }
 }
@@ -178,6 +180,10 @@ pub fn talk_of(event: &Event) {
     match event {
         Event::Notice(notice) => talk(notice),
         Event::ShareStopped { file, why } => talk(format_args!("{} is not seeded any more: {why}", text::path(file))),
+        Event::SharePaused { file, why } => {
+            talk(format_args!("{} is not seeded for now: {why}; it goes on by itself", text::path(file)));
+        }
+        Event::ShareResumed { file } => talk(format_args!("{} is seeded again", text::path(file))),
         Event::Announced { tracker, .. } => log::info!("announced to {tracker}"),
         Event::Ended(_) => {}
     }

@@ -10,6 +10,7 @@ use crate::limits::INPUTS_MAX;
 
 /// Something that a waiting command reacts to.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "there are few of them, and each is moved twice")]
 pub enum Input {
     /// The user wants the command to end.
     Signal(Signal),

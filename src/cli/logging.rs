@@ -43,7 +43,8 @@ pub fn start(filter: Option<&str>, is_service: bool) -> Result<(), CommandError>
 fn one_line(message: &str) -> String {
     let mut line = text::plain(message);
     if line.len() > LOG_LINE_BYTES_MAX {
-        line.truncate(line.floor_char_boundary(LOG_LINE_BYTES_MAX));
+        let end = (0..=LOG_LINE_BYTES_MAX).rev().find(|end| line.is_char_boundary(*end));
+        line.truncate(end.unwrap_or_default());
         line.push_str(" ...");
     }
     line

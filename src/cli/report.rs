@@ -63,7 +63,7 @@ pub fn object(status: &DownloadStatus) -> Value {
         "state": state(&status.state).split(':').next().unwrap_or_default(),
         "name": status.name,
         "dest": status.dest.as_deref().map(|dest| dest.to_string_lossy()),
-        "info_hash": status.info_hash.to_string(),
+        "info_hash": status.info_hash.map(|info_hash| info_hash.to_string()),
         "bytes": status.length,
         "done_bytes": status.done_bytes,
         "fetched_bytes": status.fetched_bytes,
@@ -75,6 +75,9 @@ pub fn object(status: &DownloadStatus) -> Value {
         "verified": matches!(status.state, DownloadState::Done { .. }),
         "up_to_date": matches!(status.state, DownloadState::Done { up_to_date: true }),
     });
+    if let Some(why) = &status.waits_for {
+        object["waits_for"] = why.as_str().into();
+    }
     if let DownloadState::Failed(failure) = &status.state {
         object["error"] = failure.message.as_str().into();
     }
@@ -122,10 +125,11 @@ pub(crate) mod tests {
     pub(crate) fn status(id: u32, state: DownloadState) -> DownloadStatus {
         DownloadStatus {
             id,
-            info_hash: InfoHash([id as u8; 20]),
+            info_hash: Some(InfoHash([id as u8; 20])),
             name: "disk.img".into(),
             dest: Some("/data/disk.img".into()),
             state,
+            waits_for: None,
             length: 20 << 30,
             done_bytes: 5 << 30,
             fetched_bytes: 5 << 30,

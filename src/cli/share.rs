@@ -13,7 +13,7 @@ use super::output::{Output, talk};
 use super::resolved::Share;
 use super::signals;
 use super::text;
-use crate::client::{Client, Event, ShareRequest};
+use crate::client::{Client, Event, ShareRequest, Verified};
 use crate::ids::InfoHash;
 
 /// Runs the command.
@@ -33,15 +33,17 @@ pub fn run(args: &Share, output: &Output) -> CommandResult {
     let trackers = trackers.join(", ");
     let client = Client::start(args.peer.client_config(None))?;
     let info_hash = made.metainfo.info_hash();
+    let verified = Verified { identity: made.identity, unreadable: made.unreadable };
     let request = ShareRequest {
         metainfo: Arc::new(made.metainfo),
         metainfo_path: args.metainfo.clone(),
         file: args.file.clone(),
     };
-    let result = inputs.add_events(&client).and_then(|()| Ok(client.share(request)?)).and_then(|()| {
-        talk(format_args!("waiting until a tracker acknowledges: {trackers}"));
-        serve(&client, &inputs, info_hash, output)
-    });
+    let result =
+        inputs.add_events(&client).and_then(|()| Ok(client.share_verified(request, Some(verified))?)).and_then(|()| {
+            talk(format_args!("waiting until a tracker acknowledges: {trackers}"));
+            serve(&client, &inputs, info_hash, output)
+        });
     client.close();
     result
 }

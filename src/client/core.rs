@@ -54,6 +54,8 @@ pub struct Pools {
     pub cold_reads: Blocking,
     /// Looks whether what is served is what it was.
     pub checks: Blocking,
+    /// Hashes what is shared, where it was touched.
+    pub hashing: Blocking,
     /// Saves the lists of shares and downloads.
     pub state: Blocking,
     /// Resolves names, which may take its time.
@@ -67,6 +69,7 @@ impl Pools {
             durable: Blocking::new(Kind::DURABLE),
             cold_reads: Blocking::new(Kind::COLD_READS),
             checks: Blocking::new(Kind::CHECKS),
+            hashing: Blocking::new(Kind::HASHING),
             state: Blocking::start(STATE_THREADS)?,
             names: Blocking::start(NAME_THREADS)?,
         })

@@ -1,25 +1,26 @@
 //! The handle on a running client.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::core::{ClientCore, Pools, Shared};
 use super::keeper::Keeper;
 use super::manager::{Command, Manager};
+use super::place;
+use super::share::ShareEntry;
 use super::state::{DataDir, Saved, SavedIdentity, SavedShare};
 use super::table::Table;
-use super::{ClientConfig, ClientError, DownloadId, DownloadRequest, DownloadStatus, Event, ShareRequest, ShareStatus};
+use super::{
+    ClientConfig, ClientError, DownloadId, DownloadRequest, DownloadStatus, Event, ShareRequest, ShareStatus, Verified,
+};
 use crate::bitfield::{Bitfield, SharedBitfield};
 use crate::download::{Driver, Request};
-use crate::hash::hash_chunks;
 use crate::ids::{Endpoint, PeerId};
 use crate::limits::{
     CLIENT_COMMANDS_MAX, CLIENT_EVENTS_MAX, CLOSE_TIMEOUT, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX,
-    METAINFO_BYTES_MAX,
 };
-use crate::metainfo::Metainfo;
 use crate::net::listen::queues;
 use crate::net::{ConnectionLimits, Listener, RateLimits};
 use crate::peer::{Registry, Torrent};
@@ -136,9 +137,15 @@ impl Client {
         &self.limits
     }
 
-    /// Serves and announces a file that the caller has verified.
+    /// Serves and announces a file that the caller has verified, as it is now.
     pub fn share(&self, request: ShareRequest) -> Result<(), ClientError> {
-        self.start_share(request)?;
+        self.share_verified(request, None)
+    }
+
+    /// Serves and announces a file that the caller has verified as it was before it was read. If it is another one
+    /// by now it is hashed again first.
+    pub fn share_verified(&self, request: ShareRequest, verified: Option<Verified>) -> Result<(), ClientError> {
+        self.start_share(request, verified)?;
         self.keeper.save();
         Ok(())
     }
@@ -150,17 +157,26 @@ impl Client {
         Ok(id)
     }
 
-    fn start_share(&self, request: ShareRequest) -> Result<(), ClientError> {
+    fn start_share(&self, request: ShareRequest, verified: Option<Verified>) -> Result<(), ClientError> {
         let file = SeedFile::open(&request.file)
             .map_err(|error| refused(format!("cannot read {}: {error}", request.file.display())))?;
         let geometry = request.metainfo.geometry();
-        if file.identity().map(|identity| identity.bytes) != Some(geometry.length()) {
+        let identity = file.identity();
+        if identity.map(|identity| identity.bytes) != Some(geometry.length()) {
             return Err(refused(format!("{} has another length than the .mtorrent file says", request.file.display())));
+        }
+        if verified.as_ref().is_some_and(|verified| Some(verified.identity) != identity) {
+            // Core 0 finds that it changed.
+            let paths = (request.metainfo_path, request.file);
+            self.table.rows().add_share(ShareEntry::waiting(paths, Some(request.metainfo), None, None));
+            return Ok(());
         }
         let have = SharedBitfield::new(&Bitfield::full(geometry));
         let torrent = Arc::new(Torrent::new(request.metainfo.clone(), have, Some(file)));
+        let unreadable = verified.into_iter().flat_map(|verified| verified.unreadable);
+        unreadable.for_each(|chunk| torrent.set_unreadable(chunk));
         self.registry.insert(torrent.clone()).map_err(refused)?;
-        let entry = self.table.rows().add_share(request, torrent);
+        let entry = self.table.rows().add_share(ShareEntry::active(request, torrent, identity));
         self.command(Command::Share(entry))
     }
 
@@ -176,6 +192,7 @@ impl Client {
             stall_timeout: self.config.stall_timeout,
             endpoint: self.endpoint,
         });
+        let folder = request.dest.as_deref().and_then(place::folder_mark);
         let entry = {
             let mut rows = self.table.rows();
             if let Some(running) = rows.running(info_hash) {
@@ -185,11 +202,9 @@ impl Client {
                     running.id
                 )));
             }
-            if let Some(share) = rows.share(info_hash).filter(|share| share.is_served() && request.dest.is_some()) {
-                let file = share.request.file.display();
-                return Err(refused(format!("{} is shared from {file}: copy it from there", request.metainfo.name())));
-            }
-            rows.add_download(request, driver)
+            // Who asks anew does not wait for the old place.
+            rows.waiting.retain(|waiting| Some(&waiting.saved.dest.0) != request.dest.as_ref());
+            rows.add_download(None, request, driver, folder)
         };
         let id = entry.id;
         self.command(Command::Get(entry))?;
@@ -198,7 +213,7 @@ impl Client {
 
     /// Every download of this run, in the order of their numbers.
     pub fn downloads(&self) -> Vec<DownloadStatus> {
-        self.table.rows().downloads.iter().map(|entry| entry.status()).collect()
+        self.table.rows().statuses()
     }
 
     /// Every share.
@@ -206,28 +221,67 @@ impl Client {
         self.table.rows().shares.iter().map(|entry| entry.status()).collect()
     }
 
-    /// Serves the file of this `.mtorrent` (its path, or its file name) no more, and tells the trackers.
-    pub fn remove(&self, name: &str) -> Result<(), ClientError> {
-        let info_hash = {
+    /// Serves the file of this `.mtorrent` no more, and tells the trackers; a download of it that waits for its disk
+    /// is given up. `name` is the path of the `.mtorrent` file, that one's own name, or the path of the file; it must
+    /// mean one share only.
+    pub fn remove(&self, name: impl AsRef<Path>) -> Result<(), ClientError> {
+        let name = name.as_ref();
+        let removed = {
             let mut rows = self.table.rows();
-            let named = |path: &Path| path == Path::new(name) || path.file_name().is_some_and(|file| file == name);
-            let index = rows.shares.iter().position(|entry| named(&entry.request.metainfo_path));
-            let index = index.ok_or_else(|| refused(format!("{name} is not shared by this client")))?;
-            rows.shares.remove(index).torrent.info_hash()
+            let named: Vec<_> = rows.shares.iter().filter(|share| share.is_named(name)).cloned().collect();
+            if let [first, second, ..] = named.as_slice() {
+                let [first, second] = [first, second]
+                    .map(|share| format!("{} of {}", share.metainfo_path.display(), share.file.display()));
+                let why = format!("{} names {first} and {second}: give the path of one of these files", name.display());
+                return Err(refused(why));
+            }
+            rows.shares.retain(|share| !share.is_named(name));
+            named.into_iter().next()
         };
-        if let Some(torrent) = self.registry.remove(&info_hash) {
-            torrent.stop("it was removed".to_owned());
+        match removed {
+            Some(share) => self.end_share(&share)?,
+            None => self.end_waiting(name)?,
         }
-        self.command(Command::Unshare(info_hash))?;
         self.keeper.save();
         Ok(())
+    }
+
+    fn end_share(&self, share: &ShareEntry) -> Result<(), ClientError> {
+        share.removed.store(true, Ordering::Relaxed);
+        let torrent = share.state().torrent.take();
+        // What a download of the same file serves, or another share, goes on.
+        let was_served = torrent.filter(|torrent| self.registry.remove(torrent));
+        let Some(torrent) = was_served else { return Ok(()) };
+        torrent.stop("it was removed".to_owned());
+        self.command(Command::Unshare(torrent.info_hash()))
+    }
+
+    fn end_waiting(&self, name: &Path) -> Result<(), ClientError> {
+        let id = {
+            let rows = self.table.rows();
+            let is_named = |path: &Path| path == name || path.file_name().is_some_and(|file| file == name);
+            rows.waiting.iter().find(|waiting| is_named(&waiting.saved.metainfo.0)).map(|waiting| waiting.id)
+        };
+        let id = id.ok_or_else(|| refused(format!("{} is not shared by this client", name.display())))?;
+        self.cancel_waiting(id).unwrap_or(Ok(()))
+    }
+
+    /// Gives up a download that waits for its disk; `None` if there is none of this number.
+    fn cancel_waiting(&self, id: DownloadId) -> Option<Result<(), ClientError>> {
+        let waiting = self.table.rows().take_waiting(id)?;
+        Some(self.command(Command::GiveUp(waiting)))
     }
 
     /// Ends a download; what is there stays for another `get`.
     pub fn cancel(&self, id: DownloadId) -> Result<(), ClientError> {
         let entry = self.table.rows().download(id).filter(|entry| !entry.has_ended()).cloned();
-        let entry = entry.ok_or_else(|| refused(format!("no download #{id} is running")))?;
-        entry.driver.cancelled.store(true, Ordering::Relaxed);
+        match entry {
+            Some(entry) => entry.driver.cancelled.store(true, Ordering::Relaxed),
+            None => {
+                let none = || Err(refused(format!("no download #{id} is running")));
+                self.cancel_waiting(id).unwrap_or_else(none)?;
+            }
+        }
         self.keeper.save();
         Ok(())
     }
@@ -247,51 +301,19 @@ impl Client {
         self.commands.send_blocking(command).map_err(|_| refused("the client is closing"))
     }
 
-    /// Takes up what an earlier run left. A share whose file changed meanwhile is hashed first. Nothing is saved
-    /// on the way: who is killed while it hashes still finds all of it the next time.
+    /// Takes up what an earlier run left: core 0 looks at it, and nothing is waited for. Nothing is saved on the
+    /// way: who is killed meanwhile still finds all of it the next time.
     fn restore(&self, saved: Saved) {
-        for share in saved.shares {
-            if let Err(error) = self.restore_share(&share) {
-                log::warn!("{} is not shared any more: {error}", share.file.display());
-            }
+        let mut rows = self.table.rows();
+        for SavedShare { metainfo, file, info_hash, identity } in saved.shares {
+            let info_hash = info_hash.and_then(|text| text.parse().ok());
+            // What was verified against an unknown .mtorrent file is not verified.
+            let verified = identity.and_then(SavedIdentity::identity).filter(|_| info_hash.is_some());
+            rows.add_share(ShareEntry::waiting((metainfo.0, file.0), None, info_hash, verified));
         }
         for download in saved.downloads {
-            let restored = read_metainfo(&download.metainfo).map_err(refused).and_then(|metainfo| {
-                self.start_download(DownloadRequest {
-                    metainfo: Arc::new(metainfo),
-                    metainfo_path: download.metainfo.clone(),
-                    dest: Some(download.dest.clone()),
-                    force: download.force,
-                    wait: None,
-                    seed: true,
-                })
-            });
-            if let Err(error) = restored {
-                log::warn!("the download to {} is not resumed: {error}", download.dest.display());
-            }
+            rows.add_waiting(None, download, "it was not looked at yet".to_owned());
         }
-    }
-
-    fn restore_share(&self, share: &SavedShare) -> Result<(), ClientError> {
-        let metainfo = Arc::new(read_metainfo(&share.metainfo).map_err(refused)?);
-        if share.identity.is_none() || share.identity != SavedIdentity::at(&share.file) {
-            self.check_whole(&metainfo, &share.file)?;
-        }
-        let (metainfo_path, file) = (share.metainfo.clone(), share.file.clone());
-        self.start_share(ShareRequest { metainfo, metainfo_path, file })
-    }
-
-    fn check_whole(&self, metainfo: &Metainfo, path: &PathBuf) -> Result<(), ClientError> {
-        let file = std::fs::File::open(path).map_err(refused)?;
-        let (is_right, stop) = (AtomicBool::new(true), AtomicBool::new(false));
-        hash_chunks(&file, metainfo.geometry(), &|_| true, self.config.cores, &stop, &|chunk, digest| {
-            if !digest.is_ok_and(|digest| digest == *metainfo.chunk_hash(chunk)) {
-                is_right.store(false, Ordering::Relaxed);
-                stop.store(true, Ordering::Relaxed);
-            }
-        })
-        .map_err(refused)?;
-        if is_right.into_inner() { Ok(()) } else { Err(refused("the file has changed")) }
     }
 }
 
@@ -303,14 +325,4 @@ fn refused(why: impl ToString) -> ClientError {
 fn advertised(address: SocketAddr) -> Option<Endpoint> {
     let ip = if address.ip().is_unspecified() { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { address.ip() };
     Endpoint::new(ip, address.port())
-}
-
-fn read_metainfo(path: &Path) -> Result<Metainfo, String> {
-    use std::io::Read;
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    file.take(METAINFO_BYTES_MAX as u64 + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| format!("{}: {error}", path.display()))?;
-    Metainfo::parse(&bytes).map_err(|error| format!("{}: {error}", path.display()))
 }

@@ -4,12 +4,17 @@
 //! from a snapshot or handed to the cores as a message, none waits for the network. What happens later
 //! arrives as an [`Event`]. It must never print, exit or know the command line.
 
+mod check;
 mod core;
+mod events;
 mod handle;
 mod keeper;
 mod manager;
+mod place;
+mod share;
 mod state;
 mod table;
+mod watch;
 
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
@@ -18,9 +23,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use crate::download::{DownloadState, Failure, FailureKind};
+use crate::geometry::ChunkIndex;
 use crate::ids::{Endpoint, InfoHash};
 use crate::metainfo::Metainfo;
 pub use crate::net::{Direction, RateLimits};
+use crate::storage::Identity;
 pub use crate::swarm::Strategy;
 
 pub use handle::Client;
@@ -85,19 +92,30 @@ pub struct ShareRequest {
     pub file: PathBuf,
 }
 
+/// What the caller found when it hashed a file that is to be shared.
+#[derive(Clone, Debug)]
+pub struct Verified {
+    /// The file before it was read.
+    pub identity: Identity,
+    /// Chunks that the disk did not give; all others are right.
+    pub unreadable: Vec<ChunkIndex>,
+}
+
 /// One row of `show downloads`.
 #[derive(Clone, Debug)]
 pub struct DownloadStatus {
     /// Its number.
     pub id: DownloadId,
-    /// The file.
-    pub info_hash: InfoHash,
+    /// The file; `None` while its `.mtorrent` file could not be read.
+    pub info_hash: Option<InfoHash>,
     /// The file's name.
     pub name: String,
     /// Where it goes; `None` when discarded.
     pub dest: Option<PathBuf>,
     /// Where it stands.
     pub state: DownloadState,
+    /// What it waits for before it can begin.
+    pub waits_for: Option<String>,
     /// Bytes of the file.
     pub length: u64,
     /// Verified bytes, those of earlier runs included.
@@ -119,19 +137,19 @@ pub struct DownloadStatus {
 /// One row of `show shares`.
 #[derive(Clone, Debug)]
 pub struct ShareStatus {
-    /// The file.
-    pub info_hash: InfoHash,
+    /// The file; `None` while its `.mtorrent` file could not be read.
+    pub info_hash: Option<InfoHash>,
     /// The `.mtorrent` file.
     pub metainfo_path: PathBuf,
     /// The file seeded.
     pub file: PathBuf,
-    /// Bytes of the file.
-    pub length: u64,
+    /// Bytes of the file, where its `.mtorrent` file says so.
+    pub length: Option<u64>,
     /// Bytes sent to peers.
     pub sent_bytes: u64,
     /// Trackers that acknowledged.
     pub trackers: u32,
-    /// Why it is not served any more, if so.
+    /// Why it is not served now, if so.
     pub stopped: Option<String>,
 }
 
@@ -147,7 +165,19 @@ pub enum Event {
     },
     /// A download ended: its state is `Done` or `Failed`.
     Ended(DownloadStatus),
-    /// A share is not served any more: the file changed.
+    /// A share is not served for now: its file is away or was touched. It goes on by itself.
+    SharePaused {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// A share that was not served is served again.
+    ShareResumed {
+        /// The file.
+        file: PathBuf,
+    },
+    /// A share is not served any more: another content took the place of the file's.
     ShareStopped {
         /// The file.
         file: PathBuf,

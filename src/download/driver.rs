@@ -15,7 +15,7 @@ use super::fetch::{Blame, Fetch};
 use super::job::{Job, Progress, Report, Target};
 use super::meter::RateMeter;
 use super::outcome::{DownloadState, Failure};
-use super::prepare;
+use super::prepare::{self, Found};
 use super::swarm::{Loneliness, Swarm};
 use crate::announce::{Announcement, Announcer};
 use crate::bitfield::{Bitfield, SharedBitfield};
@@ -25,8 +25,9 @@ use crate::limits::{
 };
 use crate::metainfo::Metainfo;
 use crate::peer::Torrent;
+use crate::peer::registry::RegistryError;
 use crate::runtime::deadline;
-use crate::storage::disk::DIRECT_ALIGN;
+use crate::storage::room::DIRECT_ALIGN;
 use crate::storage::{DestError, DiskFiles, Ledger, SeedFile};
 use crate::swarm::Strategy;
 
@@ -89,12 +90,13 @@ impl Driver {
         state: impl Fn(DownloadState),
     ) -> Result<DownloadState, Failure> {
         state(DownloadState::Hashing);
-        if self.is_finished(&context).await? {
+        let found = self.is_finished(&context).await?;
+        if found == Found::Whole {
             self.serve_finished(&context, announcer.as_deref())?;
             return Ok(DownloadState::Done { up_to_date: true });
         }
         let announcer = announcer.ok_or_else(|| self.no_tracker())?;
-        let (durable, have) = self.open(&context).await?;
+        let (durable, have) = self.open(&context, found).await?;
         let run = self.start(context, announcer, durable, have).await?;
         let worked = run.work(&state).await;
         run.context.stop_shards().await;
@@ -112,26 +114,40 @@ impl Driver {
         if self.cancelled.load(Ordering::Relaxed) { Err(Failure::cancelled()) } else { Ok(()) }
     }
 
-    /// Whether the finished file is at the destination.
-    async fn is_finished(self: &Arc<Self>, context: &DriverContext) -> Result<bool, Failure> {
-        let Some(dest) = self.request.dest.clone() else { return Ok(false) };
+    fn preparation(&self, threads: usize) -> prepare::Preparation<'_> {
+        let Request { metainfo, force, .. } = &self.request;
+        prepare::Preparation { metainfo, force: *force, threads, stop: &self.cancelled }
+    }
+
+    /// What is at the destination.
+    async fn is_finished(self: &Arc<Self>, context: &DriverContext) -> Result<Found, Failure> {
+        let Some(dest) = self.request.dest.clone() else { return Ok(Found::Nothing) };
         let (this, threads) = (self.clone(), context.cores);
-        let work = move || {
-            let Request { metainfo, force, .. } = &this.request;
-            prepare::is_finished(metainfo, &dest, *force, threads, &this.cancelled)
-        };
+        let work = move || this.preparation(threads).inspect(&dest);
         context.blocking.run_long(work).await.map_err(Failure::local)?
     }
 
     /// Opens the destination; says what is there.
-    async fn open(self: &Arc<Self>, context: &DriverContext) -> Result<(Option<Durable>, Bitfield), Failure> {
+    async fn open(
+        self: &Arc<Self>,
+        context: &DriverContext,
+        found: Found,
+    ) -> Result<(Option<Durable>, Bitfield), Failure> {
         let Some(dest) = self.request.dest.clone() else {
             return Ok((None, Bitfield::empty(self.request.metainfo.geometry())));
         };
         let (this, threads) = (self.clone(), context.cores);
+        let shared = context.registry.get(&self.request.metainfo.info_hash());
         let work = move || {
-            let Request { metainfo, force, .. } = &this.request;
-            prepare::open(metainfo, &dest, *force, threads, &this.cancelled)
+            // What is right of the file that will be replaced, or is shared from here, need not be fetched.
+            let mut sources = Vec::new();
+            if let Found::Replaceable(right) = found {
+                sources.push((dest.as_path(), right));
+            }
+            let torrent = shared.as_ref().filter(|torrent| torrent.stopped().is_none());
+            let file = torrent.and_then(|torrent| Some((torrent.file.as_ref()?.path()?, torrent.have.snapshot())));
+            sources.extend(file);
+            this.preparation(threads).open(&dest, &sources)
         };
         let (ledger, files, have) = context.blocking.run_long(work).await.map_err(Failure::local)??;
         Ok((Some((ledger, files)), have))
@@ -144,7 +160,11 @@ impl Driver {
         let file = SeedFile::open(dest).map_err(|e| Failure::local(format!("cannot read {}: {e}", dest.display())))?;
         let have = SharedBitfield::new(&Bitfield::full(metainfo.geometry()));
         let torrent = Arc::new(Torrent::new(metainfo.clone(), have, Some(file)));
-        context.registry.insert(torrent).map_err(Failure::local)?;
+        match context.registry.insert(torrent) {
+            // The same content is shared already, perhaps from here.
+            Ok(()) | Err(RegistryError::Known) => {}
+            Err(error) => return Err(Failure::local(error)),
+        }
         if let Some(announcer) = announcer {
             announcer.add(Announcement { metainfo, endpoint: self.request.endpoint });
         }
@@ -164,7 +184,7 @@ impl Driver {
         have: Bitfield,
     ) -> Result<Rc<Run>, Failure> {
         let target = durable.as_ref().and_then(|(_, files)| {
-            let (part, record) = (files.paths().part.clone(), files.paths().record.clone());
+            let (part, record) = (files.part_path(), files.record_path());
             files.part().map(|file| Target { part, record, file: file.clone() })
         });
         let length = self.request.metainfo.geometry().length();
@@ -184,7 +204,7 @@ impl Driver {
         let job = Arc::new(Job { torrent, target, progress, reports, received, told_written, failure });
         let batches = durable.map(|durable| Batches::new(durable, job.clone(), context.blocking.clone()));
         if let Some(batches) = &batches
-            && let Err(error) = context.registry.insert(job.torrent.clone())
+            && let Err(error @ RegistryError::Full) = context.registry.insert(job.torrent.clone())
         {
             batches.keep_for_later().await;
             return Err(Failure::local(error));
@@ -320,6 +340,7 @@ impl Run {
         let (force, job) = (self.driver.request.force, self.job.clone());
         let length = job.torrent.metainfo.geometry().length();
         let work = move |ledger: &mut Ledger, files: &mut DiskFiles| {
+            prepare::check_whole(&job.torrent.metainfo, files)?;
             let finished = ledger.finish(force, files).and_then(|()| match &job.torrent.file {
                 Some(file) => file.finish(&dest),
                 None => Ok(()),
@@ -334,11 +355,13 @@ impl Run {
     async fn give_up(&self) {
         self.job.torrent.stop("the download ended early".to_owned());
         if let Some(batches) = &self.batches {
-            self.context.registry.remove(&self.job.torrent.info_hash());
+            self.context.registry.remove(&self.job.torrent);
             batches.keep_for_later().await;
         }
         // What was discarded may be shared from elsewhere.
-        if self.announced.get() {
+        let served = || self.context.registry.get(&self.job.torrent.info_hash());
+        let is_shared = || served().is_some_and(|torrent| torrent.stopped().is_none());
+        if self.announced.get() && !is_shared() {
             let withdrawal = self.announcer.withdraw(self.job.torrent.info_hash());
             let (done, told) = async_channel::bounded::<()>(1);
             crate::runtime::spawn("withdrawal", async move {

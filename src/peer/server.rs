@@ -311,7 +311,7 @@ impl Session {
             return Err(Status::BadRequest);
         }
         let known = pending.chunks.iter().filter_map(|index| geometry.chunk(*index));
-        let chunks: Choice = known.filter(|chunk| torrent.have.contains(*chunk)).take(REQUEST_CHUNKS_MAX).collect();
+        let chunks: Choice = known.filter(|chunk| torrent.serves(*chunk)).take(REQUEST_CHUNKS_MAX).collect();
         if chunks.is_empty() && !pending.chunks.is_empty() {
             return Err(Status::ChunkAbsent);
         }
@@ -399,15 +399,15 @@ impl Session {
                 return send_blocks(head, loan.blocks(), stream).await.map(|()| true);
             }
             stream.allow(IDLE_TIMEOUT);
-            if let Err(status) = self.populate(torrent, range).await {
+            if let Err(status) = self.populate(torrent, chunk, range).await {
                 return send_refusal(refuse(status), stream).await.map(|()| false);
             }
         }
-        send_resident(head, torrent, file, offset, stream).await.map(|()| true)
+        send_resident(head, torrent, file, chunk, offset, stream).await.map(|()| true)
     }
 
     /// Has the range read in beside the executor.
-    async fn populate(&self, torrent: &Arc<Torrent>, range: Range<u64>) -> Result<(), Status> {
+    async fn populate(&self, torrent: &Arc<Torrent>, chunk: ChunkIndex, range: Range<u64>) -> Result<(), Status> {
         let cold = torrent.clone();
         let populate = move || cold.file.as_ref().map_or(Ok(()), |file| file.populate(range));
         let place = torrent.file.as_ref().map_or((0, 0), SeedFile::place);
@@ -417,10 +417,7 @@ impl Session {
                 log::warn!("a chunk could not be read in: {error}");
                 Err(Status::Internal)
             }
-            Ok(Err(error)) => {
-                torrent.stop(format!("it became shorter or unreadable: {error}"));
-                Err(Status::FileChanged)
-            }
+            Ok(Err(error)) => Err(torrent.cannot_read(chunk, &error)),
             Err(BlockingError::Busy) => Err(Status::Busy),
             Err(_) => Err(Status::Internal),
         }
@@ -493,6 +490,7 @@ async fn send_resident(
     head: DataHead,
     torrent: &Torrent,
     file: &SeedFile,
+    chunk: ChunkIndex,
     offset: u64,
     stream: &mut Stream,
 ) -> Result<(), NetError> {
@@ -504,7 +502,7 @@ async fn send_resident(
         Err(SendFileError::Net(error)) => Err(error),
         // The head is out, so nothing but closing tells the other side.
         Err(SendFileError::File) => {
-            torrent.stop("it became shorter or unreadable while it was sent".to_owned());
+            torrent.cannot_read(chunk, &"it failed while it was sent");
             Err(NetError::Closed)
         }
     }

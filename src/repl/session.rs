@@ -24,7 +24,7 @@ use crate::cli::signals::{Signal, Stop};
 use crate::cli::text;
 use crate::cli::units::RateLimit;
 use crate::client::{
-    Client, Direction, DownloadId, DownloadRequest, DownloadState, DownloadStatus, Event, ShareRequest,
+    Client, Direction, DownloadId, DownloadRequest, DownloadState, DownloadStatus, Event, ShareRequest, Verified,
 };
 use crate::ids::InfoHash;
 use crate::limits::{REPL_HASHING_MAX, SESSION_TICK, TORRENTS_MAX};
@@ -235,7 +235,8 @@ impl<'a> Session<'a> {
             }
             let (info_hash, metainfo) = (made.metainfo.info_hash(), Arc::new(made.metainfo));
             let request = ShareRequest { metainfo, metainfo_path: metainfo_path.clone(), file: file.clone() };
-            self.client.share(request)?;
+            let verified = Verified { identity: made.identity, unreadable: made.unreadable };
+            self.client.share_verified(request, Some(verified))?;
             Ok(info_hash)
         });
         let path = text::path(&metainfo_path);
@@ -284,7 +285,7 @@ impl<'a> Session<'a> {
         // A bare name may be that of a share from anywhere; a path means one file.
         let is_bare = name.components().count() == 1 && name.file_name().is_some();
         let path = if is_bare { name.to_owned() } else { absolute(name)? };
-        if let Err(error) = self.client.remove(&path.to_string_lossy()) {
+        if let Err(error) = self.client.remove(&path) {
             // A share that is not yet hashed is taken back before anybody learnt of it.
             let named =
                 |share: &Hashing| share.metainfo_path == path || is_bare && share.metainfo_path.ends_with(&path);
@@ -380,7 +381,7 @@ impl<'a> Session<'a> {
     fn has_nothing_to_wait_for(&self, since: Instant) -> bool {
         let has_waited = self.settings.wait.is_some_and(|wait| since.elapsed() >= wait);
         let waits = |status: &DownloadStatus| {
-            self.restored.contains(&status.id) && status.state == DownloadState::Waiting
+            (self.restored.contains(&status.id) || status.waits_for.is_some()) && status.state == DownloadState::Waiting
                 || report::is_over(&status.state)
         };
         has_waited && self.hashing.is_empty() && self.client.downloads().iter().all(waits)

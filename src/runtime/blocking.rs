@@ -15,6 +15,7 @@ use std::thread;
 use crate::limits::{
     BLOCKING_IDLE, BLOCKING_JOBS_MAX, CHECK_THREADS, CHECK_THREADS_PER_DEVICE, COLD_JOBS_PER_DEVICE_MAX,
     COLD_JOBS_PER_FILE_MAX, COLD_THREADS, COLD_THREADS_PER_DEVICE, DURABLE_THREADS, DURABLE_THREADS_PER_DEVICE,
+    SHARE_CHECK_THREADS, SHARE_CHECK_THREADS_PER_DEVICE,
 };
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -57,6 +58,14 @@ impl Kind {
         threads_max: CHECK_THREADS,
         per_device_max: CHECK_THREADS_PER_DEVICE,
         waiting_max: 0,
+        per_file_max: usize::MAX,
+    };
+    /// Hashes whole files, one at a time for each device.
+    pub const HASHING: Self = Self {
+        name: "hashing",
+        threads_max: SHARE_CHECK_THREADS,
+        per_device_max: SHARE_CHECK_THREADS_PER_DEVICE,
+        waiting_max: BLOCKING_JOBS_MAX,
         per_file_max: usize::MAX,
     };
 }

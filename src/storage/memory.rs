@@ -218,7 +218,7 @@ impl Memory {
 
 /// The length of a block, or of a chunk, as it is written.
 pub(super) fn aligned(len: usize) -> usize {
-    len.next_multiple_of(super::disk::DIRECT_ALIGN as usize)
+    len.next_multiple_of(super::room::DIRECT_ALIGN as usize)
 }
 
 impl Shared {

@@ -9,7 +9,9 @@
 
 pub mod allocator;
 pub mod chunk_buffer;
+pub mod copy;
 pub mod dest;
+pub mod dest_error;
 pub mod disk;
 #[cfg(test)]
 mod double;
@@ -19,17 +21,22 @@ pub(crate) mod image;
 pub mod ledger;
 pub mod memory;
 pub mod memory_plan;
+pub mod paths;
+mod probe;
 pub mod record;
+pub mod room;
 pub mod seed_file;
 pub mod writer;
 
 pub use allocator::Allocator;
 pub use chunk_buffer::ChunkBuffer;
-pub use dest::{Claim, DestError, Opened};
+pub use dest::{Claim, Opened, Unfinished};
+pub use dest_error::{DestError, PartFault};
 pub use disk::DiskFiles;
 pub use ledger::{Ledger, PartFiles};
 pub use memory::{Loan, Memory};
 pub use memory_plan::{MemoryPlan, TooLittleMemory};
-pub use record::Record;
-pub use seed_file::{Changed, Identity, SeedFile};
+pub use paths::Paths;
+pub use record::{FileMark, Record};
+pub use seed_file::{Identity, SeedFile};
 pub use writer::Writer;
