@@ -99,12 +99,36 @@ impl Bitfield {
     /// 64 chunks from chunk `64 * n` on, the first as the highest bit.
     fn word(&self, n: usize) -> u64 {
         let bytes = &self.bytes[8 * n..self.bytes.len().min(8 * n + 8)];
+        if let Ok(whole) = bytes.try_into() {
+            return u64::from_be_bytes(whole);
+        }
         bytes.iter().enumerate().fold(0, |word, (k, byte)| word | u64::from(*byte) << (56 - 8 * k))
     }
 
     /// The chunks in the set, in order.
     pub fn iter(&self) -> impl Iterator<Item = ChunkIndex> + '_ {
-        self.geometry.chunks().filter(|chunk| self.contains(*chunk))
+        (0..self.words()).flat_map(|n| self.chunks_of(n, self.word(n)))
+    }
+
+    /// The chunks that are in both sets of one file, once each, beginning in the 64 chunks that hold chunk `start`.
+    pub fn common<'a>(&'a self, other: &'a Self, start: u32) -> impl Iterator<Item = ChunkIndex> + 'a {
+        let first = start as usize / 64;
+        let words = (first..self.words()).chain(0..first.min(self.words()));
+        words.flat_map(move |n| self.chunks_of(n, self.word(n) & other.word(n)))
+    }
+
+    fn words(&self) -> usize {
+        self.bytes.len().div_ceil(8)
+    }
+
+    /// The chunks of word `n` whose bits are set in `word`.
+    fn chunks_of(&self, n: usize, mut word: u64) -> impl Iterator<Item = ChunkIndex> + use<> {
+        let geometry = self.geometry;
+        std::iter::from_fn(move || {
+            let bit = word.leading_zeros();
+            word &= !HIGHEST.checked_shr(bit)?;
+            geometry.chunk(n as u32 * 64 + bit)
+        })
     }
 
     /// Bytes of the file that the chunks in the set hold.
@@ -243,6 +267,9 @@ mod tests {
                 }
             }
             prop_assert_eq!(chunks.iter().collect::<Vec<_>>(), model.iter().copied().collect::<Vec<_>>());
+            let mut common: Vec<_> = chunks.common(&Bitfield::full(geometry), chunk_count / 2).collect();
+            common.sort();
+            prop_assert_eq!(common, model.iter().copied().collect::<Vec<_>>());
             prop_assert_eq!(chunks.count() as usize, model.len());
             prop_assert_eq!(Bitfield::from_wire(chunks.as_wire(), geometry), Ok(chunks.clone()));
             let again = SharedBitfield::new(&chunks);

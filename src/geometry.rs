@@ -4,7 +4,8 @@
 //! padding), so that a chunk still lies in one file and only [`Geometry`] learns of them.
 
 use crate::limits::{
-    CHUNK_SIZE_CREATE_MIN, CHUNK_SIZE_DEFAULT, CHUNK_SIZE_MAX, CHUNK_SIZE_MIN, CHUNKS_CREATE_MAX, CHUNKS_MAX,
+    CHUNK_SIZE_CREATE_MIN, CHUNK_SIZE_DEFAULT, CHUNK_SIZE_MAX, CHUNK_SIZE_MIN, CHUNKS_CREATE_MAX, CHUNKS_CREATE_MIN,
+    CHUNKS_MAX,
 };
 
 /// A file's length and chunk size. Every chunk has `chunk_size` bytes, the last one what remains.
@@ -73,9 +74,13 @@ impl Geometry {
         Ok(Self { length, chunk_size, chunk_count: chunk_count as u32 })
     }
 
-    /// Chunk size for a new file of `length` bytes: the default, doubled while there are too many chunks.
+    /// Chunk size for a new file of `length` bytes: the default, halved while there are few chunks, for a chunk can be
+    /// passed on only when all of it is there, and doubled while there are too many.
     pub fn default_chunk_size(length: u64) -> u32 {
-        let mut chunk_size = CHUNK_SIZE_DEFAULT.max(CHUNK_SIZE_CREATE_MIN);
+        let mut chunk_size = CHUNK_SIZE_DEFAULT;
+        while length < u64::from(chunk_size) * CHUNKS_CREATE_MIN && chunk_size > CHUNK_SIZE_CREATE_MIN {
+            chunk_size /= 2;
+        }
         while length.div_ceil(chunk_size.into()) > CHUNKS_CREATE_MAX.into() && chunk_size < CHUNK_SIZE_MAX {
             chunk_size *= 2;
         }
@@ -152,7 +157,10 @@ mod tests {
 
     #[test]
     fn default_chunk_size_doubles() {
-        assert_eq!(Geometry::default_chunk_size(0), 1 << 20);
+        assert_eq!(Geometry::default_chunk_size(0), 256 << 10);
+        assert_eq!(Geometry::default_chunk_size(256 << 20), 256 << 10);
+        assert_eq!(Geometry::default_chunk_size(512 << 20), 512 << 10);
+        assert_eq!(Geometry::default_chunk_size(1 << 30), 1 << 20);
         assert_eq!(Geometry::default_chunk_size(256 << 30), 1 << 20);
         assert_eq!(Geometry::default_chunk_size((256 << 30) + 1), 2 << 20);
     }

@@ -51,6 +51,7 @@ pub mod peer;
 pub mod repl;
 pub mod runtime;
 pub mod storage;
+pub mod swarm;
 pub mod text;
 pub mod tracker;
 pub mod wire;

@@ -23,8 +23,12 @@ pub const CHUNK_SIZE_CREATE_MIN: u32 = 256 << 10;
 pub const CHUNK_SIZE_DEFAULT: u32 = 1 << 20;
 /// Most chunks that a created file may have; its chunk size is doubled until it fits.
 pub const CHUNKS_CREATE_MAX: u32 = 262_144;
+/// Chunks that a created file should have at least: its chunk size is halved while it has fewer.
+pub const CHUNKS_CREATE_MIN: u64 = 1024;
 /// Most chunks that a file may have: what fits into `METAINFO_BYTES_MAX` of 20-byte hashes.
 pub const CHUNKS_MAX: u32 = (METAINFO_BYTES_MAX / 20) as u32;
+/// Symbolic links that one path may lead through, as in the kernel.
+pub const LINKS_FOLLOWED_MAX: usize = 40;
 /// Longest file name, bytes of UTF-8.
 pub const NAME_BYTES_MAX: usize = 255;
 /// Most trackers in a `.mtorrent` file or on a command line.
@@ -63,6 +67,16 @@ pub const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 pub const CONNECTIONS_MAX: usize = 10_000;
 /// Connections that a listener serves at once for one address (loopback is exempt).
 pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 1024;
+/// How many times as many a network of 64 bits of IPv6 may have, of which one host, or a whole site, has all addresses.
+pub const CONNECTIONS_PER_NETWORK_FACTOR: usize = 4;
+/// Silence after which a connection may be closed to make room for another.
+pub const EVICTED_AFTER: Duration = Duration::from_secs(5);
+/// Connections of one address that are looked at to find the one that was idle for longest.
+pub const EVICTION_PROBES_MAX: usize = 1024;
+/// Connections that are told at once that they are too many; further ones are closed without a word.
+pub const REFUSALS_MAX: usize = 64;
+/// Connections accepted before the others of core 0 have their turn.
+pub const ACCEPTS_IN_A_ROW_MAX: usize = 64;
 /// Backlog of a listening socket.
 pub const LISTEN_BACKLOG: i32 = 4096;
 
@@ -85,47 +99,99 @@ pub const POOL_SMALL_BUFFERS_MAX: usize = 1024;
 /// Free large buffers that a core keeps.
 pub const POOL_LARGE_BUFFERS_MAX: usize = 32;
 
+/// What a connection moves in one turn under a rate limit: short enough to be fair, long enough to be cheap.
+pub const THROTTLE_STEP: Duration = Duration::from_millis(4);
+/// The least that is moved in one turn, bytes: less costs more in system calls than it gives in evenness.
+pub const THROTTLE_STEP_BYTES_MIN: usize = 4 << 10;
+/// The most that is moved in one turn, bytes.
+pub const THROTTLE_STEP_BYTES_MAX: usize = 1 << 20;
+/// Time unused under a rate limit that may be made up for: as long as a busy core comes late to a turn.
+pub const THROTTLE_CATCH_UP: Duration = Duration::from_millis(40);
+/// Longest sleep of who waits for a turn, so that a limit that was changed holds soon.
+pub const THROTTLE_SLEEP_MAX: Duration = Duration::from_millis(100);
+/// Smallest rate limit, bytes a second: with less not even control frames are answered in time.
+pub const RATE_LIMIT_BYTES_S_MIN: u64 = 1 << 10;
+
 // ---- the runtime ----
 
-/// Threads for work that blocks.
-pub const BLOCKING_THREADS: usize = 4;
-/// Jobs that wait for such a thread; the next one waits to be queued.
-pub const BLOCKING_JOBS_MAX: usize = 1024;
+/// Open files up to which the soft limit is raised.
+pub const OPEN_FILES_RAISED_MAX: u64 = 1 << 20;
+/// Address space of the program with its threads' stacks, bytes.
+pub const ADDRESS_SPACE_BYTES_PROGRAM: u64 = 384 << 20;
+/// Address space of a core with its buffers, bytes.
+pub const ADDRESS_SPACE_BYTES_PER_CORE: u64 = 192 << 20;
+/// Descriptors that a core takes: rings, events, its sets of sockets, and its file of a download.
+pub const DESCRIPTORS_PER_CORE: usize = 12;
+/// Descriptors that the program takes besides: standard streams, signals, listener, a file with its record and its
+/// folder, and the first few connections.
+pub const DESCRIPTORS_PROGRAM: usize = 24;
+/// Descriptors that incoming connections leave to files and to connections that this process opens.
+pub const DESCRIPTORS_RESERVED: usize = 32;
+/// The same as a part of what is left, where that is more: one in so many.
+pub const DESCRIPTORS_RESERVED_SHARE: u64 = 3;
+
+/// Time after which a thread for work that blocks ends when there is none.
+pub const BLOCKING_IDLE: Duration = Duration::from_secs(10);
+/// Jobs of one device that wait for such a thread: more than there can be downloads of one client.
+pub const BLOCKING_JOBS_MAX: usize = 8192;
+/// Threads that make files durable, in all and for one device.
+pub const DURABLE_THREADS: usize = 64;
+/// See [`DURABLE_THREADS`].
+pub const DURABLE_THREADS_PER_DEVICE: usize = 4;
+/// Threads that fetch cold pages, in all and for one device.
+pub const COLD_THREADS: usize = 64;
+/// See [`COLD_THREADS`].
+pub const COLD_THREADS_PER_DEVICE: usize = 4;
+/// Cold reads of one device that wait for such a thread; who asks for more is told that we are busy.
+pub const COLD_JOBS_PER_DEVICE_MAX: usize = 128;
+/// Cold reads of one file, those at work included: it leaves room to the other files of its device.
+pub const COLD_JOBS_PER_FILE_MAX: usize = 64;
+/// Threads that look whether files are what they were, in all and for one device.
+pub const CHECK_THREADS: usize = 64;
+/// See [`CHECK_THREADS`].
+pub const CHECK_THREADS_PER_DEVICE: usize = 1;
+/// Threads that save what a client shares and downloads.
+pub const STATE_THREADS: usize = 1;
 /// Messages in one channel between two cores; the rest waits in the sender's outbox.
 pub const MESH_MESSAGES_MAX: usize = 1024;
 
 // ---- the client ----
 
-/// Data connections to one peer, shared out over the cores (each core that takes part has one at least).
+/// Data connections to one peer, over all cores.
 pub const DATA_CONNECTIONS_PER_PEER_MAX: usize = 4;
-/// Data connections of one client. Of several downloads each may have its share of them in any case.
+/// Data connections of one client, shared out evenly among its downloads.
 pub const DATA_CONNECTIONS_MAX: usize = 512;
 /// Peers that one download talks to at once.
-pub const PEERS_PER_DOWNLOAD_MAX: usize = 128;
+pub const PEERS_PER_DOWNLOAD_MAX: usize = 192;
 /// Peers that one download remembers, those that it does not talk to included.
 pub const PEERS_KNOWN_MAX: usize = 1024;
 /// Requests in flight on one data connection.
 pub const REQUESTS_IN_FLIGHT_MAX: usize = 4;
-/// Requests of one core that are open with a peer until it has delivered one right chunk.
-pub const REQUESTS_ON_TRIAL_MAX: u32 = 2;
-/// Time without one byte after which a data connection is given up.
-pub const DATA_SILENCE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time without one byte in the middle of a chunk after which a data connection is given up. Long before that the chunk
+/// is asked of others, if there are any.
+pub const DATA_SILENCE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Least bytes that wake a core which waits for a chunk's data.
 pub const RECEIVE_LOW_WATER_BYTES: usize = 256 << 10;
 /// Pause before a further data connection to a peer is tried after one failed.
 pub const LINK_RETRY_PAUSE: Duration = Duration::from_secs(2);
-/// Slowest rate at which a chunk may arrive once `FRAME_TIMEOUT` is over, bytes a second.
-pub const CHUNK_RATE_BYTES_S_MIN: u64 = 32 << 10;
-/// News of a download that wait for its driver.
-pub const REPORTS_MAX: usize = 1024;
+/// Reports of the shards that a driver acts on before it looks at all else.
+pub const REPORTS_AT_ONCE_MAX: usize = 256;
+/// How long a download whose sources are all away goes on waiting once it has received something.
+pub const STALL_TIMEOUT_DEFAULT: Duration = Duration::from_secs(5 * 60);
+/// When it begins to say what it waits for.
+pub const STALL_NOTICE_AFTER: Duration = Duration::from_secs(5);
+/// How often it says meanwhile what it waits for.
+pub const STALL_NOTICE_INTERVAL: Duration = Duration::from_secs(30);
 /// Time without a byte after which a download with peers is shown as stalled.
 pub const STALLED_AFTER: Duration = Duration::from_secs(2);
 /// How often a driver looks at its download without news.
 pub const DRIVER_TICK: Duration = Duration::from_millis(250);
-/// Pause between the first two questions for seeders; doubled after each.
+/// A download asks for seeders again after this part of the time that it has run.
+pub const DISCOVER_PARTS: u32 = 8;
+/// Shortest pause between two questions for seeders.
 pub const DISCOVER_PAUSE_MIN: Duration = Duration::from_millis(50);
 /// Pause between two such questions while no peer is connected.
-pub const DISCOVER_PAUSE_LONELY: Duration = Duration::from_millis(500);
+pub const DISCOVER_PAUSE_LONELY: Duration = Duration::from_millis(250);
 /// The longest such pause.
 pub const DISCOVER_PAUSE_MAX: Duration = Duration::from_secs(10);
 /// Connections in a row that fail before a peer is forgotten until a tracker names it again.
@@ -144,13 +210,74 @@ pub const NEAR_RTT_MAX: Duration = Duration::from_millis(1);
 pub const RECONNECT_PAUSE_MIN: Duration = Duration::from_millis(250);
 /// The longest such pause.
 pub const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(30);
-/// Age of a request at the least before its chunk is asked of a second peer.
-pub const DUPLICATE_AFTER_MIN: Duration = Duration::from_secs(1);
-/// Chunks of one rarity that are looked at before the next rarity has its turn.
-pub const PICKER_PROBES_MAX: usize = 16;
+/// Chunks that are looked at, rarest first, before all that a peer has is searched.
+pub const PICKER_PROBES_MAX: usize = 256;
+/// Chunks that one request names, of which one is sent.
+pub const REQUEST_CHUNKS_MAX: usize = 16;
+/// Requests open with one peer, on all its connections.
+pub const REQUESTS_PER_PEER_MAX: usize = DATA_CONNECTIONS_PER_PEER_MAX * REQUESTS_IN_FLIGHT_MAX;
+/// How far ahead of its round trip a peer is asked, so that it is never without a request.
+pub const REQUEST_AHEAD: Duration = Duration::from_millis(20);
+/// Requests that wait with peers which send nothing at the moment.
+pub const REQUESTS_OPEN_MAX: usize = 6;
+/// Answers that should arrive at once, at first.
+pub const INFLOW_START: usize = 3;
+/// Answers that may arrive besides while less comes than before.
+pub const INFLOW_EXTRA: usize = 2;
+/// Time between two looks whether more at once would bring more.
+pub const INFLOW_PROBE_INTERVAL: Duration = Duration::from_millis(750);
+/// Requests that name one chunk when there is nothing else to name.
+pub const NAMED_AT_THE_END_MAX: u8 = 3;
+/// Age at the least of what counts as late: a request without an answer, a chunk on its way.
+pub const LATE_AFTER_MIN: Duration = Duration::from_secs(2);
+/// Time without a byte after which the chunk that arrives is taken to be standing still.
+pub const STILL_AFTER: Duration = Duration::from_secs(3);
+/// Pause after a peer said that it is busy, at first and at most.
+pub const BUSY_PAUSE_MIN: Duration = Duration::from_millis(50);
+/// See [`BUSY_PAUSE_MIN`].
+pub const BUSY_PAUSE_MAX: Duration = Duration::from_secs(2);
+/// Requests that wait in a process to be answered.
+pub const REQUESTS_WAITING_MAX: usize = 4096;
+/// Requests of one address that wait in a process.
+pub const REQUESTS_WAITING_PER_ADDRESS_MAX: usize = 512;
+/// Chunks of complete files that a process sends at a time. Its uplink is then busy although some of its getters receive
+/// from others as well.
+pub const UPLOADS_OF_SEEDER_MAX: usize = 6;
+/// The same for files that it is still getting.
+pub const UPLOADS_OF_GETTER_MAX: usize = 4;
+/// Chunks that a process sends at a time, those included that take too long to be counted above.
+pub const UPLOADS_MAX: usize = 1024;
+/// A chunk that has been on its way for so many times as long as others usually take is counted no more.
+pub const SEND_OVERDUE_RATIO: u32 = 4;
+/// The same as a time, at least.
+pub const SEND_OVERDUE_MIN: Duration = Duration::from_secs(2);
+/// How often it is looked whether one has become so late.
+pub const SEND_OVERDUE_TICK: Duration = Duration::from_millis(500);
+/// Requests of one connection that are read while one of them waits for its turn.
+pub const REQUESTS_READ_AHEAD_MAX: usize = 64;
+/// How long a request may wait for its turn.
+pub const TURN_WAIT_MAX: Duration = Duration::from_secs(10 * 60);
+/// Time in which what is queued in a socket, and not sent for the first time, should leave: so little stands before the
+/// next chunk.
+pub const UNSENT_TIME: Duration = Duration::from_millis(5);
+/// The same in bytes before the rate of a connection is known, at least and at most.
+pub const UNSENT_BYTES_START: u32 = 256 << 10;
+/// See [`UNSENT_BYTES_START`].
+pub const UNSENT_BYTES_MIN: u32 = 32 << 10;
+/// See [`UNSENT_BYTES_START`].
+pub const UNSENT_BYTES_MAX: u32 = 4 << 20;
+/// How often a request is passed over by later ones before it is next.
+pub const PASSED_OVER_MAX: u32 = 64;
+/// Messages in a row by which a peer tells nothing new, until that is misbehaviour: polls and pings find as much.
+pub const IDLE_TALK_MAX: u32 = 256;
 /// How often a peer without subscriptions is asked for its chunks.
 pub const POLL_CHUNKS_INTERVAL: Duration = Duration::from_secs(1);
-/// How often news of chunks are sent to a subscriber.
+/// Subscribers that are told of a new chunk at once; the others within [`HAVE_CHUNKS_LAZY_INTERVAL`]. Only few of them
+/// will ask this peer for it, and each message costs both sides as much as some 50 KiB of data.
+pub const HAVE_CHUNKS_PROMPT_MAX: usize = 6;
+/// See [`HAVE_CHUNKS_PROMPT_MAX`].
+pub const HAVE_CHUNKS_LAZY_INTERVAL: Duration = Duration::from_millis(500);
+/// Least time between two messages to one subscriber.
 pub const HAVE_CHUNKS_INTERVAL: Duration = Duration::from_millis(20);
 /// Executors unless the user says otherwise.
 pub const CORES_DEFAULT_MAX: usize = 8;
@@ -158,8 +285,20 @@ pub const CORES_DEFAULT_MAX: usize = 8;
 pub const BLOCK_BYTES: usize = 1 << 20;
 /// Buffers of chunks on their way from socket to disk, on each core, bytes.
 pub const FLIGHT_BYTES_PER_CORE_MAX: usize = 48 << 20;
+/// Chunks of limited peers, the slow and the unproven, on each core: this part of the flight, on top of it.
+pub const LIMITED_SHARE_OF_FLIGHT: usize = 2;
+/// The part of what the control group allows that chunks may take; the rest is for pages that are sent and written.
+pub const CHUNK_MEMORY_SHARE_OF_ALLOWED: usize = 2;
+/// Chunks for which a core has memory at least: one of a proven peer and one of another.
+pub const CHUNKS_PER_CORE_MIN: usize = 2;
+/// How often memory that nobody needed meanwhile is given back.
+pub const MEMORY_TRIM_INTERVAL: Duration = Duration::from_secs(5);
+/// Such intervals for which a chunk stays in the cache that nobody asks for.
+pub const CACHE_IDLE_INTERVALS: u32 = 1;
 /// Blocks that are written at once on a core.
 pub const WRITING_BLOCKS_MAX: u64 = 32;
+/// How long a received chunk is kept in memory at most for others to fetch, unless it is asked for again and again.
+pub const CACHE_TIME: Duration = Duration::from_secs(10);
 /// Received chunks kept in memory to be served, all cores together, bytes.
 pub const CACHE_BYTES_DEFAULT: usize = 96 << 20;
 /// Bytes written after which the record is brought up to date.
@@ -172,14 +311,25 @@ pub const SUBSCRIPTIONS_MAX: usize = 64;
 pub const SEND_SILENCE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How often a control connection is used at least, so that the other side does not take it for dead.
 pub const PING_INTERVAL: Duration = Duration::from_secs(30);
+/// Time for which a chunk that the disk did not give is not asked of it again.
+pub const UNREADABLE_RETRY_PAUSE: Duration = Duration::from_secs(60);
+/// Stats in a row that may fail before a share is paused, unless its path leads nowhere.
+pub const FAILED_STATS_MAX: u32 = 5;
+/// Threads that hash shared files which were touched, in all and for one device: each uses all cores, and one whose
+/// disk hangs keeps no other from its work.
+pub const SHARE_CHECK_THREADS: usize = 16;
+/// See [`SHARE_CHECK_THREADS`].
+pub const SHARE_CHECK_THREADS_PER_DEVICE: usize = 1;
+/// Pause before the lists of shares and downloads are saved again where that failed.
+pub const SAVE_RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// How often a seeded file is checked for change.
 pub const SEED_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Commands to a client that wait for core 0.
 pub const CLIENT_COMMANDS_MAX: usize = 64;
 /// Events of a client that nobody has taken yet; later ones are dropped and logged.
 pub const CLIENT_EVENTS_MAX: usize = 4096;
-/// Time for downloads to end, and for trackers to answer, when a client is closed.
-pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
+/// Time for downloads to end, and the same again for trackers to answer, when a client is closed.
+pub const CLOSE_TIMEOUT: Duration = Duration::from_millis(800);
 /// Downloads and shares of one client.
 pub const TORRENTS_MAX: usize = 4096;
 /// Downloads that have ended and are still shown.
@@ -304,8 +454,29 @@ pub const SYNC_PEERS_MAX: usize = 64;
 
 // ---- the command line ----
 
+/// Lines of the log that wait for stderr; what comes beyond them is dropped and counted.
+pub const LOG_LINES_QUEUED_MAX: usize = 1024;
+/// A command's own sentences that wait for stderr.
+pub const SENTENCES_QUEUED_MAX: usize = 256;
+/// How long a sentence is waited for that stderr does not take.
+pub const STDERR_PATIENCE: Duration = Duration::from_millis(500);
+/// Longest line of the log, bytes.
+pub const LOG_LINE_BYTES_MAX: usize = 4 << 10;
+/// Time over which lines of the log are counted.
+pub const LOG_WINDOW: Duration = Duration::from_secs(10);
+/// Lines that one place in the program writes about one address in that time.
+pub const LOG_LINES_PER_ADDRESS_MAX: u32 = 10;
+/// Lines that one place in the program writes in that time.
+pub const LOG_LINES_PER_SITE_MAX: u32 = 100;
+/// Places and addresses that are counted at once.
+pub const LOG_SITES_MAX: usize = 4096;
+/// Time for a process to end by itself after a signal; then it is ended.
+pub const SIGNAL_PATIENCE: Duration = Duration::from_millis(1900);
+
 /// Inputs that wait for a command or the REPL; who sends more waits.
 pub const INPUTS_MAX: usize = 1024;
+/// How often a download without a terminal reports its progress.
+pub const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 /// How often a progress bar is drawn.
 pub const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 /// Longest line of commands, bytes.
@@ -364,7 +535,13 @@ const _: () = {
     assert!(WRITING_BLOCKS_MAX as usize * BLOCK_BYTES + CHUNK_SIZE_MAX as usize <= FLIGHT_BYTES_PER_CORE_MAX);
     // One chunk of the largest size is received while others are hashed and written.
     assert!(FLIGHT_BYTES_PER_CORE_MAX >= 3 * CHUNK_SIZE_MAX as usize);
+    // While slow peers hold some blocks, a whole chunk of another unproven one still fits beside them.
+    assert!(FLIGHT_BYTES_PER_CORE_MAX / LIMITED_SHARE_OF_FLIGHT >= CHUNK_SIZE_MAX as usize + 8 * BLOCK_BYTES);
     assert!(BLOCK_BYTES.is_multiple_of(4096));
+    assert!(BLOCKING_JOBS_MAX >= TORRENTS_MAX);
+    // A device that hangs leaves threads to others.
+    assert!(DURABLE_THREADS_PER_DEVICE < DURABLE_THREADS && COLD_THREADS_PER_DEVICE < COLD_THREADS);
+    assert!(COLD_JOBS_PER_FILE_MAX < COLD_JOBS_PER_DEVICE_MAX);
     // The record of a removal outlives everything that it must win over.
     assert!(TOMBSTONE.as_millis() >= 2 * LEASE.as_millis());
     assert!(VERSION_AHEAD_MAX.as_millis() < LEASE.as_millis());
@@ -375,6 +552,8 @@ const _: () = {
     // No network fills a file.
     assert!(ENDPOINTS_PER_ADDRESS_MAX * NETWORK_ROOM * 8 < ENDPOINTS_PER_FILE_MAX);
     assert!(ENDPOINTS_PER_ADDRESS_MAX * REMOVALS_PER_ENDPOINT_MAX * NETWORK_ROOM * 8 < ENTRIES_PER_FILE_MAX);
+    // A client that is asked to end is closed before it is ended.
+    assert!(2 * CLOSE_TIMEOUT.as_millis() < SIGNAL_PATIENCE.as_millis());
     // A page with one file of the longest name more than its measure is still a frame.
     assert!(2 * SYNC_PAGE_BYTES <= FRAME_SYNC_BYTES_MAX);
 

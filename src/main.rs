@@ -2,11 +2,13 @@
 
 use std::process::ExitCode;
 
+use mtorrent::cli::memory::EndsWhenExhausted;
 use mtorrent::storage::Allocator;
 
 #[global_allocator]
-static ALLOCATOR: Allocator = Allocator::new();
+static ALLOCATOR: EndsWhenExhausted<Allocator> = EndsWhenExhausted(Allocator::new());
 
 fn main() -> ExitCode {
+    mtorrent::cli::args::forget_empty_variables();
     mtorrent::cli::run(std::env::args_os()).into()
 }

@@ -31,7 +31,7 @@ fn messages<'a>(endpoints: &'a [Endpoint], bytes: &'a [u8], indices: &'a [u32]) 
         }),
         Message::ChunkSubscribeRequest(info_hash),
         Message::HaveChunks(HaveChunks { info_hash, indices: indices.into() }),
-        Message::SendChunkRequest(SendChunkRequest { info_hash, index: 3 }),
+        Message::SendChunkRequest(SendChunkRequest::one(info_hash, 3)),
         Message::SendChunkResponse(SendChunk { info_hash, index: 3, status, data: bytes }),
         Message::Response(Response::new(status, "a text", version)),
         Message::PeerIdRequest,

@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use mtorrent::client::{Client, ClientConfig, DownloadRequest, DownloadState, DownloadStatus, Event, ShareRequest};
+use mtorrent::client::{
+    Client, ClientConfig, DownloadRequest, DownloadState, DownloadStatus, Event, ShareRequest, Strategy,
+};
 use mtorrent::geometry::Geometry;
 use mtorrent::hash::sha1;
 use mtorrent::ids::{Endpoint, InfoHash};
@@ -123,6 +125,11 @@ fn client_in(data_dir: Option<&Path>, trackers: &[&TinyTracker], cores: usize) -
         trackers: trackers.iter().map(|tracker| tracker.name()).collect(),
         cores,
         cache_bytes: 16 << 20,
+        strategy: Strategy::default(),
+        stall_timeout: Duration::from_secs(1),
+        chunk_bytes: 1 << 20,
+        upload_limit: None,
+        download_limit: None,
         data_dir: data_dir.map(Path::to_owned),
     })
     .unwrap()
@@ -321,7 +328,9 @@ fn what_changed_just_before_the_end_is_not_taken_for_verified() {
     std::fs::write(&request.file, vec![0; 1 << 18]).unwrap();
     before.close();
     let after = client_in(Some(state.path()), &[&tracker], 1);
-    assert!(after.shares().is_empty(), "{:?}", after.shares());
+    wait_for(&after, |event| matches!(event, Event::ShareStopped { .. }));
+    let shares = after.shares();
+    assert!(shares.len() == 1 && shares[0].stopped.is_some(), "{shares:?}");
     after.close();
 }
 
@@ -361,7 +370,9 @@ fn a_start_that_ends_early_forgets_nothing() {
     // The first is taken up, the second cannot be: what is saved then is what a kill at any moment leaves.
     std::fs::remove_file(&requests[1].file).unwrap();
     let after = client_in(Some(state.path()), &[&tracker], 1);
-    assert_eq!(after.shares().len(), 1);
+    wait_for(&after, |event| matches!(event, Event::SharePaused { .. }));
+    assert_eq!(after.shares().len(), 2);
     assert_eq!(saved(), kept);
     after.close();
+    assert_eq!(saved(), kept);
 }

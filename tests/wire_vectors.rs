@@ -88,7 +88,9 @@ fn between_peers() {
     check("chunk_info_response_file_changed", Message::ChunkInfoResponse(none));
     let indices = [0, 9, 0x0102_0304];
     check("have_chunks", Message::HaveChunks(HaveChunks { info_hash, indices: indices.as_slice().into() }));
-    check("send_chunk_request", Message::SendChunkRequest(SendChunkRequest { info_hash, index: 9 }));
+    check("send_chunk_request", Message::SendChunkRequest(SendChunkRequest::one(info_hash, 9)));
+    let others = [7, 0x0102].as_slice().into();
+    check("send_chunk_request_of_several", Message::SendChunkRequest(SendChunkRequest { info_hash, index: 9, others }));
     check("peer_id_request", Message::PeerIdRequest);
     check("peer_id_response", Message::PeerIdResponse(PeerId(*b"a peer's own id!")));
 }

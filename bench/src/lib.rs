@@ -3,4 +3,5 @@
 pub mod load;
 pub mod own;
 pub mod rivals;
+pub mod swarm;
 pub mod trackers;

@@ -45,6 +45,7 @@ pub struct Announcer {
     refusals: RefCell<HashSet<(String, Status)>>,
     /// That a tracker is on this machine was said.
     local_told: Cell<bool>,
+    ended: Cell<bool>,
 }
 
 struct Entry {
@@ -71,14 +72,27 @@ impl Announcer {
             listener,
             refusals: RefCell::default(),
             local_told: Cell::new(false),
+            ended: Cell::new(false),
         });
-        crate::runtime::spawn("announcer", run(Rc::downgrade(&announcer)));
+        crate::runtime::spawn_vital("announcer", run(Rc::downgrade(&announcer)));
         announcer
     }
 
     /// The trackers.
     pub fn group(&self) -> &Rc<TrackerGroup> {
         &self.group
+    }
+
+    /// Whether nothing is announced, and no withdrawal is under way.
+    pub fn is_idle(&self) -> bool {
+        self.entries.borrow().is_empty() && self.withdrawing.borrow().is_empty()
+    }
+
+    /// Ends announcing, and the connection to the tracker. Nobody may use it any more.
+    pub fn end(&self) {
+        self.ended.set(true);
+        self.added.notify();
+        self.group.end();
     }
 
     /// Announces the file from now on.
@@ -247,7 +261,7 @@ impl Announcer {
 
 async fn run(announcer: std::rc::Weak<Announcer>) {
     loop {
-        let Some(announcer) = announcer.upgrade() else { return };
+        let Some(announcer) = announcer.upgrade().filter(|announcer| !announcer.ended.get()) else { return };
         while let Some((what, version, renew)) = announcer.due() {
             if !announcer.announce(&what, version, renew).await {
                 crate::runtime::sleep(TRACKER_RETRY_PAUSE).await;
@@ -258,7 +272,7 @@ async fn run(announcer: std::rc::Weak<Announcer>) {
         }
         let (group, epoch) = (announcer.group.clone(), announcer.group.epoch());
         let has_any = !announcer.entries.borrow().is_empty();
-        let added = announcer.added.until(|| announcer.due().map(|_| false));
+        let added = announcer.added.until(|| (announcer.ended.get() || announcer.due().is_some()).then_some(false));
         let lost = async {
             if !has_any {
                 std::future::pending::<()>().await;

@@ -59,6 +59,7 @@ pub struct TrackerGroup {
     /// Grows with every new connection.
     epoch: Cell<u64>,
     changed: Signal,
+    ended: Cell<bool>,
 }
 
 impl TrackerGroup {
@@ -75,8 +76,9 @@ impl TrackerGroup {
             turn: Signal::default(),
             epoch: Cell::new(0),
             changed: Signal::default(),
+            ended: Cell::new(false),
         });
-        crate::runtime::spawn("tracker link", watch(Rc::downgrade(&group)));
+        crate::runtime::spawn_vital("tracker link", watch(Rc::downgrade(&group)));
         group
     }
 
@@ -105,6 +107,13 @@ impl TrackerGroup {
         self.changed.until(|| (self.epoch.get() != seen || self.link_is_lost()).then_some(())).await;
     }
 
+    /// Closes the connection for good.
+    pub fn end(&self) {
+        self.ended.set(true);
+        self.link.borrow_mut().take();
+        self.turn.notify();
+    }
+
     /// Asks the tracker in use; when it fails, the others, from the next one on. A silent one is given a moment before the
     /// next one is asked beside it; who answers first is used from then on.
     pub async fn request(&self, message: &Message<'_>) -> Result<Answer, AllTrackersFailed> {
@@ -119,13 +128,13 @@ impl TrackerGroup {
         let mut failure = None;
         match asked {
             Some(Ok(answer)) if !is_unwell(&answer) => {
-                *self.link.borrow_mut() = link;
+                self.keep(link);
                 return Ok(answer);
             }
             // A connection that broke while it was idle says nothing about the tracker.
             None | Some(Err(NetError::Closed | NetError::Io(_))) => {}
             Some(Ok(answer)) => {
-                *self.link.borrow_mut() = link.filter(|_| candidates.len() == 1);
+                self.keep(link.filter(|_| candidates.len() == 1));
                 if candidates.len() == 1 {
                     return Ok(answer);
                 }
@@ -144,7 +153,7 @@ impl TrackerGroup {
         if self.current.replace(index) != index {
             (self.notice)(format!("now using tracker {}", text::plain(&self.names[index])));
         }
-        *self.link.borrow_mut() = Some(link);
+        self.keep(Some(link));
         self.epoch.set(self.epoch.get() + 1);
         self.changed.notify();
         Ok(answer)
@@ -232,6 +241,10 @@ impl TrackerGroup {
         Err(AllTrackersFailed(sentences.into_iter().map(|(_, sentence)| sentence).collect()))
     }
 
+    fn keep(&self, link: Option<Link>) {
+        *self.link.borrow_mut() = link.filter(|_| !self.ended.get());
+    }
+
     fn link_is_lost(&self) -> bool {
         self.epoch.get() > 0 && !self.busy.get() && self.link.borrow().is_none()
     }
@@ -277,7 +290,7 @@ impl Drop for Turn<'_> {
 /// Notices at once when the tracker in use goes away, also while nobody asks it anything.
 async fn watch(group: std::rc::Weak<TrackerGroup>) {
     loop {
-        let Some(group) = group.upgrade() else { return };
+        let Some(group) = group.upgrade().filter(|group| !group.ended.get()) else { return };
         let idle = || !group.busy.get() && group.waiting.get() == 0 && group.link.borrow().is_some();
         let ready = group.turn.until(|| idle().then_some(()));
         // Without the pause the task would keep the group alive for ever.
@@ -289,12 +302,17 @@ async fn watch(group: std::rc::Weak<TrackerGroup>) {
         group.busy.set(true);
         let turn = Turn(&group);
         let Some(mut link) = group.link.borrow_mut().take() else { continue };
-        let wanted = group.turn.until(|| (group.waiting.get() > 0 || Rc::strong_count(&group) == 1).then_some(false));
+        let is_wanted = || group.waiting.get() > 0 || group.ended.get() || Rc::strong_count(&group) == 1;
+        let wanted = group.turn.until(|| is_wanted().then_some(false));
         let closed = async {
             link.closed().await;
             true
         };
-        if closed.or(wanted).await {
+        let was_closed = closed.or(wanted).await;
+        if group.ended.get() {
+            return;
+        }
+        if was_closed {
             (group.notice)(format!("tracker {} closed the connection", text::plain(group.current())));
         } else {
             *group.link.borrow_mut() = Some(link);

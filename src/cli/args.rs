@@ -3,6 +3,7 @@
 //! Only what one flag tells alone is checked here; what it means on this machine is for
 //! [`super::resolved`].
 
+use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,12 +11,29 @@ use std::time::Duration;
 use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand};
 
-use super::units::{parse_advertise, parse_duration, parse_host_port, parse_listen, parse_size};
+use super::units::{
+    RateLimit, parse_advertise, parse_duration, parse_host_port, parse_listen, parse_rate_limit, parse_size,
+};
 use crate::limits::{
     CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, ENDPOINTS_PER_ADDRESS_MAX, ENDPOINTS_PER_FILE_MAX,
     FILES_PER_ADDRESS_MAX,
 };
 use crate::tracker::rights::Cidr;
+
+/// Lets a variable of ours that is empty count as one that is not set, as `MTORRENT_X=` in a script means it. Call it
+/// before any other thread is started.
+pub fn forget_empty_variables() {
+    let is_empty = |name: &OsStr, value: &OsStr| value.is_empty() && name.as_encoded_bytes().starts_with(b"MTORRENT_");
+    let empty: Vec<OsString> =
+        std::env::vars_os().filter(|(name, value)| is_empty(name, value)).map(|(name, _)| name).collect();
+    for name in empty {
+        // SAFETY: no other thread runs yet that could read the environment meanwhile.
+        #[allow(unsafe_code)]
+        unsafe {
+            std::env::remove_var(name)
+        };
+    }
+}
 
 /// A whole command line.
 #[derive(Clone, Debug, Parser)]
@@ -99,6 +117,18 @@ pub struct PeerArgs {
     /// Memory for chunks that just arrived, from which they are served
     #[arg(long, value_name = "SIZE", env = "MTORRENT_CACHE", default_value = "96MiB", value_parser = parse_size)]
     pub cache: u64,
+    /// How long a download goes on waiting once it has received something and its sources are all away
+    #[arg(long, value_name = "DURATION", env = "MTORRENT_STALL_TIMEOUT", default_value = "5m", value_parser = humantime::parse_duration)]
+    pub stall_timeout: Duration,
+    /// How chunks are chosen
+    #[arg(long, value_name = "HOW", env = "MTORRENT_PICKER", default_value = "rarest")]
+    pub picker: Picker,
+    /// What the process sends at most a second, such as 100Mbit or 20MiB; `off` for no limit
+    #[arg(long, value_name = "RATE", env = "MTORRENT_UPLOAD_LIMIT", value_parser = parse_rate_limit)]
+    pub upload_limit: Option<RateLimit>,
+    /// What the process receives at most a second, such as 100Mbit or 20MiB; `off` for no limit
+    #[arg(long, value_name = "RATE", env = "MTORRENT_DOWNLOAD_LIMIT", value_parser = parse_rate_limit)]
+    pub download_limit: Option<RateLimit>,
 }
 
 /// `mtorrent tracker`.
@@ -211,8 +241,9 @@ pub struct GetArgs {
     /// Go on seeding afterwards for this long
     #[arg(long, value_name = "DURATION", env = "MTORRENT_SEED_FOR", value_parser = parse_duration)]
     pub seed_for: Option<Duration>,
-    /// Report the bytes done on stdout this often, as JSON lines
-    #[arg(long, hide = true, value_name = "DURATION", value_parser = parse_duration)]
+    /// Write a line of progress this often: to stderr or, with --json, an object to stdout [default: 10s where stderr
+    /// is no terminal, else never]
+    #[arg(long, value_name = "DURATION", env = "MTORRENT_REPORT_EVERY", value_parser = parse_duration)]
     pub report_every: Option<Duration>,
 }
 
@@ -290,4 +321,13 @@ mod tests {
             }
         }
     }
+}
+
+/// How a download chooses chunks.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub enum Picker {
+    /// Those that fewest peers have first
+    Rarest,
+    /// Any, at random
+    Random,
 }

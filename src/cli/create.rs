@@ -20,7 +20,7 @@ pub fn run(args: &Create, output: &Output) -> CommandResult {
         new: args.new,
         work: Work { threads: args.threads, stop: &stop, quiet: false },
     };
-    let Made { metainfo, is_new } = making.create()?;
+    let Made { metainfo, is_new, .. } = making.create()?;
     let (path, geometry) = (text::path(&args.metainfo), metainfo.geometry());
     let (info_hash, state) = (metainfo.info_hash(), if is_new { "created" } else { "up to date" });
     let line = format!(

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use super::signals::Signal;
 use crate::client::{ClientError, Failure, FailureKind};
+use crate::runtime::StartError;
 
 /// The exit codes of the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +21,7 @@ pub enum Exit {
     Data,
     /// 130: SIGINT before the work was done.
     Interrupted,
-    /// 143: SIGTERM before the work was done.
+    /// 143: SIGTERM or SIGHUP before the work was done.
     Terminated,
 }
 
@@ -43,6 +44,12 @@ impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit.code())
     }
+}
+
+/// Ends the process at once, from whatever thread.
+pub fn end_now(exit: Exit) -> ! {
+    super::stderr::flush();
+    std::process::exit(exit.code().into())
 }
 
 /// What a command gives back.
@@ -72,6 +79,11 @@ impl CommandError {
     /// A signal came before the work was done.
     pub fn stopped(signal: Signal, message: impl Into<String>) -> Self {
         Self { exit: signal.exit(), message: message.into() }
+    }
+
+    /// A thread could not be started.
+    pub fn no_thread(error: std::io::Error) -> Self {
+        Self::failed(StartError::no_threads(error).to_string())
     }
 
     /// The data is wrong.

@@ -11,6 +11,9 @@ use super::exit::CommandError;
 use super::text;
 use crate::limits::METAINFO_BYTES_MAX;
 use crate::metainfo::Metainfo;
+use crate::storage::Identity;
+use crate::storage::disk::{rename_to_new, take_over_rights};
+use crate::storage::paths::{folder_of, follow_links};
 
 /// A regular file open for reading, as it was when it was opened.
 #[derive(Debug)]
@@ -41,6 +44,11 @@ impl Source {
             return Err(CommandError::failed(message));
         }
         Ok(Self { file, path: path.to_owned(), opened })
+    }
+
+    /// Which file it was when it was opened: before anything of it was read.
+    pub fn identity(&self) -> Identity {
+        Identity::of(&self.opened)
     }
 
     /// Bytes of the file when it was opened.
@@ -103,43 +111,52 @@ pub fn read_bounded(path: &Path) -> Result<Vec<u8>, CommandError> {
     Ok(bytes)
 }
 
-/// Writes `bytes` to `path` so that at every moment the old file, none, or the whole new one is there.
+/// Writes `bytes` to `path` so that at every moment the old file, none, or the whole new one is there. A link is
+/// followed to its end; a file that is replaced hands on its owner and mode.
 pub fn write_atomically(path: &Path, bytes: &[u8], replace: bool) -> Result<(), CommandError> {
-    let folder = folder_of(path);
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    // Short enough for the longest name, and of this process alone.
-    let start: String = name.chars().take(40).collect();
-    let temporary = folder.join(format!(".{start}.{}.tmp", std::process::id()));
-    let result = write_and_rename(&temporary, path, bytes, replace);
-    if result.is_err() {
-        // What cannot be removed was not made.
-        let _ = fs::remove_file(&temporary);
-    }
-    result.map_err(|error| cannot_write(path, &error))
+    let target = follow_links(path);
+    write_and_rename(&target, bytes, replace).map_err(|error| cannot_write(path, &error))
 }
 
-fn write_and_rename(temporary: &Path, path: &Path, bytes: &[u8], replace: bool) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(temporary)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    if replace {
-        fs::rename(temporary, path)?
-    } else {
-        rename_to_new(temporary, path)?
+fn write_and_rename(path: &Path, bytes: &[u8], replace: bool) -> io::Result<()> {
+    let (temporary, mut file) = make_temporary(folder_of(path))?;
+    let written = file.write_all(bytes).and_then(|()| {
+        if let Some(old) = fs::metadata(path).ok().filter(|old| replace && old.is_file()) {
+            take_over_rights(&file, &old)?;
+        }
+        file.sync_all()?;
+        if replace { fs::rename(&temporary, path) } else { rename_to_new(&temporary, path) }
+    });
+    if written.is_err() {
+        // What cannot be removed is told by the error that came before.
+        let _ = fs::remove_file(&temporary);
     }
+    written?;
     File::open(folder_of(path))?.sync_all()
 }
 
-/// Renames unless something is there already; where the file system knows no such rename, it looks first.
-fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
-    use rustix::fs::{CWD, RenameFlags, renameat_with};
-    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) if to.symlink_metadata().is_err() => {
-            fs::rename(from, to)
-        }
-        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => Err(io::ErrorKind::AlreadyExists.into()),
-        other => Ok(other?),
+/// A new, empty file in the folder, under a name that nobody can know.
+fn make_temporary(folder: &Path) -> io::Result<(PathBuf, File)> {
+    let path = folder.join(format!(".mtorrent-{:016x}{:016x}.tmp", rand::random::<u64>(), rand::random::<u64>()));
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).custom_flags(libc::O_NOFOLLOW);
+    Ok((path.clone(), options.open(&path)?))
+}
+
+/// Refuses a place where no file can be made, before work is put into what shall stand there.
+pub fn check_writable(path: &Path) -> Result<(), CommandError> {
+    let target = follow_links(path);
+    let failed = |error: io::Error| cannot_write(path, &error);
+    if target.is_dir() {
+        return Err(failed(io::ErrorKind::IsADirectory.into()));
     }
+    // A name that is too long for its file system shows, too.
+    match target.symlink_metadata() {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    let (temporary, _file) = make_temporary(folder_of(&target)).map_err(failed)?;
+    fs::remove_file(temporary).map_err(failed)
 }
 
 /// The file that DEST means: an existing folder gets the file under its own name, else it is its path.
@@ -151,7 +168,9 @@ pub fn resolve_dest(dest: &Path, name: &str) -> Result<PathBuf, CommandError> {
     if ends_as_folder {
         return Err(CommandError::failed(format!("the folder {} does not exist: create it first", text::path(dest))));
     }
-    let folder = folder_of(dest);
+    // A link is a name of what it leads to, be that there or not.
+    let followed = follow_links(dest);
+    let folder = folder_of(&followed);
     match fs::metadata(folder) {
         Ok(metadata) if metadata.is_dir() => Ok(dest.to_owned()),
         Ok(_) => Err(CommandError::failed(format!("{} is not a folder: choose another DEST", text::path(folder)))),
@@ -160,10 +179,6 @@ pub fn resolve_dest(dest: &Path, name: &str) -> Result<PathBuf, CommandError> {
         }
         Err(error) => Err(cannot_write(dest, &error)),
     }
-}
-
-fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// What it means that a file cannot be read.
@@ -181,9 +196,13 @@ pub fn cannot_read(path: &Path, error: &io::Error) -> CommandError {
 
 /// What it means that a file cannot be written.
 pub fn cannot_write(path: &Path, error: &io::Error) -> CommandError {
-    let folder = text::path(folder_of(path));
+    let followed = follow_links(path);
+    let folder = text::path(folder_of(&followed));
     let path = text::path(path);
     CommandError::failed(match error.kind() {
+        io::ErrorKind::NotFound if folder_of(&followed).is_dir() => {
+            format!("{path} was removed while it was written: try again")
+        }
         io::ErrorKind::NotFound => format!("the folder {folder} does not exist: create it first"),
         io::ErrorKind::PermissionDenied => {
             format!("no permission to write {path}: change the rights of {folder} or choose another place")
@@ -203,6 +222,7 @@ pub fn cannot_write(path: &Path, error: &io::Error) -> CommandError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
     fn destinations() {
@@ -255,7 +275,16 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"one");
         write_atomically(&path, b"two", true).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file is left");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink("x.mtorrent", &link).unwrap();
+        write_atomically(&link, b"three", true).unwrap();
+        assert!(link.is_symlink() && fs::read(&path).unwrap() == b"three", "the link leads to the new file");
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+        check_writable(&path).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "no temporary file is left");
+        assert!(check_writable(&folder.path().join("no/x")).unwrap_err().message.contains("create it first"));
+        assert!(check_writable(folder.path()).unwrap_err().message.contains("is a directory"));
         assert!(
             write_atomically(&folder.path().join("no/x"), b"", false).unwrap_err().message.contains("create it first")
         );

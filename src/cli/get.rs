@@ -1,10 +1,11 @@
 //! `mtorrent get`: one file, every byte verified, and what it took.
 
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::exit::{CommandError, CommandResult, Exit};
 use super::files;
@@ -13,10 +14,13 @@ use super::output::{Output, talk};
 use super::progress::{self, Bar, Snapshot};
 use super::report;
 use super::resolved::{Afterwards, Get};
+use super::signals;
 use super::text;
 use super::units::Rate;
-use crate::client::{Client, DownloadId, DownloadRequest, DownloadState, DownloadStatus, Event};
+use crate::client::{Client, ClientConfig, DownloadId, DownloadRequest, DownloadState, DownloadStatus, Event};
+use crate::limits::REPORT_INTERVAL;
 use crate::metainfo::Metainfo;
+use crate::storage::Paths;
 
 /// Runs the command.
 pub fn run(args: &Get, output: &Output) -> CommandResult {
@@ -24,7 +28,8 @@ pub fn run(args: &Get, output: &Output) -> CommandResult {
     let metainfo = Arc::new(files::read_metainfo(&args.metainfo)?);
     let dest = args.dest.as_deref().map(|dest| files::resolve_dest(dest, metainfo.name())).transpose()?;
     check_trackers(args, &metainfo, dest.as_deref())?;
-    let client = Client::start(args.peer.client_config(None))?;
+    let chunk_bytes = metainfo.geometry().chunk_size() as usize;
+    let client = Client::start(ClientConfig { chunk_bytes, ..args.peer.client_config(None) })?;
     let result = download(args, &client, &inputs, metainfo, dest.clone(), output);
     client.close();
     // Only now is it clear what stays: a download that received nothing leaves nothing.
@@ -64,7 +69,7 @@ fn download(
     })?;
     let bar = Bar { verb: "getting", total_bytes: length, hidden: false };
     let look = || snapshot(client, id).map(|status| as_snapshot(&status)).unwrap_or_default();
-    let waiting = Waiting { client, id, inputs, output, report_every: args.report_every };
+    let waiting = Waiting { client, id, inputs, output, report_every: report_interval(args.report_every) };
     let ended = progress::watch(bar, look, || waiting.until_the_end())?;
     if let DownloadState::Failed(failure) = &ended.state {
         if output.is_json() {
@@ -72,19 +77,25 @@ fn download(
         }
         return Err(failure.clone().into());
     }
+    signals::work_is_done();
     output.answer(report::done_line(&ended), || ended_object(&ended))?;
     match args.afterwards {
-        Afterwards::End => {}
+        Afterwards::End => Ok(Exit::Done),
         Afterwards::Seed => seed(inputs, None),
         Afterwards::SeedFor(duration) => seed(inputs, Some(Instant::now() + duration)),
     }
-    Ok(Exit::Done)
 }
 
 fn ended_object(status: &DownloadStatus) -> Value {
     let mut object = report::object(status);
     object["event"] = "ended".into();
     object
+}
+
+/// How often progress is reported: as the user said, else where there is no terminal to draw a bar on.
+fn report_interval(wanted: Option<Duration>) -> Option<Duration> {
+    let default = || (!std::io::stderr().is_terminal()).then_some(REPORT_INTERVAL);
+    wanted.or_else(default).filter(|interval| !interval.is_zero())
 }
 
 struct Waiting<'a> {
@@ -97,32 +108,38 @@ struct Waiting<'a> {
 
 impl Waiting<'_> {
     fn until_the_end(&self) -> Result<DownloadStatus, CommandError> {
+        let next_report = |from: Instant| self.report_every.map(|interval| from + interval);
+        let mut report_at = next_report(Instant::now());
         loop {
-            match self.inputs.next(self.report_every.map(|interval| Instant::now() + interval)) {
+            match self.inputs.next(report_at) {
                 Some(Input::Event(Event::Ended(status))) if status.id == self.id => return Ok(status),
                 Some(Input::Event(event)) => talk_of(&event),
                 Some(Input::Signal(signal)) => {
                     return Err(CommandError::stopped(signal, "interrupted"));
                 }
                 Some(Input::Closed) => return Err(CommandError::failed("internal error: the client ended early")),
-                None => self.report()?,
+                None => {
+                    report_at = next_report(Instant::now());
+                    self.report()?;
+                }
             }
         }
     }
 
     fn report(&self) -> Result<(), CommandError> {
         let Some(status) = snapshot(self.client, self.id) else { return Ok(()) };
-        let object = json!({ "event": "progress", "done_bytes": status.done_bytes });
-        self.output.answer(&object, || object.clone())
+        if self.output.is_json() {
+            return self.output.answer("", || report::progress_object(&status));
+        }
+        talk(report::progress_line(&status));
+        Ok(())
     }
 }
 
 /// What an interrupted download leaves.
 fn interrupted(dest: Option<&Path>) -> String {
     let Some(dest) = dest else { return "interrupted".into() };
-    let mut part = dest.as_os_str().to_owned();
-    part.push(".part");
-    let part = PathBuf::from(part);
+    let part = Paths::new(dest).part;
     if part.exists() {
         let part = text::path(&part);
         format!("interrupted: what has arrived is kept in {part}, and the same command goes on from there")
@@ -144,12 +161,16 @@ fn as_snapshot(status: &DownloadStatus) -> Snapshot {
     Snapshot { done_bytes: status.done_bytes, rate: Some(Rate(status.rate_bytes_s)), note }
 }
 
-fn seed(inputs: &Inputs, deadline: Option<Instant>) {
+fn seed(inputs: &Inputs, deadline: Option<Instant>) -> CommandResult {
     talk("seeding until SIGINT or SIGTERM (or the end of --seed-for)");
     loop {
         match inputs.next(deadline) {
+            Some(Input::Event(Event::ShareStopped { file, why })) => {
+                let file = text::path(&file);
+                return Err(CommandError::failed(format!("{file} is not seeded any more: {why}")));
+            }
             Some(Input::Event(event)) => talk_of(&event),
-            Some(Input::Signal(_) | Input::Closed) | None => return,
+            Some(Input::Signal(_) | Input::Closed) | None => return Ok(Exit::Done),
         }
     }
 }
@@ -159,6 +180,10 @@ pub fn talk_of(event: &Event) {
     match event {
         Event::Notice(notice) => talk(notice),
         Event::ShareStopped { file, why } => talk(format_args!("{} is not seeded any more: {why}", text::path(file))),
+        Event::SharePaused { file, why } => {
+            talk(format_args!("{} is not seeded for now: {why}; it goes on by itself", text::path(file)));
+        }
+        Event::ShareResumed { file } => talk(format_args!("{} is seeded again", text::path(file))),
         Event::Announced { tracker, .. } => log::info!("announced to {tracker}"),
         Event::Ended(_) => {}
     }

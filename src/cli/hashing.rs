@@ -28,8 +28,19 @@ pub struct Work<'a> {
 pub struct BadChunk {
     /// Which.
     pub chunk: ChunkIndex,
+    /// What is wrong with it.
+    pub why: Why,
+}
+
+/// What is wrong with a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// It is not what was meant.
+    Different,
     /// The file ends before the chunk does.
-    pub missing: bool,
+    Missing,
+    /// The disk does not give it, so nobody knows.
+    Unreadable,
 }
 
 impl Work<'_> {
@@ -37,9 +48,11 @@ impl Work<'_> {
     pub fn digests(self, source: &Source, geometry: Geometry) -> Result<Vec<u8>, CommandError> {
         let pieces = Mutex::new(vec![0; geometry.chunk_count() as usize * size_of::<Digest>()]);
         self.hash(source, geometry, &|_| true, &|chunk, digest| {
+            let digest = digest?;
             let at = chunk.as_usize() * size_of::<Digest>();
             let mut pieces = pieces.lock().unwrap_or_else(PoisonError::into_inner);
             pieces[at..at + size_of::<Digest>()].copy_from_slice(&digest);
+            Ok(())
         })?;
         source.check_unchanged()?;
         Ok(pieces.into_inner().unwrap_or_else(PoisonError::into_inner))
@@ -49,17 +62,25 @@ impl Work<'_> {
     pub fn bad_chunks(self, source: &Source, metainfo: &Metainfo) -> Result<Vec<BadChunk>, CommandError> {
         let geometry = metainfo.geometry();
         let is_there = |chunk| geometry.offset(chunk) + u64::from(geometry.chunk_len(chunk)) <= source.length();
-        let different = Mutex::new(Vec::new());
+        let found = Mutex::new(Vec::new());
         self.hash(source, geometry, &is_there, &|chunk, digest| {
-            if digest != *metainfo.chunk_hash(chunk) {
-                let bad = BadChunk { chunk, missing: false };
-                different.lock().unwrap_or_else(PoisonError::into_inner).push(bad);
-            }
+            let why = match digest {
+                Ok(digest) if digest == *metainfo.chunk_hash(chunk) => return Ok(()),
+                Ok(_) => Why::Different,
+                // It was cut while it was read.
+                Err(error @ (HashError::Short { .. } | HashError::Memory(_))) => return Err(error),
+                Err(error @ HashError::Read { .. }) => {
+                    log::warn!("{}: {error}", text::path(source.path()));
+                    Why::Unreadable
+                }
+            };
+            found.lock().unwrap_or_else(PoisonError::into_inner).push(BadChunk { chunk, why });
+            Ok(())
         })?;
         source.check_unchanged()?;
-        let mut bad = different.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut bad = found.into_inner().unwrap_or_else(PoisonError::into_inner);
         let missing = geometry.chunks().filter(|chunk| !is_there(*chunk));
-        bad.extend(missing.map(|chunk| BadChunk { chunk, missing: true }));
+        bad.extend(missing.map(|chunk| BadChunk { chunk, why: Why::Missing }));
         bad.sort_by_key(|bad| bad.chunk);
         Ok(bad)
     }
@@ -69,15 +90,14 @@ impl Work<'_> {
         source: &Source,
         geometry: Geometry,
         wanted: &(dyn Fn(ChunkIndex) -> bool + Sync),
-        each: &(dyn Fn(ChunkIndex, Digest) + Sync),
+        each: &(dyn Fn(ChunkIndex, Result<Digest, HashError>) -> Result<(), HashError> + Sync),
     ) -> Result<(), CommandError> {
         let done_bytes = AtomicU64::new(0);
         let (failure, has_failed) = (Mutex::new(None), AtomicBool::new(false));
         // The flag to stop may be that of others, too; after a failure no more chunk is wanted.
         let wanted = |chunk| !has_failed.load(Ordering::Relaxed) && wanted(chunk);
-        let take = |chunk, digest: Result<Digest, HashError>| match digest {
-            Ok(digest) => {
-                each(chunk, digest);
+        let take = |chunk, digest: Result<Digest, HashError>| match each(chunk, digest) {
+            Ok(()) => {
                 done_bytes.fetch_add(geometry.chunk_len(chunk).into(), Ordering::Relaxed);
             }
             Err(error) => {

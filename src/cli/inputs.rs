@@ -10,6 +10,7 @@ use crate::limits::INPUTS_MAX;
 
 /// Something that a waiting command reacts to.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "there are few of them, and each is moved twice")]
 pub enum Input {
     /// The user wants the command to end.
     Signal(Signal),
@@ -35,8 +36,7 @@ impl Inputs {
         let setter = stop.clone();
         let notify = move |signal| {
             setter.set_by(signal);
-            // The queue only goes away when the command is over.
-            drop(to_queue.send(Input::Signal(signal)));
+            signals::queue(&to_queue, Input::Signal(signal));
         };
         signals::watch(notify, || {})?;
         Ok(Self { receiver, sender, stop })
@@ -79,9 +79,5 @@ pub fn forward_events(
             }
         }
     };
-    std::thread::Builder::new()
-        .name("events".into())
-        .spawn(work)
-        .map(drop)
-        .map_err(|error| CommandError::failed(format!("cannot start a thread: {error}")))
+    std::thread::Builder::new().name("events".into()).spawn(work).map(drop).map_err(CommandError::no_thread)
 }

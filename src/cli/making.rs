@@ -7,10 +7,12 @@ use std::path::Path;
 
 use super::exit::CommandError;
 use super::files::{self, Source};
-use super::hashing::{BadChunk, Work};
+use super::hashing::{BadChunk, Why, Work};
 use super::resolved::New;
 use super::text;
+use crate::geometry::ChunkIndex;
 use crate::metainfo::Metainfo;
+use crate::storage::Identity;
 
 /// What to make, from what.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +36,16 @@ pub struct Made {
     pub metainfo: Metainfo,
     /// Whether it was written just now.
     pub is_new: bool,
+    /// The file as it was before it was hashed.
+    pub identity: Identity,
+    /// Chunks that the disk did not give; all others are right.
+    pub unreadable: Vec<ChunkIndex>,
+}
+
+impl Made {
+    fn new(metainfo: Metainfo, is_new: bool, source: &Source) -> Self {
+        Self { metainfo, is_new, identity: source.identity(), unreadable: Vec::new() }
+    }
 }
 
 /// The trackers that a share announces to: those that were typed, else those that the `.mtorrent` file that is
@@ -50,38 +62,45 @@ impl Making<'_> {
     pub fn create(&self) -> Result<Made, CommandError> {
         let source = Source::open(self.file)?;
         let there = self.what_is_there(&source)?;
+        if there.is_none() || self.new.force {
+            files::check_writable(self.metainfo)?;
+        }
         let metainfo = self.make(&source)?;
         if there.as_deref() == Some(&metainfo.to_bytes()) {
-            return Ok(Made { metainfo, is_new: false });
+            return Ok(Made::new(metainfo, false, &source));
         }
         if there.is_some() && !self.new.force {
             let path = text::path(self.metainfo);
             return Err(CommandError::failed(format!("{path} is there and different: use --force to replace it")));
         }
         self.store(&metainfo)?;
-        Ok(Made { metainfo, is_new: true })
+        Ok(Made::new(metainfo, true, &source))
     }
 
     /// For `share`: verifies the file against the one that is there, or makes it.
     pub fn verify_or_create(&self) -> Result<Made, CommandError> {
         let source = Source::open(self.file)?;
-        if let Some(bytes) = self.what_is_there(&source)? {
+        let there = self.what_is_there(&source)?;
+        if let Some(bytes) = there {
             match self.verify(&source, &bytes) {
-                Ok(metainfo) => return Ok(Made { metainfo, is_new: false }),
+                Ok((metainfo, unreadable)) => {
+                    return Ok(Made { metainfo, is_new: false, identity: source.identity(), unreadable });
+                }
                 // A signal or a file that changes is no reason to replace anything.
                 Err(Mismatch::Other(error)) => return Err(error),
                 Err(Mismatch::Different(why)) if !self.new.force => return Err(CommandError::failed(why)),
                 Err(Mismatch::Different(_)) => {}
             }
         }
+        files::check_writable(self.metainfo)?;
         let metainfo = self.make(&source)?;
         self.store(&metainfo)?;
-        Ok(Made { metainfo, is_new: true })
+        Ok(Made::new(metainfo, true, &source))
     }
 
     /// The bytes at the `.mtorrent` file's path, when it may be looked at and, with `--force`, replaced.
     fn what_is_there(&self, source: &Source) -> Result<Option<Vec<u8>>, CommandError> {
-        match self.metainfo.symlink_metadata() {
+        match self.metainfo.metadata() {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(files::cannot_read(self.metainfo, &error)),
             Ok(_) => {}
@@ -114,7 +133,8 @@ impl Making<'_> {
         files::write_atomically(self.metainfo, &metainfo.to_bytes(), self.new.force)
     }
 
-    fn verify(&self, source: &Source, bytes: &[u8]) -> Result<Metainfo, Mismatch> {
+    /// What it says, and the chunks that cannot be read.
+    fn verify(&self, source: &Source, bytes: &[u8]) -> Result<(Metainfo, Vec<ChunkIndex>), Mismatch> {
         let path = text::path(self.metainfo);
         let different = |why: String| Mismatch::Different(format!("{why}; use --force to make it anew"));
         let metainfo = Metainfo::parse(bytes)
@@ -129,12 +149,18 @@ impl Making<'_> {
             let (has, says) = (source.length(), geometry.length());
             return Err(different(format!("{file} has {has} bytes and {path} describes a file of {says}")));
         }
-        match self.work.bad_chunks(source, &metainfo).map_err(Mismatch::Other)?.first() {
-            None => Ok(metainfo),
-            Some(BadChunk { chunk, .. }) => {
-                Err(different(format!("{file} is not the file that {path} describes (chunk {chunk} differs)")))
-            }
+        let bad = self.work.bad_chunks(source, &metainfo).map_err(Mismatch::Other)?;
+        if let Some(BadChunk { chunk, .. }) = bad.iter().find(|bad| bad.why != Why::Unreadable) {
+            return Err(different(format!("{file} is not the file that {path} describes (chunk {chunk} differs)")));
         }
+        if let [first, ..] = bad.as_slice()
+            && bad.len() == geometry.chunk_count() as usize
+        {
+            let offset = geometry.offset(first.chunk);
+            let message = format!("nothing of {file} can be read, from offset {offset} on: check its disk");
+            return Err(Mismatch::Other(CommandError::failed(message)));
+        }
+        Ok((metainfo, bad.into_iter().map(|bad| bad.chunk).collect()))
     }
 }
 

@@ -18,14 +18,17 @@ pub mod get;
 pub mod hashing;
 pub mod info;
 pub mod inputs;
+pub mod log_limit;
 pub mod logging;
 pub mod making;
+pub mod memory;
 pub mod output;
 pub mod progress;
 pub mod report;
 pub mod resolved;
 pub mod share;
 pub mod signals;
+pub mod stderr;
 pub mod text;
 pub mod tracker;
 pub mod units;
@@ -39,15 +42,29 @@ use exit::{CommandResult, Exit};
 use output::Output;
 use resolved::{Command, HiArgs};
 
+use crate::runtime::{self, machine};
+
 /// Runs one command line, program name first, and says how the process is to end.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    signals::ignore_file_size_limit();
+    machine::raise_open_files();
+    runtime::on_failure(|why| {
+        output::talk(format_args!("mtorrent: this process can do its work no more: {why}"));
+        exit::end_now(Exit::Failed)
+    });
+    let exit = run_command(arguments);
+    stderr::flush();
+    exit
+}
+
+fn run_command(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let low = match args::LowArgs::try_parse_from(arguments) {
         Ok(low) => low,
         Err(refusal) => return show_refusal(&refusal),
     };
     let output = Output::new(low.common.json);
     let result = HiArgs::resolve(low).and_then(|args| {
-        logging::start(args.log.as_deref(), args.command.is_service());
+        logging::start(args.log.as_deref(), args.command.is_service())?;
         dispatch(args.command, &output)
     });
     result.unwrap_or_else(|error| output.failure(&error))

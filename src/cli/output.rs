@@ -12,7 +12,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use serde_json::{Value, json};
 
 use super::exit::{CommandError, Exit};
-use super::text;
+use super::{stderr, text};
 use crate::ids::InfoHash;
 
 /// Where data goes, and in which form.
@@ -78,9 +78,14 @@ fn write_line(out: &mut impl Write, line: &str) -> io::Result<()> {
     }
 }
 
-/// Says one sentence on stderr, past whatever owns the terminal now.
+/// Says one sentence on stderr, past whatever owns the terminal now. Waits until it is said, unless stderr is stuck.
 pub fn talk(sentence: impl Display) {
-    let sentence = text::lines(&sentence.to_string());
+    stderr::sentence(sentence.to_string());
+}
+
+/// Writes what [`stderr`] has taken in: for its thread.
+pub(super) fn write_talk(sentence: &str) {
+    let sentence = text::lines(sentence);
     let sink = TALK.read().unwrap_or_else(PoisonError::into_inner).clone();
     match sink {
         Some(sink) => sink(&sentence),

@@ -1,11 +1,12 @@
 //! The sentences and objects that tell of a download: for `get`, the REPL and the demo. Pure.
 
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::text;
-use super::units::{Rate, Size, Took};
+use super::units::{Eta, Rate, Size, Took};
 use crate::client::{DownloadState, DownloadStatus};
 
 /// The state as one word or, for a failure, with its reason.
@@ -62,7 +63,7 @@ pub fn object(status: &DownloadStatus) -> Value {
         "state": state(&status.state).split(':').next().unwrap_or_default(),
         "name": status.name,
         "dest": status.dest.as_deref().map(|dest| dest.to_string_lossy()),
-        "info_hash": status.info_hash.to_string(),
+        "info_hash": status.info_hash.map(|info_hash| info_hash.to_string()),
         "bytes": status.length,
         "done_bytes": status.done_bytes,
         "fetched_bytes": status.fetched_bytes,
@@ -74,10 +75,39 @@ pub fn object(status: &DownloadStatus) -> Value {
         "verified": matches!(status.state, DownloadState::Done { .. }),
         "up_to_date": matches!(status.state, DownloadState::Done { up_to_date: true }),
     });
+    if let Some(why) = &status.waits_for {
+        object["waits_for"] = why.as_str().into();
+    }
     if let DownloadState::Failed(failure) = &status.state {
         object["error"] = failure.message.as_str().into();
     }
     object
+}
+
+/// A line of progress, for a log.
+pub fn progress_line(status: &DownloadStatus) -> String {
+    let (name, done, size) = (text::plain(&status.name), Size(status.done_bytes), Size(status.length));
+    let percent = (u128::from(status.done_bytes) * 100).checked_div(status.length.into()).unwrap_or(100);
+    let rate = rate(status);
+    let missing = status.length.saturating_sub(status.done_bytes);
+    let left = missing.checked_div(rate.0).map(Duration::from_secs);
+    let left = left.map(|left| format!(", {} left", Eta(left))).unwrap_or_default();
+    let (state, peers) = (state(&status.state), status.peers);
+    format!("{name}: {done} of {size} ({percent} %), {rate}{left}, {peers} peers, {state}")
+}
+
+/// The same for scripts.
+pub fn progress_object(status: &DownloadStatus) -> Value {
+    json!({
+        "event": "progress",
+        "id": status.id,
+        "state": state(&status.state).split(':').next().unwrap_or_default(),
+        "name": status.name,
+        "done_bytes": status.done_bytes,
+        "bytes": status.length,
+        "rate_bytes_s": rate(status).0,
+        "peers": status.peers,
+    })
 }
 
 /// The rate now or, when it is over, the mean of what this run fetched.
@@ -90,16 +120,16 @@ pub(crate) mod tests {
     use super::*;
     use crate::client::{Failure, FailureKind};
     use crate::ids::InfoHash;
-    use std::time::Duration;
 
     /// A download of 20 GiB in the given state.
     pub(crate) fn status(id: u32, state: DownloadState) -> DownloadStatus {
         DownloadStatus {
             id,
-            info_hash: InfoHash([id as u8; 20]),
+            info_hash: Some(InfoHash([id as u8; 20])),
             name: "disk.img".into(),
             dest: Some("/data/disk.img".into()),
             state,
+            waits_for: None,
             length: 20 << 30,
             done_bytes: 5 << 30,
             fetched_bytes: 5 << 30,
@@ -121,6 +151,17 @@ pub(crate) mod tests {
         assert_eq!(done_line(&done(true)), "up to date disk.img -> /data/disk.img 20.0 GiB, verified");
         let discarded = DownloadStatus { dest: None, name: "a\nb".into(), ..done(false) };
         assert_eq!(done_line(&discarded), "done a\\nb -> nowhere (discarded) 20.0 GiB in 14.2 s, verified");
+    }
+
+    #[test]
+    fn progress() {
+        let running = DownloadStatus { rate_bytes_s: 1 << 30, ..status(3, DownloadState::Running) };
+        let half = DownloadStatus { done_bytes: 10 << 30, ..running };
+        let line = progress_line(&half);
+        assert!(line.starts_with("disk.img: 10.0 GiB of 20.0 GiB (50 %), 1.0 GiB/s, 10"), "{line}");
+        assert_eq!(progress_object(&half)["done_bytes"], 10u64 << 30);
+        let empty = DownloadStatus { length: 0, done_bytes: 0, rate_bytes_s: 0, ..half };
+        assert!(progress_line(&empty).contains("(100 %), 0 B/s, "), "{}", progress_line(&empty));
     }
 
     #[test]

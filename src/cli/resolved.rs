@@ -1,15 +1,19 @@
 //! What a command line means on this machine: defaults filled in, checks beyond one flag made.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::args::{self, LowArgs, LowCommand};
+use super::args::{self, LowArgs, LowCommand, Picker};
 use super::exit::CommandError;
-use crate::client::ClientConfig;
+use crate::client::{ClientConfig, Strategy};
 use crate::geometry::Geometry;
 use crate::ids::Endpoint;
-use crate::limits::{CHUNK_SIZE_CREATE_MIN, CHUNK_SIZE_MAX, CORES_DEFAULT_MAX, GROUP_KEY_BYTES_MIN, TRACKERS_MAX};
+use crate::limits::{
+    CHUNK_SIZE_CREATE_MIN, CHUNK_SIZE_DEFAULT, CHUNK_SIZE_MAX, CORES_DEFAULT_MAX, GROUP_KEY_BYTES_MIN, TRACKERS_MAX,
+};
+use crate::runtime::machine::cores_within;
 use crate::tracker::server::TrackerConfig;
 
 /// A command line, resolved.
@@ -55,6 +59,10 @@ pub struct Peer {
     listen: SocketAddr,
     advertise: Option<Endpoint>,
     cache_bytes: usize,
+    strategy: Strategy,
+    stall_timeout: Duration,
+    upload_limit: Option<NonZeroU64>,
+    download_limit: Option<NonZeroU64>,
     /// Trackers of the command line; when there are any they replace a file's own list.
     pub trackers: Vec<String>,
     /// Executors, and threads that hash.
@@ -70,6 +78,11 @@ impl Peer {
             trackers: self.trackers.clone(),
             cores: self.cores,
             cache_bytes: self.cache_bytes,
+            strategy: self.strategy,
+            stall_timeout: self.stall_timeout,
+            chunk_bytes: CHUNK_SIZE_DEFAULT as usize,
+            upload_limit: self.upload_limit,
+            download_limit: self.download_limit,
             data_dir,
         }
     }
@@ -287,6 +300,13 @@ fn peer(typed: args::PeerArgs) -> Result<Peer, CommandError> {
         // The parser has refused port 0 already.
         advertise: typed.advertise.and_then(Endpoint::from_socket),
         cache_bytes: usize::try_from(typed.cache).unwrap_or(usize::MAX),
+        stall_timeout: typed.stall_timeout,
+        strategy: match typed.picker {
+            Picker::Rarest => Strategy::RarestFirst,
+            Picker::Random => Strategy::Random,
+        },
+        upload_limit: typed.upload_limit.and_then(|limit| limit.0),
+        download_limit: typed.download_limit.and_then(|limit| limit.0),
         trackers: trackers(typed.trackers)?,
         cores: cores(typed.cores),
     })
@@ -327,7 +347,8 @@ fn new(typed: args::NewArgs) -> Result<New, CommandError> {
 /// The standard library counts what both the affinity and the cgroup's quota allow.
 fn cores(typed: args::CoresArgs) -> usize {
     let allowed = || std::thread::available_parallelism().map_or(1, usize::from).min(CORES_DEFAULT_MAX);
-    typed.cores.map_or_else(allowed, usize::from)
+    // Each takes descriptors: where those are few, fewer cores are better than none.
+    cores_within(typed.cores.map_or_else(allowed, usize::from))
 }
 
 fn default_data_dir() -> Result<PathBuf, CommandError> {
@@ -398,7 +419,8 @@ mod tests {
     #[test]
     fn chunk_size_of_new_files() {
         let new = New { chunk_size: None, force: false };
-        assert_eq!(new.geometry(5).map(|geometry| geometry.chunk_size()), Ok(1 << 20));
+        assert_eq!(new.geometry(5).map(|geometry| geometry.chunk_size()), Ok(256 << 10));
+        assert_eq!(new.geometry(1 << 30).map(|geometry| geometry.chunk_size()), Ok(1 << 20));
         let new = New { chunk_size: Some(256 << 10), force: false };
         assert_eq!(new.geometry(1 << 30).map(|geometry| geometry.chunk_count()), Ok(4096));
         assert!(new.geometry(u64::MAX).is_err());

@@ -11,8 +11,9 @@ use super::inputs::{Input, Inputs};
 use super::making::{self, Making};
 use super::output::{Output, talk};
 use super::resolved::Share;
+use super::signals;
 use super::text;
-use crate::client::{Client, Event, ShareRequest};
+use crate::client::{Client, Event, ShareRequest, Verified};
 use crate::ids::InfoHash;
 
 /// Runs the command.
@@ -32,15 +33,17 @@ pub fn run(args: &Share, output: &Output) -> CommandResult {
     let trackers = trackers.join(", ");
     let client = Client::start(args.peer.client_config(None))?;
     let info_hash = made.metainfo.info_hash();
+    let verified = Verified { identity: made.identity, unreadable: made.unreadable };
     let request = ShareRequest {
         metainfo: Arc::new(made.metainfo),
         metainfo_path: args.metainfo.clone(),
         file: args.file.clone(),
     };
-    let result = inputs.add_events(&client).and_then(|()| Ok(client.share(request)?)).and_then(|()| {
-        talk(format_args!("waiting until a tracker acknowledges: {trackers}"));
-        serve(&client, &inputs, info_hash, output)
-    });
+    let result =
+        inputs.add_events(&client).and_then(|()| Ok(client.share_verified(request, Some(verified))?)).and_then(|()| {
+            talk(format_args!("waiting until a tracker acknowledges: {trackers}"));
+            serve(&client, &inputs, info_hash, output)
+        });
     client.close();
     result
 }
@@ -64,6 +67,7 @@ fn serve(client: &Client, inputs: &Inputs, info_hash: InfoHash, output: &Output)
         match inputs.next(None) {
             Some(Input::Event(Event::Announced { info_hash: announced, tracker })) if announced == info_hash => {
                 if !is_ready {
+                    signals::work_is_done();
                     output.ready(client.listen_addr(), Some(info_hash), None)?;
                     is_ready = true;
                 }

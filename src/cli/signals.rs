@@ -1,19 +1,24 @@
-//! SIGINT and SIGTERM: the first asks the command to end cleanly, the second ends the process at once.
+//! SIGINT, SIGTERM and SIGHUP: the first asks the command to end cleanly, the second ends the process at once, and so
+//! does the end of a short time. A thread of its own sees to that, which waits for nothing but signals.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use std::time::Duration;
+
+use signal_hook::consts::{SIGALRM, SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::exit::{CommandError, Exit};
+use super::exit::{CommandError, Exit, end_now};
+use crate::limits::SIGNAL_PATIENCE;
 
 /// A wish to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
     /// SIGINT, Ctrl-C.
     Interrupt,
-    /// SIGTERM.
+    /// SIGTERM, or SIGHUP: the terminal is gone.
     Terminate,
 }
 
@@ -29,32 +34,86 @@ impl Signal {
     fn from_number(number: i32) -> Option<Self> {
         match number {
             SIGINT => Some(Self::Interrupt),
-            SIGTERM => Some(Self::Terminate),
+            SIGTERM | SIGHUP => Some(Self::Terminate),
             _ => None,
         }
     }
 }
 
-/// Calls `notify` on a thread of its own with the first signal; the second ends the process, after
-/// `last_words` put the terminal right.
+/// Calls `notify` on a thread of its own with the first signal; it must not wait. The second signal ends the process,
+/// and so does [`SIGNAL_PATIENCE`] after the first, whatever the other threads do; `last_words` put the terminal right.
 pub fn watch(
     notify: impl FnOnce(Signal) + Send + 'static,
     last_words: impl Fn() + Send + 'static,
 ) -> Result<(), CommandError> {
     let failed = |error: std::io::Error| CommandError::failed(format!("cannot watch for signals: {error}"));
-    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(failed)?;
+    // Who starts a program by `nohup` wants it to outlive the terminal.
+    let hang_up = (!is_ignored(SIGHUP)).then_some(SIGHUP);
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGALRM].into_iter().chain(hang_up)).map_err(failed)?;
     let work = move || {
-        let mut asked = signals.forever().filter_map(Signal::from_number);
-        if let Some(first) = asked.next() {
-            notify(first);
-        }
-        if let Some(second) = asked.next() {
-            last_words();
-            std::process::exit(second.exit().code().into());
+        let mut notify = Some(notify);
+        let mut first = None;
+        for number in signals.forever() {
+            let asked = Signal::from_number(number);
+            match (first, asked, notify.take()) {
+                (None, Some(signal), Some(notify)) => {
+                    first = Some(signal);
+                    send_alarm_after(SIGNAL_PATIENCE);
+                    notify(signal);
+                }
+                (Some(first), second, _) => {
+                    last_words();
+                    let is_done = IS_DONE.load(Ordering::Acquire);
+                    end_now(if is_done { Exit::Done } else { second.unwrap_or(first).exit() });
+                }
+                // An alarm that somebody else sent.
+                (None, _, waiting) => notify = waiting,
+            }
         }
     };
-    std::thread::Builder::new().name("signals".into()).spawn(work).map_err(failed)?;
-    Ok(())
+    let thread = std::thread::Builder::new().name("signals".into()).spawn(work);
+    thread.map(drop).map_err(CommandError::no_thread)
+}
+
+/// Puts what a signal means into a command's queue without waiting for room in it.
+pub fn queue<T: Send + 'static>(to: &SyncSender<T>, what: T) {
+    if let Err(TrySendError::Full(what)) = to.try_send(what) {
+        let to = to.clone();
+        // Who gets no thread either is ended when the time is over. The queue goes away when the command is over.
+        let waits = std::thread::Builder::new().name("signal".into()).spawn(move || drop(to.send(what)));
+        drop(waits);
+    }
+}
+
+/// From now on a signal ends a command whose work is done: a service that serves, a download that only seeds.
+pub fn work_is_done() {
+    IS_DONE.store(true, Ordering::Release);
+}
+
+static IS_DONE: AtomicBool = AtomicBool::new(false);
+
+/// Lets a write beyond `ulimit -f` fail with a reason, and not kill the process without a word.
+#[allow(unsafe_code)]
+pub fn ignore_file_size_limit() {
+    // SAFETY: SIG_IGN installs no handler; nothing else in this program handles the signal.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+}
+
+#[allow(unsafe_code)]
+fn is_ignored(signal: i32) -> bool {
+    // SAFETY: plain integers and pointers, for which zero is a value.
+    let mut found: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: a null action only asks, and `found` has room for the answer.
+    let asked = unsafe { libc::sigaction(signal, std::ptr::null(), &mut found) };
+    asked == 0 && found.sa_sigaction == libc::SIG_IGN
+}
+
+#[allow(unsafe_code)]
+fn send_alarm_after(time: Duration) {
+    let value = libc::timeval { tv_sec: time.as_secs() as _, tv_usec: time.subsec_micros().into() };
+    let once = libc::itimerval { it_interval: libc::timeval { tv_sec: 0, tv_usec: 0 }, it_value: value };
+    // SAFETY: the call reads one `itimerval`, and a null pointer says that the old one is not wanted.
+    unsafe { libc::setitimer(libc::ITIMER_REAL, &once, std::ptr::null_mut()) };
 }
 
 /// A flag for work that looks up now and then whether it shall stop.

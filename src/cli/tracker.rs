@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::exit::{CommandError, CommandResult, Exit};
 use super::inputs::{Input, Inputs};
 use super::output::Output;
+use super::signals;
 use crate::tracker::server::{self, StartError, TrackerConfig, TrackerHandle};
 
 /// How often the tracker is looked at while nothing happens.
@@ -19,6 +20,7 @@ pub fn run(config: TrackerConfig, output: &Output) -> CommandResult {
     let inputs = Inputs::start()?;
     let Some(tracker) = start(config, &inputs)? else { return Ok(Exit::Done) };
     let served = output.ready(tracker.listen_addr(), None, Some(tracker.synced()));
+    signals::work_is_done();
     if served.is_ok() {
         // A tracker whose store fails ends by itself.
         while !tracker.has_ended() {

@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use bytesize::ByteSize;
 
+use crate::limits::RATE_LIMIT_BYTES_S_MIN;
 use crate::metainfo::check_tracker_address;
 
 /// Reads a SIZE: `1GiB`, `256 KiB`, `1.5MB`, `1048576`.
@@ -13,6 +15,47 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
     match text.trim().parse::<ByteSize>() {
         Ok(size) if size.0 <= i64::MAX as u64 => Ok(size.0),
         _ => Err("write a size as a number and a unit, such as 256KiB, 1MiB or 1GiB".into()),
+    }
+}
+
+/// A rate limit, bytes a second; `None` is no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateLimit(pub Option<NonZeroU64>);
+
+/// Reads a RATE: `100Mbit`, `20MiB`, `20MiB/s`, `off`; bytes a second unless the unit says bit.
+pub fn parse_rate_limit(text: &str) -> Result<RateLimit, String> {
+    let text = text.trim();
+    if text.eq_ignore_ascii_case("off") {
+        return Ok(RateLimit(None));
+    }
+    let amount = text.strip_suffix("/s").unwrap_or(text).trim_end();
+    let bytes_s = match strip_bits(amount) {
+        Some(bits) => parse_size(bits).map(|bits| bits / 8),
+        // As people write it, b is a bit; as sizes are read, it would be eight times as much.
+        None if amount.ends_with('b') => Err(String::new()),
+        None => parse_size(amount),
+    };
+    let shape =
+        "write a rate as a number and a unit, such as 100Mbit, 20MB or 20MiB (bytes a second unless it says bit)";
+    let bytes_s = bytes_s.map_err(|_| shape.to_owned())?;
+    if bytes_s < RATE_LIMIT_BYTES_S_MIN {
+        return Err(format!("a rate limit has at least {}: `off` is no limit", Rate(RATE_LIMIT_BYTES_S_MIN)));
+    }
+    Ok(RateLimit(NonZeroU64::new(bytes_s)))
+}
+
+/// The number and prefix before `bit`.
+fn strip_bits(amount: &str) -> Option<&str> {
+    let at = amount.len().checked_sub("bit".len())?;
+    amount.get(at..)?.eq_ignore_ascii_case("bit").then(|| &amount[..at])
+}
+
+impl fmt::Display for RateLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(bytes_s) => Rate(bytes_s.get()).fmt(f),
+            None => f.pad("off"),
+        }
     }
 }
 
@@ -145,6 +188,38 @@ mod tests {
     }
 
     #[test]
+    fn rates_are_read() {
+        for (text, bytes_s) in [
+            ("100Mbit", Some(12_500_000)),
+            ("100 Mbit/s", Some(12_500_000)),
+            ("1.5Gbit", Some(187_500_000)),
+            ("512kbit", Some(64_000)),
+            ("8Mibit", Some(1 << 20)),
+            ("80000bit", Some(10_000)),
+            ("20MiB", Some(20 << 20)),
+            ("20MiB/s", Some(20 << 20)),
+            ("20 MB / s", None),
+            ("20MB /s", Some(20_000_000)),
+            ("1048576", Some(1 << 20)),
+            ("10M", Some(10_000_000)),
+            ("10Mb", None),
+            ("10mib/s", None),
+            ("0", None),
+            ("1bit", None),
+            ("bit", None),
+            ("", None),
+            ("fast", None),
+            ("-5MiB", None),
+        ] {
+            let read = parse_rate_limit(text).ok().map(|limit| limit.0.map(NonZeroU64::get));
+            assert_eq!(read, bytes_s.map(Some), "{text:?}");
+        }
+        assert_eq!(parse_rate_limit("off"), Ok(RateLimit(None)));
+        let texts = ["off", "20MiB"].map(|text| parse_rate_limit(text).unwrap().to_string());
+        assert_eq!(texts, ["off", "20.0 MiB/s"]);
+    }
+
+    #[test]
     fn durations_are_read() {
         for (text, seconds) in [
             ("5m", Some(300)),
@@ -217,7 +292,7 @@ mod tests {
         #[test]
         fn any_text_is_read_or_refused(text: String) {
             let _ = parse_size(&text);
-            let _ = parse_duration(&text);
+            let _ = (parse_duration(&text), parse_rate_limit(&text));
             let _ = parse_listen(&text);
             let _ = parse_advertise(&text);
             if let Ok(spelling) = parse_host_port(&text) {

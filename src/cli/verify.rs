@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::exit::{CommandError, CommandResult, Exit};
 use super::files::{self, Source};
-use super::hashing::{BadChunk, Work};
+use super::hashing::{BadChunk, Why, Work};
 use super::output::Output;
 use super::resolved::Verify;
 use super::signals::Stop;
@@ -24,6 +24,12 @@ pub fn run(args: &Verify, output: &Output) -> CommandResult {
         name_chunk(*chunk, geometry, output)?;
     }
     let shown = text::path(&path);
+    let unreadable = bad.iter().filter(|bad| bad.why == Why::Unreadable).count();
+    if unreadable > 0 && unreadable == bad.len() {
+        let all = geometry.chunk_count();
+        let message = format!("{shown}: {unreadable} of {all} chunks cannot be read, and the others are right");
+        return Err(CommandError::failed(format!("{message}: check its disk")));
+    }
     if !bad.is_empty() {
         let (bad, all) = (bad.len(), geometry.chunk_count());
         return Err(CommandError::data(format!("{shown}: {bad} of {all} chunks are bad: get the file again")));
@@ -48,7 +54,11 @@ pub fn run(args: &Verify, output: &Output) -> CommandResult {
 fn name_chunk(bad: BadChunk, geometry: Geometry, output: &Output) -> Result<(), CommandError> {
     let (index, start) = (bad.chunk.get(), geometry.offset(bad.chunk));
     let end = start + u64::from(geometry.chunk_len(bad.chunk));
-    let why = if bad.missing { "missing" } else { "different" };
+    let why = match bad.why {
+        Why::Different => "different",
+        Why::Missing => "missing",
+        Why::Unreadable => "unreadable",
+    };
     output.answer(
         format!("bad chunk {index} bytes {start}-{} {why}", end - 1),
         || json!({ "state": "bad", "chunk": index, "offset": start, "length": end - start, "why": why }),

@@ -6,15 +6,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::{ClientConfig, DownloadId};
-use crate::download::{LinkBudget, Shard, ShardContext, ShardMessage};
+use crate::download::{Shard, ShardContext, ShardMessage};
 use crate::ids::PeerId;
-use crate::limits::FLIGHT_BYTES_PER_CORE_MAX;
-use crate::net::{Incoming, Net};
-use crate::peer::{PeerContext, Registry, serve};
+use crate::limits::{SEND_OVERDUE_TICK, STATE_THREADS};
+use crate::net::{Incoming, Net, RateLimits};
+use crate::peer::{PeerContext, Registry, UploadQueue, serve};
 use crate::runtime::mesh::{Mesh, MeshPlan};
-use crate::runtime::{Blocking, Core};
+use crate::runtime::{Blocking, Core, Kind};
 use crate::storage::memory::ChunkKey;
-use crate::storage::{Loan, Memory};
+use crate::storage::{Loan, Memory, MemoryPlan};
 
 /// From core to core.
 pub enum CoreMessage {
@@ -31,12 +31,46 @@ pub struct Shared {
     pub config: Arc<ClientConfig>,
     /// Who we are.
     pub id: PeerId,
+    /// How much chunk memory each core has.
+    pub memory: MemoryPlan,
+    /// How much is sent and received.
+    pub limits: Arc<RateLimits>,
     /// What is served.
     pub registry: Arc<Registry>,
+    /// What waits to be sent.
+    pub uploads: Arc<UploadQueue>,
     /// Threads that may block.
-    pub blocking: Blocking,
+    pub pools: Pools,
     /// Messages between the cores.
     pub plan: MeshPlan<CoreMessage>,
+}
+
+/// Threads that may block, by what they do.
+#[derive(Clone)]
+pub struct Pools {
+    /// Writes to downloads and makes them durable.
+    pub durable: Blocking,
+    /// Fetches cold pages of what is served.
+    pub cold_reads: Blocking,
+    /// Looks whether what is served is what it was.
+    pub checks: Blocking,
+    /// Hashes what is shared, where it was touched.
+    pub hashing: Blocking,
+    /// Saves the lists of shares and downloads.
+    pub state: Blocking,
+}
+
+impl Pools {
+    /// All of them, without a thread until there is work.
+    pub fn start() -> std::io::Result<Self> {
+        Ok(Self {
+            durable: Blocking::new(Kind::DURABLE),
+            cold_reads: Blocking::new(Kind::COLD_READS),
+            checks: Blocking::new(Kind::CHECKS),
+            hashing: Blocking::new(Kind::HASHING),
+            state: Blocking::start(STATE_THREADS)?,
+        })
+    }
 }
 
 /// A core at work.
@@ -53,17 +87,13 @@ type Shards = Rc<RefCell<HashMap<DownloadId, Rc<Shard>>>>;
 
 impl ClientCore {
     /// Joins the other cores and begins to serve what the listener hands over. `None` if the core has
-    /// joined before, or cannot work, which is logged.
+    /// joined before, or cannot work: then the process ends, because the others would wait for it.
     pub async fn start(core: Core, shared: Shared, incoming: Incoming) -> Option<Self> {
-        let net = Net::start().inspect_err(|error| log::error!("a core cannot watch sockets: {error}")).ok()?;
-        let memory = Memory::new(FLIGHT_BYTES_PER_CORE_MAX, shared.config.cache_bytes / core.count);
-        let context = ShardContext {
-            core,
-            net: net.clone(),
-            memory: memory.clone(),
-            blocking: shared.blocking.clone(),
-            links: Rc::new(LinkBudget::new(core.count)),
-        };
+        let cannot = |error: &std::io::Error| crate::runtime::fail(&format!("a core cannot watch sockets: {error}"));
+        let net = Net::start_limited(shared.limits.clone()).inspect_err(cannot).ok()?;
+        let memory = Memory::new(shared.memory.flight_bytes, shared.memory.cache_bytes);
+        let context =
+            ShardContext { core, net: net.clone(), memory: memory.clone(), blocking: shared.pools.durable.clone() };
         let shards = Shards::default();
         let receive = move |_, message| receive(message, &context, &shards);
         let mesh = Rc::new(shared.plan.clone().join(core, receive).await?);
@@ -72,12 +102,22 @@ impl ClientCore {
             core,
             net: net.clone(),
             memory,
-            blocking: shared.blocking.clone(),
+            blocking: shared.pools.cold_reads.clone(),
             registry: shared.registry.clone(),
+            uploads: shared.uploads.clone(),
             id: shared.id,
             borrow: Box::new(move |owner, key, answer| borrowing.send(owner, CoreMessage::Lend(key, answer))),
         });
-        crate::runtime::spawn("incoming connections", accept(peers, incoming));
+        if core.index == 0 {
+            let uploads = shared.uploads.clone();
+            crate::runtime::spawn_vital("upload clock", async move {
+                loop {
+                    crate::runtime::sleep(SEND_OVERDUE_TICK).await;
+                    uploads.tick();
+                }
+            });
+        }
+        crate::runtime::spawn_vital("incoming connections", accept(peers, incoming));
         Some(Self { shared, net, mesh })
     }
 }
@@ -99,11 +139,15 @@ fn receive(message: CoreMessage, context: &ShardContext, shards: &Shards) {
         }
         CoreMessage::Shard(id, ShardMessage::Start(job, ready)) => {
             let (context, shards) = (context.clone(), shards.clone());
-            crate::runtime::spawn("shard start", async move {
-                let shard = Shard::start(context, job).await;
-                shards.borrow_mut().insert(id, shard);
-                drop(ready);
-            });
+            let start = {
+                let job = job.clone();
+                async move {
+                    let shard = Shard::start(context, job).await;
+                    shards.borrow_mut().insert(id, shard);
+                    drop(ready);
+                }
+            };
+            job.spawn_part("shard start", start, || ());
         }
         CoreMessage::Shard(id, stop @ ShardMessage::Stop(_)) => {
             if let Some(shard) = shards.borrow_mut().remove(&id) {

@@ -1,31 +1,34 @@
 //! The handle on a running client.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::core::{ClientCore, Shared};
+use super::core::{ClientCore, Pools, Shared};
 use super::keeper::Keeper;
 use super::manager::{Command, Manager};
+use super::place;
+use super::share::ShareEntry;
 use super::state::{DataDir, Saved, SavedIdentity, SavedShare};
 use super::table::Table;
-use super::{ClientConfig, ClientError, DownloadId, DownloadRequest, DownloadStatus, Event, ShareRequest, ShareStatus};
+use super::{
+    ClientConfig, ClientError, DownloadId, DownloadRequest, DownloadStatus, Event, ShareRequest, ShareStatus, Verified,
+};
 use crate::bitfield::{Bitfield, SharedBitfield};
 use crate::download::{Driver, Request};
-use crate::hash::hash_chunks;
 use crate::ids::{Endpoint, PeerId};
 use crate::limits::{
-    BLOCKING_THREADS, CLIENT_COMMANDS_MAX, CLIENT_EVENTS_MAX, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX,
-    METAINFO_BYTES_MAX,
+    CLIENT_COMMANDS_MAX, CLIENT_EVENTS_MAX, CLOSE_TIMEOUT, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX,
 };
-use crate::metainfo::Metainfo;
 use crate::net::listen::queues;
-use crate::net::{ConnectionLimits, Listener};
+use crate::net::{ConnectionLimits, Listener, RateLimits};
 use crate::peer::{Registry, Torrent};
+use crate::runtime::Cores;
+use crate::runtime::machine::connections_within;
 use crate::runtime::mesh::MeshPlan;
-use crate::runtime::{Blocking, Cores};
-use crate::storage::SeedFile;
+use crate::storage::memory_plan::allowed_memory;
+use crate::storage::{MemoryPlan, SeedFile};
 
 /// A running client. Dropping it without [`Client::close`] leaves its entries at the trackers to expire.
 #[derive(Debug)]
@@ -35,6 +38,8 @@ pub struct Client {
     endpoint: Endpoint,
     table: Arc<Table>,
     registry: Arc<Registry>,
+    limits: Arc<RateLimits>,
+    memory: MemoryPlan,
     commands: async_channel::Sender<Command>,
     events: async_channel::Receiver<Event>,
     cores: Cores,
@@ -57,15 +62,25 @@ impl Client {
     }
 
     fn start_cores(config: ClientConfig, listener: Listener, data_dir: Option<DataDir>) -> Result<Self, ClientError> {
-        let config = Arc::new(ClientConfig { cores: config.cores.max(1), ..config });
+        let memory = MemoryPlan::new(config.cores, config.cache_bytes, config.chunk_bytes, allowed_memory())?;
+        if memory.cores < config.cores {
+            log::warn!(
+                "{} of {} cores are used: the control group allows no memory for more",
+                memory.cores,
+                config.cores
+            );
+        }
+        let config = Arc::new(ClientConfig { cores: memory.cores, ..config });
         let address = listener.address();
         let endpoint = config.advertise.or_else(|| advertised(address)).ok_or_else(|| refused("port 0"))?;
         let no_threads = |error| refused(format!("no threads can be started: {error}"));
-        let blocking = Blocking::start(BLOCKING_THREADS).map_err(no_threads)?;
         let shared = Shared {
             id: PeerId(rand::random()),
             registry: Arc::new(Registry::default()),
-            blocking,
+            uploads: Arc::default(),
+            memory,
+            limits: RateLimits::new(config.upload_limit, config.download_limit),
+            pools: Pools::start().map_err(no_threads)?,
             plan: MeshPlan::new(config.cores),
             config: config.clone(),
         };
@@ -73,7 +88,8 @@ impl Client {
         let keeper = Keeper::new(table.clone(), data_dir);
         let (commands, received) = async_channel::bounded(CLIENT_COMMANDS_MAX);
         let (sender, events) = async_channel::bounded(CLIENT_EVENTS_MAX);
-        let (registry, rows, kept) = (shared.registry.clone(), table.clone(), Arc::downgrade(&keeper));
+        let (registry, limits) = (shared.registry.clone(), shared.limits.clone());
+        let (rows, kept) = (table.clone(), Arc::downgrade(&keeper));
         let (handed_out, incoming) = queues(config.cores);
         let (end, ended) = async_channel::bounded::<()>(1);
         let listener = Arc::new(Mutex::new(Some((listener, handed_out, end))));
@@ -88,8 +104,11 @@ impl Client {
                     if core.index == 0 { listener.lock().unwrap_or_else(PoisonError::into_inner).take() } else { None };
                 match first {
                     Some((listener, handed_out, end)) => {
-                        let limits = ConnectionLimits::new(CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX);
-                        crate::runtime::spawn("listener", listener.serve(client.net.clone(), limits, handed_out));
+                        let limits = ConnectionLimits::new(
+                            connections_within(CONNECTIONS_MAX, core.count),
+                            CONNECTIONS_PER_ADDRESS_MAX,
+                        );
+                        crate::runtime::spawn_vital("listener", listener.serve(client.net.clone(), limits, handed_out));
                         Manager::new(client, rows, kept, sender, endpoint).run(received).await;
                         drop(end);
                     }
@@ -100,7 +119,7 @@ impl Client {
                 }
             }
         })?;
-        Ok(Self { config, address, endpoint, table, registry, commands, events, cores, keeper })
+        Ok(Self { config, address, endpoint, table, registry, limits, memory, commands, events, cores, keeper })
     }
 
     /// Where peers connect, with the real port.
@@ -113,9 +132,20 @@ impl Client {
         self.events.clone()
     }
 
-    /// Serves and announces a file that the caller has verified.
+    /// How much is sent and received; what is set there holds at once.
+    pub fn limits(&self) -> &RateLimits {
+        &self.limits
+    }
+
+    /// Serves and announces a file that the caller has verified, as it is now.
     pub fn share(&self, request: ShareRequest) -> Result<(), ClientError> {
-        self.start_share(request)?;
+        self.share_verified(request, None)
+    }
+
+    /// Serves and announces a file that the caller has verified as it was before it was read. If it is another one
+    /// by now it is hashed again first.
+    pub fn share_verified(&self, request: ShareRequest, verified: Option<Verified>) -> Result<(), ClientError> {
+        self.start_share(request, verified)?;
         self.keeper.save();
         Ok(())
     }
@@ -127,29 +157,42 @@ impl Client {
         Ok(id)
     }
 
-    fn start_share(&self, request: ShareRequest) -> Result<(), ClientError> {
+    fn start_share(&self, request: ShareRequest, verified: Option<Verified>) -> Result<(), ClientError> {
         let file = SeedFile::open(&request.file)
             .map_err(|error| refused(format!("cannot read {}: {error}", request.file.display())))?;
         let geometry = request.metainfo.geometry();
-        if file.identity().map(|identity| identity.bytes) != Some(geometry.length()) {
+        let identity = file.identity();
+        if identity.map(|identity| identity.bytes) != Some(geometry.length()) {
             return Err(refused(format!("{} has another length than the .mtorrent file says", request.file.display())));
+        }
+        if verified.as_ref().is_some_and(|verified| Some(verified.identity) != identity) {
+            // Core 0 finds that it changed.
+            let paths = (request.metainfo_path, request.file);
+            self.table.rows().add_share(ShareEntry::waiting(paths, Some(request.metainfo), None, None));
+            return Ok(());
         }
         let have = SharedBitfield::new(&Bitfield::full(geometry));
         let torrent = Arc::new(Torrent::new(request.metainfo.clone(), have, Some(file)));
+        let unreadable = verified.into_iter().flat_map(|verified| verified.unreadable);
+        unreadable.for_each(|chunk| torrent.set_unreadable(chunk));
         self.registry.insert(torrent.clone()).map_err(refused)?;
-        let entry = self.table.rows().add_share(request, torrent);
+        let entry = self.table.rows().add_share(ShareEntry::active(request, torrent, identity));
         self.command(Command::Share(entry))
     }
 
     fn start_download(&self, request: DownloadRequest) -> Result<DownloadId, ClientError> {
         let info_hash = request.metainfo.info_hash();
+        self.memory.check(request.metainfo.geometry().chunk_size() as usize)?;
         let driver = Driver::new(Request {
             metainfo: request.metainfo.clone(),
             dest: request.dest.clone(),
             force: request.force,
             wait: request.wait,
+            strategy: self.config.strategy,
+            stall_timeout: self.config.stall_timeout,
             endpoint: self.endpoint,
         });
+        let folder = request.dest.as_deref().and_then(place::folder_mark);
         let entry = {
             let mut rows = self.table.rows();
             if let Some(running) = rows.running(info_hash) {
@@ -159,11 +202,9 @@ impl Client {
                     running.id
                 )));
             }
-            if let Some(share) = rows.share(info_hash).filter(|share| share.is_served() && request.dest.is_some()) {
-                let file = share.request.file.display();
-                return Err(refused(format!("{} is shared from {file}: copy it from there", request.metainfo.name())));
-            }
-            rows.add_download(request, driver)
+            // Who asks anew does not wait for the old place.
+            rows.waiting.retain(|waiting| Some(&waiting.saved.dest.0) != request.dest.as_ref());
+            rows.add_download(None, request, driver, folder)
         };
         let id = entry.id;
         self.command(Command::Get(entry))?;
@@ -172,7 +213,7 @@ impl Client {
 
     /// Every download of this run, in the order of their numbers.
     pub fn downloads(&self) -> Vec<DownloadStatus> {
-        self.table.rows().downloads.iter().map(|entry| entry.status()).collect()
+        self.table.rows().statuses()
     }
 
     /// Every share.
@@ -180,28 +221,67 @@ impl Client {
         self.table.rows().shares.iter().map(|entry| entry.status()).collect()
     }
 
-    /// Serves the file of this `.mtorrent` (its path, or its file name) no more, and tells the trackers.
-    pub fn remove(&self, name: &str) -> Result<(), ClientError> {
-        let info_hash = {
+    /// Serves the file of this `.mtorrent` no more, and tells the trackers; a download of it that waits for its disk
+    /// is given up. `name` is the path of the `.mtorrent` file, that one's own name, or the path of the file; it must
+    /// mean one share only.
+    pub fn remove(&self, name: impl AsRef<Path>) -> Result<(), ClientError> {
+        let name = name.as_ref();
+        let removed = {
             let mut rows = self.table.rows();
-            let named = |path: &Path| path == Path::new(name) || path.file_name().is_some_and(|file| file == name);
-            let index = rows.shares.iter().position(|entry| named(&entry.request.metainfo_path));
-            let index = index.ok_or_else(|| refused(format!("{name} is not shared by this client")))?;
-            rows.shares.remove(index).torrent.info_hash()
+            let named: Vec<_> = rows.shares.iter().filter(|share| share.is_named(name)).cloned().collect();
+            if let [first, second, ..] = named.as_slice() {
+                let [first, second] = [first, second]
+                    .map(|share| format!("{} of {}", share.metainfo_path.display(), share.file.display()));
+                let why = format!("{} names {first} and {second}: give the path of one of these files", name.display());
+                return Err(refused(why));
+            }
+            rows.shares.retain(|share| !share.is_named(name));
+            named.into_iter().next()
         };
-        if let Some(torrent) = self.registry.remove(&info_hash) {
-            torrent.stop("it was removed".to_owned());
+        match removed {
+            Some(share) => self.end_share(&share)?,
+            None => self.end_waiting(name)?,
         }
-        self.command(Command::Unshare(info_hash))?;
         self.keeper.save();
         Ok(())
+    }
+
+    fn end_share(&self, share: &ShareEntry) -> Result<(), ClientError> {
+        share.removed.store(true, Ordering::Relaxed);
+        let torrent = share.state().torrent.take();
+        // What a download of the same file serves, or another share, goes on.
+        let was_served = torrent.filter(|torrent| self.registry.remove(torrent));
+        let Some(torrent) = was_served else { return Ok(()) };
+        torrent.stop("it was removed".to_owned());
+        self.command(Command::Unshare(torrent.info_hash()))
+    }
+
+    fn end_waiting(&self, name: &Path) -> Result<(), ClientError> {
+        let id = {
+            let rows = self.table.rows();
+            let is_named = |path: &Path| path == name || path.file_name().is_some_and(|file| file == name);
+            rows.waiting.iter().find(|waiting| is_named(&waiting.saved.metainfo.0)).map(|waiting| waiting.id)
+        };
+        let id = id.ok_or_else(|| refused(format!("{} is not shared by this client", name.display())))?;
+        self.cancel_waiting(id).unwrap_or(Ok(()))
+    }
+
+    /// Gives up a download that waits for its disk; `None` if there is none of this number.
+    fn cancel_waiting(&self, id: DownloadId) -> Option<Result<(), ClientError>> {
+        let waiting = self.table.rows().take_waiting(id)?;
+        Some(self.command(Command::GiveUp(waiting)))
     }
 
     /// Ends a download; what is there stays for another `get`.
     pub fn cancel(&self, id: DownloadId) -> Result<(), ClientError> {
         let entry = self.table.rows().download(id).filter(|entry| !entry.has_ended()).cloned();
-        let entry = entry.ok_or_else(|| refused(format!("no download #{id} is running")))?;
-        entry.driver.cancelled.store(true, Ordering::Relaxed);
+        match entry {
+            Some(entry) => entry.driver.cancelled.store(true, Ordering::Relaxed),
+            None => {
+                let none = || Err(refused(format!("no download #{id} is running")));
+                self.cancel_waiting(id).unwrap_or_else(none)?;
+            }
+        }
         self.keeper.save();
         Ok(())
     }
@@ -212,7 +292,7 @@ impl Client {
         if self.command(Command::Close).is_err() {
             log::warn!("the client had ended already");
         }
-        if let Err(error) = self.cores.join() {
+        if let Err(error) = self.cores.join_within(CLOSE_TIMEOUT + CLOSE_TIMEOUT + CLOSE_TIMEOUT) {
             log::error!("{error}");
         }
     }
@@ -221,51 +301,19 @@ impl Client {
         self.commands.send_blocking(command).map_err(|_| refused("the client is closing"))
     }
 
-    /// Takes up what an earlier run left. A share whose file changed meanwhile is hashed first. Nothing is saved
-    /// on the way: who is killed while it hashes still finds all of it the next time.
+    /// Takes up what an earlier run left: core 0 looks at it, and nothing is waited for. Nothing is saved on the
+    /// way: who is killed meanwhile still finds all of it the next time.
     fn restore(&self, saved: Saved) {
-        for share in saved.shares {
-            if let Err(error) = self.restore_share(&share) {
-                log::warn!("{} is not shared any more: {error}", share.file.display());
-            }
+        let mut rows = self.table.rows();
+        for SavedShare { metainfo, file, info_hash, identity } in saved.shares {
+            let info_hash = info_hash.and_then(|text| text.parse().ok());
+            // What was verified against an unknown .mtorrent file is not verified.
+            let verified = identity.and_then(SavedIdentity::identity).filter(|_| info_hash.is_some());
+            rows.add_share(ShareEntry::waiting((metainfo.0, file.0), None, info_hash, verified));
         }
         for download in saved.downloads {
-            let restored = read_metainfo(&download.metainfo).map_err(refused).and_then(|metainfo| {
-                self.start_download(DownloadRequest {
-                    metainfo: Arc::new(metainfo),
-                    metainfo_path: download.metainfo.clone(),
-                    dest: Some(download.dest.clone()),
-                    force: download.force,
-                    wait: None,
-                    seed: true,
-                })
-            });
-            if let Err(error) = restored {
-                log::warn!("the download to {} is not resumed: {error}", download.dest.display());
-            }
+            rows.add_waiting(None, download, "it was not looked at yet".to_owned());
         }
-    }
-
-    fn restore_share(&self, share: &SavedShare) -> Result<(), ClientError> {
-        let metainfo = Arc::new(read_metainfo(&share.metainfo).map_err(refused)?);
-        if share.identity.is_none() || share.identity != SavedIdentity::at(&share.file) {
-            self.check_whole(&metainfo, &share.file)?;
-        }
-        let (metainfo_path, file) = (share.metainfo.clone(), share.file.clone());
-        self.start_share(ShareRequest { metainfo, metainfo_path, file })
-    }
-
-    fn check_whole(&self, metainfo: &Metainfo, path: &PathBuf) -> Result<(), ClientError> {
-        let file = std::fs::File::open(path).map_err(refused)?;
-        let (is_right, stop) = (AtomicBool::new(true), AtomicBool::new(false));
-        hash_chunks(&file, metainfo.geometry(), &|_| true, self.config.cores, &stop, &|chunk, digest| {
-            if !digest.is_ok_and(|digest| digest == *metainfo.chunk_hash(chunk)) {
-                is_right.store(false, Ordering::Relaxed);
-                stop.store(true, Ordering::Relaxed);
-            }
-        })
-        .map_err(refused)?;
-        if is_right.into_inner() { Ok(()) } else { Err(refused("the file has changed")) }
     }
 }
 
@@ -277,14 +325,4 @@ fn refused(why: impl ToString) -> ClientError {
 fn advertised(address: SocketAddr) -> Option<Endpoint> {
     let ip = if address.ip().is_unspecified() { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { address.ip() };
     Endpoint::new(ip, address.port())
-}
-
-fn read_metainfo(path: &Path) -> Result<Metainfo, String> {
-    use std::io::Read;
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    file.take(METAINFO_BYTES_MAX as u64 + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| format!("{}: {error}", path.display()))?;
-    Metainfo::parse(&bytes).map_err(|error| format!("{}: {error}", path.display()))
 }

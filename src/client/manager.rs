@@ -1,21 +1,27 @@
 //! Core 0's own work in a client: starts and ends shares and downloads, announces them, watches files.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, Weak};
 
 use super::core::{ClientCore, CoreMessage};
+use super::events::Events;
 use super::keeper::Keeper;
-use super::table::{DownloadEntry, ShareEntry, Table};
-use super::{Event, ShareRequest};
-use crate::announce::{Announcement, Announcer, Listener, TrackerGroup};
-use crate::download::{DownloadState, DriverContext};
+use super::place;
+use super::share::ShareEntry;
+use super::state::{SavedDownload, SavedPath};
+use super::table::{DownloadEntry, Table, WaitingDownload};
+use super::{DownloadStatus, Event, ShareRequest};
+use crate::announce::{Announcement, Announcer, Listener as _, TrackerGroup};
+use crate::download::{DownloadState, DriverContext, Failure, FailureKind};
 use crate::ids::{Endpoint, InfoHash};
-use crate::limits::{CLOSE_TIMEOUT, SEED_CHECK_INTERVAL};
+use crate::limits::{CLOSE_TIMEOUT, SAVE_RETRY_PAUSE};
 use crate::metainfo::Metainfo;
-use crate::runtime::{Signal, deadline, sleep, spawn};
+use crate::runtime::{Blocking, Signal, deadline, sleep, spawn, spawn_vital, spawn_watched};
+use crate::storage::SeedFile;
 
 /// What plain threads ask of core 0.
 pub enum Command {
@@ -23,51 +29,27 @@ pub enum Command {
     Get(Arc<DownloadEntry>),
     /// Serve and announce.
     Share(Arc<ShareEntry>),
-    /// Serve no more, and tell the trackers.
+    /// Tell the trackers of a share that is served no more.
     Unshare(InfoHash),
+    /// Say that a download which was waiting is given up.
+    GiveUp(Arc<WaitingDownload>),
     /// End everything.
     Close,
 }
 
 /// Core 0's state.
 pub struct Manager {
-    core: ClientCore,
-    table: Arc<Table>,
+    pub(super) core: ClientCore,
+    pub(super) table: Arc<Table>,
     /// The handle's: what a core leaves behind at its end must not hold the data folder.
     keeper: Weak<Keeper>,
-    events: Rc<Events>,
-    endpoint: Endpoint,
+    pub(super) events: Rc<Events>,
+    pub(super) endpoint: Endpoint,
     /// One for each list of trackers in use.
     announcers: RefCell<HashMap<Vec<String>, Rc<Announcer>>>,
     ended: Signal,
-}
-
-/// The way of events to plain threads.
-struct Events {
-    sender: async_channel::Sender<Event>,
-    table: Arc<Table>,
-}
-
-impl Events {
-    fn send(&self, event: Event) {
-        if let Err(error) = self.sender.try_send(event) {
-            log::warn!("an event was dropped because nobody takes them: {error}");
-        }
-    }
-}
-
-impl Listener for Events {
-    fn announced(&self, info_hash: InfoHash, tracker: &str) {
-        let share = self.table.rows().share(info_hash).cloned();
-        let trackers = share.as_ref().map(|share| share.trackers.lock().unwrap_or_else(PoisonError::into_inner));
-        if trackers.is_some_and(|mut trackers| trackers.insert(tracker.to_owned())) {
-            self.send(Event::Announced { info_hash, tracker: tracker.to_owned() });
-        }
-    }
-
-    fn notice(&self, text: String) {
-        self.send(Event::Notice(text));
-    }
+    /// Downloads that run.
+    running: Rc<Cell<usize>>,
 }
 
 impl Manager {
@@ -79,19 +61,25 @@ impl Manager {
         sender: async_channel::Sender<Event>,
         endpoint: Endpoint,
     ) -> Rc<Self> {
-        let events = Rc::new(Events { sender, table: table.clone() });
-        let (announcers, ended) = (RefCell::default(), Signal::default());
-        Rc::new(Self { core, table, keeper, events, endpoint, announcers, ended })
+        let events = Rc::new(Events::new(sender, table.clone()));
+        let (announcers, ended, running) = (RefCell::default(), Signal::default(), Rc::default());
+        Rc::new(Self { core, table, keeper, events, endpoint, announcers, ended, running })
     }
 
     /// Acts on commands until the client is closed.
     pub async fn run(self: Rc<Self>, commands: async_channel::Receiver<Command>) {
-        spawn("file watch", self.clone().watch_files());
+        spawn_vital("watch", self.clone().watch());
+        spawn_vital("saving", self.clone().keep_saved());
         while let Ok(command) = commands.recv().await {
             match command {
-                Command::Get(entry) => spawn("download", self.clone().download(entry)),
-                Command::Share(entry) => self.share(&entry),
-                Command::Unshare(info_hash) => spawn("withdrawal", self.withdraw(info_hash)),
+                Command::Get(entry) => self.start_download(entry),
+                Command::Share(entry) => self.announce(&entry),
+                Command::Unshare(info_hash) => self.withdraw_and_tidy(info_hash),
+                Command::GiveUp(waiting) => {
+                    let status = waiting.status();
+                    let state = DownloadState::Failed(Failure::cancelled());
+                    self.events.send(Event::Ended(DownloadStatus { state, waits_for: None, ..status }));
+                }
                 Command::Close => break,
             }
         }
@@ -100,6 +88,8 @@ impl Manager {
 
     /// Ends downloads at a point from which they can go on, and withdraws everything, in bounded time.
     async fn close(&self) {
+        // Whoever hashes them stops.
+        self.table.rows().shares.iter().for_each(|share| share.removed.store(true, Ordering::Relaxed));
         let running: Vec<_> = self.table.rows().downloads.iter().filter(|entry| !entry.has_ended()).cloned().collect();
         running.iter().for_each(|entry| entry.driver.cancelled.store(true, Ordering::Relaxed));
         let all_ended = self.ended.until(|| running.iter().all(|entry| entry.has_ended()).then_some(()));
@@ -121,8 +111,7 @@ impl Manager {
 
     /// The announcer for a file's trackers; `None` when there are none.
     fn announcer(&self, metainfo: &Metainfo) -> Option<Rc<Announcer>> {
-        let configured = &self.core.shared.config.trackers;
-        let names = if configured.is_empty() { metainfo.trackers() } else { configured };
+        let names = self.trackers_of(metainfo);
         if names.is_empty() {
             return None;
         }
@@ -136,16 +125,58 @@ impl Manager {
         Some(announcer.clone())
     }
 
-    fn share(&self, entry: &ShareEntry) {
-        let metainfo = entry.torrent.metainfo.clone();
+    fn trackers_of<'a>(&'a self, metainfo: &'a Metainfo) -> &'a [String] {
+        let configured = &self.core.shared.config.trackers;
+        if configured.is_empty() { metainfo.trackers() } else { configured }
+    }
+
+    /// Lets go of announcers, with their connections, that nothing is announced by and no download asks.
+    fn drop_unused_announcers(&self) {
+        let running: Vec<_> = self.table.rows().downloads.iter().filter(|entry| !entry.has_ended()).cloned().collect();
+        let is_asked =
+            |names: &[String]| running.iter().any(|entry| self.trackers_of(&entry.request.metainfo) == names);
+        self.announcers.borrow_mut().retain(|names, announcer| {
+            let is_used = !announcer.is_idle() || is_asked(names);
+            if !is_used {
+                announcer.end();
+            }
+            is_used
+        });
+    }
+
+    /// Announces what the share serves.
+    pub(super) fn announce(&self, entry: &ShareEntry) {
+        let Some(torrent) = entry.state().torrent.clone() else { return };
+        let metainfo = torrent.metainfo.clone();
         if let Some(announcer) = self.announcer(&metainfo) {
+            let info_hash = metainfo.info_hash();
             announcer.add(Announcement { metainfo, endpoint: self.endpoint });
+            if announcer.is_announced(info_hash) {
+                // It was served before, and the trackers know.
+                self.events.announced(info_hash, announcer.group().current());
+            }
         }
     }
 
-    /// Announces the file no more from this call on; the future tells the trackers.
+    /// Withdraws the file, and then lets go of the announcer if it was the last one there.
+    pub(super) fn withdraw_and_tidy(self: &Rc<Self>, info_hash: InfoHash) {
+        let (this, withdrawal) = (self.clone(), self.withdraw(info_hash));
+        spawn("withdrawal", async move {
+            withdrawal.await;
+            this.drop_unused_announcers();
+        });
+    }
+
+    /// Whether anything of the file is served: by a share or by a download.
+    pub(super) fn is_served(&self, info_hash: InfoHash) -> bool {
+        self.core.shared.registry.get(&info_hash).is_some_and(|torrent| torrent.stopped().is_none())
+    }
+
+    /// Announces the file no more from this call on, unless it is served all the same; the future tells the trackers.
     fn withdraw(&self, info_hash: InfoHash) -> impl Future<Output = ()> + use<> {
-        let withdrawals: Vec<_> = self.announcers.borrow().values().map(|known| known.withdraw(info_hash)).collect();
+        let announcers = self.announcers.borrow();
+        let all = announcers.values().filter(|_| !self.is_served(info_hash));
+        let withdrawals: Vec<_> = all.map(|known| known.withdraw(info_hash)).collect();
         async move {
             for withdrawal in withdrawals {
                 withdrawal.await;
@@ -156,19 +187,43 @@ impl Manager {
     /// A download that is over and not to be seeded is served no more, unless it was discarded and the file is
     /// shared from elsewhere.
     fn unserve(&self, info_hash: InfoHash) -> Option<impl Future<Output = ()> + use<>> {
-        if self.table.rows().share(info_hash).is_some_and(|share| share.is_served()) {
+        if self.table.rows().served(info_hash).is_some() {
             return None;
         }
-        if let Some(torrent) = self.core.shared.registry.remove(&info_hash) {
+        if let Some(torrent) = self.core.shared.registry.get(&info_hash) {
             torrent.stop("it is shared no more".to_owned());
+            self.core.shared.registry.remove(&torrent);
         }
         Some(self.withdraw(info_hash))
     }
 
+    pub(super) fn start_download(self: &Rc<Self>, entry: Arc<DownloadEntry>) {
+        let (this, ending) = (self.clone(), entry.clone());
+        // Somebody waits for its end.
+        let panicked = move || {
+            if !ending.has_ended() {
+                let why = "the work on the download ended by a panic: try again, and please report it";
+                ending.set_state(DownloadState::Failed(Failure::local(why)));
+                this.ended.notify();
+                this.events.send(Event::Ended(ending.status()));
+            }
+        };
+        spawn_watched("download", self.clone().download(entry), panicked);
+    }
+
     async fn download(self: Rc<Self>, entry: Arc<DownloadEntry>) {
         let announcer = self.announcer(&entry.request.metainfo);
-        let context = Rc::new(self.driver_context(entry.id));
+        let context = Rc::new(self.driver_context(entry.id, entry.request.dest.as_deref()));
+        let disk = context.blocking.clone();
+        self.running.set(self.running.get() + 1);
         let ended = entry.driver.clone().run(context, announcer, |state| entry.set_state(state)).await;
+        self.running.set(self.running.get() - 1);
+        if let Err(failure) = &ended
+            && let Some(why) = self.disk_is_away(&entry, failure, &disk).await
+        {
+            self.wait_for_disk(&entry, why).await;
+            return self.drop_unused_announcers();
+        }
         let is_done = ended.is_ok();
         if is_done && entry.request.seed {
             self.seed_finished(&entry);
@@ -178,30 +233,75 @@ impl Manager {
         entry.set_state(ended.unwrap_or_else(DownloadState::Failed));
         self.ended.notify();
         // A restart after a crash need neither try again what has failed nor hash what is done.
-        let (keeper, blocking) = (self.keeper.clone(), self.core.shared.blocking.clone());
-        if let Err(error) = blocking.run(move || keeper.upgrade().iter().for_each(|keeper| keeper.save())).await {
-            log::warn!("shares and downloads could not be saved: {error}");
-        }
+        self.save().await;
         self.events.send(Event::Ended(entry.status()));
         if let Some(withdrawal) = withdrawal {
             withdrawal.await;
         }
+        self.drop_unused_announcers();
+    }
+
+    /// Keeps the lists as they are now.
+    pub(super) async fn save(&self) {
+        let (keeper, blocking) = (self.keeper.clone(), self.core.shared.pools.state.clone());
+        if let Err(error) = blocking.run(move || keeper.upgrade().iter().for_each(|keeper| keeper.save())).await {
+            log::warn!("shares and downloads could not be saved: {error}");
+        }
+    }
+
+    /// Tries again once a second to keep what could not be kept.
+    async fn keep_saved(self: Rc<Self>) {
+        loop {
+            let (keeper, blocking) = (self.keeper.clone(), self.core.shared.pools.state.clone());
+            // Nothing is lost when this does not run: the next one does.
+            let _ = blocking.run(move || keeper.upgrade().iter().for_each(|keeper| keeper.catch_up())).await;
+            sleep(SAVE_RETRY_PAUSE).await;
+        }
+    }
+
+    /// Why a download that failed is to be tried again when its disk is there again, if so.
+    async fn disk_is_away(&self, entry: &DownloadEntry, failure: &Failure, disk: &Blocking) -> Option<String> {
+        let is_kept = self.keeper.upgrade().is_some_and(|keeper| keeper.is_keeping());
+        if failure.kind != FailureKind::Local || !is_kept {
+            return None;
+        }
+        let saved = saved_download(entry)?;
+        disk.run(move || place::check(&saved).err()).await.ok().flatten()
+    }
+
+    /// The download was asked for and goes on later.
+    async fn wait_for_disk(&self, entry: &DownloadEntry, why: String) {
+        let Some(saved) = saved_download(entry) else { return };
+        let text = format!("#{} waits: {why}", entry.id);
+        {
+            let mut rows = self.table.rows();
+            rows.downloads.retain(|known| known.id != entry.id);
+            rows.add_waiting(Some(entry.id), saved, why);
+        }
+        self.ended.notify();
+        self.save().await;
+        self.events.send(Event::Notice(text));
     }
 
     /// A finished download goes on as a share.
     fn seed_finished(&self, entry: &DownloadEntry) {
-        let info_hash = entry.request.metainfo.info_hash();
-        let (Some(torrent), Some(file)) = (self.core.shared.registry.get(&info_hash), entry.request.dest.clone())
-        else {
-            return;
-        };
+        let metainfo = entry.request.metainfo.clone();
+        let (info_hash, Some(file)) = (metainfo.info_hash(), entry.request.dest.clone()) else { return };
         let metainfo_path = entry.request.metainfo_path.clone();
-        let request = ShareRequest { metainfo: entry.request.metainfo.clone(), metainfo_path, file };
+        let torrent = self.core.shared.registry.get(&info_hash);
+        let torrent = torrent.filter(|torrent| torrent.file.as_ref().and_then(SeedFile::path) == Some(&file));
         let mut rows = self.table.rows();
-        if rows.share(info_hash).is_some_and(|share| share.is_served()) {
+        if rows.shares.iter().any(|share| share.file == file && share.is_of(info_hash) && share.is_served()) {
             return;
         }
-        let share = rows.add_share(request, torrent);
+        let Some(torrent) = torrent else {
+            // Another share of the same file is served; this one takes over when that ends.
+            rows.push_share(ShareEntry::waiting((metainfo_path, file), Some(metainfo), None, None));
+            return;
+        };
+        let identity = torrent.file.as_ref().and_then(SeedFile::identity);
+        let request = ShareRequest { metainfo, metainfo_path, file };
+        let share = rows.push_share(ShareEntry::active(request, torrent, identity));
         let announcer = self.announcer(&entry.request.metainfo).filter(|announcer| announcer.is_announced(info_hash));
         if let Some(announcer) = announcer {
             let mut trackers = share.trackers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -209,48 +309,24 @@ impl Manager {
         }
     }
 
-    fn driver_context(&self, id: super::DownloadId) -> DriverContext {
+    fn driver_context(&self, id: super::DownloadId, dest: Option<&Path>) -> DriverContext {
         let (mesh, events) = (self.core.mesh.clone(), self.events.clone());
+        let durable = &self.core.shared.pools.durable;
         DriverContext {
             net: self.core.net.clone(),
-            blocking: self.core.shared.blocking.clone(),
+            blocking: dest.map_or_else(|| durable.clone(), |dest| durable.at(dest)),
             id: self.core.shared.id,
             port: self.endpoint.port(),
             registry: self.core.shared.registry.clone(),
             cores: self.core.shared.config.cores,
+            running: self.running.clone(),
             send: Box::new(move |core, message| mesh.send(core, CoreMessage::Shard(id, message))),
             notice: Box::new(move |text| events.notice(text)),
         }
     }
+}
 
-    /// Looks once a second whether the files that are served are still what they were.
-    async fn watch_files(self: Rc<Self>) {
-        loop {
-            sleep(SEED_CHECK_INTERVAL).await;
-            let torrents = self.core.shared.registry.all();
-            let check = move || {
-                for torrent in torrents {
-                    if let Some(Err(changed)) = torrent.file.as_ref().map(|file| file.check()) {
-                        torrent.stop(changed.to_string());
-                    }
-                }
-            };
-            if let Err(error) = self.core.shared.blocking.run(check).await {
-                log::error!("the files that are served could not be checked: {error}");
-            }
-            let shares = self.table.rows().shares.clone();
-            for share in shares {
-                self.tell_if_stopped(&share);
-            }
-        }
-    }
-
-    fn tell_if_stopped(&self, share: &ShareEntry) {
-        let Some(why) = share.torrent.stopped() else { return };
-        if share.told_stopped.swap(true, Ordering::Relaxed) {
-            return;
-        }
-        self.events.send(Event::ShareStopped { file: share.request.file.clone(), why: why.to_owned() });
-        spawn("withdrawal", self.withdraw(share.torrent.info_hash()));
-    }
+fn saved_download(entry: &DownloadEntry) -> Option<SavedDownload> {
+    let (metainfo, dest) = (SavedPath(entry.request.metainfo_path.clone()), SavedPath(entry.request.dest.clone()?));
+    Some(SavedDownload { metainfo, dest, force: entry.request.force, folder: entry.folder })
 }

@@ -4,21 +4,31 @@
 //! from a snapshot or handed to the cores as a message, none waits for the network. What happens later
 //! arrives as an [`Event`]. It must never print, exit or know the command line.
 
+mod check;
 mod core;
+mod events;
 mod handle;
 mod keeper;
 mod manager;
+mod place;
+mod share;
 mod state;
 mod table;
+mod watch;
 
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use crate::download::{DownloadState, Failure, FailureKind};
+use crate::geometry::ChunkIndex;
 use crate::ids::{Endpoint, InfoHash};
 use crate::metainfo::Metainfo;
+pub use crate::net::{Direction, RateLimits};
+use crate::storage::Identity;
+pub use crate::swarm::Strategy;
 
 pub use handle::Client;
 
@@ -35,6 +45,17 @@ pub struct ClientConfig {
     pub cores: usize,
     /// Memory for chunks just received, all cores together, bytes.
     pub cache_bytes: usize,
+    /// Size of the chunks that will be received for sure, bytes: where memory is short, fewer cores leave enough
+    /// for them.
+    pub chunk_bytes: usize,
+    /// What all cores together send at most, bytes a second.
+    pub upload_limit: Option<NonZeroU64>,
+    /// What all cores together receive at most, bytes a second.
+    pub download_limit: Option<NonZeroU64>,
+    /// How chunks are chosen.
+    pub strategy: Strategy,
+    /// How long a download whose sources are all away waits for them once it has received something.
+    pub stall_timeout: Duration,
     /// Keeps shares and downloads over restarts; `None` keeps nothing.
     pub data_dir: Option<PathBuf>,
 }
@@ -71,19 +92,30 @@ pub struct ShareRequest {
     pub file: PathBuf,
 }
 
+/// What the caller found when it hashed a file that is to be shared.
+#[derive(Clone, Debug)]
+pub struct Verified {
+    /// The file before it was read.
+    pub identity: Identity,
+    /// Chunks that the disk did not give; all others are right.
+    pub unreadable: Vec<ChunkIndex>,
+}
+
 /// One row of `show downloads`.
 #[derive(Clone, Debug)]
 pub struct DownloadStatus {
     /// Its number.
     pub id: DownloadId,
-    /// The file.
-    pub info_hash: InfoHash,
+    /// The file; `None` while its `.mtorrent` file could not be read.
+    pub info_hash: Option<InfoHash>,
     /// The file's name.
     pub name: String,
     /// Where it goes; `None` when discarded.
     pub dest: Option<PathBuf>,
     /// Where it stands.
     pub state: DownloadState,
+    /// What it waits for before it can begin.
+    pub waits_for: Option<String>,
     /// Bytes of the file.
     pub length: u64,
     /// Verified bytes, those of earlier runs included.
@@ -105,19 +137,19 @@ pub struct DownloadStatus {
 /// One row of `show shares`.
 #[derive(Clone, Debug)]
 pub struct ShareStatus {
-    /// The file.
-    pub info_hash: InfoHash,
+    /// The file; `None` while its `.mtorrent` file could not be read.
+    pub info_hash: Option<InfoHash>,
     /// The `.mtorrent` file.
     pub metainfo_path: PathBuf,
     /// The file seeded.
     pub file: PathBuf,
-    /// Bytes of the file.
-    pub length: u64,
+    /// Bytes of the file, where its `.mtorrent` file says so.
+    pub length: Option<u64>,
     /// Bytes sent to peers.
     pub sent_bytes: u64,
     /// Trackers that acknowledged.
     pub trackers: u32,
-    /// Why it is not served any more, if so.
+    /// Why it is not served now, if so.
     pub stopped: Option<String>,
 }
 
@@ -133,7 +165,19 @@ pub enum Event {
     },
     /// A download ended: its state is `Done` or `Failed`.
     Ended(DownloadStatus),
-    /// A share is not served any more: the file changed.
+    /// A share is not served for now: its file is away or was touched. It goes on by itself.
+    SharePaused {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// A share that was not served is served again.
+    ShareResumed {
+        /// The file.
+        file: PathBuf,
+    },
+    /// A share is not served any more: another content took the place of the file's.
     ShareStopped {
         /// The file.
         file: PathBuf,
@@ -150,6 +194,9 @@ pub enum ClientError {
     /// The cores could not be started.
     #[error(transparent)]
     Start(#[from] crate::runtime::StartError),
+    /// The control group allows too little memory.
+    #[error(transparent)]
+    Memory(#[from] crate::storage::TooLittleMemory),
     /// The address cannot be listened on.
     #[error("{0}")]
     Listen(String),

@@ -1,15 +1,15 @@
 //! What a client shares and downloads, as plain threads see it.
 
-use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{DownloadId, DownloadRequest, DownloadStatus, ShareRequest, ShareStatus};
+use super::share::ShareEntry;
+use super::state::{FolderMark, SavedDownload};
+use super::{DownloadId, DownloadRequest, DownloadStatus};
 use crate::download::{DownloadState, Driver};
 use crate::ids::InfoHash;
 use crate::limits::DOWNLOADS_ENDED_MAX;
-use crate::peer::Torrent;
 
 /// All shares and downloads; locked for moments, never on the way of a byte.
 #[derive(Debug, Default)]
@@ -22,6 +22,8 @@ pub struct Table {
 pub struct Rows {
     /// Downloads in the order of their ids, which count from 1; the oldest that have ended are forgotten.
     pub downloads: Vec<Arc<DownloadEntry>>,
+    /// Downloads that cannot begin yet, because their disk is away.
+    pub waiting: Vec<Arc<WaitingDownload>>,
     last_id: DownloadId,
     /// Shares, a finished download that seeds among them.
     pub shares: Vec<Arc<ShareEntry>>,
@@ -36,22 +38,22 @@ pub struct DownloadEntry {
     pub request: DownloadRequest,
     /// The work.
     pub driver: Arc<Driver>,
+    /// The folder that it goes to, as it was when the user asked.
+    pub folder: Option<FolderMark>,
     state: Mutex<DownloadState>,
     started: Instant,
     elapsed: OnceLock<Duration>,
 }
 
-/// One share.
+/// A download that an earlier run left, and that waits for its disk.
 #[derive(Debug)]
-pub struct ShareEntry {
+pub struct WaitingDownload {
+    /// Its number, which it keeps.
+    pub id: DownloadId,
     /// As it was asked for.
-    pub request: ShareRequest,
-    /// What is served.
-    pub torrent: Arc<Torrent>,
-    /// Trackers that acknowledged it.
-    pub trackers: Mutex<HashSet<String>>,
-    /// The user was told that it is not served any more.
-    pub told_stopped: AtomicBool,
+    pub saved: SavedDownload,
+    why: Mutex<String>,
+    since: Instant,
 }
 
 impl Table {
@@ -62,30 +64,75 @@ impl Table {
 }
 
 impl Rows {
-    /// Adds a download.
-    pub fn add_download(&mut self, request: DownloadRequest, driver: Arc<Driver>) -> Arc<DownloadEntry> {
+    /// A number for the next download.
+    fn next_id(&mut self) -> DownloadId {
+        self.last_id += 1;
+        self.last_id
+    }
+
+    /// Adds a download that waits for its disk.
+    pub fn add_waiting(&mut self, id: Option<DownloadId>, saved: SavedDownload, why: String) {
+        let id = id.unwrap_or_else(|| self.next_id());
+        self.waiting.push(Arc::new(WaitingDownload { id, saved, why: Mutex::new(why), since: Instant::now() }));
+    }
+
+    /// Takes a waiting download out of the list; `None` if the user has.
+    pub fn take_waiting(&mut self, id: DownloadId) -> Option<Arc<WaitingDownload>> {
+        let index = self.waiting.iter().position(|waiting| waiting.id == id)?;
+        Some(self.waiting.remove(index))
+    }
+
+    /// Adds a download, under the number that it had while it waited, if so.
+    pub fn add_download(
+        &mut self,
+        id: Option<DownloadId>,
+        request: DownloadRequest,
+        driver: Arc<Driver>,
+        folder: Option<FolderMark>,
+    ) -> Arc<DownloadEntry> {
         let ended = |entry: &Arc<DownloadEntry>| entry.has_ended();
         if self.downloads.iter().filter(|entry| ended(entry)).count() >= DOWNLOADS_ENDED_MAX {
             self.downloads.iter().position(ended).map(|oldest| self.downloads.remove(oldest));
         }
-        self.last_id += 1;
         let entry = Arc::new(DownloadEntry {
-            id: self.last_id,
+            id: id.unwrap_or_else(|| self.next_id()),
             request,
             driver,
+            folder,
             state: Mutex::new(DownloadState::Waiting),
             started: Instant::now(),
             elapsed: OnceLock::new(),
         });
         self.downloads.push(entry.clone());
+        self.downloads.sort_by_key(|entry| entry.id);
         entry
     }
 
-    /// Adds a share; takes the place of one of the same file that is served no more.
-    pub fn add_share(&mut self, request: ShareRequest, torrent: Arc<Torrent>) -> Arc<ShareEntry> {
-        self.shares.retain(|known| known.torrent.info_hash() != torrent.info_hash() || known.is_served());
-        let entry =
-            Arc::new(ShareEntry { request, torrent, trackers: Mutex::default(), told_stopped: AtomicBool::new(false) });
+    /// The rows of all downloads in the order of their numbers.
+    pub fn statuses(&self) -> Vec<DownloadStatus> {
+        let started = self.downloads.iter().map(|entry| entry.status());
+        let mut all: Vec<_> = started.chain(self.waiting.iter().map(|waiting| waiting.status())).collect();
+        all.sort_by_key(|status| status.id);
+        all
+    }
+
+    /// Adds a share; takes the place of one that was asked for by the same names and is not served.
+    pub fn add_share(&mut self, entry: ShareEntry) -> Arc<ShareEntry> {
+        let is_replaced = |known: &ShareEntry| {
+            let is_same = known.file == entry.file || known.metainfo_path == entry.metainfo_path;
+            is_same && !known.is_served()
+        };
+        let replaced = self.shares.extract_if(.., |known| is_replaced(known));
+        replaced.for_each(|known| known.removed.store(true, Ordering::Relaxed));
+        self.push_share(entry)
+    }
+
+    /// Adds a share beside those that are there, in the place of one of the same file at the same path.
+    pub fn push_share(&mut self, entry: ShareEntry) -> Arc<ShareEntry> {
+        let same =
+            self.shares.extract_if(.., |known| known.file == entry.file && known.metainfo_path == entry.metainfo_path);
+        same.for_each(|known| known.removed.store(true, Ordering::Relaxed));
+        let entry = Arc::new(entry);
         self.shares.push(entry.clone());
         entry
     }
@@ -100,9 +147,9 @@ impl Rows {
         self.downloads.iter().find(|entry| entry.request.metainfo.info_hash() == info_hash && !entry.has_ended())
     }
 
-    /// The share of this file.
-    pub fn share(&self, info_hash: InfoHash) -> Option<&Arc<ShareEntry>> {
-        self.shares.iter().find(|entry| entry.torrent.info_hash() == info_hash)
+    /// The share of this file that is served, if any is.
+    pub fn served(&self, info_hash: InfoHash) -> Option<&Arc<ShareEntry>> {
+        self.shares.iter().find(|entry| entry.is_of(info_hash) && entry.is_served())
     }
 }
 
@@ -126,6 +173,11 @@ impl DownloadEntry {
         matches!(self.state(), DownloadState::Done { .. } | DownloadState::Failed(_))
     }
 
+    /// Whether a later run is to go on with it.
+    pub fn is_wanted(&self) -> bool {
+        !self.has_ended() && !self.driver.cancelled.load(Ordering::Relaxed)
+    }
+
     /// Its row.
     pub fn status(&self) -> DownloadStatus {
         let metainfo = &self.request.metainfo;
@@ -133,7 +185,7 @@ impl DownloadEntry {
         let state = self.state();
         let mut status = DownloadStatus {
             id: self.id,
-            info_hash: metainfo.info_hash(),
+            info_hash: Some(metainfo.info_hash()),
             name: metainfo.name().to_owned(),
             dest: self.request.dest.clone(),
             length,
@@ -145,6 +197,7 @@ impl DownloadEntry {
             peers: 0,
             elapsed: self.elapsed.get().copied().unwrap_or_else(|| self.started.elapsed()),
             state,
+            waits_for: None,
         };
         if let Some(progress) = self.driver.progress.get() {
             status.done_bytes = progress.done_bytes.load(Ordering::Relaxed);
@@ -160,22 +213,30 @@ impl DownloadEntry {
     }
 }
 
-impl ShareEntry {
-    /// Whether peers get it.
-    pub fn is_served(&self) -> bool {
-        self.torrent.stopped().is_none()
+impl WaitingDownload {
+    /// Says why it waits.
+    pub fn set_why(&self, why: String) {
+        *self.why.lock().unwrap_or_else(PoisonError::into_inner) = why;
     }
 
     /// Its row.
-    pub fn status(&self) -> ShareStatus {
-        ShareStatus {
-            info_hash: self.torrent.info_hash(),
-            metainfo_path: self.request.metainfo_path.clone(),
-            file: self.request.file.clone(),
-            length: self.torrent.metainfo.geometry().length(),
-            sent_bytes: self.torrent.sent_bytes.load(Ordering::Relaxed),
-            trackers: self.trackers.lock().unwrap_or_else(PoisonError::into_inner).len() as u32,
-            stopped: self.torrent.stopped().map(str::to_owned),
+    pub fn status(&self) -> DownloadStatus {
+        let dest = self.saved.dest.0.clone();
+        DownloadStatus {
+            id: self.id,
+            info_hash: None,
+            name: dest.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            dest: Some(dest),
+            state: DownloadState::Waiting,
+            waits_for: Some(self.why.lock().unwrap_or_else(PoisonError::into_inner).clone()),
+            length: 0,
+            done_bytes: 0,
+            fetched_bytes: 0,
+            fetched_from: Vec::new(),
+            bad_chunks: 0,
+            rate_bytes_s: 0,
+            peers: 0,
+            elapsed: self.since.elapsed(),
         }
     }
 }
@@ -202,12 +263,22 @@ mod tests {
             wait,
             seed: true,
         };
-        let driver = || Driver::new(Request { metainfo: metainfo.clone(), dest: dest.clone(), force, wait, endpoint });
+        let driver = || {
+            Driver::new(Request {
+                metainfo: metainfo.clone(),
+                dest: dest.clone(),
+                force,
+                wait,
+                stall_timeout: Duration::ZERO,
+                strategy: Default::default(),
+                endpoint,
+            })
+        };
         let mut rows = Rows::default();
-        let running = rows.add_download(request.clone(), driver());
+        let running = rows.add_download(None, request.clone(), driver(), None);
         let many = DOWNLOADS_ENDED_MAX as DownloadId * 2;
         for id in 2..=many {
-            let entry = rows.add_download(request.clone(), driver());
+            let entry = rows.add_download(None, request.clone(), driver(), None);
             assert_eq!(entry.id, id);
             entry.set_state(DownloadState::Done { up_to_date: false });
         }

@@ -1,10 +1,13 @@
 //! What the work on one download needs of core 0.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::job::Job;
 use super::shard::ShardMessage;
 use crate::ids::PeerId;
+use crate::limits::DATA_CONNECTIONS_MAX;
 use crate::net::Net;
 use crate::peer::Registry;
 use crate::runtime::Blocking;
@@ -25,11 +28,18 @@ pub struct DriverContext {
     pub cores: usize,
     /// Hands a message to this download's shard on a core.
     pub send: Box<dyn Fn(usize, ShardMessage)>,
+    /// Downloads of this client that run.
+    pub running: Rc<Cell<usize>>,
     /// Shows the user a sentence.
     pub notice: Box<dyn Fn(String)>,
 }
 
 impl DriverContext {
+    /// Data connections that one download may have: its share of the client's.
+    pub fn links_max(&self) -> usize {
+        (DATA_CONNECTIONS_MAX / self.running.get().max(1)).max(1)
+    }
+
     /// Hands a message to every shard of this download.
     pub fn post(&self, message: ShardMessage) {
         (0..self.cores).for_each(|core| (self.send)(core, message.clone()));

@@ -7,24 +7,29 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::batches::{Batches, Durable};
 use super::context::DriverContext;
+use super::fetch::{Blame, Fetch};
 use super::job::{Job, Progress, Report, Target};
 use super::meter::RateMeter;
 use super::outcome::{DownloadState, Failure};
-use super::prepare;
+use super::prepare::{self, Found};
 use super::swarm::{Loneliness, Swarm};
 use crate::announce::{Announcement, Announcer};
 use crate::bitfield::{Bitfield, SharedBitfield};
 use crate::ids::Endpoint;
-use crate::limits::{DRIVER_TICK, REPORTS_MAX, STALLED_AFTER, WITHDRAWAL_WAIT};
+use crate::limits::{
+    DRIVER_TICK, REPORTS_AT_ONCE_MAX, STALL_NOTICE_AFTER, STALL_NOTICE_INTERVAL, STALLED_AFTER, WITHDRAWAL_WAIT,
+};
 use crate::metainfo::Metainfo;
 use crate::peer::Torrent;
+use crate::peer::registry::RegistryError;
 use crate::runtime::deadline;
-use crate::storage::disk::DIRECT_ALIGN;
+use crate::storage::room::DIRECT_ALIGN;
 use crate::storage::{DestError, DiskFiles, Ledger, SeedFile};
+use crate::swarm::Strategy;
 
 /// What to download.
 #[derive(Clone, Debug)]
@@ -37,6 +42,10 @@ pub struct Request {
     pub force: bool,
     /// How long to be without any peer before giving up.
     pub wait: Option<Duration>,
+    /// The same once something was received: sources may be away for a while.
+    pub stall_timeout: Duration,
+    /// How chunks are chosen.
+    pub strategy: Strategy,
     /// Where we serve what we have.
     pub endpoint: Endpoint,
 }
@@ -58,9 +67,12 @@ struct Run {
     announcer: Rc<Announcer>,
     job: Arc<Job>,
     swarm: Rc<Swarm>,
+    fetch: Rc<Fetch>,
     batches: Option<Rc<Batches>>,
     announced: Cell<bool>,
     told_not_direct: Cell<bool>,
+    /// When the user was told last why nothing comes.
+    told_missing: Cell<Option<Instant>>,
 }
 
 impl Driver {
@@ -78,12 +90,13 @@ impl Driver {
         state: impl Fn(DownloadState),
     ) -> Result<DownloadState, Failure> {
         state(DownloadState::Hashing);
-        if self.is_finished(&context).await? {
+        let found = self.is_finished(&context).await?;
+        if found == Found::Whole {
             self.serve_finished(&context, announcer.as_deref())?;
             return Ok(DownloadState::Done { up_to_date: true });
         }
         let announcer = announcer.ok_or_else(|| self.no_tracker())?;
-        let (durable, have) = self.open(&context).await?;
+        let (durable, have) = self.open(&context, found).await?;
         let run = self.start(context, announcer, durable, have).await?;
         let worked = run.work(&state).await;
         run.context.stop_shards().await;
@@ -101,26 +114,40 @@ impl Driver {
         if self.cancelled.load(Ordering::Relaxed) { Err(Failure::cancelled()) } else { Ok(()) }
     }
 
-    /// Whether the finished file is at the destination.
-    async fn is_finished(self: &Arc<Self>, context: &DriverContext) -> Result<bool, Failure> {
-        let Some(dest) = self.request.dest.clone() else { return Ok(false) };
+    fn preparation(&self, threads: usize) -> prepare::Preparation<'_> {
+        let Request { metainfo, force, .. } = &self.request;
+        prepare::Preparation { metainfo, force: *force, threads, stop: &self.cancelled }
+    }
+
+    /// What is at the destination.
+    async fn is_finished(self: &Arc<Self>, context: &DriverContext) -> Result<Found, Failure> {
+        let Some(dest) = self.request.dest.clone() else { return Ok(Found::Nothing) };
         let (this, threads) = (self.clone(), context.cores);
-        let work = move || {
-            let Request { metainfo, force, .. } = &this.request;
-            prepare::is_finished(metainfo, &dest, *force, threads, &this.cancelled)
-        };
+        let work = move || this.preparation(threads).inspect(&dest);
         context.blocking.run_long(work).await.map_err(Failure::local)?
     }
 
     /// Opens the destination; says what is there.
-    async fn open(self: &Arc<Self>, context: &DriverContext) -> Result<(Option<Durable>, Bitfield), Failure> {
+    async fn open(
+        self: &Arc<Self>,
+        context: &DriverContext,
+        found: Found,
+    ) -> Result<(Option<Durable>, Bitfield), Failure> {
         let Some(dest) = self.request.dest.clone() else {
             return Ok((None, Bitfield::empty(self.request.metainfo.geometry())));
         };
         let (this, threads) = (self.clone(), context.cores);
+        let shared = context.registry.get(&self.request.metainfo.info_hash());
         let work = move || {
-            let Request { metainfo, force, .. } = &this.request;
-            prepare::open(metainfo, &dest, *force, threads, &this.cancelled)
+            // What is right of the file that will be replaced, or is shared from here, need not be fetched.
+            let mut sources = Vec::new();
+            if let Found::Replaceable(right) = found {
+                sources.push((dest.as_path(), right));
+            }
+            let torrent = shared.as_ref().filter(|torrent| torrent.stopped().is_none());
+            let file = torrent.and_then(|torrent| Some((torrent.file.as_ref()?.path()?, torrent.have.snapshot())));
+            sources.extend(file);
+            this.preparation(threads).open(&dest, &sources)
         };
         let (ledger, files, have) = context.blocking.run_long(work).await.map_err(Failure::local)??;
         Ok((Some((ledger, files)), have))
@@ -133,7 +160,11 @@ impl Driver {
         let file = SeedFile::open(dest).map_err(|e| Failure::local(format!("cannot read {}: {e}", dest.display())))?;
         let have = SharedBitfield::new(&Bitfield::full(metainfo.geometry()));
         let torrent = Arc::new(Torrent::new(metainfo.clone(), have, Some(file)));
-        context.registry.insert(torrent).map_err(Failure::local)?;
+        match context.registry.insert(torrent) {
+            // The same content is shared already, perhaps from here.
+            Ok(()) | Err(RegistryError::Known) => {}
+            Err(error) => return Err(Failure::local(error)),
+        }
         if let Some(announcer) = announcer {
             announcer.add(Announcement { metainfo, endpoint: self.request.endpoint });
         }
@@ -153,7 +184,7 @@ impl Driver {
         have: Bitfield,
     ) -> Result<Rc<Run>, Failure> {
         let target = durable.as_ref().and_then(|(_, files)| {
-            let (part, record) = (files.paths().part.clone(), files.paths().record.clone());
+            let (part, record) = (files.part_path(), files.record_path());
             files.part().map(|file| Target { part, record, file: file.clone() })
         });
         let length = self.request.metainfo.geometry().length();
@@ -164,7 +195,7 @@ impl Driver {
         });
         let file = file.transpose().map_err(|error| Failure::local(format!("cannot map the .part file: {error}")))?;
         let torrent = Arc::new(Torrent::new(self.request.metainfo.clone(), SharedBitfield::new(&have), file));
-        let (reports, received) = async_channel::bounded(REPORTS_MAX);
+        let (reports, received) = async_channel::unbounded();
         let progress = Arc::new(Progress::default());
         progress.done_bytes.store(have.byte_count(), Ordering::Relaxed);
         // Nobody else sets it.
@@ -173,21 +204,24 @@ impl Driver {
         let job = Arc::new(Job { torrent, target, progress, reports, received, told_written, failure });
         let batches = durable.map(|durable| Batches::new(durable, job.clone(), context.blocking.clone()));
         if let Some(batches) = &batches
-            && let Err(error) = context.registry.insert(job.torrent.clone())
+            && let Err(error @ RegistryError::Full) = context.registry.insert(job.torrent.clone())
         {
             batches.keep_for_later().await;
             return Err(Failure::local(error));
         }
         context.start_shards(&job).await;
-        let swarm = Swarm::start(context.clone(), job.clone(), announcer.group().clone());
+        let fetch = Fetch::new(context.clone(), &have, self.request.strategy);
+        let swarm = Swarm::start(context.clone(), job.clone(), fetch.clone(), announcer.group().clone());
         Ok(Rc::new(Run {
             driver: self,
             context,
             announcer,
             swarm,
+            fetch,
             batches,
             announced: Cell::new(false),
             told_not_direct: Cell::new(false),
+            told_missing: Cell::new(None),
             job,
         }))
     }
@@ -212,9 +246,15 @@ impl Run {
             }
             if let Ok(Ok(report)) = deadline(DRIVER_TICK, self.job.received.recv()).await {
                 self.act_on(report);
+                // What has come with it costs no wait of its own.
+                for report in std::iter::from_fn(|| self.job.received.try_recv().ok()).take(REPORTS_AT_ONCE_MAX) {
+                    self.act_on(report);
+                }
             }
             if rate.is_due() {
                 rate.tick(&self.job.progress);
+                self.fetch.tick();
+                self.swarm.retry();
                 self.swarm.look_at_deliveries();
                 state(self.look_around(rate.still_for())?);
             }
@@ -224,11 +264,14 @@ impl Run {
     fn act_on(&self, report: Report) {
         match report {
             Report::Written => drop(self.job.told_written.swap(false, Ordering::AcqRel)),
-            Report::BadChunk(slot) => self.swarm.bad_chunk(slot),
-            Report::LinkFailed(slot) => self.swarm.link_failed(slot),
             Report::NotDirect => self.tell_not_direct(),
             // It is looked at in any case.
             Report::Failed => {}
+            report => match self.fetch.report(report) {
+                Blame::Nobody => {}
+                Blame::Failed(slot) => self.swarm.link_failed(slot),
+                Blame::WrongChunk(slot) => self.swarm.bad_chunk(slot),
+            },
         }
     }
 
@@ -255,10 +298,28 @@ impl Run {
             None if still_for < STALLED_AFTER => return Ok(DownloadState::Running),
             None => (DownloadState::Stalled, still_for, Loneliness::Stalled),
         };
-        if self.driver.request.wait.is_some_and(|wait| waited >= wait) {
-            return Err(why.into_failure(self.job.torrent.metainfo.name()));
+        let has_received = self.job.progress.fetched_bytes.load(Ordering::Relaxed) > 0;
+        let patience = self.driver.request.wait;
+        let patience =
+            if has_received { patience.map(|wait| wait.max(self.driver.request.stall_timeout)) } else { patience };
+        let failure = || why.clone().into_failure(self.job.torrent.metainfo.name());
+        if patience.is_some_and(|patience| waited >= patience) {
+            return Err(failure());
+        }
+        if has_received {
+            self.tell_what_is_missing(waited, &failure().message);
         }
         Ok(state)
+    }
+
+    /// Says from time to time why nothing comes.
+    fn tell_what_is_missing(&self, waited: Duration, why: &str) {
+        let is_due = waited >= STALL_NOTICE_AFTER
+            && self.told_missing.get().is_none_or(|at| at.elapsed() >= STALL_NOTICE_INTERVAL);
+        if is_due {
+            self.told_missing.set(Some(Instant::now()));
+            (self.context.notice)(format!("waiting since {} s: {why}", waited.as_secs()));
+        }
     }
 
     /// From the first chunk on this client is a seeder too.
@@ -279,6 +340,7 @@ impl Run {
         let (force, job) = (self.driver.request.force, self.job.clone());
         let length = job.torrent.metainfo.geometry().length();
         let work = move |ledger: &mut Ledger, files: &mut DiskFiles| {
+            prepare::check_whole(&job.torrent.metainfo, files)?;
             let finished = ledger.finish(force, files).and_then(|()| match &job.torrent.file {
                 Some(file) => file.finish(&dest),
                 None => Ok(()),
@@ -293,11 +355,13 @@ impl Run {
     async fn give_up(&self) {
         self.job.torrent.stop("the download ended early".to_owned());
         if let Some(batches) = &self.batches {
-            self.context.registry.remove(&self.job.torrent.info_hash());
+            self.context.registry.remove(&self.job.torrent);
             batches.keep_for_later().await;
         }
         // What was discarded may be shared from elsewhere.
-        if self.announced.get() {
+        let served = || self.context.registry.get(&self.job.torrent.info_hash());
+        let is_shared = || served().is_some_and(|torrent| torrent.stopped().is_none());
+        if self.announced.get() && !is_shared() {
             let withdrawal = self.announcer.withdraw(self.job.torrent.info_hash());
             let (done, told) = async_channel::bounded::<()>(1);
             crate::runtime::spawn("withdrawal", async move {

@@ -8,8 +8,8 @@ use crate::geometry::ChunkIndex;
 use crate::ids::Endpoint;
 use crate::limits::PEERS_KNOWN_MAX;
 use crate::peer::Torrent;
-
-use super::picker::PeerSlot;
+use crate::swarm::{LinkId, PeerSlot};
+use crate::wire::Status;
 
 /// One download, shared by its shards and its driver.
 #[derive(Debug)]
@@ -20,8 +20,8 @@ pub struct Job {
     pub target: Option<Target>,
     /// Figures for people, which outlive the job.
     pub progress: Arc<Progress>,
-    /// News for the driver. [`Report::Written`] is there once at most, the others once a broken connection
-    /// or a wrong chunk.
+    /// News for the driver: [`Report::Written`] once at most, and a few for every request that is open, so that the
+    /// limits on connections and requests bound it.
     pub reports: async_channel::Sender<Report>,
     /// The driver's end of it.
     pub received: async_channel::Receiver<Report>,
@@ -45,12 +45,52 @@ pub struct Target {
 /// What a shard tells the driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Report {
+    /// The head of an answer has come.
+    Began {
+        /// On which connection.
+        link: LinkId,
+        /// The chunk that follows.
+        chunk: ChunkIndex,
+    },
+    /// Of the chunk that arrives on the connection, so many bytes are there.
+    Moved {
+        /// The connection.
+        link: LinkId,
+        /// The bytes.
+        bytes: u64,
+    },
+    /// The chunk has arrived in whole.
+    Arrived {
+        /// On which connection.
+        link: LinkId,
+    },
+    /// A chunk matched its hash.
+    Verified {
+        /// Who sent it.
+        slot: PeerSlot,
+        /// The chunk.
+        chunk: ChunkIndex,
+    },
+    /// A chunk did not match its hash.
+    Wrong {
+        /// Who sent it.
+        slot: PeerSlot,
+        /// On which connection.
+        link: LinkId,
+        /// The chunk.
+        chunk: ChunkIndex,
+    },
+    /// The oldest request of the connection was not answered by a chunk.
+    Refused {
+        /// The connection.
+        link: LinkId,
+        /// How the peer answered.
+        status: Status,
+    },
+    /// A data connection could not be opened, or broke.
+    LinkFailed(LinkId),
     /// Bytes were written: a batch may be due, or the end.
     Written,
-    /// A chunk from this peer did not match its hash.
-    BadChunk(PeerSlot),
-    /// A data connection to this peer could not be opened, or broke.
-    LinkFailed(PeerSlot),
     /// The file system refuses O_DIRECT.
     NotDirect,
     /// The download cannot go on: see [`Job::failure`].
@@ -124,11 +164,14 @@ impl Progress {
 }
 
 impl Job {
-    /// The chunk is in its place: from now on it counts, and is served.
-    pub fn chunk_done(&self, chunk: ChunkIndex) {
+    /// The chunk that `peer` sent is in its place: from now on it counts, and is served.
+    pub fn chunk_done(&self, chunk: ChunkIndex, peer: &PeerProgress) {
         if self.torrent.have.insert(chunk) {
             let bytes = u64::from(self.torrent.metainfo.geometry().chunk_len(chunk));
+            self.progress.fetched_bytes.fetch_add(bytes, Ordering::Relaxed);
+            peer.fetched_bytes.fetch_add(bytes, Ordering::Relaxed);
             self.progress.done_bytes.fetch_add(bytes, Ordering::Relaxed);
+            self.torrent.has_grown();
             if !self.told_written.swap(true, Ordering::AcqRel) {
                 self.report(Report::Written);
             }
@@ -142,9 +185,23 @@ impl Job {
         self.report(Report::Failed);
     }
 
+    /// Starts a task without which the download cannot go on: a panic in it fails the download, and calls `panicked`.
+    pub fn spawn_part(
+        self: &Arc<Self>,
+        what: &'static str,
+        work: impl Future<Output = ()> + 'static,
+        panicked: impl FnOnce() + 'static,
+    ) {
+        let job = self.clone();
+        crate::runtime::spawn_watched(what, work, move || {
+            panicked();
+            job.fail(std::io::Error::other(format!("internal error: {what} ended by a panic")));
+        });
+    }
+
     /// Tells the driver.
     pub fn report(&self, report: Report) {
-        // A full queue means that the driver is far behind; it looks at everything once a tick anyway.
+        // A driver that has ended wants to know nothing.
         let _ = self.reports.try_send(report);
     }
 }

@@ -1,37 +1,36 @@
-//! One data connection to one peer: requests go out in a pipeline, answers come back in order, each
+//! One data connection to one peer: requests go out as they are made, answers come back in their order, each
 //! received from the socket straight into the buffer that is hashed and written.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
 use futures_lite::FutureExt;
 
-use super::job::PeerProgress;
-use super::picker::{Assignment, PeerSlot};
 use crate::geometry::{ChunkIndex, Geometry};
-use crate::ids::InfoHash;
+use crate::ids::{Endpoint, InfoHash};
 use crate::limits::{
-    CHUNK_RATE_BYTES_S_MIN, CONNECT_TIMEOUT, DATA_COPIED_BYTES_MAX, DATA_SILENCE_TIMEOUT, FRAME_TIMEOUT, IDLE_TIMEOUT,
-    RECEIVE_LOW_WATER_BYTES,
+    CONNECT_TIMEOUT, DATA_COPIED_BYTES_MAX, DATA_SILENCE_TIMEOUT, IDLE_TIMEOUT, RECEIVE_LOW_WATER_BYTES, TURN_WAIT_MAX,
 };
-use crate::net::{Net, NetError, Stream};
-use crate::runtime::{Signal, deadline};
+use crate::net::{Net, NetError, Outlet, Stream};
+use crate::runtime::Signal;
 use crate::storage::{ChunkBuffer, Memory};
-use crate::wire::{DATA_HEAD_LEN, DataHead, DataParsed, MAGIC_END, Message, SendChunkRequest, Status, parse_data};
+use crate::swarm::{Choice, LinkId};
+use crate::wire::{
+    DATA_HEAD_LEN, DataHead, DataParsed, HaveChunks, Indices, MAGIC_END, Message, SendChunkRequest, Status, parse_data,
+};
 
 /// What a link tells its shard.
 pub trait LinkOwner {
-    /// The chunk has arrived in whole, unverified; `time` since the answer before it or its request.
-    fn received(&self, link: &Link, chunk: ChunkIndex, buffer: ChunkBuffer, time: Duration);
-    /// The peer does not deliver the chunk.
-    fn refused(&self, link: &Link, chunk: ChunkIndex, status: Status);
+    /// The head of an answer has come: the chunk's data follows.
+    fn began(&self, link: &Link, chunk: ChunkIndex);
+    /// The chunk has arrived in whole, unverified.
+    fn received(&self, link: &Link, chunk: ChunkIndex, buffer: ChunkBuffer);
+    /// The peer does not answer the oldest request by a chunk.
+    fn refused(&self, link: &Link, status: Status);
     /// Bytes have arrived.
     fn arrived(&self, bytes: usize);
-    /// Whether the link's peer is much slower than others, or has not proven itself yet.
-    fn is_limited(&self, link: &Link) -> bool;
 }
 
 /// The file that is fetched.
@@ -45,26 +44,35 @@ pub struct Wanted {
 
 /// A data connection as its shard sees it.
 pub struct Link {
-    /// The peer's number.
-    pub slot: PeerSlot,
-    /// Its figures, with its endpoint.
-    pub peer: Arc<PeerProgress>,
+    /// Its number.
+    pub id: LinkId,
+    /// Where it leads.
+    pub endpoint: Endpoint,
     wanted: Wanted,
-    /// Asked and not answered, oldest first; the last `unsent` of them are not sent yet.
+    /// Asked and not answered, oldest first.
     asked: RefCell<VecDeque<Asked>>,
-    unsent: Cell<usize>,
+    /// Frames that wait for the connection.
+    unsent: RefCell<Vec<u8>>,
+    /// The way to the peer while it is connected.
+    outlet: RefCell<Option<Outlet>>,
+    idle_since: Cell<Option<Instant>>,
+    /// Of the chunk that arrives, what is there.
+    arrived_bytes: Cell<Option<u64>>,
     closing: Cell<bool>,
+    /// A request could not be sent.
+    is_stuck: Cell<bool>,
     wake: Signal,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Asked {
-    chunk: ChunkIndex,
-    since: Duration,
+    chunks: Choice,
+    is_limited: bool,
 }
 
 /// The open connection with the part of an answer's head that has arrived.
 struct Receiver<'a, O> {
+    link: &'a Link,
     stream: Stream,
     memory: &'a Memory,
     owner: &'a O,
@@ -74,178 +82,163 @@ struct Receiver<'a, O> {
 
 impl Link {
     /// A link that is not connected yet.
-    pub fn new(slot: PeerSlot, peer: Arc<PeerProgress>, wanted: Wanted) -> Rc<Self> {
+    pub fn new(id: LinkId, endpoint: Endpoint, wanted: Wanted) -> Rc<Self> {
         Rc::new(Self {
-            slot,
-            peer,
+            id,
+            endpoint,
             wanted,
             asked: RefCell::default(),
-            unsent: Cell::new(0),
+            unsent: RefCell::default(),
+            outlet: RefCell::default(),
+            idle_since: Cell::new(None),
+            arrived_bytes: Cell::new(None),
             closing: Cell::new(false),
+            is_stuck: Cell::new(false),
             wake: Signal::default(),
         })
     }
 
-    /// Requests that are not answered.
-    pub fn depth(&self) -> usize {
-        self.asked.borrow().len()
-    }
-
-    /// Asks for a chunk.
-    pub fn ask(&self, chunk: ChunkIndex, now: Duration) {
-        self.asked.borrow_mut().push_back(Asked { chunk, since: now });
-        self.unsent.set(self.unsent.get() + 1);
+    /// Asks for one of the chunks, of which there is one at least. What comes from a limited peer, slow or not yet proven,
+    /// must not hold the memory that others need.
+    pub fn ask(&self, chunks: Choice, is_limited: bool) {
+        let indices: Vec<u32> = chunks.iter().map(|chunk| chunk.get()).collect();
+        let Some((index, others)) = indices.split_first() else { return };
+        self.asked.borrow_mut().push_back(Asked { chunks, is_limited });
+        let (info_hash, index, others) = (self.wanted.info_hash, *index, Indices::from(others));
+        self.send(&Message::SendChunkRequest(SendChunkRequest { info_hash, index, others }));
         self.wake.notify();
     }
 
-    /// Closes the connection soon; what was asked is for [`Link::take_asked`].
+    /// The chunks come from elsewhere.
+    pub fn retract(&self, chunks: &[u32]) {
+        let (info_hash, indices) = (self.wanted.info_hash, Indices::from(chunks));
+        self.send(&Message::HaveChunks(HaveChunks { info_hash, indices }));
+    }
+
+    /// Closes the connection soon.
     pub fn close(&self) {
         self.closing.set(true);
         self.wake.notify();
     }
 
-    /// Whether the chunk was asked here and not answered.
-    pub fn is_asked(&self, chunk: ChunkIndex) -> bool {
-        self.asked.borrow().iter().any(|asked| asked.chunk == chunk)
+    /// Of the chunk that arrives, the bytes that are there; `None` while none arrives.
+    pub fn arrived_bytes(&self) -> Option<u64> {
+        self.arrived_bytes.get()
     }
 
-    /// What was asked and will not be answered: after the end.
-    pub fn take_asked(&self) -> Vec<Assignment> {
-        self.unsent.set(0);
-        self.asked.borrow_mut().drain(..).map(|asked| Assignment { chunk: asked.chunk, peer: self.slot }).collect()
-    }
-
-    /// Connects and works until closed or broken. `now` is the shard's clock.
-    pub async fn run(
-        &self,
-        net: &Net,
-        memory: &Memory,
-        owner: &impl LinkOwner,
-        now: impl Fn() -> Duration,
-    ) -> Result<(), NetError> {
-        // Nothing in the work is harmed by being dropped: no write to a disk happens here.
-        let closed = async {
-            self.wake.until(|| self.closing.get().then_some(())).await;
-            Ok(())
-        };
-        self.work(net, memory, owner, now).or(closed).await
-    }
-
-    async fn work(
-        &self,
-        net: &Net,
-        memory: &Memory,
-        owner: &impl LinkOwner,
-        now: impl Fn() -> Duration,
-    ) -> Result<(), NetError> {
-        let connect = || net.connect(self.peer.endpoint.socket_addr(), CONNECT_TIMEOUT);
-        let stream = connect().await?;
-        let mut receiver = Receiver { stream, memory, owner, head: [0; DATA_COPIED_BYTES_MAX], head_len: 0 };
-        let mut last_answer = Duration::ZERO;
-        loop {
-            if self.depth() == 0 {
-                receiver.stream.allow(2 * IDLE_TIMEOUT);
-                let idle_since = now();
-                self.wake.until(|| (self.depth() > 0).then_some(())).await;
-                if now() - idle_since > IDLE_TIMEOUT / 2 {
-                    // The peer may have closed what was idle for so long: that is no fault of its.
-                    receiver.stream = connect().await?;
+    fn send(&self, message: &Message<'_>) {
+        let mut frame = Vec::with_capacity(message.encoded_len());
+        message.encode(&mut frame);
+        let mut outlet = self.outlet.borrow_mut();
+        // The peer may have closed what was idle for so long: that is no fault of its.
+        let is_stale = self.idle_since.take().is_some_and(|since| since.elapsed() > IDLE_TIMEOUT / 2);
+        if is_stale {
+            *outlet = None;
+        }
+        match &*outlet {
+            None => self.unsent.borrow_mut().extend_from_slice(&frame),
+            Some(outlet) => {
+                if outlet.send(&frame).is_err() {
+                    self.is_stuck.set(true);
+                    self.wake.notify();
                 }
-            }
-            self.send_requests(&mut receiver.stream).await?;
-            let (asked, more) = {
-                let asked = self.asked.borrow();
-                (asked[0], asked.len() > 1)
-            };
-            let answer = receiver.answer(self.wanted, asked.chunk, more, owner.is_limited(self)).await?;
-            self.asked.borrow_mut().pop_front();
-            match answer {
-                Ok(buffer) => {
-                    let time = now().saturating_sub(asked.since.max(last_answer));
-                    last_answer = now();
-                    owner.received(self, asked.chunk, buffer, time);
-                }
-                Err(status) => owner.refused(self, asked.chunk, status),
             }
         }
     }
 
-    /// Sends the requests that are not sent yet, together.
-    async fn send_requests(&self, stream: &mut Stream) -> Result<(), NetError> {
-        let mut frames = [0u8; 512];
-        while self.unsent.get() > 0 {
-            let mut used = 0;
-            while self.unsent.get() > 0 {
-                let chunk = {
-                    let asked = self.asked.borrow();
-                    asked[asked.len() - self.unsent.get()].chunk
-                };
-                let request = SendChunkRequest { info_hash: self.wanted.info_hash, index: chunk.get() };
-                let message = Message::SendChunkRequest(request);
-                let len = message.encoded_len();
-                if used + len > frames.len() {
-                    break;
+    /// Connects and works until closed or broken.
+    pub async fn run(&self, net: &Net, memory: &Memory, owner: &impl LinkOwner) -> Result<(), NetError> {
+        // Nothing in the work is harmed by being dropped: no write to a disk happens here.
+        let ended = async {
+            self.wake.until(|| (self.closing.get() || self.is_stuck.get()).then_some(())).await;
+            if self.closing.get() { Ok(()) } else { Err(NetError::Silent) }
+        };
+        let result = self.work(net, memory, owner).or(ended).await;
+        *self.outlet.borrow_mut() = None;
+        result
+    }
+
+    async fn work(&self, net: &Net, memory: &Memory, owner: &impl LinkOwner) -> Result<(), NetError> {
+        let stream = self.connect(net).await?;
+        let head = [0; DATA_COPIED_BYTES_MAX];
+        let mut receiver = Receiver { link: self, stream, memory, owner, head, head_len: 0 };
+        loop {
+            if self.asked.borrow().is_empty() {
+                receiver.stream.allow(2 * IDLE_TIMEOUT);
+                self.idle_since.set(Some(Instant::now()));
+                self.wake.until(|| (!self.asked.borrow().is_empty()).then_some(())).await;
+                self.idle_since.set(None);
+                if self.outlet.borrow().is_none() {
+                    receiver.stream = self.connect(net).await?;
                 }
-                message.encode(&mut &mut frames[used..used + len]);
-                used += len;
-                self.unsent.set(self.unsent.get() - 1);
+            }
+            receiver.answer().await?;
+        }
+    }
+
+    /// Connects, and sends what has waited for that.
+    async fn connect(&self, net: &Net) -> Result<Stream, NetError> {
+        let mut stream = net.connect(self.endpoint.socket_addr(), CONNECT_TIMEOUT).await?;
+        loop {
+            let unsent = self.unsent.take();
+            if unsent.is_empty() {
+                *self.outlet.borrow_mut() = Some(stream.outlet());
+                return Ok(stream);
             }
             stream.allow(DATA_SILENCE_TIMEOUT);
-            stream.write_all(&frames[..used]).await?;
+            stream.write_all(&unsent).await?;
         }
-        Ok(())
     }
-}
 
-impl Wanted {
-    /// Time in which an answer must begin, and then arrive in whole, however slowly.
-    fn time_max(&self) -> Duration {
-        FRAME_TIMEOUT.max(Duration::from_secs(u64::from(self.geometry.chunk_size()) / CHUNK_RATE_BYTES_S_MIN))
+    fn oldest(&self) -> Option<Asked> {
+        self.asked.borrow().front().cloned()
     }
-}
-
-/// What the peer takes too long for is silence.
-async fn in_time<T>(limit: Duration, work: impl Future<Output = Result<T, NetError>>) -> Result<T, NetError> {
-    deadline(limit, work).await.map_err(|_| NetError::Silent)?
 }
 
 impl<O: LinkOwner> Receiver<'_, O> {
-    /// Receives the answer to the oldest request: the chunk, or why it does not come. `more` says that a
-    /// further answer will follow, so that its head may be read together with this one's end.
-    async fn answer(
-        &mut self,
-        wanted: Wanted,
-        chunk: ChunkIndex,
-        more: bool,
-        is_limited: bool,
-    ) -> Result<Result<ChunkBuffer, Status>, NetError> {
-        let time_max = wanted.time_max();
-        let head = match in_time(time_max, self.head(wanted.geometry.chunk_size())).await? {
-            Ok(head) => head,
-            Err(status) => return Ok(Err(status)),
-        };
-        if head.info_hash != wanted.info_hash || head.index != chunk.get() {
-            return Err(NetError::Misbehaved("it answered another request than the oldest"));
-        }
-        let answer = if head.status == Status::Ok {
-            let len = wanted.geometry.chunk_len(chunk) as usize;
-            if head.data_len as usize != len {
-                return Err(NetError::Misbehaved("the chunk has another length"));
+    /// Receives the answer to the oldest request and tells the owner.
+    async fn answer(&mut self) -> Result<(), NetError> {
+        let wanted = self.link.wanted;
+        let refused = match self.head(wanted.geometry.chunk_size()).await? {
+            Err(status) => status,
+            Ok(head) => {
+                let asked = self.link.oldest().ok_or(NetError::Misbehaved("it answered what nobody asked"))?;
+                let chunk = asked.chunks.iter().copied().find(|chunk| chunk.get() == head.index);
+                let chunk = chunk.filter(|_| head.info_hash == wanted.info_hash);
+                let chunk = chunk.ok_or(NetError::Misbehaved("it answered another request than the oldest"))?;
+                if head.status.is_ok() {
+                    return self.chunk(chunk, head.data_len as usize, asked.is_limited).await;
+                }
+                self.end_of_frame().await?;
+                head.status
             }
-            // Waiting for memory is our own affair, not the peer's silence.
-            self.stream.allow(IDLE_TIMEOUT);
-            let mut buffer = self.memory.chunk(len, is_limited).await;
-            in_time(time_max, self.data(&mut buffer)).await?;
-            Ok(buffer)
-        } else {
-            Err(head.status)
         };
-        in_time(time_max, self.end_of_frame(more)).await?;
-        Ok(answer)
+        self.link.asked.borrow_mut().pop_front();
+        self.owner.refused(self.link, refused);
+        Ok(())
     }
 
-    /// The head of the next answer, or the status of another message in its place.
+    async fn chunk(&mut self, chunk: ChunkIndex, len: usize, is_limited: bool) -> Result<(), NetError> {
+        if len != self.link.wanted.geometry.chunk_len(chunk) as usize {
+            return Err(NetError::Misbehaved("the chunk has another length"));
+        }
+        self.owner.began(self.link, chunk);
+        self.link.arrived_bytes.set(Some(0));
+        // Waiting for memory is our own affair, not the peer's silence.
+        self.stream.allow(TURN_WAIT_MAX);
+        let mut buffer = self.memory.chunk(len, is_limited).await;
+        self.data(&mut buffer).await?;
+        self.end_of_frame().await?;
+        self.link.arrived_bytes.set(None);
+        self.link.asked.borrow_mut().pop_front();
+        self.owner.received(self.link, chunk, buffer);
+        Ok(())
+    }
+
+    /// The head of the next answer, or the status of another message in its place. It may be long in coming: others
+    /// are served first.
     async fn head(&mut self, chunk_size: u32) -> Result<Result<DataHead, Status>, NetError> {
+        self.stream.allow(TURN_WAIT_MAX);
         loop {
             match parse_data(&self.head[..self.head_len], chunk_size)? {
                 DataParsed::Head(head) => {
@@ -265,6 +258,7 @@ impl<O: LinkOwner> Receiver<'_, O> {
                         return Err(NetError::Misbehaved("an error answer is too long"));
                     }
                     self.fill_head(need).await?;
+                    self.stream.allow(DATA_SILENCE_TIMEOUT);
                 }
             }
         }
@@ -274,6 +268,7 @@ impl<O: LinkOwner> Receiver<'_, O> {
     async fn data(&mut self, buffer: &mut ChunkBuffer) -> Result<(), NetError> {
         let (len, mut at) = (buffer.len(), 0);
         while at < len && self.head_len > 0 {
+            self.grow(buffer, at).await;
             let part = buffer.unfilled(at);
             let copied = part.len().min(self.head_len);
             part[..copied].copy_from_slice(&self.head[..copied]);
@@ -281,13 +276,15 @@ impl<O: LinkOwner> Receiver<'_, O> {
             at += copied;
         }
         while at < len {
+            self.grow(buffer, at).await;
             self.stream.set_receive_low_water(RECEIVE_LOW_WATER_BYTES.min(len - at))?;
             self.stream.allow(DATA_SILENCE_TIMEOUT);
-            match self.stream.read(buffer.unfilled(at)).await? {
+            match self.stream.read_data(buffer.unfilled(at)).await? {
                 0 => return Err(NetError::Closed),
                 received => {
                     self.owner.arrived(received);
                     at += received;
+                    self.link.arrived_bytes.set(Some(at as u64));
                 }
             }
         }
@@ -296,9 +293,17 @@ impl<O: LinkOwner> Receiver<'_, O> {
         Ok(())
     }
 
+    /// Waits for memory, which is our own affair, not the peer's silence.
+    async fn grow(&mut self, buffer: &mut ChunkBuffer, at: usize) {
+        self.stream.allow(TURN_WAIT_MAX);
+        buffer.grow(at).await;
+    }
+
     /// The end of the frame and, if another answer follows, as much of its head as came with it.
-    async fn end_of_frame(&mut self, more: bool) -> Result<(), NetError> {
+    async fn end_of_frame(&mut self) -> Result<(), NetError> {
+        let more = self.link.asked.borrow().len() > 1;
         let wanted = MAGIC_END.len() + if more { DATA_HEAD_LEN } else { 0 };
+        self.stream.allow(DATA_SILENCE_TIMEOUT);
         while self.head_len < MAGIC_END.len() {
             self.fill_head(wanted).await?;
         }
@@ -310,7 +315,6 @@ impl<O: LinkOwner> Receiver<'_, O> {
     }
 
     async fn fill_head(&mut self, need: usize) -> Result<(), NetError> {
-        self.stream.allow(DATA_SILENCE_TIMEOUT);
         match self.stream.read(&mut self.head[self.head_len..need]).await? {
             0 => Err(NetError::Closed),
             received => {

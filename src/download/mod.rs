@@ -2,36 +2,35 @@
 //!
 //! ```text
 //! core 0   driver: trackers -> peers, a control connection each; batches -> disk thread; the end
-//!             | PeerUp, PeerHave, PeerDown             ^ written chunks, bad peers (shared atomics)
+//!          fetch: the session (crate::swarm) decides whom to ask for what
+//!             | open, ask, retract, close              ^ began, arrived, verified, refused
 //!             v                                        |
-//! core k   shard: picker -> links (data connections) -> verifier (hash) -> writer (O_DIRECT) -> bit
+//! core k   shard: links (data connections) -> verifier (hash) -> writer (O_DIRECT) -> bit
 //! ```
 //!
-//! Chunk `i` belongs to core `i % cores` for good: that core requests, receives, hashes and writes it.
-//! `picker`, `peers`, `budget` and `standing` are pure: they take the time and a random generator. The rest has effects
+//! A chunk belongs to the core on whose data connection it arrives: that core receives, hashes, writes and keeps it.
+//! `peers` and `standing` are pure, as the session is: they take the time and a random generator. The rest has effects
 //! and decides nothing that could be decided there.
 //!
 //! It must never count a chunk before its hash matched, never set its bit before its write ended, and
 //! never let one peer hold up the download: what a peer does not deliver is asked of another.
 
 mod batches;
-mod budget;
 mod context;
 pub mod control;
 pub mod driver;
+mod fetch;
 pub mod job;
 pub mod link;
 mod meter;
 pub mod outcome;
 mod peers;
-pub mod picker;
 pub mod prepare;
 pub mod shard;
 pub mod standing;
 pub mod swarm;
 mod verifier;
 
-pub use budget::LinkBudget;
 pub use context::DriverContext;
 pub use driver::{Driver, Request};
 pub use job::{Job, Progress};

@@ -1,27 +1,23 @@
-//! One core's part of a download: its chunks from request to disk.
+//! One core's part of a download: the chunks that arrive on its data connections, from request to disk.
+//!
+//! A chunk belongs to the core on whose connection it arrives: that core receives, hashes, writes and keeps it.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
 
-use rand::SeedableRng;
-use rand::rngs::StdRng;
-
-use super::budget::LinkBudget;
 use super::job::{Job, PeerProgress, Report};
 use super::link::{Link, LinkOwner, Wanted};
-use super::picker::{Assignment, PeerSlot, Picker};
 use super::verifier::{Arrived, Verifier};
-use crate::bitfield::Bitfield;
 use crate::geometry::ChunkIndex;
 use crate::hash::Digest;
-use crate::limits::{DATA_CONNECTIONS_PER_PEER_MAX, DRIVER_TICK, LINK_RETRY_PAUSE, REQUESTS_IN_FLIGHT_MAX};
+use crate::limits::DRIVER_TICK;
 use crate::net::Net;
 use crate::runtime::{Blocking, Core, Signal};
 use crate::storage::{ChunkBuffer, Memory, Writer};
+use crate::swarm::{Choice, LinkId, PeerSlot};
 use crate::wire::Status;
 
 /// What a shard needs of its core; clones share it.
@@ -35,35 +31,42 @@ pub struct ShardContext {
     pub memory: Memory,
     /// Threads that may block.
     pub blocking: Blocking,
-    /// Its data connections, of all downloads.
-    pub links: Rc<LinkBudget>,
 }
 
-/// From the driver to every shard of its download.
+/// From the driver to a shard of its download.
 #[derive(Clone, Debug)]
 pub enum ShardMessage {
     /// Begin; answer when ready.
     Start(Arc<Job>, async_channel::Sender<()>),
-    /// A peer may be asked.
-    PeerUp {
+    /// Open a data connection.
+    Open {
         /// Its number.
+        link: LinkId,
+        /// The peer's number.
         slot: PeerSlot,
-        /// Its figures, with its endpoint.
+        /// The peer's figures, with its endpoint.
         peer: Arc<PeerProgress>,
-        /// What it has.
-        chunks: Arc<Bitfield>,
     },
-    /// A peer has further chunks.
-    PeerHas {
-        /// Its number.
-        slot: PeerSlot,
+    /// Ask for one of the chunks.
+    Ask {
+        /// On which connection.
+        link: LinkId,
         /// The chunks.
-        chunks: Arc<[ChunkIndex]>,
+        chunks: Choice,
+        /// The peer is slow, or has not proven itself yet.
+        is_limited: bool,
     },
-    /// A peer may not be asked any more.
-    PeerDown {
-        /// Its number.
-        slot: PeerSlot,
+    /// The chunks come from elsewhere.
+    Retract {
+        /// On which connection they were asked for.
+        link: LinkId,
+        /// Their indices.
+        chunks: Vec<u32>,
+    },
+    /// Close a data connection.
+    Close {
+        /// Which.
+        link: LinkId,
     },
     /// End; answer when every write has ended.
     Stop(async_channel::Sender<()>),
@@ -74,22 +77,18 @@ pub struct Shard {
     context: ShardContext,
     job: Arc<Job>,
     wanted: Wanted,
-    started: Instant,
-    picker: RefCell<Picker>,
-    rng: RefCell<StdRng>,
-    peers: RefCell<HashMap<PeerSlot, Peer>>,
+    links: RefCell<HashMap<LinkId, Open>>,
     verifier: Verifier,
     writer: Option<Writer>,
     writing: Cell<usize>,
     stopped: Cell<bool>,
-    quiet: Signal,
+    drained: Signal,
 }
 
-struct Peer {
-    progress: Arc<PeerProgress>,
-    links: Vec<Rc<Link>>,
-    /// Not before this time a further connection is opened: the last one failed.
-    open_after: Duration,
+struct Open {
+    link: Rc<Link>,
+    slot: PeerSlot,
+    peer: Arc<PeerProgress>,
 }
 
 impl Shard {
@@ -108,21 +107,17 @@ impl Shard {
         let metainfo = &job.torrent.metainfo;
         let shard = Rc::new(Self {
             wanted: Wanted { info_hash: metainfo.info_hash(), geometry: metainfo.geometry() },
-            started: Instant::now(),
-            picker: RefCell::new(Picker::new(context.core, &job.torrent.have.snapshot())),
-            rng: RefCell::new(StdRng::from_rng(&mut rand::rng())),
-            peers: RefCell::default(),
+            links: RefCell::default(),
             verifier: Verifier::default(),
             writer,
             writing: Cell::new(0),
             stopped: Cell::new(false),
-            quiet: Signal::default(),
+            drained: Signal::default(),
             context,
             job,
         });
-        shard.context.links.count_download(true);
-        crate::runtime::spawn("verifier", shard.clone().verify());
-        crate::runtime::spawn("shard clock", shard.clone().tick());
+        shard.job.spawn_part("verifier", shard.clone().verify(), || ());
+        shard.job.spawn_part("shard clock", shard.clone().tick(), || ());
         shard
     }
 
@@ -130,170 +125,78 @@ impl Shard {
     pub fn handle(self: &Rc<Self>, message: ShardMessage) {
         match message {
             ShardMessage::Start(..) => {}
-            ShardMessage::PeerUp { slot, peer, chunks } => self.peer_up(slot, peer, &chunks),
-            ShardMessage::PeerHas { slot, chunks } => {
-                chunks.iter().for_each(|chunk| self.picker.borrow_mut().peer_has(slot, *chunk));
-                self.dispatch();
+            ShardMessage::Open { link, slot, peer } => self.open(link, slot, peer),
+            ShardMessage::Ask { link, chunks, is_limited } => {
+                if let Some(open) = self.links.borrow().get(&link) {
+                    open.link.ask(chunks, is_limited);
+                }
             }
-            ShardMessage::PeerDown { slot } => self.peer_down(slot),
+            ShardMessage::Retract { link, chunks } => {
+                if let Some(open) = self.links.borrow().get(&link) {
+                    open.link.retract(&chunks);
+                }
+            }
+            ShardMessage::Close { link } => {
+                if let Some(open) = self.links.borrow_mut().remove(&link) {
+                    open.link.close();
+                }
+            }
             ShardMessage::Stop(done) => crate::runtime::spawn("shard end", self.clone().stop(done)),
         }
     }
 
-    fn peer_up(self: &Rc<Self>, slot: PeerSlot, progress: Arc<PeerProgress>, chunks: &Bitfield) {
-        self.peer_down(slot);
+    fn open(self: &Rc<Self>, id: LinkId, slot: PeerSlot, peer: Arc<PeerProgress>) {
         if self.stopped.get() {
             return;
         }
-        self.peers.borrow_mut().insert(slot, Peer { progress, links: Vec::new(), open_after: Duration::ZERO });
-        self.picker.borrow_mut().peer_up(slot, chunks.clone(), 0);
-        self.open_links();
-        self.dispatch();
-    }
-
-    fn peer_down(&self, slot: PeerSlot) {
-        if let Some(peer) = self.peers.borrow_mut().remove(&slot) {
-            peer.links.iter().for_each(|link| link.close());
-            self.picker.borrow_mut().peer_down(slot);
-        }
-        self.dispatch();
-    }
-
-    /// Opens data connections to every peer that has too few, as far as this core's number allows. Every peer
-    /// has its first one before any has a second: only it may have the last chunk. Says whether all have one.
-    fn open_links(self: &Rc<Self>) -> bool {
-        if self.stopped.get() || self.picker.borrow().missing() == 0 {
-            return true;
-        }
-        let per_peer = (DATA_CONNECTIONS_PER_PEER_MAX / self.context.core.count).max(1);
-        let now = self.now();
-        let mut peers = self.peers.borrow_mut();
-        let mut own = peers.values().map(|peer| peer.links.len()).sum();
-        for links in 1..=per_peer {
-            let few = peers.iter_mut().filter(|(_, peer)| peer.open_after <= now && peer.links.len() < links);
-            for (slot, peer) in few {
-                if !self.context.links.allows(own) {
-                    return links > 1;
-                }
-                peer.links.push(self.open_link(*slot, peer.progress.clone()));
-                own += 1;
-            }
-        }
-        true
-    }
-
-    fn open_link(self: &Rc<Self>, slot: PeerSlot, peer: Arc<PeerProgress>) -> Rc<Link> {
-        let link = Link::new(slot, peer, self.wanted);
-        self.context.links.count_link(true);
-        self.picker.borrow_mut().add_places(slot, REQUESTS_IN_FLIGHT_MAX as u32);
-        crate::runtime::spawn("data connection", self.clone().run_link(link.clone()));
-        link
-    }
-
-    /// Ends a connection to a peer that has nothing to be asked for, if there is one.
-    fn close_idle_link(&self) {
-        let idle = self.peers.borrow().values().flat_map(|peer| &peer.links).find(|link| link.depth() == 0).cloned();
-        if let Some(link) = idle {
-            self.forget_link(&link, false);
-            link.close();
-        }
+        let link = Link::new(id, peer.endpoint, self.wanted);
+        self.links.borrow_mut().insert(id, Open { link: link.clone(), slot, peer });
+        crate::runtime::spawn("data connection", self.clone().run_link(link));
     }
 
     async fn run_link(self: Rc<Self>, link: Rc<Link>) {
-        let ended = link.run(&self.context.net, &self.context.memory, &*self, || self.now()).await;
-        self.context.links.count_link(false);
-        let is_last = self.forget_link(&link, ended.is_err());
-        match (ended, is_last) {
-            // Closed to cancel a request, or with its peer.
-            (Ok(()), _) | (_, None) => {}
-            (Err(error), Some(is_last)) => {
-                log::debug!("data connection to {}: {error}", link.peer.endpoint);
-                if is_last {
-                    // The driver decides when the peer is tried again.
-                    self.job.report(Report::LinkFailed(link.slot));
-                }
-            }
-        }
-        self.open_links();
-        self.dispatch();
-    }
-
-    /// Takes a link that has ended from its peer; says whether it was the last one. `None` when the peer
-    /// was taken down, and perhaps came again, meanwhile.
-    fn forget_link(&self, link: &Rc<Link>, failed: bool) -> Option<bool> {
-        let mut peers = self.peers.borrow_mut();
-        let peer = peers.get_mut(&link.slot)?;
-        let index = peer.links.iter().position(|known| Rc::ptr_eq(known, link))?;
-        peer.links.remove(index);
-        if failed {
-            peer.open_after = self.now() + LINK_RETRY_PAUSE;
-        }
-        let mut picker = self.picker.borrow_mut();
-        link.take_asked().into_iter().for_each(|at| picker.refused(at, false));
-        picker.remove_places(link.slot, REQUESTS_IN_FLIGHT_MAX as u32);
-        Some(peer.links.is_empty())
-    }
-
-    /// Hands out requests while a peer with a free place has something that is wanted.
-    fn dispatch(&self) {
-        if self.stopped.get() {
-            return;
-        }
-        let peers = self.peers.borrow();
-        let mut picker = self.picker.borrow_mut();
-        let now = self.now();
-        while let Some(at) = picker.next(now, &mut *self.rng.borrow_mut()) {
-            let links = peers.get(&at.peer).map(|peer| &peer.links);
-            match links.and_then(|links| links.iter().min_by_key(|link| link.depth())) {
-                Some(link) => link.ask(at.chunk, now),
-                None => picker.refused(at, false),
-            }
+        let ended = link.run(&self.context.net, &self.context.memory, &*self).await;
+        // One that was closed from here is forgotten already.
+        let was_open = self.links.borrow_mut().remove(&link.id).is_some();
+        if let Err(error) = ended
+            && was_open
+        {
+            log::debug!("data connection to {}: {error}", link.endpoint);
+            self.job.report(Report::LinkFailed(link.id));
         }
     }
 
     async fn verify(self: Rc<Self>) {
         let verifier = self.clone();
         let work = verifier.verifier.run(|chunk, digest| self.verified(chunk, digest));
-        let stopped = self.quiet.until(|| self.stopped.get().then_some(()));
+        let stopped = self.drained.until(|| self.stopped.get().then_some(()));
         futures_lite::future::or(work, stopped).await;
     }
 
-    fn verified(self: &Rc<Self>, chunk: Arrived, digest: Digest) {
-        let at = chunk.at;
+    fn verified(self: &Rc<Self>, arrived: Arrived, digest: Digest) {
         if self.stopped.get() {
             return;
         }
-        let bytes = chunk.buffer.len() as u64;
-        let progress = &self.job.progress;
-        if digest != *self.job.torrent.metainfo.chunk_hash(at.chunk) {
-            progress.bad_chunks.fetch_add(1, Ordering::Relaxed);
-            self.picker.borrow_mut().wrong(at);
-            self.job.report(Report::BadChunk(at.peer));
-            // It is paused from now on: the driver, which says so to the other cores, is a message away.
-            return self.peer_down(at.peer);
+        let Arrived { link, slot, chunk, .. } = arrived;
+        if digest != *self.job.torrent.metainfo.chunk_hash(chunk) {
+            self.job.progress.bad_chunks.fetch_add(1, Ordering::Relaxed);
+            return self.job.report(Report::Wrong { slot, link, chunk });
         }
-        let was_held = self.picker.borrow().is_held(at.chunk);
-        self.cancel_others(at);
-        // Its peer may be trusted with more now.
-        self.dispatch();
-        if was_held {
-            return;
+        self.job.report(Report::Verified { slot, chunk });
+        // Another peer may have been faster.
+        if !self.job.torrent.have.contains(chunk) {
+            self.writing.set(self.writing.get() + 1);
+            let this = self.clone();
+            let ended = move || {
+                this.writing.set(this.writing.get() - 1);
+                this.drained.notify();
+            };
+            self.job.spawn_part("chunk write", self.clone().write(arrived), ended);
         }
-        progress.fetched_bytes.fetch_add(bytes, Ordering::Relaxed);
-        chunk.peer.fetched_bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.writing.set(self.writing.get() + 1);
-        crate::runtime::spawn("chunk write", self.clone().write(at.chunk, chunk.buffer));
     }
 
-    /// Ends the requests for a chunk that another peer delivered first.
-    fn cancel_others(&self, at: Assignment) {
-        let others = self.picker.borrow_mut().verified(at).filter(|peer| *peer != at.peer);
-        let peers = self.peers.borrow();
-        let links = others.filter_map(|peer| peers.get(&peer)).flat_map(|peer| &peer.links);
-        links.filter(|link| link.is_asked(at.chunk)).for_each(|link| link.close());
-    }
-
-    async fn write(self: Rc<Self>, chunk: ChunkIndex, buffer: Rc<ChunkBuffer>) {
+    async fn write(self: Rc<Self>, arrived: Arrived) {
+        let Arrived { chunk, buffer, peer, .. } = arrived;
         let written = match &self.writer {
             Some(writer) => {
                 let was_direct = writer.is_direct();
@@ -309,70 +212,57 @@ impl Shard {
             Ok(()) => {
                 if self.job.torrent.is_awaited() {
                     self.context.memory.keep((self.wanted.info_hash, chunk), &buffer);
+                    self.job.torrent.keep(chunk, self.context.core.index);
                 }
-                self.job.chunk_done(chunk);
+                self.job.chunk_done(chunk, &peer);
             }
             Err(error) => self.job.fail(error),
         }
         self.writing.set(self.writing.get() - 1);
-        self.quiet.notify();
+        self.drained.notify();
     }
 
-    /// Looks for requests that are late, and for chunks whose peers changed unnoticed.
+    /// Tells the driver what moves.
     async fn tick(self: Rc<Self>) {
         while !self.stopped.get() {
             crate::runtime::sleep(DRIVER_TICK).await;
-            if !self.open_links() {
-                // Peers take turns: once a tick, so that those with nothing to ask for do not do so for ever.
-                self.close_idle_link();
+            for (id, open) in &*self.links.borrow() {
+                if let Some(bytes) = open.link.arrived_bytes() {
+                    self.job.report(Report::Moved { link: *id, bytes });
+                }
             }
-            self.dispatch();
         }
     }
 
     async fn stop(self: Rc<Self>, done: async_channel::Sender<()>) {
         self.stopped.set(true);
-        let slots: Vec<PeerSlot> = self.peers.borrow().keys().copied().collect();
-        slots.into_iter().for_each(|slot| self.peer_down(slot));
-        self.context.links.count_download(false);
-        self.quiet.notify();
-        self.quiet.until(|| (self.writing.get() == 0).then_some(())).await;
+        self.links.borrow_mut().drain().for_each(|(_, open)| open.link.close());
+        self.drained.notify();
+        self.drained.until(|| (self.writing.get() == 0).then_some(())).await;
         // The driver may have given up waiting.
         let _ = done.send(()).await;
-    }
-
-    fn now(&self) -> Duration {
-        self.started.elapsed()
     }
 }
 
 impl LinkOwner for Shard {
-    fn received(&self, link: &Link, chunk: ChunkIndex, buffer: ChunkBuffer, time: Duration) {
-        let at = Assignment { chunk, peer: link.slot };
-        self.picker.borrow_mut().arrived(at, buffer.len() as u64, time);
-        self.verifier.push(Arrived { at, peer: link.peer.clone(), buffer: Rc::new(buffer) });
-        self.dispatch();
+    fn began(&self, link: &Link, chunk: ChunkIndex) {
+        self.job.report(Report::Began { link: link.id, chunk });
     }
 
-    fn refused(&self, link: &Link, chunk: ChunkIndex, status: Status) {
-        let lacks_it = matches!(status, Status::ChunkAbsent | Status::NotFound | Status::FileChanged);
-        log::debug!("{} refuses chunk {chunk}: {status}", link.peer.endpoint);
-        self.picker.borrow_mut().refused(Assignment { chunk, peer: link.slot }, lacks_it);
-        if status != Status::ChunkAbsent {
-            // It will not deliver others either, and is not asked for any from now on: the control connection
-            // learns why, and when to try again.
-            self.job.report(Report::LinkFailed(link.slot));
-            self.peer_down(link.slot);
-        }
-        self.dispatch();
+    fn received(&self, link: &Link, chunk: ChunkIndex, buffer: ChunkBuffer) {
+        self.job.report(Report::Arrived { link: link.id });
+        let Some((slot, peer)) = self.links.borrow().get(&link.id).map(|open| (open.slot, open.peer.clone())) else {
+            return;
+        };
+        self.verifier.push(Arrived { link: link.id, slot, chunk, peer, buffer: Rc::new(buffer) });
+    }
+
+    fn refused(&self, link: &Link, status: Status) {
+        log::debug!("{} refuses a chunk: {status}", link.endpoint);
+        self.job.report(Report::Refused { link: link.id, status });
     }
 
     fn arrived(&self, bytes: usize) {
         self.job.progress.arrived_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-    }
-
-    fn is_limited(&self, link: &Link) -> bool {
-        let picker = self.picker.borrow();
-        picker.is_slow(link.slot) || picker.is_on_trial(link.slot)
     }
 }

@@ -1,50 +1,9 @@
-//! What one download thinks of one peer: how fast it is, whether it is trusted, when to try it again.
+//! What one download thinks of one peer: whether it is trusted, and when to try it again.
 //! Pure: `now` is time since any fixed start.
 
 use std::time::Duration;
 
 use crate::limits::{BAD_CHUNK_PAUSE, BAD_CHUNKS_UNTIL_BAN, RECONNECT_PAUSE_MAX, RECONNECT_PAUSE_MIN};
-
-/// Weight of the newest sample in a peer's rate.
-const RATE_SAMPLE_WEIGHT: f64 = 0.25;
-/// Rate that a peer is believed to have before it delivered anything, bytes a second: high enough to be
-/// tried, low enough not to push aside who proved faster.
-const RATE_UNKNOWN_BYTES_S: f64 = 16e6;
-
-/// How one core of a download sees one peer's performance.
-#[derive(Clone, Copy, Debug)]
-pub struct Rate {
-    bytes_s: f64,
-}
-
-impl Default for Rate {
-    fn default() -> Self {
-        Self { bytes_s: RATE_UNKNOWN_BYTES_S }
-    }
-}
-
-impl Rate {
-    /// A chunk of `bytes` took `time` from the end of the answer before it, or from its request.
-    pub fn delivered(&mut self, bytes: u64, time: Duration) {
-        let sample = bytes as f64 / time.as_secs_f64().max(1e-6);
-        self.bytes_s += RATE_SAMPLE_WEIGHT * (sample - self.bytes_s);
-    }
-
-    /// A chunk was not delivered: the peer is half as likely to be chosen.
-    pub fn failed(&mut self) {
-        self.bytes_s /= 2.0;
-    }
-
-    /// Bytes a second, for weighing peers against each other; never 0.
-    pub fn bytes_s(&self) -> f64 {
-        self.bytes_s.max(1.0)
-    }
-
-    /// How long the peer should need for `bytes`.
-    pub fn expected(&self, bytes: u64) -> Duration {
-        Duration::from_secs_f64(bytes as f64 / self.bytes_s())
-    }
-}
 
 /// Whether a peer may be talked to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,14 +93,5 @@ mod tests {
         peer.answered();
         peer.connection_failed(now);
         assert_eq!(peer.verdict(now), Verdict::Later(now + RECONNECT_PAUSE_MIN));
-    }
-
-    #[test]
-    fn the_rate_follows_what_is_delivered() {
-        let mut rate = Rate::default();
-        (0..30).for_each(|_| rate.delivered(1_000_000, Duration::from_millis(1)));
-        assert!((0.9e9..1.1e9).contains(&rate.bytes_s()));
-        (0..100).for_each(|_| rate.failed());
-        assert!(rate.bytes_s() >= 1.0);
     }
 }

@@ -6,16 +6,21 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::job::PeerProgress;
-use super::picker::Assignment;
+use crate::geometry::ChunkIndex;
 use crate::hash::{Blocks, Digest, Hasher};
 use crate::limits::{HASH_GATHER_PAUSE, HASH_STEP_BYTES};
 use crate::runtime::{Signal, deadline, yield_now};
 use crate::storage::ChunkBuffer;
+use crate::swarm::{LinkId, PeerSlot};
 
 /// A chunk in memory, unverified.
 pub struct Arrived {
-    /// Which, and from whom.
-    pub at: Assignment,
+    /// On which connection it came.
+    pub link: LinkId,
+    /// From whom.
+    pub slot: PeerSlot,
+    /// Which chunk.
+    pub chunk: ChunkIndex,
     /// That peer's figures: it may have been taken down meanwhile.
     pub peer: Arc<PeerProgress>,
     /// Its bytes.

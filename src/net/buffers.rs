@@ -1,5 +1,5 @@
 //! Buffers for frames, pooled a core: small ones that every connection holds, large ones lent while a
-//! large frame is on its way.
+//! large frame is on its way. What many connections needed once is given back when they no longer do.
 
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
@@ -10,8 +10,15 @@ use crate::limits::{BUFFER_SMALL_BYTES, FRAME_OVERHEAD_BYTES_MAX, POOL_LARGE_BUF
 /// Free buffers of one core.
 #[derive(Default)]
 pub struct BufferPool {
-    small: RefCell<Vec<Box<[u8]>>>,
-    large: RefCell<Vec<Box<[u8]>>>,
+    small: RefCell<FreeBuffers>,
+    large: RefCell<FreeBuffers>,
+}
+
+#[derive(Default)]
+struct FreeBuffers {
+    buffers: Vec<Box<[u8]>>,
+    /// The fewest that there were since the last trim: so many were not needed.
+    fewest: usize,
 }
 
 /// A buffer that goes back to its pool when dropped.
@@ -29,7 +36,7 @@ impl BufferPool {
         } else {
             (&self.large, bytes_min + FRAME_OVERHEAD_BYTES_MAX)
         };
-        let fitting = free.borrow_mut().pop().filter(|bytes| bytes.len() >= len);
+        let fitting = free.borrow_mut().take().filter(|bytes| bytes.len() >= len);
         let bytes = fitting.unwrap_or_else(|| vec![0; len].into_boxed_slice());
         PooledBuffer { bytes, pool: self.clone() }
     }
@@ -40,10 +47,30 @@ impl BufferPool {
         } else {
             (&self.large, POOL_LARGE_BUFFERS_MAX)
         };
-        let mut free = free.borrow_mut();
-        if free.len() < max && !bytes.is_empty() {
-            free.push(bytes);
+        let buffers = &mut free.borrow_mut().buffers;
+        if buffers.len() < max && !bytes.is_empty() {
+            buffers.push(bytes);
         }
+    }
+
+    /// Gives back what nobody needed since the last time.
+    pub(super) fn trim(&self) {
+        self.small.borrow_mut().trim();
+        self.large.borrow_mut().trim();
+    }
+}
+
+impl FreeBuffers {
+    fn take(&mut self) -> Option<Box<[u8]>> {
+        let buffer = self.buffers.pop();
+        self.fewest = self.fewest.min(self.buffers.len());
+        buffer
+    }
+
+    fn trim(&mut self) {
+        self.buffers.drain(..self.fewest);
+        self.buffers.shrink_to(2 * self.buffers.len());
+        self.fewest = self.buffers.len();
     }
 }
 
@@ -82,5 +109,21 @@ mod tests {
             drop(buffer);
             assert_eq!(pool.take(bytes_min).as_ptr(), address, "{bytes_min} bytes");
         }
+    }
+
+    #[test]
+    fn what_a_crowd_needed_is_given_back() {
+        let pool = Rc::new(BufferPool::default());
+        drop((0..100).map(|_| pool.take(1)).collect::<Vec<_>>());
+        pool.trim();
+        drop([pool.take(1), pool.take(1)]);
+        assert_eq!(pool.small.borrow().buffers.len(), 100);
+        pool.trim();
+        assert_eq!(pool.small.borrow().buffers.len(), 2, "so many are in use now and then");
+        drop([pool.take(1), pool.take(1)]);
+        pool.trim();
+        assert_eq!(pool.small.borrow().buffers.len(), 2);
+        pool.trim();
+        assert_eq!(pool.small.borrow().buffers.len(), 0);
     }
 }

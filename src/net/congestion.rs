@@ -7,7 +7,7 @@
 //! takes the system's choice before its first byte. Any other choice of the system is left alone.
 
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Duration;
 
 use socket2::Socket;
@@ -57,18 +57,26 @@ fn without_padding(mut name: Vec<u8>) -> Vec<u8> {
 }
 
 /// The round trip that the handshake measured, if it did.
+pub(super) fn rtt(socket: &Socket) -> io::Result<Option<Duration>> {
+    let info = tcp_info(socket.as_fd())?;
+    Ok((info.tcpi_rtt > 0).then(|| Duration::from_micros(info.tcpi_rtt.into())))
+}
+
+/// How long nothing has been sent or received on a connection.
+pub(super) fn idle_for(socket: BorrowedFd<'_>) -> io::Result<Duration> {
+    let info = tcp_info(socket)?;
+    Ok(Duration::from_millis(info.tcpi_last_data_recv.min(info.tcpi_last_data_sent).into()))
+}
+
 #[allow(unsafe_code)]
-fn rtt(socket: &Socket) -> io::Result<Option<Duration>> {
+fn tcp_info(socket: BorrowedFd<'_>) -> io::Result<libc::tcp_info> {
     // SAFETY: plain integers, for which zero is a value.
     let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
     let mut len = size_of::<libc::tcp_info>() as libc::socklen_t;
     let place = (&raw mut info).cast();
     // SAFETY: the kernel writes at most `len` bytes to `place`, which has as many.
     let result = unsafe { libc::getsockopt(socket.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_INFO, place, &mut len) };
-    if result != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok((info.tcpi_rtt > 0).then(|| Duration::from_micros(info.tcpi_rtt.into())))
+    if result == 0 { Ok(info) } else { Err(io::Error::last_os_error()) }
 }
 
 #[cfg(test)]

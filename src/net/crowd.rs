@@ -37,8 +37,9 @@ pub struct News {
 /// One connection of the crowd. Dropping it closes it.
 #[derive(Debug)]
 pub struct Member {
-    socket: Socket,
+    // Field order: the limits forget the descriptor before it is closed.
     permit: Permit,
+    socket: Socket,
 }
 
 /// What the poller has to tell, and who waits for it.
@@ -63,10 +64,10 @@ impl Crowd {
 
     /// Takes an accepted connection in. Whatever it says or has said already is told as news of `member`.
     pub fn enter(&self, accepted: Accepted, member: u32) -> io::Result<Member> {
-        let Accepted { socket, permit } = accepted;
-        socket.set_tcp_nodelay(true)?;
-        self.poller.watch_member(socket.as_fd(), member)?;
-        Ok(Member { socket, permit })
+        accepted.socket.set_tcp_nodelay(true)?;
+        self.poller.watch_member(accepted.socket.as_fd(), member)?;
+        let Accepted { permit, socket } = accepted;
+        Ok(Member { permit, socket })
     }
 
     /// Waits until there are news or somebody nudges, and moves the news behind those in `news`.

@@ -3,6 +3,7 @@
 //! Everything is bounded here, below the protocols: connections in all and per address ([`listen`]), the size of a
 //! frame and its buffer ([`frames`], [`buffers`]), the time a connection may be silent ([`watchdog`]). Which sockets
 //! are ready tells [`poller`], and what they pace [`congestion`]; [`crowd`] is for many connections with little to say.
+//! [`throttle`] has the rate limits that a user may set.
 //!
 //! It must never know a torrent or a table, and never resolve a name on an executor ([`resolve`] does it on a blocking
 //! thread).
@@ -15,11 +16,13 @@ pub mod listen;
 pub mod poller;
 pub mod resolve;
 pub mod stream;
+pub mod throttle;
 pub mod watchdog;
 
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use buffers::{BufferPool, PooledBuffer};
@@ -27,9 +30,11 @@ pub use crowd::{Crowd, Member, News};
 pub use frames::FrameReader;
 pub use listen::{Accepted, ConnectionLimits, Incoming, Listener};
 pub use poller::Poller;
-pub use stream::{SendFileError, Stream};
+pub use stream::{Outlet, SendFileError, Stream};
+pub use throttle::{Direction, RateLimits};
 pub use watchdog::Watchdog;
 
+use crate::limits::MEMORY_TRIM_INTERVAL;
 use crate::wire::FrameError;
 
 /// What a core needs for its connections; clones share it.
@@ -38,6 +43,7 @@ pub struct Net {
     buffers: Rc<BufferPool>,
     watchdog: Watchdog,
     poller: Poller,
+    limits: Arc<RateLimits>,
 }
 
 /// Why a connection ended.
@@ -63,7 +69,23 @@ pub enum NetError {
 impl Net {
     /// Starts the watchdog and the poller of this core: call it on an executor.
     pub fn start() -> io::Result<Self> {
-        Ok(Self { buffers: Rc::new(BufferPool::default()), watchdog: Watchdog::start(), poller: Poller::start()? })
+        Self::start_limited(RateLimits::new(None, None))
+    }
+
+    /// The same with rate limits, which all cores share.
+    pub fn start_limited(limits: Arc<RateLimits>) -> io::Result<Self> {
+        let buffers = Rc::new(BufferPool::default());
+        let pool = Rc::downgrade(&buffers);
+        crate::runtime::spawn_vital("buffer trim", async move {
+            loop {
+                crate::runtime::sleep(MEMORY_TRIM_INTERVAL).await;
+                match pool.upgrade() {
+                    Some(pool) => pool.trim(),
+                    None => return,
+                }
+            }
+        });
+        Ok(Self { buffers, watchdog: Watchdog::start(), poller: Poller::start()?, limits })
     }
 
     /// Opens a connection within `limit`.
@@ -74,7 +96,7 @@ impl Net {
 
     /// Takes an accepted connection onto this core.
     pub fn adopt(&self, accepted: Accepted) -> io::Result<Stream> {
-        Stream::new(accepted.socket, accepted.permit.peer(), Some(accepted.permit), self)
+        Stream::adopt(accepted, self)
     }
 
     /// The connections of this core that one task serves by turns.

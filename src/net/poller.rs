@@ -5,12 +5,13 @@
 //! (PERF.md). An epoll set takes neither. glommio's ring watches the set itself, so that an idle core sleeps as
 //! before.
 //!
-//! It must never read or write a socket: it only says when that is worth trying.
+//! It must never read or write a socket: it only says when that is worth trying. Its task takes no descriptor while
+//! it runs: a process that is out of them still learns of its sockets.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
-use std::os::fd::{BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
@@ -42,6 +43,8 @@ struct Handle {
 
 struct Shared {
     epoll: OwnedFd,
+    /// A second descriptor of the set, by which glommio's ring watches it; away while a wait has it.
+    watched_by_ring: Cell<Option<OwnedFd>>,
     /// By token.
     interests: RefCell<Vec<Option<Rc<Interest>>>>,
     free: RefCell<Vec<u64>>,
@@ -79,9 +82,14 @@ impl Poller {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let end = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         epoll::add(&epoll, &end, EventData::new_u64(END), EventFlags::IN)?;
-        let shared =
-            Rc::new(Shared { epoll, interests: RefCell::default(), free: RefCell::default(), board: Board::default() });
-        crate::runtime::spawn("socket readiness", shared.clone().watch());
+        let shared = Rc::new(Shared {
+            watched_by_ring: Cell::new(Some(epoll.try_clone()?)),
+            epoll,
+            interests: RefCell::default(),
+            free: RefCell::default(),
+            board: Board::default(),
+        });
+        crate::runtime::spawn_vital("socket readiness", shared.clone().watch());
         Ok(Self { handle: Rc::new(Handle { shared, end }) })
     }
 
@@ -140,13 +148,10 @@ impl Shared {
     async fn watch(self: Rc<Self>) {
         let mut events = Vec::with_capacity(READY_SOCKETS_MAX);
         loop {
-            let looked = match self.look(&mut events) {
+            match self.look(&mut events) {
                 Ok(true) => return,
                 Ok(false) => self.wait().await,
-                Err(error) => Err(error),
-            };
-            if let Err(error) = looked {
-                return log::error!("internal error: sockets are not watched any more: {error}");
+                Err(error) => return crate::runtime::fail(&format!("sockets cannot be watched any more: {error}")),
             }
         }
     }
@@ -179,15 +184,22 @@ impl Shared {
     }
 
     /// Waits until there is something new.
-    async fn wait(&self) -> io::Result<()> {
-        let epoll = self.epoll.try_clone()?.into_raw_fd();
-        // SAFETY: the descriptor is a duplicate that nobody else owns.
+    async fn wait(&self) {
+        let Some(set) = self.watched_by_ring.take() else { return };
+        // SAFETY: the stream is the only owner of the descriptor until it gives it back below.
         #[allow(unsafe_code)]
-        let mut stream = unsafe { TcpStream::from_raw_fd(epoll) };
+        let mut stream = unsafe { TcpStream::from_raw_fd(set.into_raw_fd()) };
         // A stream made of a descriptor first waits until that is readable, and an epoll set is when it has news.
         // Receiving from it then fails, as it is no socket: that is the answer.
         let _ = stream.read(&mut [0]).await;
-        Ok(())
+        // The stream's wait has ended, so nothing but the descriptor is in it, and that is used for the next wait: to
+        // duplicate one for each would end in deafness as soon as there are none left.
+        let set = stream.as_raw_fd();
+        std::mem::forget(stream);
+        // SAFETY: the forgotten stream does not close it, and nobody else has it.
+        #[allow(unsafe_code)]
+        let set = unsafe { OwnedFd::from_raw_fd(set) };
+        self.watched_by_ring.set(Some(set));
     }
 }
 

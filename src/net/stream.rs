@@ -1,35 +1,61 @@
 //! A connection on its core: reads into the caller's slice, writes from it, sends a file by sendfile.
+//!
+//! Chunk data ([`Stream::read_data`], [`Stream::write_data`], [`Stream::send_file`]) keeps to the process' rate limits;
+//! all else counts in them and never waits for them.
 
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use rustix::net::{RecvFlags, SendFlags};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::congestion::Congestion;
-use super::listen::Permit;
+use super::congestion::{self, Congestion};
+use super::listen::{Accepted, Permit};
 use super::poller::Watch;
+use super::throttle::{Allowance, Direction, Meter};
 use super::watchdog::Watched;
 use super::{BufferPool, Net, NetError};
-use crate::limits::SEND_SILENCE_TIMEOUT;
+use crate::limits::{SEND_SILENCE_TIMEOUT, THROTTLE_SLEEP_MAX};
 use crate::wire::Message;
 
 /// What one sendfile call may send before other tasks of the core have their turn, bytes.
 const SEND_FILE_STEP_BYTES: usize = 1 << 20;
 /// What is written through the stream when sendfile finds the socket full, bytes.
 const SEND_WAIT_BYTES: usize = 4 << 10;
+/// The request for the bytes that are queued and not sent yet (linux/sockios.h).
+const SIOCOUTQNSD: libc::Ioctl = 0x894b;
 
 /// A TCP connection. Dropping it closes it.
 pub struct Stream {
-    // Field order: the watchdog and the poller forget the descriptor before it is closed.
+    // Field order: the watchdog, the poller and the limits forget the descriptor before it is closed.
     watched: Rc<Watched>,
     watch: Watch,
-    socket: Socket,
-    peer: SocketAddr,
     permit: Option<Permit>,
+    socket: Rc<Socket>,
+    peer: SocketAddr,
+    up: Meter,
+    down: Meter,
+    /// Time that it waited for the rate limits.
+    throttled: Duration,
+}
+
+/// A way to send small messages on a connection while others read or write on it. It does not keep the connection open.
+#[derive(Debug)]
+pub struct Outlet {
+    socket: Weak<Socket>,
+}
+
+impl Outlet {
+    /// Sends all of `bytes` at once. An error says that the connection is gone, or that the other side has not read
+    /// what was sent before for so long that there is no room: then a part may have been sent.
+    pub fn send(&self, bytes: &[u8]) -> io::Result<()> {
+        let socket = self.socket.upgrade().ok_or(io::ErrorKind::NotConnected)?;
+        let sent = rustix::net::send(&socket, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?;
+        if sent == bytes.len() { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) }
+    }
 }
 
 /// Why a file could not be sent.
@@ -52,7 +78,7 @@ impl Stream {
             Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
             _ => {}
         }
-        let stream = Self::new(socket, to, None, net)?;
+        let stream = Self::new(socket, to, net)?;
         stream.watch.connected().await;
         if let Some(error) = stream.socket.take_error()? {
             return Err(error);
@@ -62,11 +88,34 @@ impl Stream {
     }
 
     /// A connection over a non-blocking socket.
-    pub(super) fn new(socket: Socket, peer: SocketAddr, permit: Option<Permit>, net: &Net) -> io::Result<Self> {
+    pub(super) fn new(socket: Socket, peer: SocketAddr, net: &Net) -> io::Result<Self> {
+        Self::over(socket, peer, None, net)
+    }
+
+    /// An accepted connection.
+    pub(super) fn adopt(accepted: Accepted, net: &Net) -> io::Result<Self> {
+        let Accepted { permit, socket } = accepted;
+        Self::over(socket, permit.peer(), Some(permit), net)
+    }
+
+    /// The permit comes after the socket, so that it is dropped first where this fails.
+    fn over(socket: Socket, peer: SocketAddr, permit: Option<Permit>, net: &Net) -> io::Result<Self> {
         socket.set_tcp_nodelay(true)?;
         let watch = net.poller.watch(socket.as_fd())?;
         let watched = net.watchdog.watch(socket.as_raw_fd());
-        Ok(Self { watched, watch, socket, peer, permit })
+        let (up, down) =
+            (Meter::new(net.limits.clone(), Direction::Up), Meter::new(net.limits.clone(), Direction::Down));
+        Ok(Self { watched, watch, permit, socket: Rc::new(socket), peer, up, down, throttled: Duration::ZERO })
+    }
+
+    /// For small messages beside what the connection's task reads and writes; never in the middle of its frames.
+    pub fn outlet(&self) -> Outlet {
+        Outlet { socket: Rc::downgrade(&self.socket) }
+    }
+
+    /// The round trip that the kernel has measured, if it has.
+    pub fn rtt(&self) -> Option<Duration> {
+        congestion::rtt(&self.socket).ok().flatten()
     }
 
     /// The other side's address.
@@ -94,8 +143,45 @@ impl Stream {
         self.watch.readable().await;
     }
 
+    /// Time for which this connection has waited for the process' own rate limits: it says nothing about the other side.
+    pub fn throttled(&self) -> Duration {
+        self.throttled
+    }
+
     /// Receives into `buf`; 0 means that the other side has closed.
     pub async fn read(&mut self, buf: &mut [u8]) -> Result<usize, NetError> {
+        let len = self.receive(buf).await?;
+        self.down.count(len);
+        Ok(len)
+    }
+
+    /// Receives chunk data into `buf`, not more than the download limit allows. What it does not read yet stays in
+    /// the socket, so that the other side slows down.
+    pub async fn read_data(&mut self, buf: &mut [u8]) -> Result<usize, NetError> {
+        let allowed = self.allowance(Direction::Down, buf.len()).await;
+        let len = self.receive(&mut buf[..allowed]).await?;
+        self.down.moved(len);
+        Ok(len)
+    }
+
+    /// How much of `wanted` bytes may be moved, when it is this connection's turn.
+    async fn allowance(&mut self, direction: Direction, wanted: usize) -> usize {
+        loop {
+            let meter = if direction == Direction::Up { &mut self.up } else { &mut self.down };
+            match meter.ask(wanted) {
+                Allowance::Bytes(bytes) => return bytes,
+                Allowance::Wait(wait) => {
+                    let wait = wait.min(THROTTLE_SLEEP_MAX);
+                    crate::runtime::sleep(wait).await;
+                    self.throttled += wait;
+                    // It is we who are slow.
+                    self.watched.allow_again();
+                }
+            }
+        }
+    }
+
+    async fn receive(&mut self, buf: &mut [u8]) -> Result<usize, NetError> {
         let wanted = buf.len();
         let receive = || Ok(rustix::net::recv(&self.socket, &mut *buf, RecvFlags::DONTWAIT)?.0);
         match self.watch.read(wanted, receive).await {
@@ -107,20 +193,39 @@ impl Stream {
 
     /// Sends all of `buf`.
     pub async fn write_all(&mut self, buf: &[u8]) -> Result<(), NetError> {
+        self.up.count(buf.len());
         self.send_all(buf, SendFlags::empty()).await.map_err(|error| self.failed(error))
+    }
+
+    /// Sends all of `buf`, which is chunk data, not faster than the upload limit allows.
+    pub async fn write_data(&mut self, mut buf: &[u8]) -> Result<(), NetError> {
+        while !buf.is_empty() {
+            let part;
+            (part, buf) = buf.split_at(self.allowance(Direction::Up, buf.len()).await);
+            self.send_all(part, SendFlags::empty()).await.map_err(|error| self.failed(error))?;
+            self.up.moved(part.len());
+        }
+        Ok(())
     }
 
     /// Sends all of `buf` and lets the kernel join it with what follows at once.
     pub async fn write_all_more(&mut self, buf: &[u8]) -> Result<(), NetError> {
+        self.up.count(buf.len());
         self.send_all(buf, SendFlags::MORE).await.map_err(|error| self.failed(error))
     }
 
     async fn send_all(&self, mut buf: &[u8], flags: SendFlags) -> io::Result<()> {
         let flags = flags | SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
         while !buf.is_empty() {
-            match self.watch.write(|| Ok(rustix::net::send(&self.socket, buf, flags)?)).await? {
+            self.watched.set_sending(true);
+            let sent = self.watch.write(|| Ok(rustix::net::send(&self.socket, buf, flags)?)).await;
+            self.watched.set_sending(false);
+            match sent? {
                 0 => return Err(io::ErrorKind::WriteZero.into()),
                 sent => buf = &buf[sent..],
+            }
+            if !buf.is_empty() {
+                self.watched.allow_again();
             }
         }
         Ok(())
@@ -139,6 +244,25 @@ impl Stream {
         Ok(self.watched.set_low_water(bytes)?)
     }
 
+    /// Makes writes wait while `bytes` or more are queued here that the kernel has not sent for the first time yet:
+    /// what is queued behind them could not overtake them. Data in flight does not count, so that the connection
+    /// stays as fast as it is. The kernel may queue one buffer of its own more, and reports room at half of it.
+    pub fn set_unsent_low_water(&self, bytes: u32) -> Result<(), NetError> {
+        Ok(self.socket.set_tcp_notsent_lowat(bytes)?)
+    }
+
+    /// Bytes that were written and not sent for the first time yet.
+    #[allow(unsafe_code)]
+    pub fn unsent_bytes(&self) -> Result<usize, NetError> {
+        let mut bytes: libc::c_int = 0;
+        // SAFETY: the request writes one c_int to the pointer, which `bytes` is.
+        let result = unsafe { libc::ioctl(self.socket.as_raw_fd(), SIOCOUTQNSD, &raw mut bytes) };
+        if result != 0 {
+            return Err(io::Error::last_os_error().into());
+        }
+        Ok(usize::try_from(bytes).unwrap_or(0))
+    }
+
     /// Sends `len` bytes of `file` from `offset` on. `window` gives up to `SEND_WAIT_BYTES` of the same
     /// file from a memory map: they are written through the stream where it must wait for room, and
     /// are read by the kernel only.
@@ -155,15 +279,19 @@ impl Stream {
         let mut at = offset;
         while at < end {
             self.watched.allow(SEND_SILENCE_TIMEOUT);
-            let step = SEND_FILE_STEP_BYTES.min((end - at) as usize);
+            let step = self.allowance(Direction::Up, SEND_FILE_STEP_BYTES.min((end - at) as usize)).await;
             match rustix::fs::sendfile(&self.socket, file, Some(&mut at), step) {
                 Ok(0) => return Err(SendFileError::File),
                 // The socket may take more at once: others have their turn first.
-                Ok(_) => crate::runtime::yield_now().await,
+                Ok(sent) => {
+                    self.up.moved(sent);
+                    crate::runtime::yield_now().await;
+                }
                 Err(rustix::io::Errno::INTR) => {}
                 Err(rustix::io::Errno::AGAIN) => {
-                    let part = window(at, SEND_WAIT_BYTES.min((end - at) as usize));
+                    let part = window(at, SEND_WAIT_BYTES.min(step));
                     self.send_all(part, SendFlags::empty()).await.map_err(|error| self.send_failed(error))?;
+                    self.up.moved(part.len());
                     at += part.len() as u64;
                 }
                 Err(error) => return Err(self.send_failed(error.into())),
@@ -190,5 +318,92 @@ impl Stream {
             }
             _ => NetError::Io(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::net::TcpListener;
+    use std::os::unix::fs::FileExt;
+
+    use super::*;
+    use crate::runtime::{Cores, deadline};
+
+    const SOON: Duration = Duration::from_millis(50);
+    const LATE: Duration = Duration::from_secs(60);
+    const LOW_WATER_BYTES: u32 = 64 << 10;
+    /// What the kernel may queue beyond a low water: one buffer of its own.
+    const KERNEL_BUFFER_BYTES: usize = 128 << 10;
+
+    /// Runs `test` on a core with a connection to a plain socket.
+    fn with_a_connection<T: Future<Output = ()> + 'static>(
+        test: impl Fn(Net, Stream, std::net::TcpStream) -> T + Clone + Send + 'static,
+    ) {
+        let core = move |_| {
+            let test = test.clone();
+            async move {
+                let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+                let net = Net::start().unwrap();
+                let stream = net.connect(listener.local_addr().unwrap(), LATE).await.unwrap();
+                let theirs = listener.accept().unwrap().0;
+                test(net, stream, theirs).await;
+            }
+        };
+        Cores::start("test", 1, core).unwrap().join().unwrap();
+    }
+
+    /// Sends to somebody who does not read, until the socket takes no more; how much waits unsent then.
+    async fn unsent_when_full(stream: &mut Stream, by_sendfile: bool) -> usize {
+        let file = tempfile::tempfile().unwrap();
+        let bytes = vec![7; 64 << 20];
+        file.write_all_at(&bytes, 0).unwrap();
+        let file: File = file;
+        let window = |_: u64, len: usize| &bytes[..len];
+        let mut unsent = 0;
+        loop {
+            let sending = async {
+                match by_sendfile {
+                    true => stream.send_file(file.as_fd(), 0, bytes.len(), window).await.map_err(|_| ()),
+                    false => stream.write_all(&bytes).await.map_err(|_| ()),
+                }
+            };
+            assert!(deadline(SOON, sending).await.is_err(), "nobody reads");
+            let before = std::mem::replace(&mut unsent, stream.unsent_bytes().unwrap());
+            if unsent > 0 && unsent == before {
+                return unsent;
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_queued_unsent_has_a_bound() {
+        for by_sendfile in [false, true] {
+            with_a_connection(move |_net, mut stream, theirs| async move {
+                stream.set_unsent_low_water(LOW_WATER_BYTES).unwrap();
+                let unsent = unsent_when_full(&mut stream, by_sendfile).await;
+                let max = LOW_WATER_BYTES as usize + KERNEL_BUFFER_BYTES;
+                assert!((1..=max).contains(&unsent), "{unsent} bytes, sendfile {by_sendfile}");
+                // Without the bound the socket takes more.
+                stream.set_unsent_low_water(u32::MAX >> 1).unwrap();
+                let unbound = unsent_when_full(&mut stream, by_sendfile).await;
+                assert!(unbound > max, "{unbound} bytes, sendfile {by_sendfile}");
+                drop(theirs);
+            });
+        }
+    }
+
+    #[test]
+    fn who_waits_for_room_below_the_low_water_goes_on() {
+        with_a_connection(|_net, mut stream, mut theirs| async move {
+            stream.set_unsent_low_water(LOW_WATER_BYTES).unwrap();
+            let reader = std::thread::spawn(move || {
+                let mut bytes = vec![0; 16 << 20];
+                io::Read::read_exact(&mut theirs, &mut bytes).unwrap();
+                bytes.iter().all(|byte| *byte == 5)
+            });
+            deadline(LATE, stream.write_all(&vec![5; 16 << 20])).await.unwrap().unwrap();
+            assert!(reader.join().unwrap());
+        });
     }
 }

@@ -39,6 +39,10 @@ pub struct Watched {
     limit_ms: Cell<u64>,
     deadline_ms: Cell<u64>,
     low_water: Cell<usize>,
+    /// Somebody waits for room to send.
+    sending: Cell<bool>,
+    /// What the other side had not acknowledged when half the time of a wait to send was over, bytes.
+    unacknowledged: Cell<Option<u64>>,
     expired: Cell<bool>,
 }
 
@@ -52,7 +56,7 @@ impl Watchdog {
             watched: RefCell::default(),
         });
         let weak = Rc::downgrade(&shared);
-        crate::runtime::spawn("watchdog", async move {
+        crate::runtime::spawn_vital("watchdog", async move {
             loop {
                 crate::runtime::sleep(TICK).await;
                 match weak.upgrade() {
@@ -83,6 +87,8 @@ impl Watchdog {
             limit_ms: Cell::new(0),
             deadline_ms: Cell::new(u64::MAX),
             low_water: Cell::new(1),
+            sending: Cell::new(false),
+            unacknowledged: Cell::new(None),
             expired: Cell::new(false),
         });
         self.shared.watched.borrow_mut().push(Rc::downgrade(&watched));
@@ -114,6 +120,21 @@ impl Watched {
         let limit_ms = limit.as_millis() as u64;
         self.limit_ms.set(limit_ms);
         self.deadline_ms.set(self.shared.now_ms.get() + limit_ms);
+        self.unacknowledged.set(None);
+    }
+
+    /// Whether somebody waits for room to send: then what the other side acknowledges is a sign of life too, for the
+    /// kernel reports room only when much of what it holds is acknowledged, which takes a slow reader its time.
+    pub fn set_sending(&self, sending: bool) {
+        self.sending.set(sending);
+        self.unacknowledged.set(None);
+    }
+
+    /// The last limit begins anew: what passed was no silence of the other side.
+    pub fn allow_again(&self) {
+        if self.deadline_ms.get() != u64::MAX {
+            self.allow(Duration::from_millis(self.limit_ms.get()));
+        }
     }
 
     /// Wakes a waiting read only when `bytes` have arrived (or the connection ended).
@@ -142,9 +163,19 @@ impl Watched {
             self.deadline_ms.set(now_ms + self.limit_ms.get());
             return;
         }
+        if self.sending.get() && now_ms > allowed_ms + self.limit_ms.get() / 2 && self.acknowledges() {
+            self.deadline_ms.set(now_ms + self.limit_ms.get());
+            return;
+        }
         if now_ms > self.deadline_ms.get() {
             self.shut_down();
         }
+    }
+
+    /// Whether the other side has acknowledged something since this was last asked during the same wait.
+    fn acknowledges(&self) -> bool {
+        let Ok(bytes) = unacknowledged_bytes(self.fd()) else { return false };
+        self.unacknowledged.replace(Some(bytes)).is_some_and(|before| bytes < before)
     }
 
     fn shut_down(&self) {
@@ -180,4 +211,13 @@ fn set_receive_low_water(fd: BorrowedFd<'_>, bytes: usize) -> io::Result<()> {
         )
     };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Bytes written to the socket that the other side has not acknowledged.
+#[allow(unsafe_code)]
+fn unacknowledged_bytes(fd: BorrowedFd<'_>) -> io::Result<u64> {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: the request (SIOCOUTQ by its other name) writes one c_int to the pointer, which `bytes` is.
+    let result = unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
+    if result == 0 { Ok(u64::try_from(bytes).unwrap_or(0)) } else { Err(io::Error::last_os_error()) }
 }

@@ -1,16 +1,19 @@
 //! Serving chunks: what other peers may ask of this one.
 //!
-//! A connection is served by the core that it was handed to, requests in their order. A chunk comes
+//! A connection is served by the core that it was handed to, requests in their order. Which connection is sent a chunk
+//! next is decided for the whole process ([`queue`]). A chunk comes
 //! from this core's memory, else from the page cache by sendfile, else from another core's memory, else
 //! from the disk, fetched by a blocking thread so that the core goes on.
 //!
 //! It must never open a path that a request names (a request names an info hash), never serve a chunk
 //! whose bit is not set, and never pad: a frame begun and not deliverable closes the connection.
 
+pub mod queue;
 pub mod registry;
 pub mod server;
 pub mod torrent;
 
+pub use queue::UploadQueue;
 pub use registry::Registry;
 pub use server::{Borrow, PeerContext, serve};
 pub use torrent::Torrent;

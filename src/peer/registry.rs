@@ -41,9 +41,14 @@ impl Registry {
         Ok(())
     }
 
-    /// Serves the file no more.
-    pub fn remove(&self, info_hash: &InfoHash) -> Option<Arc<Torrent>> {
-        self.torrents.write().unwrap_or_else(PoisonError::into_inner).remove(info_hash)
+    /// Serves this torrent no more; says whether it was the one that is served. Another one of the same file stays.
+    pub fn remove(&self, torrent: &Arc<Torrent>) -> bool {
+        let mut torrents = self.torrents.write().unwrap_or_else(PoisonError::into_inner);
+        let is_it = torrents.get(&torrent.info_hash()).is_some_and(|known| Arc::ptr_eq(known, torrent));
+        if is_it {
+            torrents.remove(&torrent.info_hash());
+        }
+        is_it
     }
 
     /// The file, if it is served.

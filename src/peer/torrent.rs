@@ -1,12 +1,24 @@
 //! A file that this client holds, in whole or in part, as all cores see it.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant;
+
+use event_listener::{Event, EventListener};
 
 use crate::bitfield::SharedBitfield;
+use crate::geometry::ChunkIndex;
 use crate::ids::InfoHash;
+use crate::limits::{HAVE_CHUNKS_PROMPT_MAX, UNREADABLE_RETRY_PAUSE};
 use crate::metainfo::Metainfo;
 use crate::storage::SeedFile;
+use crate::swarm::FileId;
+use crate::wire::Status;
+
+/// The number of the last torrent made.
+static LAST_ID: AtomicU64 = AtomicU64::new(0);
 
 /// One file's chunks and where they are.
 #[derive(Debug)]
@@ -21,18 +33,45 @@ pub struct Torrent {
     pub sent_bytes: AtomicU64,
     /// Connections that are told of new chunks: while there are any, new chunks are kept in memory.
     pub subscribers: AtomicU32,
+    unreadable: Unreadable,
+    id: FileId,
+    /// The core that has each chunk in its memory, if any has.
+    keepers: Box<[AtomicU8]>,
+    /// Tells of new chunks.
+    grown: Event,
     stopped: OnceLock<String>,
+}
+
+/// Chunks that the disk did not give when they were asked for.
+#[derive(Debug, Default)]
+struct Unreadable {
+    /// How many: looked at without the lock.
+    count: AtomicU32,
+    chunks: Mutex<Chunks>,
+}
+
+#[derive(Debug, Default)]
+struct Chunks {
+    /// With the time from which on the disk is asked again.
+    retry_at: BTreeMap<ChunkIndex, Instant>,
+    /// Those that the user was not told of.
+    unreported: Vec<ChunkIndex>,
 }
 
 impl Torrent {
     /// A file of which `have` is there.
     pub fn new(metainfo: Arc<Metainfo>, have: SharedBitfield, file: Option<SeedFile>) -> Self {
+        let unfinished = if have.is_full() { 0 } else { metainfo.geometry().chunk_count() };
         Self {
+            id: LAST_ID.fetch_add(1, Ordering::Relaxed),
+            keepers: (0..unfinished).map(|_| AtomicU8::new(0)).collect(),
+            grown: Event::new(),
             metainfo,
             have,
             file,
             sent_bytes: AtomicU64::new(0),
             subscribers: AtomicU32::new(0),
+            unreadable: Unreadable::default(),
             stopped: OnceLock::new(),
         }
     }
@@ -40,6 +79,38 @@ impl Torrent {
     /// The file's identity.
     pub fn info_hash(&self) -> InfoHash {
         self.metainfo.info_hash()
+    }
+
+    /// Its number in this process.
+    pub fn id(&self) -> FileId {
+        self.id
+    }
+
+    /// The chunk is in the memory of this core.
+    pub fn keep(&self, chunk: ChunkIndex, core: usize) {
+        if let Some(keeper) = self.keepers.get(chunk.as_usize()) {
+            keeper.store(u8::try_from(core + 1).unwrap_or(0), Ordering::Relaxed);
+        }
+    }
+
+    /// The core in whose memory the chunk is, or was a while ago.
+    pub fn keeper(&self, chunk: ChunkIndex) -> Option<usize> {
+        usize::from(self.keepers.get(chunk.as_usize())?.load(Ordering::Relaxed)).checked_sub(1)
+    }
+
+    /// A chunk was added to those that are there: wakes those who have waited longest for that, a few of them.
+    pub fn has_grown(&self) {
+        self.grown.notify_additional(HAVE_CHUNKS_PROMPT_MAX);
+    }
+
+    /// Whether all subscribers are told of every chunk at once.
+    pub fn tells_all_at_once(&self) -> bool {
+        self.subscribers.load(Ordering::Relaxed) as usize <= HAVE_CHUNKS_PROMPT_MAX
+    }
+
+    /// Waits for the next chunk to be added, from this call on.
+    pub fn growth(&self) -> EventListener {
+        self.grown.listen()
     }
 
     /// Serves it no more. The first reason counts; says whether this is it.
@@ -55,5 +126,93 @@ impl Torrent {
     /// Whether somebody will soon ask for chunks that were just received.
     pub fn is_awaited(&self) -> bool {
         self.subscribers.load(Ordering::Relaxed) > 0
+    }
+
+    /// Whether a peer that asks for the chunk gets it: it is there, and the disk did not refuse it lately.
+    pub fn serves(&self, chunk: ChunkIndex) -> bool {
+        if !self.have.contains(chunk) {
+            return false;
+        }
+        if self.unreadable.count.load(Ordering::Relaxed) == 0 {
+            return true;
+        }
+        self.unreadable.lock().retry_at.get(&chunk).is_none_or(|at| *at <= Instant::now())
+    }
+
+    /// The chunk could not be read to be sent. Where the file ends before it the whole file is served no more;
+    /// else only this chunk is not, for a while. The status is for the peer that asked.
+    pub fn cannot_read(&self, chunk: ChunkIndex, why: &dyn Display) -> Status {
+        let geometry = self.metainfo.geometry();
+        let end = geometry.offset(chunk) + u64::from(geometry.chunk_len(chunk));
+        if self.file.as_ref().is_none_or(|file| file.length().is_ok_and(|bytes| bytes < end)) {
+            self.stop("it became shorter".to_owned());
+            return Status::FileChanged;
+        }
+        log::debug!("chunk {chunk} of {} cannot be read: {why}", self.metainfo.name());
+        self.set_unreadable(chunk);
+        Status::ChunkAbsent
+    }
+
+    /// The chunk is not served until the disk is asked again.
+    pub fn set_unreadable(&self, chunk: ChunkIndex) {
+        let mut chunks = self.unreadable.lock();
+        if chunks.retry_at.insert(chunk, Instant::now() + UNREADABLE_RETRY_PAUSE).is_none() {
+            chunks.unreported.push(chunk);
+        }
+        self.unreadable.count.store(chunks.retry_at.len() as u32, Ordering::Relaxed);
+    }
+
+    /// Chunks that could not be read and were not taken by this call before.
+    pub fn take_unreadable(&self) -> Vec<ChunkIndex> {
+        if self.unreadable.count.load(Ordering::Relaxed) == 0 {
+            return Vec::new();
+        }
+        std::mem::take(&mut self.unreadable.lock().unreported)
+    }
+}
+
+impl Unreadable {
+    fn lock(&self) -> MutexGuard<'_, Chunks> {
+        self.chunks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bitfield::Bitfield;
+    use crate::geometry::Geometry;
+
+    fn torrent(path: &std::path::Path) -> Torrent {
+        let geometry = Geometry::new(3 << 14, 1 << 14).unwrap();
+        std::fs::write(path, vec![1; 3 << 14]).unwrap();
+        let metainfo = Metainfo::new("file", geometry, vec![0; 60], Vec::new()).unwrap();
+        let have = SharedBitfield::new(&Bitfield::full(geometry));
+        Torrent::new(Arc::new(metainfo), have, Some(SeedFile::open(path).unwrap()))
+    }
+
+    #[test]
+    fn one_chunk_that_cannot_be_read_is_refused_alone_and_told_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let torrent = torrent(&folder.path().join("file"));
+        let [first, second] = [0, 1].map(|index| torrent.metainfo.geometry().chunk(index).unwrap());
+        for _ in 0..2 {
+            assert_eq!(torrent.cannot_read(second, &"EIO"), Status::ChunkAbsent);
+        }
+        assert!(torrent.serves(first) && !torrent.serves(second) && torrent.stopped().is_none());
+        assert_eq!(torrent.take_unreadable(), [second]);
+        torrent.cannot_read(second, &"EIO");
+        assert!(torrent.take_unreadable().is_empty());
+    }
+
+    #[test]
+    fn a_file_that_ends_before_the_chunk_is_served_no_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let torrent = torrent(&path);
+        std::fs::File::options().write(true).open(&path).unwrap().set_len(100).unwrap();
+        let chunk = torrent.metainfo.geometry().chunk(1).unwrap();
+        assert_eq!(torrent.cannot_read(chunk, &"EFAULT"), Status::FileChanged);
+        assert!(torrent.stopped().is_some());
     }
 }

@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::cli::units::{RateLimit, parse_rate_limit};
+use crate::client::Direction;
+
 /// What a line asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
@@ -30,6 +33,8 @@ pub enum Command {
         /// Path or file name of the `.mtorrent` file.
         name: PathBuf,
     },
+    /// `limit`, `limit up|down RATE|off`
+    Limit(Option<(Direction, RateLimit)>),
     /// `help`
     Help,
     /// `quit`
@@ -56,10 +61,14 @@ pub enum LineError {
     /// Too few words, or too many.
     #[error("usage: {0} (quote names with spaces)")]
     Usage(&'static str),
+    /// What cannot be read, with the remedy.
+    #[error("{0}")]
+    Value(String),
 }
 
 /// The names of all commands, for completion.
-pub const NAMES: [&str; 6] = ["get", "help", "quit", "remove", "share", "show downloads"];
+pub const NAMES: [&str; 9] =
+    ["get", "help", "limit", "limit down", "limit up", "quit", "remove", "share", "show downloads"];
 
 /// What `help` answers.
 pub const HELP: &str = "\
@@ -67,6 +76,8 @@ share FILE NAME.mtorrent [--force]   share FILE: create NAME.mtorrent, or verify
 get NAME.mtorrent DEST [--force]     download to DEST, a file or an existing folder
 show downloads                       ongoing and completed downloads
 remove NAME.mtorrent                 stop sharing the file
+limit                                the rate limits of this client
+limit up|down RATE                   send or receive at most RATE, such as 100Mbit or 20MiB; off for no limit
 help                                 this list
 quit                                 end the client
 Names are quoted as in a shell; ~ is the home folder; # starts a comment.";
@@ -75,6 +86,7 @@ const SHARE: &str = "share FILE NAME.mtorrent [--force]";
 const GET: &str = "get NAME.mtorrent DEST [--force]";
 const SHOW: &str = "show downloads";
 const REMOVE: &str = "remove NAME.mtorrent";
+const LIMIT: &str = "limit, limit up RATE, limit down RATE, where RATE is such as 100Mbit, 20MiB or off";
 
 /// Reads a line; `None` for an empty one or a comment. `home` is what `~` means.
 pub fn parse(line: &str, home: Option<&Path>) -> Result<Option<Command>, LineError> {
@@ -100,6 +112,7 @@ pub fn parse(line: &str, home: Option<&Path>) -> Result<Option<Command>, LineErr
             [name] if !name.is_empty() => Command::Remove { name: path(name) },
             _ => return Err(LineError::Usage(REMOVE)),
         },
+        "limit" => Command::Limit(limit(rest)?),
         "help" => Command::Help,
         "quit" => match rest {
             [] => Command::Quit,
@@ -108,6 +121,20 @@ pub fn parse(line: &str, home: Option<&Path>) -> Result<Option<Command>, LineErr
         unknown => return Err(LineError::Unknown(unknown.into())),
     };
     Ok(Some(command))
+}
+
+/// What follows `limit`; a RATE may be written with spaces.
+fn limit(words: &[String]) -> Result<Option<(Direction, RateLimit)>, LineError> {
+    let Some((direction, rate)) = words.split_first() else { return Ok(None) };
+    let direction = match direction.as_str() {
+        "up" => Direction::Up,
+        "down" => Direction::Down,
+        _ => return Err(LineError::Usage(LIMIT)),
+    };
+    if rate.is_empty() {
+        return Err(LineError::Usage(LIMIT));
+    }
+    parse_rate_limit(&rate.join(" ")).map(|limit| Some((direction, limit))).map_err(LineError::Value)
 }
 
 /// Takes `--force` out of the words; after `--` every word is a name.
@@ -139,6 +166,7 @@ fn expand_home(word: &str, home: Option<&Path>) -> PathBuf {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::num::NonZeroU64;
 
     fn share(file: &str, metainfo: &str, force: bool) -> Result<Option<Command>, LineError> {
         Ok(Some(Command::Share { file: file.into(), metainfo: metainfo.into(), force }))
@@ -151,6 +179,9 @@ mod tests {
     #[test]
     fn lines() {
         let remove = |name: &str| Ok(Some(Command::Remove { name: name.into() }));
+        let limit =
+            |direction, bytes_s| Ok(Some(Command::Limit(Some((direction, RateLimit(NonZeroU64::new(bytes_s)))))));
+        assert!(matches!(parse("limit up fast", None), Err(LineError::Value(_))));
         let unknown = |word: &str| Err(LineError::Unknown(word.into()));
         for (line, expected) in [
             ("", Ok(None)),
@@ -181,6 +212,12 @@ mod tests {
             ("remove ~/a.mtorrent", remove("/home/u/a.mtorrent")),
             ("remove", Err(LineError::Usage(REMOVE))),
             ("remove ''", Err(LineError::Usage(REMOVE))),
+            ("limit", Ok(Some(Command::Limit(None)))),
+            ("limit up 20 MiB", limit(Direction::Up, 20 << 20)),
+            ("limit down 100Mbit/s", limit(Direction::Down, 12_500_000)),
+            ("limit down off", Ok(Some(Command::Limit(Some((Direction::Down, RateLimit(None))))))),
+            ("limit up", Err(LineError::Usage(LIMIT))),
+            ("limit sideways 1MiB", Err(LineError::Usage(LIMIT))),
             ("help", Ok(Some(Command::Help))),
             ("help get", Ok(Some(Command::Help))),
             ("quit", Ok(Some(Command::Quit))),
@@ -196,7 +233,8 @@ mod tests {
     #[test]
     fn help_names_every_command() {
         for name in NAMES {
-            assert!(HELP.lines().any(|line| line.starts_with(name)), "{name}");
+            let first = name.split(' ').next().unwrap_or(name);
+            assert!(HELP.lines().any(|line| line.starts_with(first)), "{name}");
         }
     }
 

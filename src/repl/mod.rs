@@ -77,7 +77,7 @@ pub fn run(client: &Client, mut settings: Settings, output: Output) -> CommandRe
     let saved = is_terminal.then(terminal::SavedModes::save);
     let restore = saved.clone();
     signals::watch(
-        move |signal| drop(on_signal.send(Input::Signal(signal))),
+        move |signal| signals::queue(&on_signal, Input::Signal(signal)),
         move || restore.iter().flatten().for_each(terminal::SavedModes::restore),
     )?;
     let to_queue = sender.clone();

@@ -27,11 +27,7 @@ pub fn start(to: SyncSender<Input>) -> Result<(), CommandError> {
         // Nobody listens to the end any more only when the session is over.
         let _ = to.send(Input::End);
     };
-    std::thread::Builder::new()
-        .name("lines".into())
-        .spawn(work)
-        .map(drop)
-        .map_err(|error| CommandError::failed(format!("cannot start a thread: {error}")))
+    std::thread::Builder::new().name("lines".into()).spawn(work).map(drop).map_err(CommandError::no_thread)
 }
 
 /// The next line without its end, or why it is none; `None` at the end of input.

@@ -1,6 +1,7 @@
 //! Does what the lines say, and keeps the books: what runs, what failed, when the end has come.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender};
@@ -21,9 +22,12 @@ use crate::cli::report;
 use crate::cli::resolved::New;
 use crate::cli::signals::{Signal, Stop};
 use crate::cli::text;
-use crate::client::{Client, DownloadId, DownloadRequest, DownloadState, DownloadStatus, Event, ShareRequest};
+use crate::cli::units::RateLimit;
+use crate::client::{
+    Client, Direction, DownloadId, DownloadRequest, DownloadState, DownloadStatus, Event, ShareRequest, Verified,
+};
 use crate::ids::InfoHash;
-use crate::limits::{REPL_HASHING_MAX, SESSION_TICK};
+use crate::limits::{REPL_HASHING_MAX, SESSION_TICK, TORRENTS_MAX};
 
 /// The REPL's state.
 pub struct Session<'a> {
@@ -38,6 +42,8 @@ pub struct Session<'a> {
     /// Threads that hash for a `share`, and the shares among them that have not told what came of it.
     threads: Vec<JoinHandle<()>>,
     hashing: Vec<Hashing>,
+    /// Those of them that wait until fewer are hashed, with their numbers.
+    queued: VecDeque<(u64, NewShare)>,
     next_hashing: u64,
     /// Shares whose first acknowledgement is to be told.
     unannounced: HashMap<InfoHash, PathBuf>,
@@ -73,6 +79,7 @@ impl<'a> Session<'a> {
             home: std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute()),
             threads: Vec::new(),
             hashing: Vec::new(),
+            queued: VecDeque::new(),
             next_hashing: 0,
             unannounced: HashMap::new(),
             failed: false,
@@ -120,7 +127,9 @@ impl<'a> Session<'a> {
             Input::Event(event) => self.event(event).map(|()| None),
             Input::Hashed { id, file, metainfo_path, result } => {
                 let index = self.hashing.iter().position(|hashing| hashing.id == id);
-                if index.is_some_and(|index| self.hashing.remove(index).is_removed) {
+                let is_removed = index.is_some_and(|index| self.hashing.remove(index).is_removed);
+                self.hash_queued();
+                if is_removed {
                     return Ok(None);
                 }
                 self.hashed(file, metainfo_path, result).map(|()| None)
@@ -158,6 +167,7 @@ impl<'a> Session<'a> {
             Command::Get { metainfo, dest, force } => self.get(&metainfo, &dest, force),
             Command::ShowDownloads => self.show_downloads(),
             Command::Remove { name } => self.remove(&name),
+            Command::Limit(change) => self.limit(change),
             Command::Help => self.screen.answer(command::HELP, || json!({ "event": "help", "text": command::HELP })),
             // Taken by the caller.
             Command::Quit => Ok(()),
@@ -165,9 +175,8 @@ impl<'a> Session<'a> {
     }
 
     fn share(&mut self, file: PathBuf, metainfo: PathBuf, force: bool) -> Result<(), CommandError> {
-        self.threads.retain(|thread| !thread.is_finished());
-        if self.hashing.len() >= REPL_HASHING_MAX {
-            let message = format!("{REPL_HASHING_MAX} files are being hashed: share the next when one is done");
+        if self.queued.len() >= TORRENTS_MAX {
+            let message = format!("{TORRENTS_MAX} files wait to be hashed: share the next when one is done");
             return Err(CommandError::failed(message));
         }
         let (file, metainfo) = (absolute(&file)?, absolute(&metainfo)?);
@@ -178,19 +187,40 @@ impl<'a> Session<'a> {
             return Err(no_tracker(&metainfo));
         }
         let share = NewShare { file: file.clone(), metainfo, trackers: trackers.unwrap_or_default(), force };
-        self.hash(share)?;
+        self.hash(share);
         let path = text::path(&file);
         self.screen.answer(format!("hashing {path}"), || json!({ "event": "hashing", "file": path }))
     }
 
-    /// Makes or verifies the `.mtorrent` file on a thread of its own, so that other commands run meanwhile.
-    fn hash(&mut self, share: NewShare) -> Result<(), CommandError> {
-        let (id, metainfo_path, stop) = (self.next_hashing, share.metainfo.clone(), Stop::default());
-        let thread = hash_on_thread(id, share, self.settings.threads, stop.clone(), self.to_self.clone())?;
-        self.threads.push(thread);
+    /// Makes or verifies the `.mtorrent` file on a thread of its own, so that other commands run meanwhile; a few at
+    /// once, the others in turn.
+    fn hash(&mut self, share: NewShare) {
+        let (id, metainfo_path) = (self.next_hashing, share.metainfo.clone());
         self.next_hashing += 1;
-        self.hashing.push(Hashing { id, metainfo_path, stop, is_removed: false });
-        Ok(())
+        self.hashing.push(Hashing { id, metainfo_path, stop: Stop::default(), is_removed: false });
+        self.queued.push_back((id, share));
+        self.hash_queued();
+    }
+
+    fn hash_queued(&mut self) {
+        self.threads.retain(|thread| !thread.is_finished());
+        while self.hashing.len() - self.queued.len() < REPL_HASHING_MAX
+            && let Some((id, share)) = self.queued.pop_front()
+        {
+            let Some(index) = self.hashing.iter().position(|hashing| hashing.id == id) else { continue };
+            if self.hashing[index].is_removed {
+                self.hashing.remove(index);
+                continue;
+            }
+            let (stop, path) = (self.hashing[index].stop.clone(), text::path(&share.metainfo));
+            match hash_on_thread(id, share, self.settings.threads, stop, self.to_self.clone()) {
+                Ok(thread) => self.threads.push(thread),
+                Err(error) => {
+                    self.hashing.remove(index);
+                    self.refuse(&format!("share {path}: {error}"));
+                }
+            }
+        }
     }
 
     fn hashed(
@@ -205,7 +235,8 @@ impl<'a> Session<'a> {
             }
             let (info_hash, metainfo) = (made.metainfo.info_hash(), Arc::new(made.metainfo));
             let request = ShareRequest { metainfo, metainfo_path: metainfo_path.clone(), file: file.clone() };
-            self.client.share(request)?;
+            let verified = Verified { identity: made.identity, unreadable: made.unreadable };
+            self.client.share_verified(request, Some(verified))?;
             Ok(info_hash)
         });
         let path = text::path(&metainfo_path);
@@ -254,7 +285,7 @@ impl<'a> Session<'a> {
         // A bare name may be that of a share from anywhere; a path means one file.
         let is_bare = name.components().count() == 1 && name.file_name().is_some();
         let path = if is_bare { name.to_owned() } else { absolute(name)? };
-        if let Err(error) = self.client.remove(&path.to_string_lossy()) {
+        if let Err(error) = self.client.remove(&path) {
             // A share that is not yet hashed is taken back before anybody learnt of it.
             let named =
                 |share: &Hashing| share.metainfo_path == path || is_bare && share.metainfo_path.ends_with(&path);
@@ -265,6 +296,18 @@ impl<'a> Session<'a> {
         }
         let shown = text::path(name);
         self.screen.answer(format!("removed {shown}"), || json!({ "event": "removed", "path": shown }))
+    }
+
+    /// Changes a limit, and in any case shows both.
+    fn limit(&self, change: Option<(Direction, RateLimit)>) -> Result<(), CommandError> {
+        let limits = self.client.limits();
+        if let Some((direction, limit)) = change {
+            limits.set(direction, limit.0);
+        }
+        let (up, down) = (limits.get(Direction::Up), limits.get(Direction::Down));
+        self.screen.answer(format!("limit up {}, down {}", RateLimit(up), RateLimit(down)), || {
+            json!({ "event": "limit", "up_bytes_s": up.map(NonZeroU64::get), "down_bytes_s": down.map(NonZeroU64::get) })
+        })
     }
 
     fn quit(&mut self) -> Result<Option<Exit>, CommandError> {
@@ -323,6 +366,7 @@ impl<'a> Session<'a> {
     /// Hashing ends within a chunk. What it has to say still needs room in the queue, which nobody reads
     /// any more, so it is emptied meanwhile.
     fn stop_hashing(&mut self, inputs: &Receiver<Input>) {
+        self.queued.clear();
         self.hashing.iter().for_each(|hashing| hashing.stop.set());
         while self.threads.iter().any(|thread| !thread.is_finished()) {
             let _ = inputs.recv_timeout(Duration::from_millis(10));
@@ -337,7 +381,7 @@ impl<'a> Session<'a> {
     fn has_nothing_to_wait_for(&self, since: Instant) -> bool {
         let has_waited = self.settings.wait.is_some_and(|wait| since.elapsed() >= wait);
         let waits = |status: &DownloadStatus| {
-            self.restored.contains(&status.id) && status.state == DownloadState::Waiting
+            (self.restored.contains(&status.id) || status.waits_for.is_some()) && status.state == DownloadState::Waiting
                 || report::is_over(&status.state)
         };
         has_waited && self.hashing.is_empty() && self.client.downloads().iter().all(waits)
@@ -377,10 +421,7 @@ fn hash_on_thread(
         // A session that is over does not want to know.
         let _ = to.send(Input::Hashed { id, file: share.file, metainfo_path: share.metainfo, result });
     };
-    std::thread::Builder::new()
-        .name("share".into())
-        .spawn(work)
-        .map_err(|error| CommandError::failed(format!("cannot start a thread: {error}")))
+    std::thread::Builder::new().name("share".into()).spawn(work).map_err(CommandError::no_thread)
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, CommandError> {

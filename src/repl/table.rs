@@ -30,7 +30,10 @@ fn row(status: &DownloadStatus) -> [String; HEAD.len()] {
     let nothing = || "-".to_owned();
     [
         format!("#{}", status.id),
-        report::state(&status.state),
+        status
+            .waits_for
+            .as_deref()
+            .map_or_else(|| report::state(&status.state), |why| format!("waiting: {}", text::plain(why))),
         percent(status),
         Size(status.length).to_string(),
         if is_moving { Rate(status.rate_bytes_s).to_string() } else { nothing() },

@@ -64,11 +64,7 @@ pub fn start(history: &Path, to: SyncSender<Input>) -> Result<Reader, CommandErr
 }
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), CommandError> {
-    std::thread::Builder::new()
-        .name(name.into())
-        .spawn(work)
-        .map(drop)
-        .map_err(|error| CommandError::failed(format!("cannot start a thread: {error}")))
+    std::thread::Builder::new().name(name.into()).spawn(work).map(drop).map_err(CommandError::no_thread)
 }
 
 fn no_terminal(error: &ReadlineError) -> CommandError {
@@ -165,7 +161,7 @@ impl Completer for Completion {
 
 /// The commands that go on from what was typed.
 fn complete_command(typed: &str) -> Vec<Pair> {
-    let takes_more = |name: &str| !matches!(name, "help" | "quit" | "show downloads");
+    let takes_more = |name: &str| !matches!(name, "help" | "limit" | "quit" | "show downloads");
     let fitting = NAMES.iter().filter(|name| name.starts_with(typed) && **name != typed);
     fitting
         .map(|name| Pair {
@@ -207,7 +203,20 @@ mod tests {
     #[test]
     fn commands_are_completed() {
         for (typed, found) in [
-            ("", vec!["get ", "help", "quit", "remove ", "share ", "show downloads"]),
+            (
+                "",
+                vec![
+                    "get ",
+                    "help",
+                    "limit",
+                    "limit down ",
+                    "limit up ",
+                    "quit",
+                    "remove ",
+                    "share ",
+                    "show downloads",
+                ],
+            ),
             ("s", vec!["share ", "show downloads"]),
             ("show d", vec!["show downloads"]),
             ("get", vec![]),

@@ -1,11 +1,12 @@
 //! One executor a core, each on a thread of its own, started together and ended together.
 
 use std::future::Future;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use glommio::{LocalExecutorBuilder, Placement};
+use glommio::{LocalExecutor, LocalExecutorBuilder, Placement};
 
 use super::probe::{self, StartError};
 
@@ -14,6 +15,8 @@ use super::probe::{self, StartError};
 const IO_MEMORY_BYTES: usize = 64 << 10;
 /// Entries of an executor's submission queue.
 const RING_DEPTH: usize = 256;
+/// How often it is looked whether the cores have ended.
+const JOIN_POLL: Duration = Duration::from_millis(1);
 /// Wakes an executor that was parked wrongly.
 const HEARTBEAT: Duration = Duration::from_millis(100);
 
@@ -32,9 +35,9 @@ pub struct Cores {
     threads: Vec<thread::JoinHandle<Result<(), String>>>,
 }
 
-/// A core ended by a panic or by an error of its ring.
+/// A core ended by a panic or by an error of its ring, or does not end.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("internal error: core {core} ended early: {why}")]
+#[error("internal error: core {core} did not end well: {why}")]
 pub struct CoresError {
     /// Which core.
     pub core: usize,
@@ -52,25 +55,42 @@ impl Cores {
         F: Fn(Core) -> T + Clone + Send + 'static,
         T: Future<Output = ()> + 'static,
     {
-        probe::check()?;
+        probe::check(count)?;
         let count = count.max(1);
         let (report, reports) = mpsc::sync_channel(count);
         let (mut threads, mut go) = (Vec::new(), Vec::new());
         for index in 0..count {
             let (main, report, name) = (main.clone(), report.clone(), format!("{name}-{index}"));
             let (sender, may_go) = mpsc::sync_channel::<()>(1);
-            let start = move || run_core(&name, Core { index, count }, &report, &may_go, main);
+            let start = move || run_core(&name, Core { index, count }, report, &may_go, main);
             let thread = thread::Builder::new().name(format!("core-{index}")).spawn(start);
-            threads.push(thread.map_err(|error| StartError::Threads(error.to_string()))?);
+            threads.push(thread.map_err(StartError::no_threads)?);
             go.push(sender);
         }
+        // A core that ends without a report must not be waited for.
+        drop(report);
         // All or none: a core that cannot be made would leave the others waiting for it. Dropping `go`
         // ends them.
-        reports.iter().take(count).collect::<Result<(), String>>().map_err(StartError::Threads)?;
+        for _ in 0..count {
+            reports.recv().unwrap_or_else(|_| Err(StartError::Threads("a core ended at once".to_owned())))?;
+        }
+        probe::check_spare_threads(count)?;
         for sender in go {
             sender.send(()).map_err(|_| StartError::Threads("a core ended at once".to_owned()))?;
         }
         Ok(Self { threads })
+    }
+
+    /// Waits until every core has ended, though no longer than `limit`: one may hang on a disk that does not answer.
+    pub fn join_within(self, limit: Duration) -> Result<(), CoresError> {
+        let deadline = Instant::now() + limit;
+        while let Some(core) = self.threads.iter().position(|thread| !thread.is_finished()) {
+            if Instant::now() >= deadline {
+                return Err(CoresError { core, why: "it does not end".to_owned() });
+            }
+            thread::sleep(JOIN_POLL);
+        }
+        self.join()
     }
 
     /// Waits until every core has ended.
@@ -90,7 +110,7 @@ impl Cores {
 fn run_core<F, T>(
     name: &str,
     core: Core,
-    report: &mpsc::SyncSender<Result<(), String>>,
+    report: mpsc::SyncSender<Result<(), StartError>>,
     may_go: &mpsc::Receiver<()>,
     main: F,
 ) -> Result<(), String>
@@ -98,25 +118,41 @@ where
     F: Fn(Core) -> T,
     T: Future<Output = ()>,
 {
-    let builder = LocalExecutorBuilder::new(Placement::Unbound);
-    let made = builder.name(name).io_memory(IO_MEMORY_BYTES).ring_depth(RING_DEPTH).make();
-    let made = made.map_err(|error| error.to_string());
+    let made = make_executor(name);
     // Whoever starts the cores may have given up already.
-    let _ = report.send(made.as_ref().map(|_| ()).map_err(String::clone));
-    let executor = made?;
+    let _ = report.send(made.as_ref().map(|_| ()).map_err(StartError::clone));
+    drop(report);
+    let executor = made.map_err(|error| error.to_string())?;
     if may_go.recv().is_err() {
         return Ok(());
     }
-    executor.run(async move {
-        glommio::spawn_local(async {
-            loop {
-                super::sleep(HEARTBEAT).await;
-            }
+    let run = AssertUnwindSafe(|| {
+        executor.run(async move {
+            glommio::spawn_local(async {
+                loop {
+                    super::sleep(HEARTBEAT).await;
+                }
+            })
+            .detach();
+            main(core).await;
         })
-        .detach();
-        main(core).await;
     });
-    Ok(())
+    // The others would wait for this core for ever.
+    panic::catch_unwind(run).map_err(|_| {
+        super::fail(&format!("internal error: core {} ended by a panic; please report it", core.index));
+        "panic".to_owned()
+    })
+}
+
+/// glommio panics where the system gives it no thread of its own, or no memory for its rings.
+fn make_executor(name: &str) -> Result<LocalExecutor, StartError> {
+    let builder = LocalExecutorBuilder::new(Placement::Unbound);
+    let make = || builder.name(name).io_memory(IO_MEMORY_BYTES).ring_depth(RING_DEPTH).make();
+    match super::failure::quietly(make) {
+        Ok(made) => made.map_err(|error| StartError::Threads(error.to_string())),
+        Err(why) if why.contains("failed to spawn thread") => Err(StartError::NoThreads(why)),
+        Err(why) => Err(StartError::Threads(why)),
+    }
 }
 
 #[cfg(test)]

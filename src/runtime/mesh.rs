@@ -79,7 +79,7 @@ impl<M: Send + 'static> MeshPlan<M> {
         for (from, receiver) in seat.receivers.into_iter().enumerate() {
             let Some(receiver) = receiver else { continue };
             let receive = receive.clone();
-            super::spawn("mesh receiver", async move { pump(from, receiver.connect().await, receive).await });
+            super::spawn_vital("mesh receiver", async move { pump(from, receiver.connect().await, receive).await });
         }
         let connect = seat.senders.into_iter().map(|sender| sender.map(|s| glommio::spawn_local(s.connect())));
         let connect: Vec<_> = connect.collect();
@@ -127,7 +127,7 @@ impl<M: Send + 'static> Mesh<M> {
         }
         if let Err(GlommioError::WouldBlock(glommio::ResourceType::Channel(message))) = lane.sender.try_send(message) {
             lane.outbox.borrow_mut().push_back(message);
-            super::spawn("mesh outbox", flush(lane.clone()));
+            super::spawn_vital("mesh outbox", flush(lane.clone()));
         }
     }
 

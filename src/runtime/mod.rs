@@ -7,7 +7,8 @@
 //! - each executor pins three times its I/O memory and only warns when that fails: [`cores`] sizes it
 //!   small, because chunk buffers come from the ordinary heap and are pooled by us;
 //! - a panic inside its `spawn_blocking` hangs the caller: [`blocking`] has threads of its own;
-//! - a panic in a task kills the executor: [`spawn`] catches it and logs;
+//! - a panic in a task kills the executor: [`spawn`] catches it and logs; where the core is of no use without the task,
+//!   [`spawn_vital`] lets the process end with a sentence;
 //! - `spawn_local` polls the new task inside the call, under whatever the caller holds: [`spawn`] does not;
 //! - an executor was seen parked with runnable tasks: every core runs a heartbeat timer.
 //!
@@ -15,6 +16,8 @@
 
 pub mod blocking;
 pub mod cores;
+pub mod failure;
+pub mod machine;
 pub mod mesh;
 pub mod probe;
 pub mod signal;
@@ -23,8 +26,9 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-pub use blocking::{Blocking, BlockingError};
+pub use blocking::{Blocking, BlockingError, Kind};
 pub use cores::{Core, Cores, CoresError};
+pub use failure::{fail, on_failure};
 use futures_lite::FutureExt;
 pub use probe::StartError;
 pub use signal::Signal;
@@ -61,15 +65,29 @@ pub async fn yield_now() {
 ///
 /// The task never runs before the caller next waits, so a borrow may be held across the call.
 pub fn spawn(what: &'static str, work: impl Future<Output = ()> + 'static) {
+    spawn_watched(what, work, || ());
+}
+
+/// Starts a task without which this core is of no use: a panic in it ends the process with a sentence. It may come
+/// to its end as soon as nobody needs it any more.
+pub fn spawn_vital(what: &'static str, work: impl Future<Output = ()> + 'static) {
+    spawn_watched(what, work, move || {
+        fail(&format!("internal error: {what} ended by a panic; start it again, and please report it"))
+    });
+}
+
+/// Starts a task as [`spawn`] does, and calls `panicked` if it panics: for whoever waits for what the task would do.
+pub fn spawn_watched(what: &'static str, work: impl Future<Output = ()> + 'static, panicked: impl FnOnce() + 'static) {
     let task = async move {
         if AssertUnwindSafe(work).catch_unwind().await.is_err() {
             log::error!("internal error: {what} ended by a panic; please report it with the lines above");
+            panicked();
         }
     };
     // `spawn_local` would poll the task inside the call; into a queue it is only scheduled.
     match glommio::spawn_local_into(task, glommio::executor().current_task_queue()) {
         Ok(task) => drop(task.detach()),
-        Err(error) => log::error!("internal error: {what} could not be started: {error}"),
+        Err(error) => fail(&format!("internal error: {what} could not be started: {error}")),
     }
 }
 

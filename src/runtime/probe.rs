@@ -2,9 +2,19 @@
 //! not a panic.
 
 use std::io;
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
+
+use super::machine;
 
 /// Locked memory that glommio cannot do without, bytes.
 const MEMLOCK_BYTES_MIN: u64 = 512 << 10;
+/// Threads that must be left when all cores run: of the pools for blocking work, which grow when needed.
+const SPARE_THREADS: usize = 4;
+/// The same for each core: a ring has workers of its own in the kernel.
+const SPARE_THREADS_PER_CORE: usize = 2;
+/// Stack of a thread that only shows that it can be had, bytes.
+const SPARE_STACK_BYTES: usize = 64 << 10;
 
 /// Why the cores cannot be started; each names the remedy.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -31,15 +41,86 @@ pub enum StartError {
         /// The limit found, KiB.
         limit_kib: u64,
     },
-    /// The operating system gave no thread or no ring.
+    /// Too few open files.
+    #[error(
+        "this process may open only {limit} files and needs {needed}: raise the limit with `ulimit -n 1024` or \
+         LimitNOFILE= in a systemd unit"
+    )]
+    OpenFiles {
+        /// The limit found.
+        limit: u64,
+        /// The smallest that will do.
+        needed: u64,
+    },
+    /// Too few threads.
+    #[error(
+        "the system refuses threads to this process ({0}): raise the limits on processes and on memory (ulimit -u and \
+         -v, TasksMax= in a systemd unit, `--pids-limit` for a container)"
+    )]
+    NoThreads(String),
+    /// Too little address space.
+    #[error(
+        "this process may use only {limit_mib} MiB of address space and needs {needed_mib} MiB: raise the limit with \
+         `ulimit -v unlimited` or take fewer --cores"
+    )]
+    AddressSpace {
+        /// The limit found, MiB.
+        limit_mib: u64,
+        /// The smallest that will do, MiB.
+        needed_mib: u64,
+    },
+    /// The operating system gave no ring.
     #[error("the executor threads cannot be started: {0}")]
     Threads(String),
 }
 
-/// Checks io_uring and locked memory.
-pub fn check() -> Result<(), StartError> {
+impl StartError {
+    /// No thread could be started.
+    pub fn no_threads(error: io::Error) -> Self {
+        Self::NoThreads(error.to_string())
+    }
+}
+
+/// Checks what `cores` cores need.
+pub fn check(cores: usize) -> Result<(), StartError> {
     check_locked_memory()?;
+    check_address_space(cores)?;
+    let needed = machine::descriptors_needed(cores);
+    match machine::open_files_max() {
+        Some(limit) if limit < needed => return Err(StartError::OpenFiles { limit, needed }),
+        _ => {}
+    }
     check_io_uring()
+}
+
+/// Whether `cores` cores, which all run, can have the threads that the kernel starts for their rings and that are
+/// started later: without them requests would wait for ever.
+pub fn check_spare_threads(cores: usize) -> Result<(), StartError> {
+    let spare = SPARE_THREADS + SPARE_THREADS_PER_CORE * cores;
+    let (hold, held) = mpsc::channel::<()>();
+    let held = Arc::new(Mutex::new(held));
+    let threads: Result<Vec<_>, _> = (0..spare)
+        .map(|_| {
+            let held = held.clone();
+            // Ends when `hold` is dropped.
+            let wait = move || drop(held.lock().map(|held| held.recv()));
+            thread::Builder::new().name("spare".to_owned()).stack_size(SPARE_STACK_BYTES).spawn(wait)
+        })
+        .collect();
+    drop(hold);
+    // What was started before the refusal ends by itself.
+    threads.map_err(StartError::no_threads)?.into_iter().for_each(|thread| drop(thread.join()));
+    Ok(())
+}
+
+fn check_address_space(cores: usize) -> Result<(), StartError> {
+    let needed = machine::address_space_needed(cores);
+    match machine::address_space_max() {
+        Some(limit) if limit < needed => {
+            Err(StartError::AddressSpace { limit_mib: limit >> 20, needed_mib: needed >> 20 })
+        }
+        _ => Ok(()),
+    }
 }
 
 fn check_locked_memory() -> Result<(), StartError> {

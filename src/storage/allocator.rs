@@ -2,11 +2,14 @@
 //!
 //! glommio takes a DMA buffer from the global allocator, where glibc puts each block into a mapping of its own that
 //! is aligned to no huge page. In pages of 4 KiB a block costs 256 page faults once, and for every write 256 pages
-//! that the kernel must find and hold. Here two blocks share one huge page (PERF.md has the difference).
+//! that the kernel must find and hold. Here two blocks of 1 MiB, or more smaller ones, share one huge page (PERF.md
+//! has the difference).
 //!
-//! Only the layout tells a block: [`BLOCK_BYTES`] long and aligned to `BLOCK_ALIGN`, which nothing else
-//! asks for. A freed block is given back to the system at once and its addresses are used again; chunk
-//! memory recycles its blocks itself, so that this is rare. Nothing here may allocate or panic.
+//! Only the layout tells a block: a power of two from `UNIT_BYTES` to [`BLOCK_BYTES`] long and aligned to
+//! `BLOCK_ALIGN`, which nothing else asks for. Memory that is freed is the system's again at once: what is freed of a
+//! huge page breaks it up, and its addresses are not used until all of it is free and is unmapped. So every block that
+//! is handed out lies in a whole huge page. Chunk memory recycles its blocks itself and frees them rarely. Nothing
+//! here may allocate or panic.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ptr::{self, NonNull};
@@ -20,6 +23,10 @@ use crate::limits::BLOCK_BYTES;
 const BLOCK_ALIGN: usize = 4096;
 /// A huge page of x86-64, and of AArch64 with pages of 4 KiB, bytes. With others a block is merely aligned.
 const HUGE_PAGE_BYTES: usize = 2 << 20;
+/// The smallest block, of which eight make a huge page, bytes: one bit each.
+const UNIT_BYTES: usize = 256 << 10;
+/// Huge pages that can be had: as much memory as a machine has. The table takes memory only where it is used.
+const PAGES_MAX: usize = 1 << 20;
 
 /// What the program's `#[global_allocator]` is.
 #[derive(Debug)]
@@ -27,18 +34,22 @@ pub struct Allocator {
     blocks: Mutex<Blocks>,
 }
 
-/// Addresses for blocks.
+/// The huge pages.
 #[derive(Debug)]
 struct Blocks {
-    /// Given back; each begins with the next one's address.
-    free: Option<NonNull<Free>>,
-    /// The half of the last huge page that nobody has had yet.
-    half: Option<NonNull<u8>>,
+    /// Room for `PAGES_MAX`, mapped when the first is needed.
+    table: Option<NonNull<Page>>,
+    count: usize,
 }
 
-#[derive(Debug)]
-struct Free {
-    next: Option<NonNull<Free>>,
+/// A huge page in use.
+#[derive(Clone, Copy, Debug)]
+struct Page {
+    start: NonNull<u8>,
+    /// Units that somebody has, lowest address first.
+    taken: u8,
+    /// Units that nobody has had yet.
+    fresh: u8,
 }
 
 // SAFETY: the addresses are of memory that belongs to nobody but `Blocks`.
@@ -48,15 +59,15 @@ unsafe impl Send for Blocks {}
 impl Allocator {
     /// An allocator without a block yet.
     pub const fn new() -> Self {
-        Self { blocks: Mutex::new(Blocks { free: None, half: None }) }
+        Self { blocks: Mutex::new(Blocks { table: None, count: 0 }) }
     }
 
-    fn take(&self) -> Option<NonNull<u8>> {
-        self.blocks.lock().unwrap_or_else(PoisonError::into_inner).take()
+    fn take(&self, bytes: usize) -> Option<NonNull<u8>> {
+        self.blocks.lock().unwrap_or_else(PoisonError::into_inner).take(bytes)
     }
 
-    fn give_back(&self, block: NonNull<u8>) {
-        self.blocks.lock().unwrap_or_else(PoisonError::into_inner).give_back(block);
+    fn give_back(&self, block: NonNull<u8>, bytes: usize) {
+        self.blocks.lock().unwrap_or_else(PoisonError::into_inner).give_back(block, bytes);
     }
 }
 
@@ -67,17 +78,18 @@ impl Default for Allocator {
 }
 
 fn is_block(layout: Layout) -> bool {
-    layout.size() == BLOCK_BYTES && layout.align() == BLOCK_ALIGN
+    let bytes = layout.size();
+    layout.align() == BLOCK_ALIGN && (UNIT_BYTES..=BLOCK_BYTES).contains(&bytes) && bytes.is_power_of_two()
 }
 
-// SAFETY: a block is BLOCK_BYTES long, aligned to its own length, and in no other hands until it is
+// SAFETY: a block is as long as its layout says, aligned to its own length, and in no other hands until it is
 // given back with the same layout; all other layouts are the system allocator's alone, since a
 // reallocation from one kind to the other copies.
 #[allow(unsafe_code)]
 unsafe impl GlobalAlloc for Allocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if is_block(layout) {
-            return self.take().map_or(ptr::null_mut(), NonNull::as_ptr);
+            return self.take(layout.size()).map_or(ptr::null_mut(), NonNull::as_ptr);
         }
         // SAFETY: the caller's promise.
         unsafe { System.alloc(layout) }
@@ -85,10 +97,10 @@ unsafe impl GlobalAlloc for Allocator {
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         if is_block(layout) {
-            let block = self.take().map_or(ptr::null_mut(), NonNull::as_ptr);
+            let block = self.take(layout.size()).map_or(ptr::null_mut(), NonNull::as_ptr);
             if !block.is_null() {
                 // SAFETY: the block is this long.
-                unsafe { ptr::write_bytes(block, 0, BLOCK_BYTES) };
+                unsafe { ptr::write_bytes(block, 0, layout.size()) };
             }
             return block;
         }
@@ -98,7 +110,7 @@ unsafe impl GlobalAlloc for Allocator {
 
     unsafe fn dealloc(&self, start: *mut u8, layout: Layout) {
         match NonNull::new(start) {
-            Some(block) if is_block(layout) => self.give_back(block),
+            Some(block) if is_block(layout) => self.give_back(block, layout.size()),
             // SAFETY: the caller's promise; it is no block, so it came from there.
             _ => unsafe { System.dealloc(start, layout) },
         }
@@ -123,30 +135,77 @@ unsafe impl GlobalAlloc for Allocator {
     }
 }
 
+/// The bits of a block of `bytes` whose first unit is `first`.
+fn units(bytes: usize, first: usize) -> u8 {
+    (((1u16 << (bytes / UNIT_BYTES)) - 1) << first) as u8
+}
+
+impl Page {
+    /// Where a block of `bytes` that nobody has had fits: its first unit.
+    fn room(&self, bytes: usize) -> Option<usize> {
+        let mut places = (0..HUGE_PAGE_BYTES / UNIT_BYTES).step_by(bytes / UNIT_BYTES);
+        places.find(|first| self.fresh & units(bytes, *first) == units(bytes, *first))
+    }
+}
+
 #[allow(unsafe_code)]
 impl Blocks {
-    fn take(&mut self) -> Option<NonNull<u8>> {
-        if let Some(free) = self.free {
-            // SAFETY: `give_back` wrote it there.
-            self.free = unsafe { free.read() }.next;
-            return Some(free.cast());
+    fn pages(&mut self) -> &mut [Page] {
+        match self.table {
+            // SAFETY: the table has room for all pages, of which the first `count` are written.
+            Some(table) => unsafe { std::slice::from_raw_parts_mut(table.as_ptr(), self.count) },
+            None => &mut [],
         }
-        if let Some(half) = self.half.take() {
-            return Some(half);
-        }
-        let page = huge_page()?;
-        // SAFETY: the page has room for two.
-        self.half = Some(unsafe { page.add(BLOCK_BYTES) });
-        Some(page)
     }
 
-    fn give_back(&mut self, block: NonNull<u8>) {
-        // SAFETY: nobody uses the block any more; where the advice fails the memory stays, unused.
-        unsafe {
-            let _ = madvise(block.as_ptr().cast(), BLOCK_BYTES, Advice::LinuxDontNeed);
-            block.cast().write(Free { next: self.free });
+    fn take(&mut self, bytes: usize) -> Option<NonNull<u8>> {
+        // The last pages are those with room, but for what trims left.
+        let found = self.pages().iter().enumerate().rev().find_map(|(n, page)| Some((n, page.room(bytes)?)));
+        let (n, first) = match found {
+            Some(found) => found,
+            None => (self.add_page()?, 0),
+        };
+        let page = &mut self.pages()[n];
+        page.taken |= units(bytes, first);
+        page.fresh &= !units(bytes, first);
+        // SAFETY: the unit is one of the page's.
+        Some(unsafe { page.start.add(first * UNIT_BYTES) })
+    }
+
+    /// One more page; its number.
+    fn add_page(&mut self) -> Option<usize> {
+        if self.table.is_none() {
+            let (bytes, protection) = (PAGES_MAX * size_of::<Page>(), ProtFlags::READ | ProtFlags::WRITE);
+            // SAFETY: a new mapping.
+            let table =
+                unsafe { mmap_anonymous(ptr::null_mut(), bytes, protection, MapFlags::PRIVATE | MapFlags::NORESERVE) };
+            self.table = NonNull::new(table.ok()?.cast());
         }
-        self.free = Some(block.cast());
+        let table = self.table.filter(|_| self.count < PAGES_MAX)?;
+        let page = Page { start: huge_page()?, taken: 0, fresh: u8::MAX };
+        // SAFETY: the table has room for one more.
+        unsafe { table.add(self.count).write(page) };
+        self.count += 1;
+        Some(self.count - 1)
+    }
+
+    fn give_back(&mut self, block: NonNull<u8>, bytes: usize) {
+        let offset = block.as_ptr() as usize % HUGE_PAGE_BYTES;
+        let start = block.as_ptr().wrapping_sub(offset);
+        let pages = self.pages();
+        let Some(n) = pages.iter().position(|page| page.start.as_ptr() == start) else { return };
+        pages[n].taken &= !units(bytes, offset / UNIT_BYTES);
+        if pages[n].taken == 0 {
+            let page = pages[n];
+            let last = pages.len() - 1;
+            pages.swap(n, last);
+            self.count = last;
+            // SAFETY: nobody uses the page any more; where it cannot be unmapped the memory stays, unused.
+            let _ = unsafe { munmap(page.start.as_ptr().cast(), HUGE_PAGE_BYTES) };
+        } else {
+            // SAFETY: nobody uses the block any more; where the advice fails the memory stays, unused.
+            let _ = unsafe { madvise(block.as_ptr().cast(), bytes, Advice::LinuxDontNeed) };
+        }
     }
 }
 
@@ -170,7 +229,7 @@ fn huge_page() -> Option<NonNull<u8>> {
     }
 }
 
-const _: () = assert!(HUGE_PAGE_BYTES == 2 * BLOCK_BYTES && BLOCK_BYTES.is_multiple_of(BLOCK_ALIGN));
+const _: () = assert!(HUGE_PAGE_BYTES == 8 * UNIT_BYTES && HUGE_PAGE_BYTES.is_multiple_of(BLOCK_BYTES));
 
 #[cfg(test)]
 #[allow(unsafe_code)]
@@ -181,29 +240,59 @@ mod tests {
         Layout::from_size_align(BLOCK_BYTES, BLOCK_ALIGN).unwrap()
     }
 
+    /// Bytes of the block's huge page that are in memory.
+    fn resident(start: *mut u8) -> usize {
+        let page = start.wrapping_sub(start as usize % HUGE_PAGE_BYTES);
+        let mut pages = [0u8; HUGE_PAGE_BYTES / 4096];
+        // SAFETY: the vector has a byte for each page of the range.
+        let result = unsafe { libc::mincore(page.cast(), HUGE_PAGE_BYTES, pages.as_mut_ptr()) };
+        if result == 0 { pages.iter().filter(|page| **page & 1 == 1).count() * 4096 } else { 0 }
+    }
+
     #[test]
-    fn blocks_are_aligned_apart_and_used_again() {
+    fn blocks_are_aligned_and_apart() {
+        let allocator = Allocator::new();
+        let sizes: Vec<_> = (0..24).map(|n| UNIT_BYTES << (n % 3)).collect();
+        let layout = |bytes| Layout::from_size_align(bytes, BLOCK_ALIGN).unwrap();
+        // SAFETY: what is written and freed was allocated with this layout.
+        unsafe {
+            let blocks: Vec<_> = sizes.iter().map(|bytes| (allocator.alloc(layout(*bytes)), *bytes)).collect();
+            for (n, (start, bytes)) in blocks.iter().enumerate() {
+                assert!(!start.is_null() && start.align_offset(*bytes) == 0);
+                start.write_bytes(n as u8 + 1, *bytes);
+            }
+            let pages = allocator.blocks.lock().unwrap().count;
+            assert!((7..=8).contains(&pages), "24 blocks of 14 MiB in all lie densely, in {pages} pages");
+            for (n, (start, bytes)) in blocks.iter().enumerate() {
+                let bytes = std::slice::from_raw_parts(*start, *bytes);
+                assert!(bytes.iter().all(|byte| *byte == n as u8 + 1), "block {n}");
+            }
+            blocks.iter().for_each(|(start, bytes)| allocator.dealloc(*start, layout(*bytes)));
+            assert_eq!(allocator.blocks.lock().unwrap().count, 0, "all is given back");
+            let again = allocator.alloc_zeroed(block());
+            assert!(std::slice::from_raw_parts(again, BLOCK_BYTES).iter().all(|byte| *byte == 0));
+            allocator.dealloc(again, block());
+        }
+    }
+
+    #[test]
+    fn freed_memory_is_the_systems_and_its_page_is_not_used_in_part() {
         let allocator = Allocator::new();
         // SAFETY: what is written and freed was allocated with this layout.
         unsafe {
-            let blocks: Vec<_> = (0..9).map(|_| allocator.alloc(block())).collect();
-            for (n, start) in blocks.iter().enumerate() {
-                assert!(!start.is_null() && start.align_offset(BLOCK_BYTES) == 0);
-                start.write_bytes(n as u8 + 1, BLOCK_BYTES);
-            }
-            for (n, start) in blocks.iter().enumerate() {
-                let bytes = std::slice::from_raw_parts(*start, BLOCK_BYTES);
-                assert!(bytes.iter().all(|byte| *byte == n as u8 + 1), "block {n}");
-            }
-            blocks.iter().for_each(|start| allocator.dealloc(*start, block()));
-            let mut again: Vec<_> = (0..9).map(|_| allocator.alloc_zeroed(block())).collect();
-            for start in &again {
-                assert!(std::slice::from_raw_parts(*start, BLOCK_BYTES).iter().all(|byte| *byte == 0));
-            }
-            let mut before = blocks.clone();
-            again.sort();
-            before.sort();
-            assert_eq!(again, before);
+            let (first, second) = (allocator.alloc(block()), allocator.alloc(block()));
+            first.write_bytes(1, BLOCK_BYTES);
+            second.write_bytes(2, BLOCK_BYTES);
+            assert_eq!(resident(first), HUGE_PAGE_BYTES);
+            allocator.dealloc(first, block());
+            assert_eq!(resident(second), BLOCK_BYTES);
+            let third = allocator.alloc(block());
+            let page = |start: *mut u8| start as usize / HUGE_PAGE_BYTES;
+            assert_ne!(page(third), page(second), "half a page would be one of small pages");
+            assert!(std::slice::from_raw_parts(second, BLOCK_BYTES).iter().all(|byte| *byte == 2));
+            allocator.dealloc(second, block());
+            allocator.dealloc(third, block());
+            assert_eq!(allocator.blocks.lock().unwrap().count, 0);
         }
     }
 

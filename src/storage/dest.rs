@@ -1,13 +1,21 @@
 //! What stands at a download's destination, and whether it may be used: the refusals a user sees.
+//!
+//! The record is read only under its lock, and nothing is changed before it is clear whose it is.
 
+use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
 
-use super::disk::{DiskFiles, Paths, is_locked};
+use super::dest_error::DestError;
+use super::disk::{DiskFiles, Occupant, is_only_a_name, is_same};
 use super::ledger::Ledger;
-use super::record::{self, Record};
+use super::paths::Paths;
+use super::probe::probe;
+use super::record::{self, FileMark, Record};
 use crate::bitfield::Bitfield;
-use crate::geometry::Geometry;
+use crate::geometry::{ChunkIndex, Geometry};
 use crate::ids::InfoHash;
 
 /// The file that a destination is for.
@@ -24,157 +32,234 @@ pub struct Claim {
 pub enum Opened {
     /// Nothing was there.
     Fresh(DiskFiles, Ledger),
-    /// An earlier run left chunks; each must be hashed before it counts.
-    Unfinished(DiskFiles, Record),
+    /// A `.part` was there; each of its chunks must be hashed before it counts.
+    Unfinished(Unfinished),
 }
 
-/// Why a destination cannot be used, and what to do.
-#[derive(Debug, thiserror::Error)]
-pub enum DestError {
-    /// No such folder.
-    #[error("the folder of {0} does not exist: create it first")]
-    NoFolder(PathBuf),
-    /// No right to write there.
-    #[error("no permission to write {0}: choose another destination or change its rights")]
-    NotPermitted(PathBuf),
-    /// Nobody can write there.
-    #[error("{0} is on a read-only file system: choose another destination")]
-    ReadOnly(PathBuf),
-    /// The file system takes the destination's name perhaps, but not the longer ones beside it.
-    #[error(
-        "the name of {0} is too long to stand before .part.mtorrent: give DEST as the path of a file with a shorter name"
-    )]
-    NameTooLong(PathBuf),
-    /// This process may open no more files.
-    #[error("too many open files for {0}: raise the limit with `ulimit -n 1024` or LimitNOFILE= in a systemd unit")]
-    TooManyFiles(PathBuf),
-    /// The disk is full.
-    #[error("no space for {bytes} bytes at {path}: free some or choose another destination")]
-    NoSpace {
-        /// The destination.
-        path: PathBuf,
-        /// Bytes of the whole file.
-        bytes: u64,
-    },
-    /// Another download holds it.
-    #[error("{0} is being written by another mtorrent: wait for it or choose another destination")]
-    Busy(PathBuf),
-    /// A `.part` that no record of this file explains.
-    #[error("{0} is not an unfinished download of this file: remove it, or use --force to overwrite it")]
-    Foreign(PathBuf),
-    /// What stands at the destination is another file, or a link into the void.
-    #[error("{0} is there and different: use --force to replace it, or choose another destination")]
-    Different(PathBuf),
-    /// What stands at the destination cannot be read, so nobody knows whether it is right.
-    #[error("no permission to read {0}, which is there: change its rights or choose another destination")]
-    Unreadable(PathBuf),
-    /// A device, a pipe or a socket: replacing it is never meant.
-    #[error("{0} is there and is not a regular file: choose another destination")]
-    NotAFile(PathBuf),
-    /// Something came to stand at the destination meanwhile.
-    #[error("{0} exists: use --force to replace it")]
-    Exists(PathBuf),
-    /// The file system can do no more.
-    #[error("cannot write {path}: {error}")]
-    Io {
-        /// Which file.
-        path: PathBuf,
-        /// What the system said.
-        error: io::Error,
-    },
+/// A `.part` that was there, locked and not yet changed.
+#[derive(Debug)]
+pub struct Unfinished {
+    claim: Claim,
+    files: DiskFiles,
+    part: Arc<File>,
+    /// What the record says; `None` when there is none of this file.
+    record: Option<Record>,
+    mark: FileMark,
+    length: u64,
+    force: bool,
 }
 
-impl DestError {
-    /// Says what an error on `path` means.
-    pub fn from_io(path: &Path, bytes: u64, error: io::Error) -> Self {
-        let path = path.to_owned();
-        match error.kind() {
-            io::ErrorKind::NotFound => Self::NoFolder(path),
-            io::ErrorKind::PermissionDenied => Self::NotPermitted(path),
-            io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly(path),
-            io::ErrorKind::InvalidFilename => Self::NameTooLong(path),
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoSpace { path, bytes },
-            io::ErrorKind::FileTooLarge => Self::NoSpace { path, bytes },
-            io::ErrorKind::WouldBlock => Self::Busy(path),
-            io::ErrorKind::AlreadyExists => Self::Exists(path),
-            _ if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) => Self::TooManyFiles(path),
-            _ => Self::Io { path, error },
-        }
-    }
+/// What stands in a file where a record should be.
+enum Content {
+    /// A record of this file.
+    Record(Record),
+    /// Nothing: a crash before the first record was written leaves it empty or, after a power loss, full of zeros.
+    Blank,
+    /// Something else.
+    Other,
 }
 
 impl Claim {
     /// Opens the `.part` of `dest`: resumes what an earlier run left, else starts anew. With `force` a
-    /// foreign `.part` is overwritten. Blocks.
+    /// foreign `.part` is used, too. Blocks.
     pub fn open(self, dest: &Path, force: bool) -> Result<Opened, DestError> {
-        let paths = Paths::new(dest);
-        let failed = |error| DestError::from_io(dest, self.geometry.length(), error);
-        let part_exists = paths.part.try_exists().map_err(failed)?;
-        match self.read_record(&paths).map_err(failed)? {
-            Some(record) if part_exists => {
-                let files = DiskFiles::resume(paths, self.geometry.length()).map_err(failed)?;
-                Ok(Opened::Unfinished(files, record))
+        let (paths, length) = (Paths::new(dest), self.geometry.length());
+        let failed = |error| DestError::from_io(&paths.dest, length, error);
+        probe(&paths, length.max(2 * record::slot_len(self.geometry) as u64))?;
+        let record = at(&paths.record, &paths, force, failed)?;
+        let part = at(&paths.part, &paths, force, failed)?;
+        let content = record.as_ref().map(|file| self.read_record(file)).transpose().map_err(failed)?;
+        match (content, part) {
+            (Some(Content::Record(known)), Some(part)) => {
+                self.unfinished(paths.clone(), part, record, Some(known), force).map_err(failed)
             }
+            (_, Some(part)) if force => self.unfinished(paths.clone(), part, record, None, force).map_err(failed),
+            (_, Some(_)) => Err(DestError::Foreign(paths.part)),
+            (Some(Content::Other), None) if !force => Err(DestError::Foreign(paths.record)),
             // A record of ours without its .part, or nothing at all: there is nothing to lose.
-            Some(_) => self.create(paths).map_err(failed),
-            // Another file's download that runs must not be called one that may be removed.
-            None if is_locked(&paths.part) || is_locked(&paths.record) => Err(DestError::Busy(dest.to_owned())),
-            None if part_exists && !force => Err(DestError::Foreign(paths.part)),
-            None if !part_exists && !force && !is_blank(&paths.record).map_err(failed)? => {
-                Err(DestError::Foreign(paths.record))
-            }
-            None => self.create(paths).map_err(failed),
+            (_, None) => self.create(paths.clone(), record).map_err(failed),
         }
     }
 
-    /// Removes a record of this file whose `.part` is gone: a crash between the last two steps of a download
-    /// leaves it beside the finished file.
+    /// Removes what a crash between the last steps of a download leaves beside the finished file: a second name
+    /// of it, and the record.
     pub fn tidy(self, dest: &Path) -> io::Result<()> {
         let paths = Paths::new(dest);
-        let is_left = !paths.part.try_exists()? && self.read_record(&paths)?.is_some() && !is_locked(&paths.record);
-        if is_left { std::fs::remove_file(&paths.record) } else { Ok(()) }
+        let Occupant::Regular(record) = Occupant::at(&paths.record)? else { return Ok(()) };
+        if !matches!(self.read_record(&record)?, Content::Record(_)) {
+            return Ok(());
+        }
+        match (std::fs::symlink_metadata(&paths.part), std::fs::symlink_metadata(&paths.dest)) {
+            (Ok(part), Ok(dest)) if is_same(&part, &dest) => std::fs::remove_file(&paths.part)?,
+            (Err(error), _) if error.kind() == io::ErrorKind::NotFound => {}
+            _ => return Ok(()),
+        }
+        std::fs::remove_file(&paths.record)
     }
 
-    fn create(self, paths: Paths) -> io::Result<Opened> {
-        let mut files = DiskFiles::create(paths, self.geometry.length())?;
-        let ledger = Ledger::create(self.info_hash, Bitfield::empty(self.geometry), &mut files)?;
-        Ok(Opened::Fresh(files, ledger))
+    fn create(self, paths: Paths, record: Option<File>) -> io::Result<Opened> {
+        let mut files = DiskFiles::create(paths, self.geometry.length(), record)?;
+        match Ledger::create(self.info_hash, Bitfield::empty(self.geometry), &mut files) {
+            Ok(ledger) => Ok(Opened::Fresh(files, ledger)),
+            Err(error) => {
+                // What cannot be downloaded leaves nothing behind.
+                if let Err(error) = files.discard() {
+                    log::warn!("the .part of a download that could not begin is not removed: {error}");
+                }
+                Err(error)
+            }
+        }
     }
 
-    fn read_record(self, paths: &Paths) -> io::Result<Option<Record>> {
-        use std::io::Read;
-        let file = match std::fs::File::open(&paths.record) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let mut bytes = Vec::new();
-        file.take(2 * record::slot_len(self.geometry) as u64).read_to_end(&mut bytes)?;
-        Ok(Record::decode(&bytes, self.info_hash, self.geometry))
+    fn unfinished(
+        self,
+        paths: Paths,
+        part: File,
+        record_file: Option<File>,
+        record: Option<Record>,
+        force: bool,
+    ) -> io::Result<Opened> {
+        let length = part.metadata()?.len();
+        let files = DiskFiles::existing(paths, self.geometry.length(), part, record_file)?;
+        let mark = files.mark()?;
+        let part = files.part().cloned().ok_or_else(|| io::Error::other("the .part is not open"))?;
+        Ok(Opened::Unfinished(Unfinished { claim: self, files, part, record, mark, length, force }))
+    }
+
+    fn read_record(self, file: &File) -> io::Result<Content> {
+        let most = 2 * record::slot_len(self.geometry);
+        // One byte more shows that it is something else.
+        let mut bytes = vec![0; most + 1];
+        let mut len = 0;
+        while len < bytes.len() {
+            match file.read_at(&mut bytes[len..], len as u64)? {
+                0 => break,
+                read => len += read,
+            }
+        }
+        let bytes = &bytes[..len];
+        Ok(match Record::decode(bytes, self.info_hash, self.geometry) {
+            Some(record) => Content::Record(record),
+            None if len <= most && bytes.iter().all(|byte| *byte == 0) => Content::Blank,
+            None => Content::Other,
+        })
     }
 }
 
-/// Whether nothing stands in the file, or there is none: a crash before the first record was written leaves
-/// it empty or, after a power loss, full of zeros.
-fn is_blank(record: &Path) -> io::Result<bool> {
-    use std::io::Read;
-    let mut head = Vec::new();
-    match std::fs::File::open(record) {
-        Ok(file) => file.take(record::HEAD_LEN as u64).read_to_end(&mut head)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
-        Err(error) => return Err(error),
-    };
-    Ok(head.iter().all(|byte| *byte == 0))
+impl Unfinished {
+    /// The path of the file.
+    pub fn part_name(&self) -> &Path {
+        &self.files.paths().part
+    }
+
+    /// The file to hash.
+    pub fn part(&self) -> &Arc<File> {
+        &self.part
+    }
+
+    /// Whether the chunk may be there: the record says so and the file is long enough. Without a record any may.
+    pub fn may_have(&self, chunk: ChunkIndex) -> bool {
+        self.is_long_enough(chunk) && self.record.as_ref().is_none_or(|record| record.chunks.contains(chunk))
+    }
+
+    /// Chunks that are worth a look beyond what the record says, because the user wants what can be used of the file
+    /// whosever it is: all where something was written. `None` without `force`, or where all were looked at.
+    pub fn others(&self) -> io::Result<Option<Bitfield>> {
+        if !self.force || self.record.is_none() {
+            return Ok(None);
+        }
+        let geometry = self.claim.geometry;
+        let mut others = Bitfield::empty(geometry);
+        let there = geometry.chunks().filter(|chunk| self.is_long_enough(*chunk) && !self.may_have(*chunk));
+        there.for_each(|chunk| others.insert(chunk));
+        for chunk in self.files.chunks_with_holes(geometry)?.iter() {
+            others.remove(chunk);
+        }
+        Ok((others.count() > 0).then_some(others))
+    }
+
+    /// Whether the file is long enough for the chunk.
+    fn is_long_enough(&self, chunk: ChunkIndex) -> bool {
+        let geometry = self.claim.geometry;
+        geometry.offset(chunk) + u64::from(geometry.chunk_len(chunk)) <= self.length
+    }
+
+    /// Goes on with the chunks that are right. A file of which the record says nothing true is left as it is,
+    /// unless the user said `force`.
+    pub fn resume(self, verified: &Bitfield) -> Result<(DiskFiles, Ledger), DestError> {
+        let is_ours = self.is_ours(verified);
+        if self.record.is_some() && !is_ours && !self.force {
+            return Err(DestError::NotOurs(self.files.paths().part.clone()));
+        }
+        let dest = self.files.paths().dest.clone();
+        let length = self.claim.geometry.length();
+        self.take(is_ours, verified).map_err(|error| DestError::from_io(&dest, length, error))
+    }
+
+    fn take(mut self, is_ours: bool, verified: &Bitfield) -> io::Result<(DiskFiles, Ledger)> {
+        self.files.reserve()?;
+        let ledger = match self.record {
+            Some(record) if is_ours => Ledger::resume(record, self.mark, verified.clone()),
+            _ => {
+                self.files.clear_record()?;
+                let empty = Bitfield::empty(self.claim.geometry);
+                let mut ledger = Ledger::adopt(self.claim.info_hash, self.mark, empty, &mut self.files)?;
+                ledger.commit(verified.clone(), &mut self.files)?;
+                ledger
+            }
+        };
+        Ok((self.files, ledger))
+    }
+
+    /// Whether the record is about this file: some of the chunks that it claims are right, or this is the very file
+    /// that was made with it, and the file ends before all that it claims.
+    fn is_ours(&self, verified: &Bitfield) -> bool {
+        let Some(record) = &self.record else { return false };
+        if record.chunks.iter().any(|chunk| verified.contains(chunk)) {
+            return true;
+        }
+        let is_made_with_it = record.part == self.mark || record.part == FileMark::default();
+        // Our own file that was cut has nothing of somebody else's in the place of what is missing.
+        is_made_with_it && !record.chunks.iter().any(|chunk| self.is_long_enough(chunk))
+    }
+}
+
+/// The regular file at one of our paths, locked; `None` if there is none. With `force` a name that is only a
+/// second one, or a link, is taken away.
+fn at(
+    path: &Path,
+    paths: &Paths,
+    force: bool,
+    failed: impl Fn(io::Error) -> DestError,
+) -> Result<Option<File>, DestError> {
+    let dest = &paths.dest;
+    match Occupant::at(path) {
+        Ok(Occupant::Nothing) => Ok(None),
+        Ok(Occupant::Regular(file)) => Ok(Some(file)),
+        Ok(Occupant::Special(what)) if force && is_only_a_name(what) => {
+            std::fs::remove_file(path).map_err(failed)?;
+            Ok(None)
+        }
+        Ok(Occupant::Special(what)) => Err(DestError::Special { path: path.to_owned(), what }),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(DestError::Busy(dest.clone())),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(DestError::NotPermitted(path.to_owned())),
+        Err(error) => Err(failed(error)),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::storage::dest_error::PartFault;
     use crate::storage::ledger::PartFiles;
 
     fn claim() -> Claim {
         let geometry = Geometry::new((1 << 14) + 5, 1 << 14).unwrap();
         Claim { info_hash: InfoHash([1; 20]), geometry }
+    }
+
+    fn none() -> Bitfield {
+        Bitfield::empty(claim().geometry)
     }
 
     #[test]
@@ -191,9 +276,9 @@ mod tests {
         ledger.commit(Bitfield::full(claim().geometry), &mut files).unwrap();
         let _held_by_a_core = files.part().unwrap().clone();
         drop(files);
-        let Ok(Opened::Unfinished(mut files, record)) = claim().open(&dest, false) else { panic!("unfinished") };
-        assert!(record.chunks.is_full());
-        let mut ledger = Ledger::resume(record.clone(), record.chunks);
+        let Ok(Opened::Unfinished(unfinished)) = claim().open(&dest, false) else { panic!("unfinished") };
+        assert!(claim().geometry.chunks().all(|chunk| unfinished.may_have(chunk)));
+        let (mut files, mut ledger) = unfinished.resume(&Bitfield::full(claim().geometry)).unwrap();
         std::fs::write(&dest, "in the way").unwrap();
         assert_eq!(ledger.finish(false, &mut files).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         ledger.finish(true, &mut files).unwrap();
@@ -209,10 +294,110 @@ mod tests {
             std::fs::write(folder.path().join(name), content).unwrap();
             assert!(matches!(claim().open(&dest, false), Err(DestError::Foreign(_))), "{name}");
         }
-        drop(claim().open(&dest, true).unwrap());
+        let Ok(Opened::Unfinished(unfinished)) = claim().open(&dest, true) else { panic!("forced") };
+        assert_eq!(std::fs::read(folder.path().join("file.part")).unwrap(), b"somebody's", "not changed yet");
+        drop(unfinished.resume(&none()).unwrap());
         let other = Claim { info_hash: InfoHash([2; 20]), ..claim() };
         assert!(matches!(other.open(&dest, false), Err(DestError::Foreign(_))), "another file's .part");
-        assert!(matches!(claim().open(&dest, false), Ok(Opened::Unfinished(..))));
+        let Ok(Opened::Unfinished(unfinished)) = claim().open(&dest, false) else { panic!("ours now") };
+        unfinished.resume(&none()).unwrap();
+    }
+
+    #[test]
+    fn a_record_of_ours_makes_no_other_file_ours() {
+        let geometry = claim().geometry;
+        for claims_chunks in [false, true] {
+            let folder = tempfile::tempdir().unwrap();
+            let (dest, part) = (folder.path().join("file"), folder.path().join("file.part"));
+            let Ok(Opened::Fresh(mut files, mut ledger)) = claim().open(&dest, false) else { panic!("fresh") };
+            if claims_chunks {
+                ledger.commit(Bitfield::full(geometry), &mut files).unwrap();
+            }
+            drop(files);
+            std::fs::write(folder.path().join("theirs"), "somebody's").unwrap();
+            std::fs::rename(folder.path().join("theirs"), &part).unwrap();
+            let Ok(Opened::Unfinished(unfinished)) = claim().open(&dest, false) else { panic!("unfinished") };
+            assert!(matches!(unfinished.resume(&none()), Err(DestError::NotOurs(_))), "{claims_chunks}");
+            assert_eq!(std::fs::read(&part).unwrap(), b"somebody's");
+            let Ok(Opened::Unfinished(unfinished)) = claim().open(&dest, true) else { panic!("forced") };
+            unfinished.resume(&none()).unwrap();
+        }
+    }
+
+    #[test]
+    fn only_regular_files_with_one_name_are_written() {
+        for name in ["file.part", "file.part.mtorrent"] {
+            let folder = tempfile::tempdir().unwrap();
+            let (dest, path, other) =
+                (folder.path().join("file"), folder.path().join(name), folder.path().join("other"));
+            std::fs::write(&other, [0; 100]).unwrap();
+            let check = |what: &str, is_replaced: bool| {
+                let refused = claim().open(&dest, false).unwrap_err();
+                assert!(matches!(refused, DestError::Special { .. }), "{name}, {what}: {refused}");
+                assert_eq!(claim().open(&dest, true).is_ok(), is_replaced, "{name}, {what}, forced");
+                assert_eq!(std::fs::read(&other).unwrap(), [0; 100], "{name}, {what}");
+                for left in [&path, &folder.path().join("file.part"), &folder.path().join("file.part.mtorrent")] {
+                    let _ = std::fs::remove_file(left);
+                }
+            };
+            std::os::unix::fs::symlink(&other, &path).unwrap();
+            check("a link", true);
+            std::os::unix::fs::symlink(folder.path().join("nothing"), &path).unwrap();
+            check("a link to nothing", true);
+            assert!(!folder.path().join("nothing").exists());
+            std::fs::hard_link(&other, &path).unwrap();
+            check("a second name", true);
+            rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+            check("a pipe", false);
+            std::fs::create_dir(&path).unwrap();
+            check("a folder", false);
+        }
+    }
+
+    #[test]
+    fn what_others_do_to_the_part_is_noticed() {
+        let geometry = claim().geometry;
+        let fault = |error: io::Error| error.get_ref().unwrap().downcast_ref::<PartFault>().unwrap().clone();
+        for what in ["removed", "replaced", "cut"] {
+            let folder = tempfile::tempdir().unwrap();
+            let (dest, part) = (folder.path().join("file"), folder.path().join("file.part"));
+            let opened = claim().open(&dest, false).unwrap();
+            let Opened::Fresh(mut files, mut ledger) = opened else { panic!("{what}: {opened:?}") };
+            match what {
+                "removed" => std::fs::remove_file(&part).unwrap(),
+                "cut" => File::options().write(true).open(&part).unwrap().set_len(100).unwrap(),
+                _ => {
+                    std::fs::write(folder.path().join("other"), vec![0; 1 << 20]).unwrap();
+                    std::fs::rename(folder.path().join("other"), &part).unwrap();
+                }
+            }
+            let expected = match what {
+                "removed" => PartFault::Removed(part.clone()),
+                "cut" => PartFault::Cut(part.clone()),
+                _ => PartFault::Replaced(part.clone()),
+            };
+            assert_eq!(fault(ledger.commit(Bitfield::full(geometry), &mut files).unwrap_err()), expected);
+            for replace in [false, true] {
+                assert_eq!(fault(ledger.finish(replace, &mut files).unwrap_err()), expected);
+            }
+            assert!(!dest.exists(), "{what}");
+            files.discard().unwrap();
+            assert_eq!(part.exists(), what == "replaced", "{what}: only what this run made is removed");
+        }
+    }
+
+    #[test]
+    fn a_file_keeps_its_mode_when_it_is_replaced() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let dest = folder.path().join("file");
+        std::fs::write(&dest, "old").unwrap();
+        std::fs::set_permissions(&dest, std::fs::Permissions::from_mode(0o640)).unwrap();
+        let Ok(Opened::Fresh(mut files, mut ledger)) = claim().open(&dest, true) else { panic!("fresh") };
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+        assert_eq!(mode(&folder.path().join("file.part")) & 0o007, 0, "nobody else reads it meanwhile");
+        ledger.finish(true, &mut files).unwrap();
+        assert_eq!(mode(&dest), 0o640);
     }
 
     #[test]
@@ -251,10 +436,14 @@ mod tests {
         assert!(matches!(error, DestError::NoFolder(_)), "{error}");
         let huge = Claim { geometry: Geometry::new(400_000 << 24, 1 << 24).unwrap(), ..claim() };
         let error = huge.open(&folder.path().join("huge"), false).unwrap_err();
-        assert!(matches!(error, DestError::NoSpace { .. }), "{error}");
-        for length in [242, 255] {
-            let error = claim().open(&folder.path().join("x".repeat(length)), false).unwrap_err();
-            assert!(matches!(error, DestError::NameTooLong(_)), "{length}: {error}");
+        assert!(matches!(error, DestError::NoSpace { .. } | DestError::TooLarge { .. }), "{error}");
+        let error = claim().open(&folder.path().join("x".repeat(256)), false).unwrap_err();
+        assert!(matches!(error, DestError::NameTooLong(_)), "{error}");
+        for length in [241, 242, 255] {
+            let Ok(Opened::Fresh(files, _)) = claim().open(&folder.path().join("x".repeat(length)), false) else {
+                panic!("{length}")
+            };
+            files.discard().unwrap();
         }
         assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0, "a refused download leaves nothing");
     }

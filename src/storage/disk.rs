@@ -1,23 +1,33 @@
 //! The files of one download on a real file system. Calls block: run them on a blocking thread.
+//!
+//! Only files that a download made are written: what stands under their names is opened without following
+//! links, and must be a regular file with one name. Somebody else may still remove, replace or cut the
+//! `.part` while it is written; that is looked at before every record, and before it gets its name.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::ops::Range;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
-use rustix::fs::{AtFlags, CWD, FallocateFlags, FlockOperation, RenameFlags};
+use rustix::fs::{AtFlags, CWD, FlockOperation, Gid, Mode, RenameFlags, SeekFrom, Uid};
 use rustix::io::Errno;
 
+use super::dest_error::PartFault;
 use super::ledger::PartFiles;
+use super::paths::Paths;
+use super::record::FileMark;
+use super::room::reserve;
+use crate::bitfield::Bitfield;
+use crate::geometry::Geometry;
 
-/// `f_type` of tmpfs, from Linux's magic.h.
-const TMPFS_MAGIC: u64 = 0x0102_1994;
-/// Bytes of a block in `st_blocks`.
-const STAT_BLOCK_BYTES: u64 = 512;
-
-/// O_DIRECT writes whole blocks of this size; the last one is cut off at the end.
-pub const DIRECT_ALIGN: u64 = 4096;
+/// Rights of a new file, before the umask.
+const MODE_NEW: u32 = 0o666;
+/// Rights without those that a change of the owner takes away.
+const MODE_PLAIN: u32 = 0o777;
 
 /// Paths of a download and its open files, locked. Drop it only when every write to them has ended.
 #[derive(Debug)]
@@ -26,53 +36,87 @@ pub struct DiskFiles {
     length: u64,
     part: Option<Arc<File>>,
     record: File,
+    /// This run made the `.part`, so it may be removed when nothing has arrived.
+    is_new: bool,
+    /// This run made the record.
+    is_record_new: bool,
 }
 
-/// `DEST`, `DEST.part` and `DEST.part.mtorrent`.
-#[derive(Clone, Debug)]
-pub struct Paths {
-    /// The finished file.
-    pub dest: PathBuf,
-    /// The unfinished one.
-    pub part: PathBuf,
-    /// Its record.
-    pub record: PathBuf,
-    folder: PathBuf,
+/// What stands under the name of a `.part` or a record.
+#[derive(Debug)]
+pub enum Occupant {
+    /// Nothing.
+    Nothing,
+    /// A regular file with one name, locked.
+    Regular(File),
+    /// Something that is not written: said what.
+    Special(&'static str),
 }
 
-impl Paths {
-    /// The paths that belong to `dest`.
-    pub fn new(dest: &Path) -> Self {
-        let with = |suffix: &str| {
-            let mut path = dest.as_os_str().to_owned();
-            path.push(suffix);
-            PathBuf::from(path)
+impl Occupant {
+    /// Looks, opens and locks. `WouldBlock` when another download holds the file.
+    pub fn at(path: &Path) -> io::Result<Self> {
+        let found = match std::fs::symlink_metadata(path) {
+            Ok(found) => found,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::Nothing),
+            Err(error) => return Err(error),
         };
-        let folder = dest.parent().filter(|parent| !parent.as_os_str().is_empty());
-        Self {
-            part: with(".part"),
-            record: with(".part.mtorrent"),
-            folder: folder.unwrap_or(Path::new(".")).to_owned(),
-            dest: dest.to_owned(),
+        if let Some(what) = what_is_special(&found) {
+            return Ok(Self::Special(what));
         }
+        // Without O_NONBLOCK a pipe that has just come to stand there would wait for its other end.
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
+        Ok(Self::Regular(lock(options.open(path)?, path)?))
     }
+}
+
+fn what_is_special(found: &Metadata) -> Option<&'static str> {
+    if found.is_symlink() {
+        Some(LINK)
+    } else if found.is_dir() {
+        Some("a folder")
+    } else if !found.is_file() {
+        Some("not a regular file")
+    } else if found.nlink() > 1 {
+        Some(SECOND_NAME)
+    } else {
+        None
+    }
+}
+
+const LINK: &str = "a symbolic link";
+const SECOND_NAME: &str = "a second name of another file";
+
+/// Whether removing the name costs nobody a file.
+pub fn is_only_a_name(what: &str) -> bool {
+    what == LINK || what == SECOND_NAME
 }
 
 impl DiskFiles {
-    /// Opens or creates the record; the `.part` is created by the ledger. What another download holds is
-    /// refused before a byte of it is touched.
-    pub fn create(paths: Paths, length: u64) -> io::Result<Self> {
-        let record = open_locked(&paths.record)?;
+    /// A record, new or one that explains nothing; the `.part` is created by the ledger.
+    pub fn create(paths: Paths, length: u64, record: Option<File>) -> io::Result<Self> {
+        let is_record_new = record.is_none();
+        let record = record.map_or_else(|| create_locked(&paths.record, MODE_NEW), Ok)?;
         record.set_len(0)?;
-        Ok(Self { paths, length, part: None, record })
+        Ok(Self { paths, length, part: None, record, is_new: true, is_record_new })
     }
 
-    /// Opens what an earlier run left.
-    pub fn resume(paths: Paths, length: u64) -> io::Result<Self> {
-        let record = open_locked(&paths.record)?;
-        let part = open_locked(&paths.part)?;
-        reserve(&part, length)?;
-        Ok(Self { paths, length, part: Some(Arc::new(part)), record })
+    /// What an earlier run left, or somebody: not changed until [`DiskFiles::reserve`].
+    pub fn existing(paths: Paths, length: u64, part: File, record: Option<File>) -> io::Result<Self> {
+        let is_record_new = record.is_none();
+        let record = record.map_or_else(|| create_locked(&paths.record, MODE_NEW), Ok)?;
+        Ok(Self { paths, length, part: Some(Arc::new(part)), record, is_new: false, is_record_new })
+    }
+
+    /// Forgets what the record says.
+    pub fn clear_record(&mut self) -> io::Result<()> {
+        self.record.set_len(0)
+    }
+
+    /// Makes room for the whole file.
+    pub fn reserve(&self) -> io::Result<()> {
+        reserve(self.open_part()?, self.length)
     }
 
     /// The paths.
@@ -85,10 +129,72 @@ impl DiskFiles {
         self.part.as_ref()
     }
 
-    /// Removes the `.part` and its record: there is nothing in them.
+    /// A path by which this process opens the very same `.part`, whatever has come to stand under its name.
+    pub fn part_path(&self) -> PathBuf {
+        self.part.as_ref().map_or_else(|| self.paths.part.clone(), |part| own_path(part, &self.paths.part))
+    }
+
+    /// The same for the record.
+    pub fn record_path(&self) -> PathBuf {
+        own_path(&self.record, &self.paths.record)
+    }
+
+    /// Which file the `.part` is.
+    pub fn mark(&self) -> io::Result<FileMark> {
+        Ok(mark(&self.open_part()?.metadata()?))
+    }
+
+    /// Removes the `.part` and its record, if this run made them: there is nothing in them.
     pub fn discard(&self) -> io::Result<()> {
-        std::fs::remove_file(&self.paths.part)?;
-        std::fs::remove_file(&self.paths.record)
+        if !self.is_new {
+            return Ok(());
+        }
+        if let Some(part) = &self.part {
+            remove_if_same(&self.paths.part, part)?;
+        }
+        remove_if_same(&self.paths.record, &self.record)
+    }
+
+    /// Chunks in which there are places that nothing was written to, as far as the file system tells.
+    pub fn chunks_with_holes(&self, geometry: Geometry) -> io::Result<Bitfield> {
+        let chunk_size = u64::from(geometry.chunk_size());
+        let mut chunks = Bitfield::empty(geometry);
+        let mut at = 0;
+        while let Some(hole) = self.next_hole(at)? {
+            let indices = hole.start / chunk_size..hole.end.div_ceil(chunk_size);
+            indices.filter_map(|n| geometry.chunk(u32::try_from(n).ok()?)).for_each(|chunk| chunks.insert(chunk));
+            at = hole.end;
+        }
+        Ok(chunks)
+    }
+
+    fn next_hole(&self, from: u64) -> io::Result<Option<Range<u64>>> {
+        let part = self.open_part()?;
+        let ended = |error| matches!(error, Errno::NXIO | Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSYS);
+        let start = match rustix::fs::seek(part, SeekFrom::Hole(from)) {
+            Ok(start) if start < self.length => start,
+            Ok(_) => return Ok(None),
+            Err(error) if ended(error) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        match rustix::fs::seek(part, SeekFrom::Data(start)) {
+            Ok(end) => Ok(Some(start..end.min(self.length))),
+            Err(Errno::NXIO) => Ok(Some(start..self.length)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether the `.part` still has its name and at least `bytes`.
+    fn check_part(&self, bytes: u64) -> io::Result<()> {
+        let opened = self.open_part()?.metadata()?;
+        let path = || self.paths.part.clone();
+        match std::fs::symlink_metadata(&self.paths.part) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(PartFault::Removed(path()).into()),
+            Err(error) => return Err(error),
+            Ok(named) if !is_same(&named, &opened) => return Err(PartFault::Replaced(path()).into()),
+            Ok(_) => {}
+        }
+        if opened.len() < bytes { Err(PartFault::Cut(path()).into()) } else { Ok(()) }
     }
 
     fn open_part(&self) -> io::Result<&File> {
@@ -99,6 +205,10 @@ impl DiskFiles {
 impl Drop for DiskFiles {
     /// The destination is free from now on, though cores or connections may have the same open file a little longer.
     fn drop(&mut self) {
+        // A record that was made and never written explains nothing.
+        if self.is_record_new && self.record.metadata().is_ok_and(|record| record.len() == 0) {
+            let _ = remove_if_same(&self.paths.record, &self.record);
+        }
         let files = self.part.as_deref().into_iter().chain([&self.record]);
         // What cannot be unlocked is when its last descriptor is closed.
         files.for_each(|file| {
@@ -108,25 +218,19 @@ impl Drop for DiskFiles {
 }
 
 impl PartFiles for DiskFiles {
-    fn create_part(&mut self) -> io::Result<()> {
-        let mut part = open_locked(&self.paths.part)?;
-        if part.metadata()?.nlink() > 1 {
-            // A second name of a finished file, left by a crash between link and unlink: the file stays as it is.
-            std::fs::remove_file(&self.paths.part)?;
-            part = open_locked(&self.paths.part)?;
-        }
-        part.set_len(0)?;
-        if let Err(error) = reserve(&part, self.length) {
-            // What cannot be downloaded leaves nothing behind.
-            std::fs::remove_file(&self.paths.part)?;
-            std::fs::remove_file(&self.paths.record)?;
-            return Err(error);
-        }
+    fn create_part(&mut self) -> io::Result<FileMark> {
+        // What replaces a file that others must not read is not for them either.
+        let replaced = std::fs::metadata(&self.paths.dest).ok().filter(Metadata::is_file);
+        let mode = replaced.map_or(MODE_NEW, |dest| dest.mode() & MODE_PLAIN | 0o600);
+        let part = create_locked(&self.paths.part, mode)?;
         self.part = Some(Arc::new(part));
-        Ok(())
+        self.reserve()?;
+        self.mark()
     }
 
     fn sync_data(&mut self) -> io::Result<()> {
+        // A record must not claim what somebody has cut off.
+        self.check_part(self.length)?;
         self.open_part()?.sync_data()
     }
 
@@ -139,7 +243,16 @@ impl PartFiles for DiskFiles {
     }
 
     fn set_length(&mut self, bytes: u64) -> io::Result<()> {
+        // What was cut must not be made longer again, full of zeros.
+        self.check_part(bytes)?;
         self.open_part()?.set_len(bytes)
+    }
+
+    fn take_over_rights(&mut self) -> io::Result<()> {
+        match std::fs::metadata(&self.paths.dest) {
+            Ok(dest) if dest.is_file() => take_over_rights(self.open_part()?, &dest),
+            _ => Ok(()),
+        }
     }
 
     fn sync_file(&mut self) -> io::Result<()> {
@@ -147,17 +260,14 @@ impl PartFiles for DiskFiles {
     }
 
     fn publish(&mut self, replace: bool) -> io::Result<()> {
+        self.check_part(self.length)?;
         if replace {
-            return std::fs::rename(&self.paths.part, &self.paths.dest);
+            std::fs::rename(&self.paths.part, &self.paths.dest)?;
+        } else {
+            rename_to_new(&self.paths.part, &self.paths.dest)?;
         }
-        match rustix::fs::renameat_with(CWD, &self.paths.part, CWD, &self.paths.dest, RenameFlags::NOREPLACE) {
-            // A file system without the flag: a hard link never replaces either.
-            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
-                rustix::fs::linkat(CWD, &self.paths.part, CWD, &self.paths.dest, AtFlags::empty())?;
-                std::fs::remove_file(&self.paths.part)
-            }
-            renamed => Ok(renamed?),
-        }
+        let (named, opened) = (std::fs::symlink_metadata(&self.paths.dest)?, self.open_part()?.metadata()?);
+        if is_same(&named, &opened) { Ok(()) } else { Err(PartFault::Replaced(self.paths.part.clone()).into()) }
     }
 
     fn sync_folder(&mut self) -> io::Result<()> {
@@ -169,54 +279,87 @@ impl PartFiles for DiskFiles {
     }
 
     fn remove_record(&mut self) -> io::Result<()> {
-        std::fs::remove_file(&self.paths.record)
+        remove_if_same(&self.paths.record, &self.record)
     }
 }
 
-/// Whether a download has the file locked. What cannot be opened is not.
-pub fn is_locked(path: &Path) -> bool {
-    let locked = |file: File| rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK);
-    File::open(path).is_ok_and(locked)
-}
-
-/// Opens or creates the file and locks it. A file that lost its name between the two (its download
-/// ended, and it is `DEST` now) counts as busy.
-fn open_locked(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-    rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
-    let (opened, named) = (file.metadata()?, std::fs::metadata(path));
-    let is_same = named.is_ok_and(|named| (named.dev(), named.ino()) == (opened.dev(), opened.ino()));
-    if is_same { Ok(file) } else { Err(io::ErrorKind::WouldBlock.into()) }
-}
-
-/// Whether the file is on a tmpfs: its writes go to memory, and there is no cache to go around.
-pub fn is_in_memory(file: &File) -> bool {
-    rustix::fs::fstatfs(file).is_ok_and(|stat| u64::try_from(stat.f_type) == Ok(TMPFS_MAGIC))
-}
-
-/// Reserves room for the file, so that a full disk shows at the start and writes need no allocation.
-fn reserve(part: &File, length: u64) -> io::Result<()> {
-    let bytes = length.next_multiple_of(DIRECT_ALIGN);
-    if bytes == 0 {
-        return Ok(());
+/// Renames unless something is there already. A file system that knows no such rename gets a hard link, which
+/// never replaces either; one that has neither is looked at first.
+pub fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
+    match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {}
+        renamed => return Ok(renamed?),
     }
-    if is_in_memory(part) {
-        return claim_memory(part, bytes);
-    }
-    match rustix::fs::fallocate(part, FallocateFlags::empty(), 0, bytes) {
-        Err(Errno::OPNOTSUPP | Errno::NOSYS) => part.set_len(bytes),
-        reserved => Ok(reserved?),
+    match rustix::fs::linkat(CWD, from, CWD, to, AtFlags::empty()) {
+        Ok(()) => std::fs::remove_file(from),
+        Err(Errno::EXIST) => Err(io::ErrorKind::AlreadyExists.into()),
+        Err(_) if to.symlink_metadata().is_ok() => Err(io::ErrorKind::AlreadyExists.into()),
+        Err(_) => std::fs::rename(from, to),
     }
 }
 
-/// Reserving memory means to allocate all of it, on one core and before the first byte has come, where writes do that
-/// on every core. Whether there is enough is seen all the same.
-fn claim_memory(part: &File, bytes: u64) -> io::Result<()> {
-    let room = rustix::fs::fstatvfs(part)?;
-    let missing = bytes.saturating_sub(part.metadata()?.blocks() * STAT_BLOCK_BYTES);
-    // A tmpfs without a limit has no blocks at all.
-    if room.f_blocks > 0 && room.f_bavail * room.f_frsize < missing {
-        return Err(io::ErrorKind::StorageFull.into());
+/// Gives the new file the owner and the mode of the one that it replaces, as far as this process may. Without
+/// the owner it gets no set-id bits.
+pub fn take_over_rights(new: &File, old: &Metadata) -> io::Result<()> {
+    let own = new.metadata()?;
+    let mut mode = old.mode() & 0o7777;
+    if (own.uid(), own.gid()) != (old.uid(), old.gid()) {
+        let (owner, group) = (Uid::from_raw(old.uid()), Gid::from_raw(old.gid()));
+        if rustix::fs::fchown(new, Some(owner), Some(group)).is_err() {
+            log::info!("the owner of the file that is replaced cannot be kept: this user may not give files away");
+            mode &= MODE_PLAIN;
+        }
     }
-    part.set_len(bytes)
+    // A file system without modes refuses, and has nothing to keep.
+    let _ = rustix::fs::fchmod(new, Mode::from_raw_mode(mode));
+    Ok(())
+}
+
+/// Whether two looks were at the same file.
+pub fn is_same(a: &Metadata, b: &Metadata) -> bool {
+    (a.dev(), a.ino()) == (b.dev(), b.ino())
+}
+
+fn mark(metadata: &Metadata) -> FileMark {
+    let created = metadata.created().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    let created_ns = created.and_then(|time| u64::try_from(time.as_nanos()).ok()).unwrap_or(0);
+    FileMark { inode: metadata.ino(), created_ns }
+}
+
+/// The open file as this process can open it once more, or its name where there is no /proc.
+fn own_path(file: &File, named: &Path) -> PathBuf {
+    let own = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
+    if own.exists() { own } else { named.to_owned() }
+}
+
+fn remove_if_same(path: &Path, file: &File) -> io::Result<()> {
+    match std::fs::symlink_metadata(path) {
+        Ok(named) if is_same(&named, &file.metadata()?) => std::fs::remove_file(path),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn create_locked(path: &Path, mode: u32) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true).mode(mode).custom_flags(libc::O_NOFOLLOW);
+    let file = match options.open(path) {
+        // Another download was a moment faster.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(io::ErrorKind::WouldBlock.into()),
+        opened => opened?,
+    };
+    lock(file, path)
+}
+
+/// Locks the file. One that lost its name between its opening and this (its download ended, and it is `DEST`
+/// now) counts as busy.
+fn lock(file: File, path: &Path) -> io::Result<File> {
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        // A file system without locks: who starts two downloads onto one file there is not kept from it.
+        Err(Errno::NOSYS | Errno::OPNOTSUPP | Errno::NOLCK) => log::warn!("{} cannot be locked", path.display()),
+        locked => locked?,
+    }
+    let (opened, named) = (file.metadata()?, std::fs::symlink_metadata(path));
+    let is_file = opened.is_file() && named.is_ok_and(|named| is_same(&named, &opened));
+    if is_file { Ok(file) } else { Err(io::ErrorKind::WouldBlock.into()) }
 }

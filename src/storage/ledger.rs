@@ -1,9 +1,10 @@
 //! The durable order of a download, written once. It decides, [`PartFiles`] acts.
 //!
 //! - The start: write and sync an empty record, create the `.part`, sync the folder: a `.part` without a
-//!   record is never ours.
+//!   record is never ours. Then the record learns which file the `.part` is.
 //! - A batch: sync the data, write the record, sync the record.
 //! - The end: cut the file to its length, sync it, give it its name, sync the folder, remove the record.
+//!   Where it replaces a file, it takes over that one's owner and mode before the sync.
 //!
 //! So a record on disk never claims a chunk that the disk does not hold, whatever the moment of a crash.
 
@@ -11,12 +12,12 @@ use std::io;
 
 use crate::bitfield::Bitfield;
 use crate::ids::InfoHash;
-use crate::storage::record::Record;
+use crate::storage::record::{FileMark, Record};
 
 /// The files of one download as the order needs them. Calls may block.
 pub trait PartFiles {
-    /// Creates `DEST.part`, with room for the whole file.
-    fn create_part(&mut self) -> io::Result<()>;
+    /// Creates `DEST.part`, with room for the whole file; says which file it is.
+    fn create_part(&mut self) -> io::Result<FileMark>;
     /// Makes every completed write to `DEST.part` durable (fdatasync).
     fn sync_data(&mut self) -> io::Result<()>;
     /// Writes into `DEST.part.mtorrent`.
@@ -25,6 +26,8 @@ pub trait PartFiles {
     fn sync_record(&mut self) -> io::Result<()>;
     /// Cuts `DEST.part` to its length.
     fn set_length(&mut self, bytes: u64) -> io::Result<()>;
+    /// Gives `DEST.part` what is to be kept of the `DEST` that it replaces.
+    fn take_over_rights(&mut self) -> io::Result<()>;
     /// Makes `DEST.part` durable with its length (fsync).
     fn sync_file(&mut self) -> io::Result<()>;
     /// Renames `DEST.part` to `DEST`; without `replace` an existing `DEST` is an error.
@@ -46,17 +49,32 @@ pub struct Ledger {
 impl Ledger {
     /// For a new download: writes the first, empty record, then makes the `.part`.
     pub fn create(info_hash: InfoHash, empty: Bitfield, files: &mut impl PartFiles) -> io::Result<Self> {
-        let mut ledger = Self { recorded: Record { sequence: 0, info_hash, chunks: empty }, poisoned: false };
-        let first = ledger.recorded.clone();
-        ledger.write(first, files)?;
-        files.create_part()?;
+        let mut ledger = Self::begin(info_hash, FileMark::default(), empty, files)?;
+        let part = files.create_part()?;
+        files.sync_folder()?;
+        let second = Record { sequence: 1, part, ..ledger.recorded.clone() };
+        ledger.write(second, files)?;
+        Ok(ledger)
+    }
+
+    /// For a `.part` that was there without a record: writes the first record, which claims nothing.
+    pub fn adopt(info_hash: InfoHash, part: FileMark, empty: Bitfield, files: &mut impl PartFiles) -> io::Result<Self> {
+        let ledger = Self::begin(info_hash, part, empty, files)?;
         files.sync_folder()?;
         Ok(ledger)
     }
 
-    /// For a download that goes on. `verified` is what of the record's claim the disk really holds.
-    pub fn resume(record: Record, verified: Bitfield) -> Self {
-        Self { recorded: Record { chunks: verified, ..record }, poisoned: false }
+    fn begin(info_hash: InfoHash, part: FileMark, empty: Bitfield, files: &mut impl PartFiles) -> io::Result<Self> {
+        let first = Record { sequence: 0, info_hash, part, chunks: empty };
+        let mut ledger = Self { recorded: first.clone(), poisoned: false };
+        ledger.write(first, files)?;
+        Ok(ledger)
+    }
+
+    /// For a download that goes on in the file `part`. `verified` is what of the record's claim the disk
+    /// really holds.
+    pub fn resume(record: Record, part: FileMark, verified: Bitfield) -> Self {
+        Self { recorded: Record { part, chunks: verified, ..record }, poisoned: false }
     }
 
     /// Chunks that the record on disk claims at most.
@@ -71,12 +89,16 @@ impl Ledger {
         }
         self.sync(files, PartFiles::sync_data)?;
         let sequence = self.recorded.sequence + 1;
-        self.write(Record { sequence, info_hash: self.recorded.info_hash, chunks: written }, files)
+        let Record { info_hash, part, .. } = self.recorded;
+        self.write(Record { sequence, info_hash, part, chunks: written }, files)
     }
 
     /// Ends a download all of whose chunks have been written.
     pub fn finish(&mut self, replace: bool, files: &mut impl PartFiles) -> io::Result<()> {
         files.set_length(self.recorded.chunks.geometry().length())?;
+        if replace {
+            files.take_over_rights()?;
+        }
         self.sync(files, PartFiles::sync_file)?;
         files.publish(replace)?;
         files.sync_folder()?;
@@ -121,7 +143,8 @@ mod tests {
             }
             ledger.commit(written.clone(), files)?;
         }
-        ledger.finish(false, files)
+        // Every second time it replaces a file.
+        ledger.finish(batch % 2 == 1, files)
     }
 
     fn content(chunk: ChunkIndex, geometry: Geometry) -> Vec<u8> {
@@ -209,7 +232,8 @@ mod tests {
         let lost = (0..50).any(|seed| {
             let mut files = Double::new(seed, usize::MAX);
             files.create_part().unwrap();
-            let record = Record { sequence: 1, info_hash: InfoHash([7; 20]), chunks: Bitfield::full(geometry) };
+            let (info_hash, part) = (InfoHash([7; 20]), FileMark::default());
+            let record = Record { sequence: 1, info_hash, part, chunks: Bitfield::full(geometry) };
             files.write_data(0, &content(geometry.chunk(0).unwrap(), geometry)).unwrap();
             let (offset, slot) = record.encode();
             files.write_record(offset, &slot).unwrap();

@@ -1,9 +1,13 @@
 //! One core's chunk memory: buffers that a socket fills, that are hashed and written where they lie,
 //! and that stay as a cache of the chunks received last.
 //!
-//! A chunk is held in blocks of at most [`BLOCK_BYTES`], the largest safe unit of I/O. Blocks are
-//! recycled, so that steady work touches no new page. Chunks on their way and the cache each have a
-//! bound; who asks for more waits.
+//! A chunk is held in blocks of at most [`BLOCK_BYTES`], the largest safe unit of I/O, which it takes as its bytes
+//! come. Three parties have bounds of their own, so that none can keep another waiting: chunks of proven peers, for
+//! whom a whole chunk's memory is set aside before its first byte; chunks of limited peers, the slow and the
+//! unproven, who share a smaller pool block by block ([`super::grants`]); and the cache.
+//!
+//! Blocks are recycled, so that steady work touches no new page. What nobody needed for some seconds, free blocks and
+//! cached chunks, is given back to the system.
 //!
 //! A chunk that another core wants to send is lent ([`Loan`]): the bytes stay here and are released by
 //! a message back, because a buffer's count of users is this core's alone.
@@ -11,17 +15,22 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::ptr::NonNull;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crossbeam_queue::ArrayQueue;
 use glommio::io::DmaBuffer;
-use glommio::sync::{Semaphore, StaticPermit};
+use glommio::sync::Semaphore;
 
-use super::disk::DIRECT_ALIGN;
+use super::chunk_buffer::ChunkBuffer;
+use super::grants::{GrantId, Grants};
 use crate::geometry::ChunkIndex;
 use crate::ids::InfoHash;
-use crate::limits::{BLOCK_BYTES, CHUNK_SIZE_MIN, LOANS_MAX, WRITING_BLOCKS_MAX};
+use crate::limits::{
+    BLOCK_BYTES, CACHE_IDLE_INTERVALS, CACHE_TIME, CHUNK_SIZE_MIN, LIMITED_SHARE_OF_FLIGHT, LOANS_MAX,
+    MEMORY_TRIM_INTERVAL, WRITING_BLOCKS_MAX,
+};
 use crate::runtime::Signal;
 
 /// Names a chunk among all files.
@@ -33,42 +42,62 @@ pub struct Memory {
     shared: Rc<Shared>,
 }
 
-struct Shared {
-    /// For chunks on their way; the cache has its own bound on top.
+/// What a chunk's memory counts as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Account {
+    /// On its way from a limited peer.
+    Limited(GrantId),
+    /// On its way.
+    Flight,
+    /// Kept to be served.
+    Cached,
+    /// Not in the cache any more, and still being sent.
+    Lingering,
+}
+
+pub(super) struct Shared {
     flight_bytes_max: usize,
     cache_bytes_max: usize,
     /// Bytes of all blocks that exist, free ones included.
     allocated: Cell<usize>,
-    /// Bytes held by chunks of limited peers.
-    limited_bytes: Cell<usize>,
-    /// Room for blocks that are being written.
-    writes: Rc<Semaphore>,
-    /// Chunks that left the cache while they were being sent, with their bytes.
-    lingering: RefCell<Vec<(Weak<ChunkBuffer>, usize)>>,
+    /// Bytes of chunks on their way, those that are not there yet included.
+    flight: Cell<usize>,
+    /// Bytes of chunks that left the cache while they were being sent.
+    lingering: Cell<usize>,
+    /// What chunks of limited peers hold.
+    limited: RefCell<Grants>,
+    /// Room for blocks that are being written, and how much there is.
+    pub(super) writes: Rc<Semaphore>,
+    pub(super) writes_max: u64,
     /// Free blocks by length.
-    free: RefCell<HashMap<usize, Vec<Rc<DmaBuffer>>>>,
+    free: RefCell<HashMap<usize, FreeBlocks>>,
     cache: RefCell<Cache>,
     loans: RefCell<HashMap<u64, Rc<ChunkBuffer>>>,
     next_loan: Cell<u64>,
     returned: Arc<ArrayQueue<u64>>,
-    freed: Signal,
+    pub(super) freed: Signal,
+}
+
+#[derive(Default)]
+struct FreeBlocks {
+    blocks: Vec<Rc<DmaBuffer>>,
+    /// The fewest that there were since the last trim: so many were not needed.
+    fewest: usize,
 }
 
 #[derive(Default)]
 struct Cache {
-    chunks: HashMap<ChunkKey, Rc<ChunkBuffer>>,
+    chunks: HashMap<ChunkKey, Cached>,
     /// Oldest first.
     order: VecDeque<ChunkKey>,
     bytes: usize,
 }
 
-/// Memory of one chunk. Exclusive while the socket fills it, then shared by hash, write and cache.
-pub struct ChunkBuffer {
-    blocks: Vec<Rc<DmaBuffer>>,
-    len: usize,
-    /// Counted among the bytes of limited peers.
-    is_limited: bool,
-    home: Weak<Shared>,
+struct Cached {
+    chunk: Rc<ChunkBuffer>,
+    /// Trims since it was kept or asked for.
+    idle: u32,
+    kept_at: Instant,
 }
 
 /// A chunk of another core's memory, readable here until it is dropped.
@@ -79,57 +108,87 @@ pub struct Loan {
 }
 
 impl Memory {
-    /// Memory for `flight_bytes_max` of chunks on their way, and a cache of `cache_bytes_max`.
+    /// Memory for `flight_bytes_max` of chunks on their way, a part of that on top for limited peers, and a cache of
+    /// `cache_bytes_max`. Call it on an executor.
     pub fn new(flight_bytes_max: usize, cache_bytes_max: usize) -> Self {
-        Self {
-            shared: Rc::new(Shared {
-                flight_bytes_max,
-                cache_bytes_max,
-                allocated: Cell::new(0),
-                limited_bytes: Cell::new(0),
-                writes: Rc::new(Semaphore::new(WRITING_BLOCKS_MAX)),
-                lingering: RefCell::default(),
-                free: RefCell::default(),
-                cache: RefCell::default(),
-                loans: RefCell::default(),
-                next_loan: Cell::new(0),
-                returned: Arc::new(ArrayQueue::new(LOANS_MAX)),
-                freed: Signal::default(),
-            }),
-        }
+        // What is being written leaves memory to what arrives.
+        let writes_max = (flight_bytes_max / 3 * 2 / BLOCK_BYTES).clamp(1, WRITING_BLOCKS_MAX as usize) as u64;
+        let shared = Rc::new(Shared {
+            flight_bytes_max,
+            cache_bytes_max,
+            allocated: Cell::new(0),
+            flight: Cell::new(0),
+            lingering: Cell::new(0),
+            limited: RefCell::default(),
+            writes: Rc::new(Semaphore::new(writes_max)),
+            writes_max,
+            free: RefCell::default(),
+            cache: RefCell::default(),
+            loans: RefCell::default(),
+            next_loan: Cell::new(0),
+            returned: Arc::new(ArrayQueue::new(LOANS_MAX)),
+            freed: Signal::default(),
+        });
+        let weak = Rc::downgrade(&shared);
+        crate::runtime::spawn_vital("memory trim", async move {
+            loop {
+                crate::runtime::sleep(MEMORY_TRIM_INTERVAL).await;
+                match weak.upgrade() {
+                    Some(shared) => shared.trim(),
+                    None => return,
+                }
+            }
+        });
+        Self { shared }
     }
 
-    /// Memory for a chunk of `len` bytes, at most `CHUNK_SIZE_MAX`; waits until there is some. Limited
-    /// peers, the slow and the unproven, share a quarter of it (one chunk at least), so that they cannot hold what
-    /// others need.
+    /// Begins a chunk of `len` bytes, at most `CHUNK_SIZE_MAX`. That of a proven peer waits until all of it can be
+    /// had; that of a limited peer waits for each block instead ([`ChunkBuffer::grow`]).
     pub async fn chunk(&self, len: usize, is_limited: bool) -> ChunkBuffer {
-        self.shared.freed.until(|| self.shared.try_take(len, is_limited)).await
+        let shared = &self.shared;
+        shared.take_returned();
+        if is_limited {
+            let id = shared.limited.borrow_mut().enter(aligned(len));
+            return ChunkBuffer::new(len, Account::Limited(id), Rc::downgrade(shared));
+        }
+        let fits = || shared.flight.get() == 0 || shared.flight.get() + len <= shared.flight_bytes_max;
+        shared.freed.until(|| fits().then(|| shared.flight.set(shared.flight.get() + len))).await;
+        ChunkBuffer::new(len, Account::Flight, Rc::downgrade(shared))
     }
 
     /// Keeps a chunk that was received and verified for others to fetch.
     pub fn keep(&self, key: ChunkKey, chunk: &Rc<ChunkBuffer>) {
-        let mut cache = self.shared.cache.borrow_mut();
-        if chunk.len > self.shared.cache_bytes_max || cache.chunks.contains_key(&key) {
+        let shared = &self.shared;
+        if chunk.len() > shared.cache_bytes_max || shared.cache.borrow().chunks.contains_key(&key) {
             return;
         }
-        cache.bytes += chunk.len;
+        chunk.move_to(Account::Cached);
+        let mut cache = shared.cache.borrow_mut();
+        cache.bytes += chunk.len();
         cache.order.push_back(key);
-        cache.chunks.insert(key, chunk.clone());
-        while cache.bytes > self.shared.cache_bytes_max {
-            let evicted = cache.evict_oldest();
-            self.shared.lingering.borrow_mut().extend(evicted.map(|chunk| (Rc::downgrade(&chunk), chunk.len)));
+        cache.chunks.insert(key, Cached { chunk: chunk.clone(), idle: 0, kept_at: Instant::now() });
+        let mut evicted = Vec::new();
+        // What comes slowly needs little memory: what was kept long ago was fetched, or is fetched from the disk.
+        while cache.bytes > shared.cache_bytes_max || cache.oldest_is_old() {
+            let Some(oldest) = cache.order.pop_front() else { break };
+            evicted.extend(cache.remove(&oldest));
         }
-        // It counts for the cache from now on, so that as much is free for the flight.
-        self.shared.freed.notify();
+        drop(cache);
+        evicted.into_iter().for_each(|chunk| chunk.move_to(Account::Lingering));
+        // What it took from the flight is free for others.
+        shared.freed.notify();
     }
 
     /// The chunk to be sent, if it is still here, and if those who are sent evicted chunks do not hold
     /// too much already.
     pub fn cached(&self, key: &ChunkKey) -> Option<Rc<ChunkBuffer>> {
-        if self.shared.lingering_bytes() > self.shared.cache_bytes_max / 2 {
+        if self.shared.lingering.get() > self.shared.cache_bytes_max / 2 {
             return None;
         }
-        self.shared.cache.borrow().chunks.get(key).cloned()
+        let mut cache = self.shared.cache.borrow_mut();
+        let cached = cache.chunks.get_mut(key)?;
+        cached.idle = 0;
+        Some(cached.chunk.clone())
     }
 
     /// The chunk for another core to send, if it is still here and not too many are out.
@@ -150,74 +209,73 @@ impl Memory {
     pub fn allocated_bytes(&self) -> usize {
         self.shared.allocated.get()
     }
+
+    #[cfg(test)]
+    fn trim(&self) {
+        self.shared.trim();
+    }
+}
+
+/// The length of a block, or of a chunk, as it is written.
+pub(super) fn aligned(len: usize) -> usize {
+    len.next_multiple_of(super::room::DIRECT_ALIGN as usize)
 }
 
 impl Shared {
-    fn try_take(self: &Rc<Self>, len: usize, is_limited: bool) -> Option<ChunkBuffer> {
-        self.take_returned();
-        let limited_bytes = self.limited_bytes.get();
-        if is_limited && limited_bytes > 0 && limited_bytes + len > self.flight_bytes_max / 4 {
-            return None;
-        }
-        let mut blocks = Vec::with_capacity(len.div_ceil(BLOCK_BYTES));
-        let mut missing = Vec::new();
-        for block_len in block_lens(len) {
-            match self.free.borrow_mut().get_mut(&block_len).and_then(Vec::pop) {
-                Some(block) => blocks.push(block),
-                None => missing.push(block_len),
+    /// A block of `bytes` for a chunk; `None` when a limited one must wait.
+    pub(super) fn take_block(&self, account: Account, bytes: usize) -> Option<Rc<DmaBuffer>> {
+        if let Account::Limited(id) = account {
+            let pool_bytes = self.flight_bytes_max / LIMITED_SHARE_OF_FLIGHT;
+            if !self.limited.borrow_mut().grant(id, bytes, pool_bytes) {
+                return None;
             }
         }
-        let missing_bytes: usize = missing.iter().sum();
-        let enough = self.make_room(missing_bytes);
-        if enough {
-            self.allocated.set(self.allocated.get() + missing_bytes);
-            blocks.extend(missing.into_iter().map(|len| Rc::new(glommio::allocate_dma_buffer_global(len))));
-            // Longest first; only the last block may be shorter.
-            blocks.sort_by_key(|block| std::cmp::Reverse(block.len()));
+        if let Some(block) = self.free.borrow_mut().get_mut(&bytes).and_then(FreeBlocks::pop) {
+            return Some(block);
         }
-        if !enough {
-            self.recycle(blocks);
-            return None;
-        }
-        if is_limited {
-            self.limited_bytes.set(limited_bytes + len);
-        }
-        Some(ChunkBuffer { blocks, len, is_limited, home: Rc::downgrade(self) })
+        // Blocks of other lengths may be free, and are then too many.
+        while self.allocated.get() + bytes > self.needed_bytes_max() && self.drop_free_block() {}
+        self.allocated.set(self.allocated.get() + bytes);
+        Some(Rc::new(glommio::allocate_dma_buffer_global(bytes)))
     }
 
-    /// Bytes of chunks that left the cache and are still being sent.
-    fn lingering_bytes(&self) -> usize {
-        let mut lingering = self.lingering.borrow_mut();
-        lingering.retain(|(chunk, _)| chunk.strong_count() > 0);
-        lingering.iter().map(|(_, bytes)| bytes).sum()
+    /// What chunks on their way and those that are kept may take together.
+    fn needed_bytes_max(&self) -> usize {
+        let limited = self.limited.borrow().held_bytes();
+        self.flight_bytes_max + limited + self.cache.borrow().bytes + self.lingering.get()
     }
 
-    /// Frees what it can until `bytes` more fit into the budget.
-    fn make_room(&self, bytes: usize) -> bool {
-        let kept = self.cache.borrow().bytes + self.lingering_bytes();
-        let fits = || self.allocated.get() + bytes <= self.flight_bytes_max + kept;
-        while !fits() {
-            if !self.drop_free_block() {
-                return false;
-            }
+    /// A chunk of `len` bytes counts as something else from now on, or, at its end, as nothing.
+    pub(super) fn account(&self, len: usize, from: Account, to: Option<Account>) {
+        match from {
+            Account::Limited(id) => self.limited.borrow_mut().leave(id),
+            Account::Flight => self.flight.set(self.flight.get() - len),
+            Account::Lingering => self.lingering.set(self.lingering.get() - len),
+            // The cache counts what it has.
+            Account::Cached => {}
         }
-        true
+        match to {
+            Some(Account::Flight) => self.flight.set(self.flight.get() + len),
+            Some(Account::Lingering) => self.lingering.set(self.lingering.get() + len),
+            Some(Account::Cached | Account::Limited(_)) | None => {}
+        }
+        self.freed.notify();
     }
 
     fn drop_free_block(&self) -> bool {
-        let block = self.free.borrow_mut().values_mut().find_map(Vec::pop);
+        let block = self.free.borrow_mut().values_mut().find_map(FreeBlocks::pop);
         if let Some(block) = &block {
             self.allocated.set(self.allocated.get() - block.len());
         }
         block.is_some()
     }
 
-    fn recycle(&self, blocks: Vec<Rc<DmaBuffer>>) {
+    pub(super) fn recycle(&self, blocks: Vec<Rc<DmaBuffer>>) {
         for mut block in blocks {
             // A block that a cancelled write still holds, or a tail of odd length, is left to its last user.
             let recyclable = block.len().is_power_of_two() && block.len() >= CHUNK_SIZE_MIN as usize;
             if recyclable && Rc::get_mut(&mut block).is_some() {
-                self.free.borrow_mut().entry(block.len()).or_default().push(block);
+                self.free.borrow_mut().entry(block.len()).or_default().blocks.push(block);
             } else {
                 self.allocated.set(self.allocated.get() - block.len());
             }
@@ -230,6 +288,16 @@ impl Shared {
             drop(chunk);
         }
     }
+
+    /// Gives back what nobody needed since the last time.
+    fn trim(&self) {
+        self.take_returned();
+        let idle = self.cache.borrow_mut().take_idle();
+        idle.into_iter().for_each(|chunk| chunk.move_to(Account::Lingering));
+        let unneeded: Vec<_> = self.free.borrow_mut().values_mut().flat_map(FreeBlocks::trim).collect();
+        let bytes: usize = unneeded.iter().map(|block| block.len()).sum();
+        self.allocated.set(self.allocated.get() - bytes);
+    }
 }
 
 impl Drop for Shared {
@@ -240,86 +308,44 @@ impl Drop for Shared {
     }
 }
 
+impl FreeBlocks {
+    fn pop(&mut self) -> Option<Rc<DmaBuffer>> {
+        let block = self.blocks.pop();
+        self.fewest = self.fewest.min(self.blocks.len());
+        block
+    }
+
+    /// Takes out what was free all the time: the oldest.
+    fn trim(&mut self) -> Vec<Rc<DmaBuffer>> {
+        let unneeded = self.blocks.drain(..self.fewest).collect();
+        self.fewest = self.blocks.len();
+        unneeded
+    }
+}
+
 impl Cache {
-    fn evict_oldest(&mut self) -> Option<Rc<ChunkBuffer>> {
-        let chunk = self.chunks.remove(&self.order.pop_front()?)?;
-        self.bytes -= chunk.len;
+    /// Whether the chunk that was kept first was kept long ago, or is gone already.
+    fn oldest_is_old(&self) -> bool {
+        let is_old = |key| self.chunks.get(key).is_none_or(|cached: &Cached| cached.kept_at.elapsed() > CACHE_TIME);
+        self.order.front().is_some_and(is_old)
+    }
+
+    /// Takes a chunk out, except from the order.
+    fn remove(&mut self, key: &ChunkKey) -> Option<Rc<ChunkBuffer>> {
+        let chunk = self.chunks.remove(key)?.chunk;
+        self.bytes -= chunk.len();
         Some(chunk)
     }
-}
 
-fn block_lens(len: usize) -> impl Iterator<Item = usize> {
-    let tail = len % BLOCK_BYTES;
-    let tail = (tail > 0).then(|| tail.next_multiple_of(DIRECT_ALIGN as usize));
-    std::iter::repeat_n(BLOCK_BYTES, len / BLOCK_BYTES).chain(tail)
-}
-
-impl ChunkBuffer {
-    /// Bytes of the chunk.
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Whether the chunk has no bytes (no file has such a chunk).
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    /// Where byte `at` of the chunk and those after it in the same block go; empty at the chunk's end,
-    /// and once the buffer is shared.
-    pub fn unfilled(&mut self, at: usize) -> &mut [u8] {
-        let in_block = (self.len - at).min(BLOCK_BYTES - at % BLOCK_BYTES);
-        let block = self.blocks.get_mut(at / BLOCK_BYTES).and_then(Rc::get_mut);
-        block.map_or(&mut [], |block| &mut block.as_bytes_mut()[at % BLOCK_BYTES..][..in_block])
-    }
-
-    /// The bytes of block `n` that belong to the chunk.
-    pub fn block(&self, n: usize) -> Option<&[u8]> {
-        let block = self.blocks.get(n)?;
-        Some(&block.as_bytes()[..block.len().min(self.len - n * BLOCK_BYTES)])
-    }
-
-    /// All bytes are there: no peer holds this memory any more. Fills the last block up to its aligned length with
-    /// zeros, which follow the chunk on the disk until the file is cut to its length.
-    pub fn complete(&mut self) {
-        self.leave_limited();
-        let tail = self.len - (self.blocks.len().max(1) - 1) * BLOCK_BYTES;
-        if let Some(block) = self.blocks.last_mut().and_then(Rc::get_mut) {
-            block.as_bytes_mut()[tail..].fill(0);
-        }
-    }
-
-    fn leave_limited(&mut self) {
-        if std::mem::take(&mut self.is_limited)
-            && let Some(home) = self.home.upgrade()
-        {
-            home.limited_bytes.set(home.limited_bytes.get() - self.len);
-            home.freed.notify();
-        }
-    }
-
-    /// Waits until the chunk may be written: what is being written holds a part of the memory only, so that meanwhile
-    /// others are received and hashed.
-    pub async fn write_turn(&self) -> Option<StaticPermit> {
-        let writes = self.home.upgrade()?.writes.clone();
-        let blocks = (self.blocks.len() as u64).min(WRITING_BLOCKS_MAX);
-        // Nobody closes the semaphore.
-        writes.acquire_static_permit(blocks).await.ok()
-    }
-
-    /// The blocks as they are written, with their offsets in the chunk.
-    pub fn aligned_blocks(&self) -> impl Iterator<Item = (u64, &Rc<DmaBuffer>)> {
-        self.blocks.iter().enumerate().map(|(n, block)| ((n * BLOCK_BYTES) as u64, block))
-    }
-}
-
-impl Drop for ChunkBuffer {
-    fn drop(&mut self) {
-        self.leave_limited();
-        if let Some(home) = self.home.upgrade() {
-            home.recycle(std::mem::take(&mut self.blocks));
-            home.freed.notify();
-        }
+    /// Takes out what nobody asked for in several intervals.
+    fn take_idle(&mut self) -> Vec<Rc<ChunkBuffer>> {
+        self.chunks.values_mut().for_each(|cached| cached.idle += 1);
+        let is_idle = |cached: &Cached| cached.idle > CACHE_IDLE_INTERVALS;
+        let idle: Vec<ChunkKey> =
+            self.chunks.iter().filter(|(_, cached)| is_idle(cached)).map(|(key, _)| *key).collect();
+        let chunks = idle.iter().filter_map(|key| self.remove(key)).collect();
+        self.order.retain(|key| self.chunks.contains_key(key));
+        chunks
     }
 }
 
@@ -368,6 +394,7 @@ mod tests {
         let mut at = 0;
         while at < chunk.len() {
             let part = chunk.unfilled(at);
+            assert!(!part.is_empty(), "there is memory");
             part.fill(byte);
             at += part.len();
         }
@@ -395,14 +422,15 @@ mod tests {
     fn the_budget_holds_and_memory_comes_back() {
         on_a_core(|| async {
             let memory = Memory::new(2 << 20, 0);
-            let (first, _second) = (memory.chunk(1 << 20, false).await, memory.chunk(1 << 20, false).await);
+            let (mut first, _second) = (memory.chunk(1 << 20, false).await, memory.chunk(1 << 20, false).await);
+            fill(&mut first, 1);
             assert!(
                 deadline(Duration::from_millis(20), memory.chunk(1 << 20, false)).await.is_err(),
                 "over the budget"
             );
             let address = first.block(0).unwrap().as_ptr();
             drop(first);
-            assert_eq!(memory.chunk(1 << 20, false).await.block(0).unwrap().as_ptr(), address, "recycled");
+            assert_eq!(memory.chunk(1 << 20, false).await.unfilled(0).as_ptr(), address.cast_mut(), "recycled");
             drop(memory.chunk(1 << 14, false).await);
             assert!(memory.allocated_bytes() <= 2 << 20);
         });
@@ -497,18 +525,79 @@ mod tests {
     }
 
     #[test]
+    fn memory_comes_with_the_bytes() {
+        on_a_core(|| async {
+            let memory = Memory::new(48 << 20, 0);
+            let mut chunk = memory.chunk(16 << 20, true).await;
+            assert_eq!(memory.allocated_bytes(), 0, "nothing has come");
+            for at in [0, 1, BLOCK_BYTES - 1, BLOCK_BYTES, 2 * BLOCK_BYTES + 5] {
+                chunk.grow(at).await;
+                assert!(!chunk.unfilled(at).is_empty());
+                assert_eq!(memory.allocated_bytes(), (at / BLOCK_BYTES + 1) * BLOCK_BYTES);
+            }
+            let mut small = memory.chunk(256 << 10, false).await;
+            fill(&mut small, 1);
+            assert_eq!(memory.allocated_bytes(), 3 * BLOCK_BYTES + (256 << 10), "a small chunk takes what it is");
+        });
+    }
+
+    /// Chunks of 16 MiB on one core: slow peers hold some bytes of theirs, and neither a new peer nor a proven one
+    /// waits for them.
+    #[test]
     fn limited_peers_leave_memory_to_others() {
         on_a_core(|| async {
-            let memory = Memory::new(8 << 20, 0);
-            let mut slow = (memory.chunk(1 << 20, true).await, memory.chunk(1 << 20, true).await);
-            assert!(deadline(Duration::from_millis(20), memory.chunk(1 << 20, true)).await.is_err());
-            drop(memory.chunk(6 << 20, false).await);
+            let memory = Memory::new(FLIGHT_BYTES_PER_CORE_MAX, 0);
+            let mut slow = Vec::new();
+            for _ in 0..8 {
+                let mut chunk = memory.chunk(16 << 20, true).await;
+                chunk.grow(0).await;
+                slow.push(chunk);
+            }
+            let soon = Duration::from_secs(60);
+            let mut unproven = memory.chunk(16 << 20, true).await;
+            for n in 0..16 {
+                deadline(soon, unproven.grow(n * BLOCK_BYTES)).await.expect("there is room for a whole one");
+            }
+            let (first, second, third) =
+                (memory.chunk(16 << 20, false), memory.chunk(16 << 20, false), memory.chunk(16 << 20, false));
+            let proven = deadline(soon, async { (first.await, second.await, third.await) }).await;
+            assert!(proven.is_ok(), "those of proven peers have their own");
+            assert!(deadline(Duration::from_millis(20), slow[0].grow(BLOCK_BYTES)).await.is_err());
             // What has arrived does not depend on its peer any more.
-            slow.0.complete();
-            let third = memory.chunk(1 << 20, true).await;
-            assert!(deadline(Duration::from_millis(20), memory.chunk(1 << 20, true)).await.is_err());
-            drop(slow);
-            drop((memory.chunk(1 << 20, true).await, third));
+            unproven.complete();
+            deadline(soon, slow[0].grow(BLOCK_BYTES)).await.expect("it goes on");
+        });
+    }
+
+    #[test]
+    fn what_nobody_needs_is_given_back() {
+        on_a_core(|| async {
+            let memory = Memory::new(8 << 20, 8 << 20);
+            for index in 0..4 {
+                let mut chunk = memory.chunk(1 << 20, false).await;
+                fill(&mut chunk, 1);
+                memory.keep(key(index), &Rc::new(chunk));
+            }
+            let mut passing = [memory.chunk(1 << 20, false).await, memory.chunk(1 << 20, false).await];
+            passing.iter_mut().for_each(|chunk| fill(chunk, 2));
+            drop(passing);
+            assert_eq!(memory.allocated_bytes(), 6 << 20);
+            memory.trim();
+            assert_eq!(memory.allocated_bytes(), 6 << 20, "it may be needed again");
+            assert!((0..4).all(|index| memory.cached(&key(index)).is_some()));
+            // One free block is in use now and then, the other never.
+            let mut one = memory.chunk(1 << 20, false).await;
+            fill(&mut one, 3);
+            drop(one);
+            memory.trim();
+            assert_eq!(memory.allocated_bytes(), 5 << 20);
+            for _ in 0..=CACHE_IDLE_INTERVALS {
+                assert!(memory.cached(&key(3)).is_some(), "who is asked for stays");
+                memory.trim();
+            }
+            assert!(memory.cached(&key(0)).is_none());
+            (0..=CACHE_IDLE_INTERVALS + 2).for_each(|_| memory.trim());
+            assert_eq!((memory.allocated_bytes(), memory.cached(&key(3)).is_none()), (0, true));
         });
     }
 }

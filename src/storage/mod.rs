@@ -8,23 +8,35 @@
 //! Nothing here opens a path that came from the network, and nothing here hashes.
 
 pub mod allocator;
+pub mod chunk_buffer;
+pub mod copy;
 pub mod dest;
+pub mod dest_error;
 pub mod disk;
 #[cfg(test)]
 mod double;
+mod grants;
 #[cfg(test)]
 pub(crate) mod image;
 pub mod ledger;
 pub mod memory;
+pub mod memory_plan;
+pub mod paths;
+mod probe;
 pub mod record;
+pub mod room;
 pub mod seed_file;
 pub mod writer;
 
 pub use allocator::Allocator;
-pub use dest::{Claim, DestError, Opened};
+pub use chunk_buffer::ChunkBuffer;
+pub use dest::{Claim, Opened, Unfinished};
+pub use dest_error::{DestError, PartFault};
 pub use disk::DiskFiles;
 pub use ledger::{Ledger, PartFiles};
-pub use memory::{ChunkBuffer, Loan, Memory};
-pub use record::Record;
-pub use seed_file::{Changed, Identity, SeedFile};
+pub use memory::{Loan, Memory};
+pub use memory_plan::{MemoryPlan, TooLittleMemory};
+pub use paths::Paths;
+pub use record::{FileMark, Record};
+pub use seed_file::{Identity, SeedFile};
 pub use writer::Writer;

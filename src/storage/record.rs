@@ -3,14 +3,17 @@
 //! ```text
 //! slot 0, then slot 1, each `slot_len` bytes, a multiple of 4096, zero-padded:
 //!   8  magic "mTorPart"
-//!   4  format, 1
+//!   4  format, 2
 //!   8  sequence number
 //!  20  info hash
 //!   8  length of the file
 //!   4  chunk size
+//!   8  inode of the `.part`, or 0 while it is not known
+//!   8  when the `.part` was created, nanoseconds since 1970, or 0 where the file system does not tell
 //!   n  bitfield, one bit a chunk as on the wire
 //!  20  SHA-1 of everything before it in this slot
 //! ```
+//! Format 1, of earlier versions, has no inode and no time, and is read as well.
 //! Integers are big-endian. Records are written to the two slots in turn, so that a torn write leaves
 //! the one before it; the valid slot with the higher sequence number counts.
 
@@ -20,11 +23,22 @@ use crate::hash::sha1;
 use crate::ids::InfoHash;
 
 const MAGIC: &[u8; 8] = b"mTorPart";
-const FORMAT: u32 = 1;
-/// Bytes before the bitfield.
-pub(super) const HEAD_LEN: usize = 8 + 4 + 8 + 20 + 8 + 4;
+const FORMAT: u32 = 2;
+const FORMAT_WITHOUT_MARK: u32 = 1;
+/// Bytes before the mark.
+const HEAD_LEN: usize = 8 + 4 + 8 + 20 + 8 + 4;
+const MARK_LEN: usize = 8 + 8;
 const CHECKSUM_LEN: usize = 20;
 const SLOT_ALIGN: usize = 4096;
+
+/// What tells one file from another that was put under its name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FileMark {
+    /// The inode; 0 is not known.
+    pub inode: u64,
+    /// Creation, nanoseconds since 1970; 0 is not known.
+    pub created_ns: u64,
+}
 
 /// What one slot says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,13 +47,20 @@ pub struct Record {
     pub sequence: u64,
     /// The file.
     pub info_hash: InfoHash,
+    /// The `.part` that it is about.
+    pub part: FileMark,
     /// Chunks that the disk holds.
     pub chunks: Bitfield,
 }
 
 /// Bytes of one slot.
 pub fn slot_len(geometry: Geometry) -> usize {
-    (HEAD_LEN + Bitfield::wire_len(geometry.chunk_count()) + CHECKSUM_LEN).next_multiple_of(SLOT_ALIGN)
+    slot_len_with(geometry, MARK_LEN)
+}
+
+fn slot_len_with(geometry: Geometry, mark_len: usize) -> usize {
+    let bitfield_len = Bitfield::wire_len(geometry.chunk_count());
+    (HEAD_LEN + mark_len + bitfield_len + CHECKSUM_LEN).next_multiple_of(SLOT_ALIGN)
 }
 
 impl Record {
@@ -47,12 +68,9 @@ impl Record {
     pub fn encode(&self) -> (u64, Vec<u8>) {
         let geometry = self.chunks.geometry();
         let mut slot = Vec::with_capacity(slot_len(geometry));
-        slot.extend_from_slice(MAGIC);
-        slot.extend_from_slice(&FORMAT.to_be_bytes());
-        slot.extend_from_slice(&self.sequence.to_be_bytes());
-        slot.extend_from_slice(&self.info_hash.0);
-        slot.extend_from_slice(&geometry.length().to_be_bytes());
-        slot.extend_from_slice(&geometry.chunk_size().to_be_bytes());
+        slot.extend_from_slice(&head(FORMAT, self.sequence, self.info_hash, geometry));
+        slot.extend_from_slice(&self.part.inode.to_be_bytes());
+        slot.extend_from_slice(&self.part.created_ns.to_be_bytes());
         slot.extend_from_slice(self.chunks.as_wire());
         slot.extend_from_slice(&sha1(&slot));
         slot.resize(slot_len(geometry), 0);
@@ -62,25 +80,37 @@ impl Record {
     /// The newest valid record of this file in the two slots; `None` if there is none, be it torn,
     /// foreign or of another format.
     pub fn decode(file: &[u8], info_hash: InfoHash, geometry: Geometry) -> Option<Self> {
-        let slots = file.chunks(slot_len(geometry)).take(2);
-        let valid = slots.filter_map(|slot| Self::decode_slot(slot, info_hash, geometry));
+        let formats = [(FORMAT, MARK_LEN), (FORMAT_WITHOUT_MARK, 0)];
+        let valid = formats.into_iter().flat_map(|(format, mark_len)| {
+            let slots = file.chunks(slot_len_with(geometry, mark_len)).take(2);
+            slots.filter_map(move |slot| Self::decode_slot(slot, format, mark_len, info_hash, geometry))
+        });
         valid.max_by_key(|record| record.sequence)
     }
 
-    fn decode_slot(slot: &[u8], info_hash: InfoHash, geometry: Geometry) -> Option<Self> {
-        let bitfield_end = HEAD_LEN + Bitfield::wire_len(geometry.chunk_count());
-        let checksum = slot.get(bitfield_end..bitfield_end + CHECKSUM_LEN)?;
-        let (head, bitfield) = slot[..bitfield_end].split_at(HEAD_LEN);
-        let expected = Self { sequence: 0, info_hash, chunks: Bitfield::empty(geometry) }.encode().1;
-        // All of the head but the sequence number must be as we would write it.
-        let same = |range: std::ops::Range<usize>| head[range.clone()] == expected[range];
-        if !same(0..12) || !same(20..HEAD_LEN) || sha1(&slot[..bitfield_end]) != checksum {
+    fn decode_slot(slot: &[u8], format: u32, mark_len: usize, info_hash: InfoHash, geometry: Geometry) -> Option<Self> {
+        let (bitfield_at, bitfield_len) = (HEAD_LEN + mark_len, Bitfield::wire_len(geometry.chunk_count()));
+        let (body, rest) = slot.split_at_checked(bitfield_at + bitfield_len)?;
+        let sequence = u64::from_be_bytes(body.get(12..20)?.try_into().ok()?);
+        if body[..HEAD_LEN] != head(format, sequence, info_hash, geometry) || sha1(body) != rest.get(..CHECKSUM_LEN)? {
             return None;
         }
-        let sequence = u64::from_be_bytes(head[12..20].try_into().ok()?);
-        let chunks = Bitfield::from_wire(bitfield, geometry).ok()?;
-        Some(Self { sequence, info_hash, chunks })
+        let number = |at: usize| body[HEAD_LEN..bitfield_at].get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
+        let [inode, created_ns] = [0, 8].map(|at| number(at).map_or(0, u64::from_be_bytes));
+        let chunks = Bitfield::from_wire(&body[bitfield_at..], geometry).ok()?;
+        Some(Self { sequence, info_hash, part: FileMark { inode, created_ns }, chunks })
     }
+}
+
+fn head(format: u32, sequence: u64, info_hash: InfoHash, geometry: Geometry) -> [u8; HEAD_LEN] {
+    let mut head = [0; HEAD_LEN];
+    head[..8].copy_from_slice(MAGIC);
+    head[8..12].copy_from_slice(&format.to_be_bytes());
+    head[12..20].copy_from_slice(&sequence.to_be_bytes());
+    head[20..40].copy_from_slice(&info_hash.0);
+    head[40..48].copy_from_slice(&geometry.length().to_be_bytes());
+    head[48..].copy_from_slice(&geometry.chunk_size().to_be_bytes());
+    head
 }
 
 #[cfg(test)]
@@ -92,7 +122,21 @@ mod tests {
         let geometry = Geometry::new(u64::from(chunk_count) << 14, 1 << 14).unwrap();
         let mut chunks = Bitfield::empty(geometry);
         geometry.chunks().filter(|c| seed >> (c.get() % 64) & 1 == 1).for_each(|c| chunks.insert(c));
-        Record { sequence, info_hash: InfoHash([seed as u8; 20]), chunks }
+        let part = FileMark { inode: seed, created_ns: seed ^ 1 };
+        Record { sequence, info_hash: InfoHash([seed as u8; 20]), part, chunks }
+    }
+
+    /// As an earlier version wrote it.
+    #[test]
+    fn a_record_without_a_mark_is_read() {
+        let Record { sequence, info_hash, chunks, .. } = record(100, 3, 9);
+        let geometry = chunks.geometry();
+        let mut slot = head(FORMAT_WITHOUT_MARK, sequence, info_hash, geometry).to_vec();
+        slot.extend_from_slice(chunks.as_wire());
+        slot.extend_from_slice(&sha1(&slot));
+        slot.resize(slot_len_with(geometry, 0), 0);
+        let expected = Record { sequence, info_hash, part: FileMark::default(), chunks };
+        assert_eq!(Record::decode(&slot, info_hash, geometry), Some(expected));
     }
 
     proptest! {

@@ -1,4 +1,4 @@
-//! A file that is served: open, memory-mapped, watched for change.
+//! A file that is served: open, memory-mapped, with what tells that it changed.
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -19,6 +19,7 @@ pub struct SeedFile {
     /// The kernel tells which pages are resident only to the owner and to who may write (else it says
     /// that all are).
     tells_residency: bool,
+    place: (u64, u64),
     finished: OnceLock<Finished>,
 }
 
@@ -32,30 +33,16 @@ struct Finished {
 /// What tells that a file is still the one that was hashed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
-    device: u64,
+    /// The device that it is on.
+    pub device: u64,
     /// Its inode.
     pub inode: u64,
     /// Its length.
     pub bytes: u64,
     /// When it was modified: seconds, and nanoseconds of the second.
     pub modified: (i64, i64),
-}
-
-/// Why a file is not served any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Changed {
-    /// The path leads nowhere.
-    #[error("it was removed or cannot be read any more")]
-    Gone,
-    /// The path leads to another file.
-    #[error("another file took its place")]
-    Replaced,
-    /// It has another length.
-    #[error("its size changed")]
-    Size,
-    /// It was written to.
-    #[error("it was modified")]
-    Modified,
+    /// When its state changed, its content, name, owner or mode: as above. A program cannot choose it.
+    pub changed: (i64, i64),
 }
 
 impl SeedFile {
@@ -65,14 +52,17 @@ impl SeedFile {
         let metadata = file.metadata()?;
         let is_ours = metadata.uid() == rustix::process::geteuid().as_raw();
         let tells_residency = is_ours || rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok();
-        let seed = Self { map: map(&file, metadata.len())?, tells_residency, finished: OnceLock::new(), file };
+        let (map, place) = (map(&file, metadata.len())?, (metadata.dev(), metadata.ino()));
+        let seed = Self { map, tells_residency, place, finished: OnceLock::new(), file };
         seed.finish(path)?;
         Ok(seed)
     }
 
     /// Maps an unfinished download, which changes by our own writes only. `bytes` is its reserved size.
     pub fn unfinished(file: File, bytes: u64) -> io::Result<Self> {
-        Ok(Self { map: map(&file, bytes)?, tells_residency: true, finished: OnceLock::new(), file })
+        let metadata = file.metadata()?;
+        let (map, place) = (map(&file, bytes)?, (metadata.dev(), metadata.ino()));
+        Ok(Self { map, tells_residency: true, place, finished: OnceLock::new(), file })
     }
 
     /// The file has its final content, under this path: from now on every change counts.
@@ -81,6 +71,11 @@ impl SeedFile {
         // A second call finds the first one's identity, which stays the one to compare with.
         let _ = self.finished.set(Finished { path: path.to_owned(), identity });
         Ok(())
+    }
+
+    /// The device and the inode of the open file.
+    pub fn place(&self) -> (u64, u64) {
+        self.place
     }
 
     /// Where the finished file is.
@@ -93,17 +88,9 @@ impl SeedFile {
         self.finished.get().map(|finished| finished.identity)
     }
 
-    /// Whether the finished file is still the one that was opened. Blocks for a moment.
-    pub fn check(&self) -> Result<(), Changed> {
-        let Some(Finished { path, identity: before }) = self.finished.get() else { return Ok(()) };
-        let now = Identity::of(&std::fs::metadata(path).map_err(|_| Changed::Gone)?);
-        if (now.device, now.inode) != (before.device, before.inode) {
-            return Err(Changed::Replaced);
-        }
-        if now.bytes != before.bytes {
-            return Err(Changed::Size);
-        }
-        if now.modified == before.modified { Ok(()) } else { Err(Changed::Modified) }
+    /// Bytes of the file as it is now. Blocks for a moment.
+    pub fn length(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
     }
 
     /// For sendfile.
@@ -137,7 +124,13 @@ impl Identity {
             inode: metadata.ino(),
             bytes: metadata.len(),
             modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
         }
+    }
+
+    /// Whether the two differ by nothing but the change of a name, of the owner or of rights, if no program lies.
+    pub fn has_same_content(&self, other: &Self) -> bool {
+        Self { changed: self.changed, ..*other } == *self
     }
 }
 
@@ -208,22 +201,24 @@ mod tests {
     }
 
     #[test]
-    fn change_is_noticed() {
+    fn every_change_shows_in_the_identity() {
         let (_folder, path) = file_of(100);
-        let seed = SeedFile::open(&path).unwrap();
-        assert_eq!(seed.check(), Ok(()));
-        File::options().write(true).open(&path).unwrap().set_len(99).unwrap();
-        assert_eq!(seed.check(), Err(Changed::Size));
-        std::fs::remove_file(&path).unwrap();
-        assert_eq!(seed.check(), Err(Changed::Gone));
-        std::fs::write(&path, vec![3; 100]).unwrap();
-        let other = seed.check();
-        // The file system may give the new file the old inode; then the time tells.
-        assert!(matches!(other, Err(Changed::Replaced | Changed::Modified)), "{other:?}");
-        let seed = SeedFile::open(&path).unwrap();
-        let written = File::options().write(true).open(&path).unwrap();
-        written.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
-        assert_eq!(seed.check(), Err(Changed::Modified));
+        let now = || Identity::of(&std::fs::metadata(&path).unwrap());
+        let before = now();
+        assert_eq!(SeedFile::open(&path).unwrap().identity(), Some(before));
+        let writable = || File::options().write(true).open(&path).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        writable().write_all_at(&[4], 0).unwrap();
+        writable()
+            .set_modified(
+                std::time::UNIX_EPOCH + std::time::Duration::new(before.modified.0 as u64, before.modified.1 as u32),
+            )
+            .unwrap();
+        let (after, modified) = (now(), before.modified);
+        assert!(after != before && after.modified == modified, "a time put back hides nothing");
+        assert!(after.has_same_content(&before), "as far as one can see");
+        writable().set_len(99).unwrap();
+        assert!(!now().has_same_content(&before));
     }
 
     #[test]
@@ -251,6 +246,6 @@ mod tests {
         assert_eq!(SeedFile::open(&empty).unwrap().window(0, 1).len(), 0);
         let unfinished = SeedFile::unfinished(File::open(&path).unwrap(), 10).unwrap();
         File::options().write(true).open(&path).unwrap().write_all_at(&[1], 0).unwrap();
-        assert_eq!(unfinished.check(), Ok(()), "our own writes are no change");
+        assert_eq!(unfinished.identity(), None, "our own writes are no change");
     }
 }

@@ -5,17 +5,19 @@ use std::cell::Cell;
 use std::fs::File;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 
+use futures_lite::FutureExt as _;
 use glommio::GlommioError;
 use glommio::io::{DmaFile, OpenOptions};
 
 use super::ChunkBuffer;
-use super::disk::is_in_memory;
+use super::room::is_in_memory;
 use crate::runtime::Blocking;
 
 /// One core's way to write a download's `.part`.
@@ -35,16 +37,16 @@ impl Writer {
     /// pollable when that file is only reserved; every later read on it then fails. The record, which
     /// holds data, is therefore opened first.
     pub async fn open(path: &Path, record: &Path, part: Arc<File>, blocking: Blocking) -> Self {
-        if let Ok(file) = DmaFile::open(record).await {
-            // Only the probe mattered.
-            let _ = file.close().await;
-        }
-        let direct = OpenOptions::new().read(true).write(true).dma_open(path).await;
-        if let Err(error) = &direct {
-            log::debug!("{} cannot be written with O_DIRECT: {error}", path.display());
-        }
+        let direct = match open_direct(path, record, &part).await {
+            Ok(direct) => Some(direct),
+            Err(why) => {
+                log::debug!("{} cannot be written with O_DIRECT: {why}", path.display());
+                None
+            }
+        };
         let in_memory = is_in_memory(&part);
-        Self { direct: direct.ok(), refused: Cell::new(false), in_memory, part, blocking }
+        let device = part.metadata().map_or(0, |metadata| metadata.dev());
+        Self { direct, refused: Cell::new(false), in_memory, part, blocking: blocking.on(device) }
     }
 
     /// Whether chunks are written with O_DIRECT.
@@ -91,6 +93,53 @@ impl Writer {
         Ok(())
     }
 }
+
+/// Opens the file for the ring. What glommio panics about, where a sandbox or a container hides it, is an error here:
+/// then the file is written another way.
+async fn open_direct(path: &Path, record: &Path, part: &File) -> Result<DmaFile, String> {
+    check_what_glommio_asks(path, part).map_err(|error| error.to_string())?;
+    let open = async {
+        if let Ok(file) = DmaFile::open(record).await {
+            // Only the probe mattered.
+            let _ = file.close().await;
+        }
+        OpenOptions::new().read(true).write(true).dma_open(path).await.map_err(|error| error.to_string())
+    };
+    AssertUnwindSafe(open).catch_unwind().await.unwrap_or_else(|_| Err("opening it ended by a panic".to_owned()))
+}
+
+/// Asks for the file system and for the properties of its device, as glommio does when it opens a file.
+fn check_what_glommio_asks(path: &Path, part: &File) -> io::Result<()> {
+    rustix::fs::statfs(path)?;
+    let device = part.metadata()?.dev();
+    let device = format!("/sys/dev/block/{}:0", rustix::fs::major(device));
+    let queue = match std::fs::canonicalize(device) {
+        Ok(device) => device.join("queue"),
+        // No block device: it is taken for memory.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let told = |name: &str| std::fs::read_to_string(queue.join(name));
+    for number in DEVICE_NUMBERS {
+        told(number)?.trim().parse::<i64>().map_err(|error| io::Error::other(format!("{number}: {error}")))?;
+    }
+    let cache = told("write_cache")?;
+    if !["write back", "write through"].contains(&cache.trim()) {
+        return Err(io::Error::other(format!("write_cache: {cache}")));
+    }
+    std::fs::read_dir(queue.with_file_name("slaves"))?.try_for_each(|slave| slave.map(drop))
+}
+
+/// What glommio reads of a device, as numbers.
+const DEVICE_NUMBERS: [&str; 7] = [
+    "rotational",
+    "minimum_io_size",
+    "optimal_io_size",
+    "logical_block_size",
+    "physical_block_size",
+    "max_sectors_kb",
+    "max_segment_size",
+];
 
 /// Writes all blocks at once and waits for all of them; `false` when one was written in part only.
 async fn write_blocks(file: &DmaFile, chunk: &ChunkBuffer, offset: u64) -> io::Result<bool> {

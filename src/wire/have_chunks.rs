@@ -1,4 +1,5 @@
-//! HaveChunks: news to a subscriber of chunks that the sender has from now on.
+//! HaveChunks: chunks that the sender has from now on. To a subscriber they are news; where the sender waits for a chunk
+//! that it asked for, it takes back what it named there.
 
 use std::fmt;
 
@@ -28,11 +29,7 @@ impl<'a> HaveChunks<'a> {
 impl Payload for HaveChunks<'_> {
     fn write(&self, sink: &mut impl Sink) {
         sink.bytes(&self.info_hash.0);
-        sink.size(self.indices.len() * INDEX_LEN);
-        match self.indices.0 {
-            Source::Wire(indices) => sink.raw(indices.as_flattened()),
-            Source::Slice(indices) => indices.iter().for_each(|index| sink.raw(&index.to_be_bytes())),
-        }
+        self.indices.write(sink);
     }
 }
 
@@ -52,10 +49,19 @@ enum Source<'a> {
 }
 
 impl<'a> Indices<'a> {
-    fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+    pub(super) fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
         match bytes.as_chunks() {
             (indices, []) => Ok(Self(Source::Wire(indices))),
             _ => Err(DecodeError::BadArguments("the chunk indices do not have 4 bytes each")),
+        }
+    }
+
+    /// Writes them as one argument.
+    pub(super) fn write(&self, sink: &mut impl Sink) {
+        sink.size(self.len() * INDEX_LEN);
+        match self.0 {
+            Source::Wire(indices) => sink.raw(indices.as_flattened()),
+            Source::Slice(indices) => indices.iter().for_each(|index| sink.raw(&index.to_be_bytes())),
         }
     }
 

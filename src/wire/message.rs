@@ -32,7 +32,7 @@ pub enum Message<'a> {
     /// To a subscriber: new chunks.
     HaveChunks(HaveChunks<'a>),
     /// To a peer: send a chunk.
-    SendChunkRequest(SendChunkRequest),
+    SendChunkRequest(SendChunkRequest<'a>),
     /// The chunk.
     SendChunkResponse(SendChunk<'a>),
     /// How a request went.

@@ -42,7 +42,7 @@
 //! | `ChunkInfoResponse` | info hash, status, chunk count u32, bitfield | |
 //! | `ChunkSubscribeRequest` | info hash | `ChunkInfoResponse`, then `HaveChunks` at any time |
 //! | `HaveChunks` | info hash, chunk indices, u32 each, all in one argument | never |
-//! | `SendChunkRequest` | info hash, chunk index u32 | `SendChunkResponse` |
+//! | `SendChunkRequest` | info hash, chunk index u32, then chunk indices in one argument, or no third argument | `SendChunkResponse` |
 //! | `SendChunkResponse` | info hash, chunk index u32, status, data | |
 //! | `Response` | status, text, version | |
 //! | `PeerIdRequest` | none | `PeerIdResponse` |
@@ -105,6 +105,14 @@
 //!  | 4      | u32  | 17                  | u32      | u32  | 20        | u32 | u32   | u32 | 1      | u32    | d    | 4      |
 //!  +--------+------+---------------------+----------+------+-----------+-----+-------+-----+--------+--------+------+--------+
 //! ```
+//!
+//! # Choice
+//!
+//! A `SendChunkRequest` with further indices asks for one chunk out of all that it names. The sender chooses among those
+//! that it has the one that it sent least often, the first named of them; with none it answers by status 4. A request
+//! that waits gives up chunks: `HaveChunks` on the same connection takes the chunks that it lists out of all requests
+//! of the connection whose answers have not begun, and a request that so names nothing any more is answered by
+//! status 7. A sender need not know of this: who gets a chunk twice drops it.
 //!
 //! # Order
 //!

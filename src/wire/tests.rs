@@ -53,7 +53,11 @@ impl Parts {
             }
             7 => Message::ChunkSubscribeRequest(info_hash),
             8 => Message::HaveChunks(HaveChunks { info_hash, indices: self.indices.as_slice().into() }),
-            9 => Message::SendChunkRequest(SendChunkRequest { info_hash, index: self.number }),
+            9 => Message::SendChunkRequest(SendChunkRequest {
+                info_hash,
+                index: self.number,
+                others: self.indices.as_slice().into(),
+            }),
             10 => {
                 let data = self.payload_of_success();
                 Message::SendChunkResponse(SendChunk { info_hash, index: self.number, status, data })

@@ -41,7 +41,7 @@ fn any_message(rng: &mut StdRng, known: InfoHash) -> Vec<u8> {
         4 => Message::ChunkInfoRequest(info_hash),
         5 => Message::ChunkSubscribeRequest(info_hash),
         6 => Message::HaveChunks(HaveChunks { info_hash, indices: Indices::from(&indices[..]) }),
-        7 => Message::SendChunkRequest(SendChunkRequest { info_hash, index: rng.random_range(0..6) }),
+        7 => Message::SendChunkRequest(SendChunkRequest::one(info_hash, rng.random_range(0..6))),
         8 => Message::SendChunkResponse(SendChunk { info_hash, index: 1, status: Status::Ok, data: &[7; 99] }),
         9 => Message::Response(Response { status: Status::Busy, text: "no", version }),
         _ => Message::PeerIdRequest,

@@ -4,6 +4,8 @@
 //! ended by its handle, also when the test fails.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub mod fuse;
+pub mod limits;
 pub mod network;
 pub mod pty;
 pub mod seccomp;

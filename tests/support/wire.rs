@@ -115,7 +115,7 @@ impl Wire {
 
     /// Asks a peer for a chunk: its bytes or the status.
     pub fn chunk(&mut self, info_hash: InfoHash, index: u32) -> io::Result<Result<Vec<u8>, Status>> {
-        self.send(&Message::SendChunkRequest(SendChunkRequest { info_hash, index }))?;
+        self.send(&Message::SendChunkRequest(SendChunkRequest::one(info_hash, index)))?;
         match self.receive()? {
             Some(Message::SendChunkResponse(chunk)) if chunk.status.is_ok() => Ok(Ok(chunk.data.to_vec())),
             Some(Message::SendChunkResponse(SendChunk { status, .. }) | Message::Response(Response { status, .. })) => {

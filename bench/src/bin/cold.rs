@@ -162,7 +162,7 @@ fn ask_until(done: &AtomicBool, address: &str, info_hash: InfoHash) -> Result<Hi
             break;
         }
         request.clear();
-        Message::SendChunkRequest(SendChunkRequest { info_hash, index }).encode(&mut request);
+        Message::SendChunkRequest(SendChunkRequest::one(info_hash, index)).encode(&mut request);
         let start = Instant::now();
         stream.write_all(&request)?;
         stream.read_exact(&mut answer)?;

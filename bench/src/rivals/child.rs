@@ -86,9 +86,26 @@ impl Child {
         process_tree::cpu(self.id())
     }
 
+    /// CPU seconds that it used, if it has ended, else so far; descendants included.
+    pub fn used_s(&self) -> f64 {
+        self.ended.map_or_else(|| self.cpu().all_s(), |ended| ended.user_s + ended.system_s)
+    }
+
     /// What it has written to stdout.
     pub fn output(&self) -> String {
         read_lossy(&self.stdout)
+    }
+
+    /// The file that gets its stdout.
+    pub fn stdout(&self) -> &Path {
+        &self.stdout
+    }
+
+    /// Sends it, and what it forked, a signal, if it still runs.
+    pub fn signal(&self, signal: Signal) {
+        if self.ended.is_none() {
+            let _ = kill_process_group(self.pid, signal);
+        }
     }
 
     /// Waits at most `wait` for its end; `None` if it still runs then.

@@ -112,7 +112,7 @@ fn machine(options: &Options) -> Vec<(&'static str, String)> {
 fn versions(options: &Options) -> Vec<(&'static str, String)> {
     const LIBTORRENT: &str = "import libtorrent; print(libtorrent.__version__)";
     let mtorrent = program::mtorrent(options);
-    let python = libtorrent::PYTHON.unwrap_or("python3");
+    let python = libtorrent::python().unwrap_or(Path::new("python3"));
     let rqbit = program::installed("rqbit").unwrap_or_else(|| "rqbit".into());
     let rows: [(&'static str, &Path, &[&str]); 11] = [
         ("mtorrent", &mtorrent, &["--version"]),
@@ -123,7 +123,7 @@ fn versions(options: &Options) -> Vec<(&'static str, String)> {
         ("nginx", Path::new("nginx"), &["-v"]),
         ("aria2c", Path::new("aria2c"), &["--version"]),
         ("transmission", Path::new("transmission-cli"), &["--version"]),
-        ("libtorrent", Path::new(python), &["-c", LIBTORRENT]),
+        ("libtorrent", python, &["-c", LIBTORRENT]),
         ("rqbit", &rqbit, &["--version"]),
         ("rustc", Path::new("rustc"), &["--version"]),
     ];

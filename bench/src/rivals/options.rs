@@ -76,7 +76,7 @@ pub fn workspace() -> &'static Path {
 }
 
 /// Reads "4GiB", "64M", "1000000": powers of 1024 with or without "iB", a plain number is bytes.
-fn parse_size(text: &str) -> Result<u64, String> {
+pub fn parse_size(text: &str) -> Result<u64, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let number: u64 = text[..digits].parse().map_err(|_| format!("{text:?} does not begin with a number"))?;
     let shift = match text[digits..].trim().to_ascii_lowercase().as_str() {

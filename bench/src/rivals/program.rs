@@ -37,9 +37,9 @@ impl Need {
         match self {
             Self::Program { name, .. } if find(name).is_some() => None,
             Self::Program { name, package } => Some(format!("no {name}: apt-get install {package}")),
-            Self::PythonLibtorrent if libtorrent::PYTHON.is_some() => None,
+            Self::PythonLibtorrent if libtorrent::python().is_some() => None,
             Self::PythonLibtorrent => {
-                Some("no python3 has the module libtorrent: apt-get install python3-libtorrent".to_owned())
+                Some("no python3 has the module libtorrent: --install makes a virtual environment with it".to_owned())
             }
             Self::Crate { name, .. } if installed(name).is_some() => None,
             Self::Crate { name, arguments } => Some(format!("no {name}: cargo install {}", arguments.join(" "))),
@@ -50,7 +50,8 @@ impl Need {
     fn package(self) -> Option<&'static str> {
         match self {
             Self::Program { package, .. } => Some(package),
-            Self::PythonLibtorrent => Some("python3-libtorrent"),
+            // Debian's Python makes an environment without pip if this is missing.
+            Self::PythonLibtorrent => Some("python3-venv"),
             Self::Crate { .. } | Self::Mtorrent => None,
         }
     }
@@ -169,6 +170,16 @@ pub fn install(needs: &[Need], mtorrent: &Path) -> Result<(), Error> {
     if !packages.is_empty() {
         installer("apt-get", &["update", "-qq"])?;
         installer("apt-get", &[&["install", "-y", "-qq", "--no-install-recommends"], packages.as_slice()].concat())?;
+    }
+    if missing.contains(&Need::PythonLibtorrent) {
+        for (program, arguments) in libtorrent::installers() {
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            // The other rivals do not need it: without it the run goes on.
+            if let Err(error) = installer(&program.to_string_lossy(), &arguments) {
+                eprintln!("{error}");
+                break;
+            }
+        }
     }
     for need in missing {
         let Need::Crate { arguments, .. } = need else { continue };

@@ -50,6 +50,23 @@ impl Source {
         Ok(Self { path: path.clone(), length, pieces })
     }
 
+    /// The SHA-1 of each piece of another size, one after the other.
+    pub fn piece_hashes(&self, piece_bytes: usize) -> Result<Vec<u8>, Error> {
+        let fail = |source| Error::io(format!("read {}", self.path.display()), source);
+        let mut file = File::open(&self.path).map_err(fail)?;
+        let mut piece = vec![0; piece_bytes];
+        let mut hashes = Vec::new();
+        let mut left = self.length;
+        while left > 0 {
+            interrupt::check()?;
+            let part = &mut piece[..left.min(piece_bytes as u64) as usize];
+            file.read_exact(part).map_err(fail)?;
+            hashes.extend_from_slice(&Sha1::digest(&*part));
+            left -= part.len() as u64;
+        }
+        Ok(hashes)
+    }
+
     /// Its name without the folder.
     pub fn name(&self) -> &'static str {
         "source.bin"
@@ -175,6 +192,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let source = Source::create(folder.path(), (5 << 20) + 17).expect("a source file");
         assert_eq!(source.pieces.len(), 6 * 20);
+        assert_eq!(source.piece_hashes(Source::PIECE_BYTES).expect("a read"), source.pieces);
         let copy = folder.path().join("copy");
         let bytes = std::fs::read(&source.path).expect("the source");
         let check = |bytes: &[u8]| {

@@ -2,12 +2,19 @@
 
 use std::path::Path;
 
+use sha1::{Digest, Sha1};
+
 use super::error::Error;
 use super::source::Source;
 
 /// The bytes of a metainfo file for `source` that names the tracker at `announce`.
 pub fn metainfo(source: &Source, announce: &str) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(source.pieces.len() + 512);
+    metainfo_of(source, Source::PIECE_BYTES as u64, &source.pieces, announce)
+}
+
+/// The same in pieces of `piece_bytes` with the hashes `pieces`.
+pub fn metainfo_of(source: &Source, piece_bytes: u64, pieces: &[u8], announce: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(pieces.len() + 512);
     bytes.push(b'd');
     string(&mut bytes, b"announce");
     string(&mut bytes, announce.as_bytes());
@@ -18,11 +25,19 @@ pub fn metainfo(source: &Source, announce: &str) -> Vec<u8> {
     string(&mut bytes, b"name");
     string(&mut bytes, source.name().as_bytes());
     string(&mut bytes, b"piece length");
-    integer(&mut bytes, Source::PIECE_BYTES as u64);
+    integer(&mut bytes, piece_bytes);
     string(&mut bytes, b"pieces");
-    string(&mut bytes, &source.pieces);
+    string(&mut bytes, pieces);
     bytes.extend_from_slice(b"ee");
     bytes
+}
+
+/// The info hash of what [`metainfo_of`] made.
+pub fn info_hash(metainfo: &[u8]) -> [u8; 20] {
+    // Nothing before the key has these bytes in it, and one `e` follows the value.
+    let key = b"4:info";
+    let start = metainfo.windows(key.len()).position(|window| window == key).map_or(0, |at| at + key.len());
+    Sha1::digest(&metainfo[start..metainfo.len().saturating_sub(1).max(start)]).into()
 }
 
 /// Writes [`metainfo`] to `path`.
@@ -53,5 +68,8 @@ mod tests {
             b"d8:announce9:http://a/4:infod6:lengthi1048577e4:name10:source.bin12:piece lengthi1048576e6:pieces40:";
         assert!(bytes.starts_with(head));
         assert_eq!(bytes.len(), head.len() + 40 + 2);
+        let info: [u8; 20] = Sha1::digest(&bytes[28..bytes.len() - 1]).into();
+        assert!(bytes[22..].starts_with(b"4:infod"));
+        assert_eq!(info_hash(&bytes), info);
     }
 }

@@ -75,15 +75,16 @@ enum Message {
 impl Nodes {
     /// No children yet; their stderr will be kept in `folder`.
     pub fn start(folder: &Path) -> Result<Self, CommandError> {
+        let to_remove = folder.to_owned();
         let (sender, receiver) = sync_channel(INPUTS_MAX);
         let (stop, to_queue) = (Stop::default(), sender.clone());
         let setter = stop.clone();
         let notify = move |signal| {
             setter.set_by(signal);
-            // The queue is gone only when the demo is over.
-            let _ = to_queue.send(Message::Signal(signal));
+            signals::queue(&to_queue, Message::Signal(signal));
         };
-        signals::watch(notify, || {})?;
+        // Who cannot wait for the demo's own end finds no folder left either. The children end with this process.
+        signals::watch(notify, move || drop(std::fs::remove_dir_all(&to_remove)))?;
         Ok(Self { folder: folder.to_owned(), children: BTreeMap::new(), receiver, sender, stop })
     }
 
@@ -106,6 +107,7 @@ impl Nodes {
         command.args(arguments).args(["--json", "--log=info"]);
         // In a process group of its own a Ctrl-C reaches only the demo, which ends its children in order.
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).process_group(0);
+        end_with_this_process(&mut command);
         let mut child = command.spawn().map_err(failed)?;
         let stdout = child.stdout.take();
         self.children.insert(role, child);
@@ -193,6 +195,19 @@ impl Drop for Nodes {
     fn drop(&mut self) {
         self.children.values_mut().for_each(end);
     }
+}
+
+/// Lets the kernel kill the child when the thread that started it ends, be it by SIGKILL.
+#[allow(unsafe_code)]
+fn end_with_this_process(command: &mut Command) {
+    let parent = rustix::process::getpid();
+    let ask = move || {
+        rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+        // It may have ended before the child could ask.
+        if rustix::process::getppid() == Some(parent) { Ok(()) } else { Err(rustix::io::Errno::SRCH.into()) }
+    };
+    // SAFETY: between fork and exec the closure makes two system calls, and neither allocates nor locks.
+    unsafe { command.pre_exec(ask) };
 }
 
 fn end(child: &mut Child) {

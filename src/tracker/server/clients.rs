@@ -74,9 +74,9 @@ impl Clients {
 
     /// Starts the tasks which serve.
     pub(super) fn start(self: &Rc<Self>) {
-        runtime::spawn("clients", self.clone().serve());
-        runtime::spawn("time limits of clients", self.clone().keep_time());
-        runtime::spawn("rounds", self.service.rounds.clone().follow_the_store());
+        runtime::spawn_vital("clients", self.clone().serve());
+        runtime::spawn_vital("time limits of clients", self.clone().keep_time());
+        runtime::spawn_vital("rounds", self.service.rounds.clone().follow_the_store());
     }
 
     /// Takes a connection in.

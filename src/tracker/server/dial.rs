@@ -121,7 +121,7 @@ pub(super) async fn keep_links(dialler: Rc<Dialler>) {
                 own: RefCell::default(),
             });
             dialler.shard.add_link(seat.clone());
-            runtime::spawn("link", keep_link(dialler.clone(), seat));
+            runtime::spawn_vital("link", keep_link(dialler.clone(), seat));
         }
         runtime::sleep(TICK).await;
     }

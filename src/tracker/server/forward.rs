@@ -113,7 +113,7 @@ impl Forwarder {
         });
         let receiver = forwarder.clone();
         let mesh = plan.join(core, move |from, batch| receiver.receive(from, batch)).await?;
-        runtime::spawn("forwarder", forwarder.clone().send_all(Rc::new(mesh)));
+        runtime::spawn_vital("forwarder", forwarder.clone().send_all(Rc::new(mesh)));
         Some(forwarder)
     }
 

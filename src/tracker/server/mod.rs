@@ -246,7 +246,8 @@ impl TrackerHandle {
 fn connection_limits(config: &TrackerConfig) -> Arc<ConnectionLimits> {
     let trust = config.trust.clone();
     let is_trusted = move |ip| trust.iter().any(|network| network.contains(ip));
-    ConnectionLimits::trusting(config.connections_max, config.connections_per_address_max, is_trusted)
+    let max = runtime::machine::connections_within(config.connections_max, config.cores);
+    ConnectionLimits::trusting(max, config.connections_per_address_max, is_trusted)
 }
 
 /// Starts a tracker and returns when it serves.
@@ -384,8 +385,8 @@ async fn run_core(mut seats: Seats, core: Core, stop: async_channel::Sender<()>)
     let net = match Net::start() {
         Ok(net) => net,
         Err(error) => {
-            log::error!("a core cannot watch sockets, so this tracker ends: {error}");
             stop.close();
+            runtime::fail(&format!("a core cannot watch sockets: {error}"));
             return;
         }
     };
@@ -404,12 +405,12 @@ async fn run_core(mut seats: Seats, core: Core, stop: async_channel::Sender<()>)
     if let Some((listener, queues)) = listener {
         let (net, limits) = (net.clone(), seats.limits.clone());
         let stopped = seats.stopped.clone();
-        runtime::spawn("listener", async move {
+        runtime::spawn_vital("listener", async move {
             let stopped = async { _ = stopped.recv().await };
             listener.serve(net, limits, queues).or(stopped).await;
         });
     }
-    runtime::spawn("sweep", sweep(shard.clone(), seats.figures.clone(), seats.peers.clone(), core.index));
+    runtime::spawn_vital("sweep", sweep(shard.clone(), seats.figures.clone(), seats.peers.clone(), core.index));
     let dialler = Rc::new(Dialler {
         net: net.clone(),
         shard: shard.clone(),
@@ -417,12 +418,12 @@ async fn run_core(mut seats: Seats, core: Core, stop: async_channel::Sender<()>)
         core: core.index,
         ends: Cell::new(false),
     });
-    runtime::spawn("links", dial::keep_links(dialler.clone()));
+    runtime::spawn_vital("links", dial::keep_links(dialler.clone()));
     let (ending, log) = (net.clone(), shard.log().clone());
     let clients = Clients::new(Service { net, shard, forwarder, rounds, peers: seats.peers.clone() });
     clients.start();
     let (incoming, admitting) = (seats.incoming[core.index].clone(), clients.clone());
-    runtime::spawn("connections", async move {
+    runtime::spawn_vital("connections", async move {
         while let Some(accepted) = incoming.next().await {
             admitting.admit(accepted);
         }

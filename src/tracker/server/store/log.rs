@@ -52,7 +52,7 @@ impl Log {
         let Some(LogSeat { core, batches, answers }) = seat else { return Rc::new(Self::new(0, None)) };
         let log = Rc::new(Self::new(core, Some(batches)));
         let hears = log.clone();
-        runtime::spawn("log", async move {
+        runtime::spawn_vital("log", async move {
             while let Ok(told) = answers.recv().await {
                 match told {
                     Told::Committed(batch) => hears.committed(batch),

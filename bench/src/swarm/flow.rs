@@ -1,0 +1,145 @@
+//! The floor: as many bytes as the file has, by one plain TCP flow from each node to the next, so that every link carries
+//! the file once each way. Nothing is read, hashed or written.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddrV4, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use clap::Args;
+
+use super::contestant::{Contestant, Done, GetterPlan, Kind, Servers};
+use super::stage::Stage;
+use crate::rivals::Error;
+use crate::rivals::child::Child;
+
+/// Plain TCP.
+pub const FLOOR: Kind = Kind {
+    name: "floor",
+    needs: &[],
+    settings: "no program at all: one plain TCP flow from each node to the next, the seeder first, as many bytes as the \
+               file has; nothing is read, hashed or written. Starts of processes are in the time, as with all",
+    variants: &[super::row::Variant::Plain],
+    serve,
+    getter,
+};
+
+/// Where a flow's receiver listens.
+const PORT: u16 = 7700;
+/// What is sent and received at once, bytes.
+const BLOCK_BYTES: usize = 256 << 10;
+/// How long a sender tries to reach a receiver that may not listen yet.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How long it waits between two tries.
+const RETRY: Duration = Duration::from_millis(2);
+
+/// One node's part of the floor.
+#[derive(Debug, Clone, Args)]
+pub struct FlowOptions {
+    /// Receives here
+    #[arg(long)]
+    pub receive: Option<SocketAddrV4>,
+    /// Sends there
+    #[arg(long)]
+    pub send: Option<SocketAddrV4>,
+    /// As many bytes
+    #[arg(long)]
+    pub bytes: u64,
+}
+
+/// Sends and receives, says `done` when all is received, and stays until all is sent.
+pub fn run(options: &FlowOptions) -> std::io::Result<()> {
+    let listener = options.receive.map(TcpListener::bind).transpose()?;
+    let FlowOptions { send, bytes, .. } = *options;
+    let sender = send.map(|to| std::thread::spawn(move || send_to(to, bytes)));
+    if let Some(listener) = listener {
+        receive(&listener, bytes)?;
+        println!("done");
+    }
+    match sender.map(std::thread::JoinHandle::join) {
+        Some(Err(_)) => Err(std::io::Error::other("the sender panicked")),
+        Some(Ok(sent)) => sent,
+        None => Ok(()),
+    }
+}
+
+fn receive(listener: &TcpListener, bytes: u64) -> std::io::Result<()> {
+    let (mut stream, _) = listener.accept()?;
+    let mut block = vec![0; BLOCK_BYTES];
+    let mut left = bytes;
+    while left > 0 {
+        match stream.read(&mut block)? {
+            0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+            count => left = left.saturating_sub(count as u64),
+        }
+    }
+    Ok(())
+}
+
+fn send_to(to: SocketAddrV4, bytes: u64) -> std::io::Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut stream = loop {
+        match TcpStream::connect(to) {
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused && Instant::now() < deadline => {
+                std::thread::sleep(RETRY);
+            }
+            connected => break connected?,
+        }
+    };
+    let block = vec![0x5a; BLOCK_BYTES];
+    let mut left = bytes;
+    while left > 0 {
+        let count = left.min(BLOCK_BYTES as u64);
+        stream.write_all(&block[..count as usize])?;
+        left -= count;
+    }
+    Ok(())
+}
+
+fn serve(stage: &Stage, _: &Contestant) -> Result<Servers, Error> {
+    let mut command = stage.seeder().command(own_program()?);
+    command.args(["flow", "--send", &endpoint(stage, 0), "--bytes", &stage.source.length.to_string()]);
+    let seeder = Child::spawn(command, "flow-seeder", &stage.folder)?;
+    Ok(Servers { others: Vec::new(), seeder, metainfo: None })
+}
+
+fn getter(stage: &Stage, _: &Contestant, _: &Servers, number: usize) -> Result<GetterPlan, Error> {
+    let mut command = stage.getter(number).command(own_program()?);
+    command.args(["flow", "--receive", &endpoint(stage, number), "--bytes", &stage.source.length.to_string()]);
+    if number + 1 < stage.row.getters {
+        command.args(["--send", &endpoint(stage, number + 1)]);
+    }
+    Ok(GetterPlan { command, done: Done::Line("done"), copy: None })
+}
+
+fn endpoint(stage: &Stage, getter: usize) -> String {
+    format!("{}:{PORT}", stage.getter(getter).address())
+}
+
+/// This program.
+pub fn own_program() -> Result<std::path::PathBuf, Error> {
+    std::env::current_exe().map_err(|source| Error::io("find this program", source))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flow_carries_its_bytes() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let std::net::SocketAddr::V4(to) = listener.local_addr().expect("an address") else { panic!("IPv4") };
+        let bytes = BLOCK_BYTES as u64 + 17;
+        let sender = std::thread::spawn(move || send_to(to, bytes));
+        receive(&listener, bytes).expect("all bytes");
+        sender.join().expect("no panic").expect("all sent");
+    }
+
+    #[test]
+    fn a_flow_that_breaks_off_is_an_error() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let std::net::SocketAddr::V4(to) = listener.local_addr().expect("an address") else { panic!("IPv4") };
+        let sender = std::thread::spawn(move || send_to(to, 5));
+        assert!(receive(&listener, 6).is_err());
+        sender.join().expect("no panic").expect("all sent");
+    }
+}

@@ -1,0 +1,84 @@
+//! The swarm: one file onto many nodes, each behind a link of its own, by mtorrent, by its rivals and by plain TCP.
+//!
+//! A [`row`] is a case: how many getters, how fast the links, how large the file, and what goes wrong. For each turn of
+//! each [`contestant`] the [`nodes`] are made anew, namespaces on a bridge with a [`cap`] at each end of each link;
+//! [`turn`] starts the getters together once tracker and seeder are ready, and watches them until the last one is done;
+//! every copy is compared with the source. [`flow`] is the floor: what plain TCP takes on the same links;
+//! [`hostile`] has the bad peers, [`chunks`] knows when the seeder may die. [`record`] is a
+//! row of the figures, [`summary`] the medians, [`plot`] and [`report`] what else a run's folder has; what is not special to swarms is [`crate::rivals`]'.
+//!
+//! It must never print a time without saying how many copies were right, never leave a process, a folder or a namespace
+//! behind, and never touch the machine's own network.
+
+pub mod aria2;
+pub mod cap;
+pub mod chunks;
+pub mod connection;
+pub mod contestant;
+pub mod flow;
+pub mod getter;
+pub mod hostile;
+pub mod libtorrent;
+pub mod mtorrent;
+pub mod namespace;
+pub mod nodes;
+pub mod opentracker;
+pub mod options;
+pub mod plot;
+pub mod race;
+pub mod record;
+pub mod report;
+pub mod row;
+pub mod stage;
+pub mod summary;
+pub mod turn;
+pub mod usage;
+
+use crate::rivals::machine::run_folder;
+use crate::rivals::{Error, interrupt, lock, write};
+pub use options::{Options, Part};
+use record::Record;
+
+/// Runs what `options` ask for. True if every getter of every turn has a right copy.
+pub fn run(options: &Options) -> Result<bool, Error> {
+    match &options.part {
+        Some(part) => run_part(part).map(|()| true),
+        None => run_race(options),
+    }
+}
+
+fn run_part(part: &Part) -> Result<(), Error> {
+    match part {
+        Part::Flow(options) => flow::run(options).map_err(|source| Error::io("carry the flow", source)),
+        Part::Chunks(options) => chunks::run(options).map_err(|source| Error::io("ask the getters", source)),
+        Part::Hostile(options) => hostile::run(options).map_err(|source| Error::io("be a bad peer", source)),
+    }
+}
+
+fn run_race(options: &Options) -> Result<bool, Error> {
+    interrupt::install()?;
+    let _lock = lock::Lock::take()?;
+    let field = contestant::select(options)?;
+    if options.check {
+        return Ok(true);
+    }
+    let race = race::Race::prepare(options, &field)?;
+    let folder = run_folder(&options.out, "-swarm")?;
+    let records = race.run(|records| {
+        // What a long run has shown so far is not lost with its end; that it cannot be written shows there.
+        let _ = write(&folder, "raw.csv", &record::csv(records));
+        let _ = write(&folder, "getters.csv", &record::getters_csv(records));
+    });
+    if records.is_err() {
+        // Only where nothing is in it.
+        let _ = std::fs::remove_dir(&folder);
+    }
+    let records = records?;
+    let summary = summary::markdown(&records);
+    write(&folder, "summary.md", &summary)?;
+    write(&folder, "plot.svg", &plot::svg(&summary::lines(&records)))?;
+    write(&folder, "README.md", &report::readme(options, &field, &race, &records))?;
+    print!("{summary}");
+    eprintln!("written to {}", folder.display());
+    Ok(records.iter().all(Record::is_right))
+}

@@ -1,0 +1,113 @@
+//! What the user typed, and what it comes to.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use super::chunks::ChunksOptions;
+use super::flow::FlowOptions;
+use super::hostile::HostileOptions;
+use super::row::Row;
+use crate::rivals::options::workspace;
+
+/// One file onto many nodes: mtorrent, its rivals and plain TCP on the same capped links.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "swarm", version)]
+pub struct Options {
+    /// Rounds of every row
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub rounds: u32,
+    /// A row, GETTERS:RATE:SIZE[:VARIANT], such as 8:200Mbit:256MiB:leave; may be repeated. RATE is a number with kbit,
+    /// Mbit or Gbit, or "uncapped"; VARIANT is plain, staggered, leave, slow, restart, seeder-dies or bad [default: those
+    /// of the table in PERF.md]
+    #[arg(long = "row", value_name = "ROW")]
+    pub rows: Vec<Row>,
+    /// Only these contestants, by name, comma-separated
+    #[arg(long, value_delimiter = ',')]
+    pub only: Vec<String>,
+    /// An mtorrent program, PATH or LABEL=PATH; may be repeated, to hold one against another; without it the one of this
+    /// source tree is built and used
+    #[arg(long)]
+    pub mtorrent: Vec<String>,
+    /// One more argument of each `mtorrent share`; may be repeated
+    #[arg(long = "share-arg", allow_hyphen_values = true, value_name = "ARGUMENT")]
+    pub share_arguments: Vec<String>,
+    /// One more argument of each `mtorrent get`; may be repeated
+    #[arg(long = "get-arg", allow_hyphen_values = true, value_name = "ARGUMENT")]
+    pub get_arguments: Vec<String>,
+    /// Piece size of the rivals' torrent, bytes [default: about 1024 pieces, of 64 KiB to 1 MiB]
+    #[arg(long)]
+    pub piece_size: Option<u64>,
+    /// Folder on the disk for the copies; a folder in it is made and removed [default: bench/data]
+    #[arg(long)]
+    pub dir: Option<PathBuf>,
+    /// Folder that gets DATE-HOST-swarm/{README.md,raw.csv,getters.csv,summary.md,plot.svg}
+    #[arg(long, default_value = "bench/runs")]
+    pub out: PathBuf,
+    /// Keep what the programs wrote, a folder a turn in this one
+    #[arg(long)]
+    pub keep_logs: Option<PathBuf>,
+    /// Install what is missing (apt-get as root; pip into a virtual environment below target; cargo for rqbit)
+    #[arg(long)]
+    pub install: bool,
+    /// Only say what is there and what is missing
+    #[arg(long)]
+    pub check: bool,
+    /// What a run starts on its nodes
+    #[command(subcommand)]
+    pub part: Option<Part>,
+}
+
+/// What a run starts on its nodes; not for people.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Part {
+    /// One node's plain TCP flows
+    #[command(hide = true)]
+    Flow(FlowOptions),
+    /// Waits until every chunk is on some getter
+    #[command(hide = true)]
+    Chunks(ChunksOptions),
+    /// A hostile peer
+    #[command(hide = true)]
+    Hostile(HostileOptions),
+}
+
+impl Options {
+    /// The folder on the disk.
+    pub fn dir(&self) -> PathBuf {
+        self.dir.clone().unwrap_or_else(|| workspace().join("bench/data"))
+    }
+
+    /// The rows; those that others are held against come before them.
+    pub fn rows(&self) -> Vec<Row> {
+        let rows = if self.rows.is_empty() { Row::defaults() } else { self.rows.clone() };
+        let mut all: Vec<Row> = Vec::new();
+        for row in rows {
+            let alone = (row.variant == super::row::Variant::Bad).then(|| row.plain());
+            for row in alone.into_iter().chain([row]) {
+                if !all.contains(&row) {
+                    all.push(row);
+                }
+            }
+        }
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Options::command().debug_assert();
+    }
+
+    #[test]
+    fn a_row_with_bad_peers_brings_the_one_without() {
+        let options = Options::parse_from(["swarm", "--row", "1:200Mbit:256MiB:bad", "--row", "1:200Mbit:256MiB"]);
+        let rows: Vec<String> = options.rows().iter().map(Row::to_string).collect();
+        assert_eq!(rows, ["1:200Mbit:256MiB:plain", "1:200Mbit:256MiB:bad"]);
+    }
+}

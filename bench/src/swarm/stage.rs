@@ -1,0 +1,79 @@
+//! What a contestant finds when its turn comes: the nodes, the source, an empty folder.
+
+use std::path::{Path, PathBuf};
+
+use super::cap::Cap;
+use super::nodes::{Node, Nodes};
+use super::options::Options;
+use super::row::{BAD_PEERS, Row, Variant};
+use crate::rivals::Error;
+use crate::rivals::source::Source;
+use crate::rivals::stage::make_folder;
+
+/// One turn of one contestant. The tracker's node has no cap.
+#[derive(Debug)]
+pub struct Stage<'a> {
+    /// What the user typed.
+    pub options: &'a Options,
+    /// The case.
+    pub row: Row,
+    /// What is fetched. Its folder is the seeder's.
+    pub source: &'a Source,
+    /// An empty folder on the disk for this turn: copies, configuration, state, logs.
+    pub folder: PathBuf,
+    nodes: Nodes,
+}
+
+/// The seeder's node.
+pub const SEEDER_AT: usize = 1;
+/// Nodes before the getters: the tracker's and the seeder's.
+const GETTERS_AT: usize = 2;
+
+impl<'a> Stage<'a> {
+    /// Makes the nodes of `row`.
+    pub fn new(options: &'a Options, row: Row, source: &'a Source, folder: PathBuf) -> Result<Self, Error> {
+        let mut caps = vec![Cap::None, row.cap];
+        caps.extend(row.getter_caps());
+        if row.variant == Variant::Bad {
+            caps.extend([row.cap; BAD_PEERS]);
+        }
+        Ok(Self { options, row, source, folder, nodes: Nodes::new(&caps)? })
+    }
+
+    /// Where the tracker runs.
+    pub fn tracker(&self) -> &Node {
+        self.nodes.node(0)
+    }
+
+    /// Where the seeder runs.
+    pub fn seeder(&self) -> &Node {
+        self.nodes.node(SEEDER_AT)
+    }
+
+    /// Where the getter `number` runs.
+    pub fn getter(&self, number: usize) -> &Node {
+        self.nodes.node(GETTERS_AT + number)
+    }
+
+    /// Where the hostile peer `number` runs.
+    pub fn bad(&self, number: usize) -> &Node {
+        self.nodes.node(GETTERS_AT + self.row.getters + number)
+    }
+
+    /// The folder of the getter `number`.
+    pub fn getter_folder(&self, number: usize) -> Result<PathBuf, Error> {
+        make_folder(&self.folder.join(format!("getter-{number}")))
+    }
+
+    /// The folder that the source lies in.
+    pub fn seed(&self) -> &Path {
+        self.source.path.parent().unwrap_or(Path::new("/"))
+    }
+
+    /// Writes a file into the turn's folder.
+    pub fn file(&self, name: &str, text: &str) -> Result<PathBuf, Error> {
+        let path = self.folder.join(name);
+        std::fs::write(&path, text).map_err(|source| Error::io(format!("write {}", path.display()), source))?;
+        Ok(path)
+    }
+}

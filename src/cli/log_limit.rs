@@ -1,0 +1,132 @@
+//! How many lines of the log one place in the program may write about one address. Pure: it is told the time.
+//!
+//! What a stranger does over the network must not fill a disk. Beyond the limit lines are counted, and one line tells
+//! how many there were.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::time::Instant;
+
+use crate::limits::{LOG_LINES_PER_ADDRESS_MAX, LOG_LINES_PER_SITE_MAX, LOG_SITES_MAX, LOG_WINDOW};
+
+/// A line of the program that logs.
+pub type Site = (&'static str, u32);
+
+/// The counts of the current window of time.
+#[derive(Debug, Default)]
+pub struct LogLimit {
+    windows: HashMap<(Site, Option<IpAddr>), Window>,
+}
+
+#[derive(Debug)]
+struct Window {
+    since: Instant,
+    lines: u32,
+    suppressed: u64,
+    target: String,
+}
+
+/// Lines that were not written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Suppressed {
+    /// The module that would have written them.
+    pub target: String,
+    /// How many.
+    pub lines: u64,
+    /// About whom, if about one address only.
+    pub address: Option<IpAddr>,
+}
+
+impl LogLimit {
+    /// Whether a line may be written now.
+    pub fn allows(&mut self, site: Site, target: &str, message: &str, now: Instant) -> bool {
+        let address = address_in(message);
+        if address.is_some() && !self.count((site, address), target, LOG_LINES_PER_ADDRESS_MAX, now) {
+            return false;
+        }
+        self.count((site, None), target, LOG_LINES_PER_SITE_MAX, now)
+    }
+
+    fn count(&mut self, key: (Site, Option<IpAddr>), target: &str, max: u32, now: Instant) -> bool {
+        if self.windows.len() >= LOG_SITES_MAX && !self.windows.contains_key(&key) {
+            // So many strangers at once: the place's own limit has to do.
+            return true;
+        }
+        let new = || Window { since: now, lines: 0, suppressed: 0, target: target.to_owned() };
+        let window = self.windows.entry(key).or_insert_with(new);
+        let allowed = window.lines < max;
+        window.lines += u32::from(allowed);
+        window.suppressed += u64::from(!allowed);
+        allowed
+    }
+
+    /// Ends the windows whose time is over, and tells what they suppressed.
+    pub fn end_windows(&mut self, now: Instant) -> Vec<Suppressed> {
+        let mut ended = Vec::new();
+        self.windows.retain(|(_, address), window| {
+            let goes_on = now.saturating_duration_since(window.since) < LOG_WINDOW;
+            if !goes_on && window.suppressed > 0 {
+                let target = std::mem::take(&mut window.target);
+                ended.push(Suppressed { target, lines: window.suppressed, address: *address });
+            }
+            goes_on
+        });
+        ended
+    }
+}
+
+/// The first address in the text; of IPv6 the network of 64 bits, which belongs to one host.
+fn address_in(text: &str) -> Option<IpAddr> {
+    let words = text.split(|c: char| c.is_whitespace() || matches!(c, '(' | ')' | ',' | ';' | '"' | '\''));
+    words.map(|word| word.trim_end_matches([':', '.'])).find_map(|word| {
+        let socket = word.parse::<SocketAddr>().map(|address| address.ip());
+        let ip = socket.or_else(|_| word.parse::<IpAddr>()).ok()?;
+        Some(match ip.to_canonical() {
+            IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64)),
+            ip => ip,
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SITE: Site = ("x.rs", 1);
+
+    #[test]
+    fn a_stranger_gets_a_few_lines_and_others_get_theirs() {
+        let (mut limit, now) = (LogLimit::default(), Instant::now());
+        let mut says = |who: &str| limit.allows(SITE, "x", &format!("{who} says: hello"), now);
+        let lines = (0..3000).filter(|_| says("192.0.2.1:4")).count();
+        assert_eq!(lines, LOG_LINES_PER_ADDRESS_MAX as usize);
+        assert!(says("192.0.2.2:4"));
+        let ended = limit.end_windows(now + LOG_WINDOW);
+        let address = "192.0.2.1".parse().ok();
+        assert_eq!(ended, [Suppressed { target: "x".into(), lines: 2990, address }]);
+        assert!(limit.allows(SITE, "x", "192.0.2.1:4 says: hello", now + LOG_WINDOW));
+    }
+
+    #[test]
+    fn many_strangers_together_have_a_limit_too() {
+        let (mut limit, now) = (LogLimit::default(), Instant::now());
+        let lines = (0..100_000u32).filter(|n| {
+            let who = std::net::Ipv4Addr::from_bits(*n);
+            limit.allows(SITE, "x", &format!("{who} says: hello"), now)
+        });
+        assert_eq!(lines.count(), LOG_LINES_PER_SITE_MAX as usize);
+        assert!(limit.windows.len() <= LOG_SITES_MAX);
+    }
+
+    #[test]
+    fn addresses_are_found() {
+        for (text, address) in [
+            ("refused a connection from 192.0.2.1:7: too many", Some("192.0.2.1")),
+            ("peer [2001:db8::1:2:3:4]:80: silent", Some("2001:db8::")),
+            ("peer ::ffff:192.0.2.9 (again)", Some("192.0.2.9")),
+            ("nobody", None),
+        ] {
+            assert_eq!(address_in(text), address.map(|address| address.parse().unwrap()), "{text}");
+        }
+    }
+}

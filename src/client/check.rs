@@ -1,0 +1,130 @@
+//! A shared file looked at and hashed against its `.mtorrent` file. Calls block: run them on a blocking thread.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use crate::geometry::ChunkIndex;
+use crate::hash::{HashError, hash_chunks};
+use crate::limits::METAINFO_BYTES_MAX;
+use crate::metainfo::Metainfo;
+use crate::storage::Identity;
+
+/// What came of a check.
+#[derive(Debug)]
+pub enum Checked {
+    /// It is the file, but for chunks that the disk does not give.
+    Right {
+        /// The file before it was read, and after it.
+        identity: Identity,
+        /// Chunks that cannot be read.
+        unreadable: Vec<ChunkIndex>,
+    },
+    /// It is another file.
+    Different {
+        /// What is different.
+        why: String,
+        /// The file before it was read.
+        identity: Identity,
+    },
+    /// It changed while it was read: nobody knows what it will be.
+    Changing,
+    /// It cannot be read now.
+    Away(io::Error),
+    /// Nobody wants to know any more.
+    Stopped,
+}
+
+/// The file at the path as it is now. A folder or a pipe is none.
+pub fn stat(path: &Path) -> io::Result<Identity> {
+    let metadata = std::fs::metadata(path)?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("there is no regular file in its place"));
+    }
+    Ok(Identity::of(&metadata))
+}
+
+/// Hashes the whole file.
+pub fn check(metainfo: &Metainfo, path: &Path, threads: usize, stop: &AtomicBool) -> Checked {
+    hash(metainfo, path, threads, stop).unwrap_or_else(Checked::Away)
+}
+
+fn hash(metainfo: &Metainfo, path: &Path, threads: usize, stop: &AtomicBool) -> io::Result<Checked> {
+    // Without O_NONBLOCK a named pipe would wait here for its writer.
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    let identity = Identity::of(&file.metadata()?);
+    let geometry = metainfo.geometry();
+    if identity.bytes != geometry.length() {
+        return Ok(Checked::Different { why: format!("it has {} bytes now", identity.bytes), identity });
+    }
+    let (wrong, unreadable) = (Mutex::new(None), Mutex::new(Vec::new()));
+    let is_decided = AtomicBool::new(false);
+    let wanted = |_| !is_decided.load(Ordering::Relaxed);
+    let lock = PoisonError::into_inner;
+    let each = |chunk, digest| match digest {
+        Ok(digest) if digest == *metainfo.chunk_hash(chunk) => {}
+        Err(HashError::Read { source, .. }) => unreadable.lock().unwrap_or_else(lock).push((chunk, source)),
+        Ok(_) | Err(_) => {
+            is_decided.store(true, Ordering::Relaxed);
+            *wrong.lock().unwrap_or_else(PoisonError::into_inner) = Some(chunk);
+        }
+    };
+    hash_chunks(&file, geometry, &wanted, threads, stop, &each).map_err(io::Error::other)?;
+    if stop.load(Ordering::Relaxed) {
+        return Ok(Checked::Stopped);
+    }
+    if stat(path).map(|now| now != identity)? {
+        return Ok(Checked::Changing);
+    }
+    if let Some(chunk) = wrong.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        return Ok(Checked::Different { why: format!("its content is different (chunk {chunk})"), identity });
+    }
+    let mut unreadable = unreadable.into_inner().unwrap_or_else(PoisonError::into_inner);
+    match unreadable.pop() {
+        // A disk that gives nothing is away.
+        Some((_, error)) if unreadable.len() + 1 == geometry.chunk_count() as usize => Err(error),
+        Some((last, _)) => {
+            let unreadable = unreadable.into_iter().map(|(chunk, _)| chunk).chain([last]).collect();
+            Ok(Checked::Right { identity, unreadable })
+        }
+        None => Ok(Checked::Right { identity, unreadable: Vec::new() }),
+    }
+}
+
+/// Reads a `.mtorrent` file.
+pub fn read_metainfo(path: &Path) -> Result<Metainfo, String> {
+    use std::io::Read;
+    let mut bytes = Vec::new();
+    let failed = |error: io::Error| format!("{}: {error}", path.display());
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(failed)?;
+    file.take(METAINFO_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
+    Metainfo::parse(&bytes).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::geometry::Geometry;
+    use crate::hash::sha1;
+
+    #[test]
+    fn only_other_content_is_different() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, [1; 100]).unwrap();
+        let geometry = Geometry::new(100, 1 << 14).unwrap();
+        let metainfo = Metainfo::new("file", geometry, sha1(&[1; 100]).to_vec(), Vec::new()).unwrap();
+        let check = |path: &Path, stop| super::check(&metainfo, path, 1, &AtomicBool::new(stop));
+        assert!(matches!(check(&path, false), Checked::Right { unreadable, .. } if unreadable.is_empty()));
+        assert!(matches!(check(&path, true), Checked::Stopped));
+        assert!(matches!(check(&folder.path().join("none"), false), Checked::Away(_)));
+        for wrong in [[2; 100].as_slice(), &[1; 99]] {
+            std::fs::write(&path, wrong).unwrap();
+            assert!(matches!(check(&path, false), Checked::Different { .. }), "{} bytes", wrong.len());
+        }
+        assert!(stat(folder.path()).is_err());
+    }
+}

@@ -1,0 +1,292 @@
+//! Rate limits of the whole process, one for what it sends and one for what it receives, shared by all its cores.
+//!
+//! A limit is a virtual clock: one atomic holds the time until which the bandwidth is spoken for. Who wants to move
+//! bytes books a few milliseconds' worth, which moves that time on, and may use them from the time at which the
+//! booking began: so turns come in the order of booking, whichever core or connection books, and no byte is moved
+//! that was not booked. A booking that is not used up stays with its connection and is given back at its end.
+//!
+//! Without a limit all this is one relaxed load a step. Nothing here waits: [`super::Stream`] does.
+
+use std::num::NonZeroU64;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::limits::{THROTTLE_CATCH_UP, THROTTLE_STEP, THROTTLE_STEP_BYTES_MAX, THROTTLE_STEP_BYTES_MIN};
+
+const NANOS_PER_S: u64 = 1_000_000_000;
+
+/// Both limits of a process.
+#[derive(Debug)]
+pub struct RateLimits {
+    started: Instant,
+    up: RateLimit,
+    down: RateLimit,
+}
+
+/// Which of the two limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// What is sent.
+    Up,
+    /// What is received.
+    Down,
+}
+
+/// One limit.
+#[derive(Debug, Default)]
+struct RateLimit {
+    /// Bytes a second; 0 is no limit.
+    bytes_s: AtomicU64,
+    /// Until when the bandwidth is booked, nanoseconds since the start.
+    booked_until_ns: AtomicU64,
+    /// How often the limit was set: bookings of an older one count no more.
+    changes: AtomicU64,
+}
+
+/// One connection's bookings in one direction.
+#[derive(Debug)]
+pub struct Meter {
+    limits: Arc<RateLimits>,
+    direction: Direction,
+    /// Bytes booked and not moved yet.
+    bytes: usize,
+    /// From when on they may be moved, nanoseconds since the start.
+    turn_ns: u64,
+    changes: u64,
+}
+
+/// What a connection may do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Allowance {
+    /// Move so many bytes.
+    Bytes(usize),
+    /// Wait.
+    Wait(Duration),
+}
+
+impl RateLimits {
+    /// The limits, bytes a second; `None` is no limit.
+    pub fn new(up: Option<NonZeroU64>, down: Option<NonZeroU64>) -> Arc<Self> {
+        let limits = Self { started: Instant::now(), up: RateLimit::default(), down: RateLimit::default() };
+        limits.set(Direction::Up, up);
+        limits.set(Direction::Down, down);
+        Arc::new(limits)
+    }
+
+    /// The limit, bytes a second.
+    pub fn get(&self, direction: Direction) -> Option<NonZeroU64> {
+        NonZeroU64::new(self.limit(direction).bytes_s.load(Ordering::Relaxed))
+    }
+
+    /// Sets the limit from now on, bytes a second.
+    pub fn set(&self, direction: Direction, bytes_s: Option<NonZeroU64>) {
+        self.limit(direction).set(bytes_s.map_or(0, NonZeroU64::get), self.now_ns());
+    }
+
+    fn limit(&self, direction: Direction) -> &RateLimit {
+        match direction {
+            Direction::Up => &self.up,
+            Direction::Down => &self.down,
+        }
+    }
+
+    fn now_ns(&self) -> u64 {
+        self.started.elapsed().as_nanos() as u64
+    }
+}
+
+impl RateLimit {
+    fn set(&self, bytes_s: u64, now_ns: u64) {
+        self.booked_until_ns.store(now_ns, Ordering::Relaxed);
+        self.bytes_s.store(bytes_s, Ordering::Relaxed);
+        self.changes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Books `bytes` at `bytes_s` and says from when on they may be moved. Time that nobody used is kept for a
+    /// little while only, to make up for those who came late to their turn.
+    fn book(&self, bytes: usize, bytes_s: u64, now_ns: u64) -> u64 {
+        let earliest_ns = now_ns.saturating_sub(THROTTLE_CATCH_UP.as_nanos() as u64);
+        let takes_ns = nanos(bytes, bytes_s);
+        let book = |until_ns: u64| Some(until_ns.max(earliest_ns) + takes_ns);
+        match self.booked_until_ns.fetch_update(Ordering::Relaxed, Ordering::Relaxed, book) {
+            Ok(until_ns) | Err(until_ns) => until_ns.max(earliest_ns),
+        }
+    }
+
+    fn give_back(&self, bytes: usize, bytes_s: u64) {
+        let takes_ns = nanos(bytes, bytes_s);
+        let give_back = |until_ns: u64| Some(until_ns.saturating_sub(takes_ns));
+        let _ = self.booked_until_ns.fetch_update(Ordering::Relaxed, Ordering::Relaxed, give_back);
+    }
+}
+
+/// The time that `bytes` take, rounded up so that no limit is passed.
+fn nanos(bytes: usize, bytes_s: u64) -> u64 {
+    u64::try_from((bytes as u128 * u128::from(NANOS_PER_S)).div_ceil(bytes_s.into())).unwrap_or(u64::MAX / 4)
+}
+
+/// What is booked at once: `THROTTLE_STEP` of the rate.
+fn step(bytes_s: u64) -> usize {
+    let bytes = u128::from(bytes_s) * THROTTLE_STEP.as_nanos() / u128::from(NANOS_PER_S);
+    (bytes as usize).clamp(THROTTLE_STEP_BYTES_MIN, THROTTLE_STEP_BYTES_MAX)
+}
+
+impl Meter {
+    /// A connection that has booked nothing.
+    pub fn new(limits: Arc<RateLimits>, direction: Direction) -> Self {
+        Self { limits, direction, bytes: 0, turn_ns: 0, changes: 0 }
+    }
+
+    /// How much of `wanted` bytes may be moved now, or how long to wait until it is asked again.
+    pub fn ask(&mut self, wanted: usize) -> Allowance {
+        match self.limits.get(self.direction) {
+            None => Allowance::Bytes(wanted),
+            Some(bytes_s) => self.ask_at(wanted, bytes_s.get(), self.limits.now_ns()),
+        }
+    }
+
+    fn ask_at(&mut self, wanted: usize, bytes_s: u64, now_ns: u64) -> Allowance {
+        let limit = self.limits.limit(self.direction);
+        let changes = limit.changes.load(Ordering::Relaxed);
+        if self.bytes == 0 || self.changes != changes {
+            (self.bytes, self.changes) = (step(bytes_s), changes);
+            self.turn_ns = limit.book(self.bytes, bytes_s, now_ns);
+        }
+        match self.turn_ns.saturating_sub(now_ns) {
+            0 => Allowance::Bytes(wanted.min(self.bytes)),
+            wait_ns => Allowance::Wait(Duration::from_nanos(wait_ns)),
+        }
+    }
+
+    /// `bytes` of what was allowed were moved.
+    pub fn moved(&mut self, bytes: usize) {
+        // Where there was no limit nothing was booked.
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
+
+    /// Counts bytes that were moved without asking: others wait for them, they for nobody.
+    pub fn count(&mut self, bytes: usize) {
+        if let Some(bytes_s) = self.limits.get(self.direction) {
+            self.limits.limit(self.direction).book(bytes, bytes_s.get(), self.limits.now_ns());
+        }
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        let limit = self.limits.limit(self.direction);
+        if self.bytes > 0
+            && self.changes == limit.changes.load(Ordering::Relaxed)
+            && let Some(bytes_s) = self.limits.get(self.direction)
+        {
+            limit.give_back(self.bytes, bytes_s.get());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use rand::rngs::StdRng;
+    use rand::{RngExt, SeedableRng};
+
+    const MS: u64 = 1_000_000;
+
+    fn limits(bytes_s: u64) -> Arc<RateLimits> {
+        let limits = RateLimits::new(None, NonZeroU64::new(bytes_s));
+        // The tests' clock begins at nothing.
+        limits.down.booked_until_ns.store(0, Ordering::Relaxed);
+        limits
+    }
+
+    /// Connections that always want more, each of which comes late to its turn by up to `late_ms`: what each has
+    /// moved after `time_ms`.
+    fn run(limits: &Arc<RateLimits>, bytes_s: u64, connections: usize, late_ms: u64, time_ms: u64) -> Vec<u64> {
+        let mut rng = StdRng::seed_from_u64(7);
+        let mut meters: Vec<_> =
+            (0..connections).map(|_| (Meter::new(limits.clone(), Direction::Down), 0u64, 0u64)).collect();
+        loop {
+            let (meter, at_ns, moved) = meters.iter_mut().min_by_key(|(_, at_ns, _)| *at_ns).unwrap();
+            if *at_ns > time_ms * MS {
+                return meters.iter().map(|(.., moved)| *moved).collect();
+            }
+            match meter.ask_at(1 << 20, bytes_s, *at_ns) {
+                Allowance::Bytes(bytes) => {
+                    let bytes = rng.random_range(1..=bytes);
+                    meter.moved(bytes);
+                    *moved += bytes as u64;
+                    *at_ns += 1000;
+                }
+                Allowance::Wait(wait) => {
+                    *at_ns += wait.as_nanos() as u64 + rng.random_range(0..=late_ms * MS);
+                }
+            }
+        }
+    }
+
+    proptest! {
+        // Each case is four seconds of turns.
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn the_rate_is_kept(
+            bytes_s in 64u64 << 10..10 << 30,
+            connections in 1usize..64,
+            late_ms in 0u64..8,
+        ) {
+            let moved: u64 = run(&limits(bytes_s), bytes_s, connections, late_ms, 4000).iter().sum();
+            let ideal = 4 * bytes_s;
+            // One step may lie over each end of the time.
+            prop_assert!(moved <= ideal + 2 * step(bytes_s) as u64, "{moved} of {ideal} bytes");
+            let rest = connections * step(bytes_s);
+            // Late turns of one connection are made up for; what is faster than the steps' maximum allows is not.
+            if bytes_s < 100 << 20 {
+                prop_assert!(moved as f64 + rest as f64 >= 0.97 * ideal as f64, "{moved} of {ideal} bytes");
+            }
+        }
+    }
+
+    #[test]
+    fn connections_have_equal_shares() {
+        for (bytes_s, connections) in [(1 << 20, 4), (100 << 20, 16), (64 << 10, 8)] {
+            let moved = run(&limits(bytes_s), bytes_s, connections, 1, 10_000);
+            let (least, most) = (moved.iter().min().unwrap(), moved.iter().max().unwrap());
+            assert!(most - least <= 4 * step(bytes_s) as u64 + most / 20, "{moved:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_connection_does_not_use_is_given_back() {
+        let limits = limits(1 << 20);
+        let booked = || limits.down.booked_until_ns.load(Ordering::Relaxed);
+        let mut meter = Meter::new(limits.clone(), Direction::Down);
+        assert_eq!(meter.ask_at(10, 1 << 20, 100 * MS), Allowance::Bytes(10));
+        meter.moved(10);
+        let before = booked();
+        drop(meter);
+        assert!(before - booked() >= 3 * MS, "four milliseconds but for ten bytes");
+    }
+
+    #[test]
+    fn a_new_limit_holds_at_once() {
+        let limits = limits(1 << 10);
+        let mut meter = Meter::new(limits.clone(), Direction::Down);
+        assert!(matches!(meter.ask_at(1 << 20, 1 << 10, 1000 * MS), Allowance::Bytes(_)));
+        meter.moved(1 << 20);
+        assert!(matches!(meter.ask_at(1 << 20, 1 << 10, 1000 * MS), Allowance::Wait(_)));
+        limits.down.set(1 << 30, 1000 * MS);
+        assert_eq!(meter.ask_at(1 << 10, 1 << 30, 1000 * MS), Allowance::Bytes(1 << 10));
+        limits.set(Direction::Down, None);
+        assert_eq!(meter.ask(5 << 20), Allowance::Bytes(5 << 20), "no limit");
+    }
+
+    #[test]
+    fn control_frames_are_counted_and_never_wait() {
+        let limits = RateLimits::new(NonZeroU64::new(1 << 20), None);
+        let (mut control, mut data) =
+            (Meter::new(limits.clone(), Direction::Up), Meter::new(limits.clone(), Direction::Up));
+        control.count(8 << 20);
+        assert!(matches!(data.ask(1), Allowance::Wait(wait) if wait > Duration::from_secs(7)));
+    }
+}

@@ -1,0 +1,138 @@
+//! The requests for chunks that wait in this process, for all of its cores: [`Uploads`] decides, this hands the
+//! decisions to the connections.
+//!
+//! It is locked for moments, twice a chunk, and never while a byte is sent.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use super::Torrent;
+use crate::geometry::ChunkIndex;
+use crate::swarm::{Busy, Choice, ConnectionId, FileId, Request, Uploads};
+
+/// What waits to be sent; shared by all cores.
+#[derive(Debug)]
+pub struct UploadQueue {
+    inner: Mutex<Inner>,
+    last_connection: AtomicU64,
+    started: Instant,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    uploads: Uploads,
+    files: HashMap<FileId, Weak<Torrent>>,
+    /// Where the decision on a request goes.
+    grants: HashMap<ConnectionId, async_channel::Sender<Option<ChunkIndex>>>,
+}
+
+/// A request that waits, and then its place among those that are answered. Dropping it ends both.
+#[derive(Debug)]
+pub struct Ticket {
+    queue: Arc<UploadQueue>,
+    connection: ConnectionId,
+    address: IpAddr,
+    granted: async_channel::Receiver<Option<ChunkIndex>>,
+    sent_bytes: u64,
+}
+
+impl Default for UploadQueue {
+    fn default() -> Self {
+        Self { inner: Mutex::default(), last_connection: AtomicU64::new(0), started: Instant::now() }
+    }
+}
+
+impl UploadQueue {
+    /// Looks whether time alone lets a request begin: call it every `SEND_OVERDUE_TICK`.
+    pub fn tick(&self) {
+        self.lock().grant(self.started.elapsed());
+    }
+
+    /// A number for a new connection.
+    pub fn connection(&self) -> ConnectionId {
+        self.last_connection.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Queues a request for one of `chunks`, all of them here. The connection has no other one in the queue.
+    pub fn ask(
+        self: &Arc<Self>,
+        connection: ConnectionId,
+        address: IpAddr,
+        torrent: &Arc<Torrent>,
+        chunks: Choice,
+    ) -> Result<Ticket, Busy> {
+        let (sender, granted) = async_channel::bounded(1);
+        let mut inner = self.lock();
+        inner.know(torrent);
+        inner.uploads.ask(Request { connection, address, file: torrent.id(), chunks })?;
+        inner.grants.insert(connection, sender);
+        inner.grant(self.started.elapsed());
+        Ok(Ticket { queue: self.clone(), connection, address, granted, sent_bytes: 0 })
+    }
+
+    /// The connection's request that waits does not name the chunk any more.
+    pub fn retract(&self, connection: ConnectionId, chunk: ChunkIndex) {
+        let mut inner = self.lock();
+        inner.uploads.retract(connection, chunk);
+        inner.grant(self.started.elapsed());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// Keeps count of a file's chunks as long as the file is served.
+    fn know(&mut self, torrent: &Arc<Torrent>) {
+        let (id, is_complete) = (torrent.id(), torrent.have.is_full());
+        if !self.files.contains_key(&id) {
+            let gone: Vec<FileId> =
+                self.files.iter().filter(|(_, known)| known.strong_count() == 0).map(|(id, _)| *id).collect();
+            for gone in gone {
+                self.files.remove(&gone);
+                self.uploads.remove_file(gone);
+            }
+            self.files.insert(id, Arc::downgrade(torrent));
+            self.uploads.add_file(id, torrent.metainfo.geometry().chunk_count(), is_complete);
+        } else if is_complete {
+            self.uploads.completed(id);
+        }
+    }
+
+    fn grant(&mut self, now: Duration) {
+        while let Some(grant) = self.uploads.next(now) {
+            // The channel has room for the one decision; a connection that has ended gives its place back itself.
+            if let Some(waiter) = self.grants.remove(&grant.connection) {
+                let _ = waiter.try_send(grant.chunk);
+            }
+        }
+    }
+}
+
+impl Ticket {
+    /// Waits until the answer may begin: with which chunk, or `None` when all of them were taken back.
+    pub async fn granted(&self) -> Option<ChunkIndex> {
+        // A queue that forgets a request answers it as one that was taken back.
+        self.granted.recv().await.ok().flatten()
+    }
+
+    /// The answer has left, with so many bytes of data.
+    pub fn sent(mut self, bytes: u64) {
+        self.sent_bytes = bytes;
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let mut inner = self.queue.lock();
+        inner.grants.remove(&self.connection);
+        inner.uploads.leave(self.connection);
+        let now = self.queue.started.elapsed();
+        inner.uploads.done(now, self.connection, self.address, self.sent_bytes);
+        inner.grant(now);
+    }
+}

@@ -1,0 +1,79 @@
+//! The end of a process that cannot do its work any more.
+//!
+//! A core that no longer hears of its sockets, or accepts nothing, looks healthy from outside and is not: it is better
+//! that the process ends with a sentence, and whoever supervises it starts it again.
+
+use std::any::Any;
+use std::cell::Cell;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::{Once, OnceLock, PoisonError, RwLock};
+
+type Handler = Box<dyn Fn(&str) + Send + Sync>;
+
+static HANDLER: RwLock<Option<Handler>> = RwLock::new(None);
+static FAILED: OnceLock<String> = OnceLock::new();
+
+/// Sets what [`fail`] calls after it has logged: the program says the sentence and ends.
+pub fn on_failure(handler: impl Fn(&str) + Send + Sync + 'static) {
+    *HANDLER.write().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(handler));
+}
+
+/// This process can do its work no more, for the reason `why`.
+pub fn fail(why: &str) {
+    log::error!("{why}");
+    // The first reason is the one to tell.
+    let _ = FAILED.set(why.to_owned());
+    if let Some(handler) = &*HANDLER.read().unwrap_or_else(PoisonError::into_inner) {
+        handler(why);
+    }
+}
+
+/// Why the process can do its work no more, if that is so.
+pub fn failed() -> Option<&'static str> {
+    FAILED.get().map(String::as_str)
+}
+
+/// Lets panics be said in the log, in one line, and not written to stderr by the thread that panics: that may be a
+/// core, and stderr a pipe that nobody reads.
+pub fn log_panics() {
+    static SET: Once = Once::new();
+    SET.call_once(|| {
+        panic::set_hook(Box::new(|panic| {
+            if IS_QUIET.get() {
+                return;
+            }
+            let thread = std::thread::current();
+            let at = panic.location().map(|at| format!(" at {}:{}", at.file(), at.line())).unwrap_or_default();
+            log::error!("thread {} panicked{at}: {}", thread.name().unwrap_or("?"), words(panic.payload()));
+        }));
+    });
+}
+
+thread_local! {
+    static IS_QUIET: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Does `work`, which may panic for reasons of the system's, and gives back the panic's words.
+pub fn quietly<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    let before = IS_QUIET.replace(true);
+    let result = panic::catch_unwind(AssertUnwindSafe(work));
+    IS_QUIET.set(before);
+    result.map_err(|payload| words(&*payload).to_owned())
+}
+
+/// What a panic says.
+fn words(payload: &(dyn Any + Send)) -> &str {
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("no reason given")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_an_error_with_its_words() {
+        assert_eq!(quietly(|| 7), Ok(7));
+        assert_eq!(quietly(|| panic!("no {}", "threads")), Err::<(), _>("no threads".to_owned()));
+    }
+}

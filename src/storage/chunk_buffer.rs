@@ -1,0 +1,123 @@
+//! The memory of one chunk, which grows block by block as its bytes come.
+
+use std::cell::Cell;
+use std::rc::{Rc, Weak};
+
+use glommio::io::DmaBuffer;
+use glommio::sync::StaticPermit;
+
+use super::memory::{Account, Shared, aligned};
+use crate::limits::BLOCK_BYTES;
+
+/// Memory of one chunk. Exclusive while the socket fills it, then shared by hash, write and cache.
+pub struct ChunkBuffer {
+    /// Those that it has so far.
+    blocks: Vec<Rc<DmaBuffer>>,
+    len: usize,
+    account: Cell<Account>,
+    home: Weak<Shared>,
+}
+
+impl ChunkBuffer {
+    pub(super) fn new(len: usize, account: Account, home: Weak<Shared>) -> Self {
+        let blocks = Vec::with_capacity(len.div_ceil(BLOCK_BYTES));
+        Self { blocks, len, account: Cell::new(account), home }
+    }
+
+    /// Bytes of the chunk.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether the chunk has no bytes (no file has such a chunk).
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Waits until there is memory for byte `at`, where the bytes before it have theirs. Only a limited peer's chunk
+    /// ever waits: call it before each [`ChunkBuffer::unfilled`].
+    pub async fn grow(&mut self, at: usize) {
+        while !self.try_grow(at) {
+            let Some(home) = self.home.upgrade() else { return };
+            // Woken when anything was given back; another may be first.
+            let (account, bytes) = (self.account.get(), self.next_block_len());
+            let block = home.freed.until(|| home.take_block(account, bytes)).await;
+            self.blocks.push(block);
+        }
+    }
+
+    /// Takes blocks up to byte `at` as far as that goes without waiting; says whether that byte has its memory.
+    fn try_grow(&mut self, at: usize) -> bool {
+        while self.blocks.len() * BLOCK_BYTES <= at && at < self.len {
+            let Some(home) = self.home.upgrade() else { return false };
+            match home.take_block(self.account.get(), self.next_block_len()) {
+                Some(block) => self.blocks.push(block),
+                None => return false,
+            }
+        }
+        true
+    }
+
+    fn next_block_len(&self) -> usize {
+        aligned((self.len - self.blocks.len() * BLOCK_BYTES).min(BLOCK_BYTES))
+    }
+
+    /// Where byte `at` of the chunk and those after it in the same block go; empty at the chunk's end,
+    /// while there is no memory ([`ChunkBuffer::grow`]), and once the buffer is shared.
+    pub fn unfilled(&mut self, at: usize) -> &mut [u8] {
+        self.try_grow(at);
+        let in_block = (self.len - at).min(BLOCK_BYTES - at % BLOCK_BYTES);
+        let block = self.blocks.get_mut(at / BLOCK_BYTES).and_then(Rc::get_mut);
+        block.map_or(&mut [], |block| &mut block.as_bytes_mut()[at % BLOCK_BYTES..][..in_block])
+    }
+
+    /// The bytes of block `n` that belong to the chunk.
+    pub fn block(&self, n: usize) -> Option<&[u8]> {
+        let block = self.blocks.get(n)?;
+        Some(&block.as_bytes()[..block.len().min(self.len - n * BLOCK_BYTES)])
+    }
+
+    /// All bytes are there: no peer holds this memory any more. Fills the last block up to its aligned length with
+    /// zeros, which follow the chunk on the disk until the file is cut to its length.
+    pub fn complete(&mut self) {
+        if matches!(self.account.get(), Account::Limited(_)) {
+            self.move_to(Account::Flight);
+        }
+        let tail = self.len - (self.blocks.len().max(1) - 1) * BLOCK_BYTES;
+        if let Some(block) = self.blocks.last_mut().and_then(Rc::get_mut) {
+            block.as_bytes_mut()[tail..].fill(0);
+        }
+    }
+
+    /// Counts the memory as something else.
+    pub(super) fn move_to(&self, account: Account) {
+        let from = self.account.replace(account);
+        if let Some(home) = self.home.upgrade() {
+            home.account(self.len, from, Some(account));
+        }
+    }
+
+    /// Waits until the chunk may be written: what is being written holds a part of the memory only, so that meanwhile
+    /// others are received and hashed.
+    pub async fn write_turn(&self) -> Option<StaticPermit> {
+        let home = self.home.upgrade()?;
+        let (writes, blocks) = (home.writes.clone(), (self.len.div_ceil(BLOCK_BYTES) as u64).min(home.writes_max));
+        drop(home);
+        // Nobody closes the semaphore.
+        writes.acquire_static_permit(blocks).await.ok()
+    }
+
+    /// The blocks as they are written, with their offsets in the chunk.
+    pub fn aligned_blocks(&self) -> impl Iterator<Item = (u64, &Rc<DmaBuffer>)> {
+        self.blocks.iter().enumerate().map(|(n, block)| ((n * BLOCK_BYTES) as u64, block))
+    }
+}
+
+impl Drop for ChunkBuffer {
+    fn drop(&mut self) {
+        if let Some(home) = self.home.upgrade() {
+            home.recycle(std::mem::take(&mut self.blocks));
+            home.account(self.len, self.account.get(), None);
+        }
+    }
+}

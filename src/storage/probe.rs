@@ -1,0 +1,92 @@
+//! Whether a finished file will get its name: tried before the first byte, because finding it out after the
+//! last one costs the whole download.
+
+use std::fs::Metadata;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags};
+use rustix::process::Resource;
+
+use super::dest_error::DestError;
+use super::disk::rename_to_new;
+use super::paths::Paths;
+use super::room::DIRECT_ALIGN;
+
+const STICKY: u32 = 0o1000;
+
+/// Tries what the end of a download of `bytes` needs. Makes and removes an empty file in the folder.
+pub fn probe(paths: &Paths, bytes: u64) -> Result<(), DestError> {
+    let failed = |error| DestError::from_io(&paths.dest, bytes, error);
+    let folder = std::fs::metadata(&paths.folder).map_err(failed)?;
+    if !folder.is_dir() {
+        return Err(DestError::NotAFolder(paths.dest.clone()));
+    }
+    let limit = rustix::process::getrlimit(Resource::Fsize).current;
+    if limit.is_some_and(|limit| limit < bytes.next_multiple_of(DIRECT_ALIGN)) {
+        return Err(DestError::TooLarge { path: paths.dest.clone(), bytes });
+    }
+    match std::fs::symlink_metadata(&paths.dest) {
+        Ok(dest) => check_replaceable(paths, &dest, &folder)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(error)),
+    }
+    if let Some(why) = attributes(&paths.folder).and_then(folder_attribute) {
+        return Err(DestError::NotReplaceable { path: paths.dest.clone(), why });
+    }
+    try_rename(paths, failed)
+}
+
+/// A rename onto what is there must be possible.
+fn check_replaceable(paths: &Paths, dest: &Metadata, folder: &Metadata) -> Result<(), DestError> {
+    let refused = |why| Err(DestError::NotReplaceable { path: paths.dest.clone(), why });
+    if let Some(why) = attributes(&paths.dest).and_then(file_attribute) {
+        return refused(why);
+    }
+    let me = rustix::process::geteuid().as_raw();
+    // As the kernel decides, but for a process that has the capability without being root.
+    if folder.mode() & STICKY != 0 && me != 0 && me != dest.uid() && me != folder.uid() {
+        return refused("it belongs to somebody else and stands in a sticky folder such as /tmp");
+    }
+    Ok(())
+}
+
+/// The attributes of what stands there, as far as kernel and file system tell.
+fn attributes(path: &Path) -> Option<StatxAttributes> {
+    let stat = rustix::fs::statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::BASIC_STATS).ok()?;
+    Some(stat.stx_attributes)
+}
+
+/// What keeps a file from being replaced.
+fn file_attribute(attributes: StatxAttributes) -> Option<&'static str> {
+    [
+        (StatxAttributes::IMMUTABLE, "it is immutable (chattr -i)"),
+        (StatxAttributes::APPEND, "it is append-only (chattr -a)"),
+        (StatxAttributes::MOUNT_ROOT, "something is mounted there"),
+    ]
+    .into_iter()
+    .find_map(|(attribute, why)| attributes.contains(attribute).then_some(why))
+}
+
+/// What keeps names in a folder from being made or changed.
+fn folder_attribute(attributes: StatxAttributes) -> Option<&'static str> {
+    [
+        (StatxAttributes::IMMUTABLE, "its folder is immutable (chattr -i)"),
+        (StatxAttributes::APPEND, "its folder is append-only (chattr -a)"),
+    ]
+    .into_iter()
+    .find_map(|(attribute, why)| attributes.contains(attribute).then_some(why))
+}
+
+fn try_rename(paths: &Paths, failed: impl Fn(io::Error) -> DestError) -> Result<(), DestError> {
+    let [from, to] = [(); 2].map(|()| paths.folder.join(format!(".mtorrent-probe-{:016x}", rand::random::<u64>())));
+    let file = std::fs::OpenOptions::new().write(true).create_new(true).open(&from).map_err(failed)?;
+    drop(file);
+    let renamed = rename_to_new(&from, &to).and_then(|()| std::fs::remove_file(&to));
+    renamed.map_err(|error| {
+        // At most one of them is there.
+        let _ = [from, to].map(std::fs::remove_file);
+        DestError::NoRename { path: paths.dest.clone(), error }
+    })
+}

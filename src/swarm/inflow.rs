@@ -1,0 +1,157 @@
+//! How many answers should arrive at once: enough to fill this node's own link, and no more. Pure.
+//!
+//! A node that receives from three at once seldom has an idle link, and leaves the uplinks of all others to those who
+//! have. Where three do not fill the link, as with many slow peers, more are tried, one at a time, and kept while
+//! that brings more.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::limits::{INFLOW_EXTRA, INFLOW_PROBE_INTERVAL, INFLOW_START};
+
+/// What one more answer at a time must bring to be kept, and what one less may cost.
+const GAIN: f64 = 1.08;
+/// What is kept of the best rate from one look to the next: links change.
+const BEST_KEPT: f64 = 0.99;
+/// Arrivals by which the present rate is judged.
+const RECENT: usize = 12;
+/// The part of the best rate with which the link counts as full.
+const FULL: f64 = 0.75;
+/// Trials in vain after which the next one waits longest.
+const FAILURES_MAX: u32 = 4;
+
+/// The number of answers that should arrive at once.
+#[derive(Clone, Debug)]
+pub struct Inflow {
+    target: usize,
+    /// Answers beyond the target that keep the link busy over a round trip.
+    ahead: usize,
+    bytes: u64,
+    since: Duration,
+    /// The last arrivals: when, and the bytes.
+    recent: VecDeque<(Duration, u64)>,
+    /// The highest rate that was seen, bytes a second.
+    best: f64,
+    /// What is tried, and the rate before, bytes a second.
+    trial: Option<(Trial, f64)>,
+    last: Trial,
+    failures: u32,
+    pause: u32,
+    was_full: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trial {
+    More,
+    Less,
+}
+
+impl Default for Inflow {
+    fn default() -> Self {
+        Self {
+            target: INFLOW_START,
+            ahead: 0,
+            bytes: 0,
+            since: Duration::ZERO,
+            recent: VecDeque::new(),
+            best: 0.0,
+            trial: None,
+            last: Trial::Less,
+            failures: 0,
+            pause: 3,
+            was_full: false,
+        }
+    }
+}
+
+impl Inflow {
+    /// Whether no more should come beside so many `arrivals`. While less comes than this node has received before, it
+    /// takes more of them.
+    pub fn is_enough(&mut self, now: Duration, arrivals: usize) -> bool {
+        let extra = if self.is_missing(now) { INFLOW_EXTRA } else { 0 };
+        let is_enough = arrivals >= self.target + self.ahead + extra;
+        self.was_full |= is_enough;
+        is_enough
+    }
+
+    /// Whether less comes than this node has received before.
+    pub fn is_missing(&self, now: Duration) -> bool {
+        self.recent_rate(now) < FULL * self.best
+    }
+
+    /// Bytes have arrived.
+    pub fn delivered(&mut self, now: Duration, bytes: u64) {
+        self.bytes += bytes;
+        self.recent.push_back((now, bytes));
+        if self.recent.len() > RECENT {
+            self.recent.pop_front();
+            self.best = self.best.max(self.recent_rate(now));
+        }
+    }
+
+    /// The rate of the last arrivals, bytes a second.
+    fn recent_rate(&self, now: Duration) -> f64 {
+        let bytes: u64 = self.recent.iter().skip(1).map(|(_, bytes)| bytes).sum();
+        let since = self.recent.front().map_or(now, |(at, _)| *at);
+        bytes as f64 / now.saturating_sub(since).as_secs_f64().max(1e-3)
+    }
+
+    /// Looks whether more at once bring more; `rtt` is the usual round trip.
+    pub fn tick(&mut self, now: Duration, rtt: Duration, chunk_bytes: u32) {
+        let time = now.saturating_sub(self.since);
+        if time < INFLOW_PROBE_INTERVAL {
+            return;
+        }
+        let rate = self.bytes as f64 / time.as_secs_f64();
+        self.best *= BEST_KEPT;
+        (self.bytes, self.since) = (0, now);
+        self.ahead = (2.0 * rtt.as_secs_f64() * rate / f64::from(chunk_bytes)) as usize;
+        let was_full = std::mem::take(&mut self.was_full);
+        match self.trial.take() {
+            Some((Trial::More, before)) if rate > GAIN * before => (self.failures, self.pause) = (0, 0),
+            Some((Trial::More, _)) => {
+                self.target -= 1;
+                self.failures = (self.failures + 1).min(FAILURES_MAX);
+                self.pause = 1 << self.failures;
+            }
+            Some((Trial::Less, before)) if GAIN * rate > before => {}
+            Some((Trial::Less, _)) => self.target += 1,
+            None if !was_full => {}
+            None if self.pause > 0 => self.pause -= 1,
+            None => self.begin_trial(rate),
+        }
+    }
+
+    /// Tries more and less in turn: a rate that grew by itself must not be taken for a gain for ever.
+    fn begin_trial(&mut self, rate: f64) {
+        self.last = match self.last {
+            Trial::More if self.target > INFLOW_START => Trial::Less,
+            _ => Trial::More,
+        };
+        self.target = if self.last == Trial::More { self.target + 1 } else { self.target - 1 };
+        self.trial = Some((self.last, rate));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A node whose link is filled by `filling` peers at once.
+    fn settled(filling: usize) -> usize {
+        let (mut inflow, mut now) = (Inflow::default(), Duration::ZERO);
+        for _ in 0..400 {
+            now += INFLOW_PROBE_INTERVAL;
+            let arrivals = (0..100).find(|arrivals| inflow.is_enough(now, *arrivals)).unwrap();
+            inflow.delivered(now, 1_000_000 * arrivals.min(filling) as u64);
+            inflow.tick(now, Duration::ZERO, 1 << 20);
+        }
+        inflow.target
+    }
+
+    #[test]
+    fn more_at_once_only_while_that_brings_more() {
+        assert!((INFLOW_START..=INFLOW_START + 1).contains(&settled(1)));
+        assert!((10..=11).contains(&settled(10)), "{}", settled(10));
+    }
+}

@@ -1,0 +1,667 @@
+//! A getter's side of one download: whom to ask for what, and what becomes of the answers. Pure.
+//!
+//! Events go in with the time, [`Action`]s come out; sockets, disk and hashes are elsewhere, and so the simulator
+//! runs this very code.
+//!
+//! A *peer* may be asked from [`Session::peer_up`] on. Requests travel on *links*, each a connection for data alone,
+//! whose answers come in the order of its requests. A request names several chunks and the peer sends one of them,
+//! the one that it sent least often: so the first copy of every chunk leaves the seeder before the second of any.
+//! Nothing is reserved by being named. When the data of a chunk begins to arrive, the other requests that name it
+//! take it back ([`Action::Retract`]).
+//!
+//! What is open with a peer follows its rate: one request until it has delivered one right chunk, then what keeps
+//! it busy over a round trip. A transfer that moves is never thrown away: when nothing else is left to ask for, a
+//! chunk that arrives slowly is asked of a second peer too, and the first to deliver ends the other.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
+
+use super::inflow::Inflow;
+use super::picker::{Choice, Picker, Strategy};
+use super::rate::Rate;
+use crate::bitfield::Bitfield;
+use crate::geometry::ChunkIndex;
+use crate::limits::{
+    BUSY_PAUSE_MAX, BUSY_PAUSE_MIN, DATA_CONNECTIONS_PER_PEER_MAX, LATE_AFTER_MIN, LINK_RETRY_PAUSE,
+    NAMED_AT_THE_END_MAX, REQUEST_CHUNKS_MAX, REQUESTS_IN_FLIGHT_MAX, REQUESTS_OPEN_MAX, REQUESTS_PER_PEER_MAX,
+    STILL_AFTER,
+};
+use crate::wire::Status;
+
+/// How many times slower than the fastest a slow peer is.
+const SLOW_PEER_RATIO: f64 = 8.0;
+
+/// Number of a peer within one download.
+pub type PeerSlot = u32;
+
+/// Number of a data connection within one download; never used again.
+pub type LinkId = u32;
+
+/// What the session wants done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Open a data connection to a peer; requests for it may follow at once.
+    Open {
+        /// Its number from now on.
+        link: LinkId,
+        /// To whom.
+        peer: PeerSlot,
+    },
+    /// Close a data connection; nothing of it counts any more.
+    Close {
+        /// Which.
+        link: LinkId,
+    },
+    /// Ask for one of the chunks.
+    Ask {
+        /// On which connection.
+        link: LinkId,
+        /// The chunks, the first choice first.
+        chunks: Choice,
+    },
+    /// Tell the peer not to send the chunk in answer to a request that names it.
+    Retract {
+        /// On which connection.
+        link: LinkId,
+        /// The chunk.
+        chunk: ChunkIndex,
+    },
+}
+
+/// What to do with the data of an answer that begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beginning {
+    /// Receive it.
+    Wanted,
+    /// It is not needed: the link was closed by an action.
+    Useless,
+    /// No request of the link asked for it.
+    Unasked,
+}
+
+/// One download as its getter sees it.
+#[derive(Debug)]
+pub struct Session {
+    picker: Picker,
+    peers: BTreeMap<PeerSlot, Peer>,
+    links: HashMap<LinkId, Link>,
+    /// Links by the chunk that arrives on them, while it is not verified.
+    arriving: HashMap<ChunkIndex, Vec<LinkId>>,
+    actions: VecDeque<Action>,
+    next_link: LinkId,
+    links_max: usize,
+    /// Time from a request to the beginning of its answer, smoothed.
+    wait: Duration,
+    inflow: Inflow,
+    rng: StdRng,
+}
+
+#[derive(Debug)]
+struct Peer {
+    chunks: Bitfield,
+    /// Counted in the picker's availability.
+    is_partial: bool,
+    links: Vec<LinkId>,
+    rate: Rate,
+    rtt: Duration,
+    /// It delivered a right chunk.
+    is_proven: bool,
+    /// Chunks of it that are being verified.
+    unjudged: u32,
+    not_before: Duration,
+    busy_pause: Duration,
+    open_after: Duration,
+    /// It had nothing to be asked for when the picker's changes were these.
+    exhausted_at: Option<u64>,
+}
+
+#[derive(Debug)]
+struct Link {
+    peer: PeerSlot,
+    /// Oldest first; the first one's answer may be arriving.
+    asks: VecDeque<Ask>,
+    arrival: Option<Arrival>,
+}
+
+#[derive(Debug)]
+struct Ask {
+    /// What it named when it was sent.
+    sent: Choice,
+    /// What it still names.
+    chunks: Choice,
+    since: Duration,
+    /// Counted as naming its chunks.
+    is_counted: bool,
+    /// Its chunk arrives elsewhere, slowly.
+    is_second: bool,
+    /// The peer alone has its chunks.
+    is_rare: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Arrival {
+    chunk: ChunkIndex,
+    since: Duration,
+    bytes: u64,
+    moved: Duration,
+}
+
+impl Session {
+    /// A download of what is not `held`, with at most `links_max` data connections.
+    pub fn new(held: &Bitfield, strategy: Strategy, links_max: usize, rng: StdRng) -> Self {
+        Self {
+            picker: Picker::new(held, strategy),
+            peers: BTreeMap::new(),
+            links: HashMap::new(),
+            arriving: HashMap::new(),
+            actions: VecDeque::new(),
+            next_link: 0,
+            links_max,
+            wait: Duration::ZERO,
+            inflow: Inflow::default(),
+            rng,
+        }
+    }
+
+    /// The next thing to do.
+    pub fn next_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// Chunks that are not verified yet.
+    pub fn missing(&self) -> u32 {
+        self.picker.missing()
+    }
+
+    /// Whether the peer delivered a right chunk.
+    pub fn is_proven(&self, peer: PeerSlot) -> bool {
+        self.peers.get(&peer).is_some_and(|peer| peer.is_proven)
+    }
+
+    /// Whether the peer has not proven itself, or is much slower than the fastest: what it sends must not hold the memory
+    /// that others need.
+    pub fn is_limited(&self, slot: PeerSlot) -> bool {
+        let rate = |peer: &Peer| peer.rate.bytes_s().unwrap_or(0.0);
+        let fastest = self.peers.values().map(rate).fold(0.0, f64::max);
+        self.peers.get(&slot).is_none_or(|peer| !peer.is_proven || rate(peer) * SLOW_PEER_RATIO < fastest)
+    }
+
+    /// Changes how many data connections there may be.
+    pub fn set_links_max(&mut self, links_max: usize) {
+        self.links_max = links_max;
+    }
+
+    /// A peer may be asked for its chunks. `rtt` is the round trip to it.
+    pub fn peer_up(&mut self, now: Duration, slot: PeerSlot, chunks: Bitfield, rtt: Duration) {
+        self.peer_down(now, slot);
+        let is_partial = !chunks.is_full();
+        if is_partial {
+            self.picker.add_peer(&chunks);
+        }
+        let new = Peer {
+            chunks,
+            is_partial,
+            links: Vec::new(),
+            rate: Rate::default(),
+            rtt,
+            is_proven: false,
+            unjudged: 0,
+            not_before: Duration::ZERO,
+            busy_pause: BUSY_PAUSE_MIN,
+            open_after: Duration::ZERO,
+            exhausted_at: None,
+        };
+        self.peers.insert(slot, new);
+        self.open_links(now);
+        self.ask_all(now);
+    }
+
+    /// A peer has further chunks.
+    pub fn peer_has(&mut self, now: Duration, slot: PeerSlot, chunks: impl IntoIterator<Item = ChunkIndex>) {
+        let Some(peer) = self.peers.get_mut(&slot) else { return };
+        for chunk in chunks {
+            if peer.chunks.contains(chunk) {
+                continue;
+            }
+            peer.chunks.insert(chunk);
+            self.picker.count(chunk, true);
+            if !self.picker.is_held(chunk) {
+                peer.exhausted_at = None;
+            }
+        }
+        self.ask(now, slot);
+    }
+
+    /// A peer may not be asked any more: what is open with it is wanted again.
+    pub fn peer_down(&mut self, now: Duration, slot: PeerSlot) {
+        let Some(peer) = self.peers.get(&slot) else { return };
+        for link in peer.links.clone() {
+            self.close(now, link);
+        }
+        if let Some(peer) = self.peers.remove(&slot)
+            && peer.is_partial
+        {
+            self.picker.remove_peer(&peer.chunks);
+        }
+        self.open_links(now);
+        self.ask_all(now);
+    }
+
+    /// A data connection could not be opened, or broke. Only its own chunks are wanted again. Says whether the peer has
+    /// no other.
+    pub fn link_failed(&mut self, now: Duration, link: LinkId) -> bool {
+        let Some(slot) = self.forget(link) else { return false };
+        let is_last = self.peers.get_mut(&slot).is_some_and(|peer| {
+            peer.open_after = now + LINK_RETRY_PAUSE;
+            peer.links.is_empty()
+        });
+        self.ask_all(now);
+        is_last
+    }
+
+    /// The head of an answer has arrived: `chunk` will follow.
+    pub fn began(&mut self, now: Duration, id: LinkId, chunk: ChunkIndex) -> Beginning {
+        let Some(link) = self.links.get_mut(&id) else { return Beginning::Useless };
+        if link.arrival.is_some() || link.asks.is_empty() {
+            return Beginning::Unasked;
+        }
+        let ask = &link.asks[0];
+        if !ask.sent.contains(&chunk) {
+            return Beginning::Unasked;
+        }
+        let is_second = ask.is_second && self.arriving.contains_key(&chunk);
+        if !self.picker.is_wanted(chunk) && !is_second {
+            return self.useless(now, id);
+        }
+        self.wait = (7 * self.wait + now.saturating_sub(ask.since)) / 8;
+        link.arrival = Some(Arrival { chunk, since: now, bytes: 0, moved: now });
+        let chunks = std::mem::take(&mut link.asks[0].chunks);
+        let named = if link.asks[0].is_counted { chunks } else { Choice::new() };
+        named.into_iter().for_each(|named| self.picker.name(named, false));
+        self.picker.begin(chunk);
+        self.arriving.entry(chunk).or_default().push(id);
+        self.retract(chunk, false);
+        self.take_back(now);
+        self.ask_all(now);
+        Beginning::Wanted
+    }
+
+    fn useless(&mut self, now: Duration, link: LinkId) -> Beginning {
+        let slot = self.close(now, link);
+        self.open_links(now);
+        slot.into_iter().for_each(|slot| self.ask(now, slot));
+        Beginning::Useless
+    }
+
+    /// Of the answer that arrives on the link, `bytes` are there.
+    pub fn moved(&mut self, now: Duration, link: LinkId, bytes: u64) {
+        if let Some(arrival) = self.links.get_mut(&link).and_then(|link| link.arrival.as_mut())
+            && bytes > arrival.bytes
+        {
+            (arrival.bytes, arrival.moved) = (bytes, now);
+        }
+    }
+
+    /// A chunk has arrived in whole and is to be verified.
+    pub fn arrived(&mut self, now: Duration, id: LinkId) -> Option<ChunkIndex> {
+        let link = self.links.get_mut(&id)?;
+        let arrival = link.arrival.take()?;
+        link.asks.pop_front();
+        let slot = link.peer;
+        let bytes = self.picker.geometry().chunk_len(arrival.chunk);
+        self.inflow.delivered(now, bytes.into());
+        if let Some(peer) = self.peers.get_mut(&slot) {
+            peer.rate.delivered(now, bytes.into());
+            peer.busy_pause = BUSY_PAUSE_MIN;
+            peer.unjudged += 1;
+        }
+        self.open_links(now);
+        self.ask_all(now);
+        Some(arrival.chunk)
+    }
+
+    /// The chunk matched its hash; says whether it is new.
+    pub fn verified(&mut self, now: Duration, slot: PeerSlot, chunk: ChunkIndex) -> bool {
+        if let Some(peer) = self.peers.get_mut(&slot) {
+            peer.is_proven = true;
+            peer.unjudged = peer.unjudged.saturating_sub(1);
+        }
+        let is_new = self.picker.hold(chunk);
+        for link in self.arriving.remove(&chunk).unwrap_or_default() {
+            let still =
+                self.links.get(&link).and_then(|link| link.arrival).is_some_and(|arrival| arrival.chunk == chunk);
+            if still {
+                self.close(now, link);
+            }
+        }
+        self.retract(chunk, true);
+        self.open_links(now);
+        self.ask_all(now);
+        is_new
+    }
+
+    /// What arrived on the link, which may be gone, did not match its hash: the chunk is wanted again, and the peer is
+    /// not asked for any other until it comes up anew.
+    pub fn wrong(&mut self, now: Duration, slot: PeerSlot, link: LinkId, chunk: ChunkIndex) {
+        self.stopped_arriving(link, chunk);
+        self.peer_down(now, slot);
+        self.ask_all(now);
+    }
+
+    /// The peer answers the link's oldest request by a refusal. Says whether it is to be blamed: all but Busy and
+    /// ChunkAbsent mean that it will not deliver others either.
+    pub fn refused(&mut self, now: Duration, id: LinkId, status: Status) -> bool {
+        let Some(link) = self.links.get_mut(&id) else { return false };
+        let Some(ask) = link.asks.pop_front() else { return true };
+        let slot = link.peer;
+        // A request whose chunks were all taken back is answered so, too.
+        let was_retracted = ask.chunks.is_empty();
+        self.unname(&ask);
+        let Some(peer) = self.peers.get_mut(&slot) else { return false };
+        match status {
+            _ if was_retracted => {}
+            Status::Busy => {
+                peer.not_before = now + peer.busy_pause;
+                peer.busy_pause = (2 * peer.busy_pause).min(BUSY_PAUSE_MAX);
+            }
+            Status::ChunkAbsent => {
+                for chunk in ask.chunks {
+                    self.lacks(slot, chunk);
+                }
+            }
+            _ => return true,
+        }
+        self.ask_all(now);
+        false
+    }
+
+    /// Looks at what time alone changes: call it a few times a second.
+    pub fn tick(&mut self, now: Duration) {
+        self.stop_counting_late(now);
+        // What arrives may have become late, and can then be asked of others too.
+        self.peers.values_mut().for_each(|peer| peer.exhausted_at = None);
+        let rtt = self.peers.values().map(|peer| peer.rtt).sum::<Duration>() / self.peers.len().max(1) as u32;
+        self.inflow.tick(now, rtt, self.picker.geometry().chunk_size());
+        self.open_links(now);
+        self.ask_all(now);
+    }
+
+    /// A request that has waited for long does not keep others from naming its chunks.
+    fn stop_counting_late(&mut self, now: Duration) {
+        let late_after = LATE_AFTER_MIN.max(3 * self.wait);
+        for link in self.links.values_mut() {
+            let is_arriving = usize::from(link.arrival.is_some());
+            for ask in link.asks.iter_mut().skip(is_arriving) {
+                if ask.is_counted && now.saturating_sub(ask.since) > late_after {
+                    ask.is_counted = false;
+                    ask.chunks.iter().for_each(|chunk| self.picker.name(*chunk, false));
+                }
+            }
+        }
+    }
+
+    /// Opens a first link to every peer, then further ones where one does not keep up.
+    fn open_links(&mut self, now: Duration) {
+        if self.picker.missing() == 0 {
+            return;
+        }
+        for is_first in [true, false] {
+            for (slot, peer) in &mut self.peers {
+                if self.links.len() >= self.links_max {
+                    return;
+                }
+                let lacks = if is_first { peer.links.is_empty() } else { peer.lacks_link(&self.picker) };
+                if lacks && peer.open_after <= now {
+                    let link = self.next_link;
+                    self.next_link += 1;
+                    peer.links.push(link);
+                    self.links.insert(link, Link { peer: *slot, asks: VecDeque::new(), arrival: None });
+                    self.actions.push_back(Action::Open { link, peer: *slot });
+                }
+            }
+        }
+    }
+
+    /// Enough arrives at once: what would come besides takes its room from what is on its way. So that other getters have
+    /// the peers' uplinks instead, every request that waits with a peer which sends nothing is taken back, but those for
+    /// chunks that this peer alone has.
+    fn take_back(&mut self, now: Duration) {
+        let arrivals = self.arrivals();
+        if !self.inflow.is_enough(now, arrivals) {
+            return;
+        }
+        let busy: Vec<PeerSlot> =
+            self.links.values().filter(|link| link.arrival.is_some()).map(|link| link.peer).collect();
+        for (id, link) in self.links.iter_mut().filter(|(_, link)| !busy.contains(&link.peer)) {
+            for ask in link.asks.iter_mut().filter(|ask| !ask.is_rare) {
+                for chunk in std::mem::take(&mut ask.chunks) {
+                    if ask.is_counted {
+                        self.picker.name(chunk, false);
+                    }
+                    self.actions.push_back(Action::Retract { link: *id, chunk });
+                }
+            }
+        }
+    }
+
+    /// Answers that arrive now.
+    fn arrivals(&self) -> usize {
+        self.links.values().filter(|link| link.arrival.is_some()).count()
+    }
+
+    /// Whether a request may wait with this peer, besides those elsewhere.
+    fn may_wait(&mut self, now: Duration, slot: PeerSlot) -> bool {
+        let is_sending = |link: &Link| link.peer == slot && link.arrival.is_some();
+        if self.links.values().any(is_sending) {
+            return true;
+        }
+        let waits = |ask: &&Ask| !ask.chunks.is_empty() && !ask.is_rare;
+        let waiting: usize = self.links.values().map(|link| link.asks.iter().filter(waits).count()).sum();
+        let open_max = if self.inflow.is_missing(now) { 2 * REQUESTS_OPEN_MAX } else { REQUESTS_OPEN_MAX };
+        waiting < open_max && !self.inflow.is_enough(now, self.arrivals())
+    }
+
+    /// Whether the peer alone has the chunk.
+    fn is_rare(&self, slot: PeerSlot, chunk: ChunkIndex) -> bool {
+        let is_full = self.peers.get(&slot).is_some_and(|peer| !peer.is_partial);
+        is_full
+            && self.picker.availability(chunk) == 0
+            && self.peers.values().filter(|peer| !peer.is_partial).count() == 1
+    }
+
+    /// Asks every peer with room, in random order.
+    fn ask_all(&mut self, now: Duration) {
+        let changes = self.picker.changes();
+        let may_have = |peer: &Peer| peer.not_before <= now && peer.exhausted_at != Some(changes);
+        let mut slots: Vec<PeerSlot> =
+            self.peers.iter().filter(|(_, peer)| may_have(peer)).map(|(slot, _)| *slot).collect();
+        slots.shuffle(&mut self.rng);
+        slots.into_iter().for_each(|slot| self.ask(now, slot));
+    }
+
+    /// Asks one peer for as much as it has room for.
+    fn ask(&mut self, now: Duration, slot: PeerSlot) {
+        while let Some(link) = self.link_with_room(now, slot) {
+            let may_wait = self.may_wait(now, slot);
+            let is_full = self.peers.get(&slot).is_some_and(|peer| !peer.is_partial);
+            if !may_wait && !is_full {
+                return;
+            }
+            let Some((chunks, is_second)) = self.choose(now, slot) else {
+                if let Some(peer) = self.peers.get_mut(&slot) {
+                    peer.exhausted_at = Some(self.picker.changes());
+                }
+                return;
+            };
+            let is_rare = self.is_rare(slot, chunks[0]);
+            if !may_wait && !is_rare {
+                return;
+            }
+            chunks.iter().for_each(|chunk| self.picker.name(*chunk, true));
+            if let (Some(peer), Some(open)) = (self.peers.get_mut(&slot), self.links.get_mut(&link)) {
+                if peer.links.len() == 1 && open.asks.is_empty() {
+                    peer.rate.begin(now);
+                }
+                let sent = chunks.clone();
+                open.asks.push_back(Ask { sent, chunks, since: now, is_counted: true, is_second, is_rare });
+                self.actions.push_back(Action::Ask { link, chunks: open.asks[open.asks.len() - 1].sent.clone() });
+            }
+        }
+    }
+
+    /// The least busy link of a peer that may be asked for more.
+    fn link_with_room(&self, now: Duration, slot: PeerSlot) -> Option<LinkId> {
+        let peer = self.peers.get(&slot)?;
+        if peer.not_before > now {
+            return None;
+        }
+        let links = || peer.links.iter().filter_map(|id| Some((*id, self.links.get(id)?)));
+        let open: usize = links().map(|(_, link)| link.asks.len()).sum();
+        let arriving = links().filter(|(_, link)| link.arrival.is_some()).count();
+        let (id, link) = links().min_by_key(|(_, link)| link.asks.len())?;
+        let has_room = if peer.is_proven {
+            open - arriving < peer.requests_ahead(&self.picker) && open < REQUESTS_PER_PEER_MAX
+        } else {
+            open == 0 && peer.unjudged == 0
+        };
+        (has_room && link.asks.len() < REQUESTS_IN_FLIGHT_MAX).then_some(id)
+    }
+
+    /// What to ask the peer for, and whether that arrives already from another.
+    fn choose(&mut self, now: Duration, slot: PeerSlot) -> Option<(Choice, bool)> {
+        let peer = self.peers.get(&slot)?;
+        let open = self.peers.len().max(peer.requests_ahead(&self.picker));
+        let share = self.picker.wanted() as usize / (2 * open);
+        let max = share.clamp(1, REQUEST_CHUNKS_MAX);
+        let choice = self.picker.choose(&peer.chunks, max, 1, &mut self.rng);
+        if !choice.is_empty() {
+            return Some((choice, false));
+        }
+        let own = self.named_to(slot);
+        let mut choice = self.picker.choose(&peer.chunks, REQUEST_CHUNKS_MAX, NAMED_AT_THE_END_MAX, &mut self.rng);
+        choice.retain(|chunk| !own.contains(chunk));
+        choice.truncate(1);
+        if !choice.is_empty() {
+            return Some((choice, false));
+        }
+        self.slowest_arrival(now, slot).map(|chunk| (Choice::from_iter([chunk]), true))
+    }
+
+    fn named_to(&self, slot: PeerSlot) -> Vec<ChunkIndex> {
+        let links = self.peers.get(&slot).map(|peer| peer.links.as_slice()).unwrap_or_default();
+        let links = links.iter().filter_map(|link| self.links.get(link));
+        links.flat_map(|link| link.asks.iter().flat_map(|ask| ask.chunks.iter().copied())).collect()
+    }
+
+    /// The chunk that will be longest on its way, if this peer is expected to deliver it much sooner.
+    fn slowest_arrival(&self, now: Duration, slot: PeerSlot) -> Option<ChunkIndex> {
+        let peer = self.peers.get(&slot).filter(|peer| peer.is_proven)?;
+        let own = self.named_to(slot);
+        let needed =
+            |chunk| f64::from(self.picker.geometry().chunk_len(chunk)) / peer.rate.bytes_s().unwrap_or(1.0).max(1.0);
+        let candidates = self.arriving.iter().filter(|(chunk, links)| {
+            links.len() == 1 && peer.chunks.contains(**chunk) && !peer.links.contains(&links[0]) && !own.contains(chunk)
+        });
+        let late = candidates.filter_map(|(chunk, links)| {
+            let left = self.links.get(&links[0])?.time_left(now, self.picker.geometry().chunk_len(*chunk).into())?;
+            (left > LATE_AFTER_MIN.as_secs_f64().max(2.0 * needed(*chunk))).then_some((left, *chunk))
+        });
+        late.max_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1))).map(|(_, chunk)| chunk)
+    }
+
+    /// Takes the chunk back from every request that names it and is not being answered; from those that are to be
+    /// faster than an answer on its way only when it is here (`is_here`).
+    fn retract(&mut self, chunk: ChunkIndex, is_here: bool) {
+        for (id, link) in &mut self.links {
+            let is_arriving = usize::from(link.arrival.is_some());
+            for ask in link.asks.iter_mut().skip(is_arriving).filter(|ask| is_here || !ask.is_second) {
+                if let Some(place) = ask.chunks.iter().position(|named| *named == chunk) {
+                    ask.chunks.remove(place);
+                    if ask.is_counted {
+                        self.picker.name(chunk, false);
+                    }
+                    self.actions.push_back(Action::Retract { link: *id, chunk });
+                }
+            }
+        }
+    }
+
+    /// The peer does not have the chunk after all.
+    fn lacks(&mut self, slot: PeerSlot, chunk: ChunkIndex) {
+        let Some(peer) = self.peers.get_mut(&slot) else { return };
+        if !peer.is_partial {
+            peer.is_partial = true;
+            self.picker.add_peer(&peer.chunks);
+        }
+        if peer.chunks.contains(chunk) {
+            peer.chunks.remove(chunk);
+            self.picker.count(chunk, false);
+        }
+    }
+
+    fn close(&mut self, _now: Duration, link: LinkId) -> Option<PeerSlot> {
+        let slot = self.forget(link)?;
+        self.actions.push_back(Action::Close { link });
+        Some(slot)
+    }
+
+    /// Takes a link out; its chunks are wanted again.
+    fn forget(&mut self, id: LinkId) -> Option<PeerSlot> {
+        let link = self.links.remove(&id)?;
+        if let Some(peer) = self.peers.get_mut(&link.peer) {
+            peer.links.retain(|known| *known != id);
+        }
+        link.asks.iter().for_each(|ask| self.unname(ask));
+        if let Some(arrival) = link.arrival {
+            self.stopped_arriving(id, arrival.chunk);
+        }
+        Some(link.peer)
+    }
+
+    fn unname(&mut self, ask: &Ask) {
+        if ask.is_counted {
+            ask.chunks.iter().for_each(|chunk| self.picker.name(*chunk, false));
+        }
+    }
+
+    fn stopped_arriving(&mut self, link: LinkId, chunk: ChunkIndex) {
+        let Some(links) = self.arriving.get_mut(&chunk) else { return };
+        links.retain(|known| *known != link);
+        if links.is_empty() {
+            self.arriving.remove(&chunk);
+            self.picker.want_again(chunk);
+        }
+    }
+}
+
+impl Peer {
+    fn requests_ahead(&self, picker: &Picker) -> usize {
+        self.rate.requests_ahead(self.rtt, picker.geometry().chunk_size())
+    }
+
+    /// Whether its links cannot hold the requests that keep it busy.
+    fn lacks_link(&self, picker: &Picker) -> bool {
+        self.is_proven
+            && self.links.len() < DATA_CONNECTIONS_PER_PEER_MAX
+            && self.requests_ahead(picker) >= REQUESTS_IN_FLIGHT_MAX * self.links.len()
+    }
+}
+
+impl Link {
+    /// Seconds until what arrives is there, as it moves now; `None` while that cannot be told.
+    fn time_left(&self, now: Duration, len: u64) -> Option<f64> {
+        let arrival = self.arrival?;
+        if now.saturating_sub(arrival.moved) > STILL_AFTER {
+            return Some(f64::INFINITY);
+        }
+        let time = now.saturating_sub(arrival.since);
+        if time < LATE_AFTER_MIN {
+            return None;
+        }
+        let left = len.saturating_sub(arrival.bytes) as f64;
+        Some(left * time.as_secs_f64() / (arrival.bytes as f64).max(1.0))
+    }
+}

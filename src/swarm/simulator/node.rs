@@ -1,0 +1,61 @@
+//! One node of a simulated swarm.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::network::{FlowId, NodeId};
+use crate::bitfield::Bitfield;
+use crate::geometry::ChunkIndex;
+use crate::swarm::{Choice, ConnectionId, LinkId, Session, Uploads};
+
+/// A node: a getter with what it serves, or a seeder, which has no session.
+pub struct Node {
+    pub session: Option<Session>,
+    pub uploads: Uploads,
+    pub have: Bitfield,
+    pub is_gone: bool,
+    /// Who is told of new chunks.
+    pub subscribers: Vec<NodeId>,
+    /// Chunks of which the subscribers are not told yet.
+    pub news: Vec<ChunkIndex>,
+    /// Peers that it knows, by number in its session.
+    pub peers: Vec<NodeId>,
+    /// Requests that have arrived and wait for those before them, by connection.
+    pub pending: HashMap<ConnectionId, VecDeque<Choice>>,
+    /// What is being sent: the flow and the chunk.
+    pub sending: HashMap<ConnectionId, (FlowId, ChunkIndex)>,
+    /// Where a link of the session leads.
+    pub links: HashMap<LinkId, NodeId>,
+    pub done_at: Option<f64>,
+    pub sent_bytes: f64,
+    pub started: f64,
+}
+
+impl Node {
+    pub fn new(session: Option<Session>, have: Bitfield, uploads: Uploads, started: f64) -> Self {
+        Self {
+            session,
+            uploads,
+            have,
+            is_gone: false,
+            subscribers: Vec::new(),
+            news: Vec::new(),
+            peers: Vec::new(),
+            pending: HashMap::new(),
+            sending: HashMap::new(),
+            links: HashMap::new(),
+            done_at: None,
+            sent_bytes: 0.0,
+            started,
+        }
+    }
+}
+
+/// A connection as its server numbers it: the getter and the getter's link.
+pub fn connection(getter: NodeId, link: LinkId) -> ConnectionId {
+    (getter as u64) << 32 | u64::from(link)
+}
+
+/// The getter and its link.
+pub fn parts(connection: ConnectionId) -> (NodeId, LinkId) {
+    ((connection >> 32) as NodeId, connection as LinkId)
+}

@@ -1,0 +1,213 @@
+//! A server's side: which of the requests that wait is answered next, and by which chunk. Pure.
+//!
+//! Few chunks are sent at a time, so that whoever gets one can pass it on soon: the very first one alone, then as many
+//! as keep the link busy while some of the getters receive from others too. What was never sent before goes out before anything is sent twice; among equals an address that got less goes
+//! first, then who came first. No request is passed over without end.
+//!
+//! Who takes much longer than others do holds no place that others could have.
+//!
+//! A connection has one request here at most, waiting or being answered: its answers come in the order of its
+//! requests.
+
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::picker::Choice;
+use crate::geometry::ChunkIndex;
+use crate::limits::{
+    PASSED_OVER_MAX, REQUESTS_WAITING_MAX, REQUESTS_WAITING_PER_ADDRESS_MAX, SEND_OVERDUE_MIN, SEND_OVERDUE_RATIO,
+    UPLOADS_MAX, UPLOADS_OF_GETTER_MAX, UPLOADS_OF_SEEDER_MAX,
+};
+
+/// Number of a connection, unique in its process.
+pub type ConnectionId = u64;
+
+/// Number of a served file, unique in its process.
+pub type FileId = u64;
+
+/// A request for one of several chunks.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Who asks.
+    pub connection: ConnectionId,
+    /// From where.
+    pub address: IpAddr,
+    /// Of which file.
+    pub file: FileId,
+    /// The chunks, all of them here, the first choice first.
+    pub chunks: Choice,
+}
+
+/// What to answer now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// Whom.
+    pub connection: ConnectionId,
+    /// With what; `None` when all chunks of the request were taken back.
+    pub chunk: Option<ChunkIndex>,
+}
+
+/// Too much waits already: the request is to be made again later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("too many requests wait already")]
+pub struct Busy;
+
+/// A file as its server sees it.
+#[derive(Debug)]
+struct File {
+    /// How often each chunk was sent.
+    sent: Vec<u8>,
+    is_complete: bool,
+}
+
+/// The requests that one process has to answer.
+#[derive(Debug, Default)]
+pub struct Uploads {
+    /// In the order of their arrival.
+    waiting: Vec<Waiting>,
+    /// What is being sent, by since when.
+    sending: HashMap<ConnectionId, Duration>,
+    /// How long a chunk usually takes to leave; `None` before the first.
+    usual: Option<Duration>,
+    files: HashMap<FileId, File>,
+    /// Bytes that each address got, counted from the least of those who waited when it came.
+    served: HashMap<IpAddr, u64>,
+    /// What newcomers start with.
+    floor: u64,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    request: Request,
+    passed_over: u32,
+}
+
+impl Uploads {
+    /// Requests that wait.
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Whether every chunk of the file was sent once at least.
+    pub fn is_all_sent(&self, file: FileId) -> bool {
+        self.files.get(&file).is_some_and(|file| file.sent.iter().all(|times| *times > 0))
+    }
+
+    /// Whether a request of the connection waits.
+    pub fn is_waiting(&self, connection: ConnectionId) -> bool {
+        self.waiting.iter().any(|waiting| waiting.request.connection == connection)
+    }
+
+    /// Chunks being sent.
+    pub fn sending(&self) -> usize {
+        self.sending.len()
+    }
+
+    /// Serves a file of `chunk_count` chunks from now on.
+    pub fn add_file(&mut self, file: FileId, chunk_count: u32, is_complete: bool) {
+        self.files.entry(file).or_insert_with(|| File { sent: vec![0; chunk_count as usize], is_complete });
+    }
+
+    /// All of the file is here.
+    pub fn completed(&mut self, file: FileId) {
+        if let Some(file) = self.files.get_mut(&file) {
+            file.is_complete = true;
+        }
+    }
+
+    /// Serves it no more; its requests are answered by their connections.
+    pub fn remove_file(&mut self, file: FileId) {
+        self.files.remove(&file);
+        self.waiting.retain(|waiting| waiting.request.file != file);
+    }
+
+    /// Queues a request. Its connection must have no other here.
+    pub fn ask(&mut self, request: Request) -> Result<(), Busy> {
+        let same = self.waiting.iter().filter(|waiting| waiting.request.address == request.address).count();
+        if self.waiting.len() >= REQUESTS_WAITING_MAX || same >= REQUESTS_WAITING_PER_ADDRESS_MAX {
+            return Err(Busy);
+        }
+        let served = self.served.entry(request.address).or_insert(self.floor);
+        *served = (*served).max(self.floor);
+        self.waiting.push(Waiting { request, passed_over: 0 });
+        Ok(())
+    }
+
+    /// A connection does not want the chunk any more.
+    pub fn retract(&mut self, connection: ConnectionId, chunk: ChunkIndex) {
+        if let Some(waiting) = self.waiting.iter_mut().find(|waiting| waiting.request.connection == connection) {
+            waiting.request.chunks.retain(|known| *known != chunk);
+        }
+    }
+
+    /// The next answer to begin, if there is one.
+    pub fn next(&mut self, now: Duration) -> Option<Grant> {
+        if let Some(empty) = self.waiting.iter().position(|waiting| waiting.request.chunks.is_empty()) {
+            let connection = self.waiting.remove(empty).request.connection;
+            return Some(Grant { connection, chunk: None });
+        }
+        let overdue = self.usual.map_or(SEND_OVERDUE_MIN, |usual| SEND_OVERDUE_MIN.max(SEND_OVERDUE_RATIO * usual));
+        let counted = self.sending.values().filter(|since| now.saturating_sub(**since) < overdue).count();
+        if self.sending.len() >= UPLOADS_MAX {
+            return None;
+        }
+        let may_begin = |place: &usize| counted < self.slots(self.waiting[*place].request.file);
+        let places = (0..self.waiting.len()).filter(may_begin);
+        let best = places.min_by_key(|place| self.rank(&self.waiting[*place]))?;
+        let Request { connection, address, file, chunks } = self.waiting.remove(best).request;
+        self.waiting[..best].iter_mut().for_each(|older| older.passed_over += 1);
+        let chunk = self.freshest(file, &chunks)?;
+        if let Some(sent) = self.files.get_mut(&file).and_then(|file| file.sent.get_mut(chunk.as_usize())) {
+            *sent = sent.saturating_add(1);
+        }
+        self.floor = self.served.get(&address).copied().unwrap_or(self.floor).max(self.floor);
+        self.sending.insert(connection, now);
+        Some(Grant { connection, chunk: Some(chunk) })
+    }
+
+    /// An answer has left, or its connection has; `bytes` of it were sent to `address`.
+    pub fn done(&mut self, now: Duration, connection: ConnectionId, address: IpAddr, bytes: u64) {
+        if let Some(since) = self.sending.remove(&connection)
+            && bytes > 0
+        {
+            let time = now.saturating_sub(since);
+            // One that took very long says little about the others.
+            self.usual = Some(self.usual.map_or(time, |usual| (3 * usual + time.min(SEND_OVERDUE_RATIO * usual)) / 4));
+        }
+        *self.served.entry(address).or_insert(self.floor) += bytes;
+        if self.served.len() > 2 * REQUESTS_WAITING_MAX {
+            let waits: HashSet<IpAddr> = self.waiting.iter().map(|waiting| waiting.request.address).collect();
+            self.served.retain(|address, _| waits.contains(address));
+        }
+    }
+
+    /// A connection has ended while its request waited.
+    pub fn leave(&mut self, connection: ConnectionId) {
+        self.waiting.retain(|waiting| waiting.request.connection != connection);
+    }
+
+    /// Chunks that may be on their way at a time when one of this file begins.
+    fn slots(&self, file: FileId) -> usize {
+        match self.files.get(&file) {
+            _ if self.usual.is_none() => 1,
+            Some(file) if file.is_complete => UPLOADS_OF_SEEDER_MAX,
+            _ => UPLOADS_OF_GETTER_MAX,
+        }
+    }
+
+    fn rank(&self, waiting: &Waiting) -> (bool, bool, u64) {
+        let Request { address, file, chunks, .. } = &waiting.request;
+        let is_patient = waiting.passed_over < PASSED_OVER_MAX;
+        let is_copy = chunks.iter().all(|chunk| self.times_sent(*file, *chunk) > 0);
+        (is_patient, is_copy && is_patient, self.served.get(address).copied().unwrap_or(self.floor))
+    }
+
+    fn times_sent(&self, file: FileId, chunk: ChunkIndex) -> u8 {
+        self.files.get(&file).and_then(|file| file.sent.get(chunk.as_usize())).copied().unwrap_or(u8::MAX)
+    }
+
+    fn freshest(&self, file: FileId, chunks: &[ChunkIndex]) -> Option<ChunkIndex> {
+        chunks.iter().copied().min_by_key(|chunk| self.times_sent(file, *chunk))
+    }
+}

@@ -1,0 +1,11 @@
+//! Faults that somebody met, by topic, with the real binary.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod disks;
+mod memory;
+mod rates;
+mod resources;
+mod signals;
+mod talk;

@@ -1,0 +1,123 @@
+//! What is said, and to whom: the log, progress, settings, many commands at once.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::Stdio;
+
+use mtorrent::ids::InfoHash;
+use mtorrent::wire::Message;
+
+use crate::support::wire::encoded;
+use crate::support::{DEADLINE, Folder, Running, finish, limits, mtorrent, run};
+
+const LOOPBACK: &str = "--listen=127.0.0.1:0";
+const HELLOS: usize = 3000;
+
+/// A tracker's hello with a lease that no group has: each is refused and worth a line of the log.
+fn strange_hello() -> Vec<u8> {
+    let arguments: [&[u8]; 7] = [
+        &1u32.to_be_bytes(),
+        &5u64.to_be_bytes(),
+        &1u64.to_be_bytes(),
+        &2u64.to_be_bytes(),
+        &[127, 0, 0, 1, 0, 9],
+        &[0; 16],
+        &[],
+    ];
+    let body: Vec<u8> =
+        arguments.iter().flat_map(|bytes| [&(bytes.len() as u32).to_be_bytes(), *bytes].concat()).collect();
+    [b"mTor".as_slice(), &9u32.to_be_bytes(), b"SyncHello", &(body.len() as u32).to_be_bytes(), &body, b"roTm"].concat()
+}
+
+fn answers(stream: &mut TcpStream, frame: &[u8]) -> bool {
+    stream.set_read_timeout(Some(DEADLINE)).expect("a timeout can be set");
+    stream.write_all(frame).and_then(|()| stream.read(&mut [0; 4096])).is_ok_and(|len| len > 0)
+}
+
+#[test]
+fn a_stranger_fills_no_log() {
+    let (tracker, ready) = Running::ready(["tracker", LOOPBACK, "--cores=1"]);
+    let mut stranger = TcpStream::connect(ready.listen()).expect("it listens");
+    assert!((0..HELLOS).all(|_| answers(&mut stranger, &strange_hello())));
+    let outcome = tracker.terminate().expect(0);
+    let lines = outcome.stderr.lines().count();
+    assert!(lines < HELLOS / 10, "{lines} lines");
+}
+
+#[test]
+fn a_log_that_nobody_reads_stops_no_core() {
+    let (_reader, writer) = limits::full_pipe();
+    let mut child = mtorrent(["tracker", LOOPBACK, "--cores=2", "--log=trace"])
+        .stdout(Stdio::piped())
+        .stderr(writer)
+        .spawn()
+        .expect("it starts");
+    let mut line = String::new();
+    let mut stdout = std::io::BufReader::new(child.stdout.take().expect("piped"));
+    std::io::BufRead::read_line(&mut stdout, &mut line).expect("it says where it listens");
+    let address = line.split_whitespace().find_map(|word| word.strip_prefix("listen=")).expect("listen=");
+    for _ in 0..8 {
+        let mut stranger = TcpStream::connect(address).expect("it listens");
+        let served = (0..HELLOS / 8).all(|_| answers(&mut stranger, &strange_hello()));
+        let asked = answers(&mut stranger, &encoded(&Message::SeederInfoRequest(InfoHash([7; 20]))));
+        if !served || !asked {
+            child.kill().expect("it lives");
+            panic!("the tracker answers no more");
+        }
+    }
+    child.kill().expect("it lives");
+    child.wait().expect("our child");
+}
+
+#[test]
+fn what_a_stranger_says_stays_on_its_line() {
+    let folder = Folder::new();
+    let forged = folder.text("a\n[2026-01-01T00:00:00Z ERROR mtorrent] forged");
+    let outcome = run(["get", &forged, &folder.text("g")]).expect(1);
+    assert!(!outcome.stderr.lines().any(|line| line.starts_with("[2026")), "{}", outcome.stderr);
+}
+
+#[test]
+fn an_empty_variable_is_none() {
+    let folder = Folder::new();
+    folder.random_file("f", 1000);
+    for name in ["TRACKER", "CHUNK_SIZE", "CORES", "FORCE", "JSON", "LOG"] {
+        let mut command = mtorrent(["create", &folder.text("f"), &folder.text(&format!("{name}.mtorrent"))]);
+        finish(command.env(format!("MTORRENT_{name}"), "")).expect(0);
+    }
+}
+
+#[test]
+fn a_download_without_a_terminal_tells_its_progress() {
+    let folder = Folder::new();
+    folder.random_file("f", 1 << 20);
+    let (_tracker, ready) = Running::ready(["tracker", LOOPBACK, "--cores=1"]);
+    let at = format!("--tracker={}", ready.listen());
+    run(["create", &folder.text("f"), &folder.text("f.mtorrent"), &at]).expect(0);
+    // Nobody seeds it, so that there is time enough.
+    let get = ["get", &folder.text("f.mtorrent"), &folder.text("g"), LOOPBACK, "--wait=1s", "--report-every=50ms"];
+    let outcome = run(get).expect(3);
+    assert!(outcome.stderr.lines().any(|line| line.starts_with("f: 0 B of 1.0 MiB (0 %)")), "{}", outcome.stderr);
+    let outcome = run(get.into_iter().chain(["--json"])).expect(3);
+    let objects = outcome.stdout.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
+    assert!(objects.into_iter().any(|object| object["event"] == "progress" && object["done_bytes"] == 0));
+}
+
+#[test]
+fn as_many_shares_as_lines() {
+    const SHARES: usize = 40;
+    let folder = Folder::new();
+    let (_tracker, ready) = Running::ready(["tracker", LOOPBACK, "--cores=1"]);
+    let at = format!("--tracker={}", ready.listen());
+    let mut client = Running::piped(["client", LOOPBACK, "--data-dir", &folder.text("d"), &at]);
+    client.wait_ready();
+    let lines: String = (0..SHARES)
+        .map(|number| {
+            let file = folder.random_file(&format!("f{number}"), (1 << 20) + number);
+            format!("share {0} {0}.mtorrent\n", file.display())
+        })
+        .collect();
+    client.say_bytes(lines.as_bytes());
+    (0..SHARES).for_each(|_| drop(client.wait_line(|line| line.starts_with("announced "))));
+    client.end().expect(0);
+}

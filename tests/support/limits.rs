@@ -1,0 +1,44 @@
+//! A child with less of the machine than it would like: limits, refused system calls, a stderr that nobody reads.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+/// Sets a limit of the child, soft and hard.
+pub fn limit(command: &mut Command, resource: libc::__rlimit_resource_t, most: u64) -> &mut Command {
+    let set = move || {
+        let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
+        // SAFETY: the call reads one `rlimit`.
+        if unsafe { libc::setrlimit(resource, &limit) } == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+    };
+    // SAFETY: between fork and exec only setrlimit is called, which is safe there.
+    unsafe { command.pre_exec(set) }
+}
+
+/// Lets the child ignore a signal from its start on, as `nohup` does.
+pub fn ignore(command: &mut Command, signal: libc::c_int) -> &mut Command {
+    let set = move || {
+        // SAFETY: SIG_IGN installs no handler.
+        unsafe { libc::signal(signal, libc::SIG_IGN) };
+        Ok(())
+    };
+    // SAFETY: between fork and exec only signal is called, which is safe there.
+    unsafe { command.pre_exec(set) }
+}
+
+/// A full pipe: its reading end, to be kept, and its writing end.
+pub fn full_pipe() -> (OwnedFd, OwnedFd) {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    let mut file = File::from(OwnedFd::from(writer));
+    // SAFETY: the call sets a flag of an open descriptor, and below sets it back.
+    let set = |flags: libc::c_int| unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETFL, flags) };
+    assert_eq!(set(libc::O_NONBLOCK), 0);
+    for size in [4096, 1] {
+        while (&file).write(&vec![b'x'; size]).is_ok() {}
+    }
+    assert_eq!(set(0), 0);
+    file.flush().expect("nothing is buffered");
+    (reader.into(), file.into())
+}
