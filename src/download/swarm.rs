@@ -191,6 +191,7 @@ impl Swarm {
 impl Loneliness {
     /// The failure of the download of `name`.
     pub fn into_failure(self, name: &str) -> Failure {
+        let name = crate::text::plain(name);
         let (kind, message) = match self {
             Self::NoTracker(why) => (FailureKind::Retry, format!("cannot get {name}: {why}")),
             Self::NoSeeder => (

@@ -234,7 +234,7 @@ impl Table {
         let old = found.and_then(|found| self.stamp(found, endpoint));
         let live = old.is_some_and(|stamp| !stamp.removed && self.counts_now(stamp, now_ms));
         if !live && let Some(other) = self.check_room(found, endpoint, old, sender, now_ms)? {
-            self.write_seeder(info_hash, other, true, Weight::Change, None, now_ms, journal)?;
+            self.write_seeder(Claim { info_hash, endpoint: other, seen: None }, true, Weight::Change, now_ms, journal)?;
         }
         let written = self.write_file(info_hash, found, file, now_ms, journal)?;
         let unseen = seen.is_none_or(|seen| old.is_some_and(|stamp| seen <= stamp.version));
@@ -245,7 +245,7 @@ impl Table {
             _ => {}
         }
         let weight = if live && unseen { Weight::Renewal } else { Weight::Change };
-        let version = self.write_seeder(info_hash, endpoint, false, weight, seen, now_ms, journal)?;
+        let version = self.write_seeder(claim, false, weight, now_ms, journal)?;
         let written = if written == Some(Weight::Change) { written } else { Some(weight) };
         Ok(Accepted { version, written })
     }
@@ -271,7 +271,7 @@ impl Table {
             }
             Some(_) => {}
         }
-        let version = self.write_seeder(info_hash, endpoint, true, Weight::Change, seen, now_ms, journal)?;
+        let version = self.write_seeder(claim, true, Weight::Change, now_ms, journal)?;
         Ok(Accepted { version, written: Some(Weight::Change) })
     }
 
@@ -442,14 +442,13 @@ impl Table {
 
     fn write_seeder(
         &mut self,
-        info_hash: InfoHash,
-        endpoint: Endpoint,
+        claim: Claim,
         removed: bool,
         weight: Weight,
-        seen: Option<Version>,
         now_ms: u64,
         journal: &mut impl Journal,
     ) -> Result<Version, Refusal> {
+        let Claim { info_hash, endpoint, seen } = claim;
         let old = self.records.find(info_hash).and_then(|found| self.stamp(found, endpoint));
         let old = old.filter(|stamp| self.counts_now(*stamp, now_ms)).map(|stamp| stamp.version);
         let version = self.clock.tick(now_ms, seen.max(old));
