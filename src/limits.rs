@@ -162,7 +162,7 @@ pub const DATA_CONNECTIONS_PER_PEER_MAX: usize = 4;
 /// Data connections of one client, shared out evenly among its downloads.
 pub const DATA_CONNECTIONS_MAX: usize = 512;
 /// Peers that one download talks to at once.
-pub const PEERS_PER_DOWNLOAD_MAX: usize = 128;
+pub const PEERS_PER_DOWNLOAD_MAX: usize = 192;
 /// Peers that one download remembers, those that it does not talk to included.
 pub const PEERS_KNOWN_MAX: usize = 1024;
 /// Requests in flight on one data connection.
@@ -176,6 +176,12 @@ pub const RECEIVE_LOW_WATER_BYTES: usize = 256 << 10;
 pub const LINK_RETRY_PAUSE: Duration = Duration::from_secs(2);
 /// Reports of the shards that a driver acts on before it looks at all else.
 pub const REPORTS_AT_ONCE_MAX: usize = 256;
+/// How long a download whose sources are all away goes on waiting once it has received something.
+pub const STALL_TIMEOUT_DEFAULT: Duration = Duration::from_secs(5 * 60);
+/// When it begins to say what it waits for.
+pub const STALL_NOTICE_AFTER: Duration = Duration::from_secs(5);
+/// How often it says meanwhile what it waits for.
+pub const STALL_NOTICE_INTERVAL: Duration = Duration::from_secs(30);
 /// Time without a byte after which a download with peers is shown as stalled.
 pub const STALLED_AFTER: Duration = Duration::from_secs(2);
 /// How often a driver looks at its download without news.
@@ -185,7 +191,7 @@ pub const DISCOVER_PARTS: u32 = 8;
 /// Shortest pause between two questions for seeders.
 pub const DISCOVER_PAUSE_MIN: Duration = Duration::from_millis(50);
 /// Pause between two such questions while no peer is connected.
-pub const DISCOVER_PAUSE_LONELY: Duration = Duration::from_millis(500);
+pub const DISCOVER_PAUSE_LONELY: Duration = Duration::from_millis(250);
 /// The longest such pause.
 pub const DISCOVER_PAUSE_MAX: Duration = Duration::from_secs(10);
 /// Connections in a row that fail before a peer is forgotten until a tracker names it again.
@@ -262,6 +268,8 @@ pub const UNSENT_BYTES_MIN: u32 = 32 << 10;
 pub const UNSENT_BYTES_MAX: u32 = 4 << 20;
 /// How often a request is passed over by later ones before it is next.
 pub const PASSED_OVER_MAX: u32 = 64;
+/// Messages in a row by which a peer tells nothing new, until that is misbehaviour: polls and pings find as much.
+pub const IDLE_TALK_MAX: u32 = 256;
 /// How often a peer without subscriptions is asked for its chunks.
 pub const POLL_CHUNKS_INTERVAL: Duration = Duration::from_secs(1);
 /// Subscribers that are told of a new chunk at once; the others within [`HAVE_CHUNKS_LAZY_INTERVAL`]. Only few of them

@@ -126,6 +126,7 @@ fn client_in(data_dir: Option<&Path>, trackers: &[&TinyTracker], cores: usize) -
         cores,
         cache_bytes: 16 << 20,
         strategy: Strategy::default(),
+        stall_timeout: Duration::from_secs(1),
         chunk_bytes: 1 << 20,
         upload_limit: None,
         download_limit: None,

@@ -10,6 +10,8 @@ const LAYERS: &[&[&[&str]]] = &[
     &[&["ids", "geometry", "bitfield", "filename"]],
     // Formats do not know each other.
     &[&["wire"], &["metainfo"]],
+    // What peers say to each other, and in which order.
+    &[&["swarm"]],
     // Effects in thin layers, each of which may know the others.
     &[&["runtime", "net", "storage", "hash"]],
     // What a tracker is and what a peer is do not know each other.
@@ -21,8 +23,9 @@ const LAYERS: &[&[&[&str]]] = &[
 /// Modules of the tracker and the download that are pure: nothing with effects is imported there.
 const EFFECTS: &[&str] = &["runtime", "net", "storage"];
 const PURE: &[&str] = &[
-    "src/download/picker.rs",
+    "src/download/peers.rs",
     "src/download/standing.rs",
+    "src/swarm/",
     "src/tracker/arena.rs",
     "src/tracker/digest.rs",
     "src/tracker/entry.rs",

@@ -114,6 +114,9 @@ pub struct PeerArgs {
     /// Memory for chunks that just arrived, from which they are served
     #[arg(long, value_name = "SIZE", env = "MTORRENT_CACHE", default_value = "96MiB", value_parser = parse_size)]
     pub cache: u64,
+    /// How long a download goes on waiting once it has received something and its sources are all away
+    #[arg(long, value_name = "DURATION", env = "MTORRENT_STALL_TIMEOUT", default_value = "5m", value_parser = humantime::parse_duration)]
+    pub stall_timeout: Duration,
     /// How chunks are chosen
     #[arg(long, value_name = "HOW", env = "MTORRENT_PICKER", default_value = "rarest")]
     pub picker: Picker,

@@ -60,6 +60,7 @@ pub struct Peer {
     advertise: Option<Endpoint>,
     cache_bytes: usize,
     strategy: Strategy,
+    stall_timeout: Duration,
     upload_limit: Option<NonZeroU64>,
     download_limit: Option<NonZeroU64>,
     /// Trackers of the command line; when there are any they replace a file's own list.
@@ -78,6 +79,7 @@ impl Peer {
             cores: self.cores,
             cache_bytes: self.cache_bytes,
             strategy: self.strategy,
+            stall_timeout: self.stall_timeout,
             chunk_bytes: CHUNK_SIZE_DEFAULT as usize,
             upload_limit: self.upload_limit,
             download_limit: self.download_limit,
@@ -297,6 +299,7 @@ fn peer(typed: args::PeerArgs) -> Result<Peer, CommandError> {
         // The parser has refused port 0 already.
         advertise: typed.advertise.and_then(Endpoint::from_socket),
         cache_bytes: usize::try_from(typed.cache).unwrap_or(usize::MAX),
+        stall_timeout: typed.stall_timeout,
         strategy: match typed.picker {
             Picker::Rarest => Strategy::RarestFirst,
             Picker::Random => Strategy::Random,

@@ -189,6 +189,7 @@ impl Client {
             force: request.force,
             wait: request.wait,
             strategy: self.config.strategy,
+            stall_timeout: self.config.stall_timeout,
             endpoint: self.endpoint,
         });
         let folder = request.dest.as_deref().and_then(place::folder_mark);

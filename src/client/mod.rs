@@ -54,6 +54,8 @@ pub struct ClientConfig {
     pub download_limit: Option<NonZeroU64>,
     /// How chunks are chosen.
     pub strategy: Strategy,
+    /// How long a download whose sources are all away waits for them once it has received something.
+    pub stall_timeout: Duration,
     /// Keeps shares and downloads over restarts; `None` keeps nothing.
     pub data_dir: Option<PathBuf>,
 }

@@ -263,9 +263,17 @@ mod tests {
             wait,
             seed: true,
         };
-        let strategy = crate::swarm::Strategy::default();
-        let request_of = || Request { metainfo: metainfo.clone(), dest: dest.clone(), force, wait, strategy, endpoint };
-        let driver = || Driver::new(request_of());
+        let driver = || {
+            Driver::new(Request {
+                metainfo: metainfo.clone(),
+                dest: dest.clone(),
+                force,
+                wait,
+                stall_timeout: Duration::ZERO,
+                strategy: Default::default(),
+                endpoint,
+            })
+        };
         let mut rows = Rows::default();
         let running = rows.add_download(None, request.clone(), driver(), None);
         let many = DOWNLOADS_ENDED_MAX as DownloadId * 2;

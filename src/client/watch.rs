@@ -265,6 +265,7 @@ impl Manager {
                 force,
                 wait: None,
                 strategy: self.core.shared.config.strategy,
+                stall_timeout: self.core.shared.config.stall_timeout,
                 endpoint: self.endpoint,
             };
             let metainfo_path = taken.saved.metainfo.0.clone();

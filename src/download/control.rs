@@ -7,7 +7,9 @@ use futures_lite::FutureExt;
 use crate::bitfield::Bitfield;
 use crate::geometry::{ChunkIndex, Geometry};
 use crate::ids::{Endpoint, InfoHash, PeerId};
-use crate::limits::{CONNECT_TIMEOUT, FRAME_CONTROL_BYTES_MAX, PING_INTERVAL, POLL_CHUNKS_INTERVAL, REQUEST_TIMEOUT};
+use crate::limits::{
+    CONNECT_TIMEOUT, FRAME_CONTROL_BYTES_MAX, IDLE_TALK_MAX, PING_INTERVAL, POLL_CHUNKS_INTERVAL, REQUEST_TIMEOUT,
+};
 use crate::net::{FrameReader, Net, NetError, Stream};
 use crate::runtime::{deadline, sleep};
 use crate::wire::{ChunkInfo, Message, Status};
@@ -62,6 +64,10 @@ struct Control {
     known: Bitfield,
     /// The peer knows no subscriptions: it is asked again and again.
     polls: bool,
+    /// Questions that are not answered yet.
+    asked: u32,
+    /// Messages in a row that told nothing new.
+    idle_talk: u32,
 }
 
 /// Talks to the peer until the connection ends; `news` gets what it says.
@@ -78,7 +84,16 @@ pub async fn run(net: &Net, peer: Endpoint, subject: Subject, news: impl Fn(News
 async fn open(net: &Net, peer: Endpoint, subject: Subject) -> Result<Control, NetError> {
     let stream = net.connect(peer.socket_addr(), CONNECT_TIMEOUT).await?;
     let frames = net.frames(FRAME_CONTROL_BYTES_MAX);
-    Ok(Control { stream, frames, net: net.clone(), subject, known: Bitfield::empty(subject.geometry), polls: false })
+    Ok(Control {
+        stream,
+        frames,
+        net: net.clone(),
+        subject,
+        known: Bitfield::empty(subject.geometry),
+        polls: false,
+        asked: 0,
+        idle_talk: 0,
+    })
 }
 
 impl Control {
@@ -135,18 +150,29 @@ impl Control {
         if !self.wait_or_pause(pause).await? {
             // A poll, or a ping that also finds what got lost.
             self.send(&Message::ChunkInfoRequest(self.subject.info_hash)).await?;
+            self.asked += 1;
             return Ok(None);
         }
         let claimed: Vec<ChunkIndex> = match Message::decode(self.frames.frame()?) {
             Ok(Message::HaveChunks(have)) if have.info_hash == self.subject.info_hash => {
                 have.indices.iter().filter_map(|index| self.subject.geometry.chunk(index)).collect()
             }
-            Ok(Message::ChunkInfoResponse(info)) => checked(&info, self.subject)?.iter().collect(),
-            Ok(Message::Response(_)) => return Ok(None),
+            Ok(Message::ChunkInfoResponse(info)) => {
+                answered(&mut self.asked)?;
+                checked(&info, self.subject)?.iter().collect()
+            }
+            Ok(Message::Response(_)) => {
+                answered(&mut self.asked)?;
+                return Ok(None);
+            }
             _ => return Err(NetError::Misbehaved("an unexpected message on a control connection").into()),
         };
         let fresh: Vec<ChunkIndex> = claimed.into_iter().filter(|chunk| !self.known.contains(*chunk)).collect();
         fresh.iter().for_each(|chunk| self.known.insert(*chunk));
+        self.idle_talk = if fresh.is_empty() { self.idle_talk + 1 } else { 0 };
+        if self.idle_talk > IDLE_TALK_MAX {
+            return Err(NetError::Misbehaved("it tells again and again what is known").into());
+        }
         Ok((!fresh.is_empty()).then_some(fresh))
     }
 
@@ -183,4 +209,10 @@ fn checked(info: &ChunkInfo<'_>, subject: Subject) -> Result<Bitfield, ControlEn
         return Err(ControlEnd::OtherFile);
     }
     Bitfield::from_wire(info.bitfield, subject.geometry).map_err(|_| ControlEnd::OtherFile)
+}
+
+/// Counts an answer, which must be one to a question of ours.
+fn answered(asked: &mut u32) -> Result<(), NetError> {
+    *asked = asked.checked_sub(1).ok_or(NetError::Misbehaved("it answers what nobody asked"))?;
+    Ok(())
 }

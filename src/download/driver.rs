@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::batches::{Batches, Durable};
 use super::context::DriverContext;
@@ -20,7 +20,9 @@ use super::swarm::{Loneliness, Swarm};
 use crate::announce::{Announcement, Announcer};
 use crate::bitfield::{Bitfield, SharedBitfield};
 use crate::ids::Endpoint;
-use crate::limits::{DRIVER_TICK, REPORTS_AT_ONCE_MAX, STALLED_AFTER, WITHDRAWAL_WAIT};
+use crate::limits::{
+    DRIVER_TICK, REPORTS_AT_ONCE_MAX, STALL_NOTICE_AFTER, STALL_NOTICE_INTERVAL, STALLED_AFTER, WITHDRAWAL_WAIT,
+};
 use crate::metainfo::Metainfo;
 use crate::peer::Torrent;
 use crate::peer::registry::RegistryError;
@@ -40,6 +42,8 @@ pub struct Request {
     pub force: bool,
     /// How long to be without any peer before giving up.
     pub wait: Option<Duration>,
+    /// The same once something was received: sources may be away for a while.
+    pub stall_timeout: Duration,
     /// How chunks are chosen.
     pub strategy: Strategy,
     /// Where we serve what we have.
@@ -67,6 +71,8 @@ struct Run {
     batches: Option<Rc<Batches>>,
     announced: Cell<bool>,
     told_not_direct: Cell<bool>,
+    /// When the user was told last why nothing comes.
+    told_missing: Cell<Option<Instant>>,
 }
 
 impl Driver {
@@ -215,6 +221,7 @@ impl Driver {
             batches,
             announced: Cell::new(false),
             told_not_direct: Cell::new(false),
+            told_missing: Cell::new(None),
             job,
         }))
     }
@@ -247,6 +254,7 @@ impl Run {
             if rate.is_due() {
                 rate.tick(&self.job.progress);
                 self.fetch.tick();
+                self.swarm.retry();
                 self.swarm.look_at_deliveries();
                 state(self.look_around(rate.still_for())?);
             }
@@ -290,10 +298,28 @@ impl Run {
             None if still_for < STALLED_AFTER => return Ok(DownloadState::Running),
             None => (DownloadState::Stalled, still_for, Loneliness::Stalled),
         };
-        if self.driver.request.wait.is_some_and(|wait| waited >= wait) {
-            return Err(why.into_failure(self.job.torrent.metainfo.name()));
+        let has_received = self.job.progress.fetched_bytes.load(Ordering::Relaxed) > 0;
+        let patience = self.driver.request.wait;
+        let patience =
+            if has_received { patience.map(|wait| wait.max(self.driver.request.stall_timeout)) } else { patience };
+        let failure = || why.clone().into_failure(self.job.torrent.metainfo.name());
+        if patience.is_some_and(|patience| waited >= patience) {
+            return Err(failure());
+        }
+        if has_received {
+            self.tell_what_is_missing(waited, &failure().message);
         }
         Ok(state)
+    }
+
+    /// Says from time to time why nothing comes.
+    fn tell_what_is_missing(&self, waited: Duration, why: &str) {
+        let is_due = waited >= STALL_NOTICE_AFTER
+            && self.told_missing.get().is_none_or(|at| at.elapsed() >= STALL_NOTICE_INTERVAL);
+        if is_due {
+            self.told_missing.set(Some(Instant::now()));
+            (self.context.notice)(format!("waiting since {} s: {why}", waited.as_secs()));
+        }
     }
 
     /// From the first chunk on this client is a seeder too.

@@ -92,7 +92,7 @@ impl Fetch {
                 Blame::Nobody
             }
             Report::Wrong { slot, link, chunk } => {
-                session.wrong(now, link, chunk);
+                session.wrong(now, slot, link, chunk);
                 Blame::WrongChunk(slot)
             }
             Report::Refused { link, status } => {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::standing::{Standing, Verdict};
 use crate::ids::Endpoint;
-use crate::limits::{PEERS_KNOWN_MAX, PEERS_PER_DOWNLOAD_MAX};
+use crate::limits::{FAILURES_UNTIL_FORGOTTEN, PEERS_KNOWN_MAX, PEERS_PER_DOWNLOAD_MAX};
 use crate::swarm::PeerSlot;
 
 /// The peers that trackers have named, bounded.
@@ -55,6 +55,19 @@ impl Peers {
         let idle = self.known.iter().filter(|(_, peer)| !peer.is_running);
         let gone = idle.min_by_key(|(_, peer)| (peer.is_banned(now), peer.slot)).map(|(known, _)| *known);
         gone.and_then(|gone| self.known.remove(&gone));
+    }
+
+    /// Peers that nobody talks to and that may be tried again, those that failed least often first.
+    pub fn waiting(&self, now: Duration) -> Vec<Endpoint> {
+        let may_be_tried = |peer: &Peer| {
+            !peer.is_running
+                && !peer.is_myself
+                && peer.standing.failures() < FAILURES_UNTIL_FORGOTTEN
+                && peer.standing.verdict(now) == Verdict::Welcome
+        };
+        let mut waiting: Vec<_> = self.known.iter().filter(|(_, peer)| may_be_tried(peer)).collect();
+        waiting.sort_by_key(|(_, peer)| (peer.standing.failures(), peer.slot));
+        waiting.into_iter().map(|(endpoint, _)| *endpoint).take(PEERS_PER_DOWNLOAD_MAX).collect()
     }
 
     /// The peer at `endpoint`.

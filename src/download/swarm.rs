@@ -13,13 +13,9 @@ use super::fetch::Fetch;
 use super::job::Job;
 use super::outcome::{Failure, FailureKind};
 use super::peers::{Peer, Peers};
-use super::standing::Verdict;
 use crate::announce::{Answer, TrackerGroup};
 use crate::ids::Endpoint;
-use crate::limits::{
-    DISCOVER_PARTS, DISCOVER_PAUSE_LONELY, DISCOVER_PAUSE_MAX, DISCOVER_PAUSE_MIN, DRIVER_TICK,
-    FAILURES_UNTIL_FORGOTTEN,
-};
+use crate::limits::{DISCOVER_PARTS, DISCOVER_PAUSE_LONELY, DISCOVER_PAUSE_MAX, DISCOVER_PAUSE_MIN, DRIVER_TICK};
 use crate::runtime::sleep;
 use crate::swarm::PeerSlot;
 use crate::wire::Message;
@@ -159,10 +155,16 @@ impl Swarm {
         }
     }
 
-    /// The control connection ended; says when it is to be tried again, if at all.
-    fn ended(&self, endpoint: Endpoint, end: &ControlEnd) -> Option<Duration> {
+    /// Tries peers again whose pause is over, as far as connections allow: those that failed least first.
+    pub fn retry(self: &Rc<Self>) {
+        let waiting = self.peers.borrow().waiting(self.now());
+        waiting.into_iter().for_each(|endpoint| self.add(endpoint));
+    }
+
+    /// The control connection ended: it is tried again after a pause, if at all.
+    fn ended(&self, endpoint: Endpoint, end: &ControlEnd) {
         let mut peers = self.peers.borrow_mut();
-        let peer = peers.get_mut(&endpoint)?;
+        let Some(peer) = peers.get_mut(&endpoint) else { return };
         if std::mem::take(&mut peer.is_up) {
             self.set_down(endpoint, peer.slot);
         }
@@ -172,14 +174,7 @@ impl Swarm {
             log::debug!("control connection to {endpoint}: {end}");
             peer.standing.connection_failed(self.now());
         }
-        let pause = match peer.standing.verdict(self.now()) {
-            Verdict::Later(then) => Some(then.saturating_sub(self.now())),
-            Verdict::Welcome => Some(Duration::ZERO),
-            Verdict::Banned => None,
-        };
-        let again = pause.filter(|_| !peer.is_myself && peer.standing.failures() < FAILURES_UNTIL_FORGOTTEN);
-        peer.is_running = again.is_some();
-        again
+        peer.is_running = false;
     }
 
     /// Whether a connection that is up must be ended: the peer was blamed meanwhile.
@@ -257,29 +252,28 @@ async fn discover(swarm: Weak<Swarm>) {
     }
 }
 
-/// Keeps a control connection to one peer as long as the swarm lives and the peer is worth it.
+/// Keeps a control connection to one peer to its end.
 async fn talk(swarm: Weak<Swarm>, endpoint: Endpoint, slot: PeerSlot) {
-    loop {
-        let Some(this) = swarm.upgrade() else { return };
-        let (net, subject) = (this.context.net.clone(), this.subject);
-        drop(this);
-        let news = |news| {
-            if let Some(this) = swarm.upgrade() {
-                this.news(endpoint, slot, news);
+    let Some(this) = swarm.upgrade() else { return };
+    let (net, subject) = (this.context.net.clone(), this.subject);
+    drop(this);
+    let news = |news| {
+        if let Some(this) = swarm.upgrade() {
+            this.news(endpoint, slot, news);
+        }
+    };
+    let talking = control::run(&net, endpoint, subject, news);
+    let watched = async {
+        // Ends with the swarm, and when the peer is blamed for what its data connections did.
+        loop {
+            sleep(DRIVER_TICK).await;
+            if swarm.upgrade().is_none_or(|this| this.is_blamed(endpoint)) {
+                return ControlEnd::Blamed;
             }
-        };
-        let talking = control::run(&net, endpoint, subject, news);
-        let watched = async {
-            // Ends with the swarm, and when the peer is blamed for what its data connections did.
-            loop {
-                sleep(DRIVER_TICK).await;
-                if swarm.upgrade().is_none_or(|this| this.is_blamed(endpoint)) {
-                    return ControlEnd::Blamed;
-                }
-            }
-        };
-        let end = futures_lite::future::or(talking, watched).await;
-        let Some(pause) = swarm.upgrade().and_then(|this| this.ended(endpoint, &end)) else { return };
-        sleep(pause).await;
+        }
+    };
+    let end = futures_lite::future::or(talking, watched).await;
+    if let Some(this) = swarm.upgrade() {
+        this.ended(endpoint, &end);
     }
 }

@@ -227,6 +227,8 @@ mod tests {
     }
 
     proptest! {
+        // Each case is four seconds of turns.
+        #![proptest_config(ProptestConfig::with_cases(32))]
         #[test]
         fn the_rate_is_kept(
             bytes_s in 64u64 << 10..10 << 30,

@@ -68,10 +68,15 @@ impl Inflow {
     /// Whether no more should come beside so many `arrivals`. While less comes than this node has received before, it
     /// takes more of them.
     pub fn is_enough(&mut self, now: Duration, arrivals: usize) -> bool {
-        let missing = if self.recent_rate(now) < FULL * self.best { INFLOW_EXTRA } else { 0 };
-        let is_enough = arrivals >= self.target + self.ahead + missing;
+        let extra = if self.is_missing(now) { INFLOW_EXTRA } else { 0 };
+        let is_enough = arrivals >= self.target + self.ahead + extra;
         self.was_full |= is_enough;
         is_enough
+    }
+
+    /// Whether less comes than this node has received before.
+    pub fn is_missing(&self, now: Duration) -> bool {
+        self.recent_rate(now) < FULL * self.best
     }
 
     /// Bytes have arrived.

@@ -109,6 +109,8 @@ struct Peer {
     rtt: Duration,
     /// It delivered a right chunk.
     is_proven: bool,
+    /// Chunks of it that are being verified.
+    unjudged: u32,
     not_before: Duration,
     busy_pause: Duration,
     open_after: Duration,
@@ -206,6 +208,7 @@ impl Session {
             rate: Rate::default(),
             rtt,
             is_proven: false,
+            unjudged: 0,
             not_before: Duration::ZERO,
             busy_pause: BUSY_PAUSE_MIN,
             open_after: Duration::ZERO,
@@ -313,6 +316,7 @@ impl Session {
         if let Some(peer) = self.peers.get_mut(&slot) {
             peer.rate.delivered(now, bytes.into());
             peer.busy_pause = BUSY_PAUSE_MIN;
+            peer.unjudged += 1;
         }
         self.open_links(now);
         self.ask_all(now);
@@ -323,6 +327,7 @@ impl Session {
     pub fn verified(&mut self, now: Duration, slot: PeerSlot, chunk: ChunkIndex) -> bool {
         if let Some(peer) = self.peers.get_mut(&slot) {
             peer.is_proven = true;
+            peer.unjudged = peer.unjudged.saturating_sub(1);
         }
         let is_new = self.picker.hold(chunk);
         for link in self.arriving.remove(&chunk).unwrap_or_default() {
@@ -338,9 +343,11 @@ impl Session {
         is_new
     }
 
-    /// What arrived on the link, which may be gone, did not match its hash: the chunk is wanted again.
-    pub fn wrong(&mut self, now: Duration, link: LinkId, chunk: ChunkIndex) {
+    /// What arrived on the link, which may be gone, did not match its hash: the chunk is wanted again, and the peer is
+    /// not asked for any other until it comes up anew.
+    pub fn wrong(&mut self, now: Duration, slot: PeerSlot, link: LinkId, chunk: ChunkIndex) {
         self.stopped_arriving(link, chunk);
+        self.peer_down(now, slot);
         self.ask_all(now);
     }
 
@@ -374,6 +381,8 @@ impl Session {
     /// Looks at what time alone changes: call it a few times a second.
     pub fn tick(&mut self, now: Duration) {
         self.stop_counting_late(now);
+        // What arrives may have become late, and can then be asked of others too.
+        self.peers.values_mut().for_each(|peer| peer.exhausted_at = None);
         let rtt = self.peers.values().map(|peer| peer.rtt).sum::<Duration>() / self.peers.len().max(1) as u32;
         self.inflow.tick(now, rtt, self.picker.geometry().chunk_size());
         self.open_links(now);
@@ -451,7 +460,8 @@ impl Session {
         }
         let waits = |ask: &&Ask| !ask.chunks.is_empty() && !ask.is_rare;
         let waiting: usize = self.links.values().map(|link| link.asks.iter().filter(waits).count()).sum();
-        waiting < REQUESTS_OPEN_MAX && !self.inflow.is_enough(now, self.arrivals())
+        let open_max = if self.inflow.is_missing(now) { 2 * REQUESTS_OPEN_MAX } else { REQUESTS_OPEN_MAX };
+        waiting < open_max && !self.inflow.is_enough(now, self.arrivals())
     }
 
     /// Whether the peer alone has the chunk.
@@ -515,7 +525,7 @@ impl Session {
         let has_room = if peer.is_proven {
             open - arriving < peer.requests_ahead(&self.picker) && open < REQUESTS_PER_PEER_MAX
         } else {
-            open == 0
+            open == 0 && peer.unjudged == 0
         };
         (has_room && link.asks.len() < REQUESTS_IN_FLIGHT_MAX).then_some(id)
     }

@@ -49,7 +49,7 @@ fn a_small_container_is_enough_or_told_at_once() {
     let folder = Folder::new();
     let (_tracker, ready) = Running::ready(["tracker", LOOPBACK, "--cores=1"]);
     let at = format!("--tracker={}", ready.listen());
-    let file = folder.random_file("f", 512 * MIB);
+    let file = folder.random_file("f", 256 * MIB);
     let (path, metainfo) = (folder.text("f"), folder.text("f.mtorrent"));
     let _seeder = Running::ready(["share", &path, &metainfo, LOOPBACK, &at, "--chunk-size=16MiB", "--cores=2"]);
     let got = folder.text("g");

@@ -38,6 +38,7 @@ fn client(cores: usize) -> Client {
         cores,
         cache_bytes: 16 << 20,
         strategy: mtorrent::client::Strategy::default(),
+        stall_timeout: Duration::from_secs(1),
         chunk_bytes: 1 << 20,
         upload_limit: None,
         download_limit: None,

@@ -13,7 +13,7 @@ use super::network::{FlowId, Network, NodeId};
 use super::node::{Node, connection, parts};
 use crate::bitfield::Bitfield;
 use crate::geometry::{ChunkIndex, Geometry};
-use crate::limits::HAVE_CHUNKS_INTERVAL;
+use crate::limits::{HAVE_CHUNKS_INTERVAL, HAVE_CHUNKS_LAZY_INTERVAL, HAVE_CHUNKS_PROMPT_MAX};
 use crate::swarm::{Action, Beginning, Choice, ConnectionId, LinkId, Request, Session, Strategy, Uploads};
 use crate::wire::Status;
 
@@ -134,7 +134,6 @@ struct World {
     wasted_bytes: f64,
     messages: u64,
     first_copy_s: f64,
-    kinds: [u64; 6],
 }
 
 const TICK_S: f64 = 0.25;
@@ -158,7 +157,6 @@ pub fn run(scenario: &Scenario) -> Report {
         wasted_bytes: 0.0,
         messages: 0,
         first_copy_s: 0.0,
-        kinds: [0; 6],
     };
     world.populate();
     let end = GIVE_UP_AFTER * scenario.length as f64 / scenario.bytes_s;
@@ -208,15 +206,6 @@ impl World {
 
     fn send(&mut self, event: Event) {
         self.messages += 1;
-        let k = match &event {
-            Event::Has { .. } => 0,
-            Event::Asked { .. } => 1,
-            Event::Retracted { .. } => 2,
-            Event::Closed { .. } => 3,
-            Event::Refused { .. } => 4,
-            _ => 5,
-        };
-        self.kinds[k] += 1;
         self.at(self.now + self.scenario.latency_s, event);
     }
 
@@ -434,14 +423,7 @@ impl World {
         let node = &mut self.nodes[getter];
         node.have.insert(chunk);
         if node.news.is_empty() {
-            self.at(
-                self.now
-                    + std::env::var("HAVE")
-                        .ok()
-                        .and_then(|v| v.parse().ok())
-                        .unwrap_or(HAVE_CHUNKS_INTERVAL.as_secs_f64()),
-                Event::News(getter),
-            );
+            self.at(self.now + HAVE_CHUNKS_INTERVAL.as_secs_f64(), Event::News(getter));
         }
         self.nodes[getter].news.push(chunk);
         if missing == 0 {
@@ -463,20 +445,20 @@ impl World {
         }
     }
 
+    /// A few subscribers, drawn at random, are told at once, the others at the next beat of the slow clock.
     fn tell_news(&mut self, node: NodeId) {
         let chunks = std::mem::take(&mut self.nodes[node].news);
-        let prompt: usize = std::env::var("PROMPT").ok().and_then(|v| v.parse().ok()).unwrap_or(usize::MAX);
-        let mut subs = self.nodes[node].subscribers.clone();
-        subs.retain(|g| self.nodes[*g].done_at.is_none());
-        subs.shuffle(&mut self.rng);
-        let lazy_s: f64 = std::env::var("LAZY").ok().and_then(|v| v.parse().ok()).unwrap_or(0.5);
-        for (n, getter) in subs.into_iter().enumerate() {
-            if n < prompt {
-                self.send(Event::Has { getter, peer: node, chunks: chunks.clone() });
+        let mut subscribers = self.nodes[node].subscribers.clone();
+        subscribers.retain(|getter| self.nodes[*getter].done_at.is_none());
+        subscribers.shuffle(&mut self.rng);
+        let lazy_s = HAVE_CHUNKS_LAZY_INTERVAL.as_secs_f64();
+        let beat = ((self.now / lazy_s).floor() + 1.0) * lazy_s;
+        for (place, getter) in subscribers.into_iter().enumerate() {
+            let has = Event::Has { getter, peer: node, chunks: chunks.clone() };
+            if place < HAVE_CHUNKS_PROMPT_MAX {
+                self.send(has);
             } else {
-                // batched: the message count is divided by what the lazy interval joins
-                let at = ((self.now / lazy_s).floor() + 1.0) * lazy_s;
-                self.at(at + self.scenario.latency_s, Event::Has { getter, peer: node, chunks: chunks.clone() });
+                self.at(beat + self.scenario.latency_s, has);
             }
         }
     }
@@ -513,9 +495,6 @@ impl World {
     }
 
     fn report(&self) -> Report {
-        if std::env::var("KINDS").is_ok() {
-            eprintln!("has asked retracted closed refused other {:?}", self.kinds);
-        }
         let length = self.scenario.length as f64;
         let time = |getter: &NodeId| self.nodes[*getter].done_at.map(|done| done - self.nodes[*getter].started);
         let getters = || 1..self.nodes.len();
