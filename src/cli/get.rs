@@ -79,6 +79,9 @@ fn download(
     }
     signals::work_is_done();
     output.answer(report::done_line(&ended), || ended_object(&ended))?;
+    if let Some(nearness) = report::nearness(&ended).filter(|_| !output.is_json()) {
+        talk(nearness);
+    }
     match args.afterwards {
         Afterwards::End => Ok(Exit::Done),
         Afterwards::Seed => seed(inputs, None),

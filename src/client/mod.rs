@@ -22,7 +22,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use crate::download::{DownloadState, Failure, FailureKind};
+pub use crate::download::{DownloadState, Failure, FailureKind, Spent};
 use crate::geometry::ChunkIndex;
 use crate::ids::{Endpoint, InfoHash};
 use crate::metainfo::Metainfo;
@@ -130,6 +130,8 @@ pub struct DownloadStatus {
     pub rate_bytes_s: u64,
     /// Peers connected.
     pub peers: u32,
+    /// Where the time of this run went.
+    pub spent: Spent,
     /// Time since the start, or from start to end.
     pub elapsed: Duration,
 }

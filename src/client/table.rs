@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::share::ShareEntry;
 use super::state::{FolderMark, SavedDownload};
 use super::{DownloadId, DownloadRequest, DownloadStatus};
-use crate::download::{DownloadState, Driver};
+use crate::download::{DownloadState, Driver, Spent};
 use crate::ids::InfoHash;
 use crate::limits::DOWNLOADS_ENDED_MAX;
 
@@ -195,6 +195,7 @@ impl DownloadEntry {
             bad_chunks: 0,
             rate_bytes_s: 0,
             peers: 0,
+            spent: Spent::default(),
             elapsed: self.elapsed.get().copied().unwrap_or_else(|| self.started.elapsed()),
             state,
             waits_for: None,
@@ -204,6 +205,7 @@ impl DownloadEntry {
             status.fetched_bytes = progress.fetched_bytes.load(Ordering::Relaxed);
             status.fetched_from = progress.fetched_from();
             status.bad_chunks = progress.bad_chunks.load(Ordering::Relaxed);
+            status.spent = progress.spent.snapshot();
             if !self.has_ended() {
                 status.rate_bytes_s = progress.rate_bytes_s.load(Ordering::Relaxed);
                 status.peers = progress.peers_up();
@@ -236,6 +238,7 @@ impl WaitingDownload {
             bad_chunks: 0,
             rate_bytes_s: 0,
             peers: 0,
+            spent: Spent::default(),
             elapsed: self.since.elapsed(),
         }
     }

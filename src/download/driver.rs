@@ -252,7 +252,7 @@ impl Run {
                 }
             }
             if rate.is_due() {
-                rate.tick(&self.job.progress);
+                rate.tick(&self.job.progress, self.fetch.lull());
                 self.fetch.tick();
                 self.swarm.retry();
                 self.swarm.look_at_deliveries();

@@ -15,7 +15,7 @@ use super::job::{PeerProgress, Report};
 use super::shard::ShardMessage;
 use crate::bitfield::Bitfield;
 use crate::geometry::ChunkIndex;
-use crate::swarm::{Action, Beginning, LinkId, PeerSlot, Session, Strategy};
+use crate::swarm::{Action, Beginning, LinkId, Lull, PeerSlot, Session, Strategy};
 
 /// The session of one download, at work.
 pub struct Fetch {
@@ -118,6 +118,11 @@ impl Fetch {
         session.tick(self.now());
         drop(session);
         self.act();
+    }
+
+    /// Why no more arrives than does.
+    pub fn lull(&self) -> Lull {
+        self.session.borrow().lull()
     }
 
     /// Has done what the session wants.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use super::spent::SpentAccount;
 use crate::geometry::ChunkIndex;
 use crate::ids::Endpoint;
 use crate::limits::PEERS_KNOWN_MAX;
@@ -110,6 +111,8 @@ pub struct Progress {
     pub bad_chunks: AtomicU64,
     /// Bytes a second over the last seconds.
     pub rate_bytes_s: AtomicU64,
+    /// Where the time went.
+    pub spent: SpentAccount,
     /// Peers that are or were connected.
     peers: Mutex<Vec<Arc<PeerProgress>>>,
 }

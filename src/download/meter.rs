@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::job::Progress;
 use crate::limits::DRIVER_TICK;
+use crate::swarm::Lull;
 
 /// Weight of the newest sample.
 const SAMPLE_WEIGHT: f64 = 0.3;
@@ -40,16 +41,20 @@ impl RateMeter {
         self.at.elapsed() >= DRIVER_TICK
     }
 
-    /// Takes a sample.
-    pub fn tick(&mut self, progress: &Progress) {
+    /// Takes a sample; `lull` says why no more arrives.
+    pub fn tick(&mut self, progress: &Progress, lull: Lull) {
         let (bytes, seconds) = (progress.fetched_bytes.load(Ordering::Relaxed), self.at.elapsed().as_secs_f64());
         let sample = (bytes - self.bytes) as f64 / seconds.max(1e-3);
         self.bytes_s =
             if self.bytes_s == 0.0 { sample } else { self.bytes_s + SAMPLE_WEIGHT * (sample - self.bytes_s) };
         let arrived_bytes = progress.arrived_bytes.load(Ordering::Relaxed);
-        if arrived_bytes > std::mem::replace(&mut self.arrived_bytes, arrived_bytes) {
+        let new_bytes = arrived_bytes - std::mem::replace(&mut self.arrived_bytes, arrived_bytes);
+        if new_bytes > 0 {
             self.moved_at = Instant::now();
         }
+        let backlog_bytes = arrived_bytes.saturating_sub(bytes);
+        let arriving_bytes_s = new_bytes as f64 / seconds.max(1e-3);
+        progress.spent.add(Duration::from_secs_f64(seconds), arriving_bytes_s, backlog_bytes, lull);
         progress.rate_bytes_s.store(self.bytes_s as u64, Ordering::Relaxed);
         (self.at, self.bytes) = (Instant::now(), bytes);
     }

@@ -63,7 +63,8 @@ pub enum DestError {
     },
     /// The process, or the file system, has a limit on the size of one file.
     #[error(
-        "a file of {bytes} bytes is too large for {path}: raise `ulimit -f` if that is set, or choose another file system"
+        "a file of {bytes} bytes is too large for {path}: raise the file size limit (ulimit -f) if one is set, or choose \
+         another file system"
     )]
     TooLarge {
         /// The destination.

@@ -13,5 +13,5 @@ pub mod simulator;
 pub mod uploads;
 
 pub use picker::{Choice, Picker, Strategy};
-pub use session::{Action, Beginning, LinkId, PeerSlot, Session};
+pub use session::{Action, Beginning, LinkId, Lull, PeerSlot, Session};
 pub use uploads::{Busy, ConnectionId, FileId, Grant, Request, Uploads};

@@ -82,6 +82,17 @@ pub enum Beginning {
     Unasked,
 }
 
+/// Why no more arrives than does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lull {
+    /// There is no peer.
+    NoPeers,
+    /// The peers have nothing that may be asked for.
+    NothingNew,
+    /// Requests are open.
+    Asked,
+}
+
 /// One download as its getter sees it.
 #[derive(Debug)]
 pub struct Session {
@@ -169,6 +180,17 @@ impl Session {
     /// The next thing to do.
     pub fn next_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
+    }
+
+    /// Why no more arrives than does.
+    pub fn lull(&self) -> Lull {
+        if self.peers.is_empty() {
+            Lull::NoPeers
+        } else if self.links.values().any(|link| !link.asks.is_empty()) {
+            Lull::Asked
+        } else {
+            Lull::NothingNew
+        }
     }
 
     /// Chunks that are not verified yet.
