@@ -44,11 +44,6 @@ impl ChunkIndex {
         self.0
     }
 
-    /// The core, of `cores`, that the chunk belongs to: it alone requests, hashes and writes it.
-    pub fn owner(self, cores: usize) -> usize {
-        self.as_usize() % cores
-    }
-
     /// The index for slices.
     pub fn as_usize(self) -> usize {
         self.0 as usize

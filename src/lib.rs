@@ -3,13 +3,14 @@
 //! # A chunk's journey
 //!
 //! `get` parses the `.mtorrent` file ([`metainfo`]), asks the trackers for the seeders and opens one
-//! control connection to each ([`download`]). What the seeders hold fills the 2-D map *chunk -> peers*
-//! of the picker, one picker a core: chunk `i` belongs to one core for good. The picker names a chunk
-//! and a random peer that holds it; the owning core sends the request on a data connection of its own,
-//! receives the answer from the socket straight into a DMA buffer ([`net`], [`wire`]), hashes it there
+//! control connection to each ([`download`]). What the peers have goes into the download's [`swarm`] session
+//! on core 0, which is pure: it keeps the 2-D map *chunk -> peers*, and decides whom to ask for what, how much is
+//! open with a peer, and what is asked of a second one. A request travels on a data connection of one core; that
+//! core receives the answer from the socket straight into a DMA buffer ([`net`], [`wire`]), hashes it there
 //! together with its neighbours ([`hash`]), writes the same buffer to the disk with O_DIRECT
 //! ([`storage`]) and only then sets the chunk's bit. From the first bit on, [`peer`] serves the chunk
-//! to others, from memory while it is there, else from the file. The disk thread turns written chunks
+//! to others, from memory while it is there, else from the file; which request is answered next, and by which of
+//! the chunks that it names, [`swarm::uploads`] decides for the whole process. The disk thread turns written chunks
 //! into a durable record in batches, and the finished file gets its name in one rename.
 //!
 //! # Layers (imports run downwards only; `tests/tidy.rs` checks)
@@ -19,7 +20,7 @@
 //! client                          a running client: shares, downloads, events; joins threads and cores
 //! tracker::server | peer | announce | download::driver      effects: sockets, files, clocks
 //! runtime, net, storage, hash     thin layers over glommio, sockets, files, SIMD
-//! tracker (table, rules) | download (picker, session)     pure: take `now` and a seeded RNG
+//! tracker (table, rules) | swarm (session, uploads)        pure: take `now` and a seeded RNG
 //! wire | metainfo                 formats; they do not know each other
 //! ids, limits, filename, geometry, bitfield, text
 //! ```
@@ -28,7 +29,8 @@
 //!
 //! - A chunk is counted, served or recorded only after its SHA-1 matched the metainfo.
 //! - A record on disk never claims a chunk that the disk does not hold.
-//! - No lock is taken on the way of a byte; cores share atomics and messages only.
+//! - No lock is taken on the way of a byte: cores share atomics and messages, and one short lock a chunk where the
+//!   process decides what it sends next.
 //! - Every queue, buffer, map and wait is bounded, and the bound stands in [`limits`].
 //! - Nothing from outside panics a thread: it is parsed into a type, or answered by an error.
 

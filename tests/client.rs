@@ -164,7 +164,7 @@ fn get(client: &Client, metainfo: &Arc<Metainfo>, dest: Option<PathBuf>) -> Down
     };
     client.get(request).unwrap();
     match wait_for(client, |event| matches!(event, Event::Ended(_))) {
-        Event::Ended(status) => status,
+        Event::Ended(status) => *status,
         _ => unreachable!(),
     }
 }

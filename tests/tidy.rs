@@ -37,6 +37,7 @@ const PURE: &[&str] = &[
     "src/tracker/rights.rs",
     "src/tracker/room.rs",
     "src/tracker/table.rs",
+    "src/tracker/waiting.rs",
     "src/wire/",
     "src/metainfo/",
 ];

@@ -115,7 +115,7 @@ impl Waiting<'_> {
         let mut report_at = next_report(Instant::now());
         loop {
             match self.inputs.next(report_at) {
-                Some(Input::Event(Event::Ended(status))) if status.id == self.id => return Ok(status),
+                Some(Input::Event(Event::Ended(status))) if status.id == self.id => return Ok(*status),
                 Some(Input::Event(event)) => talk_of(&event),
                 Some(Input::Signal(signal)) => {
                     return Err(CommandError::stopped(signal, "interrupted"));

@@ -78,7 +78,7 @@ impl Manager {
                 Command::GiveUp(waiting) => {
                     let status = waiting.status();
                     let state = DownloadState::Failed(Failure::cancelled());
-                    self.events.send(Event::Ended(DownloadStatus { state, waits_for: None, ..status }));
+                    self.events.send(Event::Ended(Box::new(DownloadStatus { state, waits_for: None, ..status })));
                 }
                 Command::Close => break,
             }
@@ -205,7 +205,7 @@ impl Manager {
                 let why = "the work on the download ended by a panic: try again, and please report it";
                 ending.set_state(DownloadState::Failed(Failure::local(why)));
                 this.ended.notify();
-                this.events.send(Event::Ended(ending.status()));
+                this.events.send(Event::Ended(Box::new(ending.status())));
             }
         };
         spawn_watched("download", self.clone().download(entry), panicked);
@@ -234,7 +234,7 @@ impl Manager {
         self.ended.notify();
         // A restart after a crash need neither try again what has failed nor hash what is done.
         self.save().await;
-        self.events.send(Event::Ended(entry.status()));
+        self.events.send(Event::Ended(Box::new(entry.status())));
         if let Some(withdrawal) = withdrawal {
             withdrawal.await;
         }

@@ -166,7 +166,7 @@ pub enum Event {
         tracker: String,
     },
     /// A download ended: its state is `Done` or `Failed`.
-    Ended(DownloadStatus),
+    Ended(Box<DownloadStatus>),
     /// A share is not served for now: its file is away or was touched. It goes on by itself.
     SharePaused {
         /// The file.

@@ -78,7 +78,7 @@ fn get(client: &Client, metainfo: &Arc<Metainfo>, dest: Option<PathBuf>, wait: D
 /// Waits for the end of a download.
 fn ended(client: &Client, id: DownloadId) -> DownloadStatus {
     wait_for(client, |event| match event {
-        Event::Ended(status) if status.id == id => Some(status),
+        Event::Ended(status) if status.id == id => Some(*status),
         _ => None,
     })
 }

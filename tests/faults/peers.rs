@@ -223,7 +223,7 @@ fn each<S: Copy + Send + Sync + 'static>(
     let mut left = running.len();
     while left > 0 {
         let status = crate::wait_for(&getter, |event| match event {
-            mtorrent::client::Event::Ended(status) => Some(status),
+            mtorrent::client::Event::Ended(status) => Some(*status),
             _ => None,
         });
         left -= 1;
