@@ -50,7 +50,7 @@ pub enum Input {
         /// NAME.mtorrent of the command.
         metainfo_path: PathBuf,
         /// What came of it.
-        result: Result<Made, CommandError>,
+        result: Box<Result<Made, CommandError>>,
     },
     /// The user wants the client to end.
     Signal(Signal),

@@ -132,7 +132,7 @@ impl<'a> Session<'a> {
                 if is_removed {
                     return Ok(None);
                 }
-                self.hashed(file, metainfo_path, result).map(|()| None)
+                self.hashed(file, metainfo_path, *result).map(|()| None)
             }
             // Ctrl-C while no line is edited: the next prompt is about to come.
             Input::Signal(Signal::Interrupt) if self.screen.is_terminal() => Ok(None),
@@ -419,7 +419,7 @@ fn hash_on_thread(
         };
         let result = making.verify_or_create();
         // A session that is over does not want to know.
-        let _ = to.send(Input::Hashed { id, file: share.file, metainfo_path: share.metainfo, result });
+        let _ = to.send(Input::Hashed { id, file: share.file, metainfo_path: share.metainfo, result: Box::new(result) });
     };
     std::thread::Builder::new().name("share".into()).spawn(work).map_err(CommandError::no_thread)
 }

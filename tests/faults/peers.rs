@@ -69,7 +69,7 @@ const BAD_CHUNK_ANSWERS: &[(&str, ChunkScript)] = &[
     }),
     ("another chunk", |stream, content, index| {
         // A request may name several; this one is in none.
-        stream.write_all(&content.frame_of(16, &content.chunk(index)))
+        stream.write_all(&content.frame_of(16, content.chunk(index)))
     }),
     ("another file", |stream, content, index| {
         let mut frame = content.chunk_frame(index);
