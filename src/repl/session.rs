@@ -419,7 +419,8 @@ fn hash_on_thread(
         };
         let result = making.verify_or_create();
         // A session that is over does not want to know.
-        let _ = to.send(Input::Hashed { id, file: share.file, metainfo_path: share.metainfo, result: Box::new(result) });
+        let _ =
+            to.send(Input::Hashed { id, file: share.file, metainfo_path: share.metainfo, result: Box::new(result) });
     };
     std::thread::Builder::new().name("share".into()).spawn(work).map_err(CommandError::no_thread)
 }

@@ -4,7 +4,7 @@
 //! A chunk is held in blocks of at most [`BLOCK_BYTES`], the largest safe unit of I/O, which it takes as its bytes
 //! come. Three parties have bounds of their own, so that none can keep another waiting: chunks of proven peers, for
 //! whom a whole chunk's memory is set aside before its first byte; chunks of limited peers, the slow and the
-//! unproven, who share a smaller pool block by block ([`super::grants`]); and the cache.
+//! unproven, who share a smaller pool block by block (`grants`); and the cache.
 //!
 //! Blocks are recycled, so that steady work touches no new page. What nobody needed for some seconds, free blocks and
 //! cached chunks, is given back to the system.

@@ -4,7 +4,7 @@
 //! Each direction of a node has a *level*, the rate that it gives a flow at most, and a share for each of its flows, at
 //! most what the flow's other end gives; a flow has the lower one of its two shares. When a flow comes or goes the
 //! shares at its two ends are worked out anew, then those of their neighbours, as far as anything changes by more than
-//! [`PRECISION`]. However early that ends, no direction ever carries more than its rate.
+//! `PRECISION`. However early that ends, no direction ever carries more than its rate.
 
 use std::collections::VecDeque;
 
