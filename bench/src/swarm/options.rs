@@ -17,7 +17,7 @@ pub struct Options {
     /// Rounds of every row
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub rounds: u32,
-    /// A row, GETTERS:RATE:SIZE[:VARIANT], such as 8:200Mbit:256MiB:leave; may be repeated. RATE is a number with kbit,
+    /// A row, GETTERS:RATE:SIZE or GETTERS:RATE:SIZE:VARIANT, such as 8:200Mbit:256MiB:leave; may be repeated. RATE is a number with kbit,
     /// Mbit or Gbit, or "uncapped"; VARIANT is plain, staggered, leave, slow, restart, seeder-dies or bad [default: those
     /// of the table in PERF.md]
     #[arg(long = "row", value_name = "ROW")]
