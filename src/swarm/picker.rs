@@ -8,6 +8,7 @@
 //! A chunk is *wanted* until its data begins to arrive; being named in a request reserves nothing, it is only
 //! counted, so that other requests name other chunks while there are any.
 
+use rand::seq::SliceRandom;
 use rand::{Rng, RngExt};
 
 use crate::bitfield::Bitfield;
@@ -220,24 +221,21 @@ impl Picker {
         choice
     }
 
-    /// Looks through all that is wanted, from a random place on.
+    /// Looks through what is wanted, from a random place on, until enough is found to draw from.
     fn search(&mut self, has: &Bitfield, max: usize, named_max: u8, rng: &mut impl Rng) -> Choice {
         let mut choice = Choice::new();
         if self.geometry.chunk_count() == 0 {
             return choice;
         }
         let start = rng.random_range(0..self.geometry.chunk_count());
-        for chunk in self.wanted.common(has, start) {
-            if choice.len() == max {
-                break;
-            }
-            if self.named(chunk) < named_max {
-                choice.push(chunk);
-            }
-        }
+        let may_be_named = |chunk: &ChunkIndex| self.named(*chunk) < named_max;
+        let found = self.wanted.common(has, start).filter(may_be_named).take(PICKER_PROBES_MAX);
+        let mut found: Vec<ChunkIndex> = found.collect();
+        found.shuffle(rng);
         if self.strategy == Strategy::RarestFirst {
-            choice.sort_by_key(|chunk| self.chunks[chunk.as_usize()].availability);
+            found.sort_by_key(|chunk| self.chunks[chunk.as_usize()].availability);
         }
+        choice.extend(found.into_iter().take(max));
         choice
     }
 

@@ -13,7 +13,7 @@
 //! it busy over a round trip. A transfer that moves is never thrown away: when nothing else is left to ask for, a
 //! chunk that arrives slowly is asked of a second peer too, and the first to deliver ends the other.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use rand::rngs::StdRng;
@@ -98,9 +98,9 @@ pub enum Lull {
 pub struct Session {
     picker: Picker,
     peers: BTreeMap<PeerSlot, Peer>,
-    links: HashMap<LinkId, Link>,
+    links: BTreeMap<LinkId, Link>,
     /// Links by the chunk that arrives on them, while it is not verified.
-    arriving: HashMap<ChunkIndex, Vec<LinkId>>,
+    arriving: BTreeMap<ChunkIndex, Vec<LinkId>>,
     actions: VecDeque<Action>,
     next_link: LinkId,
     links_max: usize,
@@ -166,8 +166,8 @@ impl Session {
         Self {
             picker: Picker::new(held, strategy),
             peers: BTreeMap::new(),
-            links: HashMap::new(),
-            arriving: HashMap::new(),
+            links: BTreeMap::new(),
+            arriving: BTreeMap::new(),
             actions: VecDeque::new(),
             next_link: 0,
             links_max,

@@ -211,3 +211,92 @@ impl Uploads {
         chunks.iter().copied().min_by_key(|chunk| self.times_sent(file, *chunk))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::geometry::Geometry;
+
+    const FILE: FileId = 7;
+    const NOW: Duration = Duration::from_secs(1);
+
+    fn uploads(is_complete: bool) -> Uploads {
+        let mut uploads = Uploads::default();
+        uploads.add_file(FILE, 8, is_complete);
+        uploads
+    }
+
+    fn ask(uploads: &mut Uploads, connection: ConnectionId, address: u8, chunks: &[u32]) -> Result<(), Busy> {
+        let geometry = Geometry::new(8 << 20, 1 << 20).unwrap();
+        let chunks = chunks.iter().filter_map(|index| geometry.chunk(*index)).collect();
+        uploads.ask(Request { connection, address: [10, 0, 0, address].into(), file: FILE, chunks })
+    }
+
+    /// The next answer: to whom, and with which chunk.
+    fn next(uploads: &mut Uploads) -> Option<(ConnectionId, Option<u32>)> {
+        uploads.next(NOW).map(|grant| (grant.connection, grant.chunk.map(ChunkIndex::get)))
+    }
+
+    /// One chunk has left, so that several may be sent at a time.
+    fn warmed_up(is_complete: bool) -> Uploads {
+        let mut uploads = uploads(is_complete);
+        ask(&mut uploads, 0, 9, &[7]).unwrap();
+        next(&mut uploads).unwrap();
+        uploads.done(NOW + Duration::from_millis(10), 0, [10, 0, 0, 9].into(), 1);
+        uploads
+    }
+
+    #[test]
+    fn first_copies_go_first_and_then_who_got_least() {
+        let mut uploads = warmed_up(true);
+        ask(&mut uploads, 1, 1, &[0]).unwrap();
+        assert_eq!(next(&mut uploads), Some((1, Some(0))));
+        uploads.done(NOW, 1, [10, 0, 0, 1].into(), 1 << 20);
+        ask(&mut uploads, 2, 2, &[0]).unwrap();
+        ask(&mut uploads, 3, 1, &[0, 3]).unwrap();
+        ask(&mut uploads, 4, 1, &[7]).unwrap();
+        assert_eq!(next(&mut uploads), Some((3, Some(3))), "a chunk that was never sent, though its address got most");
+        assert_eq!(next(&mut uploads), Some((2, Some(0))), "an address that got nothing yet");
+        assert_eq!(next(&mut uploads), Some((4, Some(7))));
+        assert_eq!(next(&mut uploads), None);
+    }
+
+    #[test]
+    fn few_at_a_time_and_the_first_alone() {
+        for (is_complete, slots) in [(true, UPLOADS_OF_SEEDER_MAX), (false, UPLOADS_OF_GETTER_MAX)] {
+            let mut cold = uploads(is_complete);
+            (1..=2).for_each(|connection| ask(&mut cold, connection, 1, &[0, 1]).unwrap());
+            assert!(next(&mut cold).is_some() && next(&mut cold).is_none(), "the first one alone");
+            let mut warm = warmed_up(is_complete);
+            (1..=20).for_each(|connection| ask(&mut warm, connection, connection as u8, &[0]).unwrap());
+            assert_eq!(std::iter::from_fn(|| next(&mut warm)).count(), slots);
+            // Who takes much longer than others do holds no place.
+            let later = NOW + SEND_OVERDUE_MIN + Duration::from_secs(1);
+            assert!(warm.next(later).is_some());
+        }
+    }
+
+    #[test]
+    fn what_is_taken_back_is_not_sent() {
+        let mut uploads = warmed_up(true);
+        let geometry = Geometry::new(8 << 20, 1 << 20).unwrap();
+        let mut busy = warmed_up(false);
+        (1..=9).for_each(|connection| ask(&mut busy, connection, connection as u8, &[1, 2]).unwrap());
+        ask(&mut uploads, 1, 1, &[1, 2]).unwrap();
+        uploads.retract(1, geometry.chunk(1).unwrap());
+        assert_eq!(next(&mut uploads), Some((1, Some(2))));
+        ask(&mut uploads, 2, 2, &[3]).unwrap();
+        uploads.retract(2, geometry.chunk(3).unwrap());
+        assert_eq!(next(&mut uploads), Some((2, None)));
+        busy.leave(9);
+        assert_eq!(busy.waiting(), 8);
+    }
+
+    #[test]
+    fn what_waits_is_bounded() {
+        let mut uploads = warmed_up(true);
+        let taken = (1..=2 * REQUESTS_WAITING_MAX as u64).filter(|n| ask(&mut uploads, *n, 1, &[0]).is_ok()).count();
+        assert_eq!(taken, REQUESTS_WAITING_PER_ADDRESS_MAX);
+        assert!(ask(&mut uploads, u64::MAX, 2, &[0]).is_ok(), "another address has its own share");
+    }
+}

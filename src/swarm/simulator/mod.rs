@@ -9,3 +9,64 @@ mod node;
 mod world;
 
 pub use world::{Report, Scenario, run};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::swarm::Strategy;
+
+    const MIB: u64 = 1 << 20;
+
+    /// 16 getters of 32 MiB in 128 chunks at 50 Mbit/s.
+    fn scenario(seed: u64) -> Scenario {
+        Scenario {
+            getters: 16,
+            length: 32 * MIB,
+            chunk_size: 256 << 10,
+            bytes_s: 50e6 / 8.0,
+            latency_s: 0.005,
+            slow_share: 0.0,
+            peers_max: 50,
+            leave_when_done: false,
+            spread_s: 0.0,
+            strategy: Strategy::RarestFirst,
+            seed,
+        }
+    }
+
+    /// Runs it and checks that everybody got everything within `last_max` times the ideal.
+    fn check(what: &str, scenario: &Scenario, last_max: f64) -> Report {
+        let report = run(scenario);
+        let (seed, last) = (scenario.seed, report.last_fast());
+        assert_eq!(report.unfinished, 0, "{what}, seed {seed}: {report:?}");
+        assert!(last >= 0.99 && last <= last_max, "{what}, seed {seed}: {last:.3} of the ideal, {report:?}");
+        report
+    }
+
+    #[test]
+    fn many_get_the_file_in_little_more_than_the_time_of_one() {
+        for seed in 0..3 {
+            let report = check("together", &scenario(seed), 1.25);
+            assert!(report.seeder_copies < 1.25 && report.wasted_copies < 0.2, "seed {seed}: {report:?}");
+        }
+    }
+
+    #[test]
+    fn circumstances() {
+        let alone = Scenario { getters: 1, ..scenario(1) };
+        check("one alone", &alone, 1.02);
+        check("random chunks", &Scenario { strategy: Strategy::Random, ..scenario(2) }, 1.6);
+        check("who is done leaves", &Scenario { leave_when_done: true, ..scenario(3) }, 1.4);
+        // A first copy that a slow one has takes ten times as long to be passed on.
+        check("some are slow", &Scenario { slow_share: 0.2, ..scenario(4) }, 1.8);
+        check("far apart", &Scenario { latency_s: 0.04, ..scenario(5) }, 1.6);
+        check("one after the other", &Scenario { spread_s: 2.0, ..scenario(6) }, 1.4);
+        check("few peers are known", &Scenario { peers_max: 5, ..scenario(7) }, 1.6);
+    }
+
+    #[test]
+    fn a_seed_gives_the_same_run_again() {
+        let (first, second) = (run(&scenario(9)), run(&scenario(9)));
+        assert_eq!((first.times_s, first.messages), (second.times_s, second.messages));
+    }
+}

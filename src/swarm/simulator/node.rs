@@ -1,6 +1,6 @@
 //! One node of a simulated swarm.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use super::network::{FlowId, NodeId};
 use crate::bitfield::Bitfield;
@@ -20,11 +20,11 @@ pub struct Node {
     /// Peers that it knows, by number in its session.
     pub peers: Vec<NodeId>,
     /// Requests that have arrived and wait for those before them, by connection.
-    pub pending: HashMap<ConnectionId, VecDeque<Choice>>,
+    pub pending: BTreeMap<ConnectionId, VecDeque<Choice>>,
     /// What is being sent: the flow and the chunk.
-    pub sending: HashMap<ConnectionId, (FlowId, ChunkIndex)>,
+    pub sending: BTreeMap<ConnectionId, (FlowId, ChunkIndex)>,
     /// Where a link of the session leads.
-    pub links: HashMap<LinkId, NodeId>,
+    pub links: BTreeMap<LinkId, NodeId>,
     pub done_at: Option<f64>,
     pub sent_bytes: f64,
     pub started: f64,
@@ -40,9 +40,9 @@ impl Node {
             subscribers: Vec::new(),
             news: Vec::new(),
             peers: Vec::new(),
-            pending: HashMap::new(),
-            sending: HashMap::new(),
-            links: HashMap::new(),
+            pending: BTreeMap::new(),
+            sending: BTreeMap::new(),
+            links: BTreeMap::new(),
             done_at: None,
             sent_bytes: 0.0,
             started,
