@@ -261,7 +261,7 @@ impl Session {
     pub fn peer_down(&mut self, now: Duration, slot: PeerSlot) {
         let Some(peer) = self.peers.get(&slot) else { return };
         for link in peer.links.clone() {
-            self.close(now, link);
+            self.close(link);
         }
         if let Some(peer) = self.peers.remove(&slot)
             && peer.is_partial
@@ -312,7 +312,7 @@ impl Session {
     }
 
     fn useless(&mut self, now: Duration, link: LinkId) -> Beginning {
-        let slot = self.close(now, link);
+        let slot = self.close(link);
         self.open_links(now);
         slot.into_iter().for_each(|slot| self.ask(now, slot));
         Beginning::Useless
@@ -356,7 +356,7 @@ impl Session {
             let still =
                 self.links.get(&link).and_then(|link| link.arrival).is_some_and(|arrival| arrival.chunk == chunk);
             if still {
-                self.close(now, link);
+                self.close(link);
             }
         }
         self.retract(chunk, true);
@@ -624,7 +624,7 @@ impl Session {
         }
     }
 
-    fn close(&mut self, _now: Duration, link: LinkId) -> Option<PeerSlot> {
+    fn close(&mut self, link: LinkId) -> Option<PeerSlot> {
         let slot = self.forget(link)?;
         self.actions.push_back(Action::Close { link });
         Some(slot)
