@@ -30,6 +30,8 @@ pub struct Inflow {
     since: Duration,
     /// The last arrivals: when, and the bytes.
     recent: VecDeque<(Duration, u64)>,
+    /// The bytes of all of them but the first.
+    recent_bytes: u64,
     /// The highest rate that was seen, bytes a second.
     best: f64,
     /// What is tried, and the rate before, bytes a second.
@@ -54,6 +56,7 @@ impl Default for Inflow {
             bytes: 0,
             since: Duration::ZERO,
             recent: VecDeque::new(),
+            recent_bytes: 0,
             best: 0.0,
             trial: None,
             last: Trial::Less,
@@ -82,18 +85,19 @@ impl Inflow {
     /// Bytes have arrived.
     pub fn delivered(&mut self, now: Duration, bytes: u64) {
         self.bytes += bytes;
+        self.recent_bytes += if self.recent.is_empty() { 0 } else { bytes };
         self.recent.push_back((now, bytes));
         if self.recent.len() > RECENT {
             self.recent.pop_front();
+            self.recent_bytes -= self.recent.front().map_or(0, |(_, bytes)| *bytes);
             self.best = self.best.max(self.recent_rate(now));
         }
     }
 
     /// The rate of the last arrivals, bytes a second.
     fn recent_rate(&self, now: Duration) -> f64 {
-        let bytes: u64 = self.recent.iter().skip(1).map(|(_, bytes)| bytes).sum();
         let since = self.recent.front().map_or(now, |(at, _)| *at);
-        bytes as f64 / now.saturating_sub(since).as_secs_f64().max(1e-3)
+        self.recent_bytes as f64 / now.saturating_sub(since).as_secs_f64().max(1e-3)
     }
 
     /// Looks whether more at once bring more; `rtt` is the usual round trip.

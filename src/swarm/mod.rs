@@ -6,10 +6,12 @@
 //! do it with sockets, and [`simulator`] with a network that is made of numbers.
 
 pub mod inflow;
+mod link;
 pub mod picker;
 pub mod rate;
 pub mod session;
 pub mod simulator;
+mod table;
 pub mod uploads;
 
 pub use picker::{Choice, Picker, Strategy};

@@ -112,7 +112,7 @@ impl Picker {
         self.chunks[chunk.as_usize()].availability
     }
 
-    /// A number that is another one whenever a peer may have something to be asked for which it had not.
+    /// A number that is another one whenever any peer may have something to be asked for which it had not.
     pub fn changes(&self) -> u64 {
         self.changes
     }
@@ -140,7 +140,6 @@ impl Picker {
         if is_listed {
             self.list(chunk);
         }
-        self.changes += 1;
     }
 
     /// A request that names the chunk was sent (`true`) or is over.
@@ -189,6 +188,9 @@ impl Picker {
     /// Up to `max` wanted chunks out of `has` that fewer than `named_max` open requests name, first choice first.
     pub fn choose(&mut self, has: &Bitfield, max: usize, named_max: u8, rng: &mut impl Rng) -> Choice {
         let max = max.min(REQUEST_CHUNKS_MAX);
+        if self.wanted.common(has, 0).next().is_none() {
+            return Choice::new();
+        }
         let choice = match self.strategy {
             Strategy::RarestFirst => self.probe(has, max, named_max, rng),
             Strategy::Random => Choice::new(),

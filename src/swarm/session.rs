@@ -17,17 +17,19 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use rand::rngs::StdRng;
+use rand::RngExt;
 use rand::seq::SliceRandom;
 
 use super::inflow::Inflow;
+use super::link::{Arrival, Ask, Link, Tally};
 use super::picker::{Choice, Picker, Strategy};
 use super::rate::Rate;
+use super::table::Table;
 use crate::bitfield::Bitfield;
 use crate::geometry::ChunkIndex;
 use crate::limits::{
     BUSY_PAUSE_MAX, BUSY_PAUSE_MIN, DATA_CONNECTIONS_PER_PEER_MAX, LATE_AFTER_MIN, LINK_RETRY_PAUSE,
     NAMED_AT_THE_END_MAX, REQUEST_CHUNKS_MAX, REQUESTS_IN_FLIGHT_MAX, REQUESTS_OPEN_MAX, REQUESTS_PER_PEER_MAX,
-    STILL_AFTER,
 };
 use crate::wire::Status;
 
@@ -97,8 +99,14 @@ pub enum Lull {
 #[derive(Debug)]
 pub struct Session {
     picker: Picker,
-    peers: BTreeMap<PeerSlot, Peer>,
-    links: BTreeMap<LinkId, Link>,
+    peers: Table<Peer>,
+    links: Table<Link>,
+    /// What is open on all links together.
+    tally: Tally,
+    /// Peers that have everything.
+    full_peers: Vec<PeerSlot>,
+    /// Places of all peers in the order in which they were asked last.
+    order: Vec<usize>,
     /// Links by the chunk that arrives on them, while it is not verified.
     arriving: BTreeMap<ChunkIndex, Vec<LinkId>>,
     actions: VecDeque<Action>,
@@ -116,6 +124,8 @@ struct Peer {
     /// Counted in the picker's availability.
     is_partial: bool,
     links: Vec<LinkId>,
+    /// What is open on them.
+    tally: Tally,
     rate: Rate,
     rtt: Duration,
     /// It delivered a right chunk.
@@ -129,44 +139,16 @@ struct Peer {
     exhausted_at: Option<u64>,
 }
 
-#[derive(Debug)]
-struct Link {
-    peer: PeerSlot,
-    /// Oldest first; the first one's answer may be arriving.
-    asks: VecDeque<Ask>,
-    arrival: Option<Arrival>,
-}
-
-#[derive(Debug)]
-struct Ask {
-    /// What it named when it was sent.
-    sent: Choice,
-    /// What it still names.
-    chunks: Choice,
-    since: Duration,
-    /// Counted as naming its chunks.
-    is_counted: bool,
-    /// Its chunk arrives elsewhere, slowly.
-    is_second: bool,
-    /// The peer alone has its chunks.
-    is_rare: bool,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Arrival {
-    chunk: ChunkIndex,
-    since: Duration,
-    bytes: u64,
-    moved: Duration,
-}
-
 impl Session {
     /// A download of what is not `held`, with at most `links_max` data connections.
     pub fn new(held: &Bitfield, strategy: Strategy, links_max: usize, rng: StdRng) -> Self {
         Self {
             picker: Picker::new(held, strategy),
-            peers: BTreeMap::new(),
-            links: BTreeMap::new(),
+            peers: Table::default(),
+            links: Table::default(),
+            tally: Tally::default(),
+            full_peers: Vec::new(),
+            order: Vec::new(),
             arriving: BTreeMap::new(),
             actions: VecDeque::new(),
             next_link: 0,
@@ -186,7 +168,7 @@ impl Session {
     pub fn lull(&self) -> Lull {
         if self.peers.is_empty() {
             Lull::NoPeers
-        } else if self.links.values().any(|link| !link.asks.is_empty()) {
+        } else if self.tally.open > 0 {
             Lull::Asked
         } else {
             Lull::NothingNew
@@ -200,7 +182,7 @@ impl Session {
 
     /// Whether the peer delivered a right chunk.
     pub fn is_proven(&self, peer: PeerSlot) -> bool {
-        self.peers.get(&peer).is_some_and(|peer| peer.is_proven)
+        self.peers.get(peer).is_some_and(|peer| peer.is_proven)
     }
 
     /// Whether the peer has not proven itself, or is much slower than the fastest: what it sends must not hold the memory
@@ -208,7 +190,7 @@ impl Session {
     pub fn is_limited(&self, slot: PeerSlot) -> bool {
         let rate = |peer: &Peer| peer.rate.bytes_s().unwrap_or(0.0);
         let fastest = self.peers.values().map(rate).fold(0.0, f64::max);
-        self.peers.get(&slot).is_none_or(|peer| !peer.is_proven || rate(peer) * SLOW_PEER_RATIO < fastest)
+        self.peers.get(slot).is_none_or(|peer| !peer.is_proven || rate(peer) * SLOW_PEER_RATIO < fastest)
     }
 
     /// Changes how many data connections there may be.
@@ -222,11 +204,14 @@ impl Session {
         let is_partial = !chunks.is_full();
         if is_partial {
             self.picker.add_peer(&chunks);
+        } else {
+            self.full_peers.push(slot);
         }
         let new = Peer {
             chunks,
             is_partial,
             links: Vec::new(),
+            tally: Tally::default(),
             rate: Rate::default(),
             rtt,
             is_proven: false,
@@ -243,7 +228,7 @@ impl Session {
 
     /// A peer has further chunks.
     pub fn peer_has(&mut self, now: Duration, slot: PeerSlot, chunks: impl IntoIterator<Item = ChunkIndex>) {
-        let Some(peer) = self.peers.get_mut(&slot) else { return };
+        let Some(peer) = self.peers.get_mut(slot) else { return };
         for chunk in chunks {
             if peer.chunks.contains(chunk) {
                 continue;
@@ -259,14 +244,14 @@ impl Session {
 
     /// A peer may not be asked any more: what is open with it is wanted again.
     pub fn peer_down(&mut self, now: Duration, slot: PeerSlot) {
-        let Some(peer) = self.peers.get(&slot) else { return };
+        let Some(peer) = self.peers.get(slot) else { return };
         for link in peer.links.clone() {
             self.close(link);
         }
-        if let Some(peer) = self.peers.remove(&slot)
-            && peer.is_partial
-        {
-            self.picker.remove_peer(&peer.chunks);
+        match self.peers.remove(slot) {
+            Some(peer) if peer.is_partial => self.picker.remove_peer(&peer.chunks),
+            Some(_) => self.full_peers.retain(|full| *full != slot),
+            None => {}
         }
         self.open_links(now);
         self.ask_all(now);
@@ -276,7 +261,7 @@ impl Session {
     /// no other.
     pub fn link_failed(&mut self, now: Duration, link: LinkId) -> bool {
         let Some(slot) = self.forget(link) else { return false };
-        let is_last = self.peers.get_mut(&slot).is_some_and(|peer| {
+        let is_last = self.peers.get_mut(slot).is_some_and(|peer| {
             peer.open_after = now + LINK_RETRY_PAUSE;
             peer.links.is_empty()
         });
@@ -286,23 +271,21 @@ impl Session {
 
     /// The head of an answer has arrived: `chunk` will follow.
     pub fn began(&mut self, now: Duration, id: LinkId, chunk: ChunkIndex) -> Beginning {
-        let Some(link) = self.links.get_mut(&id) else { return Beginning::Useless };
-        if link.arrival.is_some() || link.asks.is_empty() {
+        let Some(link) = self.links.get(id) else { return Beginning::Useless };
+        let Some(ask) = link.asks.front().filter(|ask| link.arrival.is_none() && ask.sent.contains(&chunk)) else {
             return Beginning::Unasked;
-        }
-        let ask = &link.asks[0];
-        if !ask.sent.contains(&chunk) {
-            return Beginning::Unasked;
-        }
+        };
         let is_second = ask.is_second && self.arriving.contains_key(&chunk);
         if !self.picker.is_wanted(chunk) && !is_second {
             return self.useless(now, id);
         }
         self.wait = (7 * self.wait + now.saturating_sub(ask.since)) / 8;
-        link.arrival = Some(Arrival { chunk, since: now, bytes: 0, moved: now });
-        let chunks = std::mem::take(&mut link.asks[0].chunks);
-        let named = if link.asks[0].is_counted { chunks } else { Choice::new() };
-        named.into_iter().for_each(|named| self.picker.name(named, false));
+        self.edit(id, |link, picker, _| {
+            link.arrival = Some(Arrival { chunk, since: now, bytes: 0, moved: now });
+            let chunks = std::mem::take(&mut link.asks[0].chunks);
+            let named = if link.asks[0].is_counted { chunks } else { Choice::new() };
+            named.into_iter().for_each(|named| picker.name(named, false));
+        });
         self.picker.begin(chunk);
         self.arriving.entry(chunk).or_default().push(id);
         self.retract(chunk, false);
@@ -320,7 +303,7 @@ impl Session {
 
     /// Of the answer that arrives on the link, `bytes` are there.
     pub fn moved(&mut self, now: Duration, link: LinkId, bytes: u64) {
-        if let Some(arrival) = self.links.get_mut(&link).and_then(|link| link.arrival.as_mut())
+        if let Some(arrival) = self.links.get_mut(link).and_then(|link| link.arrival.as_mut())
             && bytes > arrival.bytes
         {
             (arrival.bytes, arrival.moved) = (bytes, now);
@@ -329,38 +312,44 @@ impl Session {
 
     /// A chunk has arrived in whole and is to be verified.
     pub fn arrived(&mut self, now: Duration, id: LinkId) -> Option<ChunkIndex> {
-        let link = self.links.get_mut(&id)?;
-        let arrival = link.arrival.take()?;
-        link.asks.pop_front();
-        let slot = link.peer;
+        let (slot, arrival) = self.edit(id, |link, _, _| {
+            let arrival = link.arrival.take();
+            arrival.inspect(|_| drop(link.asks.pop_front())).map(|arrival| (link.peer, arrival))
+        })??;
         let bytes = self.picker.geometry().chunk_len(arrival.chunk);
         self.inflow.delivered(now, bytes.into());
-        if let Some(peer) = self.peers.get_mut(&slot) {
+        if let Some(peer) = self.peers.get_mut(slot) {
             peer.rate.delivered(now, bytes.into());
             peer.busy_pause = BUSY_PAUSE_MIN;
             peer.unjudged += 1;
         }
-        self.open_links(now);
+        self.open_further_link(now, slot);
         self.ask_all(now);
         Some(arrival.chunk)
     }
 
     /// The chunk matched its hash; says whether it is new.
     pub fn verified(&mut self, now: Duration, slot: PeerSlot, chunk: ChunkIndex) -> bool {
-        if let Some(peer) = self.peers.get_mut(&slot) {
+        if let Some(peer) = self.peers.get_mut(slot) {
             peer.is_proven = true;
             peer.unjudged = peer.unjudged.saturating_sub(1);
         }
         let is_new = self.picker.hold(chunk);
-        for link in self.arriving.remove(&chunk).unwrap_or_default() {
-            let still =
-                self.links.get(&link).and_then(|link| link.arrival).is_some_and(|arrival| arrival.chunk == chunk);
-            if still {
-                self.close(link);
-            }
+        let links = self.arriving.remove(&chunk).unwrap_or_default();
+        let still = |link: &LinkId| {
+            self.links.get(*link).and_then(|link| link.arrival).is_some_and(|arrival| arrival.chunk == chunk)
+        };
+        let still: Vec<LinkId> = links.into_iter().filter(still).collect();
+        if still.is_empty() {
+            self.open_further_link(now, slot);
+        }
+        for link in &still {
+            self.close(*link);
         }
         self.retract(chunk, true);
-        self.open_links(now);
+        if !still.is_empty() {
+            self.open_links(now);
+        }
         self.ask_all(now);
         is_new
     }
@@ -376,13 +365,14 @@ impl Session {
     /// The peer answers the link's oldest request by a refusal. Says whether it is to be blamed: all but Busy and
     /// ChunkAbsent mean that it will not deliver others either.
     pub fn refused(&mut self, now: Duration, id: LinkId, status: Status) -> bool {
-        let Some(link) = self.links.get_mut(&id) else { return false };
-        let Some(ask) = link.asks.pop_front() else { return true };
-        let slot = link.peer;
+        let Some(ask) = self.edit(id, |link, _, _| link.asks.pop_front().map(|ask| (link.peer, ask))) else {
+            return false;
+        };
+        let Some((slot, ask)) = ask else { return true };
         // A request whose chunks were all taken back is answered so, too.
         let was_retracted = ask.chunks.is_empty();
         self.unname(&ask);
-        let Some(peer) = self.peers.get_mut(&slot) else { return false };
+        let Some(peer) = self.peers.get_mut(slot) else { return false };
         match status {
             _ if was_retracted => {}
             Status::Busy => {
@@ -414,15 +404,14 @@ impl Session {
     /// A request that has waited for long does not keep others from naming its chunks.
     fn stop_counting_late(&mut self, now: Duration) {
         let late_after = LATE_AFTER_MIN.max(3 * self.wait);
-        for link in self.links.values_mut() {
-            let is_arriving = usize::from(link.arrival.is_some());
-            for ask in link.asks.iter_mut().skip(is_arriving) {
+        self.edit_all(|_, link, picker, _| {
+            for ask in link.unanswered() {
                 if ask.is_counted && now.saturating_sub(ask.since) > late_after {
                     ask.is_counted = false;
-                    ask.chunks.iter().for_each(|chunk| self.picker.name(*chunk, false));
+                    ask.chunks.iter().for_each(|chunk| picker.name(*chunk, false));
                 }
             }
-        }
+        });
     }
 
     /// Opens a first link to every peer, then further ones where one does not keep up.
@@ -431,18 +420,63 @@ impl Session {
             return;
         }
         for is_first in [true, false] {
-            for (slot, peer) in &mut self.peers {
-                if self.links.len() >= self.links_max {
-                    return;
+            for place in 0..self.peers.len() {
+                if let (Some(slot), Some(peer)) = (self.peers.number(place), self.peers.row(place))
+                    && if is_first { peer.links.is_empty() } else { peer.lacks_link(&self.picker) }
+                {
+                    self.open_link(now, slot);
                 }
-                let lacks = if is_first { peer.links.is_empty() } else { peer.lacks_link(&self.picker) };
-                if lacks && peer.open_after <= now {
-                    let link = self.next_link;
-                    self.next_link += 1;
-                    peer.links.push(link);
-                    self.links.insert(link, Link { peer: *slot, asks: VecDeque::new(), arrival: None });
-                    self.actions.push_back(Action::Open { link, peer: *slot });
-                }
+            }
+        }
+    }
+
+    /// Opens a further link to a peer that does not keep up.
+    fn open_further_link(&mut self, now: Duration, slot: PeerSlot) {
+        if self.picker.missing() > 0 && self.peers.get(slot).is_some_and(|peer| peer.lacks_link(&self.picker)) {
+            self.open_link(now, slot);
+        }
+    }
+
+    fn open_link(&mut self, now: Duration, slot: PeerSlot) {
+        if let Some(peer) = self.peers.get_mut(slot)
+            && self.links.len() < self.links_max
+            && peer.open_after <= now
+        {
+            let link = self.next_link;
+            self.next_link += 1;
+            peer.links.push(link);
+            self.links.insert(link, Link::new(slot));
+            self.actions.push_back(Action::Open { link, peer: slot });
+        }
+    }
+
+    /// Changes a link, and keeps count of what is open.
+    fn edit<R>(
+        &mut self,
+        id: LinkId,
+        change: impl FnOnce(&mut Link, &mut Picker, &mut VecDeque<Action>) -> R,
+    ) -> Option<R> {
+        let link = self.links.get_mut(id)?;
+        let before = link.tally();
+        let result = change(link, &mut self.picker, &mut self.actions);
+        let after = link.tally();
+        for tally in self.peers.get_mut(link.peer).map(|peer| &mut peer.tally).into_iter().chain([&mut self.tally]) {
+            *tally += after;
+            *tally -= before;
+        }
+        Some(result)
+    }
+
+    /// The same for all links.
+    fn edit_all(&mut self, mut change: impl FnMut(LinkId, &mut Link, &mut Picker, &mut VecDeque<Action>)) {
+        for (id, link) in self.links.iter_mut().filter(|(_, link)| !link.asks.is_empty()) {
+            let before = link.tally();
+            change(id, link, &mut self.picker, &mut self.actions);
+            let after = link.tally();
+            let peer = if after == before { None } else { self.peers.get_mut(link.peer) };
+            for tally in peer.map(|peer| &mut peer.tally).into_iter().chain([&mut self.tally]) {
+                *tally += after;
+                *tally -= before;
             }
         }
     }
@@ -451,55 +485,72 @@ impl Session {
     /// the peers' uplinks instead, every request that waits with a peer which sends nothing is taken back, but those for
     /// chunks that this peer alone has.
     fn take_back(&mut self, now: Duration) {
-        let arrivals = self.arrivals();
-        if !self.inflow.is_enough(now, arrivals) {
+        if self.tally.waiting == 0 || !self.inflow.is_enough(now, self.tally.arriving) {
             return;
         }
-        let busy: Vec<PeerSlot> =
-            self.links.values().filter(|link| link.arrival.is_some()).map(|link| link.peer).collect();
-        for (id, link) in self.links.iter_mut().filter(|(_, link)| !busy.contains(&link.peer)) {
+        let sending: Vec<PeerSlot> = self.sending().collect();
+        self.edit_all(|id, link, picker, actions| {
+            if sending.contains(&link.peer) {
+                return;
+            }
             for ask in link.asks.iter_mut().filter(|ask| !ask.is_rare) {
                 for chunk in std::mem::take(&mut ask.chunks) {
                     if ask.is_counted {
-                        self.picker.name(chunk, false);
+                        picker.name(chunk, false);
                     }
-                    self.actions.push_back(Action::Retract { link: *id, chunk });
+                    actions.push_back(Action::Retract { link: id, chunk });
                 }
             }
-        }
+        });
     }
 
-    /// Answers that arrive now.
-    fn arrivals(&self) -> usize {
-        self.links.values().filter(|link| link.arrival.is_some()).count()
+    /// The peer of every answer that arrives.
+    fn sending(&self) -> impl Iterator<Item = PeerSlot> {
+        self.arriving.iter().flat_map(|(chunk, links)| {
+            let links = links.iter().filter_map(|id| self.links.get(*id));
+            links.filter(|link| link.arrival.is_some_and(|arrival| arrival.chunk == *chunk)).map(|link| link.peer)
+        })
     }
 
-    /// Whether a request may wait with this peer, besides those elsewhere.
-    fn may_wait(&mut self, now: Duration, slot: PeerSlot) -> bool {
-        let is_sending = |link: &Link| link.peer == slot && link.arrival.is_some();
-        if self.links.values().any(is_sending) {
-            return true;
-        }
-        let waits = |ask: &&Ask| !ask.chunks.is_empty() && !ask.is_rare;
-        let waiting: usize = self.links.values().map(|link| link.asks.iter().filter(waits).count()).sum();
+    /// Whether a request may wait with a peer that sends nothing, besides those elsewhere.
+    fn may_wait(&mut self, now: Duration) -> bool {
         let open_max = if self.inflow.is_missing(now) { 2 * REQUESTS_OPEN_MAX } else { REQUESTS_OPEN_MAX };
-        waiting < open_max && !self.inflow.is_enough(now, self.arrivals())
+        self.tally.waiting < open_max && !self.inflow.is_enough(now, self.tally.arriving)
     }
 
     /// Whether the peer alone has the chunk.
     fn is_rare(&self, slot: PeerSlot, chunk: ChunkIndex) -> bool {
-        let is_full = self.peers.get(&slot).is_some_and(|peer| !peer.is_partial);
-        is_full
-            && self.picker.availability(chunk) == 0
-            && self.peers.values().filter(|peer| !peer.is_partial).count() == 1
+        self.is_only_full(slot) && self.picker.availability(chunk) == 0
+    }
+
+    /// Whether the peer alone has everything.
+    fn is_only_full(&self, slot: PeerSlot) -> bool {
+        self.full_peers == [slot]
     }
 
     /// Asks every peer with room, in random order.
     fn ask_all(&mut self, now: Duration) {
-        let changes = self.picker.changes();
-        let may_have = |peer: &Peer| peer.not_before <= now && peer.exhausted_at != Some(changes);
-        let mut slots: Vec<PeerSlot> =
-            self.peers.iter().filter(|(_, peer)| may_have(peer)).map(|(slot, _)| *slot).collect();
+        if self.order.len() != self.peers.len() {
+            self.order = (0..self.peers.len()).collect();
+        }
+        for place in 0..self.order.len() {
+            if !self.may_wait(now) {
+                return self.ask_exempt(now);
+            }
+            let drawn = self.rng.random_range(place..self.order.len());
+            self.order.swap(place, drawn);
+            if let Some(slot) = self.peers.number(self.order[place]) {
+                self.ask(now, slot);
+            }
+        }
+    }
+
+    /// Asks the peers whom a request may wait with at all times.
+    fn ask_exempt(&mut self, now: Duration) {
+        let mut slots: Vec<PeerSlot> = self.sending().collect();
+        if let [only] = self.full_peers[..] {
+            slots.push(only);
+        }
         slots.shuffle(&mut self.rng);
         slots.into_iter().for_each(|slot| self.ask(now, slot));
     }
@@ -507,13 +558,12 @@ impl Session {
     /// Asks one peer for as much as it has room for.
     fn ask(&mut self, now: Duration, slot: PeerSlot) {
         while let Some(link) = self.link_with_room(now, slot) {
-            let may_wait = self.may_wait(now, slot);
-            let is_full = self.peers.get(&slot).is_some_and(|peer| !peer.is_partial);
-            if !may_wait && !is_full {
+            let may_wait = self.peers.get(slot).is_some_and(|peer| peer.tally.arriving > 0) || self.may_wait(now);
+            if !may_wait && !self.is_only_full(slot) {
                 return;
             }
             let Some((chunks, is_second)) = self.choose(now, slot) else {
-                if let Some(peer) = self.peers.get_mut(&slot) {
+                if let Some(peer) = self.peers.get_mut(slot) {
                     peer.exhausted_at = Some(self.picker.changes());
                 }
                 return;
@@ -523,38 +573,39 @@ impl Session {
                 return;
             }
             chunks.iter().for_each(|chunk| self.picker.name(*chunk, true));
-            if let (Some(peer), Some(open)) = (self.peers.get_mut(&slot), self.links.get_mut(&link)) {
-                if peer.links.len() == 1 && open.asks.is_empty() {
-                    peer.rate.begin(now);
-                }
-                let sent = chunks.clone();
-                open.asks.push_back(Ask { sent, chunks, since: now, is_counted: true, is_second, is_rare });
-                self.actions.push_back(Action::Ask { link, chunks: open.asks[open.asks.len() - 1].sent.clone() });
+            if let Some(peer) = self.peers.get_mut(slot)
+                && peer.tally.open == 0
+                && peer.links.len() == 1
+            {
+                peer.rate.begin(now);
             }
+            self.actions.push_back(Action::Ask { link, chunks: chunks.clone() });
+            let sent = chunks.clone();
+            let ask = Ask { sent, chunks, since: now, is_counted: true, is_second, is_rare };
+            self.edit(link, |link, _, _| link.asks.push_back(ask));
         }
     }
 
     /// The least busy link of a peer that may be asked for more.
     fn link_with_room(&self, now: Duration, slot: PeerSlot) -> Option<LinkId> {
-        let peer = self.peers.get(&slot)?;
-        if peer.not_before > now {
-            return None;
-        }
-        let links = || peer.links.iter().filter_map(|id| Some((*id, self.links.get(id)?)));
-        let open: usize = links().map(|(_, link)| link.asks.len()).sum();
-        let arriving = links().filter(|(_, link)| link.arrival.is_some()).count();
-        let (id, link) = links().min_by_key(|(_, link)| link.asks.len())?;
+        let peer = self.peers.get(slot)?;
+        let Tally { open, arriving, .. } = peer.tally;
         let has_room = if peer.is_proven {
-            open - arriving < peer.requests_ahead(&self.picker) && open < REQUESTS_PER_PEER_MAX
+            open < REQUESTS_PER_PEER_MAX && open - arriving < peer.requests_ahead(&self.picker)
         } else {
             open == 0 && peer.unjudged == 0
         };
-        (has_room && link.asks.len() < REQUESTS_IN_FLIGHT_MAX).then_some(id)
+        if !has_room || peer.not_before > now || peer.exhausted_at == Some(self.picker.changes()) {
+            return None;
+        }
+        let links = peer.links.iter().filter_map(|id| Some((*id, self.links.get(*id)?.asks.len())));
+        let (id, asks) = links.min_by_key(|(_, asks)| *asks)?;
+        (asks < REQUESTS_IN_FLIGHT_MAX).then_some(id)
     }
 
     /// What to ask the peer for, and whether that arrives already from another.
     fn choose(&mut self, now: Duration, slot: PeerSlot) -> Option<(Choice, bool)> {
-        let peer = self.peers.get(&slot)?;
+        let peer = self.peers.get(slot)?;
         let open = self.peers.len().max(peer.requests_ahead(&self.picker));
         let share = self.picker.wanted() as usize / (2 * open);
         let max = share.clamp(1, REQUEST_CHUNKS_MAX);
@@ -573,14 +624,14 @@ impl Session {
     }
 
     fn named_to(&self, slot: PeerSlot) -> Vec<ChunkIndex> {
-        let links = self.peers.get(&slot).map(|peer| peer.links.as_slice()).unwrap_or_default();
-        let links = links.iter().filter_map(|link| self.links.get(link));
+        let links = self.peers.get(slot).map(|peer| peer.links.as_slice()).unwrap_or_default();
+        let links = links.iter().filter_map(|link| self.links.get(*link));
         links.flat_map(|link| link.asks.iter().flat_map(|ask| ask.chunks.iter().copied())).collect()
     }
 
     /// The chunk that will be longest on its way, if this peer is expected to deliver it much sooner.
     fn slowest_arrival(&self, now: Duration, slot: PeerSlot) -> Option<ChunkIndex> {
-        let peer = self.peers.get(&slot).filter(|peer| peer.is_proven)?;
+        let peer = self.peers.get(slot).filter(|peer| peer.is_proven)?;
         let own = self.named_to(slot);
         let needed =
             |chunk| f64::from(self.picker.geometry().chunk_len(chunk)) / peer.rate.bytes_s().unwrap_or(1.0).max(1.0);
@@ -588,7 +639,7 @@ impl Session {
             links.len() == 1 && peer.chunks.contains(**chunk) && !peer.links.contains(&links[0]) && !own.contains(chunk)
         });
         let late = candidates.filter_map(|(chunk, links)| {
-            let left = self.links.get(&links[0])?.time_left(now, self.picker.geometry().chunk_len(*chunk).into())?;
+            let left = self.links.get(links[0])?.time_left(now, self.picker.geometry().chunk_len(*chunk).into())?;
             (left > LATE_AFTER_MIN.as_secs_f64().max(2.0 * needed(*chunk))).then_some((left, *chunk))
         });
         late.max_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1))).map(|(_, chunk)| chunk)
@@ -597,25 +648,28 @@ impl Session {
     /// Takes the chunk back from every request that names it and is not being answered; from those that are to be
     /// faster than an answer on its way only when it is here (`is_here`).
     fn retract(&mut self, chunk: ChunkIndex, is_here: bool) {
-        for (id, link) in &mut self.links {
-            let is_arriving = usize::from(link.arrival.is_some());
-            for ask in link.asks.iter_mut().skip(is_arriving).filter(|ask| is_here || !ask.is_second) {
+        if self.picker.named(chunk) == 0 && self.tally.uncounted == 0 {
+            return;
+        }
+        self.edit_all(|id, link, picker, actions| {
+            for ask in link.unanswered().filter(|ask| is_here || !ask.is_second) {
                 if let Some(place) = ask.chunks.iter().position(|named| *named == chunk) {
                     ask.chunks.remove(place);
                     if ask.is_counted {
-                        self.picker.name(chunk, false);
+                        picker.name(chunk, false);
                     }
-                    self.actions.push_back(Action::Retract { link: *id, chunk });
+                    actions.push_back(Action::Retract { link: id, chunk });
                 }
             }
-        }
+        });
     }
 
     /// The peer does not have the chunk after all.
     fn lacks(&mut self, slot: PeerSlot, chunk: ChunkIndex) {
-        let Some(peer) = self.peers.get_mut(&slot) else { return };
+        let Some(peer) = self.peers.get_mut(slot) else { return };
         if !peer.is_partial {
             peer.is_partial = true;
+            self.full_peers.retain(|full| *full != slot);
             self.picker.add_peer(&peer.chunks);
         }
         if peer.chunks.contains(chunk) {
@@ -632,9 +686,11 @@ impl Session {
 
     /// Takes a link out; its chunks are wanted again.
     fn forget(&mut self, id: LinkId) -> Option<PeerSlot> {
-        let link = self.links.remove(&id)?;
-        if let Some(peer) = self.peers.get_mut(&link.peer) {
+        let link = self.links.remove(id)?;
+        self.tally -= link.tally();
+        if let Some(peer) = self.peers.get_mut(link.peer) {
             peer.links.retain(|known| *known != id);
+            peer.tally -= link.tally();
         }
         link.asks.iter().for_each(|ask| self.unname(ask));
         if let Some(arrival) = link.arrival {
@@ -669,21 +725,5 @@ impl Peer {
         self.is_proven
             && self.links.len() < DATA_CONNECTIONS_PER_PEER_MAX
             && self.requests_ahead(picker) >= REQUESTS_IN_FLIGHT_MAX * self.links.len()
-    }
-}
-
-impl Link {
-    /// Seconds until what arrives is there, as it moves now; `None` while that cannot be told.
-    fn time_left(&self, now: Duration, len: u64) -> Option<f64> {
-        let arrival = self.arrival?;
-        if now.saturating_sub(arrival.moved) > STILL_AFTER {
-            return Some(f64::INFINITY);
-        }
-        let time = now.saturating_sub(arrival.since);
-        if time < LATE_AFTER_MIN {
-            return None;
-        }
-        let left = len.saturating_sub(arrival.bytes) as f64;
-        Some(left * time.as_secs_f64() / (arrival.bytes as f64).max(1.0))
     }
 }
