@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
+use mtorrent::limits::PEERS_PER_DOWNLOAD_MAX;
 use mtorrent::swarm::Strategy;
 use mtorrent::swarm::simulator::{Report, Scenario, run};
 
@@ -29,8 +30,11 @@ struct Options {
     #[arg(long, default_value_t = 0.0)]
     slow: f64,
     /// Peers that a getter knows.
-    #[arg(long, default_value_t = 50)]
+    #[arg(long, default_value_t = PEERS_PER_DOWNLOAD_MAX)]
     peers: usize,
+    /// Getters know each other from the start; else a tracker names who has chunks, as in production.
+    #[arg(long)]
+    acquainted: bool,
     /// Getters leave when they are done.
     #[arg(long)]
     leave: bool,
@@ -58,6 +62,7 @@ fn main() -> ExitCode {
             latency_s: options.latency_ms / 1000.0,
             slow_share: options.slow,
             peers_max: options.peers,
+            has_tracker: !options.acquainted,
             leave_when_done: options.leave,
             spread_s: options.spread_s,
             strategy: if options.random { Strategy::Random } else { Strategy::RarestFirst },

@@ -4,11 +4,16 @@
 //! What is left out: the CPU, the disk, lost packets and the ramp of a connection's rate. Control messages take the
 //! latency; they take no room on the links.
 
+mod getting;
 pub mod network;
 mod node;
+mod scenario;
+mod serving;
+mod timeline;
 mod world;
 
-pub use world::{Report, Scenario, run};
+pub use scenario::{Report, Scenario};
+pub use world::run;
 
 #[cfg(test)]
 mod tests {
@@ -27,6 +32,7 @@ mod tests {
             latency_s: 0.005,
             slow_share: 0.0,
             peers_max: 50,
+            has_tracker: false,
             leave_when_done: false,
             spread_s: 0.0,
             strategy: Strategy::RarestFirst,

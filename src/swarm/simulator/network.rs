@@ -15,6 +15,8 @@ pub type FlowId = usize;
 
 /// Changes of a level below this share of it are not passed on.
 const PRECISION: f64 = 0.01;
+/// Times that differ by less are the same, seconds.
+const SHORTEST_S: f64 = 1e-9;
 /// Levels that are worked out after one change, at most.
 const STEPS_MAX: usize = 400;
 
@@ -24,8 +26,10 @@ pub struct Network {
     sides: Vec<Side>,
     flows: Vec<Option<Flow>>,
     free: Vec<FlowId>,
-    /// Flows whose rate has changed since they were taken.
+    /// Flows whose rate has changed since their ends were taken.
     changed: Vec<FlowId>,
+    /// Kept for its memory.
+    limits: Vec<f64>,
     /// The last version given to any flow, so that no later flow with the same number has it.
     version: u64,
 }
@@ -49,6 +53,8 @@ struct Flow {
     /// When `left` was right.
     at: f64,
     version: u64,
+    /// The end that was given out last, unless later ones made it too early.
+    foreseen: f64,
 }
 
 impl Network {
@@ -63,7 +69,7 @@ impl Network {
     /// Begins to move `bytes` from one node to another at time `now`, seconds.
     pub fn begin(&mut self, now: f64, from: NodeId, to: NodeId, bytes: f64) -> FlowId {
         let sides = [2 * from, 2 * to + 1];
-        let flow = Flow { sides, shares: [0.0; 2], rate: 0.0, left: bytes, at: now, version: 0 };
+        let flow = Flow { sides, shares: [0.0; 2], rate: 0.0, left: bytes, at: now, version: 0, foreseen: f64::INFINITY };
         let id = self.free.pop().unwrap_or_else(|| {
             self.flows.push(None);
             self.flows.len() - 1
@@ -91,20 +97,30 @@ impl Network {
         self.flows[id].as_ref().map_or(0.0, |flow| flow.left - flow.rate * (now - flow.at))
     }
 
-    /// Flows whose end has changed: with a version that tells later ends of the same flow apart, and the time of the end.
-    pub fn take_changed(&mut self, ends: &mut Vec<(FlowId, u64, f64)>) {
-        for id in std::mem::take(&mut self.changed) {
-            if let Some(flow) = self.flows[id].as_mut() {
+    /// Flows whose end is to be looked at at a time: with a version that tells later ends of the same flow apart, and the
+    /// time. An end that moves away is left where it was; see [`Network::has_ended`].
+    pub fn take_ends(&mut self, ends: &mut Vec<(FlowId, u64, f64)>) {
+        for id in self.changed.drain(..) {
+            let Some(flow) = self.flows[id].as_mut() else { continue };
+            let end = flow.end();
+            if end < flow.foreseen {
                 self.version += 1;
-                flow.version = self.version;
-                ends.push((id, flow.version, flow.at + flow.left.max(0.0) / flow.rate.max(1e-9)));
+                (flow.version, flow.foreseen) = (self.version, end);
+                ends.push((id, flow.version, end));
             }
         }
     }
 
-    /// Whether the flow still has this version.
-    pub fn is_current(&self, id: FlowId, version: u64) -> bool {
-        self.flows[id].as_ref().is_some_and(|flow| flow.version == version)
+    /// Whether all of the flow has moved, at the time that was foreseen for this version. If that was too early, another
+    /// end is foreseen.
+    pub fn has_ended(&mut self, now: f64, id: FlowId, version: u64) -> bool {
+        let Some(flow) = self.flows[id].as_mut().filter(|flow| flow.version == version) else { return false };
+        let has_ended = flow.end() <= now + SHORTEST_S;
+        if !has_ended {
+            flow.foreseen = f64::INFINITY;
+            self.changed.push(id);
+        }
+        has_ended
     }
 
     fn settle(&mut self, now: f64, sides: [usize; 2]) {
@@ -131,19 +147,25 @@ impl Network {
     }
 
     /// The rate that this side gives a flow at most, given what the other sides allow.
-    fn level(&self, side: usize) -> f64 {
+    fn level(&mut self, side: usize) -> f64 {
+        let mut limits = std::mem::take(&mut self.limits);
+        limits.clear();
         let Side { bytes_s, flows, .. } = &self.sides[side];
-        let mut limits: Vec<f64> = flows.iter().map(|id| self.other(side, *id).1).collect();
+        limits.extend(flows.iter().map(|id| self.other(side, *id).1));
         limits.sort_by(f64::total_cmp);
         let (mut left, mut count) = (*bytes_s, limits.len());
-        for limit in limits {
-            if limit * count as f64 >= left {
-                return left / count as f64;
+        let is_lower = |limit: &&f64| {
+            let is_lower = **limit * (count as f64) < left;
+            if is_lower {
+                left -= **limit;
+                count -= 1;
             }
-            left -= limit;
-            count -= 1;
-        }
-        *bytes_s
+            is_lower
+        };
+        let lower = limits.iter().take_while(is_lower).count();
+        let level = if lower == limits.len() { *bytes_s } else { left / count as f64 };
+        self.limits = limits;
+        level
     }
 
     /// Gives a flow its share of this side; returns its other side.
@@ -160,6 +182,13 @@ impl Network {
             }
         }
         other
+    }
+}
+
+impl Flow {
+    /// When all of it will have moved, as it moves now.
+    fn end(&self) -> f64 {
+        self.at + self.left.max(0.0) / self.rate.max(1e-9)
     }
 }
 

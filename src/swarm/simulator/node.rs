@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use super::network::{FlowId, NodeId};
 use crate::bitfield::Bitfield;
 use crate::geometry::ChunkIndex;
-use crate::swarm::{Choice, ConnectionId, LinkId, Session, Uploads};
+use crate::swarm::{Choice, ConnectionId, LinkId, PeerSlot, Session, Uploads};
 
 /// A node: a getter with what it serves, or a seeder, which has no session.
 pub struct Node {
@@ -13,18 +13,22 @@ pub struct Node {
     pub uploads: Uploads,
     pub have: Bitfield,
     pub is_gone: bool,
-    /// Who is told of new chunks.
-    pub subscribers: Vec<NodeId>,
+    /// Who is told of new chunks, and the node's number there.
+    pub subscribers: Vec<(NodeId, PeerSlot)>,
     /// Chunks of which the subscribers are not told yet.
     pub news: Vec<ChunkIndex>,
+    /// Chunks of which only a few subscribers are told.
+    pub late_news: Vec<ChunkIndex>,
     /// Peers that it knows, by number in its session.
     pub peers: Vec<NodeId>,
     /// Requests that have arrived and wait for those before them, by connection.
     pub pending: BTreeMap<ConnectionId, VecDeque<Choice>>,
-    /// What is being sent: the flow and the chunk.
-    pub sending: BTreeMap<ConnectionId, (FlowId, ChunkIndex)>,
-    /// Where a link of the session leads.
-    pub links: BTreeMap<LinkId, NodeId>,
+    /// What is being sent.
+    pub sending: BTreeMap<ConnectionId, FlowId>,
+    /// What arrives.
+    pub incoming: Vec<FlowId>,
+    /// The peer of a link of the session.
+    pub links: BTreeMap<LinkId, PeerSlot>,
     pub done_at: Option<f64>,
     pub sent_bytes: f64,
     pub started: f64,
@@ -39,9 +43,11 @@ impl Node {
             is_gone: false,
             subscribers: Vec::new(),
             news: Vec::new(),
+            late_news: Vec::new(),
             peers: Vec::new(),
             pending: BTreeMap::new(),
             sending: BTreeMap::new(),
+            incoming: Vec::new(),
             links: BTreeMap::new(),
             done_at: None,
             sent_bytes: 0.0,

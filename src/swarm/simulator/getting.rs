@@ -1,0 +1,170 @@
+//! What the getters of a swarm do.
+
+use std::time::Duration;
+
+use rand::{RngExt, seq};
+
+use super::network::NodeId;
+use super::node::parts;
+use super::timeline::Lane;
+use super::world::{Event, World};
+use crate::geometry::ChunkIndex;
+use crate::limits::{
+    ANSWER_ENDPOINTS_MAX, DISCOVER_PARTS, DISCOVER_PAUSE_LONELY, DISCOVER_PAUSE_MAX, DISCOVER_PAUSE_MIN,
+    HAVE_CHUNKS_INTERVAL,
+};
+use crate::swarm::{ConnectionId, PeerSlot};
+
+/// Time between two looks of a getter, seconds.
+const TICK_S: f64 = 0.25;
+
+impl World {
+    /// A getter comes.
+    pub fn start(&mut self, getter: NodeId) {
+        if self.scenario.has_tracker {
+            self.discover(getter);
+        } else {
+            self.know_others(getter);
+        }
+        let first_tick = self.now + TICK_S * self.rng.random::<f64>();
+        self.timeline.at(first_tick, Event::Tick(getter));
+    }
+
+    /// Connects a getter with the seeder and with others that are there, both ways.
+    fn know_others(&mut self, getter: NodeId) {
+        let others_max = self.scenario.peers_max - 1;
+        let drawn = self.draw(self.nodes.len() - 1, others_max + 1);
+        let others = drawn.into_iter().map(|place| place + 1).filter(|other| *other != getter);
+        let others: Vec<NodeId> = others.take(others_max).collect();
+        for other in others.into_iter().filter(|other| self.nodes[*other].started <= self.now).collect::<Vec<_>>() {
+            self.connect(getter, other);
+            self.connect(other, getter);
+        }
+        self.connect(getter, 0);
+    }
+
+    /// The tracker answers a getter: some of the nodes that have chunks, drawn at random. The getter asks again ever
+    /// less often, as `download::swarm` does.
+    pub fn discover(&mut self, getter: NodeId) {
+        let node = &self.nodes[getter];
+        if node.done_at.is_some() || node.peers.len() >= self.scenario.peers_max {
+            return;
+        }
+        let elapsed = Duration::from_secs_f64(self.now - node.started);
+        let pause = match node.peers.len() {
+            0 if self.now > node.started => DISCOVER_PAUSE_LONELY,
+            _ => (elapsed / DISCOVER_PARTS).clamp(DISCOVER_PAUSE_MIN, DISCOVER_PAUSE_MAX),
+        };
+        for place in self.draw(self.announced.len(), ANSWER_ENDPOINTS_MAX) {
+            let peer = self.announced[place];
+            if peer != getter && self.nodes[getter].peers.len() < self.scenario.peers_max {
+                self.connect(getter, peer);
+            }
+        }
+        let asked_again = self.now + 2.0 * self.scenario.latency_s + pause.as_secs_f64();
+        self.timeline.at(asked_again, Event::Discover(getter));
+    }
+
+    /// Up to `max` different numbers below `count`, in random order.
+    fn draw(&mut self, count: usize, max: usize) -> Vec<usize> {
+        seq::index::sample(&mut self.rng, count, max.min(count)).into_vec()
+    }
+
+    fn connect(&mut self, getter: NodeId, peer: NodeId) {
+        if !self.nodes[getter].peers.contains(&peer) && !self.nodes[peer].is_gone {
+            let slot = self.nodes[getter].peers.len() as PeerSlot;
+            self.nodes[getter].peers.push(peer);
+            self.timeline.at(self.now + 2.0 * self.scenario.latency_s, Event::PeerUp { getter, slot });
+        }
+    }
+
+    /// A getter is connected with a peer.
+    pub fn peer_up(&mut self, getter: NodeId, slot: PeerSlot) {
+        let peer = self.nodes[getter].peers[slot as usize];
+        if self.nodes[peer].is_gone || self.nodes[getter].done_at.is_some() {
+            return;
+        }
+        let chunks = self.nodes[peer].have.clone();
+        self.nodes[peer].subscribers.push((getter, slot));
+        let now = self.clock();
+        let rtt = Duration::from_secs_f64(2.0 * self.scenario.latency_s);
+        self.session(getter, |session| session.peer_up(now, slot, chunks, rtt));
+    }
+
+    /// A peer of the getter has further chunks.
+    pub fn has(&mut self, getter: NodeId, slot: PeerSlot, chunks: &[ChunkIndex]) {
+        if self.nodes[getter].done_at.is_none() {
+            let now = self.clock();
+            self.session(getter, |session| session.peer_has(now, slot, chunks.iter().copied()));
+        }
+    }
+
+    /// A chunk has arrived.
+    pub fn arrived(&mut self, connection: ConnectionId) {
+        let (getter, link) = parts(connection);
+        let now = self.clock();
+        let Some(slot) = self.nodes[getter].links.get(&link).copied() else { return };
+        let mut got = None;
+        self.session(getter, |session| {
+            if let Some(chunk) = session.arrived(now, link) {
+                let is_new = session.verified(now, slot, chunk);
+                got = Some((chunk, is_new, session.missing()));
+            }
+        });
+        let Some((chunk, is_new, missing)) = got else { return };
+        if !is_new {
+            self.wasted_bytes += f64::from(self.geometry.chunk_len(chunk));
+            return;
+        }
+        let node = &mut self.nodes[getter];
+        if node.have.count() == 0 {
+            self.timeline.at(self.now + self.scenario.latency_s, Event::Announced(getter));
+        }
+        node.have.insert(chunk);
+        if node.news.is_empty() {
+            let told = self.now + HAVE_CHUNKS_INTERVAL.as_secs_f64();
+            self.timeline.in_lane(Lane::News, told, Event::News(getter));
+        }
+        node.news.push(chunk);
+        if missing == 0 {
+            self.finished(getter);
+        }
+    }
+
+    fn finished(&mut self, getter: NodeId) {
+        self.nodes[getter].done_at = Some(self.now);
+        self.nodes[getter].uploads.completed(0);
+        self.left -= 1;
+        if self.scenario.leave_when_done {
+            self.nodes[getter].is_gone = true;
+            for (subscriber, slot) in self.nodes[getter].subscribers.clone() {
+                self.send(Event::PeerDown { getter: subscriber, slot });
+            }
+            let sending: Vec<ConnectionId> = self.nodes[getter].sending.keys().copied().collect();
+            sending.into_iter().for_each(|connection| self.closed(getter, connection));
+        }
+    }
+
+    /// A getter looks at what has moved, and at what time alone changes.
+    pub fn tick(&mut self, getter: NodeId) {
+        if self.nodes[getter].done_at.is_some() {
+            return;
+        }
+        self.grant(getter);
+        self.grant(0);
+        let now = self.clock();
+        let mut moved = Vec::new();
+        for flow in self.nodes[getter].incoming.iter().copied() {
+            if let Some((_, connection, chunk)) = self.flows[flow] {
+                let left = self.network.left(self.now, flow);
+                moved.push((parts(connection).1, (f64::from(self.geometry.chunk_len(chunk)) - left) as u64));
+            }
+        }
+        moved.sort_unstable();
+        self.session(getter, |session| {
+            moved.into_iter().for_each(|(link, bytes)| session.moved(now, link, bytes));
+            session.tick(now);
+        });
+        self.timeline.in_lane(Lane::Tick, self.now + TICK_S, Event::Tick(getter));
+    }
+}
