@@ -54,13 +54,13 @@ pub struct Arrival {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Requests, those being answered included.
-    pub open: usize,
+    pub open: u32,
     /// Answers that arrive.
-    pub arriving: usize,
+    pub arriving: u32,
     /// Requests that may be answered by a chunk which others have too.
-    pub waiting: usize,
+    pub waiting: u32,
     /// Requests that are not counted as naming their chunks.
-    pub uncounted: usize,
+    pub uncounted: u32,
 }
 
 impl Link {
@@ -73,11 +73,16 @@ impl Link {
     pub fn tally(&self) -> Tally {
         let waits = |ask: &&Ask| !ask.chunks.is_empty() && !ask.is_rare;
         Tally {
-            open: self.asks.len(),
-            arriving: usize::from(self.arrival.is_some()),
-            waiting: self.asks.iter().filter(waits).count(),
-            uncounted: self.asks.iter().filter(|ask| !ask.is_counted).count(),
+            open: self.asks.len() as u32,
+            arriving: u32::from(self.arrival.is_some()),
+            waiting: self.asks.iter().filter(waits).count() as u32,
+            uncounted: self.asks.iter().filter(|ask| !ask.is_counted).count() as u32,
         }
+    }
+
+    /// Whether a request names the chunk.
+    pub fn names(&self, chunk: ChunkIndex) -> bool {
+        self.asks.iter().any(|ask| ask.chunks.contains(&chunk))
     }
 
     /// Requests whose answers have not begun.
@@ -98,6 +103,14 @@ impl Link {
         }
         let left = len.saturating_sub(arrival.bytes) as f64;
         Some(left * time.as_secs_f64() / (arrival.bytes as f64).max(1.0))
+    }
+}
+
+impl Ask {
+    /// Names the chunk no more; says whether it did.
+    pub fn take_back(&mut self, chunk: ChunkIndex) -> bool {
+        let place = self.chunks.iter().position(|named| *named == chunk);
+        place.map(|place| self.chunks.remove(place)).is_some()
     }
 }
 

@@ -105,8 +105,10 @@ pub struct Session {
     tally: Tally,
     /// Peers that have everything.
     full_peers: Vec<PeerSlot>,
-    /// Places of all peers in the order in which they were asked last.
-    order: Vec<usize>,
+    /// Links on which something is open.
+    busy_links: Vec<LinkId>,
+    /// Places of peers that may be asked; kept for its memory.
+    places: Vec<usize>,
     /// Links by the chunk that arrives on them, while it is not verified.
     arriving: BTreeMap<ChunkIndex, Vec<LinkId>>,
     actions: VecDeque<Action>,
@@ -148,7 +150,8 @@ impl Session {
             links: Table::default(),
             tally: Tally::default(),
             full_peers: Vec::new(),
-            order: Vec::new(),
+            busy_links: Vec::new(),
+            places: Vec::new(),
             arriving: BTreeMap::new(),
             actions: VecDeque::new(),
             next_link: 0,
@@ -460,24 +463,26 @@ impl Session {
         let before = link.tally();
         let result = change(link, &mut self.picker, &mut self.actions);
         let after = link.tally();
-        for tally in self.peers.get_mut(link.peer).map(|peer| &mut peer.tally).into_iter().chain([&mut self.tally]) {
-            *tally += after;
-            *tally -= before;
+        if after != before {
+            for tally in self.peers.get_mut(link.peer).map(|peer| &mut peer.tally).into_iter().chain([&mut self.tally])
+            {
+                *tally += after;
+                *tally -= before;
+            }
+        }
+        match (before.open, after.open) {
+            (0, 1..) => self.busy_links.push(id),
+            (1.., 0) => self.busy_links.retain(|busy| *busy != id),
+            _ => {}
         }
         Some(result)
     }
 
-    /// The same for all links.
+    /// The same for all links on which something is open.
     fn edit_all(&mut self, mut change: impl FnMut(LinkId, &mut Link, &mut Picker, &mut VecDeque<Action>)) {
-        for (id, link) in self.links.iter_mut().filter(|(_, link)| !link.asks.is_empty()) {
-            let before = link.tally();
-            change(id, link, &mut self.picker, &mut self.actions);
-            let after = link.tally();
-            let peer = if after == before { None } else { self.peers.get_mut(link.peer) };
-            for tally in peer.map(|peer| &mut peer.tally).into_iter().chain([&mut self.tally]) {
-                *tally += after;
-                *tally -= before;
-            }
+        for place in (0..self.busy_links.len()).rev() {
+            let id = self.busy_links[place];
+            self.edit(id, |link, picker, actions| change(id, link, picker, actions));
         }
     }
 
@@ -485,7 +490,7 @@ impl Session {
     /// the peers' uplinks instead, every request that waits with a peer which sends nothing is taken back, but those for
     /// chunks that this peer alone has.
     fn take_back(&mut self, now: Duration) {
-        if self.tally.waiting == 0 || !self.inflow.is_enough(now, self.tally.arriving) {
+        if self.tally.waiting == 0 || !self.inflow.is_enough(now, self.tally.arriving as usize) {
             return;
         }
         let sending: Vec<PeerSlot> = self.sending().collect();
@@ -515,7 +520,7 @@ impl Session {
     /// Whether a request may wait with a peer that sends nothing, besides those elsewhere.
     fn may_wait(&mut self, now: Duration) -> bool {
         let open_max = if self.inflow.is_missing(now) { 2 * REQUESTS_OPEN_MAX } else { REQUESTS_OPEN_MAX };
-        self.tally.waiting < open_max && !self.inflow.is_enough(now, self.tally.arriving)
+        (self.tally.waiting as usize) < open_max && !self.inflow.is_enough(now, self.tally.arriving as usize)
     }
 
     /// Whether the peer alone has the chunk.
@@ -530,19 +535,25 @@ impl Session {
 
     /// Asks every peer with room, in random order.
     fn ask_all(&mut self, now: Duration) {
-        if self.order.len() != self.peers.len() {
-            self.order = (0..self.peers.len()).collect();
+        if !self.may_wait(now) {
+            return self.ask_exempt(now);
         }
-        for place in 0..self.order.len() {
+        let mut places = std::mem::take(&mut self.places);
+        places.clear();
+        let peers = self.peers.values().enumerate();
+        places.extend(peers.filter(|(_, peer)| peer.has_room(now, &self.picker)).map(|(place, _)| place));
+        for next in 0..places.len() {
             if !self.may_wait(now) {
-                return self.ask_exempt(now);
+                self.ask_exempt(now);
+                break;
             }
-            let drawn = self.rng.random_range(place..self.order.len());
-            self.order.swap(place, drawn);
-            if let Some(slot) = self.peers.number(self.order[place]) {
+            let drawn = self.rng.random_range(next..places.len());
+            places.swap(next, drawn);
+            if let Some(slot) = self.peers.number(places[next]) {
                 self.ask(now, slot);
             }
         }
+        self.places = places;
     }
 
     /// Asks the peers whom a request may wait with at all times.
@@ -557,11 +568,13 @@ impl Session {
 
     /// Asks one peer for as much as it has room for.
     fn ask(&mut self, now: Duration, slot: PeerSlot) {
-        while let Some(link) = self.link_with_room(now, slot) {
-            let may_wait = self.peers.get(slot).is_some_and(|peer| peer.tally.arriving > 0) || self.may_wait(now);
+        loop {
+            let Some(peer) = self.peers.get(slot).filter(|peer| peer.has_room(now, &self.picker)) else { return };
+            let may_wait = peer.tally.arriving > 0 || self.may_wait(now);
             if !may_wait && !self.is_only_full(slot) {
                 return;
             }
+            let Some(link) = self.link_with_room(slot) else { return };
             let Some((chunks, is_second)) = self.choose(now, slot) else {
                 if let Some(peer) = self.peers.get_mut(slot) {
                     peer.exhausted_at = Some(self.picker.changes());
@@ -586,19 +599,9 @@ impl Session {
         }
     }
 
-    /// The least busy link of a peer that may be asked for more.
-    fn link_with_room(&self, now: Duration, slot: PeerSlot) -> Option<LinkId> {
-        let peer = self.peers.get(slot)?;
-        let Tally { open, arriving, .. } = peer.tally;
-        let has_room = if peer.is_proven {
-            open < REQUESTS_PER_PEER_MAX && open - arriving < peer.requests_ahead(&self.picker)
-        } else {
-            open == 0 && peer.unjudged == 0
-        };
-        if !has_room || peer.not_before > now || peer.exhausted_at == Some(self.picker.changes()) {
-            return None;
-        }
-        let links = peer.links.iter().filter_map(|id| Some((*id, self.links.get(*id)?.asks.len())));
+    /// The least busy link of a peer, if it takes a further request.
+    fn link_with_room(&self, slot: PeerSlot) -> Option<LinkId> {
+        let links = self.peers.get(slot)?.links.iter().filter_map(|id| Some((*id, self.links.get(*id)?.asks.len())));
         let (id, asks) = links.min_by_key(|(_, asks)| *asks)?;
         (asks < REQUESTS_IN_FLIGHT_MAX).then_some(id)
     }
@@ -651,17 +654,21 @@ impl Session {
         if self.picker.named(chunk) == 0 && self.tally.uncounted == 0 {
             return;
         }
-        self.edit_all(|id, link, picker, actions| {
-            for ask in link.unanswered().filter(|ask| is_here || !ask.is_second) {
-                if let Some(place) = ask.chunks.iter().position(|named| *named == chunk) {
-                    ask.chunks.remove(place);
-                    if ask.is_counted {
-                        picker.name(chunk, false);
+        for place in (0..self.busy_links.len()).rev() {
+            let id = self.busy_links[place];
+            if self.links.get(id).is_some_and(|link| link.names(chunk)) {
+                self.edit(id, |link, picker, actions| {
+                    for ask in link.unanswered().filter(|ask| is_here || !ask.is_second) {
+                        if ask.take_back(chunk) {
+                            if ask.is_counted {
+                                picker.name(chunk, false);
+                            }
+                            actions.push_back(Action::Retract { link: id, chunk });
+                        }
                     }
-                    actions.push_back(Action::Retract { link: id, chunk });
-                }
+                });
             }
-        });
+        }
     }
 
     /// The peer does not have the chunk after all.
@@ -688,6 +695,7 @@ impl Session {
     fn forget(&mut self, id: LinkId) -> Option<PeerSlot> {
         let link = self.links.remove(id)?;
         self.tally -= link.tally();
+        self.busy_links.retain(|busy| *busy != id);
         if let Some(peer) = self.peers.get_mut(link.peer) {
             peer.links.retain(|known| *known != id);
             peer.tally -= link.tally();
@@ -718,6 +726,17 @@ impl Session {
 impl Peer {
     fn requests_ahead(&self, picker: &Picker) -> usize {
         self.rate.requests_ahead(self.rtt, picker.geometry().chunk_size())
+    }
+
+    /// Whether it may be asked for more.
+    fn has_room(&self, now: Duration, picker: &Picker) -> bool {
+        let Tally { open, arriving, .. } = self.tally;
+        let has_room = if self.is_proven {
+            (open as usize) < REQUESTS_PER_PEER_MAX && ((open - arriving) as usize) < self.requests_ahead(picker)
+        } else {
+            open == 0 && self.unjudged == 0
+        };
+        has_room && self.not_before <= now && self.exhausted_at != Some(picker.changes())
     }
 
     /// Whether its links cannot hold the requests that keep it busy.

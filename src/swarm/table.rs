@@ -71,9 +71,4 @@ impl<T> Table<T> {
     pub fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.rows.iter_mut()
     }
-
-    /// The rows with their numbers, to be changed.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = (u32, &mut T)> {
-        self.numbers.iter().copied().zip(self.rows.iter_mut())
-    }
 }

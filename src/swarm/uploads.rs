@@ -9,7 +9,7 @@
 //! A connection has one request here at most, waiting or being answered: its answers come in the order of its
 //! requests.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -65,16 +65,30 @@ struct File {
 #[derive(Debug, Default)]
 pub struct Uploads {
     /// In the order of their arrival.
-    waiting: Vec<Waiting>,
+    waiting: BTreeMap<u64, Waiting>,
+    /// Where the request of a connection waits.
+    connections: HashMap<ConnectionId, u64>,
+    /// The number of the next request.
+    next: u64,
+    /// Requests of which no chunk is left.
+    emptied: usize,
     /// What is being sent, by since when.
     sending: HashMap<ConnectionId, Duration>,
     /// How long a chunk usually takes to leave; `None` before the first.
     usual: Option<Duration>,
     files: HashMap<FileId, File>,
-    /// Bytes that each address got, counted from the least of those who waited when it came.
-    served: HashMap<IpAddr, u64>,
+    getters: HashMap<IpAddr, Getter>,
     /// What newcomers start with.
     floor: u64,
+}
+
+/// An address that asks.
+#[derive(Clone, Copy, Debug)]
+struct Getter {
+    /// Bytes that it got, counted from the least of those who waited when it came.
+    served: u64,
+    /// Its requests that wait.
+    waiting: usize,
 }
 
 #[derive(Debug)]
@@ -96,7 +110,7 @@ impl Uploads {
 
     /// Whether a request of the connection waits.
     pub fn is_waiting(&self, connection: ConnectionId) -> bool {
-        self.waiting.iter().any(|waiting| waiting.request.connection == connection)
+        self.connections.contains_key(&connection)
     }
 
     /// Chunks being sent.
@@ -119,49 +133,65 @@ impl Uploads {
     /// Serves it no more; its requests are answered by their connections.
     pub fn remove_file(&mut self, file: FileId) {
         self.files.remove(&file);
-        self.waiting.retain(|waiting| waiting.request.file != file);
+        let gone = self.waiting.iter().filter(|(_, waiting)| waiting.request.file == file);
+        for number in gone.map(|(number, _)| *number).collect::<Vec<_>>() {
+            self.take(number);
+        }
     }
 
     /// Queues a request. Its connection must have no other here.
     pub fn ask(&mut self, request: Request) -> Result<(), Busy> {
-        let same = self.waiting.iter().filter(|waiting| waiting.request.address == request.address).count();
-        if self.waiting.len() >= REQUESTS_WAITING_MAX || same >= REQUESTS_WAITING_PER_ADDRESS_MAX {
+        let floor = self.floor;
+        let getter = self.getters.entry(request.address).or_insert(Getter { served: floor, waiting: 0 });
+        if self.waiting.len() >= REQUESTS_WAITING_MAX || getter.waiting >= REQUESTS_WAITING_PER_ADDRESS_MAX {
             return Err(Busy);
         }
-        let served = self.served.entry(request.address).or_insert(self.floor);
-        *served = (*served).max(self.floor);
-        self.waiting.push(Waiting { request, passed_over: 0 });
+        getter.served = getter.served.max(floor);
+        getter.waiting += 1;
+        self.next += 1;
+        self.emptied += usize::from(request.chunks.is_empty());
+        self.connections.insert(request.connection, self.next);
+        self.waiting.insert(self.next, Waiting { request, passed_over: 0 });
         Ok(())
     }
 
     /// A connection does not want the chunk any more.
     pub fn retract(&mut self, connection: ConnectionId, chunk: ChunkIndex) {
-        if let Some(waiting) = self.waiting.iter_mut().find(|waiting| waiting.request.connection == connection) {
-            waiting.request.chunks.retain(|known| *known != chunk);
+        let waiting = self.connections.get(&connection).and_then(|number| self.waiting.get_mut(number));
+        if let Some(Waiting { request: Request { chunks, .. }, .. }) = waiting
+            && !chunks.is_empty()
+        {
+            chunks.retain(|known| *known != chunk);
+            self.emptied += usize::from(chunks.is_empty());
         }
     }
 
     /// The next answer to begin, if there is one.
     pub fn next(&mut self, now: Duration) -> Option<Grant> {
-        if let Some(empty) = self.waiting.iter().position(|waiting| waiting.request.chunks.is_empty()) {
-            let connection = self.waiting.remove(empty).request.connection;
-            return Some(Grant { connection, chunk: None });
+        if self.emptied > 0
+            && let Some(empty) = self.waiting.iter().find(|(_, waiting)| waiting.request.chunks.is_empty())
+        {
+            let empty = *empty.0;
+            return self.take(empty).map(|request| Grant { connection: request.connection, chunk: None });
+        }
+        if self.waiting.is_empty() || self.sending.len() >= UPLOADS_MAX {
+            return None;
         }
         let overdue = self.usual.map_or(SEND_OVERDUE_MIN, |usual| SEND_OVERDUE_MIN.max(SEND_OVERDUE_RATIO * usual));
         let counted = self.sending.values().filter(|since| now.saturating_sub(**since) < overdue).count();
-        if self.sending.len() >= UPLOADS_MAX {
+        if counted >= UPLOADS_OF_SEEDER_MAX.max(UPLOADS_OF_GETTER_MAX) {
             return None;
         }
-        let may_begin = |place: &usize| counted < self.slots(self.waiting[*place].request.file);
-        let places = (0..self.waiting.len()).filter(may_begin);
-        let best = places.min_by_key(|place| self.rank(&self.waiting[*place]))?;
-        let Request { connection, address, file, chunks } = self.waiting.remove(best).request;
-        self.waiting[..best].iter_mut().for_each(|older| older.passed_over += 1);
+        let may_begin = |waiting: &Waiting| counted < self.slots(waiting.request.file);
+        let able = self.waiting.iter().filter(|(_, waiting)| may_begin(waiting));
+        let best = able.min_by_key(|(_, waiting)| self.rank(waiting)).map(|(number, _)| *number)?;
+        let Request { connection, address, file, chunks } = self.take(best)?;
+        self.waiting.range_mut(..best).for_each(|(_, older)| older.passed_over += 1);
         let chunk = self.freshest(file, &chunks)?;
         if let Some(sent) = self.files.get_mut(&file).and_then(|file| file.sent.get_mut(chunk.as_usize())) {
             *sent = sent.saturating_add(1);
         }
-        self.floor = self.served.get(&address).copied().unwrap_or(self.floor).max(self.floor);
+        self.floor = self.served(&address).max(self.floor);
         self.sending.insert(connection, now);
         Some(Grant { connection, chunk: Some(chunk) })
     }
@@ -175,16 +205,33 @@ impl Uploads {
             // One that took very long says little about the others.
             self.usual = Some(self.usual.map_or(time, |usual| (3 * usual + time.min(SEND_OVERDUE_RATIO * usual)) / 4));
         }
-        *self.served.entry(address).or_insert(self.floor) += bytes;
-        if self.served.len() > 2 * REQUESTS_WAITING_MAX {
-            let waits: HashSet<IpAddr> = self.waiting.iter().map(|waiting| waiting.request.address).collect();
-            self.served.retain(|address, _| waits.contains(address));
+        let floor = self.floor;
+        self.getters.entry(address).or_insert(Getter { served: floor, waiting: 0 }).served += bytes;
+        if self.getters.len() > 2 * REQUESTS_WAITING_MAX {
+            self.getters.retain(|_, getter| getter.waiting > 0);
         }
     }
 
     /// A connection has ended while its request waited.
     pub fn leave(&mut self, connection: ConnectionId) {
-        self.waiting.retain(|waiting| waiting.request.connection != connection);
+        if let Some(number) = self.connections.get(&connection).copied() {
+            self.take(number);
+        }
+    }
+
+    /// Takes a request out.
+    fn take(&mut self, number: u64) -> Option<Request> {
+        let Waiting { request, .. } = self.waiting.remove(&number)?;
+        self.connections.remove(&request.connection);
+        self.emptied -= usize::from(request.chunks.is_empty());
+        if let Some(getter) = self.getters.get_mut(&request.address) {
+            getter.waiting -= 1;
+        }
+        Some(request)
+    }
+
+    fn served(&self, address: &IpAddr) -> u64 {
+        self.getters.get(address).map_or(self.floor, |getter| getter.served)
     }
 
     /// Chunks that may be on their way at a time when one of this file begins.
@@ -199,8 +246,9 @@ impl Uploads {
     fn rank(&self, waiting: &Waiting) -> (bool, bool, u64) {
         let Request { address, file, chunks, .. } = &waiting.request;
         let is_patient = waiting.passed_over < PASSED_OVER_MAX;
-        let is_copy = chunks.iter().all(|chunk| self.times_sent(*file, *chunk) > 0);
-        (is_patient, is_copy && is_patient, self.served.get(address).copied().unwrap_or(self.floor))
+        let sent = self.files.get(file).map(|file| file.sent.as_slice()).unwrap_or_default();
+        let is_copy = chunks.iter().all(|chunk| sent.get(chunk.as_usize()).is_none_or(|times| *times > 0));
+        (is_patient, is_copy && is_patient, self.served(address))
     }
 
     fn times_sent(&self, file: FileId, chunk: ChunkIndex) -> u8 {

@@ -47,7 +47,7 @@ impl World {
     /// less often, as `download::swarm` does.
     pub fn discover(&mut self, getter: NodeId) {
         let node = &self.nodes[getter];
-        if node.done_at.is_some() || node.peers.len() >= self.scenario.peers_max {
+        if node.done_at.is_some() {
             return;
         }
         let elapsed = Duration::from_secs_f64(self.now - node.started);
@@ -57,7 +57,7 @@ impl World {
         };
         for place in self.draw(self.announced.len(), ANSWER_ENDPOINTS_MAX) {
             let peer = self.announced[place];
-            if peer != getter && self.nodes[getter].peers.len() < self.scenario.peers_max {
+            if peer != getter {
                 self.connect(getter, peer);
             }
         }
@@ -70,18 +70,44 @@ impl World {
         seq::index::sample(&mut self.rng, count, max.min(count)).into_vec()
     }
 
+    /// A getter is told of a peer, and is connected with it if it is to be one of those that it talks to, which are drawn
+    /// evenly from all that it was told of, as `download::peers` does.
     fn connect(&mut self, getter: NodeId, peer: NodeId) {
-        if !self.nodes[getter].peers.contains(&peer) && !self.nodes[peer].is_gone {
-            let slot = self.nodes[getter].peers.len() as PeerSlot;
-            self.nodes[getter].peers.push(peer);
-            self.timeline.at(self.now + 2.0 * self.scenario.latency_s, Event::PeerUp { getter, slot });
+        let count = self.nodes.len();
+        let node = &mut self.nodes[getter];
+        node.known.resize(count, false);
+        if std::mem::replace(&mut node.known[peer], true) || self.nodes[peer].is_gone {
+            return;
         }
+        let node = &mut self.nodes[getter];
+        node.told += 1;
+        if node.connected.len() >= self.scenario.peers_max {
+            let drawn = self.rng.random_range(0..node.told);
+            if drawn >= self.scenario.peers_max {
+                return;
+            }
+            let gone = node.connected.swap_remove(drawn);
+            self.disconnect(getter, gone);
+        }
+        let node = &mut self.nodes[getter];
+        let slot = node.peers.len() as PeerSlot;
+        node.peers.push(peer);
+        node.connected.push(slot);
+        self.timeline.at(self.now + 2.0 * self.scenario.latency_s, Event::PeerUp { getter, slot });
+    }
+
+    fn disconnect(&mut self, getter: NodeId, slot: PeerSlot) {
+        let peer = self.nodes[getter].peers[slot as usize];
+        self.nodes[peer].subscribers.retain(|known| *known != (getter, slot));
+        let now = self.clock();
+        self.session(getter, |session| session.peer_down(now, slot));
     }
 
     /// A getter is connected with a peer.
     pub fn peer_up(&mut self, getter: NodeId, slot: PeerSlot) {
         let peer = self.nodes[getter].peers[slot as usize];
-        if self.nodes[peer].is_gone || self.nodes[getter].done_at.is_some() {
+        let node = &self.nodes[getter];
+        if self.nodes[peer].is_gone || node.done_at.is_some() || !node.connected.contains(&slot) {
             return;
         }
         let chunks = self.nodes[peer].have.clone();

@@ -19,8 +19,14 @@ pub struct Node {
     pub news: Vec<ChunkIndex>,
     /// Chunks of which only a few subscribers are told.
     pub late_news: Vec<ChunkIndex>,
-    /// Peers that it knows, by number in its session.
+    /// Peers that it has been connected with, by number in its session.
     pub peers: Vec<NodeId>,
+    /// Those that it is connected with now.
+    pub connected: Vec<PeerSlot>,
+    /// Nodes that it was ever told of.
+    pub known: Vec<bool>,
+    /// How many those are.
+    pub told: usize,
     /// Requests that have arrived and wait for those before them, by connection.
     pub pending: BTreeMap<ConnectionId, VecDeque<Choice>>,
     /// What is being sent.
@@ -45,6 +51,9 @@ impl Node {
             news: Vec::new(),
             late_news: Vec::new(),
             peers: Vec::new(),
+            connected: Vec::new(),
+            known: Vec::new(),
+            told: 0,
             pending: BTreeMap::new(),
             sending: BTreeMap::new(),
             incoming: Vec::new(),

@@ -36,13 +36,13 @@ impl World {
         self.grant(server);
     }
 
-    /// A connection does not want the chunk any more.
-    pub fn retracted(&mut self, server: NodeId, connection: ConnectionId, chunk: ChunkIndex) {
+    /// A connection does not want these chunks any more.
+    pub fn retracted(&mut self, server: NodeId, connection: ConnectionId, chunks: &[ChunkIndex]) {
         let node = &mut self.nodes[server];
-        for chunks in node.pending.get_mut(&connection).into_iter().flatten() {
-            chunks.retain(|known| *known != chunk);
+        for pending in node.pending.get_mut(&connection).into_iter().flatten() {
+            pending.retain(|known| !chunks.contains(known));
         }
-        node.uploads.retract(connection, chunk);
+        chunks.iter().for_each(|chunk| node.uploads.retract(connection, *chunk));
         self.grant(server);
     }
 

@@ -27,7 +27,7 @@ pub enum Event {
     Has { getter: NodeId, slot: PeerSlot, chunks: Rc<[ChunkIndex]> },
     HasForAll { node: NodeId, chunks: Rc<[ChunkIndex]> },
     Asked { server: NodeId, connection: ConnectionId, chunks: Box<Choice> },
-    Retracted { server: NodeId, connection: ConnectionId, chunk: ChunkIndex },
+    Retracted { server: NodeId, connection: ConnectionId, chunks: Vec<ChunkIndex> },
     Closed { server: NodeId, connection: ConnectionId },
     Began { connection: ConnectionId, chunk: ChunkIndex },
     Refused { connection: ConnectionId, status: Status },
@@ -148,7 +148,7 @@ impl World {
                 self.nodes[server].pending.entry(connection).or_default().push_back(*chunks);
                 self.serve(server, connection);
             }
-            Event::Retracted { server, connection, chunk } => self.retracted(server, connection, chunk),
+            Event::Retracted { server, connection, chunks } => self.retracted(server, connection, &chunks),
             Event::Closed { server, connection } => self.closed(server, connection),
             Event::Began { connection, chunk } => {
                 let (getter, link) = parts(connection);
@@ -175,6 +175,7 @@ impl World {
     pub fn session(&mut self, getter: NodeId, work: impl FnOnce(&mut Session)) {
         let Some(session) = self.nodes[getter].session.as_mut() else { return };
         work(session);
+        let mut retracted: Option<(NodeId, ConnectionId, Vec<ChunkIndex>)> = None;
         while let Some(action) = self.nodes[getter].session.as_mut().and_then(Session::next_action) {
             let node = &mut self.nodes[getter];
             let (Action::Open { link, .. }
@@ -186,17 +187,32 @@ impl World {
             }
             let Some(slot) = node.links.get(&link).copied() else { continue };
             let (server, connection) = (node.peers[slot as usize], connection(getter, link));
+            // Chunks that are taken back on one connection travel in one message.
+            match (&action, &mut retracted) {
+                (Action::Retract { chunk, .. }, Some((_, known, chunks))) if *known == connection => {
+                    chunks.push(*chunk);
+                    continue;
+                }
+                _ => self.send_retracted(&mut retracted),
+            }
             match action {
                 Action::Open { .. } => {}
                 Action::Close { .. } => {
-                    node.links.remove(&link);
+                    self.nodes[getter].links.remove(&link);
                     self.send(Event::Closed { server, connection });
                 }
                 Action::Ask { chunks, .. } => {
                     self.send(Event::Asked { server, connection, chunks: Box::new(chunks) });
                 }
-                Action::Retract { chunk, .. } => self.send(Event::Retracted { server, connection, chunk }),
+                Action::Retract { chunk, .. } => retracted = Some((server, connection, vec![chunk])),
             }
+        }
+        self.send_retracted(&mut retracted);
+    }
+
+    fn send_retracted(&mut self, retracted: &mut Option<(NodeId, ConnectionId, Vec<ChunkIndex>)>) {
+        if let Some((server, connection, chunks)) = retracted.take() {
+            self.send(Event::Retracted { server, connection, chunks });
         }
     }
 
