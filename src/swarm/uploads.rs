@@ -26,6 +26,11 @@ pub type ConnectionId = u64;
 /// Number of a served file, unique in its process.
 pub type FileId = u64;
 
+/// How much longer than usual even the quickest chunk takes to a slow getter.
+const SLOW_RATIO: f64 = 1.5;
+/// What is added to the quickest time with every chunk: links change.
+const QUICKEST_FADES: f64 = 1.05;
+
 /// A request for one of several chunks.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -89,6 +94,14 @@ struct Getter {
     served: u64,
     /// Its requests that wait.
     waiting: usize,
+    /// The shortest time that a chunk took to leave for it, a little longer with every chunk since.
+    quickest: Option<Duration>,
+}
+
+impl Getter {
+    fn new(served: u64) -> Self {
+        Self { served, waiting: 0, quickest: None }
+    }
 }
 
 #[derive(Debug)]
@@ -142,7 +155,7 @@ impl Uploads {
     /// Queues a request. Its connection must have no other here.
     pub fn ask(&mut self, request: Request) -> Result<(), Busy> {
         let floor = self.floor;
-        let getter = self.getters.entry(request.address).or_insert(Getter { served: floor, waiting: 0 });
+        let getter = self.getters.entry(request.address).or_insert(Getter::new(floor));
         if self.waiting.len() >= REQUESTS_WAITING_MAX || getter.waiting >= REQUESTS_WAITING_PER_ADDRESS_MAX {
             return Err(Busy);
         }
@@ -187,8 +200,11 @@ impl Uploads {
         let best = able.min_by_key(|(_, waiting)| self.rank(waiting)).map(|(number, _)| *number)?;
         let Request { connection, address, file, chunks } = self.take(best)?;
         self.waiting.range_mut(..best).for_each(|(_, older)| older.passed_over += 1);
-        let chunk = self.freshest(file, &chunks)?;
-        if let Some(sent) = self.files.get_mut(&file).and_then(|file| file.sent.get_mut(chunk.as_usize())) {
+        let is_slow = self.is_slow(&address);
+        let chunk = if is_slow { self.stalest(file, &chunks)? } else { self.freshest(file, &chunks)? };
+        if let Some(sent) = self.files.get_mut(&file).and_then(|file| file.sent.get_mut(chunk.as_usize()))
+            && (!is_slow || *sent > 0)
+        {
             *sent = sent.saturating_add(1);
         }
         self.floor = self.served(&address).max(self.floor);
@@ -202,11 +218,15 @@ impl Uploads {
             && bytes > 0
         {
             let time = now.saturating_sub(since);
+            if let Some(getter) = self.getters.get_mut(&address) {
+                let known = getter.quickest.map_or(time, |known| known.mul_f64(QUICKEST_FADES));
+                getter.quickest = Some(known.min(time));
+            }
             // One that took very long says little about the others.
             self.usual = Some(self.usual.map_or(time, |usual| (3 * usual + time.min(SEND_OVERDUE_RATIO * usual)) / 4));
         }
         let floor = self.floor;
-        self.getters.entry(address).or_insert(Getter { served: floor, waiting: 0 }).served += bytes;
+        self.getters.entry(address).or_insert(Getter::new(floor)).served += bytes;
         if self.getters.len() > 2 * REQUESTS_WAITING_MAX {
             self.getters.retain(|_, getter| getter.waiting > 0);
         }
@@ -248,7 +268,17 @@ impl Uploads {
         let is_patient = waiting.passed_over < PASSED_OVER_MAX;
         let sent = self.files.get(file).map(|file| file.sent.as_slice()).unwrap_or_default();
         let is_copy = chunks.iter().all(|chunk| sent.get(chunk.as_usize()).is_none_or(|times| *times > 0));
-        (is_patient, is_copy && is_patient, self.served(address))
+        (is_patient, (is_copy || self.is_slow(address)) && is_patient, self.served(address))
+    }
+
+    /// Whether chunks take much longer to the address than to others: what it has cannot be passed on soon.
+    fn is_slow(&self, address: &IpAddr) -> bool {
+        let quickest = self.getters.get(address).and_then(|getter| getter.quickest);
+        matches!((quickest, self.usual), (Some(quickest), Some(usual)) if quickest > usual.mul_f64(SLOW_RATIO))
+    }
+
+    fn stalest(&self, file: FileId, chunks: &[ChunkIndex]) -> Option<ChunkIndex> {
+        chunks.iter().copied().max_by_key(|chunk| self.times_sent(file, *chunk))
     }
 
     fn times_sent(&self, file: FileId, chunk: ChunkIndex) -> u8 {
