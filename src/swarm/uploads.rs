@@ -31,6 +31,9 @@ const SLOW_RATIO: f64 = 1.5;
 /// What is added to the quickest time with every chunk: links change.
 const QUICKEST_FADES: f64 = 1.05;
 
+/// Chunks that are sent to slow getters at a time.
+const SLOW_MAX: usize = 2;
+
 /// A request for one of several chunks.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -78,13 +81,20 @@ pub struct Uploads {
     /// Requests of which no chunk is left.
     emptied: usize,
     /// What is being sent, by since when.
-    sending: HashMap<ConnectionId, Duration>,
+    sending: HashMap<ConnectionId, Sending>,
     /// How long a chunk usually takes to leave; `None` before the first.
     usual: Option<Duration>,
     files: HashMap<FileId, File>,
     getters: HashMap<IpAddr, Getter>,
     /// What newcomers start with.
     floor: u64,
+}
+
+/// A chunk that is being sent.
+#[derive(Clone, Copy, Debug)]
+struct Sending {
+    since: Duration,
+    is_to_slow: bool,
 }
 
 /// An address that asks.
@@ -191,11 +201,13 @@ impl Uploads {
             return None;
         }
         let overdue = self.usual.map_or(SEND_OVERDUE_MIN, |usual| SEND_OVERDUE_MIN.max(SEND_OVERDUE_RATIO * usual));
-        let counted = self.sending.values().filter(|since| now.saturating_sub(**since) < overdue).count();
+        let is_counted = |sending: &&Sending| !sending.is_to_slow && now.saturating_sub(sending.since) < overdue;
+        let counted = self.sending.values().filter(is_counted).count();
+        let slow = self.sending.values().filter(|sending| sending.is_to_slow).count();
         if counted >= UPLOADS_OF_SEEDER_MAX.max(UPLOADS_OF_GETTER_MAX) {
             return None;
         }
-        let may_begin = |waiting: &Waiting| counted < self.slots(waiting.request.file);
+        let may_begin = |waiting: &Waiting| counted < self.slots(waiting.request.file) && (slow < SLOW_MAX || !self.is_slow(&waiting.request.address));
         let able = self.waiting.iter().filter(|(_, waiting)| may_begin(waiting));
         let best = able.min_by_key(|(_, waiting)| self.rank(waiting)).map(|(number, _)| *number)?;
         let Request { connection, address, file, chunks } = self.take(best)?;
@@ -208,13 +220,13 @@ impl Uploads {
             *sent = sent.saturating_add(1);
         }
         self.floor = self.served(&address).max(self.floor);
-        self.sending.insert(connection, now);
+        self.sending.insert(connection, Sending { since: now, is_to_slow: is_slow });
         Some(Grant { connection, chunk: Some(chunk) })
     }
 
     /// An answer has left, or its connection has; `bytes` of it were sent to `address`.
     pub fn done(&mut self, now: Duration, connection: ConnectionId, address: IpAddr, bytes: u64) {
-        if let Some(since) = self.sending.remove(&connection)
+        if let Some(Sending { since, .. }) = self.sending.remove(&connection)
             && bytes > 0
         {
             let time = now.saturating_sub(since);
