@@ -1,7 +1,12 @@
 //! The peers that a download knows, and which of them it talks to. Pure: `now` is time since any fixed start.
+//!
+//! Where more are named than may be talked to, those that are talked to are drawn evenly from all that were named, early
+//! or late: a large swarm in which all talk to those who came first leaves the uplinks of the others unused.
 
 use std::collections::HashMap;
 use std::time::Duration;
+
+use rand::{Rng, RngExt};
 
 use super::standing::{Standing, Verdict};
 use crate::ids::Endpoint;
@@ -13,6 +18,8 @@ use crate::swarm::PeerSlot;
 pub struct Peers {
     known: HashMap<Endpoint, Peer>,
     next_slot: PeerSlot,
+    /// Endpoints that were new when they were named.
+    named: usize,
 }
 
 /// One of them.
@@ -29,24 +36,48 @@ pub struct Peer {
     pub is_myself: bool,
     /// Its control connection must end: what its data connections did is to be paid for by a pause.
     pub is_blamed: bool,
+    /// Its control connection must end: another peer has its place.
+    pub is_replaced: bool,
     /// What it had delivered when it was looked at last.
     pub fetched_bytes: u64,
 }
 
 impl Peers {
     /// A tracker names a peer: its number, if it is to be talked to from now on.
-    pub fn admit(&mut self, endpoint: Endpoint, now: Duration) -> Option<PeerSlot> {
-        if !self.known.contains_key(&endpoint) && self.known.len() >= PEERS_KNOWN_MAX {
+    pub fn admit(&mut self, endpoint: Endpoint, now: Duration, rng: &mut impl Rng) -> Option<PeerSlot> {
+        let is_new = !self.known.contains_key(&endpoint);
+        if is_new && self.known.len() >= PEERS_KNOWN_MAX {
             self.forget_one(now);
         }
-        let running = self.known.values().filter(|peer| peer.is_running).count();
+        self.named += usize::from(is_new);
+        if is_new && rng.random_range(0..self.named) < PEERS_PER_DOWNLOAD_MAX {
+            self.make_room(rng);
+        }
+        let running = self.known.values().filter(|peer| peer.has_place()).count();
         let peer = self.known.entry(endpoint).or_insert_with(|| {
             self.next_slot += 1;
             Peer::new(self.next_slot)
         });
         let is_welcome = !peer.is_running && !peer.is_myself && peer.standing.verdict(now) == Verdict::Welcome;
-        peer.is_running |= is_welcome && running < PEERS_PER_DOWNLOAD_MAX;
-        (is_welcome && peer.is_running).then_some(peer.slot)
+        let is_admitted = is_welcome && running < PEERS_PER_DOWNLOAD_MAX;
+        if is_admitted {
+            (peer.is_running, peer.is_replaced) = (true, false);
+        }
+        is_admitted.then_some(peer.slot)
+    }
+
+    /// If no further peer may be talked to, one of those that are gives up its place.
+    fn make_room(&mut self, rng: &mut impl Rng) {
+        let mut slots: Vec<PeerSlot> =
+            self.known.values().filter(|peer| peer.has_place()).map(|peer| peer.slot).collect();
+        if slots.len() < PEERS_PER_DOWNLOAD_MAX {
+            return;
+        }
+        slots.sort_unstable();
+        let drawn = slots[rng.random_range(0..slots.len())];
+        if let Some(replaced) = self.known.values_mut().find(|peer| peer.slot == drawn) {
+            replaced.is_replaced = true;
+        }
     }
 
     /// Room is made by who cannot be reached, and only where all are banned by one of those: it would have to
@@ -57,7 +88,8 @@ impl Peers {
         gone.and_then(|gone| self.known.remove(&gone));
     }
 
-    /// Peers that nobody talks to and that may be tried again, those that failed least often first.
+    /// Peers that nobody talks to and that may be tried again, those that failed least often first, and those that were
+    /// replaced last.
     pub fn waiting(&self, now: Duration) -> Vec<Endpoint> {
         let may_be_tried = |peer: &Peer| {
             !peer.is_running
@@ -66,7 +98,7 @@ impl Peers {
                 && peer.standing.verdict(now) == Verdict::Welcome
         };
         let mut waiting: Vec<_> = self.known.iter().filter(|(_, peer)| may_be_tried(peer)).collect();
-        waiting.sort_by_key(|(_, peer)| (peer.standing.failures(), peer.slot));
+        waiting.sort_by_key(|(_, peer)| (peer.is_replaced, peer.standing.failures(), peer.slot));
         waiting.into_iter().map(|(endpoint, _)| *endpoint).take(PEERS_PER_DOWNLOAD_MAX).collect()
     }
 
@@ -100,8 +132,13 @@ impl Peer {
             is_running: false,
             is_myself: false,
             is_blamed: false,
+            is_replaced: false,
             fetched_bytes: 0,
         }
+    }
+
+    fn has_place(&self) -> bool {
+        self.is_running && !self.is_replaced
     }
 
     /// A data connection failed; says whether that is anything new. One incident shows on every core and
@@ -123,7 +160,7 @@ impl Peer {
     /// Whether its control connection must end, however late that is looked at: the pause may be over, and
     /// only a new connection brings the peer up again.
     pub fn must_end(&self, now: Duration) -> bool {
-        self.is_blamed || self.standing.verdict(now) != Verdict::Welcome
+        self.is_blamed || self.is_replaced || self.standing.verdict(now) != Verdict::Welcome
     }
 
     /// Whether it is not talked to any more.
@@ -136,6 +173,8 @@ impl Peer {
 mod tests {
     use super::*;
     use crate::limits::BAD_CHUNKS_UNTIL_BAN;
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
 
     fn endpoint(index: usize) -> Endpoint {
         Endpoint::new([10, 0, (index >> 8) as u8, index as u8].into(), 1).unwrap()
@@ -157,25 +196,47 @@ mod tests {
 
     #[test]
     fn liars_without_number_keep_nobody_out() {
-        let (mut peers, now) = (Peers::default(), Duration::ZERO);
+        let (mut peers, now, mut rng) = (Peers::default(), Duration::ZERO, StdRng::seed_from_u64(1));
         for liar in 0..2 * PEERS_KNOWN_MAX {
-            assert!(peers.admit(endpoint(liar), now).is_some(), "peer {liar}");
-            assert_eq!(peers.admit(endpoint(liar), now), None, "it is talked to already");
+            assert!(peers.admit(endpoint(liar), now, &mut rng).is_some(), "peer {liar}");
+            assert_eq!(peers.admit(endpoint(liar), now, &mut rng), None, "it is talked to already");
             let peer = peers.get_mut(&endpoint(liar)).unwrap();
             (0..BAD_CHUNKS_UNTIL_BAN).for_each(|_| peer.bad_chunk(now));
             peer.is_running = false;
-            assert_eq!(peers.admit(endpoint(liar), now), None, "it is banned");
+            assert_eq!(peers.admit(endpoint(liar), now, &mut rng), None, "it is banned");
         }
         assert_eq!(peers.values().count(), PEERS_KNOWN_MAX);
     }
 
+    fn count(peers: &Peers, is: impl Fn(&Peer) -> bool) -> usize {
+        peers.values().filter(|peer| is(peer)).count()
+    }
+
     #[test]
     fn so_many_at_once_and_the_next_when_one_is_gone() {
-        let (mut peers, now) = (Peers::default(), Duration::ZERO);
-        let admitted = (0..2 * PEERS_KNOWN_MAX).filter(|peer| peers.admit(endpoint(*peer), now).is_some()).count();
-        assert_eq!((admitted, peers.values().count()), (PEERS_PER_DOWNLOAD_MAX, PEERS_KNOWN_MAX));
-        peers.get_mut(&endpoint(0)).unwrap().is_running = false;
-        assert!(peers.admit(endpoint(3 * PEERS_KNOWN_MAX), now).is_some());
-        assert_eq!(peers.admit(endpoint(3 * PEERS_KNOWN_MAX + 1), now), None);
+        let (mut peers, now, mut rng) = (Peers::default(), Duration::ZERO, StdRng::seed_from_u64(2));
+        (0..2 * PEERS_KNOWN_MAX).for_each(|peer| drop(peers.admit(endpoint(peer), now, &mut rng)));
+        assert_eq!((count(&peers, Peer::has_place), peers.values().count()), (PEERS_PER_DOWNLOAD_MAX, PEERS_KNOWN_MAX));
+        peers.known.values_mut().find(|peer| peer.has_place()).unwrap().is_running = false;
+        let waiting = peers.waiting(now);
+        assert!(waiting.iter().any(|endpoint| peers.admit(*endpoint, now, &mut rng).is_some()));
+        assert!(waiting.iter().all(|endpoint| peers.admit(*endpoint, now, &mut rng).is_none()));
+    }
+
+    #[test]
+    fn who_is_named_late_is_talked_to_as_often_as_who_was_first() {
+        let (now, named, runs) = (Duration::ZERO, 4 * PEERS_PER_DOWNLOAD_MAX, 20);
+        let mut late = 0;
+        for seed in 0..runs {
+            let (mut peers, mut rng) = (Peers::default(), StdRng::seed_from_u64(seed));
+            for peer in 0..named {
+                peers.admit(endpoint(peer), now, &mut rng);
+            }
+            assert_eq!(count(&peers, Peer::has_place), PEERS_PER_DOWNLOAD_MAX);
+            assert!(peers.values().all(|peer| !peer.is_replaced || peer.must_end(now)));
+            late += (named / 2..named).filter(|peer| peers.get(&endpoint(*peer)).is_some_and(Peer::has_place)).count();
+        }
+        let share = late as f64 / (runs as usize * PEERS_PER_DOWNLOAD_MAX) as f64;
+        assert!((0.45..0.55).contains(&share), "{share}");
     }
 }

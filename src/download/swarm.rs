@@ -135,7 +135,7 @@ impl Swarm {
 
     /// A tracker names a peer.
     fn add(self: &Rc<Self>, endpoint: Endpoint) {
-        if let Some(slot) = self.peers.borrow_mut().admit(endpoint, self.now()) {
+        if let Some(slot) = self.peers.borrow_mut().admit(endpoint, self.now(), &mut rand::rng()) {
             crate::runtime::spawn("control connection", talk(Rc::downgrade(self), endpoint, slot));
         }
     }

@@ -16,8 +16,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use rand::rngs::StdRng;
 use rand::RngExt;
+use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 
 use super::inflow::Inflow;

@@ -207,7 +207,9 @@ impl Uploads {
         if counted >= UPLOADS_OF_SEEDER_MAX.max(UPLOADS_OF_GETTER_MAX) {
             return None;
         }
-        let may_begin = |waiting: &Waiting| counted < self.slots(waiting.request.file) && (slow < SLOW_MAX || !self.is_slow(&waiting.request.address));
+        let may_begin = |waiting: &Waiting| {
+            counted < self.slots(waiting.request.file) && (slow < SLOW_MAX || !self.is_slow(&waiting.request.address))
+        };
         let able = self.waiting.iter().filter(|(_, waiting)| may_begin(waiting));
         let best = able.min_by_key(|(_, waiting)| self.rank(waiting)).map(|(number, _)| *number)?;
         let Request { connection, address, file, chunks } = self.take(best)?;

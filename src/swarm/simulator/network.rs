@@ -69,7 +69,8 @@ impl Network {
     /// Begins to move `bytes` from one node to another at time `now`, seconds.
     pub fn begin(&mut self, now: f64, from: NodeId, to: NodeId, bytes: f64) -> FlowId {
         let sides = [2 * from, 2 * to + 1];
-        let flow = Flow { sides, shares: [0.0; 2], rate: 0.0, left: bytes, at: now, version: 0, foreseen: f64::INFINITY };
+        let flow =
+            Flow { sides, shares: [0.0; 2], rate: 0.0, left: bytes, at: now, version: 0, foreseen: f64::INFINITY };
         let id = self.free.pop().unwrap_or_else(|| {
             self.flows.push(None);
             self.flows.len() - 1
