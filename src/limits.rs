@@ -223,7 +223,7 @@ pub const REQUESTS_OPEN_MAX: usize = 6;
 /// Answers that should arrive at once, at first.
 pub const INFLOW_START: usize = 3;
 /// Answers that may arrive besides while less comes than before.
-pub const INFLOW_EXTRA: usize = 2;
+pub const INFLOW_EXTRA: usize = 1;
 /// Time between two looks whether more at once would bring more.
 pub const INFLOW_PROBE_INTERVAL: Duration = Duration::from_millis(750);
 /// Requests that name one chunk when there is nothing else to name.
@@ -244,7 +244,7 @@ pub const REQUESTS_WAITING_PER_ADDRESS_MAX: usize = 512;
 /// from others as well.
 pub const UPLOADS_OF_SEEDER_MAX: usize = 6;
 /// The same for files that it is still getting.
-pub const UPLOADS_OF_GETTER_MAX: usize = 4;
+pub const UPLOADS_OF_GETTER_MAX: usize = 5;
 /// Chunks that a process sends at a time, those included that take too long to be counted above.
 pub const UPLOADS_MAX: usize = 1024;
 /// A chunk that has been on its way for so many times as long as others usually take is counted no more.
