@@ -66,15 +66,18 @@ impl Peers {
         is_admitted.then_some(peer.slot)
     }
 
-    /// If no further peer may be talked to, one of those that are gives up its place.
+    /// If no further peer may be talked to, one of those that are gives up its place; never one of the half that
+    /// delivered most, or names without number would drive out the only source.
     fn make_room(&mut self, rng: &mut impl Rng) {
-        let mut slots: Vec<PeerSlot> =
-            self.known.values().filter(|peer| peer.has_place()).map(|peer| peer.slot).collect();
-        if slots.len() < PEERS_PER_DOWNLOAD_MAX {
+        let mut places: Vec<(u64, PeerSlot)> =
+            self.known.values().filter(|peer| peer.has_place()).map(|peer| (peer.fetched_bytes, peer.slot)).collect();
+        if places.len() < PEERS_PER_DOWNLOAD_MAX {
             return;
         }
-        slots.sort_unstable();
-        let drawn = slots[rng.random_range(0..slots.len())];
+        places.sort_unstable();
+        let median_bytes = places[(places.len() - 1) / 2].0;
+        places.retain(|(bytes, _)| *bytes <= median_bytes);
+        let (_, drawn) = places[rng.random_range(0..places.len())];
         if let Some(replaced) = self.known.values_mut().find(|peer| peer.slot == drawn) {
             replaced.is_replaced = true;
         }
@@ -88,7 +91,7 @@ impl Peers {
         gone.and_then(|gone| self.known.remove(&gone));
     }
 
-    /// Peers that nobody talks to and that may be tried again, those that failed least often first, and those that were
+    /// Peers that nobody talks to and that may be tried again, those that failed least often first, of these those that were
     /// replaced last.
     pub fn waiting(&self, now: Duration) -> Vec<Endpoint> {
         let may_be_tried = |peer: &Peer| {
@@ -98,7 +101,7 @@ impl Peers {
                 && peer.standing.verdict(now) == Verdict::Welcome
         };
         let mut waiting: Vec<_> = self.known.iter().filter(|(_, peer)| may_be_tried(peer)).collect();
-        waiting.sort_by_key(|(_, peer)| (peer.is_replaced, peer.standing.failures(), peer.slot));
+        waiting.sort_by_key(|(_, peer)| (peer.standing.failures(), peer.is_replaced, peer.slot));
         waiting.into_iter().map(|(endpoint, _)| *endpoint).take(PEERS_PER_DOWNLOAD_MAX).collect()
     }
 
@@ -215,12 +218,22 @@ mod tests {
     #[test]
     fn so_many_at_once_and_the_next_when_one_is_gone() {
         let (mut peers, now, mut rng) = (Peers::default(), Duration::ZERO, StdRng::seed_from_u64(2));
-        (0..2 * PEERS_KNOWN_MAX).for_each(|peer| drop(peers.admit(endpoint(peer), now, &mut rng)));
+        (0..2 * PEERS_KNOWN_MAX).for_each(|peer| _ = peers.admit(endpoint(peer), now, &mut rng));
         assert_eq!((count(&peers, Peer::has_place), peers.values().count()), (PEERS_PER_DOWNLOAD_MAX, PEERS_KNOWN_MAX));
         peers.known.values_mut().find(|peer| peer.has_place()).unwrap().is_running = false;
         let waiting = peers.waiting(now);
         assert!(waiting.iter().any(|endpoint| peers.admit(*endpoint, now, &mut rng).is_some()));
         assert!(waiting.iter().all(|endpoint| peers.admit(*endpoint, now, &mut rng).is_none()));
+    }
+
+    #[test]
+    fn names_without_number_do_not_drive_out_a_source() {
+        let (mut peers, now, mut rng) = (Peers::default(), Duration::ZERO, StdRng::seed_from_u64(3));
+        for peer in 0..PEERS_KNOWN_MAX {
+            peers.admit(endpoint(peer), now, &mut rng);
+            peers.get_mut(&endpoint(0)).unwrap().fetched_bytes = 1;
+        }
+        assert!(peers.get(&endpoint(0)).is_some_and(Peer::has_place));
     }
 
     #[test]
