@@ -187,11 +187,13 @@ fn a_mount_that_hangs_holds_up_its_own_files_only() {
     }
     let hanging = || disk.faults(|faults| faults.count);
     eventually(DEADLINE, "reads and looks hang", || hanging() > 2);
-    for round in 0..2 {
-        // Looked at, hashed and announced again while the others hang.
-        std::fs::File::options().write(true).open(&well).unwrap().set_modified(std::time::SystemTime::now()).unwrap();
-        client.wait_line(|line| line.starts_with("announced "));
-        place.get(&format!("copy {round}"), &["--wait=20s"]).expect(0);
+    for seconds in [1_000_000_001, 1_000_000_002] {
+        let modified = std::time::UNIX_EPOCH + Duration::from_secs(seconds);
+        std::fs::File::options().write(true).open(&well).unwrap().set_modified(modified).unwrap();
+        // It is looked at, hashed, kept so and announced again while the others hang.
+        let kept = || std::fs::read_to_string(place.path("state/state.json")).unwrap();
+        eventually(DEADLINE, "it is verified again", || kept().contains(&seconds.to_string()));
+        place.get(&format!("copy {seconds}"), &["--wait=20s"]).expect(0);
     }
     client.say("show downloads");
     client.say(&format!("get {} {}", place.folder.text("file.mtorrent"), place.folder.text("another")));
@@ -199,7 +201,7 @@ fn a_mount_that_hangs_holds_up_its_own_files_only() {
     place.assert_right("another");
     // All is well again.
     disk.faults(|faults| faults.hangs = false);
-    let mut peer = || Wire::connect(address).chunk(hash, 5).unwrap_or(Err(Status::Busy));
+    let peer = || Wire::connect(address).chunk(hash, 5).unwrap_or(Err(Status::Busy));
     eventually(AGAIN_WITHIN, "it is read again", || peer().as_deref() == Ok(hung.chunk(5)));
     disk.faults(|faults| faults.hangs = true);
     let before = hanging();
