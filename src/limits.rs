@@ -293,6 +293,12 @@ pub const CHUNK_MEMORY_SHARE_OF_ALLOWED: usize = 2;
 pub const CHUNKS_PER_CORE_MIN: usize = 2;
 /// How often memory that nobody needed meanwhile is given back.
 pub const MEMORY_TRIM_INTERVAL: Duration = Duration::from_secs(5);
+/// Pieces of the C library's heap from this size on count as much that is freed, bytes.
+pub const HEAP_COUNTED_BYTES_MIN: usize = 4 << 10;
+/// So much must have been freed in such pieces before the heap's free pages are given back, bytes.
+pub const HEAP_TRIMMED_BYTES_MIN: usize = 16 << 20;
+/// What the heap keeps at its end, and from which size on a piece has a mapping of its own, bytes.
+pub const HEAP_KEPT_BYTES_MAX: i32 = 1 << 20;
 /// Such intervals for which a chunk stays in the cache that nobody asks for.
 pub const CACHE_IDLE_INTERVALS: u32 = 1;
 /// Blocks that are written at once on a core.

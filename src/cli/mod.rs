@@ -42,12 +42,13 @@ use exit::{CommandResult, Exit};
 use output::Output;
 use resolved::{Command, HiArgs};
 
-use crate::runtime::{self, machine};
+use crate::runtime::{self, heap, machine};
 
 /// Runs one command line, program name first, and says how the process is to end.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     signals::ignore_file_size_limit();
     machine::raise_open_files();
+    heap::limit();
     runtime::on_failure(|why| {
         output::talk(format_args!("mtorrent: this process can do its work no more: {why}"));
         exit::end_now(Exit::Failed)

@@ -170,6 +170,9 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
     Some(digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect())
 }
 
+/// How the names begin of state files that are being written.
+const UNFINISHED_PREFIX: &str = ".state.json.";
+
 impl DataDir {
     /// Makes the folder if it is missing (rights 0700) and locks it.
     pub fn open(path: &Path) -> Result<Self, DataDirError> {
@@ -178,10 +181,22 @@ impl DataDir {
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(path.join("lock"));
         let lock = lock.map_err(failed)?;
         match rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Ok(()) => {
+                let data = Self { path: path.to_owned(), _lock: lock };
+                data.tidy();
+                Ok(data)
+            }
             Err(rustix::io::Errno::WOULDBLOCK) => Err(DataDirError::Locked(path.to_owned())),
             Err(error) => Err(failed(error.into())),
         }
+    }
+
+    /// Removes what a run that was killed while it saved has left.
+    fn tidy(&self) {
+        let entries = std::fs::read_dir(&self.path).into_iter().flatten().flatten();
+        let left = entries.filter(|entry| entry.file_name().as_bytes().starts_with(UNFINISHED_PREFIX.as_bytes()));
+        // One that stays costs its few bytes.
+        left.for_each(|entry| _ = std::fs::remove_file(entry.path()));
     }
 
     /// What was kept; empty when nothing was. A file that cannot be read is moved aside, not lost.
@@ -202,7 +217,7 @@ impl DataDir {
 
     /// Keeps the lists: written beside, synced, renamed.
     pub fn save(&self, saved: &Saved) -> io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(&self.path)?;
+        let mut file = tempfile::Builder::new().prefix(UNFINISHED_PREFIX).tempfile_in(&self.path)?;
         serde_json::to_writer_pretty(&mut file, saved)?;
         file.flush()?;
         file.as_file().sync_all()?;
@@ -235,6 +250,12 @@ mod tests {
         assert_eq!(data.load().unwrap(), saved);
         assert!(std::fs::read_to_string(path.join("state.json")).unwrap().contains("\"file\": \"ü\""));
         assert!(matches!(DataDir::open(&path), Err(DataDirError::Locked(_))));
+        std::fs::write(path.join(".state.json.x1"), "{").unwrap();
+        std::fs::write(path.join(".other"), "").unwrap();
+        drop(data);
+        let data = DataDir::open(&path).unwrap();
+        assert!(!path.join(".state.json.x1").exists() && path.join(".other").exists(), "killed while it saved");
+        assert_eq!(data.load().unwrap(), saved);
         std::fs::write(path.join("state.json"), "{ torn").unwrap();
         assert_eq!(data.load().unwrap(), Saved::default());
         assert!(path.join("state.json.unreadable").exists());

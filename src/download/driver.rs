@@ -188,12 +188,14 @@ impl Driver {
             files.part().map(|file| Target { part, record, file: file.clone() })
         });
         let length = self.request.metainfo.geometry().length();
-        let file = target.as_ref().map(|target| {
+        let part = target.as_ref().map(|target| target.part.clone());
+        let open = move || {
             let reserved = length.next_multiple_of(DIRECT_ALIGN);
             // Opened anew: the lock on the .part ends with the download, while connections may still hold this.
-            File::open(&target.part).and_then(|file| SeedFile::unfinished(file, reserved))
-        });
-        let file = file.transpose().map_err(|error| Failure::local(format!("cannot map the .part file: {error}")))?;
+            part.map(|part| File::open(part).and_then(|file| SeedFile::unfinished(file, reserved))).transpose()
+        };
+        let opened = context.blocking.run(open).await.map_err(Failure::local)?;
+        let file = opened.map_err(|error| Failure::local(format!("cannot map the .part file: {error}")))?;
         let torrent = Arc::new(Torrent::new(self.request.metainfo.clone(), SharedBitfield::new(&have), file));
         let (reports, received) = async_channel::unbounded();
         let progress = Arc::new(Progress::default());

@@ -111,7 +111,7 @@ impl Preparation<'_> {
         let path = unfinished.part_name().to_owned();
         let mut right = self.verify_strictly(&part, &path, &|chunk| unfinished.may_have(chunk))?;
         let failed = |error| Failure::local(format!("{}: {error}", path.display()));
-        if let Some(others) = unfinished.others().map_err(failed)? {
+        if let Some(others) = unfinished.others(&right).map_err(failed)? {
             let found = self.verify_strictly(&part, &path, &|chunk| others.contains(chunk))?;
             found.iter().for_each(|chunk| right.insert(chunk));
         }

@@ -83,6 +83,7 @@ impl Net {
                     Some(pool) => pool.trim(),
                     None => return,
                 }
+                crate::runtime::heap::trim();
             }
         });
         Ok(Self { buffers, watchdog: Watchdog::start(), poller: Poller::start()?, limits })

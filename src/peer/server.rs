@@ -403,21 +403,41 @@ impl Session {
                 return send_refusal(refuse(status), stream).await.map(|()| false);
             }
         }
-        send_resident(head, torrent, file, chunk, offset, stream).await.map(|()| true)
+        match send_resident(head, file, offset, stream).await {
+            Ok(()) => Ok(true),
+            Err(SendFileError::Net(error)) => Err(error),
+            Err(SendFileError::File) => {
+                let sent = torrent.clone();
+                let look = move || sent.file.as_ref().and_then(|file| file.length().ok());
+                let length = self.beside(torrent).run(look).await.ok().flatten();
+                torrent.cannot_read(chunk, length, &"it failed while it was sent");
+                // The head is out, so nothing but closing tells the other side.
+                Err(NetError::Closed)
+            }
+        }
+    }
+
+    /// Threads for work on the torrent's file.
+    fn beside(&self, torrent: &Torrent) -> Blocking {
+        let (device, inode) = torrent.file.as_ref().map_or((0, 0), SeedFile::place);
+        self.context.blocking.on_file(device, inode)
     }
 
     /// Has the range read in beside the executor.
     async fn populate(&self, torrent: &Arc<Torrent>, chunk: ChunkIndex, range: Range<u64>) -> Result<(), Status> {
         let cold = torrent.clone();
-        let populate = move || cold.file.as_ref().map_or(Ok(()), |file| file.populate(range));
-        let place = torrent.file.as_ref().map_or((0, 0), SeedFile::place);
-        match self.context.blocking.on_file(place.0, place.1).run(populate).await {
+        // The length is looked at there, too: a mount that hangs must not stop the core.
+        let populate = move || {
+            let populated = cold.file.as_ref().map_or(Ok(()), |file| file.populate(range));
+            populated.map_err(|error| (error, cold.file.as_ref().and_then(|file| file.length().ok())))
+        };
+        match self.beside(torrent).run(populate).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) if !matches!(error.raw_os_error(), Some(libc::EFAULT | libc::EIO)) => {
+            Ok(Err((error, _))) if !matches!(error.raw_os_error(), Some(libc::EFAULT | libc::EIO)) => {
                 log::warn!("a chunk could not be read in: {error}");
                 Err(Status::Internal)
             }
-            Ok(Err(error)) => Err(torrent.cannot_read(chunk, &error)),
+            Ok(Err((error, length))) => Err(torrent.cannot_read(chunk, length, &error)),
             Err(BlockingError::Busy) => Err(Status::Busy),
             Err(_) => Err(Status::Internal),
         }
@@ -486,24 +506,9 @@ async fn send_blocks<'a>(
     stream.write_all(&MAGIC_END).await
 }
 
-async fn send_resident(
-    head: DataHead,
-    torrent: &Torrent,
-    file: &SeedFile,
-    chunk: ChunkIndex,
-    offset: u64,
-    stream: &mut Stream,
-) -> Result<(), NetError> {
+async fn send_resident(head: DataHead, file: &SeedFile, offset: u64, stream: &mut Stream) -> Result<(), SendFileError> {
     stream.allow(SEND_SILENCE_TIMEOUT);
     send_head(head, stream).await?;
-    let sent = stream.send_file(file.fd(), offset, head.data_len as usize, |at, len| file.window(at, len)).await;
-    match sent {
-        Ok(()) => stream.write_all(&MAGIC_END).await,
-        Err(SendFileError::Net(error)) => Err(error),
-        // The head is out, so nothing but closing tells the other side.
-        Err(SendFileError::File) => {
-            torrent.cannot_read(chunk, &"it failed while it was sent");
-            Err(NetError::Closed)
-        }
-    }
+    stream.send_file(file.fd(), offset, head.data_len as usize, |at, len| file.window(at, len)).await?;
+    Ok(stream.write_all(&MAGIC_END).await?)
 }

@@ -139,12 +139,13 @@ impl Torrent {
         self.unreadable.lock().retry_at.get(&chunk).is_none_or(|at| *at <= Instant::now())
     }
 
-    /// The chunk could not be read to be sent. Where the file ends before it the whole file is served no more;
-    /// else only this chunk is not, for a while. The status is for the peer that asked.
-    pub fn cannot_read(&self, chunk: ChunkIndex, why: &dyn Display) -> Status {
+    /// The chunk could not be read to be sent, of a file of `length`, where that is known. Where the file ends before
+    /// it the whole file is served no more; else only this chunk is not, for a while. The status is for the peer that
+    /// asked.
+    pub fn cannot_read(&self, chunk: ChunkIndex, length: Option<u64>, why: &dyn Display) -> Status {
         let geometry = self.metainfo.geometry();
         let end = geometry.offset(chunk) + u64::from(geometry.chunk_len(chunk));
-        if self.file.as_ref().is_none_or(|file| file.length().is_ok_and(|bytes| bytes < end)) {
+        if length.is_some_and(|bytes| bytes < end) {
             self.stop("it became shorter".to_owned());
             return Status::FileChanged;
         }
@@ -197,11 +198,11 @@ mod tests {
         let torrent = torrent(&folder.path().join("file"));
         let [first, second] = [0, 1].map(|index| torrent.metainfo.geometry().chunk(index).unwrap());
         for _ in 0..2 {
-            assert_eq!(torrent.cannot_read(second, &"EIO"), Status::ChunkAbsent);
+            assert_eq!(torrent.cannot_read(second, Some(3 << 14), &"EIO"), Status::ChunkAbsent);
         }
         assert!(torrent.serves(first) && !torrent.serves(second) && torrent.stopped().is_none());
         assert_eq!(torrent.take_unreadable(), [second]);
-        torrent.cannot_read(second, &"EIO");
+        torrent.cannot_read(second, None, &"EIO");
         assert!(torrent.take_unreadable().is_empty());
     }
 
@@ -212,7 +213,8 @@ mod tests {
         let torrent = torrent(&path);
         std::fs::File::options().write(true).open(&path).unwrap().set_len(100).unwrap();
         let chunk = torrent.metainfo.geometry().chunk(1).unwrap();
-        assert_eq!(torrent.cannot_read(chunk, &"EFAULT"), Status::FileChanged);
+        let length = torrent.file.as_ref().unwrap().length().unwrap();
+        assert_eq!(torrent.cannot_read(chunk, Some(length), &"EFAULT"), Status::FileChanged);
         assert!(torrent.stopped().is_some());
     }
 }

@@ -17,6 +17,7 @@
 pub mod blocking;
 pub mod cores;
 pub mod failure;
+pub mod heap;
 pub mod machine;
 pub mod mesh;
 pub mod probe;

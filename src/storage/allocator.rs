@@ -18,6 +18,7 @@ use std::sync::{Mutex, PoisonError};
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
 
 use crate::limits::BLOCK_BYTES;
+use crate::runtime::heap;
 
 /// What glommio aligns DMA buffers to, bytes.
 const BLOCK_ALIGN: usize = 4096;
@@ -111,8 +112,11 @@ unsafe impl GlobalAlloc for Allocator {
     unsafe fn dealloc(&self, start: *mut u8, layout: Layout) {
         match NonNull::new(start) {
             Some(block) if is_block(layout) => self.give_back(block, layout.size()),
-            // SAFETY: the caller's promise; it is no block, so it came from there.
-            _ => unsafe { System.dealloc(start, layout) },
+            _ => {
+                heap::freed(layout.size());
+                // SAFETY: the caller's promise; it is no block, so it came from there.
+                unsafe { System.dealloc(start, layout) }
+            }
         }
     }
 
@@ -120,6 +124,7 @@ unsafe impl GlobalAlloc for Allocator {
         // SAFETY: the caller promises that `new_bytes`, rounded up to the alignment, is no overflow.
         let new = unsafe { Layout::from_size_align_unchecked(new_bytes, old.align()) };
         if !is_block(old) && !is_block(new) {
+            heap::freed(old.size().saturating_sub(new_bytes));
             // SAFETY: the caller's promise.
             return unsafe { System.realloc(start, old, new_bytes) };
         }

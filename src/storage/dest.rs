@@ -8,6 +8,9 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use rustix::fs::SeekFrom;
+use rustix::io::Errno;
+
 use super::dest_error::DestError;
 use super::disk::{DiskFiles, Occupant, is_only_a_name, is_same};
 use super::ledger::Ledger;
@@ -162,10 +165,13 @@ impl Unfinished {
         self.is_long_enough(chunk) && self.record.as_ref().is_none_or(|record| record.chunks.contains(chunk))
     }
 
-    /// Chunks that are worth a look beyond what the record says, because the user wants what can be used of the file
-    /// whosever it is: all where something was written. `None` without `force`, or where all were looked at.
-    pub fn others(&self) -> io::Result<Option<Bitfield>> {
-        if !self.force || self.record.is_none() {
+    /// Chunks that are worth a look beyond what the record says: all where something was written. The user wants what
+    /// can be used of the file whosever it is, or nothing of what the record claims is `right`, which others tell to be
+    /// a file of ours that was cut. `None` where neither is so, or where all were looked at.
+    pub fn others(&self, right: &Bitfield) -> io::Result<Option<Bitfield>> {
+        let Some(record) = &self.record else { return Ok(None) };
+        let is_doubtful = self.is_made_with(record) && record.chunks.count() > 0 && right.count() == 0;
+        if !self.force && !is_doubtful {
             return Ok(None);
         }
         let geometry = self.claim.geometry;
@@ -187,7 +193,8 @@ impl Unfinished {
     /// Goes on with the chunks that are right. A file of which the record says nothing true is left as it is,
     /// unless the user said `force`.
     pub fn resume(self, verified: &Bitfield) -> Result<(DiskFiles, Ledger), DestError> {
-        let is_ours = self.is_ours(verified);
+        let failed = |error| DestError::Io { path: self.files.paths().part.clone(), error };
+        let is_ours = self.is_ours(verified).map_err(failed)?;
         if self.record.is_some() && !is_ours && !self.force {
             return Err(DestError::NotOurs(self.files.paths().part.clone()));
         }
@@ -212,15 +219,43 @@ impl Unfinished {
     }
 
     /// Whether the record is about this file: some of the chunks that it claims are right, or this is the very file
-    /// that was made with it, and the file ends before all that it claims.
-    fn is_ours(&self, verified: &Bitfield) -> bool {
-        let Some(record) = &self.record else { return false };
+    /// that was made with it, was cut, and holds nothing of somebody else's.
+    fn is_ours(&self, verified: &Bitfield) -> io::Result<bool> {
+        let Some(record) = &self.record else { return Ok(false) };
         if record.chunks.iter().any(|chunk| verified.contains(chunk)) {
-            return true;
+            return Ok(true);
         }
-        let is_made_with_it = record.part == self.mark || record.part == FileMark::default();
-        // Our own file that was cut has nothing of somebody else's in the place of what is missing.
-        is_made_with_it && !record.chunks.iter().any(|chunk| self.is_long_enough(chunk))
+        if !self.is_made_with(record) {
+            return Ok(false);
+        }
+        Ok(record.chunks.count() == 0 || verified.count() > 0 || is_blank(&self.part)?)
+    }
+
+    fn is_made_with(&self, record: &Record) -> bool {
+        record.part == self.mark || record.part == FileMark::default()
+    }
+}
+
+/// Whether there is nothing but zeros in the file.
+fn is_blank(file: &File) -> io::Result<bool> {
+    let mut bytes = vec![0; 1 << 20];
+    let mut at = 0;
+    loop {
+        at = match rustix::fs::seek(file, SeekFrom::Data(at)) {
+            Ok(start) => start,
+            Err(Errno::NXIO) => return Ok(true),
+            // It does not tell where its holes are.
+            Err(Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSYS) => at,
+            Err(error) => return Err(error.into()),
+        };
+        let read = file.read_at(&mut bytes, at)?;
+        if bytes[..read].iter().any(|byte| *byte != 0) {
+            return Ok(false);
+        }
+        if read == 0 {
+            return Ok(true);
+        }
+        at += read as u64;
     }
 }
 
@@ -321,6 +356,41 @@ mod tests {
             assert_eq!(std::fs::read(&part).unwrap(), b"somebody's");
             let Ok(Opened::Unfinished(unfinished)) = claim().open(&dest, true) else { panic!("forced") };
             unfinished.resume(&none()).unwrap();
+        }
+    }
+
+    #[test]
+    fn our_own_file_that_was_cut_is_gone_on_with_and_nothing_else_that_was_put_into_it() {
+        let geometry = claim().geometry;
+        let second = geometry.chunk(1).unwrap();
+        let right = |chunks: &[ChunkIndex]| {
+            let mut right = none();
+            chunks.iter().for_each(|chunk| right.insert(*chunk));
+            right
+        };
+        type Case = (&'static str, fn(&File), bool, bool);
+        let cases: [Case; 5] = [
+            ("emptied", |_| (), false, true),
+            ("emptied and longer again", |part| part.set_len(1 << 16).unwrap(), false, true),
+            ("zeros", |part| part.write_all_at(&[0; 1 << 14], 0).unwrap(), false, true),
+            ("chunks that came after the cut", |part| part.write_all_at(&[7; 5], 1 << 14).unwrap(), true, true),
+            ("something else", |part| part.write_all_at(b"somebody's", 0).unwrap(), false, false),
+        ];
+        for (what, act, is_second_right, goes_on) in cases {
+            let folder = tempfile::tempdir().unwrap();
+            let (dest, part) = (folder.path().join("file"), folder.path().join("file.part"));
+            let Ok(Opened::Fresh(mut files, mut ledger)) = claim().open(&dest, false) else { panic!("fresh") };
+            ledger.commit(right(&[geometry.chunk(0).unwrap()]), &mut files).unwrap();
+            drop(files);
+            // The very same inode.
+            let cut = File::options().write(true).truncate(true).open(&part).unwrap();
+            act(&cut);
+            let Ok(Opened::Unfinished(unfinished)) = claim().open(&dest, false) else { panic!("unfinished") };
+            let others = unfinished.others(&none()).unwrap();
+            assert_eq!(others, is_second_right.then(|| right(&[second])), "{what}");
+            let resumed = unfinished.resume(&others.unwrap_or_else(none));
+            assert_eq!(resumed.is_ok(), goes_on, "{what}: {resumed:?}");
+            assert!(goes_on || std::fs::read(&part).unwrap() == b"somebody's");
         }
     }
 

@@ -37,15 +37,21 @@ impl Writer {
     /// pollable when that file is only reserved; every later read on it then fails. The record, which
     /// holds data, is therefore opened first.
     pub async fn open(path: &Path, record: &Path, part: Arc<File>, blocking: Blocking) -> Self {
-        let direct = match open_direct(path, record, &part).await {
+        // A file system that hangs must not stop the core.
+        let (asked, looked) = (path.to_owned(), part.clone());
+        let look = move || {
+            let device = looked.metadata().map_or(0, |metadata| metadata.dev());
+            (check_what_glommio_asks(&asked, &looked), is_in_memory(&looked), device)
+        };
+        let looked = blocking.run(look).await;
+        let (well, in_memory, device) = looked.unwrap_or_else(|error| (Err(io::Error::other(error)), false, 0));
+        let direct = match open_direct(path, record, well).await {
             Ok(direct) => Some(direct),
             Err(why) => {
                 log::debug!("{} cannot be written with O_DIRECT: {why}", path.display());
                 None
             }
         };
-        let in_memory = is_in_memory(&part);
-        let device = part.metadata().map_or(0, |metadata| metadata.dev());
         Self { direct, refused: Cell::new(false), in_memory, part, blocking: blocking.on(device) }
     }
 
@@ -96,8 +102,8 @@ impl Writer {
 
 /// Opens the file for the ring. What glommio panics about, where a sandbox or a container hides it, is an error here:
 /// then the file is written another way.
-async fn open_direct(path: &Path, record: &Path, part: &File) -> Result<DmaFile, String> {
-    check_what_glommio_asks(path, part).map_err(|error| error.to_string())?;
+async fn open_direct(path: &Path, record: &Path, looked: io::Result<()>) -> Result<DmaFile, String> {
+    looked.map_err(|error| error.to_string())?;
     let open = async {
         if let Ok(file) = DmaFile::open(record).await {
             // Only the probe mattered.

@@ -1,9 +1,17 @@
-//! In a small container a download works with what there is, or says in one sentence what is missing.
+//! In a small container a download works with what there is, or says in one sentence what is missing; what many
+//! needed once is given back.
 
+use std::net::{Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
-use crate::support::{Folder, Outcome, Running, finish};
+use mtorrent::wire::Message;
+use rustix::process::{Resource, Rlimit};
+use socket2::{Domain, Socket, Type};
+
+use crate::support::wire::{Content, Wire, encoded, eventually};
+use crate::support::{DEADLINE, Folder, Outcome, Running, finish};
 
 const LOOPBACK: &str = "--listen=127.0.0.1:0";
 const MIB: usize = 1 << 20;
@@ -59,4 +67,56 @@ fn a_small_container_is_enough_or_told_at_once() {
     assert!(!folder.names().iter().any(|name| name.starts_with('g')), "{:?}", folder.names());
     enough.run(&["get", &metainfo, &got, LOOPBACK, "--cores=8"]).expect(0);
     assert!(std::fs::read(&file).unwrap() == std::fs::read(&got).unwrap(), "the copy differs");
+}
+
+/// Memory of the process that is not of files, bytes.
+fn resident(process: &Running) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.id())).expect("it lives");
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("Linux tells");
+    line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") << 10
+}
+
+/// A connection that takes next to nothing in, and how much of its questions it has sent.
+fn slow_reader(to: SocketAddr) -> (Socket, usize) {
+    let socket = Socket::new(Domain::IPV6, Type::STREAM, None).expect("a socket");
+    socket.set_recv_buffer_size(2048).expect("a size");
+    socket.connect(&to.into()).expect("it listens");
+    socket.set_nonblocking(true).expect("it can");
+    (socket, 0)
+}
+
+#[test]
+fn what_slow_readers_needed_is_given_back() {
+    if std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
+        // One address of IPv4 has too few seeders and connections.
+        return println!("SKIPPED: there is no IPv6 here");
+    }
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    rustix::process::setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).expect("it may be raised");
+    let (tracker, ready) = Running::ready(["tracker", "--listen=[::1]:0", "--cores=2"]);
+    let content = Content::new("file", vec![1; 1 << 18], 1 << 18, &[]);
+    let mut wire = Wire::connect(ready.listen());
+    for port in 1000..1050 {
+        wire.announce(&content.metainfo, (Ipv6Addr::LOCALHOST, port).into());
+    }
+    let question = Message::SeederInfoRequest(content.metainfo.info_hash());
+    let questions = encoded(&question).repeat(1000);
+    let before = resident(&tracker);
+    let mut readers: Vec<_> = (0..1600).map(|_| slow_reader(ready.listen())).collect();
+    let mut has_sent = true;
+    while has_sent {
+        has_sent = false;
+        for (socket, sent) in &mut readers {
+            if let Ok(more) = socket.send(&questions[*sent..]) {
+                *sent = (*sent + more) % questions.len();
+                has_sent = true;
+            }
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let during = resident(&tracker);
+    println!("{} MiB before, {} MiB with slow readers", before / MIB, during / MIB);
+    assert!(during > before + 24 * MIB, "{before} and {during} bytes: nothing waits, no test");
+    drop(readers);
+    eventually(DEADLINE, "their memory is given back", || resident(&tracker) < before + 8 * MIB);
 }

@@ -18,6 +18,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// A mounted file system; unmounted when dropped.
 pub struct Fuse {
     path: PathBuf,
+    device: Arc<File>,
     shared: Arc<Mutex<Shared>>,
     server: Option<JoinHandle<()>>,
 }
@@ -28,6 +29,8 @@ struct Shared {
     names: HashMap<Vec<u8>, u64>,
     last: u64,
     faults: Faults,
+    /// Requests without an answer.
+    hanging: Vec<Vec<u8>>,
 }
 
 struct Node {
@@ -44,12 +47,15 @@ pub struct Faults {
     pub read: Option<Range<u64>>,
     /// Writes to any file that touch this range fail.
     pub write: Option<Range<u64>>,
+    /// Looks at files, opening and reading them get no answer, unless their process is ended.
+    pub hangs: bool,
     /// Failures so far.
     pub count: u64,
 }
 
 const ROOT: u64 = 1;
 const EIO: i32 = libc::EIO;
+const INTERRUPT: u32 = 36;
 
 impl Fuse {
     /// Mounts an empty file system at a new folder; `None`, and said why, where that is not possible.
@@ -68,19 +74,27 @@ impl Fuse {
             return None;
         }
         let shared = Arc::new(Mutex::new(Shared { last: ROOT, ..Shared::default() }));
-        let serving = shared.clone();
-        let server = std::thread::spawn(move || serve(device, &serving));
-        Some(Self { path: path.to_owned(), shared, server: Some(server) })
+        let (device, serving) = (Arc::new(device), shared.clone());
+        let served = device.clone();
+        let server = std::thread::spawn(move || serve(&served, &serving));
+        Some(Self { path: path.to_owned(), device, shared, server: Some(server) })
     }
 
     /// The faults, to be set.
     pub fn faults<T>(&self, set: impl FnOnce(&mut Faults) -> T) -> T {
-        set(&mut lock(&self.shared).faults)
+        let mut shared = lock(&self.shared);
+        let done = set(&mut shared.faults);
+        if !shared.faults.hangs {
+            let hanging = std::mem::take(&mut shared.hanging);
+            hanging.iter().for_each(|request| reply(&self.device, &mut shared, request));
+        }
+        done
     }
 }
 
 impl Drop for Fuse {
     fn drop(&mut self) {
+        self.faults(|faults| faults.hangs = false);
         let path = CString::new(self.path.as_os_str().as_bytes()).expect("no zero byte");
         // SAFETY: the pointer is to a string that lives until the call has returned.
         unsafe { libc::umount2(path.as_ptr(), libc::MNT_DETACH) };
@@ -93,7 +107,7 @@ fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn serve(mut device: File, shared: &Mutex<Shared>) {
+fn serve(mut device: &File, shared: &Mutex<Shared>) {
     let mut request = vec![0; 1 << 20];
     loop {
         let len = match device.read(&mut request) {
@@ -101,28 +115,53 @@ fn serve(mut device: File, shared: &Mutex<Shared>) {
             Err(error) if error.raw_os_error() == Some(libc::ENODEV) => return,
             Err(_) => continue,
         };
-        let (head, body) = request[..len].split_at(40);
-        let (opcode, unique, node) = (u32_at(head, 4), u64_at(head, 8), u64_at(head, 16));
-        let Some(answer) = answer(&mut lock(shared), opcode, node, body) else { continue };
-        let (error, data) = match answer {
-            Ok(data) => (0, data),
-            Err(errno) => (-errno, Vec::new()),
-        };
-        let mut out = Vec::with_capacity(16 + data.len());
-        out.extend_from_slice(&(16 + data.len() as u32).to_ne_bytes());
-        out.extend_from_slice(&error.to_ne_bytes());
-        out.extend_from_slice(&unique.to_ne_bytes());
-        out.extend_from_slice(&data);
-        // Interrupted requests want no answer.
-        let _ = device.write_all(&out);
+        let (request, mut shared) = (&request[..len], lock(shared));
+        match u32_at(request, 4) {
+            // LOOKUP, GETATTR, OPEN, READ
+            1 | 3 | 14 | 15 if shared.faults.hangs => {
+                shared.faults.count += 1;
+                shared.hanging.push(request.to_vec());
+            }
+            INTERRUPT => {
+                let interrupted = u64_at(request, 40);
+                let is_it = |hanging: &Vec<u8>| u64_at(hanging, 8) == interrupted;
+                if shared.hanging.iter().any(is_it) {
+                    shared.hanging.retain(|hanging| !is_it(hanging));
+                    send(device, interrupted, Err(libc::EINTR));
+                }
+            }
+            _ => reply(device, &mut shared, request),
+        }
     }
+}
+
+fn reply(device: &File, shared: &mut Shared, request: &[u8]) {
+    let (head, body) = request.split_at(40);
+    let (opcode, unique, node) = (u32_at(head, 4), u64_at(head, 8), u64_at(head, 16));
+    if let Some(answer) = answer(shared, opcode, node, body) {
+        send(device, unique, answer);
+    }
+}
+
+fn send(mut device: &File, unique: u64, answer: Result<Vec<u8>, i32>) {
+    let (error, data) = match answer {
+        Ok(data) => (0, data),
+        Err(errno) => (-errno, Vec::new()),
+    };
+    let mut out = Vec::with_capacity(16 + data.len());
+    out.extend_from_slice(&(16 + data.len() as u32).to_ne_bytes());
+    out.extend_from_slice(&error.to_ne_bytes());
+    out.extend_from_slice(&unique.to_ne_bytes());
+    out.extend_from_slice(&data);
+    // Nobody waits any more for the answer to a request that was given up.
+    let _ = device.write_all(&out);
 }
 
 /// The answer to a request; `None` for those that have none. Numbers and layouts are of Linux's fuse.h, 7.31.
 fn answer(shared: &mut Shared, opcode: u32, node: u64, body: &[u8]) -> Option<Result<Vec<u8>, i32>> {
     Some(match opcode {
         // FORGET, INTERRUPT, BATCH_FORGET
-        2 | 36 | 42 => return None,
+        2 | INTERRUPT | 42 => return None,
         // LOOKUP
         1 => shared.names.get(name_at(body, 0)).copied().map(|node| shared.entry(node)).ok_or(libc::ENOENT),
         // GETATTR

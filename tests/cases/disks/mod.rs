@@ -6,6 +6,7 @@ mod parts;
 mod shares;
 mod wishes;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -99,12 +100,17 @@ impl Place {
 
     /// A running client with its state in the folder.
     fn client(&self) -> Running {
+        self.client_at().0
+    }
+
+    /// The same, and where it listens.
+    fn client_at(&self) -> (Running, SocketAddr) {
         let (state, listen) = (self.folder.text("state"), format!("--listen={LOOPBACK}"));
         let tracker = format!("--tracker={}", self.tracker.listen_addr());
         let line = ["client", "--data-dir", &state, &listen, &tracker, "--cores=2"];
         let mut client = Running::spawn(mtorrent(line).stdin(Stdio::piped()));
-        client.wait_ready();
-        client
+        let ready = client.wait_ready();
+        (client, ready.listen())
     }
 
     fn path(&self, name: &str) -> PathBuf {

@@ -63,9 +63,8 @@ fn what_others_did_to_the_part_is_never_called_done() {
         assert!(outcome.stderr.contains(words) || what.starts_with("gone"), "{what}: {outcome:?}");
         assert!(!place.path("in/copy").exists(), "{what}");
         if what == "cut" {
-            // What is left is verified. A record that claims chunks which were cut off needs force: whether one was
-            // written before the cut is a matter of time.
-            place.get("in/copy", &["--force"]).expect(0);
+            // What is left is verified and kept.
+            place.get("in/copy", &[]).expect(0);
             place.assert_right("in/copy");
         }
     }

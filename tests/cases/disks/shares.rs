@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
@@ -10,11 +10,13 @@ use mtorrent::wire::Status;
 
 use super::{CHUNK, LOOPBACK, Place, spoilt};
 use crate::support::fuse::Fuse;
-use crate::support::wire::{Wire, eventually};
-use crate::support::{DEADLINE, Running, mtorrent};
+use crate::support::wire::{Content, Wire, eventually};
+use crate::support::{DEADLINE, Running, mtorrent, random_bytes};
 
 /// Longest time until a peer can ask again after the file is there again and right.
 const AGAIN_WITHIN: Duration = Duration::from_secs(20);
+/// Longest time until a client has ended, on a machine that is busy.
+const ENDS_WITHIN: Duration = Duration::from_secs(8);
 
 fn share(place: &Place, file: &str) -> (Running, SocketAddr) {
     let listen = format!("--listen={LOOPBACK}");
@@ -158,6 +160,55 @@ fn one_unreadable_sector_costs_one_chunk() {
     let line = ["verify", &place.folder.text("file.mtorrent"), &place.folder.text("disk/file")];
     let verified = crate::support::run(line).expect_sentence(1, "cannot be read");
     assert!(verified.stdout.contains("bad chunk 3 ") && verified.stdout.contains(" unreadable"), "{verified:?}");
+}
+
+/// Reads and looks at files that get no answer hold up nothing that lies elsewhere.
+#[test]
+fn a_mount_that_hangs_holds_up_its_own_files_only() {
+    let place = Place::new(8);
+    let Some(disk) = Fuse::mount(&place.path("disk")) else { return };
+    let hung = Content::new("hung", random_bytes(place.folder.seed() ^ 1, 8 * CHUNK as usize), CHUNK, &[]);
+    place.folder.file("hung.mtorrent", &hung.metainfo.to_bytes());
+    std::fs::write(place.path("disk/hung"), &*hung.bytes).unwrap();
+    let well = place.folder.file("file", &place.content.bytes);
+    let (mut client, address) = place.client_at();
+    for (file, metainfo) in [(&place.path("disk/hung"), "hung.mtorrent"), (&well, "file.mtorrent")] {
+        client.say(&format!("share {} {}", file.display(), place.folder.text(metainfo)));
+        client.wait_line(|line| line.starts_with("announced "));
+    }
+    // Opening drops what is cached of the file.
+    let file = std::fs::File::open(place.path("disk/hung")).unwrap();
+    rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
+    disk.faults(|faults| faults.hangs = true);
+    let hash = hung.metainfo.info_hash();
+    for number in 0..32 {
+        // Nobody waits for these answers.
+        std::thread::spawn(move || Wire::connect(address).chunk(hash, number % 8));
+    }
+    let hanging = || disk.faults(|faults| faults.count);
+    eventually(DEADLINE, "reads and looks hang", || hanging() > 2);
+    for seconds in [1_000_000_001, 1_000_000_002] {
+        let modified = std::time::UNIX_EPOCH + Duration::from_secs(seconds);
+        std::fs::File::options().write(true).open(&well).unwrap().set_modified(modified).unwrap();
+        // It is looked at, hashed, kept so and announced again while the others hang.
+        let kept = || std::fs::read_to_string(place.path("state/state.json")).unwrap();
+        eventually(DEADLINE, "it is verified again", || kept().contains(&seconds.to_string()));
+        place.get(&format!("copy {seconds}"), &["--wait=20s"]).expect(0);
+    }
+    client.say("show downloads");
+    client.say(&format!("get {} {}", place.folder.text("file.mtorrent"), place.folder.text("another")));
+    client.wait_line(|line| line.starts_with("#1 done ") || line.starts_with("#1 up to date "));
+    place.assert_right("another");
+    // All is well again.
+    disk.faults(|faults| faults.hangs = false);
+    let peer = || Wire::connect(address).chunk(hash, 5).unwrap_or(Err(Status::Busy));
+    eventually(AGAIN_WITHIN, "it is read again", || peer().as_deref() == Ok(hung.chunk(5)));
+    disk.faults(|faults| faults.hangs = true);
+    let before = hanging();
+    eventually(DEADLINE, "a look hangs", || hanging() > before);
+    let begun = Instant::now();
+    client.terminate().expect(0);
+    assert!(begun.elapsed() < ENDS_WITHIN, "{:?}", begun.elapsed());
 }
 
 #[test]

@@ -1,0 +1,197 @@
+#!/usr/bin/env python3
+"""Little of what a process needs: every command works with it, or says in one sentence what is missing, and ends.
+
+    tests/longer/limits.py [--files 16-100] [--threads 1-20] [--memory 50-1000:50] [--port N] [--folder DIR] PATH/OF/mtorrent
+
+Tries get, share, tracker and client with each number of open files (ulimit -n), of processes and threads (pids.max of
+a control group; needs root) and MiB of address space (ulimit -v). A get must end with 0 and a right copy, or with 1 and
+one sentence; the others must be ready and end within 3 s of SIGTERM, or end with 1 and one sentence. The last line is
+PASS or FAIL, and the rows of the table before it. Needs Python 3.8.
+"""
+
+import argparse
+import filecmp
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+WITHIN_S = 30
+END_WITHIN_S = 3
+MIB = 1 << 20
+
+
+def numbers(text):
+    """`16-100`, or `50-1000:50` with a step."""
+    span, _, step = text.partition(":")
+    first, _, last = span.partition("-")
+    return range(int(first), int(last or first) + 1, int(step or 1))
+
+
+class Group:
+    """A control group with a limit on processes and threads, of version 1 or 2; `root` is None where none can be made."""
+
+    def __init__(self):
+        self.root = None
+        for mounted in ("/sys/fs/cgroup/pids", "/sys/fs/cgroup"):
+            root = os.path.join(mounted, f"mtorrent-limits-{os.getpid()}")
+            try:
+                os.mkdir(root)
+            except OSError:
+                continue
+            if os.path.exists(os.path.join(root, "pids.max")):
+                self.root = root
+                return
+            os.rmdir(root)
+
+    def limit(self, most):
+        with open(os.path.join(self.root, "pids.max"), "w") as file:
+            file.write(str(most))
+
+    def enter(self):
+        with open(os.path.join(self.root, "cgroup.procs"), "w") as file:
+            file.write(str(os.getpid()))
+
+    def remove(self):
+        if self.root:
+            os.rmdir(self.root)
+
+
+class Limits:
+    def __init__(self, arguments):
+        self.program, self.port = os.path.realpath(arguments.program), arguments.port
+        self.folder = tempfile.mkdtemp(prefix="limits-", dir=arguments.folder)
+        self.group, self.faults, self.tries, self.worked = Group(), [], 0, 0
+        self.kinds = [("open files", numbers(arguments.files), self.open_files)]
+        if self.group.root:
+            self.kinds.append(("processes and threads", numbers(arguments.threads), self.processes))
+        else:
+            print("SKIPPED: processes and threads: no control group can be made here")
+        self.kinds.append(("MiB of address space", numbers(arguments.memory), self.address_space))
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def open_files(self, most):
+        return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+    def address_space(self, most):
+        return lambda: resource.setrlimit(resource.RLIMIT_AS, (most * MIB, most * MIB))
+
+    def processes(self, most):
+        self.group.limit(most)
+        return self.group.enter
+
+    def commands(self):
+        listen = "--listen=127.0.0.1:0"
+        return {
+            "get": ["get", self.path("file.mtorrent"), self.path("copy"), listen, "--wait=20s"],
+            "share": ["share", self.path("file"), self.path("file.mtorrent"), listen],
+            "tracker": ["tracker", listen, "--data-dir", self.path("store")],
+            "client": ["client", listen, "--data-dir", self.path("state")],
+        }
+
+    def serve(self):
+        """What the gets need, without limits."""
+        tracker, seeder = f"127.0.0.1:{self.port}", ["share", self.path("file"), self.path("file.mtorrent")]
+        with open(self.path("file"), "wb") as file:
+            file.write(os.urandom(8 * MIB + 3))
+        lines = [["tracker", f"--listen={tracker}"], [*seeder, f"--tracker={tracker}", "--listen=127.0.0.1:0"]]
+        services = []
+        for line in lines:
+            services.append(subprocess.Popen([self.program, *line], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL))
+            while b"ready" not in (heard := services[-1].stdout.readline()):
+                if not heard:
+                    sys.exit(f"FAIL: set-up: {line} is not ready")
+        return services
+
+    def run(self):
+        services = self.serve()
+        try:
+            for kind, range_, limited in self.kinds:
+                self.tries = self.worked = 0
+                faults = len(self.faults)
+                for most in range_:
+                    for name, line in self.commands().items():
+                        self.attempt(f"{name} with {most} {kind}", name, line, limited(most))
+                span = f"{range_[0]} to {range_[-1]}"
+                print(f"| {kind}, {span} | {self.tries} | {self.worked} worked | {len(self.faults) - faults} |", flush=True)
+        finally:
+            for service in services:
+                service.terminate()
+                service.wait(10)
+            self.group.remove()
+        print("PASS" if not self.faults else f"FAIL: {len(self.faults)} faults")
+        shutil.rmtree(self.folder)
+        sys.exit(bool(self.faults))
+
+    def attempt(self, what, name, line, limit):
+        self.tries += 1
+        child = subprocess.Popen(
+            [self.program, *line], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            preexec_fn=limit,
+        )
+        ended = self.get(child) if name == "get" else self.service(child)
+        if ended is not None:
+            self.faults.append(what)
+            print(f"FAULT: {what}: {ended}", flush=True)
+        for left in ("copy", "copy.part", "copy.part.mtorrent"):
+            if os.path.exists(self.path(left)):
+                os.remove(self.path(left))
+
+    def get(self, child):
+        try:
+            said = child.communicate(timeout=WITHIN_S)[1].decode(errors="replace")
+        except subprocess.TimeoutExpired:
+            return self.hangs(child)
+        if child.returncode != 0:
+            return self.refusal(child.returncode, said)
+        self.worked += 1
+        return None if filecmp.cmp(self.path("file"), self.path("copy"), False) else "the copy is wrong"
+
+    def service(self, child):
+        os.set_blocking(child.stdout.fileno(), False)
+        heard, end = b"", time.monotonic() + WITHIN_S
+        while b"ready" not in heard and child.poll() is None and time.monotonic() < end:
+            heard += child.stdout.read() or b""
+            time.sleep(0.005)
+        if child.poll() is None and b"ready" not in heard:
+            return self.hangs(child)
+        child.terminate()
+        begun = time.monotonic()
+        try:
+            said = child.communicate(timeout=END_WITHIN_S)[1].decode(errors="replace")
+        except subprocess.TimeoutExpired:
+            return self.hangs(child)
+        if b"ready" not in heard:
+            return self.refusal(child.returncode, said)
+        self.worked += 1
+        well = child.returncode == 0 and "panicked" not in said
+        return None if well else f"{child.returncode} {time.monotonic() - begun:.1f} s after SIGTERM: {said[-300:]}"
+
+    def hangs(self, child):
+        child.kill()
+        return f"it does not end: {child.communicate()[1].decode(errors='replace')[-300:]}"
+
+    def refusal(self, code, said):
+        sentences = [line for line in said.splitlines() if line.startswith("mtorrent: ")]
+        well = code == 1 and len(sentences) == 1 and "panicked" not in said
+        return None if well else f"{code}: {said[-400:]}"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("program")
+    parser.add_argument("--files", default="16-100")
+    parser.add_argument("--threads", default="1-20")
+    parser.add_argument("--memory", default="50-1000:50")
+    parser.add_argument("--port", type=int, default=24620)
+    parser.add_argument("--folder", help="where the files lie")
+    Limits(parser.parse_args()).run()
+
+
+if __name__ == "__main__":
+    main()
