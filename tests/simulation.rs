@@ -8,9 +8,6 @@
 //! again. When all is healed, five seconds later all tables must be the same, what was acknowledged and should live
 //! must be in them, and what was removed must not.
 //!
-//! `MTORRENT_SIMULATION_APART=1` plays clocks that are minutes apart, and set by minutes, besides. Then tables may agree only
-//! after the next ordinary repair, see `World::check`.
-//!
 //! `MTORRENT_SIMULATION_SEEDS=100000 cargo test --release --test simulation` runs more seeds;
 //! `MTORRENT_SIMULATION_SEED=N` runs one, and prints what happens.
 
