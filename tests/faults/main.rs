@@ -7,6 +7,7 @@ mod support;
 
 mod crashes;
 mod floods;
+mod hostile;
 mod large;
 mod peers;
 mod seeding;

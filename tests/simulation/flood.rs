@@ -11,7 +11,7 @@ use super::acts::Written;
 use super::{FILES, World, hash};
 
 /// Changes in a step, which is a tenth of a second.
-const CHANGES_A_STEP: usize = 3;
+const CHANGES_A_STEP: usize = 1;
 
 /// Who floods.
 #[derive(Clone, Copy, Debug)]
@@ -32,11 +32,9 @@ impl Flood {
     fn endpoint(self, rng: &mut SmallRng) -> Option<Endpoint> {
         let ip: IpAddr = match self {
             Self::Host => Ipv4Addr::new(192, 0, 2, 1).into(),
-            Self::Network => {
-                Ipv6Addr::from(0x2001_0db8_0000_0001 << 64 | u128::from(rng.random::<u8>())).into()
-            }
+            Self::Network => Ipv6Addr::from(0x2001_0db8_0000_0001 << 64 | u128::from(rng.random_range(0..24u8))).into(),
         };
-        Endpoint::new(ip, rng.random_range(1..=200))
+        Endpoint::new(ip, rng.random_range(1..=40))
     }
 }
 

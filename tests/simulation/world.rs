@@ -52,6 +52,8 @@ const LATE_MS_MAX: u64 = 30_000;
 const HELD_BACK: u64 = 0;
 /// Pause between two looks at the name of the group, where the trackers know each other by that only.
 const NAME_MS: u64 = 10_000;
+/// Live endpoints of a file at an address: few, so that a flood finds the limits soon.
+const ENDPOINTS_MAX: usize = 1;
 /// Counters of addresses: so many that strangers hardly share one.
 const COUNTERS: usize = 1 << 10;
 
@@ -216,12 +218,15 @@ impl World {
     }
 
     /// Where clocks are minutes apart, an entry that is about to lapse may have a higher version than one that lives on, and
-    /// may hide it for a moment at some: the next ordinary repair brings it back there. So it does where an address left
-    /// more records of removals than are kept, and one was forgotten behind a repair.
+    /// may hide it for a moment at some: the next ordinary repair brings it back there. Where an address left more records of
+    /// removals than are kept, one repair tells which are kept, and the next what was under the others.
     fn check(&mut self) {
         self.check_claims();
-        if (self.is_apart() || self.flood.is_some()) && !self.agrees() {
-            self.run_until(self.now_ms + REPAIR_INTERVAL.as_millis() as u64 + HEAL_MS);
+        let repairs = if self.flood.is_some() { 2 } else { u64::from(self.is_apart()) };
+        for _ in 0..repairs {
+            if !self.agrees() {
+                self.run_until(self.now_ms + REPAIR_INTERVAL.as_millis() as u64 + HEAL_MS);
+            }
         }
         self.check_agreement();
     }
@@ -421,6 +426,9 @@ impl World {
         match message(&packet.bytes) {
             Message::SyncEntry(entry) => {
                 let merged = self.trackers[at].table.merge(&entry, wall_ms);
+                if merged == Merged::Late {
+                    self.trackers[at].unsynced.push((Owned::new(&entry), Loss::Nothing));
+                }
                 if merged == Merged::News {
                     if packet.connection == HELD_BACK {
                         self.late_news_ms = self.now_ms;
@@ -455,9 +463,12 @@ impl World {
         let wall_ms = self.wall_ms(at);
         let Tracker { table, links, .. } = &mut self.trackers[at];
         let link = &mut links[from].link;
-        let mut news = Vec::new();
+        let (mut news, mut late) = (Vec::new(), Vec::new());
         let page = link.receive(frame(bytes).0, |entry| {
             let merged = table.merge(entry, wall_ms);
+            if merged == Merged::Late {
+                late.push((Owned::new(entry), Loss::Nothing));
+            }
             if merged == Merged::News {
                 news.push((Owned::new(entry), Loss::Nothing));
             }
@@ -466,6 +477,7 @@ impl World {
         if let Some(page) = page.unwrap() {
             link.page_taken(page, table).unwrap();
         }
+        self.trackers[at].unsynced.append(&mut late);
         self.pass_on(at, from, news);
     }
 
@@ -558,7 +570,7 @@ fn hello(at: usize) -> SyncHello<'static> {
 }
 
 fn table(number: usize, rng: &mut SmallRng) -> Table {
-    let rules = Rules { lives: LIVES, trust: Arc::from([]), ..Rules::default() };
+    let rules = Rules { lives: LIVES, endpoints_per_address_max: ENDPOINTS_MAX, ..Rules::default() };
     let counts = Arc::new(AddressCounts::new(COUNTERS, rng.random()));
     Table::new(Arc::new(rules), counts, 0..BUCKETS, id(number), rng.random())
 }

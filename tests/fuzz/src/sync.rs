@@ -157,7 +157,7 @@ impl<'a> Play<'a> {
     /// Both have been told everything and repair themselves from each other: then they hold the same. What one forgot of
     /// an address' removals the other forgets with the next.
     fn converge(&mut self) {
-        for _ in 0..2 {
+        for _ in 0..3 {
             for at in [0, 1] {
                 self.repair(at);
             }
