@@ -18,8 +18,8 @@ use super::peers::{Peer, Peers, Seat};
 use super::shard::Shard;
 use crate::ids::TrackerId;
 use crate::limits::{
-    FRAME_SYNC_BYTES_MAX, PEER_NAME_INTERVAL, REPAIR_INTERVAL, SYNC_ANSWER_TIMEOUT, SYNC_CONNECT_TIMEOUT, SYNC_FORGET_AFTER,
-    SYNC_RETRY_MAX, SYNC_RETRY_MIN,
+    FRAME_SYNC_BYTES_MAX, PEER_NAME_INTERVAL, REPAIR_INTERVAL, SYNC_ANSWER_TIMEOUT, SYNC_CONNECT_TIMEOUT,
+    SYNC_FORGET_AFTER, SYNC_RETRY_MAX, SYNC_RETRY_MIN,
 };
 use crate::net::resolve::{ResolveError, resolve};
 use crate::net::{FrameReader, Net, NetError, Stream};

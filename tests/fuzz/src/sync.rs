@@ -10,13 +10,13 @@ use std::sync::Arc;
 
 use mtorrent::ids::{Endpoint, InfoHash, TrackerId, Version};
 use mtorrent::limits::FRAME_SYNC_BYTES_MAX;
-use mtorrent::tracker::{Lives, Totals};
 use mtorrent::tracker::clock::Skews;
 use mtorrent::tracker::entry::{Body, Entry, FileInfo, Fingerprints, bucket_of};
 use mtorrent::tracker::replica::answer;
 use mtorrent::tracker::replica::link::{Link, Times};
 use mtorrent::tracker::rights::AddressCounts;
 use mtorrent::tracker::table::{Claim, Journal, Merged, Refusal, Rules, Sender, Table, Weight};
+use mtorrent::tracker::{Lives, Totals};
 use mtorrent::wire::sync::SYNC_PROTOCOL;
 use mtorrent::wire::{Cursor, EntriesBuffer, Frame, ListRequest, Message, Parsed, SyncHello, parse};
 
@@ -69,7 +69,9 @@ impl<'a> Play<'a> {
                 let (claim, _) = self.claim();
                 let sender = Sender { ip: claim.endpoint.ip(), trusted: step & 16 != 0 };
                 let removed = self.tables[at].remove(claim, sender, now_ms, &mut Nowhere);
-                assert!(removed.is_ok_and(|removed| Some(removed.version) >= claim.seen) || removed.is_err_and(is_said));
+                assert!(
+                    removed.is_ok_and(|removed| Some(removed.version) >= claim.seen) || removed.is_err_and(is_said)
+                );
             }
             5 => self.now_ms += 1 << (self.byte().unwrap_or_default() % 18),
             6 => _ = self.tables[at].sweep(now_ms, usize::from(step), &mut |_| ()),
