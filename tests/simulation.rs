@@ -22,7 +22,7 @@ mod world;
 use world::World;
 
 /// Seeds of the ordinary run.
-const SEEDS: u64 = 2000;
+const SEEDS: u64 = 1000;
 /// Test functions that share the seeds out, so that they run side by side.
 const PARTS: u64 = 2;
 
