@@ -7,7 +7,6 @@ mod support;
 
 mod crashes;
 mod floods;
-mod hostile;
 mod large;
 mod peers;
 mod seeding;
