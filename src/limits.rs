@@ -441,6 +441,8 @@ pub const SYNC_PING_INTERVAL: Duration = Duration::from_secs(1);
 pub const SYNC_CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// A tracker that is known by its own hello only is forgotten when it cannot be reached for so long.
 pub const SYNC_FORGET_AFTER: Duration = Duration::from_secs(10 * 60);
+/// Pause between two looks who is at the name of a peer.
+pub const PEER_NAME_INTERVAL: Duration = Duration::from_secs(10);
 /// Entries in one page of sync.
 pub const SYNC_ENTRIES_MAX: usize = 1 << 15;
 /// Records that one step of a repair may look at.

@@ -2,6 +2,7 @@
 //! that are somebody's, starts that cannot be ended.
 
 mod support;
+mod tracker;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -9,9 +10,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use mtorrent::ids::{Endpoint, InfoHash};
-use mtorrent::limits::FRAME_CONTROL_BYTES_MAX;
+use mtorrent::limits::{FRAME_CONTROL_BYTES_MAX, PEER_NAME_INTERVAL};
 use mtorrent::wire::{Message, Parsed, Response, SeederChange, Status, parse};
 use support::{Folder, Running, run};
+use tracker::Client;
 
 const LOOPBACK: &str = "--listen=127.0.0.1:0";
 
@@ -166,6 +168,52 @@ fn a_tracker_that_starts_can_be_ended() {
     let outcome = starting.terminate().expect(0);
     assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
     assert!(!outcome.stdout.contains("ready"), "{outcome:?}");
+}
+
+/// All members of a group name the same name, at which each finds only itself at first.
+#[test]
+fn members_that_name_themselves_find_each_other_when_the_name_has_them_all() {
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: a hosts file of its own needs root");
+        return;
+    }
+    let folder = Folder::new();
+    let port = TcpListener::bind("127.77.0.2:0").unwrap().local_addr().unwrap().port();
+    let line = |host: u8| format!("127.77.0.{host} group.test\n");
+    let mut members = [2u8, 3].map(|host| {
+        let hosts = folder.file(&format!("hosts{host}"), line(host).as_bytes());
+        let (listen, peer) = (format!("--listen=127.77.0.{host}:{port}"), format!("--peer=group.test:{port}"));
+        let tracker = support::mtorrent(["tracker", "--cores=1", &listen, &peer, "--log=info"]);
+        let mut alone = std::process::Command::new("unshare");
+        let script = "mount --bind \"$0\" /etc/hosts && exec \"$@\"";
+        alone.args(["--mount", "sh", "-c", script]).arg(&hosts).arg(tracker.get_program()).args(tracker.get_args());
+        tracker.get_envs().for_each(|(name, _)| _ = alone.env_remove(name));
+        let mut member = Running::spawn(&mut alone);
+        let at = member.wait_ready().listen();
+        (hosts, member, at)
+    });
+    let endpoint = Endpoint::new([127, 77, 0, 9].into(), 7000).unwrap();
+    let change = SeederChange { info_hash: InfoHash([7; 20]), endpoint, version: None };
+    let from = |to: SocketAddr| {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from(([127, 77, 0, 9], 0)).into()).unwrap();
+        socket.connect(&to.into()).unwrap();
+        Client::on(socket.into())
+    };
+    let [first, second] = [members[0].2, members[1].2].map(from);
+    let (mut first, mut second) = (first, second);
+    assert_eq!(first.ask(&Message::AddSeeder(change)).status, Status::Ok);
+    let knows = |client: &mut Client| client.ask(&Message::SeederInfoRequest(change.info_hash)).endpoints == [endpoint];
+    assert!(knows(&mut first) && !knows(&mut second));
+    members.iter_mut().for_each(|(hosts, ..)| std::fs::write(hosts, line(3) + &line(2)).unwrap());
+    let start = Instant::now();
+    while !knows(&mut second) {
+        assert!(start.elapsed() < 3 * PEER_NAME_INTERVAL, "they are apart still");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    for (_, member, _) in members {
+        member.terminate().expect(0);
+    }
 }
 
 /// Who reaches the tracker by loopback may be found by an address of the same machine, and of no other.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::units::{RateLimit, parse_rate_limit};
 use crate::client::Direction;
+use crate::text;
 
 /// What a line asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +52,7 @@ pub enum LineError {
     #[error("there is no command {0:?}: `help` lists them")]
     Unknown(String),
     /// No such option.
-    #[error("{command} knows no option {option:?}: write ./{option} if a file is meant")]
+    #[error("{command} knows no option {option:?}: write ./{} if a file is meant", text::plain(option))]
     Option {
         /// The command.
         command: &'static str,
@@ -228,6 +229,15 @@ mod tests {
             assert_eq!(parse(line, Some(Path::new("/home/u"))), expected, "{line:?}");
         }
         assert_eq!(parse("get ~/a b", None), get("~/a", "b", false));
+    }
+
+    /// What was pasted makes no line of its own.
+    #[test]
+    fn what_is_wrong_is_said_in_one_line() {
+        for line in ["get --\\n\u{1b}[2J a", "\u{1b}x", "get '--a\nmtorrent: forged' b", "limit up '\n'"] {
+            let said = parse(line, None).unwrap_err().to_string();
+            assert!(!said.contains(char::is_control), "{said:?}");
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub mod disk;
 #[cfg(test)]
 mod double;
 mod grants;
+pub mod identity;
 #[cfg(test)]
 pub(crate) mod image;
 pub mod ledger;
@@ -33,10 +34,11 @@ pub use chunk_buffer::ChunkBuffer;
 pub use dest::{Claim, Opened, Unfinished};
 pub use dest_error::{DestError, PartFault};
 pub use disk::DiskFiles;
+pub use identity::Identity;
 pub use ledger::{Ledger, PartFiles};
 pub use memory::{Loan, Memory};
 pub use memory_plan::{MemoryPlan, TooLittleMemory};
 pub use paths::Paths;
 pub use record::{FileMark, Record};
-pub use seed_file::{Identity, SeedFile};
+pub use seed_file::SeedFile;
 pub use writer::Writer;

@@ -1,6 +1,6 @@
 //! A file that is served: open, memory-mapped, with what tells that it changed.
 
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use memmap2::{Mmap, MmapOptions};
+
+use super::identity::Identity;
 
 /// A file with its memory map. The map is never loaded from by user space: its address goes to the
 /// kernel, which answers EFAULT where the file has become shorter.
@@ -28,21 +30,6 @@ pub struct SeedFile {
 struct Finished {
     path: PathBuf,
     identity: Identity,
-}
-
-/// What tells that a file is still the one that was hashed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Identity {
-    /// The device that it is on.
-    pub device: u64,
-    /// Its inode.
-    pub inode: u64,
-    /// Its length.
-    pub bytes: u64,
-    /// When it was modified: seconds, and nanoseconds of the second.
-    pub modified: (i64, i64),
-    /// When its state changed, its content, name, owner or mode: as above. A program cannot choose it.
-    pub changed: (i64, i64),
 }
 
 impl SeedFile {
@@ -113,24 +100,6 @@ impl SeedFile {
     /// Brings the range into memory. Blocks while the disk works; fails where the file became shorter.
     pub fn populate(&self, range: Range<u64>) -> io::Result<()> {
         self.map.as_ref().map_or(Ok(()), |map| populate(map, range))
-    }
-}
-
-impl Identity {
-    /// The file that the metadata is of.
-    pub fn of(metadata: &Metadata) -> Self {
-        Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            bytes: metadata.len(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        }
-    }
-
-    /// Whether the two differ by nothing but the change of a name, of the owner or of rights, if no program lies.
-    pub fn has_same_content(&self, other: &Self) -> bool {
-        Self { changed: self.changed, ..*other } == *self
     }
 }
 

@@ -140,10 +140,12 @@ impl Table {
         self.forgotten.push(seeder_entry(info_hash, oldest));
     }
 
-    /// Whether a removal is older than all that are remembered of its address.
-    pub(super) fn is_forgotten(&self, found: Found, ip: IpAddr, version: Version) -> bool {
+    /// Whether an entry is older than all removals that are remembered of its address: then one of it may be forgotten.
+    pub(super) fn is_forgotten(&self, found: Option<Found>, body: &Body<'_>, version: Version) -> bool {
+        let (Some(found), Body::Seeder(endpoint) | Body::Removed(endpoint)) = (found, body) else { return false };
         let max = self.removals_of_address_max();
-        self.removals_at(found, ip).is_some_and(|(count, oldest)| count >= max && version < oldest.stamp.version)
+        let removals = self.removals_at(found, endpoint.ip());
+        removals.is_some_and(|(count, oldest)| count >= max && version < oldest.stamp.version)
     }
 
     /// How many removals of a file an address has, and the oldest of them; `None` where they are few.

@@ -163,6 +163,9 @@ pub struct Accepted {
 pub enum Merged {
     /// It holds now.
     News,
+    /// It is taken, and told to nobody. Its address left more records of removals than are kept, and one that is forgotten
+    /// may have been about it: trackers that passed such entries on would do so again and again. Repairs settle it.
+    Late,
     /// What is here is as new or newer.
     Old,
     /// Its life is over.
@@ -297,10 +300,8 @@ impl Table {
         if held.is_none() && !self.has_room(found) {
             return Merged::Full;
         }
-        if let (Some(found), Body::Removed(endpoint)) = (found, entry.body)
-            && held.is_none()
-            && self.is_forgotten(found, endpoint.ip(), entry.version)
-        {
+        let is_late = self.is_forgotten(found, &entry.body, entry.version);
+        if is_late && removed && held.is_none() {
             return Merged::Old;
         }
         let put = match entry.body {
@@ -310,7 +311,11 @@ impl Table {
                 self.put_seeder(entry.info_hash, Seeder { endpoint, stamp })
             }
         };
-        if put.is_ok() { Merged::News } else { Merged::Full }
+        match put {
+            Ok(()) if is_late => Merged::Late,
+            Ok(()) => Merged::News,
+            Err(_) => Merged::Full,
+        }
     }
 
     /// See [`Clock::start_above`].

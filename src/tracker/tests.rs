@@ -422,6 +422,32 @@ fn removals_cannot_fill_a_file() {
     }
 }
 
+/// Trackers pass on what is news: if what was forgotten could be news again they would do so without end.
+#[test]
+fn what_was_removed_and_forgotten_is_no_news_again() {
+    let mut table = table();
+    let endpoint = |port| Endpoint::new([10, 0, 0, 1].into(), port).unwrap();
+    let entry = |port: u16, removed| {
+        let version = Version { clock: NOW << 16 | u64::from(port) << 1 | u64::from(removed), tracker: TrackerId(9) };
+        let body = if removed { Body::Removed(endpoint(port)) } else { Body::Seeder(endpoint(port)) };
+        Entry { info_hash: hash(1), version, body }
+    };
+    for port in 1..=100 {
+        assert_eq!(table.merge(&entry(port, false), NOW), Merged::News);
+        assert_eq!(table.merge(&entry(port, true), NOW), Merged::News);
+    }
+    // The removals of the last 64 are remembered.
+    for _ in 0..2 {
+        assert_eq!(table.merge(&entry(20, false), NOW), Merged::Late);
+        assert_eq!(list(&table, 1, NOW), Ok(vec![endpoint(20)]));
+        assert_eq!(table.merge(&entry(20, true), NOW), Merged::Late);
+        assert_eq!(table.merge(&entry(20, true), NOW), Merged::Old);
+        assert_eq!(table.merge(&entry(90, false), NOW), Merged::Old);
+    }
+    assert_eq!((table.totals().seeders, table.totals().removals), (0, 64));
+    assert_eq!(table.merge(&entry(101, false), NOW), Merged::News);
+}
+
 #[test]
 fn removals_cannot_fill_the_table() {
     let rules = Rules { files_per_address_max: 2, ..rules() };

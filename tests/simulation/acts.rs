@@ -1,15 +1,23 @@
 //! What the clients of the played world do: seed and leave, renew, fall back, break off and ask again.
 
 use mtorrent::tracker::entry::{Entry, FileInfo};
-use mtorrent::tracker::table::{Claim, Journal, Refusal, Weight};
+use mtorrent::tracker::table::{Claim, Journal, Refusal, Sender, Weight};
 use rand::RngExt;
 
 use super::owned::Owned;
-use super::{LEASE_MS, Loss, SENDER, World};
+use super::{LEASE_MS, Loss, World};
 
 /// What a change writes: to the disk, and to the links.
 #[derive(Default)]
-struct Written(Vec<(Owned, Weight)>);
+pub(super) struct Written(Vec<(Owned, Weight)>);
+
+impl Written {
+    /// All of it, and what is lost with each.
+    pub(super) fn taken(self) -> Vec<(Owned, Loss)> {
+        let loss = |weight| if weight == Weight::Renewal { Loss::Life } else { Loss::Nothing };
+        self.0.into_iter().map(|(entry, weight)| (entry, loss(weight))).collect()
+    }
+}
 
 impl Journal for Written {
     fn write(&mut self, entry: &Entry<'_>, weight: Weight) {
@@ -55,16 +63,20 @@ impl World {
     /// False if the client has no acknowledgement.
     fn ask(&mut self, client: usize, file: usize, at: usize) -> bool {
         let wall_ms = self.wall_ms(at);
+        if self.trackers[at].refuses {
+            return false;
+        }
         let claimed = self.clients[client][file].clone();
+        let sender = Sender { ip: claimed.endpoint.ip(), trusted: false };
         let claim = Claim { info_hash: claimed.info_hash, endpoint: claimed.endpoint, seen: claimed.seen };
         let name = format!("file {file} {}", self.rng.random_range(0..2));
         let info = self.rng.random_bool(0.5).then_some(FileInfo { name: &name, length: 1, chunk_size: 1 << 20 });
         let mut written = Written::default();
         let table = &mut self.trackers[at].table;
         let outcome = if claimed.seeding {
-            table.add(claim, info, SENDER, wall_ms, &mut written)
+            table.add(claim, info, sender, wall_ms, &mut written)
         } else {
-            table.remove(claim, SENDER, wall_ms, &mut written)
+            table.remove(claim, sender, wall_ms, &mut written)
         };
         self.say(|| format!("client {client} file {file} seeding {} at tracker {at}: {outcome:?}", claimed.seeding));
         let changed = written.0.iter().any(|(_, weight)| *weight == Weight::Change);
@@ -72,8 +84,7 @@ impl World {
         let confirmed = outcome.is_ok_and(|accepted| accepted.written != Some(Weight::Change));
         let unsafe_yet = |(entry, loss): &(Owned, Loss)| *loss == Loss::Nothing && entry.key().0 == claimed.info_hash;
         let awaited = changed || (confirmed && self.trackers[at].unsynced.iter().any(unsafe_yet));
-        let loss = |weight| if weight == Weight::Renewal { Loss::Life } else { Loss::Nothing };
-        self.pass_on(at, at, written.0.into_iter().map(|(entry, weight)| (entry, loss(weight))).collect());
+        self.pass_on(at, at, written.taken());
         // It may die before it has written, or its answer may be lost, or not be waited for.
         let dies = self.rng.random_bool(0.02);
         let hangs_up = self.rng.random_bool(0.02);
@@ -85,7 +96,9 @@ impl World {
         let now_ms = self.now_ms;
         // Another tracker's clock may be behind by as much as this one's is ahead.
         let unclear_ms = now_ms + self.spread_ms() + 1;
-        let lost = dies || hangs_up || self.rng.random_bool(0.03);
+        // A full disk is found out by the first change: it is refused when it is in memory already.
+        let is_refused = awaited && self.trackers[at].is_full;
+        let lost = dies || hangs_up || is_refused || self.rng.random_bool(0.03);
         let lapses_ms = outcome.map(|accepted| self.given_ms(accepted.version) + LEASE_MS);
         let claimed = &mut self.clients[client][file];
         match outcome {

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use mtorrent::ids::{Endpoint, InfoHash};
 use mtorrent::tracker::entry::Body;
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
 
 use super::owned::{Owned, key};
 use super::{FILES, LEASE_MS, MARGIN_MS, SKEW_MS, World, hash};
-use crate::client::Expected;
+use crate::client::{Claimed, Expected};
 
 impl World {
     /// All tables are the same.
@@ -33,10 +35,24 @@ impl World {
             let key = (claimed.info_hash, Some(claimed.endpoint));
             let live = table.get(&key).is_some_and(|entry| matches!(entry.entry().body, Body::Seeder(_)));
             match claimed.expected(now_ms, MARGIN_MS + SKEW_MS) {
-                Expected::Live => assert!(live, "acknowledged and lost: {claimed:?}"),
+                Expected::Live => {
+                    assert!(live, "acknowledged and lost: {claimed:?}");
+                    self.check_found(claimed);
+                }
                 Expected::Gone => assert!(!live, "removed and back: {claimed:?}"),
                 Expected::Anything => {}
             }
+        }
+    }
+
+    /// A seeder is in the answers, whatever anybody else announces: where tables agree already, of all trackers.
+    fn check_found(&self, claimed: &Claimed) {
+        let mut rng = SmallRng::seed_from_u64(claimed.lapses_ms);
+        let mut found = Vec::new();
+        for at in if self.agrees() { 0..self.trackers.len() } else { 0..1 } {
+            let table = &self.trackers[at].table;
+            let listed = table.list(claimed.info_hash, claimed.endpoint.ip(), self.wall_ms(at), &mut rng, &mut found);
+            assert!(listed.is_ok() && found.contains(&claimed.endpoint), "tracker {at} names {found:?}: {claimed:?}");
         }
     }
 

@@ -26,16 +26,14 @@ pub struct ClockSet {
     pub when_ms: Range<u64>,
 }
 
-/// Whether clocks are minutes apart too, and set by minutes.
-fn is_apart() -> bool {
-    std::env::var_os("MTORRENT_SIMULATION_APART").is_some()
-}
+/// Steps of a clock that somebody met: a resumed machine, a wrong clock at boot, summer time.
+const STEPS_MS: [i64; 4] = [DAY_MS as i64, 960_000, 7_200_000, -3_600_000];
 
 impl World {
     /// What will ail this world besides what happens at any time, and when that ends.
     pub(super) fn plan(&mut self) -> u64 {
         // Clocks that are minutes apart, and stay so.
-        if is_apart() && self.rng.random_bool(0.3) {
+        if self.rng.random_bool(0.2) {
             for tracker in &mut self.trackers {
                 if self.rng.random_bool(0.5) {
                     tracker.skew_ms += self.rng.random_range(-APART_MS_MAX..=APART_MS_MAX);
@@ -56,8 +54,8 @@ impl World {
             // A link notices with its next round, which it has within a second of the last one's end. What lapses in a
             // shorter moment comes back with the next ordinary repair.
             let until_ms = from_ms + self.rng.random_range(2000..LEASE_MS);
-            let by_ms = match self.rng.random_range(0..if is_apart() { 3 } else { 1 }) {
-                0 => DAY_MS as i64,
+            let by_ms = match self.rng.random_range(0..3) {
+                0 => STEPS_MS[self.rng.random_range(0..STEPS_MS.len())],
                 1 => self.rng.random_range(-APART_MS_MAX..=APART_MS_MAX),
                 _ => self.rng.random_range(-2 * (LEASE_MS as i64)..=2 * LEASE_MS as i64),
             };
@@ -97,6 +95,11 @@ impl World {
         if self.rng.random_bool(0.003) {
             let at = self.rng.random_range(0..count);
             self.crash(at);
+        }
+        if self.rng.random_bool(0.004) {
+            let (at, is_full) = (self.rng.random_range(0..count), self.rng.random_bool(0.5));
+            self.trackers[at].is_full = is_full;
+            self.say(|| format!("the disk of tracker {at} is full: {is_full}"));
         }
         if let Some(at) = (0..count).find(|at| self.is_exiled(*at, true)) {
             self.crash(at);
@@ -140,27 +143,39 @@ impl World {
     pub(super) fn set_clocks(&mut self) {
         let Some(ClockSet { tracker, by_ms, when_ms }) = self.clock_set.clone() else { return };
         let wrong_ms = if when_ms.contains(&self.now_ms) { by_ms } else { 0 };
-        if self.trackers[tracker].wrong_ms != wrong_ms {
+        if self.trackers[tracker].set_ms != wrong_ms {
             self.set_clock(tracker, wrong_ms);
         }
     }
 
-    fn set_clock(&mut self, tracker: usize, wrong_ms: i64) {
-        self.say(|| format!("the clock of tracker {tracker} is off by {wrong_ms} ms"));
-        // A tracker that runs does not see it: it goes by the time since it was started.
-        self.crash(tracker);
-        let change_ms = self.trackers[tracker].wrong_ms.abs_diff(wrong_ms);
-        self.trackers[tracker].wrong_ms = wrong_ms;
-        let until_ms = self.now_ms + LEASE_MS + change_ms + self.spread_ms();
-        self.clients.iter_mut().flatten().for_each(|claimed| claimed.forget(until_ms));
+    /// A tracker that runs does not see it: it goes by the time since it was started.
+    fn set_clock(&mut self, tracker: usize, set_ms: i64) {
+        self.say(|| format!("the clock of tracker {tracker} is set by {set_ms} ms"));
+        self.trackers[tracker].set_ms = set_ms;
+        if self.is_healed || self.rng.random_bool(0.7) {
+            self.crash(tracker);
+        }
+    }
+
+    /// A tracker that starts goes by its machine's clock from now on.
+    pub(super) fn take_clock(&mut self, at: usize) {
+        let tracker = &mut self.trackers[at];
+        let change_ms = tracker.wrong_ms.abs_diff(tracker.set_ms);
+        if change_ms > 0 {
+            tracker.wrong_ms = tracker.set_ms;
+            let until_ms = self.now_ms + LEASE_MS + change_ms + self.spread_ms();
+            self.clients.iter_mut().flatten().for_each(|claimed| claimed.forget(until_ms));
+        }
     }
 
     pub(super) fn heal(&mut self) {
         self.exile = None;
+        self.is_healed = true;
         self.say(|| "all is healed".to_owned());
+        self.trackers.iter_mut().for_each(|tracker| tracker.is_full = false);
         self.parted.iter_mut().for_each(|row| row.fill(false));
         if let Some(ClockSet { tracker, .. }) = self.clock_set.take()
-            && self.trackers[tracker].wrong_ms != 0
+            && (self.trackers[tracker].wrong_ms, self.trackers[tracker].set_ms) != (0, 0)
         {
             self.set_clock(tracker, 0);
         }

@@ -6,12 +6,13 @@ mod acts;
 mod agreement;
 #[path = "failures.rs"]
 mod failures;
+#[path = "flood.rs"]
+mod flood;
 #[path = "owned.rs"]
 mod owned;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use mtorrent::ids::{Endpoint, InfoHash, TrackerId, Version};
@@ -21,13 +22,14 @@ use mtorrent::tracker::clock::Skews;
 use mtorrent::tracker::replica::answer;
 use mtorrent::tracker::replica::link::{Link, Times};
 use mtorrent::tracker::rights::AddressCounts;
-use mtorrent::tracker::table::{Merged, Rules, Sender, Table};
+use mtorrent::tracker::table::{Merged, Rules, Table};
 use mtorrent::wire::{EntriesBuffer, Message, SyncHello};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
 use super::client::Claimed;
 use failures::{ClockSet, Exile};
+use flood::Flood;
 use owned::{Owned, frame, key, message};
 
 const LEASE_MS: u64 = 60_000;
@@ -48,7 +50,12 @@ const STEP_MS: u64 = 100;
 const LATE_MS_MAX: u64 = 30_000;
 /// The number of all connections that are broken.
 const HELD_BACK: u64 = 0;
-const SENDER: Sender = Sender { ip: IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), trusted: true };
+/// Pause between two looks at the name of the group, where the trackers know each other by that only.
+const NAME_MS: u64 = 10_000;
+/// Live endpoints of a file at an address: few, so that a flood finds the limits soon.
+const ENDPOINTS_MAX: usize = 1;
+/// Counters of addresses: so many that strangers hardly share one.
+const COUNTERS: usize = 1 << 10;
 
 /// What is lost with an entry that was not synced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +72,17 @@ struct Tracker {
     skew_ms: i64,
     /// What it is off besides, for a while.
     wrong_ms: i64,
+    /// What its machine's clock is off besides: it goes by that when it is started.
+    set_ms: i64,
+    /// The disk takes nothing.
+    is_full: bool,
+    /// It has seen that, and refuses changes.
+    refuses: bool,
+    /// The highest version on its disk.
+    highest: Version,
+    /// The others of which it knows where they are.
+    found: Vec<bool>,
+    name_due_ms: u64,
     /// What it found the others' clocks to be ahead of its own.
     measured: Vec<i64>,
     table: Table,
@@ -107,6 +125,12 @@ pub struct World {
     exile: Option<Exile>,
     /// A tracker whose clock is set for a while, and when.
     clock_set: Option<ClockSet>,
+    /// Whether the trackers know each other by one name only, at which a name server finds some of them, in any order.
+    is_named: bool,
+    /// One that announces and withdraws whatever it can.
+    flood: Option<Flood>,
+    /// Nothing goes wrong any more.
+    is_healed: bool,
     /// When something was news last that a broken connection had held back.
     late_news_ms: u64,
     /// Whether a client cannot reach a tracker.
@@ -139,6 +163,9 @@ impl World {
             parted: vec![vec![false; count]; count],
             exile: None,
             clock_set: None,
+            is_named: rng.random_bool(0.3),
+            flood: Flood::draw(&mut rng),
+            is_healed: false,
             late_news_ms: 0,
             unreachable: vec![vec![false; count]; clients.into()],
             clients: (0..clients).map(|client| (0..FILES).map(|file| claimed(client, file)).collect()).collect(),
@@ -153,6 +180,12 @@ impl World {
                 up: true,
                 skew_ms,
                 wrong_ms: 0,
+                set_ms: 0,
+                is_full: false,
+                refuses: false,
+                highest: Version::default(),
+                found: vec![!world.is_named; count],
+                name_due_ms: START_MS,
                 measured: vec![0; count],
                 table: table(number, &mut world.rng),
                 disk: BTreeMap::new(),
@@ -174,6 +207,9 @@ impl World {
         }
         let loses = self.clock_set.is_some() || self.is_apart();
         self.heal();
+        if self.is_named {
+            self.run_until(self.now_ms + NAME_MS);
+        }
         self.settle(loses);
         self.check();
         // And it stays so, while what was held back on broken connections still arrives.
@@ -182,11 +218,15 @@ impl World {
     }
 
     /// Where clocks are minutes apart, an entry that is about to lapse may have a higher version than one that lives on, and
-    /// may hide it for a moment at some: the next ordinary repair brings it back there.
+    /// may hide it for a moment at some: the next ordinary repair brings it back there. Where an address left more records of
+    /// removals than are kept, one repair tells which are kept, and the next what was under the others.
     fn check(&mut self) {
         self.check_claims();
-        if self.is_apart() && !self.agrees() {
-            self.run_until(self.now_ms + REPAIR_INTERVAL.as_millis() as u64 + HEAL_MS);
+        let repairs = if self.flood.is_some() { 2 } else { u64::from(self.is_apart()) };
+        for _ in 0..repairs {
+            if !self.agrees() {
+                self.run_until(self.now_ms + REPAIR_INTERVAL.as_millis() as u64 + HEAL_MS);
+            }
         }
         self.check_agreement();
     }
@@ -261,6 +301,7 @@ impl World {
             self.wake(tracker);
         }
         if clients_too {
+            self.flood();
             for client in 0..self.clients.len() {
                 for file in 0..self.clients[client].len() {
                     self.act(client, file);
@@ -286,8 +327,25 @@ impl World {
                 disk.remove(&key(entry));
             });
         }
+        self.look_at_name(at);
         for to in (0..self.trackers.len()).filter(|to| *to != at) {
-            self.drive(at, to);
+            if self.trackers[at].found[to] {
+                self.drive(at, to);
+            }
+        }
+    }
+
+    /// Finds who is at the name: some while anything goes wrong, and all of them then.
+    fn look_at_name(&mut self, at: usize) {
+        if self.now_ms < self.trackers[at].name_due_ms {
+            return;
+        }
+        self.trackers[at].name_due_ms = self.now_ms + NAME_MS;
+        let is_whole = self.is_healed;
+        for to in 0..self.trackers.len() {
+            if is_whole || self.rng.random_bool(0.3) {
+                self.trackers[at].found[to] = true;
+            }
         }
     }
 
@@ -307,6 +365,7 @@ impl World {
                 peer.connection = Some(self.numbers);
                 peer.link.opened(id(to), times);
                 // The other side dials back, and takes what it missed.
+                self.trackers[to].found[at] = true;
                 self.trackers[to].links[at].link.repair_now();
                 self.measure(at, to);
                 self.measure(to, at);
@@ -367,6 +426,9 @@ impl World {
         match message(&packet.bytes) {
             Message::SyncEntry(entry) => {
                 let merged = self.trackers[at].table.merge(&entry, wall_ms);
+                if merged == Merged::Late {
+                    self.trackers[at].unsynced.push((Owned::new(&entry), Loss::Nothing));
+                }
                 if merged == Merged::News {
                     if packet.connection == HELD_BACK {
                         self.late_news_ms = self.now_ms;
@@ -401,9 +463,12 @@ impl World {
         let wall_ms = self.wall_ms(at);
         let Tracker { table, links, .. } = &mut self.trackers[at];
         let link = &mut links[from].link;
-        let mut news = Vec::new();
+        let (mut news, mut late) = (Vec::new(), Vec::new());
         let page = link.receive(frame(bytes).0, |entry| {
             let merged = table.merge(entry, wall_ms);
+            if merged == Merged::Late {
+                late.push((Owned::new(entry), Loss::Nothing));
+            }
             if merged == Merged::News {
                 news.push((Owned::new(entry), Loss::Nothing));
             }
@@ -412,6 +477,7 @@ impl World {
         if let Some(page) = page.unwrap() {
             link.page_taken(page, table).unwrap();
         }
+        self.trackers[at].unsynced.append(&mut late);
         self.pass_on(at, from, news);
     }
 
@@ -429,14 +495,18 @@ impl World {
 
     fn restart(&mut self, at: usize) {
         self.say(|| format!("tracker {at} is back"));
+        self.take_clock(at);
         let wall_ms = self.wall_ms(at);
         let mut table = table(at, &mut self.rng);
+        table.start_above(self.trackers[at].highest, wall_ms);
         self.trackers[at].disk.values().for_each(|entry| _ = table.restore(&entry.entry(), wall_ms));
         let count = self.trackers.len();
         let tracker = &mut self.trackers[at];
         (tracker.table, tracker.up) = (table, true);
         tracker.links = (0..count).map(|_| Peer::new()).collect();
         tracker.measured = vec![0; count];
+        tracker.refuses = false;
+        (tracker.found, tracker.name_due_ms) = (vec![!self.is_named; count], self.now_ms);
     }
 }
 
@@ -446,8 +516,14 @@ impl Tracker {
         self.skew_ms + self.wrong_ms
     }
 
+    /// What it wrote is on the disk then, if that is not full.
     fn sync(&mut self) {
+        self.refuses = self.is_full;
+        if self.is_full {
+            return;
+        }
         for (entry, _) in self.unsynced.drain(..) {
+            self.highest = self.highest.max(entry.entry().version);
             self.disk.insert(entry.key(), entry);
         }
     }
@@ -487,14 +563,14 @@ fn hello(at: usize) -> SyncHello<'static> {
         tracker: id(at),
         lease_ms: LIVES.lease_ms,
         tombstone_ms: LIVES.tombstone_ms,
-        endpoint: Endpoint::new(SENDER.ip, 1).unwrap(),
+        endpoint: Endpoint::new([127, 0, 0, 1].into(), 1).unwrap(),
         nonce: [0; 16],
         proof: None,
     }
 }
 
 fn table(number: usize, rng: &mut SmallRng) -> Table {
-    let rules = Rules { lives: LIVES, trust: Arc::from([]), ..Rules::default() };
-    let counts = Arc::new(AddressCounts::new(16, rng.random()));
+    let rules = Rules { lives: LIVES, endpoints_per_address_max: ENDPOINTS_MAX, ..Rules::default() };
+    let counts = Arc::new(AddressCounts::new(COUNTERS, rng.random()));
     Table::new(Arc::new(rules), counts, 0..BUCKETS, id(number), rng.random())
 }

@@ -18,8 +18,8 @@ use super::peers::{Peer, Peers, Seat};
 use super::shard::Shard;
 use crate::ids::TrackerId;
 use crate::limits::{
-    FRAME_SYNC_BYTES_MAX, REPAIR_INTERVAL, SYNC_ANSWER_TIMEOUT, SYNC_CONNECT_TIMEOUT, SYNC_FORGET_AFTER,
-    SYNC_RETRY_MAX, SYNC_RETRY_MIN,
+    FRAME_SYNC_BYTES_MAX, PEER_NAME_INTERVAL, REPAIR_INTERVAL, SYNC_ANSWER_TIMEOUT, SYNC_CONNECT_TIMEOUT,
+    SYNC_FORGET_AFTER, SYNC_RETRY_MAX, SYNC_RETRY_MIN,
 };
 use crate::net::resolve::{ResolveError, resolve};
 use crate::net::{FrameReader, Net, NetError, Stream};
@@ -127,6 +127,19 @@ pub(super) async fn keep_links(dialler: Rc<Dialler>) {
     }
 }
 
+/// Looks again and again who is at a name that the operator gave: a member that finds nobody but itself there, because
+/// it was the first, or because the name server knew no more, would be alone for good, and a group could stay in parts
+/// that do not know of each other.
+pub(super) async fn follow_name(peers: Arc<Peers>, name: String) {
+    loop {
+        runtime::sleep(PEER_NAME_INTERVAL).await;
+        // A name server that is away is no news: the link says so.
+        if let Ok(addresses) = resolve(&name).await {
+            peers.also_at(addresses.into_iter());
+        }
+    }
+}
+
 async fn keep_link(dialler: Rc<Dialler>, seat: Rc<LinkSeat>) {
     let mut pause = SYNC_RETRY_MIN;
     let mut last_open = Instant::now();
@@ -147,7 +160,7 @@ async fn keep_link(dialler: Rc<Dialler>, seat: Rc<LinkSeat>) {
         }
         if matches!(error, DialError::Hello(HelloError::Itself)) {
             log::info!("peer {}: {error}", seat.peer.name());
-            dialler.peers.is_known(seat.peer.name());
+            dialler.peers.found(seat.peer.name(), dialler.peers.member().tracker);
             seat.peer.retire();
         } else if !std::mem::replace(&mut told, true) && dialler.core == 0 {
             log::warn!("no link to tracker {}: {error}; trying again", seat.peer.name());

@@ -419,6 +419,9 @@ async fn run_core(mut seats: Seats, core: Core, stop: async_channel::Sender<()>)
         ends: Cell::new(false),
     });
     runtime::spawn_vital("links", dial::keep_links(dialler.clone()));
+    for name in seats.peers.names().filter(|_| core.index == 0) {
+        runtime::spawn_vital("name", dial::follow_name(seats.peers.clone(), name));
+    }
     let (ending, log) = (net.clone(), shard.log().clone());
     let clients = Clients::new(Service { net, shard, forwarder, rounds, peers: seats.peers.clone() });
     clients.start();

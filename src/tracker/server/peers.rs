@@ -1,6 +1,6 @@
 //! The other trackers: those that the operator named, and those that said hello. Shared by all cores.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -26,8 +26,8 @@ pub(super) struct Peers {
     added: AtomicUsize,
     /// Links refused.
     refused: AtomicU64,
-    /// Addresses that are another peer's too, or our own.
-    known: Mutex<HashSet<String>>,
+    /// Addresses that were found to be another peer's too, or our own, and whose.
+    known: Mutex<HashMap<String, TrackerId>>,
     /// How often it was found that a clock is elsewhere than it was: cores look whether it has grown.
     clocks_seen: AtomicUsize,
     startup: Startup,
@@ -73,6 +73,12 @@ impl Peers {
             peers.add(name.clone(), false, 0);
         }
         Arc::new(peers)
+    }
+
+    /// Names that the operator gave; an address is none.
+    pub(super) fn names(&self) -> impl Iterator<Item = String> {
+        let named = |peer: &&Arc<Peer>| !peer.learnt && peer.name.parse::<SocketAddr>().is_err();
+        self.list().iter().filter(named).map(|peer| peer.name.clone()).collect::<Vec<_>>().into_iter()
     }
 
     /// What this tracker says of itself.
@@ -185,32 +191,39 @@ impl Peers {
         let same = list.iter().filter(|other| other.is(tracker));
         let kept = same.clone().min_by_key(|other| (other.learnt, other.number)).map(|other| other.number);
         for other in same.filter(|other| Some(other.number) != kept) {
-            self.is_known(&other.name);
+            self.found(&other.name, tracker);
             other.retire();
             self.startup.set(other.number, None, Seat::Away);
         }
     }
 
-    /// A name has further addresses: other trackers of the group may be there. Those that turn out to be a peer that we
+    /// A name has these addresses: other trackers of the group may be there. Those that turned out to be a peer that we
     /// have, or ourselves, are not tried again.
     pub(super) fn also_at(&self, addresses: impl Iterator<Item = SocketAddr>) {
         for address in addresses {
             let name = address.to_string();
+            let has_it = |peer: &Arc<Peer>| !peer.is_retired() && peer.name == name;
             let count = self.list().iter().filter(|peer| !peer.is_retired()).count();
-            let has_it = self.list().iter().any(|peer| !peer.is_retired() && peer.name == name);
-            let is_known = self.known.lock().unwrap_or_else(PoisonError::into_inner).contains(&name);
-            if count < SYNC_PEERS_MAX && !has_it && !is_known {
+            if count < SYNC_PEERS_MAX && !self.list().iter().any(has_it) && !self.is_known(&name) {
                 self.add(name, true, 0);
             }
         }
     }
 
-    /// The address is another peer's too, or our own.
-    pub(super) fn is_known(&self, name: &str) {
+    /// The address was found to be that of a peer that we have, or our own.
+    pub(super) fn found(&self, name: &str, tracker: TrackerId) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() < SYNC_PEERS_MAX * ADDRESSES_PER_NAME_MAX {
-            known.insert(name.to_owned());
+        if known.len() >= SYNC_PEERS_MAX * ADDRESSES_PER_NAME_MAX {
+            // Names whose addresses change for ever: all are tried once more.
+            known.clear();
         }
+        known.insert(name.to_owned(), tracker);
+    }
+
+    /// Whether the address is our own, or that of a tracker which is a peer still.
+    fn is_known(&self, name: &str) -> bool {
+        let tracker = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(name).copied();
+        tracker.is_some_and(|tracker| tracker == self.member.tracker || self.list().iter().any(|peer| peer.is(tracker)))
     }
 
     /// How the taking of the table goes on a core.
@@ -387,5 +400,53 @@ impl State {
             return Some(true);
         }
         all().all(|(peer, core)| seat(peer, core) == Some(Seat::Away)).then_some(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tracker::Lives;
+
+    const OURS: TrackerId = TrackerId(1);
+
+    fn peers(names: &[&str]) -> Arc<Peers> {
+        let lives = Lives { lease_ms: 900_000, tombstone_ms: 1_800_000 };
+        let endpoint = Endpoint::new([127, 0, 0, 1].into(), 7000).unwrap();
+        let member = Member { tracker: OURS, lives, endpoint, key: None };
+        Peers::new(member, &names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>(), 1)
+    }
+
+    fn current(peers: &Peers) -> Vec<String> {
+        peers.list().iter().filter(|peer| !peer.is_retired()).map(|peer| peer.name.clone()).collect()
+    }
+
+    /// The name gives its addresses in any order, some of them later, and our own among them.
+    #[test]
+    fn every_address_of_a_name_is_tried_once() {
+        let address = |host: u8| SocketAddr::from(([10, 0, 0, host], 7000));
+        let peers = peers(&["group:7000"]);
+        let find = |name: &str, tracker| {
+            let peer = peers.list().iter().find(|peer| !peer.is_retired() && peer.name == name).unwrap().clone();
+            if tracker == OURS {
+                peers.found(&peer.name, tracker);
+                peer.retire();
+            } else {
+                peers.identified(&peer, tracker);
+            }
+        };
+        find("group:7000", TrackerId(2));
+        peers.also_at([1, 2, 3].map(address).into_iter());
+        find("10.0.0.1:7000", OURS);
+        find("10.0.0.2:7000", TrackerId(2));
+        find("10.0.0.3:7000", TrackerId(3));
+        for order in [[3, 2, 1], [2, 1, 3]] {
+            peers.also_at(order.map(address).into_iter());
+            assert_eq!(current(&peers), ["group:7000", "10.0.0.3:7000"]);
+        }
+        // The peer at the name is another one now: the first one's address is tried again.
+        peers.list()[0].tracker.store(4, Ordering::Relaxed);
+        peers.also_at([2, 1].map(address).into_iter());
+        assert_eq!(current(&peers), ["group:7000", "10.0.0.3:7000", "10.0.0.2:7000"]);
     }
 }

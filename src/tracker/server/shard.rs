@@ -259,10 +259,10 @@ impl Shard {
         if matches!(merged, Merged::Ahead(_) | Merged::Full) {
             self.refusals.set(self.refusals.get() + 1);
         }
-        if merged == Merged::News {
+        if matches!(merged, Merged::News | Merged::Late) {
             self.log.write_merged(entry);
             // A table that is being taken for the first time is no news to the others.
-            if self.serves.load(Ordering::Relaxed) {
+            if merged == Merged::News && self.serves.load(Ordering::Relaxed) {
                 self.links.borrow().iter().filter(|link| to(link)).for_each(|link| link.push(entry));
             }
         }
