@@ -25,8 +25,8 @@ use crate::storage::Paths;
 /// Runs the command.
 pub fn run(args: &Get, output: &Output) -> CommandResult {
     let inputs = Inputs::start()?;
-    let metainfo = Arc::new(files::read_metainfo(&args.metainfo)?);
-    let dest = args.dest.as_deref().map(|dest| files::resolve_dest(dest, metainfo.name())).transpose()?;
+    let metainfo = Arc::new(files::read_transferable(&args.metainfo)?);
+    let dest = args.dest.as_deref().map(|dest| files::resolve_dest(dest, &metainfo)).transpose()?;
     check_trackers(args, &metainfo, dest.as_deref())?;
     let chunk_bytes = metainfo.geometry().chunk_size() as usize;
     let client = Client::start(ClientConfig { chunk_bytes, ..args.peer.client_config(None) })?;
