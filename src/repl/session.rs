@@ -347,7 +347,7 @@ impl<'a> Session<'a> {
         let text = match &status.state {
             DownloadState::Failed(failure) => {
                 self.failed = true;
-                format!("#{id} failed: {}", failure.message)
+                format!("#{id} failed: {}", text::plain(&failure.message))
             }
             _ => format!("#{id} done {}", report::figures(status)),
         };
