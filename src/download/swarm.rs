@@ -305,3 +305,39 @@ async fn talk(swarm: Weak<Swarm>, endpoint: Endpoint, slot: PeerSlot) {
         this.ended(endpoint, &end);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Error;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn one_family_without_a_way_is_told() {
+        let told = |peers: &[(&str, i32)]| {
+            let mut known = Peers::default();
+            for (address, errno) in peers {
+                let endpoint = Endpoint::new(address.parse().unwrap(), 80).unwrap();
+                known.admit(endpoint, Duration::ZERO);
+                let peer = known.get_mut(&endpoint).unwrap();
+                peer.has_no_route = is_no_route(&Error::from_raw_os_error(*errno));
+            }
+            other_family(known.iter())
+        };
+        let (v4, v6) = ("192.0.2.1", "2001:db8::1");
+        for (peers, family) in [
+            (&[][..], None),
+            (&[(v6, libc::ENETUNREACH)], Some("IPv6")),
+            (&[(v6, libc::EAFNOSUPPORT), ("2001:db8::2", libc::EADDRNOTAVAIL)], Some("IPv6")),
+            (&[(v4, libc::ENETUNREACH)], Some("IPv4")),
+            (&[(v6, libc::ECONNREFUSED)], None),
+            (&[(v6, libc::ENETUNREACH), ("2001:db8::2", libc::ECONNREFUSED)], None),
+            (&[(v6, libc::ENETUNREACH), (v4, libc::ENETUNREACH)], None),
+        ] {
+            assert_eq!(told(peers), family, "{peers:?}");
+        }
+        let failure = Loneliness::NoRoute("IPv6").into_failure("f");
+        assert!(failure.kind == FailureKind::Retry && failure.message.contains("known by IPv6 addresses only"));
+    }
+}

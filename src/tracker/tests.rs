@@ -246,7 +246,8 @@ fn a_tie_of_versions_is_settled_alike_everywhere() {
     ] {
         let merged = |order: [Body<'_>; 3]| {
             let mut table = table();
-            let is_old = order.map(|body| table.merge(&Entry { info_hash: hash(1), version, body }, NOW) == Merged::Old);
+            let is_old =
+                order.map(|body| table.merge(&Entry { info_hash: hash(1), version, body }, NOW) == Merged::Old);
             (is_old, table.entries(hash(1)).map(|entry| format!("{entry:?}")).collect::<Vec<_>>())
         };
         let (is_old, one) = merged([loser, winner, loser]);
