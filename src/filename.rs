@@ -20,6 +20,9 @@ pub enum NameError {
     /// `/` or NUL.
     #[error("the file name has a slash or a NUL byte in it")]
     Separator,
+    /// Bytes of another encoding.
+    #[error("the file name is not UTF-8")]
+    NotUtf8,
 }
 
 /// Checks that `name` is one path component of 1 to [`NAME_BYTES_MAX`] bytes.
@@ -30,6 +33,18 @@ pub fn check_name(name: &str) -> Result<(), NameError> {
         _ if name.len() > NAME_BYTES_MAX => Err(NameError::TooLong(name.len())),
         _ if name.contains(['/', '\0']) => Err(NameError::Separator),
         _ => Ok(()),
+    }
+}
+
+/// A name that passes, as much like `name` as can be: what may not be in it is replaced, what is too long is cut.
+pub fn repair_name(name: &str) -> String {
+    let mut repaired = name.replace(['/', '\0'], "_");
+    while repaired.len() > NAME_BYTES_MAX {
+        repaired.pop();
+    }
+    match repaired.as_str() {
+        "" | "." | ".." => "_".repeat(repaired.len().max(1)),
+        _ => repaired,
     }
 }
 
@@ -54,6 +69,23 @@ mod tests {
             (&long, NameError::TooLong(256)),
         ] {
             assert_eq!(check_name(name), Err(error), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_repaired_name_passes() {
+        let (long, cut) = ("ä".repeat(128), "ä".repeat(127));
+        for (name, repaired) in
+            [("a", "a"), ("", "_"), (".", "_"), ("..", "__"), ("../a", ".._a"), ("a\0/b", "a__b"), (&long, &cut)]
+        {
+            assert_eq!(repair_name(name), repaired);
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn every_repaired_name_passes(name: String, times in 1usize..100) {
+            proptest::prop_assert_eq!(check_name(&repair_name(&name.repeat(times))), Ok(()));
         }
     }
 }

@@ -4,8 +4,8 @@
 //! padding), so that a chunk still lies in one file and only [`Geometry`] learns of them.
 
 use crate::limits::{
-    CHUNK_SIZE_CREATE_MIN, CHUNK_SIZE_DEFAULT, CHUNK_SIZE_MAX, CHUNK_SIZE_MIN, CHUNKS_CREATE_MAX, CHUNKS_CREATE_MIN,
-    CHUNKS_MAX,
+    CHUNK_SIZE_CREATE_MIN, CHUNK_SIZE_DEFAULT, CHUNK_SIZE_MAX, CHUNK_SIZE_MIN, CHUNK_SIZE_READ_MAX, CHUNKS_CREATE_MAX,
+    CHUNKS_CREATE_MIN, CHUNKS_MAX,
 };
 
 /// A file's length and chunk size. Every chunk has `chunk_size` bytes, the last one what remains.
@@ -19,9 +19,15 @@ pub struct Geometry {
 /// Why a length and a chunk size make no geometry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GeometryError {
-    /// Not a power of two in the range that is read.
-    #[error("chunk size {0} is not a power of two from {CHUNK_SIZE_MIN} to {CHUNK_SIZE_MAX} bytes")]
+    /// Outside of the range that is read.
+    #[error("chunk size {0} is not from {CHUNK_SIZE_MIN} to {CHUNK_SIZE_READ_MAX} bytes")]
     ChunkSize(u64),
+    /// It can be read and verified, but not be shared or downloaded.
+    #[error(
+        "chunks of {0} bytes can be verified but not transferred: to share or get the file its chunk size must be a \
+         power of two from {CHUNK_SIZE_MIN} to {CHUNK_SIZE_MAX} bytes, as in a .mtorrent file made anew"
+    )]
+    NotTransferable(u32),
     /// More chunks than a `.mtorrent` file can name.
     #[error(
         "a file of {length} bytes in chunks of {chunk_size} has more than {CHUNKS_MAX} chunks; use a larger chunk size"
@@ -57,9 +63,9 @@ impl std::fmt::Display for ChunkIndex {
 }
 
 impl Geometry {
-    /// Cuts `length` bytes into chunks of `chunk_size` bytes.
+    /// Cuts `length` bytes into chunks of `chunk_size` bytes, from 16 KiB to 256 MiB.
     pub fn new(length: u64, chunk_size: u32) -> Result<Self, GeometryError> {
-        if !chunk_size.is_power_of_two() || !(CHUNK_SIZE_MIN..=CHUNK_SIZE_MAX).contains(&chunk_size) {
+        if !(CHUNK_SIZE_MIN..=CHUNK_SIZE_READ_MAX).contains(&chunk_size) {
             return Err(GeometryError::ChunkSize(chunk_size.into()));
         }
         let chunk_count = length.div_ceil(chunk_size.into());
@@ -67,6 +73,12 @@ impl Geometry {
             return Err(GeometryError::TooManyChunks { length, chunk_size });
         }
         Ok(Self { length, chunk_size, chunk_count: chunk_count as u32 })
+    }
+
+    /// The same, if its chunks can be shared and downloaded: memory, disks and the wire take powers of two up to 16 MiB.
+    pub fn transferable(self) -> Result<Self, GeometryError> {
+        let fits = self.chunk_size.is_power_of_two() && self.chunk_size <= CHUNK_SIZE_MAX;
+        if fits { Ok(self) } else { Err(GeometryError::NotTransferable(self.chunk_size)) }
     }
 
     /// Chunk size for a new file of `length` bytes: the default, halved while there are few chunks, for a chunk can be
@@ -144,8 +156,20 @@ mod tests {
 
     #[test]
     fn refusals() {
-        for chunk_size in [0, 1, 8 << 10, (16 << 10) + 1, 32 << 20] {
+        for chunk_size in [0, 1, 8 << 10, (16 << 10) - 1, (256 << 20) + 1, u32::MAX] {
             assert_eq!(Geometry::new(1, chunk_size), Err(GeometryError::ChunkSize(chunk_size.into())));
+        }
+        for (chunk_size, is_transferable) in [
+            (16 << 10, true),
+            (16 << 20, true),
+            ((16 << 10) + 1, false),
+            (48 << 10, false),
+            (32 << 20, false),
+            (256 << 20, false),
+        ] {
+            let geometry = Geometry::new(1, chunk_size).unwrap();
+            let expected = if is_transferable { Ok(geometry) } else { Err(GeometryError::NotTransferable(chunk_size)) };
+            assert_eq!(geometry.transferable(), expected);
         }
         assert!(matches!(Geometry::new(u64::MAX, CHUNK_SIZE_MAX), Err(GeometryError::TooManyChunks { .. })));
     }
@@ -162,9 +186,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn chunks_cover_the_file(length in 0u64..1 << 34, shift in 14u32..=24) {
-            prop_assume!(length >> shift < 100_000);
-            let geometry = Geometry::new(length, 1 << shift).unwrap();
+        fn chunks_cover_the_file(length in 0u64..1 << 34, chunk_size in CHUNK_SIZE_MIN..=CHUNK_SIZE_READ_MAX) {
+            prop_assume!(length / u64::from(chunk_size) < 100_000);
+            let geometry = Geometry::new(length, chunk_size).unwrap();
             let mut end = 0;
             for chunk in geometry.chunks() {
                 prop_assert_eq!(geometry.offset(chunk), end);

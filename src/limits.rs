@@ -15,7 +15,9 @@ pub const BENCODE_DEPTH_MAX: usize = 16;
 pub const BENCODE_VALUES_MAX: usize = 65_536;
 /// Smallest chunk size that is read, bytes.
 pub const CHUNK_SIZE_MIN: u32 = 16 << 10;
-/// Largest chunk size, bytes.
+/// Largest chunk size that is read, bytes.
+pub const CHUNK_SIZE_READ_MAX: u32 = 256 << 20;
+/// Largest chunk size that is created and transferred, bytes.
 pub const CHUNK_SIZE_MAX: u32 = 16 << 20;
 /// Smallest chunk size that is created, bytes.
 pub const CHUNK_SIZE_CREATE_MIN: u32 = 256 << 10;
@@ -531,7 +533,7 @@ pub const HASH_CALIBRATION_ROUNDS: usize = 16;
 const _: () = {
     assert!(CHUNK_SIZE_MIN.is_power_of_two() && CHUNK_SIZE_MAX.is_power_of_two());
     assert!(CHUNK_SIZE_MIN <= CHUNK_SIZE_CREATE_MIN && CHUNK_SIZE_CREATE_MIN <= CHUNK_SIZE_DEFAULT);
-    assert!(CHUNK_SIZE_DEFAULT <= CHUNK_SIZE_MAX);
+    assert!(CHUNK_SIZE_DEFAULT <= CHUNK_SIZE_MAX && CHUNK_SIZE_MAX <= CHUNK_SIZE_READ_MAX);
     // A bitfield of the largest file fits into a control frame, with room for the other arguments.
     assert!(CHUNKS_MAX as usize / 8 + 256 <= FRAME_CONTROL_BYTES_MAX);
     assert!(CHUNKS_CREATE_MAX <= CHUNKS_MAX);

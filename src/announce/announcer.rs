@@ -241,10 +241,11 @@ impl Announcer {
     fn tell_local(&self, endpoint: Endpoint) {
         let is_useless = endpoint.ip().is_unspecified() && self.group.is_local();
         if is_useless && !self.local_told.replace(true) {
-            log::info!(
-                "tracker {} is on this machine: only this machine finds what is announced there, unless the tracker is named by an address that others use, or --advertise names one of this machine",
+            self.listener.notice(format!(
+                "tracker {} is named by this machine's own address: only this machine finds what is announced there; name the \
+                 tracker by an address that others use, or give one of this machine by --advertise",
                 text::plain(self.group.current())
-            );
+            ));
         }
     }
 

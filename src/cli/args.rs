@@ -8,8 +8,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::BoolishValueParser;
-use clap::{Args, Parser, Subcommand};
+use clap::builder::{BoolishValueParser, TypedValueParser as _};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use super::units::{
     RateLimit, parse_advertise, parse_duration, parse_host_port, parse_listen, parse_rate_limit, parse_size,
@@ -49,6 +49,13 @@ pub struct LowArgs {
     /// The command.
     #[command(subcommand)]
     pub command: LowCommand,
+}
+
+/// Whether a command line that cannot be understood asks for JSON all the same.
+pub fn wants_json(arguments: &[OsString]) -> bool {
+    let typed = arguments.iter().take_while(|argument| *argument != "--").any(|argument| argument == "--json");
+    let is_on = |value: OsString| BoolishValueParser::new().parse_ref(&LowArgs::command(), None, &value);
+    typed || std::env::var_os("MTORRENT_JSON").is_some_and(|value| is_on(value).unwrap_or_default())
 }
 
 /// What every command knows.
@@ -303,7 +310,6 @@ pub struct DemoArgs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     #[test]
     fn the_definition_holds() {

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use super::signals::Signal;
+use super::text;
 use crate::client::{ClientError, Failure, FailureKind};
 use crate::runtime::StartError;
 
@@ -94,7 +95,7 @@ impl CommandError {
 
 impl From<ClientError> for CommandError {
     fn from(error: ClientError) -> Self {
-        Self::failed(error.to_string())
+        Self::failed(text::plain(&error.to_string()))
     }
 }
 
@@ -105,7 +106,8 @@ impl From<Failure> for CommandError {
             FailureKind::Retry => Exit::Retry,
             FailureKind::Data => Exit::Data,
         };
-        Self { exit, message: failure.message }
+        // It may name files and trackers.
+        Self { exit, message: text::plain(&failure.message) }
     }
 }
 
@@ -127,8 +129,8 @@ mod tests {
             (FailureKind::Data, Exit::Data),
             (FailureKind::Cancelled, Exit::Failed),
         ] {
-            let failure = Failure { kind, message: "m".into() };
-            assert_eq!(CommandError::from(failure), CommandError { exit, message: "m".into() });
+            let failure = Failure { kind, message: "m\nforged".into() };
+            assert_eq!(CommandError::from(failure), CommandError { exit, message: "m\\nforged".into() });
         }
     }
 }

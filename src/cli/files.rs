@@ -92,6 +92,15 @@ pub fn read_metainfo(path: &Path) -> Result<Metainfo, CommandError> {
     Metainfo::parse(&bytes).map_err(|error| CommandError::failed(format!("{}: {error}", text::path(path))))
 }
 
+/// Reads a `.mtorrent` file whose file shall be downloaded.
+pub fn read_transferable(path: &Path) -> Result<Metainfo, CommandError> {
+    let metainfo = read_metainfo(path)?;
+    match metainfo.geometry().transferable() {
+        Ok(_) => Ok(metainfo),
+        Err(error) => Err(CommandError::failed(format!("{}: {error}", text::path(path)))),
+    }
+}
+
 /// Reads what stands at a `.mtorrent` file's path, without a look at what it says.
 pub fn read_bounded(path: &Path) -> Result<Vec<u8>, CommandError> {
     let source = match Source::open(path) {
@@ -159,10 +168,20 @@ pub fn check_writable(path: &Path) -> Result<(), CommandError> {
     fs::remove_file(temporary).map_err(failed)
 }
 
+/// The file's path under its own name in a folder.
+pub fn in_folder(folder: &Path, metainfo: &Metainfo) -> Result<PathBuf, CommandError> {
+    metainfo.file_name().map(|name| folder.join(name)).map_err(|error| {
+        let folder = text::path(folder);
+        CommandError::failed(format!(
+            "the .mtorrent file gives no name for a file in {folder}: {error}; name the file itself, {folder}/NAME"
+        ))
+    })
+}
+
 /// The file that DEST means: an existing folder gets the file under its own name, else it is its path.
-pub fn resolve_dest(dest: &Path, name: &str) -> Result<PathBuf, CommandError> {
+pub fn resolve_dest(dest: &Path, metainfo: &Metainfo) -> Result<PathBuf, CommandError> {
     if dest.is_dir() {
-        return Ok(dest.join(name));
+        return in_folder(dest, metainfo);
     }
     let ends_as_folder = dest.as_os_str().as_encoded_bytes().ends_with(b"/") || dest.file_name().is_none();
     if ends_as_folder {
@@ -229,6 +248,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
         fs::write(root.join("file"), "").unwrap();
+        let metainfo = metainfo_of("name");
         for (dest, resolved) in [
             ("", Some("name")),
             ("file", Some("file")),
@@ -237,8 +257,25 @@ mod tests {
             ("missing/new", None),
             ("file/new", None),
         ] {
-            let found = resolve_dest(&root.join(dest), "name").ok();
+            let found = resolve_dest(&root.join(dest), &metainfo).ok();
             assert_eq!(found, resolved.map(|path| root.join(path)), "{dest:?}");
+        }
+    }
+
+    fn metainfo_of(name: &str) -> Metainfo {
+        let info = format!("6:lengthi0e4:name{}:{name}12:piece lengthi16384e6:pieces0:", name.len());
+        Metainfo::parse(format!("d4:infod{info}ee").as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_name_that_is_none_stays_out_of_folders() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["", ".", "..", "/etc/passwd", "../x", "a/b", "a\0", &"n".repeat(256)] {
+            let metainfo = metainfo_of(name);
+            let error = resolve_dest(folder.path(), &metainfo).unwrap_err();
+            assert!(error.message.contains("name the file itself"), "{error}");
+            let dest = folder.path().join("chosen");
+            assert_eq!(resolve_dest(&dest, &metainfo).ok(), Some(dest), "{name:?}");
         }
     }
 

@@ -25,8 +25,8 @@ use crate::storage::Paths;
 /// Runs the command.
 pub fn run(args: &Get, output: &Output) -> CommandResult {
     let inputs = Inputs::start()?;
-    let metainfo = Arc::new(files::read_metainfo(&args.metainfo)?);
-    let dest = args.dest.as_deref().map(|dest| files::resolve_dest(dest, metainfo.name())).transpose()?;
+    let metainfo = Arc::new(files::read_transferable(&args.metainfo)?);
+    let dest = args.dest.as_deref().map(|dest| files::resolve_dest(dest, &metainfo)).transpose()?;
     check_trackers(args, &metainfo, dest.as_deref())?;
     let chunk_bytes = metainfo.geometry().chunk_size() as usize;
     let client = Client::start(ClientConfig { chunk_bytes, ..args.peer.client_config(None) })?;
@@ -169,8 +169,7 @@ fn seed(inputs: &Inputs, deadline: Option<Instant>) -> CommandResult {
     loop {
         match inputs.next(deadline) {
             Some(Input::Event(Event::ShareStopped { file, why })) => {
-                let file = text::path(&file);
-                return Err(CommandError::failed(format!("{file} is not seeded any more: {why}")));
+                return Err(CommandError::failed(stopped(&file, &why)));
             }
             Some(Input::Event(event)) => talk_of(&event),
             Some(Input::Signal(_) | Input::Closed) | None => return Ok(Exit::Done),
@@ -178,13 +177,19 @@ fn seed(inputs: &Inputs, deadline: Option<Instant>) -> CommandResult {
     }
 }
 
+/// Why a file is not seeded any more.
+pub fn stopped(file: &Path, why: &str) -> String {
+    format!("{} is not seeded any more: {}", text::path(file), text::plain(why))
+}
+
 /// Says what an event means to somebody who waits for a command.
 pub fn talk_of(event: &Event) {
     match event {
-        Event::Notice(notice) => talk(notice),
-        Event::ShareStopped { file, why } => talk(format_args!("{} is not seeded any more: {why}", text::path(file))),
+        Event::Notice(notice) => talk(text::plain(notice)),
+        Event::ShareStopped { file, why } => talk(stopped(file, why)),
         Event::SharePaused { file, why } => {
-            talk(format_args!("{} is not seeded for now: {why}; it goes on by itself", text::path(file)));
+            let (file, why) = (text::path(file), text::plain(why));
+            talk(format_args!("{file} is not seeded for now: {why}; it goes on by itself"));
         }
         Event::ShareResumed { file } => talk(format_args!("{} is seeded again", text::path(file))),
         Event::Announced { tracker, .. } => log::info!("announced to {tracker}"),

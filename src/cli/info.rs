@@ -23,9 +23,13 @@ fn as_text(metainfo: &Metainfo) -> String {
         [] => "none".into(),
         some => some.iter().map(|tracker| text::plain(tracker)).collect::<Vec<_>>().join(", "),
     };
+    let hint = match metainfo.file_name() {
+        Ok(_) => String::new(),
+        Err(error) => format!(" ({error}, so DEST has to name the file)"),
+    };
     format!(
-        "name: {}\nlength: {} ({})\nchunk size: {} ({})\nchunks: {}\ninfo hash: {}\ntrackers: {trackers}",
-        text::plain(metainfo.name()),
+        "name: {}{hint}\nlength: {} ({})\nchunk size: {} ({})\nchunks: {}\ninfo hash: {}\ntrackers: {trackers}",
+        text::plain(metainfo.written_name()),
         geometry.length(),
         Size(geometry.length()),
         geometry.chunk_size(),
@@ -38,7 +42,7 @@ fn as_text(metainfo: &Metainfo) -> String {
 fn as_json(metainfo: &Metainfo) -> serde_json::Value {
     let geometry = metainfo.geometry();
     json!({
-        "name": metainfo.name(),
+        "name": metainfo.written_name(),
         "length": geometry.length(),
         "chunk_size": geometry.chunk_size(),
         "chunks": geometry.chunk_count(),

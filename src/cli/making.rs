@@ -3,6 +3,7 @@
 //! Nothing that is there is overwritten unless the user said so, and never a file that is no
 //! `.mtorrent` file: swapped arguments must not cost anybody's data.
 
+use std::fmt::Display;
 use std::path::Path;
 
 use super::exit::CommandError;
@@ -137,9 +138,9 @@ impl Making<'_> {
     fn verify(&self, source: &Source, bytes: &[u8]) -> Result<(Metainfo, Vec<ChunkIndex>), Mismatch> {
         let path = text::path(self.metainfo);
         let different = |why: String| Mismatch::Different(format!("{why}; use --force to make it anew"));
-        let metainfo = Metainfo::parse(bytes)
-            .map_err(|error| different(format!("{path} is there and cannot be used: {error}")))?;
-        let geometry = metainfo.geometry();
+        let unusable = |error: &dyn Display| different(format!("{path} is there and cannot be used: {error}"));
+        let metainfo = Metainfo::parse(bytes).map_err(|error| unusable(&error))?;
+        let geometry = metainfo.geometry().transferable().map_err(|error| unusable(&error))?;
         let file = text::path(source.path());
         if let Some(size) = self.new.chunk_size.filter(|size| *size != geometry.chunk_size()) {
             let message = format!("{path} is there with chunks of {} bytes, not of {size}", geometry.chunk_size());

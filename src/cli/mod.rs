@@ -38,7 +38,7 @@ use std::ffi::OsString;
 
 use clap::Parser as _;
 
-use exit::{CommandResult, Exit};
+use exit::{CommandError, CommandResult, Exit};
 use output::Output;
 use resolved::{Command, HiArgs};
 
@@ -59,9 +59,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
 }
 
 fn run_command(arguments: impl IntoIterator<Item = OsString>) -> Exit {
-    let low = match args::LowArgs::try_parse_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let low = match args::LowArgs::try_parse_from(&arguments) {
         Ok(low) => low,
-        Err(refusal) => return show_refusal(&refusal),
+        Err(refusal) => return show_refusal(&refusal, args::wants_json(&arguments)),
     };
     let output = Output::new(low.common.json);
     let result = HiArgs::resolve(low).and_then(|args| {
@@ -85,8 +86,17 @@ fn dispatch(command: Command, output: &Output) -> CommandResult {
 }
 
 /// Shows help and version (exit 0) and refusals of clap (exit 2).
-fn show_refusal(refusal: &clap::Error) -> Exit {
+fn show_refusal(refusal: &clap::Error, json: bool) -> Exit {
     // A closed pipe is no reason to fail: nobody reads the rest.
     let _ = refusal.print();
-    if refusal.use_stderr() { Exit::Usage } else { Exit::Done }
+    if !refusal.use_stderr() {
+        return Exit::Done;
+    }
+    let rendered = refusal.render().to_string();
+    // Behind the sentence and what it lists come an empty line and the usage.
+    let sentence: Vec<&str> = rendered.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+    let sentence = sentence.join(" ");
+    let message = sentence.strip_prefix("error: ").unwrap_or(&sentence);
+    Output::new(json).report_failure(&CommandError::usage(message));
+    Exit::Usage
 }

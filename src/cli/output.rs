@@ -60,12 +60,17 @@ impl Output {
     /// Says why a command failed: a sentence on stderr and, with `--json`, an object on stdout.
     pub fn failure(&self, error: &CommandError) -> Exit {
         talk(format_args!("mtorrent: {error}"));
+        self.report_failure(error);
+        error.exit
+    }
+
+    /// The part of [`Output::failure`] for scripts: with `--json` an object on stdout.
+    pub fn report_failure(&self, error: &CommandError) {
         if self.json {
             let object = json!({ "event": "error", "error": error.message, "exit": error.exit.code() });
             // The exit code already tells of a failure; a second one cannot be told better.
             let _ = write_line(&mut io::stdout().lock(), &object.to_string());
         }
-        error.exit
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::exit::{CommandError, CommandResult, Exit};
-use super::get::talk_of;
+use super::get::{stopped, talk_of};
 use super::hashing::Work;
 use super::inputs::{Input, Inputs};
 use super::making::{self, Making};
@@ -74,8 +74,7 @@ fn serve(client: &Client, inputs: &Inputs, info_hash: InfoHash, output: &Output)
                 tell_announced(&tracker, output)?;
             }
             Some(Input::Event(Event::ShareStopped { file, why })) => {
-                let file = text::path(&file);
-                return Err(CommandError::failed(format!("{file} is not seeded any more: {why}")));
+                return Err(CommandError::failed(stopped(&file, &why)));
             }
             Some(Input::Event(event)) => talk_of(&event),
             Some(Input::Signal(_)) if is_ready => return Ok(Exit::Done),

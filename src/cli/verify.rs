@@ -16,7 +16,7 @@ use crate::geometry::Geometry;
 pub fn run(args: &Verify, output: &Output) -> CommandResult {
     let stop = Stop::on_signal()?;
     let metainfo = files::read_metainfo(&args.metainfo)?;
-    let path = if args.path.is_dir() { args.path.join(metainfo.name()) } else { args.path.clone() };
+    let path = if args.path.is_dir() { files::in_folder(&args.path, &metainfo)? } else { args.path.clone() };
     let source = Source::open(&path)?;
     let work = Work { threads: args.threads, stop: &stop, quiet: false };
     let (geometry, bad) = (metainfo.geometry(), work.bad_chunks(&source, &metainfo)?);

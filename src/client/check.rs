@@ -94,14 +94,17 @@ fn hash(metainfo: &Metainfo, path: &Path, threads: usize, stop: &AtomicBool) -> 
     }
 }
 
-/// Reads a `.mtorrent` file.
+/// Reads a `.mtorrent` file whose chunks can be transferred.
 pub fn read_metainfo(path: &Path) -> Result<Metainfo, String> {
     use std::io::Read;
     let mut bytes = Vec::new();
     let failed = |error: io::Error| format!("{}: {error}", path.display());
     let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(failed)?;
     file.take(METAINFO_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
-    Metainfo::parse(&bytes).map_err(|error| format!("{}: {error}", path.display()))
+    let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let metainfo = Metainfo::parse(&bytes).map_err(|error| failed(&error))?;
+    metainfo.geometry().transferable().map_err(|error| failed(&error))?;
+    Ok(metainfo)
 }
 
 #[cfg(test)]

@@ -160,7 +160,7 @@ impl Client {
     fn start_share(&self, request: ShareRequest, verified: Option<Verified>) -> Result<(), ClientError> {
         let file = SeedFile::open(&request.file)
             .map_err(|error| refused(format!("cannot read {}: {error}", request.file.display())))?;
-        let geometry = request.metainfo.geometry();
+        let geometry = request.metainfo.geometry().transferable().map_err(refused)?;
         let identity = file.identity();
         if identity.map(|identity| identity.bytes) != Some(geometry.length()) {
             return Err(refused(format!("{} has another length than the .mtorrent file says", request.file.display())));
@@ -182,7 +182,8 @@ impl Client {
 
     fn start_download(&self, request: DownloadRequest) -> Result<DownloadId, ClientError> {
         let info_hash = request.metainfo.info_hash();
-        self.memory.check(request.metainfo.geometry().chunk_size() as usize)?;
+        let geometry = request.metainfo.geometry().transferable().map_err(refused)?;
+        self.memory.check(geometry.chunk_size() as usize)?;
         let driver = Driver::new(Request {
             metainfo: request.metainfo.clone(),
             dest: request.dest.clone(),

@@ -350,7 +350,7 @@ impl Run {
             finished.map_err(|error| DestError::from_io(&dest, length, error))
         };
         self.announce_once();
-        batches.lend(work).await.map_err(Failure::local)?.map_err(Failure::local)
+        batches.lend(work).await.map_err(Failure::local)?.map_err(Failure::from)
     }
 
     /// Keeps what is there for the next try.

@@ -1,5 +1,7 @@
 //! Where a download stands, and how it can end.
 
+use crate::storage::DestError;
+
 /// Where a download stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DownloadState {
@@ -48,8 +50,37 @@ impl Failure {
         Self { kind: FailureKind::Local, message: message.to_string() }
     }
 
+    /// Something outside of this process must change, and may do so by itself.
+    pub fn retry(message: impl ToString) -> Self {
+        Self { kind: FailureKind::Retry, message: message.to_string() }
+    }
+
     /// The user does not want it any more.
     pub fn cancelled() -> Self {
         Self { kind: FailureKind::Cancelled, message: "cancelled".to_owned() }
+    }
+}
+
+impl From<DestError> for Failure {
+    fn from(error: DestError) -> Self {
+        match error {
+            // Whoever writes it will be done.
+            DestError::Busy(_) => Self::retry(error),
+            _ => Self::local(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_destination_that_another_writes_is_worth_trying_again() {
+        for (error, kind) in
+            [(DestError::Busy("x".into()), FailureKind::Retry), (DestError::Different("x".into()), FailureKind::Local)]
+        {
+            assert_eq!(Failure::from(error).kind, kind);
+        }
     }
 }

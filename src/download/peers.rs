@@ -34,6 +34,8 @@ pub struct Peer {
     pub is_running: bool,
     /// It is this client.
     pub is_myself: bool,
+    /// This machine has no way to addresses like its.
+    pub has_no_route: bool,
     /// Its control connection must end: what its data connections did is to be paid for by a pause.
     pub is_blamed: bool,
     /// Its control connection must end: another peer has its place.
@@ -120,6 +122,11 @@ impl Peers {
         self.known.values()
     }
 
+    /// All of them with where they are.
+    pub fn iter(&self) -> impl Iterator<Item = (&Endpoint, &Peer)> {
+        self.known.iter()
+    }
+
     /// All of them with where they are, to be changed.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (&Endpoint, &mut Peer)> {
         self.known.iter_mut()
@@ -134,6 +141,7 @@ impl Peer {
             is_up: false,
             is_running: false,
             is_myself: false,
+            has_no_route: false,
             is_blamed: false,
             is_replaced: false,
             fetched_bytes: 0,

@@ -85,7 +85,7 @@ impl Preparation<'_> {
     pub fn open(self, dest: &Path, sources: &[(&Path, Bitfield)]) -> Result<(Ledger, DiskFiles, Bitfield), Failure> {
         let empty = Bitfield::empty(self.metainfo.geometry());
         let (mut ledger, mut files, mut have) =
-            match claim(self.metainfo).open(dest, self.force).map_err(Failure::local)? {
+            match claim(self.metainfo).open(dest, self.force).map_err(Failure::from)? {
                 Opened::Fresh(files, ledger) => (ledger, files, empty),
                 Opened::Unfinished(unfinished) => self.resume(unfinished)?,
             };
@@ -115,7 +115,7 @@ impl Preparation<'_> {
             let found = self.verify_strictly(&part, &path, &|chunk| others.contains(chunk))?;
             found.iter().for_each(|chunk| right.insert(chunk));
         }
-        let (files, ledger) = unfinished.resume(&right).map_err(Failure::local)?;
+        let (files, ledger) = unfinished.resume(&right).map_err(Failure::from)?;
         Ok((ledger, files, right))
     }
 

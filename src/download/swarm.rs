@@ -16,6 +16,7 @@ use super::peers::{Peer, Peers};
 use crate::announce::{Answer, TrackerGroup};
 use crate::ids::Endpoint;
 use crate::limits::{DISCOVER_PARTS, DISCOVER_PAUSE_LONELY, DISCOVER_PAUSE_MAX, DISCOVER_PAUSE_MIN, DRIVER_TICK};
+use crate::net::NetError;
 use crate::runtime::sleep;
 use crate::swarm::PeerSlot;
 use crate::wire::Message;
@@ -44,6 +45,8 @@ pub enum Loneliness {
     NoSeeder,
     /// The seeders that the trackers know cannot be reached.
     Unreachable(usize),
+    /// The seeders that the trackers know all have addresses of a family that this machine has no way to.
+    NoRoute(&'static str),
     /// Peers are there, and nothing comes.
     Stalled,
     /// Every peer sent wrong chunks.
@@ -84,7 +87,10 @@ impl Swarm {
             _ if wrong > 0 && wrong == others.len() => Loneliness::AllWrong,
             Some(failure) => Loneliness::NoTracker(failure),
             None if others.is_empty() => Loneliness::NoSeeder,
-            None => Loneliness::Unreachable(others.len()),
+            None => match other_family(peers.iter().filter(|(_, peer)| !peer.is_myself)) {
+                Some(family) => Loneliness::NoRoute(family),
+                None => Loneliness::Unreachable(others.len()),
+            },
         };
         Some((self.last_contact.get().elapsed(), why))
     }
@@ -170,6 +176,7 @@ impl Swarm {
         }
         peer.is_blamed = false;
         peer.is_myself |= matches!(end, ControlEnd::Myself);
+        peer.has_no_route = matches!(end, ControlEnd::Net(NetError::Io(error)) if is_no_route(error));
         if !peer.is_myself && !matches!(end, ControlEnd::Blamed) {
             log::debug!("control connection to {endpoint}: {end}");
             peer.standing.connection_failed(self.now());
@@ -188,6 +195,19 @@ impl Swarm {
     }
 }
 
+/// The family of the peers' addresses, when it is the same and this machine has no way to any of them.
+fn other_family<'a>(mut peers: impl Iterator<Item = (&'a Endpoint, &'a Peer)>) -> Option<&'static str> {
+    let is_v6 = |endpoint: &Endpoint| endpoint.ip().is_ipv6();
+    let (first, peer) = peers.next()?;
+    let all = peer.has_no_route && peers.all(|(other, peer)| peer.has_no_route && is_v6(other) == is_v6(first));
+    all.then_some(if is_v6(first) { "IPv6" } else { "IPv4" })
+}
+
+/// Whether a connection failed before anything was sent: there is no address of ours, or no network, for its family.
+fn is_no_route(error: &std::io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENETUNREACH | libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL))
+}
+
 impl Loneliness {
     /// The failure of the download of `name`.
     pub fn into_failure(self, name: &str) -> Failure {
@@ -204,6 +224,13 @@ impl Loneliness {
                     1 => format!("cannot get {name}: its only seeder cannot be reached, or refuses; try again later"),
                     _ => format!("cannot get {name}: none of its {count} seeders can be reached; try again later"),
                 },
+            ),
+            Self::NoRoute(family) => (
+                FailureKind::Retry,
+                format!(
+                    "cannot get {name}: its seeders are known by {family} addresses only, and this machine has no way to \
+                     these: give it one, or let a seeder announce another address"
+                ),
             ),
             Self::Stalled => {
                 (FailureKind::Retry, format!("cannot get {name}: its peers deliver nothing any more; try again later"))
@@ -276,5 +303,41 @@ async fn talk(swarm: Weak<Swarm>, endpoint: Endpoint, slot: PeerSlot) {
     let end = futures_lite::future::or(talking, watched).await;
     if let Some(this) = swarm.upgrade() {
         this.ended(endpoint, &end);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Error;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn one_family_without_a_way_is_told() {
+        let told = |peers: &[(&str, i32)]| {
+            let mut known = Peers::default();
+            for (address, errno) in peers {
+                let endpoint = Endpoint::new(address.parse().unwrap(), 80).unwrap();
+                known.admit(endpoint, Duration::ZERO);
+                let peer = known.get_mut(&endpoint).unwrap();
+                peer.has_no_route = is_no_route(&Error::from_raw_os_error(*errno));
+            }
+            other_family(known.iter())
+        };
+        let (v4, v6) = ("192.0.2.1", "2001:db8::1");
+        for (peers, family) in [
+            (&[][..], None),
+            (&[(v6, libc::ENETUNREACH)], Some("IPv6")),
+            (&[(v6, libc::EAFNOSUPPORT), ("2001:db8::2", libc::EADDRNOTAVAIL)], Some("IPv6")),
+            (&[(v4, libc::ENETUNREACH)], Some("IPv4")),
+            (&[(v6, libc::ECONNREFUSED)], None),
+            (&[(v6, libc::ENETUNREACH), ("2001:db8::2", libc::ECONNREFUSED)], None),
+            (&[(v6, libc::ENETUNREACH), (v4, libc::ENETUNREACH)], None),
+        ] {
+            assert_eq!(told(peers), family, "{peers:?}");
+        }
+        let failure = Loneliness::NoRoute("IPv6").into_failure("f");
+        assert!(failure.kind == FailureKind::Retry && failure.message.contains("known by IPv6 addresses only"));
     }
 }

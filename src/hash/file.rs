@@ -194,7 +194,12 @@ impl<'a> Worker<'a> {
             Source::Cached => HASH_CACHED_SLICE_BYTES,
             Source::Cold => HASH_COLD_SLICE_BYTES,
         };
-        let slice_len = slice_max.min(geometry.chunk_size() as usize);
+        let chunk_size = geometry.chunk_size() as usize;
+        let slice_len = slice_max.min(chunk_size);
+        // Lanes go in step over equal slices of whole blocks; other programs make chunks that have none.
+        if !chunk_size.is_multiple_of(slice_len) || !chunk_size.is_multiple_of(BLOCK) {
+            return group.iter().for_each(|chunk| self.alone(*chunk));
+        }
         let span_max = match source {
             Source::Cached => HASH_LANES_MAX,
             Source::Cold => HASH_BUFFER_BYTES / slice_len,

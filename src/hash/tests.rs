@@ -187,6 +187,17 @@ mod files {
             (20 * K * K, 1024 * K, 2, 4),
             (bytes.len(), 8192 * K, 1, 1),
             (bytes.len(), 16_384 * K, 2, 1),
+            // As other programs cut files: not by a power of two, not by blocks, not by pages.
+            (bytes.len(), 48 * K, 2, 1),
+            (bytes.len(), 80 * K, 1, 3),
+            (bytes.len(), 320 * K, 2, 1),
+            (bytes.len(), 5120 * K, 2, 1),
+            (bytes.len(), 16 * K + 1, 2, 1),
+            (bytes.len(), 16 * K + 64, 2, 1),
+            (bytes.len(), 64 * K - 1, 1, 1),
+            (bytes.len(), 1_000_000, 2, 1),
+            (bytes.len(), 20_480 * K, 1, 1),
+            (bytes.len(), 256 * K * K, 1, 1),
         ] {
             let bytes = &bytes[..len];
             let file = file(bytes);

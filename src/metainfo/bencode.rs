@@ -1,8 +1,8 @@
-//! Bencode (BEP 3), read strictly and with bounds, written canonically.
+//! Bencode (BEP 3), read with bounds, written canonically.
 //!
-//! There is one way to write a value, and only that one is read: integers and lengths without leading
-//! zeros or `-0`, dictionary keys sorted and unique, nothing behind the root. What is read can therefore be
-//! written back byte by byte. Knows nothing of what the values mean.
+//! What could mean two things is refused: integers and lengths with leading zeros or `-0`, a key that a dictionary has
+//! twice. What only is not canonical is read, because other programs write it: keys in any order, and anything behind the
+//! root. Knows nothing of what the values mean.
 
 use crate::limits::{BENCODE_DEPTH_MAX, BENCODE_VALUES_MAX};
 
@@ -34,18 +34,15 @@ pub enum BencodeFault {
     /// A dictionary's key is no string.
     #[error("the key of a dictionary is no string")]
     Key,
-    /// The same key twice, or a key after a greater one.
-    #[error("the keys of a dictionary are not sorted and unique")]
-    KeyOrder,
+    /// The same key twice.
+    #[error("a dictionary has the same key twice")]
+    DuplicateKey,
     /// More lists and dictionaries in one another than [`BENCODE_DEPTH_MAX`].
     #[error("lists and dictionaries are nested more than {BENCODE_DEPTH_MAX} deep")]
     Depth,
     /// More values than [`BENCODE_VALUES_MAX`].
     #[error("there are more than {BENCODE_VALUES_MAX} values")]
     Values,
-    /// Bytes behind the root value.
-    #[error("there is something behind the end of the data")]
-    Trailing,
 }
 
 /// A value, borrowed from the bytes that it was read from.
@@ -67,7 +64,7 @@ pub(super) enum Kind<'a> {
     Dictionary(Dictionary<'a>),
 }
 
-/// Entries sorted by key.
+/// Entries sorted by key, in whatever order they were written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Dictionary<'a>(pub(super) Vec<(&'a [u8], Value<'a>)>);
 
@@ -109,11 +106,9 @@ impl<'a> Value<'a> {
     }
 }
 
-/// Reads the one value that `bytes` are.
+/// Reads the value that `bytes` start with.
 pub(super) fn parse(bytes: &[u8]) -> Result<Value<'_>, BencodeError> {
-    let mut parser = Parser { bytes, at: 0, values: 0 };
-    let value = parser.value(0)?;
-    if parser.at == bytes.len() { Ok(value) } else { Err(fault(parser.at, BencodeFault::Trailing)) }
+    Parser { bytes, at: 0, values: 0 }.value(0)
 }
 
 fn fault(at: usize, fault: BencodeFault) -> BencodeError {
@@ -169,17 +164,20 @@ impl<'a> Parser<'a> {
         self.at += 1;
         let mut entries: Vec<(&[u8], Value<'_>)> = Vec::new();
         while !self.take_end()? {
-            let start = self.at;
             if !self.peek()?.is_ascii_digit() {
-                return Err(fault(start, BencodeFault::Key));
+                return Err(fault(self.at, BencodeFault::Key));
             }
-            let key = self.string()?;
-            if entries.last().is_some_and(|(last, _)| *last >= key) {
-                return Err(fault(start, BencodeFault::KeyOrder));
-            }
-            entries.push((key, self.value(depth)?));
+            entries.push((self.string()?, self.value(depth)?));
         }
-        Ok(Dictionary(entries))
+        // Equal keys keep the order in which they were written.
+        entries.sort_by_key(|(key, _)| *key);
+        match entries.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            Some(pair) => {
+                let value = &pair[1].1;
+                Err(fault(value.end - value.raw.len(), BencodeFault::DuplicateKey))
+            }
+            None => Ok(Dictionary(entries)),
+        }
     }
 
     fn integer(&mut self) -> Result<&'a [u8], BencodeError> {
@@ -292,17 +290,28 @@ mod tests {
             (b"d1:ae", 4, Start(b'e')),
             (b"di1ei2ee", 1, Key),
             (b"dle1:ae", 1, Key),
-            (b"d1:ai1e1:ai2ee", 7, KeyOrder),
-            (b"d1:bi1e1:ai2ee", 7, KeyOrder),
-            (b"d2:aai1e1:ai2ee", 8, KeyOrder),
-            (b"i1ei2e", 3, Trailing),
-            (b"de\n", 2, Trailing),
+            (b"d1:ai1e1:ai2ee", 10, DuplicateKey),
+            (b"d1:bi1e1:ai2e1:bi1ee", 16, DuplicateKey),
+            (b"ld0:le0:leee", 8, DuplicateKey),
             (&deep, 16, Depth),
             (&bottomless, 64, Depth),
             (&many, 1 + 3 * (BENCODE_VALUES_MAX - 1), Values),
         ] {
             let shown = bytes[..bytes.len().min(40)].escape_ascii();
             assert_eq!(parse(bytes), Err(BencodeError { at, fault: expected }), "{shown}");
+        }
+    }
+
+    #[test]
+    fn keys_in_any_order_and_anything_behind_the_end() {
+        let value = parse(b"d1:bi1e2:aai2e1:ai3eei4e\n").unwrap();
+        assert_eq!(value.raw, b"d1:bi1e2:aai2e1:ai3ee");
+        let dictionary = value.as_dictionary().unwrap();
+        for (key, number) in [("a", 3), ("aa", 2), ("b", 1)] {
+            assert_eq!(dictionary.get(key).and_then(Value::as_u64), Some(number), "{key}");
+        }
+        for behind in [&b"\n"[..], b"\0\0", b"e", b"i2e", b"x"] {
+            assert_eq!(parse(&[b"i1e", behind].concat()).unwrap().raw, b"i1e");
         }
     }
 
@@ -316,7 +325,9 @@ mod tests {
         #[test]
         fn arbitrary_bytes_never_panic(bytes in "[ilde0-3:a\\-]{0,40}") {
             if let Ok(value) = parse(bytes.as_bytes()) {
-                prop_assert_eq!(value.raw, bytes.as_bytes());
+                prop_assert!(bytes.as_bytes().starts_with(value.raw));
+                let again = parse(value.raw);
+                prop_assert_eq!(again.as_ref(), Ok(&value));
             }
         }
 

@@ -32,12 +32,21 @@ pub enum MetainfoError {
     /// It has `files`: a folder.
     #[error("the .mtorrent file describes a folder; only single files can be shared, so pack the folder into one")]
     Directory,
+    /// It has a `files` list of one entry whose `attr` says that it is no file.
+    #[error("the .mtorrent file describes no file but a {0}")]
+    NotAFile(&'static str),
+    /// It has both `length` and `files`, and they differ.
+    #[error("the .mtorrent file says {0} bytes by \"length\" and {1} by \"files\"")]
+    TwoLengths(u64, u64),
+    /// Its version 2 part describes another file than its version 1 part.
+    #[error("the .mtorrent file contradicts itself: its version 2 part {0}")]
+    Hybrid(&'static str),
     /// It has no version 1 part.
     #[error(
         "the .mtorrent file is of BitTorrent version 2 only, whose hashes are not SHA-1; create it as version 1 or hybrid"
     )]
     VersionTwo,
-    /// Its name is no file name.
+    /// The name for a new one is no file name.
     #[error("the .mtorrent file has a bad \"name\": {0}")]
     Name(#[from] NameError),
     /// Its chunk size or its number of chunks is out of range.

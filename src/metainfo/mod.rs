@@ -1,23 +1,29 @@
 //! The `.mtorrent` file: a BitTorrent version 1 metainfo (BEP 3) of a single file, with our trackers in it.
 //!
 //! ```text
-//! root                 dictionary, keys sorted
+//! root                 dictionary
 //! ├─ info              dictionary; SHA-1 over its bytes as they stand in the file is the info hash
 //! │  ├─ length         integer: bytes of the file
 //! │  ├─ name           string: UTF-8, one path component of 1 to 255 bytes
-//! │  ├─ piece length   integer: bytes of a chunk, a power of two from 16 KiB to 16 MiB
+//! │  ├─ piece length   integer: bytes of a chunk, from 16 KiB to 256 MiB
 //! │  └─ pieces         string: SHA-1 of each chunk, 20 bytes each, in order
 //! └─ mtorrent trackers list of strings HOST:PORT; may be absent
 //! ```
 //!
-//! All other keys (`announce`, `private`, `created by`, the version 2 part of a hybrid, ...) mean nothing
-//! to us and are kept as they are. Reading is strict and bounded: at most [`METAINFO_BYTES_MAX`] bytes, in
-//! canonical bencode only, so that a file is written back as it was read.
+//! So it is written, with sorted keys and a piece length that is a power of two from 256 KiB to 16 MiB. Of what others
+//! write, all that means one file is read: keys in any order, bytes behind the end, a `files` list of one entry,
+//! `name.utf-8`, a name that cannot be a file's (then [`Metainfo::file_name`] says why), and the version 1 part of a
+//! hybrid whose version 2 part (BEP 52) describes the same file. What contradicts itself is refused.
+//!
+//! All other keys (`announce`, `private`, `created by`, ...) mean nothing to us and are kept as they are. Reading is
+//! bounded: at most [`METAINFO_BYTES_MAX`] bytes.
 //!
 //! Pure: no files, no clock. Must never know the wire; must never panic on bytes from outside.
 
 mod bencode;
 mod error;
+mod file;
+mod hybrid;
 #[cfg(test)]
 mod tests;
 mod tracker_address;
@@ -28,12 +34,13 @@ use std::sync::Arc;
 
 use sha1::{Digest, Sha1};
 
-use crate::filename;
+use crate::filename::{NameError, check_name, repair_name};
 use crate::geometry::{ChunkIndex, Geometry, GeometryError};
 use crate::ids::InfoHash;
 use crate::limits::{METAINFO_BYTES_MAX, TRACKERS_MAX};
 
 use bencode::{Dictionary, Value, write_bytes, write_integer};
+use file::DescribedFile;
 
 pub use bencode::{BencodeError, BencodeFault};
 pub use error::MetainfoError;
@@ -57,13 +64,18 @@ pub struct Metainfo {
     /// Where in `bytes` the chunks' hashes stand.
     pieces: Range<usize>,
     info_hash: InfoHash,
+    /// The name as its author wrote it.
+    written_name: String,
+    /// One path component, made from it.
     name: String,
+    /// What keeps the written name from being a file's.
+    name_error: Option<NameError>,
     geometry: Geometry,
     trackers: Vec<String>,
 }
 
 impl Metainfo {
-    /// Reads a `.mtorrent` file, strictly and with bounds.
+    /// Reads a `.mtorrent` file, with bounds.
     pub fn parse(bytes: &[u8]) -> Result<Self, MetainfoError> {
         if bytes.len() > METAINFO_BYTES_MAX {
             return Err(MetainfoError::TooLarge(bytes.len()));
@@ -72,13 +84,20 @@ impl Metainfo {
         let root = value.as_dictionary().ok_or(MetainfoError::NotADictionary)?;
         let info_value = required(root, INFO)?;
         let info = info_value.as_dictionary().ok_or(wrong_type(INFO, "a dictionary"))?;
-        check_single_file(info)?;
-        let geometry = read_geometry(info)?;
+        if info.get("file tree").is_some() && info.get(PIECES).is_none() {
+            return Err(MetainfoError::VersionTwo);
+        }
+        let file = DescribedFile::read(info)?;
+        let geometry = read_geometry(info, file.length)?;
+        let pieces = read_pieces(info, geometry)?;
+        hybrid::check(root, info, &file, geometry)?;
         Ok(Self {
             bytes: bytes.into(),
-            pieces: read_pieces(info, geometry)?,
+            pieces,
             info_hash: InfoHash(Sha1::digest(info_value.raw).into()),
-            name: read_name(info)?.to_owned(),
+            name: repair_name(&file.name),
+            name_error: file.name_error,
+            written_name: file.name,
             geometry,
             trackers: read_trackers(root)?,
         })
@@ -86,6 +105,7 @@ impl Metainfo {
 
     /// The metainfo of a file; `pieces` holds the SHA-1 of each chunk, 20 bytes each, in order.
     pub fn new(name: &str, geometry: Geometry, pieces: Vec<u8>, trackers: Vec<String>) -> Result<Self, MetainfoError> {
+        check_name(name)?;
         let mut info = b"d".to_vec();
         write_bytes(&mut info, LENGTH.as_bytes());
         write_integer(&mut info, geometry.length());
@@ -113,9 +133,22 @@ impl Metainfo {
         self.bytes.to_vec()
     }
 
-    /// The file's name: one path component, see [`Metainfo::check_name`].
+    /// The file's name for people and trackers: one path component of 1 to 255 bytes. Where the author's is none, it
+    /// is one like it.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The name as its author wrote it, to be shown: any text of any length; the parts of a path are joined by slashes,
+    /// bytes that are no UTF-8 are replaced.
+    pub fn written_name(&self) -> &str {
+        &self.written_name
+    }
+
+    /// The name that the file gets in a folder; an error where its author's is no file name, so that the user has to
+    /// give one.
+    pub fn file_name(&self) -> Result<&str, NameError> {
+        self.name_error.map_or(Ok(&self.name), Err)
     }
 
     /// How the file is cut into chunks.
@@ -138,11 +171,6 @@ impl Metainfo {
     /// Our trackers, `HOST:PORT` each, in the order in which they are tried.
     pub fn trackers(&self) -> &[String] {
         &self.trackers
-    }
-
-    /// Checks that `name` is one path component of 1 to 255 bytes: what a file in a metainfo may be called.
-    pub fn check_name(name: &str) -> Result<(), MetainfoError> {
-        Ok(filename::check_name(name)?)
     }
 }
 
@@ -184,20 +212,12 @@ fn wrong_type(key: &'static str, expected: &'static str) -> MetainfoError {
     MetainfoError::WrongType { key, expected }
 }
 
-/// Refuses folders (BEP 3 `files`) and metainfo without a version 1 part (BEP 52 `file tree` alone).
-fn check_single_file(info: &Dictionary<'_>) -> Result<(), MetainfoError> {
-    if info.get("files").is_some() {
-        return Err(MetainfoError::Directory);
-    }
-    if info.get("file tree").is_some() && info.get(PIECES).is_none() {
-        return Err(MetainfoError::VersionTwo);
-    }
-    Ok(())
+fn number(dictionary: &Dictionary<'_>, key: &'static str) -> Result<u64, MetainfoError> {
+    required(dictionary, key)?.as_u64().ok_or(wrong_type(key, "a number of bytes"))
 }
 
-fn read_geometry(info: &Dictionary<'_>) -> Result<Geometry, MetainfoError> {
-    let number = |key| required(info, key)?.as_u64().ok_or(wrong_type(key, "a number of bytes"));
-    let (length, chunk_size) = (number(LENGTH)?, number(PIECE_LENGTH)?);
+fn read_geometry(info: &Dictionary<'_>, length: u64) -> Result<Geometry, MetainfoError> {
+    let chunk_size = number(info, PIECE_LENGTH)?;
     let chunk_size = u32::try_from(chunk_size).map_err(|_| GeometryError::ChunkSize(chunk_size))?;
     Ok(Geometry::new(length, chunk_size)?)
 }
@@ -211,13 +231,6 @@ fn read_pieces(info: &Dictionary<'_>, geometry: Geometry) -> Result<Range<usize>
         return Err(MetainfoError::Pieces { bytes: pieces.len(), chunk_count });
     }
     Ok(value.end - pieces.len()..value.end)
-}
-
-fn read_name<'a>(info: &Dictionary<'a>) -> Result<&'a str, MetainfoError> {
-    let name = required(info, NAME)?.as_bytes().ok_or(wrong_type(NAME, "a string"))?;
-    let name = std::str::from_utf8(name).map_err(|_| wrong_type(NAME, "UTF-8"))?;
-    filename::check_name(name)?;
-    Ok(name)
 }
 
 fn read_trackers(root: &Dictionary<'_>) -> Result<Vec<String>, MetainfoError> {

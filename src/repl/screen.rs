@@ -52,7 +52,7 @@ impl Screen {
 
     /// Says why the line that was just read, or a command from earlier, cannot be done.
     pub fn refuse(&self, why: impl Display) {
-        output::talk(format_args!("error: {why}"));
+        output::talk(format_args!("error: {}", text::plain(&why.to_string())));
         if self.output.is_json() {
             // stdout being gone is told by the next answer.
             let _ = self.later("", || json!({ "event": "error", "error": why.to_string() }));

@@ -257,8 +257,8 @@ impl<'a> Session<'a> {
 
     fn get(&mut self, metainfo_path: &Path, dest: &Path, force: bool) -> Result<(), CommandError> {
         let metainfo_path = absolute(metainfo_path)?;
-        let metainfo = Arc::new(files::read_metainfo(&metainfo_path)?);
-        let dest = absolute(&files::resolve_dest(dest, metainfo.name())?)?;
+        let metainfo = Arc::new(files::read_transferable(&metainfo_path)?);
+        let dest = absolute(&files::resolve_dest(dest, &metainfo)?)?;
         if self.settings.trackers.is_empty() && metainfo.trackers().is_empty() && !dest.exists() {
             return Err(no_tracker(&metainfo_path));
         }
@@ -347,7 +347,7 @@ impl<'a> Session<'a> {
         let text = match &status.state {
             DownloadState::Failed(failure) => {
                 self.failed = true;
-                format!("#{id} failed: {}", failure.message)
+                format!("#{id} failed: {}", text::plain(&failure.message))
             }
             _ => format!("#{id} done {}", report::figures(status)),
         };

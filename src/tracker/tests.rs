@@ -230,6 +230,34 @@ fn versions_from_the_future_are_refused() {
     assert_eq!((gone, table.totals().files), (1, 0));
 }
 
+/// Whatever the order in which two trackers hear of entries of one version, they end up with the same.
+#[test]
+fn a_tie_of_versions_is_settled_alike_everywhere() {
+    fn info(name: &str, length: u64, chunk_size: u32) -> Body<'_> {
+        Body::File(FileInfo { name, length, chunk_size })
+    }
+    let version = Version { clock: NOW << 16, tracker: TrackerId(7) };
+    // The second of each pair wins.
+    for (loser, winner) in [
+        (Body::Seeder(endpoint(1)), Body::Removed(endpoint(1))),
+        (info("b", 1, 1 << 20), info("a", 2, 1 << 20)),
+        (info("b", 1, 1 << 19), info("a", 1, 1 << 20)),
+        (info("a", 1, 1 << 20), info("b", 1, 1 << 20)),
+    ] {
+        let merged = |order: [Body<'_>; 3]| {
+            let mut table = table();
+            let is_old =
+                order.map(|body| table.merge(&Entry { info_hash: hash(1), version, body }, NOW) == Merged::Old);
+            (is_old, table.entries(hash(1)).map(|entry| format!("{entry:?}")).collect::<Vec<_>>())
+        };
+        let (is_old, one) = merged([loser, winner, loser]);
+        assert_eq!(is_old, [false, false, true], "{loser:?} {winner:?}");
+        let (is_old, other) = merged([winner, loser, winner]);
+        assert_eq!(is_old, [false, true, true], "the same again is old: {loser:?} {winner:?}");
+        assert_eq!(one, other);
+    }
+}
+
 #[test]
 fn loopback_endpoints_are_for_loopback_only() {
     let mut table = table();

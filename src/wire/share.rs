@@ -16,7 +16,7 @@ pub struct Share<'a> {
     pub name: &'a str,
     /// Its length, bytes.
     pub length: u64,
-    /// Its chunk size, bytes; together with the length a valid [`Geometry`].
+    /// Its chunk size, bytes; together with the length a [`Geometry::transferable`] one.
     pub chunk_size: u32,
     /// Where the sender serves it.
     pub endpoint: Endpoint,
@@ -36,7 +36,7 @@ impl<'a> Share<'a> {
         };
         arguments.end()?;
         check_name(share.name).map_err(|_| NAME)?;
-        Geometry::new(share.length, share.chunk_size).map_err(|_| GEOMETRY)?;
+        Geometry::new(share.length, share.chunk_size).and_then(Geometry::transferable).map_err(|_| GEOMETRY)?;
         Ok(share)
     }
 }

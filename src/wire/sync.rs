@@ -253,7 +253,7 @@ impl<'a> FileInfo<'a> {
 
     fn checked(self) -> Result<Self, DecodeError> {
         check_name(self.name).map_err(|_| FILE)?;
-        Geometry::new(self.length, self.chunk_size).map_err(|_| FILE)?;
+        Geometry::new(self.length, self.chunk_size).and_then(Geometry::transferable).map_err(|_| FILE)?;
         Ok(self)
     }
 }

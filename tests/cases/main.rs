@@ -4,6 +4,7 @@
 mod support;
 
 mod disks;
+mod foreign;
 mod memory;
 mod rates;
 mod resources;

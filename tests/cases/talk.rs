@@ -121,3 +121,67 @@ fn as_many_shares_as_lines() {
     (0..SHARES).for_each(|_| drop(client.wait_line(|line| line.starts_with("announced "))));
     client.end().expect(0);
 }
+
+#[test]
+fn a_refused_command_line_is_json_too() {
+    let object = |outcome: crate::support::Outcome| -> serde_json::Value {
+        serde_json::from_str(&outcome.stdout).unwrap_or_else(|error| panic!("{error}: {outcome:?}"))
+    };
+    for (line, words) in [
+        (&["get", "--json", "x.mtorrent"][..], "<DEST>"),
+        (&["--json", "get", "x.mtorrent", "d", "--wait", "soon"], "soon"),
+        (&["info", "x.mtorrent", "--json", "--nonsense"], "--nonsense"),
+        (&["--json", "nonsense"], "nonsense"),
+        (&["tracker", "--json", "--listen", "localhost:1"], "localhost:1"),
+        (&["create", "--json", "f", "x.mtorrent", "--chunk-size", "3"], "--chunk-size 3"),
+    ] {
+        let refusal = object(run(line).expect(2));
+        assert_eq!((&refusal["event"], &refusal["exit"]), (&"error".into(), &2.into()), "{refusal}");
+        let error = refusal["error"].as_str().expect("a sentence");
+        assert!(error.contains(words) && !error.contains('\n'), "{error}");
+    }
+    let by_variable = object(finish(mtorrent(["info"]).env("MTORRENT_JSON", "true")).expect(2));
+    assert!(by_variable["error"].as_str().is_some_and(|error| error.contains("NAME.mtorrent")), "{by_variable}");
+    for line in [&["info"][..], &["info", "--", "--json", "--json"]] {
+        assert_eq!(run(line).expect(2).stdout, "");
+    }
+    assert!(run(["--json", "--help"]).expect(0).stdout.contains("Usage"));
+}
+
+#[test]
+fn a_destination_in_use_is_worth_trying_again() {
+    let folder = Folder::new();
+    folder.random_file("f", 1 << 20);
+    let (_tracker, ready) = Running::ready(["tracker", LOOPBACK, "--cores=1"]);
+    let at = format!("--tracker={}", ready.listen());
+    run(["create", &folder.text("f"), &folder.text("f.mtorrent"), &at]).expect(0);
+    let (metainfo, dest) = (folder.text("f.mtorrent"), folder.text("g"));
+    let get = ["get", &metainfo, &dest, LOOPBACK, "--json"];
+    let mut first = Running::piped(get.into_iter().chain(["--wait=10m", "--report-every=50ms"]));
+    // Nobody seeds it, so that the first one holds DEST.
+    first.wait_line(|line| line.contains("\"progress\""));
+    let second = run(get).expect(3);
+    assert!(second.stderr.contains("another mtorrent: wait for it"), "{second:?}");
+    first.signal(rustix::process::Signal::INT);
+    first.wait().expect(130);
+}
+
+#[test]
+fn a_tracker_named_by_loopback_is_told_to_be_of_no_use_to_others() {
+    let folder = Folder::new();
+    let file = folder.random_file("f", 1000).display().to_string();
+    let (_tracker, ready) = Running::ready(["tracker", LOOPBACK, "--cores=1"]);
+    let port = ready.listen().port();
+    let share = |name: &str, flags: &[&str]| {
+        let metainfo = folder.text(name);
+        let tracker = format!("--tracker=localhost:{port}");
+        let (share, _) = Running::ready([&["share", &file, &metainfo, &tracker], flags].concat());
+        share.terminate().expect(0).stderr
+    };
+    let said = share("f.mtorrent", &["--listen=0.0.0.0:0"]);
+    assert!(said.contains("only this machine finds what is announced there"), "{said}");
+    for quiet in [&[LOOPBACK][..], &["--listen=0.0.0.0:0", "--advertise=127.0.0.1:9"]] {
+        let said = share("f.mtorrent", quiet);
+        assert!(!said.contains("only this machine"), "{said}");
+    }
+}

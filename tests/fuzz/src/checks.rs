@@ -70,6 +70,8 @@ fn check_whole_chunk(bytes: &[u8]) {
 pub fn metainfo(bytes: &[u8]) {
     let Ok(metainfo) = Metainfo::parse(bytes) else { return };
     assert_eq!(metainfo.to_bytes(), bytes);
+    assert_eq!(mtorrent::filename::check_name(metainfo.name()), Ok(()));
+    assert!(metainfo.file_name().is_err() || metainfo.name() == metainfo.written_name());
     metainfo.geometry().chunks().for_each(|chunk| _ = metainfo.chunk_hash(chunk));
     let (info_hash, trackers) = (metainfo.info_hash(), metainfo.trackers().to_vec());
     match metainfo.clone().with_trackers(trackers.clone()) {
