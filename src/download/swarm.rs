@@ -319,7 +319,7 @@ mod tests {
             let mut known = Peers::default();
             for (address, errno) in peers {
                 let endpoint = Endpoint::new(address.parse().unwrap(), 80).unwrap();
-                known.admit(endpoint, Duration::ZERO);
+                known.admit(endpoint, Duration::ZERO, &mut rand::rng());
                 let peer = known.get_mut(&endpoint).unwrap();
                 peer.has_no_route = is_no_route(&Error::from_raw_os_error(*errno));
             }
