@@ -56,7 +56,7 @@ fn chunks_of_any_length_are_verified_and_not_transferred() {
         run(["get", &path, &folder.text("g"), LOOPBACK]).expect_sentence(1, words);
         run(["share", &file, &path, LOOPBACK]).expect_sentence(1, words);
         let mut client = Running::piped(["client", LOOPBACK, "--data-dir", &folder.text("d"), "--json"]);
-        client.wait_ready();
+        client.wait_line(|line| line.contains(r#""event":"ready""#));
         client.say(&format!("get {path} {}", folder.text("g")));
         let refusal = client.wait_line(|line| line.contains("\"error\""));
         assert!(refusal.contains(words), "{refusal}");

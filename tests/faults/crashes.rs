@@ -245,7 +245,7 @@ fn two_gets_on_one_destination() {
     for (who, place) in [("the same file", &place), ("another file", &other_place)] {
         for flags in [&[][..], &["--force"]] {
             println!("{who} with {flags:?}");
-            let second = place.get("copy", flags).expect_sentence(1, "is being written by another mtorrent");
+            let second = place.get("copy", flags).expect_sentence(3, "is being written by another mtorrent");
             assert!(!second.stderr.contains("remove it"), "it names a file in use as one to remove: {second:?}");
         }
     }
