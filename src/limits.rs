@@ -328,6 +328,8 @@ pub const FAILED_STATS_MAX: u32 = 5;
 pub const SHARE_CHECK_THREADS: usize = 16;
 /// See [`SHARE_CHECK_THREADS`].
 pub const SHARE_CHECK_THREADS_PER_DEVICE: usize = 1;
+/// Shared files up to this length, a second or two of hashing, do not wait until longer ones are hashed.
+pub const SHORT_CHECK_BYTES_MAX: u64 = 1 << 30;
 /// Pause before the lists of shares and downloads are saved again where that failed.
 pub const SAVE_RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// How often a seeded file is checked for change.

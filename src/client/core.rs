@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::{ClientConfig, DownloadId};
 use crate::download::{Shard, ShardContext, ShardMessage};
 use crate::ids::PeerId;
-use crate::limits::{SEND_OVERDUE_TICK, STATE_THREADS};
+use crate::limits::{SEND_OVERDUE_TICK, SHORT_CHECK_BYTES_MAX, STATE_THREADS};
 use crate::net::{Incoming, Net, RateLimits};
 use crate::peer::{PeerContext, Registry, UploadQueue, serve};
 use crate::runtime::mesh::{Mesh, MeshPlan};
@@ -54,13 +54,20 @@ pub struct Pools {
     pub cold_reads: Blocking,
     /// Looks whether what is served is what it was.
     pub checks: Blocking,
-    /// Hashes what is shared, where it was touched.
+    /// Hashes what is shared, where it was touched; files up to [`SHORT_CHECK_BYTES_MAX`] in [`Pools::short_hashing`].
     pub hashing: Blocking,
+    /// Hashes short files, which do not wait for long ones.
+    pub short_hashing: Blocking,
     /// Saves the lists of shares and downloads.
     pub state: Blocking,
 }
 
 impl Pools {
+    /// Where a file of so many bytes is hashed.
+    pub fn hashing_of(&self, length: u64) -> &Blocking {
+        if length > SHORT_CHECK_BYTES_MAX { &self.hashing } else { &self.short_hashing }
+    }
+
     /// All of them, without a thread until there is work.
     pub fn start() -> std::io::Result<Self> {
         Ok(Self {
@@ -68,6 +75,7 @@ impl Pools {
             cold_reads: Blocking::new(Kind::COLD_READS),
             checks: Blocking::new(Kind::CHECKS),
             hashing: Blocking::new(Kind::HASHING),
+            short_hashing: Blocking::new(Kind::HASHING),
             state: Blocking::start(STATE_THREADS)?,
         })
     }

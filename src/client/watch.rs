@@ -148,8 +148,8 @@ impl Manager {
         };
         let Some(metainfo) = metainfo else { return };
         let (path, stop, threads) = (share.file.clone(), share.removed.clone(), self.core.shared.config.cores);
-        let work = move || check::check(&metainfo, &path, threads, &stop);
-        let checked = self.core.shared.pools.hashing.on(share.device()).run(work).await;
+        let pool = self.core.shared.pools.hashing_of(metainfo.geometry().length()).on(share.device());
+        let checked = pool.run(move || check::check(&metainfo, &path, threads, &stop)).await;
         let is_last = share.state().checks == number;
         if !is_last || share.removed.load(Ordering::Relaxed) {
             return;

@@ -2,9 +2,12 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use mtorrent::geometry::Geometry;
+use mtorrent::metainfo::Metainfo;
+use serde_json::{Value, json};
+use sha1::{Digest as _, Sha1};
 
 use super::{CHUNK, Place, spoilt};
 use crate::support::wire::eventually;
@@ -186,4 +189,25 @@ fn what_was_verified_before_a_start_is_not_hashed_at_it() {
     assert!(said.stderr.contains("is not seeded any more: its content is different"), "{said:?}");
     assert_eq!(count(&place, "shares"), 1, "the wish is kept");
     assert_eq!(place.content.bytes.len(), 8 * CHUNK as usize);
+}
+
+#[test]
+fn a_short_share_does_not_wait_until_a_long_one_is_hashed() {
+    let place = Place::new(8);
+    let file = place.folder.file("file", &place.content.bytes);
+    let (long, length) = (place.path("long"), 64 << 30);
+    std::fs::File::create(&long).unwrap().set_len(length).unwrap();
+    let geometry = Geometry::new(length, 16 << 20).expect("chunks");
+    let hash = Sha1::digest(vec![0; geometry.chunk_size() as usize]);
+    let hashes = hash.repeat(geometry.chunk_count() as usize);
+    let metainfo = Metainfo::new("long", geometry, hashes, Vec::new()).expect("a description");
+    place.folder.file("long.mtorrent", &metainfo.to_bytes());
+    let share = |file: &Path, metainfo| json!({"file": file, "metainfo": place.path(metainfo), "identity": null});
+    let shares = [share(&long, "long.mtorrent"), share(&file, "file.mtorrent")];
+    std::fs::create_dir(place.path("state")).unwrap();
+    std::fs::write(place.path("state/state.json"), json!({"shares": shares, "downloads": []}).to_string()).unwrap();
+    let client = place.client();
+    place.get("copy", &["--wait=30s"]).expect(0);
+    assert_eq!(state(&place)["shares"][0]["identity"], Value::Null, "the long one is hashed already: no test");
+    client.terminate().expect(0);
 }
