@@ -26,8 +26,8 @@ pub type ConnectionId = u64;
 /// Number of a served file, unique in its process.
 pub type FileId = u64;
 
-/// How much longer than usual even the quickest chunk takes to a slow getter.
-const SLOW_RATIO: f64 = 1.5;
+/// How much longer than to most getters even the quickest chunk takes to a slow one.
+const SLOW_RATIO: f64 = 2.0;
 /// What is added to the quickest time with every chunk: links change.
 const QUICKEST_FADES: f64 = 1.05;
 
@@ -84,6 +84,8 @@ pub struct Uploads {
     sending: HashMap<ConnectionId, Sending>,
     /// How long a chunk usually takes to leave; `None` before the first.
     usual: Option<Duration>,
+    /// A getter is slow when even its quickest chunk takes longer.
+    slow_from: Duration,
     files: HashMap<FileId, File>,
     getters: HashMap<IpAddr, Getter>,
     /// What newcomers start with.
@@ -236,6 +238,7 @@ impl Uploads {
                 let known = getter.quickest.map_or(time, |known| known.mul_f64(QUICKEST_FADES));
                 getter.quickest = Some(known.min(time));
             }
+            self.slow_from = self.quickest_to_most().mul_f64(SLOW_RATIO);
             // One that took very long says little about the others.
             self.usual = Some(self.usual.map_or(time, |usual| (3 * usual + time.min(SEND_OVERDUE_RATIO * usual)) / 4));
         }
@@ -288,7 +291,15 @@ impl Uploads {
     /// Whether chunks take much longer to the address than to others: what it has cannot be passed on soon.
     fn is_slow(&self, address: &IpAddr) -> bool {
         let quickest = self.getters.get(address).and_then(|getter| getter.quickest);
-        matches!((quickest, self.usual), (Some(quickest), Some(usual)) if quickest > usual.mul_f64(SLOW_RATIO))
+        quickest.is_some_and(|quickest| quickest > self.slow_from)
+    }
+
+    /// The time that the quickest chunk takes to the getter in the middle; of two it is the slower one's, so that neither
+    /// is slow.
+    fn quickest_to_most(&self) -> Duration {
+        let mut times: Vec<Duration> = self.getters.values().filter_map(|getter| getter.quickest).collect();
+        let middle = times.len() / 2;
+        if times.is_empty() { Duration::ZERO } else { *times.select_nth_unstable(middle).1 }
     }
 
     fn stalest(&self, file: FileId, chunks: &[ChunkIndex]) -> Option<ChunkIndex> {
