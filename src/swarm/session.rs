@@ -36,11 +36,6 @@ use crate::wire::Status;
 /// How many times slower than the fastest a slow peer is.
 const SLOW_PEER_RATIO: f64 = 8.0;
 
-/// Weight of what is known of a peer's replies beside a newer one that took longer.
-const REPLY_KEPT: u32 = 7;
-/// A reply counts when for this part of its time at least nothing came from the peer.
-const REPLY_IDLE: u32 = 4;
-
 /// Number of a peer within one download.
 pub type PeerSlot = u32;
 
@@ -135,10 +130,6 @@ struct Peer {
     tally: Tally,
     rate: Rate,
     rtt: Duration,
-    /// Time from a request to the beginning of its answer by a peer that sends nothing else, queues on the way included.
-    reply: Duration,
-    /// When the last chunk from it was whole.
-    arrived_at: Duration,
     /// It delivered a right chunk.
     is_proven: bool,
     /// Chunks of it that are being verified.
@@ -226,8 +217,6 @@ impl Session {
             tally: Tally::default(),
             rate: Rate::default(),
             rtt,
-            reply: rtt,
-            arrived_at: Duration::ZERO,
             is_proven: false,
             unjudged: 0,
             not_before: Duration::ZERO,
@@ -289,15 +278,11 @@ impl Session {
         let Some(ask) = link.asks.front().filter(|ask| link.arrival.is_none() && ask.sent.contains(&chunk)) else {
             return Beginning::Unasked;
         };
-        let (slot, since) = (link.peer, ask.since);
         let is_second = ask.is_second && self.arriving.contains_key(&chunk);
         if !self.picker.is_wanted(chunk) && !is_second {
             return self.useless(now, id);
         }
         self.wait = (7 * self.wait + now.saturating_sub(ask.since)) / 8;
-        if let Some(peer) = self.peers.get_mut(slot) {
-            peer.replied(now, since);
-        }
         self.edit(id, |link, picker, _| {
             link.arrival = Some(Arrival { chunk, since: now, bytes: 0, moved: now });
             let chunks = std::mem::take(&mut link.asks[0].chunks);
@@ -340,7 +325,6 @@ impl Session {
             peer.rate.delivered(now, bytes.into());
             peer.busy_pause = BUSY_PAUSE_MIN;
             peer.unjudged += 1;
-            peer.arrived_at = now;
         }
         self.open_further_link(now, slot);
         self.ask_all(now);
@@ -740,18 +724,8 @@ impl Session {
 }
 
 impl Peer {
-    /// The answer to a request that was sent at `since` begins.
-    fn replied(&mut self, now: Duration, since: Duration) {
-        let reply = now.saturating_sub(since);
-        let idle = now.saturating_sub(self.arrived_at);
-        if self.tally.arriving == 0 && REPLY_IDLE * idle > reply {
-            // The quickest lately: others waited for their turn, too.
-            self.reply = reply.min((REPLY_KEPT * self.reply + reply) / (REPLY_KEPT + 1));
-        }
-    }
-
     fn requests_ahead(&self, picker: &Picker) -> usize {
-        self.rate.requests_ahead(self.reply, picker.geometry().chunk_size())
+        self.rate.requests_ahead(self.rtt, picker.geometry().chunk_size())
     }
 
     /// Whether it may be asked for more.
