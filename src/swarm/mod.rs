@@ -1,8 +1,7 @@
 //! How a file gets from one to many: what getters ask, what servers answer, and in which order. Pure.
 //!
-//! [`session`] is a getter's side, [`picker`] its choice of chunks, [`rate`] how much is open with a peer, [`inflow`] how much
-//! should arrive at once; [`uploads`]
-//! is a server's side. They take the time and a random generator and return what is to be done; `download` and `peer`
+//! [`session`] is a getter's side, [`picker`] its choice of chunks, [`rate`] how much is open with a peer, [`inflow`] how
+//! much should arrive at once; [`uploads`] is a server's side. They take the time and a random generator and return what is to be done; `download` and `peer`
 //! do it with sockets, and [`simulator`] with a network that is made of numbers.
 
 pub mod inflow;

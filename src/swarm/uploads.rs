@@ -166,11 +166,12 @@ impl Uploads {
 
     /// Queues a request. Its connection must have no other here.
     pub fn ask(&mut self, request: Request) -> Result<(), Busy> {
-        let floor = self.floor;
-        let getter = self.getters.entry(request.address).or_insert(Getter::new(floor));
-        if self.waiting.len() >= REQUESTS_WAITING_MAX || getter.waiting >= REQUESTS_WAITING_PER_ADDRESS_MAX {
+        let same = self.getters.get(&request.address).map_or(0, |getter| getter.waiting);
+        if self.waiting.len() >= REQUESTS_WAITING_MAX || same >= REQUESTS_WAITING_PER_ADDRESS_MAX {
             return Err(Busy);
         }
+        let floor = self.floor;
+        let getter = self.getters.entry(request.address).or_insert(Getter::new(floor));
         getter.served = getter.served.max(floor);
         getter.waiting += 1;
         self.next += 1;
@@ -401,5 +402,13 @@ mod tests {
         let taken = (1..=2 * REQUESTS_WAITING_MAX as u64).filter(|n| ask(&mut uploads, *n, 1, &[0]).is_ok()).count();
         assert_eq!(taken, REQUESTS_WAITING_PER_ADDRESS_MAX);
         assert!(ask(&mut uploads, u64::MAX, 2, &[0]).is_ok(), "another address has its own share");
+        let mut number = 10_000;
+        while uploads.waiting() < REQUESTS_WAITING_MAX {
+            number += 1;
+            ask(&mut uploads, number, (3 + number % 100) as u8, &[0]).unwrap();
+        }
+        let known = uploads.getters.len();
+        assert_eq!(ask(&mut uploads, 1_000_000, 255, &[0]), Err(Busy));
+        assert_eq!(uploads.getters.len(), known, "who is refused leaves nothing behind");
     }
 }
