@@ -250,10 +250,9 @@ impl TrackerGroup {
     }
 
     async fn take_turn(&self) -> Turn<'_> {
-        self.waiting.set(self.waiting.get() + 1);
+        let _waits = Waiting::of(&self.waiting);
         self.turn.notify();
         self.turn.until(|| (!self.busy.replace(true)).then_some(())).await;
-        self.waiting.set(self.waiting.get() - 1);
         Turn(self)
     }
 }
@@ -274,6 +273,22 @@ async fn next_end<F: Future + Unpin>(running: &mut [(usize, F)]) -> Option<(usiz
         Poll::Pending
     })
     .await
+}
+
+/// A request that waits for the link, counted for as long as it is awaited.
+struct Waiting<'a>(&'a Cell<usize>);
+
+impl<'a> Waiting<'a> {
+    fn of(count: &'a Cell<usize>) -> Self {
+        count.set(count.get() + 1);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
 }
 
 /// The right to use the link.

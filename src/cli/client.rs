@@ -17,7 +17,7 @@ pub fn run(args: resolved::Client, output: &Output) -> CommandResult {
         history: terminal::history_path(&data_dir),
     };
     let client = Client::start(args.peer.client_config(Some(data_dir)))?;
-    let result = output.ready(client.listen_addr(), None, None).and_then(|()| repl::run(&client, settings, *output));
+    let result = repl::run(&client, settings, *output);
     client.close();
     result
 }

@@ -159,11 +159,19 @@ impl ShareEntry {
         metainfo == name || metainfo.file_name().is_some_and(|file| file == name) || self.file == name
     }
 
-    /// Another torrent is served in its place, or none.
-    pub fn set_torrent(&self, torrent: Arc<Torrent>) {
-        let before = self.state().torrent.replace(torrent);
+    /// Another torrent is served in its place; false when the share was removed meanwhile, which then has none.
+    pub fn set_torrent(&self, torrent: Arc<Torrent>) -> bool {
+        let before = {
+            let mut state = self.state();
+            // Whoever removes the share first says so, and then takes its torrent under this lock.
+            if self.removed.load(Ordering::Relaxed) {
+                return false;
+            }
+            state.torrent.replace(torrent)
+        };
         let sent_bytes = before.map_or(0, |before| before.sent_bytes.load(Ordering::Relaxed));
         self.sent_bytes.fetch_add(sent_bytes, Ordering::Relaxed);
+        true
     }
 
     /// Its row.

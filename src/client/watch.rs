@@ -206,7 +206,10 @@ impl Manager {
         if let Err(error) = self.core.shared.registry.insert(torrent.clone()) {
             return self.pause(&share, waiting(&error.to_string()));
         }
-        share.set_torrent(torrent);
+        if !share.set_torrent(torrent.clone()) {
+            self.core.shared.registry.remove(&torrent);
+            return;
+        }
         let was_reported = {
             let mut state = share.state();
             state.phase = Phase::Active;

@@ -69,7 +69,8 @@ pub struct Settings {
     pub history: PathBuf,
 }
 
-/// Runs the commands until the input ends, `quit` or a signal. The caller closes the client.
+/// Says that the client is ready, once signals are handled, and runs the commands until the input ends, `quit` or a
+/// signal. The caller closes the client.
 pub fn run(client: &Client, mut settings: Settings, output: Output) -> CommandResult {
     let (sender, inputs) = sync_channel(INPUTS_MAX);
     let on_signal = sender.clone();
@@ -80,6 +81,7 @@ pub fn run(client: &Client, mut settings: Settings, output: Output) -> CommandRe
         move |signal| signals::queue(&on_signal, Input::Signal(signal)),
         move || restore.iter().flatten().for_each(terminal::SavedModes::restore),
     )?;
+    output.ready(client.listen_addr(), None, None)?;
     let to_queue = sender.clone();
     forward_events(client, move |event| to_queue.send(event.map_or(Input::Closed, Input::Event)).is_ok())?;
     let result = if is_terminal {
