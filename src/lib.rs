@@ -37,10 +37,9 @@
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
-pub mod announce;
 pub mod bitfield;
 pub mod cli;
-pub mod client;
+pub mod console;
 pub mod download;
 pub mod filename;
 pub mod geometry;
@@ -49,11 +48,14 @@ pub mod ids;
 pub mod limits;
 pub mod metainfo;
 pub mod net;
-pub mod peer;
+pub mod node;
 pub mod repl;
 pub mod runtime;
 pub mod storage;
 pub mod swarm;
 pub mod text;
+pub mod torrent;
 pub mod tracker;
+pub mod tracker_client;
+pub mod upload;
 pub mod wire;

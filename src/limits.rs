@@ -417,7 +417,7 @@ pub const MESH_BATCHES_KEPT_MAX: usize = 64;
 pub const ROUNDS_KEPT_MAX: usize = 64;
 /// Largest buffer of replies that is kept, bytes.
 pub const REPLIES_KEPT_BYTES_MAX: usize = 64 << 10;
-/// Counters of files by address, a power of two; see [`crate::tracker::rights::AddressCounts`].
+/// Counters of files by address, a power of two; see [`crate::tracker::table::rights::AddressCounts`].
 pub const ADDRESS_COUNTERS: usize = 1 << 19;
 
 /// Memory of the store's cache, bytes.

@@ -1,9 +1,9 @@
 //! `mtorrent client`: a running client and its REPL.
 
-use super::exit::{CommandError, CommandResult};
-use super::output::Output;
+use crate::console::exit::{CommandError, CommandResult};
+use crate::console::output::Output;
 use super::resolved;
-use crate::client::Client;
+use crate::node::Client;
 use crate::repl::{self, Settings, terminal};
 
 /// Runs the command.

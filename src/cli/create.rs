@@ -2,13 +2,13 @@
 
 use serde_json::json;
 
-use super::exit::{CommandResult, Exit};
-use super::hashing::Work;
-use super::making::{Made, Making};
-use super::output::Output;
+use crate::console::exit::{CommandResult, Exit};
+use crate::console::hashing::Work;
+use crate::console::create_torrent::{Made, Making};
+use crate::console::output::Output;
 use super::resolved::Create;
-use super::signals::Stop;
-use super::text;
+use crate::console::signals::Stop;
+use crate::text;
 
 /// Runs the command.
 pub fn run(args: &Create, output: &Output) -> CommandResult {

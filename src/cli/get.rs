@@ -7,17 +7,18 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::exit::{CommandError, CommandResult, Exit};
-use super::files;
-use super::inputs::{Input, Inputs};
-use super::output::{Output, talk};
-use super::progress::{self, Bar, Snapshot};
-use super::report;
+use crate::console::exit::{CommandError, CommandResult, Exit};
+use crate::console::files;
+use crate::console::inputs::{Input, Inputs};
+use crate::console::output::{Output, talk};
+use crate::console::progress;
+use crate::console::progress::{Bar, Snapshot};
+use crate::console::report;
 use super::resolved::{Afterwards, Get};
-use super::signals;
-use super::text;
-use super::units::Rate;
-use crate::client::{Client, ClientConfig, DownloadId, DownloadRequest, DownloadState, DownloadStatus, Event};
+use crate::console::signals;
+use crate::text;
+use crate::console::units::Rate;
+use crate::node::{Client, ClientConfig, DownloadId, DownloadRequest, DownloadState, DownloadStatus, Event};
 use crate::limits::REPORT_INTERVAL;
 use crate::metainfo::Metainfo;
 use crate::storage::Paths;

@@ -2,12 +2,12 @@
 
 use serde_json::json;
 
-use super::exit::{CommandResult, Exit};
-use super::files;
-use super::output::Output;
+use crate::console::exit::{CommandResult, Exit};
+use crate::console::files;
+use crate::console::output::Output;
 use super::resolved::Info;
-use super::text;
-use super::units::Size;
+use crate::text;
+use crate::console::units::Size;
 use crate::metainfo::Metainfo;
 
 /// Runs the command.

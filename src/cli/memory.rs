@@ -2,7 +2,7 @@
 
 use std::alloc::{GlobalAlloc, Layout};
 
-use super::exit::Exit;
+use crate::console::exit::Exit;
 
 /// An allocator that never gives back nothing. All of this program takes an allocation for granted.
 #[derive(Debug)]

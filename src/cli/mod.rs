@@ -6,32 +6,18 @@
 //! or a prompt never mix with a sentence. [`exit`] holds the one table of exit codes.
 //!
 //! Nothing below this layer and [`crate::repl`] may know clap, print or end the process; nothing here
-//! may speak the protocol: it asks [`crate::client`] and [`crate::tracker`].
+//! may speak the protocol: it asks [`crate::node`] and [`crate::tracker`].
 
 pub mod args;
 pub mod client;
 pub mod create;
 pub mod demo;
-pub mod exit;
-pub mod files;
 pub mod get;
-pub mod hashing;
 pub mod info;
-pub mod inputs;
-pub mod log_limit;
-pub mod logging;
-pub mod making;
 pub mod memory;
-pub mod output;
-pub mod progress;
-pub mod report;
 pub mod resolved;
 pub mod share;
-pub mod signals;
-pub mod stderr;
-pub mod text;
 pub mod tracker;
-pub mod units;
 pub mod verify;
 
 use std::ffi::OsString;

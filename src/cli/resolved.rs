@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::args::{self, LowArgs, LowCommand, Picker};
-use super::exit::CommandError;
-use crate::client::{ClientConfig, Strategy};
+use crate::console::exit::CommandError;
+use crate::node::{ClientConfig, Strategy};
 use crate::geometry::Geometry;
 use crate::ids::Endpoint;
 use crate::limits::{
@@ -362,7 +362,7 @@ fn default_data_dir() -> Result<PathBuf, CommandError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::exit::Exit;
+    use crate::console::exit::Exit;
     use clap::Parser as _;
 
     fn resolve(line: &str) -> Result<Command, CommandError> {

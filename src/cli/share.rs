@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::exit::{CommandError, CommandResult, Exit};
+use crate::console::exit::{CommandError, CommandResult, Exit};
 use super::get::{stopped, talk_of};
-use super::hashing::Work;
-use super::inputs::{Input, Inputs};
-use super::making::{self, Making};
-use super::output::{Output, talk};
+use crate::console::hashing::Work;
+use crate::console::inputs::{Input, Inputs};
+use crate::console::create_torrent;
+use crate::console::create_torrent::Making;
+use crate::console::output::{Output, talk};
 use super::resolved::Share;
-use super::signals;
-use super::text;
-use crate::client::{Client, Event, ShareRequest, Verified};
+use crate::console::signals;
+use crate::text;
+use crate::node::{Client, Event, ShareRequest, Verified};
 use crate::ids::InfoHash;
 
 /// Runs the command.

@@ -3,10 +3,10 @@
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
-use super::exit::{CommandError, CommandResult, Exit};
-use super::inputs::{Input, Inputs};
-use super::output::Output;
-use super::signals;
+use crate::console::exit::{CommandError, CommandResult, Exit};
+use crate::console::inputs::{Input, Inputs};
+use crate::console::output::Output;
+use crate::console::signals;
 use crate::tracker::server::{self, StartError, TrackerConfig, TrackerHandle};
 
 /// How often the tracker is looked at while nothing happens.

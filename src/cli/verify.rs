@@ -2,14 +2,15 @@
 
 use serde_json::json;
 
-use super::exit::{CommandError, CommandResult, Exit};
-use super::files::{self, Source};
-use super::hashing::{BadChunk, Why, Work};
-use super::output::Output;
+use crate::console::exit::{CommandError, CommandResult, Exit};
+use crate::console::files;
+use crate::console::files::Source;
+use crate::console::hashing::{BadChunk, Why, Work};
+use crate::console::output::Output;
 use super::resolved::Verify;
-use super::signals::Stop;
-use super::text;
-use super::units::Size;
+use crate::console::signals::Stop;
+use crate::text;
+use crate::console::units::Size;
 use crate::geometry::Geometry;
 
 /// Runs the command.

@@ -11,23 +11,23 @@ use std::time::{Duration, Instant};
 
 use super::batches::{Batches, Durable};
 use super::context::DriverContext;
-use super::fetch::{Blame, Fetch};
+use super::session_driver::{Blame, Fetch};
 use super::job::{Job, Progress, Report, Target};
 use super::meter::RateMeter;
 use super::outcome::{DownloadState, Failure};
 use super::prepare::{self, Found};
-use super::swarm::{Loneliness, Swarm};
-use crate::announce::{Announcement, Announcer};
+use super::peer_set::{Loneliness, Swarm};
+use crate::tracker_client::{Announcement, Announcer};
 use crate::bitfield::{Bitfield, SharedBitfield};
 use crate::ids::Endpoint;
 use crate::limits::{
     DRIVER_TICK, REPORTS_AT_ONCE_MAX, STALL_NOTICE_AFTER, STALL_NOTICE_INTERVAL, STALLED_AFTER, WITHDRAWAL_WAIT,
 };
 use crate::metainfo::Metainfo;
-use crate::peer::Torrent;
-use crate::peer::registry::RegistryError;
+use crate::upload::Torrent;
+use crate::torrent::registry::RegistryError;
 use crate::runtime::deadline;
-use crate::storage::room::DIRECT_ALIGN;
+use crate::storage::allocate::DIRECT_ALIGN;
 use crate::storage::{DestError, DiskFiles, Ledger, SeedFile};
 use crate::swarm::Strategy;
 

@@ -17,19 +17,19 @@
 
 mod batches;
 mod context;
-pub mod control;
+pub mod control_connection;
 pub mod driver;
-mod fetch;
+mod session_driver;
 pub mod job;
-pub mod link;
+pub mod data_connection;
 mod meter;
 pub mod outcome;
-mod peers;
+mod peer_choice;
 pub mod prepare;
 pub mod shard;
 pub mod spent;
-pub mod standing;
-pub mod swarm;
+pub mod peer_standing;
+pub mod peer_set;
 mod verifier;
 
 pub use context::DriverContext;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::job::{Job, PeerProgress, Report};
-use super::link::{Link, LinkOwner, Wanted};
+use super::data_connection::{Link, LinkOwner, Wanted};
 use super::verifier::{Arrived, Verifier};
 use crate::geometry::ChunkIndex;
 use crate::hash::Digest;

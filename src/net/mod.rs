@@ -10,7 +10,7 @@
 
 pub mod buffers;
 pub mod congestion;
-pub mod crowd;
+pub mod socket_set;
 pub mod frames;
 pub mod listen;
 pub mod poller;
@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use buffers::{BufferPool, PooledBuffer};
-pub use crowd::{Crowd, Member, News};
+pub use socket_set::{Crowd, Member, News};
 pub use frames::FrameReader;
 pub use listen::{Accepted, ConnectionLimits, Incoming, Listener};
 pub use poller::Poller;

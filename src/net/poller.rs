@@ -20,7 +20,7 @@ use glommio::net::TcpStream;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec, eventfd};
 
-use super::crowd::{Board, Crowd, News};
+use super::socket_set::{Board, Crowd, News};
 use crate::limits::{FLOOD_PAUSE, READS_IN_A_ROW_MAX, READY_SOCKETS_MAX};
 
 /// Token of what ends the task; sockets have smaller ones.

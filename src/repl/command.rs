@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::cli::units::{RateLimit, parse_rate_limit};
-use crate::client::Direction;
+use crate::console::units::{RateLimit, parse_rate_limit};
+use crate::node::Direction;
 use crate::text;
 
 /// What a line asks for.

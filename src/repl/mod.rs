@@ -5,13 +5,13 @@
 //! Lines, the client's events, finished hashing and signals meet in one bounded queue that the session
 //! reads, so that a command never waits for another and the session needs no lock.
 //!
-//! It must never speak the protocol or touch a core: it asks [`crate::client`].
+//! It must never speak the protocol or touch a core: it asks [`crate::node`].
 
 pub mod command;
 pub mod pipe;
 pub mod screen;
-pub mod session;
-pub mod table;
+pub mod interpreter;
+pub mod downloads_table;
 pub mod terminal;
 
 use std::io::IsTerminal as _;
@@ -19,16 +19,18 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
-use crate::cli::exit::{CommandError, CommandResult};
-use crate::cli::inputs::forward_events;
-use crate::cli::making::Made;
-use crate::cli::output::{self, Output};
-use crate::cli::signals::{self, Signal};
-use crate::client::{Client, Event};
+use crate::console::exit::{CommandError, CommandResult};
+use crate::console::inputs::forward_events;
+use crate::console::create_torrent::Made;
+use crate::console::output;
+use crate::console::output::Output;
+use crate::console::signals;
+use crate::console::signals::Signal;
+use crate::node::{Client, Event};
 use crate::limits::{INPUTS_MAX, PIPE_WAIT_DEFAULT};
 
 use screen::Screen;
-use session::Session;
+use interpreter::Session;
 
 /// Something that the session reacts to.
 #[derive(Debug)]

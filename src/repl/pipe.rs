@@ -4,7 +4,7 @@ use std::io::{self, BufRead, Read as _};
 use std::sync::mpsc::SyncSender;
 
 use super::Input;
-use crate::cli::exit::CommandError;
+use crate::console::exit::CommandError;
 use crate::limits::REPL_LINE_BYTES_MAX;
 
 /// Starts the thread. It ends with the input, or when nobody wants lines any more.

@@ -8,9 +8,10 @@ use std::fmt::Display;
 use serde_json::{Value, json};
 
 use super::terminal::Printer;
-use crate::cli::exit::CommandError;
-use crate::cli::output::{self, Output};
-use crate::cli::text;
+use crate::console::exit::CommandError;
+use crate::console::output;
+use crate::console::output::Output;
+use crate::text;
 
 /// Where the session speaks.
 #[derive(Debug)]

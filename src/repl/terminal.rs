@@ -19,7 +19,7 @@ use rustyline::{Config, Context, Editor, ExternalPrinter, Helper};
 
 use super::Input;
 use super::command::NAMES;
-use crate::cli::exit::CommandError;
+use crate::console::exit::CommandError;
 use crate::limits::{HISTORY_LINES_MAX, PRINTS_QUEUED_MAX};
 
 const PROMPT: &str = "mtorrent> ";

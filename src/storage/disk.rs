@@ -20,7 +20,7 @@ use super::dest_error::PartFault;
 use super::ledger::PartFiles;
 use super::paths::Paths;
 use super::record::FileMark;
-use super::room::reserve;
+use super::allocate::reserve;
 use crate::bitfield::Bitfield;
 use crate::geometry::Geometry;
 

@@ -125,7 +125,7 @@ impl Ledger {
 mod tests {
     use super::*;
     use crate::geometry::{ChunkIndex, Geometry};
-    use crate::storage::double::{Crash, Double};
+    use crate::storage::test_disk::{Crash, Double};
     use proptest::prelude::*;
 
     const CHUNK: u32 = 1 << 14;

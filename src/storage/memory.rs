@@ -24,7 +24,7 @@ use glommio::io::DmaBuffer;
 use glommio::sync::Semaphore;
 
 use super::chunk_buffer::ChunkBuffer;
-use super::grants::{GrantId, Grants};
+use super::memory_grants::{GrantId, Grants};
 use crate::geometry::ChunkIndex;
 use crate::ids::InfoHash;
 use crate::limits::{
@@ -218,7 +218,7 @@ impl Memory {
 
 /// The length of a block, or of a chunk, as it is written.
 pub(super) fn aligned(len: usize) -> usize {
-    len.next_multiple_of(super::room::DIRECT_ALIGN as usize)
+    len.next_multiple_of(super::allocate::DIRECT_ALIGN as usize)
 }
 
 impl Shared {

@@ -14,18 +14,18 @@ pub mod dest;
 pub mod dest_error;
 pub mod disk;
 #[cfg(test)]
-mod double;
-mod grants;
+mod test_disk;
+mod memory_grants;
 pub mod identity;
 #[cfg(test)]
-pub(crate) mod image;
+pub(crate) mod test_image;
 pub mod ledger;
 pub mod memory;
 pub mod memory_plan;
 pub mod paths;
 mod probe;
 pub mod record;
-pub mod room;
+pub mod allocate;
 pub mod seed_file;
 pub mod writer;
 

@@ -12,7 +12,7 @@ use rustix::process::Resource;
 use super::dest_error::DestError;
 use super::disk::rename_to_new;
 use super::paths::Paths;
-use super::room::DIRECT_ALIGN;
+use super::allocate::DIRECT_ALIGN;
 
 const STICKY: u32 = 0o1000;
 

@@ -17,7 +17,7 @@ use glommio::GlommioError;
 use glommio::io::{DmaFile, OpenOptions};
 
 use super::ChunkBuffer;
-use super::room::is_in_memory;
+use super::allocate::is_in_memory;
 use crate::runtime::Blocking;
 
 /// One core's way to write a download's `.part`.

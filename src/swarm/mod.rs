@@ -5,7 +5,7 @@
 //! do it with sockets, and [`simulator`] with a network that is made of numbers.
 
 pub mod inflow;
-mod link;
+mod peer;
 pub mod picker;
 pub mod rate;
 pub mod session;

@@ -14,25 +14,11 @@
 //!
 //! None of these may open a socket, read a clock or know of executors. [`server`] does: it runs them.
 
-mod answers;
-mod arena;
-pub mod clock;
-pub mod digest;
-pub mod entry;
-pub mod expiry;
-mod index;
-mod prefetch;
-mod record;
-mod records;
+pub mod bounded_text;
 pub mod replica;
 pub mod requests;
-pub mod rights;
-mod room;
-pub mod sentence;
 pub mod server;
+pub mod store;
 pub mod table;
-#[cfg(test)]
-mod tests;
-mod waiting;
 
-pub use records::{Lives, Totals};
+pub use table::records::{Lives, Totals};

@@ -7,9 +7,9 @@ use std::net::IpAddr;
 
 use rand::Rng;
 
-use super::entry::FileInfo;
-use super::rights::Cidr;
-use super::sentence::Sentence;
+use super::table::entry::FileInfo;
+use super::table::rights::Cidr;
+use super::bounded_text::Sentence;
 use super::table::{Accepted, Claim, Journal, Refusal, Sender, Table};
 use crate::ids::{Endpoint, InfoHash};
 use crate::wire::{Endpoints, Message, Response, SeederChange, SeederInfo, Share, Status};

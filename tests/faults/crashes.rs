@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use mtorrent::client::{DownloadState, FailureKind};
+use mtorrent::node::{DownloadState, FailureKind};
 use mtorrent::hash::sha1;
 use mtorrent::metainfo::Metainfo;
 use mtorrent::storage::Record;
@@ -17,7 +17,7 @@ use rustix::process::Signal;
 
 use crate::support::wire::{Content, Gate, Scripted, Wire, eventually};
 use crate::support::{Folder, Outcome, Running, finish, mtorrent, random_bytes};
-use crate::{LOOPBACK, assert_done, begin, client, ended, get, tracker};
+use mtorrent::{LOOPBACK, assert_done, begin, node, ended, get, tracker};
 
 const CHUNK: u32 = 256 << 10;
 

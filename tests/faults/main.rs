@@ -15,9 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mtorrent::client::{
-    Client, ClientConfig, DownloadId, DownloadRequest, DownloadState, DownloadStatus, Event, ShareRequest,
-};
+use mtorrent::node::{Client, ClientConfig, DownloadId, DownloadRequest, DownloadState, DownloadStatus, Event, ShareRequest};
 use mtorrent::metainfo::Metainfo;
 use mtorrent::tracker::server::{TrackerConfig, TrackerHandle};
 use support::DEADLINE;
@@ -37,7 +35,7 @@ fn client(cores: usize) -> Client {
         trackers: Vec::new(),
         cores,
         cache_bytes: 16 << 20,
-        strategy: mtorrent::client::Strategy::default(),
+        strategy: mtorrent::node::Strategy::default(),
         stall_timeout: Duration::from_secs(1),
         chunk_bytes: 1 << 20,
         upload_limit: None,

@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use mtorrent::bitfield::Bitfield;
-use mtorrent::client::{DownloadState, DownloadStatus, FailureKind};
+use mtorrent::node::{DownloadState, DownloadStatus, FailureKind};
 use mtorrent::wire::{ChunkInfo, HaveChunks, Indices, Message, SendChunk, Status};
 
 use crate::support::wire::{
     Content, Gate, Scripted, Wire, answer, answer_having, encoded, endpoint, eventually, refusal,
 };
 use crate::support::{Folder, random_bytes, run};
-use crate::{assert_done, begin, client, ended, get, share, tracker};
+use mtorrent::{assert_done, begin, node, ended, get, share, tracker};
 
 const CHUNK: u32 = 256 << 10;
 const WAIT: Duration = Duration::from_secs(20);
@@ -223,7 +223,7 @@ fn each<S: Copy + Send + Sync + 'static>(
     let mut left = running.len();
     while left > 0 {
         let status = crate::wait_for(&getter, |event| match event {
-            mtorrent::client::Event::Ended(status) => Some(*status),
+            mtorrent::node::Event::Ended(status) => Some(*status),
             _ => None,
         });
         left -= 1;

@@ -6,13 +6,13 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use mtorrent::client::{ClientError, ShareRequest};
+use mtorrent::node::{ClientError, ShareRequest};
 use mtorrent::ids::InfoHash;
 use mtorrent::wire::{ChunkInfo, Message, Status};
 
 use crate::support::wire::{Content, Scripted, Wire, endpoint, eventually};
 use crate::support::{Folder, Running, mtorrent, random_bytes, run};
-use crate::{LOOPBACK, assert_done, client, get, share, tracker};
+use mtorrent::{LOOPBACK, assert_done, node, get, share, tracker};
 
 const CHUNK: u32 = 256 << 10;
 /// The files are looked at once a second; a moment more for this machine.

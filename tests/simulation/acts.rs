@@ -1,6 +1,6 @@
 //! What the clients of the played world do: seed and leave, renew, fall back, break off and ask again.
 
-use mtorrent::tracker::entry::{Entry, FileInfo};
+use mtorrent::tracker::table::entry::{Entry, FileInfo};
 use mtorrent::tracker::table::{Claim, Journal, Refusal, Sender, Weight};
 use rand::RngExt;
 

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use mtorrent::ids::{Endpoint, InfoHash};
-use mtorrent::tracker::entry::Body;
+use mtorrent::tracker::table::entry::Body;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
 use super::owned::{Owned, key};
 use super::{FILES, LEASE_MS, MARGIN_MS, SKEW_MS, World, hash};
-use crate::client::{Claimed, Expected};
+use mtorrent::node::{Claimed, Expected};
 
 impl World {
     /// All tables are the same.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use mtorrent::ids::{Endpoint, InfoHash};
 use mtorrent::limits::FRAME_SYNC_BYTES_MAX;
-use mtorrent::tracker::entry::{Body, Entry};
+use mtorrent::tracker::table::entry::{Body, Entry};
 use mtorrent::wire::{Frame, Message, Parsed, parse};
 
 use super::START_MS;

@@ -9,11 +9,11 @@ use std::time::Instant;
 
 use memmap2::MmapMut;
 
-use crate::cli::exit::CommandError;
-use crate::cli::files;
-use crate::cli::signals::Stop;
-use crate::cli::text;
-use crate::cli::units::{Rate, Size};
+use crate::console::exit::CommandError;
+use crate::console::files;
+use crate::console::signals::Stop;
+use crate::text;
+use crate::console::units::{Rate, Size};
 use crate::limits::{BLOCK_BYTES, DEMO_LIMIT_BYTES_MAX, DEMO_LIMIT_BYTES_MIN};
 
 /// Blocks that are written at once: more makes no disk here faster.

@@ -16,8 +16,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::cli::exit::CommandError;
-use crate::cli::signals::{self, Signal, Stop};
+use crate::console::exit::CommandError;
+use crate::console::signals;
+use crate::console::signals::{Signal, Stop};
 use crate::limits::{DEMO_STEP_MAX, INPUTS_MAX};
 
 /// Which child.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::course::Course;
 use super::disk::Limit;
-use crate::cli::units::{Rate, Size, Took};
+use crate::console::units::{Rate, Size, Took};
 use crate::limits::DEMO_FALLBACK_MAX;
 
 /// What the demo measured.

@@ -7,9 +7,9 @@ use std::path::Path;
 use rand::{RngExt as _, SeedableRng as _};
 use sha2::{Digest as _, Sha256};
 
-use crate::cli::exit::CommandError;
-use crate::cli::files;
-use crate::cli::signals::Stop;
+use crate::console::exit::CommandError;
+use crate::console::files;
+use crate::console::signals::Stop;
 use crate::limits::BLOCK_BYTES;
 
 /// Writes `size` random bytes and makes them durable, so that no writeback disturbs what is measured.

@@ -10,7 +10,7 @@ use crate::geometry::ChunkIndex;
 use crate::limits::{
     LATE_AFTER_MIN, NAMED_AT_THE_END_MAX, REQUEST_CHUNKS_MAX, REQUESTS_IN_FLIGHT_MAX, REQUESTS_OPEN_MAX,
 };
-use crate::swarm::link::Ask;
+use crate::swarm::peer::Ask;
 use crate::swarm::picker::Choice;
 
 impl Session {

@@ -21,7 +21,7 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 
 use super::inflow::Inflow;
-use super::link::{Arrival, Ask, Link, Tally};
+use super::peer::{Arrival, Ask, Link, Tally};
 use super::picker::{Choice, Picker, Strategy};
 use super::rate::Rate;
 use super::table::Table;

@@ -1,7 +1,7 @@
 //! The accepting side of a link: what the table says to an entry, and to a question for what differs.
 
 use crate::limits::SYNC_PAGE_BYTES;
-use crate::tracker::digest::Page;
+use crate::tracker::table::digest::Page;
 use crate::tracker::table::{Merged, Table};
 use crate::wire::{EntriesBuffer, Entry, ListRequest, ListResponse, Response, Status};
 

@@ -9,8 +9,8 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use crate::ids::{Endpoint, TrackerId};
-use crate::tracker::entry::Fingerprints;
-use crate::tracker::records::Lives;
+use crate::tracker::table::entry::Fingerprints;
+use crate::tracker::table::records::Lives;
 use crate::wire::SyncHello;
 use crate::wire::sync::{PROOF_LEN, SYNC_PROTOCOL, proof_text};
 

@@ -8,7 +8,7 @@ use super::repair::Repair;
 use crate::ids::TrackerId;
 use crate::limits::{REPAIR_INTERVAL, SYNC_PING_INTERVAL};
 use crate::text;
-use crate::tracker::entry::bucket_of;
+use crate::tracker::table::entry::bucket_of;
 use crate::tracker::table::{Merged, Table};
 use crate::wire::{Cursor, DecodeError, Digests, Entry, Frame, ListRequest, Message, SyncHello};
 

@@ -8,9 +8,9 @@ use super::link::{Link, Times};
 use super::relay::Relay;
 use crate::ids::{Endpoint, InfoHash, TrackerId, Version};
 use crate::limits::{RELAY_BYTES_MAX, RELAY_IN_FLIGHT_MAX};
-use crate::tracker::entry::BUCKETS;
-use crate::tracker::records::Lives;
-use crate::tracker::rights::AddressCounts;
+use crate::tracker::table::entry::BUCKETS;
+use crate::tracker::table::records::Lives;
+use crate::tracker::table::rights::AddressCounts;
 use crate::tracker::table::{Merged, Rules, Table};
 use crate::wire::{Body, EntriesBuffer, Entry, ListResponse, Message, Parsed, Status, SyncHello, parse};
 

@@ -11,14 +11,8 @@
 //! It must never decide anything about the table: the rules are in [`super::table`] and [`super::requests`].
 
 mod clients;
-mod connection;
-mod dial;
-mod forward;
-mod peers;
-mod rounds;
-mod session;
+mod links;
 mod shard;
-mod store;
 #[cfg(test)]
 mod tests;
 
@@ -33,10 +27,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use futures_lite::FutureExt;
 
-use super::entry::buckets_of;
-use super::records::Lives;
+use super::table::entry::buckets_of;
+use super::table::records::Lives;
 use super::replica::hello::{GroupKey, HelloError, Member};
-use super::rights::{AddressCounts, Cidr};
+use super::table::rights::{AddressCounts, Cidr};
 use super::table::{Rules, Table};
 use crate::ids::{Endpoint, TrackerId, Version};
 use crate::limits::{
@@ -48,13 +42,13 @@ use crate::net::{ConnectionLimits, Incoming, Listener, Net};
 use crate::runtime::mesh::MeshPlan;
 use crate::runtime::{self, Core, Cores, CoresError};
 use clients::{Clients, Service};
-use dial::Dialler;
-use forward::{Batch, Forwarder};
-use peers::Peers;
-use rounds::Rounds;
+use links::dial::Dialler;
+use clients::forward::{Batch, Forwarder};
+use links::peers::Peers;
+use clients::pending_replies::Rounds;
 use shard::Shard;
-pub use store::StoreError;
-use store::{Log, LogSeat, Store, StoreReader};
+pub use super::store::StoreError;
+use super::store::{Log, LogSeat, Store, StoreReader};
 
 /// How often a core sweeps, and brings its figures up to date.
 const SWEEP_TICK: Duration = Duration::from_millis(100);

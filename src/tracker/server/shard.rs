@@ -11,17 +11,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
-use super::dial::LinkSeat;
-use super::store::Log;
+use super::links::dial::LinkSeat;
+use crate::tracker::store::Log;
 use super::{TrackerStats, now_ms};
 use crate::ids::{Endpoint, InfoHash, TrackerId};
-use crate::tracker::clock::Skews;
-use crate::tracker::entry::{Entry, bucket_of, core_of};
+use crate::tracker::table::clock::Skews;
+use crate::tracker::table::entry::{Entry, bucket_of, core_of};
 use crate::tracker::replica::answer;
 use crate::tracker::replica::link::{Link, LinkError, Taken, Times};
 use crate::tracker::requests::{Denial, Outcome, Request};
-use crate::tracker::rights::Cidr;
-use crate::tracker::sentence::Sentence;
+use crate::tracker::table::rights::Cidr;
+use crate::tracker::bounded_text::Sentence;
 use crate::tracker::table::{Journal, Merged, Sender, Table, Weight};
 use crate::wire::{EntriesBuffer, Frame, ListRequest, Message, Response, Status, SyncHello};
 

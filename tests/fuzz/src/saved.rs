@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use mtorrent::client::state::Saved;
+use mtorrent::node::data_dir::Saved;
 use mtorrent::geometry::Geometry;
 use mtorrent::hash::sha1;
 use mtorrent::ids::InfoHash;

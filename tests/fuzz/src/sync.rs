@@ -10,11 +10,11 @@ use std::sync::Arc;
 
 use mtorrent::ids::{Endpoint, InfoHash, TrackerId, Version};
 use mtorrent::limits::FRAME_SYNC_BYTES_MAX;
-use mtorrent::tracker::clock::Skews;
-use mtorrent::tracker::entry::{Body, Entry, FileInfo, Fingerprints, bucket_of};
+use mtorrent::tracker::table::clock::Skews;
+use mtorrent::tracker::table::entry::{Body, Entry, FileInfo, Fingerprints, bucket_of};
 use mtorrent::tracker::replica::answer;
 use mtorrent::tracker::replica::link::{Link, Times};
-use mtorrent::tracker::rights::AddressCounts;
+use mtorrent::tracker::table::rights::AddressCounts;
 use mtorrent::tracker::table::{Claim, Journal, Merged, Refusal, Rules, Sender, Table, Weight};
 use mtorrent::tracker::{Lives, Totals};
 use mtorrent::wire::sync::SYNC_PROTOCOL;

@@ -1,0 +1,171 @@
+//! A `.mtorrent` file made from a file: new, the same again, or the one that is there verified.
+//!
+//! Nothing that is there is overwritten unless the user said so, and never a file that is no
+//! `.mtorrent` file: swapped arguments must not cost anybody's data.
+
+use std::fmt::Display;
+use std::path::Path;
+
+use super::exit::CommandError;
+use super::files::{self, Source};
+use super::hashing::{BadChunk, Why, Work};
+use crate::cli::resolved::New;
+use crate::text;
+use crate::geometry::ChunkIndex;
+use crate::metainfo::Metainfo;
+use crate::storage::Identity;
+
+/// What to make, from what.
+#[derive(Clone, Copy, Debug)]
+pub struct Making<'a> {
+    /// The file.
+    pub file: &'a Path,
+    /// Its `.mtorrent` file.
+    pub metainfo: &'a Path,
+    /// Trackers for a new one.
+    pub trackers: &'a [String],
+    /// How a new one is made.
+    pub new: New,
+    /// How to hash.
+    pub work: Work<'a>,
+}
+
+/// A `.mtorrent` file that describes the file.
+#[derive(Debug)]
+pub struct Made {
+    /// What it says.
+    pub metainfo: Metainfo,
+    /// Whether it was written just now.
+    pub is_new: bool,
+    /// The file as it was before it was hashed.
+    pub identity: Identity,
+    /// Chunks that the disk did not give; all others are right.
+    pub unreadable: Vec<ChunkIndex>,
+}
+
+impl Made {
+    fn new(metainfo: Metainfo, is_new: bool, source: &Source) -> Self {
+        Self { metainfo, is_new, identity: source.identity(), unreadable: Vec::new() }
+    }
+}
+
+/// The trackers that a share announces to: those that were typed, else those that the `.mtorrent` file that is
+/// there names. `None` when that file cannot be read: what is wrong with it is told when it is verified.
+pub fn trackers_of(typed: &[String], metainfo: &Path) -> Option<Vec<String>> {
+    if !typed.is_empty() || !metainfo.exists() {
+        return Some(typed.to_vec());
+    }
+    files::read_metainfo(metainfo).ok().map(|metainfo| metainfo.trackers().to_vec())
+}
+
+impl Making<'_> {
+    /// For `create`: makes it from the file; the very same one there already is fine.
+    pub fn create(&self) -> Result<Made, CommandError> {
+        let source = Source::open(self.file)?;
+        let there = self.what_is_there(&source)?;
+        if there.is_none() || self.new.force {
+            files::check_writable(self.metainfo)?;
+        }
+        let metainfo = self.make(&source)?;
+        if there.as_deref() == Some(&metainfo.to_bytes()) {
+            return Ok(Made::new(metainfo, false, &source));
+        }
+        if there.is_some() && !self.new.force {
+            let path = text::path(self.metainfo);
+            return Err(CommandError::failed(format!("{path} is there and different: use --force to replace it")));
+        }
+        self.store(&metainfo)?;
+        Ok(Made::new(metainfo, true, &source))
+    }
+
+    /// For `share`: verifies the file against the one that is there, or makes it.
+    pub fn verify_or_create(&self) -> Result<Made, CommandError> {
+        let source = Source::open(self.file)?;
+        let there = self.what_is_there(&source)?;
+        if let Some(bytes) = there {
+            match self.verify(&source, &bytes) {
+                Ok((metainfo, unreadable)) => {
+                    return Ok(Made { metainfo, is_new: false, identity: source.identity(), unreadable });
+                }
+                // A signal or a file that changes is no reason to replace anything.
+                Err(Mismatch::Other(error)) => return Err(error),
+                Err(Mismatch::Different(why)) if !self.new.force => return Err(CommandError::failed(why)),
+                Err(Mismatch::Different(_)) => {}
+            }
+        }
+        files::check_writable(self.metainfo)?;
+        let metainfo = self.make(&source)?;
+        self.store(&metainfo)?;
+        Ok(Made::new(metainfo, true, &source))
+    }
+
+    /// The bytes at the `.mtorrent` file's path, when it may be looked at and, with `--force`, replaced.
+    fn what_is_there(&self, source: &Source) -> Result<Option<Vec<u8>>, CommandError> {
+        match self.metainfo.metadata() {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(files::cannot_read(self.metainfo, &error)),
+            Ok(_) => {}
+        }
+        let path = text::path(self.metainfo);
+        let same = |a: &Path, b: &Path| a.canonicalize().ok().is_some_and(|a| b.canonicalize().is_ok_and(|b| a == b));
+        if same(source.path(), self.metainfo) {
+            return Err(CommandError::failed(format!(
+                "{path} is the file itself: give its .mtorrent file another name"
+            )));
+        }
+        let bytes = files::read_bounded(self.metainfo)?;
+        let is_named_so = self.metainfo.extension().is_some_and(|end| end == "mtorrent" || end == "torrent");
+        if !is_named_so && Metainfo::parse(&bytes).is_err() {
+            let message = format!("{path} is there and is not a .mtorrent file, so it stays: choose another name");
+            return Err(CommandError::failed(message));
+        }
+        Ok(Some(bytes))
+    }
+
+    fn make(&self, source: &Source) -> Result<Metainfo, CommandError> {
+        let geometry = self.new.geometry(source.length())?;
+        let name = source.name()?;
+        let pieces = self.work.digests(source, geometry)?;
+        Metainfo::new(name, geometry, pieces, self.trackers.to_vec())
+            .map_err(|error| CommandError::failed(format!("{}: {error}", text::path(source.path()))))
+    }
+
+    fn store(&self, metainfo: &Metainfo) -> Result<(), CommandError> {
+        files::write_atomically(self.metainfo, &metainfo.to_bytes(), self.new.force)
+    }
+
+    /// What it says, and the chunks that cannot be read.
+    fn verify(&self, source: &Source, bytes: &[u8]) -> Result<(Metainfo, Vec<ChunkIndex>), Mismatch> {
+        let path = text::path(self.metainfo);
+        let different = |why: String| Mismatch::Different(format!("{why}; use --force to make it anew"));
+        let unusable = |error: &dyn Display| different(format!("{path} is there and cannot be used: {error}"));
+        let metainfo = Metainfo::parse(bytes).map_err(|error| unusable(&error))?;
+        let geometry = metainfo.geometry().transferable().map_err(|error| unusable(&error))?;
+        let file = text::path(source.path());
+        if let Some(size) = self.new.chunk_size.filter(|size| *size != geometry.chunk_size()) {
+            let message = format!("{path} is there with chunks of {} bytes, not of {size}", geometry.chunk_size());
+            return Err(different(message));
+        }
+        if source.length() != geometry.length() {
+            let (has, says) = (source.length(), geometry.length());
+            return Err(different(format!("{file} has {has} bytes and {path} describes a file of {says}")));
+        }
+        let bad = self.work.bad_chunks(source, &metainfo).map_err(Mismatch::Other)?;
+        if let Some(BadChunk { chunk, .. }) = bad.iter().find(|bad| bad.why != Why::Unreadable) {
+            return Err(different(format!("{file} is not the file that {path} describes (chunk {chunk} differs)")));
+        }
+        if let [first, ..] = bad.as_slice()
+            && bad.len() == geometry.chunk_count() as usize
+        {
+            let offset = geometry.offset(first.chunk);
+            let message = format!("nothing of {file} can be read, from offset {offset} on: check its disk");
+            return Err(Mismatch::Other(CommandError::failed(message)));
+        }
+        Ok((metainfo, bad.into_iter().map(|bad| bad.chunk).collect()))
+    }
+}
+
+enum Mismatch {
+    Different(String),
+    Other(CommandError),
+}

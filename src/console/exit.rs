@@ -1,0 +1,136 @@
+//! How a command ends: the one table of exit codes, and the sentence that goes with a failure.
+
+use std::process::ExitCode;
+
+use super::signals::Signal;
+use crate::text;
+use crate::node::{ClientError, Failure, FailureKind};
+use crate::runtime::StartError;
+
+/// The exit codes of the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// 0: done, or a service that was asked to end.
+    Done,
+    /// 1: failed; the user or this machine must change something.
+    Failed,
+    /// 2: the command line is wrong.
+    Usage,
+    /// 3: worth trying again: no tracker, no seeder, timed out.
+    Retry,
+    /// 4: the data is wrong.
+    Data,
+    /// 130: SIGINT before the work was done.
+    Interrupted,
+    /// 143: SIGTERM or SIGHUP before the work was done.
+    Terminated,
+}
+
+impl Exit {
+    /// The code that the shell sees.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Retry => 3,
+            Self::Data => 4,
+            Self::Interrupted => 130,
+            Self::Terminated => 143,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}
+
+/// Ends the process at once, from whatever thread.
+pub fn end_now(exit: Exit) -> ! {
+    super::stderr::flush();
+    std::process::exit(exit.code().into())
+}
+
+/// What a command gives back.
+pub type CommandResult = Result<Exit, CommandError>;
+
+/// Why a command failed: one clear sentence with the remedy, and the exit code.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct CommandError {
+    /// How the process ends.
+    pub exit: Exit,
+    /// What happened, to what, and what to do.
+    pub message: String,
+}
+
+impl CommandError {
+    /// The user or this machine must change something.
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self { exit: Exit::Failed, message: message.into() }
+    }
+
+    /// The command line is wrong.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self { exit: Exit::Usage, message: message.into() }
+    }
+
+    /// A signal came before the work was done.
+    pub fn stopped(signal: Signal, message: impl Into<String>) -> Self {
+        Self { exit: signal.exit(), message: message.into() }
+    }
+
+    /// A thread could not be started.
+    pub fn no_thread(error: std::io::Error) -> Self {
+        Self::failed(StartError::no_threads(error).to_string())
+    }
+
+    /// The data is wrong.
+    pub fn data(message: impl Into<String>) -> Self {
+        Self { exit: Exit::Data, message: message.into() }
+    }
+}
+
+impl From<ClientError> for CommandError {
+    fn from(error: ClientError) -> Self {
+        Self::failed(text::plain(&error.to_string()))
+    }
+}
+
+impl From<Failure> for CommandError {
+    fn from(failure: Failure) -> Self {
+        let exit = match failure.kind {
+            FailureKind::Local | FailureKind::Cancelled => Exit::Failed,
+            FailureKind::Retry => Exit::Retry,
+            FailureKind::Data => Exit::Data,
+        };
+        // It may name files and trackers.
+        Self { exit, message: text::plain(&failure.message) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_the_documented_ones() {
+        let all = [Exit::Done, Exit::Failed, Exit::Usage, Exit::Retry, Exit::Data, Exit::Interrupted, Exit::Terminated];
+        assert_eq!(all.map(Exit::code), [0, 1, 2, 3, 4, 130, 143]);
+    }
+
+    #[test]
+    fn kinds_of_failure_have_their_codes() {
+        for (kind, exit) in [
+            (FailureKind::Local, Exit::Failed),
+            (FailureKind::Retry, Exit::Retry),
+            (FailureKind::Data, Exit::Data),
+            (FailureKind::Cancelled, Exit::Failed),
+        ] {
+            let failure = Failure { kind, message: "m\nforged".into() };
+            assert_eq!(CommandError::from(failure), CommandError { exit, message: "m\\nforged".into() });
+        }
+    }
+}

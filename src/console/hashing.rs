@@ -1,0 +1,128 @@
+//! A whole file hashed under a progress bar: for `create`, `share` and `verify`.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use super::exit::CommandError;
+use super::files::Source;
+use super::progress::{self, Bar, Snapshot};
+use super::signals::Stop;
+use crate::text;
+use crate::geometry::{ChunkIndex, Geometry};
+use crate::hash::{Digest, HashError, hash_chunks};
+use crate::metainfo::Metainfo;
+
+/// How to go about it.
+#[derive(Clone, Copy, Debug)]
+pub struct Work<'a> {
+    /// Threads that read and hash.
+    pub threads: usize,
+    /// Ends it early.
+    pub stop: &'a Stop,
+    /// Draw no bar: somebody else owns the terminal.
+    pub quiet: bool,
+}
+
+/// A chunk of a file that is not what its `.mtorrent` file says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadChunk {
+    /// Which.
+    pub chunk: ChunkIndex,
+    /// What is wrong with it.
+    pub why: Why,
+}
+
+/// What is wrong with a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// It is not what was meant.
+    Different,
+    /// The file ends before the chunk does.
+    Missing,
+    /// The disk does not give it, so nobody knows.
+    Unreadable,
+}
+
+impl Work<'_> {
+    /// The digests of all chunks, one after the other: the `pieces` of a new `.mtorrent` file.
+    pub fn digests(self, source: &Source, geometry: Geometry) -> Result<Vec<u8>, CommandError> {
+        let pieces = Mutex::new(vec![0; geometry.chunk_count() as usize * size_of::<Digest>()]);
+        self.hash(source, geometry, &|_| true, &|chunk, digest| {
+            let digest = digest?;
+            let at = chunk.as_usize() * size_of::<Digest>();
+            let mut pieces = pieces.lock().unwrap_or_else(PoisonError::into_inner);
+            pieces[at..at + size_of::<Digest>()].copy_from_slice(&digest);
+            Ok(())
+        })?;
+        source.check_unchanged()?;
+        Ok(pieces.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The chunks of the file that are not what `metainfo` says, in order.
+    pub fn bad_chunks(self, source: &Source, metainfo: &Metainfo) -> Result<Vec<BadChunk>, CommandError> {
+        let geometry = metainfo.geometry();
+        let is_there = |chunk| geometry.offset(chunk) + u64::from(geometry.chunk_len(chunk)) <= source.length();
+        let found = Mutex::new(Vec::new());
+        self.hash(source, geometry, &is_there, &|chunk, digest| {
+            let why = match digest {
+                Ok(digest) if digest == *metainfo.chunk_hash(chunk) => return Ok(()),
+                Ok(_) => Why::Different,
+                // It was cut while it was read.
+                Err(error @ (HashError::Short { .. } | HashError::Memory(_))) => return Err(error),
+                Err(error @ HashError::Read { .. }) => {
+                    log::warn!("{}: {error}", text::path(source.path()));
+                    Why::Unreadable
+                }
+            };
+            found.lock().unwrap_or_else(PoisonError::into_inner).push(BadChunk { chunk, why });
+            Ok(())
+        })?;
+        source.check_unchanged()?;
+        let mut bad = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let missing = geometry.chunks().filter(|chunk| !is_there(*chunk));
+        bad.extend(missing.map(|chunk| BadChunk { chunk, why: Why::Missing }));
+        bad.sort_by_key(|bad| bad.chunk);
+        Ok(bad)
+    }
+
+    fn hash(
+        self,
+        source: &Source,
+        geometry: Geometry,
+        wanted: &(dyn Fn(ChunkIndex) -> bool + Sync),
+        each: &(dyn Fn(ChunkIndex, Result<Digest, HashError>) -> Result<(), HashError> + Sync),
+    ) -> Result<(), CommandError> {
+        let done_bytes = AtomicU64::new(0);
+        let (failure, has_failed) = (Mutex::new(None), AtomicBool::new(false));
+        // The flag to stop may be that of others, too; after a failure no more chunk is wanted.
+        let wanted = |chunk| !has_failed.load(Ordering::Relaxed) && wanted(chunk);
+        let take = |chunk, digest: Result<Digest, HashError>| match each(chunk, digest) {
+            Ok(()) => {
+                done_bytes.fetch_add(geometry.chunk_len(chunk).into(), Ordering::Relaxed);
+            }
+            Err(error) => {
+                failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                has_failed.store(true, Ordering::Relaxed);
+            }
+        };
+        let bar = Bar { verb: "hashing", total_bytes: geometry.length(), hidden: self.quiet };
+        let look = || Snapshot { done_bytes: done_bytes.load(Ordering::Relaxed), ..Snapshot::default() };
+        let result = progress::watch(bar, look, || {
+            hash_chunks(&source.file, geometry, &wanted, self.threads, self.stop.flag(), &take)
+        });
+        let failed = |error: HashError| CommandError::failed(format!("{}: {error}", text::path(source.path())));
+        if let Some(signal) = self.stop.signal() {
+            return Err(CommandError::stopped(signal, "interrupted while hashing: nothing was changed"));
+        }
+        if let Some(error) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            // A file that was cut meanwhile is told as what it is.
+            source.check_unchanged()?;
+            return Err(failed(error));
+        }
+        result.map_err(failed)?;
+        if self.stop.is_set() {
+            return Err(CommandError::failed("stopped while hashing: nothing was changed"));
+        }
+        Ok(())
+    }
+}

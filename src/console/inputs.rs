@@ -1,0 +1,83 @@
+//! What a waiting command listens to, in one queue: signals and the client's events.
+
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Instant;
+
+use super::exit::CommandError;
+use super::signals::{self, Signal, Stop};
+use crate::node::{Client, Event};
+use crate::limits::INPUTS_MAX;
+
+/// Something that a waiting command reacts to.
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "there are few of them, and each is moved twice")]
+pub enum Input {
+    /// The user wants the command to end.
+    Signal(Signal),
+    /// The client did something.
+    Event(Event),
+    /// The client ended, although nobody asked it to.
+    Closed,
+}
+
+/// The queue of a waiting command.
+#[derive(Debug)]
+pub struct Inputs {
+    receiver: Receiver<Input>,
+    sender: SyncSender<Input>,
+    stop: Stop,
+}
+
+impl Inputs {
+    /// A queue that signals go into from now on.
+    pub fn start() -> Result<Self, CommandError> {
+        let (sender, receiver) = sync_channel(INPUTS_MAX);
+        let (to_queue, stop) = (sender.clone(), Stop::default());
+        let setter = stop.clone();
+        let notify = move |signal| {
+            setter.set_by(signal);
+            signals::queue(&to_queue, Input::Signal(signal));
+        };
+        signals::watch(notify, || {})?;
+        Ok(Self { receiver, sender, stop })
+    }
+
+    /// The flag that a signal sets, for work on the thread that would read the queue.
+    pub fn stop(&self) -> &Stop {
+        &self.stop
+    }
+
+    /// Lets the client's events go into the queue, too.
+    pub fn add_events(&self, client: &Client) -> Result<(), CommandError> {
+        let to_queue = self.sender.clone();
+        forward_events(client, move |event| to_queue.send(event.map_or(Input::Closed, Input::Event)).is_ok())
+    }
+
+    /// The next input; `None` when `deadline` comes first.
+    pub fn next(&self, deadline: Option<Instant>) -> Option<Input> {
+        let Some(deadline) = deadline else {
+            // `self` holds a sender, so the queue cannot close.
+            return self.receiver.recv().ok();
+        };
+        self.receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok()
+    }
+}
+
+/// Hands the client's events to `take` on a thread of its own, and `None` when there are no more; `take`
+/// says whether it wants the next.
+pub fn forward_events(
+    client: &Client,
+    take: impl Fn(Option<Event>) -> bool + Send + 'static,
+) -> Result<(), CommandError> {
+    let events = client.events();
+    let work = move || {
+        loop {
+            let event = events.recv_blocking().ok();
+            let is_last = event.is_none();
+            if !take(event) || is_last {
+                return;
+            }
+        }
+    };
+    std::thread::Builder::new().name("events".into()).spawn(work).map(drop).map_err(CommandError::no_thread)
+}

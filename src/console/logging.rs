@@ -1,0 +1,117 @@
+//! The log: to stderr, as talk, so that it never breaks a progress bar or a prompt.
+//!
+//! A core that logs never waits for whoever reads the log ([`stderr`]), and what strangers cause is limited
+//! ([`LogLimit`]); `debug` and `trace`, which somebody asks for to see everything, are not.
+
+use std::io::{self, Write};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use log::{Level, Log, Metadata, Record};
+
+use super::exit::CommandError;
+use super::log_limit::LogLimit;
+use super::stderr;
+use crate::text;
+use crate::limits::LOG_LINE_BYTES_MAX;
+
+static LIMIT: Mutex<Option<LogLimit>> = Mutex::new(None);
+
+/// Starts the log. `filter` is `--log` (or its variable), else `RUST_LOG` counts, else warnings for
+/// one-shot commands and informations for services.
+pub fn start(filter: Option<&str>, is_service: bool) -> Result<(), CommandError> {
+    let default = if is_service { "info" } else { "warn" };
+    let from_env = std::env::var("RUST_LOG").ok().filter(|filter| !filter.is_empty());
+    let filter = filter.or(from_env.as_deref()).unwrap_or(default);
+    let mut builder = env_logger::Builder::new();
+    builder.parse_filters(filter).target(env_logger::Target::Pipe(Box::new(QueueWriter)));
+    builder.format(|line, record| {
+        let message = one_line(&record.args().to_string());
+        writeln!(line, "[{} {:<5} {}] {message}", line.timestamp(), record.level(), record.target())
+    });
+    let logger = builder.build();
+    let level = logger.filter();
+    stderr::start(what_was_suppressed)?;
+    // Only a second logger in one process could refuse, and then the first one stays.
+    if log::set_boxed_logger(Box::new(Limited(logger))).is_ok() {
+        log::set_max_level(level);
+    }
+    crate::runtime::failure::log_panics();
+    Ok(())
+}
+
+/// What came from outside must not look like further lines of the log.
+fn one_line(message: &str) -> String {
+    let mut line = text::plain(message);
+    if line.len() > LOG_LINE_BYTES_MAX {
+        let end = (0..=LOG_LINE_BYTES_MAX).rev().find(|end| line.is_char_boundary(*end));
+        line.truncate(end.unwrap_or_default());
+        line.push_str(" ...");
+    }
+    line
+}
+
+/// Passes on what the limit allows.
+struct Limited(env_logger::Logger);
+
+impl Log for Limited {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        self.0.enabled(metadata)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if self.0.matches(record) && (record.level() > Level::Info || is_allowed(record)) {
+            self.0.log(record);
+        }
+    }
+
+    fn flush(&self) {
+        stderr::flush();
+    }
+}
+
+fn is_allowed(record: &Record<'_>) -> bool {
+    let site = (record.file_static().unwrap_or_default(), record.line().unwrap_or_default());
+    let message = record.args().to_string();
+    let mut limit = LIMIT.lock().unwrap_or_else(PoisonError::into_inner);
+    limit.get_or_insert_default().allows(site, record.target(), &message, Instant::now())
+}
+
+/// The lines that tell how many were not written.
+fn what_was_suppressed() -> Vec<String> {
+    let ended = match &mut *LIMIT.lock().unwrap_or_else(PoisonError::into_inner) {
+        Some(limit) => limit.end_windows(Instant::now()),
+        None => Vec::new(),
+    };
+    let line = |suppressed: super::log_limit::Suppressed| {
+        let about = suppressed.address.map(|address| format!(" about {address}")).unwrap_or_default();
+        format!("[{}] {} more lines{about} were not written", suppressed.target, suppressed.lines)
+    };
+    ended.into_iter().map(line).collect()
+}
+
+/// Takes whole log lines and queues each for stderr.
+struct QueueWriter;
+
+impl Write for QueueWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        stderr::log(String::from_utf8_lossy(bytes).trim_end_matches('\n').to_owned());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_stays_on_its_line() {
+        assert_eq!(one_line("a\n[2026 ERROR x] forged\r"), "a\\n[2026 ERROR x] forged\\r");
+        let long = one_line(&"ü".repeat(LOG_LINE_BYTES_MAX));
+        assert!(long.len() <= LOG_LINE_BYTES_MAX + 4 && long.ends_with("ü ..."));
+    }
+}

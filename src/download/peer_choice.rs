@@ -1,0 +1,263 @@
+//! The peers that a download knows, and which of them it talks to. Pure: `now` is time since any fixed start.
+//!
+//! Where more are named than may be talked to, those that are talked to are drawn evenly from all that were named, early
+//! or late: a large swarm in which all talk to those who came first leaves the uplinks of the others unused.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use rand::{Rng, RngExt};
+
+use super::peer_standing::{Standing, Verdict};
+use crate::ids::Endpoint;
+use crate::limits::{FAILURES_UNTIL_FORGOTTEN, PEERS_KNOWN_MAX, PEERS_PER_DOWNLOAD_MAX};
+use crate::swarm::PeerSlot;
+
+/// The peers that trackers have named, bounded.
+#[derive(Default)]
+pub struct Peers {
+    known: HashMap<Endpoint, Peer>,
+    next_slot: PeerSlot,
+    /// Endpoints that were new when they were named.
+    named: usize,
+}
+
+/// One of them.
+pub struct Peer {
+    /// Its number.
+    pub slot: PeerSlot,
+    /// What is thought of it.
+    pub standing: Standing,
+    /// It may be asked for chunks.
+    pub is_up: bool,
+    /// It has a task that talks to it, or waits to do so again.
+    pub is_running: bool,
+    /// It is this client.
+    pub is_myself: bool,
+    /// This machine has no way to addresses like its.
+    pub has_no_route: bool,
+    /// Its control connection must end: what its data connections did is to be paid for by a pause.
+    pub is_blamed: bool,
+    /// Its control connection must end: another peer has its place.
+    pub is_replaced: bool,
+    /// What it had delivered when it was looked at last.
+    pub fetched_bytes: u64,
+}
+
+impl Peers {
+    /// A tracker names a peer: its number, if it is to be talked to from now on.
+    pub fn admit(&mut self, endpoint: Endpoint, now: Duration, rng: &mut impl Rng) -> Option<PeerSlot> {
+        let is_new = !self.known.contains_key(&endpoint);
+        if is_new && self.known.len() >= PEERS_KNOWN_MAX {
+            self.forget_one(now);
+        }
+        self.named += usize::from(is_new);
+        if is_new && rng.random_range(0..self.named) < PEERS_PER_DOWNLOAD_MAX {
+            self.make_room(rng);
+        }
+        let running = self.known.values().filter(|peer| peer.has_place()).count();
+        let peer = self.known.entry(endpoint).or_insert_with(|| {
+            self.next_slot += 1;
+            Peer::new(self.next_slot)
+        });
+        let is_welcome = !peer.is_running && !peer.is_myself && peer.standing.verdict(now) == Verdict::Welcome;
+        let is_admitted = is_welcome && running < PEERS_PER_DOWNLOAD_MAX;
+        if is_admitted {
+            (peer.is_running, peer.is_replaced) = (true, false);
+        }
+        is_admitted.then_some(peer.slot)
+    }
+
+    /// If no further peer may be talked to, one of those that are gives up its place; never one of the half that
+    /// delivered most, or names without number would drive out the only source.
+    fn make_room(&mut self, rng: &mut impl Rng) {
+        let mut places: Vec<(u64, PeerSlot)> =
+            self.known.values().filter(|peer| peer.has_place()).map(|peer| (peer.fetched_bytes, peer.slot)).collect();
+        if places.len() < PEERS_PER_DOWNLOAD_MAX {
+            return;
+        }
+        places.sort_unstable();
+        let median_bytes = places[(places.len() - 1) / 2].0;
+        places.retain(|(bytes, _)| *bytes <= median_bytes);
+        let (_, drawn) = places[rng.random_range(0..places.len())];
+        if let Some(replaced) = self.known.values_mut().find(|peer| peer.slot == drawn) {
+            replaced.is_replaced = true;
+        }
+    }
+
+    /// Room is made by who cannot be reached, and only where all are banned by one of those: it would have to
+    /// be found out anew.
+    fn forget_one(&mut self, now: Duration) {
+        let idle = self.known.iter().filter(|(_, peer)| !peer.is_running);
+        let gone = idle.min_by_key(|(_, peer)| (peer.is_banned(now), peer.slot)).map(|(known, _)| *known);
+        gone.and_then(|gone| self.known.remove(&gone));
+    }
+
+    /// Peers that nobody talks to and that may be tried again, those that failed least often first, of these those that were
+    /// replaced last.
+    pub fn waiting(&self, now: Duration) -> Vec<Endpoint> {
+        let may_be_tried = |peer: &Peer| {
+            !peer.is_running
+                && !peer.is_myself
+                && peer.standing.failures() < FAILURES_UNTIL_FORGOTTEN
+                && peer.standing.verdict(now) == Verdict::Welcome
+        };
+        let mut waiting: Vec<_> = self.known.iter().filter(|(_, peer)| may_be_tried(peer)).collect();
+        waiting.sort_by_key(|(_, peer)| (peer.standing.failures(), peer.is_replaced, peer.slot));
+        waiting.into_iter().map(|(endpoint, _)| *endpoint).take(PEERS_PER_DOWNLOAD_MAX).collect()
+    }
+
+    /// The peer at `endpoint`.
+    pub fn get(&self, endpoint: &Endpoint) -> Option<&Peer> {
+        self.known.get(endpoint)
+    }
+
+    /// The same, to be changed.
+    pub fn get_mut(&mut self, endpoint: &Endpoint) -> Option<&mut Peer> {
+        self.known.get_mut(endpoint)
+    }
+
+    /// All of them.
+    pub fn values(&self) -> impl Iterator<Item = &Peer> {
+        self.known.values()
+    }
+
+    /// All of them with where they are.
+    pub fn iter(&self) -> impl Iterator<Item = (&Endpoint, &Peer)> {
+        self.known.iter()
+    }
+
+    /// All of them with where they are, to be changed.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (&Endpoint, &mut Peer)> {
+        self.known.iter_mut()
+    }
+}
+
+impl Peer {
+    fn new(slot: PeerSlot) -> Self {
+        Self {
+            slot,
+            standing: Standing::default(),
+            is_up: false,
+            is_running: false,
+            is_myself: false,
+            has_no_route: false,
+            is_blamed: false,
+            is_replaced: false,
+            fetched_bytes: 0,
+        }
+    }
+
+    fn has_place(&self) -> bool {
+        self.is_running && !self.is_replaced
+    }
+
+    /// A data connection failed; says whether that is anything new. One incident shows on every core and
+    /// connection; it counts once.
+    pub fn link_failed(&mut self, now: Duration) -> bool {
+        if self.is_up {
+            self.standing.connection_failed(now);
+            self.is_blamed = true;
+        }
+        self.is_up
+    }
+
+    /// A chunk was wrong. Each of them counts, also those that were under way when the first was found out.
+    pub fn bad_chunk(&mut self, now: Duration) {
+        self.standing.bad_chunk(now);
+        self.is_blamed = true;
+    }
+
+    /// Whether its control connection must end, however late that is looked at: the pause may be over, and
+    /// only a new connection brings the peer up again.
+    pub fn must_end(&self, now: Duration) -> bool {
+        self.is_blamed || self.is_replaced || self.standing.verdict(now) != Verdict::Welcome
+    }
+
+    /// Whether it is not talked to any more.
+    pub fn is_banned(&self, now: Duration) -> bool {
+        self.standing.verdict(now) == Verdict::Banned
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::BAD_CHUNKS_UNTIL_BAN;
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+
+    fn endpoint(index: usize) -> Endpoint {
+        Endpoint::new([10, 0, (index >> 8) as u8, index as u8].into(), 1).unwrap()
+    }
+
+    #[test]
+    fn who_is_blamed_connects_anew_even_when_the_pause_is_over_before_anybody_looks() {
+        let (blame, late) = (Duration::from_secs(1), Duration::from_secs(100));
+        let link_failed = |peer: &mut Peer, now| assert!(peer.link_failed(now));
+        for blamed in [link_failed, Peer::bad_chunk] {
+            let mut peer = Peer::new(0);
+            peer.is_up = true;
+            assert!(!peer.must_end(blame));
+            blamed(&mut peer, blame);
+            assert_eq!(peer.standing.verdict(late), Verdict::Welcome);
+            assert!(peer.must_end(late));
+        }
+    }
+
+    #[test]
+    fn liars_without_number_keep_nobody_out() {
+        let (mut peers, now, mut rng) = (Peers::default(), Duration::ZERO, StdRng::seed_from_u64(1));
+        for liar in 0..2 * PEERS_KNOWN_MAX {
+            assert!(peers.admit(endpoint(liar), now, &mut rng).is_some(), "peer {liar}");
+            assert_eq!(peers.admit(endpoint(liar), now, &mut rng), None, "it is talked to already");
+            let peer = peers.get_mut(&endpoint(liar)).unwrap();
+            (0..BAD_CHUNKS_UNTIL_BAN).for_each(|_| peer.bad_chunk(now));
+            peer.is_running = false;
+            assert_eq!(peers.admit(endpoint(liar), now, &mut rng), None, "it is banned");
+        }
+        assert_eq!(peers.values().count(), PEERS_KNOWN_MAX);
+    }
+
+    fn count(peers: &Peers, is: impl Fn(&Peer) -> bool) -> usize {
+        peers.values().filter(|peer| is(peer)).count()
+    }
+
+    #[test]
+    fn so_many_at_once_and_the_next_when_one_is_gone() {
+        let (mut peers, now, mut rng) = (Peers::default(), Duration::ZERO, StdRng::seed_from_u64(2));
+        (0..2 * PEERS_KNOWN_MAX).for_each(|peer| _ = peers.admit(endpoint(peer), now, &mut rng));
+        assert_eq!((count(&peers, Peer::has_place), peers.values().count()), (PEERS_PER_DOWNLOAD_MAX, PEERS_KNOWN_MAX));
+        peers.known.values_mut().find(|peer| peer.has_place()).unwrap().is_running = false;
+        let waiting = peers.waiting(now);
+        assert!(waiting.iter().any(|endpoint| peers.admit(*endpoint, now, &mut rng).is_some()));
+        assert!(waiting.iter().all(|endpoint| peers.admit(*endpoint, now, &mut rng).is_none()));
+    }
+
+    #[test]
+    fn names_without_number_do_not_drive_out_a_source() {
+        let (mut peers, now, mut rng) = (Peers::default(), Duration::ZERO, StdRng::seed_from_u64(3));
+        for peer in 0..PEERS_KNOWN_MAX {
+            peers.admit(endpoint(peer), now, &mut rng);
+            peers.get_mut(&endpoint(0)).unwrap().fetched_bytes = 1;
+        }
+        assert!(peers.get(&endpoint(0)).is_some_and(Peer::has_place));
+    }
+
+    #[test]
+    fn who_is_named_late_is_talked_to_as_often_as_who_was_first() {
+        let (now, named, runs) = (Duration::ZERO, 4 * PEERS_PER_DOWNLOAD_MAX, 20);
+        let mut late = 0;
+        for seed in 0..runs {
+            let (mut peers, mut rng) = (Peers::default(), StdRng::seed_from_u64(seed));
+            for peer in 0..named {
+                peers.admit(endpoint(peer), now, &mut rng);
+            }
+            assert_eq!(count(&peers, Peer::has_place), PEERS_PER_DOWNLOAD_MAX);
+            assert!(peers.values().all(|peer| !peer.is_replaced || peer.must_end(now)));
+            late += (named / 2..named).filter(|peer| peers.get(&endpoint(*peer)).is_some_and(Peer::has_place)).count();
+        }
+        let share = late as f64 / (runs as usize * PEERS_PER_DOWNLOAD_MAX) as f64;
+        assert!((0.45..0.55).contains(&share), "{share}");
+    }
+}

@@ -1,0 +1,344 @@
+//! The peers of one download: found through the trackers, each with a control connection and a
+//! standing; what they have is passed on to the shards.
+
+use std::cell::{Cell, RefCell};
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::context::DriverContext;
+use super::control_connection;
+use super::control_connection::{ControlEnd, News, Subject};
+use super::session_driver::Fetch;
+use super::job::Job;
+use super::outcome::{Failure, FailureKind};
+use super::peer_choice::{Peer, Peers};
+use crate::tracker_client::{Answer, TrackerGroup};
+use crate::ids::Endpoint;
+use crate::limits::{DISCOVER_PARTS, DISCOVER_PAUSE_LONELY, DISCOVER_PAUSE_MAX, DISCOVER_PAUSE_MIN, DRIVER_TICK};
+use crate::net::NetError;
+use crate::runtime::sleep;
+use crate::swarm::PeerSlot;
+use crate::wire::Message;
+
+/// The peers of one download; on core 0 only.
+pub struct Swarm {
+    context: Rc<DriverContext>,
+    job: Arc<Job>,
+    fetch: Rc<Fetch>,
+    subject: Subject,
+    trackers: Rc<TrackerGroup>,
+    peers: RefCell<Peers>,
+    started: Instant,
+    /// When a peer was connected last.
+    last_contact: Cell<Instant>,
+    /// Why the trackers gave no answer when they were asked last.
+    tracker_failure: RefCell<Option<String>>,
+}
+
+/// How a download without any peer is to be explained.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Loneliness {
+    /// The trackers do not answer.
+    NoTracker(String),
+    /// The trackers know no seeder.
+    NoSeeder,
+    /// The seeders that the trackers know cannot be reached.
+    Unreachable(usize),
+    /// The seeders that the trackers know all have addresses of a family that this machine has no way to.
+    NoRoute(&'static str),
+    /// Peers are there, and nothing comes.
+    Stalled,
+    /// Every peer sent wrong chunks.
+    AllWrong,
+}
+
+impl Swarm {
+    /// Starts looking for peers; ends when dropped.
+    pub fn start(context: Rc<DriverContext>, job: Arc<Job>, fetch: Rc<Fetch>, trackers: Rc<TrackerGroup>) -> Rc<Self> {
+        let metainfo = &job.torrent.metainfo;
+        let (me, my_port) = (context.id, context.port);
+        let subject = Subject { me, my_port, info_hash: metainfo.info_hash(), geometry: metainfo.geometry() };
+        let swarm = Rc::new(Self {
+            context,
+            job,
+            fetch,
+            subject,
+            trackers,
+            peers: RefCell::default(),
+            started: Instant::now(),
+            last_contact: Cell::new(Instant::now()),
+            tracker_failure: RefCell::new(None),
+        });
+        crate::runtime::spawn_vital("discovery", discover(Rc::downgrade(&swarm)));
+        swarm
+    }
+
+    /// Time since a peer was connected, and why there is none; `None` while there is one.
+    pub fn alone(&self) -> Option<(Duration, Loneliness)> {
+        let peers = self.peers.borrow();
+        if peers.values().any(|peer| peer.is_up) {
+            self.last_contact.set(Instant::now());
+            return None;
+        }
+        let others: Vec<&Peer> = peers.values().filter(|peer| !peer.is_myself).collect();
+        let wrong = others.iter().filter(|peer| peer.standing.has_sent_wrong()).count();
+        let why = match self.tracker_failure.borrow().clone() {
+            _ if wrong > 0 && wrong == others.len() => Loneliness::AllWrong,
+            Some(failure) => Loneliness::NoTracker(failure),
+            None if others.is_empty() => Loneliness::NoSeeder,
+            None => match other_family(peers.iter().filter(|(_, peer)| !peer.is_myself)) {
+                Some(family) => Loneliness::NoRoute(family),
+                None => Loneliness::Unreachable(others.len()),
+            },
+        };
+        Some((self.last_contact.get().elapsed(), why))
+    }
+
+    /// The peer sent a chunk that does not match its hash.
+    pub fn bad_chunk(&self, slot: PeerSlot) {
+        self.blame(slot, |peer, now| {
+            peer.bad_chunk(now);
+            true
+        });
+    }
+
+    /// A data connection to the peer failed.
+    pub fn link_failed(&self, slot: PeerSlot) {
+        self.blame(slot, Peer::link_failed);
+    }
+
+    /// Takes the peer down, and notes why; `blame` says whether that is anything new.
+    fn blame(&self, slot: PeerSlot, blame: impl Fn(&mut Peer, Duration) -> bool) {
+        let mut peers = self.peers.borrow_mut();
+        let Some((endpoint, peer)) = peers.iter_mut().find(|(_, peer)| peer.slot == slot) else { return };
+        let was_banned = peer.is_banned(self.now());
+        if !blame(peer, self.now()) {
+            return;
+        }
+        if !was_banned && peer.is_banned(self.now()) {
+            log::warn!("peer {endpoint} sent wrong chunks of {} and is banned", self.job.torrent.metainfo.name());
+        }
+        if std::mem::take(&mut peer.is_up) {
+            self.set_down(*endpoint, slot);
+        }
+    }
+
+    /// Peers that delivered something since the last call are forgiven their failures.
+    pub fn look_at_deliveries(&self) {
+        for (endpoint, peer) in self.peers.borrow_mut().iter_mut().filter(|(_, peer)| peer.is_up) {
+            let fetched_bytes = self.job.progress.peer(*endpoint).fetched_bytes.load(Ordering::Relaxed);
+            if fetched_bytes > std::mem::replace(&mut peer.fetched_bytes, fetched_bytes) {
+                peer.standing.answered();
+            }
+        }
+    }
+
+    fn set_down(&self, endpoint: Endpoint, slot: PeerSlot) {
+        self.job.progress.peer(endpoint).is_up.store(false, Ordering::Relaxed);
+        self.fetch.peer_down(slot);
+    }
+
+    /// A tracker names a peer.
+    fn add(self: &Rc<Self>, endpoint: Endpoint) {
+        if let Some(slot) = self.peers.borrow_mut().admit(endpoint, self.now(), &mut rand::rng()) {
+            crate::runtime::spawn("control connection", talk(Rc::downgrade(self), endpoint, slot));
+        }
+    }
+
+    fn news(&self, endpoint: Endpoint, slot: PeerSlot, news: News) {
+        match news {
+            News::Up(chunks, rtt) => {
+                if let Some(peer) = self.peers.borrow_mut().get_mut(&endpoint) {
+                    peer.is_up = true;
+                }
+                self.last_contact.set(Instant::now());
+                let peer = self.job.progress.peer(endpoint);
+                peer.is_up.store(true, Ordering::Relaxed);
+                self.fetch.peer_up(slot, peer, chunks, rtt);
+            }
+            News::Has(chunks) => self.fetch.peer_has(slot, chunks),
+        }
+    }
+
+    /// Tries peers again whose pause is over, as far as connections allow: those that failed least first.
+    pub fn retry(self: &Rc<Self>) {
+        let waiting = self.peers.borrow().waiting(self.now());
+        waiting.into_iter().for_each(|endpoint| self.add(endpoint));
+    }
+
+    /// The control connection ended: it is tried again after a pause, if at all.
+    fn ended(&self, endpoint: Endpoint, end: &ControlEnd) {
+        let mut peers = self.peers.borrow_mut();
+        let Some(peer) = peers.get_mut(&endpoint) else { return };
+        if std::mem::take(&mut peer.is_up) {
+            self.set_down(endpoint, peer.slot);
+        }
+        peer.is_blamed = false;
+        peer.is_myself |= matches!(end, ControlEnd::Myself);
+        peer.has_no_route = matches!(end, ControlEnd::Net(NetError::Io(error)) if is_no_route(error));
+        if !peer.is_myself && !matches!(end, ControlEnd::Blamed) {
+            log::debug!("control connection to {endpoint}: {end}");
+            peer.standing.connection_failed(self.now());
+        }
+        peer.is_running = false;
+    }
+
+    /// Whether a connection that is up must be ended: the peer was blamed meanwhile.
+    fn is_blamed(&self, endpoint: Endpoint) -> bool {
+        let peers = self.peers.borrow();
+        peers.get(&endpoint).is_none_or(|peer| peer.must_end(self.now()))
+    }
+
+    fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+}
+
+/// The family of the peers' addresses, when it is the same and this machine has no way to any of them.
+fn other_family<'a>(mut peers: impl Iterator<Item = (&'a Endpoint, &'a Peer)>) -> Option<&'static str> {
+    let is_v6 = |endpoint: &Endpoint| endpoint.ip().is_ipv6();
+    let (first, peer) = peers.next()?;
+    let all = peer.has_no_route && peers.all(|(other, peer)| peer.has_no_route && is_v6(other) == is_v6(first));
+    all.then_some(if is_v6(first) { "IPv6" } else { "IPv4" })
+}
+
+/// Whether a connection failed before anything was sent: there is no address of ours, or no network, for its family.
+fn is_no_route(error: &std::io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENETUNREACH | libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL))
+}
+
+impl Loneliness {
+    /// The failure of the download of `name`.
+    pub fn into_failure(self, name: &str) -> Failure {
+        let name = crate::text::plain(name);
+        let (kind, message) = match self {
+            Self::NoTracker(why) => (FailureKind::Retry, format!("cannot get {name}: {why}")),
+            Self::NoSeeder => (
+                FailureKind::Retry,
+                format!("cannot get {name}: the tracker knows no seeder; share the file first, or wait with --wait"),
+            ),
+            Self::Unreachable(count) => (
+                FailureKind::Retry,
+                match count {
+                    1 => format!("cannot get {name}: its only seeder cannot be reached, or refuses; try again later"),
+                    _ => format!("cannot get {name}: none of its {count} seeders can be reached; try again later"),
+                },
+            ),
+            Self::NoRoute(family) => (
+                FailureKind::Retry,
+                format!(
+                    "cannot get {name}: its seeders are known by {family} addresses only, and this machine has no way to \
+                     these: give it one, or let a seeder announce another address"
+                ),
+            ),
+            Self::Stalled => {
+                (FailureKind::Retry, format!("cannot get {name}: its peers deliver nothing any more; try again later"))
+            }
+            Self::AllWrong => (
+                FailureKind::Data,
+                format!("cannot get {name}: every seeder sent chunks that do not match the .mtorrent file"),
+            ),
+        };
+        Failure { kind, message }
+    }
+}
+
+/// Asks the trackers for seeders as long as the swarm lives.
+async fn discover(swarm: Weak<Swarm>) {
+    let mut pause = DISCOVER_PAUSE_MIN;
+    loop {
+        let Some(this) = swarm.upgrade() else { return };
+        let answer = this.trackers.request(&Message::SeederInfoRequest(this.subject.info_hash)).await;
+        let mut failure = None;
+        match answer {
+            Ok(Answer::Seeders { endpoints, .. }) if !endpoints.is_empty() => {
+                endpoints.into_iter().for_each(|endpoint| this.add(endpoint));
+            }
+            Ok(Answer::Seeders { .. }) => {
+                // Trackers that do not keep each other in sync may know different seeders.
+                let others = this.trackers.ask_others(this.subject.info_hash).await;
+                others.into_iter().for_each(|endpoint| this.add(endpoint));
+            }
+            Ok(Answer::Response { status, text, .. }) => {
+                failure = Some(format!("tracker {} answers: {status} {text}", this.trackers.current()));
+            }
+            Err(error) => failure = Some(error.to_string()),
+        }
+        *this.tracker_failure.borrow_mut() = failure;
+        let has_peers = this.peers.borrow().values().any(|peer| peer.is_up);
+        let this_started = this.started;
+        drop(this);
+        sleep(pause).await;
+        // Others that came at the same time are known to the tracker after their first chunk: asking often at first, and
+        // then ever less, finds each of them within an eighth of the time that has passed.
+        pause = if has_peers {
+            (this_started.elapsed() / DISCOVER_PARTS).clamp(DISCOVER_PAUSE_MIN, DISCOVER_PAUSE_MAX)
+        } else {
+            DISCOVER_PAUSE_LONELY
+        };
+    }
+}
+
+/// Keeps a control connection to one peer to its end.
+async fn talk(swarm: Weak<Swarm>, endpoint: Endpoint, slot: PeerSlot) {
+    let Some(this) = swarm.upgrade() else { return };
+    let (net, subject) = (this.context.net.clone(), this.subject);
+    drop(this);
+    let news = |news| {
+        if let Some(this) = swarm.upgrade() {
+            this.news(endpoint, slot, news);
+        }
+    };
+    let talking = control::run(&net, endpoint, subject, news);
+    let watched = async {
+        // Ends with the swarm, and when the peer is blamed for what its data connections did.
+        loop {
+            sleep(DRIVER_TICK).await;
+            if swarm.upgrade().is_none_or(|this| this.is_blamed(endpoint)) {
+                return ControlEnd::Blamed;
+            }
+        }
+    };
+    let end = futures_lite::future::or(talking, watched).await;
+    if let Some(this) = swarm.upgrade() {
+        this.ended(endpoint, &end);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Error;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn one_family_without_a_way_is_told() {
+        let told = |peers: &[(&str, i32)]| {
+            let mut known = Peers::default();
+            for (address, errno) in peers {
+                let endpoint = Endpoint::new(address.parse().unwrap(), 80).unwrap();
+                known.admit(endpoint, Duration::ZERO, &mut rand::rng());
+                let peer = known.get_mut(&endpoint).unwrap();
+                peer.has_no_route = is_no_route(&Error::from_raw_os_error(*errno));
+            }
+            other_family(known.iter())
+        };
+        let (v4, v6) = ("192.0.2.1", "2001:db8::1");
+        for (peers, family) in [
+            (&[][..], None),
+            (&[(v6, libc::ENETUNREACH)], Some("IPv6")),
+            (&[(v6, libc::EAFNOSUPPORT), ("2001:db8::2", libc::EADDRNOTAVAIL)], Some("IPv6")),
+            (&[(v4, libc::ENETUNREACH)], Some("IPv4")),
+            (&[(v6, libc::ECONNREFUSED)], None),
+            (&[(v6, libc::ENETUNREACH), ("2001:db8::2", libc::ECONNREFUSED)], None),
+            (&[(v6, libc::ENETUNREACH), (v4, libc::ENETUNREACH)], None),
+        ] {
+            assert_eq!(told(peers), family, "{peers:?}");
+        }
+        let failure = Loneliness::NoRoute("IPv6").into_failure("f");
+        assert!(failure.kind == FailureKind::Retry && failure.message.contains("known by IPv6 addresses only"));
+    }
+}

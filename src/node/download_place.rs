@@ -1,0 +1,70 @@
+//! Whether a download that an earlier run began may go on where it was: not in an empty folder in which its disk
+//! is not mounted. Blocks for a moment.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::Path;
+
+use super::data_dir::{FolderMark, SavedDownload};
+use crate::storage::Paths;
+
+/// The folder that a destination is in, as it is now.
+pub fn folder_mark(dest: &Path) -> Option<FolderMark> {
+    FolderMark::at(&Paths::new(dest).folder).ok()
+}
+
+/// A number for the folder of a path whose device is not known: those in one folder are on one device.
+pub fn stand_in(path: &Path) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    path.parent().hash(&mut hasher);
+    hasher.finish()
+}
+
+/// The folder that the download goes on in, or why it has to wait.
+pub fn check(saved: &SavedDownload) -> Result<FolderMark, String> {
+    let paths = Paths::new(&saved.dest.0);
+    let folder = paths.folder.display();
+    let found = FolderMark::at(&paths.folder).map_err(|error| format!("its folder {folder} is away ({error})"))?;
+    if saved.folder.is_none_or(|known| known.is_same(found)) {
+        return Ok(found);
+    }
+    // The disk may have been moved, or have another number: what is on it tells.
+    let is_there = |path: &Path| path.symlink_metadata().is_ok();
+    if is_there(&paths.dest) || is_there(&paths.part) && is_there(&paths.record) {
+        return Ok(found);
+    }
+    Err(format!(
+        "{folder} is another folder than before and has nothing of it: mount its disk, or remove it and get it again"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::data_dir::SavedPath;
+
+    #[test]
+    fn an_empty_folder_in_the_place_of_a_disk_is_not_written_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let (disk, away) = (folder.path().join("disk"), folder.path().join("away"));
+        std::fs::create_dir(&disk).unwrap();
+        let dest = disk.join("file");
+        let saved = |folder| SavedDownload {
+            metainfo: SavedPath("x.mtorrent".into()),
+            dest: SavedPath(dest.clone()),
+            force: false,
+            folder,
+        };
+        let known = saved(folder_mark(&dest));
+        assert_eq!(check(&known).err(), None, "nothing has arrived yet");
+        std::fs::rename(&disk, &away).unwrap();
+        assert!(check(&known).unwrap_err().contains("is away"));
+        std::fs::create_dir(&disk).unwrap();
+        assert!(check(&known).unwrap_err().contains("another folder"));
+        assert_eq!(check(&saved(None)).err(), None, "an earlier version did not keep the folder");
+        for name in ["file.part", "file.part.mtorrent"] {
+            assert!(check(&known).is_err());
+            std::fs::write(disk.join(name), "").unwrap();
+        }
+        assert_eq!(check(&known).err(), None, "the disk has another number");
+    }
+}

@@ -1,0 +1,329 @@
+//! The handle on a running client.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::worker::{ClientCore, Pools, Shared};
+use super::persistence::Keeper;
+use super::supervisor::{Command, Manager};
+use super::download_place;
+use super::share::ShareEntry;
+use super::data_dir::{DataDir, Saved, SavedIdentity, SavedShare};
+use super::table::Table;
+use super::{
+    ClientConfig, ClientError, DownloadId, DownloadRequest, DownloadStatus, Event, ShareRequest, ShareStatus, Verified,
+};
+use crate::bitfield::{Bitfield, SharedBitfield};
+use crate::download::{Driver, Request};
+use crate::ids::{Endpoint, PeerId};
+use crate::limits::{
+    CLIENT_COMMANDS_MAX, CLIENT_EVENTS_MAX, CLOSE_TIMEOUT, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX,
+};
+use crate::net::listen::queues;
+use crate::net::{ConnectionLimits, Listener, RateLimits};
+use crate::upload::{Registry, Torrent};
+use crate::runtime::Cores;
+use crate::runtime::machine::connections_within;
+use crate::runtime::mesh::MeshPlan;
+use crate::storage::memory_plan::allowed_memory;
+use crate::storage::{MemoryPlan, SeedFile};
+
+/// A running client. Dropping it without [`Client::close`] leaves its entries at the trackers to expire.
+#[derive(Debug)]
+pub struct Client {
+    config: Arc<ClientConfig>,
+    address: SocketAddr,
+    endpoint: Endpoint,
+    table: Arc<Table>,
+    registry: Arc<Registry>,
+    limits: Arc<RateLimits>,
+    memory: MemoryPlan,
+    commands: async_channel::Sender<Command>,
+    events: async_channel::Receiver<Event>,
+    cores: Cores,
+    keeper: Arc<Keeper>,
+}
+
+impl Client {
+    /// Binds the listener, starts the cores, and takes up what the data folder keeps.
+    pub fn start(config: ClientConfig) -> Result<Self, ClientError> {
+        let data_dir = config.data_dir.as_deref().map(DataDir::open).transpose();
+        let data_dir = data_dir.map_err(|error| ClientError::Refused(error.to_string()))?;
+        let saved = data_dir.as_ref().map(DataDir::load).transpose();
+        let saved = saved.map_err(|error| ClientError::Refused(error.to_string()))?;
+        let listener = Listener::bind(config.listen).map_err(|error| ClientError::Listen(error.to_string()))?;
+        let client = Self::start_cores(config, listener, data_dir)?;
+        if let Some(saved) = saved {
+            client.restore(saved);
+        }
+        Ok(client)
+    }
+
+    fn start_cores(config: ClientConfig, listener: Listener, data_dir: Option<DataDir>) -> Result<Self, ClientError> {
+        let memory = MemoryPlan::new(config.cores, config.cache_bytes, config.chunk_bytes, allowed_memory())?;
+        if memory.cores < config.cores {
+            log::warn!(
+                "{} of {} cores are used: the control group allows no memory for more",
+                memory.cores,
+                config.cores
+            );
+        }
+        let config = Arc::new(ClientConfig { cores: memory.cores, ..config });
+        let address = listener.address();
+        let endpoint = config.advertise.or_else(|| advertised(address)).ok_or_else(|| refused("port 0"))?;
+        let no_threads = |error| refused(format!("no threads can be started: {error}"));
+        let shared = Shared {
+            id: PeerId(rand::random()),
+            registry: Arc::new(Registry::default()),
+            uploads: Arc::default(),
+            memory,
+            limits: RateLimits::new(config.upload_limit, config.download_limit),
+            pools: Pools::start().map_err(no_threads)?,
+            plan: MeshPlan::new(config.cores),
+            config: config.clone(),
+        };
+        let table = Arc::new(Table::default());
+        let keeper = Keeper::new(table.clone(), data_dir);
+        let (commands, received) = async_channel::bounded(CLIENT_COMMANDS_MAX);
+        let (sender, events) = async_channel::bounded(CLIENT_EVENTS_MAX);
+        let (registry, limits) = (shared.registry.clone(), shared.limits.clone());
+        let (rows, kept) = (table.clone(), Arc::downgrade(&keeper));
+        let (handed_out, incoming) = queues(config.cores);
+        let (end, ended) = async_channel::bounded::<()>(1);
+        let listener = Arc::new(Mutex::new(Some((listener, handed_out, end))));
+        let cores = Cores::start("mtorrent", config.cores, move |core| {
+            let (shared, incoming) = (shared.clone(), incoming[core.index].clone());
+            let (rows, kept, sender, received) = (rows.clone(), kept.clone(), sender.clone(), received.clone());
+            let (listener, ended) = (listener.clone(), ended.clone());
+            async move {
+                let Some(client) = ClientCore::start(core, shared, incoming).await else { return };
+                // Core 0 finds the listener there; the others wait until core 0 has ended.
+                let first =
+                    if core.index == 0 { listener.lock().unwrap_or_else(PoisonError::into_inner).take() } else { None };
+                match first {
+                    Some((listener, handed_out, end)) => {
+                        let limits = ConnectionLimits::new(
+                            connections_within(CONNECTIONS_MAX, core.count),
+                            CONNECTIONS_PER_ADDRESS_MAX,
+                        );
+                        crate::runtime::spawn_vital("listener", listener.serve(client.net.clone(), limits, handed_out));
+                        Manager::new(client, rows, kept, sender, endpoint).run(received).await;
+                        drop(end);
+                    }
+                    None => {
+                        // Ends with an error, when core 0 lets go of the other end.
+                        let _ = ended.recv().await;
+                    }
+                }
+            }
+        })?;
+        Ok(Self { config, address, endpoint, table, registry, limits, memory, commands, events, cores, keeper })
+    }
+
+    /// Where peers connect, with the real port.
+    pub fn listen_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What happens from now on. Every receiver shares the same queue.
+    pub fn events(&self) -> async_channel::Receiver<Event> {
+        self.events.clone()
+    }
+
+    /// How much is sent and received; what is set there holds at once.
+    pub fn limits(&self) -> &RateLimits {
+        &self.limits
+    }
+
+    /// Serves and announces a file that the caller has verified, as it is now.
+    pub fn share(&self, request: ShareRequest) -> Result<(), ClientError> {
+        self.share_verified(request, None)
+    }
+
+    /// Serves and announces a file that the caller has verified as it was before it was read. If it is another one
+    /// by now it is hashed again first.
+    pub fn share_verified(&self, request: ShareRequest, verified: Option<Verified>) -> Result<(), ClientError> {
+        self.start_share(request, verified)?;
+        self.keeper.save();
+        Ok(())
+    }
+
+    /// Starts a download and returns its number.
+    pub fn get(&self, request: DownloadRequest) -> Result<DownloadId, ClientError> {
+        let id = self.start_download(request)?;
+        self.keeper.save();
+        Ok(id)
+    }
+
+    fn start_share(&self, request: ShareRequest, verified: Option<Verified>) -> Result<(), ClientError> {
+        let file = SeedFile::open(&request.file)
+            .map_err(|error| refused(format!("cannot read {}: {error}", request.file.display())))?;
+        let geometry = request.metainfo.geometry().transferable().map_err(refused)?;
+        let identity = file.identity();
+        if identity.map(|identity| identity.bytes) != Some(geometry.length()) {
+            return Err(refused(format!("{} has another length than the .mtorrent file says", request.file.display())));
+        }
+        if verified.as_ref().is_some_and(|verified| Some(verified.identity) != identity) {
+            // Core 0 finds that it changed.
+            let paths = (request.metainfo_path, request.file);
+            self.table.rows().add_share(ShareEntry::waiting(paths, Some(request.metainfo), None, None));
+            return Ok(());
+        }
+        let have = SharedBitfield::new(&Bitfield::full(geometry));
+        let torrent = Arc::new(Torrent::new(request.metainfo.clone(), have, Some(file)));
+        let unreadable = verified.into_iter().flat_map(|verified| verified.unreadable);
+        unreadable.for_each(|chunk| torrent.set_unreadable(chunk));
+        self.registry.insert(torrent.clone()).map_err(refused)?;
+        let entry = self.table.rows().add_share(ShareEntry::active(request, torrent, identity));
+        self.command(Command::Share(entry))
+    }
+
+    fn start_download(&self, request: DownloadRequest) -> Result<DownloadId, ClientError> {
+        let info_hash = request.metainfo.info_hash();
+        let geometry = request.metainfo.geometry().transferable().map_err(refused)?;
+        self.memory.check(geometry.chunk_size() as usize)?;
+        let driver = Driver::new(Request {
+            metainfo: request.metainfo.clone(),
+            dest: request.dest.clone(),
+            force: request.force,
+            wait: request.wait,
+            strategy: self.config.strategy,
+            stall_timeout: self.config.stall_timeout,
+            endpoint: self.endpoint,
+        });
+        let folder = request.dest.as_deref().and_then(place::folder_mark);
+        let entry = {
+            let mut rows = self.table.rows();
+            if let Some(running) = rows.running(info_hash) {
+                return Err(refused(format!(
+                    "{} is being downloaded already, as #{}",
+                    running.request.metainfo.name(),
+                    running.id
+                )));
+            }
+            // Who asks anew does not wait for the old place.
+            rows.waiting.retain(|waiting| Some(&waiting.saved.dest.0) != request.dest.as_ref());
+            rows.add_download(None, request, driver, folder)
+        };
+        let id = entry.id;
+        self.command(Command::Get(entry))?;
+        Ok(id)
+    }
+
+    /// Every download of this run, in the order of their numbers.
+    pub fn downloads(&self) -> Vec<DownloadStatus> {
+        self.table.rows().statuses()
+    }
+
+    /// Every share.
+    pub fn shares(&self) -> Vec<ShareStatus> {
+        self.table.rows().shares.iter().map(|entry| entry.status()).collect()
+    }
+
+    /// Serves the file of this `.mtorrent` no more, and tells the trackers; a download of it that waits for its disk
+    /// is given up. `name` is the path of the `.mtorrent` file, that one's own name, or the path of the file; it must
+    /// mean one share only.
+    pub fn remove(&self, name: impl AsRef<Path>) -> Result<(), ClientError> {
+        let name = name.as_ref();
+        let removed = {
+            let mut rows = self.table.rows();
+            let named: Vec<_> = rows.shares.iter().filter(|share| share.is_named(name)).cloned().collect();
+            if let [first, second, ..] = named.as_slice() {
+                let [first, second] = [first, second]
+                    .map(|share| format!("{} of {}", share.metainfo_path.display(), share.file.display()));
+                let why = format!("{} names {first} and {second}: give the path of one of these files", name.display());
+                return Err(refused(why));
+            }
+            rows.shares.retain(|share| !share.is_named(name));
+            named.into_iter().next()
+        };
+        match removed {
+            Some(share) => self.end_share(&share)?,
+            None => self.end_waiting(name)?,
+        }
+        self.keeper.save();
+        Ok(())
+    }
+
+    fn end_share(&self, share: &ShareEntry) -> Result<(), ClientError> {
+        share.removed.store(true, Ordering::Relaxed);
+        let torrent = share.state().torrent.take();
+        // What a download of the same file serves, or another share, goes on.
+        let was_served = torrent.filter(|torrent| self.registry.remove(torrent));
+        let Some(torrent) = was_served else { return Ok(()) };
+        torrent.stop("it was removed".to_owned());
+        self.command(Command::Unshare(torrent.info_hash()))
+    }
+
+    fn end_waiting(&self, name: &Path) -> Result<(), ClientError> {
+        let id = {
+            let rows = self.table.rows();
+            let is_named = |path: &Path| path == name || path.file_name().is_some_and(|file| file == name);
+            rows.waiting.iter().find(|waiting| is_named(&waiting.saved.metainfo.0)).map(|waiting| waiting.id)
+        };
+        let id = id.ok_or_else(|| refused(format!("{} is not shared by this client", name.display())))?;
+        self.cancel_waiting(id).unwrap_or(Ok(()))
+    }
+
+    /// Gives up a download that waits for its disk; `None` if there is none of this number.
+    fn cancel_waiting(&self, id: DownloadId) -> Option<Result<(), ClientError>> {
+        let waiting = self.table.rows().take_waiting(id)?;
+        Some(self.command(Command::GiveUp(waiting)))
+    }
+
+    /// Ends a download; what is there stays for another `get`.
+    pub fn cancel(&self, id: DownloadId) -> Result<(), ClientError> {
+        let entry = self.table.rows().download(id).filter(|entry| !entry.has_ended()).cloned();
+        match entry {
+            Some(entry) => entry.driver.cancelled.store(true, Ordering::Relaxed),
+            None => {
+                let none = || Err(refused(format!("no download #{id} is running")));
+                self.cancel_waiting(id).unwrap_or_else(none)?;
+            }
+        }
+        self.keeper.save();
+        Ok(())
+    }
+
+    /// Ends downloads where they can go on later, withdraws from the trackers, stops the cores.
+    pub fn close(self) {
+        self.keeper.save_and_close();
+        if self.command(Command::Close).is_err() {
+            log::warn!("the client had ended already");
+        }
+        if let Err(error) = self.cores.join_within(CLOSE_TIMEOUT + CLOSE_TIMEOUT + CLOSE_TIMEOUT) {
+            log::error!("{error}");
+        }
+    }
+
+    fn command(&self, command: Command) -> Result<(), ClientError> {
+        self.commands.send_blocking(command).map_err(|_| refused("the client is closing"))
+    }
+
+    /// Takes up what an earlier run left: core 0 looks at it, and nothing is waited for. Nothing is saved on the
+    /// way: who is killed meanwhile still finds all of it the next time.
+    fn restore(&self, saved: Saved) {
+        let mut rows = self.table.rows();
+        for SavedShare { metainfo, file, info_hash, identity } in saved.shares {
+            let info_hash = info_hash.and_then(|text| text.parse().ok());
+            // What was verified against an unknown .mtorrent file is not verified.
+            let verified = identity.and_then(SavedIdentity::identity).filter(|_| info_hash.is_some());
+            rows.add_share(ShareEntry::waiting((metainfo.0, file.0), None, info_hash, verified));
+        }
+        for download in saved.downloads {
+            rows.add_waiting(None, download, "it was not looked at yet".to_owned());
+        }
+    }
+}
+
+fn refused(why: impl ToString) -> ClientError {
+    ClientError::Refused(why.to_string())
+}
+
+/// What trackers are told: the listening address, or "where you see me" when that is every address.
+fn advertised(address: SocketAddr) -> Option<Endpoint> {
+    let ip = if address.ip().is_unspecified() { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { address.ip() };
+    Endpoint::new(ip, address.port())
+}

@@ -1,0 +1,337 @@
+//! One share: what the user wished, and where it stands. What it needs next is decided here, without effects.
+
+use std::collections::HashSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::{ShareRequest, ShareStatus, download_place};
+use crate::ids::InfoHash;
+use crate::limits::FAILED_STATS_MAX;
+use crate::metainfo::Metainfo;
+use crate::upload::Torrent;
+use crate::storage::Identity;
+use crate::storage::paths::is_absent;
+
+/// One share. It stays until the user removes it.
+#[derive(Debug)]
+pub struct ShareEntry {
+    /// The `.mtorrent` file.
+    pub metainfo_path: PathBuf,
+    /// The file.
+    pub file: PathBuf,
+    /// Trackers that acknowledged it.
+    pub trackers: Mutex<HashSet<String>>,
+    /// The user does not want it any more.
+    pub removed: Arc<AtomicBool>,
+    /// Bytes that torrents of it sent which are served no more.
+    sent_bytes: AtomicU64,
+    state: Mutex<ShareState>,
+}
+
+/// Where a share stands.
+#[derive(Clone, Debug)]
+pub struct ShareState {
+    /// What the file is; `None` while the `.mtorrent` file could not be read.
+    pub metainfo: Option<Arc<Metainfo>>,
+    /// What the `.mtorrent` file described when the file was verified.
+    pub info_hash: Option<InfoHash>,
+    /// The file as it was when it was verified.
+    pub verified: Option<Identity>,
+    /// What is, or was last, served.
+    pub torrent: Option<Arc<Torrent>>,
+    /// Whether it is served.
+    pub phase: Phase,
+    /// The file as it was found the last time.
+    pub seen: Option<Identity>,
+    /// Grows by one with every check, so that one that is not the last is known when it ends.
+    pub checks: u64,
+    /// Looks in a row at which the file could not be looked at.
+    pub failed_stats: u32,
+    /// The user was told that it is not served.
+    pub is_reported: bool,
+}
+
+/// Whether a share is served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// It is.
+    Active,
+    /// It is, and hashed beside that: only the time of its last change of state is another.
+    ActiveChecked,
+    /// Not for now: why.
+    Waiting(String),
+    /// Not before it is hashed, which is under way: why.
+    Checking(String),
+    /// Not until it changes: it is another file now.
+    Different {
+        /// What is different.
+        why: String,
+        /// The file that was found so.
+        found: Identity,
+    },
+}
+
+/// What a share needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing.
+    Nothing,
+    /// Serve it no more until it is there again.
+    Wait(String),
+    /// Serve it: it is as it was verified.
+    Serve,
+    /// Serve it no more, and hash it.
+    Check(String),
+    /// Hash it beside being served.
+    CheckBeside,
+    /// It is another file.
+    Differ(String, Identity),
+}
+
+impl ShareEntry {
+    /// A share that is served.
+    pub fn active(request: ShareRequest, torrent: Arc<Torrent>, verified: Option<Identity>) -> Self {
+        let phase = Phase::Active;
+        Self::new(request.metainfo_path, request.file, state(Some(request.metainfo), verified, Some(torrent), phase))
+    }
+
+    /// A share whose file is to be looked at.
+    pub fn waiting(
+        (metainfo_path, file): (PathBuf, PathBuf),
+        metainfo: Option<Arc<Metainfo>>,
+        info_hash: Option<InfoHash>,
+        verified: Option<Identity>,
+    ) -> Self {
+        let phase = Phase::Waiting("it was not looked at yet".to_owned());
+        let state = state(metainfo, verified, None, phase);
+        Self::new(metainfo_path, file, ShareState { info_hash: state.info_hash.or(info_hash), ..state })
+    }
+
+    fn new(metainfo_path: PathBuf, file: PathBuf, state: ShareState) -> Self {
+        Self {
+            metainfo_path,
+            file,
+            trackers: Mutex::default(),
+            removed: Arc::default(),
+            sent_bytes: AtomicU64::new(0),
+            state: Mutex::new(state),
+        }
+    }
+
+    /// Where it stands, locked.
+    pub fn state(&self) -> MutexGuard<'_, ShareState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The device that its file was on at the last look; before the first one its folder stands for one.
+    pub fn device(&self) -> u64 {
+        let state = self.state();
+        let known = state.seen.or(state.verified);
+        known.map_or_else(|| place::stand_in(&self.file), |identity| identity.device)
+    }
+
+    /// A check beside being served has come to nothing; `false` if there was none.
+    pub fn end_check_beside(&self) -> bool {
+        let mut state = self.state();
+        let was_beside = state.phase == Phase::ActiveChecked;
+        if was_beside {
+            state.phase = Phase::Active;
+        }
+        was_beside
+    }
+
+    /// Whether peers get it.
+    pub fn is_served(&self) -> bool {
+        let state = self.state();
+        state.is_active() && state.torrent.as_ref().is_some_and(|torrent| torrent.stopped().is_none())
+    }
+
+    /// Whether it is of this file.
+    pub fn is_of(&self, info_hash: InfoHash) -> bool {
+        self.state().info_hash == Some(info_hash)
+    }
+
+    /// Whether a user who says `name` means this one: its `.mtorrent` file, that one's name, or its file.
+    pub fn is_named(&self, name: &Path) -> bool {
+        let metainfo = &self.metainfo_path;
+        metainfo == name || metainfo.file_name().is_some_and(|file| file == name) || self.file == name
+    }
+
+    /// Another torrent is served in its place; false when the share was removed meanwhile, which then has none.
+    pub fn set_torrent(&self, torrent: Arc<Torrent>) -> bool {
+        let before = {
+            let mut state = self.state();
+            // Whoever removes the share first says so, and then takes its torrent under this lock.
+            if self.removed.load(Ordering::Relaxed) {
+                return false;
+            }
+            state.torrent.replace(torrent)
+        };
+        let sent_bytes = before.map_or(0, |before| before.sent_bytes.load(Ordering::Relaxed));
+        self.sent_bytes.fetch_add(sent_bytes, Ordering::Relaxed);
+        true
+    }
+
+    /// Its row.
+    pub fn status(&self) -> ShareStatus {
+        let state = self.state();
+        let sent_bytes = state.torrent.as_ref().map_or(0, |torrent| torrent.sent_bytes.load(Ordering::Relaxed));
+        ShareStatus {
+            info_hash: state.info_hash,
+            metainfo_path: self.metainfo_path.clone(),
+            file: self.file.clone(),
+            length: state.metainfo.as_ref().map(|metainfo| metainfo.geometry().length()),
+            sent_bytes: self.sent_bytes.load(Ordering::Relaxed) + sent_bytes,
+            trackers: self.trackers.lock().unwrap_or_else(PoisonError::into_inner).len() as u32,
+            stopped: state.stopped(),
+        }
+    }
+}
+
+fn state(
+    metainfo: Option<Arc<Metainfo>>,
+    verified: Option<Identity>,
+    torrent: Option<Arc<Torrent>>,
+    phase: Phase,
+) -> ShareState {
+    let info_hash = metainfo.as_ref().map(|metainfo| metainfo.info_hash());
+    ShareState {
+        info_hash,
+        metainfo,
+        verified,
+        torrent,
+        phase,
+        seen: None,
+        checks: 0,
+        failed_stats: 0,
+        is_reported: false,
+    }
+}
+
+impl ShareState {
+    /// What is needed now that the file was found so. Its `.mtorrent` file is known.
+    pub fn next(&self, found: &io::Result<Identity>) -> Step {
+        let stopped = self.torrent.as_ref().filter(|_| self.is_active()).and_then(|torrent| torrent.stopped());
+        match (&self.phase, found) {
+            (Phase::Checking(_), _) => Step::Nothing,
+            (Phase::Waiting(known), Err(error)) if *known == away(error) => Step::Nothing,
+            (Phase::Different { .. }, Err(_)) => Step::Nothing,
+            // The open file may be well although its path is not for a moment, as on a network file system.
+            (Phase::Active | Phase::ActiveChecked, Err(error))
+                if !is_absent(error) && self.failed_stats < FAILED_STATS_MAX =>
+            {
+                Step::Nothing
+            }
+            (_, Err(error)) => Step::Wait(away(error)),
+            (Phase::Different { found: known, .. }, Ok(found)) if known == found => Step::Nothing,
+            (_, Ok(found)) if self.has_other_length(found) => {
+                Step::Differ(format!("it has {} bytes now", found.bytes), *found)
+            }
+            (Phase::Waiting(_) | Phase::Different { .. }, Ok(found)) if self.verified == Some(*found) => Step::Serve,
+            // What is still being written is not worth a look.
+            (Phase::Waiting(_) | Phase::Different { .. }, Ok(found)) if self.seen != Some(*found) => Step::Nothing,
+            (Phase::Waiting(_) | Phase::Different { .. }, Ok(_)) => Step::Check("it is verified first".to_owned()),
+            (Phase::ActiveChecked | Phase::Active, Ok(_)) if stopped.is_some() => {
+                Step::Check(format!("{}; it is verified", stopped.unwrap_or_default()))
+            }
+            (Phase::Active, Ok(found)) if self.verified == Some(*found) => Step::Nothing,
+            (Phase::Active, Ok(found)) if self.verified.is_some_and(|known| known.has_same_content(found)) => {
+                Step::CheckBeside
+            }
+            (Phase::ActiveChecked, Ok(found)) if self.verified.is_some_and(|known| known.has_same_content(found)) => {
+                Step::Nothing
+            }
+            (Phase::Active | Phase::ActiveChecked, Ok(_)) => Step::Check("it was touched; it is verified".to_owned()),
+        }
+    }
+
+    /// Remembers what a look has found.
+    pub fn note(&mut self, found: &io::Result<Identity>) {
+        self.seen = found.as_ref().ok().copied();
+        self.failed_stats = if found.is_err() { self.failed_stats.saturating_add(1) } else { 0 };
+    }
+
+    /// Whether peers get it, unless its torrent was stopped a moment ago.
+    pub fn is_active(&self) -> bool {
+        matches!(self.phase, Phase::Active | Phase::ActiveChecked)
+    }
+
+    /// Why it is not served.
+    pub fn stopped(&self) -> Option<String> {
+        match &self.phase {
+            Phase::Active | Phase::ActiveChecked => {
+                self.torrent.as_ref().and_then(|torrent| torrent.stopped()).map(str::to_owned)
+            }
+            Phase::Waiting(why) | Phase::Checking(why) | Phase::Different { why, .. } => Some(why.clone()),
+        }
+    }
+
+    fn has_other_length(&self, found: &Identity) -> bool {
+        self.metainfo.as_ref().is_some_and(|metainfo| metainfo.geometry().length() != found.bytes)
+    }
+}
+
+/// A file that cannot be looked at may be there again in a moment, whatever the error.
+fn away(error: &io::Error) -> String {
+    format!("it is away ({error})")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::geometry::Geometry;
+
+    const KNOWN: Identity = Identity { device: 1, inode: 2, bytes: 100, modified: (3, 0), changed: (3, 0) };
+
+    fn in_phase(phase: Phase) -> ShareState {
+        let geometry = Geometry::new(100, 1 << 14).unwrap();
+        let metainfo = Metainfo::new("file", geometry, vec![0; 20], Vec::new()).unwrap();
+        state(Some(Arc::new(metainfo)), Some(KNOWN), None, phase)
+    }
+
+    #[test]
+    fn what_is_away_is_waited_for_and_what_is_touched_is_hashed() {
+        let active = || in_phase(Phase::Active);
+        let touched = Identity { modified: (9, 0), changed: (9, 0), ..KNOWN };
+        let gone = || Err(io::ErrorKind::NotFound.into());
+        assert_eq!(active().next(&Ok(KNOWN)), Step::Nothing);
+        assert!(matches!(active().next(&gone()), Step::Wait(_)));
+        let stale = || Err(io::Error::from_raw_os_error(libc::ESTALE));
+        assert_eq!(active().next(&stale()), Step::Nothing, "a hiccup");
+        let mut failing = active();
+        (0..FAILED_STATS_MAX).for_each(|_| failing.note(&stale()));
+        assert!(matches!(failing.next(&stale()), Step::Wait(_)));
+        failing.note(&Ok(KNOWN));
+        assert_eq!(failing.next(&stale()), Step::Nothing);
+        assert!(matches!(active().next(&Ok(touched)), Step::Check(_)));
+        for other in [Identity { inode: 7, ..KNOWN }, Identity { device: 7, ..KNOWN }] {
+            assert!(matches!(active().next(&Ok(other)), Step::Check(_)), "the same bytes, perhaps, in another file");
+        }
+        assert!(matches!(active().next(&Ok(Identity { bytes: 99, ..KNOWN })), Step::Differ(..)));
+        let renamed = Identity { changed: (9, 0), ..KNOWN };
+        assert_eq!(active().next(&Ok(renamed)), Step::CheckBeside);
+        assert_eq!(in_phase(Phase::ActiveChecked).next(&Ok(renamed)), Step::Nothing);
+        assert!(matches!(in_phase(Phase::ActiveChecked).next(&Ok(touched)), Step::Check(_)));
+    }
+
+    #[test]
+    fn what_waits_goes_on_when_it_is_there_again() {
+        let waiting = |why: &str| in_phase(Phase::Waiting(why.to_owned()));
+        let gone: io::Result<Identity> = Err(io::ErrorKind::NotFound.into());
+        let touched = Identity { modified: (9, 0), ..KNOWN };
+        let Step::Wait(why) = waiting("").next(&gone) else { panic!("it waits") };
+        assert_eq!(waiting(&why).next(&gone), Step::Nothing, "told once");
+        assert_eq!(waiting(&why).next(&Ok(KNOWN)), Step::Serve, "nothing is hashed");
+        assert_eq!(waiting(&why).next(&Ok(touched)), Step::Nothing, "it may be written still");
+        let again = ShareState { seen: Some(touched), ..waiting(&why) };
+        assert!(matches!(again.next(&Ok(touched)), Step::Check(_)));
+        assert_eq!(in_phase(Phase::Checking(why)).next(&gone), Step::Nothing);
+        let different = in_phase(Phase::Different { why: String::new(), found: touched });
+        assert_eq!(different.next(&Ok(touched)), Step::Nothing);
+        assert_eq!(different.next(&Ok(KNOWN)), Step::Serve);
+        let rewritten = Identity { modified: (10, 0), ..KNOWN };
+        assert!(matches!(ShareState { seen: Some(rewritten), ..different }.next(&Ok(rewritten)), Step::Check(_)));
+    }
+}

@@ -1,0 +1,142 @@
+//! A test double of a download's files as the disk has them: what is not synced may be lost or torn by the
+//! power failure, and the power fails after a given number of steps.
+
+use std::io;
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use super::test_image::{Change, Image};
+use super::ledger::PartFiles;
+use super::record::FileMark;
+
+/// The files, as they are durable and with what is on its way.
+pub struct Double {
+    rng: StdRng,
+    steps_left: usize,
+    /// The next sync of the data fails. As on Linux, what was written until then is lost although it can
+    /// still be read, and the sync after it succeeds.
+    pub fails_sync: bool,
+    part: Image,
+    record: Image,
+    /// Names as the folder has them now, and as they are durable.
+    names: Names,
+    names_durable: Names,
+}
+
+/// What is found after the power failure.
+pub struct Crash {
+    /// `DEST.part`, empty if there is none.
+    pub part: Vec<u8>,
+    /// `DEST.part.mtorrent`, empty if there is none.
+    pub record: Vec<u8>,
+    /// `DEST`, if it has its name.
+    pub published: Option<Vec<u8>>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Names {
+    part: bool,
+    record: bool,
+    published: bool,
+}
+
+impl Double {
+    /// Works for `steps` steps; the one after them fails as the power does.
+    pub fn new(seed: u64, steps: usize) -> Self {
+        let rng = StdRng::seed_from_u64(seed);
+        let names = Names::default();
+        let (part, record) = (Image::default(), Image::default());
+        Self { rng, steps_left: steps, fails_sync: false, part, record, names, names_durable: names }
+    }
+
+    /// Writes into `DEST.part`. The failing step may have written a part of it.
+    pub fn write_data(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let step = self.step();
+        self.part.change(Change::Write(offset as usize, bytes.to_vec()));
+        step
+    }
+
+    /// The power fails: what is synced is there, of the rest anything.
+    pub fn crash(mut self) -> Crash {
+        let rng = &mut self.rng;
+        let names = if rng.random() { self.names } else { self.names_durable };
+        let part = self.part.after_crash(rng);
+        let record = self.record.after_crash(rng);
+        Crash {
+            record: if names.record { record } else { Vec::new() },
+            published: names.published.then(|| part.clone()),
+            part: if names.part { part } else { Vec::new() },
+        }
+    }
+
+    fn step(&mut self) -> io::Result<()> {
+        let left = self.steps_left.checked_sub(1);
+        self.steps_left = left.ok_or_else(|| io::Error::other("the power failed"))?;
+        Ok(())
+    }
+}
+
+impl PartFiles for Double {
+    fn create_part(&mut self) -> io::Result<FileMark> {
+        self.step()?;
+        self.names.part = true;
+        Ok(FileMark { inode: 1, created_ns: 1 })
+    }
+
+    fn take_over_rights(&mut self) -> io::Result<()> {
+        self.step()
+    }
+
+    fn sync_data(&mut self) -> io::Result<()> {
+        self.step()?;
+        if std::mem::take(&mut self.fails_sync) {
+            self.part.fail_to_sync(&mut self.rng);
+            return Err(io::Error::other("the disk refused a write"));
+        }
+        self.part.sync();
+        Ok(())
+    }
+
+    fn write_record(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.names.record = true;
+        let step = self.step();
+        self.record.change(Change::Write(offset as usize, bytes.to_vec()));
+        step
+    }
+
+    fn sync_record(&mut self) -> io::Result<()> {
+        self.step()?;
+        self.record.sync();
+        Ok(())
+    }
+
+    fn set_length(&mut self, bytes: u64) -> io::Result<()> {
+        self.step()?;
+        self.part.change(Change::Cut(bytes as usize));
+        Ok(())
+    }
+
+    fn sync_file(&mut self) -> io::Result<()> {
+        self.sync_data()
+    }
+
+    fn publish(&mut self, _replace: bool) -> io::Result<()> {
+        self.step()?;
+        self.names = Names { part: false, published: true, ..self.names };
+        Ok(())
+    }
+
+    fn sync_folder(&mut self) -> io::Result<()> {
+        self.step()?;
+        self.names_durable = self.names;
+        Ok(())
+    }
+
+    fn remove_record(&mut self) -> io::Result<()> {
+        self.step()?;
+        self.names.record = false;
+        self.names_durable.record &= self.rng.random::<bool>();
+        Ok(())
+    }
+}

@@ -1,0 +1,9 @@
+//! The files that this process has, in whole or in part: what every core knows of one, and the list of all.
+//!
+//! It stands below `download`, which fills a torrent, and `upload`, which serves it; neither knows the other.
+
+mod registry;
+mod torrent;
+
+pub use registry::{Registry, RegistryError};
+pub use torrent::Torrent;

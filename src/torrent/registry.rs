@@ -1,0 +1,63 @@
+//! What this client serves, by info hash. Looked up once a request for another file than the last one,
+//! under a lock that is held for the look only.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crate::upload::Torrent;
+use crate::ids::InfoHash;
+use crate::limits::TORRENTS_MAX;
+
+/// The files served.
+#[derive(Debug, Default)]
+pub struct Registry {
+    torrents: RwLock<HashMap<InfoHash, Arc<Torrent>>>,
+}
+
+/// Why a file cannot be served beside the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RegistryError {
+    /// It is there already.
+    #[error("this file is shared or downloaded already")]
+    Known,
+    /// Too many.
+    #[error("a client serves at most {TORRENTS_MAX} files: remove one first")]
+    Full,
+}
+
+impl Registry {
+    /// Serves a file; takes the place of one that is served no more.
+    pub fn insert(&self, torrent: Arc<Torrent>) -> Result<(), RegistryError> {
+        let mut torrents = self.torrents.write().unwrap_or_else(PoisonError::into_inner);
+        match torrents.get(&torrent.info_hash()) {
+            Some(known) if known.stopped().is_none() => return Err(RegistryError::Known),
+            Some(_) => drop(torrents.remove(&torrent.info_hash())),
+            None => {}
+        }
+        if torrents.len() >= TORRENTS_MAX {
+            return Err(RegistryError::Full);
+        }
+        torrents.insert(torrent.info_hash(), torrent);
+        Ok(())
+    }
+
+    /// Serves this torrent no more; says whether it was the one that is served. Another one of the same file stays.
+    pub fn remove(&self, torrent: &Arc<Torrent>) -> bool {
+        let mut torrents = self.torrents.write().unwrap_or_else(PoisonError::into_inner);
+        let is_it = torrents.get(&torrent.info_hash()).is_some_and(|known| Arc::ptr_eq(known, torrent));
+        if is_it {
+            torrents.remove(&torrent.info_hash());
+        }
+        is_it
+    }
+
+    /// The file, if it is served.
+    pub fn get(&self, info_hash: &InfoHash) -> Option<Arc<Torrent>> {
+        self.torrents.read().unwrap_or_else(PoisonError::into_inner).get(info_hash).cloned()
+    }
+
+    /// All files.
+    pub fn all(&self) -> Vec<Arc<Torrent>> {
+        self.torrents.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+}

@@ -1,0 +1,72 @@
+//! Another tracker's link, on the accepting side: whether it is open, and who is at its other end.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::tracker::server::now_ms;
+use super::peers::Peers;
+use crate::ids::{TrackerId, Version};
+use crate::tracker::replica::hello::{Accepting, HelloError};
+use crate::wire::{Message, Response, Status, SyncHello};
+
+/// What is known of a connection's other end as a tracker.
+pub(super) struct Session {
+    peers: Arc<Peers>,
+    from: IpAddr,
+    state: State,
+}
+
+enum State {
+    /// No tracker so far.
+    Closed,
+    /// It said hello once.
+    Began(Accepting),
+    Open(TrackerId),
+}
+
+impl Session {
+    pub(super) fn new(peers: Arc<Peers>, from: IpAddr) -> Self {
+        Self { peers, from, state: State::Closed }
+    }
+
+    /// The tracker at the other end, once the link is open.
+    pub(super) fn tracker(&self) -> Option<TrackerId> {
+        match self.state {
+            State::Open(tracker) => Some(tracker),
+            State::Closed | State::Began(_) => None,
+        }
+    }
+
+    /// Answers a hello.
+    pub(super) fn hello(&mut self, hello: &SyncHello<'_>, out: &mut Vec<u8>) {
+        if let Err(error) = self.take(hello, out) {
+            log::warn!("refused the link of a tracker at {}: {error}", self.from);
+            self.state = State::Closed;
+            self.peers.count_refused();
+            Message::Response(Response::new(Status::NotAllowed, &error.to_string(), None)).encode(out);
+        }
+    }
+
+    fn take(&mut self, hello: &SyncHello<'_>, out: &mut Vec<u8>) -> Result<(), HelloError> {
+        let member = self.peers.member();
+        match &self.state {
+            State::Closed => {
+                let accepting = Accepting::new(member, self.from, hello, rand::random())?;
+                let (answer, proof) = accepting.hello(member);
+                Message::SyncHello(SyncHello { proof: proof.as_ref(), ..answer }).encode(out);
+                self.state = State::Began(accepting);
+                return Ok(());
+            }
+            State::Began(accepting) => {
+                let (tracker, endpoint) = accepting.finish(member, hello)?;
+                self.peers.met(tracker, endpoint.seen_from(self.from));
+                self.state = State::Open(tracker);
+            }
+            State::Open(tracker) if hello.tracker == *tracker => self.peers.nudged(*tracker),
+            State::Open(_) => return Err(HelloError::OutOfOrder),
+        }
+        let clock = Version { clock: now_ms() << 16, tracker: member.tracker };
+        Message::Response(Response::new(Status::Ok, "", Some(clock))).encode(out);
+        Ok(())
+    }
+}

@@ -1,0 +1,452 @@
+//! The other trackers: those that the operator named, and those that said hello. Shared by all cores.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::ids::{Endpoint, TrackerId};
+use crate::limits::{ADDRESSES_PER_NAME_MAX, CLOCK_SKEW_NOTED, SYNC_PEERS_MAX, SYNC_START_TIMEOUT};
+use crate::tracker::table::clock::Skews;
+use crate::tracker::replica::hello::Member;
+
+/// Attempts that fail before a peer counts as away while this tracker starts.
+const FAILURES_UNTIL_AWAY: u32 = 3;
+/// Change of the difference of two clocks that is none of the network's.
+const SKEW_CHANGE_MS: u64 = 500;
+
+/// All peers.
+#[derive(Debug)]
+pub(super) struct Peers {
+    member: Member,
+    cores: usize,
+    list: Mutex<Vec<Arc<Peer>>>,
+    /// Number of peers ever added: cores look whether it has grown.
+    added: AtomicUsize,
+    /// Links refused.
+    refused: AtomicU64,
+    /// Addresses that were found to be another peer's too, or our own, and whose.
+    known: Mutex<HashMap<String, TrackerId>>,
+    /// How often it was found that a clock is elsewhere than it was: cores look whether it has grown.
+    clocks_seen: AtomicUsize,
+    startup: Startup,
+}
+
+/// One peer.
+#[derive(Debug)]
+pub(super) struct Peer {
+    number: usize,
+    /// `HOST:PORT`.
+    name: String,
+    /// It said hello, and nobody named it.
+    learnt: bool,
+    /// Its id; 0 while unknown.
+    tracker: AtomicU64,
+    /// It asked to be repaired from so many times.
+    nudges: AtomicU64,
+    retired: AtomicBool,
+    /// How far its clock is ahead of ours, milliseconds.
+    skew_ms: AtomicI64,
+    /// How far it was before that changed, and when that was.
+    skew_before_ms: AtomicI64,
+    skew_changed_ms: AtomicU64,
+    /// Cores with an open link, and cores that have repaired from it at least once.
+    linked: AtomicUsize,
+    repaired: AtomicUsize,
+}
+
+impl Peers {
+    /// The named ones.
+    pub(super) fn new(member: Member, names: &[String], cores: usize) -> Arc<Self> {
+        let peers = Self {
+            member,
+            cores,
+            list: Mutex::default(),
+            added: AtomicUsize::new(0),
+            refused: AtomicU64::new(0),
+            known: Mutex::default(),
+            clocks_seen: AtomicUsize::new(0),
+            startup: Startup { state: Mutex::default(), changed: Condvar::new() },
+        };
+        for name in names.iter().take(SYNC_PEERS_MAX) {
+            peers.add(name.clone(), false, 0);
+        }
+        Arc::new(peers)
+    }
+
+    /// Names that the operator gave; an address is none.
+    pub(super) fn names(&self) -> impl Iterator<Item = String> {
+        let named = |peer: &&Arc<Peer>| !peer.learnt && peer.name.parse::<SocketAddr>().is_err();
+        self.list().iter().filter(named).map(|peer| peer.name.clone()).collect::<Vec<_>>().into_iter()
+    }
+
+    /// What this tracker says of itself.
+    pub(super) fn member(&self) -> &Member {
+        &self.member
+    }
+
+    /// Peers from number `from` on.
+    pub(super) fn since(&self, from: usize) -> Vec<Arc<Peer>> {
+        if self.added.load(Ordering::Acquire) <= from { Vec::new() } else { self.list()[from..].to_vec() }
+    }
+
+    /// All that are not retired, by how many have a link and how many were repaired from, on all cores.
+    pub(super) fn counts(&self) -> [u64; 3] {
+        let list = self.list();
+        let current = || list.iter().filter(|peer| !peer.is_retired());
+        let full = |count: fn(&Peer) -> usize| current().filter(|peer| count(peer) >= self.cores).count() as u64;
+        [
+            current().count() as u64,
+            full(|peer| peer.linked.load(Ordering::Relaxed)),
+            full(|peer| peer.linked.load(Ordering::Relaxed).min(peer.repaired.load(Ordering::Relaxed))),
+        ]
+    }
+
+    /// A tracker opened a link to us and may not have it.
+    pub(super) fn count_refused(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Links refused since the start.
+    pub(super) fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    /// A tracker opened a link to us: it is dialled back, or, where that is so already, repaired from.
+    pub(super) fn met(&self, tracker: TrackerId, endpoint: Endpoint) {
+        let known = self.list().iter().find(|peer| peer.is(tracker)).cloned();
+        match known {
+            Some(peer) => peer.nudge(),
+            None if self.list().iter().filter(|peer| !peer.is_retired()).count() < SYNC_PEERS_MAX => {
+                log::info!("tracker {:016x} at {endpoint} is a peer from now on", tracker.0);
+                self.add(endpoint.to_string(), true, tracker.0);
+            }
+            None => log::warn!("tracker {:016x} at {endpoint} is one peer too many", tracker.0),
+        }
+    }
+
+    /// A tracker that is linked asks to be repaired from.
+    pub(super) fn nudged(&self, tracker: TrackerId) {
+        self.list().iter().filter(|peer| peer.is(tracker)).for_each(|peer| peer.nudge());
+    }
+
+    /// A tracker's clock says `theirs_ms` when ours says `now_ms`.
+    pub(super) fn measured(&self, tracker: TrackerId, theirs_ms: u64, now_ms: u64) {
+        let Some(peer) = self.list().iter().find(|peer| peer.is(tracker)).cloned() else { return };
+        let skew_ms = (theirs_ms as i64).wrapping_sub(now_ms as i64);
+        let before_ms = peer.skew_ms.load(Ordering::Relaxed);
+        // Smaller changes are the network's.
+        if skew_ms.abs_diff(before_ms) <= SKEW_CHANGE_MS {
+            return;
+        }
+        peer.skew_before_ms.store(before_ms, Ordering::Relaxed);
+        peer.skew_changed_ms.store(now_ms, Ordering::Relaxed);
+        peer.skew_ms.store(skew_ms, Ordering::Relaxed);
+        self.clocks_seen.fetch_add(1, Ordering::Release);
+        let noted = |skew_ms: i64| Duration::from_millis(skew_ms.unsigned_abs()) > CLOCK_SKEW_NOTED;
+        if noted(skew_ms) {
+            let (seconds, which) = (skew_ms.unsigned_abs() / 1000, if skew_ms > 0 { "ahead of" } else { "behind" });
+            log::warn!(
+                "the clock of tracker {} is {seconds} s {which} this one's: leases are reckoned by each one's own, but set the wrong one and restart its tracker",
+                peer.name
+            );
+        } else if noted(before_ms) {
+            log::info!("the clock of tracker {} is right again", peer.name);
+        }
+    }
+
+    /// How often the others' clocks were found elsewhere.
+    pub(super) fn clocks_seen(&self) -> usize {
+        self.clocks_seen.load(Ordering::Acquire)
+    }
+
+    /// How far the others' clocks are from ours.
+    pub(super) fn skews(&self, now_ms: u64) -> Skews {
+        let of = |peer: &Arc<Peer>| {
+            let changed_ms = peer.skew_changed_ms.load(Ordering::Relaxed);
+            // As long as anything lives that was given before.
+            let before = changed_ms + self.member.lives.tombstone_ms > now_ms;
+            let before_ms = before.then(|| peer.skew_before_ms.load(Ordering::Relaxed));
+            (TrackerId(peer.tracker.load(Ordering::Relaxed)), peer.skew(), before_ms)
+        };
+        Skews::new(self.list().iter().filter(|peer| !peer.is_retired()).map(of))
+    }
+
+    /// The largest difference of a clock from ours, milliseconds.
+    pub(super) fn skew_ms_max(&self) -> u64 {
+        let current = self.list();
+        current
+            .iter()
+            .filter(|peer| !peer.is_retired())
+            .map(|peer| peer.skew().unsigned_abs())
+            .max()
+            .unwrap_or_default()
+    }
+
+    /// A link found out whose it is. Of two peers that are one tracker, one retires.
+    pub(super) fn identified(&self, peer: &Peer, tracker: TrackerId) {
+        peer.tracker.store(tracker.0, Ordering::Relaxed);
+        let list = self.list();
+        let same = list.iter().filter(|other| other.is(tracker));
+        let kept = same.clone().min_by_key(|other| (other.learnt, other.number)).map(|other| other.number);
+        for other in same.filter(|other| Some(other.number) != kept) {
+            self.found(&other.name, tracker);
+            other.retire();
+            self.startup.set(other.number, None, Seat::Away);
+        }
+    }
+
+    /// A name has these addresses: other trackers of the group may be there. Those that turned out to be a peer that we
+    /// have, or ourselves, are not tried again.
+    pub(super) fn also_at(&self, addresses: impl Iterator<Item = SocketAddr>) {
+        for address in addresses {
+            let name = address.to_string();
+            let has_it = |peer: &Arc<Peer>| !peer.is_retired() && peer.name == name;
+            let count = self.list().iter().filter(|peer| !peer.is_retired()).count();
+            if count < SYNC_PEERS_MAX && !self.list().iter().any(has_it) && !self.is_known(&name) {
+                self.add(name, true, 0);
+            }
+        }
+    }
+
+    /// The address was found to be that of a peer that we have, or our own.
+    pub(super) fn found(&self, name: &str, tracker: TrackerId) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= SYNC_PEERS_MAX * ADDRESSES_PER_NAME_MAX {
+            // Names whose addresses change for ever: all are tried once more.
+            known.clear();
+        }
+        known.insert(name.to_owned(), tracker);
+    }
+
+    /// Whether the address is our own, or that of a tracker which is a peer still.
+    fn is_known(&self, name: &str) -> bool {
+        let tracker = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(name).copied();
+        tracker.is_some_and(|tracker| tracker == self.member.tracker || self.list().iter().any(|peer| peer.is(tracker)))
+    }
+
+    /// How the taking of the table goes on a core.
+    pub(super) fn startup(&self) -> &Startup {
+        &self.startup
+    }
+
+    /// Waits until every core has taken its part of the table from a peer that answers. False when they do not,
+    /// or stand still for [`SYNC_START_TIMEOUT`].
+    pub(super) fn wait_for_tables(&self) -> bool {
+        let named = self.added.load(Ordering::Acquire);
+        let synced = named == 0 || self.startup.wait(named, self.cores);
+        let only_ourselves = self.list().iter().all(|peer| peer.is_retired());
+        synced || only_ourselves
+    }
+
+    fn add(&self, name: String, learnt: bool, tracker: u64) {
+        let mut list = self.list();
+        let peer = Peer {
+            number: list.len(),
+            name,
+            learnt,
+            tracker: AtomicU64::new(tracker),
+            nudges: AtomicU64::new(0),
+            retired: AtomicBool::new(false),
+            skew_ms: AtomicI64::new(0),
+            skew_before_ms: AtomicI64::new(0),
+            skew_changed_ms: AtomicU64::new(0),
+            linked: AtomicUsize::new(0),
+            repaired: AtomicUsize::new(0),
+        };
+        list.push(Arc::new(peer));
+        self.added.store(list.len(), Ordering::Release);
+    }
+
+    fn list(&self) -> MutexGuard<'_, Vec<Arc<Peer>>> {
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Peer {
+    pub(super) fn number(&self) -> usize {
+        self.number
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn is_learnt(&self) -> bool {
+        self.learnt
+    }
+
+    /// No more links to it.
+    pub(super) fn retire(&self) {
+        self.retired.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Relaxed)
+    }
+
+    fn skew(&self) -> i64 {
+        self.skew_ms.load(Ordering::Relaxed)
+    }
+
+    /// Grows whenever the peer asks to be repaired from.
+    pub(super) fn nudges(&self) -> u64 {
+        self.nudges.load(Ordering::Relaxed)
+    }
+
+    /// A core's link is open, or no longer.
+    pub(super) fn set_linked(&self, linked: bool) {
+        if linked {
+            self.linked.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.linked.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A core has repaired from it for the first time.
+    pub(super) fn set_repaired(&self) {
+        self.repaired.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn is(&self, tracker: TrackerId) -> bool {
+        !self.is_retired() && self.tracker.load(Ordering::Relaxed) == tracker.0
+    }
+
+    fn nudge(&self) {
+        self.nudges.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// How the taking of the table goes, by peer and core.
+#[derive(Debug)]
+pub(super) struct Startup {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    seats: HashMap<(usize, usize), (Seat, u32)>,
+    progress: u64,
+    over: bool,
+}
+
+/// How it goes with one peer on one core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Seat {
+    /// It cannot be reached.
+    Failed,
+    /// Pages come.
+    Taking,
+    /// All is taken.
+    Done,
+    /// There will be nothing.
+    Away,
+}
+
+impl Startup {
+    /// Tells how it goes; without a core, on all.
+    pub(super) fn set(&self, peer: usize, core: Option<usize>, seat: Seat) {
+        let mut state = self.lock();
+        if state.over {
+            return;
+        }
+        state.progress += u64::from(matches!(seat, Seat::Taking | Seat::Done));
+        let cores = core.map_or(0..crate::tracker::server::CORES_MAX, |core| core..core + 1);
+        for core in cores {
+            let place = state.seats.entry((peer, core)).or_insert((Seat::Failed, 0));
+            let failures = if seat == Seat::Failed { place.1 + 1 } else { place.1 };
+            let seat = if seat == Seat::Failed && failures >= FAILURES_UNTIL_AWAY { Seat::Away } else { seat };
+            *place = (seat, failures);
+        }
+        self.changed.notify_all();
+    }
+
+    /// Whether the tracker serves already, or still takes the table.
+    fn wait(&self, peers: usize, cores: usize) -> bool {
+        let mut state = self.lock();
+        let (mut seen, mut since) = (state.progress, Instant::now());
+        let synced = loop {
+            if let Some(synced) = state.outcome(peers, cores) {
+                break synced;
+            }
+            if state.progress != seen {
+                (seen, since) = (state.progress, Instant::now());
+            }
+            let left = SYNC_START_TIMEOUT.saturating_sub(since.elapsed());
+            if left == Duration::ZERO {
+                break false;
+            }
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        };
+        state.over = true;
+        state.seats.clear();
+        synced
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// `None` while there is something to wait for.
+    fn outcome(&self, peers: usize, cores: usize) -> Option<bool> {
+        let seat = |peer, core| self.seats.get(&(peer, core)).map(|(seat, _)| *seat);
+        let all = || (0..peers).flat_map(|peer| (0..cores).map(move |core| (peer, core)));
+        let done = (0..cores).all(|core| (0..peers).any(|peer| seat(peer, core) == Some(Seat::Done)));
+        if done && all().all(|(peer, core)| seat(peer, core) != Some(Seat::Taking)) {
+            return Some(true);
+        }
+        all().all(|(peer, core)| seat(peer, core) == Some(Seat::Away)).then_some(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tracker::Lives;
+
+    const OURS: TrackerId = TrackerId(1);
+
+    fn peers(names: &[&str]) -> Arc<Peers> {
+        let lives = Lives { lease_ms: 900_000, tombstone_ms: 1_800_000 };
+        let endpoint = Endpoint::new([127, 0, 0, 1].into(), 7000).unwrap();
+        let member = Member { tracker: OURS, lives, endpoint, key: None };
+        Peers::new(member, &names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>(), 1)
+    }
+
+    fn current(peers: &Peers) -> Vec<String> {
+        peers.list().iter().filter(|peer| !peer.is_retired()).map(|peer| peer.name.clone()).collect()
+    }
+
+    /// The name gives its addresses in any order, some of them later, and our own among them.
+    #[test]
+    fn every_address_of_a_name_is_tried_once() {
+        let address = |host: u8| SocketAddr::from(([10, 0, 0, host], 7000));
+        let peers = peers(&["group:7000"]);
+        let find = |name: &str, tracker| {
+            let peer = peers.list().iter().find(|peer| !peer.is_retired() && peer.name == name).unwrap().clone();
+            if tracker == OURS {
+                peers.found(&peer.name, tracker);
+                peer.retire();
+            } else {
+                peers.identified(&peer, tracker);
+            }
+        };
+        find("group:7000", TrackerId(2));
+        peers.also_at([1, 2, 3].map(address).into_iter());
+        find("10.0.0.1:7000", OURS);
+        find("10.0.0.2:7000", TrackerId(2));
+        find("10.0.0.3:7000", TrackerId(3));
+        for order in [[3, 2, 1], [2, 1, 3]] {
+            peers.also_at(order.map(address).into_iter());
+            assert_eq!(current(&peers), ["group:7000", "10.0.0.3:7000"]);
+        }
+        // The peer at the name is another one now: the first one's address is tried again.
+        peers.list()[0].tracker.store(4, Ordering::Relaxed);
+        peers.also_at([2, 1].map(address).into_iter());
+        assert_eq!(current(&peers), ["group:7000", "10.0.0.3:7000", "10.0.0.2:7000"]);
+    }
+}

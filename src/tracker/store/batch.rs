@@ -1,0 +1,126 @@
+//! What one core writes to the store in one go: a run of bytes, so that filling one allocates nothing.
+//!
+//! ```text
+//! an operation: key size u8 | value size u16 | key | value      no value: the key goes; no key: nothing happens
+//! ```
+
+use crate::tracker::table::entry::{Body, Entry};
+use crate::wire::Message;
+
+/// Writes of one core, in their order.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    pub(super) core: usize,
+    /// The number of its last write on its core.
+    pub(super) last: u64,
+    /// The highest clock in it.
+    pub(super) clock: u64,
+    operations: Vec<u8>,
+}
+
+/// One write.
+pub(super) struct Operation<'a> {
+    pub(super) key: &'a [u8],
+    /// Empty to remove the key.
+    pub(super) value: &'a [u8],
+}
+
+impl Batch {
+    /// An empty one, ready for a core's first write.
+    pub(super) fn of_core(core: usize) -> Self {
+        Self { core, ..Self::default() }
+    }
+
+    /// An empty one whose numbers go on behind `last`.
+    pub(super) fn following(self, last: &Self) -> Self {
+        debug_assert!(self.is_empty());
+        Self { last: last.last, clock: last.clock, ..self }
+    }
+
+    /// Writes an entry.
+    pub(super) fn put(&mut self, entry: &Entry<'_>) {
+        self.add(entry, |value| Message::SyncEntry(*entry).encode(value));
+    }
+
+    /// Takes an entry out.
+    pub(super) fn remove(&mut self, entry: &Entry<'_>) {
+        self.add(entry, |_| ());
+    }
+
+    /// Writes nothing, under a number of its own: it is safe when all that was written before is.
+    pub(super) fn mark(&mut self) {
+        self.operations.extend_from_slice(&[0; 3]);
+        self.last += 1;
+    }
+
+    /// Bytes that wait.
+    pub(super) fn len(&self) -> usize {
+        self.operations.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.operations.is_empty()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.operations.clear();
+    }
+
+    /// The writes, without those that write nothing.
+    pub(super) fn operations(&self) -> impl Iterator<Item = Operation<'_>> {
+        let mut bytes = self.operations.as_slice();
+        let all = std::iter::from_fn(move || {
+            let (&[key_len, high, low], rest) = bytes.split_first_chunk()?;
+            let (key, rest) = rest.split_at_checked(key_len.into())?;
+            let (value, rest) = rest.split_at_checked(u16::from_be_bytes([high, low]).into())?;
+            bytes = rest;
+            Some(Operation { key, value })
+        });
+        all.filter(|operation| !operation.key.is_empty())
+    }
+
+    fn add(&mut self, entry: &Entry<'_>, value: impl FnOnce(&mut Vec<u8>)) {
+        let (start, mut endpoint_bytes) = (self.operations.len(), [0; 18]);
+        let endpoint = match entry.body {
+            Body::File(_) => &[],
+            Body::Seeder(endpoint) | Body::Removed(endpoint) => endpoint.to_bytes(&mut endpoint_bytes),
+        };
+        let key_len = (entry.info_hash.0.len() + endpoint.len()) as u8;
+        self.operations.extend_from_slice(&[key_len, 0, 0]);
+        self.operations.extend_from_slice(&entry.info_hash.0);
+        self.operations.extend_from_slice(endpoint);
+        let value_start = self.operations.len();
+        value(&mut self.operations);
+        // A frame of an entry has a name of 255 bytes at most.
+        let value_len = (self.operations.len() - value_start) as u16;
+        self.operations[start + 1..start + 3].copy_from_slice(&value_len.to_be_bytes());
+        self.clock = self.clock.max(entry.version.clock);
+        self.last += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{Endpoint, InfoHash, TrackerId, Version};
+
+    #[test]
+    fn writes_come_out_in_their_order_and_marks_do_not() {
+        let endpoint = Endpoint::new([10, 0, 0, 1].into(), 7).unwrap();
+        let version = Version { clock: 9, tracker: TrackerId(1) };
+        let entry = Entry { info_hash: InfoHash([3; 20]), version, body: Body::Seeder(endpoint) };
+        let mut batch = Batch::of_core(1);
+        batch.mark();
+        assert!(!batch.is_empty());
+        batch.put(&entry);
+        batch.mark();
+        batch.remove(&entry);
+        assert_eq!((batch.last, batch.clock), (4, 9));
+        let operations: Vec<_> = batch.operations().map(|operation| (operation.key, operation.value)).collect();
+        let mut frame = Vec::new();
+        Message::SyncEntry(entry).encode(&mut frame);
+        let mut key = vec![3; 20];
+        key.extend_from_slice(&[10, 0, 0, 1, 0, 7]);
+        assert_eq!(operations, [(&key[..], &frame[..]), (&key[..], &[][..])]);
+    }
+}

@@ -1,0 +1,133 @@
+//! A test double of the store's disk: it tears and loses what is not synced when the power fails, and it fails on
+//! demand.
+
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use redb::StorageBackend;
+
+use crate::storage::test_image::{Change, Image};
+
+/// What goes wrong, by the number of the step: a write, a new length or a sync.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    None,
+    /// This step and all after it fail.
+    Power(usize),
+    /// This step fails; the disk goes on as if nothing had been.
+    Once(usize),
+}
+
+/// The disk. Clones are the same one.
+#[derive(Clone, Debug)]
+pub(super) struct Disk(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    image: Image,
+    /// The file has its name.
+    is_published: bool,
+    fault: Fault,
+    steps: usize,
+    rng: StdRng,
+}
+
+impl Disk {
+    /// A disk with a store's bytes on it; without any there is no file.
+    pub(super) fn new(bytes: Vec<u8>, fault: Fault, seed: u64) -> Self {
+        let rng = StdRng::seed_from_u64(seed);
+        Self(Arc::new(Mutex::new(State {
+            is_published: !bytes.is_empty(),
+            image: Image::new(bytes),
+            fault,
+            steps: 0,
+            rng,
+        })))
+    }
+
+    /// Steps taken.
+    pub(super) fn steps(&self) -> usize {
+        self.state().steps
+    }
+
+    /// Whether the file has its name.
+    pub(super) fn is_published(&self) -> bool {
+        self.state().is_published
+    }
+
+    /// The file is synced and gets its name.
+    pub(super) fn publish(&self) -> io::Result<()> {
+        self.sync_data(false)?;
+        self.state().is_published = true;
+        Ok(())
+    }
+
+    /// The power fails, if it has not yet: what is there afterwards; nothing if the file had no name.
+    pub(super) fn crash(&self) -> Vec<u8> {
+        let State { image, rng, fault, is_published, .. } = &mut *self.state();
+        *fault = Fault::Power(0);
+        if *is_published { image.after_crash(rng) } else { Vec::new() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Whether the next step works.
+    fn step(&mut self) -> io::Result<()> {
+        let step = self.steps;
+        self.steps += 1;
+        match self.fault {
+            Fault::Power(at) if step >= at => Err(io::Error::other("the power failed")),
+            Fault::Once(at) if step == at => Err(io::Error::other("the disk failed")),
+            _ => Ok(()),
+        }
+    }
+
+    /// A change of the failing step may have been made in part.
+    fn change(&mut self, change: Change) -> io::Result<()> {
+        let had_power = !matches!(self.fault, Fault::Power(at) if self.steps > at);
+        let step = self.step();
+        if had_power {
+            self.image.change(change);
+        }
+        step
+    }
+}
+
+impl StorageBackend for Disk {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.state().image.live().len() as u64)
+    }
+
+    fn read(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        let bytes =
+            self.state().image.live().get(offset as usize..).and_then(|rest| rest.get(..len)).map(<[u8]>::to_vec);
+        bytes.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.state().change(Change::Cut(len as usize))
+    }
+
+    /// Eventual ones too: the store asks for none.
+    fn sync_data(&self, _eventual: bool) -> io::Result<()> {
+        let mut state = self.state();
+        let step = state.step();
+        let State { image, rng, fault, .. } = &mut *state;
+        match (&step, fault) {
+            (Ok(()), _) => image.sync(),
+            (Err(_), Fault::Once(_)) => image.fail_to_sync(rng),
+            (Err(_), _) => {}
+        }
+        step
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.state().change(Change::Write(offset as usize, data.to_vec()))
+    }
+}

@@ -1,0 +1,185 @@
+//! Which of a file's seeders an answer names. Pure.
+//!
+//! Networks are drawn first (an IPv4 address; 64 bits of an IPv6 one), then an endpoint of each: so an address with many
+//! endpoints, all of them dead perhaps, leaves as much room for the others as one that has a single one. Where there is
+//! room left the rest has its chance.
+
+use std::net::IpAddr;
+
+use rand::seq::SliceRandom;
+use rand::{Rng, RngExt, rand_core};
+
+use super::record::{Record, Seeder, Stamp};
+use super::{NotFound, Table};
+use crate::ids::{Endpoint, InfoHash};
+use crate::limits::ANSWER_ENDPOINTS_MAX;
+
+/// Seeders of a file from which on answers are drawn at places, instead of looking at all.
+const DRAWN_FROM: usize = 4 * ANSWER_ENDPOINTS_MAX;
+/// Draws after which it shows whether enough of them hit.
+const DRAWS_ON_TRIAL: usize = 32;
+
+impl Table {
+    /// SeederInfoRequest: at most [`ANSWER_ENDPOINTS_MAX`] live endpoints in `out`, drawn at random. Loopback
+    /// endpoints are for loopback only.
+    pub fn list(
+        &self,
+        info_hash: InfoHash,
+        asker: IpAddr,
+        now_ms: u64,
+        rng: &mut (impl Rng + ?Sized),
+        out: &mut Vec<Endpoint>,
+    ) -> Result<(), NotFound> {
+        out.clear();
+        let record = self.records.record(self.records.find(info_hash).ok_or(NotFound)?);
+        let local = asker.to_canonical().is_loopback();
+        let mut any_live = false;
+        let mut suits = |seeder: Seeder| {
+            let live = self.is_live(seeder, now_ms);
+            any_live |= live;
+            live && (local || !seeder.endpoint.ip().is_loopback())
+        };
+        let all = record.seeder_count() <= DRAWN_FROM && take_all(record, &mut suits, out);
+        if !all && (record.seeder_count() <= DRAWN_FROM || !draw(record, &mut suits, rng, out)) {
+            choose(record, &mut suits, rng, out);
+        }
+        out.shuffle(rng);
+        let counts = |version| self.counts_now(Stamp { version, removed: false }, now_ms);
+        let has_name = || record.file().is_some_and(|(version, _)| counts(version));
+        if any_live || has_name() { Ok(()) } else { Err(NotFound) }
+    }
+}
+
+/// Takes all that suit; false if they are too many.
+fn take_all(record: Record<'_>, suits: &mut impl FnMut(Seeder) -> bool, out: &mut Vec<Endpoint>) -> bool {
+    for seeder in record.seeders().filter(|seeder| suits(*seeder)) {
+        if out.len() == ANSWER_ENDPOINTS_MAX {
+            out.clear();
+            return false;
+        }
+        out.push(seeder.endpoint);
+    }
+    true
+}
+
+/// Draws networks at random until enough are found; false if too few are, and all must be looked at.
+fn draw(
+    record: Record<'_>,
+    suits: &mut impl FnMut(Seeder) -> bool,
+    rng: &mut (impl rand_core::Rng + ?Sized),
+    out: &mut Vec<Endpoint>,
+) -> bool {
+    for draws in 0..DRAWN_FROM {
+        if draws == DRAWS_ON_TRIAL && out.len() < DRAWS_ON_TRIAL / 4 {
+            break;
+        }
+        let index = rng.random_range(0..record.seeder_count());
+        let network = Network::of(record.seeder(index).endpoint);
+        let run = network.run(record, index);
+        // Every network has the same chance, however many seeders it has.
+        if (run.len() > 1 && rng.random_range(0..run.len()) > 0)
+            || out.iter().any(|endpoint| Network::of(*endpoint) == network)
+        {
+            continue;
+        }
+        let seeders = run.map(|index| record.seeder(index)).filter(|seeder| suits(*seeder));
+        out.extend(one_of(seeders, rng).map(|seeder| seeder.endpoint));
+        if out.len() == ANSWER_ENDPOINTS_MAX {
+            return true;
+        }
+    }
+    out.clear();
+    false
+}
+
+/// Looks at all seeders. Keeps one of each network, all networks with the same chance, and where these are few any of
+/// the rest, each with the same chance (Vitter's algorithm R).
+fn choose(
+    record: Record<'_>,
+    suits: &mut impl FnMut(Seeder) -> bool,
+    rng: &mut (impl rand_core::Rng + ?Sized),
+    out: &mut Vec<Endpoint>,
+) {
+    let (mut index, mut networks) = (0, 0);
+    while index < record.seeder_count() {
+        let run = Network::of(record.seeder(index).endpoint).run(record, index);
+        index = run.end;
+        let seeders = run.map(|index| record.seeder(index)).filter(|seeder| suits(*seeder));
+        if let Some(seeder) = one_of(seeders, rng) {
+            keep(&mut out[..], 0, networks, seeder.endpoint, rng).unwrap_or_else(|endpoint| out.push(endpoint));
+            networks += 1;
+        }
+    }
+    // In the order of the record, as long as none was replaced.
+    let first = out.len();
+    let (mut next, mut rest) = (0, 0);
+    if first == ANSWER_ENDPOINTS_MAX {
+        return;
+    }
+    for seeder in record.seeders().filter(|seeder| suits(*seeder)) {
+        if next < first && out[next] == seeder.endpoint {
+            next += 1;
+            continue;
+        }
+        keep(&mut out[..], first, rest, seeder.endpoint, rng).unwrap_or_else(|endpoint| out.push(endpoint));
+        rest += 1;
+    }
+}
+
+/// Keeps the endpoint, the `seen`-th of its kind, in one of the places from `first` on; an error while there is room.
+fn keep(
+    out: &mut [Endpoint],
+    first: usize,
+    seen: usize,
+    endpoint: Endpoint,
+    rng: &mut (impl rand_core::Rng + ?Sized),
+) -> Result<(), Endpoint> {
+    if out.len() < ANSWER_ENDPOINTS_MAX {
+        return Err(endpoint);
+    }
+    if let Some(place) = out.get_mut(first + rng.random_range(0..=seen)) {
+        *place = endpoint;
+    }
+    Ok(())
+}
+
+/// One of several, each with the same chance.
+fn one_of<T>(all: impl Iterator<Item = T>, rng: &mut (impl rand_core::Rng + ?Sized)) -> Option<T> {
+    let mut chosen = None;
+    for (seen, one) in all.enumerate() {
+        if seen == 0 || rng.random_range(0..=seen) == 0 {
+            chosen = Some(one);
+        }
+    }
+    chosen
+}
+
+/// What counts as one in an answer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Network {
+    /// An IPv4 address.
+    V4(u32),
+    /// The first 64 bits of an IPv6 address: whoever has one may have them all.
+    V6(u64),
+}
+
+impl Network {
+    fn of(endpoint: Endpoint) -> Self {
+        match endpoint.ip() {
+            IpAddr::V4(ip) => Self::V4(ip.into()),
+            IpAddr::V6(ip) => Self::V6((u128::from(ip) >> 64) as u64),
+        }
+    }
+
+    /// The seeders of this network, of which `index` is one.
+    fn run(self, record: Record<'_>, index: usize) -> std::ops::Range<usize> {
+        let is_here = |index: usize| Self::of(record.seeder(index).endpoint) == self;
+        let is_alone =
+            (index == 0 || !is_here(index - 1)) && (index + 1 == record.seeder_count() || !is_here(index + 1));
+        if is_alone {
+            return index..index + 1;
+        }
+        let ip = record.seeder(index).endpoint.ip();
+        record.at_address(ip, if ip.is_ipv4() { 4 } else { 8 })
+    }
+}

@@ -1,0 +1,119 @@
+//! What two trackers compare to find where their tables differ, and the pages that heal it.
+//!
+//! The digest of a bucket at a cut-off time is the XOR of the fingerprints of its entries that end after that
+//! time. A cut-off a little in the future makes trackers agree whose clocks differ a little, and who have swept
+//! to different points. The XOR over all entries is kept with every write; entries that end before the
+//! cut-off are looked for only where the bucket's soonest end says that there may be some.
+
+use super::entry::{Body, Entry};
+use super::records::Records;
+use super::Table;
+use crate::limits::{REPAIR_RECORDS_MAX, VERSION_AHEAD_MAX};
+
+pub use crate::wire::Cursor;
+
+impl Cursor {
+    /// At a bucket's start.
+    pub fn at(bucket: usize) -> Self {
+        Self { bucket: bucket as u16, tag: 0, skip: 0 }
+    }
+
+    fn is_bucket_start(self) -> bool {
+        (self.tag, self.skip) == (0, 0)
+    }
+}
+
+/// Takes the entries of a page; false when it wants no more.
+pub trait Page {
+    /// One entry.
+    fn add(&mut self, entry: &Entry<'_>) -> bool;
+}
+
+impl Table {
+    /// The cut-off for a repair that starts now: what ends within the time that clocks may differ is left out, and all of
+    /// those that are known to be further behind is in.
+    pub fn cut_off(&self, now_ms: u64) -> u64 {
+        self.skews.earliest(now_ms) + (VERSION_AHEAD_MAX.as_millis() as u64).min(self.rules.lives.lease_ms / 4)
+    }
+
+    /// The digest of one of this table's buckets.
+    pub fn digest(&self, bucket: usize, cut_off_ms: u64) -> u128 {
+        let found = self.records.bucket(bucket);
+        if found.soonest_ms > cut_off_ms {
+            return found.digest;
+        }
+        let lives = self.rules.lives;
+        let ended =
+            |entry: &Entry<'_>| lives.end_of(entry.version, matches!(entry.body, Body::Removed(_))) <= cut_off_ms;
+        let records = (0..found.index.slots()).filter_map(|slot| self.records.at(bucket, slot));
+        let entries = records.flat_map(|found| Records::entries(self.records.record(found)));
+        entries.filter(ended).fold(found.digest, |digest, entry| digest ^ self.records.prints.of(&entry))
+    }
+
+    /// Calls `each` with all entries of a bucket, expired ones that are still here included.
+    pub fn for_each_of(&self, bucket: usize, each: &mut impl FnMut(&Entry<'_>)) {
+        let slots = self.records.bucket(bucket).index.slots();
+        for found in (0..slots).filter_map(|slot| self.records.at(bucket, slot)) {
+            Records::entries(self.records.record(found)).for_each(|entry| each(&entry));
+        }
+    }
+
+    /// Records in a bucket: what its digest may cost.
+    pub fn records_in(&self, bucket: usize) -> usize {
+        self.records.bucket(bucket).index.len()
+    }
+
+    /// Adds the live entries from `start` on of the buckets whose digests differ from `digests`, the first of
+    /// which is `start`'s bucket's. Returns where to go on; `None` when all buckets of `digests` are done.
+    ///
+    /// Ends early where this table's buckets end, or after a bounded number of records, so a page may be empty.
+    pub fn page(
+        &self,
+        start: Cursor,
+        digests: impl ExactSizeIterator<Item = u128>,
+        cut_off_ms: u64,
+        now_ms: u64,
+        page: &mut impl Page,
+    ) -> Option<Cursor> {
+        let mut left = REPAIR_RECORDS_MAX;
+        let first = usize::from(start.bucket);
+        let end = first + digests.len();
+        for (bucket, digest) in (first..end).zip(digests) {
+            let from = if bucket == first { start } else { Cursor::at(bucket) };
+            if !self.buckets().contains(&bucket) || left == 0 {
+                return Some(from);
+            }
+            left = left.saturating_sub(1 + self.records_in(bucket));
+            let differs = || self.digest(bucket, cut_off_ms) != digest;
+            if (!from.is_bucket_start() || differs())
+                && let Some(next) = self.page_of_bucket(from, now_ms, page)
+            {
+                return Some(next);
+            }
+        }
+        None
+    }
+
+    fn page_of_bucket(&self, from: Cursor, now_ms: u64, page: &mut impl Page) -> Option<Cursor> {
+        let bucket = usize::from(from.bucket);
+        let index = &self.records.bucket(bucket).index;
+        let (mut tag_now, mut passed) = (from.tag, 0);
+        for slot in index.first_slot(from.tag)..index.slots() {
+            let (Some((tag, _)), Some(found)) = (index.get(slot), self.records.at(bucket, slot)) else { continue };
+            if tag != tag_now {
+                (tag_now, passed) = (tag, 0);
+            }
+            for entry in Records::entries(self.records.record(found)) {
+                let skipped = tag == from.tag && passed < from.skip;
+                passed += 1;
+                if skipped || self.rules.lives.live_until(&self.skews, &entry, now_ms).is_none() {
+                    continue;
+                }
+                if !page.add(&entry) {
+                    return Some(Cursor { bucket: from.bucket, tag, skip: passed });
+                }
+            }
+        }
+        None
+    }
+}

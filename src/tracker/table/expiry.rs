@@ -1,0 +1,136 @@
+//! The sweep: lapsed entries leave the memory, a bounded number of records a call.
+//!
+//! Nothing depends on when it happens: an entry stops to count at its time, wherever its bytes still are.
+
+use super::clock::lost_after;
+use super::entry::Entry;
+use super::records::Records;
+use super::Table;
+
+/// Entries that cost as much to look at as finding their record.
+const ENTRIES_A_RECORD: usize = 16;
+
+/// How far the sweep has come.
+pub(super) struct Sweep {
+    bucket: usize,
+    /// Where to go on in the bucket; `None` at its start.
+    within: Option<Within>,
+    /// The wall clock was set back before this round: every bucket is looked at, for entries of the future.
+    set_back: bool,
+}
+
+/// A bucket that is half swept.
+#[derive(Clone, Copy)]
+struct Within {
+    /// The tag to go on with.
+    tag: u32,
+    /// The soonest end of what was passed.
+    soonest_ms: u64,
+}
+
+impl Sweep {
+    pub(super) fn new(records: &Records) -> Self {
+        Self { bucket: records.buckets().start, within: None, set_back: false }
+    }
+}
+
+impl Table {
+    /// Looks at about `budget` records, or at fewer when it comes round, and takes out what has lapsed, each
+    /// entry told to `gone`. Returns the buckets that were passed.
+    pub fn sweep(&mut self, now_ms: u64, budget: usize, gone: &mut impl FnMut(&Entry<'_>)) -> usize {
+        self.tell_forgotten(gone);
+        let buckets = self.records.buckets();
+        let mut left = budget;
+        let mut passed = 0;
+        while left > 0 && passed < buckets.len() {
+            if self.sweep.bucket == buckets.start && self.sweep.within.is_none() {
+                self.start_round(now_ms);
+            }
+            if self.is_due(now_ms) && !self.sweep_bucket(now_ms, &mut left, gone) {
+                break;
+            }
+            passed += 1;
+            self.sweep.bucket += 1;
+            if self.sweep.bucket == buckets.end {
+                self.end_round(now_ms);
+            }
+        }
+        passed
+    }
+
+    /// What was taken out before its time, unless something has come into its place.
+    fn tell_forgotten(&mut self, gone: &mut impl FnMut(&Entry<'_>)) {
+        for entry in std::mem::take(&mut self.forgotten) {
+            if self.records.find(entry.info_hash).is_none_or(|found| self.held(found, &entry.body).is_none()) {
+                gone(&entry);
+            }
+        }
+    }
+
+    fn start_round(&mut self, now_ms: u64) {
+        self.sweep.set_back = self.records.newest_ms > lost_after(self.skews.latest(now_ms));
+    }
+
+    fn end_round(&mut self, now_ms: u64) {
+        self.sweep.bucket = self.records.buckets().start;
+        if self.sweep.set_back {
+            // What is further ahead is gone.
+            self.records.newest_ms = lost_after(self.skews.latest(now_ms));
+        }
+    }
+
+    fn is_due(&self, now_ms: u64) -> bool {
+        let soonest_ms = self.records.bucket(self.sweep.bucket).soonest_ms;
+        self.sweep.within.is_some() || self.sweep.set_back || soonest_ms <= self.skews.latest(now_ms)
+    }
+
+    /// False if the budget ended first.
+    fn sweep_bucket(&mut self, now_ms: u64, left: &mut usize, gone: &mut impl FnMut(&Entry<'_>)) -> bool {
+        let bucket = self.sweep.bucket;
+        let Within { tag, mut soonest_ms } = self.sweep.within.take().unwrap_or_else(|| {
+            self.records.bucket_mut(bucket).written_soonest_ms = u64::MAX;
+            Within { tag: 0, soonest_ms: u64::MAX }
+        });
+        let mut slot = self.records.bucket(bucket).index.first_slot(tag);
+        while slot < self.records.bucket(bucket).index.slots() {
+            let Some((tag, _)) = self.records.bucket(bucket).index.get(slot) else {
+                slot += 1;
+                continue;
+            };
+            if *left == 0 {
+                self.sweep.within = Some(Within { tag, soonest_ms });
+                return false;
+            }
+            let (end_ms, removed) = self.sweep_slot(slot, now_ms, left, gone);
+            soonest_ms = soonest_ms.min(end_ms);
+            // What follows a record that is gone may have moved into its slot.
+            slot += usize::from(!removed);
+        }
+        let bucket = self.records.bucket_mut(bucket);
+        bucket.soonest_ms = soonest_ms.min(bucket.written_soonest_ms);
+        true
+    }
+
+    /// The soonest end of what stays in a record, and whether nothing does.
+    fn sweep_slot(
+        &mut self,
+        slot: usize,
+        now_ms: u64,
+        left: &mut usize,
+        gone: &mut impl FnMut(&Entry<'_>),
+    ) -> (u64, bool) {
+        let Some(found) = self.records.at(self.sweep.bucket, slot) else { return (u64::MAX, false) };
+        let (mut lapsed, mut end_ms, mut entries) = (false, u64::MAX, 0);
+        for entry in Records::entries(self.records.record(found)) {
+            entries += 1;
+            match self.rules.lives.live_until(&self.skews, &entry, now_ms) {
+                Some(end) => end_ms = end_ms.min(end),
+                None => lapsed = true,
+            }
+        }
+        *left = left.saturating_sub(1 + entries / ENTRIES_A_RECORD);
+        let Self { rules, skews, records, .. } = self;
+        let keep = |entry: &Entry<'_>| rules.lives.live_until(skews, entry, now_ms).is_some();
+        (end_ms, lapsed && records.retain(found, keep, gone))
+    }
+}

@@ -1,0 +1,481 @@
+//! One core's shard of the file table, and the rules of what may be written into it.
+//!
+//! Pure: the time, the random numbers and the sender come in; what was written goes out through a [`Journal`]
+//! (to the store and to the other trackers). No method waits or does I/O, each does a bounded amount of work,
+//! and none allocates once the table has grown to its size.
+//!
+//! # Rules
+//!
+//! - Of two entries of a key the one with the higher [`Version`] holds, in whatever order they come; of two with the same
+//!   version, which hardly happens, a removal, or the greater file. Removals are entries too, and win over what they removed when that arrives later.
+//! - An entry counts until its version's time plus the lease (a removal: plus its own, longer life). It is not
+//!   written when it expires, so all trackers see it end at the same time: by the clock of the tracker that gave the
+//!   version, however far it is from their own.
+//! - A version more than 60 s ahead of the clock, and of the clock of whoever gave it, is refused, wherever it comes from.
+//! - AddSeeder for an entry that is live and less than half a lease old writes nothing, unless the client
+//!   has seen a higher version: then something happened elsewhere that this entry must win over.
+//! - AddSeeder for a file that nobody shared makes a file that has seeders and no name.
+//! - An address has few live endpoints of a file. One more takes the place of the youngest, which is removed: so who
+//!   announces many hides nobody who was there before, and a client that restarts on new ports is never locked out.
+//! - A file's name, length and chunk size are what the last Share said. They live on while seeders renew.
+
+mod answers;
+mod arena;
+pub mod clock;
+mod deferred;
+pub mod digest;
+pub mod entry;
+pub mod expiry;
+mod index;
+mod prefetch;
+mod record;
+pub mod records;
+pub mod rights;
+mod room;
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+use std::ops::Range;
+use std::sync::Arc;
+
+use self::arena::ArenaFull;
+use self::clock::{AheadError, Clock, Skews};
+use self::entry::{Body, Entry, FileInfo, Fingerprints};
+use self::record::{Record, Seeder, Stamp};
+use self::records::{Found, Lives, Records, Totals, seeder_entry};
+use self::rights::{AddressCounts, Cidr};
+use crate::ids::{Endpoint, InfoHash, TrackerId, Version};
+use crate::limits::{ENDPOINTS_PER_ADDRESS_MAX, ENDPOINTS_PER_FILE_MAX, FILES_PER_ADDRESS_MAX, LEASE, TOMBSTONE};
+
+/// What the operator chose; the same on all cores.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// How long entries live.
+    pub lives: Lives,
+    /// Live endpoints that a file may have before more are refused.
+    pub endpoints_per_file_max: usize,
+    /// Live endpoints of one address that a file may have; the next one takes the place of the youngest.
+    pub endpoints_per_address_max: usize,
+    /// Files that an address may have before more are refused.
+    pub files_per_address_max: usize,
+    /// Networks whose addresses may change any endpoint, and are not counted.
+    pub trust: Arc<[Cidr]>,
+    /// By which the digests are made; the same at all trackers of a group.
+    pub prints: Fingerprints,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            lives: Lives { lease_ms: LEASE.as_millis() as u64, tombstone_ms: TOMBSTONE.as_millis() as u64 },
+            endpoints_per_file_max: ENDPOINTS_PER_FILE_MAX,
+            endpoints_per_address_max: ENDPOINTS_PER_ADDRESS_MAX,
+            files_per_address_max: FILES_PER_ADDRESS_MAX,
+            trust: Arc::from([]),
+            prints: Fingerprints::default(),
+        }
+    }
+}
+
+/// Where entries go that were written here for the first time.
+pub trait Journal {
+    /// Called once for each, in the order of writing.
+    fn write(&mut self, entry: &Entry<'_>, weight: Weight);
+}
+
+/// How much it would cost to lose an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weight {
+    /// It may not be acknowledged before it is safe.
+    Change,
+    /// The same entry with a longer life: what it replaces is safe already.
+    Renewal,
+}
+
+/// Why a client's change is refused; the client is at fault, or the limit is the operator's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The version that the client sent cannot be.
+    #[error("the request's {0}; send it without a version")]
+    Ahead(#[from] AheadError),
+    /// Nothing to remove.
+    #[error("nothing is known of this file")]
+    NotFound,
+    /// The address has too many files.
+    #[error(
+        "{ip} has {max} files here already, the most that an address may have: remove some, or ask the operator to raise the limit or to trust the address"
+    )]
+    FilesOfAddress {
+        /// Whose.
+        ip: IpAddr,
+        /// The limit.
+        max: usize,
+    },
+    /// The address has removed too much lately.
+    #[error("{ip} has removed too many files lately: wait until their records lapse")]
+    RemovalsOfAddress {
+        /// Whose.
+        ip: IpAddr,
+    },
+    /// The network of the address has had too many endpoints of the file lately.
+    #[error(
+        "the network of {ip} has announced {max} endpoints of this file lately, the most that one may have: wait until they lapse, or ask the operator to trust it"
+    )]
+    EndpointsOfNetwork {
+        /// An address in it.
+        ip: IpAddr,
+        /// The limit.
+        max: usize,
+    },
+    /// The file has too many seeders.
+    #[error("this file has {max} endpoints here already, the most that a file may have")]
+    EndpointsOfFile {
+        /// The limit.
+        max: usize,
+    },
+    /// The table is at its end.
+    #[error("this tracker's table is full")]
+    Full,
+}
+
+impl From<ArenaFull> for Refusal {
+    fn from(_: ArenaFull) -> Self {
+        Self::Full
+    }
+}
+
+/// What a client says: that an endpoint seeds a file, or no longer does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The file.
+    pub info_hash: InfoHash,
+    /// The seeder.
+    pub endpoint: Endpoint,
+    /// The last version that the client saw for this file.
+    pub seen: Option<Version>,
+}
+
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sender {
+    /// The address that it speaks from.
+    pub ip: IpAddr,
+    /// Whether that is in a trusted network: then no caps hold.
+    pub trusted: bool,
+}
+
+/// A client's change that holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// The version of the seeder's entry now.
+    pub version: Version,
+    /// What was written for it, if anything: the acknowledgement of a [`Weight::Change`] waits for the store.
+    pub written: Option<Weight>,
+}
+
+/// What became of an entry from another tracker or from the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Merged {
+    /// It holds now.
+    News,
+    /// It is taken, and told to nobody. Its address left more records of removals than are kept, and one that is forgotten
+    /// may have been about it: trackers that passed such entries on would do so again and again. Repairs settle it.
+    Late,
+    /// What is here is as new or newer.
+    Old,
+    /// Its life is over.
+    Expired,
+    /// It is from a clock that is wrong.
+    Ahead(AheadError),
+    /// There is no room for it.
+    Full,
+}
+
+/// Nothing is known of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotFound;
+
+/// One core's shard.
+pub struct Table {
+    pub(super) rules: Arc<Rules>,
+    pub(super) clock: Clock,
+    pub(super) skews: Skews,
+    pub(super) records: Records,
+    pub(super) sweep: self::expiry::Sweep,
+    pub(super) counts: Arc<AddressCounts>,
+    /// Removals that were taken out before their time, until the sweep tells of them.
+    pub(super) forgotten: Vec<Entry<'static>>,
+    pub(super) waiting: self::deferred::Waiting,
+}
+
+impl Table {
+    /// An empty table of the buckets in `buckets`. `key` is random, `counts` is shared by all cores.
+    pub fn new(
+        rules: Arc<Rules>,
+        counts: Arc<AddressCounts>,
+        buckets: Range<usize>,
+        tracker: TrackerId,
+        key: [u64; 3],
+    ) -> Self {
+        let records =
+            Records::new(buckets, rules.lives, counts.clone(), rules.trust.clone(), key, rules.prints.clone());
+        let sweep = self::expiry::Sweep::new(&records);
+        Self {
+            rules,
+            clock: Clock::new(tracker),
+            skews: Skews::default(),
+            sweep,
+            records,
+            counts,
+            forgotten: Vec::new(),
+            waiting: self::deferred::Waiting::default(),
+        }
+    }
+
+    /// Says which files will be asked for next, so that their records are at hand then.
+    pub fn prefetch(&self, files: &[InfoHash]) {
+        self.records.prefetch(files);
+    }
+
+    /// Share (with `file`) or AddSeeder (without).
+    pub fn add(
+        &mut self,
+        claim: Claim,
+        file: Option<FileInfo<'_>>,
+        sender: Sender,
+        now_ms: u64,
+        journal: &mut impl Journal,
+    ) -> Result<Accepted, Refusal> {
+        let Claim { info_hash, endpoint, seen } = claim;
+        self.check(seen, now_ms)?;
+        let found = self.records.find(info_hash);
+        let old = found.and_then(|found| self.stamp(found, endpoint));
+        let live = old.is_some_and(|stamp| !stamp.removed && self.counts_now(stamp, now_ms));
+        if !live && let Some(other) = self.check_room(found, endpoint, old, sender, now_ms)? {
+            self.write_seeder(Claim { info_hash, endpoint: other, seen: None }, true, Weight::Change, now_ms, journal)?;
+        }
+        let written = self.write_file(info_hash, found, file, now_ms, journal)?;
+        let unseen = seen.is_none_or(|seen| old.is_some_and(|stamp| seen <= stamp.version));
+        match old {
+            Some(stamp) if live && unseen && self.is_fresh(stamp.version, now_ms) => {
+                return Ok(Accepted { version: stamp.version, written });
+            }
+            _ => {}
+        }
+        let weight = if live && unseen { Weight::Renewal } else { Weight::Change };
+        let version = self.write_seeder(claim, false, weight, now_ms, journal)?;
+        let written = if written == Some(Weight::Change) { written } else { Some(weight) };
+        Ok(Accepted { version, written })
+    }
+
+    /// RemoveSeeder. What is not here may be elsewhere, on its way: the removal is written all the same when
+    /// the client has seen a version of it.
+    pub fn remove(
+        &mut self,
+        claim: Claim,
+        sender: Sender,
+        now_ms: u64,
+        journal: &mut impl Journal,
+    ) -> Result<Accepted, Refusal> {
+        let Claim { info_hash, endpoint, seen } = claim;
+        self.check(seen, now_ms)?;
+        let found = self.records.find(info_hash);
+        let old = found.and_then(|found| self.stamp(found, endpoint)).filter(|stamp| self.counts_now(*stamp, now_ms));
+        match old {
+            None if found.is_none() && seen.is_none() => return Err(Refusal::NotFound),
+            None => self.check_room_for_removal(found, endpoint, sender)?,
+            Some(stamp) if stamp.removed && seen.is_none_or(|seen| seen <= stamp.version) => {
+                return Ok(Accepted { version: stamp.version, written: None });
+            }
+            Some(_) => {}
+        }
+        let version = self.write_seeder(claim, true, Weight::Change, now_ms, journal)?;
+        Ok(Accepted { version, written: Some(Weight::Change) })
+    }
+
+    /// Takes an entry from another tracker. The file's bucket is one of this table's.
+    pub fn merge(&mut self, entry: &Entry<'_>, now_ms: u64) -> Merged {
+        debug_assert!(self.records.owns(entry.info_hash), "entries are handed to the core that owns them");
+        if let Err(error) = self.skews.check(entry.version, now_ms) {
+            return Merged::Ahead(error);
+        }
+        let removed = matches!(entry.body, Body::Removed(_));
+        if !self.counts_now(Stamp { version: entry.version, removed }, now_ms) {
+            return Merged::Expired;
+        }
+        let found = self.records.find(entry.info_hash);
+        // What has lapsed is as good as gone: whether it was swept already must make no difference.
+        let held = found.and_then(|found| self.held(found, &entry.body)).filter(|held| self.counts_now(*held, now_ms));
+        if let (Some(found), Some(held)) = (found, held)
+            && (held.version > entry.version
+                || (held.version == entry.version && !self.wins_tie(found, held, &entry.body)))
+        {
+            return Merged::Old;
+        }
+        if held.is_none() && !self.has_room(found) {
+            return Merged::Full;
+        }
+        let is_late = self.is_forgotten(found, &entry.body, entry.version);
+        if is_late && removed && held.is_none() {
+            return Merged::Old;
+        }
+        let put = match entry.body {
+            Body::File(info) => self.records.put_file(entry.info_hash, entry.version, &info),
+            Body::Seeder(endpoint) | Body::Removed(endpoint) => {
+                let stamp = Stamp { version: entry.version, removed };
+                self.put_seeder(entry.info_hash, Seeder { endpoint, stamp })
+            }
+        };
+        match put {
+            Ok(()) if is_late => Merged::Late,
+            Ok(()) => Merged::News,
+            Err(_) => Merged::Full,
+        }
+    }
+
+    /// See [`Clock::start_above`].
+    pub fn start_above(&mut self, version: Version, now_ms: u64) {
+        self.clock.start_above(version, now_ms);
+    }
+
+    /// How far the others' clocks are from this one's, from now on.
+    pub fn set_skews(&mut self, skews: Skews, now_ms: u64) {
+        if self.skews != skews {
+            self.skews = skews;
+            self.take_waiting(now_ms);
+        }
+    }
+
+    /// What the table holds.
+    pub fn totals(&self) -> Totals {
+        self.records.totals
+    }
+
+    /// Bytes that the table takes.
+    pub fn bytes(&self) -> usize {
+        self.records.bytes()
+    }
+
+    /// Whose versions this table gives out.
+    pub fn tracker(&self) -> TrackerId {
+        self.clock.tracker()
+    }
+
+    /// The buckets of this table.
+    pub fn buckets(&self) -> Range<usize> {
+        self.records.buckets()
+    }
+
+    /// The rules of this table.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// All entries of a file, expired ones that are still here included; for tests and reports.
+    pub fn entries(&self, info_hash: InfoHash) -> impl Iterator<Item = Entry<'_>> {
+        self.records.find(info_hash).map(|found| Records::entries(self.records.record(found))).into_iter().flatten()
+    }
+
+    fn check(&self, seen: Option<Version>, now_ms: u64) -> Result<(), AheadError> {
+        seen.map_or(Ok(()), |seen| self.skews.check(seen, now_ms))
+    }
+
+    fn stamp(&self, found: Found, endpoint: Endpoint) -> Option<Stamp> {
+        let record = self.records.record(found);
+        record.find(endpoint).ok().map(|place| record.stamp(place))
+    }
+
+    /// The stamp of what is here under the key of `body`.
+    pub(super) fn held(&self, found: Found, body: &Body<'_>) -> Option<Stamp> {
+        match *body {
+            Body::File(_) => self.records.record(found).file().map(|(version, _)| Stamp { version, removed: false }),
+            Body::Seeder(endpoint) | Body::Removed(endpoint) => self.stamp(found, endpoint),
+        }
+    }
+
+    /// Two trackers went on from the same version of a third one in different ways, and came to the same: all must settle for
+    /// the same of them.
+    fn wins_tie(&self, found: Found, held: Stamp, body: &Body<'_>) -> bool {
+        fn order<'a>(info: FileInfo<'a>) -> (u64, u32, &'a str) {
+            (info.length, info.chunk_size, info.name)
+        }
+        match *body {
+            Body::File(info) => {
+                self.records.record(found).file().is_some_and(|(_, held)| held != info && order(info) > order(held))
+            }
+            Body::Removed(_) => !held.removed,
+            Body::Seeder(_) => false,
+        }
+    }
+
+    fn put_seeder(&mut self, info_hash: InfoHash, seeder: Seeder) -> Result<(), ArenaFull> {
+        self.records.put_seeder(info_hash, seeder)?;
+        if seeder.stamp.removed {
+            self.forget_oldest_removal(info_hash, seeder.endpoint.ip());
+        }
+        Ok(())
+    }
+
+    /// See [`Lives::counts`].
+    pub(super) fn counts_now(&self, stamp: Stamp, now_ms: u64) -> bool {
+        self.rules.lives.counts(&self.skews, stamp.version, stamp.removed, now_ms)
+    }
+
+    /// Whether an entry need not be renewed yet.
+    fn is_fresh(&self, version: Version, now_ms: u64) -> bool {
+        version.time_ms() + self.rules.lives.lease_ms / 2 > self.skews.time_of(version, now_ms)
+    }
+
+    /// Writes the file entry that a Share brings, or renews the one that is there.
+    fn write_file(
+        &mut self,
+        info_hash: InfoHash,
+        found: Option<Found>,
+        file: Option<FileInfo<'_>>,
+        now_ms: u64,
+        journal: &mut impl Journal,
+    ) -> Result<Option<Weight>, Refusal> {
+        let old = found.and_then(|found| self.records.record(found).file());
+        let live = old.filter(|(version, _)| self.counts_now(Stamp { version: *version, removed: false }, now_ms));
+        let weight = match (file, live) {
+            (Some(info), Some((version, old))) if info == old => {
+                if self.is_fresh(version, now_ms) {
+                    return Ok(None);
+                }
+                Weight::Renewal
+            }
+            (Some(_), _) => Weight::Change,
+            (None, Some((version, _))) if !self.is_fresh(version, now_ms) => Weight::Renewal,
+            (None, _) => return Ok(None),
+        };
+        let version = self.clock.tick(now_ms, live.map(|(version, _)| version));
+        match file {
+            Some(info) => self.records.put_file(info_hash, version, &info)?,
+            None => self.records.renew_file(info_hash, version),
+        }
+        let record = self.records.find(info_hash).map(|found| self.records.record(found));
+        if let Some((version, info)) = record.and_then(Record::file) {
+            journal.write(&Entry { info_hash, version, body: Body::File(info) }, weight);
+        }
+        Ok(Some(weight))
+    }
+
+    fn write_seeder(
+        &mut self,
+        claim: Claim,
+        removed: bool,
+        weight: Weight,
+        now_ms: u64,
+        journal: &mut impl Journal,
+    ) -> Result<Version, Refusal> {
+        let Claim { info_hash, endpoint, seen } = claim;
+        let old = self.records.find(info_hash).and_then(|found| self.stamp(found, endpoint));
+        let old = old.filter(|stamp| self.counts_now(*stamp, now_ms)).map(|stamp| stamp.version);
+        let version = self.clock.tick(now_ms, seen.max(old));
+        let seeder = Seeder { endpoint, stamp: Stamp { version, removed } };
+        self.put_seeder(info_hash, seeder)?;
+        journal.write(&seeder_entry(info_hash, seeder), weight);
+        Ok(version)
+    }
+}

@@ -1,0 +1,410 @@
+//! The records of a core's buckets, and each bucket's digest kept up to date with every byte that changes.
+//!
+//! Everything that writes an entry goes through here, so that digests, address counts and the soonest expiry
+//! can never part from the records. Knows how long entries live; who may write what is [`crate::tracker::table`]'s.
+
+use std::net::IpAddr;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::arena::{Arena, ArenaFull, Handle};
+use super::clock::Skews;
+use super::entry::{Body, Entry, FileInfo, Fingerprints, bucket_of};
+use super::index::Index;
+use super::prefetch::prefetch;
+use super::record::{self, Record, Seeder, Stamp};
+use super::rights::{AddressCounts, Cidr, Counted, mix};
+use crate::ids::{InfoHash, Version};
+
+/// Bytes of a cache line of the processors that we know.
+const CACHE_LINE: usize = 64;
+/// Lines of a record that are brought in: what is known of the file, and a seeder or two.
+const RECORD_LINES: usize = 2;
+
+/// How long entries live, milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lives {
+    /// A file or a seeder.
+    pub lease_ms: u64,
+    /// The record of a removal; at least two leases.
+    pub tombstone_ms: u64,
+}
+
+impl Lives {
+    /// When an entry stops to count.
+    pub(super) fn end_of(self, version: Version, removed: bool) -> u64 {
+        version.time_ms() + if removed { self.tombstone_ms } else { self.lease_ms }
+    }
+
+    /// Whether an entry counts: neither expired nor, because a clock was set back, refused by now. The clock is that of the
+    /// tracker that gave its version: where clocks differ no lease ends for that.
+    pub(super) fn counts(self, skews: &Skews, version: Version, removed: bool, now_ms: u64) -> bool {
+        let lives = |now_ms| self.end_of(version, removed) > now_ms;
+        skews.any(version, now_ms, lives) && skews.check(version, now_ms).is_ok()
+    }
+
+    /// Whether an entry's time is over, whoever gave it.
+    pub fn has_lapsed(self, entry: &Entry<'_>, now_ms: u64) -> bool {
+        self.end_of(entry.version, matches!(entry.body, Body::Removed(_))) <= now_ms
+    }
+
+    /// When an entry that counts ends, by the clock that gave its version; `None` if it does not count.
+    pub(super) fn live_until(self, skews: &Skews, entry: &Entry<'_>, now_ms: u64) -> Option<u64> {
+        let removed = matches!(entry.body, Body::Removed(_));
+        let counts = self.counts(skews, entry.version, removed, now_ms);
+        counts.then(|| self.end_of(entry.version, removed))
+    }
+}
+
+/// One bucket: its records and what is known of them as a whole.
+pub(super) struct Bucket {
+    pub(super) index: Index,
+    /// The XOR of all entries' fingerprints, expired ones that are still here included.
+    pub(super) digest: u128,
+    /// No entry ends before this.
+    pub(super) soonest_ms: u64,
+    /// The soonest end of what was written since the sweep last entered the bucket.
+    pub(super) written_soonest_ms: u64,
+}
+
+/// Where a record is.
+#[derive(Clone, Copy)]
+pub(super) struct Found {
+    bucket: usize,
+    slot: usize,
+    handle: Handle,
+}
+
+/// Numbers for people.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Files with any entry.
+    pub files: u64,
+    /// Seeder entries, those that lapsed since the last look included.
+    pub seeders: u64,
+    /// Records of removals.
+    pub removals: u64,
+}
+
+/// All records of a core.
+pub(super) struct Records {
+    first_bucket: usize,
+    buckets: Vec<Bucket>,
+    arena: Arena,
+    /// Makes tags unpredictable.
+    key: [u64; 3],
+    lives: Lives,
+    counts: Arc<AddressCounts>,
+    /// Addresses that are not counted.
+    trust: Arc<[Cidr]>,
+    scratch: Vec<u8>,
+    pub(super) prints: Fingerprints,
+    pub(super) totals: Totals,
+    /// The highest time of any entry: where it is past the wall clock, entries need a second look.
+    pub(super) newest_ms: u64,
+}
+
+impl Records {
+    pub(super) fn new(
+        buckets: Range<usize>,
+        lives: Lives,
+        counts: Arc<AddressCounts>,
+        trust: Arc<[Cidr]>,
+        key: [u64; 3],
+        prints: Fingerprints,
+    ) -> Self {
+        let bucket =
+            || Bucket { index: Index::default(), digest: 0, soonest_ms: u64::MAX, written_soonest_ms: u64::MAX };
+        Self {
+            first_bucket: buckets.start,
+            buckets: buckets.map(|_| bucket()).collect(),
+            arena: Arena::new(),
+            key,
+            lives,
+            counts,
+            trust,
+            scratch: Vec::new(),
+            prints,
+            totals: Totals::default(),
+            newest_ms: 0,
+        }
+    }
+
+    pub(super) fn buckets(&self) -> Range<usize> {
+        self.first_bucket..self.first_bucket + self.buckets.len()
+    }
+
+    /// A bucket of ours by its number.
+    pub(super) fn bucket(&self, bucket: usize) -> &Bucket {
+        &self.buckets[bucket - self.first_bucket]
+    }
+
+    pub(super) fn bucket_mut(&mut self, bucket: usize) -> &mut Bucket {
+        &mut self.buckets[bucket - self.first_bucket]
+    }
+
+    /// Whether the file's bucket is ours.
+    pub(super) fn owns(&self, info_hash: InfoHash) -> bool {
+        self.buckets().contains(&bucket_of(info_hash))
+    }
+
+    /// The file's place among its bucket's records.
+    pub(super) fn tag(&self, info_hash: InfoHash) -> u32 {
+        let part = |range: Range<usize>| {
+            let mut bytes = [0; 8];
+            bytes[..range.len()].copy_from_slice(&info_hash.0[range]);
+            u64::from_le_bytes(bytes)
+        };
+        // Every byte counts: a client may send hashes that differ in any one place only.
+        let first = mix(part(0..8) ^ self.key[0], part(8..16) ^ self.key[1]);
+        (mix(first ^ part(16..20), self.key[2]) >> 32) as u32
+    }
+
+    pub(super) fn find(&self, info_hash: InfoHash) -> Option<Found> {
+        let bucket = bucket_of(info_hash);
+        let is_it = |handle| self.arena.from(handle).first_chunk() == Some(&info_hash.0);
+        let slot = self.bucket(bucket).index.find(self.tag(info_hash), is_it)?;
+        self.at(bucket, slot)
+    }
+
+    /// Has all brought in that [`Records::find`] and a look at the record will read, for many files at a time. Files
+    /// of other cores do no harm.
+    pub(super) fn prefetch(&self, files: &[InfoHash]) {
+        // Where one place is read to find the next, it was asked for before all files' reads began.
+        let bucket_of = |file: &InfoHash| self.buckets.get(bucket_of(*file).checked_sub(self.first_bucket)?);
+        files.iter().filter_map(bucket_of).for_each(prefetch);
+        for file in files {
+            if let Some(bucket) = bucket_of(file) {
+                bucket.index.prefetch(self.tag(*file));
+            }
+        }
+        for file in files {
+            let guess = bucket_of(file).and_then(|bucket| bucket.index.guess(self.tag(*file)));
+            let record = guess.map_or(&[][..], |handle| self.arena.from(handle));
+            record.iter().step_by(CACHE_LINE).take(RECORD_LINES).for_each(prefetch);
+        }
+    }
+
+    /// The record in a slot of a bucket.
+    pub(super) fn at(&self, bucket: usize, slot: usize) -> Option<Found> {
+        self.bucket(bucket).index.get(slot).map(|(_, handle)| Found { bucket, slot, handle })
+    }
+
+    pub(super) fn record(&self, found: Found) -> Record<'_> {
+        Record::at_start_of(self.arena.from(found.handle))
+    }
+
+    /// The entries of a record.
+    pub(super) fn entries<'a>(record: Record<'a>) -> impl Iterator<Item = Entry<'a>> + 'a {
+        let info_hash = record.info_hash();
+        let file = record.file().map(|(version, info)| Entry { info_hash, version, body: Body::File(info) });
+        file.into_iter().chain(record.seeders().map(move |seeder| seeder_entry(info_hash, seeder)))
+    }
+
+    /// Writes the file entry of a record, making the record if there is none.
+    pub(super) fn put_file(
+        &mut self,
+        info_hash: InfoHash,
+        version: Version,
+        info: &FileInfo<'_>,
+    ) -> Result<(), ArenaFull> {
+        let entry = |version, info| Entry { info_hash, version, body: Body::File(info) };
+        let mut change = self.prints.of(&entry(version, *info));
+        let found = self.find(info_hash);
+        if let Some((old, old_info)) = found.and_then(|found| self.record(found).file()) {
+            if old_info == *info {
+                self.renew_file(info_hash, version);
+                return Ok(());
+            }
+            change ^= self.prints.of(&entry(old, old_info));
+        }
+        self.edit(info_hash, found, |record| record::set_file(record, version, info))?;
+        self.note(bucket_of(info_hash), change, version, false);
+        Ok(())
+    }
+
+    /// Writes the version of a file entry that is otherwise as it was, if there is one.
+    pub(super) fn renew_file(&mut self, info_hash: InfoHash, version: Version) {
+        let Some(found) = self.find(info_hash) else { return };
+        let Some((old, info)) = self.record(found).file() else { return };
+        let print = |version| self.prints.of(&Entry { info_hash, version, body: Body::File(info) });
+        let change = print(old) ^ print(version);
+        self.edit_in_place(Some(found), |record| record::set_file_version(record, version));
+        self.note(bucket_of(info_hash), change, version, false);
+    }
+
+    /// Writes a seeder of a record, making either if it is not there.
+    pub(super) fn put_seeder(&mut self, info_hash: InfoHash, seeder: Seeder) -> Result<(), ArenaFull> {
+        let Seeder { endpoint, stamp } = seeder;
+        let found = self.find(info_hash);
+        let place = found.map(|found| self.record(found).find(endpoint));
+        let mut change = self.prints.of(&seeder_entry(info_hash, seeder));
+        if let (Some(at), Some(Ok(place))) = (found, place) {
+            let old = self.record(at).stamp(place);
+            change ^= self.prints.of(&seeder_entry(info_hash, Seeder { endpoint, stamp: old }));
+            self.edit_in_place(found, |record| record::set_stamp(record, place, stamp));
+            self.discount(endpoint.ip(), old.removed);
+        } else {
+            self.edit(info_hash, found, |record| {
+                if let Err(place) = Record::at_start_of(record).find(endpoint) {
+                    record::insert(record, place, seeder);
+                }
+            })?;
+        }
+        self.count(endpoint.ip(), stamp.removed);
+        self.note(bucket_of(info_hash), change, stamp.version, stamp.removed);
+        Ok(())
+    }
+
+    /// Takes the entries out of a record of which `keep` is false, each told to `gone`; true if the whole
+    /// record went.
+    pub(super) fn retain(
+        &mut self,
+        found: Found,
+        keep: impl Fn(&Entry) -> bool,
+        gone: &mut impl FnMut(&Entry),
+    ) -> bool {
+        let mut change = 0;
+        let mut scratch = std::mem::take(&mut self.scratch);
+        scratch.clear();
+        scratch.extend_from_slice(self.record(found).as_bytes());
+        let info_hash = Record::at_start_of(&scratch).info_hash();
+        if let Some((version, info)) = Record::at_start_of(&scratch).file() {
+            let entry = Entry { info_hash, version, body: Body::File(info) };
+            if !keep(&entry) {
+                change ^= self.prints.of(&entry);
+                gone(&entry);
+                record::clear_file(&mut scratch);
+            }
+        }
+        record::retain(&mut scratch, |seeder| {
+            let entry = seeder_entry(info_hash, seeder);
+            let keep = keep(&entry);
+            if !keep {
+                change ^= self.prints.of(&entry);
+                gone(&entry);
+                self.discount(seeder.endpoint.ip(), seeder.stamp.removed);
+            }
+            keep
+        });
+        self.bucket_mut(found.bucket).digest ^= change;
+        let empty = {
+            let record = Record::at_start_of(&scratch);
+            record.file().is_none() && record.seeder_count() == 0
+        };
+        if empty {
+            self.remove(found);
+        } else {
+            // Only a larger record can find no room, and this one did not grow.
+            let _ = self.store(found.bucket, Some(found), &scratch);
+        }
+        self.scratch = scratch;
+        empty
+    }
+
+    /// Bytes of the records' pages and the buckets' tables.
+    pub(super) fn bytes(&self) -> usize {
+        let tables: usize = self.buckets.iter().map(|bucket| bucket.index.bytes()).sum();
+        self.arena.bytes() + tables + self.buckets.len() * size_of::<Bucket>()
+    }
+
+    /// Changes a record whose length stays.
+    fn edit_in_place(&mut self, found: Option<Found>, edit: impl FnOnce(&mut [u8])) {
+        if let Some(found) = found {
+            let len = self.record(found).len();
+            edit(self.arena.block_mut(found.handle, len));
+        }
+    }
+
+    fn edit(
+        &mut self,
+        info_hash: InfoHash,
+        found: Option<Found>,
+        edit: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<(), ArenaFull> {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        match found {
+            Some(found) => {
+                scratch.clear();
+                scratch.extend_from_slice(self.record(found).as_bytes());
+            }
+            None => record::start(&mut scratch, info_hash),
+        }
+        edit(&mut scratch);
+        let stored = self.store(bucket_of(info_hash), found, &scratch);
+        self.scratch = scratch;
+        stored
+    }
+
+    /// Puts a record's new bytes where its old ones were, or elsewhere if they do not fit.
+    fn store(&mut self, bucket: usize, found: Option<Found>, bytes: &[u8]) -> Result<(), ArenaFull> {
+        let old_len = found.map_or(0, |found| self.record(found).len());
+        let handle = match found {
+            Some(found) if Arena::same_class(old_len, bytes.len()) => found.handle,
+            _ => self.arena.allocate(bytes.len())?,
+        };
+        self.arena.block_mut(handle, bytes.len()).copy_from_slice(bytes);
+        match found {
+            Some(found) if found.handle == handle => {}
+            Some(found) => {
+                self.arena.free(found.handle, old_len);
+                self.bucket_mut(bucket).index.set(found.slot, handle);
+            }
+            None => {
+                let tag = self.tag(Record::at_start_of(bytes).info_hash());
+                self.bucket_mut(bucket).index.insert(tag, handle);
+                self.totals.files += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, found: Found) {
+        let len = self.record(found).len();
+        self.arena.free(found.handle, len);
+        self.bucket_mut(found.bucket).index.remove(found.slot);
+        self.totals.files -= 1;
+    }
+
+    fn note(&mut self, bucket: usize, change: u128, version: Version, removed: bool) {
+        let end = self.lives.end_of(version, removed);
+        let bucket = self.bucket_mut(bucket);
+        bucket.digest ^= change;
+        bucket.soonest_ms = bucket.soonest_ms.min(end);
+        bucket.written_soonest_ms = bucket.written_soonest_ms.min(end);
+        self.newest_ms = self.newest_ms.max(version.time_ms());
+    }
+
+    fn count(&mut self, ip: IpAddr, removed: bool) {
+        *self.total(removed) += 1;
+        if !self.is_trusted(ip) {
+            self.counts.add(ip, counted(removed));
+        }
+    }
+
+    fn discount(&mut self, ip: IpAddr, removed: bool) {
+        *self.total(removed) -= 1;
+        if !self.is_trusted(ip) {
+            self.counts.subtract(ip, counted(removed));
+        }
+    }
+
+    fn total(&mut self, removed: bool) -> &mut u64 {
+        if removed { &mut self.totals.removals } else { &mut self.totals.seeders }
+    }
+
+    /// Whether the address is not counted.
+    pub(super) fn is_trusted(&self, ip: IpAddr) -> bool {
+        self.trust.iter().any(|network| network.contains(ip))
+    }
+}
+
+fn counted(removed: bool) -> Counted {
+    if removed { Counted::Removal } else { Counted::File }
+}
+
+/// A seeder as an entry.
+pub(super) fn seeder_entry(info_hash: InfoHash, seeder: Seeder) -> Entry<'static> {
+    let Seeder { endpoint, stamp: Stamp { version, removed } } = seeder;
+    Entry { info_hash, version, body: if removed { Body::Removed(endpoint) } else { Body::Seeder(endpoint) } }
+}

@@ -1,0 +1,178 @@
+//! How much of the table one sender may take: of a file, of all files, of a file's endpoints. Pure.
+//!
+//! What other trackers send was judged where the client was, and is bounded by the table's own size. Only the records of
+//! an address' removals have a bound everywhere.
+
+use std::net::IpAddr;
+
+use super::entry::{Body, Entry};
+use super::record::{Seeder, Stamp};
+use super::records::{Found, seeder_entry};
+use super::{Refusal, Sender, Table};
+use crate::ids::{Endpoint, InfoHash, Version};
+use crate::limits::{
+    ENTRIES_PER_FILE_MAX, FILES_PER_CORE_MAX, NETWORK_ROOM, REMOVALS_PER_ENDPOINT_MAX, REMOVALS_PER_FILE_MAX,
+};
+
+impl Table {
+    /// Whether a file may get one more entry, whoever sends it.
+    pub(super) fn has_room(&self, found: Option<Found>) -> bool {
+        match found {
+            Some(found) => self.records.record(found).seeder_count() < ENTRIES_PER_FILE_MAX,
+            None => (self.records.totals.files as usize) < FILES_PER_CORE_MAX,
+        }
+    }
+
+    /// Whether a seeder may be added that is not live now. Returns the one that must make way for it.
+    pub(super) fn check_room(
+        &self,
+        found: Option<Found>,
+        endpoint: Endpoint,
+        old: Option<Stamp>,
+        sender: Sender,
+        now_ms: u64,
+    ) -> Result<Option<Endpoint>, Refusal> {
+        if old.is_none() && !self.has_room(found) {
+            return Err(Refusal::Full);
+        }
+        if sender.trusted {
+            return Ok(None);
+        }
+        self.check_counts(endpoint.ip(), old)?;
+        let gives_way = found.map_or(Ok(None), |found| self.check_address(found, endpoint.ip(), old, now_ms))?;
+        let max = self.rules.endpoints_per_file_max;
+        let seeders = found.map(|found| self.records.record(found)).filter(|record| record.seeder_count() >= max);
+        let live = |seeder: &Seeder| self.is_live(*seeder, now_ms);
+        if gives_way.is_none() && seeders.is_some_and(|record| record.seeders().filter(live).count() >= max) {
+            return Err(Refusal::EndpointsOfFile { max });
+        }
+        Ok(gives_way)
+    }
+
+    /// Whether a removal may be written for an entry that is not here.
+    pub(super) fn check_room_for_removal(
+        &self,
+        found: Option<Found>,
+        endpoint: Endpoint,
+        sender: Sender,
+    ) -> Result<(), Refusal> {
+        if !self.has_room(found) {
+            return Err(Refusal::Full);
+        }
+        if sender.trusted {
+            return Ok(());
+        }
+        let (ip, max) = (endpoint.ip(), self.rules.files_per_address_max * REMOVALS_PER_FILE_MAX);
+        if self.counts.levels(ip).any(|(count, room)| count.removals as usize >= max * room) {
+            return Err(Refusal::RemovalsOfAddress { ip });
+        }
+        found.map_or(Ok(()), |found| self.check_network(found, ip))
+    }
+
+    pub(super) fn is_live(&self, seeder: Seeder, now_ms: u64) -> bool {
+        !seeder.stamp.removed && self.counts_now(seeder.stamp, now_ms)
+    }
+
+    /// Files and removals of an address, and of its network.
+    fn check_counts(&self, ip: IpAddr, old: Option<Stamp>) -> Result<(), Refusal> {
+        let max = self.rules.files_per_address_max;
+        // One that lapsed and was not cleared away yet is counted already.
+        let counted = u32::from(old.is_some_and(|stamp| !stamp.removed));
+        for (count, room) in self.counts.levels(ip) {
+            if count.files.saturating_sub(counted) as usize >= max * room {
+                return Err(Refusal::FilesOfAddress { ip, max });
+            }
+            if old.is_none() && count.removals as usize >= max * REMOVALS_PER_FILE_MAX * room {
+                return Err(Refusal::RemovalsOfAddress { ip });
+            }
+        }
+        Ok(())
+    }
+
+    /// Endpoints of a file at one address, and in its network. Returns the youngest if there are too many.
+    fn check_address(
+        &self,
+        found: Found,
+        ip: IpAddr,
+        old: Option<Stamp>,
+        now_ms: u64,
+    ) -> Result<Option<Endpoint>, Refusal> {
+        if old.is_none() {
+            self.check_network(found, ip)?;
+        }
+        let record = self.records.record(found);
+        for (prefix_len, room) in prefixes(ip) {
+            let seeders = record.at_address(ip, prefix_len).map(|index| record.seeder(index));
+            let (mut live, mut youngest) = (0, None);
+            for seeder in seeders.filter(|seeder| self.is_live(*seeder, now_ms)) {
+                live += 1;
+                if youngest.is_none_or(|other: Seeder| other.stamp.version < seeder.stamp.version) {
+                    youngest = Some(seeder);
+                }
+            }
+            if live >= self.rules.endpoints_per_address_max * room {
+                return Ok(youngest.map(|seeder| seeder.endpoint));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether a file may get one more entry of an IPv6 network, the records of removals included. Those of one address
+    /// are bounded otherwise: see [`Table::forget_oldest_removal`].
+    fn check_network(&self, found: Found, ip: IpAddr) -> Result<(), Refusal> {
+        let record = self.records.record(found);
+        let max = self.removals_of_address_max() * NETWORK_ROOM;
+        let is_full = ip.is_ipv6() && record.at_address(ip, NETWORK_LEN_V6).len() >= max;
+        if is_full { Err(Refusal::EndpointsOfNetwork { ip, max }) } else { Ok(()) }
+    }
+
+    /// An address that comes and goes on ever new ports leaves few records of removals behind: the oldest is forgotten,
+    /// at all trackers the same one. What it removed comes back only from a tracker that has missed the removal, and
+    /// until its lease ends.
+    pub(super) fn forget_oldest_removal(&mut self, info_hash: InfoHash, ip: IpAddr) {
+        let Some(found) = self.records.find(info_hash) else { return };
+        let Some((count, oldest)) = self.removals_at(found, ip) else { return };
+        if count <= self.removals_of_address_max() {
+            return;
+        }
+        let is_it = |entry: &Entry<'_>| matches!(entry.body, Body::Removed(endpoint) if endpoint == oldest.endpoint);
+        self.records.retain(found, |entry| !is_it(entry), &mut |_| ());
+        self.forgotten.push(seeder_entry(info_hash, oldest));
+    }
+
+    /// Whether an entry is older than all removals that are remembered of its address: then one of it may be forgotten.
+    pub(super) fn is_forgotten(&self, found: Option<Found>, body: &Body<'_>, version: Version) -> bool {
+        let (Some(found), Body::Seeder(endpoint) | Body::Removed(endpoint)) = (found, body) else { return false };
+        let max = self.removals_of_address_max();
+        let removals = self.removals_at(found, endpoint.ip());
+        removals.is_some_and(|(count, oldest)| count >= max && version < oldest.stamp.version)
+    }
+
+    /// How many removals of a file an address has, and the oldest of them; `None` where they are few.
+    fn removals_at(&self, found: Found, ip: IpAddr) -> Option<(usize, Seeder)> {
+        let record = self.records.record(found);
+        let run = record.at_address(ip, address_len(ip));
+        if run.len() < self.removals_of_address_max() || self.records.is_trusted(ip) {
+            return None;
+        }
+        let removals = || run.clone().map(|index| record.seeder(index)).filter(|seeder| seeder.stamp.removed);
+        Some((removals().count(), removals().min_by_key(|seeder| seeder.stamp.version)?))
+    }
+
+    fn removals_of_address_max(&self) -> usize {
+        self.rules.endpoints_per_address_max.saturating_mul(REMOVALS_PER_ENDPOINT_MAX)
+    }
+}
+
+const NETWORK_LEN_V6: usize = 8;
+
+fn address_len(ip: IpAddr) -> usize {
+    if ip.is_ipv4() { 4 } else { 16 }
+}
+
+/// What counts as one sender: how many bytes of the address, and how many times an address' share it may have.
+fn prefixes(ip: IpAddr) -> impl Iterator<Item = (usize, usize)> {
+    // Whoever has one address of a network of 64 bits may have them all.
+    let network = ip.is_ipv6().then_some((NETWORK_LEN_V6, NETWORK_ROOM));
+    std::iter::once((address_len(ip), 1)).chain(network)
+}

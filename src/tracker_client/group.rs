@@ -1,0 +1,337 @@
+//! A list of trackers of which one is in use.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::task::Poll;
+
+use futures_lite::FutureExt;
+
+use super::connection::{Link, LinkError};
+use crate::ids::{Endpoint, InfoHash, Version};
+use crate::limits::{TRACKER_HEDGE_FIRST, TRACKER_HEDGE_NEXT, TRACKER_RETRY_PAUSE};
+use crate::net::{Net, NetError};
+use crate::runtime::Signal;
+use crate::text;
+use crate::wire::{Message, Status};
+
+/// What a tracker answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// To SeederInfoRequest.
+    Seeders {
+        /// How it judged the request.
+        status: Status,
+        /// Who seeds the file.
+        endpoints: Vec<Endpoint>,
+    },
+    /// To everything else, or in the place of any answer.
+    Response {
+        /// How it judged the request.
+        status: Status,
+        /// A sentence, for people.
+        text: String,
+        /// The version given to the change.
+        version: Option<Version>,
+    },
+}
+
+/// No tracker of the group answered.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("no tracker answers: {}", .0.join("; "))]
+pub struct AllTrackersFailed(
+    /// A sentence for each tracker.
+    pub Vec<String>,
+);
+
+/// Trackers in the order in which they are tried; on core 0 only.
+pub struct TrackerGroup {
+    names: Vec<String>,
+    net: Net,
+    notice: Box<dyn Fn(String)>,
+    /// Index of the tracker in use.
+    current: Cell<usize>,
+    link: RefCell<Option<Link>>,
+    /// Whether somebody uses the link; requests are served one at a time.
+    busy: Cell<bool>,
+    /// Requests that wait for the link.
+    waiting: Cell<usize>,
+    turn: Signal,
+    /// Grows with every new connection.
+    epoch: Cell<u64>,
+    changed: Signal,
+    ended: Cell<bool>,
+}
+
+impl TrackerGroup {
+    /// A group of at least one `HOST:PORT`. `notice` gets a sentence when a tracker is lost or another one used.
+    pub fn new(names: Vec<String>, net: Net, notice: Box<dyn Fn(String)>) -> Rc<Self> {
+        let group = Rc::new(Self {
+            names,
+            net,
+            notice,
+            current: Cell::new(0),
+            link: RefCell::new(None),
+            busy: Cell::new(false),
+            waiting: Cell::new(0),
+            turn: Signal::default(),
+            epoch: Cell::new(0),
+            changed: Signal::default(),
+            ended: Cell::new(false),
+        });
+        crate::runtime::spawn_vital("tracker link", watch(Rc::downgrade(&group)));
+        group
+    }
+
+    /// The trackers, in order.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Whether the tracker in use is on this machine, while it is connected.
+    pub fn is_local(&self) -> bool {
+        self.link.borrow().as_ref().is_some_and(Link::is_local)
+    }
+
+    /// The tracker in use.
+    pub fn current(&self) -> &str {
+        &self.names[self.current.get()]
+    }
+
+    /// Grows with every new connection: then all that was announced must be announced anew.
+    pub fn epoch(&self) -> u64 {
+        self.epoch.get()
+    }
+
+    /// Waits until the epoch is another one than `seen`, or a connection was lost.
+    pub async fn changed(&self, seen: u64) {
+        self.changed.until(|| (self.epoch.get() != seen || self.link_is_lost()).then_some(())).await;
+    }
+
+    /// Closes the connection for good.
+    pub fn end(&self) {
+        self.ended.set(true);
+        self.link.borrow_mut().take();
+        self.turn.notify();
+    }
+
+    /// Asks the tracker in use; when it fails, the others, from the next one on. A silent one is given a moment before the
+    /// next one is asked beside it; who answers first is used from then on.
+    pub async fn request(&self, message: &Message<'_>) -> Result<Answer, AllTrackersFailed> {
+        let _turn = self.take_turn().await;
+        let mut link = self.link.borrow_mut().take();
+        let asked = match &mut link {
+            Some(link) => Some(link.request(message).await),
+            None => None,
+        };
+        let first = self.current.get();
+        let mut candidates: Vec<usize> = (0..self.names.len()).map(|step| (first + step) % self.names.len()).collect();
+        let mut failure = None;
+        match asked {
+            Some(Ok(answer)) if !is_unwell(&answer) => {
+                self.keep(link);
+                return Ok(answer);
+            }
+            // A connection that broke while it was idle says nothing about the tracker.
+            None | Some(Err(NetError::Closed | NetError::Io(_))) => {}
+            Some(Ok(answer)) => {
+                self.keep(link.filter(|_| candidates.len() == 1));
+                if candidates.len() == 1 {
+                    return Ok(answer);
+                }
+                candidates.rotate_left(1);
+            }
+            Some(Err(error)) => {
+                failure = Some((first, error.into()));
+                candidates.remove(0);
+            }
+        }
+        let won = self.race(&candidates, |index| self.attempt(index, message)).await;
+        let (index, (link, answer)) = match won {
+            Ok(won) => won,
+            Err(failures) => self.all_failed(failure.into_iter().chain(failures))?,
+        };
+        if self.current.replace(index) != index {
+            (self.notice)(format!("now using tracker {}", text::plain(&self.names[index])));
+        }
+        self.keep(Some(link));
+        self.epoch.set(self.epoch.get() + 1);
+        self.changed.notify();
+        Ok(answer)
+    }
+
+    /// Asks the trackers that are not in use for seeders, on connections of their own, until one names some.
+    pub async fn ask_others(&self, info_hash: InfoHash) -> Vec<Endpoint> {
+        let others: Vec<usize> = (0..self.names.len()).filter(|index| *index != self.current.get()).collect();
+        let ask = |index: usize| async move {
+            let mut link = Link::open(&self.net, &self.names[index]).await?;
+            match link.request(&Message::SeederInfoRequest(info_hash)).await? {
+                Answer::Seeders { endpoints, .. } if !endpoints.is_empty() => Ok(endpoints),
+                _ => Err(LinkError::NoSeeder),
+            }
+        };
+        self.race(&others, ask).await.map_or_else(|_| Vec::new(), |(_, endpoints)| endpoints)
+    }
+
+    /// One tracker on a new connection.
+    async fn attempt(&self, index: usize, message: &Message<'_>) -> Result<(Link, Answer), LinkError> {
+        let mut link = Link::open(&self.net, &self.names[index]).await?;
+        let answer = link.request(message).await?;
+        if is_unwell(&answer) && self.names.len() > 1 {
+            // What the others say may be better.
+            return Err(LinkError::Unwell(Box::new((link, answer))));
+        }
+        Ok((link, answer))
+    }
+
+    /// The first of the candidates that succeeds, in their order: the next one starts when one has failed, or all are
+    /// silent.
+    async fn race<'a, T, F>(
+        &'a self,
+        candidates: &[usize],
+        attempt: impl Fn(usize) -> F,
+    ) -> Result<(usize, T), Vec<(usize, LinkError)>>
+    where
+        F: Future<Output = Result<T, LinkError>> + 'a,
+    {
+        let (mut running, mut failures) = (Vec::new(), Vec::new());
+        let mut waiting = candidates.iter().copied();
+        let mut pause = TRACKER_HEDGE_FIRST;
+        loop {
+            match waiting.next() {
+                Some(index) => running.push((index, Box::pin(attempt(index)))),
+                None if running.is_empty() => return Err(failures),
+                None => {}
+            }
+            let is_last = waiting.len() == 0;
+            let silent = async {
+                if is_last {
+                    std::future::pending::<()>().await;
+                }
+                crate::runtime::sleep(pause).await;
+                None
+            };
+            let Some((at, ended)) = next_end(&mut running).or(silent).await else {
+                pause = TRACKER_HEDGE_NEXT;
+                continue;
+            };
+            let (index, _) = running.swap_remove(at);
+            match ended {
+                Ok(won) => return Ok((index, won)),
+                Err(error) => {
+                    log::debug!("tracker {}: {error}", self.names[index]);
+                    failures.push((index, error));
+                }
+            }
+        }
+    }
+
+    /// No tracker did what it was asked. One that answered, and said why, is better than none.
+    fn all_failed(
+        &self,
+        failures: impl Iterator<Item = (usize, LinkError)>,
+    ) -> Result<(usize, (Link, Answer)), AllTrackersFailed> {
+        let mut sentences = Vec::new();
+        for (index, error) in failures {
+            match error {
+                LinkError::Unwell(answered) => return Ok((index, *answered)),
+                error => sentences.push((index, format!("{}: {error}", text::plain(&self.names[index])))),
+            }
+        }
+        sentences.sort_unstable();
+        Err(AllTrackersFailed(sentences.into_iter().map(|(_, sentence)| sentence).collect()))
+    }
+
+    fn keep(&self, link: Option<Link>) {
+        *self.link.borrow_mut() = link.filter(|_| !self.ended.get());
+    }
+
+    fn link_is_lost(&self) -> bool {
+        self.epoch.get() > 0 && !self.busy.get() && self.link.borrow().is_none()
+    }
+
+    async fn take_turn(&self) -> Turn<'_> {
+        let _waits = Waiting::of(&self.waiting);
+        self.turn.notify();
+        self.turn.until(|| (!self.busy.replace(true)).then_some(())).await;
+        Turn(self)
+    }
+}
+
+/// Whether another tracker may do better: this one is starting, or its disk has failed.
+fn is_unwell(answer: &Answer) -> bool {
+    matches!(answer.status(), Status::Busy | Status::Internal)
+}
+
+/// The place of the first one that ends, and its result.
+async fn next_end<F: Future + Unpin>(running: &mut [(usize, F)]) -> Option<(usize, F::Output)> {
+    std::future::poll_fn(|context| {
+        for (at, (_, future)) in running.iter_mut().enumerate() {
+            if let Poll::Ready(ended) = std::pin::Pin::new(future).poll(context) {
+                return Poll::Ready(Some((at, ended)));
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+/// A request that waits for the link, counted for as long as it is awaited.
+struct Waiting<'a>(&'a Cell<usize>);
+
+impl<'a> Waiting<'a> {
+    fn of(count: &'a Cell<usize>) -> Self {
+        count.set(count.get() + 1);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
+/// The right to use the link.
+struct Turn<'a>(&'a TrackerGroup);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.busy.set(false);
+        self.0.turn.notify();
+        self.0.changed.notify();
+    }
+}
+
+/// Notices at once when the tracker in use goes away, also while nobody asks it anything.
+async fn watch(group: std::rc::Weak<TrackerGroup>) {
+    loop {
+        let Some(group) = group.upgrade().filter(|group| !group.ended.get()) else { return };
+        let idle = || !group.busy.get() && group.waiting.get() == 0 && group.link.borrow().is_some();
+        let ready = group.turn.until(|| idle().then_some(()));
+        // Without the pause the task would keep the group alive for ever.
+        let pause = crate::runtime::sleep(TRACKER_RETRY_PAUSE);
+        ready.or(pause).await;
+        if !idle() {
+            continue;
+        }
+        group.busy.set(true);
+        let turn = Turn(&group);
+        let Some(mut link) = group.link.borrow_mut().take() else { continue };
+        let is_wanted = || group.waiting.get() > 0 || group.ended.get() || Rc::strong_count(&group) == 1;
+        let wanted = group.turn.until(|| is_wanted().then_some(false));
+        let closed = async {
+            link.closed().await;
+            true
+        };
+        let was_closed = closed.or(wanted).await;
+        if group.ended.get() {
+            return;
+        }
+        if was_closed {
+            (group.notice)(format!("tracker {} closed the connection", text::plain(group.current())));
+        } else {
+            *group.link.borrow_mut() = Some(link);
+        }
+        drop(turn);
+    }
+}
