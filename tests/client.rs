@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use mtorrent::node::{Client, ClientConfig, DownloadRequest, DownloadState, DownloadStatus, Event, ShareRequest, Strategy};
+use mtorrent::node::{
+    Client, ClientConfig, DownloadRequest, DownloadState, DownloadStatus, Event, ShareRequest, Strategy,
+};
 use mtorrent::geometry::Geometry;
 use mtorrent::hash::sha1;
 use mtorrent::ids::{Endpoint, InfoHash};

@@ -24,8 +24,9 @@ use std::ffi::OsString;
 
 use clap::Parser as _;
 
-use exit::{CommandError, CommandResult, Exit};
-use output::Output;
+use crate::console::exit::{self, CommandError, CommandResult, Exit};
+use crate::console::output::{self, Output};
+use crate::console::{logging, signals, stderr};
 use resolved::{Command, HiArgs};
 
 use crate::runtime::{self, heap, machine};

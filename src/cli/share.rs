@@ -51,7 +51,7 @@ pub fn run(args: &Share, output: &Output) -> CommandResult {
 
 /// Whom to tell of the file. Without anybody nothing is hashed, and no `.mtorrent` file made or replaced.
 fn trackers(args: &Share) -> Result<Vec<String>, CommandError> {
-    match making::trackers_of(&args.peer.trackers, &args.metainfo) {
+    match create_torrent::trackers_of(&args.peer.trackers, &args.metainfo) {
         Some(trackers) if !trackers.is_empty() => Ok(trackers),
         None if !args.new.force => Ok(Vec::new()),
         _ if args.metainfo.exists() => {

@@ -9,7 +9,7 @@ use super::shard::ShardMessage;
 use crate::ids::PeerId;
 use crate::limits::DATA_CONNECTIONS_MAX;
 use crate::net::Net;
-use crate::upload::Registry;
+use crate::torrent::Registry;
 use crate::runtime::Blocking;
 
 /// What a driver needs of core 0 for one download.

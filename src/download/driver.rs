@@ -24,8 +24,8 @@ use crate::limits::{
     DRIVER_TICK, REPORTS_AT_ONCE_MAX, STALL_NOTICE_AFTER, STALL_NOTICE_INTERVAL, STALLED_AFTER, WITHDRAWAL_WAIT,
 };
 use crate::metainfo::Metainfo;
-use crate::upload::Torrent;
-use crate::torrent::registry::RegistryError;
+use crate::torrent::Torrent;
+use crate::torrent::RegistryError;
 use crate::runtime::deadline;
 use crate::storage::allocate::DIRECT_ALIGN;
 use crate::storage::{DestError, DiskFiles, Ledger, SeedFile};

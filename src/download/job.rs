@@ -8,7 +8,7 @@ use super::spent::SpentAccount;
 use crate::geometry::ChunkIndex;
 use crate::ids::Endpoint;
 use crate::limits::PEERS_KNOWN_MAX;
-use crate::upload::Torrent;
+use crate::torrent::Torrent;
 use crate::swarm::{LinkId, PeerSlot};
 use crate::wire::Status;
 

@@ -291,7 +291,7 @@ async fn talk(swarm: Weak<Swarm>, endpoint: Endpoint, slot: PeerSlot) {
             this.news(endpoint, slot, news);
         }
     };
-    let talking = control::run(&net, endpoint, subject, news);
+    let talking = control_connection::run(&net, endpoint, subject, news);
     let watched = async {
         // Ends with the swarm, and when the peer is blamed for what its data connections did.
         loop {

@@ -23,7 +23,7 @@ use crate::limits::{
 };
 use crate::net::listen::queues;
 use crate::net::{ConnectionLimits, Listener, RateLimits};
-use crate::upload::{Registry, Torrent};
+use crate::torrent::{Registry, Torrent};
 use crate::runtime::Cores;
 use crate::runtime::machine::connections_within;
 use crate::runtime::mesh::MeshPlan;
@@ -193,7 +193,7 @@ impl Client {
             stall_timeout: self.config.stall_timeout,
             endpoint: self.endpoint,
         });
-        let folder = request.dest.as_deref().and_then(place::folder_mark);
+        let folder = request.dest.as_deref().and_then(download_place::folder_mark);
         let entry = {
             let mut rows = self.table.rows();
             if let Some(running) = rows.running(info_hash) {

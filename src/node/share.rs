@@ -10,7 +10,7 @@ use super::{ShareRequest, ShareStatus, download_place};
 use crate::ids::InfoHash;
 use crate::limits::FAILED_STATS_MAX;
 use crate::metainfo::Metainfo;
-use crate::upload::Torrent;
+use crate::torrent::Torrent;
 use crate::storage::Identity;
 use crate::storage::paths::is_absent;
 
@@ -129,7 +129,7 @@ impl ShareEntry {
     pub fn device(&self) -> u64 {
         let state = self.state();
         let known = state.seen.or(state.verified);
-        known.map_or_else(|| place::stand_in(&self.file), |identity| identity.device)
+        known.map_or_else(|| download_place::stand_in(&self.file), |identity| identity.device)
     }
 
     /// A check beside being served has come to nothing; `false` if there was none.

@@ -20,7 +20,7 @@ use crate::download::{Driver, Request};
 use crate::geometry::ChunkIndex;
 use crate::limits::SEED_CHECK_INTERVAL;
 use crate::metainfo::Metainfo;
-use crate::upload::Torrent;
+use crate::torrent::Torrent;
 use crate::runtime::{BlockingError, sleep, spawn};
 use crate::storage::{Identity, SeedFile};
 
@@ -150,7 +150,7 @@ impl Manager {
         let Some(metainfo) = metainfo else { return };
         let (path, stop, threads) = (share.file.clone(), share.removed.clone(), self.core.shared.config.cores);
         let pool = self.core.shared.pools.hashing_of(metainfo.geometry().length()).on(share.device());
-        let checked = pool.run(move || check::check(&metainfo, &path, threads, &stop)).await;
+        let checked = pool.run(move || share_check::check(&metainfo, &path, threads, &stop)).await;
         let is_last = share.state().checks == number;
         if !is_last || share.removed.load(Ordering::Relaxed) {
             return;
@@ -302,7 +302,7 @@ impl Wish {
         match self {
             Self::Share(share) => share.device(),
             Self::Download(waiting) => {
-                waiting.saved.folder.map_or_else(|| place::stand_in(&waiting.saved.dest.0), FolderMark::device)
+                waiting.saved.folder.map_or_else(|| download_place::stand_in(&waiting.saved.dest.0), FolderMark::device)
             }
         }
     }
@@ -315,8 +315,8 @@ impl Wish {
                 Found::Share(share, found)
             }
             Self::Download(waiting) => {
-                let found = place::check(&waiting.saved);
-                let found = found.and_then(|folder| Ok((folder, check::read_metainfo(&waiting.saved.metainfo.0)?)));
+                let found = download_place::check(&waiting.saved);
+                let found = found.and_then(|folder| Ok((folder, share_check::read_metainfo(&waiting.saved.metainfo.0)?)));
                 Found::Download(waiting, found)
             }
         }
@@ -327,7 +327,7 @@ impl Wish {
 fn look(share: &ShareEntry) -> io::Result<Identity> {
     let is_known = share.state().metainfo.is_some();
     if !is_known {
-        let metainfo = check::read_metainfo(&share.metainfo_path).map_err(io::Error::other)?;
+        let metainfo = share_check::read_metainfo(&share.metainfo_path).map_err(io::Error::other)?;
         let mut state = share.state();
         if state.info_hash.is_some_and(|known| known != metainfo.info_hash()) {
             // It was verified against another one.
@@ -336,5 +336,5 @@ fn look(share: &ShareEntry) -> io::Result<Identity> {
         state.info_hash = Some(metainfo.info_hash());
         state.metainfo = Some(Arc::new(metainfo));
     }
-    check::stat(&share.file)
+    share_check::stat(&share.file)
 }

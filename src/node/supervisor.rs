@@ -266,7 +266,7 @@ impl Manager {
             return None;
         }
         let saved = saved_download(entry)?;
-        disk.run(move || place::check(&saved).err()).await.ok().flatten()
+        disk.run(move || download_place::check(&saved).err()).await.ok().flatten()
     }
 
     /// The download was asked for and goes on later.

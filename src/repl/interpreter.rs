@@ -181,7 +181,7 @@ impl<'a> Session<'a> {
         let (file, metainfo) = (absolute(&file)?, absolute(&metainfo)?);
         // What can be told at once is told at once.
         files::Source::open(&file)?;
-        let trackers = making::trackers_of(&self.settings.trackers, &metainfo);
+        let trackers = create_torrent::trackers_of(&self.settings.trackers, &metainfo);
         if trackers.as_ref().map_or(force, Vec::is_empty) {
             return Err(no_tracker(&metainfo));
         }
@@ -274,7 +274,7 @@ impl<'a> Session<'a> {
 
     fn show_downloads(&self) -> Result<(), CommandError> {
         let all = self.client.downloads();
-        self.screen.answer(table::downloads(&all), || {
+        self.screen.answer(downloads_table::downloads(&all), || {
             let rows: Vec<_> = all.iter().map(report::object).collect();
             json!({ "event": "downloads", "downloads": rows })
         })

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::upload::Torrent;
+use crate::torrent::Torrent;
 use crate::ids::InfoHash;
 use crate::limits::TORRENTS_MAX;
 

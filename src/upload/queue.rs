@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use super::Torrent;
+use crate::torrent::Torrent;
 use crate::geometry::ChunkIndex;
 use crate::swarm::{Busy, Choice, ConnectionId, FileId, Request, Uploads};
 

@@ -13,7 +13,8 @@ use std::time::Instant;
 use futures_lite::FutureExt;
 
 use super::queue::Ticket;
-use super::{Registry, Torrent, UploadQueue};
+use super::UploadQueue;
+use crate::torrent::{Registry, Torrent};
 use crate::bitfield::Bitfield;
 use crate::geometry::ChunkIndex;
 use crate::ids::{InfoHash, PeerId};

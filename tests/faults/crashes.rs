@@ -17,7 +17,7 @@ use rustix::process::Signal;
 
 use crate::support::wire::{Content, Gate, Scripted, Wire, eventually};
 use crate::support::{Folder, Outcome, Running, finish, mtorrent, random_bytes};
-use mtorrent::{LOOPBACK, assert_done, begin, node, ended, get, tracker};
+use crate::{LOOPBACK, assert_done, begin, client, ended, get, tracker};
 
 const CHUNK: u32 = 256 << 10;
 

@@ -16,7 +16,7 @@ use mtorrent::wire::{ChunkInfo, Message, SendChunk, Status};
 
 use crate::support::Folder;
 use crate::support::wire::{Scripted, Wire, encoded, endpoint, eventually};
-use mtorrent::{assert_done, begin, node, ended, get, share, tracker};
+use crate::{assert_done, begin, client, ended, get, share, tracker};
 
 /// Where 32 bits end.
 const BORDER: u64 = 4 << 30;

@@ -15,7 +15,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mtorrent::node::{Client, ClientConfig, DownloadId, DownloadRequest, DownloadState, DownloadStatus, Event, ShareRequest};
+use mtorrent::node::{
+    Client, ClientConfig, DownloadId, DownloadRequest, DownloadState, DownloadStatus, Event, ShareRequest,
+};
 use mtorrent::metainfo::Metainfo;
 use mtorrent::tracker::server::{TrackerConfig, TrackerHandle};
 use support::DEADLINE;

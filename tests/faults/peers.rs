@@ -14,7 +14,7 @@ use crate::support::wire::{
     Content, Gate, Scripted, Wire, answer, answer_having, encoded, endpoint, eventually, refusal,
 };
 use crate::support::{Folder, random_bytes, run};
-use mtorrent::{assert_done, begin, node, ended, get, share, tracker};
+use crate::{assert_done, begin, client, ended, get, share, tracker};
 
 const CHUNK: u32 = 256 << 10;
 const WAIT: Duration = Duration::from_secs(20);

@@ -12,7 +12,7 @@ use mtorrent::wire::{ChunkInfo, Message, Status};
 
 use crate::support::wire::{Content, Scripted, Wire, endpoint, eventually};
 use crate::support::{Folder, Running, mtorrent, random_bytes, run};
-use mtorrent::{LOOPBACK, assert_done, node, get, share, tracker};
+use crate::{LOOPBACK, assert_done, client, get, share, tracker};
 
 const CHUNK: u32 = 256 << 10;
 /// The files are looked at once a second; a moment more for this machine.

@@ -9,7 +9,7 @@ use rand::rngs::SmallRng;
 
 use super::owned::{Owned, key};
 use super::{FILES, LEASE_MS, MARGIN_MS, SKEW_MS, World, hash};
-use mtorrent::node::{Claimed, Expected};
+use crate::client::{Claimed, Expected};
 
 impl World {
     /// All tables are the same.

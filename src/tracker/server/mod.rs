@@ -412,9 +412,9 @@ async fn run_core(mut seats: Seats, core: Core, stop: async_channel::Sender<()>)
         core: core.index,
         ends: Cell::new(false),
     });
-    runtime::spawn_vital("links", dial::keep_links(dialler.clone()));
+    runtime::spawn_vital("links", links::dial::keep_links(dialler.clone()));
     for name in seats.peers.names().filter(|_| core.index == 0) {
-        runtime::spawn_vital("name", dial::follow_name(seats.peers.clone(), name));
+        runtime::spawn_vital("name", links::dial::follow_name(seats.peers.clone(), name));
     }
     let (ending, log) = (net.clone(), shard.log().clone());
     let clients = Clients::new(Service { net, shard, forwarder, rounds, peers: seats.peers.clone() });

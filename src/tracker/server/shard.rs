@@ -26,7 +26,7 @@ use crate::tracker::table::{Journal, Merged, Sender, Table, Weight};
 use crate::wire::{EntriesBuffer, Frame, ListRequest, Message, Response, Status, SyncHello};
 
 /// One core's table and what it needs to answer.
-pub(super) struct Shard {
+pub(crate) struct Shard {
     inside: RefCell<Inside>,
     cores: usize,
     trust: Arc<[Cidr]>,
@@ -47,13 +47,13 @@ struct Inside {
 
 /// Who asks: a client, or a tracker whose link is open.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Asker {
-    pub(super) sender: Sender,
-    pub(super) tracker: Option<TrackerId>,
+pub(crate) struct Asker {
+    pub(crate) sender: Sender,
+    pub(crate) tracker: Option<TrackerId>,
 }
 
 /// What a frame asks for, once it is read.
-pub(super) enum Asked<'a> {
+pub(crate) enum Asked<'a> {
     /// Something of the table: of the core that has the file.
     Request(Request<'a>),
     /// A tracker's change.
@@ -73,7 +73,7 @@ pub(super) enum Asked<'a> {
 }
 
 /// The reply to a change that the store does not take.
-pub(super) fn refuse_unsaved(why: &str, out: &mut Vec<u8>) {
+pub(crate) fn refuse_unsaved(why: &str, out: &mut Vec<u8>) {
     let text =
         Sentence::new(format_args!("this tracker cannot save changes now ({why}): ask another one, or try later"));
     Message::Response(Response::new(Status::Internal, text.as_str(), None)).encode(out);
@@ -98,7 +98,7 @@ impl Journal for Out<'_> {
 }
 
 impl Shard {
-    pub(super) fn new(table: Table, cores: usize, trust: Arc<[Cidr]>, log: Rc<Log>, serves: Arc<AtomicBool>) -> Self {
+    pub(crate) fn new(table: Table, cores: usize, trust: Arc<[Cidr]>, log: Rc<Log>, serves: Arc<AtomicBool>) -> Self {
         let inside = Inside {
             table,
             rng: SmallRng::from_rng(&mut rand::rng()),
@@ -118,32 +118,32 @@ impl Shard {
     }
 
     /// Who sends from `ip`.
-    pub(super) fn sender(&self, ip: IpAddr) -> Sender {
+    pub(crate) fn sender(&self, ip: IpAddr) -> Sender {
         Sender::new(ip, &self.trust)
     }
 
     /// This core's side of the store.
-    pub(super) fn log(&self) -> &Rc<Log> {
+    pub(crate) fn log(&self) -> &Rc<Log> {
         &self.log
     }
 
     /// From now on changes go to this peer too.
-    pub(super) fn add_link(&self, link: Rc<LinkSeat>) {
+    pub(crate) fn add_link(&self, link: Rc<LinkSeat>) {
         self.links.borrow_mut().push(link);
     }
 
     /// The peer has retired.
-    pub(super) fn remove_link(&self, link: &LinkSeat) {
+    pub(crate) fn remove_link(&self, link: &LinkSeat) {
         self.links.borrow_mut().retain(|other| other.number() != link.number());
     }
 
     /// See [`Table::prefetch`].
-    pub(super) fn prefetch(&self, files: &[InfoHash]) {
+    pub(crate) fn prefetch(&self, files: &[InfoHash]) {
         self.inside.borrow().table.prefetch(files);
     }
 
     /// What the frame asks for.
-    pub(super) fn read<'a>(&self, frame: Frame<'a>, asker: Asker) -> Asked<'a> {
+    pub(crate) fn read<'a>(&self, frame: Frame<'a>, asker: Asker) -> Asked<'a> {
         let message = match Message::decode(frame) {
             Ok(message) => message,
             Err(error) => return Asked::Undecodable(Response::from(error)),
@@ -174,12 +174,12 @@ impl Shard {
     }
 
     /// The core that has the file.
-    pub(super) fn owner_of_file(&self, file: InfoHash) -> usize {
+    pub(crate) fn owner_of_file(&self, file: InfoHash) -> usize {
         core_of(bucket_of(file), self.cores)
     }
 
     /// The core that has what is asked for; `None` where that is nothing of any table.
-    pub(super) fn owner(&self, asked: &Asked<'_>) -> Option<usize> {
+    pub(crate) fn owner(&self, asked: &Asked<'_>) -> Option<usize> {
         match asked {
             Asked::Request(request) => Some(self.owner_of_file(request.info_hash())),
             Asked::Entry(entry) => Some(self.owner_of_file(entry.info_hash)),
@@ -189,7 +189,7 @@ impl Shard {
     }
 
     /// Does what is asked, and appends the reply's frame to `out`. What is asked of a table is asked of this one.
-    pub(super) fn answer(&self, asked: &Asked<'_>, asker: Asker, now_ms: u64, out: &mut Vec<u8>) {
+    pub(crate) fn answer(&self, asked: &Asked<'_>, asker: Asker, now_ms: u64, out: &mut Vec<u8>) {
         self.requests.set(self.requests.get() + 1);
         match asked {
             Asked::Request(request) => self.answer_request(request, asker.sender, now_ms, out),
@@ -270,17 +270,17 @@ impl Shard {
     }
 
     /// Takes an entry from the store.
-    pub(super) fn restore(&self, entry: &Entry<'_>) {
+    pub(crate) fn restore(&self, entry: &Entry<'_>) {
         self.inside.borrow_mut().table.restore(entry, now_ms());
     }
 
     /// See [`Link::send`].
-    pub(super) fn send_round(&self, link: &mut Link, hello: &SyncHello<'_>, times: Times, out: &mut Vec<u8>) {
+    pub(crate) fn send_round(&self, link: &mut Link, hello: &SyncHello<'_>, times: Times, out: &mut Vec<u8>) {
         link.send(&self.inside.borrow().table, hello, times, out);
     }
 
     /// See [`Link::receive`].
-    pub(super) fn take_answer(
+    pub(crate) fn take_answer(
         &self,
         seat: &LinkSeat,
         frame: Frame<'_>,
@@ -304,28 +304,28 @@ impl Shard {
     }
 
     /// See [`Table::set_skews`].
-    pub(super) fn set_skews(&self, skews: Skews, now_ms: u64) {
+    pub(crate) fn set_skews(&self, skews: Skews, now_ms: u64) {
         self.inside.borrow_mut().table.set_skews(skews, now_ms);
     }
 
     /// Writes to the store what it was too slow for.
-    pub(super) fn write_missed(&self) {
+    pub(crate) fn write_missed(&self) {
         while let Some(bucket) = self.log.take_missed() {
             self.inside.borrow().table.for_each_of(bucket, &mut |entry| self.log.write_merged(entry));
         }
     }
 
     /// See [`Table::sweep`].
-    pub(super) fn sweep(&self, now_ms: u64, budget: usize) -> usize {
+    pub(crate) fn sweep(&self, now_ms: u64, budget: usize) -> usize {
         self.inside.borrow_mut().table.sweep(now_ms, budget, &mut |entry| self.log.remove(entry))
     }
 
     /// Number of buckets here.
-    pub(super) fn buckets(&self) -> usize {
+    pub(crate) fn buckets(&self) -> usize {
         self.inside.borrow().table.buckets().len()
     }
 
-    pub(super) fn stats(&self) -> TrackerStats {
+    pub(crate) fn stats(&self) -> TrackerStats {
         let inside = self.inside.borrow();
         let totals = inside.table.totals();
         TrackerStats {

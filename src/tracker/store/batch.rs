@@ -9,65 +9,65 @@ use crate::wire::Message;
 
 /// Writes of one core, in their order.
 #[derive(Debug, Default)]
-pub(super) struct Batch {
-    pub(super) core: usize,
+pub(crate) struct Batch {
+    pub(crate) core: usize,
     /// The number of its last write on its core.
-    pub(super) last: u64,
+    pub(crate) last: u64,
     /// The highest clock in it.
-    pub(super) clock: u64,
+    pub(crate) clock: u64,
     operations: Vec<u8>,
 }
 
 /// One write.
-pub(super) struct Operation<'a> {
-    pub(super) key: &'a [u8],
+pub(crate) struct Operation<'a> {
+    pub(crate) key: &'a [u8],
     /// Empty to remove the key.
-    pub(super) value: &'a [u8],
+    pub(crate) value: &'a [u8],
 }
 
 impl Batch {
     /// An empty one, ready for a core's first write.
-    pub(super) fn of_core(core: usize) -> Self {
+    pub(crate) fn of_core(core: usize) -> Self {
         Self { core, ..Self::default() }
     }
 
     /// An empty one whose numbers go on behind `last`.
-    pub(super) fn following(self, last: &Self) -> Self {
+    pub(crate) fn following(self, last: &Self) -> Self {
         debug_assert!(self.is_empty());
         Self { last: last.last, clock: last.clock, ..self }
     }
 
     /// Writes an entry.
-    pub(super) fn put(&mut self, entry: &Entry<'_>) {
+    pub(crate) fn put(&mut self, entry: &Entry<'_>) {
         self.add(entry, |value| Message::SyncEntry(*entry).encode(value));
     }
 
     /// Takes an entry out.
-    pub(super) fn remove(&mut self, entry: &Entry<'_>) {
+    pub(crate) fn remove(&mut self, entry: &Entry<'_>) {
         self.add(entry, |_| ());
     }
 
     /// Writes nothing, under a number of its own: it is safe when all that was written before is.
-    pub(super) fn mark(&mut self) {
+    pub(crate) fn mark(&mut self) {
         self.operations.extend_from_slice(&[0; 3]);
         self.last += 1;
     }
 
     /// Bytes that wait.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.operations.len()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.operations.is_empty()
     }
 
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.operations.clear();
     }
 
     /// The writes, without those that write nothing.
-    pub(super) fn operations(&self) -> impl Iterator<Item = Operation<'_>> {
+    pub(crate) fn operations(&self) -> impl Iterator<Item = Operation<'_>> {
         let mut bytes = self.operations.as_slice();
         let all = std::iter::from_fn(move || {
             let (&[key_len, high, low], rest) = bytes.split_first_chunk()?;

@@ -9,7 +9,7 @@ thread_local! {
 }
 
 /// Calls `work` on this thread; if it panics, what it said. What it worked on is not used afterwards.
-pub(super) fn quietly<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+pub(crate) fn quietly<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let loud = panic::take_hook();

@@ -20,7 +20,7 @@ use super::Unopened;
 ///
 /// A header that does not fit the rest is damage to it, and what it holds is lost.
 #[derive(Debug)]
-pub(super) struct Careful<B> {
+pub(crate) struct Careful<B> {
     backend: B,
     is_open: Arc<AtomicBool>,
 }
@@ -32,7 +32,7 @@ const REPAIR_NEEDED: u8 = 2;
 
 impl<B: StorageBackend> Careful<B> {
     /// `is_open` is to be set when the store is open.
-    pub(super) fn new(backend: B, is_open: Arc<AtomicBool>) -> Self {
+    pub(crate) fn new(backend: B, is_open: Arc<AtomicBool>) -> Self {
         Self { backend, is_open }
     }
 }
@@ -66,7 +66,7 @@ impl<B: StorageBackend> StorageBackend for Careful<B> {
 }
 
 /// A file that is there, and not empty.
-pub(super) fn open(path: &Path) -> Result<FileBackend, Unopened> {
+pub(crate) fn open(path: &Path) -> Result<FileBackend, Unopened> {
     let file = File::options().read(true).write(true).open(path).map_err(Unopened::Io)?;
     if file.metadata().map_err(Unopened::Io)?.len() == 0 {
         return Err(Unopened::damaged("it is empty"));
@@ -75,7 +75,7 @@ pub(super) fn open(path: &Path) -> Result<FileBackend, Unopened> {
 }
 
 /// A file that is not there yet.
-pub(super) fn create(path: &Path) -> Result<FileBackend, Unopened> {
+pub(crate) fn create(path: &Path) -> Result<FileBackend, Unopened> {
     let file = File::options().read(true).write(true).create_new(true).open(path).map_err(Unopened::Io)?;
     Ok(FileBackend::new(file)?)
 }

@@ -21,14 +21,14 @@ use crate::tracker::table::Weight;
 
 /// What a core takes with it to write to the store.
 #[derive(Clone)]
-pub(in crate::tracker::server) struct LogSeat {
-    pub(super) core: usize,
-    pub(super) batches: mpsc::Sender<Batch>,
-    pub(super) answers: async_channel::Receiver<Told>,
+pub(crate) struct LogSeat {
+    pub(crate) core: usize,
+    pub(crate) batches: mpsc::Sender<Batch>,
+    pub(crate) answers: async_channel::Receiver<Told>,
 }
 
 /// A core's side of the store; without one it does nothing and never waits.
-pub(in crate::tracker::server) struct Log {
+pub(crate) struct Log {
     /// Where batches go; none without a store, and when this core ends.
     batches: RefCell<Option<mpsc::Sender<Batch>>>,
     filling: RefCell<Batch>,
@@ -48,7 +48,7 @@ pub(in crate::tracker::server) struct Log {
 
 impl Log {
     /// Starts the task that hears of commits. `failed` is called once when the store can no longer be written.
-    pub(in crate::tracker::server) fn start(seat: Option<LogSeat>, failed: impl FnOnce() + 'static) -> Rc<Self> {
+    pub(crate) fn start(seat: Option<LogSeat>, failed: impl FnOnce() + 'static) -> Rc<Self> {
         let Some(LogSeat { core, batches, answers }) = seat else { return Rc::new(Self::new(0, None)) };
         let log = Rc::new(Self::new(core, Some(batches)));
         let hears = log.clone();
@@ -86,7 +86,7 @@ impl Log {
     }
 
     /// Why nothing can be written now.
-    pub(in crate::tracker::server) fn failing(&self) -> Option<Arc<str>> {
+    pub(crate) fn failing(&self) -> Option<Arc<str>> {
         self.failing.borrow().clone()
     }
 
@@ -105,7 +105,7 @@ impl Log {
     }
 
     /// Writes an entry of a client; it is handed over by [`Log::flush`].
-    pub(in crate::tracker::server) fn write(&self, entry: &Entry<'_>, weight: Weight) {
+    pub(crate) fn write(&self, entry: &Entry<'_>, weight: Weight) {
         if self.batches.borrow().is_none() {
             return;
         }
@@ -120,7 +120,7 @@ impl Log {
     }
 
     /// Writes an entry of another tracker, which nobody here was promised.
-    pub(in crate::tracker::server) fn write_merged(&self, entry: &Entry<'_>) {
+    pub(crate) fn write_merged(&self, entry: &Entry<'_>) {
         if self.batches.borrow().is_none() {
             return;
         }
@@ -141,18 +141,18 @@ impl Log {
 
     /// A bucket of which not all was kept for the store, once there is room for it: all that the table has of it is to
     /// be written by [`Log::write_merged`].
-    pub(in crate::tracker::server) fn take_missed(&self) -> Option<usize> {
+    pub(crate) fn take_missed(&self) -> Option<usize> {
         let is_idle = self.filling.borrow().len() <= STORE_PENDING_BYTES_MAX / 2;
         if is_idle { self.missed.borrow_mut().pop_first() } else { None }
     }
 
     /// Whether something of the file's bucket was not kept for the store.
-    pub(in crate::tracker::server) fn has_missed(&self, info_hash: InfoHash) -> bool {
+    pub(crate) fn has_missed(&self, info_hash: InfoHash) -> bool {
         self.missed.borrow().contains(&bucket_of(info_hash))
     }
 
     /// Takes out an entry that has lapsed.
-    pub(in crate::tracker::server) fn remove(&self, entry: &Entry<'_>) {
+    pub(crate) fn remove(&self, entry: &Entry<'_>) {
         if self.batches.borrow().is_some() {
             self.filling.borrow_mut().remove(entry);
         }
@@ -160,7 +160,7 @@ impl Log {
 
     /// What is known of the file is acknowledged though nothing was written for it now: where it is not safe yet,
     /// the acknowledgement is awaited like a change.
-    pub(in crate::tracker::server) fn confirm(&self, info_hash: InfoHash) {
+    pub(crate) fn confirm(&self, info_hash: InfoHash) {
         if self.batches.borrow().is_some() && !self.is_durable(self.change(info_hash).get()) {
             let filling = &mut *self.filling.borrow_mut();
             filling.mark();
@@ -175,7 +175,7 @@ impl Log {
     }
 
     /// Hands over what was written, unless a batch is being committed: then that one's end does it.
-    pub(in crate::tracker::server) fn flush(&self) {
+    pub(crate) fn flush(&self) {
         let batches = self.batches.borrow();
         let Some(batches) = &*batches else { return };
         let filling = &mut *self.filling.borrow_mut();
@@ -190,24 +190,24 @@ impl Log {
     }
 
     /// Hands over all that was written: this core ends, and the store when all have.
-    pub(in crate::tracker::server) fn close(&self) {
+    pub(crate) fn close(&self) {
         *self.free.borrow_mut() = Some(Batch::of_core(self.filling.borrow().core));
         self.flush();
         self.batches.borrow_mut().take();
     }
 
     /// The number of the last write that must be safe before it is acknowledged.
-    pub(in crate::tracker::server) fn awaited(&self) -> u64 {
+    pub(crate) fn awaited(&self) -> u64 {
         self.awaited.get()
     }
 
     /// Whether a write is safe now.
-    pub(in crate::tracker::server) fn is_durable(&self, write: u64) -> bool {
+    pub(crate) fn is_durable(&self, write: u64) -> bool {
         self.durable.get() >= write
     }
 
     /// Waits until the writes that are not safe yet are few.
-    pub(in crate::tracker::server) async fn room(&self) {
+    pub(crate) async fn room(&self) {
         let (len, last) = {
             let filling = self.filling.borrow();
             (filling.len(), filling.last)
@@ -219,7 +219,7 @@ impl Log {
     }
 
     /// Waits until a write is safe; false when the store cannot be written now.
-    pub(in crate::tracker::server) async fn durable(&self, write: u64) -> bool {
+    pub(crate) async fn durable(&self, write: u64) -> bool {
         if !self.is_durable(write) {
             self.flush();
         }

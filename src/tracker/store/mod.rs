@@ -52,7 +52,7 @@ use rustix::fs::FlockOperation;
 
 use self::batch::Batch;
 use self::file::Careful;
-pub(super) use self::log::{Log, LogSeat};
+pub(crate) use self::log::{Log, LogSeat};
 use self::catch_panic::quietly;
 use crate::ids::{TrackerId, Version};
 use crate::limits::{FRAME_CONTROL_BYTES_MAX, STORE_CACHE_BYTES};
@@ -101,10 +101,10 @@ pub enum StoreError {
 }
 
 /// The cores' ends of the store, and its thread.
-pub(super) type Started = (Vec<LogSeat>, thread::JoinHandle<Result<(), String>>);
+pub(crate) type Started = (Vec<LogSeat>, thread::JoinHandle<Result<(), String>>);
 
 /// What the store's thread tells a core.
-enum Told {
+pub(crate) enum Told {
     /// All of a batch is on the disk.
     Committed(Batch),
     /// It cannot be written now, and why. It is tried on.
@@ -112,7 +112,7 @@ enum Told {
 }
 
 /// An open store, not yet written to.
-pub(super) struct Store {
+pub(crate) struct Store {
     /// None while it must be opened again.
     database: Option<Arc<Database>>,
     /// Where it is; unknown to tests.
@@ -125,7 +125,7 @@ pub(super) struct Store {
 
 impl Store {
     /// Opens or makes the store of a data folder, and reads all of it once: what is damaged is found now.
-    pub(super) fn open(folder: &Path) -> Result<Self, StoreError> {
+    pub(crate) fn open(folder: &Path) -> Result<Self, StoreError> {
         let lock = lock(folder)?;
         let path = folder.join(FILE_NAME);
         let failed = |error| match error {
@@ -141,7 +141,7 @@ impl Store {
 
     /// Takes out what `is_lapsed`: while the tracker was down, nobody else did. Where the disk does not take that, it
     /// stays for the next time.
-    pub(super) fn purge(&mut self, is_lapsed: impl Fn(&Entry<'_>) -> bool) {
+    pub(crate) fn purge(&mut self, is_lapsed: impl Fn(&Entry<'_>) -> bool) {
         let Some(database) = self.database.clone() else { return };
         for start in (0..BUCKETS).step_by(PURGE_BUCKETS) {
             if let Err(error) = purge(&database, start..start + PURGE_BUCKETS, &is_lapsed) {
@@ -164,17 +164,17 @@ impl Store {
     }
 
     /// Whose store it is: random when it was made.
-    pub(super) fn tracker(&self) -> TrackerId {
+    pub(crate) fn tracker(&self) -> TrackerId {
         self.tracker
     }
 
     /// The highest version that was written.
-    pub(super) fn highest(&self) -> Version {
+    pub(crate) fn highest(&self) -> Version {
         Version { clock: self.clock, tracker: self.tracker }
     }
 
     /// A way to read while cores start.
-    pub(super) fn reader(&self) -> StoreReader {
+    pub(crate) fn reader(&self) -> StoreReader {
         StoreReader(self.database.clone())
     }
 
@@ -189,7 +189,7 @@ impl Store {
     }
 
     /// Starts the thread that writes; it ends when all cores' logs are gone, or with an error.
-    pub(super) fn start(self, cores: usize) -> std::io::Result<Started> {
+    pub(crate) fn start(self, cores: usize) -> std::io::Result<Started> {
         let (sender, batches) = mpsc::channel();
         let (answers, seats) = (0..cores)
             .map(|core| {
@@ -464,11 +464,11 @@ fn set_about(database: &Database, key: &str, value: u64) -> Result<(), Failed> {
 
 /// Reads what a store holds.
 #[derive(Clone)]
-pub(super) struct StoreReader(Option<Arc<Database>>);
+pub(crate) struct StoreReader(Option<Arc<Database>>);
 
 impl StoreReader {
     /// Calls `each` with every entry of some buckets.
-    pub(super) fn read(&self, buckets: Range<usize>, each: &mut impl FnMut(&Entry<'_>)) -> Result<(), String> {
+    pub(crate) fn read(&self, buckets: Range<usize>, each: &mut impl FnMut(&Entry<'_>)) -> Result<(), String> {
         let database = self.0.as_ref().ok_or("it could not be opened again")?;
         read(database, buckets, &mut |entry| entry.iter().for_each(&mut *each)).map_err(|error| error.to_string())
     }

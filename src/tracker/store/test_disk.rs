@@ -12,7 +12,7 @@ use crate::storage::test_image::{Change, Image};
 
 /// What goes wrong, by the number of the step: a write, a new length or a sync.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     None,
     /// This step and all after it fail.
     Power(usize),
@@ -22,7 +22,7 @@ pub(super) enum Fault {
 
 /// The disk. Clones are the same one.
 #[derive(Clone, Debug)]
-pub(super) struct Disk(Arc<Mutex<State>>);
+pub(crate) struct Disk(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
@@ -36,7 +36,7 @@ struct State {
 
 impl Disk {
     /// A disk with a store's bytes on it; without any there is no file.
-    pub(super) fn new(bytes: Vec<u8>, fault: Fault, seed: u64) -> Self {
+    pub(crate) fn new(bytes: Vec<u8>, fault: Fault, seed: u64) -> Self {
         let rng = StdRng::seed_from_u64(seed);
         Self(Arc::new(Mutex::new(State {
             is_published: !bytes.is_empty(),
@@ -48,24 +48,24 @@ impl Disk {
     }
 
     /// Steps taken.
-    pub(super) fn steps(&self) -> usize {
+    pub(crate) fn steps(&self) -> usize {
         self.state().steps
     }
 
     /// Whether the file has its name.
-    pub(super) fn is_published(&self) -> bool {
+    pub(crate) fn is_published(&self) -> bool {
         self.state().is_published
     }
 
     /// The file is synced and gets its name.
-    pub(super) fn publish(&self) -> io::Result<()> {
+    pub(crate) fn publish(&self) -> io::Result<()> {
         self.sync_data(false)?;
         self.state().is_published = true;
         Ok(())
     }
 
     /// The power fails, if it has not yet: what is there afterwards; nothing if the file had no name.
-    pub(super) fn crash(&self) -> Vec<u8> {
+    pub(crate) fn crash(&self) -> Vec<u8> {
         let State { image, rng, fault, is_published, .. } = &mut *self.state();
         *fault = Fault::Power(0);
         if *is_published { image.after_crash(rng) } else { Vec::new() }

@@ -11,7 +11,7 @@ use std::ops::{Deref, DerefMut};
 
 /// Where a block is: page in the upper 16 bits, unit in the page in the lower.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Handle(u32);
+pub(crate) struct Handle(u32);
 
 /// Bytes of a unit.
 const UNIT: usize = 16;
@@ -66,7 +66,7 @@ impl DerefMut for Page {
 }
 
 /// The pages and the free lists.
-pub(super) struct Arena {
+pub(crate) struct Arena {
     pages: Vec<Page>,
     /// Numbers of pages whose memory went back.
     free_pages: Vec<u16>,
@@ -79,15 +79,15 @@ pub(super) struct Arena {
 
 /// The arena names no more memory: 64 GiB a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct ArenaFull;
+pub(crate) struct ArenaFull;
 
 impl Arena {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { pages: Vec::new(), free_pages: Vec::new(), free: [NONE; CLASSES], cut_page: 0, cut_unit: PAGE / UNIT }
     }
 
     /// A block of at least `len` bytes, of any content.
-    pub(super) fn allocate(&mut self, len: usize) -> Result<Handle, ArenaFull> {
+    pub(crate) fn allocate(&mut self, len: usize) -> Result<Handle, ArenaFull> {
         let Some(class) = class(len) else { return self.allocate_page(len) };
         let head = self.free[class];
         if head != NONE {
@@ -105,7 +105,7 @@ impl Arena {
     }
 
     /// Gives back a block that was allocated for `len` bytes.
-    pub(super) fn free(&mut self, handle: Handle, len: usize) {
+    pub(crate) fn free(&mut self, handle: Handle, len: usize) {
         match class(len) {
             Some(class) => {
                 let next = self.free[class];
@@ -121,29 +121,29 @@ impl Arena {
     }
 
     /// Whether blocks of these lengths are alike, so that a record may grow or shrink in its place.
-    pub(super) fn same_class(len: usize, other: usize) -> bool {
+    pub(crate) fn same_class(len: usize, other: usize) -> bool {
         class(len).is_some() && class(len) == class(other)
     }
 
     /// The first `len` bytes of a block.
-    pub(super) fn block(&self, handle: Handle, len: usize) -> &[u8] {
+    pub(crate) fn block(&self, handle: Handle, len: usize) -> &[u8] {
         let start = start(handle);
         &self.pages[page(handle)][start..start + len]
     }
 
     /// The first `len` bytes of a block.
-    pub(super) fn block_mut(&mut self, handle: Handle, len: usize) -> &mut [u8] {
+    pub(crate) fn block_mut(&mut self, handle: Handle, len: usize) -> &mut [u8] {
         let start = start(handle);
         &mut self.pages[page(handle)][start..start + len]
     }
 
     /// What a block holds up to the end of its page: at least its own bytes.
-    pub(super) fn from(&self, handle: Handle) -> &[u8] {
+    pub(crate) fn from(&self, handle: Handle) -> &[u8] {
         &self.pages[page(handle)][start(handle)..]
     }
 
     /// Bytes of all pages.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.pages.iter().map(|page| page.len()).sum()
     }
 
@@ -182,12 +182,12 @@ impl Arena {
 
 impl Handle {
     /// For an index that keeps 0 for "nothing".
-    pub(super) fn get(self) -> u32 {
+    pub(crate) fn get(self) -> u32 {
         self.0
     }
 
     /// The handle whose [`Handle::get`] this was.
-    pub(super) fn from_raw(raw: u32) -> Self {
+    pub(crate) fn from_raw(raw: u32) -> Self {
         Self(raw)
     }
 }

@@ -98,13 +98,13 @@ impl Skews {
     }
 
     /// Whether `holds` for the time by the clock of the tracker that gave `version`; by ours where that is not known.
-    pub(super) fn any(&self, version: Version, now_ms: u64, holds: impl Fn(u64) -> bool) -> bool {
+    pub(crate) fn any(&self, version: Version, now_ms: u64, holds: impl Fn(u64) -> bool) -> bool {
         let mut times = self.times_of(version, now_ms).peekable();
         if times.peek().is_none() { holds(now_ms) } else { times.any(holds) }
     }
 
     /// The time by the clock of the tracker that gave `version`, as late as it may be; by ours where that is not known.
-    pub(super) fn time_of(&self, version: Version, now_ms: u64) -> u64 {
+    pub(crate) fn time_of(&self, version: Version, now_ms: u64) -> u64 {
         self.times_of(version, now_ms).max().unwrap_or(now_ms)
     }
 
@@ -114,17 +114,17 @@ impl Skews {
     }
 
     /// The time by the clock that is furthest ahead.
-    pub(super) fn latest(&self, now_ms: u64) -> u64 {
+    pub(crate) fn latest(&self, now_ms: u64) -> u64 {
         now_ms.saturating_add_signed(self.0.iter().map(|(_, skew_ms)| *skew_ms).max().unwrap_or_default().max(0))
     }
 
     /// The time by the clock that is furthest behind.
-    pub(super) fn earliest(&self, now_ms: u64) -> u64 {
+    pub(crate) fn earliest(&self, now_ms: u64) -> u64 {
         now_ms.saturating_add_signed(self.0.iter().map(|(_, skew_ms)| *skew_ms).min().unwrap_or_default().min(0))
     }
 
     /// Refuses a version that is too far ahead.
-    pub(super) fn check(&self, version: Version, now_ms: u64) -> Result<(), AheadError> {
+    pub(crate) fn check(&self, version: Version, now_ms: u64) -> Result<(), AheadError> {
         let now_ms = self.time_of(version, now_ms);
         match version.time_ms().checked_sub(now_ms) {
             Some(ahead_ms) if ahead_ms > AHEAD_MS_MAX => Err(AheadError { ahead_ms }),
@@ -134,12 +134,12 @@ impl Skews {
 }
 
 /// Whether a version was accepted once and is so far ahead now that the clock must have been wrong then.
-pub(super) fn is_lost(version: Version, now_ms: u64) -> bool {
+pub(crate) fn is_lost(version: Version, now_ms: u64) -> bool {
     version.time_ms() > lost_after(now_ms)
 }
 
 /// The highest time of a version that is not lost.
-pub(super) fn lost_after(now_ms: u64) -> u64 {
+pub(crate) fn lost_after(now_ms: u64) -> u64 {
     now_ms + 2 * AHEAD_MS_MAX
 }
 

@@ -11,7 +11,7 @@ use crate::wire::{Message, Parsed, parse};
 
 /// Entries that wait, as the frames that they are in the store.
 #[derive(Default)]
-pub(super) struct Waiting {
+pub(crate) struct Waiting {
     frames: Vec<u8>,
     /// When whatever was given before the restart is over.
     until_ms: u64,
@@ -29,7 +29,7 @@ impl Table {
     }
 
     /// Looks again at what waits.
-    pub(super) fn take_waiting(&mut self, now_ms: u64) {
+    pub(crate) fn take_waiting(&mut self, now_ms: u64) {
         let Waiting { frames, until_ms } = std::mem::take(&mut self.waiting);
         if now_ms >= until_ms {
             return;

@@ -11,7 +11,7 @@ use super::Table;
 const ENTRIES_A_RECORD: usize = 16;
 
 /// How far the sweep has come.
-pub(super) struct Sweep {
+pub(crate) struct Sweep {
     bucket: usize,
     /// Where to go on in the bucket; `None` at its start.
     within: Option<Within>,
@@ -29,7 +29,7 @@ struct Within {
 }
 
 impl Sweep {
-    pub(super) fn new(records: &Records) -> Self {
+    pub(crate) fn new(records: &Records) -> Self {
         Self { bucket: records.buckets().start, within: None, set_back: false }
     }
 }

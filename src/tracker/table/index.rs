@@ -22,7 +22,7 @@ const HOMES_MIN: usize = 8;
 
 /// The records of one bucket by tag.
 #[derive(Default)]
-pub(super) struct Index {
+pub(crate) struct Index {
     /// `homes` + a tail; empty until the first record.
     slots: Vec<Slot>,
     homes: usize,
@@ -30,12 +30,12 @@ pub(super) struct Index {
 }
 
 impl Index {
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 
     /// The slot of the record with this tag that `is_it` knows.
-    pub(super) fn find(&self, tag: u32, is_it: impl Fn(Handle) -> bool) -> Option<usize> {
+    pub(crate) fn find(&self, tag: u32, is_it: impl Fn(Handle) -> bool) -> Option<usize> {
         let start = self.home(tag);
         let run = self.slots.get(start..)?.iter().take_while(|slot| slot.handle != 0 && slot.tag <= tag);
         let found = |(_, slot): &(usize, &Slot)| slot.tag == tag && is_it(Handle::from_raw(slot.handle));
@@ -43,29 +43,29 @@ impl Index {
     }
 
     /// Has the slots brought in where a tag is looked for.
-    pub(super) fn prefetch(&self, tag: u32) {
+    pub(crate) fn prefetch(&self, tag: u32) {
         if let Some(slot) = self.slots.get(self.home(tag)) {
             prefetch(slot);
         }
     }
 
     /// The first record with this tag: most likely the one that is meant.
-    pub(super) fn guess(&self, tag: u32) -> Option<Handle> {
+    pub(crate) fn guess(&self, tag: u32) -> Option<Handle> {
         self.find(tag, |_| true).map(|slot| Handle::from_raw(self.slots[slot].handle))
     }
 
     /// The record in a slot.
-    pub(super) fn get(&self, slot: usize) -> Option<(u32, Handle)> {
+    pub(crate) fn get(&self, slot: usize) -> Option<(u32, Handle)> {
         self.slots.get(slot).filter(|slot| slot.handle != 0).map(|slot| (slot.tag, Handle::from_raw(slot.handle)))
     }
 
     /// Puts another record into a slot that [`Index::find`] gave.
-    pub(super) fn set(&mut self, slot: usize, handle: Handle) {
+    pub(crate) fn set(&mut self, slot: usize, handle: Handle) {
         self.slots[slot].handle = handle.get();
     }
 
     /// Adds a record.
-    pub(super) fn insert(&mut self, tag: u32, handle: Handle) {
+    pub(crate) fn insert(&mut self, tag: u32, handle: Handle) {
         if (self.len + 1) * 5 > self.homes * 4 {
             self.grow();
         }
@@ -74,7 +74,7 @@ impl Index {
     }
 
     /// Takes a record out of its slot; what follows may move one slot down.
-    pub(super) fn remove(&mut self, slot: usize) {
+    pub(crate) fn remove(&mut self, slot: usize) {
         let mut hole = slot;
         while let Some(next) = self.slots.get(hole + 1).copied() {
             // A record at its home or before the hole's turn stays.
@@ -89,7 +89,7 @@ impl Index {
     }
 
     /// The first slot that may hold a tag of `tag` or above.
-    pub(super) fn first_slot(&self, tag: u32) -> usize {
+    pub(crate) fn first_slot(&self, tag: u32) -> usize {
         let mut slot = self.home(tag);
         while self.slots.get(slot).is_some_and(|found| found.handle != 0 && found.tag < tag) {
             slot += 1;
@@ -98,12 +98,12 @@ impl Index {
     }
 
     /// Slots, empty ones and the tail included.
-    pub(super) fn slots(&self) -> usize {
+    pub(crate) fn slots(&self) -> usize {
         self.slots.len()
     }
 
     /// Bytes of the table.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.slots.capacity() * size_of::<Slot>()
     }
 

@@ -198,15 +198,15 @@ pub struct NotFound;
 
 /// One core's shard.
 pub struct Table {
-    pub(super) rules: Arc<Rules>,
-    pub(super) clock: Clock,
-    pub(super) skews: Skews,
-    pub(super) records: Records,
-    pub(super) sweep: self::expiry::Sweep,
-    pub(super) counts: Arc<AddressCounts>,
+    pub(crate) rules: Arc<Rules>,
+    pub(crate) clock: Clock,
+    pub(crate) skews: Skews,
+    pub(crate) records: Records,
+    pub(crate) sweep: self::expiry::Sweep,
+    pub(crate) counts: Arc<AddressCounts>,
     /// Removals that were taken out before their time, until the sweep tells of them.
-    pub(super) forgotten: Vec<Entry<'static>>,
-    pub(super) waiting: self::deferred::Waiting,
+    pub(crate) forgotten: Vec<Entry<'static>>,
+    pub(crate) waiting: self::deferred::Waiting,
 }
 
 impl Table {
@@ -387,7 +387,7 @@ impl Table {
     }
 
     /// The stamp of what is here under the key of `body`.
-    pub(super) fn held(&self, found: Found, body: &Body<'_>) -> Option<Stamp> {
+    pub(crate) fn held(&self, found: Found, body: &Body<'_>) -> Option<Stamp> {
         match *body {
             Body::File(_) => self.records.record(found).file().map(|(version, _)| Stamp { version, removed: false }),
             Body::Seeder(endpoint) | Body::Removed(endpoint) => self.stamp(found, endpoint),
@@ -418,7 +418,7 @@ impl Table {
     }
 
     /// See [`Lives::counts`].
-    pub(super) fn counts_now(&self, stamp: Stamp, now_ms: u64) -> bool {
+    pub(crate) fn counts_now(&self, stamp: Stamp, now_ms: u64) -> bool {
         self.rules.lives.counts(&self.skews, stamp.version, stamp.removed, now_ms)
     }
 

@@ -6,7 +6,7 @@
 /// Has the cache line brought in where `item` begins, to be used once: it takes no room that others need for longer.
 /// Never waits.
 #[allow(unsafe_code)]
-pub(super) fn prefetch<T>(item: &T) {
+pub(crate) fn prefetch<T>(item: &T) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: SSE is part of x86-64, and a prefetch neither faults nor changes anything that a program sees.
     unsafe {

@@ -40,50 +40,50 @@ const REMOVED: u8 = 0x80;
 
 /// When a seeder entry was written, and which way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stamp {
-    pub(super) version: Version,
-    pub(super) removed: bool,
+pub(crate) struct Stamp {
+    pub(crate) version: Version,
+    pub(crate) removed: bool,
 }
 
 /// One seeder of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Seeder {
-    pub(super) endpoint: Endpoint,
-    pub(super) stamp: Stamp,
+pub(crate) struct Seeder {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) stamp: Stamp,
 }
 
 /// Where a seeder's bytes are, or would be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(crate) struct Place {
     offset: usize,
     endpoint_len: usize,
 }
 
 /// A view of a record.
 #[derive(Clone, Copy)]
-pub(super) struct Record<'a>(&'a [u8]);
+pub(crate) struct Record<'a>(&'a [u8]);
 
 impl<'a> Record<'a> {
     /// The record that starts at the first of `bytes`.
-    pub(super) fn at_start_of(bytes: &'a [u8]) -> Self {
+    pub(crate) fn at_start_of(bytes: &'a [u8]) -> Self {
         let len = Self(bytes).seeders_end();
         Self(&bytes[..len])
     }
 
-    pub(super) fn as_bytes(self) -> &'a [u8] {
+    pub(crate) fn as_bytes(self) -> &'a [u8] {
         self.0
     }
 
-    pub(super) fn len(self) -> usize {
+    pub(crate) fn len(self) -> usize {
         self.0.len()
     }
 
-    pub(super) fn info_hash(self) -> InfoHash {
+    pub(crate) fn info_hash(self) -> InfoHash {
         InfoHash(array(&self.0[..20]))
     }
 
     /// The file entry, if there is one.
-    pub(super) fn file(self) -> Option<(Version, FileInfo<'a>)> {
+    pub(crate) fn file(self) -> Option<(Version, FileInfo<'a>)> {
         let version = Version::from_bytes(array(&self.0[VERSION]));
         if version == Version::default() {
             return None;
@@ -95,12 +95,12 @@ impl<'a> Record<'a> {
     }
 
     /// Seeders, removed and expired ones included.
-    pub(super) fn seeder_count(self) -> usize {
+    pub(crate) fn seeder_count(self) -> usize {
         self.count_v4() + self.count_v6()
     }
 
     /// The seeder in a place of the order; `index` is below [`Record::seeder_count`].
-    pub(super) fn seeder(self, index: usize) -> Seeder {
+    pub(crate) fn seeder(self, index: usize) -> Seeder {
         let place = self.place(index);
         let bytes = &self.0[place.offset..];
         // Only `insert` writes these bytes, and it has them from an endpoint.
@@ -108,12 +108,12 @@ impl<'a> Record<'a> {
         Seeder { endpoint, stamp: self.stamp(place) }
     }
 
-    pub(super) fn seeders(self) -> impl Iterator<Item = Seeder> + 'a {
+    pub(crate) fn seeders(self) -> impl Iterator<Item = Seeder> + 'a {
         (0..self.seeder_count()).map(move |index| self.seeder(index))
     }
 
     /// Where the endpoint is, or where it belongs.
-    pub(super) fn find(self, endpoint: Endpoint) -> Result<Place, Place> {
+    pub(crate) fn find(self, endpoint: Endpoint) -> Result<Place, Place> {
         let mut key = [0; 18];
         let key = endpoint.to_bytes(&mut key);
         let (start, count, stride) = match key.len() {
@@ -135,7 +135,7 @@ impl<'a> Record<'a> {
 
     /// Which seeders, by their places in the order, have an address that begins like `ip`: with the same `prefix_len`
     /// bytes of 4 or 16.
-    pub(super) fn at_address(self, ip: IpAddr, prefix_len: usize) -> Range<usize> {
+    pub(crate) fn at_address(self, ip: IpAddr, prefix_len: usize) -> Range<usize> {
         let mut bytes = [0; 16];
         let (first, start, count, stride) = match ip {
             IpAddr::V4(ip) => {
@@ -154,7 +154,7 @@ impl<'a> Record<'a> {
         first + low..first + high
     }
 
-    pub(super) fn stamp(self, place: Place) -> Stamp {
+    pub(crate) fn stamp(self, place: Place) -> Stamp {
         let offset = place.offset + place.endpoint_len;
         let mut bytes: [u8; STAMP] = array(&self.0[offset..offset + STAMP]);
         let removed = bytes[0] & REMOVED != 0;
@@ -205,14 +205,14 @@ fn partition_point(range: Range<usize>, is_before: impl Fn(usize) -> bool) -> us
 }
 
 /// Starts a record without entries in `out`.
-pub(super) fn start(out: &mut Vec<u8>, info_hash: InfoHash) {
+pub(crate) fn start(out: &mut Vec<u8>, info_hash: InfoHash) {
     out.clear();
     out.extend_from_slice(&info_hash.0);
     out.resize(NAME, 0);
 }
 
 /// Writes the file entry. The name has 255 bytes at most, the chunk size is a power of two.
-pub(super) fn set_file(record: &mut Vec<u8>, version: Version, file: &FileInfo<'_>) {
+pub(crate) fn set_file(record: &mut Vec<u8>, version: Version, file: &FileInfo<'_>) {
     let name = file.name.as_bytes();
     debug_assert!(name.len() <= NAME_BYTES_MAX && file.chunk_size.is_power_of_two());
     let old = NAME..NAME + Record(record).name_len();
@@ -224,25 +224,25 @@ pub(super) fn set_file(record: &mut Vec<u8>, version: Version, file: &FileInfo<'
 }
 
 /// Writes the version of a file entry that is otherwise as it was.
-pub(super) fn set_file_version(record: &mut [u8], version: Version) {
+pub(crate) fn set_file_version(record: &mut [u8], version: Version) {
     record[VERSION].copy_from_slice(&version.to_bytes());
 }
 
 /// Takes the file entry out.
-pub(super) fn clear_file(record: &mut Vec<u8>) {
+pub(crate) fn clear_file(record: &mut Vec<u8>) {
     record.drain(NAME..NAME + Record(record).name_len());
     record[LENGTH.start..VERSION.end].fill(0);
     (record[CHUNK_SIZE], record[NAME_SIZE]) = (0, 0);
 }
 
 /// Writes over the stamp of a seeder that [`Record::find`] found.
-pub(super) fn set_stamp(record: &mut [u8], place: Place, stamp: Stamp) {
+pub(crate) fn set_stamp(record: &mut [u8], place: Place, stamp: Stamp) {
     let offset = place.offset + place.endpoint_len;
     record[offset..offset + STAMP].copy_from_slice(&stamp_bytes(stamp));
 }
 
 /// Adds a seeder at the place that [`Record::find`] gave for it.
-pub(super) fn insert(record: &mut Vec<u8>, place: Place, seeder: Seeder) {
+pub(crate) fn insert(record: &mut Vec<u8>, place: Place, seeder: Seeder) {
     let mut bytes = [0; STRIDE_V6];
     let mut endpoint = [0; 18];
     let endpoint = seeder.endpoint.to_bytes(&mut endpoint);
@@ -258,7 +258,7 @@ pub(super) fn insert(record: &mut Vec<u8>, place: Place, seeder: Seeder) {
 }
 
 /// Takes out the seeders of which `keep` is false.
-pub(super) fn retain(record: &mut Vec<u8>, mut keep: impl FnMut(Seeder) -> bool) {
+pub(crate) fn retain(record: &mut Vec<u8>, mut keep: impl FnMut(Seeder) -> bool) {
     let view = Record(record);
     let (mut read, mut write, count) = (0, view.seeders_start(), view.seeder_count());
     let (v4, mut kept_v4, mut kept_v6) = (view.count_v4(), 0, 0);

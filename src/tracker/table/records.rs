@@ -32,13 +32,13 @@ pub struct Lives {
 
 impl Lives {
     /// When an entry stops to count.
-    pub(super) fn end_of(self, version: Version, removed: bool) -> u64 {
+    pub(crate) fn end_of(self, version: Version, removed: bool) -> u64 {
         version.time_ms() + if removed { self.tombstone_ms } else { self.lease_ms }
     }
 
     /// Whether an entry counts: neither expired nor, because a clock was set back, refused by now. The clock is that of the
     /// tracker that gave its version: where clocks differ no lease ends for that.
-    pub(super) fn counts(self, skews: &Skews, version: Version, removed: bool, now_ms: u64) -> bool {
+    pub(crate) fn counts(self, skews: &Skews, version: Version, removed: bool, now_ms: u64) -> bool {
         let lives = |now_ms| self.end_of(version, removed) > now_ms;
         skews.any(version, now_ms, lives) && skews.check(version, now_ms).is_ok()
     }
@@ -49,7 +49,7 @@ impl Lives {
     }
 
     /// When an entry that counts ends, by the clock that gave its version; `None` if it does not count.
-    pub(super) fn live_until(self, skews: &Skews, entry: &Entry<'_>, now_ms: u64) -> Option<u64> {
+    pub(crate) fn live_until(self, skews: &Skews, entry: &Entry<'_>, now_ms: u64) -> Option<u64> {
         let removed = matches!(entry.body, Body::Removed(_));
         let counts = self.counts(skews, entry.version, removed, now_ms);
         counts.then(|| self.end_of(entry.version, removed))
@@ -57,19 +57,19 @@ impl Lives {
 }
 
 /// One bucket: its records and what is known of them as a whole.
-pub(super) struct Bucket {
-    pub(super) index: Index,
+pub(crate) struct Bucket {
+    pub(crate) index: Index,
     /// The XOR of all entries' fingerprints, expired ones that are still here included.
-    pub(super) digest: u128,
+    pub(crate) digest: u128,
     /// No entry ends before this.
-    pub(super) soonest_ms: u64,
+    pub(crate) soonest_ms: u64,
     /// The soonest end of what was written since the sweep last entered the bucket.
-    pub(super) written_soonest_ms: u64,
+    pub(crate) written_soonest_ms: u64,
 }
 
 /// Where a record is.
 #[derive(Clone, Copy)]
-pub(super) struct Found {
+pub(crate) struct Found {
     bucket: usize,
     slot: usize,
     handle: Handle,
@@ -87,7 +87,7 @@ pub struct Totals {
 }
 
 /// All records of a core.
-pub(super) struct Records {
+pub(crate) struct Records {
     first_bucket: usize,
     buckets: Vec<Bucket>,
     arena: Arena,
@@ -98,14 +98,14 @@ pub(super) struct Records {
     /// Addresses that are not counted.
     trust: Arc<[Cidr]>,
     scratch: Vec<u8>,
-    pub(super) prints: Fingerprints,
-    pub(super) totals: Totals,
+    pub(crate) prints: Fingerprints,
+    pub(crate) totals: Totals,
     /// The highest time of any entry: where it is past the wall clock, entries need a second look.
-    pub(super) newest_ms: u64,
+    pub(crate) newest_ms: u64,
 }
 
 impl Records {
-    pub(super) fn new(
+    pub(crate) fn new(
         buckets: Range<usize>,
         lives: Lives,
         counts: Arc<AddressCounts>,
@@ -130,26 +130,26 @@ impl Records {
         }
     }
 
-    pub(super) fn buckets(&self) -> Range<usize> {
+    pub(crate) fn buckets(&self) -> Range<usize> {
         self.first_bucket..self.first_bucket + self.buckets.len()
     }
 
     /// A bucket of ours by its number.
-    pub(super) fn bucket(&self, bucket: usize) -> &Bucket {
+    pub(crate) fn bucket(&self, bucket: usize) -> &Bucket {
         &self.buckets[bucket - self.first_bucket]
     }
 
-    pub(super) fn bucket_mut(&mut self, bucket: usize) -> &mut Bucket {
+    pub(crate) fn bucket_mut(&mut self, bucket: usize) -> &mut Bucket {
         &mut self.buckets[bucket - self.first_bucket]
     }
 
     /// Whether the file's bucket is ours.
-    pub(super) fn owns(&self, info_hash: InfoHash) -> bool {
+    pub(crate) fn owns(&self, info_hash: InfoHash) -> bool {
         self.buckets().contains(&bucket_of(info_hash))
     }
 
     /// The file's place among its bucket's records.
-    pub(super) fn tag(&self, info_hash: InfoHash) -> u32 {
+    pub(crate) fn tag(&self, info_hash: InfoHash) -> u32 {
         let part = |range: Range<usize>| {
             let mut bytes = [0; 8];
             bytes[..range.len()].copy_from_slice(&info_hash.0[range]);
@@ -160,7 +160,7 @@ impl Records {
         (mix(first ^ part(16..20), self.key[2]) >> 32) as u32
     }
 
-    pub(super) fn find(&self, info_hash: InfoHash) -> Option<Found> {
+    pub(crate) fn find(&self, info_hash: InfoHash) -> Option<Found> {
         let bucket = bucket_of(info_hash);
         let is_it = |handle| self.arena.from(handle).first_chunk() == Some(&info_hash.0);
         let slot = self.bucket(bucket).index.find(self.tag(info_hash), is_it)?;
@@ -169,7 +169,7 @@ impl Records {
 
     /// Has all brought in that [`Records::find`] and a look at the record will read, for many files at a time. Files
     /// of other cores do no harm.
-    pub(super) fn prefetch(&self, files: &[InfoHash]) {
+    pub(crate) fn prefetch(&self, files: &[InfoHash]) {
         // Where one place is read to find the next, it was asked for before all files' reads began.
         let bucket_of = |file: &InfoHash| self.buckets.get(bucket_of(*file).checked_sub(self.first_bucket)?);
         files.iter().filter_map(bucket_of).for_each(prefetch);
@@ -186,23 +186,23 @@ impl Records {
     }
 
     /// The record in a slot of a bucket.
-    pub(super) fn at(&self, bucket: usize, slot: usize) -> Option<Found> {
+    pub(crate) fn at(&self, bucket: usize, slot: usize) -> Option<Found> {
         self.bucket(bucket).index.get(slot).map(|(_, handle)| Found { bucket, slot, handle })
     }
 
-    pub(super) fn record(&self, found: Found) -> Record<'_> {
+    pub(crate) fn record(&self, found: Found) -> Record<'_> {
         Record::at_start_of(self.arena.from(found.handle))
     }
 
     /// The entries of a record.
-    pub(super) fn entries<'a>(record: Record<'a>) -> impl Iterator<Item = Entry<'a>> + 'a {
+    pub(crate) fn entries<'a>(record: Record<'a>) -> impl Iterator<Item = Entry<'a>> + 'a {
         let info_hash = record.info_hash();
         let file = record.file().map(|(version, info)| Entry { info_hash, version, body: Body::File(info) });
         file.into_iter().chain(record.seeders().map(move |seeder| seeder_entry(info_hash, seeder)))
     }
 
     /// Writes the file entry of a record, making the record if there is none.
-    pub(super) fn put_file(
+    pub(crate) fn put_file(
         &mut self,
         info_hash: InfoHash,
         version: Version,
@@ -224,7 +224,7 @@ impl Records {
     }
 
     /// Writes the version of a file entry that is otherwise as it was, if there is one.
-    pub(super) fn renew_file(&mut self, info_hash: InfoHash, version: Version) {
+    pub(crate) fn renew_file(&mut self, info_hash: InfoHash, version: Version) {
         let Some(found) = self.find(info_hash) else { return };
         let Some((old, info)) = self.record(found).file() else { return };
         let print = |version| self.prints.of(&Entry { info_hash, version, body: Body::File(info) });
@@ -234,7 +234,7 @@ impl Records {
     }
 
     /// Writes a seeder of a record, making either if it is not there.
-    pub(super) fn put_seeder(&mut self, info_hash: InfoHash, seeder: Seeder) -> Result<(), ArenaFull> {
+    pub(crate) fn put_seeder(&mut self, info_hash: InfoHash, seeder: Seeder) -> Result<(), ArenaFull> {
         let Seeder { endpoint, stamp } = seeder;
         let found = self.find(info_hash);
         let place = found.map(|found| self.record(found).find(endpoint));
@@ -258,7 +258,7 @@ impl Records {
 
     /// Takes the entries out of a record of which `keep` is false, each told to `gone`; true if the whole
     /// record went.
-    pub(super) fn retain(
+    pub(crate) fn retain(
         &mut self,
         found: Found,
         keep: impl Fn(&Entry) -> bool,
@@ -303,7 +303,7 @@ impl Records {
     }
 
     /// Bytes of the records' pages and the buckets' tables.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         let tables: usize = self.buckets.iter().map(|bucket| bucket.index.bytes()).sum();
         self.arena.bytes() + tables + self.buckets.len() * size_of::<Bucket>()
     }
@@ -394,7 +394,7 @@ impl Records {
     }
 
     /// Whether the address is not counted.
-    pub(super) fn is_trusted(&self, ip: IpAddr) -> bool {
+    pub(crate) fn is_trusted(&self, ip: IpAddr) -> bool {
         self.trust.iter().any(|network| network.contains(ip))
     }
 }
@@ -404,7 +404,7 @@ fn counted(removed: bool) -> Counted {
 }
 
 /// A seeder as an entry.
-pub(super) fn seeder_entry(info_hash: InfoHash, seeder: Seeder) -> Entry<'static> {
+pub(crate) fn seeder_entry(info_hash: InfoHash, seeder: Seeder) -> Entry<'static> {
     let Seeder { endpoint, stamp: Stamp { version, removed } } = seeder;
     Entry { info_hash, version, body: if removed { Body::Removed(endpoint) } else { Body::Seeder(endpoint) } }
 }

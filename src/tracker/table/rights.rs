@@ -84,7 +84,7 @@ pub struct AddressCount {
 
 /// What an entry counts as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Counted {
+pub(crate) enum Counted {
     File,
     Removal,
 }
@@ -104,17 +104,17 @@ impl AddressCounts {
 
     /// What the address has and, for IPv6, what its network of 64 bits has: with how many times an address' share it may
     /// have.
-    pub(super) fn levels(&self, ip: IpAddr) -> impl Iterator<Item = (AddressCount, usize)> {
+    pub(crate) fn levels(&self, ip: IpAddr) -> impl Iterator<Item = (AddressCount, usize)> {
         let network = network(ip).map(|key| (self.count(key), NETWORK_ROOM));
         std::iter::once((self.get(ip), 1)).chain(network)
     }
 
-    pub(super) fn add(&self, ip: IpAddr, what: Counted) {
+    pub(crate) fn add(&self, ip: IpAddr, what: Counted) {
         self.all_counters(ip).for_each(|counter| _ = counter.fetch_add(unit(what), Ordering::Relaxed));
     }
 
     /// Undoes one [`AddressCounts::add`] of the same.
-    pub(super) fn subtract(&self, ip: IpAddr, what: Counted) {
+    pub(crate) fn subtract(&self, ip: IpAddr, what: Counted) {
         self.all_counters(ip).for_each(|counter| _ = counter.fetch_sub(unit(what), Ordering::Relaxed));
     }
 
@@ -161,7 +161,7 @@ fn unit(what: Counted) -> u64 {
 }
 
 /// The two halves of a product, folded: every bit of the result depends on every bit of both.
-pub(super) fn mix(a: u64, b: u64) -> u64 {
+pub(crate) fn mix(a: u64, b: u64) -> u64 {
     let product = u128::from(a) * u128::from(b);
     product as u64 ^ (product >> 64) as u64
 }

@@ -16,7 +16,7 @@ use crate::limits::{
 
 impl Table {
     /// Whether a file may get one more entry, whoever sends it.
-    pub(super) fn has_room(&self, found: Option<Found>) -> bool {
+    pub(crate) fn has_room(&self, found: Option<Found>) -> bool {
         match found {
             Some(found) => self.records.record(found).seeder_count() < ENTRIES_PER_FILE_MAX,
             None => (self.records.totals.files as usize) < FILES_PER_CORE_MAX,
@@ -24,7 +24,7 @@ impl Table {
     }
 
     /// Whether a seeder may be added that is not live now. Returns the one that must make way for it.
-    pub(super) fn check_room(
+    pub(crate) fn check_room(
         &self,
         found: Option<Found>,
         endpoint: Endpoint,
@@ -50,7 +50,7 @@ impl Table {
     }
 
     /// Whether a removal may be written for an entry that is not here.
-    pub(super) fn check_room_for_removal(
+    pub(crate) fn check_room_for_removal(
         &self,
         found: Option<Found>,
         endpoint: Endpoint,
@@ -69,7 +69,7 @@ impl Table {
         found.map_or(Ok(()), |found| self.check_network(found, ip))
     }
 
-    pub(super) fn is_live(&self, seeder: Seeder, now_ms: u64) -> bool {
+    pub(crate) fn is_live(&self, seeder: Seeder, now_ms: u64) -> bool {
         !seeder.stamp.removed && self.counts_now(seeder.stamp, now_ms)
     }
 
@@ -129,7 +129,7 @@ impl Table {
     /// An address that comes and goes on ever new ports leaves few records of removals behind: the oldest is forgotten,
     /// at all trackers the same one. What it removed comes back only from a tracker that has missed the removal, and
     /// until its lease ends.
-    pub(super) fn forget_oldest_removal(&mut self, info_hash: InfoHash, ip: IpAddr) {
+    pub(crate) fn forget_oldest_removal(&mut self, info_hash: InfoHash, ip: IpAddr) {
         let Some(found) = self.records.find(info_hash) else { return };
         let Some((count, oldest)) = self.removals_at(found, ip) else { return };
         if count <= self.removals_of_address_max() {
@@ -141,7 +141,7 @@ impl Table {
     }
 
     /// Whether an entry is older than all removals that are remembered of its address: then one of it may be forgotten.
-    pub(super) fn is_forgotten(&self, found: Option<Found>, body: &Body<'_>, version: Version) -> bool {
+    pub(crate) fn is_forgotten(&self, found: Option<Found>, body: &Body<'_>, version: Version) -> bool {
         let (Some(found), Body::Seeder(endpoint) | Body::Removed(endpoint)) = (found, body) else { return false };
         let max = self.removals_of_address_max();
         let removals = self.removals_at(found, endpoint.ip());

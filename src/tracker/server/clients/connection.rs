@@ -14,18 +14,18 @@ use crate::net::{BufferPool, Member, NetError, PooledBuffer};
 use crate::wire::{self, Parsed};
 
 /// A connection, its number on this core aside.
-pub(super) struct Connection {
-    pub(super) member: Member,
+pub(crate) struct Connection {
+    pub(crate) member: Member,
     /// When it is closed, by the core's coarse clock.
-    pub(super) deadline_ms: u64,
+    pub(crate) deadline_ms: u64,
     /// The round that must end before the next one begins.
-    pub(super) round: Option<u32>,
+    pub(crate) round: Option<u32>,
     /// There may be something to receive.
-    pub(super) has_news: bool,
+    pub(crate) has_news: bool,
     /// The other side ends its stream.
-    pub(super) ends: bool,
+    pub(crate) ends: bool,
     /// It is closed as soon as its round has ended.
-    pub(super) closes: bool,
+    pub(crate) closes: bool,
     /// It is among those whose turn will come.
     is_listed: bool,
     /// Whole frames are held: they come before anything is received.
@@ -45,7 +45,7 @@ struct Held {
 
 /// What [`Connection::receive`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Received {
+pub(crate) enum Received {
     /// Nothing so far.
     Nothing,
     /// So many bytes in the room that it was given; what went elsewhere is held.
@@ -56,9 +56,9 @@ pub(super) enum Received {
 
 /// How a round's taking of frames ended.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Taken {
+pub(crate) struct Taken {
     /// Whole frames.
-    pub(super) frames: usize,
+    pub(crate) frames: usize,
     /// Bytes of them.
     len: usize,
     /// Bytes that the frame behind them needs, from its first one; 0 if there may be a whole one.
@@ -66,7 +66,7 @@ pub(super) struct Taken {
 }
 
 impl Connection {
-    pub(super) fn new(member: Member, asker: Asker, deadline_ms: u64) -> Self {
+    pub(crate) fn new(member: Member, asker: Asker, deadline_ms: u64) -> Self {
         Self {
             member,
             deadline_ms,
@@ -83,7 +83,7 @@ impl Connection {
     }
 
     /// Receives behind what is held, or else into `room`.
-    pub(super) fn receive(&mut self, room: &mut [u8]) -> Result<Received, NetError> {
+    pub(crate) fn receive(&mut self, room: &mut [u8]) -> Result<Received, NetError> {
         if self.has_frames {
             return Ok(Received::Bytes(0));
         }
@@ -109,23 +109,23 @@ impl Connection {
     }
 
     /// Whether something is held: mostly a frame that has begun and whose rest is to come.
-    pub(super) fn is_within_a_frame(&self) -> bool {
+    pub(crate) fn is_within_a_frame(&self) -> bool {
         self.held.is_some()
     }
 
     /// Whether it is to be listed for a turn; it counts as listed from now on.
-    pub(super) fn enlist(&mut self) -> bool {
+    pub(crate) fn enlist(&mut self) -> bool {
         let can_go_on = self.round.is_none() && (self.has_news || self.has_frames);
         can_go_on && !std::mem::replace(&mut self.is_listed, true)
     }
 
     /// Takes it off the list: its turn has come. False if it was not there, or has to wait for its round.
-    pub(super) fn takes_turn(&mut self) -> bool {
+    pub(crate) fn takes_turn(&mut self) -> bool {
         std::mem::take(&mut self.is_listed) && self.round.is_none()
     }
 
     /// Adds the files that the next [`Connection::take_frames`] will ask for to `files`.
-    pub(super) fn add_files_asked(&self, received: &[u8], files: &mut Vec<InfoHash>) {
+    pub(crate) fn add_files_asked(&self, received: &[u8], files: &mut Vec<InfoHash>) {
         let mut bytes = self.held.as_ref().map_or(received, |held| &held.buffer[held.start..held.end]);
         for _ in 0..ROUND_REQUESTS_MAX {
             let Ok(Parsed::Frame { frame, len }) = wire::parse(bytes, FRAME_CONTROL_BYTES_MAX) else { return };
@@ -136,7 +136,7 @@ impl Connection {
 
     /// Answers the whole frames in what is held, or else in `received`, into `out`. What another core answers comes to
     /// the round that this begins. The replies to what came before a malformed frame are in `out` too.
-    pub(super) fn take_frames(
+    pub(crate) fn take_frames(
         &mut self,
         number: u32,
         received: &[u8],

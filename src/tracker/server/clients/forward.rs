@@ -26,7 +26,7 @@ const QUESTIONS_TOGETHER_MAX: usize = 64;
 
 /// Frames, and whose they are: questions on their way to a core, or replies on their way back.
 #[derive(Debug, Default)]
-pub(super) struct Batch {
+pub(crate) struct Batch {
     /// Replies: they may leave when this write of the answering core is safe.
     written: u64,
     questions: Vec<Question>,
@@ -80,7 +80,7 @@ impl Batch {
 }
 
 /// A core's way to the other shards.
-pub(super) struct Forwarder {
+pub(crate) struct Forwarder {
     core: Core,
     shard: Rc<Shard>,
     rounds: Rc<Rounds>,
@@ -95,7 +95,7 @@ pub(super) struct Forwarder {
 
 impl Forwarder {
     /// Joins the other cores; `None` if this core has joined already.
-    pub(super) async fn join(
+    pub(crate) async fn join(
         plan: MeshPlan<Batch>,
         core: Core,
         shard: Rc<Shard>,
@@ -118,13 +118,13 @@ impl Forwarder {
     }
 
     /// Which core this is.
-    pub(super) fn core(&self) -> Core {
+    pub(crate) fn core(&self) -> Core {
         self.core
     }
 
     /// Sends a request's frame to the core that has its file, `file` if it begins with that. The reply comes to
     /// `place` of `round`.
-    pub(super) fn ask(
+    pub(crate) fn ask(
         &self,
         to: usize,
         frame: &[u8],

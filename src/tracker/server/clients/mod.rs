@@ -37,16 +37,16 @@ const GROUPS_IN_A_ROW_MAX: usize = 64;
 const TICK: Duration = Duration::from_millis(250);
 
 /// What a turn needs.
-pub(super) struct Service {
-    pub(super) net: Net,
-    pub(super) shard: Rc<Shard>,
-    pub(super) forwarder: Rc<Forwarder>,
-    pub(super) rounds: Rc<Rounds>,
-    pub(super) peers: Arc<Peers>,
+pub(crate) struct Service {
+    pub(crate) net: Net,
+    pub(crate) shard: Rc<Shard>,
+    pub(crate) forwarder: Rc<Forwarder>,
+    pub(crate) rounds: Rc<Rounds>,
+    pub(crate) peers: Arc<Peers>,
 }
 
 /// The connections of one core.
-pub(super) struct Clients {
+pub(crate) struct Clients {
     service: Service,
     crowd: Crowd,
     turns: RefCell<Turns>,
@@ -71,20 +71,20 @@ struct Turns {
 }
 
 impl Clients {
-    pub(super) fn new(service: Service) -> Rc<Self> {
+    pub(crate) fn new(service: Service) -> Rc<Self> {
         let turns = Turns { received: vec![0; GROUP_MAX * BUFFER_SMALL_BYTES], ..Turns::default() };
         Rc::new(Self { crowd: service.net.crowd(), service, turns: RefCell::new(turns) })
     }
 
     /// Starts the tasks which serve.
-    pub(super) fn start(self: &Rc<Self>) {
+    pub(crate) fn start(self: &Rc<Self>) {
         runtime::spawn_vital("clients", self.clone().serve());
         runtime::spawn_vital("time limits of clients", self.clone().keep_time());
         runtime::spawn_vital("rounds", self.service.rounds.clone().follow_the_store());
     }
 
     /// Takes a connection in.
-    pub(super) fn admit(&self, accepted: Accepted) {
+    pub(crate) fn admit(&self, accepted: Accepted) {
         let peer = accepted.peer();
         if let Err(error) = self.turns.borrow_mut().admit(accepted, &self.crowd, &self.service) {
             log::debug!("closed {}: {error}", peer.ip());
@@ -92,7 +92,7 @@ impl Clients {
     }
 
     /// Closes all connections, whatever they wait for.
-    pub(super) fn close_all(&self) {
+    pub(crate) fn close_all(&self) {
         let Turns { connections, free, .. } = &mut *self.turns.borrow_mut();
         connections.clear();
         free.clear();

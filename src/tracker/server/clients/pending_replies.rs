@@ -19,7 +19,7 @@ use crate::runtime::Signal;
 use crate::wire::{self, Message, Parsed};
 
 /// The waiting rounds of one core, by number.
-pub(super) struct Rounds {
+pub(crate) struct Rounds {
     crowd: Crowd,
     log: Rc<Log>,
     inside: RefCell<Inside>,
@@ -57,12 +57,12 @@ struct Round {
 }
 
 impl Rounds {
-    pub(super) fn new(crowd: Crowd, log: Rc<Log>) -> Rc<Self> {
+    pub(crate) fn new(crowd: Crowd, log: Rc<Log>) -> Rc<Self> {
         Rc::new(Self { crowd, log, inside: RefCell::default(), unsaved: Signal::default() })
     }
 
     /// A number for a round of connection `member` that will wait.
-    pub(super) fn begin(&self, member: u32) -> u32 {
+    pub(crate) fn begin(&self, member: u32) -> u32 {
         let Inside { rounds, free, .. } = &mut *self.inside.borrow_mut();
         let number = free.pop().unwrap_or_else(|| {
             rounds.push(Round::default());
@@ -74,7 +74,7 @@ impl Rounds {
 
     /// Reserves the place of a late reply after the first `at` bytes of the round's other replies; returns the
     /// place's number.
-    pub(super) fn expect(&self, number: u32, at: usize) -> u32 {
+    pub(crate) fn expect(&self, number: u32, at: usize) -> u32 {
         let round = &mut self.inside.borrow_mut().rounds[number as usize];
         round.places.push((at, 0..0));
         round.awaited += 1;
@@ -82,7 +82,7 @@ impl Rounds {
     }
 
     /// A late reply is here.
-    pub(super) fn fill(&self, number: u32, place: u32, bytes: &[u8]) {
+    pub(crate) fn fill(&self, number: u32, place: u32, bytes: &[u8]) {
         let Inside { rounds, moved, .. } = &mut *self.inside.borrow_mut();
         let Some(round) = rounds.get_mut(number as usize) else { return };
         let start = round.late.len();
@@ -99,7 +99,7 @@ impl Rounds {
 
     /// Takes the round's replies out of `replies`, the first `sent` bytes of which have left. They wait until this
     /// core's write `written` is safe.
-    pub(super) fn hold(&self, number: u32, replies: &mut Vec<u8>, sent: usize, written: u64) {
+    pub(crate) fn hold(&self, number: u32, replies: &mut Vec<u8>, sent: usize, written: u64) {
         let Inside { rounds, unsaved, .. } = &mut *self.inside.borrow_mut();
         let round = &mut rounds[number as usize];
         std::mem::swap(&mut round.replies, replies);
@@ -111,7 +111,7 @@ impl Rounds {
     }
 
     /// Tells of the rounds whose writes have become safe; when the store fails, of all: they are refused.
-    pub(super) async fn follow_the_store(self: Rc<Self>) {
+    pub(crate) async fn follow_the_store(self: Rc<Self>) {
         loop {
             let first = || self.inside.borrow().unsaved.front().copied();
             let (written, _) = self.unsaved.until(first).await;
@@ -124,13 +124,13 @@ impl Rounds {
     }
 
     /// Moves the numbers of rounds that may go on behind those in `moved`. A number may come twice, or too late.
-    pub(super) fn take_moved(&self, moved: &mut Vec<u32>) {
+    pub(crate) fn take_moved(&self, moved: &mut Vec<u32>) {
         moved.append(&mut self.inside.borrow_mut().moved);
     }
 
     /// Sends by `send`, which returns how much of its bytes it sent, if all replies of the round are there and safe.
     /// Returns the connection's number once all have left.
-    pub(super) fn go_on<E>(
+    pub(crate) fn go_on<E>(
         &self,
         number: u32,
         send: impl FnOnce(u32, &[u8]) -> Result<usize, E>,
@@ -158,7 +158,7 @@ impl Rounds {
     }
 
     /// Gives the round's number back; false while another core has it.
-    pub(super) fn end(&self, number: u32) -> bool {
+    pub(crate) fn end(&self, number: u32) -> bool {
         let Inside { rounds, free, .. } = &mut *self.inside.borrow_mut();
         let round = &mut rounds[number as usize];
         if round.awaited > 0 {
@@ -176,7 +176,7 @@ impl Rounds {
 
 /// Calls `each` with the length of every reply's frame and the reply that is sent in its place: one that acknowledges
 /// something becomes a refusal.
-pub(super) fn refuse_acknowledged(mut replies: &[u8], why: &str, mut each: impl FnMut(usize, &[u8])) {
+pub(crate) fn refuse_acknowledged(mut replies: &[u8], why: &str, mut each: impl FnMut(usize, &[u8])) {
     let mut refusal = Vec::new();
     while let Ok(Parsed::Frame { frame, len }) = wire::parse(replies, FRAME_SYNC_BYTES_MAX) {
         let (reply, rest) = replies.split_at(len);

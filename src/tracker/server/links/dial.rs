@@ -33,8 +33,8 @@ use crate::wire::{DecodeError, Entry, Message, SyncHello};
 const TICK: Duration = Duration::from_millis(50);
 
 /// One core's link to one peer, and what wakes it.
-pub(super) struct LinkSeat {
-    pub(super) link: RefCell<Link>,
+pub(crate) struct LinkSeat {
+    pub(crate) link: RefCell<Link>,
     peer: Arc<Peer>,
     waker: Cell<Option<Waker>>,
     woken: Cell<bool>,
@@ -44,7 +44,7 @@ pub(super) struct LinkSeat {
 
 impl LinkSeat {
     /// An entry for the peer.
-    pub(super) fn push(&self, entry: &Entry<'_>) {
+    pub(crate) fn push(&self, entry: &Entry<'_>) {
         self.link.borrow_mut().push(entry);
         self.woken.set(true);
         if let Some(waker) = self.waker.take() {
@@ -53,13 +53,13 @@ impl LinkSeat {
     }
 
     /// A repair starts in this time at the latest.
-    pub(super) fn repair_within(&self, wait_ms: u64) {
+    pub(crate) fn repair_within(&self, wait_ms: u64) {
         let mut link = self.link.borrow_mut();
         link.repair_by(now_ms() + wait_ms.clamp(REPAIR_AHEAD_MS_MIN, REPAIR_INTERVAL.as_millis() as u64));
     }
 
     /// Which peer it is among all.
-    pub(super) fn number(&self) -> usize {
+    pub(crate) fn number(&self) -> usize {
         self.peer.number()
     }
 
@@ -98,17 +98,17 @@ enum DialError {
 }
 
 /// What all links of a core share.
-pub(super) struct Dialler {
-    pub(super) net: Net,
-    pub(super) shard: Rc<Shard>,
-    pub(super) peers: Arc<Peers>,
-    pub(super) core: usize,
+pub(crate) struct Dialler {
+    pub(crate) net: Net,
+    pub(crate) shard: Rc<Shard>,
+    pub(crate) peers: Arc<Peers>,
+    pub(crate) core: usize,
     /// This core ends: links are not opened again.
-    pub(super) ends: Cell<bool>,
+    pub(crate) ends: Cell<bool>,
 }
 
 /// Keeps a link to every peer that there is, new ones included.
-pub(super) async fn keep_links(dialler: Rc<Dialler>) {
+pub(crate) async fn keep_links(dialler: Rc<Dialler>) {
     let mut known = 0;
     loop {
         for peer in dialler.peers.since(known) {
@@ -130,7 +130,7 @@ pub(super) async fn keep_links(dialler: Rc<Dialler>) {
 /// Looks again and again who is at a name that the operator gave: a member that finds nobody but itself there, because
 /// it was the first, or because the name server knew no more, would be alone for good, and a group could stay in parts
 /// that do not know of each other.
-pub(super) async fn follow_name(peers: Arc<Peers>, name: String) {
+pub(crate) async fn follow_name(peers: Arc<Peers>, name: String) {
     loop {
         runtime::sleep(PEER_NAME_INTERVAL).await;
         // A name server that is away is no news: the link says so.

@@ -10,7 +10,7 @@ use crate::tracker::replica::hello::{Accepting, HelloError};
 use crate::wire::{Message, Response, Status, SyncHello};
 
 /// What is known of a connection's other end as a tracker.
-pub(super) struct Session {
+pub(crate) struct Session {
     peers: Arc<Peers>,
     from: IpAddr,
     state: State,
@@ -25,12 +25,12 @@ enum State {
 }
 
 impl Session {
-    pub(super) fn new(peers: Arc<Peers>, from: IpAddr) -> Self {
+    pub(crate) fn new(peers: Arc<Peers>, from: IpAddr) -> Self {
         Self { peers, from, state: State::Closed }
     }
 
     /// The tracker at the other end, once the link is open.
-    pub(super) fn tracker(&self) -> Option<TrackerId> {
+    pub(crate) fn tracker(&self) -> Option<TrackerId> {
         match self.state {
             State::Open(tracker) => Some(tracker),
             State::Closed | State::Began(_) => None,
@@ -38,7 +38,7 @@ impl Session {
     }
 
     /// Answers a hello.
-    pub(super) fn hello(&mut self, hello: &SyncHello<'_>, out: &mut Vec<u8>) {
+    pub(crate) fn hello(&mut self, hello: &SyncHello<'_>, out: &mut Vec<u8>) {
         if let Err(error) = self.take(hello, out) {
             log::warn!("refused the link of a tracker at {}: {error}", self.from);
             self.state = State::Closed;

@@ -18,7 +18,7 @@ const SKEW_CHANGE_MS: u64 = 500;
 
 /// All peers.
 #[derive(Debug)]
-pub(super) struct Peers {
+pub(crate) struct Peers {
     member: Member,
     cores: usize,
     list: Mutex<Vec<Arc<Peer>>>,
@@ -35,7 +35,7 @@ pub(super) struct Peers {
 
 /// One peer.
 #[derive(Debug)]
-pub(super) struct Peer {
+pub(crate) struct Peer {
     number: usize,
     /// `HOST:PORT`.
     name: String,
@@ -58,7 +58,7 @@ pub(super) struct Peer {
 
 impl Peers {
     /// The named ones.
-    pub(super) fn new(member: Member, names: &[String], cores: usize) -> Arc<Self> {
+    pub(crate) fn new(member: Member, names: &[String], cores: usize) -> Arc<Self> {
         let peers = Self {
             member,
             cores,
@@ -76,23 +76,23 @@ impl Peers {
     }
 
     /// Names that the operator gave; an address is none.
-    pub(super) fn names(&self) -> impl Iterator<Item = String> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = String> {
         let named = |peer: &&Arc<Peer>| !peer.learnt && peer.name.parse::<SocketAddr>().is_err();
         self.list().iter().filter(named).map(|peer| peer.name.clone()).collect::<Vec<_>>().into_iter()
     }
 
     /// What this tracker says of itself.
-    pub(super) fn member(&self) -> &Member {
+    pub(crate) fn member(&self) -> &Member {
         &self.member
     }
 
     /// Peers from number `from` on.
-    pub(super) fn since(&self, from: usize) -> Vec<Arc<Peer>> {
+    pub(crate) fn since(&self, from: usize) -> Vec<Arc<Peer>> {
         if self.added.load(Ordering::Acquire) <= from { Vec::new() } else { self.list()[from..].to_vec() }
     }
 
     /// All that are not retired, by how many have a link and how many were repaired from, on all cores.
-    pub(super) fn counts(&self) -> [u64; 3] {
+    pub(crate) fn counts(&self) -> [u64; 3] {
         let list = self.list();
         let current = || list.iter().filter(|peer| !peer.is_retired());
         let full = |count: fn(&Peer) -> usize| current().filter(|peer| count(peer) >= self.cores).count() as u64;
@@ -104,17 +104,17 @@ impl Peers {
     }
 
     /// A tracker opened a link to us and may not have it.
-    pub(super) fn count_refused(&self) {
+    pub(crate) fn count_refused(&self) {
         self.refused.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Links refused since the start.
-    pub(super) fn refused(&self) -> u64 {
+    pub(crate) fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
     }
 
     /// A tracker opened a link to us: it is dialled back, or, where that is so already, repaired from.
-    pub(super) fn met(&self, tracker: TrackerId, endpoint: Endpoint) {
+    pub(crate) fn met(&self, tracker: TrackerId, endpoint: Endpoint) {
         let known = self.list().iter().find(|peer| peer.is(tracker)).cloned();
         match known {
             Some(peer) => peer.nudge(),
@@ -127,12 +127,12 @@ impl Peers {
     }
 
     /// A tracker that is linked asks to be repaired from.
-    pub(super) fn nudged(&self, tracker: TrackerId) {
+    pub(crate) fn nudged(&self, tracker: TrackerId) {
         self.list().iter().filter(|peer| peer.is(tracker)).for_each(|peer| peer.nudge());
     }
 
     /// A tracker's clock says `theirs_ms` when ours says `now_ms`.
-    pub(super) fn measured(&self, tracker: TrackerId, theirs_ms: u64, now_ms: u64) {
+    pub(crate) fn measured(&self, tracker: TrackerId, theirs_ms: u64, now_ms: u64) {
         let Some(peer) = self.list().iter().find(|peer| peer.is(tracker)).cloned() else { return };
         let skew_ms = (theirs_ms as i64).wrapping_sub(now_ms as i64);
         let before_ms = peer.skew_ms.load(Ordering::Relaxed);
@@ -157,12 +157,12 @@ impl Peers {
     }
 
     /// How often the others' clocks were found elsewhere.
-    pub(super) fn clocks_seen(&self) -> usize {
+    pub(crate) fn clocks_seen(&self) -> usize {
         self.clocks_seen.load(Ordering::Acquire)
     }
 
     /// How far the others' clocks are from ours.
-    pub(super) fn skews(&self, now_ms: u64) -> Skews {
+    pub(crate) fn skews(&self, now_ms: u64) -> Skews {
         let of = |peer: &Arc<Peer>| {
             let changed_ms = peer.skew_changed_ms.load(Ordering::Relaxed);
             // As long as anything lives that was given before.
@@ -174,7 +174,7 @@ impl Peers {
     }
 
     /// The largest difference of a clock from ours, milliseconds.
-    pub(super) fn skew_ms_max(&self) -> u64 {
+    pub(crate) fn skew_ms_max(&self) -> u64 {
         let current = self.list();
         current
             .iter()
@@ -185,7 +185,7 @@ impl Peers {
     }
 
     /// A link found out whose it is. Of two peers that are one tracker, one retires.
-    pub(super) fn identified(&self, peer: &Peer, tracker: TrackerId) {
+    pub(crate) fn identified(&self, peer: &Peer, tracker: TrackerId) {
         peer.tracker.store(tracker.0, Ordering::Relaxed);
         let list = self.list();
         let same = list.iter().filter(|other| other.is(tracker));
@@ -199,7 +199,7 @@ impl Peers {
 
     /// A name has these addresses: other trackers of the group may be there. Those that turned out to be a peer that we
     /// have, or ourselves, are not tried again.
-    pub(super) fn also_at(&self, addresses: impl Iterator<Item = SocketAddr>) {
+    pub(crate) fn also_at(&self, addresses: impl Iterator<Item = SocketAddr>) {
         for address in addresses {
             let name = address.to_string();
             let has_it = |peer: &Arc<Peer>| !peer.is_retired() && peer.name == name;
@@ -211,7 +211,7 @@ impl Peers {
     }
 
     /// The address was found to be that of a peer that we have, or our own.
-    pub(super) fn found(&self, name: &str, tracker: TrackerId) {
+    pub(crate) fn found(&self, name: &str, tracker: TrackerId) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= SYNC_PEERS_MAX * ADDRESSES_PER_NAME_MAX {
             // Names whose addresses change for ever: all are tried once more.
@@ -227,13 +227,13 @@ impl Peers {
     }
 
     /// How the taking of the table goes on a core.
-    pub(super) fn startup(&self) -> &Startup {
+    pub(crate) fn startup(&self) -> &Startup {
         &self.startup
     }
 
     /// Waits until every core has taken its part of the table from a peer that answers. False when they do not,
     /// or stand still for [`SYNC_START_TIMEOUT`].
-    pub(super) fn wait_for_tables(&self) -> bool {
+    pub(crate) fn wait_for_tables(&self) -> bool {
         let named = self.added.load(Ordering::Acquire);
         let synced = named == 0 || self.startup.wait(named, self.cores);
         let only_ourselves = self.list().iter().all(|peer| peer.is_retired());
@@ -265,24 +265,24 @@ impl Peers {
 }
 
 impl Peer {
-    pub(super) fn number(&self) -> usize {
+    pub(crate) fn number(&self) -> usize {
         self.number
     }
 
-    pub(super) fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    pub(super) fn is_learnt(&self) -> bool {
+    pub(crate) fn is_learnt(&self) -> bool {
         self.learnt
     }
 
     /// No more links to it.
-    pub(super) fn retire(&self) {
+    pub(crate) fn retire(&self) {
         self.retired.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn is_retired(&self) -> bool {
+    pub(crate) fn is_retired(&self) -> bool {
         self.retired.load(Ordering::Relaxed)
     }
 
@@ -291,12 +291,12 @@ impl Peer {
     }
 
     /// Grows whenever the peer asks to be repaired from.
-    pub(super) fn nudges(&self) -> u64 {
+    pub(crate) fn nudges(&self) -> u64 {
         self.nudges.load(Ordering::Relaxed)
     }
 
     /// A core's link is open, or no longer.
-    pub(super) fn set_linked(&self, linked: bool) {
+    pub(crate) fn set_linked(&self, linked: bool) {
         if linked {
             self.linked.fetch_add(1, Ordering::Relaxed);
         } else {
@@ -305,7 +305,7 @@ impl Peer {
     }
 
     /// A core has repaired from it for the first time.
-    pub(super) fn set_repaired(&self) {
+    pub(crate) fn set_repaired(&self) {
         self.repaired.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -320,7 +320,7 @@ impl Peer {
 
 /// How the taking of the table goes, by peer and core.
 #[derive(Debug)]
-pub(super) struct Startup {
+pub(crate) struct Startup {
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -334,7 +334,7 @@ struct State {
 
 /// How it goes with one peer on one core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Seat {
+pub(crate) enum Seat {
     /// It cannot be reached.
     Failed,
     /// Pages come.
@@ -347,7 +347,7 @@ pub(super) enum Seat {
 
 impl Startup {
     /// Tells how it goes; without a core, on all.
-    pub(super) fn set(&self, peer: usize, core: Option<usize>, seat: Seat) {
+    pub(crate) fn set(&self, peer: usize, core: Option<usize>, seat: Seat) {
         let mut state = self.lock();
         if state.over {
             return;
