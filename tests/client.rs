@@ -9,13 +9,11 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use mtorrent::node::{
-    Client, ClientConfig, DownloadRequest, DownloadState, DownloadStatus, Event, ShareRequest, Strategy,
-};
 use mtorrent::geometry::Geometry;
 use mtorrent::hash::sha1;
 use mtorrent::ids::{Endpoint, InfoHash};
 use mtorrent::metainfo::Metainfo;
+use mtorrent::node::{DownloadRequest, DownloadState, DownloadStatus, Event, Node, NodeConfig, ShareRequest, Strategy};
 use mtorrent::wire::{Endpoints, Message, Parsed, Response, SeederInfo, Status, parse};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -114,12 +112,12 @@ fn answer(message: Message<'_>, seeders: &Seeders, out: &mut Vec<u8>) {
     }
 }
 
-fn client(trackers: &[&TinyTracker], cores: usize) -> Client {
+fn client(trackers: &[&TinyTracker], cores: usize) -> Node {
     client_in(None, trackers, cores)
 }
 
-fn client_in(data_dir: Option<&Path>, trackers: &[&TinyTracker], cores: usize) -> Client {
-    Client::start(ClientConfig {
+fn client_in(data_dir: Option<&Path>, trackers: &[&TinyTracker], cores: usize) -> Node {
+    Node::start(NodeConfig {
         listen: "127.0.0.1:0".parse().unwrap(),
         advertise: None,
         trackers: trackers.iter().map(|tracker| tracker.name()).collect(),
@@ -146,14 +144,14 @@ fn file(folder: &Path, bytes: usize, chunk_size: u32) -> (PathBuf, Arc<Metainfo>
     (path, Arc::new(Metainfo::new("a file ü.bin", geometry, pieces, Vec::new()).unwrap()))
 }
 
-fn share(client: &Client, path: &Path, metainfo: &Arc<Metainfo>) {
+fn share(client: &Node, path: &Path, metainfo: &Arc<Metainfo>) {
     let metainfo_path = path.with_extension("mtorrent");
     client.share(ShareRequest { metainfo: metainfo.clone(), metainfo_path, file: path.to_owned() }).unwrap();
     let announced = wait_for(client, |event| matches!(event, Event::Announced { .. }));
     assert!(matches!(announced, Event::Announced { .. }));
 }
 
-fn get(client: &Client, metainfo: &Arc<Metainfo>, dest: Option<PathBuf>) -> DownloadStatus {
+fn get(client: &Node, metainfo: &Arc<Metainfo>, dest: Option<PathBuf>) -> DownloadStatus {
     let request = DownloadRequest {
         metainfo: metainfo.clone(),
         metainfo_path: "x.mtorrent".into(),
@@ -169,7 +167,7 @@ fn get(client: &Client, metainfo: &Arc<Metainfo>, dest: Option<PathBuf>) -> Down
     }
 }
 
-fn wait_for(client: &Client, wanted: impl Fn(&Event) -> bool) -> Event {
+fn wait_for(client: &Node, wanted: impl Fn(&Event) -> bool) -> Event {
     let (events, deadline) = (client.events(), Instant::now() + Duration::from_secs(60));
     loop {
         match events.try_recv() {

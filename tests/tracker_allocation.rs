@@ -10,13 +10,13 @@ use std::sync::Arc;
 use counting::allocations;
 use mtorrent::ids::{Endpoint, InfoHash, TrackerId, Version};
 use mtorrent::limits::FRAME_CONTROL_BYTES_MAX;
-use mtorrent::tracker::Lives;
-use mtorrent::tracker::table::entry::{BUCKETS, Entry};
+use mtorrent::tracker::Ttls;
+use mtorrent::tracker::bounded_text::BoundedText;
 use mtorrent::tracker::replica::relay::Relay;
 use mtorrent::tracker::requests::Request;
+use mtorrent::tracker::table::entry::{BUCKETS, Entry};
 use mtorrent::tracker::table::rights::AddressCounts;
-use mtorrent::tracker::bounded_text::Sentence;
-use mtorrent::tracker::table::{Journal, Rules, Sender, Table, Weight};
+use mtorrent::tracker::table::{Durability, Journal, Rules, Sender, Table};
 use mtorrent::wire::{Message, Parsed, Response, SeederChange, Share, Status, parse};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
@@ -43,7 +43,7 @@ struct Written {
 }
 
 impl Journal for Written {
-    fn write(&mut self, entry: &Entry<'_>, _weight: Weight) {
+    fn write(&mut self, entry: &Entry<'_>, _weight: Durability) {
         Message::SyncEntry(*entry).encode(&mut self.log);
         self.relay.push(entry);
     }
@@ -52,7 +52,7 @@ impl Journal for Written {
 impl Service {
     fn new() -> Self {
         let rules = Rules {
-            lives: Lives { lease_ms: LEASE_MS, tombstone_ms: 2 * LEASE_MS },
+            ttls: Ttls { lease_ms: LEASE_MS, tombstone_ms: 2 * LEASE_MS },
             endpoints_per_file_max: 600,
             endpoints_per_address_max: 200,
             files_per_address_max: 100,
@@ -82,7 +82,7 @@ impl Service {
                 outcome.reply(request.info_hash(), endpoints, |reply| reply.encode(out));
             }
             Ok(Err(denial)) => {
-                let text = Sentence::new(denial);
+                let text = BoundedText::new(denial);
                 Message::Response(Response::new(denial.status(), text.as_str(), None)).encode(&mut self.out);
             }
             Err(error) => Message::Response(Response::from(error)).encode(&mut self.out),

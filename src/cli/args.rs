@@ -11,7 +11,9 @@ use std::time::Duration;
 use clap::builder::{BoolishValueParser, TypedValueParser as _};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
-use crate::console::units::{RateLimit, parse_advertise, parse_duration, parse_host_port, parse_listen, parse_rate_limit, parse_size};
+use crate::console::units::{
+    RateLimit, parse_advertise, parse_duration, parse_host_port, parse_listen, parse_rate_limit, parse_size,
+};
 use crate::limits::{
     CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, ENDPOINTS_PER_ADDRESS_MAX, ENDPOINTS_PER_FILE_MAX,
     FILES_PER_ADDRESS_MAX,

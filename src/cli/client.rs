@@ -1,9 +1,9 @@
 //! `mtorrent client`: a running client and its REPL.
 
+use super::resolved;
 use crate::console::exit::{CommandError, CommandResult};
 use crate::console::output::Output;
-use super::resolved;
-use crate::node::Client;
+use crate::node::Node;
 use crate::repl::{self, Settings, terminal};
 
 /// Runs the command.
@@ -16,7 +16,7 @@ pub fn run(args: resolved::Client, output: &Output) -> CommandResult {
         wait: args.wait,
         history: terminal::history_path(&data_dir),
     };
-    let client = Client::start(args.peer.client_config(Some(data_dir)))?;
+    let client = Node::start(args.peer.client_config(Some(data_dir)))?;
     let result = repl::run(&client, settings, *output);
     client.close();
     result

@@ -2,25 +2,25 @@
 
 use serde_json::json;
 
+use super::resolved::Create;
+use crate::console::create_torrent::{CreateTorrent, Created};
 use crate::console::exit::{CommandResult, Exit};
 use crate::console::hashing::Work;
-use crate::console::create_torrent::{Made, Making};
 use crate::console::output::Output;
-use super::resolved::Create;
 use crate::console::signals::Stop;
 use crate::text;
 
 /// Runs the command.
 pub fn run(args: &Create, output: &Output) -> CommandResult {
     let stop = Stop::on_signal()?;
-    let making = Making {
+    let create_torrent = CreateTorrent {
         file: &args.file,
         metainfo: &args.metainfo,
         trackers: &args.trackers,
         new: args.new,
         work: Work { threads: args.threads, stop: &stop, quiet: false },
     };
-    let Made { metainfo, is_new, .. } = making.create()?;
+    let Created { metainfo, is_new, .. } = create_torrent.create()?;
     let (path, geometry) = (text::path(&args.metainfo), metainfo.geometry());
     let (info_hash, state) = (metainfo.info_hash(), if is_new { "created" } else { "up to date" });
     let line = format!(

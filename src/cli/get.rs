@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::resolved::{Afterwards, Get};
 use crate::console::exit::{CommandError, CommandResult, Exit};
 use crate::console::files;
 use crate::console::inputs::{Input, Inputs};
@@ -14,14 +15,13 @@ use crate::console::output::{Output, talk};
 use crate::console::progress;
 use crate::console::progress::{Bar, Snapshot};
 use crate::console::report;
-use super::resolved::{Afterwards, Get};
 use crate::console::signals;
-use crate::text;
 use crate::console::units::Rate;
-use crate::node::{Client, ClientConfig, DownloadId, DownloadRequest, DownloadState, DownloadStatus, Event};
 use crate::limits::REPORT_INTERVAL;
 use crate::metainfo::Metainfo;
+use crate::node::{DownloadId, DownloadRequest, DownloadState, DownloadStatus, Event, Node, NodeConfig};
 use crate::storage::Paths;
+use crate::text;
 
 /// Runs the command.
 pub fn run(args: &Get, output: &Output) -> CommandResult {
@@ -30,7 +30,7 @@ pub fn run(args: &Get, output: &Output) -> CommandResult {
     let dest = args.dest.as_deref().map(|dest| files::resolve_dest(dest, &metainfo)).transpose()?;
     check_trackers(args, &metainfo, dest.as_deref())?;
     let chunk_bytes = metainfo.geometry().chunk_size() as usize;
-    let client = Client::start(ClientConfig { chunk_bytes, ..args.peer.client_config(None) })?;
+    let client = Node::start(NodeConfig { chunk_bytes, ..args.peer.client_config(None) })?;
     let result = download(args, &client, &inputs, metainfo, dest.clone(), output);
     client.close();
     // Only now is it clear what stays: a download that received nothing leaves nothing.
@@ -52,7 +52,7 @@ fn check_trackers(args: &Get, metainfo: &Metainfo, dest: Option<&Path>) -> Resul
 
 fn download(
     args: &Get,
-    client: &Client,
+    client: &Node,
     inputs: &Inputs,
     metainfo: Arc<Metainfo>,
     dest: Option<PathBuf>,
@@ -103,7 +103,7 @@ fn report_interval(wanted: Option<Duration>) -> Option<Duration> {
 }
 
 struct Waiting<'a> {
-    client: &'a Client,
+    client: &'a Node,
     id: DownloadId,
     inputs: &'a Inputs,
     output: &'a Output,
@@ -152,7 +152,7 @@ fn interrupted(dest: Option<&Path>) -> String {
     }
 }
 
-fn snapshot(client: &Client, id: DownloadId) -> Option<DownloadStatus> {
+fn snapshot(client: &Node, id: DownloadId) -> Option<DownloadStatus> {
     client.downloads().into_iter().find(|status| status.id == id)
 }
 

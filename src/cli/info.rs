@@ -2,13 +2,13 @@
 
 use serde_json::json;
 
+use super::resolved::Info;
 use crate::console::exit::{CommandResult, Exit};
 use crate::console::files;
 use crate::console::output::Output;
-use super::resolved::Info;
-use crate::text;
 use crate::console::units::Size;
 use crate::metainfo::Metainfo;
+use crate::text;
 
 /// Runs the command.
 pub fn run(args: &Info, output: &Output) -> CommandResult {

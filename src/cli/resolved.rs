@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use super::args::{self, LowArgs, LowCommand, Picker};
 use crate::console::exit::CommandError;
-use crate::node::{ClientConfig, Strategy};
 use crate::geometry::Geometry;
 use crate::ids::Endpoint;
 use crate::limits::{
     CHUNK_SIZE_CREATE_MIN, CHUNK_SIZE_DEFAULT, CHUNK_SIZE_MAX, CORES_DEFAULT_MAX, GROUP_KEY_BYTES_MIN, TRACKERS_MAX,
 };
+use crate::node::{NodeConfig, Strategy};
 use crate::runtime::machine::cores_within;
 use crate::tracker::server::TrackerConfig;
 
@@ -71,8 +71,8 @@ pub struct Peer {
 
 impl Peer {
     /// The configuration of a client that keeps its state in `data_dir`, or keeps none.
-    pub fn client_config(&self, data_dir: Option<PathBuf>) -> ClientConfig {
-        ClientConfig {
+    pub fn client_config(&self, data_dir: Option<PathBuf>) -> NodeConfig {
+        NodeConfig {
             listen: self.listen,
             advertise: self.advertise,
             trackers: self.trackers.clone(),

@@ -4,35 +4,35 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use crate::console::exit::{CommandError, CommandResult, Exit};
 use super::get::{stopped, talk_of};
+use super::resolved::Share;
+use crate::console::create_torrent;
+use crate::console::create_torrent::CreateTorrent;
+use crate::console::exit::{CommandError, CommandResult, Exit};
 use crate::console::hashing::Work;
 use crate::console::inputs::{Input, Inputs};
-use crate::console::create_torrent;
-use crate::console::create_torrent::Making;
 use crate::console::output::{Output, talk};
-use super::resolved::Share;
 use crate::console::signals;
-use crate::text;
-use crate::node::{Client, Event, ShareRequest, Verified};
 use crate::ids::InfoHash;
+use crate::node::{Event, Node, ShareRequest, Verified};
+use crate::text;
 
 /// Runs the command.
 pub fn run(args: &Share, output: &Output) -> CommandResult {
     let inputs = Inputs::start()?;
     let trackers = trackers(args)?;
-    let making = Making {
+    let create_torrent = CreateTorrent {
         file: &args.file,
         metainfo: &args.metainfo,
         trackers: &trackers,
         new: args.new,
         work: Work { threads: args.peer.cores, stop: inputs.stop(), quiet: false },
     };
-    let made = making.verify_or_create()?;
+    let made = create_torrent.verify_or_create()?;
     let path = text::path(&args.metainfo);
     talk(format_args!("{} {path}", if made.is_new { "created" } else { "verified the file against" }));
     let trackers = trackers.join(", ");
-    let client = Client::start(args.peer.client_config(None))?;
+    let client = Node::start(args.peer.client_config(None))?;
     let info_hash = made.metainfo.info_hash();
     let verified = Verified { identity: made.identity, unreadable: made.unreadable };
     let request = ShareRequest {
@@ -62,7 +62,7 @@ fn trackers(args: &Share) -> Result<Vec<String>, CommandError> {
     }
 }
 
-fn serve(client: &Client, inputs: &Inputs, info_hash: InfoHash, output: &Output) -> CommandResult {
+fn serve(client: &Node, inputs: &Inputs, info_hash: InfoHash, output: &Output) -> CommandResult {
     let mut is_ready = false;
     loop {
         match inputs.next(None) {

@@ -2,16 +2,16 @@
 
 use serde_json::json;
 
+use super::resolved::Verify;
 use crate::console::exit::{CommandError, CommandResult, Exit};
 use crate::console::files;
 use crate::console::files::Source;
 use crate::console::hashing::{BadChunk, Why, Work};
 use crate::console::output::Output;
-use super::resolved::Verify;
 use crate::console::signals::Stop;
-use crate::text;
 use crate::console::units::Size;
 use crate::geometry::Geometry;
+use crate::text;
 
 /// Runs the command.
 pub fn run(args: &Verify, output: &Output) -> CommandResult {

@@ -10,14 +10,14 @@ use super::exit::CommandError;
 use super::files::{self, Source};
 use super::hashing::{BadChunk, Why, Work};
 use crate::cli::resolved::New;
-use crate::text;
 use crate::geometry::ChunkIndex;
 use crate::metainfo::Metainfo;
 use crate::storage::Identity;
+use crate::text;
 
 /// What to make, from what.
 #[derive(Clone, Copy, Debug)]
-pub struct Making<'a> {
+pub struct CreateTorrent<'a> {
     /// The file.
     pub file: &'a Path,
     /// Its `.mtorrent` file.
@@ -32,7 +32,7 @@ pub struct Making<'a> {
 
 /// A `.mtorrent` file that describes the file.
 #[derive(Debug)]
-pub struct Made {
+pub struct Created {
     /// What it says.
     pub metainfo: Metainfo,
     /// Whether it was written just now.
@@ -43,7 +43,7 @@ pub struct Made {
     pub unreadable: Vec<ChunkIndex>,
 }
 
-impl Made {
+impl Created {
     fn new(metainfo: Metainfo, is_new: bool, source: &Source) -> Self {
         Self { metainfo, is_new, identity: source.identity(), unreadable: Vec::new() }
     }
@@ -58,9 +58,9 @@ pub fn trackers_of(typed: &[String], metainfo: &Path) -> Option<Vec<String>> {
     files::read_metainfo(metainfo).ok().map(|metainfo| metainfo.trackers().to_vec())
 }
 
-impl Making<'_> {
+impl CreateTorrent<'_> {
     /// For `create`: makes it from the file; the very same one there already is fine.
-    pub fn create(&self) -> Result<Made, CommandError> {
+    pub fn create(&self) -> Result<Created, CommandError> {
         let source = Source::open(self.file)?;
         let there = self.what_is_there(&source)?;
         if there.is_none() || self.new.force {
@@ -68,24 +68,24 @@ impl Making<'_> {
         }
         let metainfo = self.make(&source)?;
         if there.as_deref() == Some(&metainfo.to_bytes()) {
-            return Ok(Made::new(metainfo, false, &source));
+            return Ok(Created::new(metainfo, false, &source));
         }
         if there.is_some() && !self.new.force {
             let path = text::path(self.metainfo);
             return Err(CommandError::failed(format!("{path} is there and different: use --force to replace it")));
         }
         self.store(&metainfo)?;
-        Ok(Made::new(metainfo, true, &source))
+        Ok(Created::new(metainfo, true, &source))
     }
 
     /// For `share`: verifies the file against the one that is there, or makes it.
-    pub fn verify_or_create(&self) -> Result<Made, CommandError> {
+    pub fn verify_or_create(&self) -> Result<Created, CommandError> {
         let source = Source::open(self.file)?;
         let there = self.what_is_there(&source)?;
         if let Some(bytes) = there {
             match self.verify(&source, &bytes) {
                 Ok((metainfo, unreadable)) => {
-                    return Ok(Made { metainfo, is_new: false, identity: source.identity(), unreadable });
+                    return Ok(Created { metainfo, is_new: false, identity: source.identity(), unreadable });
                 }
                 // A signal or a file that changes is no reason to replace anything.
                 Err(Mismatch::Other(error)) => return Err(error),
@@ -96,7 +96,7 @@ impl Making<'_> {
         files::check_writable(self.metainfo)?;
         let metainfo = self.make(&source)?;
         self.store(&metainfo)?;
-        Ok(Made::new(metainfo, true, &source))
+        Ok(Created::new(metainfo, true, &source))
     }
 
     /// The bytes at the `.mtorrent` file's path, when it may be looked at and, with `--force`, replaced.

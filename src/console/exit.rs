@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 use super::signals::Signal;
-use crate::text;
-use crate::node::{ClientError, Failure, FailureKind};
+use crate::node::{Failure, FailureKind, NodeError};
 use crate::runtime::StartError;
+use crate::text;
 
 /// The exit codes of the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,8 +93,8 @@ impl CommandError {
     }
 }
 
-impl From<ClientError> for CommandError {
-    fn from(error: ClientError) -> Self {
+impl From<NodeError> for CommandError {
+    fn from(error: NodeError) -> Self {
         Self::failed(text::plain(&error.to_string()))
     }
 }

@@ -8,12 +8,12 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::exit::CommandError;
-use crate::text;
 use crate::limits::METAINFO_BYTES_MAX;
 use crate::metainfo::Metainfo;
 use crate::storage::Identity;
 use crate::storage::disk::{rename_to_new, take_over_rights};
 use crate::storage::paths::{folder_of, follow_links};
+use crate::text;
 
 /// A regular file open for reading, as it was when it was opened.
 #[derive(Debug)]

@@ -7,10 +7,10 @@ use super::exit::CommandError;
 use super::files::Source;
 use super::progress::{self, Bar, Snapshot};
 use super::signals::Stop;
-use crate::text;
 use crate::geometry::{ChunkIndex, Geometry};
 use crate::hash::{Digest, HashError, hash_chunks};
 use crate::metainfo::Metainfo;
+use crate::text;
 
 /// How to go about it.
 #[derive(Clone, Copy, Debug)]

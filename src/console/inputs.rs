@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use super::exit::CommandError;
 use super::signals::{self, Signal, Stop};
-use crate::node::{Client, Event};
 use crate::limits::INPUTS_MAX;
+use crate::node::{Event, Node};
 
 /// Something that a waiting command reacts to.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ impl Inputs {
     }
 
     /// Lets the client's events go into the queue, too.
-    pub fn add_events(&self, client: &Client) -> Result<(), CommandError> {
+    pub fn add_events(&self, client: &Node) -> Result<(), CommandError> {
         let to_queue = self.sender.clone();
         forward_events(client, move |event| to_queue.send(event.map_or(Input::Closed, Input::Event)).is_ok())
     }
@@ -66,7 +66,7 @@ impl Inputs {
 /// Hands the client's events to `take` on a thread of its own, and `None` when there are no more; `take`
 /// says whether it wants the next.
 pub fn forward_events(
-    client: &Client,
+    client: &Node,
     take: impl Fn(Option<Event>) -> bool + Send + 'static,
 ) -> Result<(), CommandError> {
     let events = client.events();

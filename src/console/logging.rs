@@ -12,8 +12,8 @@ use log::{Level, Log, Metadata, Record};
 use super::exit::CommandError;
 use super::log_limit::LogLimit;
 use super::stderr;
-use crate::text;
 use crate::limits::LOG_LINE_BYTES_MAX;
+use crate::text;
 
 static LIMIT: Mutex<Option<LogLimit>> = Mutex::new(None);
 

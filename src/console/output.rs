@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 
 use super::exit::{CommandError, Exit};
 use super::stderr;
-use crate::text;
 use crate::ids::InfoHash;
+use crate::text;
 
 /// Where data goes, and in which form.
 #[derive(Clone, Copy, Debug)]

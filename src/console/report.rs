@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::text;
 use super::units::{Eta, Rate, Size, Took};
 use crate::node::{DownloadState, DownloadStatus, Spent};
+use crate::text;
 
 /// Shorter downloads are not held against an ideal: their start is most of them.
 const NEARNESS_FROM: Duration = Duration::from_secs(2);
@@ -154,8 +154,8 @@ fn rate(status: &DownloadStatus) -> Rate {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::node::{Failure, FailureKind};
     use crate::ids::InfoHash;
+    use crate::node::{Failure, FailureKind};
 
     /// A download of 20 GiB in the given state.
     pub(crate) fn status(id: u32, state: DownloadState) -> DownloadStatus {

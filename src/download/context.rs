@@ -9,8 +9,8 @@ use super::shard::ShardMessage;
 use crate::ids::PeerId;
 use crate::limits::DATA_CONNECTIONS_MAX;
 use crate::net::Net;
-use crate::torrent::Registry;
 use crate::runtime::Blocking;
+use crate::torrent::Registry;
 
 /// What a driver needs of core 0 for one download.
 pub struct DriverContext {

@@ -22,13 +22,13 @@ use crate::wire::{
 };
 
 /// What a link tells its shard.
-pub trait LinkOwner {
+pub trait ConnectionOwner {
     /// The head of an answer has come: the chunk's data follows.
-    fn began(&self, link: &Link, chunk: ChunkIndex);
+    fn began(&self, link: &DataConnection, chunk: ChunkIndex);
     /// The chunk has arrived in whole, unverified.
-    fn received(&self, link: &Link, chunk: ChunkIndex, buffer: ChunkBuffer);
+    fn received(&self, link: &DataConnection, chunk: ChunkIndex, buffer: ChunkBuffer);
     /// The peer does not answer the oldest request by a chunk.
-    fn refused(&self, link: &Link, status: Status);
+    fn refused(&self, link: &DataConnection, status: Status);
     /// Bytes have arrived.
     fn arrived(&self, bytes: usize);
 }
@@ -43,7 +43,7 @@ pub struct Wanted {
 }
 
 /// A data connection as its shard sees it.
-pub struct Link {
+pub struct DataConnection {
     /// Its number.
     pub id: LinkId,
     /// Where it leads.
@@ -72,7 +72,7 @@ struct Asked {
 
 /// The open connection with the part of an answer's head that has arrived.
 struct Receiver<'a, O> {
-    link: &'a Link,
+    link: &'a DataConnection,
     stream: Stream,
     memory: &'a Memory,
     owner: &'a O,
@@ -80,7 +80,7 @@ struct Receiver<'a, O> {
     head_len: usize,
 }
 
-impl Link {
+impl DataConnection {
     /// A link that is not connected yet.
     pub fn new(id: LinkId, endpoint: Endpoint, wanted: Wanted) -> Rc<Self> {
         Rc::new(Self {
@@ -147,7 +147,7 @@ impl Link {
     }
 
     /// Connects and works until closed or broken.
-    pub async fn run(&self, net: &Net, memory: &Memory, owner: &impl LinkOwner) -> Result<(), NetError> {
+    pub async fn run(&self, net: &Net, memory: &Memory, owner: &impl ConnectionOwner) -> Result<(), NetError> {
         // Nothing in the work is harmed by being dropped: no write to a disk happens here.
         let ended = async {
             self.wake.until(|| (self.closing.get() || self.is_stuck.get()).then_some(())).await;
@@ -158,7 +158,7 @@ impl Link {
         result
     }
 
-    async fn work(&self, net: &Net, memory: &Memory, owner: &impl LinkOwner) -> Result<(), NetError> {
+    async fn work(&self, net: &Net, memory: &Memory, owner: &impl ConnectionOwner) -> Result<(), NetError> {
         let stream = self.connect(net).await?;
         let head = [0; DATA_COPIED_BYTES_MAX];
         let mut receiver = Receiver { link: self, stream, memory, owner, head, head_len: 0 };
@@ -195,7 +195,7 @@ impl Link {
     }
 }
 
-impl<O: LinkOwner> Receiver<'_, O> {
+impl<O: ConnectionOwner> Receiver<'_, O> {
     /// Receives the answer to the oldest request and tells the owner.
     async fn answer(&mut self) -> Result<(), NetError> {
         let wanted = self.link.wanted;

@@ -11,25 +11,25 @@ use std::time::{Duration, Instant};
 
 use super::batches::{Batches, Durable};
 use super::context::DriverContext;
-use super::session_driver::{Blame, Fetch};
 use super::job::{Job, Progress, Report, Target};
 use super::meter::RateMeter;
 use super::outcome::{DownloadState, Failure};
+use super::peer_set::{NoProgress, PeerSet};
 use super::prepare::{self, Found};
-use super::peer_set::{Loneliness, Swarm};
-use crate::tracker_client::{Announcement, Announcer};
+use super::session_driver::{Blame, Fetch};
 use crate::bitfield::{Bitfield, SharedBitfield};
 use crate::ids::Endpoint;
 use crate::limits::{
     DRIVER_TICK, REPORTS_AT_ONCE_MAX, STALL_NOTICE_AFTER, STALL_NOTICE_INTERVAL, STALLED_AFTER, WITHDRAWAL_WAIT,
 };
 use crate::metainfo::Metainfo;
-use crate::torrent::Torrent;
-use crate::torrent::RegistryError;
 use crate::runtime::deadline;
 use crate::storage::allocate::DIRECT_ALIGN;
 use crate::storage::{DestError, DiskFiles, Ledger, SeedFile};
 use crate::swarm::Strategy;
+use crate::torrent::RegistryError;
+use crate::torrent::Torrent;
+use crate::tracker_client::{Announcement, Announcer};
 
 /// What to download.
 #[derive(Clone, Debug)]
@@ -66,7 +66,7 @@ struct Run {
     context: Rc<DriverContext>,
     announcer: Rc<Announcer>,
     job: Arc<Job>,
-    swarm: Rc<Swarm>,
+    swarm: Rc<PeerSet>,
     fetch: Rc<Fetch>,
     batches: Option<Rc<Batches>>,
     announced: Cell<bool>,
@@ -213,7 +213,7 @@ impl Driver {
         }
         context.start_shards(&job).await;
         let fetch = Fetch::new(context.clone(), &have, self.request.strategy);
-        let swarm = Swarm::start(context.clone(), job.clone(), fetch.clone(), announcer.group().clone());
+        let swarm = PeerSet::start(context.clone(), job.clone(), fetch.clone(), announcer.group().clone());
         Ok(Rc::new(Run {
             driver: self,
             context,
@@ -254,7 +254,7 @@ impl Run {
                 }
             }
             if rate.is_due() {
-                rate.tick(&self.job.progress, self.fetch.lull());
+                rate.tick(&self.job.progress, self.fetch.wait_reason());
                 self.fetch.tick();
                 self.swarm.retry();
                 self.swarm.look_at_deliveries();
@@ -298,7 +298,7 @@ impl Run {
         let (state, waited, why) = match self.swarm.alone() {
             Some((alone_for, why)) => (DownloadState::Waiting, alone_for, why),
             None if still_for < STALLED_AFTER => return Ok(DownloadState::Running),
-            None => (DownloadState::Stalled, still_for, Loneliness::Stalled),
+            None => (DownloadState::Stalled, still_for, NoProgress::Stalled),
         };
         let has_received = self.job.progress.fetched_bytes.load(Ordering::Relaxed) > 0;
         let patience = self.driver.request.wait;

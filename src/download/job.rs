@@ -8,8 +8,8 @@ use super::spent::SpentAccount;
 use crate::geometry::ChunkIndex;
 use crate::ids::Endpoint;
 use crate::limits::PEERS_KNOWN_MAX;
-use crate::torrent::Torrent;
 use crate::swarm::{LinkId, PeerSlot};
+use crate::torrent::Torrent;
 use crate::wire::Status;
 
 /// One download, shared by its shards and its driver.

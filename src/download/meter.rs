@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::job::Progress;
 use crate::limits::DRIVER_TICK;
-use crate::swarm::Lull;
+use crate::swarm::WaitReason;
 
 /// Weight of the newest sample.
 const SAMPLE_WEIGHT: f64 = 0.3;
@@ -41,8 +41,8 @@ impl RateMeter {
         self.at.elapsed() >= DRIVER_TICK
     }
 
-    /// Takes a sample; `lull` says why no more arrives.
-    pub fn tick(&mut self, progress: &Progress, lull: Lull) {
+    /// Takes a sample; `wait_reason` says why no more arrives.
+    pub fn tick(&mut self, progress: &Progress, wait_reason: WaitReason) {
         let (bytes, seconds) = (progress.fetched_bytes.load(Ordering::Relaxed), self.at.elapsed().as_secs_f64());
         let sample = (bytes - self.bytes) as f64 / seconds.max(1e-3);
         self.bytes_s =
@@ -54,7 +54,7 @@ impl RateMeter {
         }
         let backlog_bytes = arrived_bytes.saturating_sub(bytes);
         let arriving_bytes_s = new_bytes as f64 / seconds.max(1e-3);
-        progress.spent.add(Duration::from_secs_f64(seconds), arriving_bytes_s, backlog_bytes, lull);
+        progress.spent.add(Duration::from_secs_f64(seconds), arriving_bytes_s, backlog_bytes, wait_reason);
         progress.rate_bytes_s.store(self.bytes_s as u64, Ordering::Relaxed);
         (self.at, self.bytes) = (Instant::now(), bytes);
     }

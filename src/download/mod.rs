@@ -18,18 +18,18 @@
 mod batches;
 mod context;
 pub mod control_connection;
-pub mod driver;
-mod session_driver;
-pub mod job;
 pub mod data_connection;
+pub mod driver;
+pub mod job;
 mod meter;
 pub mod outcome;
 mod peer_choice;
+pub mod peer_set;
+pub mod peer_standing;
 pub mod prepare;
+mod session_driver;
 pub mod shard;
 pub mod spent;
-pub mod peer_standing;
-pub mod peer_set;
 mod verifier;
 
 pub use context::DriverContext;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rand::{Rng, RngExt};
 
-use super::peer_standing::{Standing, Verdict};
+use super::peer_standing::{PeerStanding, Verdict};
 use crate::ids::Endpoint;
 use crate::limits::{FAILURES_UNTIL_FORGOTTEN, PEERS_KNOWN_MAX, PEERS_PER_DOWNLOAD_MAX};
 use crate::swarm::PeerSlot;
@@ -27,7 +27,7 @@ pub struct Peer {
     /// Its number.
     pub slot: PeerSlot,
     /// What is thought of it.
-    pub standing: Standing,
+    pub standing: PeerStanding,
     /// It may be asked for chunks.
     pub is_up: bool,
     /// It has a task that talks to it, or waits to do so again.
@@ -137,7 +137,7 @@ impl Peer {
     fn new(slot: PeerSlot) -> Self {
         Self {
             slot,
-            standing: Standing::default(),
+            standing: PeerStanding::default(),
             is_up: false,
             is_running: false,
             is_myself: false,

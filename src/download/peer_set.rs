@@ -10,20 +10,20 @@ use std::time::{Duration, Instant};
 use super::context::DriverContext;
 use super::control_connection;
 use super::control_connection::{ControlEnd, News, Subject};
-use super::session_driver::Fetch;
 use super::job::Job;
 use super::outcome::{Failure, FailureKind};
 use super::peer_choice::{Peer, Peers};
-use crate::tracker_client::{Answer, TrackerGroup};
+use super::session_driver::Fetch;
 use crate::ids::Endpoint;
 use crate::limits::{DISCOVER_PARTS, DISCOVER_PAUSE_LONELY, DISCOVER_PAUSE_MAX, DISCOVER_PAUSE_MIN, DRIVER_TICK};
 use crate::net::NetError;
 use crate::runtime::sleep;
 use crate::swarm::PeerSlot;
+use crate::tracker_client::{Answer, TrackerGroup};
 use crate::wire::Message;
 
 /// The peers of one download; on core 0 only.
-pub struct Swarm {
+pub struct PeerSet {
     context: Rc<DriverContext>,
     job: Arc<Job>,
     fetch: Rc<Fetch>,
@@ -39,7 +39,7 @@ pub struct Swarm {
 
 /// How a download without any peer is to be explained.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Loneliness {
+pub enum NoProgress {
     /// The trackers do not answer.
     NoTracker(String),
     /// The trackers know no seeder.
@@ -54,7 +54,7 @@ pub enum Loneliness {
     AllWrong,
 }
 
-impl Swarm {
+impl PeerSet {
     /// Starts looking for peers; ends when dropped.
     pub fn start(context: Rc<DriverContext>, job: Arc<Job>, fetch: Rc<Fetch>, trackers: Rc<TrackerGroup>) -> Rc<Self> {
         let metainfo = &job.torrent.metainfo;
@@ -76,7 +76,7 @@ impl Swarm {
     }
 
     /// Time since a peer was connected, and why there is none; `None` while there is one.
-    pub fn alone(&self) -> Option<(Duration, Loneliness)> {
+    pub fn alone(&self) -> Option<(Duration, NoProgress)> {
         let peers = self.peers.borrow();
         if peers.values().any(|peer| peer.is_up) {
             self.last_contact.set(Instant::now());
@@ -85,12 +85,12 @@ impl Swarm {
         let others: Vec<&Peer> = peers.values().filter(|peer| !peer.is_myself).collect();
         let wrong = others.iter().filter(|peer| peer.standing.has_sent_wrong()).count();
         let why = match self.tracker_failure.borrow().clone() {
-            _ if wrong > 0 && wrong == others.len() => Loneliness::AllWrong,
-            Some(failure) => Loneliness::NoTracker(failure),
-            None if others.is_empty() => Loneliness::NoSeeder,
+            _ if wrong > 0 && wrong == others.len() => NoProgress::AllWrong,
+            Some(failure) => NoProgress::NoTracker(failure),
+            None if others.is_empty() => NoProgress::NoSeeder,
             None => match other_family(peers.iter().filter(|(_, peer)| !peer.is_myself)) {
-                Some(family) => Loneliness::NoRoute(family),
-                None => Loneliness::Unreachable(others.len()),
+                Some(family) => NoProgress::NoRoute(family),
+                None => NoProgress::Unreachable(others.len()),
             },
         };
         Some((self.last_contact.get().elapsed(), why))
@@ -209,7 +209,7 @@ fn is_no_route(error: &std::io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENETUNREACH | libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL))
 }
 
-impl Loneliness {
+impl NoProgress {
     /// The failure of the download of `name`.
     pub fn into_failure(self, name: &str) -> Failure {
         let name = crate::text::plain(name);
@@ -246,7 +246,7 @@ impl Loneliness {
 }
 
 /// Asks the trackers for seeders as long as the swarm lives.
-async fn discover(swarm: Weak<Swarm>) {
+async fn discover(swarm: Weak<PeerSet>) {
     let mut pause = DISCOVER_PAUSE_MIN;
     loop {
         let Some(this) = swarm.upgrade() else { return };
@@ -282,7 +282,7 @@ async fn discover(swarm: Weak<Swarm>) {
 }
 
 /// Keeps a control connection to one peer to its end.
-async fn talk(swarm: Weak<Swarm>, endpoint: Endpoint, slot: PeerSlot) {
+async fn talk(swarm: Weak<PeerSet>, endpoint: Endpoint, slot: PeerSlot) {
     let Some(this) = swarm.upgrade() else { return };
     let (net, subject) = (this.context.net.clone(), this.subject);
     drop(this);
@@ -338,7 +338,7 @@ mod tests {
         ] {
             assert_eq!(told(peers), family, "{peers:?}");
         }
-        let failure = Loneliness::NoRoute("IPv6").into_failure("f");
+        let failure = NoProgress::NoRoute("IPv6").into_failure("f");
         assert!(failure.kind == FailureKind::Retry && failure.message.contains("known by IPv6 addresses only"));
     }
 }

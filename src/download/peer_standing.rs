@@ -18,13 +18,13 @@ pub enum Verdict {
 
 /// One peer's record over all its connections.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Standing {
+pub struct PeerStanding {
     bad_chunks: u32,
     failures: u32,
     not_before: Duration,
 }
 
-impl Standing {
+impl PeerStanding {
     /// A chunk from this peer did not match its hash.
     pub fn bad_chunk(&mut self, now: Duration) {
         self.bad_chunks += 1;
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn one_bad_chunk_pauses_and_two_ban() {
-        let mut peer = Standing::default();
+        let mut peer = PeerStanding::default();
         assert_eq!(peer.verdict(Duration::ZERO), Verdict::Welcome);
         peer.bad_chunk(Duration::ZERO);
         assert_eq!(peer.verdict(Duration::ZERO), Verdict::Later(BAD_CHUNK_PAUSE));
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn reconnects_are_spaced_out_and_bounded() {
-        let (mut peer, mut now, mut pauses) = (Standing::default(), Duration::ZERO, Vec::new());
+        let (mut peer, mut now, mut pauses) = (PeerStanding::default(), Duration::ZERO, Vec::new());
         for _ in 0..40 {
             peer.connection_failed(now);
             let Verdict::Later(next) = peer.verdict(now) else { panic!("no pause") };

@@ -15,7 +15,7 @@ use super::job::{PeerProgress, Report};
 use super::shard::ShardMessage;
 use crate::bitfield::Bitfield;
 use crate::geometry::ChunkIndex;
-use crate::swarm::{Action, Beginning, LinkId, Lull, PeerSlot, Session, Strategy};
+use crate::swarm::{Action, Beginning, LinkId, PeerSlot, Session, Strategy, WaitReason};
 
 /// The session of one download, at work.
 pub struct Fetch {
@@ -121,8 +121,8 @@ impl Fetch {
     }
 
     /// Why no more arrives than does.
-    pub fn lull(&self) -> Lull {
-        self.session.borrow().lull()
+    pub fn wait_reason(&self) -> WaitReason {
+        self.session.borrow().wait_reason()
     }
 
     /// Has done what the session wants.

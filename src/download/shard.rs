@@ -8,8 +8,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::data_connection::{ConnectionOwner, DataConnection, Wanted};
 use super::job::{Job, PeerProgress, Report};
-use super::data_connection::{Link, LinkOwner, Wanted};
 use super::verifier::{Arrived, Verifier};
 use crate::geometry::ChunkIndex;
 use crate::hash::Digest;
@@ -86,7 +86,7 @@ pub struct Shard {
 }
 
 struct Open {
-    link: Rc<Link>,
+    link: Rc<DataConnection>,
     slot: PeerSlot,
     peer: Arc<PeerProgress>,
 }
@@ -149,12 +149,12 @@ impl Shard {
         if self.stopped.get() {
             return;
         }
-        let link = Link::new(id, peer.endpoint, self.wanted);
+        let link = DataConnection::new(id, peer.endpoint, self.wanted);
         self.links.borrow_mut().insert(id, Open { link: link.clone(), slot, peer });
         crate::runtime::spawn("data connection", self.clone().run_link(link));
     }
 
-    async fn run_link(self: Rc<Self>, link: Rc<Link>) {
+    async fn run_link(self: Rc<Self>, link: Rc<DataConnection>) {
         let ended = link.run(&self.context.net, &self.context.memory, &*self).await;
         // One that was closed from here is forgotten already.
         let was_open = self.links.borrow_mut().remove(&link.id).is_some();
@@ -244,12 +244,12 @@ impl Shard {
     }
 }
 
-impl LinkOwner for Shard {
-    fn began(&self, link: &Link, chunk: ChunkIndex) {
+impl ConnectionOwner for Shard {
+    fn began(&self, link: &DataConnection, chunk: ChunkIndex) {
         self.job.report(Report::Began { link: link.id, chunk });
     }
 
-    fn received(&self, link: &Link, chunk: ChunkIndex, buffer: ChunkBuffer) {
+    fn received(&self, link: &DataConnection, chunk: ChunkIndex, buffer: ChunkBuffer) {
         self.job.report(Report::Arrived { link: link.id });
         let Some((slot, peer)) = self.links.borrow().get(&link.id).map(|open| (open.slot, open.peer.clone())) else {
             return;
@@ -257,7 +257,7 @@ impl LinkOwner for Shard {
         self.verifier.push(Arrived { link: link.id, slot, chunk, peer, buffer: Rc::new(buffer) });
     }
 
-    fn refused(&self, link: &Link, status: Status) {
+    fn refused(&self, link: &DataConnection, status: Status) {
         log::debug!("{} refuses a chunk: {status}", link.endpoint);
         self.job.report(Report::Refused { link: link.id, status });
     }

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::swarm::Lull;
+use crate::swarm::WaitReason;
 
 /// The part of the best rate with which the link counts as full.
 const FULL: f64 = 0.85;
@@ -56,14 +56,14 @@ pub struct Spent {
 
 impl SpentAccount {
     /// Adds a tick of `time` in which bytes arrived at `bytes_s`; `backlog_bytes` of them are not in their place.
-    pub fn add(&self, time: Duration, bytes_s: f64, backlog_bytes: u64, lull: Lull) {
+    pub fn add(&self, time: Duration, bytes_s: f64, backlog_bytes: u64, wait_reason: WaitReason) {
         let best = self.best_bytes_s.fetch_max(bytes_s as u64, Ordering::Relaxed).max(bytes_s as u64);
-        let cause = match lull {
+        let cause = match wait_reason {
             _ if bytes_s > 0.0 && bytes_s >= FULL * best as f64 => Cause::FullRate,
             _ if backlog_bytes > BACKLOG_BYTES => Cause::Disk,
-            Lull::NoPeers => Cause::Peers,
-            Lull::NothingNew => Cause::FirstCopies,
-            Lull::Asked => Cause::Uplinks,
+            WaitReason::NoPeers => Cause::Peers,
+            WaitReason::NothingNew => Cause::FirstCopies,
+            WaitReason::Asked => Cause::Uplinks,
         };
         self.milliseconds[cause as usize].fetch_add(time.as_millis() as u64, Ordering::Relaxed);
     }
@@ -96,15 +96,15 @@ mod tests {
     #[test]
     fn every_tick_has_its_cause() {
         let (account, tick) = (SpentAccount::default(), Duration::from_millis(250));
-        for (bytes_s, backlog_bytes, lull) in [
-            (0.0, 0, Lull::NoPeers),
-            (100e6, 0, Lull::Asked),
-            (90e6, 0, Lull::NothingNew),
-            (10e6, 0, Lull::NothingNew),
-            (10e6, 0, Lull::Asked),
-            (10e6, 64 << 20, Lull::Asked),
+        for (bytes_s, backlog_bytes, wait_reason) in [
+            (0.0, 0, WaitReason::NoPeers),
+            (100e6, 0, WaitReason::Asked),
+            (90e6, 0, WaitReason::NothingNew),
+            (10e6, 0, WaitReason::NothingNew),
+            (10e6, 0, WaitReason::Asked),
+            (10e6, 64 << 20, WaitReason::Asked),
         ] {
-            account.add(tick, bytes_s, backlog_bytes, lull);
+            account.add(tick, bytes_s, backlog_bytes, wait_reason);
         }
         let spent = account.snapshot();
         assert_eq!((spent.best_bytes_s, spent.at_full_rate), (100_000_000, 2 * tick));

@@ -5,7 +5,7 @@
 //! accepts and hands the connections out in turn, so that few connections still spread evenly.
 //!
 //! Where there is no room for one more, the connection that was idle for longest makes room: of the address that has
-//! most of them, so that nobody can crowd the others out.
+//! most of them, so that nobody can socket_set the others out.
 
 use std::collections::HashMap;
 use std::io;

@@ -2,7 +2,7 @@
 //!
 //! Everything is bounded here, below the protocols: connections in all and per address ([`listen`]), the size of a
 //! frame and its buffer ([`frames`], [`buffers`]), the time a connection may be silent ([`watchdog`]). Which sockets
-//! are ready tells [`poller`], and what they pace [`congestion`]; [`crowd`] is for many connections with little to say.
+//! are ready tells [`poller`], and what they pace [`congestion`]; [`socket_set`] is for many connections with little to say.
 //! [`throttle`] has the rate limits that a user may set.
 //!
 //! It must never know a torrent or a table, and never resolve a name on an executor ([`resolve`] does it on a blocking
@@ -10,11 +10,11 @@
 
 pub mod buffers;
 pub mod congestion;
-pub mod socket_set;
 pub mod frames;
 pub mod listen;
 pub mod poller;
 pub mod resolve;
+pub mod socket_set;
 pub mod stream;
 pub mod throttle;
 pub mod watchdog;
@@ -26,10 +26,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use buffers::{BufferPool, PooledBuffer};
-pub use socket_set::{Crowd, Member, News};
 pub use frames::FrameReader;
 pub use listen::{Accepted, ConnectionLimits, Incoming, Listener};
 pub use poller::Poller;
+pub use socket_set::{ReadyEvent, SocketSet, WatchedSocket};
 pub use stream::{Outlet, SendFileError, Stream};
 pub use throttle::{Direction, RateLimits};
 pub use watchdog::Watchdog;
@@ -101,8 +101,8 @@ impl Net {
     }
 
     /// The connections of this core that one task serves by turns.
-    pub fn crowd(&self) -> Crowd {
-        self.poller.crowd()
+    pub fn socket_set(&self) -> SocketSet {
+        self.poller.socket_set()
     }
 
     /// This core's coarse clock: milliseconds since its start, less the time for which the process was stopped. It

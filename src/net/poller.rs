@@ -20,12 +20,12 @@ use glommio::net::TcpStream;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec, eventfd};
 
-use super::socket_set::{Board, Crowd, News};
+use super::socket_set::{ReadyEvent, ReadyQueue, SocketSet};
 use crate::limits::{FLOOD_PAUSE, READS_IN_A_ROW_MAX, READY_SOCKETS_MAX};
 
 /// Token of what ends the task; sockets have smaller ones.
 const END: u64 = u64::MAX;
-/// In the token of a member of the crowd, above its number.
+/// In the token of a member of the socket_set, above its number.
 const MEMBER: u64 = 1 << 32;
 /// What every socket is watched for.
 const WATCHED: EventFlags = EventFlags::IN.union(EventFlags::OUT).union(EventFlags::RDHUP).union(EventFlags::ET);
@@ -49,7 +49,7 @@ struct Shared {
     interests: RefCell<Vec<Option<Rc<Interest>>>>,
     free: RefCell<Vec<u64>>,
     /// For the sockets that one task serves.
-    board: Board,
+    ready_queue: ReadyQueue,
 }
 
 /// One socket's readiness.
@@ -87,7 +87,7 @@ impl Poller {
             epoll,
             interests: RefCell::default(),
             free: RefCell::default(),
-            board: Board::default(),
+            ready_queue: ReadyQueue::default(),
         });
         crate::runtime::spawn_vital("socket readiness", shared.clone().watch());
         Ok(Self { handle: Rc::new(Handle { shared, end }) })
@@ -106,18 +106,18 @@ impl Poller {
     }
 
     /// The sockets of this core that one task serves by turns.
-    pub fn crowd(&self) -> Crowd {
-        Crowd::new(self.clone())
+    pub fn socket_set(&self) -> SocketSet {
+        SocketSet::new(self.clone())
     }
 
-    /// Watches a non-blocking socket of the crowd until it is closed.
+    /// Watches a non-blocking socket of the socket_set until it is closed.
     pub(super) fn watch_member(&self, socket: BorrowedFd<'_>, member: u32) -> io::Result<()> {
         let token = EventData::new_u64(MEMBER | u64::from(member));
         Ok(epoll::add(&self.handle.shared.epoll, socket, token, WATCHED)?)
     }
 
-    pub(super) fn board(&self) -> &Board {
-        &self.handle.shared.board
+    pub(super) fn ready_queue(&self) -> &ReadyQueue {
+        &self.handle.shared.ready_queue
     }
 }
 
@@ -171,7 +171,7 @@ impl Shared {
             match event.data.u64() {
                 END => ends = true,
                 token if token & MEMBER != 0 => {
-                    self.board.tell(News { member: token as u32, ends: has_ended(event.flags) });
+                    self.ready_queue.tell(ReadyEvent { member: token as u32, ends: has_ended(event.flags) });
                 }
                 token => {
                     if let Some(Some(interest)) = interests.get(token as usize) {

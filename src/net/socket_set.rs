@@ -21,22 +21,22 @@ use crate::runtime::Signal;
 
 /// The connections of a core that are served together; clones share them.
 #[derive(Clone)]
-pub struct Crowd {
+pub struct SocketSet {
     poller: Poller,
 }
 
 /// What has become of a member. It may be about one that has left, and had the same number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct News {
+pub struct ReadyEvent {
     /// Its number.
     pub member: u32,
     /// The other side ends its stream: after what has come, receiving tells the end.
     pub ends: bool,
 }
 
-/// One connection of the crowd. Dropping it closes it.
+/// One connection of the socket_set. Dropping it closes it.
 #[derive(Debug)]
-pub struct Member {
+pub struct WatchedSocket {
     // Field order: the limits forget the descriptor before it is closed.
     permit: Permit,
     socket: Socket,
@@ -44,55 +44,55 @@ pub struct Member {
 
 /// What the poller has to tell, and who waits for it.
 #[derive(Default)]
-pub(super) struct Board {
-    news: RefCell<Vec<News>>,
+pub(super) struct ReadyQueue {
+    news: RefCell<Vec<ReadyEvent>>,
     is_nudged: Cell<bool>,
     signal: Signal,
 }
 
-impl Board {
-    pub(super) fn tell(&self, news: News) {
+impl ReadyQueue {
+    pub(super) fn tell(&self, news: ReadyEvent) {
         self.news.borrow_mut().push(news);
         self.signal.notify();
     }
 }
 
-impl Crowd {
+impl SocketSet {
     pub(super) fn new(poller: Poller) -> Self {
         Self { poller }
     }
 
     /// Takes an accepted connection in. Whatever it says or has said already is told as news of `member`.
-    pub fn enter(&self, accepted: Accepted, member: u32) -> io::Result<Member> {
+    pub fn enter(&self, accepted: Accepted, member: u32) -> io::Result<WatchedSocket> {
         accepted.socket.set_tcp_nodelay(true)?;
         self.poller.watch_member(accepted.socket.as_fd(), member)?;
         let Accepted { permit, socket } = accepted;
-        Ok(Member { permit, socket })
+        Ok(WatchedSocket { permit, socket })
     }
 
     /// Waits until there are news or somebody nudges, and moves the news behind those in `news`.
-    pub async fn news(&self, news: &mut Vec<News>) {
-        let board = self.poller.board();
-        let come = || (board.is_nudged.replace(false) || !board.news.borrow().is_empty()).then_some(());
-        board.signal.until(come).await;
+    pub async fn news(&self, news: &mut Vec<ReadyEvent>) {
+        let ready_queue = self.poller.ready_queue();
+        let come = || (ready_queue.is_nudged.replace(false) || !ready_queue.news.borrow().is_empty()).then_some(());
+        ready_queue.signal.until(come).await;
         self.take_news(news);
     }
 
     /// Moves the news that there are behind those in `news`.
-    pub fn take_news(&self, news: &mut Vec<News>) {
-        news.append(&mut self.poller.board().news.borrow_mut());
+    pub fn take_news(&self, news: &mut Vec<ReadyEvent>) {
+        news.append(&mut self.poller.ready_queue().news.borrow_mut());
     }
 
     /// Ends the wait for news: something else is to be done.
     pub fn nudge(&self) {
-        let board = self.poller.board();
-        if !board.is_nudged.replace(true) {
-            board.signal.notify();
+        let ready_queue = self.poller.ready_queue();
+        if !ready_queue.is_nudged.replace(true) {
+            ready_queue.signal.notify();
         }
     }
 }
 
-impl Member {
+impl WatchedSocket {
     /// The other side's address.
     pub fn peer(&self) -> SocketAddr {
         self.permit.peer()

@@ -10,9 +10,9 @@ use async_channel::TrySendError;
 
 use super::Event;
 use super::table::Table;
-use crate::tracker_client::Listener;
 use crate::ids::InfoHash;
 use crate::runtime::spawn_vital;
+use crate::tracker_client::Listener;
 
 /// Sends events without waiting for whoever takes them.
 pub struct Events {

@@ -5,15 +5,15 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::worker::{ClientCore, Pools, Shared};
-use super::persistence::Keeper;
-use super::supervisor::{Command, Manager};
-use super::download_place;
-use super::share::ShareEntry;
 use super::data_dir::{DataDir, Saved, SavedIdentity, SavedShare};
+use super::download_place;
+use super::persistence::Persistence;
+use super::share::ShareEntry;
+use super::supervisor::{Command, Supervisor};
 use super::table::Table;
+use super::worker::{Pools, Shared, Worker};
 use super::{
-    ClientConfig, ClientError, DownloadId, DownloadRequest, DownloadStatus, Event, ShareRequest, ShareStatus, Verified,
+    DownloadId, DownloadRequest, DownloadStatus, Event, NodeConfig, NodeError, ShareRequest, ShareStatus, Verified,
 };
 use crate::bitfield::{Bitfield, SharedBitfield};
 use crate::download::{Driver, Request};
@@ -23,17 +23,17 @@ use crate::limits::{
 };
 use crate::net::listen::queues;
 use crate::net::{ConnectionLimits, Listener, RateLimits};
-use crate::torrent::{Registry, Torrent};
 use crate::runtime::Cores;
 use crate::runtime::machine::connections_within;
 use crate::runtime::mesh::MeshPlan;
 use crate::storage::memory_plan::allowed_memory;
 use crate::storage::{MemoryPlan, SeedFile};
+use crate::torrent::{Registry, Torrent};
 
-/// A running client. Dropping it without [`Client::close`] leaves its entries at the trackers to expire.
+/// A running client. Dropping it without [`Node::close`] leaves its entries at the trackers to expire.
 #[derive(Debug)]
-pub struct Client {
-    config: Arc<ClientConfig>,
+pub struct Node {
+    config: Arc<NodeConfig>,
     address: SocketAddr,
     endpoint: Endpoint,
     table: Arc<Table>,
@@ -43,17 +43,17 @@ pub struct Client {
     commands: async_channel::Sender<Command>,
     events: async_channel::Receiver<Event>,
     cores: Cores,
-    keeper: Arc<Keeper>,
+    persistence: Arc<Persistence>,
 }
 
-impl Client {
+impl Node {
     /// Binds the listener, starts the cores, and takes up what the data folder keeps.
-    pub fn start(config: ClientConfig) -> Result<Self, ClientError> {
+    pub fn start(config: NodeConfig) -> Result<Self, NodeError> {
         let data_dir = config.data_dir.as_deref().map(DataDir::open).transpose();
-        let data_dir = data_dir.map_err(|error| ClientError::Refused(error.to_string()))?;
+        let data_dir = data_dir.map_err(|error| NodeError::Refused(error.to_string()))?;
         let saved = data_dir.as_ref().map(DataDir::load).transpose();
-        let saved = saved.map_err(|error| ClientError::Refused(error.to_string()))?;
-        let listener = Listener::bind(config.listen).map_err(|error| ClientError::Listen(error.to_string()))?;
+        let saved = saved.map_err(|error| NodeError::Refused(error.to_string()))?;
+        let listener = Listener::bind(config.listen).map_err(|error| NodeError::Listen(error.to_string()))?;
         let client = Self::start_cores(config, listener, data_dir)?;
         if let Some(saved) = saved {
             client.restore(saved);
@@ -61,7 +61,7 @@ impl Client {
         Ok(client)
     }
 
-    fn start_cores(config: ClientConfig, listener: Listener, data_dir: Option<DataDir>) -> Result<Self, ClientError> {
+    fn start_cores(config: NodeConfig, listener: Listener, data_dir: Option<DataDir>) -> Result<Self, NodeError> {
         let memory = MemoryPlan::new(config.cores, config.cache_bytes, config.chunk_bytes, allowed_memory())?;
         if memory.cores < config.cores {
             log::warn!(
@@ -70,7 +70,7 @@ impl Client {
                 config.cores
             );
         }
-        let config = Arc::new(ClientConfig { cores: memory.cores, ..config });
+        let config = Arc::new(NodeConfig { cores: memory.cores, ..config });
         let address = listener.address();
         let endpoint = config.advertise.or_else(|| advertised(address)).ok_or_else(|| refused("port 0"))?;
         let no_threads = |error| refused(format!("no threads can be started: {error}"));
@@ -85,11 +85,11 @@ impl Client {
             config: config.clone(),
         };
         let table = Arc::new(Table::default());
-        let keeper = Keeper::new(table.clone(), data_dir);
+        let persistence = Persistence::new(table.clone(), data_dir);
         let (commands, received) = async_channel::bounded(CLIENT_COMMANDS_MAX);
         let (sender, events) = async_channel::bounded(CLIENT_EVENTS_MAX);
         let (registry, limits) = (shared.registry.clone(), shared.limits.clone());
-        let (rows, kept) = (table.clone(), Arc::downgrade(&keeper));
+        let (rows, kept) = (table.clone(), Arc::downgrade(&persistence));
         let (handed_out, incoming) = queues(config.cores);
         let (end, ended) = async_channel::bounded::<()>(1);
         let listener = Arc::new(Mutex::new(Some((listener, handed_out, end))));
@@ -98,7 +98,7 @@ impl Client {
             let (rows, kept, sender, received) = (rows.clone(), kept.clone(), sender.clone(), received.clone());
             let (listener, ended) = (listener.clone(), ended.clone());
             async move {
-                let Some(client) = ClientCore::start(core, shared, incoming).await else { return };
+                let Some(client) = Worker::start(core, shared, incoming).await else { return };
                 // Core 0 finds the listener there; the others wait until core 0 has ended.
                 let first =
                     if core.index == 0 { listener.lock().unwrap_or_else(PoisonError::into_inner).take() } else { None };
@@ -109,7 +109,7 @@ impl Client {
                             CONNECTIONS_PER_ADDRESS_MAX,
                         );
                         crate::runtime::spawn_vital("listener", listener.serve(client.net.clone(), limits, handed_out));
-                        Manager::new(client, rows, kept, sender, endpoint).run(received).await;
+                        Supervisor::new(client, rows, kept, sender, endpoint).run(received).await;
                         drop(end);
                     }
                     None => {
@@ -119,7 +119,7 @@ impl Client {
                 }
             }
         })?;
-        Ok(Self { config, address, endpoint, table, registry, limits, memory, commands, events, cores, keeper })
+        Ok(Self { config, address, endpoint, table, registry, limits, memory, commands, events, cores, persistence })
     }
 
     /// Where peers connect, with the real port.
@@ -138,26 +138,26 @@ impl Client {
     }
 
     /// Serves and announces a file that the caller has verified, as it is now.
-    pub fn share(&self, request: ShareRequest) -> Result<(), ClientError> {
+    pub fn share(&self, request: ShareRequest) -> Result<(), NodeError> {
         self.share_verified(request, None)
     }
 
     /// Serves and announces a file that the caller has verified as it was before it was read. If it is another one
     /// by now it is hashed again first.
-    pub fn share_verified(&self, request: ShareRequest, verified: Option<Verified>) -> Result<(), ClientError> {
+    pub fn share_verified(&self, request: ShareRequest, verified: Option<Verified>) -> Result<(), NodeError> {
         self.start_share(request, verified)?;
-        self.keeper.save();
+        self.persistence.save();
         Ok(())
     }
 
     /// Starts a download and returns its number.
-    pub fn get(&self, request: DownloadRequest) -> Result<DownloadId, ClientError> {
+    pub fn get(&self, request: DownloadRequest) -> Result<DownloadId, NodeError> {
         let id = self.start_download(request)?;
-        self.keeper.save();
+        self.persistence.save();
         Ok(id)
     }
 
-    fn start_share(&self, request: ShareRequest, verified: Option<Verified>) -> Result<(), ClientError> {
+    fn start_share(&self, request: ShareRequest, verified: Option<Verified>) -> Result<(), NodeError> {
         let file = SeedFile::open(&request.file)
             .map_err(|error| refused(format!("cannot read {}: {error}", request.file.display())))?;
         let geometry = request.metainfo.geometry().transferable().map_err(refused)?;
@@ -180,7 +180,7 @@ impl Client {
         self.command(Command::Share(entry))
     }
 
-    fn start_download(&self, request: DownloadRequest) -> Result<DownloadId, ClientError> {
+    fn start_download(&self, request: DownloadRequest) -> Result<DownloadId, NodeError> {
         let info_hash = request.metainfo.info_hash();
         let geometry = request.metainfo.geometry().transferable().map_err(refused)?;
         self.memory.check(geometry.chunk_size() as usize)?;
@@ -225,7 +225,7 @@ impl Client {
     /// Serves the file of this `.mtorrent` no more, and tells the trackers; a download of it that waits for its disk
     /// is given up. `name` is the path of the `.mtorrent` file, that one's own name, or the path of the file; it must
     /// mean one share only.
-    pub fn remove(&self, name: impl AsRef<Path>) -> Result<(), ClientError> {
+    pub fn remove(&self, name: impl AsRef<Path>) -> Result<(), NodeError> {
         let name = name.as_ref();
         let removed = {
             let mut rows = self.table.rows();
@@ -243,11 +243,11 @@ impl Client {
             Some(share) => self.end_share(&share)?,
             None => self.end_waiting(name)?,
         }
-        self.keeper.save();
+        self.persistence.save();
         Ok(())
     }
 
-    fn end_share(&self, share: &ShareEntry) -> Result<(), ClientError> {
+    fn end_share(&self, share: &ShareEntry) -> Result<(), NodeError> {
         share.removed.store(true, Ordering::Relaxed);
         let torrent = share.state().torrent.take();
         // What a download of the same file serves, or another share, goes on.
@@ -257,7 +257,7 @@ impl Client {
         self.command(Command::Unshare(torrent.info_hash()))
     }
 
-    fn end_waiting(&self, name: &Path) -> Result<(), ClientError> {
+    fn end_waiting(&self, name: &Path) -> Result<(), NodeError> {
         let id = {
             let rows = self.table.rows();
             let is_named = |path: &Path| path == name || path.file_name().is_some_and(|file| file == name);
@@ -268,13 +268,13 @@ impl Client {
     }
 
     /// Gives up a download that waits for its disk; `None` if there is none of this number.
-    fn cancel_waiting(&self, id: DownloadId) -> Option<Result<(), ClientError>> {
+    fn cancel_waiting(&self, id: DownloadId) -> Option<Result<(), NodeError>> {
         let waiting = self.table.rows().take_waiting(id)?;
         Some(self.command(Command::GiveUp(waiting)))
     }
 
     /// Ends a download; what is there stays for another `get`.
-    pub fn cancel(&self, id: DownloadId) -> Result<(), ClientError> {
+    pub fn cancel(&self, id: DownloadId) -> Result<(), NodeError> {
         let entry = self.table.rows().download(id).filter(|entry| !entry.has_ended()).cloned();
         match entry {
             Some(entry) => entry.driver.cancelled.store(true, Ordering::Relaxed),
@@ -283,13 +283,13 @@ impl Client {
                 self.cancel_waiting(id).unwrap_or_else(none)?;
             }
         }
-        self.keeper.save();
+        self.persistence.save();
         Ok(())
     }
 
     /// Ends downloads where they can go on later, withdraws from the trackers, stops the cores.
     pub fn close(self) {
-        self.keeper.save_and_close();
+        self.persistence.save_and_close();
         if self.command(Command::Close).is_err() {
             log::warn!("the client had ended already");
         }
@@ -298,7 +298,7 @@ impl Client {
         }
     }
 
-    fn command(&self, command: Command) -> Result<(), ClientError> {
+    fn command(&self, command: Command) -> Result<(), NodeError> {
         self.commands.send_blocking(command).map_err(|_| refused("the client is closing"))
     }
 
@@ -318,8 +318,8 @@ impl Client {
     }
 }
 
-fn refused(why: impl ToString) -> ClientError {
-    ClientError::Refused(why.to_string())
+fn refused(why: impl ToString) -> NodeError {
+    NodeError::Refused(why.to_string())
 }
 
 /// What trackers are told: the listening address, or "where you see me" when that is every address.

@@ -1,6 +1,6 @@
 //! A running client: what it shares, what it downloads, and the cores that do the work.
 //!
-//! [`Client`] is a handle for plain threads (command line, REPL, signals): every call is answered
+//! [`Node`] is a handle for plain threads (command line, REPL, signals): every call is answered
 //! from a snapshot or handed to the cores as a message, none waits for the network. What happens later
 //! arrives as an [`Event`]. It must never print, exit or know the command line.
 
@@ -9,9 +9,9 @@ mod download_place;
 mod events;
 mod handle;
 mod persistence;
+mod share;
 mod share_check;
 mod share_watch;
-mod share;
 mod supervisor;
 mod table;
 mod worker;
@@ -30,11 +30,11 @@ pub use crate::net::{Direction, RateLimits};
 use crate::storage::Identity;
 pub use crate::swarm::Strategy;
 
-pub use handle::Client;
+pub use handle::Node;
 
 /// What a client is started with.
 #[derive(Clone, Debug)]
-pub struct ClientConfig {
+pub struct NodeConfig {
     /// Where peers may connect; port 0 takes a free one.
     pub listen: SocketAddr,
     /// Endpoint told to trackers in the place of the listening one.
@@ -192,7 +192,7 @@ pub enum Event {
 
 /// Why a call failed or a client did not start.
 #[derive(Clone, Debug, thiserror::Error)]
-pub enum ClientError {
+pub enum NodeError {
     /// The cores could not be started.
     #[error(transparent)]
     Start(#[from] crate::runtime::StartError),

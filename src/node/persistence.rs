@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::share::ShareEntry;
 use super::data_dir::{DataDir, Saved, SavedDownload, SavedIdentity, SavedPath, SavedShare};
+use super::share::ShareEntry;
 use super::table::Table;
 
 /// The way from the table to the data folder, which is held as long as this lives.
 #[derive(Debug)]
-pub struct Keeper {
+pub struct Persistence {
     table: Arc<Table>,
     /// `None` where nothing is kept.
     data_dir: Mutex<Option<Open>>,
@@ -24,7 +24,7 @@ struct Open {
     is_behind: bool,
 }
 
-impl Keeper {
+impl Persistence {
     /// Keeps `table` in the folder.
     pub fn new(table: Arc<Table>, data_dir: Option<DataDir>) -> Arc<Self> {
         let data_dir = Mutex::new(data_dir.map(|data_dir| Open { data_dir, is_closing: false, is_behind: false }));

@@ -10,9 +10,9 @@ use super::{ShareRequest, ShareStatus, download_place};
 use crate::ids::InfoHash;
 use crate::limits::FAILED_STATS_MAX;
 use crate::metainfo::Metainfo;
-use crate::torrent::Torrent;
 use crate::storage::Identity;
 use crate::storage::paths::is_absent;
+use crate::torrent::Torrent;
 
 /// One share. It stays until the user removes it.
 #[derive(Debug)]

@@ -7,12 +7,12 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
-use super::share_check;
-use super::share_check::Checked;
-use super::supervisor::Manager;
+use super::data_dir::FolderMark;
 use super::download_place;
 use super::share::{Phase, ShareEntry, Step};
-use super::data_dir::FolderMark;
+use super::share_check;
+use super::share_check::Checked;
+use super::supervisor::Supervisor;
 use super::table::WaitingDownload;
 use super::{DownloadRequest, Event};
 use crate::bitfield::{Bitfield, SharedBitfield};
@@ -20,11 +20,11 @@ use crate::download::{Driver, Request};
 use crate::geometry::ChunkIndex;
 use crate::limits::SEED_CHECK_INTERVAL;
 use crate::metainfo::Metainfo;
-use crate::torrent::Torrent;
 use crate::runtime::{BlockingError, sleep, spawn};
 use crate::storage::{Identity, SeedFile};
+use crate::torrent::Torrent;
 
-impl Manager {
+impl Supervisor {
     /// Looks at everything at once, and then once a second.
     pub(super) async fn watch(self: Rc<Self>) {
         loop {
@@ -316,7 +316,8 @@ impl Wish {
             }
             Self::Download(waiting) => {
                 let found = download_place::check(&waiting.saved);
-                let found = found.and_then(|folder| Ok((folder, share_check::read_metainfo(&waiting.saved.metainfo.0)?)));
+                let found =
+                    found.and_then(|folder| Ok((folder, share_check::read_metainfo(&waiting.saved.metainfo.0)?)));
                 Found::Download(waiting, found)
             }
         }

@@ -7,21 +7,21 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, Weak};
 
-use super::worker::{ClientCore, CoreMessage};
-use super::events::Events;
-use super::persistence::Keeper;
-use super::download_place;
-use super::share::ShareEntry;
 use super::data_dir::{SavedDownload, SavedPath};
+use super::download_place;
+use super::events::Events;
+use super::persistence::Persistence;
+use super::share::ShareEntry;
 use super::table::{DownloadEntry, Table, WaitingDownload};
+use super::worker::{CoreMessage, Worker};
 use super::{DownloadStatus, Event, ShareRequest};
-use crate::tracker_client::{Announcement, Announcer, Listener as _, TrackerGroup};
 use crate::download::{DownloadState, DriverContext, Failure, FailureKind};
 use crate::ids::{Endpoint, InfoHash};
 use crate::limits::{CLOSE_TIMEOUT, SAVE_RETRY_PAUSE};
 use crate::metainfo::Metainfo;
 use crate::runtime::{Blocking, Signal, deadline, sleep, spawn, spawn_vital, spawn_watched};
 use crate::storage::SeedFile;
+use crate::tracker_client::{Announcement, Announcer, Listener as _, TrackerGroup};
 
 /// What plain threads ask of core 0.
 pub enum Command {
@@ -38,11 +38,11 @@ pub enum Command {
 }
 
 /// Core 0's state.
-pub struct Manager {
-    pub(super) core: ClientCore,
+pub struct Supervisor {
+    pub(super) core: Worker,
     pub(super) table: Arc<Table>,
     /// The handle's: what a core leaves behind at its end must not hold the data folder.
-    keeper: Weak<Keeper>,
+    persistence: Weak<Persistence>,
     pub(super) events: Rc<Events>,
     pub(super) endpoint: Endpoint,
     /// One for each list of trackers in use.
@@ -52,18 +52,18 @@ pub struct Manager {
     running: Rc<Cell<usize>>,
 }
 
-impl Manager {
+impl Supervisor {
     /// Core 0's state; `endpoint` is what trackers are told.
     pub fn new(
-        core: ClientCore,
+        core: Worker,
         table: Arc<Table>,
-        keeper: Weak<Keeper>,
+        persistence: Weak<Persistence>,
         sender: async_channel::Sender<Event>,
         endpoint: Endpoint,
     ) -> Rc<Self> {
         let events = Rc::new(Events::new(sender, table.clone()));
         let (announcers, ended, running) = (RefCell::default(), Signal::default(), Rc::default());
-        Rc::new(Self { core, table, keeper, events, endpoint, announcers, ended, running })
+        Rc::new(Self { core, table, persistence, events, endpoint, announcers, ended, running })
     }
 
     /// Acts on commands until the client is closed.
@@ -243,8 +243,10 @@ impl Manager {
 
     /// Keeps the lists as they are now.
     pub(super) async fn save(&self) {
-        let (keeper, blocking) = (self.keeper.clone(), self.core.shared.pools.state.clone());
-        if let Err(error) = blocking.run(move || keeper.upgrade().iter().for_each(|keeper| keeper.save())).await {
+        let (persistence, blocking) = (self.persistence.clone(), self.core.shared.pools.state.clone());
+        if let Err(error) =
+            blocking.run(move || persistence.upgrade().iter().for_each(|persistence| persistence.save())).await
+        {
             log::warn!("shares and downloads could not be saved: {error}");
         }
     }
@@ -252,16 +254,17 @@ impl Manager {
     /// Tries again once a second to keep what could not be kept.
     async fn keep_saved(self: Rc<Self>) {
         loop {
-            let (keeper, blocking) = (self.keeper.clone(), self.core.shared.pools.state.clone());
+            let (persistence, blocking) = (self.persistence.clone(), self.core.shared.pools.state.clone());
             // Nothing is lost when this does not run: the next one does.
-            let _ = blocking.run(move || keeper.upgrade().iter().for_each(|keeper| keeper.catch_up())).await;
+            let _ =
+                blocking.run(move || persistence.upgrade().iter().for_each(|persistence| persistence.catch_up())).await;
             sleep(SAVE_RETRY_PAUSE).await;
         }
     }
 
     /// Why a download that failed is to be tried again when its disk is there again, if so.
     async fn disk_is_away(&self, entry: &DownloadEntry, failure: &Failure, disk: &Blocking) -> Option<String> {
-        let is_kept = self.keeper.upgrade().is_some_and(|keeper| keeper.is_keeping());
+        let is_kept = self.persistence.upgrade().is_some_and(|persistence| persistence.is_keeping());
         if failure.kind != FailureKind::Local || !is_kept {
             return None;
         }

@@ -4,8 +4,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::share::ShareEntry;
 use super::data_dir::{FolderMark, SavedDownload};
+use super::share::ShareEntry;
 use super::{DownloadId, DownloadRequest, DownloadStatus};
 use crate::download::{DownloadState, Driver, Spent};
 use crate::ids::InfoHash;

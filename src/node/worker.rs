@@ -5,17 +5,17 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::{ClientConfig, DownloadId};
+use super::{DownloadId, NodeConfig};
 use crate::download::{Shard, ShardContext, ShardMessage};
 use crate::ids::PeerId;
 use crate::limits::{SEND_OVERDUE_TICK, SHORT_CHECK_BYTES_MAX, STATE_THREADS};
 use crate::net::{Incoming, Net, RateLimits};
-use crate::torrent::Registry;
-use crate::upload::{PeerContext, UploadQueue, serve};
 use crate::runtime::mesh::{Mesh, MeshPlan};
 use crate::runtime::{Blocking, Core, Kind};
 use crate::storage::memory::ChunkKey;
 use crate::storage::{Loan, Memory, MemoryPlan};
+use crate::torrent::Registry;
+use crate::upload::{PeerContext, UploadQueue, serve};
 
 /// From core to core.
 pub enum CoreMessage {
@@ -29,7 +29,7 @@ pub enum CoreMessage {
 #[derive(Clone)]
 pub struct Shared {
     /// How the client was started.
-    pub config: Arc<ClientConfig>,
+    pub config: Arc<NodeConfig>,
     /// Who we are.
     pub id: PeerId,
     /// How much chunk memory each core has.
@@ -83,7 +83,7 @@ impl Pools {
 }
 
 /// A core at work.
-pub struct ClientCore {
+pub struct Worker {
     /// What all cores share.
     pub shared: Shared,
     /// This core's connections.
@@ -94,7 +94,7 @@ pub struct ClientCore {
 
 type Shards = Rc<RefCell<HashMap<DownloadId, Rc<Shard>>>>;
 
-impl ClientCore {
+impl Worker {
     /// Joins the other cores and begins to serve what the listener hands over. `None` if the core has
     /// joined before, or cannot work: then the process ends, because the others would wait for it.
     pub async fn start(core: Core, shared: Shared, incoming: Incoming) -> Option<Self> {

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::console::report;
-use crate::text;
 use crate::console::units::{Eta, Rate, Size};
 use crate::node::{DownloadState, DownloadStatus};
+use crate::text;
 
 const HEAD: [&str; 9] = ["ID", "STATE", "DONE", "SIZE", "RATE", "ETA", "PEERS", "NAME", "DEST"];
 

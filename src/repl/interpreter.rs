@@ -13,24 +13,26 @@ use serde_json::json;
 use super::command::{self, Command};
 use super::screen::Screen;
 use super::{Input, Settings, downloads_table};
+use crate::cli::get::talk_of;
+use crate::cli::resolved::New;
+use crate::console::create_torrent;
+use crate::console::create_torrent::{CreateTorrent, Created};
 use crate::console::exit::{CommandError, CommandResult, Exit};
 use crate::console::files;
-use crate::cli::get::talk_of;
 use crate::console::hashing::Work;
-use crate::console::create_torrent;
-use crate::console::create_torrent::{Made, Making};
 use crate::console::report;
-use crate::cli::resolved::New;
 use crate::console::signals::{Signal, Stop};
-use crate::text;
 use crate::console::units::RateLimit;
-use crate::node::{Client, Direction, DownloadId, DownloadRequest, DownloadState, DownloadStatus, Event, ShareRequest, Verified};
 use crate::ids::InfoHash;
 use crate::limits::{REPL_HASHING_MAX, SESSION_TICK, TORRENTS_MAX};
+use crate::node::{
+    Direction, DownloadId, DownloadRequest, DownloadState, DownloadStatus, Event, Node, ShareRequest, Verified,
+};
+use crate::text;
 
 /// The REPL's state.
 pub struct Session<'a> {
-    client: &'a Client,
+    client: &'a Node,
     settings: Settings,
     screen: Screen,
     to_self: SyncSender<Input>,
@@ -65,7 +67,7 @@ struct Hashing {
 
 impl<'a> Session<'a> {
     /// A session over a running client; `to_self` leads into the queue that [`Session::run`] reads.
-    pub fn new(client: &'a Client, settings: Settings, screen: Screen, to_self: SyncSender<Input>) -> Self {
+    pub fn new(client: &'a Node, settings: Settings, screen: Screen, to_self: SyncSender<Input>) -> Self {
         let running = client.downloads().into_iter().filter(|status| !report::is_over(&status.state));
         let restored: BTreeSet<DownloadId> = running.map(|status| status.id).collect();
         Self {
@@ -226,7 +228,7 @@ impl<'a> Session<'a> {
         &mut self,
         file: PathBuf,
         metainfo_path: PathBuf,
-        result: Result<Made, CommandError>,
+        result: Result<Created, CommandError>,
     ) -> Result<(), CommandError> {
         let shared = result.and_then(|made| {
             if self.settings.trackers.is_empty() && made.metainfo.trackers().is_empty() {
@@ -409,14 +411,14 @@ fn hash_on_thread(
     to: SyncSender<Input>,
 ) -> Result<JoinHandle<()>, CommandError> {
     let work = move || {
-        let making = Making {
+        let create_torrent = CreateTorrent {
             file: &share.file,
             metainfo: &share.metainfo,
             trackers: &share.trackers,
             new: New { chunk_size: None, force: share.force },
             work: Work { threads, stop: &stop, quiet: true },
         };
-        let result = making.verify_or_create();
+        let result = create_torrent.verify_or_create();
         // A session that is over does not want to know.
         let _ =
             to.send(Input::Hashed { id, file: share.file, metainfo_path: share.metainfo, result: Box::new(result) });

@@ -8,10 +8,10 @@
 //! It must never speak the protocol or touch a core: it asks [`crate::node`].
 
 pub mod command;
+pub mod downloads_table;
+pub mod interpreter;
 pub mod pipe;
 pub mod screen;
-pub mod interpreter;
-pub mod downloads_table;
 pub mod terminal;
 
 use std::io::IsTerminal as _;
@@ -19,18 +19,18 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
+use crate::console::create_torrent::Created;
 use crate::console::exit::{CommandError, CommandResult};
 use crate::console::inputs::forward_events;
-use crate::console::create_torrent::Made;
 use crate::console::output;
 use crate::console::output::Output;
 use crate::console::signals;
 use crate::console::signals::Signal;
-use crate::node::{Client, Event};
 use crate::limits::{INPUTS_MAX, PIPE_WAIT_DEFAULT};
+use crate::node::{Event, Node};
 
-use screen::Screen;
 use interpreter::Session;
+use screen::Screen;
 
 /// Something that the session reacts to.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ pub enum Input {
         /// NAME.mtorrent of the command.
         metainfo_path: PathBuf,
         /// What came of it.
-        result: Box<Result<Made, CommandError>>,
+        result: Box<Result<Created, CommandError>>,
     },
     /// The user wants the client to end.
     Signal(Signal),
@@ -73,7 +73,7 @@ pub struct Settings {
 
 /// Says that the client is ready, once signals are handled, and runs the commands until the input ends, `quit` or a
 /// signal. The caller closes the client.
-pub fn run(client: &Client, mut settings: Settings, output: Output) -> CommandResult {
+pub fn run(client: &Node, mut settings: Settings, output: Output) -> CommandResult {
     let (sender, inputs) = sync_channel(INPUTS_MAX);
     let on_signal = sender.clone();
     let is_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
@@ -98,7 +98,7 @@ pub fn run(client: &Client, mut settings: Settings, output: Output) -> CommandRe
 }
 
 fn on_terminal(
-    client: &Client,
+    client: &Node,
     settings: Settings,
     output: Output,
     sender: SyncSender<Input>,

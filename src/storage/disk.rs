@@ -16,11 +16,11 @@ use std::time::UNIX_EPOCH;
 use rustix::fs::{AtFlags, CWD, FlockOperation, Gid, Mode, RenameFlags, SeekFrom, Uid};
 use rustix::io::Errno;
 
+use super::allocate::reserve;
 use super::dest_error::PartFault;
 use super::ledger::PartFiles;
 use super::paths::Paths;
 use super::record::FileMark;
-use super::allocate::reserve;
 use crate::bitfield::Bitfield;
 use crate::geometry::Geometry;
 

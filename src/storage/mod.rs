@@ -7,26 +7,26 @@
 //!
 //! Nothing here opens a path that came from the network, and nothing here hashes.
 
+pub mod allocate;
 pub mod allocator;
 pub mod chunk_buffer;
 pub mod copy;
 pub mod dest;
 pub mod dest_error;
 pub mod disk;
-#[cfg(test)]
-mod test_disk;
-mod memory_grants;
 pub mod identity;
-#[cfg(test)]
-pub(crate) mod test_image;
 pub mod ledger;
 pub mod memory;
+mod memory_grants;
 pub mod memory_plan;
 pub mod paths;
 mod probe;
 pub mod record;
-pub mod allocate;
 pub mod seed_file;
+#[cfg(test)]
+mod test_disk;
+#[cfg(test)]
+pub(crate) mod test_image;
 pub mod writer;
 
 pub use allocator::Allocator;

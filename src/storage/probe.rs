@@ -9,10 +9,10 @@ use std::path::Path;
 use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags};
 use rustix::process::Resource;
 
+use super::allocate::DIRECT_ALIGN;
 use super::dest_error::DestError;
 use super::disk::rename_to_new;
 use super::paths::Paths;
-use super::allocate::DIRECT_ALIGN;
 
 const STICKY: u32 = 0o1000;
 

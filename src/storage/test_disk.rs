@@ -6,9 +6,9 @@ use std::io;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use super::test_image::{Change, Image};
 use super::ledger::PartFiles;
 use super::record::FileMark;
+use super::test_image::{Change, Image};
 
 /// The files, as they are durable and with what is on its way.
 pub struct Double {

@@ -14,5 +14,5 @@ mod table;
 pub mod uploads;
 
 pub use picker::{Choice, Picker, Strategy};
-pub use session::{Action, Beginning, LinkId, Lull, PeerSlot, Session};
+pub use session::{Action, Beginning, LinkId, PeerSlot, Session, WaitReason};
 pub use uploads::{Busy, ConnectionId, FileId, Grant, Request, Uploads};

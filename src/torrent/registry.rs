@@ -4,9 +4,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::torrent::Torrent;
 use crate::ids::InfoHash;
 use crate::limits::TORRENTS_MAX;
+use crate::torrent::Torrent;
 
 /// The files served.
 #[derive(Debug, Default)]

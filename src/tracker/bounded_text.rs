@@ -5,12 +5,12 @@ use std::fmt::{self, Display, Write};
 use crate::limits::RESPONSE_TEXT_BYTES_MAX;
 
 /// As much of a text as a Response may carry.
-pub struct Sentence {
+pub struct BoundedText {
     bytes: [u8; RESPONSE_TEXT_BYTES_MAX],
     len: usize,
 }
 
-impl Sentence {
+impl BoundedText {
     /// What `text` says.
     pub fn new(text: impl Display) -> Self {
         let mut sentence = Self { bytes: [0; RESPONSE_TEXT_BYTES_MAX], len: 0 };
@@ -26,7 +26,7 @@ impl Sentence {
     }
 }
 
-impl Write for Sentence {
+impl Write for BoundedText {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let room = &mut self.bytes[self.len..];
         let mut len = text.len().min(room.len());
@@ -45,9 +45,9 @@ mod tests {
 
     #[test]
     fn a_text_is_cut_between_characters() {
-        assert_eq!(Sentence::new(format_args!("{} of {}", 1, "ä")).as_str(), "1 of ä");
+        assert_eq!(BoundedText::new(format_args!("{} of {}", 1, "ä")).as_str(), "1 of ä");
         for (text, len) in [("a".repeat(2000), 1024), ("ä".repeat(600), 1024), ("€".repeat(400), 1023)] {
-            let sentence = Sentence::new(&text);
+            let sentence = BoundedText::new(&text);
             assert_eq!(sentence.as_str(), &text[..len]);
         }
     }

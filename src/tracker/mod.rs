@@ -21,4 +21,4 @@ pub mod server;
 pub mod store;
 pub mod table;
 
-pub use table::records::{Lives, Totals};
+pub use table::records::{Totals, Ttls};

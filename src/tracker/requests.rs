@@ -7,9 +7,9 @@ use std::net::IpAddr;
 
 use rand::Rng;
 
+use super::bounded_text::BoundedText;
 use super::table::entry::FileInfo;
 use super::table::rights::Cidr;
-use super::bounded_text::Sentence;
 use super::table::{Accepted, Claim, Journal, Refusal, Sender, Table};
 use crate::ids::{Endpoint, InfoHash};
 use crate::wire::{Endpoints, Message, Response, SeederChange, SeederInfo, Share, Status};
@@ -158,7 +158,7 @@ impl Outcome {
         match self {
             Self::Accepted(accepted) => send(&Message::Response(Response::new(Status::Ok, "", Some(accepted.version)))),
             Self::Refused(refusal) => {
-                send(&Message::Response(Response::new(refusal.status(), Sentence::new(refusal).as_str(), None)))
+                send(&Message::Response(Response::new(refusal.status(), BoundedText::new(refusal).as_str(), None)))
             }
             Self::Listed => send(&listed(Status::Ok, endpoints.into())),
             Self::Unlisted => send(&listed(Status::NotFound, Endpoints::NONE)),

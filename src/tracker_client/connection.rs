@@ -10,7 +10,7 @@ use crate::wire::{Message, Status};
 use super::Answer;
 
 /// An open connection with what of the answer has arrived.
-pub struct Link {
+pub struct Connection {
     stream: Stream,
     frames: FrameReader,
     net: Net,
@@ -18,7 +18,7 @@ pub struct Link {
 
 /// Why a tracker gave no answer.
 #[derive(Debug, thiserror::Error)]
-pub enum LinkError {
+pub enum ConnectionError {
     /// Its name.
     #[error(transparent)]
     Resolve(#[from] resolve::ResolveError),
@@ -27,21 +27,21 @@ pub enum LinkError {
     Net(#[from] NetError),
     /// It answered that it cannot do what it is asked now.
     #[error("{} {}", .0.1.status(), .0.1.text())]
-    Unwell(Box<(Link, Answer)>),
+    Unwell(Box<(Connection, Answer)>),
     /// It knows nobody.
     #[error("it knows no seeder")]
     NoSeeder,
 }
 
-impl std::fmt::Debug for Link {
+impl std::fmt::Debug for Connection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Link")
+        f.write_str("Connection")
     }
 }
 
-impl Link {
+impl Connection {
     /// Connects to the first address of `name` that answers.
-    pub async fn open(net: &Net, name: &str) -> Result<Self, LinkError> {
+    pub async fn open(net: &Net, name: &str) -> Result<Self, ConnectionError> {
         let addresses = resolve::resolve(name).await?;
         let open = async {
             let mut failed = NetError::Closed;
@@ -57,7 +57,7 @@ impl Link {
             }
             Err(failed.into())
         };
-        deadline(TRACKER_TIMEOUT, open).await.unwrap_or(Err(LinkError::Net(NetError::Silent)))
+        deadline(TRACKER_TIMEOUT, open).await.unwrap_or(Err(ConnectionError::Net(NetError::Silent)))
     }
 
     /// Sends a request and waits for its answer.

@@ -6,7 +6,7 @@ use std::task::Poll;
 
 use futures_lite::FutureExt;
 
-use super::connection::{Link, LinkError};
+use super::connection::{Connection, ConnectionError};
 use crate::ids::{Endpoint, InfoHash, Version};
 use crate::limits::{TRACKER_HEDGE_FIRST, TRACKER_HEDGE_NEXT, TRACKER_RETRY_PAUSE};
 use crate::net::{Net, NetError};
@@ -50,7 +50,7 @@ pub struct TrackerGroup {
     notice: Box<dyn Fn(String)>,
     /// Index of the tracker in use.
     current: Cell<usize>,
-    link: RefCell<Option<Link>>,
+    link: RefCell<Option<Connection>>,
     /// Whether somebody uses the link; requests are served one at a time.
     busy: Cell<bool>,
     /// Requests that wait for the link.
@@ -89,7 +89,7 @@ impl TrackerGroup {
 
     /// Whether the tracker in use is on this machine, while it is connected.
     pub fn is_local(&self) -> bool {
-        self.link.borrow().as_ref().is_some_and(Link::is_local)
+        self.link.borrow().as_ref().is_some_and(Connection::is_local)
     }
 
     /// The tracker in use.
@@ -163,22 +163,22 @@ impl TrackerGroup {
     pub async fn ask_others(&self, info_hash: InfoHash) -> Vec<Endpoint> {
         let others: Vec<usize> = (0..self.names.len()).filter(|index| *index != self.current.get()).collect();
         let ask = |index: usize| async move {
-            let mut link = Link::open(&self.net, &self.names[index]).await?;
+            let mut link = Connection::open(&self.net, &self.names[index]).await?;
             match link.request(&Message::SeederInfoRequest(info_hash)).await? {
                 Answer::Seeders { endpoints, .. } if !endpoints.is_empty() => Ok(endpoints),
-                _ => Err(LinkError::NoSeeder),
+                _ => Err(ConnectionError::NoSeeder),
             }
         };
         self.race(&others, ask).await.map_or_else(|_| Vec::new(), |(_, endpoints)| endpoints)
     }
 
     /// One tracker on a new connection.
-    async fn attempt(&self, index: usize, message: &Message<'_>) -> Result<(Link, Answer), LinkError> {
-        let mut link = Link::open(&self.net, &self.names[index]).await?;
+    async fn attempt(&self, index: usize, message: &Message<'_>) -> Result<(Connection, Answer), ConnectionError> {
+        let mut link = Connection::open(&self.net, &self.names[index]).await?;
         let answer = link.request(message).await?;
         if is_unwell(&answer) && self.names.len() > 1 {
             // What the others say may be better.
-            return Err(LinkError::Unwell(Box::new((link, answer))));
+            return Err(ConnectionError::Unwell(Box::new((link, answer))));
         }
         Ok((link, answer))
     }
@@ -189,9 +189,9 @@ impl TrackerGroup {
         &'a self,
         candidates: &[usize],
         attempt: impl Fn(usize) -> F,
-    ) -> Result<(usize, T), Vec<(usize, LinkError)>>
+    ) -> Result<(usize, T), Vec<(usize, ConnectionError)>>
     where
-        F: Future<Output = Result<T, LinkError>> + 'a,
+        F: Future<Output = Result<T, ConnectionError>> + 'a,
     {
         let (mut running, mut failures) = (Vec::new(), Vec::new());
         let mut waiting = candidates.iter().copied();
@@ -228,12 +228,12 @@ impl TrackerGroup {
     /// No tracker did what it was asked. One that answered, and said why, is better than none.
     fn all_failed(
         &self,
-        failures: impl Iterator<Item = (usize, LinkError)>,
-    ) -> Result<(usize, (Link, Answer)), AllTrackersFailed> {
+        failures: impl Iterator<Item = (usize, ConnectionError)>,
+    ) -> Result<(usize, (Connection, Answer)), AllTrackersFailed> {
         let mut sentences = Vec::new();
         for (index, error) in failures {
             match error {
-                LinkError::Unwell(answered) => return Ok((index, *answered)),
+                ConnectionError::Unwell(answered) => return Ok((index, *answered)),
                 error => sentences.push((index, format!("{}: {error}", text::plain(&self.names[index])))),
             }
         }
@@ -241,7 +241,7 @@ impl TrackerGroup {
         Err(AllTrackersFailed(sentences.into_iter().map(|(_, sentence)| sentence).collect()))
     }
 
-    fn keep(&self, link: Option<Link>) {
+    fn keep(&self, link: Option<Connection>) {
         *self.link.borrow_mut() = link.filter(|_| !self.ended.get());
     }
 

@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use crate::torrent::Torrent;
 use crate::geometry::ChunkIndex;
 use crate::swarm::{Busy, Choice, ConnectionId, FileId, Request, Uploads};
+use crate::torrent::Torrent;
 
 /// What waits to be sent; shared by all cores.
 #[derive(Debug)]

@@ -12,9 +12,8 @@ use std::time::Instant;
 
 use futures_lite::FutureExt;
 
-use super::queue::Ticket;
 use super::UploadQueue;
-use crate::torrent::{Registry, Torrent};
+use super::queue::Ticket;
 use crate::bitfield::Bitfield;
 use crate::geometry::ChunkIndex;
 use crate::ids::{InfoHash, PeerId};
@@ -28,6 +27,7 @@ use crate::runtime::{Blocking, BlockingError, Core};
 use crate::storage::memory::ChunkKey;
 use crate::storage::{Loan, Memory, SeedFile};
 use crate::swarm::{Choice, ConnectionId};
+use crate::torrent::{Registry, Torrent};
 use crate::wire::{
     ChunkInfo, DATA_HEAD_LEN, DataHead, DecodeError, HaveChunks, Indices, MAGIC_END, Message, Response,
     SendChunkRequest, Status,

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use mtorrent::node::{DownloadState, FailureKind};
 use mtorrent::hash::sha1;
 use mtorrent::metainfo::Metainfo;
+use mtorrent::node::{DownloadState, FailureKind};
 use mtorrent::storage::Record;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};

@@ -15,10 +15,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mtorrent::node::{
-    Client, ClientConfig, DownloadId, DownloadRequest, DownloadState, DownloadStatus, Event, ShareRequest,
-};
 use mtorrent::metainfo::Metainfo;
+use mtorrent::node::{
+    DownloadId, DownloadRequest, DownloadState, DownloadStatus, Event, Node, NodeConfig, ShareRequest,
+};
 use mtorrent::tracker::server::{TrackerConfig, TrackerHandle};
 use support::DEADLINE;
 
@@ -30,8 +30,8 @@ fn tracker() -> TrackerHandle {
 }
 
 /// A client in this process; its trackers are the file's.
-fn client(cores: usize) -> Client {
-    Client::start(ClientConfig {
+fn client(cores: usize) -> Node {
+    Node::start(NodeConfig {
         listen: LOOPBACK.parse().expect("an address"),
         advertise: None,
         trackers: Vec::new(),
@@ -48,7 +48,7 @@ fn client(cores: usize) -> Client {
 }
 
 /// Shares the file and waits until a tracker knows.
-fn share(client: &Client, file: &Path, metainfo: &Arc<Metainfo>) {
+fn share(client: &Node, file: &Path, metainfo: &Arc<Metainfo>) {
     let request =
         ShareRequest { metainfo: metainfo.clone(), metainfo_path: "file.mtorrent".into(), file: file.to_owned() };
     client.share(request).expect("it can be shared");
@@ -56,7 +56,7 @@ fn share(client: &Client, file: &Path, metainfo: &Arc<Metainfo>) {
 }
 
 /// Begins to download; not seeding afterwards.
-fn begin(client: &Client, metainfo: &Arc<Metainfo>, dest: Option<PathBuf>, wait: Duration) -> DownloadId {
+fn begin(client: &Node, metainfo: &Arc<Metainfo>, dest: Option<PathBuf>, wait: Duration) -> DownloadId {
     let metainfo_path = "file.mtorrent".into();
     let request = DownloadRequest {
         metainfo: metainfo.clone(),
@@ -70,20 +70,20 @@ fn begin(client: &Client, metainfo: &Arc<Metainfo>, dest: Option<PathBuf>, wait:
 }
 
 /// Downloads to the end, whatever it is.
-fn get(client: &Client, metainfo: &Arc<Metainfo>, dest: Option<PathBuf>, wait: Duration) -> DownloadStatus {
+fn get(client: &Node, metainfo: &Arc<Metainfo>, dest: Option<PathBuf>, wait: Duration) -> DownloadStatus {
     let id = begin(client, metainfo, dest, wait);
     ended(client, id)
 }
 
 /// Waits for the end of a download.
-fn ended(client: &Client, id: DownloadId) -> DownloadStatus {
+fn ended(client: &Node, id: DownloadId) -> DownloadStatus {
     wait_for(client, |event| match event {
         Event::Ended(status) if status.id == id => Some(*status),
         _ => None,
     })
 }
 
-fn wait_for<T>(client: &Client, wanted: impl Fn(Event) -> Option<T>) -> T {
+fn wait_for<T>(client: &Node, wanted: impl Fn(Event) -> Option<T>) -> T {
     let (events, deadline) = (client.events(), Instant::now() + DEADLINE);
     loop {
         match events.try_recv() {

@@ -6,8 +6,8 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use mtorrent::node::{ClientError, ShareRequest};
 use mtorrent::ids::InfoHash;
+use mtorrent::node::{NodeError, ShareRequest};
 use mtorrent::wire::{ChunkInfo, Message, Status};
 
 use crate::support::wire::{Content, Scripted, Wire, endpoint, eventually};
@@ -200,7 +200,7 @@ fn after_a_change_the_file_may_be_got_or_shared_again() {
     let copy = folder.path("copy");
     let status = get(&both, &content.metainfo, Some(copy.clone()), Duration::from_secs(10));
     assert_done(&status, &content.bytes);
-    let shared: Result<(), ClientError> = both.share(ShareRequest {
+    let shared: Result<(), NodeError> = both.share(ShareRequest {
         metainfo: content.metainfo.clone(),
         metainfo_path: "file.mtorrent".into(),
         file: copy,

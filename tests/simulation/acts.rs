@@ -1,7 +1,7 @@
 //! What the clients of the played world do: seed and leave, renew, fall back, break off and ask again.
 
 use mtorrent::tracker::table::entry::{Entry, FileInfo};
-use mtorrent::tracker::table::{Claim, Journal, Refusal, Sender, Weight};
+use mtorrent::tracker::table::{Claim, Durability, Journal, Refusal, Sender};
 use rand::RngExt;
 
 use super::owned::Owned;
@@ -9,19 +9,19 @@ use super::{LEASE_MS, Loss, World};
 
 /// What a change writes: to the disk, and to the links.
 #[derive(Default)]
-pub(super) struct Written(Vec<(Owned, Weight)>);
+pub(super) struct Written(Vec<(Owned, Durability)>);
 
 impl Written {
     /// All of it, and what is lost with each.
     pub(super) fn taken(self) -> Vec<(Owned, Loss)> {
-        let loss = |weight| if weight == Weight::Renewal { Loss::Life } else { Loss::Nothing };
-        self.0.into_iter().map(|(entry, weight)| (entry, loss(weight))).collect()
+        let loss = |durability| if durability == Durability::Lazy { Loss::Life } else { Loss::Nothing };
+        self.0.into_iter().map(|(entry, durability)| (entry, loss(durability))).collect()
     }
 }
 
 impl Journal for Written {
-    fn write(&mut self, entry: &Entry<'_>, weight: Weight) {
-        self.0.push((Owned::new(entry), weight));
+    fn write(&mut self, entry: &Entry<'_>, durability: Durability) {
+        self.0.push((Owned::new(entry), durability));
     }
 }
 
@@ -79,9 +79,9 @@ impl World {
             table.remove(claim, sender, wall_ms, &mut written)
         };
         self.say(|| format!("client {client} file {file} seeding {} at tracker {at}: {outcome:?}", claimed.seeding));
-        let changed = written.0.iter().any(|(_, weight)| *weight == Weight::Change);
+        let changed = written.0.iter().any(|(_, durability)| *durability == Durability::Sync);
         // What is acknowledged without a change was here already, but perhaps it is not safe yet.
-        let confirmed = outcome.is_ok_and(|accepted| accepted.written != Some(Weight::Change));
+        let confirmed = outcome.is_ok_and(|accepted| accepted.written != Some(Durability::Sync));
         let unsafe_yet = |(entry, loss): &(Owned, Loss)| *loss == Loss::Nothing && entry.key().0 == claimed.info_hash;
         let awaited = changed || (confirmed && self.trackers[at].unsynced.iter().any(unsafe_yet));
         self.pass_on(at, at, written.taken());

@@ -64,9 +64,9 @@ impl World {
                 let given_ms = self.given_ms(entry.version);
                 // What was given while a clock was set counts by other clocks than its own.
                 let is_odd = given_ms.abs_diff(self.now_ms) > 4 * LEASE_MS || given_ms > self.now_ms + MARGIN_MS;
-                let lives = given_ms + LEASE_MS > self.now_ms + MARGIN_MS && !is_odd;
+                let ttls = given_ms + LEASE_MS > self.now_ms + MARGIN_MS && !is_odd;
                 // A tombstone that is older than an entry which has lapsed may be here and not there.
-                if lives && !matches!(entry.body, Body::Removed(_)) {
+                if ttls && !matches!(entry.body, Body::Removed(_)) {
                     live.insert(key(&entry), Owned::new(&entry));
                 }
             }

@@ -17,10 +17,10 @@ use std::sync::Arc;
 
 use mtorrent::ids::{Endpoint, InfoHash, TrackerId, Version};
 use mtorrent::limits::{REPAIR_INTERVAL, SYNC_RETRY_MAX};
-use mtorrent::tracker::Lives;
-use mtorrent::tracker::table::clock::Skews;
+use mtorrent::tracker::Ttls;
 use mtorrent::tracker::replica::answer;
 use mtorrent::tracker::replica::link::{Link, Times};
+use mtorrent::tracker::table::clock::Skews;
 use mtorrent::tracker::table::rights::AddressCounts;
 use mtorrent::tracker::table::{Merged, Rules, Table};
 use mtorrent::wire::{EntriesBuffer, Message, SyncHello};
@@ -33,7 +33,7 @@ use flood::Flood;
 use owned::{Owned, frame, key, message};
 
 const LEASE_MS: u64 = 60_000;
-const LIVES: Lives = Lives { lease_ms: LEASE_MS, tombstone_ms: 2 * LEASE_MS };
+const LIVES: Ttls = Ttls { lease_ms: LEASE_MS, tombstone_ms: 2 * LEASE_MS };
 /// Clocks that are taken for right differ by so much from the true time.
 const SKEW_MS: u64 = 2000;
 const DAY_MS: u64 = 86_400_000;
@@ -429,7 +429,7 @@ impl World {
                 if merged == Merged::Late {
                     self.trackers[at].unsynced.push((Owned::new(&entry), Loss::Nothing));
                 }
-                if merged == Merged::News {
+                if merged == Merged::New {
                     if packet.connection == HELD_BACK {
                         self.late_news_ms = self.now_ms;
                     }
@@ -469,7 +469,7 @@ impl World {
             if merged == Merged::Late {
                 late.push((Owned::new(entry), Loss::Nothing));
             }
-            if merged == Merged::News {
+            if merged == Merged::New {
                 news.push((Owned::new(entry), Loss::Nothing));
             }
             merged
@@ -570,7 +570,7 @@ fn hello(at: usize) -> SyncHello<'static> {
 }
 
 fn table(number: usize, rng: &mut SmallRng) -> Table {
-    let rules = Rules { lives: LIVES, endpoints_per_address_max: ENDPOINTS_MAX, ..Rules::default() };
+    let rules = Rules { ttls: LIVES, endpoints_per_address_max: ENDPOINTS_MAX, ..Rules::default() };
     let counts = Arc::new(AddressCounts::new(COUNTERS, rng.random()));
     Table::new(Arc::new(rules), counts, 0..BUCKETS, id(number), rng.random())
 }

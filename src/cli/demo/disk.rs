@@ -12,9 +12,9 @@ use memmap2::MmapMut;
 use crate::console::exit::CommandError;
 use crate::console::files;
 use crate::console::signals::Stop;
-use crate::text;
 use crate::console::units::{Rate, Size};
 use crate::limits::{BLOCK_BYTES, DEMO_LIMIT_BYTES_MAX, DEMO_LIMIT_BYTES_MIN};
+use crate::text;
 
 /// Blocks that are written at once: more makes no disk here faster.
 const DEPTH: u64 = 4;

@@ -14,14 +14,14 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::resolved::Demo;
 use crate::console::exit::{CommandError, CommandResult, Exit};
 use crate::console::files;
 use crate::console::output::{Output, talk};
-use super::resolved::Demo;
 use crate::console::signals::Stop;
-use crate::text;
 use crate::console::units::Size;
 use crate::limits::DEMO_FALLBACK_MAX;
+use crate::text;
 use course::Course;
 use nodes::{Nodes, Role, What};
 use report::Report;

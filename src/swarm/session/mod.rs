@@ -86,7 +86,7 @@ pub enum Beginning {
 
 /// Why no more arrives than does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lull {
+pub enum WaitReason {
     /// There is no peer.
     NoPeers,
     /// The peers have nothing that may be asked for.
@@ -168,13 +168,13 @@ impl Session {
     }
 
     /// Why no more arrives than does.
-    pub fn lull(&self) -> Lull {
+    pub fn wait_reason(&self) -> WaitReason {
         if self.peers.is_empty() {
-            Lull::NoPeers
+            WaitReason::NoPeers
         } else if self.tally.open > 0 {
-            Lull::Asked
+            WaitReason::Asked
         } else {
-            Lull::NothingNew
+            WaitReason::NothingNew
         }
     }
 

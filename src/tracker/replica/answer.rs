@@ -8,7 +8,7 @@ use crate::wire::{EntriesBuffer, Entry, ListRequest, ListResponse, Response, Sta
 /// The reply to an entry that was merged.
 pub fn to_entry(merged: Merged, entry: &Entry<'_>) -> Response<'static> {
     let (status, text) = match merged {
-        Merged::News | Merged::Late | Merged::Old | Merged::Expired => (Status::Ok, ""),
+        Merged::New | Merged::Late | Merged::Old | Merged::Expired => (Status::Ok, ""),
         Merged::Ahead(error) => {
             log::debug!("an entry of tracker {:016x} waits there: its {error}", entry.version.tracker.0);
             (Status::Busy, "the version is ahead of this tracker's clock: it is taken when it is due")

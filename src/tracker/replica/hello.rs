@@ -10,7 +10,7 @@ use sha2::Sha256;
 
 use crate::ids::{Endpoint, TrackerId};
 use crate::tracker::table::entry::Fingerprints;
-use crate::tracker::table::records::Lives;
+use crate::tracker::table::records::Ttls;
 use crate::wire::SyncHello;
 use crate::wire::sync::{PROOF_LEN, SYNC_PROTOCOL, proof_text};
 
@@ -38,11 +38,11 @@ impl fmt::Debug for GroupKey {
 
 /// What a tracker says of itself, and what it demands of others.
 #[derive(Clone, Debug)]
-pub struct Member {
+pub struct GroupMember {
     /// Its id.
     pub tracker: TrackerId,
     /// How long its entries live.
-    pub lives: Lives,
+    pub ttls: Ttls,
     /// Where it listens.
     pub endpoint: Endpoint,
     /// The group's key.
@@ -66,7 +66,7 @@ pub enum HelloError {
     },
     /// Entries would end at different times.
     #[error("the other tracker's lease is {theirs_ms} ms, this one's {ours_ms} ms: give all trackers the same --lease")]
-    Lives {
+    Ttls {
         /// Its lease.
         theirs_ms: u64,
         /// Ours.
@@ -83,7 +83,7 @@ pub enum HelloError {
 /// A dialler's side while the link is being opened.
 #[derive(Clone, Debug)]
 pub struct Dialling {
-    member: Member,
+    member: GroupMember,
     nonce: [u8; 16],
 }
 
@@ -92,7 +92,7 @@ pub type Proof = Option<[u8; PROOF_LEN]>;
 
 impl Dialling {
     /// Towards `peer`; `nonce` is random.
-    pub fn new(member: Member, peer: IpAddr, nonce: [u8; 16]) -> Result<Self, HelloError> {
+    pub fn new(member: GroupMember, peer: IpAddr, nonce: [u8; 16]) -> Result<Self, HelloError> {
         member.check_key_towards(peer)?;
         Ok(Self { member, nonce })
     }
@@ -119,7 +119,12 @@ pub struct Accepting {
 
 impl Accepting {
     /// The first hello came from `peer`; `nonce` is random.
-    pub fn new(member: &Member, peer: IpAddr, theirs: &SyncHello<'_>, nonce: [u8; 16]) -> Result<Self, HelloError> {
+    pub fn new(
+        member: &GroupMember,
+        peer: IpAddr,
+        theirs: &SyncHello<'_>,
+        nonce: [u8; 16],
+    ) -> Result<Self, HelloError> {
         member.check_key_towards(peer)?;
         if theirs.proof.is_some() {
             return Err(HelloError::OutOfOrder);
@@ -132,12 +137,12 @@ impl Accepting {
     }
 
     /// The answer, with its proof.
-    pub fn hello(&self, member: &Member) -> (SyncHello<'static>, Proof) {
+    pub fn hello(&self, member: &GroupMember) -> (SyncHello<'static>, Proof) {
         (member.hello(self.nonce), member.prove(b'A', self.theirs.nonce, self.nonce))
     }
 
     /// The second hello came: who is linked, and where it listens.
-    pub fn finish(&self, member: &Member, theirs: &SyncHello<'_>) -> Result<(TrackerId, Endpoint), HelloError> {
+    pub fn finish(&self, member: &GroupMember, theirs: &SyncHello<'_>) -> Result<(TrackerId, Endpoint), HelloError> {
         if (SyncHello { proof: None, ..*theirs }) != self.theirs {
             return Err(HelloError::OutOfOrder);
         }
@@ -147,13 +152,13 @@ impl Accepting {
     }
 }
 
-impl Member {
+impl GroupMember {
     fn hello(&self, nonce: [u8; 16]) -> SyncHello<'static> {
         SyncHello {
             protocol: SYNC_PROTOCOL,
             tracker: self.tracker,
-            lease_ms: self.lives.lease_ms,
-            tombstone_ms: self.lives.tombstone_ms,
+            lease_ms: self.ttls.lease_ms,
+            tombstone_ms: self.ttls.tombstone_ms,
             endpoint: self.endpoint,
             nonce,
             proof: None,
@@ -169,8 +174,8 @@ impl Member {
         if theirs.protocol != SYNC_PROTOCOL {
             return Err(HelloError::Protocol { theirs: theirs.protocol });
         }
-        if (theirs.lease_ms, theirs.tombstone_ms) != (self.lives.lease_ms, self.lives.tombstone_ms) {
-            return Err(HelloError::Lives { theirs_ms: theirs.lease_ms, ours_ms: self.lives.lease_ms });
+        if (theirs.lease_ms, theirs.tombstone_ms) != (self.ttls.lease_ms, self.ttls.tombstone_ms) {
+            return Err(HelloError::Ttls { theirs_ms: theirs.lease_ms, ours_ms: self.ttls.lease_ms });
         }
         if theirs.tracker == self.tracker { Err(HelloError::Itself) } else { Ok(()) }
     }

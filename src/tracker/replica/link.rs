@@ -200,7 +200,7 @@ impl Link {
                     if !self.repair.asks_for(bucket_of(entry.info_hash)) {
                         return Err(LinkError::Foreign);
                     }
-                    news += usize::from(merge(&entry) == Merged::News);
+                    news += usize::from(merge(&entry) == Merged::New);
                 }
                 Ok(Some(PageEnd { news, next: page.next }))
             }

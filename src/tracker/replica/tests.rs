@@ -3,29 +3,29 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::hello::{Accepting, Dialling, GroupKey, HelloError, Member};
+use super::hello::{Accepting, Dialling, GroupKey, GroupMember, HelloError};
 use super::link::{Link, Times};
 use super::relay::Relay;
 use crate::ids::{Endpoint, InfoHash, TrackerId, Version};
 use crate::limits::{RELAY_BYTES_MAX, RELAY_IN_FLIGHT_MAX};
 use crate::tracker::table::entry::BUCKETS;
-use crate::tracker::table::records::Lives;
+use crate::tracker::table::records::Ttls;
 use crate::tracker::table::rights::AddressCounts;
 use crate::tracker::table::{Merged, Rules, Table};
 use crate::wire::{Body, EntriesBuffer, Entry, ListResponse, Message, Parsed, Status, SyncHello, parse};
 
 const LOOPBACK: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
-fn member(id: u64, key: Option<&[u8]>) -> Member {
-    Member {
+fn member(id: u64, key: Option<&[u8]>) -> GroupMember {
+    GroupMember {
         tracker: TrackerId(id),
-        lives: Lives { lease_ms: 900_000, tombstone_ms: 1_800_000 },
+        ttls: Ttls { lease_ms: 900_000, tombstone_ms: 1_800_000 },
         endpoint: Endpoint::new([0, 0, 0, 0].into(), 7001).unwrap(),
         key: key.map(GroupKey::new),
     }
 }
 
-fn open(dialler: &Member, acceptor: &Member, from: IpAddr) -> Result<(TrackerId, TrackerId), HelloError> {
+fn open(dialler: &GroupMember, acceptor: &GroupMember, from: IpAddr) -> Result<(TrackerId, TrackerId), HelloError> {
     let dialling = Dialling::new(dialler.clone(), from, [1; 16])?;
     let first = dialling.hello();
     let accepting = Accepting::new(acceptor, from, &first, [2; 16])?;
@@ -54,8 +54,8 @@ fn who_may_link() {
     }
     assert_eq!(open(&member(1, None), &member(1, None), LOOPBACK), Err(HelloError::Itself));
     let mut short = member(2, None);
-    short.lives.lease_ms = 1000;
-    assert!(matches!(open(&member(1, None), &short, LOOPBACK), Err(HelloError::Lives { .. })));
+    short.ttls.lease_ms = 1000;
+    assert!(matches!(open(&member(1, None), &short, LOOPBACK), Err(HelloError::Ttls { .. })));
 }
 
 /// What was seen on one link proves nothing on another, nor from the other side.
@@ -152,7 +152,7 @@ fn a_page_of_foreign_buckets_ends_the_link() {
         let mut taken = 0;
         let received = link.receive(frame, |_| {
             taken += 1;
-            Merged::News
+            Merged::New
         });
         assert_eq!((received.is_ok(), taken == 1), (is_asked_for, is_asked_for), "{first_byte:x}: {received:?}");
     }

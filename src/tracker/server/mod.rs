@@ -27,9 +27,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use futures_lite::FutureExt;
 
+use super::replica::hello::{GroupKey, GroupMember, HelloError};
+pub use super::store::StoreError;
+use super::store::{Log, LogHandle, Store, StoreReader};
 use super::table::entry::buckets_of;
-use super::table::records::Lives;
-use super::replica::hello::{GroupKey, HelloError, Member};
+use super::table::records::Ttls;
 use super::table::rights::{AddressCounts, Cidr};
 use super::table::{Rules, Table};
 use crate::ids::{Endpoint, TrackerId, Version};
@@ -41,14 +43,12 @@ use crate::net::listen::{self, ListenError};
 use crate::net::{ConnectionLimits, Incoming, Listener, Net};
 use crate::runtime::mesh::MeshPlan;
 use crate::runtime::{self, Core, Cores, CoresError};
+use clients::forward::{Batch, Forwarder};
+use clients::pending_replies::PendingReplies;
 use clients::{Clients, Service};
 use links::dial::Dialler;
-use clients::forward::{Batch, Forwarder};
 use links::peers::Peers;
-use clients::pending_replies::Rounds;
 use shard::Shard;
-pub use super::store::StoreError;
-use super::store::{Log, LogSeat, Store, StoreReader};
 
 /// How often a core sweeps, and brings its figures up to date.
 const SWEEP_TICK: Duration = Duration::from_millis(100);
@@ -107,7 +107,7 @@ impl TrackerConfig {
         // Twice the lease: a removal must outlive everything that it wins over, on trackers whose clocks lag too.
         let lease_ms = self.lease.as_millis() as u64;
         Rules {
-            lives: Lives { lease_ms, tombstone_ms: 2 * lease_ms },
+            ttls: Ttls { lease_ms, tombstone_ms: 2 * lease_ms },
             endpoints_per_file_max: self.endpoints_per_file_max,
             endpoints_per_address_max: self.endpoints_per_address_max.max(1),
             files_per_address_max: self.files_per_address_max,
@@ -263,8 +263,8 @@ pub fn start(config: TrackerConfig) -> Result<TrackerHandle, StartError> {
     }
     let mut store = config.data_dir.as_deref().map(Store::open).transpose()?;
     if let Some(store) = &mut store {
-        let (lives, now_ms) = (config.rules(None).lives, now_ms());
-        store.purge(|entry| lives.has_lapsed(entry, now_ms));
+        let (ttls, now_ms) = (config.rules(None).ttls, now_ms());
+        store.purge(|entry| ttls.has_lapsed(entry, now_ms));
     }
     if key.is_none() && !config.listen.ip().to_canonical().is_loopback() {
         log::warn!(
@@ -283,9 +283,9 @@ pub fn start(config: TrackerConfig) -> Result<TrackerHandle, StartError> {
     let rules = config.rules(key.as_ref());
     // A listening socket never has port 0.
     let endpoint = Endpoint::from_socket(address).ok_or(ListenError::NotOurs(address))?;
-    let member = Member { tracker, lives: rules.lives, endpoint, key };
+    let member = GroupMember { tracker, ttls: rules.ttls, endpoint, key };
     let peers = Peers::new(member, &config.peers, count);
-    let mut seats = Seats::new(&config, rules, listener, count, figures.clone(), stopped, peers.clone())?;
+    let mut seats = CoreParts::new(&config, rules, listener, count, figures.clone(), stopped, peers.clone())?;
     let mut thread = None;
     if let Some(store) = store {
         seats.restore = Some((store.reader(), store.highest()));
@@ -305,7 +305,7 @@ type Queues = Vec<async_channel::Sender<listen::Accepted>>;
 
 /// What the cores take with them when they start.
 #[derive(Clone)]
-struct Seats {
+struct CoreParts {
     /// For the core that accepts.
     listener: Arc<Mutex<Option<(Listener, Queues)>>>,
     incoming: Vec<Incoming>,
@@ -321,10 +321,10 @@ struct Seats {
     /// What the store holds, and its highest version.
     restore: Option<(StoreReader, Version)>,
     /// By core; none without a store.
-    logs: Vec<LogSeat>,
+    logs: Vec<LogHandle>,
 }
 
-impl Seats {
+impl CoreParts {
     fn new(
         config: &TrackerConfig,
         rules: Rules,
@@ -375,7 +375,7 @@ impl Seats {
     }
 }
 
-async fn run_core(mut seats: Seats, core: Core, stop: async_channel::Sender<()>) {
+async fn run_core(mut seats: CoreParts, core: Core, stop: async_channel::Sender<()>) {
     let net = match Net::start() {
         Ok(net) => net,
         Err(error) => {
@@ -392,7 +392,7 @@ async fn run_core(mut seats: Seats, core: Core, stop: async_channel::Sender<()>)
     });
     let shard = seats.shard(core, log);
     seats.restore = None;
-    let rounds = Rounds::new(net.crowd(), shard.log().clone());
+    let rounds = PendingReplies::new(net.socket_set(), shard.log().clone());
     let joined = Forwarder::join(seats.mesh.clone(), core, shard.clone(), rounds.clone()).await;
     let Some(forwarder) = joined else { return };
     let listener = seats.listener.lock().unwrap_or_else(PoisonError::into_inner).take_if(|_| core.index == 0);

@@ -11,18 +11,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
-use super::links::dial::LinkSeat;
-use crate::tracker::store::Log;
+use super::links::dial::LinkHandle;
 use super::{TrackerStats, now_ms};
 use crate::ids::{Endpoint, InfoHash, TrackerId};
-use crate::tracker::table::clock::Skews;
-use crate::tracker::table::entry::{Entry, bucket_of, core_of};
+use crate::tracker::bounded_text::BoundedText;
 use crate::tracker::replica::answer;
 use crate::tracker::replica::link::{Link, LinkError, Taken, Times};
 use crate::tracker::requests::{Denial, Outcome, Request};
+use crate::tracker::store::Log;
+use crate::tracker::table::clock::Skews;
+use crate::tracker::table::entry::{Entry, bucket_of, core_of};
 use crate::tracker::table::rights::Cidr;
-use crate::tracker::bounded_text::Sentence;
-use crate::tracker::table::{Journal, Merged, Sender, Table, Weight};
+use crate::tracker::table::{Durability, Journal, Merged, Sender, Table};
 use crate::wire::{EntriesBuffer, Frame, ListRequest, Message, Response, Status, SyncHello};
 
 /// One core's table and what it needs to answer.
@@ -30,7 +30,7 @@ pub(crate) struct Shard {
     inside: RefCell<Inside>,
     cores: usize,
     trust: Arc<[Cidr]>,
-    links: RefCell<Vec<Rc<LinkSeat>>>,
+    links: RefCell<Vec<Rc<LinkHandle>>>,
     log: Rc<Log>,
     /// Whether clients are served, or the table is still being taken from the peers.
     serves: Arc<AtomicBool>,
@@ -75,7 +75,7 @@ pub(crate) enum Asked<'a> {
 /// The reply to a change that the store does not take.
 pub(crate) fn refuse_unsaved(why: &str, out: &mut Vec<u8>) {
     let text =
-        Sentence::new(format_args!("this tracker cannot save changes now ({why}): ask another one, or try later"));
+        BoundedText::new(format_args!("this tracker cannot save changes now ({why}): ask another one, or try later"));
     Message::Response(Response::new(Status::Internal, text.as_str(), None)).encode(out);
 }
 
@@ -87,12 +87,12 @@ fn is_own(ip: IpAddr) -> bool {
 /// What is written goes to the store and to all peers.
 struct Out<'a> {
     log: &'a Log,
-    links: &'a [Rc<LinkSeat>],
+    links: &'a [Rc<LinkHandle>],
 }
 
 impl Journal for Out<'_> {
-    fn write(&mut self, entry: &Entry<'_>, weight: Weight) {
-        self.log.write(entry, weight);
+    fn write(&mut self, entry: &Entry<'_>, durability: Durability) {
+        self.log.write(entry, durability);
         self.links.iter().for_each(|link| link.push(entry));
     }
 }
@@ -128,12 +128,12 @@ impl Shard {
     }
 
     /// From now on changes go to this peer too.
-    pub(crate) fn add_link(&self, link: Rc<LinkSeat>) {
+    pub(crate) fn add_link(&self, link: Rc<LinkHandle>) {
         self.links.borrow_mut().push(link);
     }
 
     /// The peer has retired.
-    pub(crate) fn remove_link(&self, link: &LinkSeat) {
+    pub(crate) fn remove_link(&self, link: &LinkHandle) {
         self.links.borrow_mut().retain(|other| other.number() != link.number());
     }
 
@@ -207,7 +207,7 @@ impl Shard {
                 let Inside { table, page, .. } = &mut *self.inside.borrow_mut();
                 Message::SyncSeederListResponse(answer::to_list(table, request, now_ms, page)).encode(out);
             }
-            Asked::Denied(denial) => self.refuse(denial.status(), Sentence::new(denial).as_str(), asker, out),
+            Asked::Denied(denial) => self.refuse(denial.status(), BoundedText::new(denial).as_str(), asker, out),
             Asked::Undecodable(response) => self.refuse(response.status, response.text, asker, out),
             Asked::Unlinked => {
                 self.refuse(Status::NotAllowed, "only a tracker of the group may do this: SyncHello first", asker, out);
@@ -232,9 +232,9 @@ impl Shard {
         let outcome = request.execute(table, sender, now_ms, rng, &mut journal, endpoints);
         match outcome {
             // What it acknowledges was written earlier, perhaps a moment ago.
-            Outcome::Accepted(accepted) if accepted.written != Some(Weight::Change) => {
+            Outcome::Accepted(accepted) if accepted.written != Some(Durability::Sync) => {
                 if self.log.has_missed(request.info_hash()) {
-                    table.entries(request.info_hash()).for_each(|entry| self.log.write(&entry, Weight::Change));
+                    table.entries(request.info_hash()).for_each(|entry| self.log.write(&entry, Durability::Sync));
                 }
                 self.log.confirm(request.info_hash());
             }
@@ -254,15 +254,15 @@ impl Shard {
     }
 
     /// Takes a tracker's entry; news go to the store, and to the peers that `to` says.
-    fn merge(&self, entry: &Entry<'_>, now_ms: u64, to: impl Fn(&LinkSeat) -> bool) -> Merged {
+    fn merge(&self, entry: &Entry<'_>, now_ms: u64, to: impl Fn(&LinkHandle) -> bool) -> Merged {
         let merged = self.inside.borrow_mut().table.merge(entry, now_ms);
         if matches!(merged, Merged::Ahead(_) | Merged::Full) {
             self.refusals.set(self.refusals.get() + 1);
         }
-        if matches!(merged, Merged::News | Merged::Late) {
+        if matches!(merged, Merged::New | Merged::Late) {
             self.log.write_merged(entry);
             // A table that is being taken for the first time is no news to the others.
-            if merged == Merged::News && self.serves.load(Ordering::Relaxed) {
+            if merged == Merged::New && self.serves.load(Ordering::Relaxed) {
                 self.links.borrow().iter().filter(|link| to(link)).for_each(|link| link.push(entry));
             }
         }
@@ -282,7 +282,7 @@ impl Shard {
     /// See [`Link::receive`].
     pub(crate) fn take_answer(
         &self,
-        seat: &LinkSeat,
+        seat: &LinkHandle,
         frame: Frame<'_>,
         now_ms: u64,
     ) -> Result<Option<Taken>, LinkError> {

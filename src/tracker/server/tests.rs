@@ -377,7 +377,7 @@ fn a_dead_peer_leaves_within_its_lease() {
         assert_eq!(client.ask(&add(1, 6)).status(), Status::Ok);
         let asked = start.elapsed();
         let Reply::Info(_, Status::Ok, seeders) = client.ask(&Message::SeederInfoRequest(hash(1))) else {
-            panic!("one lives")
+            panic!("one ttls")
         };
         assert!(seeders.contains(&endpoint(1, 6)));
         let is_told = seeders.contains(&endpoint(1, 5));

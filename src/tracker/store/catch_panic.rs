@@ -9,7 +9,7 @@ thread_local! {
 }
 
 /// Calls `work` on this thread; if it panics, what it said. What it worked on is not used afterwards.
-pub(crate) fn quietly<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+pub(crate) fn catch_panic<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let loud = panic::take_hook();
@@ -35,8 +35,8 @@ mod tests {
 
     #[test]
     fn a_panic_is_an_answer() {
-        assert_eq!(quietly(|| 1), Ok(1));
-        assert_eq!(quietly(|| -> u8 { panic!("{} is\nwrong", 7) }), Err("7 is".to_owned()));
-        assert_eq!(quietly(|| quietly(|| ())), Ok(Ok(())));
+        assert_eq!(catch_panic(|| 1), Ok(1));
+        assert_eq!(catch_panic(|| -> u8 { panic!("{} is\nwrong", 7) }), Err("7 is".to_owned()));
+        assert_eq!(catch_panic(|| catch_panic(|| ())), Ok(Ok(())));
     }
 }

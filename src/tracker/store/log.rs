@@ -16,12 +16,12 @@ use super::batch::Batch;
 use crate::ids::InfoHash;
 use crate::limits::{STORE_CHANGES_REMEMBERED, STORE_PENDING_BYTES_MAX};
 use crate::runtime;
+use crate::tracker::table::Durability;
 use crate::tracker::table::entry::{Entry, bucket_of};
-use crate::tracker::table::Weight;
 
 /// What a core takes with it to write to the store.
 #[derive(Clone)]
-pub(crate) struct LogSeat {
+pub(crate) struct LogHandle {
     pub(crate) core: usize,
     pub(crate) batches: mpsc::Sender<Batch>,
     pub(crate) answers: async_channel::Receiver<Told>,
@@ -48,8 +48,8 @@ pub(crate) struct Log {
 
 impl Log {
     /// Starts the task that hears of commits. `failed` is called once when the store can no longer be written.
-    pub(crate) fn start(seat: Option<LogSeat>, failed: impl FnOnce() + 'static) -> Rc<Self> {
-        let Some(LogSeat { core, batches, answers }) = seat else { return Rc::new(Self::new(0, None)) };
+    pub(crate) fn start(seat: Option<LogHandle>, failed: impl FnOnce() + 'static) -> Rc<Self> {
+        let Some(LogHandle { core, batches, answers }) = seat else { return Rc::new(Self::new(0, None)) };
         let log = Rc::new(Self::new(core, Some(batches)));
         let hears = log.clone();
         runtime::spawn_vital("log", async move {
@@ -105,16 +105,16 @@ impl Log {
     }
 
     /// Writes an entry of a client; it is handed over by [`Log::flush`].
-    pub(crate) fn write(&self, entry: &Entry<'_>, weight: Weight) {
+    pub(crate) fn write(&self, entry: &Entry<'_>, durability: Durability) {
         if self.batches.borrow().is_none() {
             return;
         }
         let filling = &mut *self.filling.borrow_mut();
         filling.put(entry);
-        if weight == Weight::Change {
+        if durability == Durability::Sync {
             self.change(entry.info_hash).set(filling.last);
         }
-        if weight == Weight::Change || filling.len() > STORE_PENDING_BYTES_MAX {
+        if durability == Durability::Sync || filling.len() > STORE_PENDING_BYTES_MAX {
             self.awaited.set(filling.last);
         }
     }
@@ -263,7 +263,7 @@ mod tests {
         let log = Log::new(0, Some(sender));
         let confirm = |file| move |log: &Log| log.confirm(InfoHash([file; 20]));
         assert!(!waits(&log, confirm(1)), "nothing was written");
-        assert!(waits(&log, |log| log.write(&entry(1), Weight::Change)));
+        assert!(waits(&log, |log| log.write(&entry(1), Durability::Sync)));
         assert!(waits(&log, confirm(1)), "it is being gathered");
         log.flush();
         assert!(waits(&log, confirm(1)), "it is being committed");
@@ -278,7 +278,7 @@ mod tests {
         // The marks went with the batch behind the first; these are on their way too.
         assert_eq!(batches.recv().unwrap().operations().count(), 0);
         // A renewal is not awaited, and what it replaces was safe.
-        assert!(!waits(&log, |log| log.write(&entry(1), Weight::Renewal)));
+        assert!(!waits(&log, |log| log.write(&entry(1), Durability::Lazy)));
         assert!(!waits(&log, confirm(1)));
     }
 }

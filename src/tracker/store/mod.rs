@@ -28,13 +28,13 @@
 #![allow(clippy::result_large_err)]
 
 mod batch;
-#[cfg(test)]
-mod test_disk;
+mod catch_panic;
 mod file;
 mod log;
 #[cfg(test)]
 mod power_failure_tests;
-mod catch_panic;
+#[cfg(test)]
+mod test_disk;
 
 use std::fs::{self, File};
 use std::ops::Range;
@@ -51,13 +51,13 @@ use redb::{Database, DatabaseError, Durability, ReadableTable, StorageBackend, S
 use rustix::fs::FlockOperation;
 
 use self::batch::Batch;
+use self::catch_panic::catch_panic;
 use self::file::Careful;
-pub(crate) use self::log::{Log, LogSeat};
-use self::catch_panic::quietly;
+pub(crate) use self::log::{Log, LogHandle};
+use super::table::entry::{BUCKETS, Entry};
 use crate::ids::{TrackerId, Version};
 use crate::limits::{FRAME_CONTROL_BYTES_MAX, STORE_CACHE_BYTES};
 use crate::text;
-use super::table::entry::{BUCKETS, Entry};
 use crate::wire::{self, Message, Parsed};
 
 const ENTRIES: TableDefinition<&[u8], &[u8]> = TableDefinition::new("entries");
@@ -101,7 +101,7 @@ pub enum StoreError {
 }
 
 /// The cores' ends of the store, and its thread.
-pub(crate) type Started = (Vec<LogSeat>, thread::JoinHandle<Result<(), String>>);
+pub(crate) type Started = (Vec<LogHandle>, thread::JoinHandle<Result<(), String>>);
 
 /// What the store's thread tells a core.
 pub(crate) enum Told {
@@ -157,7 +157,7 @@ impl Store {
 
     fn open_on(backend: impl StorageBackend) -> Result<Self, Unopened> {
         // The library panics on some damage.
-        let opened = quietly(|| open_whole(backend));
+        let opened = catch_panic(|| open_whole(backend));
         let (database, tracker, clock) =
             opened.unwrap_or_else(|why| Err(Unopened::Damaged(format!("its pages do not fit together: {why}"))))?;
         Ok(Self { database: Some(Arc::new(database)), path: None, _lock: None, tracker: TrackerId(tracker), clock })
@@ -194,7 +194,7 @@ impl Store {
         let (answers, seats) = (0..cores)
             .map(|core| {
                 let (answer, answers) = async_channel::bounded(ANSWERS_MAX);
-                (answer, LogSeat { core, batches: sender.clone(), answers })
+                (answer, LogHandle { core, batches: sender.clone(), answers })
             })
             .unzip::<_, _, Vec<_>, Vec<_>>();
         let thread = thread::Builder::new().name("tracker-store".to_owned()).spawn(move || {
@@ -229,7 +229,7 @@ impl Store {
     ) -> Result<(), String> {
         let mut is_failing = false;
         loop {
-            let committed = quietly(|| self.commit(group)).unwrap_or_else(|why| Err(why.into()));
+            let committed = catch_panic(|| self.commit(group)).unwrap_or_else(|why| Err(why.into()));
             let Err(error) = committed else {
                 if is_failing {
                     ::log::warn!("the store can be written again");

@@ -11,8 +11,8 @@ use rand::{RngExt, SeedableRng};
 use redb::StorageBackend;
 
 use super::batch::Batch;
+use super::catch_panic::catch_panic;
 use super::test_disk::{Disk, Fault};
-use super::catch_panic::quietly;
 use super::{Store, Unopened, make_on};
 use crate::ids::{Endpoint, InfoHash, TrackerId, Version};
 use crate::tracker::table::entry::{BUCKETS, Body, Entry, FileInfo};
@@ -127,7 +127,7 @@ struct Played {
 fn play(disk: &Disk, history: &History) -> Played {
     let mut played = Played::default();
     // The store's thread and the library may panic over a disk that fails; the process ends then anyway.
-    let _ = quietly(|| {
+    let _ = catch_panic(|| {
         let Ok(mut store) = open(disk) else { return };
         played.tracker = Some(store.tracker());
         for group in &history.groups {
@@ -149,7 +149,7 @@ fn check(image: Vec<u8>, history: &History, played: &Played, rng: &mut StdRng) {
     // The power may fail again, while the store is being opened.
     while rng.random_bool(0.5) {
         let disk = Disk::new(image, Fault::Power(rng.random_range(0..30)), rng.random());
-        let _ = quietly(|| open(&disk).map(drop));
+        let _ = catch_panic(|| open(&disk).map(drop));
         image = disk.crash();
     }
     let disk = Disk::new(image, Fault::None, rng.random());

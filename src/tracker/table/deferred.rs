@@ -23,7 +23,7 @@ impl Table {
         let merged = self.merge(entry, now_ms);
         if matches!(merged, Merged::Ahead(_)) && self.waiting.frames.len() < WAITING_BYTES_MAX {
             Message::SyncEntry(*entry).encode(&mut self.waiting.frames);
-            self.waiting.until_ms = now_ms + self.rules.lives.tombstone_ms;
+            self.waiting.until_ms = now_ms + self.rules.ttls.tombstone_ms;
         }
         merged
     }
@@ -55,11 +55,11 @@ mod tests {
 
     use super::*;
     use crate::ids::{Endpoint, InfoHash, TrackerId, Version};
+    use crate::tracker::table::Rules;
     use crate::tracker::table::clock::Skews;
     use crate::tracker::table::entry::{BUCKETS, Body};
-    use crate::tracker::table::records::Lives;
+    use crate::tracker::table::records::Ttls;
     use crate::tracker::table::rights::AddressCounts;
-    use crate::tracker::table::Rules;
 
     const NOW: u64 = 1_700_000_000_000;
     const HOUR: u64 = 3_600_000;
@@ -68,8 +68,8 @@ mod tests {
     const FAST: TrackerId = TrackerId(9);
 
     fn table() -> Table {
-        let lives = Lives { lease_ms: HOUR / 4, tombstone_ms: HOUR };
-        let rules = Rules { lives, ..Rules::default() };
+        let ttls = Ttls { lease_ms: HOUR / 4, tombstone_ms: HOUR };
+        let rules = Rules { ttls, ..Rules::default() };
         let counts = Arc::new(AddressCounts::new(1 << 12, 5));
         Table::new(Arc::new(rules), counts, 0..BUCKETS, TrackerId(1), [1, 2, 3])
     }

@@ -5,9 +5,9 @@
 //! to different points. The XOR over all entries is kept with every write; entries that end before the
 //! cut-off are looked for only where the bucket's soonest end says that there may be some.
 
+use super::Table;
 use super::entry::{Body, Entry};
 use super::records::Records;
-use super::Table;
 use crate::limits::{REPAIR_RECORDS_MAX, VERSION_AHEAD_MAX};
 
 pub use crate::wire::Cursor;
@@ -33,7 +33,7 @@ impl Table {
     /// The cut-off for a repair that starts now: what ends within the time that clocks may differ is left out, and all of
     /// those that are known to be further behind is in.
     pub fn cut_off(&self, now_ms: u64) -> u64 {
-        self.skews.earliest(now_ms) + (VERSION_AHEAD_MAX.as_millis() as u64).min(self.rules.lives.lease_ms / 4)
+        self.skews.earliest(now_ms) + (VERSION_AHEAD_MAX.as_millis() as u64).min(self.rules.ttls.lease_ms / 4)
     }
 
     /// The digest of one of this table's buckets.
@@ -42,9 +42,9 @@ impl Table {
         if found.soonest_ms > cut_off_ms {
             return found.digest;
         }
-        let lives = self.rules.lives;
+        let ttls = self.rules.ttls;
         let ended =
-            |entry: &Entry<'_>| lives.end_of(entry.version, matches!(entry.body, Body::Removed(_))) <= cut_off_ms;
+            |entry: &Entry<'_>| ttls.end_of(entry.version, matches!(entry.body, Body::Removed(_))) <= cut_off_ms;
         let records = (0..found.index.slots()).filter_map(|slot| self.records.at(bucket, slot));
         let entries = records.flat_map(|found| Records::entries(self.records.record(found)));
         entries.filter(ended).fold(found.digest, |digest, entry| digest ^ self.records.prints.of(&entry))
@@ -106,7 +106,7 @@ impl Table {
             for entry in Records::entries(self.records.record(found)) {
                 let skipped = tag == from.tag && passed < from.skip;
                 passed += 1;
-                if skipped || self.rules.lives.live_until(&self.skews, &entry, now_ms).is_none() {
+                if skipped || self.rules.ttls.live_until(&self.skews, &entry, now_ms).is_none() {
                     continue;
                 }
                 if !page.add(&entry) {

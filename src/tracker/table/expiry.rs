@@ -2,10 +2,10 @@
 //!
 //! Nothing depends on when it happens: an entry stops to count at its time, wherever its bytes still are.
 
+use super::Table;
 use super::clock::lost_after;
 use super::entry::Entry;
 use super::records::Records;
-use super::Table;
 
 /// Entries that cost as much to look at as finding their record.
 const ENTRIES_A_RECORD: usize = 16;
@@ -123,14 +123,14 @@ impl Table {
         let (mut lapsed, mut end_ms, mut entries) = (false, u64::MAX, 0);
         for entry in Records::entries(self.records.record(found)) {
             entries += 1;
-            match self.rules.lives.live_until(&self.skews, &entry, now_ms) {
+            match self.rules.ttls.live_until(&self.skews, &entry, now_ms) {
                 Some(end) => end_ms = end_ms.min(end),
                 None => lapsed = true,
             }
         }
         *left = left.saturating_sub(1 + entries / ENTRIES_A_RECORD);
         let Self { rules, skews, records, .. } = self;
-        let keep = |entry: &Entry<'_>| rules.lives.live_until(skews, entry, now_ms).is_some();
+        let keep = |entry: &Entry<'_>| rules.ttls.live_until(skews, entry, now_ms).is_some();
         (end_ms, lapsed && records.retain(found, keep, gone))
     }
 }

@@ -43,7 +43,7 @@ use self::arena::ArenaFull;
 use self::clock::{AheadError, Clock, Skews};
 use self::entry::{Body, Entry, FileInfo, Fingerprints};
 use self::record::{Record, Seeder, Stamp};
-use self::records::{Found, Lives, Records, Totals, seeder_entry};
+use self::records::{Found, Records, Totals, Ttls, seeder_entry};
 use self::rights::{AddressCounts, Cidr};
 use crate::ids::{Endpoint, InfoHash, TrackerId, Version};
 use crate::limits::{ENDPOINTS_PER_ADDRESS_MAX, ENDPOINTS_PER_FILE_MAX, FILES_PER_ADDRESS_MAX, LEASE, TOMBSTONE};
@@ -52,7 +52,7 @@ use crate::limits::{ENDPOINTS_PER_ADDRESS_MAX, ENDPOINTS_PER_FILE_MAX, FILES_PER
 #[derive(Clone, Debug)]
 pub struct Rules {
     /// How long entries live.
-    pub lives: Lives,
+    pub ttls: Ttls,
     /// Live endpoints that a file may have before more are refused.
     pub endpoints_per_file_max: usize,
     /// Live endpoints of one address that a file may have; the next one takes the place of the youngest.
@@ -68,7 +68,7 @@ pub struct Rules {
 impl Default for Rules {
     fn default() -> Self {
         Self {
-            lives: Lives { lease_ms: LEASE.as_millis() as u64, tombstone_ms: TOMBSTONE.as_millis() as u64 },
+            ttls: Ttls { lease_ms: LEASE.as_millis() as u64, tombstone_ms: TOMBSTONE.as_millis() as u64 },
             endpoints_per_file_max: ENDPOINTS_PER_FILE_MAX,
             endpoints_per_address_max: ENDPOINTS_PER_ADDRESS_MAX,
             files_per_address_max: FILES_PER_ADDRESS_MAX,
@@ -81,16 +81,16 @@ impl Default for Rules {
 /// Where entries go that were written here for the first time.
 pub trait Journal {
     /// Called once for each, in the order of writing.
-    fn write(&mut self, entry: &Entry<'_>, weight: Weight);
+    fn write(&mut self, entry: &Entry<'_>, durability: Durability);
 }
 
 /// How much it would cost to lose an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Weight {
+pub enum Durability {
     /// It may not be acknowledged before it is safe.
-    Change,
+    Sync,
     /// The same entry with a longer life: what it replaces is safe already.
-    Renewal,
+    Lazy,
 }
 
 /// Why a client's change is refused; the client is at fault, or the limit is the operator's.
@@ -170,15 +170,15 @@ pub struct Sender {
 pub struct Accepted {
     /// The version of the seeder's entry now.
     pub version: Version,
-    /// What was written for it, if anything: the acknowledgement of a [`Weight::Change`] waits for the store.
-    pub written: Option<Weight>,
+    /// What was written for it, if anything: the acknowledgement of a [`Durability::Sync`] waits for the store.
+    pub written: Option<Durability>,
 }
 
 /// What became of an entry from another tracker or from the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Merged {
-    /// It holds now.
-    News,
+    /// It wins over what was there, and stands now.
+    New,
     /// It is taken, and told to nobody. Its address left more records of removals than are kept, and one that is forgotten
     /// may have been about it: trackers that passed such entries on would do so again and again. Repairs settle it.
     Late,
@@ -218,8 +218,7 @@ impl Table {
         tracker: TrackerId,
         key: [u64; 3],
     ) -> Self {
-        let records =
-            Records::new(buckets, rules.lives, counts.clone(), rules.trust.clone(), key, rules.prints.clone());
+        let records = Records::new(buckets, rules.ttls, counts.clone(), rules.trust.clone(), key, rules.prints.clone());
         let sweep = self::expiry::Sweep::new(&records);
         Self {
             rules,
@@ -253,7 +252,13 @@ impl Table {
         let old = found.and_then(|found| self.stamp(found, endpoint));
         let live = old.is_some_and(|stamp| !stamp.removed && self.counts_now(stamp, now_ms));
         if !live && let Some(other) = self.check_room(found, endpoint, old, sender, now_ms)? {
-            self.write_seeder(Claim { info_hash, endpoint: other, seen: None }, true, Weight::Change, now_ms, journal)?;
+            self.write_seeder(
+                Claim { info_hash, endpoint: other, seen: None },
+                true,
+                Durability::Sync,
+                now_ms,
+                journal,
+            )?;
         }
         let written = self.write_file(info_hash, found, file, now_ms, journal)?;
         let unseen = seen.is_none_or(|seen| old.is_some_and(|stamp| seen <= stamp.version));
@@ -263,9 +268,9 @@ impl Table {
             }
             _ => {}
         }
-        let weight = if live && unseen { Weight::Renewal } else { Weight::Change };
-        let version = self.write_seeder(claim, false, weight, now_ms, journal)?;
-        let written = if written == Some(Weight::Change) { written } else { Some(weight) };
+        let durability = if live && unseen { Durability::Lazy } else { Durability::Sync };
+        let version = self.write_seeder(claim, false, durability, now_ms, journal)?;
+        let written = if written == Some(Durability::Sync) { written } else { Some(durability) };
         Ok(Accepted { version, written })
     }
 
@@ -290,8 +295,8 @@ impl Table {
             }
             Some(_) => {}
         }
-        let version = self.write_seeder(claim, true, Weight::Change, now_ms, journal)?;
-        Ok(Accepted { version, written: Some(Weight::Change) })
+        let version = self.write_seeder(claim, true, Durability::Sync, now_ms, journal)?;
+        Ok(Accepted { version, written: Some(Durability::Sync) })
     }
 
     /// Takes an entry from another tracker. The file's bucket is one of this table's.
@@ -329,7 +334,7 @@ impl Table {
         };
         match put {
             Ok(()) if is_late => Merged::Late,
-            Ok(()) => Merged::News,
+            Ok(()) => Merged::New,
             Err(_) => Merged::Full,
         }
     }
@@ -417,14 +422,14 @@ impl Table {
         Ok(())
     }
 
-    /// See [`Lives::counts`].
+    /// See [`Ttls::counts`].
     pub(crate) fn counts_now(&self, stamp: Stamp, now_ms: u64) -> bool {
-        self.rules.lives.counts(&self.skews, stamp.version, stamp.removed, now_ms)
+        self.rules.ttls.counts(&self.skews, stamp.version, stamp.removed, now_ms)
     }
 
     /// Whether an entry need not be renewed yet.
     fn is_fresh(&self, version: Version, now_ms: u64) -> bool {
-        version.time_ms() + self.rules.lives.lease_ms / 2 > self.skews.time_of(version, now_ms)
+        version.time_ms() + self.rules.ttls.lease_ms / 2 > self.skews.time_of(version, now_ms)
     }
 
     /// Writes the file entry that a Share brings, or renews the one that is there.
@@ -435,18 +440,18 @@ impl Table {
         file: Option<FileInfo<'_>>,
         now_ms: u64,
         journal: &mut impl Journal,
-    ) -> Result<Option<Weight>, Refusal> {
+    ) -> Result<Option<Durability>, Refusal> {
         let old = found.and_then(|found| self.records.record(found).file());
         let live = old.filter(|(version, _)| self.counts_now(Stamp { version: *version, removed: false }, now_ms));
-        let weight = match (file, live) {
+        let durability = match (file, live) {
             (Some(info), Some((version, old))) if info == old => {
                 if self.is_fresh(version, now_ms) {
                     return Ok(None);
                 }
-                Weight::Renewal
+                Durability::Lazy
             }
-            (Some(_), _) => Weight::Change,
-            (None, Some((version, _))) if !self.is_fresh(version, now_ms) => Weight::Renewal,
+            (Some(_), _) => Durability::Sync,
+            (None, Some((version, _))) if !self.is_fresh(version, now_ms) => Durability::Lazy,
             (None, _) => return Ok(None),
         };
         let version = self.clock.tick(now_ms, live.map(|(version, _)| version));
@@ -456,16 +461,16 @@ impl Table {
         }
         let record = self.records.find(info_hash).map(|found| self.records.record(found));
         if let Some((version, info)) = record.and_then(Record::file) {
-            journal.write(&Entry { info_hash, version, body: Body::File(info) }, weight);
+            journal.write(&Entry { info_hash, version, body: Body::File(info) }, durability);
         }
-        Ok(Some(weight))
+        Ok(Some(durability))
     }
 
     fn write_seeder(
         &mut self,
         claim: Claim,
         removed: bool,
-        weight: Weight,
+        durability: Durability,
         now_ms: u64,
         journal: &mut impl Journal,
     ) -> Result<Version, Refusal> {
@@ -475,7 +480,7 @@ impl Table {
         let version = self.clock.tick(now_ms, seen.max(old));
         let seeder = Seeder { endpoint, stamp: Stamp { version, removed } };
         self.put_seeder(info_hash, seeder)?;
-        journal.write(&seeder_entry(info_hash, seeder), weight);
+        journal.write(&seeder_entry(info_hash, seeder), durability);
         Ok(version)
     }
 }

@@ -23,14 +23,14 @@ const RECORD_LINES: usize = 2;
 
 /// How long entries live, milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lives {
+pub struct Ttls {
     /// A file or a seeder.
     pub lease_ms: u64,
     /// The record of a removal; at least two leases.
     pub tombstone_ms: u64,
 }
 
-impl Lives {
+impl Ttls {
     /// When an entry stops to count.
     pub(crate) fn end_of(self, version: Version, removed: bool) -> u64 {
         version.time_ms() + if removed { self.tombstone_ms } else { self.lease_ms }
@@ -39,8 +39,8 @@ impl Lives {
     /// Whether an entry counts: neither expired nor, because a clock was set back, refused by now. The clock is that of the
     /// tracker that gave its version: where clocks differ no lease ends for that.
     pub(crate) fn counts(self, skews: &Skews, version: Version, removed: bool, now_ms: u64) -> bool {
-        let lives = |now_ms| self.end_of(version, removed) > now_ms;
-        skews.any(version, now_ms, lives) && skews.check(version, now_ms).is_ok()
+        let ttls = |now_ms| self.end_of(version, removed) > now_ms;
+        skews.any(version, now_ms, ttls) && skews.check(version, now_ms).is_ok()
     }
 
     /// Whether an entry's time is over, whoever gave it.
@@ -93,7 +93,7 @@ pub(crate) struct Records {
     arena: Arena,
     /// Makes tags unpredictable.
     key: [u64; 3],
-    lives: Lives,
+    ttls: Ttls,
     counts: Arc<AddressCounts>,
     /// Addresses that are not counted.
     trust: Arc<[Cidr]>,
@@ -107,7 +107,7 @@ pub(crate) struct Records {
 impl Records {
     pub(crate) fn new(
         buckets: Range<usize>,
-        lives: Lives,
+        ttls: Ttls,
         counts: Arc<AddressCounts>,
         trust: Arc<[Cidr]>,
         key: [u64; 3],
@@ -120,7 +120,7 @@ impl Records {
             buckets: buckets.map(|_| bucket()).collect(),
             arena: Arena::new(),
             key,
-            lives,
+            ttls,
             counts,
             trust,
             scratch: Vec::new(),
@@ -367,7 +367,7 @@ impl Records {
     }
 
     fn note(&mut self, bucket: usize, change: u128, version: Version, removed: bool) {
-        let end = self.lives.end_of(version, removed);
+        let end = self.ttls.end_of(version, removed);
         let bucket = self.bucket_mut(bucket);
         bucket.digest ^= change;
         bucket.soonest_ms = bucket.soonest_ms.min(end);

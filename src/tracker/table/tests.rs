@@ -10,12 +10,12 @@ use rand::rngs::SmallRng;
 
 use super::digest::{Cursor, Page};
 use super::entry::{BUCKETS, Body, Entry, FileInfo, Fingerprints, bucket_of};
-use super::records::Lives;
-use crate::tracker::requests::{Denial, Outcome, Request};
+use super::records::Ttls;
 use super::rights::AddressCounts;
-use super::{Accepted, Claim, Journal, Merged, NotFound, Refusal, Rules, Sender, Table, Weight};
+use super::{Accepted, Claim, Durability, Journal, Merged, NotFound, Refusal, Rules, Sender, Table};
 use crate::ids::{Endpoint, InfoHash, TrackerId, Version};
 use crate::limits::ANSWER_ENDPOINTS_MAX;
+use crate::tracker::requests::{Denial, Outcome, Request};
 use crate::wire::{Message, SeederChange, Share, Status};
 
 const LEASE: u64 = 900_000;
@@ -59,11 +59,11 @@ impl Owned {
 }
 
 #[derive(Default)]
-struct Log(Vec<(Owned, Weight)>);
+struct Log(Vec<(Owned, Durability)>);
 
 impl Journal for Log {
-    fn write(&mut self, entry: &Entry<'_>, weight: Weight) {
-        self.0.push((entry.into(), weight));
+    fn write(&mut self, entry: &Entry<'_>, durability: Durability) {
+        self.0.push((entry.into(), durability));
     }
 }
 
@@ -77,7 +77,7 @@ impl Page for Everything {
 }
 
 fn rules() -> Rules {
-    Rules { lives: Lives { lease_ms: LEASE, tombstone_ms: TOMBSTONE }, ..Rules::default() }
+    Rules { ttls: Ttls { lease_ms: LEASE, tombstone_ms: TOMBSTONE }, ..Rules::default() }
 }
 
 fn table_of(rules: Rules, id: u64) -> Table {
@@ -126,16 +126,16 @@ fn a_seeder_comes_is_renewed_at_half_its_lease_and_lapses() {
     let mut table = table();
     assert_eq!(list(&table, 1, NOW), Err(NotFound));
     let first = add(&mut table, 1, 1, None, NOW).unwrap();
-    assert_eq!(first.written, Some(Weight::Change));
+    assert_eq!(first.written, Some(Durability::Sync));
     let early = add(&mut table, 1, 1, Some(first.version), NOW + LEASE / 2 - 1).unwrap();
     assert_eq!(early, Accepted { version: first.version, written: None });
     let later = add(&mut table, 1, 1, Some(first.version), NOW + LEASE / 2).unwrap();
-    assert!(later.version > first.version && later.written == Some(Weight::Renewal));
+    assert!(later.version > first.version && later.written == Some(Durability::Lazy));
     let end = NOW + LEASE / 2 + LEASE;
     assert_eq!(list(&table, 1, end - 1), Ok(vec![endpoint(1)]));
     assert_eq!(list(&table, 1, end), Err(NotFound));
     let again = add(&mut table, 1, 1, None, end).unwrap();
-    assert_eq!(again.written, Some(Weight::Change));
+    assert_eq!(again.written, Some(Durability::Sync));
     assert_eq!(list(&table, 1, end), Ok(vec![endpoint(1)]));
 }
 
@@ -147,10 +147,10 @@ fn share_says_what_the_file_is_and_renewals_keep_it() {
         let mut log = Log::default();
         let file = FileInfo { name, ..file };
         table.add(claim(1, endpoint(1), None), Some(file), from(endpoint(1)), now, &mut log).unwrap();
-        log.0.into_iter().map(|(entry, weight)| (entry.name, weight)).collect::<Vec<_>>()
+        log.0.into_iter().map(|(entry, durability)| (entry.name, durability)).collect::<Vec<_>>()
     };
-    let change = |name: &str| (name.to_owned(), Weight::Change);
-    let renewal = |name: &str| (name.to_owned(), Weight::Renewal);
+    let change = |name: &str| (name.to_owned(), Durability::Sync);
+    let renewal = |name: &str| (name.to_owned(), Durability::Lazy);
     assert_eq!(share(&mut table, "a", NOW), [change("a"), change("")]);
     assert_eq!(share(&mut table, "a", NOW + 1), []);
     assert_eq!(share(&mut table, "b", NOW + 2), [change("b")]);
@@ -176,12 +176,12 @@ fn a_removal_wins_over_what_the_client_saw_and_not_over_what_came_later() {
     assert!(removed.version > added.version);
     assert_eq!(b.merge(&entry, NOW), Merged::Old);
     let removal = Entry { info_hash: hash(1), version: removed.version, body: Body::Removed(endpoint(1)) };
-    assert_eq!(a.merge(&removal, NOW + 50_000), Merged::News);
+    assert_eq!(a.merge(&removal, NOW + 50_000), Merged::New);
     for table in [&a, &b] {
         assert_eq!(list(table, 1, NOW + 50_000), Err(NotFound));
     }
     let again = add(&mut b, 1, 1, Some(removed.version), NOW).unwrap();
-    assert!(again.version > removed.version && again.written == Some(Weight::Change));
+    assert!(again.version > removed.version && again.written == Some(Durability::Sync));
     assert_eq!(list(&b, 1, NOW), Ok(vec![endpoint(1)]));
 }
 
@@ -190,11 +190,11 @@ fn an_add_takes_a_version_when_the_client_has_seen_a_later_one_elsewhere() {
     let (mut a, mut b) = (table_of(rules(), 1), table_of(rules(), 2));
     let added = add(&mut a, 1, 1, None, NOW).unwrap();
     let entry = Entry { info_hash: hash(1), version: added.version, body: Body::Seeder(endpoint(1)) };
-    assert_eq!(b.merge(&entry, NOW), Merged::News);
+    assert_eq!(b.merge(&entry, NOW), Merged::New);
     let removed = remove(&mut a, 1, 1, Some(added.version), NOW + 1).unwrap();
     // The removal has not come to B yet, where the entry looks fresh.
     let again = add(&mut b, 1, 1, Some(removed.version), NOW + 2).unwrap();
-    assert_eq!(again.written, Some(Weight::Change));
+    assert_eq!(again.written, Some(Durability::Sync));
     let removal = Entry { info_hash: hash(1), version: removed.version, body: Body::Removed(endpoint(1)) };
     assert_eq!(b.merge(&removal, NOW + 3), Merged::Old);
     assert_eq!(list(&b, 1, NOW + 3), Ok(vec![endpoint(1)]));
@@ -206,7 +206,7 @@ fn removals_of_what_is_unknown() {
     assert_eq!(remove(&mut table, 1, 1, None, NOW), Err(Refusal::NotFound));
     let seen = Version { clock: NOW << 16, tracker: TrackerId(9) };
     let first = remove(&mut table, 1, 1, Some(seen), NOW).unwrap();
-    assert_eq!(first.written, Some(Weight::Change));
+    assert_eq!(first.written, Some(Durability::Sync));
     let again = remove(&mut table, 1, 1, Some(first.version), NOW + 1).unwrap();
     assert_eq!(again, Accepted { version: first.version, written: None });
     assert_eq!(list(&table, 1, NOW + 1), Err(NotFound));
@@ -219,7 +219,7 @@ fn versions_from_the_future_are_refused() {
     assert!(matches!(add(&mut table, 1, 1, Some(future), NOW), Err(Refusal::Ahead(_))));
     let entry = Entry { info_hash: hash(1), version: future, body: Body::Seeder(endpoint(1)) };
     assert!(matches!(table.merge(&entry, NOW), Merged::Ahead(_)));
-    assert_eq!(table.merge(&entry, NOW + 1), Merged::News);
+    assert_eq!(table.merge(&entry, NOW + 1), Merged::New);
     // It counts for as long as it would be taken, and no longer.
     assert_eq!(list(&table, 1, NOW + 1), Ok(vec![endpoint(1)]));
     assert_eq!(list(&table, 1, NOW), Err(NotFound));
@@ -446,7 +446,7 @@ fn removals_cannot_fill_a_file() {
     let removals = kept(&table).into_iter().filter(|entry| entry.removed);
     assert_eq!(removals.collect::<BTreeSet<_>>(), kept(&other));
     for (removal, _) in &log.0 {
-        assert_ne!(table.merge(&removal.entry(), NOW), Merged::News);
+        assert_ne!(table.merge(&removal.entry(), NOW), Merged::New);
     }
 }
 
@@ -461,8 +461,8 @@ fn what_was_removed_and_forgotten_is_no_news_again() {
         Entry { info_hash: hash(1), version, body }
     };
     for port in 1..=100 {
-        assert_eq!(table.merge(&entry(port, false), NOW), Merged::News);
-        assert_eq!(table.merge(&entry(port, true), NOW), Merged::News);
+        assert_eq!(table.merge(&entry(port, false), NOW), Merged::New);
+        assert_eq!(table.merge(&entry(port, true), NOW), Merged::New);
     }
     // The removals of the last 64 are remembered.
     for _ in 0..2 {
@@ -473,7 +473,7 @@ fn what_was_removed_and_forgotten_is_no_news_again() {
         assert_eq!(table.merge(&entry(90, false), NOW), Merged::Old);
     }
     assert_eq!((table.totals().seeders, table.totals().removals), (0, 64));
-    assert_eq!(table.merge(&entry(101, false), NOW), Merged::News);
+    assert_eq!(table.merge(&entry(101, false), NOW), Merged::New);
 }
 
 #[test]
@@ -604,10 +604,10 @@ proptest! {
                     } else if held.is_some_and(|held| held.version >= version) {
                         Merged::Old
                     } else {
-                        Merged::News
+                        Merged::New
                     };
                     prop_assert_eq!(table.merge(&owned.entry(), now), expected);
-                    if expected == Merged::News {
+                    if expected == Merged::New {
                         model.insert((info_hash, endpoint), owned);
                     }
                 }

@@ -6,16 +6,16 @@
 use std::rc::Rc;
 
 use super::Service;
-use crate::tracker::server::links::exchange::Session;
-use crate::tracker::server::shard::{Asked, Asker};
 use crate::ids::InfoHash;
 use crate::limits::{BUFFER_SMALL_BYTES, FRAME_CONTROL_BYTES_MAX, ROUND_REQUESTS_MAX};
-use crate::net::{BufferPool, Member, NetError, PooledBuffer};
+use crate::net::{BufferPool, NetError, PooledBuffer, WatchedSocket};
+use crate::tracker::server::links::exchange::Session;
+use crate::tracker::server::shard::{Asked, Asker};
 use crate::wire::{self, Parsed};
 
 /// A connection, its number on this core aside.
 pub(crate) struct Connection {
-    pub(crate) member: Member,
+    pub(crate) member: WatchedSocket,
     /// When it is closed, by the core's coarse clock.
     pub(crate) deadline_ms: u64,
     /// The round that must end before the next one begins.
@@ -66,7 +66,7 @@ pub(crate) struct Taken {
 }
 
 impl Connection {
-    pub(crate) fn new(member: Member, asker: Asker, deadline_ms: u64) -> Self {
+    pub(crate) fn new(member: WatchedSocket, asker: Asker, deadline_ms: u64) -> Self {
         Self {
             member,
             deadline_ms,

@@ -9,13 +9,13 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
-use crate::tracker::server::now_ms;
-use super::pending_replies::{Rounds, refuse_acknowledged};
-use crate::tracker::server::shard::{Asker, Shard};
+use super::pending_replies::{PendingReplies, refuse_acknowledged};
 use crate::ids::InfoHash;
 use crate::limits::{FRAME_CONTROL_BYTES_MAX, MESH_BATCHES_KEPT_MAX, REPLIES_KEPT_BYTES_MAX};
 use crate::runtime::mesh::{Mesh, MeshPlan};
 use crate::runtime::{self, Core};
+use crate::tracker::server::now_ms;
+use crate::tracker::server::shard::{Asker, Shard};
 use crate::wire::{self, Parsed};
 
 /// Places of the two batches for a core.
@@ -83,7 +83,7 @@ impl Batch {
 pub(crate) struct Forwarder {
     core: Core,
     shard: Rc<Shard>,
-    rounds: Rc<Rounds>,
+    rounds: Rc<PendingReplies>,
     /// Batches that are being filled, two a core: [`QUESTIONS`] and [`REPLIES`].
     filling: RefCell<Vec<[Batch; 2]>>,
     kept: RefCell<Vec<Batch>>,
@@ -99,7 +99,7 @@ impl Forwarder {
         plan: MeshPlan<Batch>,
         core: Core,
         shard: Rc<Shard>,
-        rounds: Rc<Rounds>,
+        rounds: Rc<PendingReplies>,
     ) -> Option<Rc<Self>> {
         let forwarder = Rc::new(Self {
             core,

@@ -17,13 +17,13 @@ use std::time::Duration;
 
 use self::connection::{Connection, Received};
 use self::forward::Forwarder;
-use super::now_ms;
+use self::pending_replies::PendingReplies;
 use super::links::peers::Peers;
-use self::pending_replies::Rounds;
+use super::now_ms;
 use super::shard::{Asker, Shard};
 use crate::ids::InfoHash;
 use crate::limits::{BUFFER_SMALL_BYTES, FLOOD_PAUSE, FRAME_TIMEOUT, IDLE_TIMEOUT, REPLIES_KEPT_BYTES_MAX};
-use crate::net::{Accepted, Crowd, Net, NetError, News};
+use crate::net::{Accepted, Net, NetError, ReadyEvent, SocketSet};
 use crate::runtime;
 
 /// Connections that have their turn together: few, so that what was received of the first is still in the nearest
@@ -41,14 +41,14 @@ pub(crate) struct Service {
     pub(crate) net: Net,
     pub(crate) shard: Rc<Shard>,
     pub(crate) forwarder: Rc<Forwarder>,
-    pub(crate) rounds: Rc<Rounds>,
+    pub(crate) rounds: Rc<PendingReplies>,
     pub(crate) peers: Arc<Peers>,
 }
 
 /// The connections of one core.
 pub(crate) struct Clients {
     service: Service,
-    crowd: Crowd,
+    socket_set: SocketSet,
     turns: RefCell<Turns>,
 }
 
@@ -59,7 +59,7 @@ struct Turns {
     free: Vec<u32>,
     /// Who can have a further turn without further news.
     again: Vec<u32>,
-    /// Rounds that may go on.
+    /// PendingReplies that may go on.
     moved: Vec<u32>,
     /// What a group has sent, one after the other.
     received: Vec<u8>,
@@ -73,7 +73,7 @@ struct Turns {
 impl Clients {
     pub(crate) fn new(service: Service) -> Rc<Self> {
         let turns = Turns { received: vec![0; GROUP_MAX * BUFFER_SMALL_BYTES], ..Turns::default() };
-        Rc::new(Self { crowd: service.net.crowd(), service, turns: RefCell::new(turns) })
+        Rc::new(Self { socket_set: service.net.socket_set(), service, turns: RefCell::new(turns) })
     }
 
     /// Starts the tasks which serve.
@@ -86,7 +86,7 @@ impl Clients {
     /// Takes a connection in.
     pub(crate) fn admit(&self, accepted: Accepted) {
         let peer = accepted.peer();
-        if let Err(error) = self.turns.borrow_mut().admit(accepted, &self.crowd, &self.service) {
+        if let Err(error) = self.turns.borrow_mut().admit(accepted, &self.socket_set, &self.service) {
             log::debug!("closed {}: {error}", peer.ip());
         }
     }
@@ -103,15 +103,15 @@ impl Clients {
         let mut in_a_row = 0;
         loop {
             if listed.is_empty() {
-                self.crowd.news(&mut news).await;
+                self.socket_set.news(&mut news).await;
                 in_a_row = 0;
             } else if in_a_row < GROUPS_IN_A_ROW_MAX {
                 runtime::yield_now().await;
-                self.crowd.take_news(&mut news);
+                self.socket_set.take_news(&mut news);
             } else {
                 // Who sends without end does not keep the rest of this core waiting.
                 runtime::sleep(FLOOD_PAUSE).await;
-                self.crowd.take_news(&mut news);
+                self.socket_set.take_news(&mut news);
                 in_a_row = 0;
             }
             self.guarded(|turns| turns.take_in(&mut news, &mut listed));
@@ -160,13 +160,13 @@ impl Service {
 }
 
 impl Turns {
-    fn admit(&mut self, accepted: Accepted, crowd: &Crowd, service: &Service) -> std::io::Result<()> {
+    fn admit(&mut self, accepted: Accepted, socket_set: &SocketSet, service: &Service) -> std::io::Result<()> {
         let number = self.free.pop().unwrap_or_else(|| {
             self.connections.push(None);
             self.connections.len() as u32 - 1
         });
         let asker = Asker { sender: service.shard.sender(accepted.peer().ip()), tracker: None };
-        match crowd.enter(accepted, number) {
+        match socket_set.enter(accepted, number) {
             Ok(member) => {
                 let connection = Connection::new(member, asker, service.deadline(IDLE_TIMEOUT));
                 self.connections[number as usize] = Some(connection);
@@ -180,8 +180,8 @@ impl Turns {
     }
 
     /// Puts the numbers of the connections which may have a turn now into `listed`.
-    fn take_in(&mut self, news: &mut Vec<News>, listed: &mut Vec<u32>) {
-        for News { member, ends } in news.drain(..) {
+    fn take_in(&mut self, news: &mut Vec<ReadyEvent>, listed: &mut Vec<u32>) {
+        for ReadyEvent { member, ends } in news.drain(..) {
             let Some(Some(connection)) = self.connections.get_mut(member as usize) else { continue };
             connection.ends |= ends;
             connection.has_news = true;
@@ -369,10 +369,10 @@ mod tests {
     use crate::net::{ConnectionLimits, Listener, listen};
     use crate::runtime::Cores;
     use crate::runtime::mesh::MeshPlan;
-    use crate::tracker::table::entry::BUCKETS;
-    use crate::tracker::replica::hello::Member;
-    use crate::tracker::table::rights::AddressCounts;
+    use crate::tracker::replica::hello::GroupMember;
     use crate::tracker::store::Log;
+    use crate::tracker::table::entry::BUCKETS;
+    use crate::tracker::table::rights::AddressCounts;
     use crate::tracker::table::{Rules, Table};
     use crate::wire::{self, Message, Parsed, SeederChange, Status};
 
@@ -390,16 +390,16 @@ mod tests {
             let net = Net::start().unwrap();
             let rules = Arc::new(Rules::default());
             let counts = Arc::new(AddressCounts::new(1 << 8, 1));
-            let lives = rules.lives;
+            let ttls = rules.ttls;
             let table = Table::new(rules, counts, 0..BUCKETS, TrackerId(1), [1, 2, 3]);
             let log = Log::start(None, || ());
             let serves = Arc::new(AtomicBool::new(true));
             let shard = Rc::new(Shard::new(table, 1, Arc::from([]), log.clone(), serves));
-            let rounds = Rounds::new(net.crowd(), log);
+            let rounds = PendingReplies::new(net.socket_set(), log);
             let plan = MeshPlan::new(1);
             let forwarder = Forwarder::join(plan, core, shard.clone(), rounds.clone()).await.unwrap();
             let endpoint = Endpoint::new([127, 0, 0, 1].into(), 1).unwrap();
-            let peers = Peers::new(Member { tracker: TrackerId(1), lives, endpoint, key: None }, &[], 1);
+            let peers = Peers::new(GroupMember { tracker: TrackerId(1), ttls, endpoint, key: None }, &[], 1);
             let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
             let address = listener.address();
             let (queues, incoming) = listen::queues(1);
@@ -418,7 +418,7 @@ mod tests {
 
         /// A turn of connection 0.
         fn turn(&self) {
-            let (mut news, mut listed) = (vec![News { member: 0, ends: false }], Vec::new());
+            let (mut news, mut listed) = (vec![ReadyEvent { member: 0, ends: false }], Vec::new());
             let turns = &mut *self.clients.turns.borrow_mut();
             turns.take_in(&mut news, &mut listed);
             turns.serve(&listed, &self.clients.service);
@@ -514,8 +514,8 @@ mod tests {
             stream.write_all(&request()[..30]).unwrap();
             let turns = || fixture.clients.turns.borrow_mut();
             let listed = &mut Vec::new();
-            turns().take_in(&mut vec![News { member: 0, ends: false }; 3], listed);
-            turns().take_in(&mut vec![News { member: 9, ends: true }], listed);
+            turns().take_in(&mut vec![ReadyEvent { member: 0, ends: false }; 3], listed);
+            turns().take_in(&mut vec![ReadyEvent { member: 9, ends: true }], listed);
             assert_eq!(*listed, [0]);
             turns().serve(&[0, 0, 9], &fixture.clients.service);
             stream.write_all(&request()[30..]).unwrap();

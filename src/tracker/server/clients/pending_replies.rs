@@ -1,4 +1,4 @@
-//! Rounds whose replies could not be sent at once.
+//! PendingReplies whose replies could not be sent at once.
 //!
 //! A round is what a connection asked in one go. Its replies leave in one piece and in the order of asking, when the
 //! last of them is there and what they acknowledge is safe. Most rounds end within their turn and never come here;
@@ -11,16 +11,16 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::rc::Rc;
 
+use crate::limits::{FRAME_SYNC_BYTES_MAX, REPLIES_KEPT_BYTES_MAX, ROUNDS_KEPT_MAX};
+use crate::net::SocketSet;
+use crate::runtime::Signal;
 use crate::tracker::server::shard::refuse_unsaved;
 use crate::tracker::store::Log;
-use crate::limits::{FRAME_SYNC_BYTES_MAX, REPLIES_KEPT_BYTES_MAX, ROUNDS_KEPT_MAX};
-use crate::net::Crowd;
-use crate::runtime::Signal;
 use crate::wire::{self, Message, Parsed};
 
 /// The waiting rounds of one core, by number.
-pub(crate) struct Rounds {
-    crowd: Crowd,
+pub(crate) struct PendingReplies {
+    socket_set: SocketSet,
     log: Rc<Log>,
     inside: RefCell<Inside>,
     /// There is a round that waits for the store.
@@ -29,9 +29,9 @@ pub(crate) struct Rounds {
 
 #[derive(Default)]
 struct Inside {
-    rounds: Vec<Round>,
+    rounds: Vec<PendingReply>,
     free: Vec<u32>,
-    /// Rounds that may go on.
+    /// PendingReplies that may go on.
     moved: Vec<u32>,
     /// The rounds that wait for the store, and for which write: these never get smaller.
     unsaved: VecDeque<(u64, u32)>,
@@ -40,7 +40,7 @@ struct Inside {
 
 /// One round. Its buffers serve for the next one with its number.
 #[derive(Default)]
-struct Round {
+struct PendingReply {
     member: u32,
     /// Late replies that are to come.
     awaited: u32,
@@ -56,16 +56,16 @@ struct Round {
     places: Vec<(usize, Range<usize>)>,
 }
 
-impl Rounds {
-    pub(crate) fn new(crowd: Crowd, log: Rc<Log>) -> Rc<Self> {
-        Rc::new(Self { crowd, log, inside: RefCell::default(), unsaved: Signal::default() })
+impl PendingReplies {
+    pub(crate) fn new(socket_set: SocketSet, log: Rc<Log>) -> Rc<Self> {
+        Rc::new(Self { socket_set, log, inside: RefCell::default(), unsaved: Signal::default() })
     }
 
     /// A number for a round of connection `member` that will wait.
     pub(crate) fn begin(&self, member: u32) -> u32 {
         let Inside { rounds, free, .. } = &mut *self.inside.borrow_mut();
         let number = free.pop().unwrap_or_else(|| {
-            rounds.push(Round::default());
+            rounds.push(PendingReply::default());
             rounds.len() as u32 - 1
         });
         rounds[number as usize].member = member;
@@ -93,7 +93,7 @@ impl Rounds {
         round.awaited = round.awaited.saturating_sub(1);
         if round.awaited == 0 {
             moved.push(number);
-            self.crowd.nudge();
+            self.socket_set.nudge();
         }
     }
 
@@ -119,7 +119,7 @@ impl Rounds {
             let Inside { moved, unsaved, .. } = &mut *self.inside.borrow_mut();
             let safe = unsaved.iter().take_while(|(written, _)| !is_safe || self.log.is_durable(*written)).count();
             moved.extend(unsaved.drain(..safe).map(|(_, number)| number));
-            self.crowd.nudge();
+            self.socket_set.nudge();
         }
     }
 
@@ -167,7 +167,7 @@ impl Rounds {
         round.clear();
         if free.len() >= ROUNDS_KEPT_MAX {
             // Many waited once: their buffers are not kept for the next time.
-            *round = Round::default();
+            *round = PendingReply::default();
         }
         free.push(number);
         true
@@ -198,7 +198,7 @@ fn refused_len(replies: &[u8], why: &str) -> usize {
     sum
 }
 
-impl Round {
+impl PendingReply {
     /// Puts the late replies among the others.
     fn merge(&mut self, scratch: &mut Vec<u8>) {
         if self.places.is_empty() {
@@ -234,16 +234,16 @@ mod tests {
     use crate::runtime::Cores;
     use crate::wire::Status;
 
-    fn with_rounds(test: impl Fn(&Rounds) + Clone + Send + 'static) {
+    fn with_rounds(test: impl Fn(&PendingReplies) + Clone + Send + 'static) {
         let test = move |_| {
             let test = test.clone();
-            async move { test(&Rounds::new(Net::start().unwrap().crowd(), Log::start(None, || ()))) }
+            async move { test(&PendingReplies::new(Net::start().unwrap().socket_set(), Log::start(None, || ()))) }
         };
         Cores::start("test", 1, test).unwrap().join().unwrap();
     }
 
     /// Goes on with the round, if it has moved, as often as it can; each send takes `step` bytes at most.
-    fn go_on(rounds: &Rounds, number: u32, step: usize, sent: &mut Vec<u8>) -> Option<u32> {
+    fn go_on(rounds: &PendingReplies, number: u32, step: usize, sent: &mut Vec<u8>) -> Option<u32> {
         let mut moved = Vec::new();
         rounds.take_moved(&mut moved);
         moved.contains(&number).then_some(())?;

@@ -13,9 +13,7 @@ use std::time::{Duration, Instant};
 
 use futures_lite::FutureExt;
 
-use crate::tracker::server::now_ms;
 use super::peers::{Peer, Peers, Seat};
-use crate::tracker::server::shard::Shard;
 use crate::ids::TrackerId;
 use crate::limits::{
     FRAME_SYNC_BYTES_MAX, PEER_NAME_INTERVAL, REPAIR_INTERVAL, SYNC_ANSWER_TIMEOUT, SYNC_CONNECT_TIMEOUT,
@@ -27,13 +25,15 @@ use crate::runtime;
 use crate::text;
 use crate::tracker::replica::hello::{Dialling, HelloError};
 use crate::tracker::replica::link::{Link, LinkError, Times};
+use crate::tracker::server::now_ms;
+use crate::tracker::server::shard::Shard;
 use crate::wire::{DecodeError, Entry, Message, SyncHello};
 
 /// How often a core looks for new peers, and an idle link whether a repair is due.
 const TICK: Duration = Duration::from_millis(50);
 
 /// One core's link to one peer, and what wakes it.
-pub(crate) struct LinkSeat {
+pub(crate) struct LinkHandle {
     pub(crate) link: RefCell<Link>,
     peer: Arc<Peer>,
     waker: Cell<Option<Waker>>,
@@ -42,7 +42,7 @@ pub(crate) struct LinkSeat {
     own: RefCell<Vec<SocketAddr>>,
 }
 
-impl LinkSeat {
+impl LinkHandle {
     /// An entry for the peer.
     pub(crate) fn push(&self, entry: &Entry<'_>) {
         self.link.borrow_mut().push(entry);
@@ -113,7 +113,7 @@ pub(crate) async fn keep_links(dialler: Rc<Dialler>) {
     loop {
         for peer in dialler.peers.since(known) {
             known += 1;
-            let seat = Rc::new(LinkSeat {
+            let seat = Rc::new(LinkHandle {
                 link: RefCell::default(),
                 peer,
                 waker: Cell::new(None),
@@ -140,7 +140,7 @@ pub(crate) async fn follow_name(peers: Arc<Peers>, name: String) {
     }
 }
 
-async fn keep_link(dialler: Rc<Dialler>, seat: Rc<LinkSeat>) {
+async fn keep_link(dialler: Rc<Dialler>, seat: Rc<LinkHandle>) {
     let mut pause = SYNC_RETRY_MIN;
     let mut last_open = Instant::now();
     let mut told = false;
@@ -179,7 +179,7 @@ async fn keep_link(dialler: Rc<Dialler>, seat: Rc<LinkSeat>) {
 
 impl Dialler {
     /// Opens a link and runs it; `Ok` when the peer has retired.
-    async fn run(&self, seat: &LinkSeat, was_open: &mut bool) -> Result<(), DialError> {
+    async fn run(&self, seat: &LinkHandle, was_open: &mut bool) -> Result<(), DialError> {
         let addresses = resolve(seat.peer.name()).await?;
         let others: Vec<_> = addresses.iter().copied().filter(|other| !seat.own.borrow().contains(other)).collect();
         let mut stream = self.connect(if others.is_empty() { &addresses } else { &others }).await?;
@@ -269,7 +269,7 @@ impl Dialler {
 
     async fn round(
         &self,
-        seat: &LinkSeat,
+        seat: &LinkHandle,
         hello: &SyncHello<'_>,
         stream: &mut Stream,
         frames: &mut FrameReader,

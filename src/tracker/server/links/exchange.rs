@@ -3,10 +3,10 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::tracker::server::now_ms;
 use super::peers::Peers;
 use crate::ids::{TrackerId, Version};
 use crate::tracker::replica::hello::{Accepting, HelloError};
+use crate::tracker::server::now_ms;
 use crate::wire::{Message, Response, Status, SyncHello};
 
 /// What is known of a connection's other end as a tracker.

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use crate::ids::{Endpoint, TrackerId};
 use crate::limits::{ADDRESSES_PER_NAME_MAX, CLOCK_SKEW_NOTED, SYNC_PEERS_MAX, SYNC_START_TIMEOUT};
+use crate::tracker::replica::hello::GroupMember;
 use crate::tracker::table::clock::Skews;
-use crate::tracker::replica::hello::Member;
 
 /// Attempts that fail before a peer counts as away while this tracker starts.
 const FAILURES_UNTIL_AWAY: u32 = 3;
@@ -19,7 +19,7 @@ const SKEW_CHANGE_MS: u64 = 500;
 /// All peers.
 #[derive(Debug)]
 pub(crate) struct Peers {
-    member: Member,
+    member: GroupMember,
     cores: usize,
     list: Mutex<Vec<Arc<Peer>>>,
     /// Number of peers ever added: cores look whether it has grown.
@@ -58,7 +58,7 @@ pub(crate) struct Peer {
 
 impl Peers {
     /// The named ones.
-    pub(crate) fn new(member: Member, names: &[String], cores: usize) -> Arc<Self> {
+    pub(crate) fn new(member: GroupMember, names: &[String], cores: usize) -> Arc<Self> {
         let peers = Self {
             member,
             cores,
@@ -82,7 +82,7 @@ impl Peers {
     }
 
     /// What this tracker says of itself.
-    pub(crate) fn member(&self) -> &Member {
+    pub(crate) fn member(&self) -> &GroupMember {
         &self.member
     }
 
@@ -166,7 +166,7 @@ impl Peers {
         let of = |peer: &Arc<Peer>| {
             let changed_ms = peer.skew_changed_ms.load(Ordering::Relaxed);
             // As long as anything lives that was given before.
-            let before = changed_ms + self.member.lives.tombstone_ms > now_ms;
+            let before = changed_ms + self.member.ttls.tombstone_ms > now_ms;
             let before_ms = before.then(|| peer.skew_before_ms.load(Ordering::Relaxed));
             (TrackerId(peer.tracker.load(Ordering::Relaxed)), peer.skew(), before_ms)
         };
@@ -406,14 +406,14 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tracker::Lives;
+    use crate::tracker::Ttls;
 
     const OURS: TrackerId = TrackerId(1);
 
     fn peers(names: &[&str]) -> Arc<Peers> {
-        let lives = Lives { lease_ms: 900_000, tombstone_ms: 1_800_000 };
+        let ttls = Ttls { lease_ms: 900_000, tombstone_ms: 1_800_000 };
         let endpoint = Endpoint::new([127, 0, 0, 1].into(), 7000).unwrap();
-        let member = Member { tracker: OURS, lives, endpoint, key: None };
+        let member = GroupMember { tracker: OURS, ttls, endpoint, key: None };
         Peers::new(member, &names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>(), 1)
     }
 
