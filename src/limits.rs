@@ -411,12 +411,21 @@ pub const SWEEP_STEP_MAX: usize = 2048;
 pub const SWEEP_CYCLE: Duration = Duration::from_secs(30);
 /// Cores that a tracker may have: each owns 64 buckets of the table at least.
 pub const TRACKER_CORES_MAX: usize = 64;
+/// Connections that have their turn together: few, so that what was received of the first one is still in the nearest
+/// cache when it is answered.
+pub const GROUP_CONNECTIONS_MAX: usize = 16;
+/// Groups of connections after which the core's other tasks run.
+pub const GROUPS_BETWEEN_YIELDS: usize = 8;
+/// Groups of connections after which files, timers and other sockets have their turn though there is more to do.
+pub const GROUPS_IN_A_ROW_MAX: usize = 64;
+/// Forwarded requests whose records are prefetched together.
+pub const FORWARDED_PREFETCH_MAX: usize = 64;
 /// Requests of one connection that are answered in one go; what has come beyond them waits.
 pub const ROUND_REQUESTS_MAX: usize = 128;
 /// Free batches of forwarded requests, and free buffers of replies, that a core keeps.
 pub const MESH_BATCHES_KEPT_MAX: usize = 64;
-/// Free rounds of requests that a core keeps with their buffers.
-pub const ROUNDS_KEPT_MAX: usize = 64;
+/// Free pending replies that a core keeps with their buffers.
+pub const PENDING_REPLIES_KEPT_MAX: usize = 64;
 /// Largest buffer of replies that is kept, bytes.
 pub const REPLIES_KEPT_BYTES_MAX: usize = 64 << 10;
 /// Counters of files by address, a power of two; see [`crate::tracker::table::rights::AddressCounts`].

@@ -11,7 +11,7 @@ pub struct BoundedText {
 }
 
 impl BoundedText {
-    /// What `text` says.
+    /// As much of `text` as there is room for.
     pub fn new(text: impl Display) -> Self {
         let mut sentence = Self { bytes: [0; RESPONSE_TEXT_BYTES_MAX], len: 0 };
         // It ends where there is no more room.
@@ -19,7 +19,6 @@ impl BoundedText {
         sentence
     }
 
-    /// The text.
     pub fn as_str(&self) -> &str {
         // Only whole characters were written.
         std::str::from_utf8(&self.bytes[..self.len]).unwrap_or_default()

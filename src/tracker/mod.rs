@@ -1,20 +1,17 @@
-//! The tracker: who has which file.
+//! The tracker: it knows which peers seed which file.
 //!
-//! The pure part, which takes the time and random numbers and returns what is to be done:
+//! The pure part takes the time and random numbers, and returns what is to be done:
 //!
-//! - [`table`]: one core's shard of the file table and its rules; below it `records`, `record`, `index`,
-//!   `arena` are the memory it lives in, `prefetch` brings it in, [`expiry`] what leaves it, [`entry`] what it is made of;
-//!   `answers` draws a file's seeders, `room` bounds what one sender may take;
-//! - [`clock`]: the versions that order all changes; [`rights`]: who may change what;
-//! - [`digest`]: how two tables are compared.
-//!
+//! - [`table`]: one core's shard of the file table, and the rules of what may be written into it;
 //! - [`replica`]: how trackers keep each other in sync;
-//! - [`requests`]: from a message to a change of the table, and from its outcome to the reply; [`sentence`]: what a
-//!   refusal says.
+//! - [`requests`]: from a message to a change of the table, and from its outcome to the reply; [`bounded_text`]: the text
+//!   of a refusal.
 //!
-//! None of these may open a socket, read a clock or know of executors. [`server`] does: it runs them.
+//! None of these may open a socket, read a clock or know of executors. [`server`] does: it runs them on cores, and
+//! [`store`] keeps the table on the disk.
 
 pub mod bounded_text;
+mod bug;
 pub mod replica;
 pub mod requests;
 pub mod server;

@@ -1,7 +1,7 @@
 //! From a client's message to a change of the table, and from its outcome to the reply.
 //!
 //! Pure. Reading a message and judging its sender ([`Request::read`]) happens on the core that has the
-//! connection; carrying it out ([`Request::execute`]) on the core that has the file.
+//! connection; executing it ([`Request::execute`]) on the core that has the file.
 
 use std::net::IpAddr;
 
@@ -56,11 +56,11 @@ impl Denial {
 /// How a request went. For [`Request::List`] the endpoints come beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The change holds.
+    /// The change is made.
     Accepted(Accepted),
-    /// It does not.
+    /// The change is refused.
     Refused(Refusal),
-    /// The endpoints are all that is to be told.
+    /// The endpoints are the answer.
     Listed,
     /// No such file.
     Unlisted,
@@ -120,7 +120,7 @@ impl<'a> Request<'a> {
         })
     }
 
-    /// The file that it is about.
+    /// The requested file.
     pub fn info_hash(&self) -> InfoHash {
         match *self {
             Self::Add(Claim { info_hash, .. }, _) | Self::Remove(Claim { info_hash, .. }) | Self::List(info_hash) => {
@@ -129,7 +129,7 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// Carries the request out. `endpoints` holds the answer to [`Request::List`], and is emptied by it.
+    /// Executes the request. [`Request::List`] replaces `endpoints` by its answer.
     pub fn execute(
         &self,
         table: &mut Table,

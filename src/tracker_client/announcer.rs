@@ -25,7 +25,7 @@ pub struct Announcement {
     pub endpoint: Endpoint,
 }
 
-/// Who hears how announcing goes.
+/// Receives how announcing goes.
 pub trait Listener {
     /// A tracker acknowledged the file.
     fn announced(&self, info_hash: InfoHash, tracker: &str);
@@ -37,14 +37,14 @@ pub trait Listener {
 pub struct Announcer {
     group: Rc<TrackerGroup>,
     entries: RefCell<HashMap<InfoHash, Entry>>,
-    /// Files whose withdrawal is under way; announced anew only afterwards, so that no tracker hears it first.
+    /// Files whose withdrawal is under way; announced anew only afterwards, so that no tracker receives that first.
     withdrawing: RefCell<HashSet<InfoHash>>,
     added: Signal,
     listener: Rc<dyn Listener>,
-    /// What was said of refusals already: by whom and why.
+    /// Refusals that were reported already: by which tracker, and why.
     refusals: RefCell<HashSet<(String, Status)>>,
-    /// That a tracker is on this machine was said.
-    local_told: Cell<bool>,
+    /// The user was told that a tracker is on this machine.
+    local_reported: Cell<bool>,
     ended: Cell<bool>,
 }
 
@@ -71,7 +71,7 @@ impl Announcer {
             added: Signal::default(),
             listener,
             refusals: RefCell::default(),
-            local_told: Cell::new(false),
+            local_reported: Cell::new(false),
             ended: Cell::new(false),
         });
         crate::runtime::spawn_vital("announcer", run(Rc::downgrade(&announcer)));
@@ -108,7 +108,7 @@ impl Announcer {
         entries.get(&info_hash).is_some_and(|entry| entry.epoch != 0 && entry.epoch == self.group.epoch())
     }
 
-    /// Announces the file no more from this call on; the future tells the tracker, and ends when it answered or
+    /// Announces the file no more from this call on; the future withdraws it from the tracker, and ends when it answered or
     /// all have failed.
     pub fn withdraw(self: &Rc<Self>, info_hash: InfoHash) -> impl Future<Output = ()> + use<> {
         let entry = self.entries.borrow_mut().remove(&info_hash).filter(|entry| entry.attempted);
@@ -205,7 +205,7 @@ impl Announcer {
             let endpoint = entry.what.endpoint;
             drop(entries);
             self.forget_refusals();
-            self.tell_local(endpoint);
+            self.warn_of_local_tracker(endpoint);
             if first {
                 self.listener.announced(info_hash, self.group.current());
             }
@@ -215,22 +215,23 @@ impl Announcer {
         entry.due = Instant::now() + ANNOUNCE_RETRY_PAUSE;
         entry.refused = true;
         drop(entries);
-        self.tell_refusal(name, answer);
+        self.report_refusal(name, answer);
     }
 
     /// A tracker that refuses one file mostly refuses many, again and again: one sentence for each of its reasons.
-    fn tell_refusal(&self, name: &str, answer: &Answer) {
+    fn report_refusal(&self, name: &str, answer: &Answer) {
         let (tracker, status) = (self.group.current().to_owned(), answer.status());
         let shown =
             format!("tracker {} refused {}: {status} {}", text::plain(&tracker), text::plain(name), answer.text());
         if self.refusals.borrow_mut().insert((tracker, status)) {
-            self.listener.notice(format!("{shown} (it is tried again, and not told again of this or other files)"));
+            self.listener
+                .notice(format!("{shown} (it is tried again; further refusals for this reason are not reported)"));
         } else {
             log::debug!("{shown}");
         }
     }
 
-    /// Nothing is refused any more: what is refused next is news.
+    /// Nothing is refused any more: the next refusal is reported.
     fn forget_refusals(&self) {
         if !self.entries.borrow().values().any(|entry| entry.refused) {
             self.refusals.borrow_mut().clear();
@@ -238,9 +239,9 @@ impl Announcer {
     }
 
     /// What is announced to a tracker on this machine by its loopback address is found from this machine only.
-    fn tell_local(&self, endpoint: Endpoint) {
+    fn warn_of_local_tracker(&self, endpoint: Endpoint) {
         let is_useless = endpoint.ip().is_unspecified() && self.group.is_local();
-        if is_useless && !self.local_told.replace(true) {
+        if is_useless && !self.local_reported.replace(true) {
             self.listener.notice(format!(
                 "tracker {} is named by this machine's own address: only this machine finds what is announced there; name the \
                  tracker by an address that others use, or give one of this machine by --advertise",

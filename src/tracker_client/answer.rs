@@ -10,7 +10,7 @@ pub enum Answer {
     Seeders {
         /// How it judged the request.
         status: Status,
-        /// Who seeds the file.
+        /// Endpoints that seed the file.
         endpoints: Vec<Endpoint>,
     },
     /// To everything else, or in the place of any answer.
@@ -32,7 +32,7 @@ impl Answer {
         }
     }
 
-    /// What the tracker says to people.
+    /// The tracker's text, for people; empty in an answer with seeders.
     pub fn text(&self) -> &str {
         match self {
             Self::Seeders { .. } => "",

@@ -18,16 +18,16 @@ pub struct Connection {
 /// Why a tracker gave no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectionError {
-    /// Its name.
+    /// Its name cannot be resolved.
     #[error(transparent)]
     Resolve(#[from] resolve::ResolveError),
-    /// Its connection.
+    /// It cannot be connected to, or its connection broke.
     #[error(transparent)]
     Net(#[from] NetError),
     /// It answered that it cannot do what it is asked now.
     #[error("{} {}", .0.1.status(), .0.1.text())]
     Unwell(Box<(Connection, Answer)>),
-    /// It knows nobody.
+    /// It knows no seeder.
     #[error("it knows no seeder")]
     NoSeeder,
 }
@@ -86,7 +86,7 @@ impl Connection {
         self.stream.peer().ip().to_canonical().is_loopback()
     }
 
-    /// Waits until the tracker closes the connection, or says something that nobody asked for.
+    /// Waits until the tracker closes the connection, or sends something that nobody asked for.
     pub async fn closed(&mut self) {
         // Either way the connection is of no more use.
         let _ = self.frames.fill(&mut self.stream).await;

@@ -30,12 +30,13 @@ pub struct TrackerGroup {
     notice: Box<dyn Fn(String)>,
     /// Index of the tracker in use.
     current: Cell<usize>,
-    link: RefCell<Option<Connection>>,
-    /// Whether somebody uses the link; requests are served one at a time.
+    connection: RefCell<Option<Connection>>,
+    /// Whether somebody uses the connection; requests are served one at a time.
     busy: Cell<bool>,
-    /// Requests that wait for the link.
+    /// Requests that wait for the connection.
     waiting: Cell<usize>,
-    turn: Signal,
+    /// The connection may be free, or somebody waits for it.
+    released: Signal,
     /// Grows with every new connection.
     epoch: Cell<u64>,
     changed: Signal,
@@ -50,15 +51,15 @@ impl TrackerGroup {
             net,
             notice,
             current: Cell::new(0),
-            link: RefCell::new(None),
+            connection: RefCell::new(None),
             busy: Cell::new(false),
             waiting: Cell::new(0),
-            turn: Signal::default(),
+            released: Signal::default(),
             epoch: Cell::new(0),
             changed: Signal::default(),
             ended: Cell::new(false),
         });
-        crate::runtime::spawn_vital("tracker link", watch(Rc::downgrade(&group)));
+        crate::runtime::spawn_vital("tracker connection", watch(Rc::downgrade(&group)));
         group
     }
 
@@ -69,7 +70,7 @@ impl TrackerGroup {
 
     /// Whether the tracker in use is on this machine, while it is connected.
     pub fn is_local(&self) -> bool {
-        self.link.borrow().as_ref().is_some_and(Connection::is_local)
+        self.connection.borrow().as_ref().is_some_and(Connection::is_local)
     }
 
     /// The tracker in use.
@@ -84,23 +85,23 @@ impl TrackerGroup {
 
     /// Waits until the epoch is another one than `seen`, or a connection was lost.
     pub async fn changed(&self, seen: u64) {
-        self.changed.until(|| (self.epoch.get() != seen || self.link_is_lost()).then_some(())).await;
+        self.changed.until(|| (self.epoch.get() != seen || self.connection_is_lost()).then_some(())).await;
     }
 
     /// Closes the connection for good.
     pub fn end(&self) {
         self.ended.set(true);
-        self.link.borrow_mut().take();
-        self.turn.notify();
+        self.connection.borrow_mut().take();
+        self.released.notify();
     }
 
     /// Asks the tracker in use; when it fails, the others, from the next one on. A silent one is given a moment before the
-    /// next one is asked beside it; who answers first is used from then on.
+    /// next one is asked beside it; the one that answers first is used from then on.
     pub async fn request(&self, message: &Message<'_>) -> Result<Answer, AllTrackersFailed> {
-        let _turn = self.take_turn().await;
-        let mut link = self.link.borrow_mut().take();
-        let asked = match &mut link {
-            Some(link) => Some(link.request(message).await),
+        let _in_use = self.acquire().await;
+        let mut connection = self.connection.borrow_mut().take();
+        let asked = match &mut connection {
+            Some(connection) => Some(connection.request(message).await),
             None => None,
         };
         let first = self.current.get();
@@ -108,13 +109,13 @@ impl TrackerGroup {
         let mut failure = None;
         match asked {
             Some(Ok(answer)) if !is_unwell(&answer) => {
-                self.keep(link);
+                self.keep(connection);
                 return Ok(answer);
             }
             // A connection that broke while it was idle says nothing about the tracker.
             None | Some(Err(NetError::Closed | NetError::Io(_))) => {}
             Some(Ok(answer)) => {
-                self.keep(link.filter(|_| candidates.len() == 1));
+                self.keep(connection.filter(|_| candidates.len() == 1));
                 if candidates.len() == 1 {
                     return Ok(answer);
                 }
@@ -126,14 +127,14 @@ impl TrackerGroup {
             }
         }
         let won = self.race(&candidates, |index| self.attempt(index, message)).await;
-        let (index, (link, answer)) = match won {
+        let (index, (connection, answer)) = match won {
             Ok(won) => won,
             Err(failures) => self.all_failed(failure.into_iter().chain(failures))?,
         };
         if self.current.replace(index) != index {
             (self.notice)(format!("now using tracker {}", text::plain(&self.names[index])));
         }
-        self.keep(Some(link));
+        self.keep(Some(connection));
         self.epoch.set(self.epoch.get() + 1);
         self.changed.notify();
         Ok(answer)
@@ -143,8 +144,8 @@ impl TrackerGroup {
     pub async fn ask_others(&self, info_hash: InfoHash) -> Vec<Endpoint> {
         let others: Vec<usize> = (0..self.names.len()).filter(|index| *index != self.current.get()).collect();
         let ask = |index: usize| async move {
-            let mut link = Connection::open(&self.net, &self.names[index]).await?;
-            match link.request(&Message::SeederInfoRequest(info_hash)).await? {
+            let mut connection = Connection::open(&self.net, &self.names[index]).await?;
+            match connection.request(&Message::SeederInfoRequest(info_hash)).await? {
                 Answer::Seeders { endpoints, .. } if !endpoints.is_empty() => Ok(endpoints),
                 _ => Err(ConnectionError::NoSeeder),
             }
@@ -154,13 +155,13 @@ impl TrackerGroup {
 
     /// One tracker on a new connection.
     async fn attempt(&self, index: usize, message: &Message<'_>) -> Result<(Connection, Answer), ConnectionError> {
-        let mut link = Connection::open(&self.net, &self.names[index]).await?;
-        let answer = link.request(message).await?;
+        let mut connection = Connection::open(&self.net, &self.names[index]).await?;
+        let answer = connection.request(message).await?;
         if is_unwell(&answer) && self.names.len() > 1 {
             // What the others say may be better.
-            return Err(ConnectionError::Unwell(Box::new((link, answer))));
+            return Err(ConnectionError::Unwell(Box::new((connection, answer))));
         }
-        Ok((link, answer))
+        Ok((connection, answer))
     }
 
     /// The first of the candidates that succeeds, in their order: the next one starts when one has failed, or all are
@@ -221,19 +222,19 @@ impl TrackerGroup {
         Err(AllTrackersFailed(sentences.into_iter().map(|(_, sentence)| sentence).collect()))
     }
 
-    fn keep(&self, link: Option<Connection>) {
-        *self.link.borrow_mut() = link.filter(|_| !self.ended.get());
+    fn keep(&self, connection: Option<Connection>) {
+        *self.connection.borrow_mut() = connection.filter(|_| !self.ended.get());
     }
 
-    fn link_is_lost(&self) -> bool {
-        self.epoch.get() > 0 && !self.busy.get() && self.link.borrow().is_none()
+    fn connection_is_lost(&self) -> bool {
+        self.epoch.get() > 0 && !self.busy.get() && self.connection.borrow().is_none()
     }
 
-    async fn take_turn(&self) -> Turn<'_> {
+    async fn acquire(&self) -> InUse<'_> {
         let _waits = Waiting::of(&self.waiting);
-        self.turn.notify();
-        self.turn.until(|| (!self.busy.replace(true)).then_some(())).await;
-        Turn(self)
+        self.released.notify();
+        self.released.until(|| (!self.busy.replace(true)).then_some(())).await;
+        InUse(self)
     }
 }
 
@@ -255,7 +256,7 @@ async fn next_end<F: Future + Unpin>(running: &mut [(usize, F)]) -> Option<(usiz
     .await
 }
 
-/// A request that waits for the link, counted for as long as it is awaited.
+/// A request that waits for the connection, counted for as long as it is awaited.
 struct Waiting<'a>(&'a Cell<usize>);
 
 impl<'a> Waiting<'a> {
@@ -271,13 +272,13 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// The right to use the link.
-struct Turn<'a>(&'a TrackerGroup);
+/// The right to use the connection.
+struct InUse<'a>(&'a TrackerGroup);
 
-impl Drop for Turn<'_> {
+impl Drop for InUse<'_> {
     fn drop(&mut self) {
         self.0.busy.set(false);
-        self.0.turn.notify();
+        self.0.released.notify();
         self.0.changed.notify();
     }
 }
@@ -286,8 +287,8 @@ impl Drop for Turn<'_> {
 async fn watch(group: std::rc::Weak<TrackerGroup>) {
     loop {
         let Some(group) = group.upgrade().filter(|group| !group.ended.get()) else { return };
-        let idle = || !group.busy.get() && group.waiting.get() == 0 && group.link.borrow().is_some();
-        let ready = group.turn.until(|| idle().then_some(()));
+        let idle = || !group.busy.get() && group.waiting.get() == 0 && group.connection.borrow().is_some();
+        let ready = group.released.until(|| idle().then_some(()));
         // Without the pause the task would keep the group alive for ever.
         let pause = crate::runtime::sleep(TRACKER_RETRY_PAUSE);
         ready.or(pause).await;
@@ -295,12 +296,12 @@ async fn watch(group: std::rc::Weak<TrackerGroup>) {
             continue;
         }
         group.busy.set(true);
-        let turn = Turn(&group);
-        let Some(mut link) = group.link.borrow_mut().take() else { continue };
+        let in_use = InUse(&group);
+        let Some(mut connection) = group.connection.borrow_mut().take() else { continue };
         let is_wanted = || group.waiting.get() > 0 || group.ended.get() || Rc::strong_count(&group) == 1;
-        let wanted = group.turn.until(|| is_wanted().then_some(false));
+        let wanted = group.released.until(|| is_wanted().then_some(false));
         let closed = async {
-            link.closed().await;
+            connection.closed().await;
             true
         };
         let was_closed = closed.or(wanted).await;
@@ -310,8 +311,8 @@ async fn watch(group: std::rc::Weak<TrackerGroup>) {
         if was_closed {
             (group.notice)(format!("tracker {} closed the connection", text::plain(group.current())));
         } else {
-            *group.link.borrow_mut() = Some(link);
+            *group.connection.borrow_mut() = Some(connection);
         }
-        drop(turn);
+        drop(in_use);
     }
 }

@@ -1,4 +1,4 @@
-//! The accepting side of a link: what the table says to an entry, and to a question for what differs.
+//! The accepting side of a link: the table's reply to an entry, and to a question for what differs.
 
 use crate::limits::SYNC_PAGE_BYTES;
 use crate::tracker::table::digest::Page;

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 
 use crate::ids::{Endpoint, TrackerId};
 use crate::tracker::table::entry::Fingerprints;
@@ -14,19 +14,36 @@ use crate::tracker::table::records::Ttls;
 use crate::wire::SyncHello;
 use crate::wire::sync::{PROOF_LEN, SYNC_PROTOCOL, proof_text};
 
-/// What all trackers of a group share and no one else knows.
+/// The secret that all trackers of a group share and nobody else knows.
 #[derive(Clone)]
-pub struct GroupKey(Arc<[u8]>);
+pub struct GroupKey(Arc<[u8; HMAC_BLOCK_LEN]>);
+
+/// Bytes of a block of HMAC-SHA-256.
+const HMAC_BLOCK_LEN: usize = 64;
 
 impl GroupKey {
-    /// A key of any length.
-    pub fn new(key: &[u8]) -> Self {
-        Self(key.into())
+    /// From a secret of any length. As HMAC has it, one that is longer than a block is hashed, and a shorter one is filled
+    /// up by zeros.
+    pub fn new(secret: &[u8]) -> Self {
+        let mut block = [0; HMAC_BLOCK_LEN];
+        if secret.len() > block.len() {
+            let hash = Sha256::digest(secret);
+            block[..hash.len()].copy_from_slice(&hash);
+        } else {
+            block[..secret.len()].copy_from_slice(secret);
+        }
+        Self(Arc::new(block))
     }
 
     /// What makes the digests of the group's tables.
     pub fn fingerprints(&self) -> Fingerprints {
-        Fingerprints::keyed(&mac(self, b"digests").finalize().into_bytes().into())
+        Fingerprints::keyed(&self.mac(b"digests").finalize().into_bytes().into())
+    }
+
+    fn mac(&self, text: &[u8]) -> Hmac<Sha256> {
+        let mut mac = Hmac::<Sha256>::new(&(*self.0).into());
+        mac.update(text);
+        mac
     }
 }
 
@@ -36,12 +53,20 @@ impl fmt::Debug for GroupKey {
     }
 }
 
-/// What a tracker says of itself, and what it demands of others.
+/// How the two sides of a link know that they belong together.
+#[derive(Clone)]
+enum Authentication {
+    /// Each proves that it has the group's key.
+    Key(GroupKey),
+    /// The other side is on this machine, and this one has no key: nothing is proved.
+    SameMachine,
+}
+
+/// A tracker as it presents itself to the group, and what it demands of the others.
 #[derive(Clone, Debug)]
 pub struct GroupMember {
-    /// Its id.
     pub tracker: TrackerId,
-    /// How long its entries live.
+    /// Its lease and the life of its removals.
     pub ttls: Ttls,
     /// Where it listens.
     pub endpoint: Endpoint,
@@ -81,10 +106,17 @@ pub enum HelloError {
 }
 
 /// A dialler's side while the link is being opened.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Dialling {
     member: GroupMember,
+    authentication: Authentication,
     nonce: [u8; 16],
+}
+
+impl fmt::Debug for Dialling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dialling").field("tracker", &self.member.tracker).finish_non_exhaustive()
+    }
 }
 
 /// A proof that goes into the second hello; none without a key.
@@ -93,8 +125,7 @@ pub type Proof = Option<[u8; PROOF_LEN]>;
 impl Dialling {
     /// Towards `peer`; `nonce` is random.
     pub fn new(member: GroupMember, peer: IpAddr, nonce: [u8; 16]) -> Result<Self, HelloError> {
-        member.check_key_towards(peer)?;
-        Ok(Self { member, nonce })
+        Ok(Self { authentication: member.authentication(peer)?, member, nonce })
     }
 
     /// The first hello.
@@ -102,19 +133,26 @@ impl Dialling {
         self.member.hello(self.nonce)
     }
 
-    /// The other side's hello is here: who it is, and the proof that the second hello carries.
+    /// The other side's hello has come: returns its id, and the proof that the second hello carries.
     pub fn answered(&self, theirs: &SyncHello<'_>) -> Result<(TrackerId, Proof), HelloError> {
         self.member.check(theirs)?;
-        self.member.verify(b'A', self.nonce, theirs.nonce, theirs)?;
-        Ok((theirs.tracker, self.member.prove(b'D', self.nonce, theirs.nonce)))
+        self.authentication.verify(b'A', self.nonce, theirs.nonce, theirs)?;
+        Ok((theirs.tracker, self.authentication.prove(b'D', self.nonce, theirs.nonce, &self.hello())))
     }
 }
 
 /// The accepting side while the link is being opened.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 pub struct Accepting {
+    authentication: Authentication,
     theirs: SyncHello<'static>,
     nonce: [u8; 16],
+}
+
+impl fmt::Debug for Accepting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Accepting").field("tracker", &self.theirs.tracker).finish_non_exhaustive()
+    }
 }
 
 impl Accepting {
@@ -125,7 +163,7 @@ impl Accepting {
         theirs: &SyncHello<'_>,
         nonce: [u8; 16],
     ) -> Result<Self, HelloError> {
-        member.check_key_towards(peer)?;
+        let authentication = member.authentication(peer)?;
         if theirs.proof.is_some() {
             return Err(HelloError::OutOfOrder);
         }
@@ -133,21 +171,22 @@ impl Accepting {
         if theirs.tracker != member.tracker {
             member.check(theirs)?;
         }
-        Ok(Self { theirs: SyncHello { proof: None, ..*theirs }, nonce })
+        Ok(Self { authentication, theirs: SyncHello { proof: None, ..*theirs }, nonce })
     }
 
     /// The answer, with its proof.
     pub fn hello(&self, member: &GroupMember) -> (SyncHello<'static>, Proof) {
-        (member.hello(self.nonce), member.prove(b'A', self.theirs.nonce, self.nonce))
+        let hello = member.hello(self.nonce);
+        (hello, self.authentication.prove(b'A', self.theirs.nonce, self.nonce, &hello))
     }
 
-    /// The second hello came: who is linked, and where it listens.
+    /// The second hello has come: returns the id of the linked tracker, and where it listens.
     pub fn finish(&self, member: &GroupMember, theirs: &SyncHello<'_>) -> Result<(TrackerId, Endpoint), HelloError> {
         if (SyncHello { proof: None, ..*theirs }) != self.theirs {
             return Err(HelloError::OutOfOrder);
         }
         member.check(theirs)?;
-        member.verify(b'D', theirs.nonce, self.nonce, theirs)?;
+        self.authentication.verify(b'D', theirs.nonce, self.nonce, theirs)?;
         Ok((theirs.tracker, theirs.endpoint))
     }
 }
@@ -165,9 +204,12 @@ impl GroupMember {
         }
     }
 
-    fn check_key_towards(&self, peer: IpAddr) -> Result<(), HelloError> {
-        let local = peer.to_canonical().is_loopback();
-        if self.key.is_some() || local { Ok(()) } else { Err(HelloError::KeyNeeded(peer)) }
+    fn authentication(&self, peer: IpAddr) -> Result<Authentication, HelloError> {
+        match &self.key {
+            Some(key) => Ok(Authentication::Key(key.clone())),
+            None if peer.to_canonical().is_loopback() => Ok(Authentication::SameMachine),
+            None => Err(HelloError::KeyNeeded(peer)),
+        }
     }
 
     fn check(&self, theirs: &SyncHello<'_>) -> Result<(), HelloError> {
@@ -179,13 +221,18 @@ impl GroupMember {
         }
         if theirs.tracker == self.tracker { Err(HelloError::Itself) } else { Ok(()) }
     }
+}
 
-    fn prove(&self, role: u8, dialler: [u8; 16], acceptor: [u8; 16]) -> Proof {
-        let text = proof_text(role, dialler, acceptor, &self.hello([0; 16]));
-        self.key.as_ref().map(|key| mac(key, &text).finalize().into_bytes().into())
+impl Authentication {
+    /// The proof of the side that sends `hello` as `role`.
+    fn prove(&self, role: u8, dialler: [u8; 16], acceptor: [u8; 16], hello: &SyncHello<'_>) -> Proof {
+        match self {
+            Self::Key(key) => Some(key.mac(&proof_text(role, dialler, acceptor, hello)).finalize().into_bytes().into()),
+            Self::SameMachine => None,
+        }
     }
 
-    /// Without a key of our own nothing is demanded: then the other side is on this machine.
+    /// Checks the proof in the other side's hello.
     fn verify(
         &self,
         role: u8,
@@ -193,16 +240,39 @@ impl GroupMember {
         acceptor: [u8; 16],
         theirs: &SyncHello<'_>,
     ) -> Result<(), HelloError> {
-        let Some(key) = &self.key else { return Ok(()) };
-        let proof = theirs.proof.ok_or(HelloError::WrongKey)?;
-        let text = proof_text(role, dialler, acceptor, theirs);
-        mac(key, &text).verify_slice(proof).map_err(|_| HelloError::WrongKey)
+        match self {
+            Self::Key(key) => {
+                let proof = theirs.proof.ok_or(HelloError::WrongKey)?;
+                let text = proof_text(role, dialler, acceptor, theirs);
+                key.mac(&text).verify_slice(proof).map_err(|_| HelloError::WrongKey)
+            }
+            Self::SameMachine => Ok(()),
+        }
     }
 }
 
-fn mac(key: &GroupKey, text: &[u8]) -> Hmac<Sha256> {
-    // HMAC takes a key of any length; should that ever change, an empty key proves nothing to anyone.
-    let mut mac = Hmac::<Sha256>::new_from_slice(&key.0).unwrap_or_else(|_| Hmac::new(&Default::default()));
-    mac.update(text);
-    mac
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The block is what HMAC makes of a secret of any length.
+    #[test]
+    fn a_key_is_what_hmac_makes_of_its_secret() {
+        for len in [0, 1, 63, 64, 65, 1000] {
+            let secret = vec![7; len];
+            let mut expected = Hmac::<Sha256>::new_from_slice(&secret).unwrap();
+            expected.update(b"a text");
+            let made = GroupKey::new(&secret).mac(b"a text");
+            assert_eq!(made.finalize().into_bytes(), expected.finalize().into_bytes(), "{len} bytes");
+        }
+    }
+
+    #[test]
+    fn what_is_secret_is_not_printed() {
+        let ttls = Ttls { lease_ms: 1, tombstone_ms: 2 };
+        let endpoint = Endpoint::new([127, 0, 0, 1].into(), 1).unwrap();
+        let member = GroupMember { tracker: TrackerId(1), ttls, endpoint, key: Some(GroupKey::new(&[77; 20])) };
+        let dialling = Dialling::new(member, [127, 0, 0, 1].into(), [77; 16]).unwrap();
+        assert!(!format!("{dialling:?} {:?}", dialling.member).contains("77"));
+    }
 }

@@ -1,5 +1,5 @@
-//! The dialler's side of an open link, in rounds: a round sends changes, or at most one question of a repair
-//! with them, and ends when all of it is answered.
+//! The dialler's side of an open link, in exchanges: one sends changes, and at most one question of a repair with them,
+//! and ends when all of it is answered.
 
 use std::collections::VecDeque;
 
@@ -12,7 +12,7 @@ use crate::tracker::table::entry::bucket_of;
 use crate::tracker::table::{Merged, Table};
 use crate::wire::{Cursor, DecodeError, Digests, Entry, Frame, ListRequest, Message, SyncHello};
 
-/// What is known of one peer on one core.
+/// One core's link to one other tracker.
 #[derive(Debug, Default)]
 pub struct Link {
     peer: Option<TrackerId>,
@@ -21,11 +21,11 @@ pub struct Link {
     awaited: VecDeque<Awaited>,
     /// When the next repair starts, on a clock that never steps.
     repair_due_ms: u64,
-    /// When there must have been a round at the latest.
+    /// When the next exchange is due at the latest.
     ping_due_ms: u64,
     repaired: bool,
-    /// The peer refused an entry on this connection, and that was said.
-    refusal_told: bool,
+    /// A warning said that the other tracker refused an entry on this connection.
+    refusal_reported: bool,
     /// The wall clock against the steady one. After a step of it, entries that were refused may be good.
     wall_offset_ms: u64,
 }
@@ -34,8 +34,8 @@ pub struct Link {
 enum Awaited {
     Entry,
     Page,
-    /// The answer says nothing.
-    Sign,
+    /// An answer that shows only that the link works.
+    KeepAlive,
 }
 
 /// The time on two clocks, milliseconds.
@@ -65,7 +65,7 @@ pub enum LinkError {
     /// It answered something else than was asked.
     #[error("the other tracker sent {0} where it does not belong")]
     Unexpected(&'static str),
-    /// Its pages hold what was not asked for.
+    /// Its pages have entries that were not asked for.
     #[error("the other tracker sent an entry that was not asked for")]
     Foreign,
     /// Its pages do not advance.
@@ -76,7 +76,7 @@ pub enum LinkError {
 /// What became of a page.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Taken {
-    /// Entries that were news.
+    /// Entries that are new here.
     pub news: usize,
     /// The repair is done with this page.
     pub done: bool,
@@ -86,7 +86,7 @@ impl Link {
     /// The link is open: what was not answered is sent again, and a repair starts.
     pub fn opened(&mut self, peer: TrackerId, times: Times) {
         self.peer = Some(peer);
-        self.refusal_told = false;
+        self.refusal_reported = false;
         self.closed();
         self.repair_due_ms = times.steady_ms;
         self.ping_due_ms = times.steady_ms;
@@ -100,7 +100,7 @@ impl Link {
         self.repair.stop();
     }
 
-    /// Whom it links with, once known.
+    /// The tracker at its other end, once known.
     pub fn peer(&self) -> Option<TrackerId> {
         self.peer
     }
@@ -120,12 +120,12 @@ impl Link {
         self.repair_due_ms = self.repair_due_ms.min(steady_ms);
     }
 
-    /// A repair starts with the next round: the peer says that there is something to take.
+    /// A repair starts with the next exchange: the other tracker says that there is something to take.
     pub fn repair_now(&mut self) {
         self.repair_due_ms = 0;
     }
 
-    /// Whether the next round would send something.
+    /// Whether an exchange would send something.
     pub fn is_due(&self, times: Times) -> bool {
         self.relay.has_more()
             || self.repair.is_running()
@@ -134,12 +134,12 @@ impl Link {
             || self.clock_was_set(times)
     }
 
-    /// Whether all that was sent is answered: then the next round may start.
+    /// Whether all that was sent is answered: then the next exchange may start.
     pub fn is_idle(&self) -> bool {
         self.awaited.is_empty()
     }
 
-    /// Starts a round: appends its frames to `out`. `hello` is what asks the peer to repair itself from us.
+    /// Starts an exchange: appends its frames to `out`. `hello` is what asks the peer to repair itself from us.
     pub fn send(&mut self, table: &Table, hello: &SyncHello<'_>, times: Times, out: &mut Vec<u8>) {
         debug_assert!(self.is_idle());
         for _ in 0..self.relay.send(out) {
@@ -147,7 +147,7 @@ impl Link {
         }
         if !self.relay.has_more() && self.relay.take_lost() {
             Message::SyncHello(*hello).encode(out);
-            self.awaited.push_back(Awaited::Sign);
+            self.awaited.push_back(Awaited::KeepAlive);
         }
         if self.clock_was_set(times) {
             self.wall_offset_ms = times.wall_offset_ms();
@@ -165,7 +165,7 @@ impl Link {
             let nothing = Digests::from(&[][..]);
             let nothing = ListRequest { start: Cursor::default(), cut_off_ms: times.wall_ms, digests: nothing };
             Message::SyncSeederListRequest(nothing).encode(out);
-            self.awaited.push_back(Awaited::Sign);
+            self.awaited.push_back(Awaited::KeepAlive);
         }
         self.ping_due_ms = times.steady_ms + SYNC_PING_INTERVAL.as_millis() as u64;
     }
@@ -174,7 +174,7 @@ impl Link {
         times.wall_offset_ms().abs_diff(self.wall_offset_ms) > CLOCK_STEP_MS
     }
 
-    /// Takes an answer. Entries of a page go to `merge`, which tells what became of each.
+    /// Takes an answer. Entries of a page go to `merge`, which returns what became of each.
     pub fn receive(
         &mut self,
         frame: Frame<'_>,
@@ -183,9 +183,9 @@ impl Link {
         let message = Message::decode(frame)?;
         match (self.awaited.pop_front(), &message) {
             (Some(Awaited::Entry), Message::Response(response)) => {
-                if !response.status.is_ok() && !std::mem::replace(&mut self.refusal_told, true) {
+                if !response.status.is_ok() && !std::mem::replace(&mut self.refusal_reported, true) {
                     log::warn!(
-                        "another tracker did not take an entry: {} {}; no more is said of such until the link is opened again",
+                        "another tracker did not take an entry: {} {}; further refusals are not logged until the link is opened again",
                         response.status,
                         text::plain(response.text)
                     );
@@ -193,7 +193,7 @@ impl Link {
                 self.relay.answered();
                 Ok(None)
             }
-            (Some(Awaited::Sign), Message::Response(_) | Message::SyncSeederListResponse(_)) => Ok(None),
+            (Some(Awaited::KeepAlive), Message::Response(_) | Message::SyncSeederListResponse(_)) => Ok(None),
             (Some(Awaited::Page), Message::SyncSeederListResponse(page)) if page.status.is_ok() => {
                 let mut news = 0;
                 for entry in page.entries.iter() {

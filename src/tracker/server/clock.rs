@@ -17,17 +17,17 @@ fn wall_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
 
-/// Says once when somebody has set the clock.
+/// Warns once when somebody has set the machine's clock.
 #[derive(Default)]
 pub(super) struct ClockWatch {
-    told_ms: i64,
+    reported_ms: i64,
 }
 
 impl ClockWatch {
     pub(super) fn check(&mut self) {
         let set_ms = (wall_ms() as i64).wrapping_sub(now_ms() as i64);
-        if Duration::from_millis(set_ms.abs_diff(self.told_ms)) > CLOCK_SKEW_NOTED {
-            self.told_ms = set_ms;
+        if Duration::from_millis(set_ms.abs_diff(self.reported_ms)) > CLOCK_SKEW_NOTED {
+            self.reported_ms = set_ms;
             log::warn!(
                 "the clock of this machine was set, by {} s since this tracker started, which goes on by its own: it takes the new time when it is restarted",
                 set_ms / 1000

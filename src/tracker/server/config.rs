@@ -1,5 +1,6 @@
 //! What the operator chose for a tracker.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use crate::tracker::table::records::Ttls;
 use crate::tracker::table::rights::Cidr;
 
 /// What the operator chose.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct TrackerConfig {
     /// Where to listen; port 0 takes a free one, `[::]` serves both families.
     pub listen: SocketAddr,
@@ -25,13 +26,13 @@ pub struct TrackerConfig {
     pub peers: Vec<String>,
     /// Where the table is kept; `None` keeps it in memory only.
     pub data_dir: Option<PathBuf>,
-    /// What all trackers of the group know and no one else does; needed except on loopback.
+    /// The secret that all trackers of the group share and nobody else knows; needed except on loopback.
     pub group_key: Option<Vec<u8>>,
-    /// Executors, 1 to [`CORES_MAX`].
+    /// Executors, 1 to [`TRACKER_CORES_MAX`](crate::limits::TRACKER_CORES_MAX).
     pub cores: usize,
     /// Networks that may change any endpoint and have no caps.
     pub trust: Vec<Cidr>,
-    /// Life of a seeder entry unless it is renewed. Removals are remembered for twice that.
+    /// How long a seeder entry is live unless it is renewed. Removals are remembered for twice that.
     pub lease: Duration,
     /// Connections in all.
     pub connections_max: usize,
@@ -91,5 +92,18 @@ impl Default for TrackerConfig {
     /// On a free port of all addresses of this machine.
     fn default() -> Self {
         Self::new(SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, 0)))
+    }
+}
+
+impl fmt::Debug for TrackerConfig {
+    /// Without the group's secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TrackerConfig")
+            .field("listen", &self.listen)
+            .field("peers", &self.peers)
+            .field("data_dir", &self.data_dir)
+            .field("has_group_key", &self.group_key.is_some())
+            .field("cores", &self.cores)
+            .finish_non_exhaustive()
     }
 }

@@ -29,7 +29,7 @@ pub struct TrackerHandle {
     pub(super) synced: bool,
     pub(super) figures: Arc<Figures>,
     pub(super) limits: Arc<ConnectionLimits>,
-    pub(super) peers: Arc<GroupMembers>,
+    pub(super) members: Arc<GroupMembers>,
     pub(super) store: Option<JoinHandle<Result<(), String>>>,
 }
 
@@ -40,27 +40,27 @@ impl TrackerHandle {
     }
 
     /// Whether the table was taken from a peer before the first request was served. A tracker without peers
-    /// has nobody to take it from, and is in sync. Later it is [`TrackerStats::peers_in_sync`] that tells.
+    /// has nobody to take it from, and is in sync. Later [`TrackerStats::peers_in_sync`] counts those it is in sync with.
     pub fn synced(&self) -> bool {
         self.synced
     }
 
-    /// What it holds and has done.
+    /// Its figures now.
     pub fn stats(&self) -> TrackerStats {
-        let [peers, peers_linked, peers_in_sync] = self.peers.counts();
+        let [peers, peers_linked, peers_in_sync] = self.members.counts();
         let connections_refused = self.limits.refused() as u64;
-        let links_refused = self.peers.refused();
-        let skew_ms_max = self.peers.skew_ms_max();
+        let links_refused = self.members.refused();
+        let skew_ms_max = self.members.skew_ms_max();
         let sum = self.figures.sum();
         TrackerStats { connections_refused, links_refused, peers, peers_linked, peers_in_sync, skew_ms_max, ..sum }
     }
 
-    /// Whether it was stopped, or ends by itself because its store failed: [`TrackerHandle::join`] tells.
+    /// Whether it was stopped, or ends by itself because its store failed: [`TrackerHandle::join`] returns which.
     pub fn has_ended(&self) -> bool {
         self.stop.is_closed()
     }
 
-    /// Tells all cores to end; connections are closed.
+    /// Ends all cores; connections are closed.
     pub fn stop(&self) {
         self.stop.close();
     }

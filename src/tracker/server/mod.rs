@@ -1,12 +1,14 @@
 //! The tracker as a running service: a thread and an executor a core, each with its shard of the table.
 //!
-//! A connection is served by the core that it was handed to, in turns with all others there (`clients`). What it asks
-//! of a file whose bucket belongs to another core is forwarded there in a batch with whatever else goes there at the
-//! time (`forward`), and its replies take their place among the round's others (`rounds`). A request that stays on its
-//! core costs one receive and one send, no task, no timer and no allocation of ours.
+//! - `config`, `start`, `handle`, `stats`: what the operator chooses, how a tracker starts, and what its owner sees;
+//! - `worker`: one core, put together from its parts, run and ended; `sweep` and `clock` serve its table;
+//! - `clients`: the connections of a core, and the requests that it forwards to other cores;
+//! - `request`, `shard`: from a frame to a change of the table and its reply; `unsaved` refuses what the store cannot take;
+//! - `links`: the other trackers, by the rules of [`super::replica`].
 //!
-//! Other trackers are linked with by `dial` and `session`, whose rules are in [`super::replica`]; `store` keeps
-//! the table on the disk.
+//! The core that accepted a connection serves it, together with its others. A request for a file of another core is
+//! forwarded there, and its reply takes its place among the connection's others. The store ([`super::store`]) keeps the
+//! table on the disk.
 //!
 //! It must never decide anything about the table: the rules are in [`super::table`] and [`super::requests`].
 

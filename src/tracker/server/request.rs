@@ -1,32 +1,49 @@
-//! What a frame asks for, and who asks.
+//! A request: its frame, what the frame asks for, and its sender.
 
-use crate::ids::TrackerId;
+use crate::ids::{InfoHash, TrackerId};
 use crate::tracker::requests::{Denial, Request};
 use crate::tracker::table::Sender;
-use crate::wire::{Entry, ListRequest, Response, SyncHello};
+use crate::wire::{Entry, Frame, ListRequest, Response, SyncHello};
 
-/// Who asks: a client, or a tracker whose link is open.
+/// A whole frame, and the file that it begins with: by that its record is prefetched, and its core is found.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RequestFrame<'a> {
+    pub(crate) frame: Frame<'a>,
+    pub(crate) file: Option<InfoHash>,
+}
+
+impl<'a> RequestFrame<'a> {
+    /// Stands for no frame.
+    pub(crate) const EMPTY: RequestFrame<'static> =
+        RequestFrame { frame: Frame { kind: &[], payload: &[] }, file: None };
+
+    pub(crate) fn new(frame: Frame<'a>) -> Self {
+        Self { frame, file: frame.leading_info_hash() }
+    }
+}
+
+/// The sender of a request: a client, or a tracker whose link is open.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Requester {
     pub(crate) sender: Sender,
     pub(crate) tracker: Option<TrackerId>,
 }
 
-/// What a frame asks for, once it is read.
+/// What a frame asks for, once it is decoded.
 pub(crate) enum ParsedRequest<'a> {
-    /// Something of the table: of the core that has the file.
+    /// A client's request of the table; the core that has the file executes it.
     Request(Request<'a>),
     /// A tracker's change.
     Entry(Entry<'a>),
     /// A tracker's question for what differs.
     List(ListRequest<'a>),
-    /// A tracker opens a link: the connection's affair.
+    /// A tracker opens a link; its connection answers.
     Hello(SyncHello<'a>),
-    /// Nothing that can be done.
+    /// The sender may not do it, or it is not for a tracker.
     Denied(Denial),
     /// A change or question of a tracker that did not open a link.
     Unlinked,
-    /// The table is not there yet.
+    /// This tracker still takes the table from the others.
     Starting,
     /// The frame is no message.
     Undecodable(Response<'static>),

@@ -18,6 +18,7 @@ use super::stats::TrackerStats;
 use super::unsaved::refuse_unsaved;
 use crate::ids::{Endpoint, InfoHash};
 use crate::tracker::bounded_text::BoundedText;
+use crate::tracker::bug::report_bug;
 use crate::tracker::replica::answer;
 use crate::tracker::replica::link::{Link, LinkError, Taken, Times};
 use crate::tracker::requests::{Denial, Outcome, Request};
@@ -35,7 +36,7 @@ pub(crate) struct Shard {
     trust: Arc<[Cidr]>,
     links: RefCell<Vec<Rc<LinkHandle>>>,
     log: Rc<Log>,
-    /// Whether clients are served, or the table is still being taken from the peers.
+    /// Whether clients are served, or the table is still being taken from the other trackers.
     serves: Arc<AtomicBool>,
     requests: Cell<u64>,
     refusals: Cell<u64>,
@@ -86,7 +87,7 @@ impl Shard {
         }
     }
 
-    /// Who sends from `ip`.
+    /// The sender of what comes from `ip`.
     pub(crate) fn sender(&self, ip: IpAddr) -> Sender {
         Sender::new(ip, &self.trust)
     }
@@ -107,12 +108,12 @@ impl Shard {
     }
 
     /// See [`Table::prefetch`].
-    pub(crate) fn prefetch(&self, files: &[InfoHash]) {
+    pub(crate) fn prefetch(&self, files: impl Iterator<Item = InfoHash> + Clone) {
         self.inside.borrow().table.prefetch(files);
     }
 
-    /// What the frame asks for.
-    pub(crate) fn read<'a>(&self, frame: Frame<'a>, requester: Requester) -> ParsedRequest<'a> {
+    /// Decodes what the frame asks for, and judges whether the requester may ask it now.
+    pub(crate) fn parse<'a>(&self, frame: Frame<'a>, requester: Requester) -> ParsedRequest<'a> {
         let message = match Message::decode(frame) {
             Ok(message) => message,
             Err(error) => return ParsedRequest::Undecodable(Response::from(error)),
@@ -146,21 +147,12 @@ impl Shard {
 
     /// The core that has the file.
     pub(crate) fn owner_of_file(&self, file: InfoHash) -> usize {
-        core_of(bucket_of(file), self.cores)
+        self.owner_of_bucket(bucket_of(file))
     }
 
-    /// The core that has what is asked for; `None` where that is nothing of any table.
-    pub(crate) fn owner(&self, asked: &ParsedRequest<'_>) -> Option<usize> {
-        match asked {
-            ParsedRequest::Request(request) => Some(self.owner_of_file(request.info_hash())),
-            ParsedRequest::Entry(entry) => Some(self.owner_of_file(entry.info_hash)),
-            ParsedRequest::List(request) => Some(core_of(request.start.bucket.into(), self.cores)),
-            ParsedRequest::Hello(_)
-            | ParsedRequest::Denied(_)
-            | ParsedRequest::Unlinked
-            | ParsedRequest::Starting
-            | ParsedRequest::Undecodable(_) => None,
-        }
+    /// The core that has the bucket.
+    pub(crate) fn owner_of_bucket(&self, bucket: usize) -> usize {
+        core_of(bucket, self.cores)
     }
 
     /// Does what is asked, and appends the reply's frame to `out`. What is asked of a table is asked of this one.
@@ -197,8 +189,10 @@ impl Shard {
             ParsedRequest::Starting => {
                 self.refuse(Status::Busy, "this tracker is taking the table from the others", requester, out);
             }
-            // Only a connection knows its link.
-            ParsedRequest::Hello(_) => self.refuse(Status::Internal, "a hello went astray", requester, out),
+            ParsedRequest::Hello(_) => {
+                report_bug("a SyncHello came to another core than its connection's");
+                self.refuse(Status::Internal, "this tracker lost track of the link", requester, out);
+            }
         }
     }
 
@@ -235,7 +229,7 @@ impl Shard {
         Message::Response(Response::new(status, text, None)).encode(out);
     }
 
-    /// Takes a tracker's entry; news go to the store, and to the peers that `to` says.
+    /// Takes a tracker's entry; what is new goes to the store, and to the links of which `to` is true.
     fn merge(&self, entry: &Entry<'_>, now_ms: u64, to: impl Fn(&LinkHandle) -> bool) -> Merged {
         let merged = self.inside.borrow_mut().table.merge(entry, now_ms);
         if matches!(merged, Merged::Ahead(_) | Merged::Full) {
@@ -243,7 +237,7 @@ impl Shard {
         }
         if matches!(merged, Merged::New | Merged::Late) {
             self.log.write_merged(entry);
-            // A table that is being taken for the first time is no news to the others.
+            // The others have what a starting tracker takes from them.
             if merged == Merged::New && self.serves.load(Ordering::Relaxed) {
                 self.links.borrow().iter().filter(|link| to(link)).for_each(|link| link.push(entry));
             }
@@ -264,14 +258,14 @@ impl Shard {
     /// See [`Link::receive`].
     pub(crate) fn take_answer(
         &self,
-        seat: &LinkHandle,
+        handle: &LinkHandle,
         frame: Frame<'_>,
         now_ms: u64,
     ) -> Result<Option<Taken>, LinkError> {
-        let mut link = seat.link.borrow_mut();
+        let mut link = handle.link.borrow_mut();
         let mut ahead_ms = None;
         let page = link.receive(frame, |entry| {
-            let merged = self.merge(entry, now_ms, |other| other.number() != seat.number());
+            let merged = self.merge(entry, now_ms, |other| other.number() != handle.number());
             if let Merged::Ahead(error) = merged {
                 ahead_ms = Some(ahead_ms.unwrap_or(u64::MAX).min(error.due_in_ms()));
             }
@@ -279,8 +273,8 @@ impl Shard {
         })?;
         if let Some(wait_ms) = ahead_ms {
             drop(link);
-            seat.repair_within(wait_ms);
-            link = seat.link.borrow_mut();
+            handle.repair_within(wait_ms);
+            link = handle.link.borrow_mut();
         }
         page.map(|page| link.page_taken(page, &self.inside.borrow().table)).transpose()
     }

@@ -25,16 +25,16 @@ pub enum StartError {
     /// The address cannot be listened on.
     #[error(transparent)]
     Listen(#[from] ListenError),
-    /// The machine does not give what executors need.
+    /// The machine lacks what executors need.
     #[error(transparent)]
     Runtime(#[from] runtime::StartError),
-    /// A lease that cannot be kept.
+    /// The lease is too short: the operator's fault.
     #[error("a lease of {0:?} is too short: the shortest is one second")]
     Lease(Duration),
-    /// The data folder or what is in it.
+    /// The data folder or the store in it cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A peer over the network, and no key.
+    /// Another tracker is reached over the network, and there is no key.
     #[error(transparent)]
     GroupKey(#[from] HelloError),
 }
@@ -46,7 +46,7 @@ pub fn start(config: TrackerConfig) -> Result<TrackerHandle, StartError> {
     }
     if config.lease <= 2 * RENEW_INTERVAL {
         log::warn!(
-            "a lease of {:?} is short: clients renew every {RENEW_INTERVAL:?}, and are told to nobody in between",
+            "a lease of {:?} is short: clients renew every {RENEW_INTERVAL:?}, and are in no answer between a lease's end and its renewal",
             config.lease
         );
     }
@@ -79,8 +79,8 @@ pub fn start(config: TrackerConfig) -> Result<TrackerHandle, StartError> {
     // A listening socket never has port 0.
     let endpoint = Endpoint::from_socket(address).ok_or(ListenError::NotOurs(address))?;
     let member = GroupMember { tracker, ttls: rules.ttls, endpoint, key };
-    let peers = GroupMembers::new(member, &config.peers, count);
-    let mut parts = CoreParts::new(&config, rules, listener, count, figures.clone(), stopped, peers.clone());
+    let members = GroupMembers::new(member, &config.peers, count);
+    let mut parts = CoreParts::new(&config, rules, listener, count, figures.clone(), stopped, members.clone());
     let mut thread = None;
     if let Some(store) = store {
         parts.restore = Some((store.reader(), store.highest()));
@@ -90,7 +90,7 @@ pub fn start(config: TrackerConfig) -> Result<TrackerHandle, StartError> {
     let (serves, limits) = (parts.serves.clone(), parts.limits.clone());
     let stopping = stop.clone();
     let cores = Cores::start("tracker", count, move |core| run_core(parts.clone(), core, stopping.clone()))?;
-    let synced = peers.wait_for_tables();
+    let synced = members.wait_for_tables();
     serves.store(true, Ordering::Relaxed);
-    Ok(TrackerHandle { address, cores, stop, synced, figures, limits, peers, store: thread })
+    Ok(TrackerHandle { address, cores, stop, synced, figures, limits, members, store: thread })
 }

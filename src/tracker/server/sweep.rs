@@ -14,8 +14,8 @@ use crate::runtime;
 /// How often a core sweeps, and brings its figures up to date.
 const SWEEP_TICK: Duration = Duration::from_millis(100);
 
-/// Takes out what has lapsed, so that it gets round the buckets once a [`SWEEP_CYCLE`].
-pub(super) async fn sweep(shard: Rc<Shard>, figures: Arc<Figures>, peers: Arc<GroupMembers>, core: usize) {
+/// Removes lapsed entries, so that it passes all buckets once in a [`SWEEP_CYCLE`].
+pub(super) async fn sweep(shard: Rc<Shard>, figures: Arc<Figures>, members: Arc<GroupMembers>, core: usize) {
     let ticks = (SWEEP_CYCLE.as_millis() / SWEEP_TICK.as_millis()) as usize;
     let (mut watch, mut clocks_seen, mut skews_due_ms) = (ClockWatch::default(), 0, 0);
     loop {
@@ -23,16 +23,16 @@ pub(super) async fn sweep(shard: Rc<Shard>, figures: Arc<Figures>, peers: Arc<Gr
         if core == 0 {
             watch.check();
         }
-        if peers.clocks_seen() != clocks_seen || now_ms() >= skews_due_ms {
-            clocks_seen = peers.clocks_seen();
+        if members.clocks_seen() != clocks_seen || now_ms() >= skews_due_ms {
+            clocks_seen = members.clocks_seen();
             skews_due_ms = now_ms() + SWEEP_CYCLE.as_millis() as u64;
-            shard.set_skews(peers.skews(now_ms()), now_ms());
+            shard.set_skews(members.skews(now_ms()), now_ms());
         }
         let buckets = shard.buckets();
         let mut passed = 0;
         while passed < buckets.div_ceil(ticks) {
             match shard.sweep(now_ms(), SWEEP_STEP_MAX) {
-                // A bucket too large for one step: the rest of it has its turn later.
+                // A bucket too large for one step: the rest of it comes with the next step.
                 0 => break,
                 step => passed += step,
             }

@@ -2,6 +2,7 @@
 
 use crate::limits::FRAME_SYNC_BYTES_MAX;
 use crate::tracker::bounded_text::BoundedText;
+use crate::tracker::bug::report_bug;
 use crate::wire::{self, Message, Parsed, Response, Status};
 
 /// The reply to a change that the store does not take.
@@ -26,6 +27,9 @@ pub(crate) fn refuse_acknowledged(mut replies: &[u8], why: &str, mut each: impl 
             }
             _ => each(len, reply),
         }
+    }
+    if !replies.is_empty() {
+        report_bug("replies of ours are no frames");
     }
 }
 

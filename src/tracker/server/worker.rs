@@ -29,7 +29,7 @@ use crate::tracker::table::{Rules, Table};
 /// Where accepted connections go, by core.
 type Queues = Vec<async_channel::Sender<listen::Accepted>>;
 
-/// What the cores take with them when they start.
+/// The parts that the cores take when they start.
 #[derive(Clone)]
 pub(super) struct CoreParts {
     /// For the core that accepts.
@@ -42,9 +42,9 @@ pub(super) struct CoreParts {
     tracker: TrackerId,
     figures: Arc<Figures>,
     stopped: async_channel::Receiver<()>,
-    peers: Arc<GroupMembers>,
+    members: Arc<GroupMembers>,
     pub(super) serves: Arc<AtomicBool>,
-    /// What the store holds, and its highest version.
+    /// The store's entries, and its highest version.
     pub(super) restore: Option<(StoreReader, Version)>,
     /// By core; none without a store.
     pub(super) logs: Vec<LogHandle>,
@@ -58,7 +58,7 @@ impl CoreParts {
         count: usize,
         figures: Arc<Figures>,
         stopped: async_channel::Receiver<()>,
-        peers: Arc<GroupMembers>,
+        members: Arc<GroupMembers>,
     ) -> Self {
         let (queues, incoming) = listen::queues(count);
         Self {
@@ -68,10 +68,10 @@ impl CoreParts {
             mesh: MeshPlan::new(count),
             rules: Arc::new(rules),
             counts: Arc::new(AddressCounts::new(ADDRESS_COUNTERS, rand::random())),
-            tracker: peers.member().tracker,
+            tracker: members.member().tracker,
             figures,
             stopped,
-            peers,
+            members,
             serves: Arc::new(AtomicBool::new(false)),
             restore: None,
             logs: Vec::new(),
@@ -110,7 +110,7 @@ pub(super) async fn run_core(mut parts: CoreParts, core: Core, stop: async_chann
             return;
         }
     };
-    // The others' places are not kept: the store ends when all logs have.
+    // The other cores' handles are dropped: the store ends when all logs have.
     let handle = std::mem::take(&mut parts.logs).into_iter().nth(core.index);
     let log = Log::start(handle, move || {
         log::error!("the store has ended: so does this tracker, so that clients go to the others");
@@ -118,9 +118,12 @@ pub(super) async fn run_core(mut parts: CoreParts, core: Core, stop: async_chann
     });
     let shard = parts.shard(core, log);
     parts.restore = None;
-    let rounds = PendingReplies::new(net.socket_set(), shard.log().clone());
-    let joined = Forwarder::join(parts.mesh.clone(), core, shard.clone(), rounds.clone()).await;
-    let Some(forwarder) = joined else { return };
+    let pending_replies = PendingReplies::new(net.socket_set(), shard.log().clone());
+    let joined = Forwarder::join(parts.mesh.clone(), core, shard.clone(), pending_replies.clone()).await;
+    let Some(forwarder) = joined else {
+        runtime::fail("internal error: a core joined the others twice; please report it");
+        return;
+    };
     let listener = parts.listener.lock().unwrap_or_else(PoisonError::into_inner).take_if(|_| core.index == 0);
     if let Some((listener, queues)) = listener {
         let (net, limits) = (net.clone(), parts.limits.clone());
@@ -130,20 +133,20 @@ pub(super) async fn run_core(mut parts: CoreParts, core: Core, stop: async_chann
             listener.serve(net, limits, queues).or(stopped).await;
         });
     }
-    runtime::spawn_vital("sweep", sweep(shard.clone(), parts.figures.clone(), parts.peers.clone(), core.index));
+    runtime::spawn_vital("sweep", sweep(shard.clone(), parts.figures.clone(), parts.members.clone(), core.index));
     let dialler = Rc::new(Dialler {
         net: net.clone(),
         shard: shard.clone(),
-        peers: parts.peers.clone(),
+        members: parts.members.clone(),
         core: core.index,
         ends: Cell::new(false),
     });
     runtime::spawn_vital("links", dial::keep_links(dialler.clone()));
-    for name in parts.peers.names().filter(|_| core.index == 0) {
-        runtime::spawn_vital("name", dial::follow_name(parts.peers.clone(), name));
+    for name in parts.members.names().filter(|_| core.index == 0) {
+        runtime::spawn_vital("name", dial::follow_name(parts.members.clone(), name));
     }
     let (ending, log) = (net.clone(), shard.log().clone());
-    let clients = Clients::new(Service { net, shard, forwarder, rounds, peers: parts.peers.clone() });
+    let clients = Clients::new(Service { net, shard, forwarder, pending_replies, members: parts.members.clone() });
     clients.start();
     let (incoming, admitting) = (parts.incoming[core.index].clone(), clients.clone());
     runtime::spawn_vital("connections", async move {
@@ -169,5 +172,5 @@ pub(super) async fn run_core(mut parts: CoreParts, core: Core, stop: async_chann
 
 /// Time for connections to end when the tracker stops.
 const END_TIMEOUT: Duration = Duration::from_secs(1);
-/// How often it is looked whether they have.
+/// How often the core checks whether they have.
 const END_POLL: Duration = Duration::from_millis(2);

@@ -4,6 +4,7 @@
 //! an operation: key size u8 | value size u16 | key | value      no value: the key goes; no key: nothing happens
 //! ```
 
+use super::write_sequence::WriteSequence;
 use crate::tracker::table::entry::{Body, Entry};
 use crate::wire::Message;
 
@@ -11,8 +12,8 @@ use crate::wire::Message;
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     pub(crate) core: usize,
-    /// The number of its last write on its core.
-    pub(crate) last: u64,
+    /// Its last write.
+    pub(crate) last: WriteSequence,
     /// The highest clock in it.
     pub(crate) clock: u64,
     operations: Vec<u8>,
@@ -50,7 +51,7 @@ impl Batch {
     /// Writes nothing, under a number of its own: it is safe when all that was written before is.
     pub(crate) fn mark(&mut self) {
         self.operations.extend_from_slice(&[0; 3]);
-        self.last += 1;
+        self.last = self.last.next();
     }
 
     /// Bytes that wait.
@@ -95,7 +96,7 @@ impl Batch {
         let value_len = (self.operations.len() - value_start) as u16;
         self.operations[start + 1..start + 3].copy_from_slice(&value_len.to_be_bytes());
         self.clock = self.clock.max(entry.version.clock);
-        self.last += 1;
+        self.last = self.last.next();
     }
 }
 
@@ -115,7 +116,8 @@ mod tests {
         batch.put(&entry);
         batch.mark();
         batch.remove(&entry);
-        assert_eq!((batch.last, batch.clock), (4, 9));
+        let fourth = (0..4).fold(WriteSequence::default(), |write, _| write.next());
+        assert_eq!((batch.last, batch.clock), (fourth, 9));
         let operations: Vec<_> = batch.operations().map(|operation| (operation.key, operation.value)).collect();
         let mut frame = Vec::new();
         Message::SyncEntry(entry).encode(&mut frame);

@@ -5,23 +5,23 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
 
 thread_local! {
-    static IS_QUIET: Cell<bool> = const { Cell::new(false) };
+    static IS_CAUGHT: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Calls `work` on this thread; if it panics, what it said. What it worked on is not used afterwards.
+/// Calls `work` on this thread; if it panics, returns the panic's message. What it worked on is not used afterwards.
 pub(crate) fn catch_panic<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
-        let loud = panic::take_hook();
+        let print = panic::take_hook();
         panic::set_hook(Box::new(move |panic| {
-            if !IS_QUIET.get() {
-                loud(panic);
+            if !IS_CAUGHT.get() {
+                print(panic);
             }
         }));
     });
-    let before = IS_QUIET.replace(true);
+    let before = IS_CAUGHT.replace(true);
     let result = panic::catch_unwind(AssertUnwindSafe(work));
-    IS_QUIET.set(before);
+    IS_CAUGHT.set(before);
     result.map_err(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic");

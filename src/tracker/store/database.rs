@@ -1,4 +1,4 @@
-//! The library's tables: how entries lie in them, and what a store says of itself.
+//! The library's tables: how entries lie in them, and what a store notes of itself.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -60,7 +60,7 @@ pub(super) fn open_whole(backend: impl StorageBackend) -> Result<(Database, u64,
     Ok((database, tracker, clock))
 }
 
-/// What a store says of itself.
+/// What a store notes of itself.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct About {
     tracker: u64,

@@ -73,7 +73,7 @@ impl Store {
         Ok(Self { database: Some(Arc::new(database)), path: None, _lock: None, tracker: TrackerId(tracker), clock })
     }
 
-    /// Whose store it is: random when it was made.
+    /// The id of the tracker that owns the store: random, made with the store.
     pub(crate) fn tracker(&self) -> TrackerId {
         self.tracker
     }
@@ -99,7 +99,7 @@ impl Store {
     }
 }
 
-/// Reads what a store holds.
+/// Reads a store's entries.
 #[derive(Clone)]
 pub(crate) struct StoreReader(Option<Arc<Database>>);
 

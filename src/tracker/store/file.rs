@@ -1,4 +1,4 @@
-//! The store's file, with promises more than files give, so that what its header tells is true after a power failure.
+//! The store's file, with more promises than files give, so that its header is true after a power failure.
 
 use std::fs::File;
 use std::io;
@@ -18,7 +18,7 @@ use super::unopened::Unopened;
 /// - Until the store is open the header says that it must be repaired. The library takes that back before it has
 ///   written all that it repaired, and what a power failure in between leaves is taken for closed well.
 ///
-/// A header that does not fit the rest is damage to it, and what it holds is lost.
+/// A header that does not fit the rest counts as damage, and the store is lost.
 #[derive(Debug)]
 pub(crate) struct HardenedBackend<B> {
     backend: B,

@@ -1,4 +1,4 @@
-//! A core's side of the store: what it wrote, on its way to the disk, and who waits for it there.
+//! A core's side of the store: what it wrote, on its way to the disk, and the tasks that wait for it there.
 //!
 //! Writes are numbered. A change may be acknowledged when its number is safe; so may a request that changed nothing
 //! because the change was here already, which is the reason why the last change of every file is remembered until it
@@ -13,6 +13,7 @@ use std::task::{Poll, Waker};
 
 use super::batch::Batch;
 use super::report::StoreReport;
+use super::write_sequence::WriteSequence;
 use crate::ids::InfoHash;
 use crate::limits::{STORE_CHANGES_REMEMBERED, STORE_PENDING_BYTES_MAX};
 use crate::runtime;
@@ -24,7 +25,7 @@ use crate::tracker::table::entry::{Entry, bucket_of};
 pub(crate) struct LogHandle {
     pub(crate) core: usize,
     pub(crate) batches: mpsc::Sender<Batch>,
-    pub(crate) answers: async_channel::Receiver<StoreReport>,
+    pub(crate) reports: async_channel::Receiver<StoreReport>,
 }
 
 /// A core's side of the store; without one it does nothing and never waits.
@@ -35,10 +36,11 @@ pub(crate) struct Log {
     /// A free batch: none while one is being committed.
     free: RefCell<Option<Batch>>,
     /// The last write that must be safe before it is acknowledged.
-    awaited: Cell<u64>,
-    durable: Cell<u64>,
-    /// The last change by file. Files share places, so one may wait for another's.
-    changes: Box<[Cell<u64>]>,
+    awaited: Cell<WriteSequence>,
+    /// The last write that is durable.
+    durable: Cell<WriteSequence>,
+    /// The last change by file. Files share cells, so one may wait for another's.
+    changes: Box<[Cell<WriteSequence>]>,
     /// Why the store cannot be written now.
     failing: RefCell<Option<Arc<str>>>,
     /// Buckets of which entries were not kept for the store, because it was too slow.
@@ -47,19 +49,19 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// Starts the task that hears of commits. `failed` is called once when the store can no longer be written.
-    pub(crate) fn start(seat: Option<LogHandle>, failed: impl FnOnce() + 'static) -> Rc<Self> {
-        let Some(LogHandle { core, batches, answers }) = seat else { return Rc::new(Self::new(0, None)) };
+    /// Starts the task that receives the store's reports. `failed` is called once when the store can no longer be written.
+    pub(crate) fn start(handle: Option<LogHandle>, failed: impl FnOnce() + 'static) -> Rc<Self> {
+        let Some(LogHandle { core, batches, reports }) = handle else { return Rc::new(Self::new(0, None)) };
         let log = Rc::new(Self::new(core, Some(batches)));
-        let hears = log.clone();
+        let receiver = log.clone();
         runtime::spawn_vital("log", async move {
-            while let Ok(told) = answers.recv().await {
-                match told {
-                    StoreReport::Committed(batch) => hears.committed(batch),
-                    StoreReport::Failing(why) => hears.fails(&why),
+            while let Ok(report) = reports.recv().await {
+                match report {
+                    StoreReport::Committed(batch) => receiver.committed(batch),
+                    StoreReport::Failing(why) => receiver.fails(&why),
                 }
             }
-            hears.fails("it has ended");
+            receiver.fails("it has ended");
             failed();
         });
         log
@@ -71,9 +73,9 @@ impl Log {
             batches: RefCell::new(batches),
             filling: RefCell::new(Batch::of_core(core)),
             free: RefCell::new(Some(Batch::of_core(core))),
-            awaited: Cell::new(0),
-            durable: Cell::new(0),
-            changes: (0..remembered).map(|_| Cell::new(0)).collect(),
+            awaited: Cell::default(),
+            durable: Cell::default(),
+            changes: (0..remembered).map(|_| Cell::default()).collect(),
             failing: RefCell::default(),
             missed: RefCell::default(),
             waiting: RefCell::default(),
@@ -161,15 +163,15 @@ impl Log {
     /// What is known of the file is acknowledged though nothing was written for it now: where it is not safe yet,
     /// the acknowledgement is awaited like a change.
     pub(crate) fn confirm(&self, info_hash: InfoHash) {
-        if self.batches.borrow().is_some() && !self.is_durable(self.change(info_hash).get()) {
+        if self.batches.borrow().is_some() && self.change(info_hash).get() > self.durable.get() {
             let filling = &mut *self.filling.borrow_mut();
             filling.mark();
             self.awaited.set(filling.last);
         }
     }
 
-    /// The place of a file's last change; there is one while there is a store.
-    fn change(&self, info_hash: InfoHash) -> &Cell<u64> {
+    /// The cell of a file's last change; there is one while there is a store.
+    fn change(&self, info_hash: InfoHash) -> &Cell<WriteSequence> {
         let [.., high, low] = info_hash.0;
         &self.changes[usize::from(u16::from_be_bytes([high, low])) % self.changes.len()]
     }
@@ -184,7 +186,7 @@ impl Log {
         }
         if let Some(free) = self.free.borrow_mut().take() {
             let next = free.following(filling);
-            // A store that has ended tells so by its answers.
+            // When the store has ended its reports end too, and that task fails this log.
             let _ = batches.send(std::mem::replace(filling, next));
         }
     }
@@ -196,14 +198,19 @@ impl Log {
         self.batches.borrow_mut().take();
     }
 
-    /// The number of the last write that must be safe before it is acknowledged.
-    pub(crate) fn awaited(&self) -> u64 {
+    /// The last write that must be durable before it is acknowledged.
+    pub(crate) fn awaited(&self) -> WriteSequence {
         self.awaited.get()
     }
 
-    /// Whether a write is safe now.
-    pub(crate) fn is_durable(&self, write: u64) -> bool {
-        self.durable.get() >= write
+    /// The same, if it is another one than `before`.
+    pub(crate) fn awaited_since(&self, before: WriteSequence) -> Option<WriteSequence> {
+        Some(self.awaited.get()).filter(|awaited| *awaited > before)
+    }
+
+    /// Whether a write is durable; no write is.
+    pub(crate) fn is_durable(&self, write: Option<WriteSequence>) -> bool {
+        write.is_none_or(|write| self.durable.get() >= write)
     }
 
     /// Waits until the writes that are not safe yet are few.
@@ -219,12 +226,12 @@ impl Log {
     }
 
     /// Waits until a write is safe; false when the store cannot be written now.
-    pub(crate) async fn durable(&self, write: u64) -> bool {
-        if !self.is_durable(write) {
+    pub(crate) async fn durable(&self, write: WriteSequence) -> bool {
+        if !self.is_durable(Some(write)) {
             self.flush();
         }
         poll_fn(|context| {
-            if self.is_durable(write) {
+            if self.is_durable(Some(write)) {
                 return Poll::Ready(true);
             }
             if self.failing.borrow().is_some() {
@@ -253,7 +260,7 @@ mod tests {
     fn waits(log: &Log, work: impl FnOnce(&Log)) -> bool {
         let before = log.awaited();
         work(log);
-        log.awaited() > before && !log.is_durable(log.awaited())
+        log.awaited() > before && !log.is_durable(Some(log.awaited()))
     }
 
     /// A client that asks again on a new connection, while its first answer still waits for the disk.

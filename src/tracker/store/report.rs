@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::batch::Batch;
 
-/// What the store's thread tells a core.
+/// A report of the store's thread.
 pub(crate) enum StoreReport {
     /// All of a batch is on the disk.
     Committed(Batch),

@@ -30,7 +30,7 @@ impl Unopened {
 impl From<DatabaseError> for Unopened {
     fn from(error: DatabaseError) -> Self {
         match error {
-            // What the system did not say, the library did, of a file that is none of its own.
+            // An error without the system's number is the library's: the file is none of its own.
             DatabaseError::Storage(StorageError::Io(error)) if error.raw_os_error().is_some() => Self::Io(error),
             error => Self::Damaged(error.to_string()),
         }

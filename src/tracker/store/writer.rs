@@ -24,33 +24,33 @@ impl Store {
     /// Starts the thread that writes; it ends when all cores' logs are gone, or with an error.
     pub(crate) fn start(self, cores: usize) -> std::io::Result<Started> {
         let (sender, batches) = mpsc::channel();
-        let (answers, seats) = (0..cores)
+        let (reports, handles) = (0..cores)
             .map(|core| {
-                let (answer, answers) = async_channel::bounded(STORE_REPORTS_MAX);
-                (answer, LogHandle { core, batches: sender.clone(), answers })
+                let (report, reports) = async_channel::bounded(STORE_REPORTS_MAX);
+                (report, LogHandle { core, batches: sender.clone(), reports })
             })
             .unzip::<_, _, Vec<_>, Vec<_>>();
         let thread = thread::Builder::new().name("tracker-store".to_owned()).spawn(move || {
-            let written = catch_unwind(AssertUnwindSafe(|| self.write(&batches, &answers)));
+            let written = catch_unwind(AssertUnwindSafe(|| self.write(&batches, &reports)));
             written.unwrap_or_else(|_| Err("the store failed".to_owned()))
         })?;
-        Ok((seats, thread))
+        Ok((handles, thread))
     }
 
     pub(super) fn write(
         mut self,
         batches: &mpsc::Receiver<Batch>,
-        answers: &[async_channel::Sender<StoreReport>],
+        reports: &[async_channel::Sender<StoreReport>],
     ) -> Result<(), String> {
         let mut group = Vec::new();
         while let Ok(first) = batches.recv() {
             group.push(first);
             group.extend(batches.try_iter());
-            self.commit_at_last(&mut group, batches, answers)?;
+            self.commit_at_last(&mut group, batches, reports)?;
             for mut batch in group.drain(..) {
                 batch.clear();
-                // A core that has ended waits for nothing.
-                let _ = answers[batch.core].try_send(StoreReport::Committed(batch));
+                // Without this report the core would wait for ever; one that has ended waits for nothing.
+                let _ = reports[batch.core].send_blocking(StoreReport::Committed(batch));
             }
         }
         Ok(())
@@ -62,7 +62,7 @@ impl Store {
         &mut self,
         group: &mut Vec<Batch>,
         batches: &mpsc::Receiver<Batch>,
-        answers: &[async_channel::Sender<StoreReport>],
+        reports: &[async_channel::Sender<StoreReport>],
     ) -> Result<(), String> {
         let mut is_failing = false;
         loop {
@@ -81,7 +81,8 @@ impl Store {
             if !std::mem::replace(&mut is_failing, true) {
                 log::error!("the store cannot be written: {error}; changes are refused until it can");
                 let why: Arc<str> = error.to_string().into();
-                answers.iter().for_each(|answer| _ = answer.try_send(StoreReport::Failing(why.clone())));
+                // A core that has not taken the last ones yet learns it from them.
+                reports.iter().for_each(|core| _ = core.try_send(StoreReport::Failing(why.clone())));
             }
             let until = Instant::now() + RETRY_PAUSE;
             while let Some(left) = until.checked_duration_since(Instant::now()) {

@@ -14,7 +14,7 @@ use super::record::{Record, Seeder, Stamp};
 use crate::ids::{Endpoint, InfoHash};
 use crate::limits::ANSWER_ENDPOINTS_MAX;
 
-/// Seeders of a file from which on answers are drawn at places, instead of looking at all.
+/// Seeders of a file from which on answers are drawn at places, instead of checking all.
 const DRAWN_FROM: usize = 4 * ANSWER_ENDPOINTS_MAX;
 /// Draws after which it shows whether enough of them hit.
 const DRAWS_ON_TRIAL: usize = 32;
@@ -62,7 +62,7 @@ fn take_all(record: Record<'_>, suits: &mut impl FnMut(Seeder) -> bool, out: &mu
     true
 }
 
-/// Draws networks at random until enough are found; false if too few are, and all must be looked at.
+/// Draws networks at random until enough are found; false if too few are, and all must be checked.
 fn draw(
     record: Record<'_>,
     suits: &mut impl FnMut(Seeder) -> bool,
@@ -92,7 +92,7 @@ fn draw(
     false
 }
 
-/// Looks at all seeders. Keeps one of each network, all networks with the same chance, and where these are few any of
+/// Checks all seeders. Keeps one of each network, all networks with the same chance, and where these are few any of
 /// the rest, each with the same chance (Vitter's algorithm R).
 fn choose(
     record: Record<'_>,
@@ -159,7 +159,7 @@ fn one_of<T>(all: impl Iterator<Item = T>, rng: &mut (impl rand_core::Rng + ?Siz
 enum Network {
     /// An IPv4 address.
     V4(u32),
-    /// The first 64 bits of an IPv6 address: whoever has one may have them all.
+    /// The first 64 bits of an IPv6 address: a host that has one of the network may have them all.
     V6(u64),
 }
 

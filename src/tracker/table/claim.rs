@@ -21,7 +21,7 @@ pub enum Refusal {
         "{ip} has {max} files here already, the most that an address may have: remove some, or ask the operator to raise the limit or to trust the address"
     )]
     FilesOfAddress {
-        /// Whose.
+        /// The address.
         ip: IpAddr,
         /// The limit.
         max: usize,
@@ -29,7 +29,7 @@ pub enum Refusal {
     /// The address has removed too much lately.
     #[error("{ip} has removed too many files lately: wait until their records lapse")]
     RemovalsOfAddress {
-        /// Whose.
+        /// The address.
         ip: IpAddr,
     },
     /// The network of the address has had too many endpoints of the file lately.
@@ -59,7 +59,7 @@ impl From<ArenaFull> for Refusal {
     }
 }
 
-/// What a client says: that an endpoint seeds a file, or no longer does.
+/// A client's claim that an endpoint seeds a file, or no longer does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Claim {
     /// The file.
@@ -70,16 +70,16 @@ pub struct Claim {
     pub seen: Option<Version>,
 }
 
-/// Who asks.
+/// The sender of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sender {
-    /// The address that it speaks from.
+    /// The address that the request came from.
     pub ip: IpAddr,
-    /// Whether that is in a trusted network: then no caps hold.
+    /// Whether that is in a trusted network: then no caps apply.
     pub trusted: bool,
 }
 
-/// A client's change that holds.
+/// A client's change that is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Accepted {
     /// The version of the seeder's entry now.

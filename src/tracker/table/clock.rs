@@ -7,7 +7,7 @@
 //! by their tracker's clock. The clock itself never follows what comes from outside: nobody can pull it.
 //!
 //! A version may be at most [`VERSION_AHEAD_MAX`] ahead of the clock of the tracker that gave it, or of our own. Ours
-//! tells how far ahead a version of a tracker that nobody has measured is.
+//! decides for a tracker whose clock nobody has measured.
 
 use super::rights::mix;
 use crate::ids::{TrackerId, Version};
@@ -45,7 +45,7 @@ impl Clock {
         Self { tracker, last: 0 }
     }
 
-    /// Who signs.
+    /// The tracker that signs.
     pub fn tracker(&self) -> TrackerId {
         self.tracker
     }

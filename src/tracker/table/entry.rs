@@ -1,6 +1,6 @@
-//! What trackers keep and tell each other: entries, each with the version at which it was written.
+//! Entries, which trackers keep and send to each other, each with the version at which it was written.
 //!
-//! Plain data and one rule: of two entries of the same key the one with the higher version holds. A key is
+//! Plain data and one rule: of two entries of the same key the one with the higher version wins. A key is
 //! an info hash (what the file is) or an info hash and an endpoint (whether it seeds the file).
 
 use sha1::{Digest, Sha1};

@@ -8,14 +8,14 @@ use super::file_table::Table;
 use super::records::Records;
 use super::sweep_progress::Within;
 
-/// Entries that cost as much to look at as finding their record.
+/// Entries that cost as much to check as finding their record.
 const ENTRIES_A_RECORD: usize = 16;
 
 impl Table {
-    /// Looks at about `budget` records, or at fewer when it comes round, and takes out what has lapsed, each
-    /// entry told to `gone`. Returns the buckets that were passed.
+    /// Checks about `budget` records, or fewer at the table's end, and removes lapsed entries, each of which it passes to
+    /// `gone`. Returns how many buckets it passed.
     pub fn sweep(&mut self, now_ms: u64, budget: usize, gone: &mut impl FnMut(&Entry<'_>)) -> usize {
-        self.tell_forgotten(gone);
+        self.report_forgotten(gone);
         let buckets = self.records.buckets();
         let mut left = budget;
         let mut passed = 0;
@@ -35,8 +35,8 @@ impl Table {
         passed
     }
 
-    /// What was taken out before its time, unless something has come into its place.
-    fn tell_forgotten(&mut self, gone: &mut impl FnMut(&Entry<'_>)) {
+    /// Passes on what was removed before its time, unless another entry has taken its key since.
+    fn report_forgotten(&mut self, gone: &mut impl FnMut(&Entry<'_>)) {
         for entry in std::mem::take(&mut self.forgotten) {
             if self.records.find(entry.info_hash).is_none_or(|found| self.held(found, &entry.body).is_none()) {
                 gone(&entry);

@@ -19,16 +19,16 @@ use crate::ids::{Endpoint, InfoHash, TrackerId, Version};
 /// What became of an entry from another tracker or from the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Merged {
-    /// It wins over what was there, and stands now.
+    /// It wins over what was there.
     New,
-    /// It is taken, and told to nobody. Its address left more records of removals than are kept, and one that is forgotten
+    /// It is taken, and not passed on. Its address left more records of removals than are kept, and one that is forgotten
     /// may have been about it: trackers that passed such entries on would do so again and again. Repairs settle it.
     Late,
     /// What is here is as new or newer.
     Old,
-    /// Its life is over.
+    /// It has expired.
     Expired,
-    /// It is from a clock that is wrong.
+    /// Its version is ahead of every clock that may have given it.
     Ahead(AheadError),
     /// There is no room for it.
     Full,
@@ -46,7 +46,7 @@ pub struct Table {
     pub(crate) records: Records,
     pub(crate) sweep: SweepProgress,
     pub(crate) counts: Arc<AddressCounts>,
-    /// Removals that were taken out before their time, until the sweep tells of them.
+    /// Removals that were taken out before their time, until the sweep reports them.
     pub(crate) forgotten: Vec<Entry<'static>>,
     pub(crate) deferred: DeferredEntries,
 }
@@ -74,8 +74,8 @@ impl Table {
         }
     }
 
-    /// Says which files will be asked for next, so that their records are at hand then.
-    pub fn prefetch(&self, files: &[InfoHash]) {
+    /// Prefetches the records of files that will be asked for next.
+    pub fn prefetch(&self, files: impl Iterator<Item = InfoHash> + Clone) {
         self.records.prefetch(files);
     }
 
@@ -194,7 +194,7 @@ impl Table {
         }
     }
 
-    /// What the table holds.
+    /// How many entries the table has.
     pub fn totals(&self) -> Totals {
         self.records.totals
     }
@@ -204,7 +204,7 @@ impl Table {
         self.records.bytes()
     }
 
-    /// Whose versions this table gives out.
+    /// The tracker that signs this table's versions.
     pub fn tracker(&self) -> TrackerId {
         self.clock.tracker()
     }
@@ -274,7 +274,7 @@ impl Table {
         version.time_ms() + self.rules.ttls.lease_ms / 2 > self.skews.time_of(version, now_ms)
     }
 
-    /// Writes the file entry that a Share brings, or renews the one that is there.
+    /// Writes the file entry of a Share, or renews the one that is there.
     fn write_file(
         &mut self,
         info_hash: InfoHash,

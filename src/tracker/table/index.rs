@@ -42,7 +42,7 @@ impl Index {
         run.enumerate().find(found).map(|(distance, _)| start + distance)
     }
 
-    /// Has the slots brought in where a tag is looked for.
+    /// Prefetches the slots where a tag is looked for.
     pub(crate) fn prefetch(&self, tag: u32) {
         if let Some(slot) = self.slots.get(self.home(tag)) {
             prefetch(slot);

@@ -11,8 +11,8 @@ pub trait Journal {
 /// How much it would cost to lose an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
-    /// It may not be acknowledged before it is safe.
+    /// It may not be acknowledged before it is durable.
     Sync,
-    /// The same entry with a longer life: what it replaces is safe already.
+    /// The same entry with a later end: what it replaces is durable already.
     Lazy,
 }

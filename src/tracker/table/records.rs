@@ -1,7 +1,8 @@
 //! The records of a core's buckets, and each bucket's digest kept up to date with every byte that changes.
 //!
 //! Everything that writes an entry goes through here, so that digests, address counts and the soonest expiry
-//! can never part from the records. Knows how long entries live; who may write what is [`crate::tracker::table`]'s.
+//! can never part from the records. Knows how long entries are live; [`crate::tracker::table`] decides
+//! who may write what.
 
 use std::net::IpAddr;
 use std::ops::Range;
@@ -18,10 +19,10 @@ use crate::ids::{InfoHash, Version};
 
 /// Bytes of a cache line of the processors that we know.
 const CACHE_LINE: usize = 64;
-/// Lines of a record that are brought in: what is known of the file, and a seeder or two.
+/// Lines of a record that are prefetched: the file entry, and a seeder or two.
 const RECORD_LINES: usize = 2;
 
-/// How long entries live, milliseconds.
+/// How long entries are live, milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ttls {
     /// A file or a seeder.
@@ -75,12 +76,12 @@ pub(crate) struct Found {
     handle: Handle,
 }
 
-/// Numbers for people.
+/// Counts of a table's entries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Files with any entry.
     pub files: u64,
-    /// Seeder entries, those that lapsed since the last look included.
+    /// Seeder entries, those that lapsed since the last sweep included.
     pub seeders: u64,
     /// Records of removals.
     pub removals: u64,
@@ -91,7 +92,7 @@ pub(crate) struct Records {
     first_bucket: usize,
     buckets: Vec<Bucket>,
     arena: Arena,
-    /// Makes tags unpredictable.
+    /// Secret, so that nobody outside can predict tags.
     key: [u64; 3],
     ttls: Ttls,
     counts: Arc<AddressCounts>,
@@ -167,19 +168,19 @@ impl Records {
         self.at(bucket, slot)
     }
 
-    /// Has all brought in that [`Records::find`] and a look at the record will read, for many files at a time. Files
-    /// of other cores do no harm.
-    pub(crate) fn prefetch(&self, files: &[InfoHash]) {
+    /// Prefetches all that [`Records::find`] and the record's first lines are read from, for many files at a time. Files
+    /// of other cores are left out.
+    pub(crate) fn prefetch(&self, files: impl Iterator<Item = InfoHash> + Clone) {
         // Where one place is read to find the next, it was asked for before all files' reads began.
-        let bucket_of = |file: &InfoHash| self.buckets.get(bucket_of(*file).checked_sub(self.first_bucket)?);
-        files.iter().filter_map(bucket_of).for_each(prefetch);
-        for file in files {
+        let bucket_of = |file: InfoHash| self.buckets.get(bucket_of(file).checked_sub(self.first_bucket)?);
+        files.clone().filter_map(bucket_of).for_each(prefetch);
+        for file in files.clone() {
             if let Some(bucket) = bucket_of(file) {
-                bucket.index.prefetch(self.tag(*file));
+                bucket.index.prefetch(self.tag(file));
             }
         }
         for file in files {
-            let guess = bucket_of(file).and_then(|bucket| bucket.index.guess(self.tag(*file)));
+            let guess = bucket_of(file).and_then(|bucket| bucket.index.guess(self.tag(file)));
             let record = guess.map_or(&[][..], |handle| self.arena.from(handle));
             record.iter().step_by(CACHE_LINE).take(RECORD_LINES).for_each(prefetch);
         }
@@ -256,7 +257,7 @@ impl Records {
         Ok(())
     }
 
-    /// Takes the entries out of a record of which `keep` is false, each told to `gone`; true if the whole
+    /// Takes the entries out of a record of which `keep` is false, each passed to `gone`; true if the whole
     /// record went.
     pub(crate) fn retain(
         &mut self,

@@ -1,4 +1,4 @@
-//! Who may change what, and how much of it: trusted networks, and how many files an address has.
+//! Trusted networks, which may change anything, and how many files each address has.
 //!
 //! Pure, but for counters that the cores share; they are atomics, so no core waits for another.
 

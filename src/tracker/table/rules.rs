@@ -10,7 +10,7 @@ use crate::limits::{ENDPOINTS_PER_ADDRESS_MAX, ENDPOINTS_PER_FILE_MAX, FILES_PER
 /// What the operator chose; the same on all cores.
 #[derive(Clone, Debug)]
 pub struct Rules {
-    /// How long entries live.
+    /// The lease of seeders and the life of removals.
     pub ttls: Ttls,
     /// Live endpoints that a file may have before more are refused.
     pub endpoints_per_file_max: usize,
@@ -20,7 +20,7 @@ pub struct Rules {
     pub files_per_address_max: usize,
     /// Networks whose addresses may change any endpoint, and are not counted.
     pub trust: Arc<[Cidr]>,
-    /// By which the digests are made; the same at all trackers of a group.
+    /// What makes the digests; the same at all trackers of a group.
     pub prints: Fingerprints,
 }
 

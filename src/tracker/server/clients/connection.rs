@@ -1,237 +1,238 @@
-//! One client's connection: what has come of its requests, and taking them one by one.
+//! One client's connection: its state, what it keeps between two turns, and its socket.
 //!
-//! There are thousands of them and each has its turn for a few microseconds, so what it has in memory is little and in
-//! one place. An idle one holds no buffer.
+//! There are thousands of them and each has its turn for a few microseconds, so a connection takes little memory, in
+//! one place.
 
-use std::rc::Rc;
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
 
-use super::service::Service;
-use crate::ids::InfoHash;
-use crate::limits::{BUFFER_SMALL_BYTES, FRAME_CONTROL_BYTES_MAX, ROUND_REQUESTS_MAX};
-use crate::net::{BufferPool, NetError, PooledBuffer, WatchedSocket};
+use super::held::{Held, HeldBytes};
+use super::ids::PendingReplyId;
+use crate::net::{NetError, WatchedSocket};
+use crate::tracker::server::links::group_members::GroupMembers;
 use crate::tracker::server::links::link_exchange::LinkExchange;
-use crate::tracker::server::request::{ParsedRequest, Requester};
-use crate::wire::{self, Parsed};
+use crate::tracker::server::request::Requester;
+use crate::tracker::table::Sender;
+use crate::wire::SyncHello;
 
-/// A connection, its number on this core aside.
-pub(crate) struct Connection {
-    pub(crate) member: WatchedSocket,
-    /// When it is closed, by the core's coarse clock.
-    pub(crate) deadline_ms: u64,
-    /// The round that must end before the next one begins.
-    pub(crate) round: Option<u32>,
-    /// There may be something to receive.
-    pub(crate) has_news: bool,
-    /// The other side ends its stream.
-    pub(crate) ends: bool,
-    /// It is closed as soon as its round has ended.
-    pub(crate) closes: bool,
-    /// It is among those whose turn will come.
-    is_listed: bool,
-    /// Whole frames are held: they come before anything is received.
-    has_frames: bool,
-    held: Option<Held>,
-    requester: Requester,
-    /// Most are no trackers.
-    session: Option<Box<LinkExchange>>,
+/// A connection; its id is its slot among the core's connections.
+pub(super) struct Connection {
+    socket: WatchedSocket,
+    sender: Sender,
+    /// When it is closed as silent, by the core's coarse clock.
+    pub(super) deadline_ms: u64,
+    state: State,
+    readiness: Readiness,
+    held: Held,
+    /// Of another tracker only.
+    link: Option<Box<LinkExchange>>,
 }
 
-/// The start of a frame whose rest has not come, or whole frames that were too many for one round.
-struct Held {
-    buffer: PooledBuffer,
-    start: usize,
-    end: usize,
-}
-
-/// What [`Connection::receive`] found.
+/// What a connection waits for. Every change goes through a method of [`Connection`] and keeps its invariants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Received {
+enum State {
+    /// For bytes of the client: there is nothing to receive and nothing to answer.
+    Idle,
+    /// For its turn: the poll loop lists it.
+    Runnable,
+    /// For nothing: it has its turn.
+    Serving,
+    /// For its pending reply to leave: only then it may have a further turn.
+    Replying(PendingReplyId),
+    /// For its pending reply to leave: it is closed then.
+    Closing(PendingReplyId),
+}
+
+/// What is known of the socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Readiness {
+    /// There is nothing to receive before the next ready event.
+    Drained,
+    /// There may be something to receive.
+    Readable,
+    /// The client has ended its stream: there may be something to receive, and the end comes behind it.
+    Ending,
+}
+
+/// What a turn begins with.
+pub(super) enum Received {
     /// Nothing so far.
     Nothing,
-    /// So many bytes in the room that it was given; what went elsewhere is held.
+    /// This many bytes in the room that it was given.
     Bytes(usize),
-    /// The other side has closed, between two frames.
+    /// What was kept, with what was received behind it.
+    Held(HeldBytes),
+    /// The client has closed the connection, between two frames.
     End,
 }
 
-/// How a round's taking of frames ended.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Taken {
-    /// Whole frames.
-    pub(crate) frames: usize,
-    /// Bytes of them.
-    len: usize,
-    /// Bytes that the frame behind them needs, from its first one; 0 if there may be a whole one.
-    need: usize,
+/// What follows for a connection whose pending reply has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AfterReply {
+    Close,
+    /// The poll loop lists it.
+    Run,
+    Wait,
 }
 
 impl Connection {
-    pub(crate) fn new(member: WatchedSocket, requester: Requester, deadline_ms: u64) -> Self {
+    pub(super) fn new(socket: WatchedSocket, sender: Sender, deadline_ms: u64) -> Self {
         Self {
-            member,
+            socket,
+            sender,
             deadline_ms,
-            round: None,
-            has_news: false,
-            ends: false,
-            closes: false,
-            is_listed: false,
-            has_frames: false,
-            held: None,
-            requester,
-            session: None,
+            state: State::Idle,
+            readiness: Readiness::Drained,
+            held: Held::Nothing,
+            link: None,
         }
     }
 
-    /// Receives behind what is held, or else into `room`.
-    pub(crate) fn receive(&mut self, room: &mut [u8]) -> Result<Received, NetError> {
-        if self.has_frames {
-            return Ok(Received::Bytes(0));
+    /// A ready event has come; `ends` when the client has ended its stream. True if the poll loop must list it.
+    pub(super) fn on_ready(&mut self, ends: bool) -> bool {
+        let is_ending = ends || self.readiness == Readiness::Ending;
+        self.readiness = if is_ending { Readiness::Ending } else { Readiness::Readable };
+        self.run_if_idle()
+    }
+
+    /// Its turn has come. False if it is not runnable: the list may name a connection that was closed since.
+    pub(super) fn begin_turn(&mut self) -> bool {
+        let is_runnable = self.state == State::Runnable;
+        if is_runnable {
+            self.state = State::Serving;
         }
-        let Self { held, member, .. } = self;
-        let room = match held {
-            Some(held) => &mut held.buffer[held.end..],
-            None => room,
+        is_runnable
+    }
+
+    /// Receives behind what is kept, or else into `room`; whole frames that are kept come first.
+    pub(super) fn receive(&mut self, room: &mut [u8]) -> Result<Received, NetError> {
+        let mut held = match std::mem::replace(&mut self.held, Held::Nothing) {
+            Held::WholeFrames(held) => return Ok(Received::Held(held)),
+            Held::PartialFrame(held) => Some(held),
+            Held::Nothing => None,
         };
-        let room_len = room.len();
-        let received = member.receive(room)?;
-        // Less than fits was all that there was: what comes later is told anew.
-        self.has_news = received.is_some_and(|len| len == room_len || self.ends);
+        let room = held.as_mut().map_or(room, HeldBytes::room);
+        let (room_len, received) = (room.len(), self.socket.receive(room)?);
+        self.readiness = match (received, self.readiness) {
+            (None, _) => Readiness::Drained,
+            (Some(_), Readiness::Ending) => Readiness::Ending,
+            (Some(len), _) if len == room_len => Readiness::Readable,
+            // Less than fits was all that there was: what comes later is a ready event.
+            (Some(_), _) => Readiness::Drained,
+        };
         match (received, held) {
-            (None, _) => Ok(Received::Nothing),
+            (None, held) => {
+                self.held = held.map_or(Held::Nothing, Held::PartialFrame);
+                Ok(Received::Nothing)
+            }
             (Some(0), None) => Ok(Received::End),
             (Some(0), Some(_)) => Err(NetError::Closed),
             (Some(len), None) => Ok(Received::Bytes(len)),
-            (Some(len), Some(held)) => {
-                held.end += len;
-                Ok(Received::Bytes(0))
+            (Some(len), Some(mut held)) => {
+                held.extend(len);
+                Ok(Received::Held(held))
             }
         }
     }
 
-    /// Whether something is held: mostly a frame that has begun and whose rest is to come.
-    pub(crate) fn is_within_a_frame(&self) -> bool {
-        self.held.is_some()
+    /// Its turn brought nothing: it keeps what it kept. True if the poll loop must list it again.
+    pub(super) fn end_empty_turn(&mut self) -> bool {
+        let held = std::mem::replace(&mut self.held, Held::Nothing);
+        self.end_turn(held)
     }
 
-    /// Whether it is to be listed for a turn; it counts as listed from now on.
-    pub(crate) fn enlist(&mut self) -> bool {
-        let can_go_on = self.round.is_none() && (self.has_news || self.has_frames);
-        can_go_on && !std::mem::replace(&mut self.is_listed, true)
+    /// Its turn is over and leaves `held`. True if the poll loop must list it again.
+    pub(super) fn end_turn(&mut self, held: Held) -> bool {
+        self.held = held;
+        if self.state == State::Serving {
+            self.state = State::Idle;
+        }
+        self.run_if_idle()
     }
 
-    /// Takes it off the list: its turn has come. False if it was not there, or has to wait for its round.
-    pub(crate) fn takes_turn(&mut self) -> bool {
-        std::mem::take(&mut self.is_listed) && self.round.is_none()
+    /// The pending reply that its turn goes to; `begin` makes one if there is none yet.
+    pub(super) fn pending_reply(&mut self, begin: impl FnOnce() -> PendingReplyId) -> PendingReplyId {
+        let reply = self.reply().unwrap_or_else(begin);
+        debug_assert!(!matches!(self.state, State::Closing(_)), "a connection that closes has no turn");
+        self.state = State::Replying(reply);
+        self.invariants();
+        reply
     }
 
-    /// Adds the files that the next [`Connection::take_frames`] will ask for to `files`.
-    pub(crate) fn add_files_asked(&self, received: &[u8], files: &mut Vec<InfoHash>) {
-        let mut bytes = self.held.as_ref().map_or(received, |held| &held.buffer[held.start..held.end]);
-        for _ in 0..ROUND_REQUESTS_MAX {
-            let Ok(Parsed::Frame { frame, len }) = wire::parse(bytes, FRAME_CONTROL_BYTES_MAX) else { return };
-            files.extend(frame.leading_info_hash());
-            bytes = &bytes[len..];
+    /// The pending reply that it waits for.
+    pub(super) fn reply(&self) -> Option<PendingReplyId> {
+        match self.state {
+            State::Replying(reply) | State::Closing(reply) => Some(reply),
+            State::Idle | State::Runnable | State::Serving => None,
         }
     }
 
-    /// Answers the whole frames in what is held, or else in `received`, into `out`. What another core answers comes to
-    /// the round that this begins. The replies to what came before a malformed frame are in `out` too.
-    pub(crate) fn take_frames(
-        &mut self,
-        number: u32,
-        received: &[u8],
-        service: &Service,
-        now_ms: u64,
-        out: &mut Vec<u8>,
-    ) -> Result<Taken, NetError> {
-        let held = self.held.take();
-        let bytes = held.as_ref().map_or(received, |held| &held.buffer[held.start..held.end]);
-        let taken = self.take_frames_of(number, bytes, service, now_ms, out)?;
-        self.has_frames = taken.need == 0;
-        self.held = match held {
-            Some(held) => held.after(taken, service.net.buffers()),
-            None => Held::rest_of(received, taken, service.net.buffers()),
-        };
-        Ok(taken)
+    /// Its pending reply has left.
+    pub(super) fn reply_left(&mut self) -> AfterReply {
+        if matches!(self.state, State::Closing(_)) {
+            return AfterReply::Close;
+        }
+        self.state = State::Idle;
+        if self.run_if_idle() { AfterReply::Run } else { AfterReply::Wait }
     }
 
-    fn take_frames_of(
-        &mut self,
-        number: u32,
-        bytes: &[u8],
-        service: &Service,
-        now_ms: u64,
-        out: &mut Vec<u8>,
-    ) -> Result<Taken, NetError> {
-        let Service { shard, forwarder, rounds, peers, .. } = service;
-        let me = forwarder.core().index;
-        let mut at = 0;
-        for frames in 0..ROUND_REQUESTS_MAX {
-            let (frame, len) = match wire::parse(&bytes[at..], FRAME_CONTROL_BYTES_MAX)? {
-                Parsed::Frame { frame, len } => (frame, len),
-                Parsed::Partial { need } => return Ok(Taken { frames, len: at, need }),
-            };
-            let mut forward = |owner, file| {
-                let round = *self.round.get_or_insert_with(|| rounds.begin(number));
-                let place = rounds.expect(round, out.len());
-                forwarder.ask(owner, &bytes[at..at + len], file, self.requester, (round, place));
-            };
-            // Whatever begins with a file is read on the core that has it.
-            let file = frame.leading_info_hash();
-            match file.map(|file| shard.owner_of_file(file)) {
-                Some(owner) if owner != me => forward(owner, file),
-                _ => match shard.read(frame, self.requester) {
-                    ParsedRequest::Hello(hello) => {
-                        let new = || Box::new(LinkExchange::new(peers.clone(), self.member.peer().ip()));
-                        let session = self.session.get_or_insert_with(new);
-                        session.hello(&hello, out);
-                        self.requester.tracker = session.tracker();
-                    }
-                    ParsedRequest::List(request) if request.digests.is_empty() => {
-                        if let Some(tracker) = self.requester.tracker.filter(|_| request.cut_off_ms > 0) {
-                            peers.measured(tracker, request.cut_off_ms, now_ms);
-                        }
-                        shard.answer(&ParsedRequest::List(request), self.requester, now_ms, out);
-                    }
-                    asked => match shard.owner(&asked) {
-                        Some(owner) if owner != me => forward(owner, file),
-                        _ => shard.answer(&asked, self.requester, now_ms, out),
-                    },
-                },
-            }
-            at += len;
-        }
-        Ok(Taken { frames: ROUND_REQUESTS_MAX, len: at, need: 0 })
-    }
-}
-
-impl Held {
-    /// What is left of `received`, with room for the rest of its frame.
-    fn rest_of(received: &[u8], taken: Taken, buffers: &Rc<BufferPool>) -> Option<Self> {
-        let rest = &received[taken.len..];
-        if rest.is_empty() {
-            return None;
-        }
-        let is_small = taken.need <= BUFFER_SMALL_BYTES;
-        let mut buffer = buffers.take(if is_small { BUFFER_SMALL_BYTES } else { FRAME_CONTROL_BYTES_MAX });
-        buffer[..rest.len()].copy_from_slice(rest);
-        Some(Self { buffer, start: 0, end: rest.len() })
+    /// Closes it as soon as its pending reply has left; false if there is none, and it is to be closed now.
+    pub(super) fn close_after_reply(&mut self) -> bool {
+        let Some(reply) = self.reply() else { return false };
+        (self.state, self.held) = (State::Closing(reply), Held::Nothing);
+        self.invariants();
+        true
     }
 
-    /// What is left behind the frames that were taken, with room for the rest of its frame.
-    fn after(mut self, taken: Taken, buffers: &Rc<BufferPool>) -> Option<Self> {
-        self.start += taken.len;
-        let (rest, need) = (self.start..self.end, taken.need);
-        if rest.is_empty() {
-            return None;
+    /// Whether it keeps bytes: mostly a frame that has begun and whose rest is to come.
+    pub(super) fn is_within_a_frame(&self) -> bool {
+        !matches!(self.held, Held::Nothing)
+    }
+
+    pub(super) fn ip(&self) -> IpAddr {
+        self.socket.peer().ip()
+    }
+
+    /// Sends as much as there is room for; if that is not all, a ready event comes once there is more.
+    pub(super) fn send(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.socket.send(bytes)
+    }
+
+    pub(super) fn requester(&self) -> Requester {
+        Requester { sender: self.sender, tracker: self.link.as_ref().and_then(|link| link.tracker()) }
+    }
+
+    /// Answers the hello of another tracker.
+    pub(super) fn hello(&mut self, hello: &SyncHello<'_>, members: &Arc<GroupMembers>, out: &mut Vec<u8>) {
+        let from = self.ip();
+        self.link.get_or_insert_with(|| Box::new(LinkExchange::new(members.clone(), from))).hello(hello, out);
+    }
+
+    fn has_input(&self) -> bool {
+        self.readiness != Readiness::Drained || matches!(self.held, Held::WholeFrames(_))
+    }
+
+    fn run_if_idle(&mut self) -> bool {
+        let runs = self.state == State::Idle && self.has_input();
+        if runs {
+            self.state = State::Runnable;
         }
-        if self.start + need > self.buffer.len() {
-            if need > self.buffer.len() {
-                return Self::rest_of(&self.buffer[rest], Taken { len: 0, ..taken }, buffers);
-            }
-            self.buffer.copy_within(rest.clone(), 0);
-            (self.start, self.end) = (0, rest.len());
+        self.invariants();
+        runs
+    }
+
+    fn invariants(&self) {
+        match self.state {
+            State::Idle => debug_assert!(!self.has_input(), "an idle connection has nothing to do"),
+            State::Runnable => debug_assert!(self.has_input(), "a runnable connection has something to do"),
+            State::Serving | State::Replying(_) => {}
+            State::Closing(_) => debug_assert!(!self.is_within_a_frame(), "a connection that closes keeps nothing"),
         }
-        Some(self)
+        match &self.held {
+            Held::Nothing => {}
+            Held::PartialFrame(held) => debug_assert!(!held.bytes().is_empty() && held.has_room()),
+            Held::WholeFrames(held) => debug_assert!(!held.bytes().is_empty()),
+        }
     }
 }

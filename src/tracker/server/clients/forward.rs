@@ -1,94 +1,104 @@
-//! Requests on their way to the core that has the file, and their replies on the way back, in batches.
+//! Requests that another core answers, because it has the file, and their replies on the way back, in batches.
 //!
-//! What the connections of a core ask of another one gathers in a batch, which leaves when all tasks that can
-//! run have run: under load many requests share a message, and an idle core sends at once. The buffers of a
-//! batch that has arrived serve for the next one that leaves.
+//! What the connections of a core ask of another one gathers in a batch, which leaves when all tasks that can run have
+//! run: under load many requests share a message, and an idle core sends at once. The buffers of a batch that has arrived
+//! serve for the next one that leaves.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
+use super::ids::{PendingReplyId, SlotId};
 use super::pending_replies::PendingReplies;
 use crate::ids::InfoHash;
-use crate::limits::{FRAME_CONTROL_BYTES_MAX, MESH_BATCHES_KEPT_MAX, REPLIES_KEPT_BYTES_MAX};
+use crate::limits::{FORWARDED_PREFETCH_MAX, MESH_BATCHES_KEPT_MAX, REPLIES_KEPT_BYTES_MAX};
 use crate::runtime::mesh::{Mesh, MeshPlan};
 use crate::runtime::{self, Core};
 use crate::tracker::server::clock::now_ms;
+use crate::tracker::server::request::{RequestFrame, Requester};
+use crate::tracker::server::shard::Shard;
 use crate::tracker::server::unsaved::refuse_acknowledged;
-use crate::tracker::server::{request::Requester, shard::Shard};
-use crate::wire::{self, Parsed};
+use crate::tracker::store::WriteSequence;
+use crate::wire::Frame;
 
-/// Places of the two batches for a core.
-const QUESTIONS: usize = 0;
+/// Which of the two batches for a core.
+const REQUESTS: usize = 0;
 const REPLIES: usize = 1;
-/// Questions whose files are brought in together.
-const QUESTIONS_TOGETHER_MAX: usize = 64;
 
-/// Frames, and whose they are: questions on their way to a core, or replies on their way back.
+/// Requests on their way to a core, or replies on their way back.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
-    /// Replies: they may leave when this write of the answering core is safe.
-    written: u64,
-    questions: Vec<Question>,
+    /// Replies: they may leave when this write of the answering core is durable.
+    written: Option<WriteSequence>,
+    requests: Vec<Forwarded>,
     replies: Vec<Reply>,
-    /// The frames of either, one after the other.
+    /// The bytes of either, one after the other: a request's type and payload, a reply's frame.
     bytes: Vec<u8>,
 }
 
+/// A request; its frame was cut on the core that has the connection, and comes in its two parts.
 #[derive(Clone, Copy, Debug)]
-struct Question {
-    reply: Reply,
+struct Forwarded {
+    to: ReplySlot,
     requester: Requester,
-    /// What it most likely asks for.
     file: Option<InfoHash>,
+    /// Bytes of the frame's type.
+    kind_len: u32,
+    /// Bytes of its payload.
+    payload_len: u32,
 }
 
-/// Where a reply belongs.
+/// A reply, `len` bytes.
 #[derive(Clone, Copy, Debug)]
 struct Reply {
-    /// The round's number on the asking core, and the place of the reply there.
-    round: u32,
-    place: u32,
-    /// Bytes of the frame, the question's or the reply's.
+    to: ReplySlot,
     len: u32,
+}
+
+/// Where a reply belongs on the core that has the connection.
+#[derive(Clone, Copy, Debug)]
+struct ReplySlot {
+    reply: PendingReplyId,
+    slot: SlotId,
 }
 
 impl Batch {
     fn is_empty(&self) -> bool {
-        self.questions.is_empty() && self.replies.is_empty()
+        self.requests.is_empty() && self.replies.is_empty()
     }
 
-    /// Refuses what the replies acknowledge. In such a batch are no questions.
+    /// Refuses what the replies acknowledge. Such a batch has no requests.
     fn refuse(&mut self, why: &str) {
+        debug_assert!(self.requests.is_empty());
         let mut bytes = Vec::with_capacity(self.bytes.len());
-        let mut replies = self.replies.iter_mut().filter(|reply| reply.len > 0);
-        refuse_acknowledged(&self.bytes, why, |_, reply| {
-            bytes.extend_from_slice(reply);
-            if let Some(place) = replies.next() {
-                place.len = reply.len() as u32;
+        let mut replies = self.replies.iter_mut();
+        refuse_acknowledged(&self.bytes, why, |_, frame| {
+            bytes.extend_from_slice(frame);
+            if let Some(reply) = replies.next() {
+                reply.len = frame.len() as u32;
             }
         });
+        debug_assert!(replies.next().is_none(), "every reply is one frame");
         self.bytes = bytes;
     }
 
     fn clear(&mut self) {
-        self.written = 0;
-        self.questions.clear();
+        self.written = None;
+        self.requests.clear();
         self.replies.clear();
         self.bytes.clear();
     }
 }
 
-/// A core's way to the other shards.
+/// A core's way to the other cores' shards.
 pub(crate) struct Forwarder {
     core: Core,
     shard: Rc<Shard>,
-    rounds: Rc<PendingReplies>,
-    /// Batches that are being filled, two a core: [`QUESTIONS`] and [`REPLIES`].
+    pending_replies: Rc<PendingReplies>,
+    /// Batches that are being filled, two a core: [`REQUESTS`] and [`REPLIES`].
     filling: RefCell<Vec<[Batch; 2]>>,
     kept: RefCell<Vec<Batch>>,
-    files: RefCell<Vec<InfoHash>>,
     /// Wakes the task that sends; it is taken while that has been woken.
     sender: Cell<Option<Waker>>,
     to_send: Cell<bool>,
@@ -100,15 +110,14 @@ impl Forwarder {
         plan: MeshPlan<Batch>,
         core: Core,
         shard: Rc<Shard>,
-        rounds: Rc<PendingReplies>,
+        pending_replies: Rc<PendingReplies>,
     ) -> Option<Rc<Self>> {
         let forwarder = Rc::new(Self {
             core,
             shard,
-            rounds,
+            pending_replies,
             filling: RefCell::new((0..core.count).map(|_| Default::default()).collect()),
             kept: RefCell::default(),
-            files: RefCell::default(),
             sender: Cell::new(None),
             to_send: Cell::new(false),
         });
@@ -123,21 +132,21 @@ impl Forwarder {
         self.core
     }
 
-    /// Sends a request's frame to the core that has its file, `file` if it begins with that. The reply comes to
-    /// `place` of `round`.
-    pub(crate) fn ask(
+    /// Sends a request to the core `to`, which has its file. The reply fills the slot of the pending reply.
+    pub(crate) fn forward(
         &self,
         to: usize,
-        frame: &[u8],
-        file: Option<InfoHash>,
+        request: &RequestFrame<'_>,
         requester: Requester,
-        (round, place): (u32, u32),
+        (reply, slot): (PendingReplyId, SlotId),
     ) {
-        let batch = &mut self.filling.borrow_mut()[to][QUESTIONS];
+        let RequestFrame { frame: Frame { kind, payload }, file } = *request;
+        let batch = &mut self.filling.borrow_mut()[to][REQUESTS];
         self.begin(batch);
-        batch.bytes.extend_from_slice(frame);
-        let reply = Reply { round, place, len: frame.len() as u32 };
-        batch.questions.push(Question { reply, requester, file });
+        batch.bytes.extend_from_slice(kind);
+        batch.bytes.extend_from_slice(payload);
+        let (kind_len, payload_len) = (kind.len() as u32, payload.len() as u32);
+        batch.requests.push(Forwarded { to: ReplySlot { reply, slot }, requester, file, kind_len, payload_len });
     }
 
     /// Something is about to be added to the batch.
@@ -162,23 +171,31 @@ impl Forwarder {
                 Poll::Pending
             })
             .await;
-            for (to, kind) in (0..self.core.count).flat_map(|to| [(to, QUESTIONS), (to, REPLIES)]) {
+            for (to, kind) in (0..self.core.count).flat_map(|to| [(to, REQUESTS), (to, REPLIES)]) {
                 let batch = std::mem::take(&mut self.filling.borrow_mut()[to][kind]);
                 if batch.is_empty() {
                     continue;
                 }
-                if self.shard.log().is_durable(batch.written) {
-                    mesh.send(to, batch);
-                } else {
-                    runtime::spawn("replies that wait for the store", self.clone().send_later(mesh.clone(), to, batch));
+                match batch.written.filter(|written| !self.shard.log().is_durable(Some(*written))) {
+                    None => mesh.send(to, batch),
+                    Some(written) => {
+                        let later = self.clone().send_when_durable(mesh.clone(), to, batch, written);
+                        runtime::spawn("replies that wait for the store", later);
+                    }
                 }
             }
         }
     }
 
-    /// When the store fails, what they acknowledge is refused.
-    async fn send_later(self: Rc<Self>, mesh: Rc<Mesh<Batch>>, to: usize, mut batch: Batch) {
-        if !self.shard.log().durable(batch.written).await {
+    /// Sends replies once a write is durable; when the store fails, what they acknowledge is refused.
+    async fn send_when_durable(
+        self: Rc<Self>,
+        mesh: Rc<Mesh<Batch>>,
+        to: usize,
+        mut batch: Batch,
+        written: WriteSequence,
+    ) {
+        if !self.shard.log().durable(written).await {
             batch.refuse(&self.shard.log().failing().unwrap_or_default());
         }
         mesh.send(to, batch);
@@ -186,14 +203,15 @@ impl Forwarder {
 
     fn receive(&self, from: usize, mut batch: Batch) {
         let mut rest = batch.bytes.as_slice();
-        for Reply { round, place, len } in &batch.replies {
+        for Reply { to, len } in &batch.replies {
             let (frame, after) = rest.split_at(*len as usize);
-            self.rounds.fill(*round, *place, frame);
+            self.pending_replies.fill(to.reply, to.slot, frame);
             rest = after;
         }
-        for questions in batch.questions.chunks(QUESTIONS_TOGETHER_MAX) {
-            rest = self.answer(from, questions, rest);
+        for requests in batch.requests.chunks(FORWARDED_PREFETCH_MAX) {
+            rest = self.answer(from, requests, rest);
         }
+        debug_assert!(rest.is_empty());
         let mut kept = self.kept.borrow_mut();
         if kept.len() < MESH_BATCHES_KEPT_MAX && batch.bytes.capacity() <= REPLIES_KEPT_BYTES_MAX {
             batch.clear();
@@ -201,32 +219,23 @@ impl Forwarder {
         }
     }
 
-    /// Answers the questions whose frames `bytes` begins with; returns what is behind them.
-    fn answer<'b>(&self, from: usize, questions: &[Question], mut bytes: &'b [u8]) -> &'b [u8] {
+    /// Answers the requests that `bytes` begins with; returns what is behind them.
+    fn answer<'b>(&self, from: usize, requests: &[Forwarded], mut bytes: &'b [u8]) -> &'b [u8] {
         let now_ms = now_ms();
-        let written_before = self.shard.log().awaited();
-        {
-            let mut files = self.files.borrow_mut();
-            files.clear();
-            files.extend(questions.iter().filter_map(|question| question.file));
-            self.shard.prefetch(&files);
-        }
+        let awaited_before = self.shard.log().awaited();
+        self.shard.prefetch(requests.iter().filter_map(|request| request.file));
         let batch = &mut self.filling.borrow_mut()[from][REPLIES];
         self.begin(batch);
-        for Question { reply, requester, .. } in questions {
-            let (frame, after) = bytes.split_at(reply.len as usize);
+        for Forwarded { to, requester, kind_len, payload_len, .. } in requests {
+            let (kind, after_kind) = bytes.split_at(*kind_len as usize);
+            let (payload, after) = after_kind.split_at(*payload_len as usize);
             bytes = after;
             let start = batch.bytes.len();
-            // The asking core took it for a frame, so it is one.
-            if let Ok(Parsed::Frame { frame, .. }) = wire::parse(frame, FRAME_CONTROL_BYTES_MAX) {
-                self.shard.answer(&self.shard.read(frame, *requester), *requester, now_ms, &mut batch.bytes);
-            }
-            batch.replies.push(Reply { len: (batch.bytes.len() - start) as u32, ..*reply });
+            let parsed = self.shard.parse(Frame { kind, payload }, *requester);
+            self.shard.answer(&parsed, *requester, now_ms, &mut batch.bytes);
+            batch.replies.push(Reply { to: *to, len: (batch.bytes.len() - start) as u32 });
         }
-        let written = self.shard.log().awaited();
-        if written > written_before {
-            batch.written = written;
-        }
+        batch.written = self.shard.log().awaited_since(awaited_before).or(batch.written);
         bytes
     }
 }

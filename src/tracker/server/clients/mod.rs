@@ -1,11 +1,16 @@
-//! All connections of a core: who has a turn, and for how long each may be silent.
+//! The clients of a core: their connections, and what each is owed.
 //!
-//! One task serves them ([`crate::net::socket_set`] says why). Connections with news have their turn in small groups: what
-//! each of a group has sent is received, then each is answered. Nothing in a turn waits. A round that cannot end at
-//! once goes to `pending_replies`, and its connection has no turn before it has ended.
+//! `poll_loop` serves the `connections` in small groups: it receives (`group_input` cuts what came into frames, once),
+//! has `service` answer, and sends. What cannot leave within its turn is a `pending_replies` entry, and its connection
+//! has no further turn before that has left. `forward` takes a request to the core that has its file, and brings the reply
+//! back. A request that stays on its core costs one receive and one send, no task, no timer and no allocation.
 
 mod connection;
+mod connections;
 mod forward;
+mod group_input;
+mod held;
+mod ids;
 mod pending_replies;
 mod poll_loop;
 mod service;

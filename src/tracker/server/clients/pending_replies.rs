@@ -1,58 +1,77 @@
-//! PendingReplies whose replies could not be sent at once.
+//! Replies that could not be sent at once.
 //!
-//! A round is what a connection asked in one go. Its replies leave in one piece and in the order of asking, when the
-//! last of them is there and what they acknowledge is safe. Most rounds end within their turn and never come here;
-//! the others wait for another core's replies, for the store, or for room in the socket.
+//! What a connection asked in one turn is answered in one piece and in the order of asking, when the last reply is there
+//! and what the replies acknowledge is durable. Most replies leave within their turn and never come here; the others wait
+//! for another core's replies, for the store, or for room in the socket.
 //!
-//! Knows of a connection only its number. Which round has moved is told to [`crate::tracker::server::clients`], which goes on with it.
+//! A pending reply knows its connection by id only. The poll loop resumes those that may leave.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::rc::Rc;
 
-use crate::limits::{REPLIES_KEPT_BYTES_MAX, ROUNDS_KEPT_MAX};
+use super::ids::{ConnectionId, PendingReplyId, SlotId};
+use crate::limits::{PENDING_REPLIES_KEPT_MAX, REPLIES_KEPT_BYTES_MAX};
 use crate::net::SocketSet;
 use crate::runtime::Signal;
+use crate::tracker::bug::report_bug;
 use crate::tracker::server::unsaved::{refuse_acknowledged, refused_len};
-use crate::tracker::store::Log;
+use crate::tracker::store::{Log, WriteSequence};
 
-/// The waiting rounds of one core, by number.
+/// The pending replies of one core, by id.
 pub(crate) struct PendingReplies {
     socket_set: SocketSet,
     log: Rc<Log>,
     inside: RefCell<Inside>,
-    /// There is a round that waits for the store.
+    /// There is a pending reply that waits for the store.
     unsaved: Signal,
 }
 
 #[derive(Default)]
 struct Inside {
-    rounds: Vec<PendingReply>,
-    free: Vec<u32>,
-    /// PendingReplies that may go on.
-    moved: Vec<u32>,
-    /// The rounds that wait for the store, and for which write: these never get smaller.
-    unsaved: VecDeque<(u64, u32)>,
+    replies: Vec<PendingReply>,
+    free: Vec<PendingReplyId>,
+    /// Pending replies that may leave.
+    resumable: Vec<PendingReplyId>,
+    /// The pending replies that wait for the store, and for which write: these never get smaller.
+    unsaved: VecDeque<(WriteSequence, PendingReplyId)>,
     scratch: Vec<u8>,
 }
 
-/// One round. Its buffers serve for the next one with its number.
+/// One pending reply. Its buffers serve for the next one with its id.
 #[derive(Default)]
 struct PendingReply {
-    member: u32,
-    /// Late replies that are to come.
-    awaited: u32,
-    /// This core's write that must be safe.
-    written: u64,
-    /// The replies, at first without the late ones.
-    replies: Vec<u8>,
-    /// How many bytes of them have left.
+    stage: Stage,
+    /// This core's write that must be durable first.
+    written: Option<WriteSequence>,
+    /// The replies, at first without the deferred parts.
+    bytes: Vec<u8>,
+    /// How many of these bytes have left.
     sent: usize,
-    /// Late replies, in the order of coming.
-    late: Vec<u8>,
-    /// A place a late reply: after which byte of the others it belongs, and where in `late` it is.
-    places: Vec<(usize, Range<usize>)>,
+    /// The deferred parts' bytes, in the order of coming.
+    deferred: Vec<u8>,
+    parts: Vec<DeferredPart>,
+}
+
+/// What a pending reply waits for besides its write.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stage {
+    /// Nobody uses it.
+    #[default]
+    Free,
+    /// Its connection waits for it, and it for `awaited` deferred parts.
+    Open { owner: ConnectionId, awaited: u32 },
+    /// Its connection is closed; `awaited` deferred parts, one at least, come all the same, and name its id.
+    Abandoned { awaited: u32 },
+}
+
+/// A reply that another core sends.
+struct DeferredPart {
+    /// It belongs behind this many of the other bytes.
+    at: usize,
+    /// Where it is in `deferred`; empty until it has come.
+    bytes: Range<usize>,
 }
 
 impl PendingReplies {
@@ -60,143 +79,194 @@ impl PendingReplies {
         Rc::new(Self { socket_set, log, inside: RefCell::default(), unsaved: Signal::default() })
     }
 
-    /// A number for a round of connection `member` that will wait.
-    pub(crate) fn begin(&self, member: u32) -> u32 {
-        let Inside { rounds, free, .. } = &mut *self.inside.borrow_mut();
-        let number = free.pop().unwrap_or_else(|| {
-            rounds.push(PendingReply::default());
-            rounds.len() as u32 - 1
+    /// Begins a pending reply of connection `owner`.
+    pub(crate) fn begin(&self, owner: ConnectionId) -> PendingReplyId {
+        let Inside { replies, free, .. } = &mut *self.inside.borrow_mut();
+        let id = free.pop().unwrap_or_else(|| {
+            replies.push(PendingReply::default());
+            PendingReplyId(replies.len() as u32 - 1)
         });
-        rounds[number as usize].member = member;
-        number
+        let reply = &mut replies[id.index()];
+        debug_assert!(reply.stage == Stage::Free && reply.bytes.is_empty() && reply.parts.is_empty());
+        reply.stage = Stage::Open { owner, awaited: 0 };
+        id
     }
 
-    /// Reserves the place of a late reply after the first `at` bytes of the round's other replies; returns the
-    /// place's number.
-    pub(crate) fn expect(&self, number: u32, at: usize) -> u32 {
-        let round = &mut self.inside.borrow_mut().rounds[number as usize];
-        round.places.push((at, 0..0));
-        round.awaited += 1;
-        round.places.len() as u32 - 1
-    }
-
-    /// A late reply is here.
-    pub(crate) fn fill(&self, number: u32, place: u32, bytes: &[u8]) {
-        let Inside { rounds, moved, .. } = &mut *self.inside.borrow_mut();
-        let Some(round) = rounds.get_mut(number as usize) else { return };
-        let start = round.late.len();
-        round.late.extend_from_slice(bytes);
-        if let Some((_, range)) = round.places.get_mut(place as usize) {
-            *range = start..round.late.len();
+    /// Reserves the slot of a deferred part behind the first `at` bytes of the other replies.
+    pub(crate) fn defer(&self, id: PendingReplyId, at: usize) -> SlotId {
+        let reply = &mut self.inside.borrow_mut().replies[id.index()];
+        match &mut reply.stage {
+            Stage::Open { awaited, .. } => *awaited += 1,
+            Stage::Free | Stage::Abandoned { .. } => report_bug("a part is deferred of no pending reply"),
         }
-        round.awaited = round.awaited.saturating_sub(1);
-        if round.awaited == 0 {
-            moved.push(number);
-            self.socket_set.nudge();
+        reply.parts.push(DeferredPart { at, bytes: 0..0 });
+        SlotId(reply.parts.len() as u32 - 1)
+    }
+
+    /// A deferred part has come.
+    pub(crate) fn fill(&self, id: PendingReplyId, slot: SlotId, bytes: &[u8]) {
+        let inside = &mut *self.inside.borrow_mut();
+        let Some(reply) = inside.replies.get_mut(id.index()) else {
+            return report_bug("another core's reply belongs to no pending reply");
+        };
+        if !reply.fill(slot, bytes) {
+            return report_bug("another core's reply comes to a slot where none is awaited");
+        }
+        match reply.stage {
+            Stage::Abandoned { awaited: 0 } => inside.release(id),
+            Stage::Open { awaited: 0, .. } => {
+                inside.resumable.push(id);
+                self.socket_set.nudge();
+            }
+            _ => {}
         }
     }
 
-    /// Takes the round's replies out of `replies`, the first `sent` bytes of which have left. They wait until this
-    /// core's write `written` is safe.
-    pub(crate) fn hold(&self, number: u32, replies: &mut Vec<u8>, sent: usize, written: u64) {
-        let Inside { rounds, unsaved, .. } = &mut *self.inside.borrow_mut();
-        let round = &mut rounds[number as usize];
-        std::mem::swap(&mut round.replies, replies);
-        (round.sent, round.written) = (sent, written);
-        if !self.log.is_durable(written) {
-            unsaved.push_back((written, number));
+    /// Takes the replies out of `bytes`, the first `sent` of which have left. They wait until this core's write `written`
+    /// is durable.
+    pub(crate) fn hold(&self, id: PendingReplyId, bytes: &mut Vec<u8>, sent: usize, written: Option<WriteSequence>) {
+        let Inside { replies, unsaved, .. } = &mut *self.inside.borrow_mut();
+        let reply = &mut replies[id.index()];
+        debug_assert!(sent <= bytes.len() && reply.bytes.is_empty());
+        std::mem::swap(&mut reply.bytes, bytes);
+        (reply.sent, reply.written) = (sent, written);
+        if let Some(written) = written.filter(|written| !self.log.is_durable(Some(*written))) {
+            unsaved.push_back((written, id));
             self.unsaved.notify();
         }
     }
 
-    /// Tells of the rounds whose writes have become safe; when the store fails, of all: they are refused.
+    /// Lists the pending replies whose writes have become durable; when the store fails, all: they are refused.
     pub(crate) async fn follow_the_store(self: Rc<Self>) {
         loop {
             let first = || self.inside.borrow().unsaved.front().copied();
             let (written, _) = self.unsaved.until(first).await;
-            let is_safe = self.log.durable(written).await;
-            let Inside { moved, unsaved, .. } = &mut *self.inside.borrow_mut();
-            let safe = unsaved.iter().take_while(|(written, _)| !is_safe || self.log.is_durable(*written)).count();
-            moved.extend(unsaved.drain(..safe).map(|(_, number)| number));
+            let is_durable = self.log.durable(written).await;
+            let Inside { resumable, unsaved, .. } = &mut *self.inside.borrow_mut();
+            let ended = |written| !is_durable || self.log.is_durable(Some(written));
+            let count = unsaved.iter().take_while(|(written, _)| ended(*written)).count();
+            resumable.extend(unsaved.drain(..count).map(|(_, id)| id));
             self.socket_set.nudge();
         }
     }
 
-    /// Moves the numbers of rounds that may go on behind those in `moved`. A number may come twice, or too late.
-    pub(crate) fn take_moved(&self, moved: &mut Vec<u32>) {
-        moved.append(&mut self.inside.borrow_mut().moved);
+    /// Moves the pending replies that may leave behind those in `resumable`. One may come twice, or after it has left.
+    pub(crate) fn take_resumable(&self, resumable: &mut Vec<PendingReplyId>) {
+        resumable.append(&mut self.inside.borrow_mut().resumable);
     }
 
-    /// Sends by `send`, which returns how much of its bytes it sent, if all replies of the round are there and safe.
-    /// Returns the connection's number once all have left.
-    pub(crate) fn go_on<E>(
+    /// The connection that waits for it; `None` when it has left, or its connection is closed.
+    pub(crate) fn owner(&self, id: PendingReplyId) -> Option<ConnectionId> {
+        match self.inside.borrow().replies.get(id.index())?.stage {
+            Stage::Open { owner, .. } => Some(owner),
+            Stage::Free | Stage::Abandoned { .. } => None,
+        }
+    }
+
+    /// Sends by `send`, which returns how much of its bytes it sent, if all replies are there and durable. True once all
+    /// of them have left.
+    pub(crate) fn resume<E>(
         &self,
-        number: u32,
-        send: impl FnOnce(u32, &[u8]) -> Result<usize, E>,
-    ) -> Result<Option<u32>, E> {
-        let Inside { rounds, scratch, .. } = &mut *self.inside.borrow_mut();
-        let round = &mut rounds[number as usize];
-        if round.awaited > 0 {
-            return Ok(None);
+        id: PendingReplyId,
+        send: impl FnOnce(&[u8]) -> Result<usize, E>,
+    ) -> Result<bool, E> {
+        let Inside { replies, scratch, .. } = &mut *self.inside.borrow_mut();
+        let reply = &mut replies[id.index()];
+        if !matches!(reply.stage, Stage::Open { awaited: 0, .. }) {
+            return Ok(false);
         }
-        if !self.log.is_durable(round.written) {
-            let Some(why) = self.log.failing() else { return Ok(None) };
-            // Nothing of it has left: what it says was done is not safe, and perhaps never will be.
-            scratch.clear();
-            refuse_acknowledged(&round.replies, &why, |_, reply| scratch.extend_from_slice(reply));
-            let moved = round.places.iter().map(|(at, _)| refused_len(&round.replies[..*at], &why)).collect::<Vec<_>>();
-            round.places.iter_mut().zip(moved).for_each(|((at, _), moved)| *at = moved);
-            std::mem::swap(&mut round.replies, scratch);
-            round.written = 0;
+        if !self.log.is_durable(reply.written) {
+            let Some(why) = self.log.failing() else { return Ok(false) };
+            reply.refuse(&why, scratch);
         }
-        round.merge(scratch);
-        if round.sent < round.replies.len() {
-            round.sent += send(round.member, &round.replies[round.sent..])?;
+        reply.merge(scratch);
+        if reply.sent < reply.bytes.len() {
+            reply.sent += send(&reply.bytes[reply.sent..])?;
         }
-        Ok((round.sent == round.replies.len()).then_some(round.member))
+        debug_assert!(reply.sent <= reply.bytes.len());
+        Ok(reply.sent == reply.bytes.len())
     }
 
-    /// Gives the round's number back; false while another core has it.
-    pub(crate) fn end(&self, number: u32) -> bool {
-        let Inside { rounds, free, .. } = &mut *self.inside.borrow_mut();
-        let round = &mut rounds[number as usize];
-        if round.awaited > 0 {
-            return false;
+    /// All of it has left: its id is free.
+    pub(crate) fn end(&self, id: PendingReplyId) {
+        let inside = &mut *self.inside.borrow_mut();
+        debug_assert!(matches!(inside.replies[id.index()].stage, Stage::Open { awaited: 0, .. }));
+        inside.release(id);
+    }
+
+    /// Its connection is closed: its id is free once the deferred parts that are to come have come.
+    pub(crate) fn abandon(&self, id: PendingReplyId) {
+        let inside = &mut *self.inside.borrow_mut();
+        let reply = &mut inside.replies[id.index()];
+        match reply.stage {
+            Stage::Open { awaited, .. } if awaited > 0 => reply.stage = Stage::Abandoned { awaited },
+            Stage::Open { .. } => inside.release(id),
+            Stage::Free | Stage::Abandoned { .. } => report_bug("a pending reply is abandoned that nobody waits for"),
         }
-        round.clear();
-        if free.len() >= ROUNDS_KEPT_MAX {
+    }
+}
+
+impl Inside {
+    fn release(&mut self, id: PendingReplyId) {
+        let reply = &mut self.replies[id.index()];
+        if self.free.len() >= PENDING_REPLIES_KEPT_MAX {
             // Many waited once: their buffers are not kept for the next time.
-            *round = PendingReply::default();
+            *reply = PendingReply::default();
+        } else {
+            reply.clear();
         }
-        free.push(number);
-        true
+        self.free.push(id);
     }
 }
 
 impl PendingReply {
-    /// Puts the late replies among the others.
+    /// Takes a deferred part; false if none is awaited in the slot.
+    fn fill(&mut self, slot: SlotId, bytes: &[u8]) -> bool {
+        let (Stage::Open { awaited, .. } | Stage::Abandoned { awaited }) = &mut self.stage else { return false };
+        let Some(part) = self.parts.get_mut(slot.index()).filter(|_| *awaited > 0) else { return false };
+        debug_assert!(part.bytes.is_empty(), "a slot is filled once");
+        let start = self.deferred.len();
+        self.deferred.extend_from_slice(bytes);
+        part.bytes = start..self.deferred.len();
+        *awaited -= 1;
+        true
+    }
+
+    /// Refuses what the replies acknowledge: it is not durable, and perhaps never will be. Nothing of them has left.
+    fn refuse(&mut self, why: &str, scratch: &mut Vec<u8>) {
+        debug_assert!(self.sent == 0);
+        scratch.clear();
+        refuse_acknowledged(&self.bytes, why, |_, reply| scratch.extend_from_slice(reply));
+        for part in &mut self.parts {
+            part.at = refused_len(&self.bytes[..part.at], why);
+        }
+        std::mem::swap(&mut self.bytes, scratch);
+        self.written = None;
+    }
+
+    /// Puts the deferred parts among the other replies.
     fn merge(&mut self, scratch: &mut Vec<u8>) {
-        if self.places.is_empty() {
+        if self.parts.is_empty() {
             return;
         }
         scratch.clear();
         let mut done = 0;
-        for (at, range) in self.places.drain(..) {
-            scratch.extend_from_slice(&self.replies[done..at]);
-            scratch.extend_from_slice(&self.late[range]);
+        for DeferredPart { at, bytes } in self.parts.drain(..) {
+            scratch.extend_from_slice(&self.bytes[done..at]);
+            scratch.extend_from_slice(&self.deferred[bytes]);
             done = at;
         }
-        scratch.extend_from_slice(&self.replies[done..]);
-        std::mem::swap(&mut self.replies, scratch);
+        scratch.extend_from_slice(&self.bytes[done..]);
+        std::mem::swap(&mut self.bytes, scratch);
     }
 
     fn clear(&mut self) {
-        for buffer in [&mut self.replies, &mut self.late] {
+        for buffer in [&mut self.bytes, &mut self.deferred] {
             buffer.clear();
             buffer.shrink_to(REPLIES_KEPT_BYTES_MAX);
         }
-        self.places.clear();
-        (self.sent, self.written) = (0, 0);
+        self.parts.clear();
+        (self.stage, self.sent, self.written) = (Stage::Free, 0, None);
     }
 }
 
@@ -209,7 +279,7 @@ mod tests {
     use crate::runtime::Cores;
     use crate::wire::{self, Message, Parsed, Status};
 
-    fn with_rounds(test: impl Fn(&PendingReplies) + Clone + Send + 'static) {
+    fn with_replies(test: impl Fn(&PendingReplies) + Clone + Send + 'static) {
         let test = move |_| {
             let test = test.clone();
             async move { test(&PendingReplies::new(Net::start().unwrap().socket_set(), Log::start(None, || ()))) }
@@ -217,38 +287,41 @@ mod tests {
         Cores::start("test", 1, test).unwrap().join().unwrap();
     }
 
-    /// Goes on with the round, if it has moved, as often as it can; each send takes `step` bytes at most.
-    fn go_on(rounds: &PendingReplies, number: u32, step: usize, sent: &mut Vec<u8>) -> Option<u32> {
-        let mut moved = Vec::new();
-        rounds.take_moved(&mut moved);
-        moved.contains(&number).then_some(())?;
+    /// Resumes the reply, if it is listed, as often as it can; each send takes `step` bytes at most. True once it has left.
+    fn resume(replies: &PendingReplies, id: PendingReplyId, step: usize, sent: &mut Vec<u8>) -> bool {
+        let mut resumable = Vec::new();
+        replies.take_resumable(&mut resumable);
+        if !resumable.contains(&id) {
+            return false;
+        }
         loop {
             let sent_before = sent.len();
-            let Ok(done) = rounds.go_on(number, |_, bytes| {
+            let Ok(done) = replies.resume(id, |bytes| {
                 sent.extend_from_slice(&bytes[..bytes.len().min(step)]);
                 Ok::<_, Infallible>(bytes.len().min(step))
             });
-            if done.is_some() || sent.len() == sent_before {
+            if done || sent.len() == sent_before {
                 return done;
             }
         }
     }
 
     #[test]
-    fn late_replies_take_their_places() {
-        with_rounds(|rounds| {
+    fn deferred_parts_take_their_places() {
+        with_replies(|replies| {
             for step in [usize::MAX, 3, 1] {
-                let number = rounds.begin(40);
-                let places = [0, 1, 1, 2].map(|at| rounds.expect(number, at));
-                rounds.hold(number, &mut b"ad".to_vec(), 0, 0);
+                let id = replies.begin(ConnectionId(40));
+                let slots = [0, 1, 1, 2].map(|at| replies.defer(id, at));
+                replies.hold(id, &mut b"ad".to_vec(), 0, None);
                 let mut sent = Vec::new();
-                for (place, bytes) in [(places[2], "c"), (places[3], "e"), (places[0], "_"), (places[1], "bb")] {
-                    assert_eq!(go_on(rounds, number, step, &mut sent), None);
-                    assert!(sent.is_empty() && !rounds.end(number), "another core has it");
-                    rounds.fill(number, place, bytes.as_bytes());
+                for (slot, bytes) in [(slots[2], "c"), (slots[3], "e"), (slots[0], "_"), (slots[1], "bb")] {
+                    assert!(!resume(replies, id, step, &mut sent) && sent.is_empty());
+                    replies.fill(id, slot, bytes.as_bytes());
                 }
-                assert_eq!(go_on(rounds, number, step, &mut sent), Some(40), "by {step} bytes");
-                assert!(rounds.end(number));
+                assert_eq!(replies.owner(id), Some(ConnectionId(40)));
+                assert!(resume(replies, id, step, &mut sent), "by {step} bytes");
+                replies.end(id);
+                assert_eq!(replies.owner(id), None);
                 assert_eq!(String::from_utf8_lossy(&sent), "_abbcde", "by {step} bytes");
             }
         });
@@ -256,18 +329,36 @@ mod tests {
 
     #[test]
     fn what_left_before_is_not_sent_again() {
-        with_rounds(|rounds| {
-            let number = rounds.begin(3);
-            rounds.hold(number, &mut b"abc".to_vec(), 1, 0);
-            let Ok(done) = rounds.go_on(number, |member, bytes| {
-                assert_eq!((member, bytes), (3, &b"bc"[..]));
+        with_replies(|replies| {
+            let id = replies.begin(ConnectionId(3));
+            replies.hold(id, &mut b"abc".to_vec(), 1, None);
+            let Ok(done) = replies.resume(id, |bytes| {
+                assert_eq!(bytes, &b"bc"[..]);
                 Ok::<_, Infallible>(bytes.len())
             });
-            assert_eq!(done, Some(3));
+            assert!(done);
         });
     }
 
-    /// What was said to be done is refused when the store fails; what was only told is told.
+    /// The other core knows nothing of the connection's end, and answers all the same.
+    #[test]
+    fn the_id_of_an_abandoned_reply_is_free_when_its_last_part_has_come() {
+        with_replies(|replies| {
+            let id = replies.begin(ConnectionId(1));
+            let slots = [0, 0].map(|at| replies.defer(id, at));
+            replies.abandon(id);
+            assert_eq!(replies.owner(id), None);
+            replies.fill(id, slots[1], b"late");
+            assert_ne!(replies.begin(ConnectionId(2)), id, "a part is to come");
+            replies.fill(id, slots[0], b"later");
+            assert_eq!(replies.begin(ConnectionId(3)), id);
+            let mut resumable = Vec::new();
+            replies.take_resumable(&mut resumable);
+            assert!(resumable.is_empty(), "nobody waits for it");
+        });
+    }
+
+    /// What was acknowledged is refused when the store fails; answers that acknowledge nothing stay.
     #[test]
     fn acknowledgements_become_refusals() {
         let version = Some(crate::ids::Version { clock: 5, tracker: crate::ids::TrackerId(1) });
@@ -304,15 +395,15 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_used_again() {
-        with_rounds(|rounds| {
-            let (first, second) = (rounds.begin(1), rounds.begin(2));
+    fn ids_are_used_again() {
+        with_replies(|replies| {
+            let (first, second) = (replies.begin(ConnectionId(1)), replies.begin(ConnectionId(2)));
             assert_ne!(first, second);
-            rounds.hold(first, &mut b"x".to_vec(), 0, 0);
-            assert!(rounds.end(first));
-            assert_eq!(rounds.begin(3), first);
-            let Ok(done) = rounds.go_on(first, |_, bytes| Ok::<_, Infallible>(bytes.len()));
-            assert_eq!(done, Some(3), "nothing is left of the last one");
+            replies.hold(first, &mut b"x".to_vec(), 0, None);
+            replies.abandon(first);
+            assert_eq!(replies.begin(ConnectionId(3)), first);
+            let Ok(done) = replies.resume(first, |bytes| Ok::<_, Infallible>(bytes.len()));
+            assert!(done, "nothing is left of the last one");
         });
     }
 }

@@ -1,26 +1,92 @@
-//! What serving a client needs of its core.
+//! What serving a client needs of its core, and answering a connection's frames.
 
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::connection::Connection;
 use super::forward::Forwarder;
+use super::ids::ConnectionId;
 use super::pending_replies::PendingReplies;
 use crate::net::Net;
 use crate::tracker::server::links::group_members::GroupMembers;
+use crate::tracker::server::request::{ParsedRequest, RequestFrame};
 use crate::tracker::server::shard::Shard;
 
-/// What a turn needs.
+/// A core's parts that its connections share.
 pub(crate) struct Service {
     pub(crate) net: Net,
     pub(crate) shard: Rc<Shard>,
     pub(crate) forwarder: Rc<Forwarder>,
-    pub(crate) rounds: Rc<PendingReplies>,
-    pub(crate) peers: Arc<GroupMembers>,
+    pub(crate) pending_replies: Rc<PendingReplies>,
+    pub(crate) members: Arc<GroupMembers>,
 }
 
 impl Service {
+    /// When `limit` is over, by the core's coarse clock.
     pub(super) fn deadline(&self, limit: Duration) -> u64 {
         self.net.clock_ms() + limit.as_millis() as u64
+    }
+
+    /// Answers a connection's frames, in their order, into `out`. The replies of other cores come to its pending reply.
+    pub(super) fn answer(
+        &self,
+        id: ConnectionId,
+        connection: &mut Connection,
+        frames: &[RequestFrame<'_>],
+        now_ms: u64,
+        out: &mut Vec<u8>,
+    ) {
+        let own_core = self.forwarder.core().index;
+        for request in frames {
+            // The core that has the file decodes whatever begins with one.
+            match request.file.map(|file| self.shard.owner_of_file(file)) {
+                Some(owner) if owner != own_core => self.forward(owner, request, id, connection, out.len()),
+                _ => self.answer_here(id, connection, request, now_ms, out),
+            }
+        }
+    }
+
+    fn answer_here(
+        &self,
+        id: ConnectionId,
+        connection: &mut Connection,
+        request: &RequestFrame<'_>,
+        now_ms: u64,
+        out: &mut Vec<u8>,
+    ) {
+        let requester = connection.requester();
+        let parsed = self.shard.parse(request.frame, requester);
+        match &parsed {
+            ParsedRequest::Hello(hello) => return connection.hello(hello, &self.members, out),
+            ParsedRequest::List(list) if list.digests.is_empty() => {
+                // It asks for nothing: it shows that the link works, and what the other tracker's clock says.
+                if let Some(tracker) = requester.tracker.filter(|_| list.cut_off_ms > 0) {
+                    self.members.measured(tracker, list.cut_off_ms, now_ms);
+                }
+            }
+            ParsedRequest::List(list) => {
+                let owner = self.shard.owner_of_bucket(list.start.bucket.into());
+                if owner != self.forwarder.core().index {
+                    return self.forward(owner, request, id, connection, out.len());
+                }
+            }
+            _ => {}
+        }
+        self.shard.answer(&parsed, requester, now_ms, out);
+    }
+
+    /// Sends a request to the core that owns its file; the reply's place is behind `reply_len` bytes of the others.
+    fn forward(
+        &self,
+        owner: usize,
+        request: &RequestFrame<'_>,
+        id: ConnectionId,
+        connection: &mut Connection,
+        reply_len: usize,
+    ) {
+        let reply = connection.pending_reply(|| self.pending_replies.begin(id));
+        let slot = self.pending_replies.defer(reply, reply_len);
+        self.forwarder.forward(owner, request, connection.requester(), (reply, slot));
     }
 }

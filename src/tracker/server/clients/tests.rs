@@ -8,14 +8,15 @@ use std::sync::atomic::AtomicBool;
 
 use super::connection::Connection;
 use super::forward::Forwarder;
+use super::ids::ConnectionId;
 use super::pending_replies::PendingReplies;
-use super::poll_loop::{Clients, TICK};
+use super::poll_loop::{Clients, SILENCE_TICK};
 use super::service::Service;
 use crate::ids::{Endpoint, InfoHash, TrackerId};
 use crate::limits::IDLE_TIMEOUT;
 use crate::net::{ConnectionLimits, Listener, Net, ReadyEvent, listen};
-use crate::runtime::{self, Cores};
 use crate::runtime::mesh::MeshPlan;
+use crate::runtime::{self, Cores};
 use crate::tracker::replica::hello::GroupMember;
 use crate::tracker::server::links::group_members::GroupMembers;
 use crate::tracker::server::shard::Shard;
@@ -44,16 +45,16 @@ impl Fixture {
         let log = Log::start(None, || ());
         let serves = Arc::new(AtomicBool::new(true));
         let shard = Rc::new(Shard::new(table, 1, Arc::from([]), log.clone(), serves));
-        let rounds = PendingReplies::new(net.socket_set(), log);
+        let pending_replies = PendingReplies::new(net.socket_set(), log);
         let plan = MeshPlan::new(1);
-        let forwarder = Forwarder::join(plan, core, shard.clone(), rounds.clone()).await.unwrap();
+        let forwarder = Forwarder::join(plan, core, shard.clone(), pending_replies.clone()).await.unwrap();
         let endpoint = Endpoint::new([127, 0, 0, 1].into(), 1).unwrap();
-        let peers = GroupMembers::new(GroupMember { tracker: TrackerId(1), ttls, endpoint, key: None }, &[], 1);
+        let members = GroupMembers::new(GroupMember { tracker: TrackerId(1), ttls, endpoint, key: None }, &[], 1);
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.address();
         let (queues, incoming) = listen::queues(1);
         runtime::spawn("listener", listener.serve(net.clone(), ConnectionLimits::new(8, 8), queues));
-        let clients = Clients::new(Service { net, shard, forwarder, rounds, peers });
+        let clients = Clients::new(Service { net, shard, forwarder, pending_replies, members });
         Self { clients, incoming: incoming.into_iter().next().unwrap(), address }
     }
 
@@ -65,17 +66,30 @@ impl Fixture {
         stream
     }
 
-    /// A turn of connection 0.
+    /// Makes ready events of connection 0, and serves until nothing is runnable.
     fn turn(&self) {
-        let (mut news, mut listed) = (vec![ReadyEvent { member: 0, ends: false }], Vec::new());
-        let turns = &mut *self.clients.turns.borrow_mut();
-        turns.take_in(&mut news, &mut listed);
-        turns.serve(&listed, &self.clients.service);
+        self.ready(&[0]);
+        self.serve_runnable();
     }
 
-    /// Looks at connection 0.
+    fn ready(&self, members: &[u32]) {
+        let mut events = members.iter().map(|member| ReadyEvent { member: *member, ends: false }).collect();
+        self.clients.connections.borrow_mut().take_ready(&mut events);
+    }
+
+    fn serve_runnable(&self) {
+        loop {
+            let runnable = std::mem::take(&mut self.clients.connections.borrow_mut().runnable);
+            if runnable.is_empty() {
+                return;
+            }
+            self.clients.serve_group(&runnable);
+        }
+    }
+
+    /// Calls `look` with connection 0.
     fn look<T>(&self, look: impl FnOnce(&mut Connection) -> T) -> T {
-        look(self.clients.turns.borrow_mut().connections[0].as_mut().unwrap())
+        look(self.clients.connections.borrow_mut().get_mut(ConnectionId(0)).unwrap())
     }
 }
 
@@ -114,16 +128,16 @@ fn whoever_is_silent_for_too_long_is_closed() {
     on_a_core(|fixture| async move {
         let mut silent = fixture.connect().await;
         let mut other = fixture.connect().await;
-        let close_silent = || fixture.clients.turns.borrow_mut().close_silent(&fixture.clients.service);
+        let close_silent = || fixture.clients.connections.borrow_mut().close_silent(&fixture.clients.service);
         close_silent();
         assert_eq!(replies(&mut silent), []);
-        runtime::sleep(2 * TICK).await;
+        runtime::sleep(2 * SILENCE_TICK).await;
         assert!(fixture.clients.service.net.clock_ms() > 0);
         fixture.look(|connection| connection.deadline_ms = 0);
         close_silent();
         assert_eq!(silent.read(&mut [0]).unwrap(), 0);
         assert_eq!(replies(&mut other), []);
-        assert_eq!(fixture.clients.turns.borrow().free, [0]);
+        assert_eq!(fixture.clients.connections.borrow().free(), [ConnectionId(0)]);
     });
 }
 
@@ -161,12 +175,10 @@ fn a_turn_too_many_does_no_harm() {
     on_a_core(|fixture| async move {
         let mut stream = fixture.connect().await;
         stream.write_all(&request()[..30]).unwrap();
-        let turns = || fixture.clients.turns.borrow_mut();
-        let listed = &mut Vec::new();
-        turns().take_in(&mut vec![ReadyEvent { member: 0, ends: false }; 3], listed);
-        turns().take_in(&mut vec![ReadyEvent { member: 9, ends: true }], listed);
-        assert_eq!(*listed, [0]);
-        turns().serve(&[0, 0, 9], &fixture.clients.service);
+        fixture.ready(&[0, 0, 0, 9]);
+        let runnable = std::mem::take(&mut fixture.clients.connections.borrow_mut().runnable);
+        assert_eq!(runnable, [ConnectionId(0)]);
+        fixture.clients.serve_group(&[0, 0, 9].map(ConnectionId));
         stream.write_all(&request()[30..]).unwrap();
         fixture.turn();
         fixture.turn();
@@ -178,7 +190,7 @@ fn a_turn_too_many_does_no_harm() {
 fn a_panic_costs_its_group_only() {
     on_a_core(|fixture| async move {
         let mut stream = fixture.connect().await;
-        assert!(!fixture.clients.guarded(|_| panic!("a fault of ours, made by this test")));
+        assert!(!fixture.clients.guarded(|| panic!("a fault of ours, made by this test")));
         stream.write_all(&request()).unwrap();
         fixture.turn();
         assert_eq!(replies(&mut stream), [Status::Ok]);
@@ -198,11 +210,6 @@ fn a_large_frame_is_held_in_a_large_buffer() {
         for part in large.chunks(3000) {
             stream.write_all(part).unwrap();
             fixture.turn();
-            // What filled its room was perhaps not all.
-            while !std::mem::take(&mut fixture.clients.turns.borrow_mut().again).is_empty() {
-                fixture.look(|connection| _ = connection.takes_turn());
-                fixture.turn();
-            }
         }
         assert_eq!(replies(&mut stream), [Status::UnknownType, Status::Ok]);
         assert!(fixture.look(|connection| !connection.is_within_a_frame()));

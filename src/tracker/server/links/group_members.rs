@@ -1,4 +1,5 @@
-//! The other trackers: those that the operator named, and those that said hello. Shared by all cores.
+//! The other trackers of the group: those that the operator named, and those that opened a link to this one. Shared by
+//! all cores.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -16,35 +17,35 @@ use crate::tracker::table::clock::Skews;
 /// Change of the difference of two clocks that is none of the network's.
 const SKEW_CHANGE_MS: u64 = 500;
 
-/// All peers.
+/// The other trackers, by number.
 #[derive(Debug)]
 pub(crate) struct GroupMembers {
     member: GroupMember,
     cores: usize,
     list: Mutex<Vec<Arc<PeerTracker>>>,
-    /// Number of peers ever added: cores look whether it has grown.
+    /// Number of trackers ever added: cores check whether it has grown.
     added: AtomicUsize,
     /// Links refused.
     refused: AtomicU64,
-    /// Addresses that were found to be another peer's too, or our own, and whose.
+    /// Addresses that turned out to be another tracker's too, or our own, and the tracker there.
     known: Mutex<HashMap<String, TrackerId>>,
-    /// How often it was found that a clock is elsewhere than it was: cores look whether it has grown.
+    /// How often another tracker's clock was found changed: cores check whether it has grown.
     clocks_seen: AtomicUsize,
     startup: Startup,
 }
 
-/// One peer.
+/// One other tracker.
 #[derive(Debug)]
 pub(crate) struct PeerTracker {
     number: usize,
     /// `HOST:PORT`.
     name: String,
-    /// It said hello, and nobody named it.
+    /// It opened a link to this tracker, and nobody named it.
     learnt: bool,
     /// Its id; 0 while unknown.
     tracker: AtomicU64,
-    /// It asked to be repaired from so many times.
-    nudges: AtomicU64,
+    /// How often it asked this tracker to repair from it.
+    repair_requests: AtomicU64,
     retired: AtomicBool,
     /// How far its clock is ahead of ours, milliseconds.
     skew_ms: AtomicI64,
@@ -57,7 +58,7 @@ pub(crate) struct PeerTracker {
 }
 
 impl GroupMembers {
-    /// The named ones.
+    /// The trackers that the operator named; `member` is this one.
     pub(crate) fn new(member: GroupMember, names: &[String], cores: usize) -> Arc<Self> {
         let peers = Self {
             member,
@@ -81,7 +82,7 @@ impl GroupMembers {
         self.list().iter().filter(named).map(|peer| peer.name.clone()).collect::<Vec<_>>().into_iter()
     }
 
-    /// What this tracker says of itself.
+    /// This tracker.
     pub(crate) fn member(&self) -> &GroupMember {
         &self.member
     }
@@ -103,7 +104,7 @@ impl GroupMembers {
         ]
     }
 
-    /// A tracker opened a link to us and may not have it.
+    /// A tracker's link to this one was refused.
     pub(crate) fn count_refused(&self) {
         self.refused.fetch_add(1, Ordering::Relaxed);
     }
@@ -113,22 +114,22 @@ impl GroupMembers {
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// A tracker opened a link to us: it is dialled back, or, where that is so already, repaired from.
-    pub(crate) fn met(&self, tracker: TrackerId, endpoint: Endpoint) {
+    /// A tracker opened a link to this one, which dials it back, or repairs from it where it is dialled already.
+    pub(crate) fn add_linked(&self, tracker: TrackerId, endpoint: Endpoint) {
         let known = self.list().iter().find(|peer| peer.is(tracker)).cloned();
         match known {
-            Some(peer) => peer.nudge(),
+            Some(peer) => peer.request_repair(),
             None if self.list().iter().filter(|peer| !peer.is_retired()).count() < SYNC_PEERS_MAX => {
-                log::info!("tracker {:016x} at {endpoint} is a peer from now on", tracker.0);
+                log::info!("tracker {:016x} at {endpoint} is linked from now on", tracker.0);
                 self.add(endpoint.to_string(), true, tracker.0);
             }
-            None => log::warn!("tracker {:016x} at {endpoint} is one peer too many", tracker.0),
+            None => log::warn!("tracker {:016x} at {endpoint} is one tracker too many for the group", tracker.0),
         }
     }
 
-    /// A tracker that is linked asks to be repaired from.
-    pub(crate) fn nudged(&self, tracker: TrackerId) {
-        self.list().iter().filter(|peer| peer.is(tracker)).for_each(|peer| peer.nudge());
+    /// A tracker that is linked asks this one to repair from it.
+    pub(crate) fn request_repair(&self, tracker: TrackerId) {
+        self.list().iter().filter(|peer| peer.is(tracker)).for_each(|peer| peer.request_repair());
     }
 
     /// A tracker's clock says `theirs_ms` when ours says `now_ms`.
@@ -148,7 +149,7 @@ impl GroupMembers {
         if noted(skew_ms) {
             let (seconds, which) = (skew_ms.unsigned_abs() / 1000, if skew_ms > 0 { "ahead of" } else { "behind" });
             log::warn!(
-                "the clock of tracker {} is {seconds} s {which} this one's: leases are reckoned by each one's own, but set the wrong one and restart its tracker",
+                "the clock of tracker {} is {seconds} s {which} this one's: each tracker's leases end by its own clock, but set the wrong clock and restart its tracker",
                 peer.name
             );
         } else if noted(before_ms) {
@@ -156,7 +157,7 @@ impl GroupMembers {
         }
     }
 
-    /// How often the others' clocks were found elsewhere.
+    /// How often the others' clocks were found changed.
     pub(crate) fn clocks_seen(&self) -> usize {
         self.clocks_seen.load(Ordering::Acquire)
     }
@@ -165,7 +166,7 @@ impl GroupMembers {
     pub(crate) fn skews(&self, now_ms: u64) -> Skews {
         let of = |peer: &Arc<PeerTracker>| {
             let changed_ms = peer.skew_changed_ms.load(Ordering::Relaxed);
-            // As long as anything lives that was given before.
+            // As long as any version from before the change is of use.
             let before = changed_ms + self.member.ttls.tombstone_ms > now_ms;
             let before_ms = before.then(|| peer.skew_before_ms.load(Ordering::Relaxed));
             (TrackerId(peer.tracker.load(Ordering::Relaxed)), peer.skew(), before_ms)
@@ -184,14 +185,14 @@ impl GroupMembers {
             .unwrap_or_default()
     }
 
-    /// A link found out whose it is. Of two peers that are one tracker, one retires.
+    /// A link has learnt its tracker's id. Of two entries that are one tracker, one retires.
     pub(crate) fn identified(&self, peer: &PeerTracker, tracker: TrackerId) {
         peer.tracker.store(tracker.0, Ordering::Relaxed);
         let list = self.list();
         let same = list.iter().filter(|other| other.is(tracker));
         let kept = same.clone().min_by_key(|other| (other.learnt, other.number)).map(|other| other.number);
         for other in same.filter(|other| Some(other.number) != kept) {
-            self.found(&other.name, tracker);
+            self.note_known(&other.name, tracker);
             other.retire();
             self.startup.set(other.number, None, SyncProgress::Away);
         }
@@ -199,7 +200,7 @@ impl GroupMembers {
 
     /// A name has these addresses: other trackers of the group may be there. Those that turned out to be a peer that we
     /// have, or ourselves, are not tried again.
-    pub(crate) fn also_at(&self, addresses: impl Iterator<Item = SocketAddr>) {
+    pub(crate) fn add_addresses(&self, addresses: impl Iterator<Item = SocketAddr>) {
         for address in addresses {
             let name = address.to_string();
             let has_it = |peer: &Arc<PeerTracker>| !peer.is_retired() && peer.name == name;
@@ -211,7 +212,7 @@ impl GroupMembers {
     }
 
     /// The address was found to be that of a peer that we have, or our own.
-    pub(crate) fn found(&self, name: &str, tracker: TrackerId) {
+    pub(crate) fn note_known(&self, name: &str, tracker: TrackerId) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= SYNC_PEERS_MAX * ADDRESSES_PER_NAME_MAX {
             // Names whose addresses change for ever: all are tried once more.
@@ -226,7 +227,7 @@ impl GroupMembers {
         tracker.is_some_and(|tracker| tracker == self.member.tracker || self.list().iter().any(|peer| peer.is(tracker)))
     }
 
-    /// How the taking of the table goes on a core.
+    /// How far the cores have taken the table from the others.
     pub(crate) fn startup(&self) -> &Startup {
         &self.startup
     }
@@ -247,7 +248,7 @@ impl GroupMembers {
             name,
             learnt,
             tracker: AtomicU64::new(tracker),
-            nudges: AtomicU64::new(0),
+            repair_requests: AtomicU64::new(0),
             retired: AtomicBool::new(false),
             skew_ms: AtomicI64::new(0),
             skew_before_ms: AtomicI64::new(0),
@@ -290,9 +291,9 @@ impl PeerTracker {
         self.skew_ms.load(Ordering::Relaxed)
     }
 
-    /// Grows whenever the peer asks to be repaired from.
-    pub(crate) fn nudges(&self) -> u64 {
-        self.nudges.load(Ordering::Relaxed)
+    /// Grows whenever the tracker asks this one to repair from it.
+    pub(crate) fn repair_requests(&self) -> u64 {
+        self.repair_requests.load(Ordering::Relaxed)
     }
 
     /// A core's link is open, or no longer.
@@ -313,8 +314,8 @@ impl PeerTracker {
         !self.is_retired() && self.tracker.load(Ordering::Relaxed) == tracker.0
     }
 
-    fn nudge(&self) {
-        self.nudges.fetch_add(1, Ordering::Relaxed);
+    fn request_repair(&self) {
+        self.repair_requests.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -344,24 +345,24 @@ mod tests {
         let find = |name: &str, tracker| {
             let peer = peers.list().iter().find(|peer| !peer.is_retired() && peer.name == name).unwrap().clone();
             if tracker == OURS {
-                peers.found(&peer.name, tracker);
+                peers.note_known(&peer.name, tracker);
                 peer.retire();
             } else {
                 peers.identified(&peer, tracker);
             }
         };
         find("group:7000", TrackerId(2));
-        peers.also_at([1, 2, 3].map(address).into_iter());
+        peers.add_addresses([1, 2, 3].map(address).into_iter());
         find("10.0.0.1:7000", OURS);
         find("10.0.0.2:7000", TrackerId(2));
         find("10.0.0.3:7000", TrackerId(3));
         for order in [[3, 2, 1], [2, 1, 3]] {
-            peers.also_at(order.map(address).into_iter());
+            peers.add_addresses(order.map(address).into_iter());
             assert_eq!(current(&peers), ["group:7000", "10.0.0.3:7000"]);
         }
         // The peer at the name is another one now: the first one's address is tried again.
         peers.list()[0].tracker.store(4, Ordering::Relaxed);
-        peers.also_at([2, 1].map(address).into_iter());
+        peers.add_addresses([2, 1].map(address).into_iter());
         assert_eq!(current(&peers), ["group:7000", "10.0.0.3:7000", "10.0.0.2:7000"]);
     }
 }

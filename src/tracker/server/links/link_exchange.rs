@@ -1,4 +1,4 @@
-//! Another tracker's link, on the accepting side: whether it is open, and who is at its other end.
+//! The accepting side of a link: the exchange of hellos that opens it, and the tracker at its other end.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -9,31 +9,31 @@ use crate::tracker::replica::hello::{Accepting, HelloError};
 use crate::tracker::server::clock::now_ms;
 use crate::wire::{Message, Response, Status, SyncHello};
 
-/// What is known of a connection's other end as a tracker.
+/// How far a connection is on its way to be a link.
 pub(crate) struct LinkExchange {
-    peers: Arc<GroupMembers>,
+    members: Arc<GroupMembers>,
     from: IpAddr,
     state: State,
 }
 
 enum State {
-    /// No tracker so far.
+    /// No hello has come, or a wrong one.
     Closed,
-    /// It said hello once.
-    Began(Accepting),
+    /// The first hello has come.
+    Begun(Accepting),
     Open(TrackerId),
 }
 
 impl LinkExchange {
-    pub(crate) fn new(peers: Arc<GroupMembers>, from: IpAddr) -> Self {
-        Self { peers, from, state: State::Closed }
+    pub(crate) fn new(members: Arc<GroupMembers>, from: IpAddr) -> Self {
+        Self { members, from, state: State::Closed }
     }
 
     /// The tracker at the other end, once the link is open.
     pub(crate) fn tracker(&self) -> Option<TrackerId> {
         match self.state {
             State::Open(tracker) => Some(tracker),
-            State::Closed | State::Began(_) => None,
+            State::Closed | State::Begun(_) => None,
         }
     }
 
@@ -42,27 +42,27 @@ impl LinkExchange {
         if let Err(error) = self.take(hello, out) {
             log::warn!("refused the link of a tracker at {}: {error}", self.from);
             self.state = State::Closed;
-            self.peers.count_refused();
+            self.members.count_refused();
             Message::Response(Response::new(Status::NotAllowed, &error.to_string(), None)).encode(out);
         }
     }
 
     fn take(&mut self, hello: &SyncHello<'_>, out: &mut Vec<u8>) -> Result<(), HelloError> {
-        let member = self.peers.member();
+        let member = self.members.member();
         match &self.state {
             State::Closed => {
                 let accepting = Accepting::new(member, self.from, hello, rand::random())?;
                 let (answer, proof) = accepting.hello(member);
                 Message::SyncHello(SyncHello { proof: proof.as_ref(), ..answer }).encode(out);
-                self.state = State::Began(accepting);
+                self.state = State::Begun(accepting);
                 return Ok(());
             }
-            State::Began(accepting) => {
+            State::Begun(accepting) => {
                 let (tracker, endpoint) = accepting.finish(member, hello)?;
-                self.peers.met(tracker, endpoint.seen_from(self.from));
+                self.members.add_linked(tracker, endpoint.seen_from(self.from));
                 self.state = State::Open(tracker);
             }
-            State::Open(tracker) if hello.tracker == *tracker => self.peers.nudged(*tracker),
+            State::Open(tracker) if hello.tracker == *tracker => self.members.request_repair(*tracker),
             State::Open(_) => return Err(HelloError::OutOfOrder),
         }
         let clock = Version { clock: now_ms() << 16, tracker: member.tracker };

@@ -18,7 +18,7 @@ pub(crate) struct LinkHandle {
     pub(super) peer: Arc<PeerTracker>,
     waker: Cell<Option<Waker>>,
     woken: Cell<bool>,
-    /// Addresses of the peer's name at which this tracker itself listens.
+    /// Addresses of the tracker's name at which this one itself listens.
     pub(super) own: RefCell<Vec<SocketAddr>>,
 }
 
@@ -34,7 +34,7 @@ impl LinkHandle {
         }
     }
 
-    /// An entry for the peer.
+    /// Queues an entry for the tracker.
     pub(crate) fn push(&self, entry: &Entry<'_>) {
         self.link.borrow_mut().push(entry);
         self.woken.set(true);
@@ -51,7 +51,7 @@ impl LinkHandle {
         );
     }
 
-    /// Which peer it is among all.
+    /// The number of its tracker.
     pub(crate) fn number(&self) -> usize {
         self.peer.number()
     }

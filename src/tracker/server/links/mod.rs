@@ -1,4 +1,4 @@
-//! Links to the other trackers of the group: whom to dial, and what goes over a link.
+//! Links to the other trackers of the group: which trackers are dialled, and what goes over a link.
 //!
 //! The rules of a link are pure and stand in [`crate::tracker::replica`]; sockets, tasks and clocks are here.
 

@@ -15,12 +15,14 @@ pub(crate) struct Startup {
 
 #[derive(Debug, Default)]
 struct State {
-    seats: HashMap<(usize, usize), (SyncProgress, u32)>,
+    /// By tracker and core: how it goes, and how many attempts have failed.
+    progress_by_core: HashMap<(usize, usize), (SyncProgress, u32)>,
+    /// Grows with everything that comes.
     progress: u64,
     over: bool,
 }
 
-/// How it goes with one peer on one core.
+/// How far one core has taken the table from one tracker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SyncProgress {
     /// It cannot be reached.
@@ -34,23 +36,23 @@ pub(crate) enum SyncProgress {
 }
 
 impl Startup {
-    /// Tells how it goes; without a core, on all.
-    pub(crate) fn set(&self, peer: usize, core: Option<usize>, seat: SyncProgress) {
+    /// Notes how it goes on a core; without one, on all.
+    pub(crate) fn set(&self, peer: usize, core: Option<usize>, step: SyncProgress) {
         let mut state = self.lock();
         if state.over {
             return;
         }
-        state.progress += u64::from(matches!(seat, SyncProgress::Taking | SyncProgress::Done));
+        state.progress += u64::from(matches!(step, SyncProgress::Taking | SyncProgress::Done));
         let cores = core.map_or(0..TRACKER_CORES_MAX, |core| core..core + 1);
         for core in cores {
-            let place = state.seats.entry((peer, core)).or_insert((SyncProgress::Failed, 0));
-            let failures = if seat == SyncProgress::Failed { place.1 + 1 } else { place.1 };
-            let seat = if seat == SyncProgress::Failed && failures >= SYNC_START_FAILURES_MAX {
+            let place = state.progress_by_core.entry((peer, core)).or_insert((SyncProgress::Failed, 0));
+            let failures = if step == SyncProgress::Failed { place.1 + 1 } else { place.1 };
+            let step = if step == SyncProgress::Failed && failures >= SYNC_START_FAILURES_MAX {
                 SyncProgress::Away
             } else {
-                seat
+                step
             };
-            *place = (seat, failures);
+            *place = (step, failures);
         }
         self.changed.notify_all();
     }
@@ -73,7 +75,7 @@ impl Startup {
             state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         };
         state.over = true;
-        state.seats.clear();
+        state.progress_by_core.clear();
         synced
     }
 
@@ -85,12 +87,12 @@ impl Startup {
 impl State {
     /// `None` while there is something to wait for.
     fn outcome(&self, peers: usize, cores: usize) -> Option<bool> {
-        let seat = |peer, core| self.seats.get(&(peer, core)).map(|(seat, _)| *seat);
+        let step = |peer, core| self.progress_by_core.get(&(peer, core)).map(|(step, _)| *step);
         let all = || (0..peers).flat_map(|peer| (0..cores).map(move |core| (peer, core)));
-        let done = (0..cores).all(|core| (0..peers).any(|peer| seat(peer, core) == Some(SyncProgress::Done)));
-        if done && all().all(|(peer, core)| seat(peer, core) != Some(SyncProgress::Taking)) {
+        let done = (0..cores).all(|core| (0..peers).any(|peer| step(peer, core) == Some(SyncProgress::Done)));
+        if done && all().all(|(peer, core)| step(peer, core) != Some(SyncProgress::Taking)) {
             return Some(true);
         }
-        all().all(|(peer, core)| seat(peer, core) == Some(SyncProgress::Away)).then_some(false)
+        all().all(|(peer, core)| step(peer, core) == Some(SyncProgress::Away)).then_some(false)
     }
 }
