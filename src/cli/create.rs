@@ -17,7 +17,7 @@ pub fn run(args: &Create, output: &Output) -> CommandResult {
         file: &args.file,
         metainfo: &args.metainfo,
         trackers: &args.trackers,
-        new: args.new,
+        options: args.options,
         work: Work { threads: args.threads, stop: &stop, quiet: false },
     };
     let Created { metainfo, is_new, .. } = create_torrent.create()?;

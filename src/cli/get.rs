@@ -8,14 +8,16 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::resolved::{Afterwards, Get};
+use crate::console::event_report;
 use crate::console::exit::{CommandError, CommandResult, Exit};
 use crate::console::files;
 use crate::console::inputs::{Input, Inputs};
-use crate::console::output::{Output, talk};
+use crate::console::output::Output;
 use crate::console::progress;
 use crate::console::progress::{Bar, Snapshot};
 use crate::console::report;
 use crate::console::signals;
+use crate::console::stderr;
 use crate::console::units::Rate;
 use crate::limits::REPORT_INTERVAL;
 use crate::metainfo::Metainfo;
@@ -81,7 +83,7 @@ fn download(
     signals::work_is_done();
     output.answer(report::done_line(&ended), || ended_object(&ended))?;
     if let Some(nearness) = report::nearness(&ended).filter(|_| !output.is_json()) {
-        talk(nearness);
+        stderr::report(nearness);
     }
     match args.afterwards {
         Afterwards::End => Ok(Exit::Done),
@@ -117,9 +119,9 @@ impl Waiting<'_> {
         loop {
             match self.inputs.next(report_at) {
                 Some(Input::Event(Event::Ended(status))) if status.id == self.id => return Ok(*status),
-                Some(Input::Event(event)) => talk_of(&event),
+                Some(Input::Event(event)) => event_report::report(&event),
                 Some(Input::Signal(signal)) => {
-                    return Err(CommandError::stopped(signal, "interrupted"));
+                    return Err(signal.interruption("interrupted"));
                 }
                 Some(Input::Closed) => return Err(CommandError::failed("internal error: the client ended early")),
                 None => {
@@ -135,7 +137,7 @@ impl Waiting<'_> {
         if self.output.is_json() {
             return self.output.answer("", || report::progress_object(&status));
         }
-        talk(report::progress_line(&status));
+        stderr::report(report::progress_line(&status));
         Ok(())
     }
 }
@@ -166,34 +168,14 @@ fn as_snapshot(status: &DownloadStatus) -> Snapshot {
 }
 
 fn seed(inputs: &Inputs, deadline: Option<Instant>) -> CommandResult {
-    talk("seeding until SIGINT or SIGTERM (or the end of --seed-for)");
+    stderr::report("seeding until SIGINT or SIGTERM (or the end of --seed-for)");
     loop {
         match inputs.next(deadline) {
             Some(Input::Event(Event::ShareStopped { file, why })) => {
-                return Err(CommandError::failed(stopped(&file, &why)));
+                return Err(CommandError::failed(event_report::share_stopped(&file, &why)));
             }
-            Some(Input::Event(event)) => talk_of(&event),
+            Some(Input::Event(event)) => event_report::report(&event),
             Some(Input::Signal(_) | Input::Closed) | None => return Ok(Exit::Done),
         }
-    }
-}
-
-/// Why a file is not seeded any more.
-pub fn stopped(file: &Path, why: &str) -> String {
-    format!("{} is not seeded any more: {}", text::path(file), text::plain(why))
-}
-
-/// Says what an event means to somebody who waits for a command.
-pub fn talk_of(event: &Event) {
-    match event {
-        Event::Notice(notice) => talk(text::plain(notice)),
-        Event::ShareStopped { file, why } => talk(stopped(file, why)),
-        Event::SharePaused { file, why } => {
-            let (file, why) = (text::path(file), text::plain(why));
-            talk(format_args!("{file} is not seeded for now: {why}; it goes on by itself"));
-        }
-        Event::ShareResumed { file } => talk(format_args!("{} is seeded again", text::path(file))),
-        Event::Announced { tracker, .. } => log::info!("announced to {tracker}"),
-        Event::Ended(_) => {}
     }
 }

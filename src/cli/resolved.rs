@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::args::{self, LowArgs, LowCommand, Picker};
+use crate::console::create_torrent::CreateOptions;
 use crate::console::exit::CommandError;
-use crate::geometry::Geometry;
 use crate::ids::Endpoint;
 use crate::limits::{
     CHUNK_SIZE_CREATE_MIN, CHUNK_SIZE_DEFAULT, CHUNK_SIZE_MAX, CORES_DEFAULT_MAX, GROUP_KEY_BYTES_MIN, TRACKERS_MAX,
@@ -21,13 +21,13 @@ use crate::tracker::server::TrackerConfig;
 pub struct HiArgs {
     /// `--log`, if given.
     pub log: Option<String>,
-    /// What to do.
-    pub command: Command,
+    /// The subcommand.
+    pub command: Subcommand,
 }
 
-/// What to do.
+/// A subcommand, resolved.
 #[derive(Clone, Debug)]
-pub enum Command {
+pub enum Subcommand {
     /// Run a tracker.
     Tracker(TrackerConfig),
     /// Run the REPL.
@@ -46,7 +46,7 @@ pub enum Command {
     Demo(Demo),
 }
 
-impl Command {
+impl Subcommand {
     /// Whether it runs until it is told to end.
     pub fn is_service(&self) -> bool {
         matches!(self, Self::Tracker(_) | Self::Client(_) | Self::Share(_))
@@ -99,23 +99,6 @@ pub struct Client {
     pub wait: Option<Duration>,
 }
 
-/// How a new `.mtorrent` file is made.
-#[derive(Clone, Copy, Debug)]
-pub struct New {
-    /// Bytes of a chunk; `None` takes the default for the file's length.
-    pub chunk_size: Option<u32>,
-    /// Replace a different one.
-    pub force: bool,
-}
-
-impl New {
-    /// The geometry of a new file of `length` bytes.
-    pub fn geometry(&self, length: u64) -> Result<Geometry, CommandError> {
-        let chunk_size = self.chunk_size.unwrap_or_else(|| Geometry::default_chunk_size(length));
-        Geometry::new(length, chunk_size).map_err(|error| CommandError::failed(error.to_string()))
-    }
-}
-
 /// `mtorrent share`.
 #[derive(Clone, Debug)]
 pub struct Share {
@@ -126,7 +109,7 @@ pub struct Share {
     /// What every peer needs.
     pub peer: Peer,
     /// How the `.mtorrent` file is made.
-    pub new: New,
+    pub options: CreateOptions,
 }
 
 /// `mtorrent get`.
@@ -169,7 +152,7 @@ pub struct Create {
     /// Trackers to write into it.
     pub trackers: Vec<String>,
     /// How it is made.
-    pub new: New,
+    pub options: CreateOptions,
     /// Threads that hash.
     pub threads: usize,
 }
@@ -205,32 +188,32 @@ impl HiArgs {
     /// Resolves what was typed.
     pub fn resolve(low: LowArgs) -> Result<Self, CommandError> {
         let command = match low.command {
-            LowCommand::Tracker(typed) => Command::Tracker(tracker(typed)?),
-            LowCommand::Client(typed) => Command::Client(Client {
+            LowCommand::Tracker(typed) => Subcommand::Tracker(tracker(typed)?),
+            LowCommand::Client(typed) => Subcommand::Client(Client {
                 peer: peer(typed.peer)?,
                 data_dir: typed.data_dir.map_or_else(default_data_dir, Ok)?,
                 wait: typed.wait,
             }),
-            LowCommand::Share(typed) => Command::Share(Share {
+            LowCommand::Share(typed) => Subcommand::Share(Share {
                 file: typed.file,
                 metainfo: typed.metainfo,
                 peer: peer(typed.peer)?,
-                new: new(typed.new)?,
+                options: create_options(typed.new)?,
             }),
-            LowCommand::Get(typed) => Command::Get(get(typed)?),
-            LowCommand::Create(typed) => Command::Create(Create {
+            LowCommand::Get(typed) => Subcommand::Get(get(typed)?),
+            LowCommand::Create(typed) => Subcommand::Create(Create {
                 file: typed.file,
                 metainfo: typed.metainfo,
                 trackers: trackers(typed.trackers)?,
-                new: new(typed.new)?,
+                options: create_options(typed.new)?,
                 threads: cores(typed.cores),
             }),
-            LowCommand::Info(typed) => Command::Info(Info { metainfo: typed.metainfo }),
+            LowCommand::Info(typed) => Subcommand::Info(Info { metainfo: typed.metainfo }),
             LowCommand::Verify(typed) => {
-                Command::Verify(Verify { metainfo: typed.metainfo, path: typed.path, threads: cores(typed.cores) })
+                Subcommand::Verify(Verify { metainfo: typed.metainfo, path: typed.path, threads: cores(typed.cores) })
             }
             LowCommand::Demo(typed) => {
-                Command::Demo(Demo { size: typed.size, dir: typed.dir.unwrap_or_else(|| PathBuf::from(".")) })
+                Subcommand::Demo(Demo { size: typed.size, dir: typed.dir.unwrap_or_else(|| PathBuf::from(".")) })
             }
         };
         Ok(Self { log: low.common.log, command })
@@ -328,7 +311,7 @@ fn trackers(typed: args::TrackersArgs) -> Result<Vec<String>, CommandError> {
     Ok(trackers)
 }
 
-fn new(typed: args::NewArgs) -> Result<New, CommandError> {
+fn create_options(typed: args::NewArgs) -> Result<CreateOptions, CommandError> {
     let chunk_size = match typed.chunk_size {
         None => None,
         Some(bytes) => match u32::try_from(bytes) {
@@ -341,7 +324,7 @@ fn new(typed: args::NewArgs) -> Result<New, CommandError> {
             }
         },
     };
-    Ok(New { chunk_size, force: typed.force })
+    Ok(CreateOptions { chunk_size, force: typed.force })
 }
 
 /// The standard library counts what both the affinity and the cgroup's quota allow.
@@ -365,7 +348,7 @@ mod tests {
     use crate::console::exit::Exit;
     use clap::Parser as _;
 
-    fn resolve(line: &str) -> Result<Command, CommandError> {
+    fn resolve(line: &str) -> Result<Subcommand, CommandError> {
         let words = std::iter::once("mtorrent").chain(line.split_whitespace());
         let low = LowArgs::try_parse_from(words).map_err(|error| CommandError::usage(error.to_string()))?;
         HiArgs::resolve(low).map(|args| args.command)
@@ -401,7 +384,7 @@ mod tests {
     #[test]
     fn get_is_resolved() {
         let get = |line| match resolve(line) {
-            Ok(Command::Get(get)) => get,
+            Ok(Subcommand::Get(get)) => get,
             other => panic!("{line}: {other:?}"),
         };
         let plain = get("get x.mtorrent dest --tracker a:1 --tracker b:2 --tracker a:1");
@@ -414,15 +397,5 @@ mod tests {
         let timed = get("get x.mtorrent dest --seed --seed-for 5m --wait 1m");
         assert_eq!(timed.afterwards, Afterwards::SeedFor(Duration::from_secs(300)));
         assert_eq!(timed.wait, Duration::from_secs(60));
-    }
-
-    #[test]
-    fn chunk_size_of_new_files() {
-        let new = New { chunk_size: None, force: false };
-        assert_eq!(new.geometry(5).map(|geometry| geometry.chunk_size()), Ok(256 << 10));
-        assert_eq!(new.geometry(1 << 30).map(|geometry| geometry.chunk_size()), Ok(1 << 20));
-        let new = New { chunk_size: Some(256 << 10), force: false };
-        assert_eq!(new.geometry(1 << 30).map(|geometry| geometry.chunk_count()), Ok(4096));
-        assert!(new.geometry(u64::MAX).is_err());
     }
 }

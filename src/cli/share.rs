@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::get::{stopped, talk_of};
 use super::resolved::Share;
 use crate::console::create_torrent;
 use crate::console::create_torrent::CreateTorrent;
+use crate::console::event_report;
 use crate::console::exit::{CommandError, CommandResult, Exit};
 use crate::console::hashing::Work;
 use crate::console::inputs::{Input, Inputs};
-use crate::console::output::{Output, talk};
+use crate::console::output::Output;
 use crate::console::signals;
+use crate::console::stderr;
 use crate::ids::InfoHash;
 use crate::node::{Event, Node, ShareRequest, Verified};
 use crate::text;
@@ -25,12 +26,12 @@ pub fn run(args: &Share, output: &Output) -> CommandResult {
         file: &args.file,
         metainfo: &args.metainfo,
         trackers: &trackers,
-        new: args.new,
+        options: args.options,
         work: Work { threads: args.peer.cores, stop: inputs.stop(), quiet: false },
     };
     let made = create_torrent.verify_or_create()?;
     let path = text::path(&args.metainfo);
-    talk(format_args!("{} {path}", if made.is_new { "created" } else { "verified the file against" }));
+    stderr::report(format_args!("{} {path}", if made.is_new { "created" } else { "verified the file against" }));
     let trackers = trackers.join(", ");
     let client = Node::start(args.peer.client_config(None))?;
     let info_hash = made.metainfo.info_hash();
@@ -42,7 +43,7 @@ pub fn run(args: &Share, output: &Output) -> CommandResult {
     };
     let result =
         inputs.add_events(&client).and_then(|()| Ok(client.share_verified(request, Some(verified))?)).and_then(|()| {
-            talk(format_args!("waiting until a tracker acknowledges: {trackers}"));
+            stderr::report(format_args!("waiting until a tracker acknowledges: {trackers}"));
             serve(&client, &inputs, info_hash, output)
         });
     client.close();
@@ -53,7 +54,7 @@ pub fn run(args: &Share, output: &Output) -> CommandResult {
 fn trackers(args: &Share) -> Result<Vec<String>, CommandError> {
     match create_torrent::trackers_of(&args.peer.trackers, &args.metainfo) {
         Some(trackers) if !trackers.is_empty() => Ok(trackers),
-        None if !args.new.force => Ok(Vec::new()),
+        None if !args.options.force => Ok(Vec::new()),
         _ if args.metainfo.exists() => {
             let path = text::path(&args.metainfo);
             Err(CommandError::usage(format!("{path} names no tracker: give one by --tracker HOST:PORT")))
@@ -75,12 +76,12 @@ fn serve(client: &Node, inputs: &Inputs, info_hash: InfoHash, output: &Output) -
                 tell_announced(&tracker, output)?;
             }
             Some(Input::Event(Event::ShareStopped { file, why })) => {
-                return Err(CommandError::failed(stopped(&file, &why)));
+                return Err(CommandError::failed(event_report::share_stopped(&file, &why)));
             }
-            Some(Input::Event(event)) => talk_of(&event),
+            Some(Input::Event(event)) => event_report::report(&event),
             Some(Input::Signal(_)) if is_ready => return Ok(Exit::Done),
             Some(Input::Signal(signal)) => {
-                return Err(CommandError::stopped(signal, "interrupted before a tracker had acknowledged"));
+                return Err(signal.interruption("interrupted before a tracker had acknowledged"));
             }
             Some(Input::Closed) | None => return Err(CommandError::failed("internal error: the client ended early")),
         }
@@ -91,6 +92,6 @@ fn tell_announced(tracker: &str, output: &Output) -> Result<(), CommandError> {
     if output.is_json() {
         return output.answer("", || json!({ "event": "announced", "tracker": tracker }));
     }
-    talk(format_args!("announced to {tracker}"));
+    stderr::report(format_args!("announced to {tracker}"));
     Ok(())
 }

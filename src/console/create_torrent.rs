@@ -9,8 +9,7 @@ use std::path::Path;
 use super::exit::CommandError;
 use super::files::{self, Source};
 use super::hashing::{BadChunk, Why, Work};
-use crate::cli::resolved::New;
-use crate::geometry::ChunkIndex;
+use crate::geometry::{ChunkIndex, Geometry};
 use crate::metainfo::Metainfo;
 use crate::storage::Identity;
 use crate::text;
@@ -25,9 +24,26 @@ pub struct CreateTorrent<'a> {
     /// Trackers for a new one.
     pub trackers: &'a [String],
     /// How a new one is made.
-    pub new: New,
+    pub options: CreateOptions,
     /// How to hash.
     pub work: Work<'a>,
+}
+
+/// How a new `.mtorrent` file is made.
+#[derive(Clone, Copy, Debug)]
+pub struct CreateOptions {
+    /// Bytes of a chunk; `None` takes the default for the file's length.
+    pub chunk_size: Option<u32>,
+    /// Replace a `.mtorrent` file that is there and different.
+    pub force: bool,
+}
+
+impl CreateOptions {
+    /// The geometry of a new file of `length` bytes.
+    fn geometry(&self, length: u64) -> Result<Geometry, CommandError> {
+        let chunk_size = self.chunk_size.unwrap_or_else(|| Geometry::default_chunk_size(length));
+        Geometry::new(length, chunk_size).map_err(|error| CommandError::failed(error.to_string()))
+    }
 }
 
 /// A `.mtorrent` file that describes the file.
@@ -63,14 +79,14 @@ impl CreateTorrent<'_> {
     pub fn create(&self) -> Result<Created, CommandError> {
         let source = Source::open(self.file)?;
         let there = self.what_is_there(&source)?;
-        if there.is_none() || self.new.force {
+        if there.is_none() || self.options.force {
             files::check_writable(self.metainfo)?;
         }
         let metainfo = self.make(&source)?;
         if there.as_deref() == Some(&metainfo.to_bytes()) {
             return Ok(Created::new(metainfo, false, &source));
         }
-        if there.is_some() && !self.new.force {
+        if there.is_some() && !self.options.force {
             let path = text::path(self.metainfo);
             return Err(CommandError::failed(format!("{path} is there and different: use --force to replace it")));
         }
@@ -89,7 +105,7 @@ impl CreateTorrent<'_> {
                 }
                 // A signal or a file that changes is no reason to replace anything.
                 Err(Mismatch::Other(error)) => return Err(error),
-                Err(Mismatch::Different(why)) if !self.new.force => return Err(CommandError::failed(why)),
+                Err(Mismatch::Different(why)) if !self.options.force => return Err(CommandError::failed(why)),
                 Err(Mismatch::Different(_)) => {}
             }
         }
@@ -123,7 +139,7 @@ impl CreateTorrent<'_> {
     }
 
     fn make(&self, source: &Source) -> Result<Metainfo, CommandError> {
-        let geometry = self.new.geometry(source.length())?;
+        let geometry = self.options.geometry(source.length())?;
         let name = source.name()?;
         let pieces = self.work.digests(source, geometry)?;
         Metainfo::new(name, geometry, pieces, self.trackers.to_vec())
@@ -131,7 +147,7 @@ impl CreateTorrent<'_> {
     }
 
     fn store(&self, metainfo: &Metainfo) -> Result<(), CommandError> {
-        files::write_atomically(self.metainfo, &metainfo.to_bytes(), self.new.force)
+        files::write_atomically(self.metainfo, &metainfo.to_bytes(), self.options.force)
     }
 
     /// What it says, and the chunks that cannot be read.
@@ -142,7 +158,7 @@ impl CreateTorrent<'_> {
         let metainfo = Metainfo::parse(bytes).map_err(|error| unusable(&error))?;
         let geometry = metainfo.geometry().transferable().map_err(|error| unusable(&error))?;
         let file = text::path(source.path());
-        if let Some(size) = self.new.chunk_size.filter(|size| *size != geometry.chunk_size()) {
+        if let Some(size) = self.options.chunk_size.filter(|size| *size != geometry.chunk_size()) {
             let message = format!("{path} is there with chunks of {} bytes, not of {size}", geometry.chunk_size());
             return Err(different(message));
         }
@@ -168,4 +184,19 @@ impl CreateTorrent<'_> {
 enum Mismatch {
     Different(String),
     Other(CommandError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunk_size_of_new_files() {
+        let options = CreateOptions { chunk_size: None, force: false };
+        assert_eq!(options.geometry(5).map(|geometry| geometry.chunk_size()), Ok(256 << 10));
+        assert_eq!(options.geometry(1 << 30).map(|geometry| geometry.chunk_size()), Ok(1 << 20));
+        let options = CreateOptions { chunk_size: Some(256 << 10), force: false };
+        assert_eq!(options.geometry(1 << 30).map(|geometry| geometry.chunk_count()), Ok(4096));
+        assert!(options.geometry(u64::MAX).is_err());
+    }
 }

@@ -112,7 +112,7 @@ impl Work<'_> {
         });
         let failed = |error: HashError| CommandError::failed(format!("{}: {error}", text::path(source.path())));
         if let Some(signal) = self.stop.signal() {
-            return Err(CommandError::stopped(signal, "interrupted while hashing: nothing was changed"));
+            return Err(signal.interruption("interrupted while hashing: nothing was changed"));
         }
         if let Some(error) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
             // A file that was cut meanwhile is told as what it is.

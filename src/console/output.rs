@@ -1,13 +1,11 @@
-//! The only way to stdout and stderr: stdout is data, stderr is talk.
+//! The only way to stdout, which carries data; what happens meanwhile goes to [`stderr`].
 //!
-//! Data is written line by line and flushed, because a script waits for it. A reader that went away
-//! ends nothing: the work goes on, the lines are dropped. Talk is one sentence at a time; while a
-//! progress bar or a prompt owns the terminal, it goes through the sink that its owner has set.
+//! Each line is written and flushed at once, because a script waits for it. A reader that went away
+//! ends nothing: the work goes on and the lines are dropped.
 
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::sync::{Arc, PoisonError, RwLock};
 
 use serde_json::{Value, json};
 
@@ -60,7 +58,7 @@ impl Output {
 
     /// Says why a command failed: a sentence on stderr and, with `--json`, an object on stdout.
     pub fn failure(&self, error: &CommandError) -> Exit {
-        talk(format_args!("mtorrent: {error}"));
+        stderr::report(format_args!("mtorrent: {error}"));
         self.report_failure(error);
         error.exit
     }
@@ -81,47 +79,6 @@ fn write_line(out: &mut impl Write, line: &str) -> io::Result<()> {
     match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other,
-    }
-}
-
-/// Says one sentence on stderr, past whatever owns the terminal now. Waits until it is said, unless stderr is stuck.
-pub fn talk(sentence: impl Display) {
-    stderr::sentence(sentence.to_string());
-}
-
-/// Writes what [`stderr`] has taken in: for its thread.
-pub(super) fn write_talk(sentence: &str) {
-    let sentence = text::lines(sentence);
-    let sink = TALK.read().unwrap_or_else(PoisonError::into_inner).clone();
-    match sink {
-        Some(sink) => sink(&sentence),
-        None => talk_plainly(&sentence),
-    }
-}
-
-/// Writes one sentence to stderr as it is: for sinks that made room for it.
-pub fn talk_plainly(sentence: &str) {
-    // There is no better place to tell that stderr is gone.
-    let _ = writeln!(io::stderr().lock(), "{sentence}");
-}
-
-type Sink = Arc<dyn Fn(&str) + Send + Sync>;
-
-static TALK: RwLock<Option<Sink>> = RwLock::new(None);
-
-/// Sends talk through `sink` until the guard is dropped.
-pub fn redirect_talk(sink: impl Fn(&str) + Send + Sync + 'static) -> TalkRedirected {
-    *TALK.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(sink));
-    TalkRedirected(())
-}
-
-/// Talk goes through somebody's sink while this lives.
-#[derive(Debug)]
-pub struct TalkRedirected(());
-
-impl Drop for TalkRedirected {
-    fn drop(&mut self) {
-        *TALK.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 

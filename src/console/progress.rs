@@ -9,7 +9,7 @@ use std::thread;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::output;
+use super::stderr_sink;
 use super::units::Rate;
 use crate::limits::PROGRESS_INTERVAL;
 
@@ -44,7 +44,7 @@ pub fn watch<T>(bar: Bar, look: impl Fn() -> Snapshot + Sync, work: impl FnOnce(
     let screen = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
     let bar = screen.add(styled(bar));
     let talker = screen.clone();
-    let redirected = output::redirect_talk(move |sentence| talker.suspend(|| output::talk_plainly(sentence)));
+    let redirected = stderr_sink::redirect(move |sentence| talker.suspend(|| stderr_sink::write_directly(sentence)));
     let result = thread::scope(|scope| {
         let (bar, look) = (&bar, &look);
         scope.spawn(move || {

@@ -10,7 +10,8 @@ use std::time::Duration;
 use signal_hook::consts::{SIGALRM, SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::exit::{CommandError, Exit, end_now};
+use super::exit::{CommandError, Exit};
+use super::stderr::flush_and_exit;
 use crate::limits::SIGNAL_PATIENCE;
 
 /// A wish to end.
@@ -29,6 +30,11 @@ impl Signal {
             Self::Interrupt => Exit::Interrupted,
             Self::Terminate => Exit::Terminated,
         }
+    }
+
+    /// The failure of a command that the signal ended before its work was done.
+    pub fn interruption(self, message: impl Into<String>) -> CommandError {
+        CommandError { exit: self.exit(), message: message.into() }
     }
 
     fn from_number(number: i32) -> Option<Self> {
@@ -64,7 +70,7 @@ pub fn watch(
                 (Some(first), second, _) => {
                     last_words();
                     let is_done = IS_DONE.load(Ordering::Acquire);
-                    end_now(if is_done { Exit::Done } else { second.unwrap_or(first).exit() });
+                    flush_and_exit(if is_done { Exit::Done } else { second.unwrap_or(first).exit() });
                 }
                 // An alarm that somebody else sent.
                 (None, _, waiting) => notify = waiting,

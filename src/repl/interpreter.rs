@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::command::{self, Command};
+use super::downloads_table;
+use super::input::Input;
 use super::screen::Screen;
-use super::{Input, Settings, downloads_table};
-use crate::cli::get::talk_of;
-use crate::cli::resolved::New;
 use crate::console::create_torrent;
-use crate::console::create_torrent::{CreateTorrent, Created};
+use crate::console::create_torrent::{CreateOptions, CreateTorrent, Created};
+use crate::console::event_report;
 use crate::console::exit::{CommandError, CommandResult, Exit};
 use crate::console::files;
 use crate::console::hashing::Work;
@@ -30,8 +30,21 @@ use crate::node::{
 };
 use crate::text;
 
+/// What the interpreter needs to know of the command line.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Trackers for new `.mtorrent` files.
+    pub trackers: Vec<String>,
+    /// Threads that hash.
+    pub threads: usize,
+    /// How long a download waits for trackers and seeders; `None` leaves it to the kind of input.
+    pub wait: Option<Duration>,
+    /// Where the history of lines is kept.
+    pub history: PathBuf,
+}
+
 /// The REPL's state.
-pub struct Session<'a> {
+pub struct Interpreter<'a> {
     client: &'a Node,
     settings: Settings,
     screen: Screen,
@@ -65,8 +78,8 @@ struct Hashing {
     is_removed: bool,
 }
 
-impl<'a> Session<'a> {
-    /// A session over a running client; `to_self` leads into the queue that [`Session::run`] reads.
+impl<'a> Interpreter<'a> {
+    /// An interpreter over a running client; `to_self` leads into the queue that [`Interpreter::run`] reads.
     pub fn new(client: &'a Node, settings: Settings, screen: Screen, to_self: SyncSender<Input>) -> Self {
         let running = client.downloads().into_iter().filter(|status| !report::is_over(&status.state));
         let restored: BTreeSet<DownloadId> = running.map(|status| status.id).collect();
@@ -112,7 +125,7 @@ impl<'a> Session<'a> {
         result
     }
 
-    /// Reacts to one input; `Some` ends the session.
+    /// Reacts to one input; `Some` ends the REPL.
     fn take(&mut self, input: Input) -> Result<Option<Exit>, CommandError> {
         match input {
             Input::Line(Ok(line)) => self.line(&line),
@@ -336,7 +349,7 @@ impl<'a> Session<'a> {
                 None => Ok(()),
             },
             other => {
-                talk_of(&other);
+                event_report::report(&other);
                 Ok(())
             }
         }
@@ -415,11 +428,11 @@ fn hash_on_thread(
             file: &share.file,
             metainfo: &share.metainfo,
             trackers: &share.trackers,
-            new: New { chunk_size: None, force: share.force },
+            options: CreateOptions { chunk_size: None, force: share.force },
             work: Work { threads, stop: &stop, quiet: true },
         };
         let result = create_torrent.verify_or_create();
-        // A session that is over does not want to know.
+        // An interpreter that is over does not want to know.
         let _ =
             to.send(Input::Hashed { id, file: share.file, metainfo_path: share.metainfo, result: Box::new(result) });
     };

@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, Read as _};
 use std::sync::mpsc::SyncSender;
 
-use super::Input;
+use super::input::Input;
 use crate::console::exit::CommandError;
 use crate::limits::REPL_LINE_BYTES_MAX;
 
@@ -24,7 +24,7 @@ pub fn start(to: SyncSender<Input>) -> Result<(), CommandError> {
                 return;
             }
         }
-        // Nobody listens to the end any more only when the session is over.
+        // Nobody listens to the end any more only when the REPL is over.
         let _ = to.send(Input::End);
     };
     std::thread::Builder::new().name("lines".into()).spawn(work).map(drop).map_err(CommandError::no_thread)

@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 
 use super::terminal::Printer;
 use crate::console::exit::CommandError;
-use crate::console::output;
 use crate::console::output::Output;
+use crate::console::stderr;
 use crate::text;
 
-/// Where the session speaks.
+/// Where the interpreter answers.
 #[derive(Debug)]
 pub struct Screen {
     output: Output,
@@ -53,7 +53,7 @@ impl Screen {
 
     /// Says why the line that was just read, or a command from earlier, cannot be done.
     pub fn refuse(&self, why: impl Display) {
-        output::talk(format_args!("error: {}", text::plain(&why.to_string())));
+        stderr::report(format_args!("error: {}", text::plain(&why.to_string())));
         if self.output.is_json() {
             // stdout being gone is told by the next answer.
             let _ = self.later("", || json!({ "event": "error", "error": why.to_string() }));

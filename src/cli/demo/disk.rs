@@ -51,7 +51,7 @@ pub fn write_limit(path: &Path, size: u64, stop: &Stop) -> Result<Limit, Command
     });
     let removed = std::fs::remove_file(path);
     match (stop.signal(), result) {
-        (Some(signal), _) => Err(CommandError::stopped(signal, "the demo was interrupted")),
+        (Some(signal), _) => Err(signal.interruption("the demo was interrupted")),
         (None, result) => {
             let limit = result.map_err(|error| files::cannot_write(path, &error))?;
             removed.map(|()| limit).map_err(|error| files::cannot_write(path, &error))

@@ -121,7 +121,7 @@ impl Nodes {
     pub fn next(&mut self, deadline: Instant) -> Result<Option<(Role, Instant, What)>, CommandError> {
         match self.receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             Ok(Message::Said(role, at, what)) => Ok(Some((role, at, what))),
-            Ok(Message::Signal(signal)) => Err(CommandError::stopped(signal, "the demo was interrupted")),
+            Ok(Message::Signal(signal)) => Err(signal.interruption("the demo was interrupted")),
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Ok(None),
         }
     }

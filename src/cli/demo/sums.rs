@@ -57,7 +57,7 @@ fn of_file(path: &Path, stop: &Stop) -> Result<String, CommandError> {
 }
 
 fn check_stop(stop: &Stop) -> Result<(), CommandError> {
-    stop.signal().map_or(Ok(()), |signal| Err(CommandError::stopped(signal, "the demo was interrupted")))
+    stop.signal().map_or(Ok(()), |signal| Err(signal.interruption("the demo was interrupted")))
 }
 
 #[cfg(test)]
