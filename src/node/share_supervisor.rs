@@ -1,71 +1,39 @@
-//! Core 0's watch over what the user wished: shares that are away, touched or other files now, and downloads
-//! whose disk is away. Nothing is forgotten; what can go on goes on.
+//! Core 0's work on shares: serves them, pauses those whose file is away or was touched, and hashes what may be
+//! another file now.
 
-use std::collections::HashMap;
 use std::io;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
-use super::data_dir::FolderMark;
-use super::download_place;
-use super::share::{Phase, ShareEntry, Step};
+use super::announcers::Announcers;
+use super::context::NodeContext;
+use super::event::Event;
 use super::share_check;
 use super::share_check::Checked;
-use super::supervisor::Supervisor;
-use super::table::WaitingDownload;
-use super::{DownloadRequest, Event};
+use super::share_entry::ShareEntry;
+use super::share_state::{Phase, Step};
 use crate::bitfield::{Bitfield, SharedBitfield};
-use crate::download::{Driver, Request};
 use crate::geometry::ChunkIndex;
-use crate::limits::SEED_CHECK_INTERVAL;
 use crate::metainfo::Metainfo;
-use crate::runtime::{BlockingError, sleep, spawn};
+use crate::runtime::{BlockingError, spawn};
 use crate::storage::{Identity, SeedFile};
 use crate::torrent::Torrent;
 
-impl Supervisor {
-    /// Looks at everything at once, and then once a second.
-    pub(super) async fn watch(self: Rc<Self>) {
-        loop {
-            self.look_at_all();
-            sleep(SEED_CHECK_INTERVAL).await;
-        }
+/// Supervises all shares.
+pub struct ShareSupervisor {
+    context: Rc<NodeContext>,
+    announcers: Rc<Announcers>,
+}
+
+impl ShareSupervisor {
+    /// A supervisor of the shares in the lists.
+    pub fn new(context: Rc<NodeContext>, announcers: Rc<Announcers>) -> Rc<Self> {
+        Rc::new(Self { context, announcers })
     }
 
-    /// Has everything looked at. A device whose last look has not ended, because its disk or its mount hangs, is left
-    /// alone: no other waits for it.
-    fn look_at_all(self: &Rc<Self>) {
-        let mut by_device = HashMap::<u64, Vec<Wish>>::new();
-        {
-            let rows = self.table.rows();
-            let shares = rows.shares.iter().cloned().map(Wish::Share);
-            for wish in shares.chain(rows.waiting.iter().cloned().map(Wish::Download)) {
-                by_device.entry(wish.device()).or_default().push(wish);
-            }
-        }
-        for (device, wishes) in by_device {
-            let (this, checks) = (self.clone(), self.core.shared.pools.checks.on(device));
-            let look = move || wishes.into_iter().map(Wish::look).collect::<Vec<_>>();
-            spawn("look at files", async move {
-                match checks.run(look).await {
-                    Ok(found) => found.into_iter().for_each(|found| this.act_on_found(found)),
-                    Err(BlockingError::Busy | BlockingError::Closed) => {}
-                    Err(error) => log::error!("shares and downloads could not be looked at: {error}"),
-                }
-            });
-        }
-    }
-
-    fn act_on_found(self: &Rc<Self>, found: Found) {
-        match found {
-            Found::Share(share, found) => self.act_on(&share, &found),
-            Found::Download(waiting, Ok((folder, metainfo))) => self.begin(&waiting, folder, Arc::new(metainfo)),
-            Found::Download(waiting, Err(why)) => self.report_waiting(&waiting, why),
-        }
-    }
-
-    fn act_on(self: &Rc<Self>, share: &Arc<ShareEntry>, found: &io::Result<Identity>) {
+    /// Does what the share needs now that its file was found so.
+    pub fn act_on(self: &Rc<Self>, share: &Arc<ShareEntry>, found: &io::Result<Identity>) {
         if share.removed.load(Ordering::Relaxed) {
             return;
         }
@@ -92,7 +60,7 @@ impl Supervisor {
         self.report_unreadable(share);
     }
 
-    /// Serves the share no more for now; the user is told once.
+    /// Stops serving the share for now, and reports it once.
     fn pause(self: &Rc<Self>, share: &ShareEntry, phase: Phase) {
         let why = match &phase {
             Phase::Waiting(why) | Phase::Checking(why) => why.clone(),
@@ -111,11 +79,11 @@ impl Supervisor {
         }
         if was_active || is_first {
             share.state().is_reported = true;
-            self.events.send(Event::SharePaused { file: share.file.clone(), why });
+            self.context.events.send(Event::SharePaused { file: share.file.clone(), why });
         }
     }
 
-    /// The share is another file now.
+    /// Stops serving the share, whose file is another one now, and reports it once.
     fn differ(self: &Rc<Self>, share: &ShareEntry, why: String, found: Identity) {
         let (was_active, is_known) = {
             let mut state = share.state();
@@ -129,7 +97,7 @@ impl Supervisor {
         }
         if !is_known {
             share.state().is_reported = true;
-            self.events.send(Event::ShareStopped { file: share.file.clone(), why });
+            self.context.events.send(Event::ShareStopped { file: share.file.clone(), why });
         }
     }
 
@@ -137,10 +105,10 @@ impl Supervisor {
         let Some(torrent) = share.state().torrent.clone() else { return };
         torrent.stop(why.to_owned());
         share.trackers.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        self.withdraw_and_tidy(torrent.info_hash());
+        self.announcers.withdraw_and_drop_unused(torrent.info_hash());
     }
 
-    /// Hashes the file, then serves it or tells why not.
+    /// Hashes the file, and then serves it or reports why not.
     async fn check(self: Rc<Self>, share: Arc<ShareEntry>) {
         let (metainfo, number) = {
             let mut state = share.state();
@@ -148,8 +116,8 @@ impl Supervisor {
             (state.metainfo.clone(), state.checks)
         };
         let Some(metainfo) = metainfo else { return };
-        let (path, stop, threads) = (share.file.clone(), share.removed.clone(), self.core.shared.config.cores);
-        let pool = self.core.shared.pools.hashing_of(metainfo.geometry().length()).on(share.device());
+        let (path, stop, threads) = (share.file.clone(), share.removed.clone(), self.context.core.parts.config.cores);
+        let pool = self.context.core.parts.pools.hashing_of(metainfo.geometry().length()).on(share.device());
         let checked = pool.run(move || share_check::check(&metainfo, &path, threads, &stop)).await;
         let is_last = share.state().checks == number;
         if !is_last || share.removed.load(Ordering::Relaxed) {
@@ -158,7 +126,7 @@ impl Supervisor {
         match checked {
             Ok(Checked::Right { identity, unreadable }) => {
                 share.state().verified = Some(identity);
-                self.save().await;
+                self.context.save().await;
                 self.checked(share, unreadable).await;
             }
             Ok(Checked::Different { why, identity }) => self.differ(&share, why, identity),
@@ -171,7 +139,7 @@ impl Supervisor {
         }
     }
 
-    /// The file is right: it goes on being served, or is served again.
+    /// Goes on serving a file that was found to be right, or serves it again.
     async fn checked(self: Rc<Self>, share: Arc<ShareEntry>, unreadable: Vec<ChunkIndex>) {
         let torrent = {
             let mut state = share.state();
@@ -190,7 +158,7 @@ impl Supervisor {
     /// Serves a file that is as it was verified.
     async fn serve(self: Rc<Self>, share: Arc<ShareEntry>, unreadable: Vec<ChunkIndex>) {
         let Some((metainfo, verified)) = self.claim_turn(&share) else { return };
-        let (path, pool) = (share.file.clone(), self.core.shared.pools.durable.on(share.device()));
+        let (path, pool) = (share.file.clone(), self.context.core.parts.pools.durable.on(share.device()));
         let opened = pool.run(move || SeedFile::open(&path)).await;
         let opened = opened.unwrap_or_else(|error| Err(io::Error::other(error)));
         if share.removed.load(Ordering::Relaxed) {
@@ -204,11 +172,11 @@ impl Supervisor {
         let have = SharedBitfield::new(&Bitfield::full(metainfo.geometry()));
         let torrent = Arc::new(Torrent::new(metainfo, have, Some(file)));
         unreadable.into_iter().for_each(|chunk| torrent.set_unreadable(chunk));
-        if let Err(error) = self.core.shared.registry.insert(torrent.clone()) {
+        if let Err(error) = self.context.core.parts.registry.insert(torrent.clone()) {
             return self.pause(&share, waiting(&error.to_string()));
         }
         if !share.set_torrent(torrent.clone()) {
-            self.core.shared.registry.remove(&torrent);
+            self.context.core.parts.registry.remove(&torrent);
             return;
         }
         let was_reported = {
@@ -216,17 +184,18 @@ impl Supervisor {
             state.phase = Phase::Active;
             std::mem::take(&mut state.is_reported)
         };
-        self.announce(&share);
+        self.announcers.announce(&share);
         if was_reported {
-            self.events.send(Event::ShareResumed { file: share.file.clone() });
+            self.context.events.send(Event::ShareResumed { file: share.file.clone() });
         }
     }
 
-    /// Nobody else opens the file for this share meanwhile. `None` when the same content is served already.
+    /// Claims the file, so that nothing else opens it for this share meanwhile. `None` when the same content is served
+    /// already.
     fn claim_turn(&self, share: &ShareEntry) -> Option<(Arc<Metainfo>, Option<Identity>)> {
         let mut state = share.state();
         let metainfo = state.metainfo.clone()?;
-        if self.is_served(metainfo.info_hash()) {
+        if self.context.is_served(metainfo.info_hash()) {
             state.phase = waiting("the same content is served from another path");
             return None;
         }
@@ -234,7 +203,7 @@ impl Supervisor {
         Some((metainfo, state.verified))
     }
 
-    /// Names chunks that the disk did not give, once.
+    /// Reports chunks that cannot be read, once.
     fn report_unreadable(&self, share: &ShareEntry) {
         let Some(torrent) = share.state().torrent.clone() else { return };
         let chunks = torrent.take_unreadable();
@@ -243,99 +212,10 @@ impl Supervisor {
         let more = if rest.is_empty() { String::new() } else { format!(", and {} more", rest.len()) };
         let (file, offset) = (share.file.display(), geometry.offset(*first));
         let text = format!("chunk {first} of {file}, at offset {offset}{more} cannot be read and is not served");
-        self.events.send(Event::Notice(format!("{text}; the others are: check the disk")));
-    }
-
-    fn report_waiting(&self, waiting: &WaitingDownload, why: String) {
-        if waiting.status().waits_for.as_ref() != Some(&why) {
-            self.events.send(Event::Notice(format!("#{} waits: {why}", waiting.id)));
-            waiting.set_why(why);
-        }
-    }
-
-    /// The disk of a download is there: it goes on.
-    fn begin(self: &Rc<Self>, waiting: &WaitingDownload, folder: FolderMark, metainfo: Arc<Metainfo>) {
-        let entry = {
-            let mut rows = self.table.rows();
-            if rows.running(metainfo.info_hash()).is_some() {
-                drop(rows);
-                return self.report_waiting(waiting, "the same file is being downloaded to another place".to_owned());
-            }
-            let Some(taken) = rows.take_waiting(waiting.id) else { return };
-            let (dest, force) = (Some(taken.saved.dest.0.clone()), taken.saved.force);
-            let request = Request {
-                metainfo: metainfo.clone(),
-                dest: dest.clone(),
-                force,
-                wait: None,
-                strategy: self.core.shared.config.strategy,
-                stall_timeout: self.core.shared.config.stall_timeout,
-                endpoint: self.endpoint,
-            };
-            let metainfo_path = taken.saved.metainfo.0.clone();
-            let asked = DownloadRequest { metainfo, metainfo_path, dest, force, wait: None, seed: true };
-            rows.add_download(Some(taken.id), asked, Driver::new(request), Some(folder))
-        };
-        self.start_download(entry);
+        self.context.events.send(Event::Notice(format!("{text}; the others are: check the disk")));
     }
 }
 
 fn waiting(why: &str) -> Phase {
     Phase::Waiting(why.to_owned())
-}
-
-/// What the user wished.
-enum Wish {
-    Share(Arc<ShareEntry>),
-    Download(Arc<WaitingDownload>),
-}
-
-/// What a look has found of it.
-enum Found {
-    Share(Arc<ShareEntry>, io::Result<Identity>),
-    Download(Arc<WaitingDownload>, Result<(FolderMark, Metainfo), String>),
-}
-
-impl Wish {
-    /// The device that it is on.
-    fn device(&self) -> u64 {
-        match self {
-            Self::Share(share) => share.device(),
-            Self::Download(waiting) => {
-                waiting.saved.folder.map_or_else(|| download_place::stand_in(&waiting.saved.dest.0), FolderMark::device)
-            }
-        }
-    }
-
-    /// Looks at it. Blocks for a moment.
-    fn look(self) -> Found {
-        match self {
-            Self::Share(share) => {
-                let found = look(&share);
-                Found::Share(share, found)
-            }
-            Self::Download(waiting) => {
-                let found = download_place::check(&waiting.saved);
-                let found =
-                    found.and_then(|folder| Ok((folder, share_check::read_metainfo(&waiting.saved.metainfo.0)?)));
-                Found::Download(waiting, found)
-            }
-        }
-    }
-}
-
-/// Finds the share's file, and its `.mtorrent` file if that was not read yet. Blocks for a moment.
-fn look(share: &ShareEntry) -> io::Result<Identity> {
-    let is_known = share.state().metainfo.is_some();
-    if !is_known {
-        let metainfo = share_check::read_metainfo(&share.metainfo_path).map_err(io::Error::other)?;
-        let mut state = share.state();
-        if state.info_hash.is_some_and(|known| known != metainfo.info_hash()) {
-            // It was verified against another one.
-            state.verified = None;
-        }
-        state.info_hash = Some(metainfo.info_hash());
-        state.metainfo = Some(Arc::new(metainfo));
-    }
-    share_check::stat(&share.file)
 }
