@@ -5,17 +5,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-
 use super::resolved::{Afterwards, Get};
+use crate::console::download_text;
 use crate::console::event_report;
 use crate::console::exit::{CommandError, CommandResult, Exit};
 use crate::console::files;
 use crate::console::inputs::{Input, Inputs};
 use crate::console::output::Output;
+use crate::console::output_event::OutputEvent;
 use crate::console::progress;
 use crate::console::progress::{Bar, Snapshot};
-use crate::console::report;
 use crate::console::signals;
 use crate::console::stderr;
 use crate::console::units::Rate;
@@ -76,13 +75,13 @@ fn download(
     let ended = progress::watch(bar, look, || waiting.until_the_end())?;
     if let DownloadState::Failed(failure) = &ended.state {
         if output.is_json() {
-            output.answer("", || ended_object(&ended))?;
+            output.print(&OutputEvent::ended(&ended, false))?;
         }
         return Err(failure.clone().into());
     }
     signals::work_is_done();
-    output.answer(report::done_line(&ended), || ended_object(&ended))?;
-    if let Some(nearness) = report::nearness(&ended).filter(|_| !output.is_json()) {
+    output.print(&OutputEvent::ended(&ended, false))?;
+    if let Some(nearness) = download_text::nearness(&ended).filter(|_| !output.is_json()) {
         stderr::report(nearness);
     }
     match args.afterwards {
@@ -90,12 +89,6 @@ fn download(
         Afterwards::Seed => seed(inputs, None),
         Afterwards::SeedFor(duration) => seed(inputs, Some(Instant::now() + duration)),
     }
-}
-
-fn ended_object(status: &DownloadStatus) -> Value {
-    let mut object = report::object(status);
-    object["event"] = "ended".into();
-    object
 }
 
 /// How often progress is reported: as the user said, else where there is no terminal to draw a bar on.
@@ -134,10 +127,11 @@ impl Waiting<'_> {
 
     fn report(&self) -> Result<(), CommandError> {
         let Some(status) = snapshot(self.client, self.id) else { return Ok(()) };
+        let event = OutputEvent::progress(&status);
         if self.output.is_json() {
-            return self.output.answer("", || report::progress_object(&status));
+            return self.output.print(&event);
         }
-        stderr::report(report::progress_line(&status));
+        stderr::report(event);
         Ok(())
     }
 }
@@ -161,7 +155,7 @@ fn snapshot(client: &Node, id: DownloadId) -> Option<DownloadStatus> {
 fn as_snapshot(status: &DownloadStatus) -> Snapshot {
     let state = match status.state {
         DownloadState::Running => String::new(),
-        _ => format!(", {}", report::state(&status.state)),
+        _ => format!(", {}", download_text::state(&status.state)),
     };
     let note = format!("from {} peers{state}", status.peers);
     Snapshot { done_bytes: status.done_bytes, rate: Some(Rate(status.rate_bytes_s)), note }

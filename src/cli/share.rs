@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
-
 use super::resolved::Share;
 use crate::console::create_torrent;
 use crate::console::create_torrent::CreateTorrent;
@@ -12,6 +10,7 @@ use crate::console::exit::{CommandError, CommandResult, Exit};
 use crate::console::hashing::Work;
 use crate::console::inputs::{Input, Inputs};
 use crate::console::output::Output;
+use crate::console::output_event::OutputEvent;
 use crate::console::signals;
 use crate::console::stderr;
 use crate::ids::InfoHash;
@@ -70,10 +69,11 @@ fn serve(client: &Node, inputs: &Inputs, info_hash: InfoHash, output: &Output) -
             Some(Input::Event(Event::Announced { info_hash: announced, tracker })) if announced == info_hash => {
                 if !is_ready {
                     signals::work_is_done();
-                    output.ready(client.listen_addr(), Some(info_hash), None)?;
+                    let listen = client.listen_addr();
+                    output.print(&OutputEvent::Ready { listen, info_hash: Some(info_hash), synced: None })?;
                     is_ready = true;
                 }
-                tell_announced(&tracker, output)?;
+                report_announced(&tracker, output)?;
             }
             Some(Input::Event(Event::ShareStopped { file, why })) => {
                 return Err(CommandError::failed(event_report::share_stopped(&file, &why)));
@@ -88,10 +88,11 @@ fn serve(client: &Node, inputs: &Inputs, info_hash: InfoHash, output: &Output) -
     }
 }
 
-fn tell_announced(tracker: &str, output: &Output) -> Result<(), CommandError> {
+fn report_announced(tracker: &str, output: &Output) -> Result<(), CommandError> {
+    let event = OutputEvent::Announced { tracker, path: None, info_hash: None };
     if output.is_json() {
-        return output.answer("", || json!({ "event": "announced", "tracker": tracker }));
+        return output.print(&event);
     }
-    stderr::report(format_args!("announced to {tracker}"));
+    stderr::report(event);
     Ok(())
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::console::exit::{CommandError, CommandResult, Exit};
 use crate::console::inputs::{Input, Inputs};
 use crate::console::output::Output;
+use crate::console::output_event::OutputEvent;
 use crate::console::signals;
 use crate::tracker::server::{self, StartError, TrackerConfig, TrackerHandle};
 
@@ -19,7 +20,11 @@ const START_LOOK_PAUSE: Duration = Duration::from_millis(20);
 pub fn run(config: TrackerConfig, output: &Output) -> CommandResult {
     let inputs = Inputs::start()?;
     let Some(tracker) = start(config, &inputs)? else { return Ok(Exit::Done) };
-    let served = output.ready(tracker.listen_addr(), None, Some(tracker.synced()));
+    let served = output.print(&OutputEvent::Ready {
+        listen: tracker.listen_addr(),
+        info_hash: None,
+        synced: Some(tracker.synced()),
+    });
     signals::work_is_done();
     if served.is_ok() {
         // A tracker whose store fails ends by itself.

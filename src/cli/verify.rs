@@ -1,15 +1,13 @@
 //! `mtorrent verify`: a file against its `.mtorrent` file, the bad chunks named.
 
-use serde_json::json;
-
 use super::resolved::Verify;
 use crate::console::exit::{CommandError, CommandResult, Exit};
 use crate::console::files;
 use crate::console::files::Source;
 use crate::console::hashing::{BadChunk, Why, Work};
 use crate::console::output::Output;
+use crate::console::output_event::OutputEvent;
 use crate::console::signals::Stop;
-use crate::console::units::Size;
 use crate::geometry::Geometry;
 use crate::text;
 
@@ -22,7 +20,7 @@ pub fn run(args: &Verify, output: &Output) -> CommandResult {
     let work = Work { threads: args.threads, stop: &stop, quiet: false };
     let (geometry, bad) = (metainfo.geometry(), work.bad_chunks(&source, &metainfo)?);
     for chunk in &bad {
-        name_chunk(*chunk, geometry, output)?;
+        print_bad_chunk(*chunk, geometry, output)?;
     }
     let shown = text::path(&path);
     let unreadable = bad.iter().filter(|bad| bad.why == Why::Unreadable).count();
@@ -40,28 +38,22 @@ pub fn run(args: &Verify, output: &Output) -> CommandResult {
         return Err(CommandError::data(format!("{message}: every chunk is right, and what follows does not belong")));
     }
     let (length, chunks) = (geometry.length(), geometry.chunk_count());
-    output.answer(format!("ok {shown}: {chunks} chunks, {}, verified", Size(length)), || {
-        json!({
-            "state": "ok",
-            "path": path.to_string_lossy(),
-            "info_hash": metainfo.info_hash().to_string(),
-            "length": length,
-            "chunks": chunks,
-        })
+    output.print(&OutputEvent::Verified {
+        state: "ok",
+        path: &path,
+        info_hash: metainfo.info_hash(),
+        length,
+        chunks,
     })?;
     Ok(Exit::Done)
 }
 
-fn name_chunk(bad: BadChunk, geometry: Geometry, output: &Output) -> Result<(), CommandError> {
-    let (index, start) = (bad.chunk.get(), geometry.offset(bad.chunk));
-    let end = start + u64::from(geometry.chunk_len(bad.chunk));
+fn print_bad_chunk(bad: BadChunk, geometry: Geometry, output: &Output) -> Result<(), CommandError> {
     let why = match bad.why {
         Why::Different => "different",
         Why::Missing => "missing",
         Why::Unreadable => "unreadable",
     };
-    output.answer(
-        format!("bad chunk {index} bytes {start}-{} {why}", end - 1),
-        || json!({ "state": "bad", "chunk": index, "offset": start, "length": end - start, "why": why }),
-    )
+    let (offset, length) = (geometry.offset(bad.chunk), geometry.chunk_len(bad.chunk).into());
+    output.print(&OutputEvent::BadChunk { state: "bad", chunk: bad.chunk, offset, length, why })
 }

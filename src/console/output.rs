@@ -3,15 +3,11 @@
 //! Each line is written and flushed at once, because a script waits for it. A reader that went away
 //! ends nothing: the work goes on and the lines are dropped.
 
-use std::fmt::Display;
 use std::io::{self, Write};
-use std::net::SocketAddr;
-
-use serde_json::{Value, json};
 
 use super::exit::{CommandError, Exit};
+use super::output_event::OutputEvent;
 use super::stderr;
-use crate::ids::InfoHash;
 use crate::text;
 
 /// Where data goes, and in which form.
@@ -31,29 +27,11 @@ impl Output {
         self.json
     }
 
-    /// Writes one answer: `text`, or with `--json` the object.
-    pub fn answer(&self, text: impl Display, object: impl FnOnce() -> Value) -> Result<(), CommandError> {
-        let line = if self.json { object().to_string() } else { text::lines(&text.to_string()) };
+    /// Writes one event: its text, or with `--json` its object.
+    pub fn print(&self, event: &OutputEvent<'_>) -> Result<(), CommandError> {
+        let line = if self.json { json_line(event)? } else { text::lines(&event.to_string()) };
         write_line(&mut io::stdout().lock(), &line)
             .map_err(|error| CommandError::failed(format!("cannot write to standard output: {error}")))
-    }
-
-    /// Writes the line by which a script knows that a long-running command serves.
-    pub fn ready(
-        &self,
-        listen: SocketAddr,
-        info_hash: Option<InfoHash>,
-        synced: Option<bool>,
-    ) -> Result<(), CommandError> {
-        let mut pairs = vec![("listen", listen.to_string())];
-        pairs.extend(info_hash.map(|hash| ("info_hash", hash.to_string())));
-        pairs.extend(synced.map(|synced| ("synced", if synced { "yes" } else { "no" }.into())));
-        let text: String = pairs.iter().map(|(key, value)| format!(" {key}={value}")).collect();
-        self.answer(format_args!("ready{text}"), || {
-            let mut object = json!({ "event": "ready" });
-            pairs.into_iter().for_each(|(key, value)| object[key] = value.into());
-            object
-        })
     }
 
     /// Says why a command failed: a sentence on stderr and, with `--json`, an object on stdout.
@@ -66,11 +44,15 @@ impl Output {
     /// The part of [`Output::failure`] for scripts: with `--json` an object on stdout.
     pub fn report_failure(&self, error: &CommandError) {
         if self.json {
-            let object = json!({ "event": "error", "error": error.message, "exit": error.exit.code() });
-            // The exit code already tells of a failure; a second one cannot be told better.
-            let _ = write_line(&mut io::stdout().lock(), &object.to_string());
+            // A second failure could not be reported any better.
+            let _ = self.print(&OutputEvent::Error { error: &error.message, exit: Some(error.exit.code()) });
         }
     }
+}
+
+/// The event's object on one line.
+pub fn json_line(event: &OutputEvent<'_>) -> Result<String, CommandError> {
+    event.to_json().map_err(|error| CommandError::failed(format!("internal error: no JSON of an answer: {error}")))
 }
 
 /// Writes one line and flushes it; a reader that went away is no error.

@@ -10,6 +10,7 @@ use super::{pipe, terminal};
 use crate::console::exit::CommandResult;
 use crate::console::inputs::forward_events;
 use crate::console::output::Output;
+use crate::console::output_event::OutputEvent;
 use crate::console::{signals, stderr_sink};
 use crate::limits::{INPUTS_MAX, PIPE_WAIT_DEFAULT};
 use crate::node::Node;
@@ -26,7 +27,7 @@ pub fn run(client: &Node, mut settings: Settings, output: Output) -> CommandResu
         move |signal| signals::queue(&on_signal, Input::Signal(signal)),
         move || restore.iter().flatten().for_each(terminal::SavedModes::restore),
     )?;
-    output.ready(client.listen_addr(), None, None)?;
+    output.print(&OutputEvent::Ready { listen: client.listen_addr(), info_hash: None, synced: None })?;
     let to_queue = sender.clone();
     forward_events(client, move |event| to_queue.send(event.map_or(Input::Closed, Input::Event)).is_ok())?;
     let result = if is_terminal {

@@ -1,26 +1,23 @@
 //! Does what the lines say, and keeps the books: what runs, what failed, when the end has come.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use serde_json::json;
-
 use super::command::{self, Command};
-use super::downloads_table;
 use super::input::Input;
 use super::screen::Screen;
 use crate::console::create_torrent;
 use crate::console::create_torrent::{CreateOptions, CreateTorrent, Created};
+use crate::console::download_text;
 use crate::console::event_report;
 use crate::console::exit::{CommandError, CommandResult, Exit};
 use crate::console::files;
 use crate::console::hashing::Work;
-use crate::console::report;
+use crate::console::output_event::OutputEvent;
 use crate::console::signals::{Signal, Stop};
 use crate::console::units::RateLimit;
 use crate::ids::InfoHash;
@@ -81,7 +78,7 @@ struct Hashing {
 impl<'a> Interpreter<'a> {
     /// An interpreter over a running client; `to_self` leads into the queue that [`Interpreter::run`] reads.
     pub fn new(client: &'a Node, settings: Settings, screen: Screen, to_self: SyncSender<Input>) -> Self {
-        let running = client.downloads().into_iter().filter(|status| !report::is_over(&status.state));
+        let running = client.downloads().into_iter().filter(|status| !download_text::is_over(&status.state));
         let restored: BTreeSet<DownloadId> = running.map(|status| status.id).collect();
         Self {
             open: restored.clone(),
@@ -182,7 +179,7 @@ impl<'a> Interpreter<'a> {
             Command::ShowDownloads => self.show_downloads(),
             Command::Remove { name } => self.remove(&name),
             Command::Limit(change) => self.limit(change),
-            Command::Help => self.screen.answer(command::HELP, || json!({ "event": "help", "text": command::HELP })),
+            Command::Help => self.screen.answer(&OutputEvent::Help { text: command::HELP }),
             // Taken by the caller.
             Command::Quit => Ok(()),
         }
@@ -202,8 +199,7 @@ impl<'a> Interpreter<'a> {
         }
         let share = NewShare { file: file.clone(), metainfo, trackers: trackers.unwrap_or_default(), force };
         self.hash(share);
-        let path = text::path(&file);
-        self.screen.answer(format!("hashing {path}"), || json!({ "event": "hashing", "file": path }))
+        self.screen.answer(&OutputEvent::Hashing { file: &file })
     }
 
     /// Makes or verifies the `.mtorrent` file on a thread of its own, so that other commands run meanwhile; a few at
@@ -256,11 +252,10 @@ impl<'a> Interpreter<'a> {
         let path = text::path(&metainfo_path);
         match shared {
             Ok(info_hash) => {
+                let event = OutputEvent::Sharing { file: &file, path: &metainfo_path, info_hash };
+                self.screen.later(&event)?;
                 self.unannounced.insert(info_hash, metainfo_path);
-                self.screen.later(format!("sharing {} as {path} info_hash={info_hash}", text::path(&file)), || {
-                    let file = file.to_string_lossy();
-                    json!({ "event": "sharing", "file": file, "path": path, "info_hash": info_hash.to_string() })
-                })
+                Ok(())
             }
             Err(error) => {
                 self.refuse(&format!("share {path}: {error}"));
@@ -281,18 +276,12 @@ impl<'a> Interpreter<'a> {
         let request = DownloadRequest { metainfo, metainfo_path, dest: Some(dest.clone()), force, wait, seed: true };
         let id = self.client.get(request)?;
         self.open.insert(id);
-        self.screen.answer(format!("#{id} started {}", report::route(&name, Some(&dest))), || {
-            let (dest, info_hash) = (dest.to_string_lossy(), info_hash.to_string());
-            json!({ "event": "started", "id": id, "name": name, "dest": dest, "info_hash": info_hash })
-        })
+        self.screen.answer(&OutputEvent::Started { id, name: &name, dest: &dest, info_hash })
     }
 
     fn show_downloads(&self) -> Result<(), CommandError> {
         let all = self.client.downloads();
-        self.screen.answer(downloads_table::downloads(&all), || {
-            let rows: Vec<_> = all.iter().map(report::object).collect();
-            json!({ "event": "downloads", "downloads": rows })
-        })
+        self.screen.answer(&OutputEvent::downloads(&all))
     }
 
     fn remove(&mut self, name: &Path) -> Result<(), CommandError> {
@@ -308,8 +297,7 @@ impl<'a> Interpreter<'a> {
             hashing.is_removed = true;
             hashing.stop.set();
         }
-        let shown = text::path(name);
-        self.screen.answer(format!("removed {shown}"), || json!({ "event": "removed", "path": shown }))
+        self.screen.answer(&OutputEvent::Removed { path: name })
     }
 
     /// Changes a limit, and in any case shows both.
@@ -318,10 +306,8 @@ impl<'a> Interpreter<'a> {
         if let Some((direction, limit)) = change {
             limits.set(direction, limit.0);
         }
-        let (up, down) = (limits.get(Direction::Up), limits.get(Direction::Down));
-        self.screen.answer(format!("limit up {}, down {}", RateLimit(up), RateLimit(down)), || {
-            json!({ "event": "limit", "up_bytes_s": up.map(NonZeroU64::get), "down_bytes_s": down.map(NonZeroU64::get) })
-        })
+        let (up_bytes_s, down_bytes_s) = (limits.get(Direction::Up), limits.get(Direction::Down));
+        self.screen.answer(&OutputEvent::Limit { up_bytes_s, down_bytes_s })
     }
 
     fn quit(&mut self) -> Result<Option<Exit>, CommandError> {
@@ -330,7 +316,7 @@ impl<'a> Interpreter<'a> {
             self.asked = true;
             let what = if running == 1 { "1 command is".into() } else { format!("{running} commands are") };
             let text = format!("{what} running, and the next start goes on with downloads: quit again to end now");
-            self.screen.answer(&text, || json!({ "event": "question", "text": text }))?;
+            self.screen.answer(&OutputEvent::Question { text: &text })?;
             return Ok(None);
         }
         Ok(Some(self.exit()))
@@ -341,10 +327,8 @@ impl<'a> Interpreter<'a> {
             Event::Ended(status) => self.ended(&status),
             Event::Announced { info_hash, tracker } => match self.unannounced.remove(&info_hash) {
                 Some(path) => {
-                    let path = text::path(&path);
-                    self.screen.later(format!("announced {path} to {}", text::plain(&tracker)), || {
-                        json!({ "event": "announced", "path": path, "tracker": tracker, "info_hash": info_hash.to_string() })
-                    })
+                    let (path, info_hash) = (Some(path.as_path()), Some(info_hash));
+                    self.screen.later(&OutputEvent::Announced { tracker: &tracker, path, info_hash })
                 }
                 None => Ok(()),
             },
@@ -357,19 +341,8 @@ impl<'a> Interpreter<'a> {
 
     fn ended(&mut self, status: &DownloadStatus) -> Result<(), CommandError> {
         self.open.remove(&status.id);
-        let id = status.id;
-        let text = match &status.state {
-            DownloadState::Failed(failure) => {
-                self.failed = true;
-                format!("#{id} failed: {}", text::plain(&failure.message))
-            }
-            _ => format!("#{id} done {}", report::figures(status)),
-        };
-        self.screen.later(text, || {
-            let mut object = report::object(status);
-            object["event"] = "ended".into();
-            object
-        })
+        self.failed |= matches!(status.state, DownloadState::Failed(_));
+        self.screen.later(&OutputEvent::ended(status, true))
     }
 
     fn refuse(&mut self, why: &str) {
@@ -396,7 +369,7 @@ impl<'a> Interpreter<'a> {
         let has_waited = self.settings.wait.is_some_and(|wait| since.elapsed() >= wait);
         let waits = |status: &DownloadStatus| {
             (self.restored.contains(&status.id) || status.waits_for.is_some()) && status.state == DownloadState::Waiting
-                || report::is_over(&status.state)
+                || download_text::is_over(&status.state)
         };
         has_waited && self.hashing.is_empty() && self.client.downloads().iter().all(waits)
     }

@@ -8,7 +8,6 @@
 //! It must never speak the protocol or touch a core: it asks [`crate::node`].
 
 pub mod command;
-pub mod downloads_table;
 mod front_end;
 mod input;
 mod interpreter;

@@ -12,6 +12,7 @@ use crate::cli::resolved::Demo;
 use crate::console::exit::{CommandError, CommandResult, Exit};
 use crate::console::files;
 use crate::console::output::Output;
+use crate::console::output_event::OutputEvent;
 use crate::console::signals::Stop;
 use crate::console::stderr;
 use crate::console::units::Size;
@@ -32,7 +33,7 @@ pub fn run(args: &Demo, output: &Output) -> CommandResult {
         stderr::report(format_args!("cannot remove {shown}: {error}"));
     }
     let report = result?;
-    output.answer(report.text(), || report.object())?;
+    output.print(&OutputEvent::Demo(report.figures()))?;
     Ok(if report.faults().is_empty() { Exit::Done } else { Exit::Failed })
 }
 

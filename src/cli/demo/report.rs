@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::course::Course;
 use super::disk::Limit;
+use crate::console::demo_figures::{DemoFigures, GetterFigures};
 use crate::console::units::{Rate, Size, Took};
 use crate::limits::DEMO_FALLBACK_MAX;
 
@@ -96,7 +97,7 @@ impl Report {
     }
 
     /// For people; the last line is PASS or FAIL.
-    pub fn text(&self) -> String {
+    fn text(&self) -> String {
         let how = if self.limit.is_direct { "O_DIRECT" } else { "buffered, this file system refuses O_DIRECT" };
         let mut lines = vec![
             format!("file        {}", Size(self.size)),
@@ -130,32 +131,30 @@ impl Report {
         lines.join("\n")
     }
 
-    /// For scripts.
-    pub fn object(&self) -> Value {
-        let getters = self.getters.map(|getter| {
-            json!({
-                "seconds": getter.took.as_secs_f64(),
-                "rate_bytes_s": Rate::mean(self.size, getter.took).0,
-                "from_seeder_bytes": getter.from_seeder_bytes,
-                "from_other_bytes": getter.from_other_bytes,
-                "verified": getter.verified,
-            })
+    /// What is printed.
+    pub fn figures(&self) -> DemoFigures {
+        let getters = self.getters.map(|getter| GetterFigures {
+            seconds: getter.took.as_secs_f64(),
+            rate_bytes_s: Rate::mean(self.size, getter.took).0,
+            from_seeder_bytes: getter.from_seeder_bytes,
+            from_other_bytes: getter.from_other_bytes,
+            verified: getter.verified,
         });
-        json!({
-            "event": "demo",
-            "bytes": self.size,
-            "disk_limit_bytes_s": self.limit.rate.0,
-            "disk_limit_is_direct": self.limit.is_direct,
-            "getters": getters,
-            "seconds": self.took.as_secs_f64(),
-            "rate_bytes_s": self.rate_together().0,
-            "ratio": self.ratio(),
-            "killed_at_percent": self.killed_at_percent,
-            "fallback_seconds": self.fallback.map(|time| time.as_secs_f64()),
-            "sha256": self.sums,
-            "faults": self.faults(),
-            "pass": self.faults().is_empty(),
-        })
+        DemoFigures {
+            text: self.text(),
+            bytes: self.size,
+            disk_limit_bytes_s: self.limit.rate.0,
+            disk_limit_is_direct: self.limit.is_direct,
+            getters,
+            seconds: self.took.as_secs_f64(),
+            rate_bytes_s: self.rate_together().0,
+            ratio: self.ratio(),
+            killed_at_percent: self.killed_at_percent,
+            fallback_seconds: self.fallback.map(|time| time.as_secs_f64()),
+            sha256: self.sums.clone(),
+            faults: self.faults(),
+            pass: self.faults().is_empty(),
+        }
     }
 }
 
@@ -164,6 +163,7 @@ mod tests {
     use super::*;
     use crate::cli::demo::course::tests::second_tracker;
     use crate::cli::demo::nodes::Role;
+    use serde_json::json;
     use std::time::Instant;
 
     fn report(sums: [&str; 3], fallback: bool, verified: bool) -> Report {
@@ -204,7 +204,7 @@ mod tests {
             "PASS",
         ];
         assert_eq!(report.text().lines().collect::<Vec<_>>(), expected);
-        assert_eq!(report.object()["pass"], true);
+        assert!(report.figures().pass);
     }
 
     #[test]
