@@ -6,15 +6,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::resolved::{Afterwards, Get};
+use crate::console::destination;
 use crate::console::download_text;
 use crate::console::event_report;
 use crate::console::exit::{CommandError, CommandResult, Exit};
-use crate::console::files;
 use crate::console::inputs::{Input, Inputs};
+use crate::console::metainfo_file;
 use crate::console::output::Output;
 use crate::console::output_event::OutputEvent;
 use crate::console::progress;
-use crate::console::progress::{Bar, Snapshot};
+use crate::console::progress::{BarSettings, Snapshot};
 use crate::console::signals;
 use crate::console::stderr;
 use crate::console::units::Rate;
@@ -27,8 +28,8 @@ use crate::text;
 /// Runs the command.
 pub fn run(args: &Get, output: &Output) -> CommandResult {
     let inputs = Inputs::start()?;
-    let metainfo = Arc::new(files::read_transferable(&args.metainfo)?);
-    let dest = args.dest.as_deref().map(|dest| files::resolve_dest(dest, &metainfo)).transpose()?;
+    let metainfo = Arc::new(metainfo_file::read_transferable(&args.metainfo)?);
+    let dest = args.dest.as_deref().map(|dest| destination::resolve(dest, &metainfo)).transpose()?;
     check_trackers(args, &metainfo, dest.as_deref())?;
     let chunk_bytes = metainfo.geometry().chunk_size() as usize;
     let client = Node::start(NodeConfig { chunk_bytes, ..args.peer.client_config(None) })?;
@@ -46,7 +47,7 @@ fn check_trackers(args: &Get, metainfo: &Metainfo, dest: Option<&Path>) -> Resul
     let is_there = dest.is_some_and(|dest| dest.exists());
     if args.peer.trackers.is_empty() && metainfo.trackers().is_empty() && !is_there {
         let path = text::path(&args.metainfo);
-        return Err(CommandError::usage(format!("{path} names no tracker: give one by --tracker HOST:PORT")));
+        return Err(CommandError::usage(format!("{path} names no tracker: name one by --tracker HOST:PORT")));
     }
     Ok(())
 }
@@ -69,10 +70,10 @@ fn download(
         wait: Some(args.wait),
         seed: args.afterwards != Afterwards::End,
     })?;
-    let bar = Bar { verb: "getting", total_bytes: length, hidden: false };
-    let look = || snapshot(client, id).map(|status| as_snapshot(&status)).unwrap_or_default();
+    let bar = BarSettings { verb: "getting", total_bytes: length, hidden: false };
+    let figures = || snapshot(client, id).map(|status| as_snapshot(&status)).unwrap_or_default();
     let waiting = Waiting { client, id, inputs, output, report_every: report_interval(args.report_every) };
-    let ended = progress::watch(bar, look, || waiting.until_the_end())?;
+    let ended = progress::watch(bar, figures, || waiting.until_the_end())?;
     if let DownloadState::Failed(failure) = &ended.state {
         if output.is_json() {
             output.print(&OutputEvent::ended(&ended, false))?;
@@ -81,8 +82,8 @@ fn download(
     }
     signals::work_is_done();
     output.print(&OutputEvent::ended(&ended, false))?;
-    if let Some(nearness) = download_text::nearness(&ended).filter(|_| !output.is_json()) {
-        stderr::report(nearness);
+    if let Some(comparison_with_ideal) = download_text::comparison_with_ideal(&ended).filter(|_| !output.is_json()) {
+        stderr::report(comparison_with_ideal);
     }
     match args.afterwards {
         Afterwards::End => Ok(Exit::Done),
@@ -116,7 +117,9 @@ impl Waiting<'_> {
                 Some(Input::Signal(signal)) => {
                     return Err(signal.interruption("interrupted"));
                 }
-                Some(Input::Closed) => return Err(CommandError::failed("internal error: the client ended early")),
+                Some(Input::Closed) => {
+                    return Err(CommandError::failed("internal error: the client ended unexpectedly"));
+                }
                 None => {
                     report_at = next_report(Instant::now());
                     self.report()?;
@@ -142,7 +145,7 @@ fn interrupted(dest: Option<&Path>) -> String {
     let part = Paths::new(dest).part;
     if part.exists() {
         let part = text::path(&part);
-        format!("interrupted: what has arrived is kept in {part}, and the same command goes on from there")
+        format!("interrupted: {part} keeps what has arrived, and the same command goes on from there")
     } else {
         "interrupted before anything had arrived: the same command tries again".into()
     }

@@ -2,13 +2,13 @@
 
 use super::resolved::Info;
 use crate::console::exit::{CommandResult, Exit};
-use crate::console::files;
+use crate::console::metainfo_file;
 use crate::console::output::Output;
 use crate::console::output_event::OutputEvent;
 
 /// Runs the command.
 pub fn run(args: &Info, output: &Output) -> CommandResult {
-    let metainfo = files::read_metainfo(&args.metainfo)?;
+    let metainfo = metainfo_file::read(&args.metainfo)?;
     let geometry = metainfo.geometry();
     let remark = match metainfo.file_name() {
         Ok(_) => String::new(),

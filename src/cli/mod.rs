@@ -13,6 +13,7 @@ pub mod create;
 pub mod demo;
 pub mod get;
 pub mod info;
+mod resolve;
 pub mod resolved;
 mod run;
 pub mod share;

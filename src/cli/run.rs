@@ -4,8 +4,8 @@ use std::ffi::OsString;
 
 use clap::Parser as _;
 
-use super::resolved::{HiArgs, Subcommand};
-use super::{args, client, create, demo, get, info, share, tracker, verify};
+use super::resolved::Subcommand;
+use super::{args, client, create, demo, get, info, resolve, share, tracker, verify};
 use crate::console::exit::{CommandError, CommandResult, Exit};
 use crate::console::output::Output;
 use crate::console::{logging, signals, stderr};
@@ -17,7 +17,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     machine::raise_open_files();
     heap::limit();
     runtime::on_failure(|why| {
-        stderr::report(format_args!("mtorrent: this process can do its work no more: {why}"));
+        stderr::report(format_args!("mtorrent: this process cannot go on: {why}"));
         stderr::flush_and_exit(Exit::Failed)
     });
     let exit = run_command(arguments);
@@ -32,7 +32,7 @@ fn run_command(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Err(refusal) => return show_refusal(&refusal, args::wants_json(&arguments)),
     };
     let output = Output::new(low.common.json);
-    let result = HiArgs::resolve(low).and_then(|args| {
+    let result = resolve::resolve(low).and_then(|args| {
         logging::start(args.log.as_deref(), args.command.is_service())?;
         dispatch(args.command, &output)
     });

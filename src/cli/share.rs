@@ -7,7 +7,7 @@ use crate::console::create_torrent;
 use crate::console::create_torrent::CreateTorrent;
 use crate::console::event_report;
 use crate::console::exit::{CommandError, CommandResult, Exit};
-use crate::console::hashing::Work;
+use crate::console::hashing::HashOptions;
 use crate::console::inputs::{Input, Inputs};
 use crate::console::output::Output;
 use crate::console::output_event::OutputEvent;
@@ -26,39 +26,39 @@ pub fn run(args: &Share, output: &Output) -> CommandResult {
         metainfo: &args.metainfo,
         trackers: &trackers,
         options: args.options,
-        work: Work { threads: args.peer.cores, stop: inputs.stop(), quiet: false },
+        hashing: HashOptions { threads: args.peer.cores, stop: inputs.stop(), hide_bar: false },
     };
-    let made = create_torrent.verify_or_create()?;
+    let created = create_torrent.verify_or_create()?;
     let path = text::path(&args.metainfo);
-    stderr::report(format_args!("{} {path}", if made.is_new { "created" } else { "verified the file against" }));
+    stderr::report(format_args!("{} {path}", if created.is_new { "created" } else { "verified the file against" }));
     let trackers = trackers.join(", ");
     let client = Node::start(args.peer.client_config(None))?;
-    let info_hash = made.metainfo.info_hash();
-    let verified = Verified { identity: made.identity, unreadable: made.unreadable };
+    let info_hash = created.metainfo.info_hash();
+    let verified = Verified { identity: created.identity, unreadable: created.unreadable };
     let request = ShareRequest {
-        metainfo: Arc::new(made.metainfo),
+        metainfo: Arc::new(created.metainfo),
         metainfo_path: args.metainfo.clone(),
         file: args.file.clone(),
     };
     let result =
         inputs.add_events(&client).and_then(|()| Ok(client.share_verified(request, Some(verified))?)).and_then(|()| {
-            stderr::report(format_args!("waiting until a tracker acknowledges: {trackers}"));
+            stderr::report(format_args!("waiting for a tracker to acknowledge: {trackers}"));
             serve(&client, &inputs, info_hash, output)
         });
     client.close();
     result
 }
 
-/// Whom to tell of the file. Without anybody nothing is hashed, and no `.mtorrent` file made or replaced.
+/// The trackers to announce to. Without any, nothing is hashed and no `.mtorrent` file is created or replaced.
 fn trackers(args: &Share) -> Result<Vec<String>, CommandError> {
     match create_torrent::trackers_of(&args.peer.trackers, &args.metainfo) {
         Some(trackers) if !trackers.is_empty() => Ok(trackers),
         None if !args.options.force => Ok(Vec::new()),
         _ if args.metainfo.exists() => {
             let path = text::path(&args.metainfo);
-            Err(CommandError::usage(format!("{path} names no tracker: give one by --tracker HOST:PORT")))
+            Err(CommandError::usage(format!("{path} names no tracker: name one by --tracker HOST:PORT")))
         }
-        _ => Err(CommandError::usage("nobody would learn of the file: give a tracker by --tracker HOST:PORT")),
+        _ => Err(CommandError::usage("no peer would learn of the file: name a tracker by --tracker HOST:PORT")),
     }
 }
 
@@ -83,7 +83,9 @@ fn serve(client: &Node, inputs: &Inputs, info_hash: InfoHash, output: &Output) -
             Some(Input::Signal(signal)) => {
                 return Err(signal.interruption("interrupted before a tracker had acknowledged"));
             }
-            Some(Input::Closed) | None => return Err(CommandError::failed("internal error: the client ended early")),
+            Some(Input::Closed) | None => {
+                return Err(CommandError::failed("internal error: the client ended unexpectedly"));
+            }
         }
     }
 }

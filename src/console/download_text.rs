@@ -8,7 +8,7 @@ use crate::node::{DownloadState, DownloadStatus, Spent};
 use crate::text;
 
 /// Shorter downloads are not compared with the ideal: their start takes most of their time.
-const NEARNESS_FROM: Duration = Duration::from_secs(2);
+const COMPARED_FROM: Duration = Duration::from_secs(2);
 
 /// The state as one word.
 pub fn state_word(state: &DownloadState) -> &'static str {
@@ -61,20 +61,20 @@ pub fn done_line(status: &DownloadStatus) -> String {
 }
 
 /// How a download that took some seconds compares with what its own link carried, and what it waited for:
-/// `1.08 times the ideal of 10.4 s (25.0 MB/s), 0.6 s for the peers' uplinks`.
-pub fn nearness(status: &DownloadStatus) -> Option<String> {
-    let ideal = status.spent.ideal(status.fetched_bytes).filter(|_| status.elapsed >= NEARNESS_FROM)?;
+/// `took 1.08 times the ideal of 10.4 s at 25.0 MiB/s; 0.6 s waiting for the peers' uplinks`.
+pub fn comparison_with_ideal(status: &DownloadStatus) -> Option<String> {
+    let ideal = status.spent.ideal(status.fetched_bytes).filter(|_| status.elapsed >= COMPARED_FROM)?;
     let times = status.elapsed.as_secs_f64() / ideal.as_secs_f64().max(1e-3);
     let Spent { without_peers, for_first_copies, for_uplinks, for_disk, .. } = status.spent;
     let waits = [
         (without_peers, "without a peer"),
-        (for_first_copies, "for first copies"),
-        (for_uplinks, "for the peers' uplinks"),
-        (for_disk, "for the disk"),
+        (for_first_copies, "waiting for first copies"),
+        (for_uplinks, "waiting for the peers' uplinks"),
+        (for_disk, "waiting for the disk"),
     ];
     let waits = waits.iter().filter(|(time, _)| !time.is_zero());
-    let waits: String = waits.map(|(time, what)| format!(", {:.1} s {what}", time.as_secs_f64())).collect();
-    Some(format!("{times:.2} times the ideal of {} at {}{waits}", Took(ideal), Rate(status.spent.best_bytes_s)))
+    let waits: String = waits.map(|(time, what)| format!("; {:.1} s {what}", time.as_secs_f64())).collect();
+    Some(format!("took {times:.2} times the ideal of {} at {}{waits}", Took(ideal), Rate(status.spent.best_bytes_s)))
 }
 
 /// A line of progress, for a log.

@@ -13,7 +13,7 @@ pub fn report(event: &Event) {
         Event::ShareStopped { file, why } => stderr::report(share_stopped(file, why)),
         Event::SharePaused { file, why } => {
             let (file, why) = (text::path(file), text::plain(why));
-            stderr::report(format_args!("{file} is not seeded for now: {why}; it goes on by itself"));
+            stderr::report(format_args!("{file} is not seeded for now: {why}; seeding resumes by itself"));
         }
         Event::ShareResumed { file } => stderr::report(format_args!("{} is seeded again", text::path(file))),
         Event::Announced { tracker, .. } => log::info!("announced to {tracker}"),

@@ -55,7 +55,7 @@ impl NodeContext {
         if let Err(error) =
             blocking.run(move || persistence.upgrade().iter().for_each(|persistence| persistence.save())).await
         {
-            log::warn!("shares and downloads could not be saved: {error}");
+            log::warn!("cannot save the lists of shares and downloads: {error}");
         }
     }
 

@@ -19,10 +19,10 @@ pub struct DataDir {
 #[derive(Debug, thiserror::Error)]
 pub enum DataDirError {
     /// Another process has it.
-    #[error("{0} is used by another mtorrent: end that one, or give --data-dir another folder")]
+    #[error("another mtorrent uses {0}: end that one, or choose another folder by --data-dir")]
     Locked(PathBuf),
     /// Anything else.
-    #[error("cannot use the data folder {0}: {1}; give --data-dir another folder")]
+    #[error("cannot use the data folder {0}: {1}; choose another one by --data-dir")]
     Io(PathBuf, io::Error),
 }
 
@@ -65,7 +65,7 @@ impl DataDir {
         };
         serde_json::from_slice(&bytes).or_else(|error| {
             let aside = self.path.join("state.json.unreadable");
-            log::warn!("{} is damaged ({error}); it is kept as {}", path.display(), aside.display());
+            log::warn!("{} is damaged ({error}) and was moved to {}", path.display(), aside.display());
             std::fs::rename(&path, &aside).map_err(|error| DataDirError::Io(self.path.clone(), error))?;
             Ok(Saved::default())
         })

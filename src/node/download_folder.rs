@@ -34,7 +34,7 @@ pub fn check(saved: &SavedDownload) -> Result<FolderMark, String> {
         return Ok(found);
     }
     Err(format!(
-        "{folder} is another folder than before and has nothing of it: mount its disk, or remove it and get it again"
+        "{folder} is another folder than before and holds nothing of the download: mount its disk, or remove the download and get it again"
     ))
 }
 

@@ -61,7 +61,7 @@ impl DownloadSupervisor {
             return None;
         }
         if let Some(torrent) = self.context.core.parts.registry.get(&info_hash) {
-            torrent.stop("it is shared no more".to_owned());
+            torrent.stop("it is no longer shared".to_owned());
             self.context.core.parts.registry.remove(&torrent);
         }
         Some(self.announcers.withdraw(info_hash))
@@ -73,7 +73,7 @@ impl DownloadSupervisor {
         // Somebody waits for the event.
         let panicked = move || {
             if !ending.has_ended() {
-                let why = "the work on the download ended by a panic: try again, and please report it";
+                let why = "internal error: the download panicked: try again, and please report it";
                 ending.set_state(DownloadState::Failed(Failure::local(why)));
                 this.any_ended.notify();
                 this.context.events.send(Event::Ended(Box::new(ending.status())));

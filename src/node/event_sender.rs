@@ -37,7 +37,7 @@ impl EventSender {
             Ok(()) | Err(TrySendError::Closed(_)) => return,
         };
         if let Event::Notice(notice) = event {
-            return log::warn!("nobody takes notices, so this one is logged: {notice}");
+            return log::warn!("the queue of events is full, so this notice is logged: {notice}");
         }
         put_late(&mut self.late.borrow_mut(), event);
         if is_first {

@@ -70,7 +70,7 @@ impl Node {
         let memory = MemoryPlan::new(config.cores, config.cache_bytes, config.chunk_bytes, allowed_memory())?;
         if memory.cores < config.cores {
             log::warn!(
-                "{} of {} cores are used: the control group allows no memory for more",
+                "using {} of {} cores: the memory limit of the control group allows no more",
                 memory.cores,
                 config.cores
             );
@@ -78,7 +78,7 @@ impl Node {
         let config = Arc::new(NodeConfig { cores: memory.cores, ..config });
         let address = listener.address();
         let endpoint = config.advertise.or_else(|| advertised(address)).ok_or_else(|| refused("port 0"))?;
-        let no_threads = |error| refused(format!("no threads can be started: {error}"));
+        let no_threads = |error| refused(format!("cannot start threads: {error}"));
         let parts = NodeParts {
             id: PeerId(rand::random()),
             registry: Arc::new(Registry::default()),
@@ -181,7 +181,10 @@ impl Node {
         let geometry = request.metainfo.geometry().transferable().map_err(refused)?;
         let identity = file.identity();
         if identity.map(|identity| identity.bytes) != Some(geometry.length()) {
-            return Err(refused(format!("{} has another length than the .mtorrent file says", request.file.display())));
+            return Err(refused(format!(
+                "{} does not have the length that the .mtorrent file gives",
+                request.file.display()
+            )));
         }
         if verified.as_ref().is_some_and(|verified| Some(verified.identity) != identity) {
             // Core 0 finds that it changed.
@@ -208,7 +211,7 @@ impl Node {
             let mut lists = self.lists.lock();
             if let Some(running) = lists.running(info_hash) {
                 return Err(refused(format!(
-                    "{} is being downloaded already, as #{}",
+                    "{} is already being downloaded, as #{}",
                     running.request.metainfo.name(),
                     running.id
                 )));
@@ -243,7 +246,8 @@ impl Node {
             if let [first, second, ..] = named.as_slice() {
                 let [first, second] = [first, second]
                     .map(|share| format!("{} of {}", share.metainfo_path.display(), share.file.display()));
-                let why = format!("{} names {first} and {second}: give the path of one of these files", name.display());
+                let why =
+                    format!("{} matches {first} and {second}: give the path of one of these files", name.display());
                 return Err(refused(why));
             }
             lists.shares.retain(|share| !share.is_named(name));

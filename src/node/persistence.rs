@@ -62,7 +62,7 @@ impl Persistence {
         if let Err(error) = &saved
             && !open.is_behind
         {
-            log::warn!("shares and downloads could not be saved, which is tried again: {error}");
+            log::warn!("cannot save the lists of shares and downloads, and will try again: {error}");
         }
         open.is_behind = saved.is_err();
     }

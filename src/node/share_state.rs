@@ -108,14 +108,16 @@ impl ShareState {
             (_, Err(error)) => Step::Wait(away(error)),
             (Phase::Different { found: known, .. }, Ok(found)) if known == found => Step::Nothing,
             (_, Ok(found)) if self.has_other_length(found) => {
-                Step::Differ(format!("it has {} bytes now", found.bytes), *found)
+                Step::Differ(format!("its size is now {} bytes", found.bytes), *found)
             }
             (Phase::Waiting(_) | Phase::Different { .. }, Ok(found)) if self.verified == Some(*found) => Step::Serve,
             // What is still being written is not worth a look.
             (Phase::Waiting(_) | Phase::Different { .. }, Ok(found)) if self.seen != Some(*found) => Step::Nothing,
-            (Phase::Waiting(_) | Phase::Different { .. }, Ok(_)) => Step::Check("it is verified first".to_owned()),
+            (Phase::Waiting(_) | Phase::Different { .. }, Ok(_)) => {
+                Step::Check("it is being verified first".to_owned())
+            }
             (Phase::ActiveChecked | Phase::Active, Ok(_)) if stopped.is_some() => {
-                Step::Check(format!("{}; it is verified", stopped.unwrap_or_default()))
+                Step::Check(format!("{}; it is being verified", stopped.unwrap_or_default()))
             }
             (Phase::Active, Ok(found)) if self.verified == Some(*found) => Step::Nothing,
             (Phase::Active, Ok(found)) if self.verified.is_some_and(|known| known.has_same_content(found)) => {
@@ -124,7 +126,9 @@ impl ShareState {
             (Phase::ActiveChecked, Ok(found)) if self.verified.is_some_and(|known| known.has_same_content(found)) => {
                 Step::Nothing
             }
-            (Phase::Active | Phase::ActiveChecked, Ok(_)) => Step::Check("it was touched; it is verified".to_owned()),
+            (Phase::Active | Phase::ActiveChecked, Ok(_)) => {
+                Step::Check("it was touched and is being verified".to_owned())
+            }
         }
     }
 

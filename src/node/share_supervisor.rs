@@ -199,7 +199,7 @@ impl ShareSupervisor {
             state.phase = waiting("the same content is served from another path");
             return None;
         }
-        state.phase = Phase::Checking("it is opened".to_owned());
+        state.phase = Phase::Checking("it is being opened".to_owned());
         Some((metainfo, state.verified))
     }
 

@@ -64,7 +64,7 @@ impl Worker {
     /// Joins the other cores and serves what the listener hands over. `None` if the core has joined before, or
     /// cannot work: then the process ends, because the others would wait for it.
     pub async fn start(core: Core, parts: NodeParts, incoming: Incoming) -> Option<Self> {
-        let cannot = |error: &std::io::Error| crate::runtime::fail(&format!("a core cannot watch sockets: {error}"));
+        let cannot = |error: &std::io::Error| crate::runtime::fail(&format!("a core cannot poll its sockets: {error}"));
         let net = Net::start_limited(parts.limits.clone()).inspect_err(cannot).ok()?;
         let memory = Memory::new(parts.memory.flight_bytes, parts.memory.cache_bytes);
         let context =

@@ -12,13 +12,16 @@ use super::input::Input;
 use super::screen::Screen;
 use crate::console::create_torrent;
 use crate::console::create_torrent::{CreateOptions, CreateTorrent, Created};
+use crate::console::destination;
 use crate::console::download_text;
 use crate::console::event_report;
 use crate::console::exit::{CommandError, CommandResult, Exit};
-use crate::console::files;
-use crate::console::hashing::Work;
+use crate::console::file_errors;
+use crate::console::hashing::HashOptions;
+use crate::console::metainfo_file;
 use crate::console::output_event::OutputEvent;
 use crate::console::signals::{Signal, Stop};
+use crate::console::source;
 use crate::console::units::RateLimit;
 use crate::ids::InfoHash;
 use crate::limits::{REPL_HASHING_MAX, SESSION_TICK, TORRENTS_MAX};
@@ -149,7 +152,7 @@ impl<'a> Interpreter<'a> {
             Input::Signal(Signal::Interrupt) if self.screen.is_terminal() => Ok(None),
             Input::Signal(_) if self.is_idle() => Ok(Some(Exit::Done)),
             Input::Signal(signal) => Ok(Some(signal.exit())),
-            Input::Closed => Err(CommandError::failed("internal error: the client ended early")),
+            Input::Closed => Err(CommandError::failed("internal error: the client ended unexpectedly")),
         }
     }
 
@@ -192,7 +195,7 @@ impl<'a> Interpreter<'a> {
         }
         let (file, metainfo) = (absolute(&file)?, absolute(&metainfo)?);
         // What can be told at once is told at once.
-        files::Source::open(&file)?;
+        source::Source::open(&file)?;
         let trackers = create_torrent::trackers_of(&self.settings.trackers, &metainfo);
         if trackers.as_ref().map_or(force, Vec::is_empty) {
             return Err(no_tracker(&metainfo));
@@ -239,13 +242,13 @@ impl<'a> Interpreter<'a> {
         metainfo_path: PathBuf,
         result: Result<Created, CommandError>,
     ) -> Result<(), CommandError> {
-        let shared = result.and_then(|made| {
-            if self.settings.trackers.is_empty() && made.metainfo.trackers().is_empty() {
+        let shared = result.and_then(|created| {
+            if self.settings.trackers.is_empty() && created.metainfo.trackers().is_empty() {
                 return Err(no_tracker(&metainfo_path));
             }
-            let (info_hash, metainfo) = (made.metainfo.info_hash(), Arc::new(made.metainfo));
+            let (info_hash, metainfo) = (created.metainfo.info_hash(), Arc::new(created.metainfo));
             let request = ShareRequest { metainfo, metainfo_path: metainfo_path.clone(), file: file.clone() };
-            let verified = Verified { identity: made.identity, unreadable: made.unreadable };
+            let verified = Verified { identity: created.identity, unreadable: created.unreadable };
             self.client.share_verified(request, Some(verified))?;
             Ok(info_hash)
         });
@@ -266,8 +269,8 @@ impl<'a> Interpreter<'a> {
 
     fn get(&mut self, metainfo_path: &Path, dest: &Path, force: bool) -> Result<(), CommandError> {
         let metainfo_path = absolute(metainfo_path)?;
-        let metainfo = Arc::new(files::read_transferable(&metainfo_path)?);
-        let dest = absolute(&files::resolve_dest(dest, &metainfo)?)?;
+        let metainfo = Arc::new(metainfo_file::read_transferable(&metainfo_path)?);
+        let dest = absolute(&destination::resolve(dest, &metainfo)?)?;
         if self.settings.trackers.is_empty() && metainfo.trackers().is_empty() && !dest.exists() {
             return Err(no_tracker(&metainfo_path));
         }
@@ -315,7 +318,7 @@ impl<'a> Interpreter<'a> {
         if self.screen.is_terminal() && running > 0 && !self.asked {
             self.asked = true;
             let what = if running == 1 { "1 command is".into() } else { format!("{running} commands are") };
-            let text = format!("{what} running, and the next start goes on with downloads: quit again to end now");
+            let text = format!("{what} running; downloads resume at the next start: quit again to end now");
             self.screen.answer(&OutputEvent::Question { text: &text })?;
             return Ok(None);
         }
@@ -402,7 +405,7 @@ fn hash_on_thread(
             metainfo: &share.metainfo,
             trackers: &share.trackers,
             options: CreateOptions { chunk_size: None, force: share.force },
-            work: Work { threads, stop: &stop, quiet: true },
+            hashing: HashOptions { threads, stop: &stop, hide_bar: true },
         };
         let result = create_torrent.verify_or_create();
         // An interpreter that is over does not want to know.
@@ -413,7 +416,7 @@ fn hash_on_thread(
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, CommandError> {
-    std::path::absolute(path).map_err(|error| files::cannot_read(path, &error))
+    std::path::absolute(path).map_err(|error| file_errors::cannot_read(path, &error))
 }
 
 fn no_tracker(metainfo: &Path) -> CommandError {

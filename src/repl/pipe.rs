@@ -41,7 +41,7 @@ fn next_line(input: &mut impl BufRead) -> io::Result<Option<Result<String, Strin
         line.pop();
     } else if line.len() > REPL_LINE_BYTES_MAX {
         input.skip_until(b'\n')?;
-        return Ok(Some(Err(format!("a line of over {REPL_LINE_BYTES_MAX} bytes is no command"))));
+        return Ok(Some(Err(format!("a line of more than {REPL_LINE_BYTES_MAX} bytes is not a command"))));
     }
     if line.last() == Some(&b'\r') {
         line.pop();
@@ -64,7 +64,7 @@ mod tests {
         assert_eq!(next(), Some(Ok(String::new())));
         assert_eq!(next(), Some(Err("a line is not UTF-8".into())));
         assert_eq!(next(), Some(Ok(long)));
-        assert!(matches!(next(), Some(Err(why)) if why.contains("no command")));
+        assert!(matches!(next(), Some(Err(why)) if why.contains("not a command")));
         assert_eq!(next(), Some(Ok("last".into())));
         assert_eq!(next(), None);
     }

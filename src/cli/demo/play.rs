@@ -4,13 +4,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::course::Course;
-use super::nodes::{Nodes, Role, What};
+use super::nodes::{ChildOutput, Nodes, Role};
+use super::race::Race;
 use super::report::Report;
 use super::{disk, sums};
 use crate::cli::resolved::Demo;
 use crate::console::exit::{CommandError, CommandResult, Exit};
-use crate::console::files;
+use crate::console::file_errors;
 use crate::console::output::Output;
 use crate::console::output_event::OutputEvent;
 use crate::console::signals::Stop;
@@ -25,9 +25,9 @@ const REPORT_EVERY: &str = "10ms";
 /// Runs the command.
 pub fn run(args: &Demo, output: &Output) -> CommandResult {
     let folder = tempfile::Builder::new().prefix("mtorrent-demo-").tempdir_in(&args.dir);
-    let folder = folder.map_err(|error| files::cannot_write(&args.dir.join("mtorrent-demo"), &error))?;
-    let path = std::path::absolute(folder.path()).map_err(|error| files::cannot_read(folder.path(), &error))?;
-    let result = Nodes::start(&path).and_then(|nodes| Play { size: args.size, folder: path, nodes }.run());
+    let folder = folder.map_err(|error| file_errors::cannot_write(&args.dir.join("mtorrent-demo"), &error))?;
+    let path = std::path::absolute(folder.path()).map_err(|error| file_errors::cannot_read(folder.path(), &error))?;
+    let result = Nodes::start(&path).and_then(|nodes| DemoRun { size: args.size, folder: path, nodes }.run());
     let shown = text::path(folder.path());
     if let Err(error) = folder.close() {
         stderr::report(format_args!("cannot remove {shown}: {error}"));
@@ -38,13 +38,13 @@ pub fn run(args: &Demo, output: &Output) -> CommandResult {
 }
 
 /// The demo under way. Dropping it ends all its children.
-struct Play {
+struct DemoRun {
     size: u64,
     folder: PathBuf,
     nodes: Nodes,
 }
 
-impl Play {
+impl DemoRun {
     fn run(mut self) -> Result<Report, CommandError> {
         disk::check_space(&self.folder, self.size)?;
         let [source, copy_1, copy_2] = ["source.bin", "copy-1.bin", "copy-2.bin"].map(|name| self.folder.join(name));
@@ -57,13 +57,13 @@ impl Play {
         let trackers = [first, self.start_tracker(Role::Tracker2, Some(first))?];
         let seeder = self.start_seeder(&source, trackers)?;
         stderr::report("starting two getters; tracker 1 is killed half-way");
-        let course = self.race(trackers, [&copy_1, &copy_2])?;
+        let race = self.race(trackers, [&copy_1, &copy_2])?;
         for role in [Role::Seeder, Role::Tracker2] {
             self.nodes.terminate(role)?;
         }
         stderr::report("comparing the SHA-256 of the source and of the copies");
         let sums = sums::of_files([&source, &copy_1, &copy_2], self.stop())?;
-        Ok(Report::new(self.size, limit, &course, seeder, sums))
+        Ok(Report::new(self.size, limit, &race, seeder, sums))
     }
 
     fn stop(&self) -> &Stop {
@@ -93,26 +93,26 @@ impl Play {
     }
 
     /// Lets two getters run, kills tracker 1 half-way, and waits for all that must follow.
-    fn race(&mut self, trackers: [SocketAddr; 2], copies: [&Path; 2]) -> Result<Course, CommandError> {
-        let mut course = Course::new(self.size, trackers[1], Instant::now());
+    fn race(&mut self, trackers: [SocketAddr; 2], copies: [&Path; 2]) -> Result<Race, CommandError> {
+        let mut race = Race::new(self.size, trackers[1], Instant::now());
         self.start_getter(Role::Getter1, copies[0], trackers)?;
         self.start_getter(Role::Getter2, copies[1], trackers)?;
         let deadline = Instant::now() + time_allowed(self.size);
         loop {
-            let fallback = course.killed_at().filter(|_| course.all_ended()).map(|at| at + DEMO_FALLBACK_MAX);
+            let fallback = race.killed_at().filter(|_| race.all_ended()).map(|at| at + DEMO_FALLBACK_MAX);
             match self.nodes.next(fallback.unwrap_or(deadline).min(deadline))? {
-                Some((role, at, What::Object(object))) => course.take(role, at, object),
-                Some((role, _, What::Closed)) => self.take_end(role)?,
-                None if course.all_ended() => return Ok(course),
-                None => return Err(CommandError::failed("the getters took far too long: the demo was given up")),
+                Some((role, at, ChildOutput::Object(object))) => race.take(role, at, object),
+                Some((role, _, ChildOutput::Closed)) => self.take_end(role)?,
+                None if race.all_ended() => return Ok(race),
+                None => return Err(CommandError::failed("the getters took too long: the demo gave up")),
             }
-            if course.is_half_way() && course.killed_at().is_none() {
+            if race.is_half_way() && race.killed_at().is_none() {
                 // The seeder may have fallen back before the kill has returned.
-                course.note_kill(Instant::now());
+                race.note_kill(Instant::now());
                 self.nodes.kill(Role::Tracker1);
             }
-            if course.all_ended() && course.fell_back_after().is_some() {
-                return Ok(course);
+            if race.all_ended() && race.fell_back_after().is_some() {
+                return Ok(race);
             }
         }
     }
@@ -131,7 +131,7 @@ impl Play {
 /// A path for a child's command line. Ours are: the folder alone could be no UTF-8.
 fn as_text(path: &Path) -> Result<String, CommandError> {
     let text = path.to_str().map(str::to_owned);
-    text.ok_or_else(|| CommandError::failed(format!("the path {} is not UTF-8: say --dir DIR", text::path(path))))
+    text.ok_or_else(|| CommandError::failed(format!("the path {} is not UTF-8: give --dir DIR", text::path(path))))
 }
 
 /// Far more than any disk needs.
