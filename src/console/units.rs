@@ -36,10 +36,10 @@ pub fn parse_rate_limit(text: &str) -> Result<RateLimit, String> {
         None => parse_size(amount),
     };
     let shape =
-        "write a rate as a number and a unit, such as 100Mbit, 20MB or 20MiB (bytes a second unless it says bit)";
+        "write a rate as a number and a unit, such as 100Mbit, 20MB or 20MiB (bytes per second unless the unit is bit)";
     let bytes_s = bytes_s.map_err(|_| shape.to_owned())?;
     if bytes_s < RATE_LIMIT_BYTES_S_MIN {
-        return Err(format!("a rate limit has at least {}: `off` is no limit", Rate(RATE_LIMIT_BYTES_S_MIN)));
+        return Err(format!("the lowest rate limit is {}; write `off` for no limit", Rate(RATE_LIMIT_BYTES_S_MIN)));
     }
     Ok(RateLimit(NonZeroU64::new(bytes_s)))
 }

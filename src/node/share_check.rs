@@ -42,7 +42,7 @@ pub enum Checked {
 pub fn stat(path: &Path) -> io::Result<Identity> {
     let metadata = std::fs::metadata(path)?;
     if !metadata.is_file() {
-        return Err(io::Error::other("there is no regular file in its place"));
+        return Err(io::Error::other("it is not a regular file"));
     }
     Ok(Identity::of(&metadata))
 }
@@ -58,7 +58,7 @@ fn hash(metainfo: &Metainfo, path: &Path, threads: usize, stop: &AtomicBool) -> 
     let identity = Identity::of(&file.metadata()?);
     let geometry = metainfo.geometry();
     if identity.bytes != geometry.length() {
-        return Ok(Checked::Different { why: format!("it has {} bytes now", identity.bytes), identity });
+        return Ok(Checked::Different { why: format!("its size is now {} bytes", identity.bytes), identity });
     }
     let (wrong, unreadable) = (Mutex::new(None), Mutex::new(Vec::new()));
     let is_decided = AtomicBool::new(false);
@@ -80,7 +80,7 @@ fn hash(metainfo: &Metainfo, path: &Path, threads: usize, stop: &AtomicBool) -> 
         return Ok(Checked::Changing);
     }
     if let Some(chunk) = wrong.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        return Ok(Checked::Different { why: format!("its content is different (chunk {chunk})"), identity });
+        return Ok(Checked::Different { why: format!("its content has changed (chunk {chunk} differs)"), identity });
     }
     let mut unreadable = unreadable.into_inner().unwrap_or_else(PoisonError::into_inner);
     match unreadable.pop() {

@@ -1,27 +1,27 @@
 //! Does what the lines say, and keeps the books: what runs, what failed, when the end has come.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use serde_json::json;
-
 use super::command::{self, Command};
+use super::input::Input;
 use super::screen::Screen;
-use super::{Input, Settings, downloads_table};
-use crate::cli::get::talk_of;
-use crate::cli::resolved::New;
 use crate::console::create_torrent;
-use crate::console::create_torrent::{CreateTorrent, Created};
+use crate::console::create_torrent::{CreateOptions, CreateTorrent, Created};
+use crate::console::destination;
+use crate::console::download_text;
+use crate::console::event_report;
 use crate::console::exit::{CommandError, CommandResult, Exit};
-use crate::console::files;
-use crate::console::hashing::Work;
-use crate::console::report;
+use crate::console::file_errors;
+use crate::console::hashing::HashOptions;
+use crate::console::metainfo_file;
+use crate::console::output_event::OutputEvent;
 use crate::console::signals::{Signal, Stop};
+use crate::console::source;
 use crate::console::units::RateLimit;
 use crate::ids::InfoHash;
 use crate::limits::{REPL_HASHING_MAX, SESSION_TICK, TORRENTS_MAX};
@@ -30,8 +30,21 @@ use crate::node::{
 };
 use crate::text;
 
+/// What the interpreter needs to know of the command line.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Trackers for new `.mtorrent` files.
+    pub trackers: Vec<String>,
+    /// Threads that hash.
+    pub threads: usize,
+    /// How long a download waits for trackers and seeders; `None` leaves it to the kind of input.
+    pub wait: Option<Duration>,
+    /// Where the history of lines is kept.
+    pub history: PathBuf,
+}
+
 /// The REPL's state.
-pub struct Session<'a> {
+pub struct Interpreter<'a> {
     client: &'a Node,
     settings: Settings,
     screen: Screen,
@@ -65,10 +78,10 @@ struct Hashing {
     is_removed: bool,
 }
 
-impl<'a> Session<'a> {
-    /// A session over a running client; `to_self` leads into the queue that [`Session::run`] reads.
+impl<'a> Interpreter<'a> {
+    /// An interpreter over a running client; `to_self` leads into the queue that [`Interpreter::run`] reads.
     pub fn new(client: &'a Node, settings: Settings, screen: Screen, to_self: SyncSender<Input>) -> Self {
-        let running = client.downloads().into_iter().filter(|status| !report::is_over(&status.state));
+        let running = client.downloads().into_iter().filter(|status| !download_text::is_over(&status.state));
         let restored: BTreeSet<DownloadId> = running.map(|status| status.id).collect();
         Self {
             open: restored.clone(),
@@ -112,7 +125,7 @@ impl<'a> Session<'a> {
         result
     }
 
-    /// Reacts to one input; `Some` ends the session.
+    /// Reacts to one input; `Some` ends the REPL.
     fn take(&mut self, input: Input) -> Result<Option<Exit>, CommandError> {
         match input {
             Input::Line(Ok(line)) => self.line(&line),
@@ -139,7 +152,7 @@ impl<'a> Session<'a> {
             Input::Signal(Signal::Interrupt) if self.screen.is_terminal() => Ok(None),
             Input::Signal(_) if self.is_idle() => Ok(Some(Exit::Done)),
             Input::Signal(signal) => Ok(Some(signal.exit())),
-            Input::Closed => Err(CommandError::failed("internal error: the client ended early")),
+            Input::Closed => Err(CommandError::failed("internal error: the client ended unexpectedly")),
         }
     }
 
@@ -169,7 +182,7 @@ impl<'a> Session<'a> {
             Command::ShowDownloads => self.show_downloads(),
             Command::Remove { name } => self.remove(&name),
             Command::Limit(change) => self.limit(change),
-            Command::Help => self.screen.answer(command::HELP, || json!({ "event": "help", "text": command::HELP })),
+            Command::Help => self.screen.answer(&OutputEvent::Help { text: command::HELP }),
             // Taken by the caller.
             Command::Quit => Ok(()),
         }
@@ -182,15 +195,14 @@ impl<'a> Session<'a> {
         }
         let (file, metainfo) = (absolute(&file)?, absolute(&metainfo)?);
         // What can be told at once is told at once.
-        files::Source::open(&file)?;
+        source::Source::open(&file)?;
         let trackers = create_torrent::trackers_of(&self.settings.trackers, &metainfo);
         if trackers.as_ref().map_or(force, Vec::is_empty) {
             return Err(no_tracker(&metainfo));
         }
         let share = NewShare { file: file.clone(), metainfo, trackers: trackers.unwrap_or_default(), force };
         self.hash(share);
-        let path = text::path(&file);
-        self.screen.answer(format!("hashing {path}"), || json!({ "event": "hashing", "file": path }))
+        self.screen.answer(&OutputEvent::Hashing { file: &file })
     }
 
     /// Makes or verifies the `.mtorrent` file on a thread of its own, so that other commands run meanwhile; a few at
@@ -230,24 +242,23 @@ impl<'a> Session<'a> {
         metainfo_path: PathBuf,
         result: Result<Created, CommandError>,
     ) -> Result<(), CommandError> {
-        let shared = result.and_then(|made| {
-            if self.settings.trackers.is_empty() && made.metainfo.trackers().is_empty() {
+        let shared = result.and_then(|created| {
+            if self.settings.trackers.is_empty() && created.metainfo.trackers().is_empty() {
                 return Err(no_tracker(&metainfo_path));
             }
-            let (info_hash, metainfo) = (made.metainfo.info_hash(), Arc::new(made.metainfo));
+            let (info_hash, metainfo) = (created.metainfo.info_hash(), Arc::new(created.metainfo));
             let request = ShareRequest { metainfo, metainfo_path: metainfo_path.clone(), file: file.clone() };
-            let verified = Verified { identity: made.identity, unreadable: made.unreadable };
+            let verified = Verified { identity: created.identity, unreadable: created.unreadable };
             self.client.share_verified(request, Some(verified))?;
             Ok(info_hash)
         });
         let path = text::path(&metainfo_path);
         match shared {
             Ok(info_hash) => {
+                let event = OutputEvent::Sharing { file: &file, path: &metainfo_path, info_hash };
+                self.screen.later(&event)?;
                 self.unannounced.insert(info_hash, metainfo_path);
-                self.screen.later(format!("sharing {} as {path} info_hash={info_hash}", text::path(&file)), || {
-                    let file = file.to_string_lossy();
-                    json!({ "event": "sharing", "file": file, "path": path, "info_hash": info_hash.to_string() })
-                })
+                Ok(())
             }
             Err(error) => {
                 self.refuse(&format!("share {path}: {error}"));
@@ -258,8 +269,8 @@ impl<'a> Session<'a> {
 
     fn get(&mut self, metainfo_path: &Path, dest: &Path, force: bool) -> Result<(), CommandError> {
         let metainfo_path = absolute(metainfo_path)?;
-        let metainfo = Arc::new(files::read_transferable(&metainfo_path)?);
-        let dest = absolute(&files::resolve_dest(dest, &metainfo)?)?;
+        let metainfo = Arc::new(metainfo_file::read_transferable(&metainfo_path)?);
+        let dest = absolute(&destination::resolve(dest, &metainfo)?)?;
         if self.settings.trackers.is_empty() && metainfo.trackers().is_empty() && !dest.exists() {
             return Err(no_tracker(&metainfo_path));
         }
@@ -268,18 +279,12 @@ impl<'a> Session<'a> {
         let request = DownloadRequest { metainfo, metainfo_path, dest: Some(dest.clone()), force, wait, seed: true };
         let id = self.client.get(request)?;
         self.open.insert(id);
-        self.screen.answer(format!("#{id} started {}", report::route(&name, Some(&dest))), || {
-            let (dest, info_hash) = (dest.to_string_lossy(), info_hash.to_string());
-            json!({ "event": "started", "id": id, "name": name, "dest": dest, "info_hash": info_hash })
-        })
+        self.screen.answer(&OutputEvent::Started { id, name: &name, dest: &dest, info_hash })
     }
 
     fn show_downloads(&self) -> Result<(), CommandError> {
         let all = self.client.downloads();
-        self.screen.answer(downloads_table::downloads(&all), || {
-            let rows: Vec<_> = all.iter().map(report::object).collect();
-            json!({ "event": "downloads", "downloads": rows })
-        })
+        self.screen.answer(&OutputEvent::downloads(&all))
     }
 
     fn remove(&mut self, name: &Path) -> Result<(), CommandError> {
@@ -295,8 +300,7 @@ impl<'a> Session<'a> {
             hashing.is_removed = true;
             hashing.stop.set();
         }
-        let shown = text::path(name);
-        self.screen.answer(format!("removed {shown}"), || json!({ "event": "removed", "path": shown }))
+        self.screen.answer(&OutputEvent::Removed { path: name })
     }
 
     /// Changes a limit, and in any case shows both.
@@ -305,10 +309,8 @@ impl<'a> Session<'a> {
         if let Some((direction, limit)) = change {
             limits.set(direction, limit.0);
         }
-        let (up, down) = (limits.get(Direction::Up), limits.get(Direction::Down));
-        self.screen.answer(format!("limit up {}, down {}", RateLimit(up), RateLimit(down)), || {
-            json!({ "event": "limit", "up_bytes_s": up.map(NonZeroU64::get), "down_bytes_s": down.map(NonZeroU64::get) })
-        })
+        let (up_bytes_s, down_bytes_s) = (limits.get(Direction::Up), limits.get(Direction::Down));
+        self.screen.answer(&OutputEvent::Limit { up_bytes_s, down_bytes_s })
     }
 
     fn quit(&mut self) -> Result<Option<Exit>, CommandError> {
@@ -316,8 +318,8 @@ impl<'a> Session<'a> {
         if self.screen.is_terminal() && running > 0 && !self.asked {
             self.asked = true;
             let what = if running == 1 { "1 command is".into() } else { format!("{running} commands are") };
-            let text = format!("{what} running, and the next start goes on with downloads: quit again to end now");
-            self.screen.answer(&text, || json!({ "event": "question", "text": text }))?;
+            let text = format!("{what} running; downloads resume at the next start: quit again to end now");
+            self.screen.answer(&OutputEvent::Question { text: &text })?;
             return Ok(None);
         }
         Ok(Some(self.exit()))
@@ -328,15 +330,13 @@ impl<'a> Session<'a> {
             Event::Ended(status) => self.ended(&status),
             Event::Announced { info_hash, tracker } => match self.unannounced.remove(&info_hash) {
                 Some(path) => {
-                    let path = text::path(&path);
-                    self.screen.later(format!("announced {path} to {}", text::plain(&tracker)), || {
-                        json!({ "event": "announced", "path": path, "tracker": tracker, "info_hash": info_hash.to_string() })
-                    })
+                    let (path, info_hash) = (Some(path.as_path()), Some(info_hash));
+                    self.screen.later(&OutputEvent::Announced { tracker: &tracker, path, info_hash })
                 }
                 None => Ok(()),
             },
             other => {
-                talk_of(&other);
+                event_report::report(&other);
                 Ok(())
             }
         }
@@ -344,19 +344,8 @@ impl<'a> Session<'a> {
 
     fn ended(&mut self, status: &DownloadStatus) -> Result<(), CommandError> {
         self.open.remove(&status.id);
-        let id = status.id;
-        let text = match &status.state {
-            DownloadState::Failed(failure) => {
-                self.failed = true;
-                format!("#{id} failed: {}", text::plain(&failure.message))
-            }
-            _ => format!("#{id} done {}", report::figures(status)),
-        };
-        self.screen.later(text, || {
-            let mut object = report::object(status);
-            object["event"] = "ended".into();
-            object
-        })
+        self.failed |= matches!(status.state, DownloadState::Failed(_));
+        self.screen.later(&OutputEvent::ended(status, true))
     }
 
     fn refuse(&mut self, why: &str) {
@@ -383,7 +372,7 @@ impl<'a> Session<'a> {
         let has_waited = self.settings.wait.is_some_and(|wait| since.elapsed() >= wait);
         let waits = |status: &DownloadStatus| {
             (self.restored.contains(&status.id) || status.waits_for.is_some()) && status.state == DownloadState::Waiting
-                || report::is_over(&status.state)
+                || download_text::is_over(&status.state)
         };
         has_waited && self.hashing.is_empty() && self.client.downloads().iter().all(waits)
     }
@@ -415,11 +404,11 @@ fn hash_on_thread(
             file: &share.file,
             metainfo: &share.metainfo,
             trackers: &share.trackers,
-            new: New { chunk_size: None, force: share.force },
-            work: Work { threads, stop: &stop, quiet: true },
+            options: CreateOptions { chunk_size: None, force: share.force },
+            hashing: HashOptions { threads, stop: &stop, hide_bar: true },
         };
         let result = create_torrent.verify_or_create();
-        // A session that is over does not want to know.
+        // An interpreter that is over does not want to know.
         let _ =
             to.send(Input::Hashed { id, file: share.file, metainfo_path: share.metainfo, result: Box::new(result) });
     };
@@ -427,7 +416,7 @@ fn hash_on_thread(
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, CommandError> {
-    std::path::absolute(path).map_err(|error| files::cannot_read(path, &error))
+    std::path::absolute(path).map_err(|error| file_errors::cannot_read(path, &error))
 }
 
 fn no_tracker(metainfo: &Path) -> CommandError {

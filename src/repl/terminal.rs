@@ -17,8 +17,8 @@ use rustyline::history::FileHistory;
 use rustyline::validate::Validator;
 use rustyline::{Config, Context, Editor, ExternalPrinter, Helper};
 
-use super::Input;
 use super::command::NAMES;
+use super::input::Input;
 use crate::console::exit::CommandError;
 use crate::limits::{HISTORY_LINES_MAX, PRINTS_QUEUED_MAX};
 

@@ -50,7 +50,7 @@ impl Role {
 
 /// What came from a child.
 #[derive(Debug)]
-pub enum What {
+pub enum ChildOutput {
     /// A line of its stdout.
     Object(Value),
     /// It closed its stdout: it ends.
@@ -69,7 +69,7 @@ pub struct Nodes {
 
 #[derive(Debug)]
 enum Message {
-    Said(Role, Instant, What),
+    Output(Role, Instant, ChildOutput),
     Signal(Signal),
 }
 
@@ -118,10 +118,10 @@ impl Nodes {
     }
 
     /// What is said next; `None` when `deadline` comes first.
-    pub fn next(&mut self, deadline: Instant) -> Result<Option<(Role, Instant, What)>, CommandError> {
+    pub fn next(&mut self, deadline: Instant) -> Result<Option<(Role, Instant, ChildOutput)>, CommandError> {
         match self.receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            Ok(Message::Said(role, at, what)) => Ok(Some((role, at, what))),
-            Ok(Message::Signal(signal)) => Err(CommandError::stopped(signal, "the demo was interrupted")),
+            Ok(Message::Output(role, at, what)) => Ok(Some((role, at, what))),
+            Ok(Message::Signal(signal)) => Err(signal.interruption("the demo was interrupted")),
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Ok(None),
         }
     }
@@ -131,11 +131,11 @@ impl Nodes {
         let deadline = Instant::now() + DEMO_STEP_MAX;
         loop {
             match self.next(deadline)? {
-                Some((from, _, What::Object(object))) if from == role && object["event"] == "ready" => {
+                Some((from, _, ChildOutput::Object(object))) if from == role && object["event"] == "ready" => {
                     let listen = object["listen"].as_str().and_then(|listen| listen.parse().ok());
                     return listen.ok_or_else(|| self.failure(role, "does not say where it listens"));
                 }
-                Some((from, _, What::Closed)) => return Err(self.failure(from, "ended early")),
+                Some((from, _, ChildOutput::Closed)) => return Err(self.failure(from, "ended early")),
                 Some(_) => {}
                 None => return Err(self.failure(role, "did not become ready")),
             }
@@ -178,13 +178,13 @@ impl Nodes {
         }
     }
 
-    /// What went wrong with a child, with its last words.
+    /// What went wrong with a child, with the last lines of its log.
     pub fn failure(&self, role: Role, what: &str) -> CommandError {
         let log = std::fs::read(self.log(role)).unwrap_or_default();
         let log = String::from_utf8_lossy(&log);
         let lines: Vec<&str> = log.trim_end().lines().collect();
         let last = lines[lines.len().saturating_sub(5)..].join("\n  ");
-        CommandError::failed(format!("the {} {what}; its last words:\n  {last}", role.name()))
+        CommandError::failed(format!("the {} {what}; its last lines:\n  {last}", role.name()))
     }
 
     fn log(&self, role: Role) -> PathBuf {
@@ -220,10 +220,10 @@ fn end(child: &mut Child) {
 fn read_lines(role: Role, stdout: ChildStdout, to: &SyncSender<Message>) {
     for line in BufReader::new(stdout).lines().map_while(Result::ok) {
         let object = serde_json::from_str(&line).unwrap_or(Value::Null);
-        if to.send(Message::Said(role, Instant::now(), What::Object(object))).is_err() {
+        if to.send(Message::Output(role, Instant::now(), ChildOutput::Object(object))).is_err() {
             return;
         }
     }
     // The demo may be over.
-    let _ = to.send(Message::Said(role, Instant::now(), What::Closed));
+    let _ = to.send(Message::Output(role, Instant::now(), ChildOutput::Closed));
 }

@@ -9,7 +9,7 @@ use super::nodes::Role;
 
 /// The race.
 #[derive(Debug)]
-pub struct Course {
+pub struct Race {
     size: u64,
     second_tracker: String,
     started_at: Instant,
@@ -30,7 +30,7 @@ struct Kill {
     done_bytes: u64,
 }
 
-impl Course {
+impl Race {
     /// A race for a file of `size` bytes that starts now.
     pub fn new(size: u64, second_tracker: SocketAddr, now: Instant) -> Self {
         Self {
@@ -122,22 +122,22 @@ pub(super) mod tests {
         let start = Instant::now();
         let after = |millis| start + Duration::from_millis(millis);
         let announced = json!({ "event": "announced", "tracker": second_tracker().to_string() });
-        let mut course = Course::new(100, second_tracker(), start);
-        course.take(Role::Getter1, after(10), json!({ "event": "progress", "done_bytes": 49 }));
-        course.take(Role::Seeder, after(11), announced.clone());
-        assert!(!course.is_half_way() && course.fell_back_after().is_none());
-        course.take(Role::Getter2, after(20), json!({ "event": "progress", "done_bytes": 55 }));
-        assert!(course.is_half_way());
-        course.note_kill(after(21));
-        assert_eq!(course.killed_at_percent(), 55);
-        course.take(Role::Seeder, after(22), json!({ "event": "announced", "tracker": "127.0.0.1:7001" }));
-        assert_eq!(course.fell_back_after(), None);
-        course.take(Role::Seeder, after(33), announced);
-        assert_eq!(course.fell_back_after(), Some(Duration::from_millis(12)));
-        course.take(Role::Getter2, after(40), json!({ "event": "ended", "done_bytes": 100 }));
-        assert!(!course.all_ended());
-        course.take(Role::Getter1, after(50), json!({ "event": "ended", "done_bytes": 100 }));
-        assert!(course.all_ended());
-        assert_eq!(course.took(), Duration::from_millis(50));
+        let mut race = Race::new(100, second_tracker(), start);
+        race.take(Role::Getter1, after(10), json!({ "event": "progress", "done_bytes": 49 }));
+        race.take(Role::Seeder, after(11), announced.clone());
+        assert!(!race.is_half_way() && race.fell_back_after().is_none());
+        race.take(Role::Getter2, after(20), json!({ "event": "progress", "done_bytes": 55 }));
+        assert!(race.is_half_way());
+        race.note_kill(after(21));
+        assert_eq!(race.killed_at_percent(), 55);
+        race.take(Role::Seeder, after(22), json!({ "event": "announced", "tracker": "127.0.0.1:7001" }));
+        assert_eq!(race.fell_back_after(), None);
+        race.take(Role::Seeder, after(33), announced);
+        assert_eq!(race.fell_back_after(), Some(Duration::from_millis(12)));
+        race.take(Role::Getter2, after(40), json!({ "event": "ended", "done_bytes": 100 }));
+        assert!(!race.all_ended());
+        race.take(Role::Getter1, after(50), json!({ "event": "ended", "done_bytes": 100 }));
+        assert!(race.all_ended());
+        assert_eq!(race.took(), Duration::from_millis(50));
     }
 }

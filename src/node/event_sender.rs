@@ -1,4 +1,4 @@
-//! The way of events from core 0 to plain threads.
+//! Events on their way from core 0 to plain threads.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -8,24 +8,24 @@ use std::sync::{Arc, PoisonError};
 
 use async_channel::TrySendError;
 
-use super::Event;
-use super::table::Table;
+use super::event::Event;
+use super::lists::ShareAndDownloadLists;
 use crate::ids::InfoHash;
 use crate::runtime::spawn_vital;
 use crate::tracker_client::Listener;
 
-/// Sends events without waiting for whoever takes them.
-pub struct Events {
+/// Sends events without waiting for their receiver.
+pub struct EventSender {
     sender: async_channel::Sender<Event>,
-    table: Arc<Table>,
-    /// Events that found no room and must not be lost, in order; a task sends them on.
+    lists: Arc<ShareAndDownloadLists>,
+    /// EventSender that found no room and must not be lost, in order; a task sends them on.
     late: Rc<RefCell<VecDeque<Event>>>,
 }
 
-impl Events {
-    /// Events go to the other end of `sender`.
-    pub fn new(sender: async_channel::Sender<Event>, table: Arc<Table>) -> Self {
-        Self { sender, table, late: Rc::default() }
+impl EventSender {
+    /// EventSender go to the other end of `sender`.
+    pub fn new(sender: async_channel::Sender<Event>, lists: Arc<ShareAndDownloadLists>) -> Self {
+        Self { sender, lists, late: Rc::default() }
     }
 
     /// Notices are dropped when nobody takes them. Of the others somebody waits for each, and only the last one about
@@ -37,7 +37,7 @@ impl Events {
             Ok(()) | Err(TrySendError::Closed(_)) => return,
         };
         if let Event::Notice(notice) = event {
-            return log::warn!("nobody takes notices, so this one is told here: {notice}");
+            return log::warn!("the queue of events is full, so this notice is logged: {notice}");
         }
         put_late(&mut self.late.borrow_mut(), event);
         if is_first {
@@ -84,9 +84,9 @@ async fn send_late(sender: async_channel::Sender<Event>, late: Rc<RefCell<VecDeq
     }
 }
 
-impl Listener for Events {
+impl Listener for EventSender {
     fn announced(&self, info_hash: InfoHash, tracker: &str) {
-        let share = self.table.rows().served(info_hash).cloned();
+        let share = self.lists.lock().served(info_hash).cloned();
         let trackers = share.as_ref().map(|share| share.trackers.lock().unwrap_or_else(PoisonError::into_inner));
         if trackers.is_some_and(|mut trackers| trackers.insert(tracker.to_owned())) {
             self.send(Event::Announced { info_hash, tracker: tracker.to_owned() });

@@ -2,7 +2,7 @@
 
 use std::alloc::{GlobalAlloc, Layout};
 
-use crate::console::exit::Exit;
+use super::exit::Exit;
 
 /// An allocator that never gives back nothing. All of this program takes an allocation for granted.
 #[derive(Debug)]

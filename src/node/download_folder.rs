@@ -1,25 +1,26 @@
-//! Whether a download that an earlier run began may go on where it was: not in an empty folder in which its disk
-//! is not mounted. Blocks for a moment.
+//! The folder of a download, and whether a download that an earlier run began may resume in it: never in an empty
+//! mount point whose disk is away. Calls block for a moment.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 
-use super::data_dir::{FolderMark, SavedDownload};
+use super::folder_mark::FolderMark;
+use super::saved::SavedDownload;
 use crate::storage::Paths;
 
-/// The folder that a destination is in, as it is now.
-pub fn folder_mark(dest: &Path) -> Option<FolderMark> {
+/// The mark of the folder that the destination is in; `None` when the folder cannot be read.
+pub fn mark(dest: &Path) -> Option<FolderMark> {
     FolderMark::at(&Paths::new(dest).folder).ok()
 }
 
-/// A number for the folder of a path whose device is not known: those in one folder are on one device.
-pub fn stand_in(path: &Path) -> u64 {
+/// A number in place of the device of a path whose device is not known; paths in one folder get the same number.
+pub fn device_stand_in(path: &Path) -> u64 {
     let mut hasher = DefaultHasher::new();
     path.parent().hash(&mut hasher);
     hasher.finish()
 }
 
-/// The folder that the download goes on in, or why it has to wait.
+/// The mark of the folder that the download resumes in, or the reason why it has to wait.
 pub fn check(saved: &SavedDownload) -> Result<FolderMark, String> {
     let paths = Paths::new(&saved.dest.0);
     let folder = paths.folder.display();
@@ -33,14 +34,14 @@ pub fn check(saved: &SavedDownload) -> Result<FolderMark, String> {
         return Ok(found);
     }
     Err(format!(
-        "{folder} is another folder than before and has nothing of it: mount its disk, or remove it and get it again"
+        "{folder} is another folder than before and holds nothing of the download: mount its disk, or remove the download and get it again"
     ))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::node::data_dir::SavedPath;
+    use crate::node::saved::SavedPath;
 
     #[test]
     fn an_empty_folder_in_the_place_of_a_disk_is_not_written_to() {
@@ -54,7 +55,7 @@ mod tests {
             force: false,
             folder,
         };
-        let known = saved(folder_mark(&dest));
+        let known = saved(super::mark(&dest));
         assert_eq!(check(&known).err(), None, "nothing has arrived yet");
         std::fs::rename(&disk, &away).unwrap();
         assert!(check(&known).unwrap_err().contains("is away"));

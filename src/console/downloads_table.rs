@@ -2,20 +2,20 @@
 
 use std::time::Duration;
 
-use crate::console::report;
-use crate::console::units::{Eta, Rate, Size};
+use super::download_text;
+use super::units::{Eta, Rate, Size};
 use crate::node::{DownloadState, DownloadStatus};
 use crate::text;
 
 const HEAD: [&str; 9] = ["ID", "STATE", "DONE", "SIZE", "RATE", "ETA", "PEERS", "NAME", "DEST"];
 
 /// The table with its head; a sentence when there is nothing to show.
-pub fn downloads(all: &[DownloadStatus]) -> String {
-    if all.is_empty() {
+pub fn table<'a>(all: impl Iterator<Item = &'a DownloadStatus>) -> String {
+    let mut rows = vec![HEAD.map(String::from)];
+    rows.extend(all.map(row));
+    if rows.len() == 1 {
         return "no downloads".into();
     }
-    let mut rows = vec![HEAD.map(String::from)];
-    rows.extend(all.iter().map(row));
     let widths: [usize; HEAD.len()] =
         std::array::from_fn(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0));
     let lines = rows.iter().map(|row| {
@@ -26,14 +26,14 @@ pub fn downloads(all: &[DownloadStatus]) -> String {
 }
 
 fn row(status: &DownloadStatus) -> [String; HEAD.len()] {
-    let is_moving = !report::is_over(&status.state) && status.rate_bytes_s > 0;
+    let is_moving = !download_text::is_over(&status.state) && status.rate_bytes_s > 0;
     let nothing = || "-".to_owned();
     [
         format!("#{}", status.id),
         status
             .waits_for
             .as_deref()
-            .map_or_else(|| report::state(&status.state), |why| format!("waiting: {}", text::plain(why))),
+            .map_or_else(|| download_text::state(&status.state), |why| format!("waiting: {}", text::plain(why))),
         percent(status),
         Size(status.length).to_string(),
         if is_moving { Rate(status.rate_bytes_s).to_string() } else { nothing() },
@@ -60,7 +60,7 @@ fn eta(status: &DownloadStatus) -> Eta {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::console::report::tests::status;
+    use crate::console::download_text::tests::status;
     use crate::node::{Failure, FailureKind};
 
     #[test]
@@ -81,7 +81,7 @@ mod tests {
                 ..status(12, DownloadState::Failed(failure))
             },
         ];
-        let table = downloads(&all);
+        let table = super::table(all.iter());
         let expected = [
             "ID   STATE              DONE  SIZE      RATE       ETA  PEERS  NAME        DEST",
             "#1   running            25%   20.0 GiB  1.0 GiB/s  15s  3      disk.img    /data/disk.img",
@@ -89,6 +89,6 @@ mod tests {
             "#12  failed: no seeder  0%    0 B       -          -    3      disk.img    -",
         ];
         assert_eq!(table.lines().collect::<Vec<_>>(), expected);
-        assert_eq!(downloads(&[]), "no downloads");
+        assert_eq!(super::table([].iter()), "no downloads");
     }
 }

@@ -1,35 +1,41 @@
-//! The sentences and objects that tell of a download: for `get`, the REPL and the demo. Pure.
+//! The words for a download: its state, its figures, its progress. Pure.
 
 use std::path::Path;
 use std::time::Duration;
-
-use serde_json::{Value, json};
 
 use super::units::{Eta, Rate, Size, Took};
 use crate::node::{DownloadState, DownloadStatus, Spent};
 use crate::text;
 
-/// Shorter downloads are not held against an ideal: their start is most of them.
-const NEARNESS_FROM: Duration = Duration::from_secs(2);
+/// Shorter downloads are not compared with the ideal: their start takes most of their time.
+const COMPARED_FROM: Duration = Duration::from_secs(2);
+
+/// The state as one word.
+pub fn state_word(state: &DownloadState) -> &'static str {
+    match state {
+        DownloadState::Waiting => "waiting",
+        DownloadState::Hashing => "hashing",
+        DownloadState::Running => "running",
+        DownloadState::Stalled => "stalled",
+        DownloadState::Done { .. } => "done",
+        DownloadState::Failed(_) => "failed",
+    }
+}
 
 /// The state as one word or, for a failure, with its reason.
 pub fn state(state: &DownloadState) -> String {
     match state {
-        DownloadState::Waiting => "waiting".into(),
-        DownloadState::Hashing => "hashing".into(),
-        DownloadState::Running => "running".into(),
-        DownloadState::Stalled => "stalled".into(),
-        DownloadState::Done { .. } => "done".into(),
         DownloadState::Failed(failure) => format!("failed: {}", text::plain(&failure.message)),
+        _ => state_word(state).into(),
     }
 }
 
-/// Whether nothing more will happen to it.
+/// Whether the download is done or has failed.
 pub fn is_over(state: &DownloadState) -> bool {
     matches!(state, DownloadState::Done { .. } | DownloadState::Failed(_))
 }
 
-/// What came of it: `20.0 GiB in 14.2 s, verified`.
+/// The result: `20.0 GiB in 14.2 s, verified`.
 pub fn figures(status: &DownloadStatus) -> String {
     let (size, took) = (Size(status.length), Took(status.elapsed));
     match &status.state {
@@ -54,70 +60,21 @@ pub fn done_line(status: &DownloadStatus) -> String {
     }
 }
 
-/// Everything about it, for scripts.
-pub fn object(status: &DownloadStatus) -> Value {
-    let peers: Vec<Value> = status
-        .fetched_from
-        .iter()
-        .map(|(endpoint, bytes)| json!({ "endpoint": endpoint.to_string(), "bytes": bytes }))
-        .collect();
-    let mut object = json!({
-        "id": status.id,
-        "state": state(&status.state).split(':').next().unwrap_or_default(),
-        "name": status.name,
-        "dest": status.dest.as_deref().map(|dest| dest.to_string_lossy()),
-        "info_hash": status.info_hash.map(|info_hash| info_hash.to_string()),
-        "bytes": status.length,
-        "done_bytes": status.done_bytes,
-        "fetched_bytes": status.fetched_bytes,
-        "seconds": status.elapsed.as_secs_f64(),
-        "rate_bytes_s": rate(status).0,
-        "peers": status.peers,
-        "fetched_from": peers,
-        "bad_chunks": status.bad_chunks,
-        "verified": matches!(status.state, DownloadState::Done { .. }),
-        "up_to_date": matches!(status.state, DownloadState::Done { up_to_date: true }),
-    });
-    if let Some(ideal) = status.spent.ideal(status.fetched_bytes) {
-        object["best_rate_bytes_s"] = status.spent.best_bytes_s.into();
-        object["ideal_seconds"] = ideal.as_secs_f64().into();
-        object["spent_seconds"] = spent_object(&status.spent);
-    }
-    if let Some(why) = &status.waits_for {
-        object["waits_for"] = why.as_str().into();
-    }
-    if let DownloadState::Failed(failure) = &status.state {
-        object["error"] = failure.message.as_str().into();
-    }
-    object
-}
-
-/// Where the time went, in seconds.
-fn spent_object(spent: &Spent) -> Value {
-    json!({
-        "at_full_rate": spent.at_full_rate.as_secs_f64(),
-        "without_peers": spent.without_peers.as_secs_f64(),
-        "for_first_copies": spent.for_first_copies.as_secs_f64(),
-        "for_uplinks": spent.for_uplinks.as_secs_f64(),
-        "for_disk": spent.for_disk.as_secs_f64(),
-    })
-}
-
-/// How near a download that took some seconds was to what its own link carried, and what it waited for most:
-/// `1.08 times the ideal of 10.4 s (25.0 MB/s), 0.6 s for the peers' uplinks`.
-pub fn nearness(status: &DownloadStatus) -> Option<String> {
-    let ideal = status.spent.ideal(status.fetched_bytes).filter(|_| status.elapsed >= NEARNESS_FROM)?;
+/// How a download that took some seconds compares with what its own link carried, and what it waited for:
+/// `took 1.08 times the ideal of 10.4 s at 25.0 MiB/s; 0.6 s waiting for the peers' uplinks`.
+pub fn comparison_with_ideal(status: &DownloadStatus) -> Option<String> {
+    let ideal = status.spent.ideal(status.fetched_bytes).filter(|_| status.elapsed >= COMPARED_FROM)?;
     let times = status.elapsed.as_secs_f64() / ideal.as_secs_f64().max(1e-3);
     let Spent { without_peers, for_first_copies, for_uplinks, for_disk, .. } = status.spent;
     let waits = [
         (without_peers, "without a peer"),
-        (for_first_copies, "for first copies"),
-        (for_uplinks, "for the peers' uplinks"),
-        (for_disk, "for the disk"),
+        (for_first_copies, "waiting for first copies"),
+        (for_uplinks, "waiting for the peers' uplinks"),
+        (for_disk, "waiting for the disk"),
     ];
     let waits = waits.iter().filter(|(time, _)| !time.is_zero());
-    let waits: String = waits.map(|(time, what)| format!(", {:.1} s {what}", time.as_secs_f64())).collect();
-    Some(format!("{times:.2} times the ideal of {} at {}{waits}", Took(ideal), Rate(status.spent.best_bytes_s)))
+    let waits: String = waits.map(|(time, what)| format!("; {:.1} s {what}", time.as_secs_f64())).collect();
+    Some(format!("took {times:.2} times the ideal of {} at {}{waits}", Took(ideal), Rate(status.spent.best_bytes_s)))
 }
 
 /// A line of progress, for a log.
@@ -132,22 +89,8 @@ pub fn progress_line(status: &DownloadStatus) -> String {
     format!("{name}: {done} of {size} ({percent} %), {rate}{left}, {peers} peers, {state}")
 }
 
-/// The same for scripts.
-pub fn progress_object(status: &DownloadStatus) -> Value {
-    json!({
-        "event": "progress",
-        "id": status.id,
-        "state": state(&status.state).split(':').next().unwrap_or_default(),
-        "name": status.name,
-        "done_bytes": status.done_bytes,
-        "bytes": status.length,
-        "rate_bytes_s": rate(status).0,
-        "peers": status.peers,
-    })
-}
-
-/// The rate now or, when it is over, the mean of what this run fetched.
-fn rate(status: &DownloadStatus) -> Rate {
+/// The current rate or, when the download is over, the mean rate of what this run fetched.
+pub fn rate(status: &DownloadStatus) -> Rate {
     if is_over(&status.state) { Rate::mean(status.fetched_bytes, status.elapsed) } else { Rate(status.rate_bytes_s) }
 }
 
@@ -196,22 +139,7 @@ pub(crate) mod tests {
         let half = DownloadStatus { done_bytes: 10 << 30, ..running };
         let line = progress_line(&half);
         assert!(line.starts_with("disk.img: 10.0 GiB of 20.0 GiB (50 %), 1.0 GiB/s, 10"), "{line}");
-        assert_eq!(progress_object(&half)["done_bytes"], 10u64 << 30);
         let empty = DownloadStatus { length: 0, done_bytes: 0, rate_bytes_s: 0, ..half };
         assert!(progress_line(&empty).contains("(100 %), 0 B/s, "), "{}", progress_line(&empty));
-    }
-
-    #[test]
-    fn objects() {
-        let done = object(&status(3, DownloadState::Done { up_to_date: false }));
-        assert_eq!((done["state"].as_str(), done["verified"].as_bool()), (Some("done"), Some(true)));
-        assert_eq!(done["fetched_from"][0]["bytes"], 5u64 << 30);
-        let failure = Failure { kind: FailureKind::Retry, message: "no seeder: try later".into() };
-        let failed = object(&status(3, DownloadState::Failed(failure)));
-        assert_eq!(
-            (failed["state"].as_str(), failed["error"].as_str()),
-            (Some("failed"), Some("no seeder: try later"))
-        );
-        assert_eq!(failed["verified"].as_bool(), Some(false));
     }
 }

@@ -1,12 +1,8 @@
-//! One share: what the user wished, and where it stands. What it needs next is decided here, without effects.
+//! The state of a share: whether it is served, and what it needs next. No effects: the caller says what it has found.
 
-use std::collections::HashSet;
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use super::{ShareRequest, ShareStatus, download_place};
 use crate::ids::InfoHash;
 use crate::limits::FAILED_STATS_MAX;
 use crate::metainfo::Metainfo;
@@ -14,23 +10,7 @@ use crate::storage::Identity;
 use crate::storage::paths::is_absent;
 use crate::torrent::Torrent;
 
-/// One share. It stays until the user removes it.
-#[derive(Debug)]
-pub struct ShareEntry {
-    /// The `.mtorrent` file.
-    pub metainfo_path: PathBuf,
-    /// The file.
-    pub file: PathBuf,
-    /// Trackers that acknowledged it.
-    pub trackers: Mutex<HashSet<String>>,
-    /// The user does not want it any more.
-    pub removed: Arc<AtomicBool>,
-    /// Bytes that torrents of it sent which are served no more.
-    sent_bytes: AtomicU64,
-    state: Mutex<ShareState>,
-}
-
-/// Where a share stands.
+/// The state of a share.
 #[derive(Clone, Debug)]
 pub struct ShareState {
     /// What the file is; `None` while the `.mtorrent` file could not be read.
@@ -43,13 +23,13 @@ pub struct ShareState {
     pub torrent: Option<Arc<Torrent>>,
     /// Whether it is served.
     pub phase: Phase,
-    /// The file as it was found the last time.
+    /// The file as the last look has found it.
     pub seen: Option<Identity>,
     /// Grows by one with every check, so that one that is not the last is known when it ends.
     pub checks: u64,
-    /// Looks in a row at which the file could not be looked at.
+    /// Attempts in a row that could not read the file's attributes.
     pub failed_stats: u32,
-    /// The user was told that it is not served.
+    /// Whether the user knows that it is not served.
     pub is_reported: bool,
 }
 
@@ -90,127 +70,28 @@ pub enum Step {
     Differ(String, Identity),
 }
 
-impl ShareEntry {
-    /// A share that is served.
-    pub fn active(request: ShareRequest, torrent: Arc<Torrent>, verified: Option<Identity>) -> Self {
-        let phase = Phase::Active;
-        Self::new(request.metainfo_path, request.file, state(Some(request.metainfo), verified, Some(torrent), phase))
-    }
-
-    /// A share whose file is to be looked at.
-    pub fn waiting(
-        (metainfo_path, file): (PathBuf, PathBuf),
-        metainfo: Option<Arc<Metainfo>>,
-        info_hash: Option<InfoHash>,
-        verified: Option<Identity>,
-    ) -> Self {
-        let phase = Phase::Waiting("it was not looked at yet".to_owned());
-        let state = state(metainfo, verified, None, phase);
-        Self::new(metainfo_path, file, ShareState { info_hash: state.info_hash.or(info_hash), ..state })
-    }
-
-    fn new(metainfo_path: PathBuf, file: PathBuf, state: ShareState) -> Self {
-        Self {
-            metainfo_path,
-            file,
-            trackers: Mutex::default(),
-            removed: Arc::default(),
-            sent_bytes: AtomicU64::new(0),
-            state: Mutex::new(state),
-        }
-    }
-
-    /// Where it stands, locked.
-    pub fn state(&self) -> MutexGuard<'_, ShareState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The device that its file was on at the last look; before the first one its folder stands for one.
-    pub fn device(&self) -> u64 {
-        let state = self.state();
-        let known = state.seen.or(state.verified);
-        known.map_or_else(|| download_place::stand_in(&self.file), |identity| identity.device)
-    }
-
-    /// A check beside being served has come to nothing; `false` if there was none.
-    pub fn end_check_beside(&self) -> bool {
-        let mut state = self.state();
-        let was_beside = state.phase == Phase::ActiveChecked;
-        if was_beside {
-            state.phase = Phase::Active;
-        }
-        was_beside
-    }
-
-    /// Whether peers get it.
-    pub fn is_served(&self) -> bool {
-        let state = self.state();
-        state.is_active() && state.torrent.as_ref().is_some_and(|torrent| torrent.stopped().is_none())
-    }
-
-    /// Whether it is of this file.
-    pub fn is_of(&self, info_hash: InfoHash) -> bool {
-        self.state().info_hash == Some(info_hash)
-    }
-
-    /// Whether a user who says `name` means this one: its `.mtorrent` file, that one's name, or its file.
-    pub fn is_named(&self, name: &Path) -> bool {
-        let metainfo = &self.metainfo_path;
-        metainfo == name || metainfo.file_name().is_some_and(|file| file == name) || self.file == name
-    }
-
-    /// Another torrent is served in its place; false when the share was removed meanwhile, which then has none.
-    pub fn set_torrent(&self, torrent: Arc<Torrent>) -> bool {
-        let before = {
-            let mut state = self.state();
-            // Whoever removes the share first says so, and then takes its torrent under this lock.
-            if self.removed.load(Ordering::Relaxed) {
-                return false;
-            }
-            state.torrent.replace(torrent)
-        };
-        let sent_bytes = before.map_or(0, |before| before.sent_bytes.load(Ordering::Relaxed));
-        self.sent_bytes.fetch_add(sent_bytes, Ordering::Relaxed);
-        true
-    }
-
-    /// Its row.
-    pub fn status(&self) -> ShareStatus {
-        let state = self.state();
-        let sent_bytes = state.torrent.as_ref().map_or(0, |torrent| torrent.sent_bytes.load(Ordering::Relaxed));
-        ShareStatus {
-            info_hash: state.info_hash,
-            metainfo_path: self.metainfo_path.clone(),
-            file: self.file.clone(),
-            length: state.metainfo.as_ref().map(|metainfo| metainfo.geometry().length()),
-            sent_bytes: self.sent_bytes.load(Ordering::Relaxed) + sent_bytes,
-            trackers: self.trackers.lock().unwrap_or_else(PoisonError::into_inner).len() as u32,
-            stopped: state.stopped(),
-        }
-    }
-}
-
-fn state(
-    metainfo: Option<Arc<Metainfo>>,
-    verified: Option<Identity>,
-    torrent: Option<Arc<Torrent>>,
-    phase: Phase,
-) -> ShareState {
-    let info_hash = metainfo.as_ref().map(|metainfo| metainfo.info_hash());
-    ShareState {
-        info_hash,
-        metainfo,
-        verified,
-        torrent,
-        phase,
-        seen: None,
-        checks: 0,
-        failed_stats: 0,
-        is_reported: false,
-    }
-}
-
 impl ShareState {
+    /// A share of which no look has found anything yet.
+    pub fn new(
+        metainfo: Option<Arc<Metainfo>>,
+        verified: Option<Identity>,
+        torrent: Option<Arc<Torrent>>,
+        phase: Phase,
+    ) -> Self {
+        let info_hash = metainfo.as_ref().map(|metainfo| metainfo.info_hash());
+        Self {
+            info_hash,
+            metainfo,
+            verified,
+            torrent,
+            phase,
+            seen: None,
+            checks: 0,
+            failed_stats: 0,
+            is_reported: false,
+        }
+    }
+
     /// What is needed now that the file was found so. Its `.mtorrent` file is known.
     pub fn next(&self, found: &io::Result<Identity>) -> Step {
         let stopped = self.torrent.as_ref().filter(|_| self.is_active()).and_then(|torrent| torrent.stopped());
@@ -227,14 +108,16 @@ impl ShareState {
             (_, Err(error)) => Step::Wait(away(error)),
             (Phase::Different { found: known, .. }, Ok(found)) if known == found => Step::Nothing,
             (_, Ok(found)) if self.has_other_length(found) => {
-                Step::Differ(format!("it has {} bytes now", found.bytes), *found)
+                Step::Differ(format!("its size is now {} bytes", found.bytes), *found)
             }
             (Phase::Waiting(_) | Phase::Different { .. }, Ok(found)) if self.verified == Some(*found) => Step::Serve,
             // What is still being written is not worth a look.
             (Phase::Waiting(_) | Phase::Different { .. }, Ok(found)) if self.seen != Some(*found) => Step::Nothing,
-            (Phase::Waiting(_) | Phase::Different { .. }, Ok(_)) => Step::Check("it is verified first".to_owned()),
+            (Phase::Waiting(_) | Phase::Different { .. }, Ok(_)) => {
+                Step::Check("it is being verified first".to_owned())
+            }
             (Phase::ActiveChecked | Phase::Active, Ok(_)) if stopped.is_some() => {
-                Step::Check(format!("{}; it is verified", stopped.unwrap_or_default()))
+                Step::Check(format!("{}; it is being verified", stopped.unwrap_or_default()))
             }
             (Phase::Active, Ok(found)) if self.verified == Some(*found) => Step::Nothing,
             (Phase::Active, Ok(found)) if self.verified.is_some_and(|known| known.has_same_content(found)) => {
@@ -243,11 +126,13 @@ impl ShareState {
             (Phase::ActiveChecked, Ok(found)) if self.verified.is_some_and(|known| known.has_same_content(found)) => {
                 Step::Nothing
             }
-            (Phase::Active | Phase::ActiveChecked, Ok(_)) => Step::Check("it was touched; it is verified".to_owned()),
+            (Phase::Active | Phase::ActiveChecked, Ok(_)) => {
+                Step::Check("it was touched and is being verified".to_owned())
+            }
         }
     }
 
-    /// Remembers what a look has found.
+    /// Notes what a look has found.
     pub fn note(&mut self, found: &io::Result<Identity>) {
         self.seen = found.as_ref().ok().copied();
         self.failed_stats = if found.is_err() { self.failed_stats.saturating_add(1) } else { 0 };
@@ -288,7 +173,7 @@ mod tests {
     fn in_phase(phase: Phase) -> ShareState {
         let geometry = Geometry::new(100, 1 << 14).unwrap();
         let metainfo = Metainfo::new("file", geometry, vec![0; 20], Vec::new()).unwrap();
-        state(Some(Arc::new(metainfo)), Some(KNOWN), None, phase)
+        ShareState::new(Some(Arc::new(metainfo)), Some(KNOWN), None, phase)
     }
 
     #[test]
