@@ -404,11 +404,13 @@ pub const VERSION_AHEAD_MAX: Duration = Duration::from_secs(60);
 /// What clocks of machines that set them by the network may differ: more of it is told, and reckoned with.
 pub const CLOCK_SKEW_NOTED: Duration = Duration::from_secs(2);
 /// What a core keeps of the store until clocks that were far ahead are measured again, bytes: some 100 000 entries.
-pub const WAITING_BYTES_MAX: usize = 16 << 20;
+pub const DEFERRED_BYTES_MAX: usize = 16 << 20;
 /// Files and entries that one step of the expiry may look at.
 pub const SWEEP_STEP_MAX: usize = 2048;
 /// Time in which the expiry gets round the whole table.
 pub const SWEEP_CYCLE: Duration = Duration::from_secs(30);
+/// Cores that a tracker may have: each owns 64 buckets of the table at least.
+pub const TRACKER_CORES_MAX: usize = 64;
 /// Requests of one connection that are answered in one go; what has come beyond them waits.
 pub const ROUND_REQUESTS_MAX: usize = 128;
 /// Free batches of forwarded requests, and free buffers of replies, that a core keeps.
@@ -424,6 +426,8 @@ pub const ADDRESS_COUNTERS: usize = 1 << 19;
 pub const STORE_CACHE_BYTES: usize = 64 << 20;
 /// Writes that wait for the store on one core, bytes; beyond them even renewals are awaited.
 pub const STORE_PENDING_BYTES_MAX: usize = 8 << 20;
+/// Reports of the store that one core has not taken yet: the end of one batch, and that the next one cannot be written.
+pub const STORE_REPORTS_MAX: usize = 8;
 /// Places in which a core remembers the last change of a file until it is safe.
 pub const STORE_CHANGES_REMEMBERED: usize = 4096;
 
@@ -461,6 +465,10 @@ pub const SYNC_RETRY_MIN: Duration = Duration::from_millis(200);
 pub const SYNC_RETRY_MAX: Duration = Duration::from_secs(1);
 /// Wait for an answer on a link before it is given up.
 pub const SYNC_ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// Attempts to link that may fail before a starting tracker no longer waits for the other one's table.
+pub const SYNC_START_FAILURES_MAX: u32 = 3;
+/// Shortest pause before a repair asks again for entries that were ahead of this tracker's clock.
+pub const REPAIR_AHEAD_PAUSE_MIN: Duration = Duration::from_secs(5);
 /// Most trackers in a group.
 pub const SYNC_PEERS_MAX: usize = 64;
 

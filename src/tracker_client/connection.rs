@@ -1,13 +1,12 @@
 //! One connection to one tracker.
 
-use crate::ids::{Endpoint, Version};
+use super::answer::Answer;
+use crate::ids::Endpoint;
 use crate::limits::{FRAME_CONTROL_BYTES_MAX, TRACKER_TIMEOUT};
 use crate::net::{FrameReader, Net, NetError, Stream, resolve};
 use crate::runtime::deadline;
 use crate::text;
-use crate::wire::{Message, Status};
-
-use super::Answer;
+use crate::wire::Message;
 
 /// An open connection with what of the answer has arrived.
 pub struct Connection {
@@ -91,30 +90,5 @@ impl Connection {
     pub async fn closed(&mut self) {
         // Either way the connection is of no more use.
         let _ = self.frames.fill(&mut self.stream).await;
-    }
-}
-
-impl Answer {
-    /// How the tracker judged the request.
-    pub fn status(&self) -> Status {
-        match self {
-            Self::Seeders { status, .. } | Self::Response { status, .. } => *status,
-        }
-    }
-
-    /// What the tracker says to people.
-    pub fn text(&self) -> &str {
-        match self {
-            Self::Seeders { .. } => "",
-            Self::Response { text, .. } => text,
-        }
-    }
-
-    /// The version that the tracker gave.
-    pub fn version(&self) -> Option<Version> {
-        match self {
-            Self::Seeders { .. } => None,
-            Self::Response { version, .. } => *version,
-        }
     }
 }

@@ -6,34 +6,14 @@ use std::task::Poll;
 
 use futures_lite::FutureExt;
 
+use super::answer::Answer;
 use super::connection::{Connection, ConnectionError};
-use crate::ids::{Endpoint, InfoHash, Version};
+use crate::ids::{Endpoint, InfoHash};
 use crate::limits::{TRACKER_HEDGE_FIRST, TRACKER_HEDGE_NEXT, TRACKER_RETRY_PAUSE};
 use crate::net::{Net, NetError};
 use crate::runtime::Signal;
 use crate::text;
 use crate::wire::{Message, Status};
-
-/// What a tracker answered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// To SeederInfoRequest.
-    Seeders {
-        /// How it judged the request.
-        status: Status,
-        /// Who seeds the file.
-        endpoints: Vec<Endpoint>,
-    },
-    /// To everything else, or in the place of any answer.
-    Response {
-        /// How it judged the request.
-        status: Status,
-        /// A sentence, for people.
-        text: String,
-        /// The version given to the change.
-        version: Option<Version>,
-    },
-}
 
 /// No tracker of the group answered.
 #[derive(Clone, Debug, thiserror::Error)]

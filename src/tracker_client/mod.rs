@@ -8,8 +8,10 @@
 //! It must never wait for a tracker on the way of a chunk, and never lose a withdrawal that was answered.
 
 pub mod announcer;
+mod answer;
 mod connection;
 pub mod group;
 
 pub use announcer::{Announcement, Announcer, Listener};
-pub use group::{AllTrackersFailed, Answer, TrackerGroup};
+pub use answer::Answer;
+pub use group::{AllTrackersFailed, TrackerGroup};

@@ -11,9 +11,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
-use super::links::dial::LinkHandle;
-use super::{TrackerStats, now_ms};
-use crate::ids::{Endpoint, InfoHash, TrackerId};
+use super::clock::now_ms;
+use super::links::link_handle::LinkHandle;
+use super::request::{ParsedRequest, Requester};
+use super::stats::TrackerStats;
+use super::unsaved::refuse_unsaved;
+use crate::ids::{Endpoint, InfoHash};
 use crate::tracker::bounded_text::BoundedText;
 use crate::tracker::replica::answer;
 use crate::tracker::replica::link::{Link, LinkError, Taken, Times};
@@ -23,7 +26,7 @@ use crate::tracker::table::clock::Skews;
 use crate::tracker::table::entry::{Entry, bucket_of, core_of};
 use crate::tracker::table::rights::Cidr;
 use crate::tracker::table::{Durability, Journal, Merged, Sender, Table};
-use crate::wire::{EntriesBuffer, Frame, ListRequest, Message, Response, Status, SyncHello};
+use crate::wire::{EntriesBuffer, Frame, Message, Response, Status, SyncHello};
 
 /// One core's table and what it needs to answer.
 pub(crate) struct Shard {
@@ -43,40 +46,6 @@ struct Inside {
     rng: SmallRng,
     endpoints: Vec<Endpoint>,
     page: EntriesBuffer,
-}
-
-/// Who asks: a client, or a tracker whose link is open.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Asker {
-    pub(crate) sender: Sender,
-    pub(crate) tracker: Option<TrackerId>,
-}
-
-/// What a frame asks for, once it is read.
-pub(crate) enum Asked<'a> {
-    /// Something of the table: of the core that has the file.
-    Request(Request<'a>),
-    /// A tracker's change.
-    Entry(Entry<'a>),
-    /// A tracker's question for what differs.
-    List(ListRequest<'a>),
-    /// A tracker opens a link: the connection's affair.
-    Hello(SyncHello<'a>),
-    /// Nothing that can be done.
-    Denied(Denial),
-    /// A change or question of a tracker that did not open a link.
-    Unlinked,
-    /// The table is not there yet.
-    Starting,
-    /// The frame is no message.
-    Undecodable(Response<'static>),
-}
-
-/// The reply to a change that the store does not take.
-pub(crate) fn refuse_unsaved(why: &str, out: &mut Vec<u8>) {
-    let text =
-        BoundedText::new(format_args!("this tracker cannot save changes now ({why}): ask another one, or try later"));
-    Message::Response(Response::new(Status::Internal, text.as_str(), None)).encode(out);
 }
 
 /// Whether an address is one of this machine's: only such a one can be bound.
@@ -143,20 +112,22 @@ impl Shard {
     }
 
     /// What the frame asks for.
-    pub(crate) fn read<'a>(&self, frame: Frame<'a>, asker: Asker) -> Asked<'a> {
+    pub(crate) fn read<'a>(&self, frame: Frame<'a>, requester: Requester) -> ParsedRequest<'a> {
         let message = match Message::decode(frame) {
             Ok(message) => message,
-            Err(error) => return Asked::Undecodable(Response::from(error)),
+            Err(error) => return ParsedRequest::Undecodable(Response::from(error)),
         };
         match message {
-            Message::SyncHello(hello) => Asked::Hello(hello),
-            Message::SyncEntry(_) | Message::SyncSeederListRequest(_) if asker.tracker.is_none() => Asked::Unlinked,
-            Message::SyncEntry(entry) => Asked::Entry(entry),
-            Message::SyncSeederListRequest(request) => Asked::List(request),
-            _ => match self.read_request(&message, asker.sender) {
-                Ok(_) if !self.serves.load(Ordering::Relaxed) => Asked::Starting,
-                Ok(request) => Asked::Request(request),
-                Err(denial) => Asked::Denied(denial),
+            Message::SyncHello(hello) => ParsedRequest::Hello(hello),
+            Message::SyncEntry(_) | Message::SyncSeederListRequest(_) if requester.tracker.is_none() => {
+                ParsedRequest::Unlinked
+            }
+            Message::SyncEntry(entry) => ParsedRequest::Entry(entry),
+            Message::SyncSeederListRequest(request) => ParsedRequest::List(request),
+            _ => match self.read_request(&message, requester.sender) {
+                Ok(_) if !self.serves.load(Ordering::Relaxed) => ParsedRequest::Starting,
+                Ok(request) => ParsedRequest::Request(request),
+                Err(denial) => ParsedRequest::Denied(denial),
             },
         }
     }
@@ -179,44 +150,55 @@ impl Shard {
     }
 
     /// The core that has what is asked for; `None` where that is nothing of any table.
-    pub(crate) fn owner(&self, asked: &Asked<'_>) -> Option<usize> {
+    pub(crate) fn owner(&self, asked: &ParsedRequest<'_>) -> Option<usize> {
         match asked {
-            Asked::Request(request) => Some(self.owner_of_file(request.info_hash())),
-            Asked::Entry(entry) => Some(self.owner_of_file(entry.info_hash)),
-            Asked::List(request) => Some(core_of(request.start.bucket.into(), self.cores)),
-            Asked::Hello(_) | Asked::Denied(_) | Asked::Unlinked | Asked::Starting | Asked::Undecodable(_) => None,
+            ParsedRequest::Request(request) => Some(self.owner_of_file(request.info_hash())),
+            ParsedRequest::Entry(entry) => Some(self.owner_of_file(entry.info_hash)),
+            ParsedRequest::List(request) => Some(core_of(request.start.bucket.into(), self.cores)),
+            ParsedRequest::Hello(_)
+            | ParsedRequest::Denied(_)
+            | ParsedRequest::Unlinked
+            | ParsedRequest::Starting
+            | ParsedRequest::Undecodable(_) => None,
         }
     }
 
     /// Does what is asked, and appends the reply's frame to `out`. What is asked of a table is asked of this one.
-    pub(crate) fn answer(&self, asked: &Asked<'_>, asker: Asker, now_ms: u64, out: &mut Vec<u8>) {
+    pub(crate) fn answer(&self, asked: &ParsedRequest<'_>, requester: Requester, now_ms: u64, out: &mut Vec<u8>) {
         self.requests.set(self.requests.get() + 1);
         match asked {
-            Asked::Request(request) => self.answer_request(request, asker.sender, now_ms, out),
-            Asked::Entry(entry) => {
-                let merged = self.merge(entry, now_ms, |link| link.link.borrow().peer() != asker.tracker);
+            ParsedRequest::Request(request) => self.answer_request(request, requester.sender, now_ms, out),
+            ParsedRequest::Entry(entry) => {
+                let merged = self.merge(entry, now_ms, |link| link.link.borrow().peer() != requester.tracker);
                 if let Merged::Ahead(error) = merged {
                     // It stays where it is until it is due.
                     let links = self.links.borrow();
-                    let same = links.iter().filter(|link| link.link.borrow().peer() == asker.tracker);
+                    let same = links.iter().filter(|link| link.link.borrow().peer() == requester.tracker);
                     same.for_each(|link| link.repair_within(error.due_in_ms()));
                 }
                 Message::Response(answer::to_entry(merged, entry)).encode(out);
             }
-            Asked::List(request) => {
+            ParsedRequest::List(request) => {
                 let Inside { table, page, .. } = &mut *self.inside.borrow_mut();
                 Message::SyncSeederListResponse(answer::to_list(table, request, now_ms, page)).encode(out);
             }
-            Asked::Denied(denial) => self.refuse(denial.status(), BoundedText::new(denial).as_str(), asker, out),
-            Asked::Undecodable(response) => self.refuse(response.status, response.text, asker, out),
-            Asked::Unlinked => {
-                self.refuse(Status::NotAllowed, "only a tracker of the group may do this: SyncHello first", asker, out);
+            ParsedRequest::Denied(denial) => {
+                self.refuse(denial.status(), BoundedText::new(denial).as_str(), requester, out)
             }
-            Asked::Starting => {
-                self.refuse(Status::Busy, "this tracker is taking the table from the others", asker, out);
+            ParsedRequest::Undecodable(response) => self.refuse(response.status, response.text, requester, out),
+            ParsedRequest::Unlinked => {
+                self.refuse(
+                    Status::NotAllowed,
+                    "only a tracker of the group may do this: SyncHello first",
+                    requester,
+                    out,
+                );
+            }
+            ParsedRequest::Starting => {
+                self.refuse(Status::Busy, "this tracker is taking the table from the others", requester, out);
             }
             // Only a connection knows its link.
-            Asked::Hello(_) => self.refuse(Status::Internal, "a hello went astray", asker, out),
+            ParsedRequest::Hello(_) => self.refuse(Status::Internal, "a hello went astray", requester, out),
         }
     }
 
@@ -247,9 +229,9 @@ impl Shard {
         outcome.reply(request.info_hash(), endpoints, |reply| reply.encode(out));
     }
 
-    fn refuse(&self, status: Status, text: &str, asker: Asker, out: &mut Vec<u8>) {
+    fn refuse(&self, status: Status, text: &str, requester: Requester, out: &mut Vec<u8>) {
         self.refusals.set(self.refusals.get() + 1);
-        log::debug!("refused {}: {text}", asker.sender.ip);
+        log::debug!("refused {}: {text}", requester.sender.ip);
         Message::Response(Response::new(status, text, None)).encode(out);
     }
 

@@ -319,7 +319,7 @@ fn every_refusal_is_clear_and_counted() {
     for (file, port) in [(1, 5), (1, 6)] {
         assert_eq!(client.ask(&add(file, port)).status(), Status::Ok);
     }
-    let now_ms = super::now_ms();
+    let now_ms = super::clock::now_ms();
     let version = |ahead_ms| Some(Version { clock: (now_ms + ahead_ms) << 16, tracker: crate::ids::TrackerId(1) });
     let change = |file, port, version| SeederChange { info_hash: hash(file), endpoint: endpoint(1, port), version };
     let foreign = SeederChange { endpoint: endpoint(2, 5), ..change(1, 5, None) };

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use redb::StorageBackend;
 use redb::backends::FileBackend;
 
-use super::Unopened;
+use super::unopened::Unopened;
 
 /// A file that does what the library should:
 ///
@@ -20,7 +20,7 @@ use super::Unopened;
 ///
 /// A header that does not fit the rest is damage to it, and what it holds is lost.
 #[derive(Debug)]
-pub(crate) struct Careful<B> {
+pub(crate) struct HardenedBackend<B> {
     backend: B,
     is_open: Arc<AtomicBool>,
 }
@@ -30,14 +30,14 @@ const FLAGS: usize = 9;
 /// The flag that a repair is needed: it is there unless the store was closed well.
 const REPAIR_NEEDED: u8 = 2;
 
-impl<B: StorageBackend> Careful<B> {
+impl<B: StorageBackend> HardenedBackend<B> {
     /// `is_open` is to be set when the store is open.
     pub(crate) fn new(backend: B, is_open: Arc<AtomicBool>) -> Self {
         Self { backend, is_open }
     }
 }
 
-impl<B: StorageBackend> StorageBackend for Careful<B> {
+impl<B: StorageBackend> StorageBackend for HardenedBackend<B> {
     fn len(&self) -> io::Result<u64> {
         self.backend.len()
     }

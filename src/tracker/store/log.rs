@@ -11,8 +11,8 @@ use std::rc::Rc;
 use std::sync::{Arc, mpsc};
 use std::task::{Poll, Waker};
 
-use super::Told;
 use super::batch::Batch;
+use super::report::StoreReport;
 use crate::ids::InfoHash;
 use crate::limits::{STORE_CHANGES_REMEMBERED, STORE_PENDING_BYTES_MAX};
 use crate::runtime;
@@ -24,7 +24,7 @@ use crate::tracker::table::entry::{Entry, bucket_of};
 pub(crate) struct LogHandle {
     pub(crate) core: usize,
     pub(crate) batches: mpsc::Sender<Batch>,
-    pub(crate) answers: async_channel::Receiver<Told>,
+    pub(crate) answers: async_channel::Receiver<StoreReport>,
 }
 
 /// A core's side of the store; without one it does nothing and never waits.
@@ -55,8 +55,8 @@ impl Log {
         runtime::spawn_vital("log", async move {
             while let Ok(told) = answers.recv().await {
                 match told {
-                    Told::Committed(batch) => hears.committed(batch),
-                    Told::Failing(why) => hears.fails(&why),
+                    StoreReport::Committed(batch) => hears.committed(batch),
+                    StoreReport::Failing(why) => hears.fails(&why),
                 }
             }
             hears.fails("it has ended");

@@ -12,8 +12,10 @@ use redb::StorageBackend;
 
 use super::batch::Batch;
 use super::catch_panic::catch_panic;
+use super::database::make_on;
+use super::disk_store::Store;
 use super::test_disk::{Disk, Fault};
-use super::{Store, Unopened, make_on};
+use super::unopened::Unopened;
 use crate::ids::{Endpoint, InfoHash, TrackerId, Version};
 use crate::tracker::table::entry::{BUCKETS, Body, Entry, FileInfo};
 use crate::wire::Message;

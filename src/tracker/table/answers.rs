@@ -9,8 +9,8 @@ use std::net::IpAddr;
 use rand::seq::SliceRandom;
 use rand::{Rng, RngExt, rand_core};
 
+use super::file_table::{NotFound, Table};
 use super::record::{Record, Seeder, Stamp};
-use super::{NotFound, Table};
 use crate::ids::{Endpoint, InfoHash};
 use crate::limits::ANSWER_ENDPOINTS_MAX;
 

@@ -5,8 +5,8 @@
 //! to different points. The XOR over all entries is kept with every write; entries that end before the
 //! cut-off are looked for only where the bucket's soonest end says that there may be some.
 
-use super::Table;
 use super::entry::{Body, Entry};
+use super::file_table::Table;
 use super::records::Records;
 use crate::limits::{REPAIR_RECORDS_MAX, VERSION_AHEAD_MAX};
 

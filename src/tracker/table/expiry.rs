@@ -2,37 +2,14 @@
 //!
 //! Nothing depends on when it happens: an entry stops to count at its time, wherever its bytes still are.
 
-use super::Table;
 use super::clock::lost_after;
 use super::entry::Entry;
+use super::file_table::Table;
 use super::records::Records;
+use super::sweep_progress::Within;
 
 /// Entries that cost as much to look at as finding their record.
 const ENTRIES_A_RECORD: usize = 16;
-
-/// How far the sweep has come.
-pub(crate) struct Sweep {
-    bucket: usize,
-    /// Where to go on in the bucket; `None` at its start.
-    within: Option<Within>,
-    /// The wall clock was set back before this round: every bucket is looked at, for entries of the future.
-    set_back: bool,
-}
-
-/// A bucket that is half swept.
-#[derive(Clone, Copy)]
-struct Within {
-    /// The tag to go on with.
-    tag: u32,
-    /// The soonest end of what was passed.
-    soonest_ms: u64,
-}
-
-impl Sweep {
-    pub(crate) fn new(records: &Records) -> Self {
-        Self { bucket: records.buckets().start, within: None, set_back: false }
-    }
-}
 
 impl Table {
     /// Looks at about `budget` records, or at fewer when it comes round, and takes out what has lapsed, each

@@ -5,10 +5,11 @@
 
 use std::net::IpAddr;
 
+use super::claim::{Refusal, Sender};
 use super::entry::{Body, Entry};
+use super::file_table::Table;
 use super::record::{Seeder, Stamp};
 use super::records::{Found, seeder_entry};
-use super::{Refusal, Sender, Table};
 use crate::ids::{Endpoint, InfoHash, Version};
 use crate::limits::{
     ENTRIES_PER_FILE_MAX, FILES_PER_CORE_MAX, NETWORK_ROOM, REMOVALS_PER_ENDPOINT_MAX, REMOVALS_PER_FILE_MAX,

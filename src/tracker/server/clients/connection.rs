@@ -5,12 +5,12 @@
 
 use std::rc::Rc;
 
-use super::Service;
+use super::service::Service;
 use crate::ids::InfoHash;
 use crate::limits::{BUFFER_SMALL_BYTES, FRAME_CONTROL_BYTES_MAX, ROUND_REQUESTS_MAX};
 use crate::net::{BufferPool, NetError, PooledBuffer, WatchedSocket};
-use crate::tracker::server::links::exchange::Session;
-use crate::tracker::server::shard::{Asked, Asker};
+use crate::tracker::server::links::link_exchange::LinkExchange;
+use crate::tracker::server::request::{ParsedRequest, Requester};
 use crate::wire::{self, Parsed};
 
 /// A connection, its number on this core aside.
@@ -31,9 +31,9 @@ pub(crate) struct Connection {
     /// Whole frames are held: they come before anything is received.
     has_frames: bool,
     held: Option<Held>,
-    asker: Asker,
+    requester: Requester,
     /// Most are no trackers.
-    session: Option<Box<Session>>,
+    session: Option<Box<LinkExchange>>,
 }
 
 /// The start of a frame whose rest has not come, or whole frames that were too many for one round.
@@ -66,7 +66,7 @@ pub(crate) struct Taken {
 }
 
 impl Connection {
-    pub(crate) fn new(member: WatchedSocket, asker: Asker, deadline_ms: u64) -> Self {
+    pub(crate) fn new(member: WatchedSocket, requester: Requester, deadline_ms: u64) -> Self {
         Self {
             member,
             deadline_ms,
@@ -77,7 +77,7 @@ impl Connection {
             is_listed: false,
             has_frames: false,
             held: None,
-            asker,
+            requester,
             session: None,
         }
     }
@@ -174,28 +174,28 @@ impl Connection {
             let mut forward = |owner, file| {
                 let round = *self.round.get_or_insert_with(|| rounds.begin(number));
                 let place = rounds.expect(round, out.len());
-                forwarder.ask(owner, &bytes[at..at + len], file, self.asker, (round, place));
+                forwarder.ask(owner, &bytes[at..at + len], file, self.requester, (round, place));
             };
             // Whatever begins with a file is read on the core that has it.
             let file = frame.leading_info_hash();
             match file.map(|file| shard.owner_of_file(file)) {
                 Some(owner) if owner != me => forward(owner, file),
-                _ => match shard.read(frame, self.asker) {
-                    Asked::Hello(hello) => {
-                        let new = || Box::new(Session::new(peers.clone(), self.member.peer().ip()));
+                _ => match shard.read(frame, self.requester) {
+                    ParsedRequest::Hello(hello) => {
+                        let new = || Box::new(LinkExchange::new(peers.clone(), self.member.peer().ip()));
                         let session = self.session.get_or_insert_with(new);
                         session.hello(&hello, out);
-                        self.asker.tracker = session.tracker();
+                        self.requester.tracker = session.tracker();
                     }
-                    Asked::List(request) if request.digests.is_empty() => {
-                        if let Some(tracker) = self.asker.tracker.filter(|_| request.cut_off_ms > 0) {
+                    ParsedRequest::List(request) if request.digests.is_empty() => {
+                        if let Some(tracker) = self.requester.tracker.filter(|_| request.cut_off_ms > 0) {
                             peers.measured(tracker, request.cut_off_ms, now_ms);
                         }
-                        shard.answer(&Asked::List(request), self.asker, now_ms, out);
+                        shard.answer(&ParsedRequest::List(request), self.requester, now_ms, out);
                     }
                     asked => match shard.owner(&asked) {
                         Some(owner) if owner != me => forward(owner, file),
-                        _ => shard.answer(&asked, self.asker, now_ms, out),
+                        _ => shard.answer(&asked, self.requester, now_ms, out),
                     },
                 },
             }

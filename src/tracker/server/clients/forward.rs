@@ -9,13 +9,14 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
-use super::pending_replies::{PendingReplies, refuse_acknowledged};
+use super::pending_replies::PendingReplies;
 use crate::ids::InfoHash;
 use crate::limits::{FRAME_CONTROL_BYTES_MAX, MESH_BATCHES_KEPT_MAX, REPLIES_KEPT_BYTES_MAX};
 use crate::runtime::mesh::{Mesh, MeshPlan};
 use crate::runtime::{self, Core};
-use crate::tracker::server::now_ms;
-use crate::tracker::server::shard::{Asker, Shard};
+use crate::tracker::server::clock::now_ms;
+use crate::tracker::server::unsaved::refuse_acknowledged;
+use crate::tracker::server::{request::Requester, shard::Shard};
 use crate::wire::{self, Parsed};
 
 /// Places of the two batches for a core.
@@ -38,7 +39,7 @@ pub(crate) struct Batch {
 #[derive(Clone, Copy, Debug)]
 struct Question {
     reply: Reply,
-    asker: Asker,
+    requester: Requester,
     /// What it most likely asks for.
     file: Option<InfoHash>,
 }
@@ -129,14 +130,14 @@ impl Forwarder {
         to: usize,
         frame: &[u8],
         file: Option<InfoHash>,
-        asker: Asker,
+        requester: Requester,
         (round, place): (u32, u32),
     ) {
         let batch = &mut self.filling.borrow_mut()[to][QUESTIONS];
         self.begin(batch);
         batch.bytes.extend_from_slice(frame);
         let reply = Reply { round, place, len: frame.len() as u32 };
-        batch.questions.push(Question { reply, asker, file });
+        batch.questions.push(Question { reply, requester, file });
     }
 
     /// Something is about to be added to the batch.
@@ -212,13 +213,13 @@ impl Forwarder {
         }
         let batch = &mut self.filling.borrow_mut()[from][REPLIES];
         self.begin(batch);
-        for Question { reply, asker, .. } in questions {
+        for Question { reply, requester, .. } in questions {
             let (frame, after) = bytes.split_at(reply.len as usize);
             bytes = after;
             let start = batch.bytes.len();
             // The asking core took it for a frame, so it is one.
             if let Ok(Parsed::Frame { frame, .. }) = wire::parse(frame, FRAME_CONTROL_BYTES_MAX) {
-                self.shard.answer(&self.shard.read(frame, *asker), *asker, now_ms, &mut batch.bytes);
+                self.shard.answer(&self.shard.read(frame, *requester), *requester, now_ms, &mut batch.bytes);
             }
             batch.replies.push(Reply { len: (batch.bytes.len() - start) as u32, ..*reply });
         }

@@ -11,12 +11,11 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::rc::Rc;
 
-use crate::limits::{FRAME_SYNC_BYTES_MAX, REPLIES_KEPT_BYTES_MAX, ROUNDS_KEPT_MAX};
+use crate::limits::{REPLIES_KEPT_BYTES_MAX, ROUNDS_KEPT_MAX};
 use crate::net::SocketSet;
 use crate::runtime::Signal;
-use crate::tracker::server::shard::refuse_unsaved;
+use crate::tracker::server::unsaved::{refuse_acknowledged, refused_len};
 use crate::tracker::store::Log;
-use crate::wire::{self, Message, Parsed};
 
 /// The waiting rounds of one core, by number.
 pub(crate) struct PendingReplies {
@@ -174,30 +173,6 @@ impl PendingReplies {
     }
 }
 
-/// Calls `each` with the length of every reply's frame and the reply that is sent in its place: one that acknowledges
-/// something becomes a refusal.
-pub(crate) fn refuse_acknowledged(mut replies: &[u8], why: &str, mut each: impl FnMut(usize, &[u8])) {
-    let mut refusal = Vec::new();
-    while let Ok(Parsed::Frame { frame, len }) = wire::parse(replies, FRAME_SYNC_BYTES_MAX) {
-        let (reply, rest) = replies.split_at(len);
-        replies = rest;
-        match Message::decode(frame) {
-            Ok(Message::Response(response)) if response.status.is_ok() && response.version.is_some() => {
-                refusal.clear();
-                refuse_unsaved(why, &mut refusal);
-                each(len, &refusal);
-            }
-            _ => each(len, reply),
-        }
-    }
-}
-
-fn refused_len(replies: &[u8], why: &str) -> usize {
-    let mut sum = 0;
-    refuse_acknowledged(replies, why, |_, reply| sum += reply.len());
-    sum
-}
-
 impl PendingReply {
     /// Puts the late replies among the others.
     fn merge(&mut self, scratch: &mut Vec<u8>) {
@@ -232,7 +207,7 @@ mod tests {
     use super::*;
     use crate::net::Net;
     use crate::runtime::Cores;
-    use crate::wire::Status;
+    use crate::wire::{self, Message, Parsed, Status};
 
     fn with_rounds(test: impl Fn(&PendingReplies) + Clone + Send + 'static) {
         let test = move |_| {

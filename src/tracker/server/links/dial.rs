@@ -3,80 +3,34 @@
 //! What a link sends and what answers mean is [`crate::tracker::replica::link`]'s. This connects, waits, and
 //! gives up on who does not answer.
 
-use std::cell::{Cell, RefCell};
-use std::future::poll_fn;
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use futures_lite::FutureExt;
 
-use super::peers::{Peer, Peers, Seat};
+use super::group_members::GroupMembers;
+use super::link_handle::LinkHandle;
+use super::startup::SyncProgress;
 use crate::ids::TrackerId;
 use crate::limits::{
-    FRAME_SYNC_BYTES_MAX, PEER_NAME_INTERVAL, REPAIR_INTERVAL, SYNC_ANSWER_TIMEOUT, SYNC_CONNECT_TIMEOUT,
-    SYNC_FORGET_AFTER, SYNC_RETRY_MAX, SYNC_RETRY_MIN,
+    FRAME_SYNC_BYTES_MAX, PEER_NAME_INTERVAL, SYNC_ANSWER_TIMEOUT, SYNC_CONNECT_TIMEOUT, SYNC_FORGET_AFTER,
+    SYNC_RETRY_MAX, SYNC_RETRY_MIN,
 };
 use crate::net::resolve::{ResolveError, resolve};
 use crate::net::{FrameReader, Net, NetError, Stream};
 use crate::runtime;
 use crate::text;
 use crate::tracker::replica::hello::{Dialling, HelloError};
-use crate::tracker::replica::link::{Link, LinkError, Times};
-use crate::tracker::server::now_ms;
+use crate::tracker::replica::link::{LinkError, Times};
+use crate::tracker::server::clock::now_ms;
 use crate::tracker::server::shard::Shard;
-use crate::wire::{DecodeError, Entry, Message, SyncHello};
+use crate::wire::{DecodeError, Message, SyncHello};
 
 /// How often a core looks for new peers, and an idle link whether a repair is due.
 const TICK: Duration = Duration::from_millis(50);
-
-/// One core's link to one peer, and what wakes it.
-pub(crate) struct LinkHandle {
-    pub(crate) link: RefCell<Link>,
-    peer: Arc<Peer>,
-    waker: Cell<Option<Waker>>,
-    woken: Cell<bool>,
-    /// Addresses of the peer's name at which this tracker itself listens.
-    own: RefCell<Vec<SocketAddr>>,
-}
-
-impl LinkHandle {
-    /// An entry for the peer.
-    pub(crate) fn push(&self, entry: &Entry<'_>) {
-        self.link.borrow_mut().push(entry);
-        self.woken.set(true);
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
-        }
-    }
-
-    /// A repair starts in this time at the latest.
-    pub(crate) fn repair_within(&self, wait_ms: u64) {
-        let mut link = self.link.borrow_mut();
-        link.repair_by(now_ms() + wait_ms.clamp(REPAIR_AHEAD_MS_MIN, REPAIR_INTERVAL.as_millis() as u64));
-    }
-
-    /// Which peer it is among all.
-    pub(crate) fn number(&self) -> usize {
-        self.peer.number()
-    }
-
-    async fn woken(&self) {
-        poll_fn(|context| {
-            if self.woken.replace(false) {
-                return Poll::Ready(());
-            }
-            self.waker.set(Some(context.waker().clone()));
-            Poll::Pending
-        })
-        .await;
-    }
-}
-
-/// Wait at the least before what was ahead of our clock is asked for again.
-const REPAIR_AHEAD_MS_MIN: u64 = 5000;
 
 /// Why a link failed.
 #[derive(Debug, thiserror::Error)]
@@ -101,7 +55,7 @@ enum DialError {
 pub(crate) struct Dialler {
     pub(crate) net: Net,
     pub(crate) shard: Rc<Shard>,
-    pub(crate) peers: Arc<Peers>,
+    pub(crate) peers: Arc<GroupMembers>,
     pub(crate) core: usize,
     /// This core ends: links are not opened again.
     pub(crate) ends: Cell<bool>,
@@ -113,13 +67,7 @@ pub(crate) async fn keep_links(dialler: Rc<Dialler>) {
     loop {
         for peer in dialler.peers.since(known) {
             known += 1;
-            let seat = Rc::new(LinkHandle {
-                link: RefCell::default(),
-                peer,
-                waker: Cell::new(None),
-                woken: Cell::new(false),
-                own: RefCell::default(),
-            });
+            let seat = Rc::new(LinkHandle::new(peer));
             dialler.shard.add_link(seat.clone());
             runtime::spawn_vital("link", keep_link(dialler.clone(), seat));
         }
@@ -130,7 +78,7 @@ pub(crate) async fn keep_links(dialler: Rc<Dialler>) {
 /// Looks again and again who is at a name that the operator gave: a member that finds nobody but itself there, because
 /// it was the first, or because the name server knew no more, would be alone for good, and a group could stay in parts
 /// that do not know of each other.
-pub(crate) async fn follow_name(peers: Arc<Peers>, name: String) {
+pub(crate) async fn follow_name(peers: Arc<GroupMembers>, name: String) {
     loop {
         runtime::sleep(PEER_NAME_INTERVAL).await;
         // A name server that is away is no news: the link says so.
@@ -165,7 +113,7 @@ async fn keep_link(dialler: Rc<Dialler>, seat: Rc<LinkHandle>) {
         } else if !std::mem::replace(&mut told, true) && dialler.core == 0 {
             log::warn!("no link to tracker {}: {error}; trying again", seat.peer.name());
         }
-        let state = if seat.peer.is_retired() { Seat::Away } else { Seat::Failed };
+        let state = if seat.peer.is_retired() { SyncProgress::Away } else { SyncProgress::Failed };
         dialler.peers.startup().set(seat.peer.number(), Some(dialler.core), state);
         if seat.peer.is_learnt() && last_open.elapsed() > SYNC_FORGET_AFTER {
             log::info!("tracker {} is forgotten until it says hello again", seat.peer.name());
@@ -205,7 +153,7 @@ impl Dialler {
         seat.peer.set_linked(true);
         *was_open = true;
         seat.link.borrow_mut().opened(tracker, self.times());
-        self.peers.startup().set(seat.peer.number(), Some(self.core), Seat::Taking);
+        self.peers.startup().set(seat.peer.number(), Some(self.core), SyncProgress::Taking);
         let mut out = Vec::new();
         let mut nudges = seat.peer.nudges();
         while !seat.peer.is_retired() {
@@ -285,13 +233,13 @@ impl Dialler {
             let was_repaired = seat.link.borrow().repaired();
             let taken = self.shard.take_answer(seat, frame, now_ms())?;
             if taken.is_some() && !seat.link.borrow().repaired() {
-                self.peers.startup().set(seat.peer.number(), Some(self.core), Seat::Taking);
+                self.peers.startup().set(seat.peer.number(), Some(self.core), SyncProgress::Taking);
             }
             if taken.is_some_and(|taken| taken.done) {
                 if !was_repaired {
                     seat.peer.set_repaired();
                 }
-                self.peers.startup().set(seat.peer.number(), Some(self.core), Seat::Done);
+                self.peers.startup().set(seat.peer.number(), Some(self.core), SyncProgress::Done);
             }
         }
         self.shard.log().room().await;

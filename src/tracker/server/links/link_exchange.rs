@@ -3,15 +3,15 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::peers::Peers;
+use super::group_members::GroupMembers;
 use crate::ids::{TrackerId, Version};
 use crate::tracker::replica::hello::{Accepting, HelloError};
-use crate::tracker::server::now_ms;
+use crate::tracker::server::clock::now_ms;
 use crate::wire::{Message, Response, Status, SyncHello};
 
 /// What is known of a connection's other end as a tracker.
-pub(crate) struct Session {
-    peers: Arc<Peers>,
+pub(crate) struct LinkExchange {
+    peers: Arc<GroupMembers>,
     from: IpAddr,
     state: State,
 }
@@ -24,8 +24,8 @@ enum State {
     Open(TrackerId),
 }
 
-impl Session {
-    pub(crate) fn new(peers: Arc<Peers>, from: IpAddr) -> Self {
+impl LinkExchange {
+    pub(crate) fn new(peers: Arc<GroupMembers>, from: IpAddr) -> Self {
         Self { peers, from, state: State::Closed }
     }
 

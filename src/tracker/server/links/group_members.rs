@@ -3,25 +3,25 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::startup::{Startup, SyncProgress};
 
 use crate::ids::{Endpoint, TrackerId};
-use crate::limits::{ADDRESSES_PER_NAME_MAX, CLOCK_SKEW_NOTED, SYNC_PEERS_MAX, SYNC_START_TIMEOUT};
+use crate::limits::{ADDRESSES_PER_NAME_MAX, CLOCK_SKEW_NOTED, SYNC_PEERS_MAX};
 use crate::tracker::replica::hello::GroupMember;
 use crate::tracker::table::clock::Skews;
 
-/// Attempts that fail before a peer counts as away while this tracker starts.
-const FAILURES_UNTIL_AWAY: u32 = 3;
 /// Change of the difference of two clocks that is none of the network's.
 const SKEW_CHANGE_MS: u64 = 500;
 
 /// All peers.
 #[derive(Debug)]
-pub(crate) struct Peers {
+pub(crate) struct GroupMembers {
     member: GroupMember,
     cores: usize,
-    list: Mutex<Vec<Arc<Peer>>>,
+    list: Mutex<Vec<Arc<PeerTracker>>>,
     /// Number of peers ever added: cores look whether it has grown.
     added: AtomicUsize,
     /// Links refused.
@@ -35,7 +35,7 @@ pub(crate) struct Peers {
 
 /// One peer.
 #[derive(Debug)]
-pub(crate) struct Peer {
+pub(crate) struct PeerTracker {
     number: usize,
     /// `HOST:PORT`.
     name: String,
@@ -56,7 +56,7 @@ pub(crate) struct Peer {
     repaired: AtomicUsize,
 }
 
-impl Peers {
+impl GroupMembers {
     /// The named ones.
     pub(crate) fn new(member: GroupMember, names: &[String], cores: usize) -> Arc<Self> {
         let peers = Self {
@@ -67,7 +67,7 @@ impl Peers {
             refused: AtomicU64::new(0),
             known: Mutex::default(),
             clocks_seen: AtomicUsize::new(0),
-            startup: Startup { state: Mutex::default(), changed: Condvar::new() },
+            startup: Startup::default(),
         };
         for name in names.iter().take(SYNC_PEERS_MAX) {
             peers.add(name.clone(), false, 0);
@@ -77,7 +77,7 @@ impl Peers {
 
     /// Names that the operator gave; an address is none.
     pub(crate) fn names(&self) -> impl Iterator<Item = String> {
-        let named = |peer: &&Arc<Peer>| !peer.learnt && peer.name.parse::<SocketAddr>().is_err();
+        let named = |peer: &&Arc<PeerTracker>| !peer.learnt && peer.name.parse::<SocketAddr>().is_err();
         self.list().iter().filter(named).map(|peer| peer.name.clone()).collect::<Vec<_>>().into_iter()
     }
 
@@ -86,8 +86,8 @@ impl Peers {
         &self.member
     }
 
-    /// Peers from number `from` on.
-    pub(crate) fn since(&self, from: usize) -> Vec<Arc<Peer>> {
+    /// GroupMembers from number `from` on.
+    pub(crate) fn since(&self, from: usize) -> Vec<Arc<PeerTracker>> {
         if self.added.load(Ordering::Acquire) <= from { Vec::new() } else { self.list()[from..].to_vec() }
     }
 
@@ -95,7 +95,7 @@ impl Peers {
     pub(crate) fn counts(&self) -> [u64; 3] {
         let list = self.list();
         let current = || list.iter().filter(|peer| !peer.is_retired());
-        let full = |count: fn(&Peer) -> usize| current().filter(|peer| count(peer) >= self.cores).count() as u64;
+        let full = |count: fn(&PeerTracker) -> usize| current().filter(|peer| count(peer) >= self.cores).count() as u64;
         [
             current().count() as u64,
             full(|peer| peer.linked.load(Ordering::Relaxed)),
@@ -163,7 +163,7 @@ impl Peers {
 
     /// How far the others' clocks are from ours.
     pub(crate) fn skews(&self, now_ms: u64) -> Skews {
-        let of = |peer: &Arc<Peer>| {
+        let of = |peer: &Arc<PeerTracker>| {
             let changed_ms = peer.skew_changed_ms.load(Ordering::Relaxed);
             // As long as anything lives that was given before.
             let before = changed_ms + self.member.ttls.tombstone_ms > now_ms;
@@ -185,7 +185,7 @@ impl Peers {
     }
 
     /// A link found out whose it is. Of two peers that are one tracker, one retires.
-    pub(crate) fn identified(&self, peer: &Peer, tracker: TrackerId) {
+    pub(crate) fn identified(&self, peer: &PeerTracker, tracker: TrackerId) {
         peer.tracker.store(tracker.0, Ordering::Relaxed);
         let list = self.list();
         let same = list.iter().filter(|other| other.is(tracker));
@@ -193,7 +193,7 @@ impl Peers {
         for other in same.filter(|other| Some(other.number) != kept) {
             self.found(&other.name, tracker);
             other.retire();
-            self.startup.set(other.number, None, Seat::Away);
+            self.startup.set(other.number, None, SyncProgress::Away);
         }
     }
 
@@ -202,7 +202,7 @@ impl Peers {
     pub(crate) fn also_at(&self, addresses: impl Iterator<Item = SocketAddr>) {
         for address in addresses {
             let name = address.to_string();
-            let has_it = |peer: &Arc<Peer>| !peer.is_retired() && peer.name == name;
+            let has_it = |peer: &Arc<PeerTracker>| !peer.is_retired() && peer.name == name;
             let count = self.list().iter().filter(|peer| !peer.is_retired()).count();
             if count < SYNC_PEERS_MAX && !self.list().iter().any(has_it) && !self.is_known(&name) {
                 self.add(name, true, 0);
@@ -242,7 +242,7 @@ impl Peers {
 
     fn add(&self, name: String, learnt: bool, tracker: u64) {
         let mut list = self.list();
-        let peer = Peer {
+        let peer = PeerTracker {
             number: list.len(),
             name,
             learnt,
@@ -259,12 +259,12 @@ impl Peers {
         self.added.store(list.len(), Ordering::Release);
     }
 
-    fn list(&self) -> MutexGuard<'_, Vec<Arc<Peer>>> {
+    fn list(&self) -> MutexGuard<'_, Vec<Arc<PeerTracker>>> {
         self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Peer {
+impl PeerTracker {
     pub(crate) fn number(&self) -> usize {
         self.number
     }
@@ -318,91 +318,6 @@ impl Peer {
     }
 }
 
-/// How the taking of the table goes, by peer and core.
-#[derive(Debug)]
-pub(crate) struct Startup {
-    state: Mutex<State>,
-    changed: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    seats: HashMap<(usize, usize), (Seat, u32)>,
-    progress: u64,
-    over: bool,
-}
-
-/// How it goes with one peer on one core.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Seat {
-    /// It cannot be reached.
-    Failed,
-    /// Pages come.
-    Taking,
-    /// All is taken.
-    Done,
-    /// There will be nothing.
-    Away,
-}
-
-impl Startup {
-    /// Tells how it goes; without a core, on all.
-    pub(crate) fn set(&self, peer: usize, core: Option<usize>, seat: Seat) {
-        let mut state = self.lock();
-        if state.over {
-            return;
-        }
-        state.progress += u64::from(matches!(seat, Seat::Taking | Seat::Done));
-        let cores = core.map_or(0..crate::tracker::server::CORES_MAX, |core| core..core + 1);
-        for core in cores {
-            let place = state.seats.entry((peer, core)).or_insert((Seat::Failed, 0));
-            let failures = if seat == Seat::Failed { place.1 + 1 } else { place.1 };
-            let seat = if seat == Seat::Failed && failures >= FAILURES_UNTIL_AWAY { Seat::Away } else { seat };
-            *place = (seat, failures);
-        }
-        self.changed.notify_all();
-    }
-
-    /// Whether the tracker serves already, or still takes the table.
-    fn wait(&self, peers: usize, cores: usize) -> bool {
-        let mut state = self.lock();
-        let (mut seen, mut since) = (state.progress, Instant::now());
-        let synced = loop {
-            if let Some(synced) = state.outcome(peers, cores) {
-                break synced;
-            }
-            if state.progress != seen {
-                (seen, since) = (state.progress, Instant::now());
-            }
-            let left = SYNC_START_TIMEOUT.saturating_sub(since.elapsed());
-            if left == Duration::ZERO {
-                break false;
-            }
-            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-        };
-        state.over = true;
-        state.seats.clear();
-        synced
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    /// `None` while there is something to wait for.
-    fn outcome(&self, peers: usize, cores: usize) -> Option<bool> {
-        let seat = |peer, core| self.seats.get(&(peer, core)).map(|(seat, _)| *seat);
-        let all = || (0..peers).flat_map(|peer| (0..cores).map(move |core| (peer, core)));
-        let done = (0..cores).all(|core| (0..peers).any(|peer| seat(peer, core) == Some(Seat::Done)));
-        if done && all().all(|(peer, core)| seat(peer, core) != Some(Seat::Taking)) {
-            return Some(true);
-        }
-        all().all(|(peer, core)| seat(peer, core) == Some(Seat::Away)).then_some(false)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -410,14 +325,14 @@ mod tests {
 
     const OURS: TrackerId = TrackerId(1);
 
-    fn peers(names: &[&str]) -> Arc<Peers> {
+    fn peers(names: &[&str]) -> Arc<GroupMembers> {
         let ttls = Ttls { lease_ms: 900_000, tombstone_ms: 1_800_000 };
         let endpoint = Endpoint::new([127, 0, 0, 1].into(), 7000).unwrap();
         let member = GroupMember { tracker: OURS, ttls, endpoint, key: None };
-        Peers::new(member, &names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>(), 1)
+        GroupMembers::new(member, &names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>(), 1)
     }
 
-    fn current(peers: &Peers) -> Vec<String> {
+    fn current(peers: &GroupMembers) -> Vec<String> {
         peers.list().iter().filter(|peer| !peer.is_retired()).map(|peer| peer.name.clone()).collect()
     }
 

@@ -1,0 +1,210 @@
+//! The poll loop over real sockets, driven by the test.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use super::connection::Connection;
+use super::forward::Forwarder;
+use super::pending_replies::PendingReplies;
+use super::poll_loop::{Clients, TICK};
+use super::service::Service;
+use crate::ids::{Endpoint, InfoHash, TrackerId};
+use crate::limits::IDLE_TIMEOUT;
+use crate::net::{ConnectionLimits, Listener, Net, ReadyEvent, listen};
+use crate::runtime::{self, Cores};
+use crate::runtime::mesh::MeshPlan;
+use crate::tracker::replica::hello::GroupMember;
+use crate::tracker::server::links::group_members::GroupMembers;
+use crate::tracker::server::shard::Shard;
+use crate::tracker::store::Log;
+use crate::tracker::table::entry::BUCKETS;
+use crate::tracker::table::rights::AddressCounts;
+use crate::tracker::table::{Rules, Table};
+use crate::wire::{self, Message, Parsed, SeederChange, Status};
+
+const FILE: InfoHash = InfoHash([7; 20]);
+
+/// A core's clients, which nobody serves but the test.
+struct Fixture {
+    clients: Rc<Clients>,
+    incoming: listen::Incoming,
+    address: std::net::SocketAddr,
+}
+
+impl Fixture {
+    async fn new(core: runtime::Core) -> Self {
+        let net = Net::start().unwrap();
+        let rules = Arc::new(Rules::default());
+        let counts = Arc::new(AddressCounts::new(1 << 8, 1));
+        let ttls = rules.ttls;
+        let table = Table::new(rules, counts, 0..BUCKETS, TrackerId(1), [1, 2, 3]);
+        let log = Log::start(None, || ());
+        let serves = Arc::new(AtomicBool::new(true));
+        let shard = Rc::new(Shard::new(table, 1, Arc::from([]), log.clone(), serves));
+        let rounds = PendingReplies::new(net.socket_set(), log);
+        let plan = MeshPlan::new(1);
+        let forwarder = Forwarder::join(plan, core, shard.clone(), rounds.clone()).await.unwrap();
+        let endpoint = Endpoint::new([127, 0, 0, 1].into(), 1).unwrap();
+        let peers = GroupMembers::new(GroupMember { tracker: TrackerId(1), ttls, endpoint, key: None }, &[], 1);
+        let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.address();
+        let (queues, incoming) = listen::queues(1);
+        runtime::spawn("listener", listener.serve(net.clone(), ConnectionLimits::new(8, 8), queues));
+        let clients = Clients::new(Service { net, shard, forwarder, rounds, peers });
+        Self { clients, incoming: incoming.into_iter().next().unwrap(), address }
+    }
+
+    /// A connection; the first has number 0.
+    async fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        self.clients.admit(self.incoming.next().await.unwrap());
+        stream
+    }
+
+    /// A turn of connection 0.
+    fn turn(&self) {
+        let (mut news, mut listed) = (vec![ReadyEvent { member: 0, ends: false }], Vec::new());
+        let turns = &mut *self.clients.turns.borrow_mut();
+        turns.take_in(&mut news, &mut listed);
+        turns.serve(&listed, &self.clients.service);
+    }
+
+    /// Looks at connection 0.
+    fn look<T>(&self, look: impl FnOnce(&mut Connection) -> T) -> T {
+        look(self.clients.turns.borrow_mut().connections[0].as_mut().unwrap())
+    }
+}
+
+fn on_a_core<T: Future<Output = ()> + 'static>(test: impl Fn(Fixture) -> T + Clone + Send + 'static) {
+    let test = move |core| {
+        let test = test.clone();
+        async move { test(Fixture::new(core).await).await }
+    };
+    Cores::start("test", 1, test).unwrap().join().unwrap();
+}
+
+fn request() -> Vec<u8> {
+    let endpoint = Endpoint::new([127, 0, 0, 1].into(), 5).unwrap();
+    let mut frame = Vec::new();
+    Message::AddSeeder(SeederChange { info_hash: FILE, endpoint, version: None }).encode(&mut frame);
+    frame
+}
+
+/// The statuses of the replies that are there.
+fn replies(stream: &mut TcpStream) -> Vec<Status> {
+    let (mut bytes, mut statuses) = (Vec::new(), Vec::new());
+    let error = stream.read_to_end(&mut bytes).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::WouldBlock, "the connection is open");
+    let mut rest = bytes.as_slice();
+    while let Parsed::Frame { frame, len } = wire::parse(rest, 1 << 10).unwrap() {
+        let Message::Response(response) = Message::decode(frame).unwrap() else { panic!("{frame:?}") };
+        statuses.push(response.status);
+        rest = &rest[len..];
+    }
+    assert!(rest.is_empty());
+    statuses
+}
+
+#[test]
+fn whoever_is_silent_for_too_long_is_closed() {
+    on_a_core(|fixture| async move {
+        let mut silent = fixture.connect().await;
+        let mut other = fixture.connect().await;
+        let close_silent = || fixture.clients.turns.borrow_mut().close_silent(&fixture.clients.service);
+        close_silent();
+        assert_eq!(replies(&mut silent), []);
+        runtime::sleep(2 * TICK).await;
+        assert!(fixture.clients.service.net.clock_ms() > 0);
+        fixture.look(|connection| connection.deadline_ms = 0);
+        close_silent();
+        assert_eq!(silent.read(&mut [0]).unwrap(), 0);
+        assert_eq!(replies(&mut other), []);
+        assert_eq!(fixture.clients.turns.borrow().free, [0]);
+    });
+}
+
+/// A byte now and then is no reason to wait for a frame for ever.
+#[test]
+fn only_whole_frames_lengthen_a_frames_time() {
+    on_a_core(|fixture| async move {
+        let mut stream = fixture.connect().await;
+        let frame = request();
+        let deadline = |fixture: &Fixture| fixture.look(|connection| connection.deadline_ms);
+        stream.write_all(&frame[..10]).unwrap();
+        fixture.turn();
+        assert!(fixture.look(|connection| connection.is_within_a_frame()));
+        assert!(deadline(&fixture) < IDLE_TIMEOUT.as_millis() as u64, "a frame has less time than an idle one");
+        fixture.look(|connection| connection.deadline_ms = 7);
+        stream.write_all(&frame[10..20]).unwrap();
+        fixture.turn();
+        assert_eq!(deadline(&fixture), 7);
+        // The end of this one and the start of the next.
+        stream.write_all(&frame[20..]).unwrap();
+        stream.write_all(&frame[..10]).unwrap();
+        fixture.turn();
+        assert_eq!(replies(&mut stream), [Status::Ok]);
+        assert!(deadline(&fixture) > 7 && fixture.look(|connection| connection.is_within_a_frame()));
+        stream.write_all(&frame[10..]).unwrap();
+        fixture.turn();
+        assert_eq!(replies(&mut stream), [Status::Ok]);
+        assert!(deadline(&fixture) >= IDLE_TIMEOUT.as_millis() as u64);
+    });
+}
+
+/// Stale news may name a number twice, or one whose connection is another by now.
+#[test]
+fn a_turn_too_many_does_no_harm() {
+    on_a_core(|fixture| async move {
+        let mut stream = fixture.connect().await;
+        stream.write_all(&request()[..30]).unwrap();
+        let turns = || fixture.clients.turns.borrow_mut();
+        let listed = &mut Vec::new();
+        turns().take_in(&mut vec![ReadyEvent { member: 0, ends: false }; 3], listed);
+        turns().take_in(&mut vec![ReadyEvent { member: 9, ends: true }], listed);
+        assert_eq!(*listed, [0]);
+        turns().serve(&[0, 0, 9], &fixture.clients.service);
+        stream.write_all(&request()[30..]).unwrap();
+        fixture.turn();
+        fixture.turn();
+        assert_eq!(replies(&mut stream), [Status::Ok]);
+    });
+}
+
+#[test]
+fn a_panic_costs_its_group_only() {
+    on_a_core(|fixture| async move {
+        let mut stream = fixture.connect().await;
+        assert!(!fixture.clients.guarded(|_| panic!("a fault of ours, made by this test")));
+        stream.write_all(&request()).unwrap();
+        fixture.turn();
+        assert_eq!(replies(&mut stream), [Status::Ok]);
+    });
+}
+
+#[test]
+fn a_large_frame_is_held_in_a_large_buffer() {
+    on_a_core(|fixture| async move {
+        let mut stream = fixture.connect().await;
+        let mut large = Vec::from(*b"mTor\0\0\0\x04What");
+        large.extend_from_slice(&40_004u32.to_be_bytes());
+        large.extend_from_slice(&40_000u32.to_be_bytes());
+        large.extend_from_slice(&[7; 40_000]);
+        large.extend_from_slice(b"roTm");
+        large.extend_from_slice(&request());
+        for part in large.chunks(3000) {
+            stream.write_all(part).unwrap();
+            fixture.turn();
+            // What filled its room was perhaps not all.
+            while !std::mem::take(&mut fixture.clients.turns.borrow_mut().again).is_empty() {
+                fixture.look(|connection| _ = connection.takes_turn());
+                fixture.turn();
+            }
+        }
+        assert_eq!(replies(&mut stream), [Status::UnknownType, Status::Ok]);
+        assert!(fixture.look(|connection| !connection.is_within_a_frame()));
+    });
+}

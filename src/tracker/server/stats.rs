@@ -1,0 +1,64 @@
+//! What a tracker holds and has done, in numbers.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What a tracker holds and has done, summed over its cores and brought up to date ten times a second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TrackerStats {
+    /// Files with any entry.
+    pub files: u64,
+    /// Seeder entries.
+    pub seeders: u64,
+    /// Records of removals.
+    pub removals: u64,
+    /// Bytes that the table takes.
+    pub table_bytes: u64,
+    /// Requests answered, refusals included.
+    pub requests: u64,
+    /// Requests refused: not allowed, over a limit, wrong; and entries of other trackers that cannot be taken.
+    pub refusals: u64,
+    /// Connections refused: too many in all, or of one address.
+    pub connections_refused: u64,
+    /// Links of other trackers refused: no key or a wrong one, another lease, another protocol.
+    pub links_refused: u64,
+    /// Other trackers that are known.
+    pub peers: u64,
+    /// Those that all cores have a link to.
+    pub peers_linked: u64,
+    /// Those of them that all cores have repaired from.
+    pub peers_in_sync: u64,
+    /// By how much the clock of another tracker differs from this one's at the most, milliseconds.
+    pub skew_ms_max: u64,
+}
+
+/// One row of numbers a core, written by that core only.
+#[derive(Debug)]
+pub(super) struct Figures {
+    cores: Vec<[AtomicU64; 6]>,
+}
+
+impl Figures {
+    pub(super) fn new(cores: usize) -> Self {
+        Self { cores: (0..cores).map(|_| Default::default()).collect() }
+    }
+
+    pub(super) fn set(&self, core: usize, stats: TrackerStats) {
+        let TrackerStats { files, seeders, removals, table_bytes, requests, refusals, .. } = stats;
+        for (cell, value) in self.cores[core].iter().zip([files, seeders, removals, table_bytes, requests, refusals]) {
+            cell.store(value, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn sum(&self) -> TrackerStats {
+        let total = |index: usize| self.cores.iter().map(|core| core[index].load(Ordering::Relaxed)).sum();
+        TrackerStats {
+            files: total(0),
+            seeders: total(1),
+            removals: total(2),
+            table_bytes: total(3),
+            requests: total(4),
+            refusals: total(5),
+            ..TrackerStats::default()
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! Refusals of changes that the store cannot take now.
+
+use crate::limits::FRAME_SYNC_BYTES_MAX;
+use crate::tracker::bounded_text::BoundedText;
+use crate::wire::{self, Message, Parsed, Response, Status};
+
+/// The reply to a change that the store does not take.
+pub(crate) fn refuse_unsaved(why: &str, out: &mut Vec<u8>) {
+    let text =
+        BoundedText::new(format_args!("this tracker cannot save changes now ({why}): ask another one, or try later"));
+    Message::Response(Response::new(Status::Internal, text.as_str(), None)).encode(out);
+}
+
+/// Calls `each` with the length of every reply's frame and the reply that is sent in its place: one that acknowledges
+/// something becomes a refusal.
+pub(crate) fn refuse_acknowledged(mut replies: &[u8], why: &str, mut each: impl FnMut(usize, &[u8])) {
+    let mut refusal = Vec::new();
+    while let Ok(Parsed::Frame { frame, len }) = wire::parse(replies, FRAME_SYNC_BYTES_MAX) {
+        let (reply, rest) = replies.split_at(len);
+        replies = rest;
+        match Message::decode(frame) {
+            Ok(Message::Response(response)) if response.status.is_ok() && response.version.is_some() => {
+                refusal.clear();
+                refuse_unsaved(why, &mut refusal);
+                each(len, &refusal);
+            }
+            _ => each(len, reply),
+        }
+    }
+}
+
+/// Bytes of all that [`refuse_acknowledged`] calls its callback with.
+pub(crate) fn refused_len(replies: &[u8], why: &str) -> usize {
+    let mut sum = 0;
+    refuse_acknowledged(replies, why, |_, reply| sum += reply.len());
+    sum
+}

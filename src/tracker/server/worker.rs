@@ -1,0 +1,173 @@
+//! One core of a tracker: its parts, put together, run and ended.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures_lite::FutureExt;
+
+use super::clients::{Batch, Clients, Forwarder, PendingReplies, Service};
+use super::clock::now_ms;
+use super::config::TrackerConfig;
+use super::links::dial::{self, Dialler};
+use super::links::group_members::GroupMembers;
+use super::shard::Shard;
+use super::stats::Figures;
+use super::sweep::sweep;
+use crate::ids::{TrackerId, Version};
+use crate::limits::ADDRESS_COUNTERS;
+use crate::net::{ConnectionLimits, Incoming, Listener, Net, listen};
+use crate::runtime::mesh::MeshPlan;
+use crate::runtime::{self, Core};
+use crate::tracker::store::{Log, LogHandle, StoreReader};
+use crate::tracker::table::entry::buckets_of;
+use crate::tracker::table::rights::AddressCounts;
+use crate::tracker::table::{Rules, Table};
+
+/// Where accepted connections go, by core.
+type Queues = Vec<async_channel::Sender<listen::Accepted>>;
+
+/// What the cores take with them when they start.
+#[derive(Clone)]
+pub(super) struct CoreParts {
+    /// For the core that accepts.
+    listener: Arc<Mutex<Option<(Listener, Queues)>>>,
+    incoming: Vec<Incoming>,
+    pub(super) limits: Arc<ConnectionLimits>,
+    mesh: MeshPlan<Batch>,
+    rules: Arc<Rules>,
+    counts: Arc<AddressCounts>,
+    tracker: TrackerId,
+    figures: Arc<Figures>,
+    stopped: async_channel::Receiver<()>,
+    peers: Arc<GroupMembers>,
+    pub(super) serves: Arc<AtomicBool>,
+    /// What the store holds, and its highest version.
+    pub(super) restore: Option<(StoreReader, Version)>,
+    /// By core; none without a store.
+    pub(super) logs: Vec<LogHandle>,
+}
+
+impl CoreParts {
+    pub(super) fn new(
+        config: &TrackerConfig,
+        rules: Rules,
+        listener: Listener,
+        count: usize,
+        figures: Arc<Figures>,
+        stopped: async_channel::Receiver<()>,
+        peers: Arc<GroupMembers>,
+    ) -> Self {
+        let (queues, incoming) = listen::queues(count);
+        Self {
+            listener: Arc::new(Mutex::new(Some((listener, queues)))),
+            incoming,
+            limits: config.connection_limits(),
+            mesh: MeshPlan::new(count),
+            rules: Arc::new(rules),
+            counts: Arc::new(AddressCounts::new(ADDRESS_COUNTERS, rand::random())),
+            tracker: peers.member().tracker,
+            figures,
+            stopped,
+            peers,
+            serves: Arc::new(AtomicBool::new(false)),
+            restore: None,
+            logs: Vec::new(),
+        }
+    }
+
+    fn table(&self, core: Core) -> Table {
+        let buckets = buckets_of(core.index, core.count);
+        let mut table = Table::new(self.rules.clone(), self.counts.clone(), buckets, self.tracker, rand::random());
+        if let Some((_, highest)) = &self.restore {
+            table.start_above(*highest, now_ms());
+        }
+        table
+    }
+
+    fn shard(&self, core: Core, log: Rc<Log>) -> Rc<Shard> {
+        let (table, trust) = (self.table(core), self.rules.trust.clone());
+        let shard = Rc::new(Shard::new(table, core.count, trust, log, self.serves.clone()));
+        if let Some((reader, _)) = &self.restore {
+            // Nothing else runs on this core yet.
+            let read = reader.read(buckets_of(core.index, core.count), &mut |entry| shard.restore(entry));
+            if let Err(error) = read {
+                log::error!("cannot read the store again: {error}; what is missing comes from the other trackers");
+            }
+        }
+        shard
+    }
+}
+
+pub(super) async fn run_core(mut parts: CoreParts, core: Core, stop: async_channel::Sender<()>) {
+    let net = match Net::start() {
+        Ok(net) => net,
+        Err(error) => {
+            stop.close();
+            runtime::fail(&format!("a core cannot watch sockets: {error}"));
+            return;
+        }
+    };
+    // The others' places are not kept: the store ends when all logs have.
+    let handle = std::mem::take(&mut parts.logs).into_iter().nth(core.index);
+    let log = Log::start(handle, move || {
+        log::error!("the store has ended: so does this tracker, so that clients go to the others");
+        stop.close();
+    });
+    let shard = parts.shard(core, log);
+    parts.restore = None;
+    let rounds = PendingReplies::new(net.socket_set(), shard.log().clone());
+    let joined = Forwarder::join(parts.mesh.clone(), core, shard.clone(), rounds.clone()).await;
+    let Some(forwarder) = joined else { return };
+    let listener = parts.listener.lock().unwrap_or_else(PoisonError::into_inner).take_if(|_| core.index == 0);
+    if let Some((listener, queues)) = listener {
+        let (net, limits) = (net.clone(), parts.limits.clone());
+        let stopped = parts.stopped.clone();
+        runtime::spawn_vital("listener", async move {
+            let stopped = async { _ = stopped.recv().await };
+            listener.serve(net, limits, queues).or(stopped).await;
+        });
+    }
+    runtime::spawn_vital("sweep", sweep(shard.clone(), parts.figures.clone(), parts.peers.clone(), core.index));
+    let dialler = Rc::new(Dialler {
+        net: net.clone(),
+        shard: shard.clone(),
+        peers: parts.peers.clone(),
+        core: core.index,
+        ends: Cell::new(false),
+    });
+    runtime::spawn_vital("links", dial::keep_links(dialler.clone()));
+    for name in parts.peers.names().filter(|_| core.index == 0) {
+        runtime::spawn_vital("name", dial::follow_name(parts.peers.clone(), name));
+    }
+    let (ending, log) = (net.clone(), shard.log().clone());
+    let clients = Clients::new(Service { net, shard, forwarder, rounds, peers: parts.peers.clone() });
+    clients.start();
+    let (incoming, admitting) = (parts.incoming[core.index].clone(), clients.clone());
+    runtime::spawn_vital("connections", async move {
+        while let Some(accepted) = incoming.next().await {
+            admitting.admit(accepted);
+        }
+    });
+    // Closing the channel is the message.
+    let _ = parts.stopped.recv().await;
+    dialler.ends.set(true);
+    ending.shut_down();
+    clients.close_all();
+    log.close();
+    // Tasks that an executor leaves behind keep their sockets: they are given the time to end.
+    let start = Instant::now();
+    while parts.limits.open() > 0 && start.elapsed() < END_TIMEOUT {
+        runtime::sleep(END_POLL).await;
+        ending.shut_down();
+        clients.close_all();
+    }
+    runtime::sleep(END_POLL).await;
+}
+
+/// Time for connections to end when the tracker stops.
+const END_TIMEOUT: Duration = Duration::from_secs(1);
+/// How often it is looked whether they have.
+const END_POLL: Duration = Duration::from_millis(2);

@@ -1,0 +1,113 @@
+//! The store of a data folder: opened, read, and opened again after an error.
+
+use std::fs::File;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use redb::{Database, StorageBackend};
+
+use super::catch_panic::catch_panic;
+use super::database;
+use super::error::StoreError;
+use super::file;
+use super::folder;
+use super::unopened::{Failed, Unopened};
+use crate::ids::{TrackerId, Version};
+use crate::tracker::table::entry::{BUCKETS, Entry};
+
+/// The file in the data folder.
+const FILE_NAME: &str = "tracker.redb";
+/// Buckets whose lapsed entries are taken out in one commit.
+const PURGE_BUCKETS: usize = 256;
+
+/// An open store, not yet written to.
+pub(crate) struct Store {
+    /// None while it must be opened again.
+    pub(super) database: Option<Arc<Database>>,
+    /// Where it is; unknown to tests.
+    pub(super) path: Option<PathBuf>,
+    /// Held as long as the store is open.
+    _lock: Option<File>,
+    tracker: TrackerId,
+    pub(super) clock: u64,
+}
+
+impl Store {
+    /// Opens or makes the store of a data folder, and reads all of it once: what is damaged is found now.
+    pub(crate) fn open(folder: &Path) -> Result<Self, StoreError> {
+        let lock = folder::lock(folder)?;
+        let path = folder.join(FILE_NAME);
+        let failed = |error| match error {
+            Unopened::Io(error) => StoreError::Io(path.clone(), error),
+            Unopened::Damaged(why) => StoreError::Corrupt(path.clone(), why),
+        };
+        if !path.exists() {
+            folder::make_file(folder, &path).map_err(failed)?;
+        }
+        let store = file::open(&path).and_then(Self::open_on).map_err(failed)?;
+        Ok(Self { _lock: Some(lock), path: Some(path), ..store })
+    }
+
+    /// Takes out what `is_lapsed`: while the tracker was down, nobody else did. Where the disk does not take that, it
+    /// stays for the next time.
+    pub(crate) fn purge(&mut self, is_lapsed: impl Fn(&Entry<'_>) -> bool) {
+        let Some(database) = self.database.clone() else { return };
+        for start in (0..BUCKETS).step_by(PURGE_BUCKETS) {
+            if let Err(error) = database::purge(&database, start..start + PURGE_BUCKETS, &is_lapsed) {
+                log::warn!("entries that lapsed stay in the store: {error}");
+                // The library writes no more after an error.
+                drop(database);
+                self.database = None;
+                self.reopen().unwrap_or_else(|error| log::warn!("the store cannot be opened again yet: {error}"));
+                return;
+            }
+        }
+    }
+
+    pub(super) fn open_on(backend: impl StorageBackend) -> Result<Self, Unopened> {
+        // The library panics on some damage.
+        let opened = catch_panic(|| database::open_whole(backend));
+        let (database, tracker, clock) =
+            opened.unwrap_or_else(|why| Err(Unopened::Damaged(format!("its pages do not fit together: {why}"))))?;
+        Ok(Self { database: Some(Arc::new(database)), path: None, _lock: None, tracker: TrackerId(tracker), clock })
+    }
+
+    /// Whose store it is: random when it was made.
+    pub(crate) fn tracker(&self) -> TrackerId {
+        self.tracker
+    }
+
+    /// The highest version that was written.
+    pub(crate) fn highest(&self) -> Version {
+        Version { clock: self.clock, tracker: self.tracker }
+    }
+
+    /// A way to read while cores start.
+    pub(crate) fn reader(&self) -> StoreReader {
+        StoreReader(self.database.clone())
+    }
+
+    /// Opens a store again that could not be written.
+    pub(super) fn reopen(&mut self) -> Result<(), Failed> {
+        if self.database.is_none() {
+            let path = self.path.as_deref().ok_or("the store cannot be written")?;
+            let opened = file::open(path).and_then(Self::open_on).map_err(|error| error.to_string())?;
+            self.database = opened.database;
+        }
+        Ok(())
+    }
+}
+
+/// Reads what a store holds.
+#[derive(Clone)]
+pub(crate) struct StoreReader(Option<Arc<Database>>);
+
+impl StoreReader {
+    /// Calls `each` with every entry of some buckets.
+    pub(crate) fn read(&self, buckets: Range<usize>, each: &mut impl FnMut(&Entry<'_>)) -> Result<(), String> {
+        let database = self.0.as_ref().ok_or("it could not be opened again")?;
+        database::read(database, buckets, &mut |entry| entry.iter().for_each(&mut *each))
+            .map_err(|error| error.to_string())
+    }
+}

@@ -1,0 +1,56 @@
+//! The data folder: its lock, and the file of a new store in it.
+
+use std::fs::{self, File};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use rustix::fs::FlockOperation;
+
+use super::database::make_on;
+use super::error::StoreError;
+use super::file;
+use super::unopened::Unopened;
+use crate::text;
+
+/// Bits of a folder's mode: somebody but its owner may write to it; and then only add to it.
+const WRITABLE_BY_OTHERS: u32 = 0o022;
+const STICKY: u32 = 0o1000;
+
+/// Makes the folder if it is not there, and locks it for this process.
+pub(super) fn lock(folder: &Path) -> Result<File, StoreError> {
+    let failed = |error| StoreError::Folder(folder.to_owned(), error);
+    // A folder that is there belongs to whoever made it, and stays as it is.
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
+    let mode = fs::metadata(folder).map_err(failed)?.permissions().mode();
+    if mode & WRITABLE_BY_OTHERS != 0 && mode & STICKY == 0 {
+        ::log::warn!("others may write to the data folder {}: chmod 700 keeps it yours", text::path(folder));
+    }
+    // No link that somebody has put there leads elsewhere.
+    let nofollow = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
+    let mut lock = File::options();
+    let lock = lock.write(true).create(true).truncate(false).mode(0o600).custom_flags(nofollow);
+    let file = lock.open(folder.join("tracker.lock")).map_err(failed)?;
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(StoreError::Locked(folder.to_owned())),
+        Err(error) => Err(failed(error.into())),
+    }
+}
+
+/// Makes the file of a new store. It gets its name when it is whole and on the disk: the library takes one that it was
+/// kept from finishing for damaged.
+pub(super) fn make_file(folder: &Path, path: &Path) -> Result<(), Unopened> {
+    let new = path.with_extension("new");
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(Unopened::Io(error)),
+        _ => {}
+    }
+    make_on(file::create(&new)?)?;
+    let publish = || {
+        File::open(&new)?.sync_all()?;
+        fs::rename(&new, path)?;
+        // Its name, and the folder's own, which may be new too.
+        folder.ancestors().take(2).filter(|at| !at.as_os_str().is_empty()).try_for_each(|at| File::open(at)?.sync_all())
+    };
+    publish().map_err(Unopened::Io)
+}

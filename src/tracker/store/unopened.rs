@@ -1,0 +1,44 @@
+//! Why the library or the system does not open a store; the operator reads it as a [`super::StoreError`].
+
+use redb::{DatabaseError, StorageError};
+
+/// An error of the library; only people read it.
+pub(super) type Failed = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why a store does not open.
+#[derive(Debug)]
+pub(super) enum Unopened {
+    Io(std::io::Error),
+    Damaged(String),
+}
+
+impl std::fmt::Display for Unopened {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Io(error) => error.fmt(f),
+            Self::Damaged(why) => f.write_str(why),
+        }
+    }
+}
+
+impl Unopened {
+    pub(super) fn damaged(why: &str) -> Self {
+        Self::Damaged(why.to_owned())
+    }
+}
+
+impl From<DatabaseError> for Unopened {
+    fn from(error: DatabaseError) -> Self {
+        match error {
+            // What the system did not say, the library did, of a file that is none of its own.
+            DatabaseError::Storage(StorageError::Io(error)) if error.raw_os_error().is_some() => Self::Io(error),
+            error => Self::Damaged(error.to_string()),
+        }
+    }
+}
+
+impl From<Failed> for Unopened {
+    fn from(error: Failed) -> Self {
+        Self::Damaged(error.to_string())
+    }
+}

@@ -1,0 +1,108 @@
+//! The thread that writes the store: group commits, tried again while the disk takes nothing.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::batch::Batch;
+use super::catch_panic::catch_panic;
+use super::database;
+use super::disk_store::Store;
+use super::log::LogHandle;
+use super::report::StoreReport;
+use super::unopened::Failed;
+use crate::limits::STORE_REPORTS_MAX;
+
+/// Pause before a store that could not be written is tried again.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+/// The cores' ends of the store, and its thread.
+pub(crate) type Started = (Vec<LogHandle>, thread::JoinHandle<Result<(), String>>);
+
+impl Store {
+    /// Starts the thread that writes; it ends when all cores' logs are gone, or with an error.
+    pub(crate) fn start(self, cores: usize) -> std::io::Result<Started> {
+        let (sender, batches) = mpsc::channel();
+        let (answers, seats) = (0..cores)
+            .map(|core| {
+                let (answer, answers) = async_channel::bounded(STORE_REPORTS_MAX);
+                (answer, LogHandle { core, batches: sender.clone(), answers })
+            })
+            .unzip::<_, _, Vec<_>, Vec<_>>();
+        let thread = thread::Builder::new().name("tracker-store".to_owned()).spawn(move || {
+            let written = catch_unwind(AssertUnwindSafe(|| self.write(&batches, &answers)));
+            written.unwrap_or_else(|_| Err("the store failed".to_owned()))
+        })?;
+        Ok((seats, thread))
+    }
+
+    pub(super) fn write(
+        mut self,
+        batches: &mpsc::Receiver<Batch>,
+        answers: &[async_channel::Sender<StoreReport>],
+    ) -> Result<(), String> {
+        let mut group = Vec::new();
+        while let Ok(first) = batches.recv() {
+            group.push(first);
+            group.extend(batches.try_iter());
+            self.commit_at_last(&mut group, batches, answers)?;
+            for mut batch in group.drain(..) {
+                batch.clear();
+                // A core that has ended waits for nothing.
+                let _ = answers[batch.core].try_send(StoreReport::Committed(batch));
+            }
+        }
+        Ok(())
+    }
+
+    /// Commits a group. Where the disk does not take it, it is tried on: nothing of it was acknowledged, and what is in
+    /// memory serves meanwhile. An error when the cores end.
+    fn commit_at_last(
+        &mut self,
+        group: &mut Vec<Batch>,
+        batches: &mpsc::Receiver<Batch>,
+        answers: &[async_channel::Sender<StoreReport>],
+    ) -> Result<(), String> {
+        let mut is_failing = false;
+        loop {
+            let committed = catch_panic(|| self.commit(group)).unwrap_or_else(|why| Err(why.into()));
+            let Err(error) = committed else {
+                if is_failing {
+                    log::warn!("the store can be written again");
+                }
+                return Ok(());
+            };
+            // After an error the library writes no more before the store is opened again.
+            self.database = None;
+            if self.path.is_none() {
+                return Err(error.to_string());
+            }
+            if !std::mem::replace(&mut is_failing, true) {
+                log::error!("the store cannot be written: {error}; changes are refused until it can");
+                let why: Arc<str> = error.to_string().into();
+                answers.iter().for_each(|answer| _ = answer.try_send(StoreReport::Failing(why.clone())));
+            }
+            let until = Instant::now() + RETRY_PAUSE;
+            while let Some(left) = until.checked_duration_since(Instant::now()) {
+                match batches.recv_timeout(left) {
+                    Ok(batch) => group.push(batch),
+                    Err(mpsc::RecvTimeoutError::Timeout) => break,
+                    Err(mpsc::RecvTimeoutError::Disconnected) => {
+                        let last = self.commit(group);
+                        return last.map_err(|error| error.to_string());
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn commit(&mut self, group: &[Batch]) -> Result<(), Failed> {
+        self.reopen()?;
+        let database = self.database.as_ref().ok_or("the store is not open")?;
+        let clock = group.iter().map(|batch| batch.clock).fold(self.clock, u64::max);
+        database::commit(database, group, clock)?;
+        self.clock = clock;
+        Ok(())
+    }
+}

@@ -1,0 +1,38 @@
+//! What the operator chose for the table.
+
+use std::sync::Arc;
+
+use super::entry::Fingerprints;
+use super::records::Ttls;
+use super::rights::Cidr;
+use crate::limits::{ENDPOINTS_PER_ADDRESS_MAX, ENDPOINTS_PER_FILE_MAX, FILES_PER_ADDRESS_MAX, LEASE, TOMBSTONE};
+
+/// What the operator chose; the same on all cores.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// How long entries live.
+    pub ttls: Ttls,
+    /// Live endpoints that a file may have before more are refused.
+    pub endpoints_per_file_max: usize,
+    /// Live endpoints of one address that a file may have; the next one takes the place of the youngest.
+    pub endpoints_per_address_max: usize,
+    /// Files that an address may have before more are refused.
+    pub files_per_address_max: usize,
+    /// Networks whose addresses may change any endpoint, and are not counted.
+    pub trust: Arc<[Cidr]>,
+    /// By which the digests are made; the same at all trackers of a group.
+    pub prints: Fingerprints,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            ttls: Ttls { lease_ms: LEASE.as_millis() as u64, tombstone_ms: TOMBSTONE.as_millis() as u64 },
+            endpoints_per_file_max: ENDPOINTS_PER_FILE_MAX,
+            endpoints_per_address_max: ENDPOINTS_PER_ADDRESS_MAX,
+            files_per_address_max: FILES_PER_ADDRESS_MAX,
+            trust: Arc::from([]),
+            prints: Fingerprints::default(),
+        }
+    }
+}
