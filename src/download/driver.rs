@@ -145,7 +145,7 @@ impl Driver {
                 sources.push((dest.as_path(), right));
             }
             let torrent = shared.as_ref().filter(|torrent| torrent.stopped().is_none());
-            let file = torrent.and_then(|torrent| Some((torrent.file.as_ref()?.path()?, torrent.have.snapshot())));
+            let file = torrent.and_then(|torrent| Some((torrent.file.as_ref()?.path()?, torrent.held())));
             sources.extend(file);
             this.preparation(threads).open(&dest, &sources)
         };
@@ -238,7 +238,7 @@ impl Run {
             if let Some(error) = self.job.failure.get() {
                 return Err(self.write_failure(error));
             }
-            if self.job.torrent.have.is_full() {
+            if self.job.torrent.is_complete() {
                 return Ok(());
             }
             self.driver.check_cancelled()?;
@@ -333,7 +333,7 @@ impl Run {
     }
 
     fn has_any(&self) -> bool {
-        self.job.torrent.have.count() > 0 || self.job.torrent.have.is_full()
+        self.job.torrent.held_count() > 0 || self.job.torrent.is_complete()
     }
 
     async fn finish(&self) -> Result<(), Failure> {

@@ -16,8 +16,9 @@ use futures_lite::FutureExt as _;
 use glommio::GlommioError;
 use glommio::io::{DmaFile, OpenOptions};
 
-use super::ChunkBuffer;
 use super::allocate::is_in_memory;
+use super::chunk_buffer::ChunkBuffer;
+use super::verifier::VerifiedChunk;
 use crate::runtime::Blocking;
 
 /// One core's way to write a download's `.part`.
@@ -62,7 +63,8 @@ impl Writer {
 
     /// Writes the chunk at `offset` of the file. Never drop the future before it ends: the kernel may
     /// still read the buffer (it stays alive, but its memory cannot be recycled).
-    pub async fn write(&self, chunk: &Rc<ChunkBuffer>, offset: u64) -> io::Result<()> {
+    pub async fn write(&self, chunk: &VerifiedChunk, offset: u64) -> io::Result<()> {
+        let chunk = chunk.buffer();
         let _turn = chunk.write_turn().await;
         let Some(direct) = self.direct.as_ref().filter(|_| !self.refused.get()) else {
             return self.write_buffered(chunk, offset).await;
@@ -180,9 +182,12 @@ fn io_error(error: GlommioError<()>) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::geometry::Geometry;
     use crate::limits::BLOCK_BYTES;
+    use crate::metainfo::Metainfo;
     use crate::runtime::Cores;
     use crate::storage::Memory;
+    use crate::storage::verifier::verify_one;
     use std::path::PathBuf;
 
     fn write_and_compare(folder: PathBuf) {
@@ -195,21 +200,25 @@ mod tests {
                 part.set_len(4 << 20).unwrap();
                 let writer = Writer::open(&path, &record, Arc::new(part), Blocking::start(1).unwrap()).await;
                 let memory = Memory::new(8 << 20, 0);
-                for (offset, len) in [(0, 2 * BLOCK_BYTES), (2 * BLOCK_BYTES, 5000)] {
-                    let mut chunk = memory.chunk(len, false).await;
+                let content: Vec<u8> = (0..2 * BLOCK_BYTES + 5000).map(|n| (n % 251) as u8).collect();
+                let geometry = Geometry::new(content.len() as u64, 2 * BLOCK_BYTES as u32).unwrap();
+                let hashes = content.chunks(2 * BLOCK_BYTES).map(crate::hash::sha1).collect::<Vec<_>>().concat();
+                let metainfo = Arc::new(Metainfo::new("file", geometry, hashes, Vec::new()).unwrap());
+                for (index, bytes) in geometry.chunks().zip(content.chunks(2 * BLOCK_BYTES)) {
+                    let mut buffer = memory.chunk(bytes.len(), false).await;
                     let mut at = 0;
-                    while at < len {
-                        let part = chunk.unfilled(at);
-                        part.iter_mut().enumerate().for_each(|(n, byte)| *byte = ((offset + at + n) % 251) as u8);
+                    while at < bytes.len() {
+                        let part = buffer.unfilled(at);
+                        part.copy_from_slice(&bytes[at..][..part.len()]);
                         at += part.len();
                     }
-                    chunk.complete();
-                    writer.write(&Rc::new(chunk), offset as u64).await.unwrap();
+                    buffer.complete();
+                    let chunk = verify_one(metainfo.clone(), index, buffer).await.unwrap();
+                    writer.write(&chunk, geometry.offset(index)).await.unwrap();
                 }
                 writer.close().await;
                 let written = std::fs::read(&path).unwrap();
-                let right = written[..2 * BLOCK_BYTES + 5000].iter().enumerate().all(|(n, b)| *b == (n % 251) as u8);
-                assert!(right, "{}", path.display());
+                assert!(written[..content.len()] == content, "{}", path.display());
             }
         });
         cores.unwrap().join().unwrap();

@@ -8,12 +8,12 @@ use std::time::Instant;
 
 use event_listener::{Event, EventListener};
 
-use crate::bitfield::SharedBitfield;
+use crate::bitfield::{Bitfield, SharedBitfield};
 use crate::geometry::ChunkIndex;
 use crate::ids::InfoHash;
 use crate::limits::{HAVE_CHUNKS_PROMPT_MAX, UNREADABLE_RETRY_PAUSE};
 use crate::metainfo::Metainfo;
-use crate::storage::SeedFile;
+use crate::storage::{SeedFile, VerifiedChunk};
 use crate::swarm::FileId;
 use crate::wire::Status;
 
@@ -26,7 +26,7 @@ pub struct Torrent {
     /// What the file is.
     pub metainfo: Arc<Metainfo>,
     /// Chunks that are verified and in the file.
-    pub have: SharedBitfield,
+    have: SharedBitfield,
     /// The file; `None` when what is received is discarded.
     pub file: Option<SeedFile>,
     /// Bytes of chunks sent to peers.
@@ -86,9 +86,44 @@ impl Torrent {
         self.id
     }
 
+    /// The chunk is in its place: from now on it is served. Says whether it is new, and wakes the few who have waited
+    /// longest for new chunks.
+    pub fn add(&self, chunk: &VerifiedChunk) -> bool {
+        let is_new = self.have.insert(chunk.index());
+        if is_new {
+            self.grown.notify_additional(HAVE_CHUNKS_PROMPT_MAX);
+        }
+        is_new
+    }
+
+    /// Whether the chunk is here.
+    pub fn contains(&self, chunk: ChunkIndex) -> bool {
+        self.have.contains(chunk)
+    }
+
+    /// Number of chunks that are here.
+    pub fn held_count(&self) -> u32 {
+        self.have.count()
+    }
+
+    /// Whether all chunks are here.
+    pub fn is_complete(&self) -> bool {
+        self.have.is_full()
+    }
+
+    /// A copy of the set of chunks that are here now.
+    pub fn held(&self) -> Bitfield {
+        self.have.snapshot()
+    }
+
+    /// Adds to `known` up to `max` chunks that it lacks and that are here, and calls `each` with them.
+    pub fn take_new(&self, known: &mut Bitfield, max: usize, each: impl FnMut(ChunkIndex)) {
+        self.have.take_news(known, max, each);
+    }
+
     /// The chunk is in the memory of this core.
-    pub fn keep(&self, chunk: ChunkIndex, core: usize) {
-        if let Some(keeper) = self.keepers.get(chunk.as_usize()) {
+    pub fn set_keeper(&self, chunk: &VerifiedChunk, core: usize) {
+        if let Some(keeper) = self.keepers.get(chunk.index().as_usize()) {
             keeper.store(u8::try_from(core + 1).unwrap_or(0), Ordering::Relaxed);
         }
     }
@@ -96,11 +131,6 @@ impl Torrent {
     /// The core in whose memory the chunk is, or was a while ago.
     pub fn keeper(&self, chunk: ChunkIndex) -> Option<usize> {
         usize::from(self.keepers.get(chunk.as_usize())?.load(Ordering::Relaxed)).checked_sub(1)
-    }
-
-    /// A chunk was added to those that are there: wakes those who have waited longest for that, a few of them.
-    pub fn has_grown(&self) {
-        self.grown.notify_additional(HAVE_CHUNKS_PROMPT_MAX);
     }
 
     /// Whether all subscribers are told of every chunk at once.
@@ -181,7 +211,6 @@ impl Unreadable {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bitfield::Bitfield;
     use crate::geometry::Geometry;
 
     fn torrent(path: &std::path::Path) -> Torrent {

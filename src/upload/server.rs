@@ -227,7 +227,7 @@ impl Session {
                 return Ok(None);
             }
         };
-        let known = torrent.have.snapshot();
+        let known = torrent.held();
         let chunk_count = known.geometry().chunk_count();
         let info = ChunkInfo { info_hash, status: Status::Ok, chunk_count, bitfield: known.as_wire() };
         self.send(&Message::ChunkInfoResponse(info), stream).await?;
@@ -251,7 +251,7 @@ impl Session {
         for subscription in &mut self.subscriptions {
             let mut indices = Vec::new();
             let torrent = subscription.torrent.clone();
-            torrent.have.take_news(&mut subscription.known, HAVE_CHUNKS_MAX, |chunk| indices.push(chunk.get()));
+            torrent.take_new(&mut subscription.known, HAVE_CHUNKS_MAX, |chunk| indices.push(chunk.get()));
             if indices.is_empty() {
                 continue;
             }
@@ -471,7 +471,7 @@ impl Subscription {
     }
 
     fn has_news(&self) -> bool {
-        self.torrent.have.count() > self.known.count()
+        self.torrent.held_count() > self.known.count()
     }
 }
 
