@@ -145,7 +145,7 @@ impl Driver {
                 sources.push((dest.as_path(), right));
             }
             let torrent = shared.as_ref().filter(|torrent| torrent.stopped().is_none());
-            let file = torrent.and_then(|torrent| Some((torrent.file.as_ref()?.path()?, torrent.held())));
+            let file = torrent.and_then(|torrent| Some((torrent.content.as_ref()?.path()?, torrent.held())));
             sources.extend(file);
             this.preparation(threads).open(&dest, &sources)
         };
@@ -343,8 +343,8 @@ impl Run {
         let length = job.torrent.metainfo.geometry().length();
         let work = move |ledger: &mut Ledger, files: &mut DiskFiles| {
             prepare::check_whole(&job.torrent.metainfo, files)?;
-            let finished = ledger.finish(force, files).and_then(|()| match &job.torrent.file {
-                Some(file) => file.finish(&dest),
+            let finished = ledger.finish(force, files).and_then(|()| match &job.torrent.content {
+                Some(content) => content.finish(&dest),
                 None => Ok(()),
             });
             finished.map_err(|error| DestError::from_io(&dest, length, error))

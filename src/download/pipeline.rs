@@ -11,10 +11,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::job::{Job, PeerProgress, Report};
-use crate::geometry::{ChunkIndex, Geometry};
+use super::job::{Job, PeerProgress, Report, Target};
+use crate::geometry::ChunkIndex;
 use crate::runtime::{Blocking, Core, Signal};
-use crate::storage::{ChunkBuffer, Memory, ReceivedChunk, VerifiedChunk, Verifier, Writer, WrongChunk};
+use crate::storage::{ChunkBuffer, Layout, Memory, ReceivedChunk, VerifiedChunk, Verifier, Writer, WrongChunk};
 use crate::swarm::{LinkId, PeerSlot};
 
 /// One core's way from socket to disk for one download.
@@ -46,7 +46,10 @@ impl Pipeline {
     /// Opens the file on this core, and begins to verify.
     pub async fn open(core: Core, memory: Memory, blocking: Blocking, job: Arc<Job>) -> Rc<Self> {
         let writer = match &job.target {
-            Some(target) => Some(Writer::open(&target.part, &target.record, target.file.clone(), blocking).await),
+            Some(Target { part, record, file }) => {
+                let layout = Layout::one_file(job.torrent.metainfo.geometry());
+                Some(Writer::open(layout, part, record, file.clone(), blocking).await)
+            }
             None => None,
         };
         if writer.as_ref().is_some_and(|writer| !writer.is_direct()) {
@@ -69,11 +72,6 @@ impl Pipeline {
     /// The download.
     pub fn job(&self) -> &Job {
         &self.job
-    }
-
-    /// Its geometry.
-    pub fn geometry(&self) -> Geometry {
-        self.job.torrent.metainfo.geometry()
     }
 
     /// Memory for a chunk that is about to be received.
@@ -133,7 +131,7 @@ impl Pipeline {
     async fn write(&self, chunk: &VerifiedChunk) -> std::io::Result<()> {
         let Some(writer) = &self.writer else { return Ok(()) };
         let was_direct = writer.is_direct();
-        let written = writer.write(chunk, self.geometry().offset(chunk.index())).await;
+        let written = writer.write(chunk).await;
         if was_direct && !writer.is_direct() {
             self.job.report(Report::NotDirect);
         }

@@ -20,7 +20,7 @@ use crate::ids::{Endpoint, InfoHash};
 use crate::limits::{CLOSE_TIMEOUT, SAVE_RETRY_PAUSE};
 use crate::metainfo::Metainfo;
 use crate::runtime::{Blocking, Signal, deadline, sleep, spawn, spawn_vital, spawn_watched};
-use crate::storage::SeedFile;
+use crate::torrent::Content;
 use crate::tracker_client::{Announcement, Announcer, Listener as _, TrackerGroup};
 
 /// What plain threads ask of core 0.
@@ -292,7 +292,7 @@ impl Supervisor {
         let (info_hash, Some(file)) = (metainfo.info_hash(), entry.request.dest.clone()) else { return };
         let metainfo_path = entry.request.metainfo_path.clone();
         let torrent = self.core.shared.registry.get(&info_hash);
-        let torrent = torrent.filter(|torrent| torrent.file.as_ref().and_then(SeedFile::path) == Some(&file));
+        let torrent = torrent.filter(|torrent| torrent.content.as_ref().and_then(Content::path) == Some(&file));
         let mut rows = self.table.rows();
         if rows.shares.iter().any(|share| share.file == file && share.is_of(info_hash) && share.is_served()) {
             return;
@@ -302,7 +302,7 @@ impl Supervisor {
             rows.push_share(ShareEntry::waiting((metainfo_path, file), Some(metainfo), None, None));
             return;
         };
-        let identity = torrent.file.as_ref().and_then(SeedFile::identity);
+        let identity = torrent.content.as_ref().and_then(Content::identity);
         let request = ShareRequest { metainfo, metainfo_path, file };
         let share = rows.push_share(ShareEntry::active(request, torrent, identity));
         let announcer = self.announcer(&entry.request.metainfo).filter(|announcer| announcer.is_announced(info_hash));

@@ -1,19 +1,19 @@
 //! A file that this client holds, in whole or in part, as all cores see it.
 
-use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, OnceLock};
 
 use event_listener::{Event, EventListener};
 
+use super::content::Content;
+use super::unreadable::Unreadable;
 use crate::bitfield::{Bitfield, SharedBitfield};
 use crate::geometry::ChunkIndex;
 use crate::ids::InfoHash;
-use crate::limits::{HAVE_CHUNKS_PROMPT_MAX, UNREADABLE_RETRY_PAUSE};
+use crate::limits::HAVE_CHUNKS_PROMPT_MAX;
 use crate::metainfo::Metainfo;
-use crate::storage::{SeedFile, VerifiedChunk};
+use crate::storage::{Layout, SeedFile, VerifiedChunk};
 use crate::swarm::FileId;
 use crate::wire::Status;
 
@@ -27,8 +27,8 @@ pub struct Torrent {
     pub metainfo: Arc<Metainfo>,
     /// Chunks that are verified and in the file.
     have: SharedBitfield,
-    /// The file; `None` when what is received is discarded.
-    pub file: Option<SeedFile>,
+    /// The file's bytes; `None` when what is received is discarded.
+    pub content: Option<Content>,
     /// Bytes of chunks sent to peers.
     pub sent_bytes: AtomicU64,
     /// Connections that are told of new chunks: while there are any, new chunks are kept in memory.
@@ -42,25 +42,10 @@ pub struct Torrent {
     stopped: OnceLock<String>,
 }
 
-/// Chunks that the disk did not give when they were asked for.
-#[derive(Debug, Default)]
-struct Unreadable {
-    /// How many: looked at without the lock.
-    count: AtomicU32,
-    chunks: Mutex<Chunks>,
-}
-
-#[derive(Debug, Default)]
-struct Chunks {
-    /// With the time from which on the disk is asked again.
-    retry_at: BTreeMap<ChunkIndex, Instant>,
-    /// Those that the user was not told of.
-    unreported: Vec<ChunkIndex>,
-}
-
 impl Torrent {
     /// A file of which `have` is there.
     pub fn new(metainfo: Arc<Metainfo>, have: SharedBitfield, file: Option<SeedFile>) -> Self {
+        let layout = Layout::one_file(metainfo.geometry());
         let unfinished = if have.is_full() { 0 } else { metainfo.geometry().chunk_count() };
         Self {
             id: LAST_ID.fetch_add(1, Ordering::Relaxed),
@@ -68,7 +53,7 @@ impl Torrent {
             grown: Event::new(),
             metainfo,
             have,
-            file,
+            content: file.map(|file| Content::new(layout, file)),
             sent_bytes: AtomicU64::new(0),
             subscribers: AtomicU32::new(0),
             unreadable: Unreadable::default(),
@@ -160,22 +145,13 @@ impl Torrent {
 
     /// Whether a peer that asks for the chunk gets it: it is there, and the disk did not refuse it lately.
     pub fn serves(&self, chunk: ChunkIndex) -> bool {
-        if !self.have.contains(chunk) {
-            return false;
-        }
-        if self.unreadable.count.load(Ordering::Relaxed) == 0 {
-            return true;
-        }
-        self.unreadable.lock().retry_at.get(&chunk).is_none_or(|at| *at <= Instant::now())
+        self.have.contains(chunk) && !self.unreadable.contains(chunk)
     }
 
-    /// The chunk could not be read to be sent, of a file of `length`, where that is known. Where the file ends before
-    /// it the whole file is served no more; else only this chunk is not, for a while. The status is for the peer that
-    /// asked.
-    pub fn cannot_read(&self, chunk: ChunkIndex, length: Option<u64>, why: &dyn Display) -> Status {
-        let geometry = self.metainfo.geometry();
-        let end = geometry.offset(chunk) + u64::from(geometry.chunk_len(chunk));
-        if length.is_some_and(|bytes| bytes < end) {
+    /// The chunk could not be read to be sent. Where the file ends before it (`is_cut`) the whole file is served no
+    /// more; else only this chunk is not, for a while. The status is for the peer that asked.
+    pub fn cannot_read(&self, chunk: ChunkIndex, is_cut: bool, why: &dyn Display) -> Status {
+        if is_cut {
             self.stop("it became shorter".to_owned());
             return Status::FileChanged;
         }
@@ -186,25 +162,12 @@ impl Torrent {
 
     /// The chunk is not served until the disk is asked again.
     pub fn set_unreadable(&self, chunk: ChunkIndex) {
-        let mut chunks = self.unreadable.lock();
-        if chunks.retry_at.insert(chunk, Instant::now() + UNREADABLE_RETRY_PAUSE).is_none() {
-            chunks.unreported.push(chunk);
-        }
-        self.unreadable.count.store(chunks.retry_at.len() as u32, Ordering::Relaxed);
+        self.unreadable.insert(chunk);
     }
 
     /// Chunks that could not be read and were not taken by this call before.
     pub fn take_unreadable(&self) -> Vec<ChunkIndex> {
-        if self.unreadable.count.load(Ordering::Relaxed) == 0 {
-            return Vec::new();
-        }
-        std::mem::take(&mut self.unreadable.lock().unreported)
-    }
-}
-
-impl Unreadable {
-    fn lock(&self) -> MutexGuard<'_, Chunks> {
-        self.chunks.lock().unwrap_or_else(PoisonError::into_inner)
+        self.unreadable.take_unreported()
     }
 }
 
@@ -227,11 +190,11 @@ mod tests {
         let torrent = torrent(&folder.path().join("file"));
         let [first, second] = [0, 1].map(|index| torrent.metainfo.geometry().chunk(index).unwrap());
         for _ in 0..2 {
-            assert_eq!(torrent.cannot_read(second, Some(3 << 14), &"EIO"), Status::ChunkAbsent);
+            assert_eq!(torrent.cannot_read(second, false, &"EIO"), Status::ChunkAbsent);
         }
         assert!(torrent.serves(first) && !torrent.serves(second) && torrent.stopped().is_none());
         assert_eq!(torrent.take_unreadable(), [second]);
-        torrent.cannot_read(second, None, &"EIO");
+        torrent.cannot_read(second, false, &"EIO");
         assert!(torrent.take_unreadable().is_empty());
     }
 
@@ -242,8 +205,10 @@ mod tests {
         let torrent = torrent(&path);
         std::fs::File::options().write(true).open(&path).unwrap().set_len(100).unwrap();
         let chunk = torrent.metainfo.geometry().chunk(1).unwrap();
-        let length = torrent.file.as_ref().unwrap().length().unwrap();
-        assert_eq!(torrent.cannot_read(chunk, Some(length), &"EFAULT"), Status::FileChanged);
+        assert_eq!(
+            torrent.cannot_read(chunk, torrent.content.as_ref().unwrap().is_cut(chunk), &"EFAULT"),
+            Status::FileChanged
+        );
         assert!(torrent.stopped().is_some());
     }
 }
