@@ -10,11 +10,11 @@ use std::time::Instant;
 use futures_lite::FutureExt;
 
 use super::job::Report;
-use super::pipeline::{ChunkSource, Pipeline};
+use super::pipeline::{Origin, Pipeline};
 use crate::geometry::{ChunkIndex, Geometry};
-use crate::ids::{Endpoint, InfoHash};
+use crate::ids::InfoHash;
 use crate::limits::{
-    CONNECT_TIMEOUT, DATA_COPIED_BYTES_MAX, DATA_SILENCE_TIMEOUT, IDLE_TIMEOUT, RECEIVE_LOW_WATER_BYTES, TURN_WAIT_MAX,
+    DATA_COPIED_BYTES_MAX, DATA_SILENCE_TIMEOUT, IDLE_TIMEOUT, RECEIVE_LOW_WATER_BYTES, TURN_WAIT_MAX,
 };
 use crate::net::{Net, NetError, Outlet, Stream};
 use crate::runtime::Signal;
@@ -35,8 +35,8 @@ pub struct Wanted {
 
 /// A data connection as its shard sees it.
 pub struct DataConnection {
-    /// Its number, and the peer that it leads to.
-    pub source: ChunkSource,
+    /// Its number, and the source that it leads to.
+    pub origin: Origin,
     wanted: Wanted,
     /// Asked and not answered, oldest first.
     asked: RefCell<VecDeque<Asked>>,
@@ -70,9 +70,9 @@ struct Receiver<'a> {
 
 impl DataConnection {
     /// A link that is not connected yet.
-    pub fn new(source: ChunkSource, wanted: Wanted) -> Rc<Self> {
+    pub fn new(origin: Origin, wanted: Wanted) -> Rc<Self> {
         Rc::new(Self {
-            source,
+            origin,
             wanted,
             asked: RefCell::default(),
             unsent: RefCell::default(),
@@ -133,11 +133,6 @@ impl DataConnection {
         }
     }
 
-    /// Where it leads.
-    pub fn endpoint(&self) -> Endpoint {
-        self.source.peer.endpoint
-    }
-
     /// Connects and works until closed or broken. What arrives goes into the pipeline.
     pub async fn run(&self, net: &Net, pipeline: &Pipeline) -> Result<(), NetError> {
         // Nothing in the work is harmed by being dropped: no write to a disk happens here.
@@ -170,7 +165,7 @@ impl DataConnection {
 
     /// Connects, and sends what has waited for that.
     async fn connect(&self, net: &Net) -> Result<Stream, NetError> {
-        let mut stream = net.connect(self.endpoint().socket_addr(), CONNECT_TIMEOUT).await?;
+        let mut stream = self.origin.source.connect(net).await?;
         loop {
             let unsent = self.unsent.take();
             if unsent.is_empty() {
@@ -206,8 +201,8 @@ impl Receiver<'_> {
             }
         };
         self.link.asked.borrow_mut().pop_front();
-        log::debug!("{} refuses a chunk: {refused}", self.link.endpoint());
-        self.report(Report::Refused { link: self.link.source.link, status: refused });
+        log::debug!("{} refuses a chunk: {refused}", self.link.origin.source);
+        self.report(Report::Refused { link: self.link.origin.link, status: refused });
         Ok(())
     }
 
@@ -215,8 +210,8 @@ impl Receiver<'_> {
         if len != self.link.wanted.geometry.chunk_len(chunk) as usize {
             return Err(NetError::Misbehaved("the chunk has another length"));
         }
-        let source = &self.link.source;
-        self.report(Report::Began { link: source.link, chunk });
+        let origin = &self.link.origin;
+        self.report(Report::Began { link: origin.link, chunk });
         self.link.arrived_bytes.set(Some(0));
         // Waiting for memory is our own affair, not the peer's silence.
         self.stream.allow(TURN_WAIT_MAX);
@@ -225,10 +220,10 @@ impl Receiver<'_> {
         self.end_of_frame().await?;
         self.link.arrived_bytes.set(None);
         self.link.asked.borrow_mut().pop_front();
-        self.report(Report::Arrived { link: source.link });
+        self.report(Report::Arrived { link: origin.link });
         // The session has written off what a connection that it closed still brings.
         if !self.link.closing.get() {
-            self.pipeline.received(chunk, buffer, source.clone());
+            self.pipeline.received(chunk, buffer, origin.clone());
         }
         Ok(())
     }

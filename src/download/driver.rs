@@ -200,8 +200,8 @@ impl Driver {
         let (reports, received) = async_channel::unbounded();
         let progress = Arc::new(Progress::default());
         progress.done_bytes.store(have.byte_count(), Ordering::Relaxed);
-        // Nobody else sets it.
-        let _ = self.progress.set(progress.clone());
+        let is_first = self.progress.set(progress.clone()).is_ok();
+        debug_assert!(is_first, "a download runs once");
         let (told_written, failure) = (AtomicBool::new(false), OnceLock::new());
         let job = Arc::new(Job { torrent, target, progress, reports, received, told_written, failure });
         let batches = durable.map(|durable| Batches::new(durable, job.clone(), context.blocking.clone()));

@@ -30,6 +30,7 @@ pub mod pipeline;
 pub mod prepare;
 mod session_driver;
 pub mod shard;
+pub mod source;
 pub mod spent;
 
 pub use context::DriverContext;

@@ -11,18 +11,19 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::job::{Job, PeerProgress, Report, Target};
+use super::job::{Job, Report, Target};
+use super::source::Source;
 use crate::geometry::ChunkIndex;
 use crate::runtime::{Blocking, Core, Signal};
 use crate::storage::{ChunkBuffer, Layout, Memory, ReceivedChunk, VerifiedChunk, Verifier, Writer, WrongChunk};
-use crate::swarm::{LinkId, PeerSlot};
+use crate::swarm::LinkId;
 
 /// One core's way from socket to disk for one download.
 pub struct Pipeline {
     core: Core,
     memory: Memory,
     job: Arc<Job>,
-    verifier: Verifier<ChunkSource>,
+    verifier: Verifier<Origin>,
     /// `None` when the download is discarded.
     writer: Option<Writer>,
     /// Chunks whose writes have begun and not ended.
@@ -31,15 +32,13 @@ pub struct Pipeline {
     drained: Signal,
 }
 
-/// Where a chunk came from. The connection and the peer may be gone when the chunk is verified.
+/// How a chunk came. The connection and the source may be gone when the chunk is verified.
 #[derive(Clone, Debug)]
-pub struct ChunkSource {
+pub struct Origin {
     /// The connection.
     pub link: LinkId,
-    /// The peer's number.
-    pub slot: PeerSlot,
-    /// The peer's figures.
-    pub peer: Arc<PeerProgress>,
+    /// The source that sent it.
+    pub source: Source,
 }
 
 impl Pipeline {
@@ -80,23 +79,24 @@ impl Pipeline {
     }
 
     /// Step 1: a chunk has arrived in whole.
-    pub fn received(&self, index: ChunkIndex, buffer: ChunkBuffer, source: ChunkSource) {
-        self.verifier.push(ReceivedChunk { index, buffer, source });
+    pub fn received(&self, index: ChunkIndex, buffer: ChunkBuffer, origin: Origin) {
+        self.verifier.push(ReceivedChunk { index, buffer, origin });
     }
 
     /// Step 2: every chunk that has arrived is hashed.
     async fn verify(self: Rc<Self>) {
-        let hashing = async { match self.verifier.run(|source, outcome| self.verified(source, outcome)).await {} };
+        let hashing = async { match self.verifier.run(|origin, outcome| self.verified(origin, outcome)).await {} };
         let stopped = self.drained.until(|| self.stopped.get().then_some(()));
         futures_lite::future::or(hashing, stopped).await;
     }
 
     /// Step 3: its hash is known. A right chunk is written beside the next ones' hashes.
-    fn verified(self: &Rc<Self>, source: ChunkSource, outcome: Result<VerifiedChunk, WrongChunk>) {
+    fn verified(self: &Rc<Self>, origin: Origin, outcome: Result<VerifiedChunk, WrongChunk>) {
         if self.stopped.get() {
             return;
         }
-        let ChunkSource { link, slot, peer } = source;
+        let Origin { link, source } = origin;
+        let slot = source.slot;
         let chunk = match outcome {
             Ok(chunk) => chunk,
             Err(WrongChunk(chunk)) => {
@@ -109,19 +109,19 @@ impl Pipeline {
         if !self.job.torrent.contains(chunk.index()) {
             self.writing.set(self.writing.get() + 1);
             let this = self.clone();
-            self.job.spawn_part("chunk write", self.clone().store(chunk, peer), move || this.write_ended());
+            self.job.spawn_part("chunk write", self.clone().store(chunk, source), move || this.write_ended());
         }
     }
 
     /// Step 4: it is written, kept for others to fetch, and then counts and is served.
-    async fn store(self: Rc<Self>, chunk: VerifiedChunk, peer: Arc<PeerProgress>) {
+    async fn store(self: Rc<Self>, chunk: VerifiedChunk, source: Source) {
         match self.write(&chunk).await {
             Ok(()) => {
                 if self.job.torrent.is_awaited() {
                     chunk.keep_in(&self.memory);
                     self.job.torrent.set_keeper(&chunk, self.core.index);
                 }
-                self.job.chunk_done(&chunk, &peer);
+                self.job.chunk_done(&chunk, &source.progress);
             }
             Err(error) => self.job.fail(error),
         }

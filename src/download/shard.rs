@@ -7,13 +7,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::data_connection::{DataConnection, Wanted};
-use super::job::{Job, PeerProgress, Report};
-use super::pipeline::{ChunkSource, Pipeline};
+use super::job::{Job, Report};
+use super::pipeline::{Origin, Pipeline};
+use super::source::Source;
 use crate::limits::DRIVER_TICK;
 use crate::net::Net;
 use crate::runtime::{Blocking, Core};
 use crate::storage::Memory;
-use crate::swarm::{Choice, LinkId, PeerSlot};
+use crate::swarm::{Choice, LinkId};
 
 /// What a shard needs of its core; clones share it.
 #[derive(Clone)]
@@ -37,10 +38,8 @@ pub enum ShardMessage {
     Open {
         /// Its number.
         link: LinkId,
-        /// The peer's number.
-        slot: PeerSlot,
-        /// The peer's figures, with its endpoint.
-        peer: Arc<PeerProgress>,
+        /// Where it leads.
+        source: Source,
     },
     /// Ask for one of the chunks.
     Ask {
@@ -97,8 +96,11 @@ impl Shard {
     /// Acts on what the driver says (all but `Start`).
     pub fn handle(self: &Rc<Self>, message: ShardMessage) {
         match message {
-            ShardMessage::Start(..) => {}
-            ShardMessage::Open { link, slot, peer } => self.open(link, slot, peer),
+            ShardMessage::Start(..) => {
+                debug_assert!(false, "a shard starts once");
+                self.job.fail(std::io::Error::other("internal error: a shard was to start twice"));
+            }
+            ShardMessage::Open { link, source } => self.open(Origin { link, source }),
             ShardMessage::Ask { link, chunks, is_limited } => {
                 if let Some(link) = self.links.borrow().get(&link) {
                     link.ask(chunks, is_limited);
@@ -118,11 +120,12 @@ impl Shard {
         }
     }
 
-    fn open(self: &Rc<Self>, id: LinkId, slot: PeerSlot, peer: Arc<PeerProgress>) {
+    fn open(self: &Rc<Self>, origin: Origin) {
         if self.stopped.get() {
             return;
         }
-        let link = DataConnection::new(ChunkSource { link: id, slot, peer }, self.wanted);
+        let id = origin.link;
+        let link = DataConnection::new(origin, self.wanted);
         self.links.borrow_mut().insert(id, link.clone());
         crate::runtime::spawn("data connection", self.clone().run_link(link));
     }
@@ -130,12 +133,12 @@ impl Shard {
     async fn run_link(self: Rc<Self>, link: Rc<DataConnection>) {
         let ended = link.run(&self.net, &self.pipeline).await;
         // One that was closed from here is forgotten already.
-        let was_open = self.links.borrow_mut().remove(&link.source.link).is_some();
+        let was_open = self.links.borrow_mut().remove(&link.origin.link).is_some();
         if let Err(error) = ended
             && was_open
         {
-            log::debug!("data connection to {}: {error}", link.endpoint());
-            self.job.report(Report::LinkFailed(link.source.link));
+            log::debug!("data connection to {}: {error}", link.origin.source);
+            self.job.report(Report::LinkFailed(link.origin.link));
         }
     }
 

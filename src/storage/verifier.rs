@@ -14,14 +14,14 @@ use crate::limits::{HASH_GATHER_PAUSE, HASH_STEP_BYTES};
 use crate::metainfo::Metainfo;
 use crate::runtime::{Signal, deadline, yield_now};
 
-/// A chunk in memory, all of it, unverified. `source` is what its receiver wants to know of it afterwards.
-pub struct ReceivedChunk<S> {
+/// A chunk in memory, all of it, unverified. `origin` is what its receiver wants to know of it afterwards.
+pub struct ReceivedChunk<O> {
     /// Its number in the file.
     pub index: ChunkIndex,
     /// Its bytes.
     pub buffer: ChunkBuffer,
     /// Where it came from.
-    pub source: S,
+    pub origin: O,
 }
 
 /// A chunk in memory whose hash is the one of the metainfo. Only [`Verifier`] makes it.
@@ -36,20 +36,20 @@ pub struct VerifiedChunk {
 pub struct WrongChunk(pub ChunkIndex);
 
 /// One core's queue of chunks of one file that wait for their hash; bounded by the chunk memory.
-pub struct Verifier<S> {
+pub struct Verifier<O> {
     metainfo: Arc<Metainfo>,
-    queue: RefCell<VecDeque<ReceivedChunk<S>>>,
+    queue: RefCell<VecDeque<ReceivedChunk<O>>>,
     received: Signal,
 }
 
 impl VerifiedChunk {
     /// The chunk, if its digest is the right one.
-    fn check<S>(metainfo: &Metainfo, received: ReceivedChunk<S>, digest: Digest) -> (S, Result<Self, WrongChunk>) {
-        let ReceivedChunk { index, buffer, source } = received;
+    fn check<O>(metainfo: &Metainfo, received: ReceivedChunk<O>, digest: Digest) -> (O, Result<Self, WrongChunk>) {
+        let ReceivedChunk { index, buffer, origin } = received;
         if digest != *metainfo.chunk_hash(index) {
-            return (source, Err(WrongChunk(index)));
+            return (origin, Err(WrongChunk(index)));
         }
-        (source, Ok(Self { key: (metainfo.info_hash(), index), buffer: Rc::new(buffer) }))
+        (origin, Ok(Self { key: (metainfo.info_hash(), index), buffer: Rc::new(buffer) }))
     }
 
     /// Its number in the file.
@@ -73,27 +73,27 @@ impl VerifiedChunk {
     }
 }
 
-impl<S> Blocks for ReceivedChunk<S> {
+impl<O> Blocks for ReceivedChunk<O> {
     fn block(&self, n: usize) -> Option<&[u8]> {
         self.buffer.block(n)
     }
 }
 
-impl<S> Verifier<S> {
+impl<O> Verifier<O> {
     /// A verifier of the file's chunks.
     pub fn new(metainfo: Arc<Metainfo>) -> Self {
         Self { metainfo, queue: RefCell::default(), received: Signal::default() }
     }
 
     /// Queues a chunk.
-    pub fn push(&self, chunk: ReceivedChunk<S>) {
+    pub fn push(&self, chunk: ReceivedChunk<O>) {
         self.queue.borrow_mut().push_back(chunk);
         self.received.notify();
     }
 
     /// Hashes what arrives, as many chunks at once as there are, in steps that leave the core to others. Calls `done`
     /// once for each chunk, in the order in which their hashes ended.
-    pub async fn run(&self, done: impl Fn(S, Result<VerifiedChunk, WrongChunk>)) -> Infallible {
+    pub async fn run(&self, done: impl Fn(O, Result<VerifiedChunk, WrongChunk>)) -> Infallible {
         let mut hasher = Hasher::new();
         loop {
             if hasher.is_empty() {
@@ -102,8 +102,8 @@ impl<S> Verifier<S> {
             self.gather(&mut hasher).await;
             hasher.step(HASH_STEP_BYTES);
             while let Some((received, digest)) = hasher.pop_done() {
-                let (source, verified) = VerifiedChunk::check(&self.metainfo, received, digest);
-                done(source, verified);
+                let (origin, verified) = VerifiedChunk::check(&self.metainfo, received, digest);
+                done(origin, verified);
             }
             yield_now().await;
         }
@@ -111,7 +111,7 @@ impl<S> Verifier<S> {
 
     /// Waits for further chunks as long as they come: a chunk alone costs the core several times as much a byte
     /// as one among sixteen, and nobody waits for one chunk.
-    async fn gather(&self, hasher: &mut Hasher<ReceivedChunk<S>>) {
+    async fn gather(&self, hasher: &mut Hasher<ReceivedChunk<O>>) {
         loop {
             self.queue.borrow_mut().drain(..).for_each(|chunk| hasher.push(chunk));
             if hasher.len() >= hasher.width() {
@@ -133,7 +133,7 @@ pub(super) async fn verify_one(
     buffer: ChunkBuffer,
 ) -> Result<VerifiedChunk, WrongChunk> {
     let (verifier, verified, is_done) = (Verifier::new(metainfo), RefCell::new(None), Signal::default());
-    verifier.push(ReceivedChunk { index, buffer, source: () });
+    verifier.push(ReceivedChunk { index, buffer, origin: () });
     let work = verifier.run(|(), outcome| {
         verified.replace(Some(outcome));
         is_done.notify();
