@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use futures_lite::FutureExt;
 
+use super::source;
 use crate::bitfield::Bitfield;
 use crate::geometry::{ChunkIndex, Geometry};
 use crate::ids::{Endpoint, InfoHash, PeerId};
-use crate::limits::{
-    CONNECT_TIMEOUT, FRAME_CONTROL_BYTES_MAX, IDLE_TALK_MAX, PING_INTERVAL, POLL_CHUNKS_INTERVAL, REQUEST_TIMEOUT,
-};
+use crate::limits::{FRAME_CONTROL_BYTES_MAX, IDLE_TALK_MAX, PING_INTERVAL, POLL_CHUNKS_INTERVAL, REQUEST_TIMEOUT};
 use crate::net::{FrameReader, Net, NetError, Stream};
 use crate::runtime::{deadline, sleep};
 use crate::wire::{ChunkInfo, Message, Status};
@@ -82,7 +81,7 @@ pub async fn run(net: &Net, peer: Endpoint, subject: Subject, news: impl Fn(News
 }
 
 async fn open(net: &Net, peer: Endpoint, subject: Subject) -> Result<Control, NetError> {
-    let stream = net.connect(peer.socket_addr(), CONNECT_TIMEOUT).await?;
+    let stream = source::connect(net, peer).await?;
     let frames = net.frames(FRAME_CONTROL_BYTES_MAX);
     Ok(Control {
         stream,

@@ -4,34 +4,25 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use futures_lite::FutureExt;
 
+use super::job::Report;
+use super::pipeline::{Origin, Pipeline};
 use crate::geometry::{ChunkIndex, Geometry};
-use crate::ids::{Endpoint, InfoHash};
+use crate::ids::InfoHash;
 use crate::limits::{
-    CONNECT_TIMEOUT, DATA_COPIED_BYTES_MAX, DATA_SILENCE_TIMEOUT, IDLE_TIMEOUT, RECEIVE_LOW_WATER_BYTES, TURN_WAIT_MAX,
+    DATA_COPIED_BYTES_MAX, DATA_SILENCE_TIMEOUT, IDLE_TIMEOUT, RECEIVE_LOW_WATER_BYTES, TURN_WAIT_MAX,
 };
 use crate::net::{Net, NetError, Outlet, Stream};
 use crate::runtime::Signal;
-use crate::storage::{ChunkBuffer, Memory};
-use crate::swarm::{Choice, LinkId};
+use crate::storage::ChunkBuffer;
+use crate::swarm::Choice;
 use crate::wire::{
     DATA_HEAD_LEN, DataHead, DataParsed, HaveChunks, Indices, MAGIC_END, Message, SendChunkRequest, Status, parse_data,
 };
-
-/// What a link tells its shard.
-pub trait ConnectionOwner {
-    /// The head of an answer has come: the chunk's data follows.
-    fn began(&self, link: &DataConnection, chunk: ChunkIndex);
-    /// The chunk has arrived in whole, unverified.
-    fn received(&self, link: &DataConnection, chunk: ChunkIndex, buffer: ChunkBuffer);
-    /// The peer does not answer the oldest request by a chunk.
-    fn refused(&self, link: &DataConnection, status: Status);
-    /// Bytes have arrived.
-    fn arrived(&self, bytes: usize);
-}
 
 /// The file that is fetched.
 #[derive(Clone, Copy, Debug)]
@@ -44,10 +35,8 @@ pub struct Wanted {
 
 /// A data connection as its shard sees it.
 pub struct DataConnection {
-    /// Its number.
-    pub id: LinkId,
-    /// Where it leads.
-    pub endpoint: Endpoint,
+    /// Its number, and the source that it leads to.
+    pub origin: Origin,
     wanted: Wanted,
     /// Asked and not answered, oldest first.
     asked: RefCell<VecDeque<Asked>>,
@@ -71,21 +60,19 @@ struct Asked {
 }
 
 /// The open connection with the part of an answer's head that has arrived.
-struct Receiver<'a, O> {
+struct Receiver<'a> {
     link: &'a DataConnection,
     stream: Stream,
-    memory: &'a Memory,
-    owner: &'a O,
+    pipeline: &'a Pipeline,
     head: [u8; DATA_COPIED_BYTES_MAX],
     head_len: usize,
 }
 
 impl DataConnection {
     /// A link that is not connected yet.
-    pub fn new(id: LinkId, endpoint: Endpoint, wanted: Wanted) -> Rc<Self> {
+    pub fn new(origin: Origin, wanted: Wanted) -> Rc<Self> {
         Rc::new(Self {
-            id,
-            endpoint,
+            origin,
             wanted,
             asked: RefCell::default(),
             unsent: RefCell::default(),
@@ -146,22 +133,22 @@ impl DataConnection {
         }
     }
 
-    /// Connects and works until closed or broken.
-    pub async fn run(&self, net: &Net, memory: &Memory, owner: &impl ConnectionOwner) -> Result<(), NetError> {
+    /// Connects and works until closed or broken. What arrives goes into the pipeline.
+    pub async fn run(&self, net: &Net, pipeline: &Pipeline) -> Result<(), NetError> {
         // Nothing in the work is harmed by being dropped: no write to a disk happens here.
         let ended = async {
             self.wake.until(|| (self.closing.get() || self.is_stuck.get()).then_some(())).await;
             if self.closing.get() { Ok(()) } else { Err(NetError::Silent) }
         };
-        let result = self.work(net, memory, owner).or(ended).await;
+        let result = self.work(net, pipeline).or(ended).await;
         *self.outlet.borrow_mut() = None;
         result
     }
 
-    async fn work(&self, net: &Net, memory: &Memory, owner: &impl ConnectionOwner) -> Result<(), NetError> {
+    async fn work(&self, net: &Net, pipeline: &Pipeline) -> Result<(), NetError> {
         let stream = self.connect(net).await?;
         let head = [0; DATA_COPIED_BYTES_MAX];
-        let mut receiver = Receiver { link: self, stream, memory, owner, head, head_len: 0 };
+        let mut receiver = Receiver { link: self, stream, pipeline, head, head_len: 0 };
         loop {
             if self.asked.borrow().is_empty() {
                 receiver.stream.allow(2 * IDLE_TIMEOUT);
@@ -178,7 +165,7 @@ impl DataConnection {
 
     /// Connects, and sends what has waited for that.
     async fn connect(&self, net: &Net) -> Result<Stream, NetError> {
-        let mut stream = net.connect(self.endpoint.socket_addr(), CONNECT_TIMEOUT).await?;
+        let mut stream = self.origin.source.connect(net).await?;
         loop {
             let unsent = self.unsent.take();
             if unsent.is_empty() {
@@ -195,8 +182,8 @@ impl DataConnection {
     }
 }
 
-impl<O: ConnectionOwner> Receiver<'_, O> {
-    /// Receives the answer to the oldest request and tells the owner.
+impl Receiver<'_> {
+    /// Receives the answer to the oldest request, and reports it.
     async fn answer(&mut self) -> Result<(), NetError> {
         let wanted = self.link.wanted;
         let refused = match self.head(wanted.geometry.chunk_size()).await? {
@@ -214,7 +201,8 @@ impl<O: ConnectionOwner> Receiver<'_, O> {
             }
         };
         self.link.asked.borrow_mut().pop_front();
-        self.owner.refused(self.link, refused);
+        log::debug!("{} refuses a chunk: {refused}", self.link.origin.source);
+        self.report(Report::Refused { link: self.link.origin.link, status: refused });
         Ok(())
     }
 
@@ -222,17 +210,26 @@ impl<O: ConnectionOwner> Receiver<'_, O> {
         if len != self.link.wanted.geometry.chunk_len(chunk) as usize {
             return Err(NetError::Misbehaved("the chunk has another length"));
         }
-        self.owner.began(self.link, chunk);
+        let origin = &self.link.origin;
+        self.report(Report::Began { link: origin.link, chunk });
         self.link.arrived_bytes.set(Some(0));
         // Waiting for memory is our own affair, not the peer's silence.
         self.stream.allow(TURN_WAIT_MAX);
-        let mut buffer = self.memory.chunk(len, is_limited).await;
+        let mut buffer = self.pipeline.buffer(len, is_limited).await;
         self.data(&mut buffer).await?;
         self.end_of_frame().await?;
         self.link.arrived_bytes.set(None);
         self.link.asked.borrow_mut().pop_front();
-        self.owner.received(self.link, chunk, buffer);
+        self.report(Report::Arrived { link: origin.link });
+        // The session has written off what a connection that it closed still brings.
+        if !self.link.closing.get() {
+            self.pipeline.received(chunk, buffer, origin.clone());
+        }
         Ok(())
+    }
+
+    fn report(&self, report: Report) {
+        self.pipeline.job().report(report);
     }
 
     /// The head of the next answer, or the status of another message in its place. It may be long in coming: others
@@ -282,7 +279,7 @@ impl<O: ConnectionOwner> Receiver<'_, O> {
             match self.stream.read_data(buffer.unfilled(at)).await? {
                 0 => return Err(NetError::Closed),
                 received => {
-                    self.owner.arrived(received);
+                    self.pipeline.job().progress.arrived_bytes.fetch_add(received as u64, Ordering::Relaxed);
                     at += received;
                     self.link.arrived_bytes.set(Some(at as u64));
                 }

@@ -145,7 +145,7 @@ impl Driver {
                 sources.push((dest.as_path(), right));
             }
             let torrent = shared.as_ref().filter(|torrent| torrent.stopped().is_none());
-            let file = torrent.and_then(|torrent| Some((torrent.file.as_ref()?.path()?, torrent.have.snapshot())));
+            let file = torrent.and_then(|torrent| Some((torrent.content.as_ref()?.path()?, torrent.held())));
             sources.extend(file);
             this.preparation(threads).open(&dest, &sources)
         };
@@ -200,8 +200,8 @@ impl Driver {
         let (reports, received) = async_channel::unbounded();
         let progress = Arc::new(Progress::default());
         progress.done_bytes.store(have.byte_count(), Ordering::Relaxed);
-        // Nobody else sets it.
-        let _ = self.progress.set(progress.clone());
+        let is_first = self.progress.set(progress.clone()).is_ok();
+        debug_assert!(is_first, "a download runs once");
         let (told_written, failure) = (AtomicBool::new(false), OnceLock::new());
         let job = Arc::new(Job { torrent, target, progress, reports, received, told_written, failure });
         let batches = durable.map(|durable| Batches::new(durable, job.clone(), context.blocking.clone()));
@@ -238,7 +238,7 @@ impl Run {
             if let Some(error) = self.job.failure.get() {
                 return Err(self.write_failure(error));
             }
-            if self.job.torrent.have.is_full() {
+            if self.job.torrent.is_complete() {
                 return Ok(());
             }
             self.driver.check_cancelled()?;
@@ -333,7 +333,7 @@ impl Run {
     }
 
     fn has_any(&self) -> bool {
-        self.job.torrent.have.count() > 0 || self.job.torrent.have.is_full()
+        self.job.torrent.held_count() > 0 || self.job.torrent.is_complete()
     }
 
     async fn finish(&self) -> Result<(), Failure> {
@@ -343,8 +343,8 @@ impl Run {
         let length = job.torrent.metainfo.geometry().length();
         let work = move |ledger: &mut Ledger, files: &mut DiskFiles| {
             prepare::check_whole(&job.torrent.metainfo, files)?;
-            let finished = ledger.finish(force, files).and_then(|()| match &job.torrent.file {
-                Some(file) => file.finish(&dest),
+            let finished = ledger.finish(force, files).and_then(|()| match &job.torrent.content {
+                Some(content) => content.finish(&dest),
                 None => Ok(()),
             });
             finished.map_err(|error| DestError::from_io(&dest, length, error))

@@ -8,6 +8,7 @@ use super::spent::SpentAccount;
 use crate::geometry::ChunkIndex;
 use crate::ids::Endpoint;
 use crate::limits::PEERS_KNOWN_MAX;
+use crate::storage::VerifiedChunk;
 use crate::swarm::{LinkId, PeerSlot};
 use crate::torrent::Torrent;
 use crate::wire::Status;
@@ -168,13 +169,12 @@ impl Progress {
 
 impl Job {
     /// The chunk that `peer` sent is in its place: from now on it counts, and is served.
-    pub fn chunk_done(&self, chunk: ChunkIndex, peer: &PeerProgress) {
-        if self.torrent.have.insert(chunk) {
-            let bytes = u64::from(self.torrent.metainfo.geometry().chunk_len(chunk));
+    pub fn chunk_done(&self, chunk: &VerifiedChunk, peer: &PeerProgress) {
+        if self.torrent.add(chunk) {
+            let bytes = u64::from(self.torrent.metainfo.geometry().chunk_len(chunk.index()));
             self.progress.fetched_bytes.fetch_add(bytes, Ordering::Relaxed);
             peer.fetched_bytes.fetch_add(bytes, Ordering::Relaxed);
             self.progress.done_bytes.fetch_add(bytes, Ordering::Relaxed);
-            self.torrent.has_grown();
             if !self.told_written.swap(true, Ordering::AcqRel) {
                 self.report(Report::Written);
             }

@@ -26,11 +26,12 @@ pub mod outcome;
 mod peer_choice;
 pub mod peer_set;
 pub mod peer_standing;
+pub mod pipeline;
 pub mod prepare;
 mod session_driver;
 pub mod shard;
+pub mod source;
 pub mod spent;
-mod verifier;
 
 pub use context::DriverContext;
 pub use driver::{Driver, Request};

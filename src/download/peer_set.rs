@@ -14,6 +14,7 @@ use super::job::Job;
 use super::outcome::{Failure, FailureKind};
 use super::peer_choice::{Peer, Peers};
 use super::session_driver::Fetch;
+use super::source::Source;
 use crate::ids::Endpoint;
 use crate::limits::{DISCOVER_PARTS, DISCOVER_PAUSE_LONELY, DISCOVER_PAUSE_MAX, DISCOVER_PAUSE_MIN, DRIVER_TICK};
 use crate::net::NetError;
@@ -137,7 +138,7 @@ impl PeerSet {
 
     fn set_down(&self, endpoint: Endpoint, slot: PeerSlot) {
         self.job.progress.peer(endpoint).is_up.store(false, Ordering::Relaxed);
-        self.fetch.peer_down(slot);
+        self.fetch.source_down(slot);
     }
 
     /// A tracker names a peer.
@@ -154,11 +155,11 @@ impl PeerSet {
                     peer.is_up = true;
                 }
                 self.last_contact.set(Instant::now());
-                let peer = self.job.progress.peer(endpoint);
-                peer.is_up.store(true, Ordering::Relaxed);
-                self.fetch.peer_up(slot, peer, chunks, rtt);
+                let progress = self.job.progress.peer(endpoint);
+                progress.is_up.store(true, Ordering::Relaxed);
+                self.fetch.source_up(Source { slot, progress }, chunks, rtt);
             }
-            News::Has(chunks) => self.fetch.peer_has(slot, chunks),
+            News::Has(chunks) => self.fetch.source_has(slot, chunks),
         }
     }
 

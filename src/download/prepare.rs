@@ -17,7 +17,7 @@ use crate::geometry::ChunkIndex;
 use crate::hash::{HashError, hash_chunks};
 use crate::metainfo::Metainfo;
 use crate::storage::paths::is_absent;
-use crate::storage::{Claim, DestError, DiskFiles, Ledger, Opened, PartFault, Unfinished, copy};
+use crate::storage::{Claim, DestError, DiskFiles, Layout, Ledger, Opened, PartFault, Unfinished, copy};
 
 /// What of a file is at its destination.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,6 +123,7 @@ impl Preparation<'_> {
     fn copy(self, from: &Path, chunks: &Bitfield, files: &DiskFiles, have: &mut Bitfield) -> Result<(), Failure> {
         let wanted = |chunk: ChunkIndex| chunks.contains(chunk) && !have.contains(chunk);
         let geometry = self.metainfo.geometry();
+        let layout = Layout::one_file(geometry);
         let (Some(part), true) = (files.part(), geometry.chunks().any(wanted)) else { return Ok(()) };
         let Ok(source) = open_to_read(from) else { return Ok(()) };
         let failed = |error| Failure::local(DestError::from_io(&files.paths().dest, geometry.length(), error));
@@ -130,8 +131,7 @@ impl Preparation<'_> {
             if self.stop.load(Ordering::Relaxed) {
                 return Err(Failure::cancelled());
             }
-            let offset = geometry.offset(chunk);
-            copy::range(&source, part, offset..offset + u64::from(geometry.chunk_len(chunk))).map_err(failed)?;
+            copy::range(&source, part, layout.segment(chunk).range()).map_err(failed)?;
         }
         let copied = self.verify_strictly(part, &files.paths().part, &wanted)?;
         copied.iter().for_each(|chunk| have.insert(chunk));
@@ -154,7 +154,8 @@ impl Preparation<'_> {
         if !self.force && length != geometry.length() {
             return Ok(Bitfield::empty(geometry));
         }
-        let is_there = |chunk| geometry.offset(chunk) + u64::from(geometry.chunk_len(chunk)) <= length;
+        let layout = Layout::one_file(geometry);
+        let is_there = |chunk| layout.segment(chunk).end() <= length;
         if self.force {
             // An unreadable chunk is fetched and the file replaced: that is the remedy.
             return Ok(self.verify(&file, &is_there, false)?.right);

@@ -4,15 +4,15 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use super::context::DriverContext;
-use super::job::{PeerProgress, Report};
+use super::job::Report;
 use super::shard::ShardMessage;
+use super::source::Source;
 use crate::bitfield::Bitfield;
 use crate::geometry::ChunkIndex;
 use crate::swarm::{Action, Beginning, LinkId, PeerSlot, Session, Strategy, WaitReason};
@@ -22,8 +22,8 @@ pub struct Fetch {
     context: Rc<DriverContext>,
     session: RefCell<Session>,
     started: Instant,
-    /// The figures of every peer that is up.
-    peers: RefCell<HashMap<PeerSlot, Arc<PeerProgress>>>,
+    /// Every source that may be asked.
+    sources: RefCell<HashMap<PeerSlot, Source>>,
     /// The core and the peer of every data connection.
     links: RefCell<HashMap<LinkId, (usize, PeerSlot)>>,
 }
@@ -44,28 +44,29 @@ impl Fetch {
     pub fn new(context: Rc<DriverContext>, have: &Bitfield, strategy: Strategy) -> Rc<Self> {
         let rng = StdRng::from_rng(&mut rand::rng());
         let session = RefCell::new(Session::new(have, strategy, context.links_max(), rng));
-        let (peers, links) = (RefCell::default(), RefCell::default());
-        Rc::new(Self { context, session, started: Instant::now(), peers, links })
+        let (sources, links) = (RefCell::default(), RefCell::default());
+        Rc::new(Self { context, session, started: Instant::now(), sources, links })
     }
 
-    /// A peer may be asked.
-    pub fn peer_up(&self, slot: PeerSlot, peer: Arc<PeerProgress>, chunks: Bitfield, rtt: Duration) {
-        self.peers.borrow_mut().insert(slot, peer);
+    /// A source may be asked.
+    pub fn source_up(&self, source: Source, chunks: Bitfield, rtt: Duration) {
+        let slot = source.slot;
+        self.sources.borrow_mut().insert(slot, source);
         self.session.borrow_mut().peer_up(self.now(), slot, chunks, rtt);
         self.act();
     }
 
-    /// A peer has further chunks.
-    pub fn peer_has(&self, slot: PeerSlot, chunks: Vec<ChunkIndex>) {
+    /// A source has further chunks.
+    pub fn source_has(&self, slot: PeerSlot, chunks: Vec<ChunkIndex>) {
         self.session.borrow_mut().peer_has(self.now(), slot, chunks);
         self.act();
     }
 
-    /// A peer may not be asked any more.
-    pub fn peer_down(&self, slot: PeerSlot) {
+    /// A source may not be asked any more.
+    pub fn source_down(&self, slot: PeerSlot) {
         self.session.borrow_mut().peer_down(self.now(), slot);
         self.act();
-        self.peers.borrow_mut().remove(&slot);
+        self.sources.borrow_mut().remove(&slot);
     }
 
     /// Takes in what a shard said about a data connection or a chunk; says who is at fault.
@@ -157,10 +158,12 @@ impl Fetch {
     }
 
     fn open(&self, link: LinkId, slot: PeerSlot) {
-        let Some(peer) = self.peers.borrow().get(&slot).cloned() else { return };
+        let Some(source) = self.sources.borrow().get(&slot).cloned() else {
+            return internal_error("the session connects to a source that is down");
+        };
         let core = link as usize % self.context.cores;
         self.links.borrow_mut().insert(link, (core, slot));
-        self.send(link, ShardMessage::Open { link, slot, peer });
+        self.send(link, ShardMessage::Open { link, source });
     }
 
     fn is_limited(&self, link: LinkId) -> bool {
@@ -170,12 +173,19 @@ impl Fetch {
 
     fn send(&self, link: LinkId, message: ShardMessage) {
         let core = self.links.borrow().get(&link).map(|(core, _)| *core);
-        if let Some(core) = core {
-            (self.context.send)(core, message);
+        match core {
+            Some(core) => (self.context.send)(core, message),
+            None => internal_error("the session uses a connection that it did not open"),
         }
     }
 
     fn now(&self) -> Duration {
         self.started.elapsed()
     }
+}
+
+/// What our own code rules out: a debug build stops at it.
+fn internal_error(what: &str) {
+    debug_assert!(false, "{what}");
+    log::error!("internal error: {what}");
 }

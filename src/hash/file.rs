@@ -22,6 +22,7 @@ use crate::geometry::{ChunkIndex, Geometry};
 use crate::limits::{
     HASH_BUFFER_BYTES, HASH_CACHED_SLICE_BYTES, HASH_COLD_SLICE_BYTES, HASH_LANES_MAX, HASH_PROBE_STRIDE_BYTES,
 };
+use crate::storage::{Layout, Segment};
 
 /// Why a chunk, or all of them, could not be hashed.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +63,7 @@ pub fn hash_chunks(
     let threads = threads.max(1);
     let work = Work {
         geometry,
+        layout: Layout::one_file(geometry),
         wanted,
         stop,
         each,
@@ -90,6 +92,7 @@ fn group_max(geometry: Geometry, threads: usize) -> usize {
 /// What the workers share.
 struct Work<'a> {
     geometry: Geometry,
+    layout: Layout,
     wanted: &'a (dyn Fn(ChunkIndex) -> bool + Sync),
     stop: &'a AtomicBool,
     each: &'a (dyn Fn(ChunkIndex, Result<Digest, HashError>) + Sync),
@@ -121,7 +124,7 @@ impl Work<'_> {
     /// Whether the page cache has the group, as far as some of its pages tell.
     fn is_cached(&self, group: &[ChunkIndex]) -> bool {
         let stride = (HASH_PROBE_STRIDE_BYTES / self.geometry.chunk_size() as usize).max(1);
-        group.iter().step_by(stride).all(|chunk| self.reader.is_cached(self.geometry.offset(*chunk)))
+        group.iter().step_by(stride).all(|chunk| self.reader.is_cached(self.layout.segment(*chunk).offset))
     }
 }
 
@@ -228,12 +231,12 @@ impl<'a> Worker<'a> {
 
     /// Reads the slice at `start` of every chunk, one behind the other; neighbours in one read.
     fn fill(&mut self, span: &[ChunkIndex], start: usize, slice_len: usize, source: Source) -> io::Result<()> {
-        let Work { geometry, ref reader, .. } = *self.work;
+        let Work { geometry, layout, ref reader, .. } = *self.work;
         let whole = slice_len == geometry.chunk_size() as usize;
         let mut rest = &mut self.buffer[..];
         for run in span.chunk_by(|a, b| whole && a.get() + 1 == b.get()) {
             let bytes = rest.split_off_mut(..run.len() * slice_len).ok_or(io::ErrorKind::OutOfMemory)?;
-            let offset = geometry.offset(run[0]) + start as u64;
+            let offset = layout.segment(run[0]).offset + start as u64;
             match source {
                 Source::Cached => reader.read(bytes, offset)?,
                 Source::Cold => reader.read_cold(bytes, offset)?,
@@ -273,8 +276,9 @@ impl<'a> Worker<'a> {
     }
 
     fn digest_alone(&mut self, chunk: ChunkIndex) -> Result<Digest, HashError> {
-        let Work { geometry, ref reader, plan, .. } = *self.work;
-        let (len, start) = (geometry.chunk_len(chunk) as usize, geometry.offset(chunk));
+        let Work { layout, ref reader, plan, .. } = *self.work;
+        let Segment { offset: start, len } = layout.segment(chunk);
+        let len = len as usize;
         let mut state = START;
         for at in (0..len).step_by(HASH_CACHED_SLICE_BYTES) {
             let bytes = &mut self.buffer[..HASH_CACHED_SLICE_BYTES.min(len - at)];

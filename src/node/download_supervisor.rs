@@ -21,7 +21,7 @@ use crate::download::{DownloadState, DriverContext, Failure, FailureKind};
 use crate::ids::InfoHash;
 use crate::metainfo::Metainfo;
 use crate::runtime::{Blocking, Signal, spawn_watched};
-use crate::storage::SeedFile;
+use crate::torrent::Content;
 use crate::tracker_client::Listener as _;
 
 /// Supervises all downloads.
@@ -142,7 +142,7 @@ impl DownloadSupervisor {
         let (info_hash, Some(file)) = (metainfo.info_hash(), entry.request.dest.clone()) else { return };
         let metainfo_path = entry.request.metainfo_path.clone();
         let torrent = self.context.core.parts.registry.get(&info_hash);
-        let torrent = torrent.filter(|torrent| torrent.file.as_ref().and_then(SeedFile::path) == Some(&file));
+        let torrent = torrent.filter(|torrent| torrent.content.as_ref().and_then(Content::path) == Some(&file));
         let mut lists = self.context.lists.lock();
         if lists.shares.iter().any(|share| share.file == file && share.is_of(info_hash) && share.is_served()) {
             return;
@@ -152,7 +152,7 @@ impl DownloadSupervisor {
             lists.push_share(ShareEntry::waiting((metainfo_path, file), Some(metainfo), None, None));
             return;
         };
-        let identity = torrent.file.as_ref().and_then(SeedFile::identity);
+        let identity = torrent.content.as_ref().and_then(Content::identity);
         let request = ShareRequest { metainfo, metainfo_path, file };
         let share = lists.push_share(ShareEntry::active(request, torrent, identity));
         let announcer =

@@ -157,7 +157,7 @@ impl Memory {
     }
 
     /// Keeps a chunk that was received and verified for others to fetch.
-    pub fn keep(&self, key: ChunkKey, chunk: &Rc<ChunkBuffer>) {
+    pub(super) fn keep(&self, key: ChunkKey, chunk: &Rc<ChunkBuffer>) {
         let shared = &self.shared;
         if chunk.len() > shared.cache_bytes_max || shared.cache.borrow().chunks.contains_key(&key) {
             return;

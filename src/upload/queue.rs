@@ -88,7 +88,7 @@ impl UploadQueue {
 impl Inner {
     /// Keeps count of a file's chunks as long as the file is served.
     fn know(&mut self, torrent: &Arc<Torrent>) {
-        let (id, is_complete) = (torrent.id(), torrent.have.is_full());
+        let (id, is_complete) = (torrent.id(), torrent.is_complete());
         if !self.files.contains_key(&id) {
             let gone: Vec<FileId> =
                 self.files.iter().filter(|(_, known)| known.strong_count() == 0).map(|(id, _)| *id).collect();

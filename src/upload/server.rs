@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::net::IpAddr;
-use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -25,9 +24,9 @@ use crate::limits::{
 use crate::net::{FrameReader, Net, NetError, SendFileError, Stream};
 use crate::runtime::{Blocking, BlockingError, Core};
 use crate::storage::memory::ChunkKey;
-use crate::storage::{Loan, Memory, SeedFile};
+use crate::storage::{Loan, Memory};
 use crate::swarm::{Choice, ConnectionId};
-use crate::torrent::{Registry, Torrent};
+use crate::torrent::{Content, Registry, Torrent};
 use crate::wire::{
     ChunkInfo, DATA_HEAD_LEN, DataHead, DecodeError, HaveChunks, Indices, MAGIC_END, Message, Response,
     SendChunkRequest, Status,
@@ -227,7 +226,7 @@ impl Session {
                 return Ok(None);
             }
         };
-        let known = torrent.have.snapshot();
+        let known = torrent.held();
         let chunk_count = known.geometry().chunk_count();
         let info = ChunkInfo { info_hash, status: Status::Ok, chunk_count, bitfield: known.as_wire() };
         self.send(&Message::ChunkInfoResponse(info), stream).await?;
@@ -251,7 +250,7 @@ impl Session {
         for subscription in &mut self.subscriptions {
             let mut indices = Vec::new();
             let torrent = subscription.torrent.clone();
-            torrent.have.take_news(&mut subscription.known, HAVE_CHUNKS_MAX, |chunk| indices.push(chunk.get()));
+            torrent.take_new(&mut subscription.known, HAVE_CHUNKS_MAX, |chunk| indices.push(chunk.get()));
             if indices.is_empty() {
                 continue;
             }
@@ -390,28 +389,26 @@ impl Session {
         stream: &mut Stream,
     ) -> Result<bool, NetError> {
         let refuse = |status| DataHead { status, data_len: 0, ..head };
-        let Some(file) = &torrent.file else {
+        let Some(content) = &torrent.content else {
             return send_refusal(refuse(Status::ChunkAbsent), stream).await.map(|()| false);
         };
-        let offset = torrent.metainfo.geometry().offset(chunk);
-        let range = offset..offset + u64::from(head.data_len);
-        if !file.is_resident(range.clone()) {
+        if !content.is_resident(chunk) {
             if let Some(loan) = self.borrow(torrent, chunk).await {
                 return send_blocks(head, loan.blocks(), stream).await.map(|()| true);
             }
             stream.allow(IDLE_TIMEOUT);
-            if let Err(status) = self.populate(torrent, chunk, range).await {
+            if let Err(status) = self.populate(torrent, chunk).await {
                 return send_refusal(refuse(status), stream).await.map(|()| false);
             }
         }
-        match send_resident(head, file, offset, stream).await {
+        match send_resident(head, content, chunk, stream).await {
             Ok(()) => Ok(true),
             Err(SendFileError::Net(error)) => Err(error),
             Err(SendFileError::File) => {
                 let sent = torrent.clone();
-                let look = move || sent.file.as_ref().and_then(|file| file.length().ok());
-                let length = self.beside(torrent).run(look).await.ok().flatten();
-                torrent.cannot_read(chunk, length, &"it failed while it was sent");
+                let look = move || sent.content.as_ref().is_some_and(|content| content.is_cut(chunk));
+                let is_cut = self.beside(torrent).run(look).await.unwrap_or(false);
+                torrent.cannot_read(chunk, is_cut, &"it failed while it was sent");
                 // The head is out, so nothing but closing tells the other side.
                 Err(NetError::Closed)
             }
@@ -420,17 +417,17 @@ impl Session {
 
     /// Threads for work on the torrent's file.
     fn beside(&self, torrent: &Torrent) -> Blocking {
-        let (device, inode) = torrent.file.as_ref().map_or((0, 0), SeedFile::place);
+        let (device, inode) = torrent.content.as_ref().map_or((0, 0), Content::place);
         self.context.blocking.on_file(device, inode)
     }
 
     /// Has the range read in beside the executor.
-    async fn populate(&self, torrent: &Arc<Torrent>, chunk: ChunkIndex, range: Range<u64>) -> Result<(), Status> {
+    async fn populate(&self, torrent: &Arc<Torrent>, chunk: ChunkIndex) -> Result<(), Status> {
         let cold = torrent.clone();
         // The length is looked at there, too: a mount that hangs must not stop the core.
         let populate = move || {
-            let populated = cold.file.as_ref().map_or(Ok(()), |file| file.populate(range));
-            populated.map_err(|error| (error, cold.file.as_ref().and_then(|file| file.length().ok())))
+            let Some(content) = &cold.content else { return Ok(()) };
+            content.populate(chunk).map_err(|error| (error, content.is_cut(chunk)))
         };
         match self.beside(torrent).run(populate).await {
             Ok(Ok(())) => Ok(()),
@@ -438,7 +435,7 @@ impl Session {
                 log::warn!("a chunk could not be read in: {error}");
                 Err(Status::Internal)
             }
-            Ok(Err((error, length))) => Err(torrent.cannot_read(chunk, length, &error)),
+            Ok(Err((error, is_cut))) => Err(torrent.cannot_read(chunk, is_cut, &error)),
             Err(BlockingError::Busy) => Err(Status::Busy),
             Err(_) => Err(Status::Internal),
         }
@@ -471,7 +468,7 @@ impl Subscription {
     }
 
     fn has_news(&self) -> bool {
-        self.torrent.have.count() > self.known.count()
+        self.torrent.held_count() > self.known.count()
     }
 }
 
@@ -507,9 +504,14 @@ async fn send_blocks<'a>(
     stream.write_all(&MAGIC_END).await
 }
 
-async fn send_resident(head: DataHead, file: &SeedFile, offset: u64, stream: &mut Stream) -> Result<(), SendFileError> {
+async fn send_resident(
+    head: DataHead,
+    content: &Content,
+    chunk: ChunkIndex,
+    stream: &mut Stream,
+) -> Result<(), SendFileError> {
     stream.allow(SEND_SILENCE_TIMEOUT);
     send_head(head, stream).await?;
-    stream.send_file(file.fd(), offset, head.data_len as usize, |at, len| file.window(at, len)).await?;
+    content.send(chunk, stream).await?;
     Ok(stream.write_all(&MAGIC_END).await?)
 }

@@ -1,19 +1,19 @@
 //! A file that this client holds, in whole or in part, as all cores see it.
 
-use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, OnceLock};
 
 use event_listener::{Event, EventListener};
 
-use crate::bitfield::SharedBitfield;
+use super::content::Content;
+use super::unreadable::Unreadable;
+use crate::bitfield::{Bitfield, SharedBitfield};
 use crate::geometry::ChunkIndex;
 use crate::ids::InfoHash;
-use crate::limits::{HAVE_CHUNKS_PROMPT_MAX, UNREADABLE_RETRY_PAUSE};
+use crate::limits::HAVE_CHUNKS_PROMPT_MAX;
 use crate::metainfo::Metainfo;
-use crate::storage::SeedFile;
+use crate::storage::{Layout, SeedFile, VerifiedChunk};
 use crate::swarm::FileId;
 use crate::wire::Status;
 
@@ -26,9 +26,9 @@ pub struct Torrent {
     /// What the file is.
     pub metainfo: Arc<Metainfo>,
     /// Chunks that are verified and in the file.
-    pub have: SharedBitfield,
-    /// The file; `None` when what is received is discarded.
-    pub file: Option<SeedFile>,
+    have: SharedBitfield,
+    /// The file's bytes; `None` when what is received is discarded.
+    pub content: Option<Content>,
     /// Bytes of chunks sent to peers.
     pub sent_bytes: AtomicU64,
     /// Connections that are told of new chunks: while there are any, new chunks are kept in memory.
@@ -42,25 +42,10 @@ pub struct Torrent {
     stopped: OnceLock<String>,
 }
 
-/// Chunks that the disk did not give when they were asked for.
-#[derive(Debug, Default)]
-struct Unreadable {
-    /// How many: looked at without the lock.
-    count: AtomicU32,
-    chunks: Mutex<Chunks>,
-}
-
-#[derive(Debug, Default)]
-struct Chunks {
-    /// With the time from which on the disk is asked again.
-    retry_at: BTreeMap<ChunkIndex, Instant>,
-    /// Those that the user was not told of.
-    unreported: Vec<ChunkIndex>,
-}
-
 impl Torrent {
     /// A file of which `have` is there.
     pub fn new(metainfo: Arc<Metainfo>, have: SharedBitfield, file: Option<SeedFile>) -> Self {
+        let layout = Layout::one_file(metainfo.geometry());
         let unfinished = if have.is_full() { 0 } else { metainfo.geometry().chunk_count() };
         Self {
             id: LAST_ID.fetch_add(1, Ordering::Relaxed),
@@ -68,7 +53,7 @@ impl Torrent {
             grown: Event::new(),
             metainfo,
             have,
-            file,
+            content: file.map(|file| Content::new(layout, file)),
             sent_bytes: AtomicU64::new(0),
             subscribers: AtomicU32::new(0),
             unreadable: Unreadable::default(),
@@ -86,9 +71,44 @@ impl Torrent {
         self.id
     }
 
+    /// The chunk is in its place: from now on it is served. Says whether it is new, and wakes the few who have waited
+    /// longest for new chunks.
+    pub fn add(&self, chunk: &VerifiedChunk) -> bool {
+        let is_new = self.have.insert(chunk.index());
+        if is_new {
+            self.grown.notify_additional(HAVE_CHUNKS_PROMPT_MAX);
+        }
+        is_new
+    }
+
+    /// Whether the chunk is here.
+    pub fn contains(&self, chunk: ChunkIndex) -> bool {
+        self.have.contains(chunk)
+    }
+
+    /// Number of chunks that are here.
+    pub fn held_count(&self) -> u32 {
+        self.have.count()
+    }
+
+    /// Whether all chunks are here.
+    pub fn is_complete(&self) -> bool {
+        self.have.is_full()
+    }
+
+    /// A copy of the set of chunks that are here now.
+    pub fn held(&self) -> Bitfield {
+        self.have.snapshot()
+    }
+
+    /// Adds to `known` up to `max` chunks that it lacks and that are here, and calls `each` with them.
+    pub fn take_new(&self, known: &mut Bitfield, max: usize, each: impl FnMut(ChunkIndex)) {
+        self.have.take_news(known, max, each);
+    }
+
     /// The chunk is in the memory of this core.
-    pub fn keep(&self, chunk: ChunkIndex, core: usize) {
-        if let Some(keeper) = self.keepers.get(chunk.as_usize()) {
+    pub fn set_keeper(&self, chunk: &VerifiedChunk, core: usize) {
+        if let Some(keeper) = self.keepers.get(chunk.index().as_usize()) {
             keeper.store(u8::try_from(core + 1).unwrap_or(0), Ordering::Relaxed);
         }
     }
@@ -96,11 +116,6 @@ impl Torrent {
     /// The core in whose memory the chunk is, or was a while ago.
     pub fn keeper(&self, chunk: ChunkIndex) -> Option<usize> {
         usize::from(self.keepers.get(chunk.as_usize())?.load(Ordering::Relaxed)).checked_sub(1)
-    }
-
-    /// A chunk was added to those that are there: wakes those who have waited longest for that, a few of them.
-    pub fn has_grown(&self) {
-        self.grown.notify_additional(HAVE_CHUNKS_PROMPT_MAX);
     }
 
     /// Whether all subscribers are told of every chunk at once.
@@ -130,22 +145,13 @@ impl Torrent {
 
     /// Whether a peer that asks for the chunk gets it: it is there, and the disk did not refuse it lately.
     pub fn serves(&self, chunk: ChunkIndex) -> bool {
-        if !self.have.contains(chunk) {
-            return false;
-        }
-        if self.unreadable.count.load(Ordering::Relaxed) == 0 {
-            return true;
-        }
-        self.unreadable.lock().retry_at.get(&chunk).is_none_or(|at| *at <= Instant::now())
+        self.have.contains(chunk) && !self.unreadable.contains(chunk)
     }
 
-    /// The chunk could not be read to be sent, of a file of `length`, where that is known. Where the file ends before
-    /// it the whole file is served no more; else only this chunk is not, for a while. The status is for the peer that
-    /// asked.
-    pub fn cannot_read(&self, chunk: ChunkIndex, length: Option<u64>, why: &dyn Display) -> Status {
-        let geometry = self.metainfo.geometry();
-        let end = geometry.offset(chunk) + u64::from(geometry.chunk_len(chunk));
-        if length.is_some_and(|bytes| bytes < end) {
+    /// The chunk could not be read to be sent. Where the file ends before it (`is_cut`) the whole file is served no
+    /// more; else only this chunk is not, for a while. The status is for the peer that asked.
+    pub fn cannot_read(&self, chunk: ChunkIndex, is_cut: bool, why: &dyn Display) -> Status {
+        if is_cut {
             self.stop("it became shorter".to_owned());
             return Status::FileChanged;
         }
@@ -156,32 +162,18 @@ impl Torrent {
 
     /// The chunk is not served until the disk is asked again.
     pub fn set_unreadable(&self, chunk: ChunkIndex) {
-        let mut chunks = self.unreadable.lock();
-        if chunks.retry_at.insert(chunk, Instant::now() + UNREADABLE_RETRY_PAUSE).is_none() {
-            chunks.unreported.push(chunk);
-        }
-        self.unreadable.count.store(chunks.retry_at.len() as u32, Ordering::Relaxed);
+        self.unreadable.insert(chunk);
     }
 
     /// Chunks that could not be read and were not taken by this call before.
     pub fn take_unreadable(&self) -> Vec<ChunkIndex> {
-        if self.unreadable.count.load(Ordering::Relaxed) == 0 {
-            return Vec::new();
-        }
-        std::mem::take(&mut self.unreadable.lock().unreported)
-    }
-}
-
-impl Unreadable {
-    fn lock(&self) -> MutexGuard<'_, Chunks> {
-        self.chunks.lock().unwrap_or_else(PoisonError::into_inner)
+        self.unreadable.take_unreported()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bitfield::Bitfield;
     use crate::geometry::Geometry;
 
     fn torrent(path: &std::path::Path) -> Torrent {
@@ -198,11 +190,11 @@ mod tests {
         let torrent = torrent(&folder.path().join("file"));
         let [first, second] = [0, 1].map(|index| torrent.metainfo.geometry().chunk(index).unwrap());
         for _ in 0..2 {
-            assert_eq!(torrent.cannot_read(second, Some(3 << 14), &"EIO"), Status::ChunkAbsent);
+            assert_eq!(torrent.cannot_read(second, false, &"EIO"), Status::ChunkAbsent);
         }
         assert!(torrent.serves(first) && !torrent.serves(second) && torrent.stopped().is_none());
         assert_eq!(torrent.take_unreadable(), [second]);
-        torrent.cannot_read(second, None, &"EIO");
+        torrent.cannot_read(second, false, &"EIO");
         assert!(torrent.take_unreadable().is_empty());
     }
 
@@ -213,8 +205,10 @@ mod tests {
         let torrent = torrent(&path);
         std::fs::File::options().write(true).open(&path).unwrap().set_len(100).unwrap();
         let chunk = torrent.metainfo.geometry().chunk(1).unwrap();
-        let length = torrent.file.as_ref().unwrap().length().unwrap();
-        assert_eq!(torrent.cannot_read(chunk, Some(length), &"EFAULT"), Status::FileChanged);
+        assert_eq!(
+            torrent.cannot_read(chunk, torrent.content.as_ref().unwrap().is_cut(chunk), &"EFAULT"),
+            Status::FileChanged
+        );
         assert!(torrent.stopped().is_some());
     }
 }
