@@ -19,6 +19,7 @@
 //! cli, repl                       what a person types; the only place that prints or exits
 //! client                          a running client: shares, downloads, events; joins threads and cores
 //! tracker::server | peer | announce | download::driver      effects: sockets, files, clocks
+//! rpc                             messages over connections: where net and wire meet
 //! runtime, net, storage, hash     thin layers over glommio, sockets, files, SIMD
 //! tracker (table, rules) | swarm (session, uploads)        pure: take `now` and a seeded RNG
 //! wire | metainfo                 formats; they do not know each other
@@ -50,6 +51,7 @@ pub mod metainfo;
 pub mod net;
 pub mod node;
 pub mod repl;
+pub mod rpc;
 pub mod runtime;
 pub mod storage;
 pub mod swarm;

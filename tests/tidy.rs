@@ -14,6 +14,7 @@ const LAYERS: &[&[&[&str]]] = &[
     &[&["swarm"]],
     // Effects in thin layers, each of which may know the others.
     &[&["runtime", "net", "storage", "hash"]],
+    &[&["rpc"]],
     // What a tracker is and what a peer is do not know each other.
     &[&["tracker"], &["announce", "download", "peer"]],
     &[&["client"]],

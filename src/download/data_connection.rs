@@ -14,6 +14,7 @@ use crate::limits::{
     CONNECT_TIMEOUT, DATA_COPIED_BYTES_MAX, DATA_SILENCE_TIMEOUT, IDLE_TIMEOUT, RECEIVE_LOW_WATER_BYTES, TURN_WAIT_MAX,
 };
 use crate::net::{Net, NetError, Outlet, Stream};
+use crate::rpc::RpcError;
 use crate::runtime::Signal;
 use crate::storage::{ChunkBuffer, Memory};
 use crate::swarm::{Choice, LinkId};
@@ -147,18 +148,18 @@ impl DataConnection {
     }
 
     /// Connects and works until closed or broken.
-    pub async fn run(&self, net: &Net, memory: &Memory, owner: &impl ConnectionOwner) -> Result<(), NetError> {
+    pub async fn run(&self, net: &Net, memory: &Memory, owner: &impl ConnectionOwner) -> Result<(), RpcError> {
         // Nothing in the work is harmed by being dropped: no write to a disk happens here.
         let ended = async {
             self.wake.until(|| (self.closing.get() || self.is_stuck.get()).then_some(())).await;
-            if self.closing.get() { Ok(()) } else { Err(NetError::Silent) }
+            if self.closing.get() { Ok(()) } else { Err(NetError::Silent.into()) }
         };
         let result = self.work(net, memory, owner).or(ended).await;
         *self.outlet.borrow_mut() = None;
         result
     }
 
-    async fn work(&self, net: &Net, memory: &Memory, owner: &impl ConnectionOwner) -> Result<(), NetError> {
+    async fn work(&self, net: &Net, memory: &Memory, owner: &impl ConnectionOwner) -> Result<(), RpcError> {
         let stream = self.connect(net).await?;
         let head = [0; DATA_COPIED_BYTES_MAX];
         let mut receiver = Receiver { link: self, stream, memory, owner, head, head_len: 0 };
@@ -197,15 +198,15 @@ impl DataConnection {
 
 impl<O: ConnectionOwner> Receiver<'_, O> {
     /// Receives the answer to the oldest request and tells the owner.
-    async fn answer(&mut self) -> Result<(), NetError> {
+    async fn answer(&mut self) -> Result<(), RpcError> {
         let wanted = self.link.wanted;
         let refused = match self.head(wanted.geometry.chunk_size()).await? {
             Err(status) => status,
             Ok(head) => {
-                let asked = self.link.oldest().ok_or(NetError::Misbehaved("it answered what nobody asked"))?;
+                let asked = self.link.oldest().ok_or(RpcError::Misbehaved("it answered what nobody asked"))?;
                 let chunk = asked.chunks.iter().copied().find(|chunk| chunk.get() == head.index);
                 let chunk = chunk.filter(|_| head.info_hash == wanted.info_hash);
-                let chunk = chunk.ok_or(NetError::Misbehaved("it answered another request than the oldest"))?;
+                let chunk = chunk.ok_or(RpcError::Misbehaved("it answered another request than the oldest"))?;
                 if head.status.is_ok() {
                     return self.chunk(chunk, head.data_len as usize, asked.is_limited).await;
                 }
@@ -218,9 +219,9 @@ impl<O: ConnectionOwner> Receiver<'_, O> {
         Ok(())
     }
 
-    async fn chunk(&mut self, chunk: ChunkIndex, len: usize, is_limited: bool) -> Result<(), NetError> {
+    async fn chunk(&mut self, chunk: ChunkIndex, len: usize, is_limited: bool) -> Result<(), RpcError> {
         if len != self.link.wanted.geometry.chunk_len(chunk) as usize {
-            return Err(NetError::Misbehaved("the chunk has another length"));
+            return Err(RpcError::Misbehaved("the chunk has another length"));
         }
         self.owner.began(self.link, chunk);
         self.link.arrived_bytes.set(Some(0));
@@ -237,7 +238,7 @@ impl<O: ConnectionOwner> Receiver<'_, O> {
 
     /// The head of the next answer, or the status of another message in its place. It may be long in coming: others
     /// are served first.
-    async fn head(&mut self, chunk_size: u32) -> Result<Result<DataHead, Status>, NetError> {
+    async fn head(&mut self, chunk_size: u32) -> Result<Result<DataHead, Status>, RpcError> {
         self.stream.allow(TURN_WAIT_MAX);
         loop {
             match parse_data(&self.head[..self.head_len], chunk_size)? {
@@ -248,14 +249,14 @@ impl<O: ConnectionOwner> Receiver<'_, O> {
                 DataParsed::Frame { frame, len } => {
                     let status = match Message::decode(frame) {
                         Ok(Message::Response(response)) if response.status != Status::Ok => response.status,
-                        _ => return Err(NetError::Misbehaved("that is no answer to a request for a chunk")),
+                        _ => return Err(RpcError::Misbehaved("that is no answer to a request for a chunk")),
                     };
                     self.consume_head(len);
                     return Ok(Err(status));
                 }
                 DataParsed::Partial { need } => {
                     if need > self.head.len() {
-                        return Err(NetError::Misbehaved("an error answer is too long"));
+                        return Err(RpcError::Misbehaved("an error answer is too long"));
                     }
                     self.fill_head(need).await?;
                     self.stream.allow(DATA_SILENCE_TIMEOUT);
@@ -300,7 +301,7 @@ impl<O: ConnectionOwner> Receiver<'_, O> {
     }
 
     /// The end of the frame and, if another answer follows, as much of its head as came with it.
-    async fn end_of_frame(&mut self) -> Result<(), NetError> {
+    async fn end_of_frame(&mut self) -> Result<(), RpcError> {
         let more = self.link.asked.borrow().len() > 1;
         let wanted = MAGIC_END.len() + if more { DATA_HEAD_LEN } else { 0 };
         self.stream.allow(DATA_SILENCE_TIMEOUT);
@@ -308,7 +309,7 @@ impl<O: ConnectionOwner> Receiver<'_, O> {
             self.fill_head(wanted).await?;
         }
         if self.head[..MAGIC_END.len()] != MAGIC_END {
-            return Err(NetError::Misbehaved("the chunk's frame does not end where it should"));
+            return Err(RpcError::Misbehaved("the chunk's frame does not end where it should"));
         }
         self.consume_head(MAGIC_END.len());
         Ok(())

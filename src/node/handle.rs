@@ -21,8 +21,8 @@ use crate::ids::{Endpoint, PeerId};
 use crate::limits::{
     CLIENT_COMMANDS_MAX, CLIENT_EVENTS_MAX, CLOSE_TIMEOUT, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX,
 };
-use crate::net::listen::queues;
-use crate::net::{ConnectionLimits, Listener, RateLimits};
+use crate::net::{ConnectionLimits, Listener, RateLimits, queues};
+use crate::rpc;
 use crate::runtime::Cores;
 use crate::runtime::machine::connections_within;
 use crate::runtime::mesh::MeshPlan;
@@ -108,7 +108,9 @@ impl Node {
                             connections_within(CONNECTIONS_MAX, core.count),
                             CONNECTIONS_PER_ADDRESS_MAX,
                         );
-                        crate::runtime::spawn_vital("listener", listener.serve(client.net.clone(), limits, handed_out));
+                        let refusal = rpc::too_many_connections();
+                        let serving = listener.serve(client.net.clone(), limits, handed_out, refusal);
+                        crate::runtime::spawn_vital("listener", serving);
                         Supervisor::new(client, rows, kept, sender, endpoint).run(received).await;
                         drop(end);
                     }

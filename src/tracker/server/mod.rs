@@ -39,8 +39,8 @@ use crate::limits::{
     ADDRESS_COUNTERS, CLOCK_SKEW_NOTED, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, ENDPOINTS_PER_ADDRESS_MAX,
     ENDPOINTS_PER_FILE_MAX, FILES_PER_ADDRESS_MAX, LEASE, RENEW_INTERVAL, SWEEP_CYCLE, SWEEP_STEP_MAX,
 };
-use crate::net::listen::{self, ListenError};
-use crate::net::{ConnectionLimits, Incoming, Listener, Net};
+use crate::net::{self, ConnectionLimits, Incoming, ListenError, Listener, Net};
+use crate::rpc;
 use crate::runtime::mesh::MeshPlan;
 use crate::runtime::{self, Core, Cores, CoresError};
 use clients::forward::{Batch, Forwarder};
@@ -301,7 +301,7 @@ pub fn start(config: TrackerConfig) -> Result<TrackerHandle, StartError> {
 }
 
 /// Where accepted connections go, by core.
-type Queues = Vec<async_channel::Sender<listen::Accepted>>;
+type Queues = Vec<async_channel::Sender<net::Accepted>>;
 
 /// What the cores take with them when they start.
 #[derive(Clone)]
@@ -334,7 +334,7 @@ impl CoreParts {
         stopped: async_channel::Receiver<()>,
         peers: Arc<Peers>,
     ) -> Result<Self, StartError> {
-        let (queues, incoming) = listen::queues(count);
+        let (queues, incoming) = net::queues(count);
         Ok(Self {
             listener: Arc::new(Mutex::new(Some((listener, queues)))),
             incoming,
@@ -401,7 +401,7 @@ async fn run_core(mut seats: CoreParts, core: Core, stop: async_channel::Sender<
         let stopped = seats.stopped.clone();
         runtime::spawn_vital("listener", async move {
             let stopped = async { _ = stopped.recv().await };
-            listener.serve(net, limits, queues).or(stopped).await;
+            listener.serve(net, limits, queues, rpc::too_many_connections()).or(stopped).await;
         });
     }
     runtime::spawn_vital("sweep", sweep(shard.clone(), seats.figures.clone(), seats.peers.clone(), core.index));

@@ -24,6 +24,7 @@ use super::shard::{Asker, Shard};
 use crate::ids::InfoHash;
 use crate::limits::{BUFFER_SMALL_BYTES, FLOOD_PAUSE, FRAME_TIMEOUT, IDLE_TIMEOUT, REPLIES_KEPT_BYTES_MAX};
 use crate::net::{Accepted, Net, NetError, ReadyEvent, SocketSet};
+use crate::rpc::RpcError;
 use crate::runtime;
 
 /// Connections that have their turn together: few, so that what was received of the first is still in the nearest
@@ -103,15 +104,15 @@ impl Clients {
         let mut in_a_row = 0;
         loop {
             if listed.is_empty() {
-                self.socket_set.news(&mut news).await;
+                self.socket_set.wait(&mut news).await;
                 in_a_row = 0;
             } else if in_a_row < GROUPS_IN_A_ROW_MAX {
                 runtime::yield_now().await;
-                self.socket_set.take_news(&mut news);
+                self.socket_set.take(&mut news);
             } else {
                 // Who sends without end does not keep the rest of this core waiting.
                 runtime::sleep(FLOOD_PAUSE).await;
-                self.socket_set.take_news(&mut news);
+                self.socket_set.take(&mut news);
                 in_a_row = 0;
             }
             self.guarded(|turns| turns.take_in(&mut news, &mut listed));
@@ -166,7 +167,7 @@ impl Turns {
             self.connections.len() as u32 - 1
         });
         let asker = Asker { sender: service.shard.sender(accepted.peer().ip()), tracker: None };
-        match socket_set.enter(accepted, number) {
+        match socket_set.add(accepted, number) {
             Ok(member) => {
                 let connection = Connection::new(member, asker, service.deadline(IDLE_TIMEOUT));
                 self.connections[number as usize] = Some(connection);
@@ -181,14 +182,14 @@ impl Turns {
 
     /// Puts the numbers of the connections which may have a turn now into `listed`.
     fn take_in(&mut self, news: &mut Vec<ReadyEvent>, listed: &mut Vec<u32>) {
-        for ReadyEvent { member, ends } in news.drain(..) {
-            let Some(Some(connection)) = self.connections.get_mut(member as usize) else { continue };
+        for ReadyEvent { socket, ends } in news.drain(..) {
+            let Some(Some(connection)) = self.connections.get_mut(socket as usize) else { continue };
             connection.ends |= ends;
             connection.has_news = true;
             // There may be room in the socket now.
             self.moved.extend(connection.round);
             if connection.enlist() {
-                listed.push(member);
+                listed.push(socket);
             }
         }
     }
@@ -216,7 +217,7 @@ impl Turns {
                 }
                 Ok(Received::Nothing) => {}
                 Ok(Received::End) => self.close(number, service),
-                Err(error) => self.fail(number, &error, service),
+                Err(error) => self.fail(number, &error.into(), service),
             }
         }
         self.files.clear();
@@ -253,7 +254,7 @@ impl Turns {
             }
         }
         let waits = sent < self.replies.len() || connection.round.is_some();
-        if waits && !matches!(failed, Some(NetError::Io(_))) {
+        if waits && !matches!(failed, Some(RpcError::Net(NetError::Io(_)))) {
             let round = *connection.round.get_or_insert_with(|| service.rounds.begin(number));
             service.rounds.hold(round, &mut self.replies, sent, written);
             connection.deadline_ms = service.deadline(FRAME_TIMEOUT);
@@ -314,17 +315,17 @@ impl Turns {
             if let Some(Some(connection)) = self.connections.get(number as usize)
                 && connection.deadline_ms < now_ms
             {
-                self.fail(number, &NetError::Silent, service);
+                self.fail(number, &NetError::Silent.into(), service);
             }
         }
     }
 
     /// Ends a connection for a reason. Who sent what is wrong gets the replies to what came before.
-    fn fail(&mut self, number: u32, error: &NetError, service: &Service) {
+    fn fail(&mut self, number: u32, error: &RpcError, service: &Service) {
         let Some(Some(connection)) = self.connections.get(number as usize) else { return };
         let ip = connection.member.peer().ip();
         match error {
-            NetError::Frame(_) | NetError::Misbehaved(_) => {
+            RpcError::Frame(_) | RpcError::Misbehaved(_) => {
                 log::info!("closed {ip}: {error}");
                 self.close(number, service);
             }
@@ -366,7 +367,7 @@ mod tests {
 
     use super::*;
     use crate::ids::{Endpoint, TrackerId};
-    use crate::net::{ConnectionLimits, Listener, listen};
+    use crate::net::{ConnectionLimits, Incoming, Listener, queues};
     use crate::runtime::Cores;
     use crate::runtime::mesh::MeshPlan;
     use crate::tracker::replica::hello::GroupMember;
@@ -381,7 +382,7 @@ mod tests {
     /// A core's clients, which nobody serves but the test.
     struct Fixture {
         clients: Rc<Clients>,
-        incoming: listen::Incoming,
+        incoming: Incoming,
         address: std::net::SocketAddr,
     }
 
@@ -402,8 +403,8 @@ mod tests {
             let peers = Peers::new(GroupMember { tracker: TrackerId(1), ttls, endpoint, key: None }, &[], 1);
             let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
             let address = listener.address();
-            let (queues, incoming) = listen::queues(1);
-            runtime::spawn("listener", listener.serve(net.clone(), ConnectionLimits::new(8, 8), queues));
+            let (queues, incoming) = queues(1);
+            runtime::spawn("listener", listener.serve(net.clone(), ConnectionLimits::new(8, 8), queues, Vec::new()));
             let clients = Clients::new(Service { net, shard, forwarder, rounds, peers });
             Self { clients, incoming: incoming.into_iter().next().unwrap(), address }
         }
@@ -418,7 +419,7 @@ mod tests {
 
         /// A turn of connection 0.
         fn turn(&self) {
-            let (mut news, mut listed) = (vec![ReadyEvent { member: 0, ends: false }], Vec::new());
+            let (mut news, mut listed) = (vec![ReadyEvent { socket: 0, ends: false }], Vec::new());
             let turns = &mut *self.clients.turns.borrow_mut();
             turns.take_in(&mut news, &mut listed);
             turns.serve(&listed, &self.clients.service);
@@ -514,8 +515,8 @@ mod tests {
             stream.write_all(&request()[..30]).unwrap();
             let turns = || fixture.clients.turns.borrow_mut();
             let listed = &mut Vec::new();
-            turns().take_in(&mut vec![ReadyEvent { member: 0, ends: false }; 3], listed);
-            turns().take_in(&mut vec![ReadyEvent { member: 9, ends: true }], listed);
+            turns().take_in(&mut vec![ReadyEvent { socket: 0, ends: false }; 3], listed);
+            turns().take_in(&mut vec![ReadyEvent { socket: 9, ends: true }], listed);
             assert_eq!(*listed, [0]);
             turns().serve(&[0, 0, 9], &fixture.clients.service);
             stream.write_all(&request()[30..]).unwrap();
