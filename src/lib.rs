@@ -58,6 +58,7 @@ pub mod metainfo;
 pub mod net;
 pub mod node;
 pub mod repl;
+pub mod rpc;
 pub mod runtime;
 pub mod storage;
 pub mod swarm;

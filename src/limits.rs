@@ -77,6 +77,8 @@ pub const EVICTED_AFTER: Duration = Duration::from_secs(5);
 pub const EVICTION_PROBES_MAX: usize = 1024;
 /// Connections that are told at once that they are too many; further ones are closed without a word.
 pub const REFUSALS_MAX: usize = 64;
+/// Time that a refused connection has to read the refusal.
+pub const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
 /// Connections accepted before the others of core 0 have their turn.
 pub const ACCEPTS_IN_A_ROW_MAX: usize = 64;
 /// Backlog of a listening socket.

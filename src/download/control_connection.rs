@@ -9,7 +9,8 @@ use crate::bitfield::Bitfield;
 use crate::geometry::{ChunkIndex, Geometry};
 use crate::ids::{Endpoint, InfoHash, PeerId};
 use crate::limits::{FRAME_CONTROL_BYTES_MAX, IDLE_TALK_MAX, PING_INTERVAL, POLL_CHUNKS_INTERVAL, REQUEST_TIMEOUT};
-use crate::net::{FrameReader, Net, NetError, Stream};
+use crate::net::{Net, NetError, Stream};
+use crate::rpc::{self, FrameReader, RpcError};
 use crate::runtime::{deadline, sleep};
 use crate::wire::{ChunkInfo, Message, Status};
 
@@ -39,7 +40,7 @@ pub enum ControlEnd {
     Blamed,
     /// The connection.
     #[error(transparent)]
-    Net(#[from] NetError),
+    Rpc(#[from] RpcError),
 }
 
 /// Who asks, and for what.
@@ -80,9 +81,9 @@ pub async fn run(net: &Net, peer: Endpoint, subject: Subject, news: impl Fn(News
     }
 }
 
-async fn open(net: &Net, peer: Endpoint, subject: Subject) -> Result<Control, NetError> {
+async fn open(net: &Net, peer: Endpoint, subject: Subject) -> Result<Control, RpcError> {
     let stream = source::connect(net, peer).await?;
-    let frames = net.frames(FRAME_CONTROL_BYTES_MAX);
+    let frames = FrameReader::new(net, FRAME_CONTROL_BYTES_MAX);
     Ok(Control {
         stream,
         frames,
@@ -138,7 +139,7 @@ impl Control {
         match Message::decode(self.frames.frame()?) {
             Ok(Message::ChunkInfoResponse(info)) => self.known = checked(&info, self.subject)?,
             Ok(Message::Response(response)) => return Err(ControlEnd::Refused(response.status)),
-            _ => return Err(NetError::Misbehaved("that is no answer to a subscription").into()),
+            _ => return Err(RpcError::Misbehaved("that is no answer to a subscription").into()),
         }
         Ok(self.known.clone())
     }
@@ -164,24 +165,24 @@ impl Control {
                 answered(&mut self.asked)?;
                 return Ok(None);
             }
-            _ => return Err(NetError::Misbehaved("an unexpected message on a control connection").into()),
+            _ => return Err(RpcError::Misbehaved("an unexpected message on a control connection").into()),
         };
         let fresh: Vec<ChunkIndex> = claimed.into_iter().filter(|chunk| !self.known.contains(*chunk)).collect();
         fresh.iter().for_each(|chunk| self.known.insert(*chunk));
         self.idle_talk = if fresh.is_empty() { self.idle_talk + 1 } else { 0 };
         if self.idle_talk > IDLE_TALK_MAX {
-            return Err(NetError::Misbehaved("it tells again and again what is known").into());
+            return Err(RpcError::Misbehaved("it tells again and again what is known").into());
         }
         Ok((!fresh.is_empty()).then_some(fresh))
     }
 
     /// Waits for a frame; `false` after the pause.
-    async fn wait_or_pause(&mut self, pause: Duration) -> Result<bool, NetError> {
+    async fn wait_or_pause(&mut self, pause: Duration) -> Result<bool, RpcError> {
         let frame = async {
             let has_frame = self.frames.fill(&mut self.stream).await?;
             // Only what the peer says shows that it is alive, not our own questions.
             self.stream.allow(3 * PING_INTERVAL);
-            has_frame.then_some(true).ok_or(NetError::Closed)
+            has_frame.then_some(true).ok_or(NetError::Closed.into())
         };
         let timer = async {
             sleep(pause).await;
@@ -190,13 +191,13 @@ impl Control {
         frame.or(timer).await
     }
 
-    async fn wait_for_answer(&mut self) -> Result<(), NetError> {
+    async fn wait_for_answer(&mut self) -> Result<(), RpcError> {
         let filled = deadline(REQUEST_TIMEOUT, self.frames.fill(&mut self.stream)).await;
-        if filled.map_err(|_| NetError::Silent)?? { Ok(()) } else { Err(NetError::Closed) }
+        if filled.map_err(|_| NetError::Silent)?? { Ok(()) } else { Err(NetError::Closed.into()) }
     }
 
-    async fn send(&mut self, message: &Message<'_>) -> Result<(), NetError> {
-        self.stream.send(message, self.net.buffers()).await
+    async fn send(&mut self, message: &Message<'_>) -> Result<(), RpcError> {
+        Ok(rpc::send(&mut self.stream, message, self.net.buffers()).await?)
     }
 }
 
@@ -211,7 +212,7 @@ fn checked(info: &ChunkInfo<'_>, subject: Subject) -> Result<Bitfield, ControlEn
 }
 
 /// Counts an answer, which must be one to a question of ours.
-fn answered(asked: &mut u32) -> Result<(), NetError> {
-    *asked = asked.checked_sub(1).ok_or(NetError::Misbehaved("it answers what nobody asked"))?;
+fn answered(asked: &mut u32) -> Result<(), RpcError> {
+    *asked = asked.checked_sub(1).ok_or(RpcError::Misbehaved("it answers what nobody asked"))?;
     Ok(())
 }

@@ -17,6 +17,7 @@ use crate::limits::{
     DATA_COPIED_BYTES_MAX, DATA_SILENCE_TIMEOUT, IDLE_TIMEOUT, RECEIVE_LOW_WATER_BYTES, TURN_WAIT_MAX,
 };
 use crate::net::{Net, NetError, Outlet, Stream};
+use crate::rpc::RpcError;
 use crate::runtime::Signal;
 use crate::storage::ChunkBuffer;
 use crate::swarm::Choice;
@@ -134,18 +135,18 @@ impl DataConnection {
     }
 
     /// Connects and works until closed or broken. What arrives goes into the pipeline.
-    pub async fn run(&self, net: &Net, pipeline: &Pipeline) -> Result<(), NetError> {
+    pub async fn run(&self, net: &Net, pipeline: &Pipeline) -> Result<(), RpcError> {
         // Nothing in the work is harmed by being dropped: no write to a disk happens here.
         let ended = async {
             self.wake.until(|| (self.closing.get() || self.is_stuck.get()).then_some(())).await;
-            if self.closing.get() { Ok(()) } else { Err(NetError::Silent) }
+            if self.closing.get() { Ok(()) } else { Err(NetError::Silent.into()) }
         };
         let result = self.work(net, pipeline).or(ended).await;
         *self.outlet.borrow_mut() = None;
         result
     }
 
-    async fn work(&self, net: &Net, pipeline: &Pipeline) -> Result<(), NetError> {
+    async fn work(&self, net: &Net, pipeline: &Pipeline) -> Result<(), RpcError> {
         let stream = self.connect(net).await?;
         let head = [0; DATA_COPIED_BYTES_MAX];
         let mut receiver = Receiver { link: self, stream, pipeline, head, head_len: 0 };
@@ -184,15 +185,15 @@ impl DataConnection {
 
 impl Receiver<'_> {
     /// Receives the answer to the oldest request, and reports it.
-    async fn answer(&mut self) -> Result<(), NetError> {
+    async fn answer(&mut self) -> Result<(), RpcError> {
         let wanted = self.link.wanted;
         let refused = match self.head(wanted.geometry.chunk_size()).await? {
             Err(status) => status,
             Ok(head) => {
-                let asked = self.link.oldest().ok_or(NetError::Misbehaved("it answered what nobody asked"))?;
+                let asked = self.link.oldest().ok_or(RpcError::Misbehaved("it answered what nobody asked"))?;
                 let chunk = asked.chunks.iter().copied().find(|chunk| chunk.get() == head.index);
                 let chunk = chunk.filter(|_| head.info_hash == wanted.info_hash);
-                let chunk = chunk.ok_or(NetError::Misbehaved("it answered another request than the oldest"))?;
+                let chunk = chunk.ok_or(RpcError::Misbehaved("it answered another request than the oldest"))?;
                 if head.status.is_ok() {
                     return self.chunk(chunk, head.data_len as usize, asked.is_limited).await;
                 }
@@ -206,9 +207,9 @@ impl Receiver<'_> {
         Ok(())
     }
 
-    async fn chunk(&mut self, chunk: ChunkIndex, len: usize, is_limited: bool) -> Result<(), NetError> {
+    async fn chunk(&mut self, chunk: ChunkIndex, len: usize, is_limited: bool) -> Result<(), RpcError> {
         if len != self.link.wanted.geometry.chunk_len(chunk) as usize {
-            return Err(NetError::Misbehaved("the chunk has another length"));
+            return Err(RpcError::Misbehaved("the chunk has another length"));
         }
         let origin = &self.link.origin;
         self.report(Report::Began { link: origin.link, chunk });
@@ -234,7 +235,7 @@ impl Receiver<'_> {
 
     /// The head of the next answer, or the status of another message in its place. It may be long in coming: others
     /// are served first.
-    async fn head(&mut self, chunk_size: u32) -> Result<Result<DataHead, Status>, NetError> {
+    async fn head(&mut self, chunk_size: u32) -> Result<Result<DataHead, Status>, RpcError> {
         self.stream.allow(TURN_WAIT_MAX);
         loop {
             match parse_data(&self.head[..self.head_len], chunk_size)? {
@@ -245,14 +246,14 @@ impl Receiver<'_> {
                 DataParsed::Frame { frame, len } => {
                     let status = match Message::decode(frame) {
                         Ok(Message::Response(response)) if response.status != Status::Ok => response.status,
-                        _ => return Err(NetError::Misbehaved("that is no answer to a request for a chunk")),
+                        _ => return Err(RpcError::Misbehaved("that is no answer to a request for a chunk")),
                     };
                     self.consume_head(len);
                     return Ok(Err(status));
                 }
                 DataParsed::Partial { need } => {
                     if need > self.head.len() {
-                        return Err(NetError::Misbehaved("an error answer is too long"));
+                        return Err(RpcError::Misbehaved("an error answer is too long"));
                     }
                     self.fill_head(need).await?;
                     self.stream.allow(DATA_SILENCE_TIMEOUT);
@@ -262,7 +263,7 @@ impl Receiver<'_> {
     }
 
     /// The chunk's bytes: what came with the head is copied, the rest is received where it stays.
-    async fn data(&mut self, buffer: &mut ChunkBuffer) -> Result<(), NetError> {
+    async fn data(&mut self, buffer: &mut ChunkBuffer) -> Result<(), RpcError> {
         let (len, mut at) = (buffer.len(), 0);
         while at < len && self.head_len > 0 {
             self.grow(buffer, at).await;
@@ -277,7 +278,7 @@ impl Receiver<'_> {
             self.stream.set_receive_low_water(RECEIVE_LOW_WATER_BYTES.min(len - at))?;
             self.stream.allow(DATA_SILENCE_TIMEOUT);
             match self.stream.read_data(buffer.unfilled(at)).await? {
-                0 => return Err(NetError::Closed),
+                0 => return Err(NetError::Closed.into()),
                 received => {
                     self.pipeline.job().progress.arrived_bytes.fetch_add(received as u64, Ordering::Relaxed);
                     at += received;
@@ -297,7 +298,7 @@ impl Receiver<'_> {
     }
 
     /// The end of the frame and, if another answer follows, as much of its head as came with it.
-    async fn end_of_frame(&mut self) -> Result<(), NetError> {
+    async fn end_of_frame(&mut self) -> Result<(), RpcError> {
         let more = self.link.asked.borrow().len() > 1;
         let wanted = MAGIC_END.len() + if more { DATA_HEAD_LEN } else { 0 };
         self.stream.allow(DATA_SILENCE_TIMEOUT);
@@ -305,15 +306,15 @@ impl Receiver<'_> {
             self.fill_head(wanted).await?;
         }
         if self.head[..MAGIC_END.len()] != MAGIC_END {
-            return Err(NetError::Misbehaved("the chunk's frame does not end where it should"));
+            return Err(RpcError::Misbehaved("the chunk's frame does not end where it should"));
         }
         self.consume_head(MAGIC_END.len());
         Ok(())
     }
 
-    async fn fill_head(&mut self, need: usize) -> Result<(), NetError> {
+    async fn fill_head(&mut self, need: usize) -> Result<(), RpcError> {
         match self.stream.read(&mut self.head[self.head_len..need]).await? {
-            0 => Err(NetError::Closed),
+            0 => Err(NetError::Closed.into()),
             received => {
                 self.head_len += received;
                 Ok(())

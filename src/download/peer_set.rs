@@ -18,6 +18,7 @@ use super::source::Source;
 use crate::ids::Endpoint;
 use crate::limits::{DISCOVER_PARTS, DISCOVER_PAUSE_LONELY, DISCOVER_PAUSE_MAX, DISCOVER_PAUSE_MIN, DRIVER_TICK};
 use crate::net::NetError;
+use crate::rpc::RpcError;
 use crate::runtime::sleep;
 use crate::swarm::PeerSlot;
 use crate::tracker_client::{Answer, TrackerGroup};
@@ -178,7 +179,7 @@ impl PeerSet {
         }
         peer.is_blamed = false;
         peer.is_myself |= matches!(end, ControlEnd::Myself);
-        peer.has_no_route = matches!(end, ControlEnd::Net(NetError::Io(error)) if is_no_route(error));
+        peer.has_no_route = matches!(end, ControlEnd::Rpc(RpcError::Net(NetError::Io(error))) if is_no_route(error));
         if !peer.is_myself && !matches!(end, ControlEnd::Blamed) {
             log::debug!("control connection to {endpoint}: {end}");
             peer.standing.connection_failed(self.now());

@@ -26,8 +26,8 @@ use crate::ids::{Endpoint, PeerId};
 use crate::limits::{
     CLIENT_COMMANDS_MAX, CLIENT_EVENTS_MAX, CLOSE_TIMEOUT, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX,
 };
-use crate::net::listen::queues;
-use crate::net::{ConnectionLimits, Listener, RateLimits};
+use crate::net::{ConnectionLimits, Listener, RateLimits, queues};
+use crate::rpc;
 use crate::runtime::Cores;
 use crate::runtime::machine::connections_within;
 use crate::runtime::mesh::MeshPlan;
@@ -113,7 +113,9 @@ impl Node {
                             connections_within(CONNECTIONS_MAX, core.count),
                             CONNECTIONS_PER_ADDRESS_MAX,
                         );
-                        crate::runtime::spawn_vital("listener", listener.serve(worker.net.clone(), limits, handed_out));
+                        let refusal = rpc::too_many_connections();
+                        let serving = listener.serve(worker.net.clone(), limits, handed_out, refusal);
+                        crate::runtime::spawn_vital("listener", serving);
                         let context = NodeContext::new(worker, listed, kept, sender, endpoint);
                         Supervisor::new(context).run(received).await;
                         drop(end);

@@ -21,7 +21,8 @@ use crate::limits::{
     IDLE_TIMEOUT, REQUEST_CHUNKS_MAX, REQUESTS_READ_AHEAD_MAX, SEND_SILENCE_TIMEOUT, SUBSCRIPTIONS_MAX, TURN_WAIT_MAX,
     UNSENT_BYTES_MAX, UNSENT_BYTES_MIN, UNSENT_BYTES_START, UNSENT_TIME,
 };
-use crate::net::{FrameReader, Net, NetError, SendFileError, Stream};
+use crate::net::{Net, NetError, SendFileError, Stream};
+use crate::rpc::{self, FrameReader, RpcError};
 use crate::runtime::{Blocking, BlockingError, Core};
 use crate::storage::memory::ChunkKey;
 use crate::storage::{Loan, Memory};
@@ -97,7 +98,7 @@ enum Woken {
 
 /// Serves a connection to its end.
 pub async fn serve(context: Rc<PeerContext>, mut stream: Stream) {
-    let mut frames = context.net.frames(FRAME_CONTROL_BYTES_MAX);
+    let mut frames = FrameReader::new(&context.net, FRAME_CONTROL_BYTES_MAX);
     let address = stream.peer().ip().to_canonical();
     let connection = context.uploads.connection();
     let mut session = Session {
@@ -116,7 +117,7 @@ pub async fn serve(context: Rc<PeerContext>, mut stream: Stream) {
 }
 
 impl Session {
-    async fn run(&mut self, stream: &mut Stream, frames: &mut FrameReader) -> Result<(), NetError> {
+    async fn run(&mut self, stream: &mut Stream, frames: &mut FrameReader) -> Result<(), RpcError> {
         // A frame that came while a request waited, and is not for the request.
         let mut is_held = false;
         loop {
@@ -140,7 +141,7 @@ impl Session {
     }
 
     /// Waits for a frame or, with subscriptions, for new chunks.
-    async fn wait(&self, stream: &mut Stream, frames: &mut FrameReader) -> Result<Woken, NetError> {
+    async fn wait(&self, stream: &mut Stream, frames: &mut FrameReader) -> Result<Woken, RpcError> {
         let request = async {
             let is_there = frames.fill_within(stream, FRAME_TIMEOUT).await?;
             Ok(if is_there { Woken::Frame } else { Woken::Closed })
@@ -151,7 +152,7 @@ impl Session {
     /// Waits until this subscriber is to be told of new chunks. Each chunk wakes a few subscribers at once, in turn; the
     /// others are told within [`HAVE_CHUNKS_LAZY_INTERVAL`], of all that came meanwhile together, and nobody more often
     /// than every [`HAVE_CHUNKS_INTERVAL`].
-    async fn news(&self) -> Result<Woken, NetError> {
+    async fn news(&self) -> Result<Woken, RpcError> {
         let has_news = || self.subscriptions.iter().any(Subscription::has_news);
         loop {
             let unfinished = || self.subscriptions.iter().filter(|known| !known.known.is_full());
@@ -202,7 +203,7 @@ impl Session {
     }
 
     async fn send(&self, message: &Message<'_>, stream: &mut Stream) -> Result<(), NetError> {
-        stream.send(message, self.context.net.buffers()).await
+        rpc::send(stream, message, self.context.net.buffers()).await
     }
 
     /// The file, if it is served.
@@ -255,7 +256,7 @@ impl Session {
                 continue;
             }
             let news = HaveChunks { info_hash: torrent.info_hash(), indices: Indices::from(&indices[..]) };
-            stream.send(&Message::HaveChunks(news), context.net.buffers()).await?;
+            rpc::send(stream, &Message::HaveChunks(news), context.net.buffers()).await?;
         }
         Ok(())
     }
@@ -268,23 +269,28 @@ impl Session {
         stream: &mut Stream,
         frames: &mut FrameReader,
         mut is_held: bool,
-    ) -> Result<bool, NetError> {
+    ) -> Result<bool, RpcError> {
         let (info_hash, index) = (pending.info_hash, pending.index);
         let refuse = |status| DataHead { info_hash, index, status, data_len: 0 };
         let (torrent, chunks) = match self.find_chunks(&pending) {
             Ok(found) => found,
-            Err(status) => return send_refusal(refuse(status), stream).await.map(|()| is_held),
+            Err(status) => {
+                send_refusal(refuse(status), stream).await?;
+                return Ok(is_held);
+            }
         };
         let ticket = match self.context.uploads.ask(self.connection, self.address, &torrent, chunks) {
             Ok(ticket) => ticket,
             Err(error) => {
                 log::debug!("peer {}: {error}", stream.peer());
-                return send_refusal(refuse(Status::Busy), stream).await.map(|()| is_held);
+                send_refusal(refuse(Status::Busy), stream).await?;
+                return Ok(is_held);
             }
         };
         let granted = self.wait_for_turn(&ticket, info_hash, stream, frames, &mut is_held).await?;
         let Some(chunk) = granted else {
-            return send_refusal(refuse(Status::Busy), stream).await.map(|()| is_held);
+            send_refusal(refuse(Status::Busy), stream).await?;
+            return Ok(is_held);
         };
         let (bytes, began) = (torrent.metainfo.geometry().chunk_len(chunk), Instant::now());
         let head = DataHead { info_hash, index: chunk.get(), status: Status::Ok, data_len: bytes };
@@ -326,7 +332,7 @@ impl Session {
         stream: &mut Stream,
         frames: &mut FrameReader,
         is_held: &mut bool,
-    ) -> Result<Option<ChunkIndex>, NetError> {
+    ) -> Result<Option<ChunkIndex>, RpcError> {
         stream.allow(TURN_WAIT_MAX);
         loop {
             let may_read = !*is_held && self.pending.len() < REQUESTS_READ_AHEAD_MAX;
@@ -339,7 +345,7 @@ impl Session {
             let turn = async { Ok((Some(ticket.granted().await), true)) };
             match turn.or(frame).await? {
                 (Some(granted), _) => return Ok(granted),
-                (None, false) => return Err(NetError::Closed),
+                (None, false) => return Err(NetError::Closed.into()),
                 (None, true) => match Message::decode(frames.frame()?) {
                     Ok(Message::HaveChunks(have)) => self.take_back(&have, info_hash),
                     Ok(Message::SendChunkRequest(request)) => self.pending.push_back(Pending::from(request)),

@@ -14,7 +14,7 @@ use super::worker::{CoreParts, run_core};
 use crate::ids::{Endpoint, TrackerId};
 use crate::limits::{RENEW_INTERVAL, TRACKER_CORES_MAX};
 use crate::net::Listener;
-use crate::net::listen::ListenError;
+use crate::net::ListenError;
 use crate::runtime::{self, Cores};
 use crate::tracker::replica::hello::{GroupKey, GroupMember, HelloError};
 use crate::tracker::store::{Store, StoreError};

@@ -9,6 +9,7 @@ use super::service::Service;
 use crate::ids::InfoHash;
 use crate::limits::{BUFFER_SMALL_BYTES, FRAME_CONTROL_BYTES_MAX, ROUND_REQUESTS_MAX};
 use crate::net::{BufferPool, NetError, PooledBuffer, WatchedSocket};
+use crate::rpc::RpcError;
 use crate::tracker::server::links::link_exchange::LinkExchange;
 use crate::tracker::server::request::{ParsedRequest, Requester};
 use crate::wire::{self, Parsed};
@@ -143,7 +144,7 @@ impl Connection {
         service: &Service,
         now_ms: u64,
         out: &mut Vec<u8>,
-    ) -> Result<Taken, NetError> {
+    ) -> Result<Taken, RpcError> {
         let held = self.held.take();
         let bytes = held.as_ref().map_or(received, |held| &held.buffer[held.start..held.end]);
         let taken = self.take_frames_of(number, bytes, service, now_ms, out)?;
@@ -162,7 +163,7 @@ impl Connection {
         service: &Service,
         now_ms: u64,
         out: &mut Vec<u8>,
-    ) -> Result<Taken, NetError> {
+    ) -> Result<Taken, RpcError> {
         let Service { shard, forwarder, rounds, peers, .. } = service;
         let me = forwarder.core().index;
         let mut at = 0;

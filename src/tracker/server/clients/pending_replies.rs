@@ -92,7 +92,7 @@ impl PendingReplies {
         round.awaited = round.awaited.saturating_sub(1);
         if round.awaited == 0 {
             moved.push(number);
-            self.socket_set.nudge();
+            self.socket_set.wake();
         }
     }
 
@@ -118,7 +118,7 @@ impl PendingReplies {
             let Inside { moved, unsaved, .. } = &mut *self.inside.borrow_mut();
             let safe = unsaved.iter().take_while(|(written, _)| !is_safe || self.log.is_durable(*written)).count();
             moved.extend(unsaved.drain(..safe).map(|(_, number)| number));
-            self.socket_set.nudge();
+            self.socket_set.wake();
         }
     }
 

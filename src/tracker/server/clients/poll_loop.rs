@@ -10,6 +10,7 @@ use super::connection::{Connection, Received};
 use super::service::Service;
 use crate::ids::InfoHash;
 use crate::limits::{BUFFER_SMALL_BYTES, FLOOD_PAUSE, FRAME_TIMEOUT, IDLE_TIMEOUT, REPLIES_KEPT_BYTES_MAX};
+use crate::rpc::RpcError;
 use crate::net::{Accepted, NetError, ReadyEvent, SocketSet};
 use crate::runtime;
 use crate::tracker::server::clock::now_ms;
@@ -83,15 +84,15 @@ impl Clients {
         let mut in_a_row = 0;
         loop {
             if listed.is_empty() {
-                self.socket_set.news(&mut news).await;
+                self.socket_set.wait(&mut news).await;
                 in_a_row = 0;
             } else if in_a_row < GROUPS_IN_A_ROW_MAX {
                 runtime::yield_now().await;
-                self.socket_set.take_news(&mut news);
+                self.socket_set.take(&mut news);
             } else {
                 // Who sends without end does not keep the rest of this core waiting.
                 runtime::sleep(FLOOD_PAUSE).await;
-                self.socket_set.take_news(&mut news);
+                self.socket_set.take(&mut news);
                 in_a_row = 0;
             }
             self.guarded(|turns| turns.take_in(&mut news, &mut listed));
@@ -140,7 +141,7 @@ impl Turns {
             self.connections.len() as u32 - 1
         });
         let requester = Requester { sender: service.shard.sender(accepted.peer().ip()), tracker: None };
-        match socket_set.enter(accepted, number) {
+        match socket_set.add(accepted, number) {
             Ok(member) => {
                 let connection = Connection::new(member, requester, service.deadline(IDLE_TIMEOUT));
                 self.connections[number as usize] = Some(connection);
@@ -155,14 +156,14 @@ impl Turns {
 
     /// Puts the numbers of the connections which may have a turn now into `listed`.
     pub(super) fn take_in(&mut self, news: &mut Vec<ReadyEvent>, listed: &mut Vec<u32>) {
-        for ReadyEvent { member, ends } in news.drain(..) {
-            let Some(Some(connection)) = self.connections.get_mut(member as usize) else { continue };
+        for ReadyEvent { socket, ends } in news.drain(..) {
+            let Some(Some(connection)) = self.connections.get_mut(socket as usize) else { continue };
             connection.ends |= ends;
             connection.has_news = true;
             // There may be room in the socket now.
             self.moved.extend(connection.round);
             if connection.enlist() {
-                listed.push(member);
+                listed.push(socket);
             }
         }
     }
@@ -190,7 +191,7 @@ impl Turns {
                 }
                 Ok(Received::Nothing) => {}
                 Ok(Received::End) => self.close(number, service),
-                Err(error) => self.fail(number, &error, service),
+                Err(error) => self.fail(number, &error.into(), service),
             }
         }
         self.files.clear();
@@ -227,7 +228,7 @@ impl Turns {
             }
         }
         let waits = sent < self.replies.len() || connection.round.is_some();
-        if waits && !matches!(failed, Some(NetError::Io(_))) {
+        if waits && !matches!(failed, Some(RpcError::Net(NetError::Io(_)))) {
             let round = *connection.round.get_or_insert_with(|| service.rounds.begin(number));
             service.rounds.hold(round, &mut self.replies, sent, written);
             connection.deadline_ms = service.deadline(FRAME_TIMEOUT);
@@ -288,17 +289,17 @@ impl Turns {
             if let Some(Some(connection)) = self.connections.get(number as usize)
                 && connection.deadline_ms < now_ms
             {
-                self.fail(number, &NetError::Silent, service);
+                self.fail(number, &NetError::Silent.into(), service);
             }
         }
     }
 
     /// Ends a connection for a reason. Who sent what is wrong gets the replies to what came before.
-    fn fail(&mut self, number: u32, error: &NetError, service: &Service) {
+    fn fail(&mut self, number: u32, error: &RpcError, service: &Service) {
         let Some(Some(connection)) = self.connections.get(number as usize) else { return };
         let ip = connection.member.peer().ip();
         match error {
-            NetError::Frame(_) | NetError::Misbehaved(_) => {
+            RpcError::Frame(_) | RpcError::Misbehaved(_) => {
                 log::info!("closed {ip}: {error}");
                 self.close(number, service);
             }

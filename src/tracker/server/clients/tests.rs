@@ -30,7 +30,7 @@ const FILE: InfoHash = InfoHash([7; 20]);
 /// A core's clients, which nobody serves but the test.
 struct Fixture {
     clients: Rc<Clients>,
-    incoming: listen::Incoming,
+    incoming: net::Incoming,
     address: std::net::SocketAddr,
 }
 
@@ -51,7 +51,7 @@ impl Fixture {
         let peers = GroupMembers::new(GroupMember { tracker: TrackerId(1), ttls, endpoint, key: None }, &[], 1);
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.address();
-        let (queues, incoming) = listen::queues(1);
+        let (queues, incoming) = net::queues(1);
         runtime::spawn("listener", listener.serve(net.clone(), ConnectionLimits::new(8, 8), queues));
         let clients = Clients::new(Service { net, shard, forwarder, rounds, peers });
         Self { clients, incoming: incoming.into_iter().next().unwrap(), address }
@@ -67,7 +67,7 @@ impl Fixture {
 
     /// A turn of connection 0.
     fn turn(&self) {
-        let (mut news, mut listed) = (vec![ReadyEvent { member: 0, ends: false }], Vec::new());
+        let (mut news, mut listed) = (vec![ReadyEvent { socket: 0, ends: false }], Vec::new());
         let turns = &mut *self.clients.turns.borrow_mut();
         turns.take_in(&mut news, &mut listed);
         turns.serve(&listed, &self.clients.service);
@@ -163,8 +163,8 @@ fn a_turn_too_many_does_no_harm() {
         stream.write_all(&request()[..30]).unwrap();
         let turns = || fixture.clients.turns.borrow_mut();
         let listed = &mut Vec::new();
-        turns().take_in(&mut vec![ReadyEvent { member: 0, ends: false }; 3], listed);
-        turns().take_in(&mut vec![ReadyEvent { member: 9, ends: true }], listed);
+        turns().take_in(&mut vec![ReadyEvent { socket: 0, ends: false }; 3], listed);
+        turns().take_in(&mut vec![ReadyEvent { socket: 9, ends: true }], listed);
         assert_eq!(*listed, [0]);
         turns().serve(&[0, 0, 9], &fixture.clients.service);
         stream.write_all(&request()[30..]).unwrap();

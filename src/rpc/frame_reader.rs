@@ -3,8 +3,9 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::{BufferPool, NetError, PooledBuffer, Stream};
+use super::error::RpcError;
 use crate::limits::BUFFER_SMALL_BYTES;
+use crate::net::{BufferPool, Net, NetError, PooledBuffer, Stream};
 use crate::wire::{self, Frame, Parsed};
 
 /// The read side of a connection that carries frames.
@@ -21,14 +22,15 @@ pub struct FrameReader {
 }
 
 impl FrameReader {
-    /// See [`super::Net::frames`].
-    pub fn new(pool: Rc<BufferPool>, payload_bytes_max: usize) -> Self {
+    /// A reader of frames whose payloads have at most `payload_bytes_max` bytes.
+    pub fn new(net: &Net, payload_bytes_max: usize) -> Self {
+        let pool = net.buffers().clone();
         let buffer = pool.take(BUFFER_SMALL_BYTES);
         Self { pool, buffer, start: 0, end: 0, frame_len: 0, payload_bytes_max }
     }
 
     /// The next frame; `None` when the other side closed between two frames.
-    pub async fn next(&mut self, stream: &mut Stream) -> Result<Option<Frame<'_>>, NetError> {
+    pub async fn next(&mut self, stream: &mut Stream) -> Result<Option<Frame<'_>>, RpcError> {
         if self.fill(stream).await? { Ok(Some(self.frame()?)) } else { Ok(None) }
     }
 
@@ -36,16 +38,16 @@ impl FrameReader {
     /// other side closed between two frames.
     ///
     /// May be dropped while it waits and called again: nothing that arrived is lost.
-    pub async fn fill(&mut self, stream: &mut Stream) -> Result<bool, NetError> {
+    pub async fn fill(&mut self, stream: &mut Stream) -> Result<bool, RpcError> {
         self.fill_timed(stream, None).await
     }
 
     /// The same; from its first byte on a frame has `limit` to arrive in whole, however slowly its bytes trickle in.
-    pub async fn fill_within(&mut self, stream: &mut Stream, limit: Duration) -> Result<bool, NetError> {
+    pub async fn fill_within(&mut self, stream: &mut Stream, limit: Duration) -> Result<bool, RpcError> {
         self.fill_timed(stream, Some(limit)).await
     }
 
-    async fn fill_timed(&mut self, stream: &mut Stream, limit: Option<Duration>) -> Result<bool, NetError> {
+    async fn fill_timed(&mut self, stream: &mut Stream, limit: Option<Duration>) -> Result<bool, RpcError> {
         self.consume();
         loop {
             match wire::parse(&self.buffer[self.start..self.end], self.payload_bytes_max)? {
@@ -57,7 +59,7 @@ impl FrameReader {
                     self.make_room(need);
                     let len = stream.read(&mut self.buffer[self.end..]).await?;
                     if len == 0 {
-                        return if self.is_mid_frame() { Err(NetError::Closed) } else { Ok(false) };
+                        return if self.is_mid_frame() { Err(NetError::Closed.into()) } else { Ok(false) };
                     }
                     if let Some(limit) = limit.filter(|_| !self.is_mid_frame()) {
                         stream.allow(limit);
@@ -69,11 +71,11 @@ impl FrameReader {
     }
 
     /// The frame that [`FrameReader::fill`] waited for.
-    pub fn frame(&self) -> Result<Frame<'_>, NetError> {
+    pub fn frame(&self) -> Result<Frame<'_>, RpcError> {
         let whole = &self.buffer[self.start..self.start + self.frame_len];
         match wire::parse(whole, self.payload_bytes_max)? {
             Parsed::Frame { frame, .. } => Ok(frame),
-            Parsed::Partial { .. } => Err(NetError::Closed),
+            Parsed::Partial { .. } => Err(NetError::Closed.into()),
         }
     }
 
