@@ -13,7 +13,7 @@ use super::poll_loop::{Clients, TICK};
 use super::service::Service;
 use crate::ids::{Endpoint, InfoHash, TrackerId};
 use crate::limits::IDLE_TIMEOUT;
-use crate::net::{ConnectionLimits, Listener, Net, ReadyEvent, listen};
+use crate::net::{self, ConnectionLimits, Listener, Net, ReadyEvent};
 use crate::runtime::{self, Cores};
 use crate::runtime::mesh::MeshPlan;
 use crate::tracker::replica::hello::GroupMember;
@@ -52,7 +52,7 @@ impl Fixture {
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.address();
         let (queues, incoming) = net::queues(1);
-        runtime::spawn("listener", listener.serve(net.clone(), ConnectionLimits::new(8, 8), queues));
+        runtime::spawn("listener", listener.serve(net.clone(), ConnectionLimits::new(8, 8), queues, Vec::new()));
         let clients = Clients::new(Service { net, shard, forwarder, rounds, peers });
         Self { clients, incoming: incoming.into_iter().next().unwrap(), address }
     }
