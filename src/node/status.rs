@@ -12,17 +12,17 @@ pub type DownloadId = u32;
 /// One row of `show downloads`.
 #[derive(Clone, Debug)]
 pub struct DownloadStatus {
-    /// Its number.
+    /// The number that the user knows.
     pub id: DownloadId,
     /// The file; `None` while its `.mtorrent` file could not be read.
     pub info_hash: Option<InfoHash>,
     /// The file's name.
     pub name: String,
-    /// Where it goes; `None` when discarded.
+    /// The file that is written; `None` when discarded.
     pub dest: Option<PathBuf>,
-    /// Where it stands.
+    /// The current state.
     pub state: DownloadState,
-    /// What it waits for before it can begin.
+    /// The reason why it cannot begin yet.
     pub waits_for: Option<String>,
     /// Bytes of the file.
     pub length: u64,

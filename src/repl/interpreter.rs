@@ -1,4 +1,4 @@
-//! Does what the lines say, and keeps the books: what runs, what failed, when the end has come.
+//! Executes the commands, and knows what runs, what has failed and when the REPL ends.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::path::{Path, PathBuf};
@@ -30,7 +30,7 @@ use crate::node::{
 };
 use crate::text;
 
-/// What the interpreter needs to know of the command line.
+/// The settings from the command line.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Trackers for new `.mtorrent` files.
@@ -53,15 +53,15 @@ pub struct Interpreter<'a> {
     /// Downloads that are not over, and those among them that an earlier run had left.
     open: BTreeSet<DownloadId>,
     restored: BTreeSet<DownloadId>,
-    /// Threads that hash for a `share`, and the shares among them that have not told what came of it.
+    /// Threads that hash for a `share`, and the shares whose result has not arrived.
     threads: Vec<JoinHandle<()>>,
     hashing: Vec<Hashing>,
     /// Those of them that wait until fewer are hashed, with their numbers.
     queued: VecDeque<(u64, NewShare)>,
     next_hashing: u64,
-    /// Shares whose first acknowledgement is to be told.
+    /// Shares whose first acknowledgement is still to be reported.
     unannounced: HashMap<InfoHash, PathBuf>,
-    /// A command failed.
+    /// Whether a command has failed.
     failed: bool,
     /// Since when there are no more lines, and what runs is awaited.
     ending: Option<Instant>,
@@ -74,7 +74,7 @@ struct Hashing {
     id: u64,
     metainfo_path: PathBuf,
     stop: Stop,
-    /// It was removed meanwhile, so nobody wants to know what comes of it.
+    /// Whether it was removed meanwhile, so that its result is dropped.
     is_removed: bool,
 }
 
@@ -194,7 +194,7 @@ impl<'a> Interpreter<'a> {
             return Err(CommandError::failed(message));
         }
         let (file, metainfo) = (absolute(&file)?, absolute(&metainfo)?);
-        // What can be told at once is told at once.
+        // What is wrong already is refused at once.
         source::Source::open(&file)?;
         let trackers = create_torrent::trackers_of(&self.settings.trackers, &metainfo);
         if trackers.as_ref().map_or(force, Vec::is_empty) {
