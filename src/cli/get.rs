@@ -82,8 +82,8 @@ fn download(
     }
     signals::work_is_done();
     output.print(&OutputEvent::ended(&ended, false))?;
-    if let Some(comparison_with_ideal) = download_text::comparison_with_ideal(&ended).filter(|_| !output.is_json()) {
-        stderr::report(comparison_with_ideal);
+    if let Some(comparison) = download_text::comparison_with_ideal(&ended).filter(|_| !output.is_json()) {
+        stderr::report(comparison);
     }
     match args.afterwards {
         Afterwards::End => Ok(Exit::Done),

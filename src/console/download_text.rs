@@ -98,7 +98,6 @@ pub fn rate(status: &DownloadStatus) -> Rate {
 pub(crate) mod tests {
     use super::*;
     use crate::ids::InfoHash;
-    use crate::node::{Failure, FailureKind};
 
     /// A download of 20 GiB in the given state.
     pub(crate) fn status(id: u32, state: DownloadState) -> DownloadStatus {

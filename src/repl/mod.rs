@@ -9,6 +9,7 @@
 
 pub mod command;
 mod front_end;
+mod hashing_queue;
 mod input;
 mod interpreter;
 mod pipe;
