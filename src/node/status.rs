@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::download::{DownloadState, Spent};
+use crate::download::{DownloadState, TimeSpent};
 use crate::ids::{Endpoint, InfoHash};
 
 /// Number of a download in this client: `#3` on the terminal.
@@ -39,7 +39,7 @@ pub struct DownloadStatus {
     /// Peers connected.
     pub peers: u32,
     /// Where the time of this run went.
-    pub spent: Spent,
+    pub spent: TimeSpent,
     /// Time since the start, or from start to end.
     pub elapsed: Duration,
 }
@@ -61,7 +61,7 @@ impl DownloadStatus {
             bad_chunks: 0,
             rate_bytes_s: 0,
             peers: 0,
-            spent: Spent::default(),
+            spent: TimeSpent::default(),
             elapsed,
         }
     }
