@@ -285,6 +285,8 @@ pub const HAVE_CHUNKS_LAZY_INTERVAL: Duration = Duration::from_millis(500);
 pub const HAVE_CHUNKS_INTERVAL: Duration = Duration::from_millis(20);
 /// Executors unless the user says otherwise.
 pub const CORES_DEFAULT_MAX: usize = 8;
+/// Executors that a user may ask for.
+pub const CORES_MAX: u16 = 256;
 /// Largest unit of disk I/O and of a buffer, bytes.
 pub const BLOCK_BYTES: usize = 1 << 20;
 /// Buffers of chunks on their way from socket to disk, on each core, bytes.
@@ -505,7 +507,7 @@ pub const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 pub const REPL_LINE_BYTES_MAX: usize = 64 << 10;
 /// `share` commands of one REPL that hash at once.
 pub const REPL_HASHING_MAX: usize = 8;
-/// How often a REPL whose input has ended looks whether anything is left to wait for.
+/// How often a REPL whose input has ended checks whether anything is left to wait for.
 pub const SESSION_TICK: Duration = Duration::from_secs(1);
 /// Lines that the REPL remembers over restarts.
 pub const HISTORY_LINES_MAX: usize = 1000;
@@ -514,6 +516,13 @@ pub const PRINTS_QUEUED_MAX: usize = 1024;
 /// How long a download of the REPL waits for seeders when the commands come from a pipe.
 pub const PIPE_WAIT_DEFAULT: Duration = Duration::from_secs(30);
 
+/// Longest duration that a flag takes, seconds: more than a century, and little enough to be added to any clock.
+pub const DURATION_S_MAX: u64 = u32::MAX as u64;
+
+/// Time that the demo's race takes at most for any size; [`DEMO_RACE_RATE_BYTES_S_MIN`] adds to it.
+pub const DEMO_RACE_BASE: Duration = Duration::from_secs(60);
+/// Rate by which the demo's race outlasts that time: far less than any disk writes.
+pub const DEMO_RACE_RATE_BYTES_S_MIN: u64 = 4 << 20;
 /// Longest wait of the demo for a child to become ready or to end.
 pub const DEMO_STEP_MAX: Duration = Duration::from_secs(60);
 /// Longest fallback to the second tracker with which the demo passes.

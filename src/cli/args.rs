@@ -1,7 +1,6 @@
 //! What was typed, flag by flag. Every flag has a variable `MTORRENT_...`; a flag wins over it.
 //!
-//! Only what one flag tells alone is checked here; what it means on this machine is for
-//! [`super::resolved`].
+//! Each flag is checked alone here; [`super::resolve`] makes the checks beyond one flag.
 
 use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
@@ -15,7 +14,7 @@ use crate::console::units::{
     RateLimit, parse_advertise, parse_duration, parse_host_port, parse_listen, parse_rate_limit, parse_size,
 };
 use crate::limits::{
-    CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, ENDPOINTS_PER_ADDRESS_MAX, ENDPOINTS_PER_FILE_MAX,
+    CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, CORES_MAX, ENDPOINTS_PER_ADDRESS_MAX, ENDPOINTS_PER_FILE_MAX,
     FILES_PER_ADDRESS_MAX,
 };
 use crate::tracker::table::rights::Cidr;
@@ -94,7 +93,7 @@ pub enum LowCommand {
 #[derive(Clone, Copy, Debug, Args)]
 pub struct CoresArgs {
     /// Cores to use [default: those that affinity and cgroup allow, at most 8]
-    #[arg(long, value_name = "N", env = "MTORRENT_CORES", value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(long, value_name = "N", env = "MTORRENT_CORES", value_parser = clap::value_parser!(u16).range(1..=i64::from(CORES_MAX)))]
     pub cores: Option<u16>,
 }
 

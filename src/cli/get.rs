@@ -1,4 +1,4 @@
-//! `mtorrent get`: one file, every byte verified, and what it took.
+//! `mtorrent get`: downloads one file and verifies every byte.
 
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
@@ -35,14 +35,14 @@ pub fn run(args: &Get, output: &Output) -> CommandResult {
     let client = Node::start(NodeConfig { chunk_bytes, ..args.peer.client_config(None) })?;
     let result = download(args, &client, &inputs, metainfo, dest.clone(), output);
     client.close();
-    // Only now is it clear what stays: a download that received nothing leaves nothing.
+    // Only now is it clear what stays: a download that has received nothing leaves nothing.
     result.map_err(|error| match error.exit {
         Exit::Interrupted | Exit::Terminated => CommandError { message: interrupted(dest.as_deref()), ..error },
         _ => error,
     })
 }
 
-/// Without any tracker only a file that is there already can be told about.
+/// Refuses a download without any tracker, unless its file may be there already.
 fn check_trackers(args: &Get, metainfo: &Metainfo, dest: Option<&Path>) -> Result<(), CommandError> {
     let is_there = dest.is_some_and(|dest| dest.exists());
     if args.peer.trackers.is_empty() && metainfo.trackers().is_empty() && !is_there {
@@ -82,8 +82,8 @@ fn download(
     }
     signals::work_is_done();
     output.print(&OutputEvent::ended(&ended, false))?;
-    if let Some(comparison_with_ideal) = download_text::comparison_with_ideal(&ended).filter(|_| !output.is_json()) {
-        stderr::report(comparison_with_ideal);
+    if let Some(comparison) = download_text::comparison_with_ideal(&ended).filter(|_| !output.is_json()) {
+        stderr::report(comparison);
     }
     match args.afterwards {
         Afterwards::End => Ok(Exit::Done),
@@ -92,7 +92,7 @@ fn download(
     }
 }
 
-/// How often progress is reported: as the user said, else where there is no terminal to draw a bar on.
+/// The interval of progress reports: the user's, else a default where there is no terminal to draw a bar on.
 fn report_interval(wanted: Option<Duration>) -> Option<Duration> {
     let default = || (!std::io::stderr().is_terminal()).then_some(REPORT_INTERVAL);
     wanted.or_else(default).filter(|interval| !interval.is_zero())
@@ -139,7 +139,7 @@ impl Waiting<'_> {
     }
 }
 
-/// What an interrupted download leaves.
+/// The sentence for an interrupted download: what it leaves.
 fn interrupted(dest: Option<&Path>) -> String {
     let Some(dest) = dest else { return "interrupted".into() };
     let part = Paths::new(dest).part;

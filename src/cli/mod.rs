@@ -1,7 +1,7 @@
 //! The command line: what a person types, what the program answers, how it ends.
 //!
-//! [`args`] says what was typed, [`resolved`] what it means here (defaults of this machine, checks
-//! beyond one flag), and each command is one file that gets its resolved part and an
+//! [`args`] holds what was typed, `resolve` makes of it what it means on this machine ([`resolved`]), and each
+//! subcommand is one file that gets its resolved part and an
 //! [`Output`](crate::console::output::Output). [`crate::console`] holds what is shared with the REPL.
 //!
 //! Nothing but this module knows clap; nothing here may speak the protocol: it asks [`crate::node`] and

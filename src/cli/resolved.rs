@@ -42,7 +42,7 @@ pub enum Subcommand {
 }
 
 impl Subcommand {
-    /// Whether it runs until it is told to end.
+    /// Whether it runs until a signal ends it.
     pub fn is_service(&self) -> bool {
         matches!(self, Self::Tracker(_) | Self::Client(_) | Self::Share(_))
     }
@@ -131,7 +131,7 @@ pub struct Get {
 pub enum Afterwards {
     /// It ends.
     End,
-    /// It seeds until it is told to end.
+    /// It seeds until a signal ends it.
     Seed,
     /// It seeds for a time.
     SeedFor(Duration),

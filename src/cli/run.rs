@@ -11,7 +11,7 @@ use crate::console::output::Output;
 use crate::console::{logging, signals, stderr};
 use crate::runtime::{self, heap, machine};
 
-/// Runs one command line, program name first, and says how the process is to end.
+/// Runs one command line, program name first, and returns how the process is to end.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     signals::ignore_file_size_limit();
     machine::raise_open_files();

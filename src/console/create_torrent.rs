@@ -165,8 +165,8 @@ impl CreateTorrent<'_> {
             return Err(different(message));
         }
         if source.length() != geometry.length() {
-            let (has, says) = (source.length(), geometry.length());
-            return Err(different(format!("{file} has {has} bytes and {path} describes a file of {says}")));
+            let (actual, described) = (source.length(), geometry.length());
+            return Err(different(format!("{file} has {actual} bytes, but {path} describes a file of {described}")));
         }
         let bad = self.hashing.bad_chunks(source, &metainfo).map_err(Mismatch::Other)?;
         if let Some(BadChunk { chunk, .. }) = bad.iter().find(|bad| bad.fault != Fault::Unreadable) {

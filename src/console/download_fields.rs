@@ -3,7 +3,7 @@
 use serde::{Serialize, Serializer};
 
 use super::download_text;
-use crate::node::{DownloadId, DownloadState, DownloadStatus, Spent};
+use crate::node::{DownloadId, DownloadState, DownloadStatus, TimeSpent};
 
 /// A download with all its figures.
 ///
@@ -115,7 +115,7 @@ impl Serialize for DownloadFields<'_> {
 }
 
 impl SpentSeconds {
-    fn of(spent: &Spent) -> Self {
+    fn of(spent: &TimeSpent) -> Self {
         Self {
             at_full_rate: spent.at_full_rate.as_secs_f64(),
             without_peers: spent.without_peers.as_secs_f64(),

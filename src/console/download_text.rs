@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::units::{Eta, Rate, Size, Took};
-use crate::node::{DownloadState, DownloadStatus, Spent};
+use crate::node::{DownloadState, DownloadStatus, TimeSpent};
 use crate::text;
 
 /// Shorter downloads are not compared with the ideal: their start takes most of their time.
@@ -65,7 +65,7 @@ pub fn done_line(status: &DownloadStatus) -> String {
 pub fn comparison_with_ideal(status: &DownloadStatus) -> Option<String> {
     let ideal = status.spent.ideal(status.fetched_bytes).filter(|_| status.elapsed >= COMPARED_FROM)?;
     let times = status.elapsed.as_secs_f64() / ideal.as_secs_f64().max(1e-3);
-    let Spent { without_peers, for_first_copies, for_uplinks, for_disk, .. } = status.spent;
+    let TimeSpent { without_peers, for_first_copies, for_uplinks, for_disk, .. } = status.spent;
     let waits = [
         (without_peers, "without a peer"),
         (for_first_copies, "waiting for first copies"),
@@ -98,7 +98,6 @@ pub fn rate(status: &DownloadStatus) -> Rate {
 pub(crate) mod tests {
     use super::*;
     use crate::ids::InfoHash;
-    use crate::node::{Failure, FailureKind};
 
     /// A download of 20 GiB in the given state.
     pub(crate) fn status(id: u32, state: DownloadState) -> DownloadStatus {
@@ -119,7 +118,7 @@ pub(crate) mod tests {
             bad_chunks: 0,
             rate_bytes_s: 1 << 30,
             peers: 3,
-            spent: Spent::default(),
+            spent: TimeSpent::default(),
             elapsed: Duration::from_millis(14_200),
         }
     }

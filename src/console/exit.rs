@@ -55,7 +55,7 @@ pub type CommandResult = Result<Exit, CommandError>;
 pub struct CommandError {
     /// How the process ends.
     pub exit: Exit,
-    /// What happened, to what, and what to do.
+    /// The sentence: what happened, to what, and what to do.
     pub message: String,
 }
 

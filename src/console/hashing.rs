@@ -115,7 +115,7 @@ impl HashOptions<'_> {
             return Err(signal.interruption("interrupted while hashing: nothing was changed"));
         }
         if let Some(error) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            // A file that was cut meanwhile is told as what it is.
+            // A file that was truncated meanwhile is reported as changed.
             source.check_unchanged()?;
             return Err(failed(error));
         }

@@ -1,6 +1,6 @@
 //! The log, which goes to stderr by [`stderr`], so that it never breaks a progress bar or a prompt.
 //!
-//! A core that logs never waits for whoever reads the log ([`stderr`]), and what strangers cause is limited
+//! A core that logs never waits for the reader of the log ([`stderr`]), and what strangers cause is limited
 //! ([`LogLimit`]); `debug` and `trace`, which somebody asks for to see everything, are not.
 
 use std::io::{self, Write};
@@ -40,7 +40,7 @@ pub fn start(filter: Option<&str>, is_service: bool) -> Result<(), CommandError>
     Ok(())
 }
 
-/// What came from outside must not look like further lines of the log.
+/// The message on one line: text from outside must not look like further lines of the log.
 fn one_line(message: &str) -> String {
     let mut line = text::plain(message);
     if line.len() > LOG_LINE_BYTES_MAX {

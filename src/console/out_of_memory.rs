@@ -47,7 +47,7 @@ fn or_end(allocated: *mut u8) -> *mut u8 {
 fn end() -> ! {
     const SENTENCE: &[u8] = b"mtorrent: out of memory: raise the limit (ulimit -v, or the memory of the container), \
         take fewer --cores, or let other programs use less\n";
-    // Nothing here may allocate. There is no better place to tell that stderr is gone.
+    // Nothing here may allocate. If stderr is gone there is no better place to say so.
     // SAFETY: the bytes are there; the process ends without running anything of it, on whatever thread.
     unsafe {
         libc::write(libc::STDERR_FILENO, SENTENCE.as_ptr().cast(), SENTENCE.len());

@@ -34,7 +34,7 @@ impl Output {
             .map_err(|error| CommandError::failed(format!("cannot write to standard output: {error}")))
     }
 
-    /// Says why a command failed: a sentence on stderr and, with `--json`, an object on stdout.
+    /// Reports why a command failed: a sentence on stderr and, with `--json`, an object on stdout.
     pub fn failure(&self, error: &CommandError) -> Exit {
         stderr::report(format_args!("mtorrent: {error}"));
         self.report_failure(error);

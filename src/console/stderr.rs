@@ -1,7 +1,7 @@
 //! The one thread that writes to stderr, and the bounded queue in front of it.
 //!
 //! A write to a stderr that nobody reads (a stopped terminal, a stuck log driver) blocks for ever; here only this
-//! thread blocks. Log lines that do not fit into the queue are dropped and counted. Whoever reports a sentence waits
+//! thread blocks. Log lines that do not fit into the queue are dropped and counted. A thread that reports a sentence waits
 //! until it is written, for at most [`STDERR_PATIENCE`].
 
 use std::collections::VecDeque;

@@ -38,4 +38,4 @@ pub use driver::{Driver, Request};
 pub use job::{Job, Progress};
 pub use outcome::{DownloadState, Failure, FailureKind};
 pub use shard::{Shard, ShardContext, ShardMessage};
-pub use spent::Spent;
+pub use spent::TimeSpent;

@@ -39,7 +39,7 @@ impl Cause {
 
 /// The account as it stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Spent {
+pub struct TimeSpent {
     /// The highest rate at which bytes arrived over one tick, bytes a second.
     pub best_bytes_s: u64,
     /// Time at about that rate.
@@ -69,9 +69,9 @@ impl SpentAccount {
     }
 
     /// The account as it stands.
-    pub fn snapshot(&self) -> Spent {
+    pub fn snapshot(&self) -> TimeSpent {
         let time = |cause: Cause| Duration::from_millis(self.milliseconds[cause as usize].load(Ordering::Relaxed));
-        Spent {
+        TimeSpent {
             best_bytes_s: self.best_bytes_s.load(Ordering::Relaxed),
             at_full_rate: time(Cause::FullRate),
             without_peers: time(Cause::Peers),
@@ -82,7 +82,7 @@ impl SpentAccount {
     }
 }
 
-impl Spent {
+impl TimeSpent {
     /// The time that `bytes` take at the best rate that was seen; `None` before the first byte.
     pub fn ideal(&self, bytes: u64) -> Option<Duration> {
         (self.best_bytes_s > 0).then(|| Duration::from_secs_f64(bytes as f64 / self.best_bytes_s as f64))
@@ -111,6 +111,6 @@ mod tests {
         let rest = [spent.without_peers, spent.for_first_copies, spent.for_uplinks, spent.for_disk];
         assert_eq!(rest, [tick; 4]);
         assert_eq!(spent.ideal(200_000_000), Some(Duration::from_secs(2)));
-        assert_eq!(Spent::default().ideal(1), None);
+        assert_eq!(TimeSpent::default().ideal(1), None);
     }
 }

@@ -13,7 +13,7 @@ use crate::swarm::Strategy;
 pub struct NodeConfig {
     /// Where peers may connect; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// Endpoint told to trackers in the place of the listening one.
+    /// Endpoint that trackers learn in place of the listening one.
     pub advertise: Option<Endpoint>,
     /// `HOST:PORT` of trackers; when not empty they replace each file's own list.
     pub trackers: Vec<String>,
@@ -28,7 +28,7 @@ pub struct NodeConfig {
     pub upload_limit: Option<NonZeroU64>,
     /// What all cores together receive at most, bytes a second.
     pub download_limit: Option<NonZeroU64>,
-    /// How chunks are chosen.
+    /// The strategy by which chunks are chosen.
     pub strategy: Strategy,
     /// How long a download whose sources are all away waits for them once it has received something.
     pub stall_timeout: Duration,

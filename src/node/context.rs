@@ -12,7 +12,7 @@ use crate::ids::{Endpoint, InfoHash};
 use crate::limits::SAVE_RETRY_PAUSE;
 use crate::runtime::sleep;
 
-/// Core 0's worker, the lists, and the ways out: to the data folder and to whoever takes the events.
+/// Core 0's worker, the lists, the data folder and the sender of events.
 pub struct NodeContext {
     /// Core 0's worker.
     pub core: Worker,

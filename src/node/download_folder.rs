@@ -28,7 +28,7 @@ pub fn check(saved: &SavedDownload) -> Result<FolderMark, String> {
     if saved.folder.is_none_or(|known| known.is_same(found)) {
         return Ok(found);
     }
-    // The disk may have been moved, or have another number: what is on it tells.
+    // The disk may have been moved, or have another number: its content decides.
     let is_there = |path: &Path| path.symlink_metadata().is_ok();
     if is_there(&paths.dest) || is_there(&paths.part) && is_there(&paths.record) {
         return Ok(found);

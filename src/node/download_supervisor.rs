@@ -55,18 +55,6 @@ impl DownloadSupervisor {
         self.context.events.send(Event::Ended(Box::new(status)));
     }
 
-    /// Stops serving the file of a download that is over and not to be seeded, unless a share serves it.
-    fn unserve(&self, info_hash: InfoHash) -> Option<impl Future<Output = ()> + use<>> {
-        if self.context.lists.lock().served(info_hash).is_some() {
-            return None;
-        }
-        if let Some(torrent) = self.context.core.parts.registry.get(&info_hash) {
-            torrent.stop("it is no longer shared".to_owned());
-            self.context.core.parts.registry.remove(&torrent);
-        }
-        Some(self.announcers.withdraw(info_hash))
-    }
-
     /// Starts the download, and reports its end.
     pub fn start(self: &Rc<Self>, entry: Arc<DownloadEntry>) {
         let (this, ending) = (self.clone(), entry.clone());
@@ -80,6 +68,38 @@ impl DownloadSupervisor {
             }
         };
         spawn_watched("download", self.clone().download(entry), panicked);
+    }
+
+    /// Reports why the download waits, once a reason.
+    pub fn report_waiting(&self, waiting: &WaitingDownload, why: String) {
+        if waiting.status().waits_for.as_ref() != Some(&why) {
+            self.context.events.send(Event::Notice(format!("#{} waits: {why}", waiting.id)));
+            waiting.set_why(why);
+        }
+    }
+
+    /// Begins a download whose disk is there now.
+    pub fn begin(self: &Rc<Self>, waiting: &WaitingDownload, folder: FolderMark, metainfo: Arc<Metainfo>) {
+        let context = &self.context;
+        let entry = {
+            let mut lists = self.context.lists.lock();
+            if lists.running(metainfo.info_hash()).is_some() {
+                drop(lists);
+                return self.report_waiting(waiting, "the same file is being downloaded to another place".to_owned());
+            }
+            let Some(taken) = lists.take_waiting(waiting.id) else { return };
+            let request = DownloadRequest {
+                metainfo,
+                metainfo_path: taken.saved.metainfo.0.clone(),
+                dest: Some(taken.saved.dest.0.clone()),
+                force: taken.saved.force,
+                wait: None,
+                seed: true,
+            };
+            let driver = request.driver(&context.core.parts.config, context.endpoint);
+            lists.add_download(Some(taken.id), request, driver, Some(folder))
+        };
+        self.start(entry);
     }
 
     async fn download(self: Rc<Self>, entry: Arc<DownloadEntry>) {
@@ -163,6 +183,18 @@ impl DownloadSupervisor {
         }
     }
 
+    /// Stops serving the file of a download that is over and not to be seeded, unless a share serves it.
+    fn unserve(&self, info_hash: InfoHash) -> Option<impl Future<Output = ()> + use<>> {
+        if self.context.lists.lock().served(info_hash).is_some() {
+            return None;
+        }
+        if let Some(torrent) = self.context.core.parts.registry.get(&info_hash) {
+            torrent.stop("it is no longer shared".to_owned());
+            self.context.core.parts.registry.remove(&torrent);
+        }
+        Some(self.announcers.withdraw(info_hash))
+    }
+
     fn driver_context(&self, id: DownloadId, dest: Option<&Path>) -> DriverContext {
         let (mesh, events) = (self.context.core.mesh.clone(), self.context.events.clone());
         let durable = &self.context.core.parts.pools.durable;
@@ -177,37 +209,5 @@ impl DownloadSupervisor {
             send: Box::new(move |core, message| mesh.send(core, CoreMessage::Shard(id, message))),
             notice: Box::new(move |text| events.notice(text)),
         }
-    }
-
-    /// Reports why the download waits, once a reason.
-    pub fn report_waiting(&self, waiting: &WaitingDownload, why: String) {
-        if waiting.status().waits_for.as_ref() != Some(&why) {
-            self.context.events.send(Event::Notice(format!("#{} waits: {why}", waiting.id)));
-            waiting.set_why(why);
-        }
-    }
-
-    /// Begins a download whose disk is there now.
-    pub fn begin(self: &Rc<Self>, waiting: &WaitingDownload, folder: FolderMark, metainfo: Arc<Metainfo>) {
-        let context = &self.context;
-        let entry = {
-            let mut lists = self.context.lists.lock();
-            if lists.running(metainfo.info_hash()).is_some() {
-                drop(lists);
-                return self.report_waiting(waiting, "the same file is being downloaded to another place".to_owned());
-            }
-            let Some(taken) = lists.take_waiting(waiting.id) else { return };
-            let request = DownloadRequest {
-                metainfo,
-                metainfo_path: taken.saved.metainfo.0.clone(),
-                dest: Some(taken.saved.dest.0.clone()),
-                force: taken.saved.force,
-                wait: None,
-                seed: true,
-            };
-            let driver = request.driver(&context.core.parts.config, context.endpoint);
-            lists.add_download(Some(taken.id), request, driver, Some(folder))
-        };
-        self.start(entry);
     }
 }

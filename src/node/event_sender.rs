@@ -65,7 +65,7 @@ fn supersedes(event: &Event, older: &Event) -> bool {
     }
 }
 
-/// The shared file that the event says the state of.
+/// The shared file whose state the event reports.
 fn file_of(event: &Event) -> Option<&Path> {
     match event {
         Event::SharePaused { file, .. } | Event::ShareResumed { file } | Event::ShareStopped { file, .. } => Some(file),
@@ -111,7 +111,7 @@ mod tests {
             put_late(&mut late, Event::ShareResumed { file: other });
         }
         let kept: Vec<_> = late.iter().map(|event| format!("{event:?}")).collect();
-        // The first may be on its way already.
+        // The first may be in flight already.
         assert_eq!(kept.len(), 3, "{kept:?}");
         assert!(kept[1].contains("99") && kept[2].contains("other"), "{kept:?}");
     }

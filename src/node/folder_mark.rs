@@ -1,4 +1,4 @@
-//! What tells a folder from another one under its path.
+//! The mark by which a folder is recognised, although another one may stand at its path.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -6,8 +6,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-/// What tells a folder from another one under its path, such as an empty mount point from the disk that belongs
-/// there. A disk may have another number after a restart of the machine; then its file system's id tells.
+/// Recognises a folder: an empty mount point is not the disk that belongs there. A disk may have another device number
+/// after a restart of the machine; then the id of its file system decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FolderMark {
     device: u64,

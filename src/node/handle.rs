@@ -237,8 +237,8 @@ impl Node {
         self.lists.lock().shares.iter().map(|entry| entry.status()).collect()
     }
 
-    /// Serves the file of this `.mtorrent` no more, and tells the trackers; a download of it that waits for its disk
-    /// is given up. `name` is the path of the `.mtorrent` file, that one's own name, or the path of the file; it must
+    /// Stops serving the file of this `.mtorrent`, and withdraws it from the trackers; gives up a download of it that
+    /// waits for its disk. `name` is the path of the `.mtorrent` file, that one's own name, or the path of the file; it must
     /// mean one share only.
     pub fn remove(&self, name: impl AsRef<Path>) -> Result<(), NodeError> {
         let name = name.as_ref();
@@ -338,7 +338,7 @@ fn refused(why: impl ToString) -> NodeError {
     NodeError::Refused(why.to_string())
 }
 
-/// What trackers are told: the listening address, or "where you see me" when that is every address.
+/// The endpoint that trackers learn: the listening address, or "where you see me" when that is every address.
 fn advertised(address: SocketAddr) -> Option<Endpoint> {
     let ip = if address.ip().is_unspecified() { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { address.ip() };
     Endpoint::new(ip, address.port())

@@ -1,4 +1,4 @@
-//! What plain threads tell core 0 to do.
+//! The instructions of plain threads to core 0.
 
 use std::sync::Arc;
 

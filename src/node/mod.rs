@@ -35,7 +35,7 @@ mod supervisor;
 mod waiting_download;
 mod worker;
 
-pub use crate::download::{DownloadState, Failure, FailureKind, Spent};
+pub use crate::download::{DownloadState, Failure, FailureKind, TimeSpent};
 pub use crate::net::{Direction, RateLimits};
 pub use crate::swarm::Strategy;
 

@@ -60,6 +60,6 @@ pub struct ShareRequest {
 pub struct Verified {
     /// The file before it was read.
     pub identity: Identity,
-    /// Chunks that the disk did not give; all others are right.
+    /// Chunks that the disk cannot read; all others are right.
     pub unreadable: Vec<ChunkIndex>,
 }

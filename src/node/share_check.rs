@@ -1,4 +1,4 @@
-//! A shared file looked at and hashed against its `.mtorrent` file. Calls block: run them on a blocking thread.
+//! A shared file checked and hashed against its `.mtorrent` file. Calls block: run them on a blocking thread.
 
 use std::fs::File;
 use std::io;
@@ -13,10 +13,10 @@ use crate::limits::METAINFO_BYTES_MAX;
 use crate::metainfo::Metainfo;
 use crate::storage::Identity;
 
-/// What came of a check.
+/// The result of a check.
 #[derive(Debug)]
 pub enum Checked {
-    /// It is the file, but for chunks that the disk does not give.
+    /// It is the file, but for chunks that the disk cannot read.
     Right {
         /// The file before it was read, and after it.
         identity: Identity,
@@ -34,7 +34,7 @@ pub enum Checked {
     Changing,
     /// It cannot be read now.
     Away(io::Error),
-    /// Nobody wants to know any more.
+    /// The check was stopped.
     Stopped,
 }
 

@@ -107,7 +107,7 @@ impl ShareEntry {
     pub fn set_torrent(&self, torrent: Arc<Torrent>) -> bool {
         let before = {
             let mut state = self.state();
-            // Whoever removes the share sets the flag first, and then takes its torrent under this lock.
+            // The remover of a share sets the flag first, and then takes its torrent under this lock.
             if self.removed.load(Ordering::Relaxed) {
                 return false;
             }

@@ -111,7 +111,7 @@ impl ShareState {
                 Step::Differ(format!("its size is now {} bytes", found.bytes), *found)
             }
             (Phase::Waiting(_) | Phase::Different { .. }, Ok(found)) if self.verified == Some(*found) => Step::Serve,
-            // What is still being written is not worth a look.
+            // A file that is still being written is not worth a check.
             (Phase::Waiting(_) | Phase::Different { .. }, Ok(found)) if self.seen != Some(*found) => Step::Nothing,
             (Phase::Waiting(_) | Phase::Different { .. }, Ok(_)) => {
                 Step::Check("it is being verified first".to_owned())
@@ -158,7 +158,7 @@ impl ShareState {
     }
 }
 
-/// A file that cannot be looked at may be there again in a moment, whatever the error.
+/// The reason for a file whose attributes cannot be read; it may be back in a moment, whatever the error.
 fn away(error: &io::Error) -> String {
     format!("it is away ({error})")
 }
@@ -207,7 +207,7 @@ mod tests {
         let gone: io::Result<Identity> = Err(io::ErrorKind::NotFound.into());
         let touched = Identity { modified: (9, 0), ..KNOWN };
         let Step::Wait(why) = waiting("").next(&gone) else { panic!("it waits") };
-        assert_eq!(waiting(&why).next(&gone), Step::Nothing, "told once");
+        assert_eq!(waiting(&why).next(&gone), Step::Nothing, "reported once");
         assert_eq!(waiting(&why).next(&Ok(KNOWN)), Step::Serve, "nothing is hashed");
         assert_eq!(waiting(&why).next(&Ok(touched)), Step::Nothing, "it may be written still");
         let again = ShareState { seen: Some(touched), ..waiting(&why) };

@@ -133,7 +133,7 @@ impl ShareSupervisor {
             Ok(Checked::Changing) => self.pause(&share, waiting("it is being written")),
             Ok(Checked::Away(error)) => self.pause(&share, waiting(&format!("it is away ({error})"))),
             Ok(Checked::Stopped) => {}
-            // It goes on being served where it is, and the next look asks for the check again.
+            // A share that is served stays so, and the next look asks for the check again.
             Err(BlockingError::Busy | BlockingError::NoThread) if share.end_check_beside() => {}
             Err(error) => self.pause(&share, waiting(&error.to_string())),
         }

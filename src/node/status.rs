@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::download::{DownloadState, Spent};
+use crate::download::{DownloadState, TimeSpent};
 use crate::ids::{Endpoint, InfoHash};
 
 /// Number of a download in this client: `#3` on the terminal.
@@ -12,17 +12,17 @@ pub type DownloadId = u32;
 /// One row of `show downloads`.
 #[derive(Clone, Debug)]
 pub struct DownloadStatus {
-    /// Its number.
+    /// The number that the user knows.
     pub id: DownloadId,
     /// The file; `None` while its `.mtorrent` file could not be read.
     pub info_hash: Option<InfoHash>,
     /// The file's name.
     pub name: String,
-    /// Where it goes; `None` when discarded.
+    /// The file that is written; `None` when discarded.
     pub dest: Option<PathBuf>,
-    /// Where it stands.
+    /// The current state.
     pub state: DownloadState,
-    /// What it waits for before it can begin.
+    /// The reason why it cannot begin yet.
     pub waits_for: Option<String>,
     /// Bytes of the file.
     pub length: u64,
@@ -39,7 +39,7 @@ pub struct DownloadStatus {
     /// Peers connected.
     pub peers: u32,
     /// Where the time of this run went.
-    pub spent: Spent,
+    pub spent: TimeSpent,
     /// Time since the start, or from start to end.
     pub elapsed: Duration,
 }
@@ -61,7 +61,7 @@ impl DownloadStatus {
             bad_chunks: 0,
             rate_bytes_s: 0,
             peers: 0,
-            spent: Spent::default(),
+            spent: TimeSpent::default(),
             elapsed,
         }
     }

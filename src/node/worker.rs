@@ -21,7 +21,7 @@ use crate::upload::{PeerContext, UploadQueue, serve};
 
 /// A message from core to core.
 pub enum CoreMessage {
-    /// A driver speaks to a shard of its download.
+    /// A message of a driver to a shard of its download.
     Shard(DownloadId, ShardMessage),
     /// A connection on another core wants a chunk out of this core's memory.
     Lend(ChunkKey, async_channel::Sender<Option<Loan>>),

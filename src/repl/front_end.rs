@@ -15,7 +15,7 @@ use crate::console::{signals, stderr_sink};
 use crate::limits::{INPUTS_MAX, PIPE_WAIT_DEFAULT};
 use crate::node::Node;
 
-/// Says that the client is ready, once signals are handled, and runs the commands until the input ends, `quit` or a
+/// Prints that the client is ready, once signals are handled, and runs the commands until the input ends, `quit` or a
 /// signal. The caller closes the client.
 pub fn run(client: &Node, mut settings: Settings, output: Output) -> CommandResult {
     let (sender, inputs) = sync_channel(INPUTS_MAX);

@@ -1,36 +1,35 @@
-//! Does what the lines say, and keeps the books: what runs, what failed, when the end has come.
+//! Executes the commands, and knows what runs, what has failed and when the REPL ends.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::command::{self, Command};
+use super::hashing_queue::{HashingQueue, NewShare};
 use super::input::Input;
 use super::screen::Screen;
 use crate::console::create_torrent;
-use crate::console::create_torrent::{CreateOptions, CreateTorrent, Created};
+use crate::console::create_torrent::Created;
 use crate::console::destination;
 use crate::console::download_text;
 use crate::console::event_report;
 use crate::console::exit::{CommandError, CommandResult, Exit};
 use crate::console::file_errors;
-use crate::console::hashing::HashOptions;
 use crate::console::metainfo_file;
 use crate::console::output_event::OutputEvent;
-use crate::console::signals::{Signal, Stop};
+use crate::console::signals::Signal;
 use crate::console::source;
 use crate::console::units::RateLimit;
 use crate::ids::InfoHash;
-use crate::limits::{REPL_HASHING_MAX, SESSION_TICK, TORRENTS_MAX};
+use crate::limits::{SESSION_TICK, TORRENTS_MAX};
 use crate::node::{
     Direction, DownloadId, DownloadRequest, DownloadState, DownloadStatus, Event, Node, ShareRequest, Verified,
 };
 use crate::text;
 
-/// What the interpreter needs to know of the command line.
+/// The settings from the command line.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Trackers for new `.mtorrent` files.
@@ -48,34 +47,20 @@ pub struct Interpreter<'a> {
     client: &'a Node,
     settings: Settings,
     screen: Screen,
-    to_self: SyncSender<Input>,
     home: Option<PathBuf>,
     /// Downloads that are not over, and those among them that an earlier run had left.
     open: BTreeSet<DownloadId>,
     restored: BTreeSet<DownloadId>,
-    /// Threads that hash for a `share`, and the shares among them that have not told what came of it.
-    threads: Vec<JoinHandle<()>>,
-    hashing: Vec<Hashing>,
-    /// Those of them that wait until fewer are hashed, with their numbers.
-    queued: VecDeque<(u64, NewShare)>,
-    next_hashing: u64,
-    /// Shares whose first acknowledgement is to be told.
+    /// The files of `share` commands that are hashed or wait for it.
+    hashing: HashingQueue,
+    /// Shares whose first acknowledgement is still to be reported.
     unannounced: HashMap<InfoHash, PathBuf>,
-    /// A command failed.
+    /// Whether a command has failed.
     failed: bool,
     /// Since when there are no more lines, and what runs is awaited.
     ending: Option<Instant>,
     /// The user was asked whether to quit although work runs.
     asked: bool,
-}
-
-/// A `share` whose file is being hashed.
-struct Hashing {
-    id: u64,
-    metainfo_path: PathBuf,
-    stop: Stop,
-    /// It was removed meanwhile, so nobody wants to know what comes of it.
-    is_removed: bool,
 }
 
 impl<'a> Interpreter<'a> {
@@ -87,14 +72,10 @@ impl<'a> Interpreter<'a> {
             open: restored.clone(),
             restored,
             client,
-            settings,
             screen,
-            to_self,
             home: std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute()),
-            threads: Vec::new(),
-            hashing: Vec::new(),
-            queued: VecDeque::new(),
-            next_hashing: 0,
+            hashing: HashingQueue::new(settings.threads, to_self),
+            settings,
             unannounced: HashMap::new(),
             failed: false,
             ending: None,
@@ -121,7 +102,7 @@ impl<'a> Interpreter<'a> {
                 Err(error) => break Err(error),
             }
         };
-        self.stop_hashing(inputs);
+        self.hashing.stop_all(inputs);
         result
     }
 
@@ -140,9 +121,8 @@ impl<'a> Interpreter<'a> {
             }
             Input::Event(event) => self.event(event).map(|()| None),
             Input::Hashed { id, file, metainfo_path, result } => {
-                let index = self.hashing.iter().position(|hashing| hashing.id == id);
-                let is_removed = index.is_some_and(|index| self.hashing.remove(index).is_removed);
-                self.hash_queued();
+                let is_removed = self.hashing.finish(id);
+                self.start_hashing();
                 if is_removed {
                     return Ok(None);
                 }
@@ -189,50 +169,26 @@ impl<'a> Interpreter<'a> {
     }
 
     fn share(&mut self, file: PathBuf, metainfo: PathBuf, force: bool) -> Result<(), CommandError> {
-        if self.queued.len() >= TORRENTS_MAX {
+        if self.hashing.waiting() >= TORRENTS_MAX {
             let message = format!("{TORRENTS_MAX} files wait to be hashed: share the next when one is done");
             return Err(CommandError::failed(message));
         }
         let (file, metainfo) = (absolute(&file)?, absolute(&metainfo)?);
-        // What can be told at once is told at once.
+        // What is wrong already is refused at once.
         source::Source::open(&file)?;
         let trackers = create_torrent::trackers_of(&self.settings.trackers, &metainfo);
         if trackers.as_ref().map_or(force, Vec::is_empty) {
             return Err(no_tracker(&metainfo));
         }
         let share = NewShare { file: file.clone(), metainfo, trackers: trackers.unwrap_or_default(), force };
-        self.hash(share);
+        self.hashing.push(share);
+        self.start_hashing();
         self.screen.answer(&OutputEvent::Hashing { file: &file })
     }
 
-    /// Makes or verifies the `.mtorrent` file on a thread of its own, so that other commands run meanwhile; a few at
-    /// once, the others in turn.
-    fn hash(&mut self, share: NewShare) {
-        let (id, metainfo_path) = (self.next_hashing, share.metainfo.clone());
-        self.next_hashing += 1;
-        self.hashing.push(Hashing { id, metainfo_path, stop: Stop::default(), is_removed: false });
-        self.queued.push_back((id, share));
-        self.hash_queued();
-    }
-
-    fn hash_queued(&mut self) {
-        self.threads.retain(|thread| !thread.is_finished());
-        while self.hashing.len() - self.queued.len() < REPL_HASHING_MAX
-            && let Some((id, share)) = self.queued.pop_front()
-        {
-            let Some(index) = self.hashing.iter().position(|hashing| hashing.id == id) else { continue };
-            if self.hashing[index].is_removed {
-                self.hashing.remove(index);
-                continue;
-            }
-            let (stop, path) = (self.hashing[index].stop.clone(), text::path(&share.metainfo));
-            match hash_on_thread(id, share, self.settings.threads, stop, self.to_self.clone()) {
-                Ok(thread) => self.threads.push(thread),
-                Err(error) => {
-                    self.hashing.remove(index);
-                    self.refuse(&format!("share {path}: {error}"));
-                }
-            }
+    fn start_hashing(&mut self) {
+        for refusal in self.hashing.start_next() {
+            self.refuse(&refusal);
         }
     }
 
@@ -292,13 +248,10 @@ impl<'a> Interpreter<'a> {
         let is_bare = name.components().count() == 1 && name.file_name().is_some();
         let path = if is_bare { name.to_owned() } else { absolute(name)? };
         if let Err(error) = self.client.remove(&path) {
-            // A share that is not yet hashed is taken back before anybody learnt of it.
-            let named =
-                |share: &Hashing| share.metainfo_path == path || is_bare && share.metainfo_path.ends_with(&path);
-            let hashing = self.hashing.iter_mut().find(|share| !share.is_removed && named(share));
-            let hashing = hashing.ok_or(error)?;
-            hashing.is_removed = true;
-            hashing.stop.set();
+            // A share that is not yet hashed is taken back before any peer learns of it.
+            if !self.hashing.remove(&path, is_bare) {
+                return Err(error.into());
+            }
         }
         self.screen.answer(&OutputEvent::Removed { path: name })
     }
@@ -314,7 +267,7 @@ impl<'a> Interpreter<'a> {
     }
 
     fn quit(&mut self) -> Result<Option<Exit>, CommandError> {
-        let running = self.open.len() + self.hashing.len();
+        let running = self.open.len() + self.hashing.unfinished();
         if self.screen.is_terminal() && running > 0 && !self.asked {
             self.asked = true;
             let what = if running == 1 { "1 command is".into() } else { format!("{running} commands are") };
@@ -353,18 +306,8 @@ impl<'a> Interpreter<'a> {
         self.screen.refuse(why);
     }
 
-    /// Hashing ends within a chunk. What it has to say still needs room in the queue, which nobody reads
-    /// any more, so it is emptied meanwhile.
-    fn stop_hashing(&mut self, inputs: &Receiver<Input>) {
-        self.queued.clear();
-        self.hashing.iter().for_each(|hashing| hashing.stop.set());
-        while self.threads.iter().any(|thread| !thread.is_finished()) {
-            let _ = inputs.recv_timeout(Duration::from_millis(10));
-        }
-    }
-
     fn is_idle(&self) -> bool {
-        self.open.is_empty() && self.hashing.is_empty()
+        self.open.is_empty() && self.hashing.unfinished() == 0
     }
 
     /// What an earlier run left and nobody seeds now is left to a later one.
@@ -374,45 +317,13 @@ impl<'a> Interpreter<'a> {
             (self.restored.contains(&status.id) || status.waits_for.is_some()) && status.state == DownloadState::Waiting
                 || download_text::is_over(&status.state)
         };
-        has_waited && self.hashing.is_empty() && self.client.downloads().iter().all(waits)
+        has_waited && self.hashing.unfinished() == 0 && self.client.downloads().iter().all(waits)
     }
 
     /// Somebody who types has seen what failed; a script learns it by the exit code.
     fn exit(&self) -> Exit {
         if self.failed && !self.screen.is_terminal() { Exit::Failed } else { Exit::Done }
     }
-}
-
-/// What a `share` asks for, with absolute paths.
-struct NewShare {
-    file: PathBuf,
-    metainfo: PathBuf,
-    /// For a `.mtorrent` file that is made anew.
-    trackers: Vec<String>,
-    force: bool,
-}
-
-fn hash_on_thread(
-    id: u64,
-    share: NewShare,
-    threads: usize,
-    stop: Stop,
-    to: SyncSender<Input>,
-) -> Result<JoinHandle<()>, CommandError> {
-    let work = move || {
-        let create_torrent = CreateTorrent {
-            file: &share.file,
-            metainfo: &share.metainfo,
-            trackers: &share.trackers,
-            options: CreateOptions { chunk_size: None, force: share.force },
-            hashing: HashOptions { threads, stop: &stop, hide_bar: true },
-        };
-        let result = create_torrent.verify_or_create();
-        // An interpreter that is over does not want to know.
-        let _ =
-            to.send(Input::Hashed { id, file: share.file, metainfo_path: share.metainfo, result: Box::new(result) });
-    };
-    std::thread::Builder::new().name("share".into()).spawn(work).map_err(CommandError::no_thread)
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, CommandError> {

@@ -24,7 +24,7 @@ pub fn start(to: SyncSender<Input>) -> Result<(), CommandError> {
                 return;
             }
         }
-        // Nobody listens to the end any more only when the REPL is over.
+        // Sending fails only when the REPL is over.
         let _ = to.send(Input::End);
     };
     std::thread::Builder::new().name("lines".into()).spawn(work).map(drop).map_err(CommandError::no_thread)

@@ -1,4 +1,4 @@
-//! Who sees what: answers, later news and refusals, on a terminal or into a pipe.
+//! Where the REPL prints answers, later events and refusals: on a terminal or into a pipe.
 //!
 //! On a terminal an answer comes while nobody edits a line and is printed at once; what comes later
 //! goes through the line editor's printer, above the prompt.
@@ -25,7 +25,7 @@ impl Screen {
         Self { output, printer: None }
     }
 
-    /// The same, past the prompt.
+    /// The same, but above the prompt.
     pub fn terminal(output: Output, printer: Printer) -> Self {
         Self { output, printer: Some(printer) }
     }
@@ -50,7 +50,7 @@ impl Screen {
         Ok(())
     }
 
-    /// Says why the line that was just read, or a command from earlier, cannot be done.
+    /// Reports why the line that was just read, or an earlier command, cannot be done.
     pub fn refuse(&self, why: impl Display) {
         stderr::report(format_args!("error: {}", text::plain(&why.to_string())));
         if self.output.is_json() {

@@ -35,7 +35,7 @@ pub struct Reader {
 impl Reader {
     /// Lets it read one more line.
     pub fn read_next(&self) {
-        // Its queue has room: it is asked once a line. If it is gone, it has said why.
+        // Its queue has room: it is asked once a line. If it is gone, it has reported why.
         let _ = self.asked.try_send(());
     }
 }

@@ -1,7 +1,7 @@
-//! The demo's children: processes of this very program, what they say, and their end.
+//! The demo's children: processes of this very program, their output, and their end.
 //!
-//! Each has its stdout read by a thread and its stderr kept in a file; all that is said meets in one
-//! queue, together with signals. Dropping the children kills those that still run.
+//! A thread reads the stdout of each, and a file keeps its stderr; all lines meet in one queue, together with
+//! signals. Dropping the children kills those that still run.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -21,7 +21,7 @@ use crate::console::signals;
 use crate::console::signals::{Signal, Stop};
 use crate::limits::{DEMO_STEP_MAX, INPUTS_MAX};
 
-/// Which child.
+/// The part that a child plays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
     /// The tracker that is killed.
@@ -32,7 +32,7 @@ pub enum Role {
     Seeder,
     /// Gets it.
     Getter1,
-    /// Gets it, too.
+    /// Gets it as well.
     Getter2,
 }
 
@@ -84,7 +84,7 @@ impl Nodes {
             setter.set_by(signal);
             signals::queue(&to_queue, Message::Signal(signal));
         };
-        // Who cannot wait for the demo's own end finds no folder left either. The children end with this process.
+        // A second signal leaves no folder behind either. The children end with this process.
         signals::watch(notify, move || drop(std::fs::remove_dir_all(&to_remove)))?;
         Ok(Self { folder: folder.to_owned(), children: BTreeMap::new(), receiver, sender, stop })
     }
@@ -117,7 +117,7 @@ impl Nodes {
         thread::Builder::new().name(role.name().into()).spawn(listen).map(drop).map_err(failed)
     }
 
-    /// What is said next; `None` when `deadline` comes first.
+    /// The next line of any child; `None` when `deadline` comes first.
     pub fn next(&mut self, deadline: Instant) -> Result<Option<(Role, Instant, ChildOutput)>, CommandError> {
         match self.receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             Ok(Message::Output(role, at, what)) => Ok(Some((role, at, what))),
@@ -178,7 +178,7 @@ impl Nodes {
         }
     }
 
-    /// What went wrong with a child, with the last lines of its log.
+    /// The error of a child that went wrong, with the last lines of its log.
     pub fn failure(&self, role: Role, what: &str) -> CommandError {
         let log = std::fs::read(self.log(role)).unwrap_or_default();
         let log = String::from_utf8_lossy(&log);

@@ -16,7 +16,7 @@ use crate::console::output_event::OutputEvent;
 use crate::console::signals::Stop;
 use crate::console::stderr;
 use crate::console::units::Size;
-use crate::limits::DEMO_FALLBACK_MAX;
+use crate::limits::{DEMO_FALLBACK_MAX, DEMO_RACE_BASE, DEMO_RACE_RATE_BYTES_S_MIN};
 use crate::text;
 
 /// How often a getter reports its bytes, so that half-way is noticed.
@@ -134,7 +134,7 @@ fn as_text(path: &Path) -> Result<String, CommandError> {
     text.ok_or_else(|| CommandError::failed(format!("the path {} is not UTF-8: give --dir DIR", text::path(path))))
 }
 
-/// Far more than any disk needs.
+/// The longest time that the race may take for a file of `size` bytes.
 fn time_allowed(size: u64) -> Duration {
-    Duration::from_secs(60 + size / (4 << 20))
+    DEMO_RACE_BASE + Duration::from_secs(size / DEMO_RACE_RATE_BYTES_S_MIN)
 }

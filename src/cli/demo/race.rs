@@ -1,4 +1,4 @@
-//! How the race of the two getters goes, from what the children say. Pure: it is told the time.
+//! How the race of the two getters goes, from the output of the children. Pure: the caller passes the time.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -43,7 +43,7 @@ impl Race {
         }
     }
 
-    /// Takes in what a child said.
+    /// Takes in a line of a child.
     pub fn take(&mut self, role: Role, at: Instant, object: Value) {
         let getter = match role {
             Role::Getter1 => &mut self.getters[0],

@@ -24,7 +24,7 @@ pub struct Report {
     sums: [String; 3],
 }
 
-/// What a getter said at its end.
+/// The last line of a getter.
 #[derive(Clone, Copy, Debug, Default)]
 struct Getter {
     took: Duration,
