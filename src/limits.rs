@@ -177,7 +177,7 @@ pub const DATA_SILENCE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Least bytes that wake a core which waits for a chunk's data.
 pub const RECEIVE_LOW_WATER_BYTES: usize = 256 << 10;
 /// Pause before a further data connection to a peer is tried after one failed.
-pub const LINK_RETRY_PAUSE: Duration = Duration::from_secs(2);
+pub const DATA_CONNECTION_RETRY_PAUSE: Duration = Duration::from_secs(2);
 /// Reports of the shards that a driver acts on before it looks at all else.
 pub const REPORTS_AT_ONCE_MAX: usize = 256;
 /// How long a download whose sources are all away goes on waiting once it has received something.
@@ -230,6 +230,10 @@ pub const INFLOW_START: usize = 3;
 pub const INFLOW_EXTRA: usize = 1;
 /// Time between two looks whether more at once would bring more.
 pub const INFLOW_PROBE_INTERVAL: Duration = Duration::from_millis(750);
+/// Chunks received last by which the present rate is judged.
+pub const INFLOW_SAMPLES_MAX: usize = 12;
+/// Trials in vain after which the pause before the next one grows no more; it doubles with each.
+pub const INFLOW_FAILURES_MAX: u32 = 4;
 /// Requests that name one chunk when there is nothing else to name.
 pub const NAMED_AT_THE_END_MAX: u8 = 3;
 /// Age at the least of what counts as late: a request without an answer, a chunk on its way.
@@ -249,6 +253,8 @@ pub const REQUESTS_WAITING_PER_ADDRESS_MAX: usize = 512;
 pub const UPLOADS_OF_SEEDER_MAX: usize = 6;
 /// The same for files that it is still getting.
 pub const UPLOADS_OF_GETTER_MAX: usize = 5;
+/// Chunks that a process sends at a time to getters much slower than most: they hold up nobody else.
+pub const UPLOADS_TO_SLOW_MAX: usize = 2;
 /// Chunks that a process sends at a time, those included that take too long to be counted above.
 pub const UPLOADS_MAX: usize = 1024;
 /// A chunk that has been on its way for so many times as long as others usually take is counted no more.
@@ -272,8 +278,8 @@ pub const UNSENT_BYTES_MIN: u32 = 32 << 10;
 pub const UNSENT_BYTES_MAX: u32 = 4 << 20;
 /// How often a request is passed over by later ones before it is next.
 pub const PASSED_OVER_MAX: u32 = 64;
-/// Messages in a row by which a peer tells nothing new, until that is misbehaviour: polls and pings find as much.
-pub const IDLE_TALK_MAX: u32 = 256;
+/// Messages in a row with nothing new from which on a peer misbehaves: polls and pings find as much.
+pub const REDUNDANT_MESSAGES_MAX: u32 = 256;
 /// How often a peer without subscriptions is asked for its chunks.
 pub const POLL_CHUNKS_INTERVAL: Duration = Duration::from_secs(1);
 /// Subscribers that are told of a new chunk at once; the others within [`HAVE_CHUNKS_LAZY_INTERVAL`]. Only few of them

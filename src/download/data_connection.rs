@@ -62,7 +62,7 @@ struct Asked {
 
 /// The open connection with the part of an answer's head that has arrived.
 struct Receiver<'a> {
-    link: &'a DataConnection,
+    connection: &'a DataConnection,
     stream: Stream,
     pipeline: &'a Pipeline,
     head: [u8; DATA_COPIED_BYTES_MAX],
@@ -70,7 +70,7 @@ struct Receiver<'a> {
 }
 
 impl DataConnection {
-    /// A link that is not connected yet.
+    /// A connection that is not connected yet.
     pub fn new(origin: Origin, wanted: Wanted) -> Rc<Self> {
         Rc::new(Self {
             origin,
@@ -88,7 +88,7 @@ impl DataConnection {
 
     /// Asks for one of the chunks, of which there is one at least. What comes from a limited peer, slow or not yet proven,
     /// must not hold the memory that others need.
-    pub fn ask(&self, chunks: Choice, is_limited: bool) {
+    pub fn request(&self, chunks: Choice, is_limited: bool) {
         let indices: Vec<u32> = chunks.iter().map(|chunk| chunk.get()).collect();
         let Some((index, others)) = indices.split_first() else { return };
         self.asked.borrow_mut().push_back(Asked { chunks, is_limited });
@@ -98,7 +98,7 @@ impl DataConnection {
     }
 
     /// The chunks come from elsewhere.
-    pub fn retract(&self, chunks: &[u32]) {
+    pub fn cancel(&self, chunks: &[u32]) {
         let (info_hash, indices) = (self.wanted.info_hash, Indices::from(chunks));
         self.send(&Message::HaveChunks(HaveChunks { info_hash, indices }));
     }
@@ -149,7 +149,7 @@ impl DataConnection {
     async fn work(&self, net: &Net, pipeline: &Pipeline) -> Result<(), RpcError> {
         let stream = self.connect(net).await?;
         let head = [0; DATA_COPIED_BYTES_MAX];
-        let mut receiver = Receiver { link: self, stream, pipeline, head, head_len: 0 };
+        let mut receiver = Receiver { connection: self, stream, pipeline, head, head_len: 0 };
         loop {
             if self.asked.borrow().is_empty() {
                 receiver.stream.allow(2 * IDLE_TIMEOUT);
@@ -165,7 +165,7 @@ impl DataConnection {
     }
 
     /// Connects, and sends what has waited for that.
-    async fn connect(&self, net: &Net) -> Result<Stream, NetError> {
+    async fn connect(&self, net: &Net) -> Result<Stream, RpcError> {
         let mut stream = self.origin.source.connect(net).await?;
         loop {
             let unsent = self.unsent.take();
@@ -186,11 +186,11 @@ impl DataConnection {
 impl Receiver<'_> {
     /// Receives the answer to the oldest request, and reports it.
     async fn answer(&mut self) -> Result<(), RpcError> {
-        let wanted = self.link.wanted;
+        let wanted = self.connection.wanted;
         let refused = match self.head(wanted.geometry.chunk_size()).await? {
             Err(status) => status,
             Ok(head) => {
-                let asked = self.link.oldest().ok_or(RpcError::Misbehaved("it answered what nobody asked"))?;
+                let asked = self.connection.oldest().ok_or(RpcError::Misbehaved("it answered what nobody asked"))?;
                 let chunk = asked.chunks.iter().copied().find(|chunk| chunk.get() == head.index);
                 let chunk = chunk.filter(|_| head.info_hash == wanted.info_hash);
                 let chunk = chunk.ok_or(RpcError::Misbehaved("it answered another request than the oldest"))?;
@@ -201,29 +201,29 @@ impl Receiver<'_> {
                 head.status
             }
         };
-        self.link.asked.borrow_mut().pop_front();
-        log::debug!("{} refuses a chunk: {refused}", self.link.origin.source);
-        self.report(Report::Refused { link: self.link.origin.link, status: refused });
+        self.connection.asked.borrow_mut().pop_front();
+        log::debug!("{} refuses a chunk: {refused}", self.connection.origin.source);
+        self.report(Report::Refused { connection: self.connection.origin.connection, status: refused });
         Ok(())
     }
 
     async fn chunk(&mut self, chunk: ChunkIndex, len: usize, is_limited: bool) -> Result<(), RpcError> {
-        if len != self.link.wanted.geometry.chunk_len(chunk) as usize {
+        if len != self.connection.wanted.geometry.chunk_len(chunk) as usize {
             return Err(RpcError::Misbehaved("the chunk has another length"));
         }
-        let origin = &self.link.origin;
-        self.report(Report::Began { link: origin.link, chunk });
-        self.link.arrived_bytes.set(Some(0));
+        let origin = &self.connection.origin;
+        self.report(Report::AnswerStarted { connection: origin.connection, chunk });
+        self.connection.arrived_bytes.set(Some(0));
         // Waiting for memory is our own affair, not the peer's silence.
         self.stream.allow(TURN_WAIT_MAX);
         let mut buffer = self.pipeline.buffer(len, is_limited).await;
         self.data(&mut buffer).await?;
         self.end_of_frame().await?;
-        self.link.arrived_bytes.set(None);
-        self.link.asked.borrow_mut().pop_front();
-        self.report(Report::Arrived { link: origin.link });
+        self.connection.arrived_bytes.set(None);
+        self.connection.asked.borrow_mut().pop_front();
+        self.report(Report::ChunkReceived { connection: origin.connection });
         // The session has written off what a connection that it closed still brings.
-        if !self.link.closing.get() {
+        if !self.connection.closing.get() {
             self.pipeline.received(chunk, buffer, origin.clone());
         }
         Ok(())
@@ -282,7 +282,7 @@ impl Receiver<'_> {
                 received => {
                     self.pipeline.job().progress.arrived_bytes.fetch_add(received as u64, Ordering::Relaxed);
                     at += received;
-                    self.link.arrived_bytes.set(Some(at as u64));
+                    self.connection.arrived_bytes.set(Some(at as u64));
                 }
             }
         }
@@ -299,7 +299,7 @@ impl Receiver<'_> {
 
     /// The end of the frame and, if another answer follows, as much of its head as came with it.
     async fn end_of_frame(&mut self) -> Result<(), RpcError> {
-        let more = self.link.asked.borrow().len() > 1;
+        let more = self.connection.asked.borrow().len() > 1;
         let wanted = MAGIC_END.len() + if more { DATA_HEAD_LEN } else { 0 };
         self.stream.allow(DATA_SILENCE_TIMEOUT);
         while self.head_len < MAGIC_END.len() {

@@ -16,7 +16,7 @@ use super::source::Source;
 use crate::geometry::ChunkIndex;
 use crate::runtime::{Blocking, Core, Signal};
 use crate::storage::{ChunkBuffer, Layout, Memory, ReceivedChunk, VerifiedChunk, Verifier, Writer, WrongChunk};
-use crate::swarm::LinkId;
+use crate::swarm::ConnectionSlot;
 
 /// One core's way from socket to disk for one download.
 pub struct Pipeline {
@@ -36,7 +36,7 @@ pub struct Pipeline {
 #[derive(Clone, Debug)]
 pub struct Origin {
     /// The connection.
-    pub link: LinkId,
+    pub connection: ConnectionSlot,
     /// The source that sent it.
     pub source: Source,
 }
@@ -95,13 +95,13 @@ impl Pipeline {
         if self.stopped.get() {
             return;
         }
-        let Origin { link, source } = origin;
+        let Origin { connection, source } = origin;
         let slot = source.slot;
         let chunk = match outcome {
             Ok(chunk) => chunk,
             Err(WrongChunk(chunk)) => {
                 self.job.progress.bad_chunks.fetch_add(1, Ordering::Relaxed);
-                return self.job.report(Report::Wrong { slot, link, chunk });
+                return self.job.report(Report::Wrong { slot, connection, chunk });
             }
         };
         self.job.report(Report::Verified { slot, chunk: chunk.index() });

@@ -14,7 +14,7 @@ use crate::limits::DRIVER_TICK;
 use crate::net::Net;
 use crate::runtime::{Blocking, Core};
 use crate::storage::Memory;
-use crate::swarm::{Choice, LinkId};
+use crate::swarm::{Choice, ConnectionSlot};
 
 /// What a shard needs of its core; clones share it.
 #[derive(Clone)]
@@ -37,30 +37,30 @@ pub enum ShardMessage {
     /// Open a data connection.
     Open {
         /// Its number.
-        link: LinkId,
+        connection: ConnectionSlot,
         /// Where it leads.
         source: Source,
     },
     /// Ask for one of the chunks.
-    Ask {
+    Request {
         /// On which connection.
-        link: LinkId,
+        connection: ConnectionSlot,
         /// The chunks.
         chunks: Choice,
         /// The peer is slow, or has not proven itself yet.
         is_limited: bool,
     },
     /// The chunks come from elsewhere.
-    Retract {
+    Cancel {
         /// On which connection they were asked for.
-        link: LinkId,
+        connection: ConnectionSlot,
         /// Their indices.
         chunks: Vec<u32>,
     },
     /// Close a data connection.
     Close {
         /// Which.
-        link: LinkId,
+        connection: ConnectionSlot,
     },
     /// End; answer when every write has ended.
     Stop(async_channel::Sender<()>),
@@ -71,7 +71,7 @@ pub struct Shard {
     net: Net,
     job: Arc<Job>,
     wanted: Wanted,
-    links: RefCell<HashMap<LinkId, Rc<DataConnection>>>,
+    connections: RefCell<HashMap<ConnectionSlot, Rc<DataConnection>>>,
     pipeline: Rc<Pipeline>,
     stopped: Cell<bool>,
 }
@@ -83,7 +83,7 @@ impl Shard {
         let metainfo = &job.torrent.metainfo;
         let shard = Rc::new(Self {
             wanted: Wanted { info_hash: metainfo.info_hash(), geometry: metainfo.geometry() },
-            links: RefCell::default(),
+            connections: RefCell::default(),
             pipeline: Pipeline::open(core, memory, blocking, job.clone()).await,
             stopped: Cell::new(false),
             net,
@@ -100,20 +100,20 @@ impl Shard {
                 debug_assert!(false, "a shard starts once");
                 self.job.fail(std::io::Error::other("internal error: a shard was to start twice"));
             }
-            ShardMessage::Open { link, source } => self.open(Origin { link, source }),
-            ShardMessage::Ask { link, chunks, is_limited } => {
-                if let Some(link) = self.links.borrow().get(&link) {
-                    link.ask(chunks, is_limited);
+            ShardMessage::Open { connection, source } => self.open(Origin { connection, source }),
+            ShardMessage::Request { connection, chunks, is_limited } => {
+                if let Some(connection) = self.connections.borrow().get(&connection) {
+                    connection.request(chunks, is_limited);
                 }
             }
-            ShardMessage::Retract { link, chunks } => {
-                if let Some(link) = self.links.borrow().get(&link) {
-                    link.retract(&chunks);
+            ShardMessage::Cancel { connection, chunks } => {
+                if let Some(connection) = self.connections.borrow().get(&connection) {
+                    connection.cancel(&chunks);
                 }
             }
-            ShardMessage::Close { link } => {
-                if let Some(link) = self.links.borrow_mut().remove(&link) {
-                    link.close();
+            ShardMessage::Close { connection } => {
+                if let Some(connection) = self.connections.borrow_mut().remove(&connection) {
+                    connection.close();
                 }
             }
             ShardMessage::Stop(done) => crate::runtime::spawn("shard end", self.clone().stop(done)),
@@ -124,21 +124,21 @@ impl Shard {
         if self.stopped.get() {
             return;
         }
-        let id = origin.link;
-        let link = DataConnection::new(origin, self.wanted);
-        self.links.borrow_mut().insert(id, link.clone());
-        crate::runtime::spawn("data connection", self.clone().run_link(link));
+        let id = origin.connection;
+        let connection = DataConnection::new(origin, self.wanted);
+        self.connections.borrow_mut().insert(id, connection.clone());
+        crate::runtime::spawn("data connection", self.clone().run_connection(connection));
     }
 
-    async fn run_link(self: Rc<Self>, link: Rc<DataConnection>) {
-        let ended = link.run(&self.net, &self.pipeline).await;
+    async fn run_connection(self: Rc<Self>, connection: Rc<DataConnection>) {
+        let ended = connection.run(&self.net, &self.pipeline).await;
         // One that was closed from here is forgotten already.
-        let was_open = self.links.borrow_mut().remove(&link.origin.link).is_some();
+        let was_open = self.connections.borrow_mut().remove(&connection.origin.connection).is_some();
         if let Err(error) = ended
             && was_open
         {
-            log::debug!("data connection to {}: {error}", link.origin.source);
-            self.job.report(Report::LinkFailed(link.origin.link));
+            log::debug!("data connection to {}: {error}", connection.origin.source);
+            self.job.report(Report::ConnectionFailed(connection.origin.connection));
         }
     }
 
@@ -146,9 +146,9 @@ impl Shard {
     async fn tick(self: Rc<Self>) {
         while !self.stopped.get() {
             crate::runtime::sleep(DRIVER_TICK).await;
-            for (id, link) in &*self.links.borrow() {
-                if let Some(bytes) = link.arrived_bytes() {
-                    self.job.report(Report::Moved { link: *id, bytes });
+            for (id, connection) in &*self.connections.borrow() {
+                if let Some(bytes) = connection.arrived_bytes() {
+                    self.job.report(Report::BytesReceived { connection: *id, bytes });
                 }
             }
         }
@@ -156,7 +156,7 @@ impl Shard {
 
     async fn stop(self: Rc<Self>, done: async_channel::Sender<()>) {
         self.stopped.set(true);
-        self.links.borrow_mut().drain().for_each(|(_, link)| link.close());
+        self.connections.borrow_mut().drain().for_each(|(_, connection)| connection.close());
         self.pipeline.drain().await;
         // The driver may have given up waiting.
         let _ = done.send(()).await;

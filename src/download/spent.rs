@@ -1,4 +1,4 @@
-//! Where a download's time went: how long its own link was full, and what it waited for meanwhile. Looked at once a
+//! Where a download's time went: how long its own downlink was full, and what it waited for meanwhile. Looked at once a
 //! tick; what lies between two looks counts as the later one.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::swarm::WaitReason;
 
-/// The part of the best rate with which the link counts as full.
+/// The part of the best rate with which the downlink counts as full.
 const FULL: f64 = 0.85;
 /// Bytes that have arrived and are not in their place, with which the disk (or the hash) is behind.
 const BACKLOG_BYTES: u64 = 24 << 20;
@@ -21,7 +21,7 @@ pub struct SpentAccount {
 /// What a download was doing, or waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// Its own link was full.
+    /// Its own downlink was full.
     FullRate,
     /// No peer was there.
     Peers,
@@ -63,7 +63,7 @@ impl SpentAccount {
             _ if backlog_bytes > BACKLOG_BYTES => Cause::Disk,
             WaitReason::NoPeers => Cause::Peers,
             WaitReason::NothingNew => Cause::FirstCopies,
-            WaitReason::Asked => Cause::Uplinks,
+            WaitReason::RequestsOpen => Cause::Uplinks,
         };
         self.milliseconds[cause as usize].fetch_add(time.as_millis() as u64, Ordering::Relaxed);
     }
@@ -98,11 +98,11 @@ mod tests {
         let (account, tick) = (SpentAccount::default(), Duration::from_millis(250));
         for (bytes_s, backlog_bytes, wait_reason) in [
             (0.0, 0, WaitReason::NoPeers),
-            (100e6, 0, WaitReason::Asked),
+            (100e6, 0, WaitReason::RequestsOpen),
             (90e6, 0, WaitReason::NothingNew),
             (10e6, 0, WaitReason::NothingNew),
-            (10e6, 0, WaitReason::Asked),
-            (10e6, 64 << 20, WaitReason::Asked),
+            (10e6, 0, WaitReason::RequestsOpen),
+            (10e6, 64 << 20, WaitReason::RequestsOpen),
         ] {
             account.add(tick, bytes_s, backlog_bytes, wait_reason);
         }

@@ -279,7 +279,7 @@ impl Session {
                 return Ok(is_held);
             }
         };
-        let ticket = match self.context.uploads.ask(self.connection, self.address, &torrent, chunks) {
+        let ticket = match self.context.uploads.enqueue(self.connection, self.address, &torrent, chunks) {
             Ok(ticket) => ticket,
             Err(error) => {
                 log::debug!("peer {}: {error}", stream.peer());
@@ -363,7 +363,7 @@ impl Session {
             if have.info_hash == waiting
                 && let Some(chunk) = geometry.and_then(|geometry| geometry.chunk(index))
             {
-                self.context.uploads.retract(self.connection, chunk);
+                self.context.uploads.cancel(self.connection, chunk);
             }
             for pending in self.pending.iter_mut().filter(|pending| pending.info_hash == have.info_hash) {
                 pending.chunks.retain(|named| *named != index);

@@ -4,25 +4,25 @@ use std::collections::VecDeque;
 use std::ops::{AddAssign, SubAssign};
 use std::time::Duration;
 
-use super::picker::Choice;
-use super::session::PeerSlot;
 use crate::geometry::ChunkIndex;
 use crate::limits::{LATE_AFTER_MIN, STILL_AFTER};
+use crate::swarm::picker::Choice;
+use crate::swarm::slot::PeerSlot;
 
 /// A data connection.
 #[derive(Debug)]
-pub struct Link {
+pub struct ConnectionState {
     /// To whom.
     pub peer: PeerSlot,
     /// Oldest first; the first one's answer may be arriving.
-    pub asks: VecDeque<Ask>,
+    pub requests: VecDeque<OpenRequest>,
     /// What arrives.
-    pub arrival: Option<Arrival>,
+    pub incoming: Option<IncomingChunk>,
 }
 
 /// A request that is open.
 #[derive(Debug)]
-pub struct Ask {
+pub struct OpenRequest {
     /// What it named when it was sent.
     pub sent: Choice,
     /// What it still names.
@@ -39,7 +39,7 @@ pub struct Ask {
 
 /// An answer that arrives.
 #[derive(Clone, Copy, Debug)]
-pub struct Arrival {
+pub struct IncomingChunk {
     /// What it brings.
     pub chunk: ChunkIndex,
     /// When it began.
@@ -47,12 +47,12 @@ pub struct Arrival {
     /// How much of it is here.
     pub bytes: u64,
     /// When the last of that came.
-    pub moved: Duration,
+    pub last_byte_at: Duration,
 }
 
-/// What is open on links, counted.
+/// What is open on connections, counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct OpenCounts {
     /// Requests, those being answered included.
     pub open: u32,
     /// Answers that arrive.
@@ -63,58 +63,58 @@ pub struct Tally {
     pub uncounted: u32,
 }
 
-impl Link {
+impl ConnectionState {
     /// A connection to a peer on which nothing is open.
     pub fn new(peer: PeerSlot) -> Self {
-        Self { peer, asks: VecDeque::new(), arrival: None }
+        Self { peer, requests: VecDeque::new(), incoming: None }
     }
 
     /// What is open on it.
-    pub fn tally(&self) -> Tally {
-        let waits = |ask: &&Ask| !ask.chunks.is_empty() && !ask.is_rare;
-        Tally {
-            open: self.asks.len() as u32,
-            arriving: u32::from(self.arrival.is_some()),
-            waiting: self.asks.iter().filter(waits).count() as u32,
-            uncounted: self.asks.iter().filter(|ask| !ask.is_counted).count() as u32,
+    pub fn open_counts(&self) -> OpenCounts {
+        let waits = |request: &&OpenRequest| !request.chunks.is_empty() && !request.is_rare;
+        OpenCounts {
+            open: self.requests.len() as u32,
+            arriving: u32::from(self.incoming.is_some()),
+            waiting: self.requests.iter().filter(waits).count() as u32,
+            uncounted: self.requests.iter().filter(|request| !request.is_counted).count() as u32,
         }
     }
 
     /// Whether a request names the chunk.
     pub fn names(&self, chunk: ChunkIndex) -> bool {
-        self.asks.iter().any(|ask| ask.chunks.contains(&chunk))
+        self.requests.iter().any(|request| request.chunks.contains(&chunk))
     }
 
     /// Requests whose answers have not begun.
-    pub fn unanswered(&mut self) -> impl Iterator<Item = &mut Ask> {
-        let is_arriving = usize::from(self.arrival.is_some());
-        self.asks.iter_mut().skip(is_arriving)
+    pub fn unanswered(&mut self) -> impl Iterator<Item = &mut OpenRequest> {
+        let is_arriving = usize::from(self.incoming.is_some());
+        self.requests.iter_mut().skip(is_arriving)
     }
 
     /// Seconds until what arrives is there, as it moves now; `None` while that cannot be told.
     pub fn time_left(&self, now: Duration, len: u64) -> Option<f64> {
-        let arrival = self.arrival?;
-        if now.saturating_sub(arrival.moved) > STILL_AFTER {
+        let incoming = self.incoming?;
+        if now.saturating_sub(incoming.last_byte_at) > STILL_AFTER {
             return Some(f64::INFINITY);
         }
-        let time = now.saturating_sub(arrival.since);
+        let time = now.saturating_sub(incoming.since);
         if time < LATE_AFTER_MIN {
             return None;
         }
-        let left = len.saturating_sub(arrival.bytes) as f64;
-        Some(left * time.as_secs_f64() / (arrival.bytes as f64).max(1.0))
+        let left = len.saturating_sub(incoming.bytes) as f64;
+        Some(left * time.as_secs_f64() / (incoming.bytes as f64).max(1.0))
     }
 }
 
-impl Ask {
+impl OpenRequest {
     /// Names the chunk no more; says whether it did.
-    pub fn take_back(&mut self, chunk: ChunkIndex) -> bool {
-        let place = self.chunks.iter().position(|named| *named == chunk);
-        place.map(|place| self.chunks.remove(place)).is_some()
+    pub fn cancel(&mut self, chunk: ChunkIndex) -> bool {
+        let position = self.chunks.iter().position(|named| *named == chunk);
+        position.map(|position| self.chunks.remove(position)).is_some()
     }
 }
 
-impl AddAssign for Tally {
+impl AddAssign for OpenCounts {
     fn add_assign(&mut self, other: Self) {
         self.open += other.open;
         self.arriving += other.arriving;
@@ -123,7 +123,7 @@ impl AddAssign for Tally {
     }
 }
 
-impl SubAssign for Tally {
+impl SubAssign for OpenCounts {
     fn sub_assign(&mut self, other: Self) {
         self.open -= other.open;
         self.arriving -= other.arriving;
