@@ -12,8 +12,7 @@ use crate::limits::{SEND_OVERDUE_TICK, SHORT_CHECK_BYTES_MAX, STATE_THREADS};
 use crate::net::{Incoming, Net, RateLimits};
 use crate::runtime::mesh::{Mesh, MeshPlan};
 use crate::runtime::{Blocking, Core, Kind};
-use crate::storage::memory::ChunkKey;
-use crate::storage::{Loan, Memory, MemoryPlan};
+use crate::storage::{ChunkKey, Loan, Memory, MemoryPlan};
 use crate::torrent::Registry;
 use crate::upload::{PeerContext, UploadQueue, serve};
 
