@@ -12,7 +12,7 @@ use super::data_connection::{ConnectionOwner, DataConnection, Wanted};
 use super::job::{Job, PeerProgress, Report};
 use super::verifier::{Arrived, Verifier};
 use crate::geometry::ChunkIndex;
-use crate::hash::Digest;
+use crate::ids::ChunkHash;
 use crate::limits::DRIVER_TICK;
 use crate::net::Net;
 use crate::runtime::{Blocking, Core, Signal};
@@ -173,12 +173,12 @@ impl Shard {
         futures_lite::future::or(work, stopped).await;
     }
 
-    fn verified(self: &Rc<Self>, arrived: Arrived, digest: Digest) {
+    fn verified(self: &Rc<Self>, arrived: Arrived, digest: ChunkHash) {
         if self.stopped.get() {
             return;
         }
         let Arrived { link, slot, chunk, .. } = arrived;
-        if digest != *self.job.torrent.metainfo.chunk_hash(chunk) {
+        if digest != self.job.torrent.metainfo.chunk_hash(chunk) {
             self.job.progress.bad_chunks.fetch_add(1, Ordering::Relaxed);
             return self.job.report(Report::Wrong { slot, link, chunk });
         }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use super::job::PeerProgress;
 use crate::geometry::ChunkIndex;
-use crate::hash::{Blocks, Digest, Hasher};
+use crate::hash::{Blocks, Hasher};
+use crate::ids::ChunkHash;
 use crate::limits::{HASH_GATHER_PAUSE, HASH_STEP_BYTES};
 use crate::runtime::{Signal, deadline, yield_now};
 use crate::storage::ChunkBuffer;
@@ -49,7 +50,7 @@ impl Verifier {
 
     /// Hashes what arrives, as many chunks at once as there are, in steps that leave the core to others.
     /// Never ends.
-    pub async fn run(&self, done: impl Fn(Arrived, Digest)) {
+    pub async fn run(&self, done: impl Fn(Arrived, ChunkHash)) {
         let mut hasher = Hasher::new();
         loop {
             if hasher.is_empty() {
