@@ -27,8 +27,9 @@
 //! tracker::store | tracker_client, torrent  the table on the disk; talking to trackers; the files that are here
 //! rpc                                       frames over connections
 //! tracker | swarm                           pure: they take `now` and a seeded generator
+//! storage, hash                             files, chunk memory, SIMD
 //! wire | metainfo                           pure: formats
-//! runtime, net, storage, hash               thin layers over glommio, sockets, files, SIMD; they know no format
+//! runtime, net                              thin layers over glommio and sockets; they know no format
 //! ids, geometry, bitfield, filename, text   plain values
 //! limits                                    every bound
 //! ```

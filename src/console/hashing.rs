@@ -8,7 +8,8 @@ use super::progress::{self, BarSettings, Snapshot};
 use super::signals::Stop;
 use super::source::Source;
 use crate::geometry::{ChunkIndex, Geometry};
-use crate::hash::{Digest, HashError, hash_chunks};
+use crate::hash::{HashError, hash_chunks};
+use crate::ids::ChunkHash;
 use crate::metainfo::Metainfo;
 use crate::text;
 
@@ -46,12 +47,12 @@ pub enum Fault {
 impl HashOptions<'_> {
     /// The digests of all chunks, one after the other: the `pieces` of a new `.mtorrent` file.
     pub fn digests(self, source: &Source, geometry: Geometry) -> Result<Vec<u8>, CommandError> {
-        let pieces = Mutex::new(vec![0; geometry.chunk_count() as usize * size_of::<Digest>()]);
+        let pieces = Mutex::new(vec![0; geometry.chunk_count() as usize * ChunkHash::LEN]);
         self.hash(source, geometry, &|_| true, &|chunk, digest| {
             let digest = digest?;
-            let at = chunk.as_usize() * size_of::<Digest>();
+            let at = chunk.as_usize() * ChunkHash::LEN;
             let mut pieces = pieces.lock().unwrap_or_else(PoisonError::into_inner);
-            pieces[at..at + size_of::<Digest>()].copy_from_slice(&digest);
+            pieces[at..at + ChunkHash::LEN].copy_from_slice(&digest.0);
             Ok(())
         })?;
         source.check_unchanged()?;
@@ -65,7 +66,7 @@ impl HashOptions<'_> {
         let found = Mutex::new(Vec::new());
         self.hash(source, geometry, &is_there, &|chunk, digest| {
             let fault = match digest {
-                Ok(digest) if digest == *metainfo.chunk_hash(chunk) => return Ok(()),
+                Ok(digest) if digest == metainfo.chunk_hash(chunk) => return Ok(()),
                 Ok(_) => Fault::Different,
                 // It was cut while it was read.
                 Err(error @ (HashError::Short { .. } | HashError::Memory(_))) => return Err(error),
@@ -90,13 +91,13 @@ impl HashOptions<'_> {
         source: &Source,
         geometry: Geometry,
         wanted: &(dyn Fn(ChunkIndex) -> bool + Sync),
-        each: &(dyn Fn(ChunkIndex, Result<Digest, HashError>) -> Result<(), HashError> + Sync),
+        each: &(dyn Fn(ChunkIndex, Result<ChunkHash, HashError>) -> Result<(), HashError> + Sync),
     ) -> Result<(), CommandError> {
         let done_bytes = AtomicU64::new(0);
         let (failure, has_failed) = (Mutex::new(None), AtomicBool::new(false));
         // The flag to stop may be that of others, too; after a failure no more chunk is wanted.
         let wanted = |chunk| !has_failed.load(Ordering::Relaxed) && wanted(chunk);
-        let take = |chunk, digest: Result<Digest, HashError>| match each(chunk, digest) {
+        let take = |chunk, digest: Result<ChunkHash, HashError>| match each(chunk, digest) {
             Ok(()) => {
                 done_bytes.fetch_add(geometry.chunk_len(chunk).into(), Ordering::Relaxed);
             }

@@ -190,7 +190,7 @@ impl Preparation<'_> {
         hash_chunks(file, metainfo.geometry(), &wanted, self.threads, self.stop, &|chunk, digest| {
             let mut verified = verified.lock().unwrap_or_else(PoisonError::into_inner);
             match digest {
-                Ok(digest) if digest == *metainfo.chunk_hash(chunk) => verified.right.insert(chunk),
+                Ok(digest) if digest == metainfo.chunk_hash(chunk) => verified.right.insert(chunk),
                 Ok(_) | Err(HashError::Short { .. }) => is_decided.store(until_wrong, Ordering::Relaxed),
                 Err(error) => {
                     verified.unreadable.get_or_insert(error);
@@ -215,7 +215,7 @@ pub fn check_whole(metainfo: &Metainfo, files: &DiskFiles) -> Result<(), DestErr
     let (Some(part), true) = (files.part(), suspect.count() > 0) else { return Ok(()) };
     let is_wrong = AtomicBool::new(false);
     hash_chunks(part, geometry, &|chunk| suspect.contains(chunk), 1, &AtomicBool::new(false), &|chunk, digest| {
-        if !digest.is_ok_and(|digest| digest == *metainfo.chunk_hash(chunk)) {
+        if !digest.is_ok_and(|digest| digest == metainfo.chunk_hash(chunk)) {
             is_wrong.store(true, Ordering::Relaxed);
         }
     })

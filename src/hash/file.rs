@@ -14,11 +14,13 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use memmap2::{Advice, MmapMut};
 
-use super::Digest;
-use super::engine::{BLOCK, Engine, Plan, START, State};
-use super::lane::{digest, finish};
+use super::chunk_compression::ChunkCompression;
+use super::compression::{BLOCK, Compression, finish, padding};
+use super::engine::Engine;
+use super::plan::Plan;
 use super::reader::Reader;
 use crate::geometry::{ChunkIndex, Geometry};
+use crate::ids::ChunkHash;
 use crate::limits::{
     HASH_BUFFER_BYTES, HASH_CACHED_SLICE_BYTES, HASH_COLD_SLICE_BYTES, HASH_LANES_MAX, HASH_PROBE_STRIDE_BYTES,
 };
@@ -47,7 +49,7 @@ pub enum HashError {
 }
 
 /// Hashes the chunks of `file` that `wanted` names, on `threads` threads, and calls `each` (from any
-/// thread, in any order) once for each of them: with the digest, or with what kept it from being read.
+/// thread, in any order) once for each of them: with the hash, or with what kept it from being read.
 ///
 /// Stops early when `stop` is set; what was not reported then was not hashed. An error is returned only
 /// when nothing could be started. Blocks the caller, whose thread takes part. Memory: at most
@@ -58,7 +60,7 @@ pub fn hash_chunks(
     wanted: &(dyn Fn(ChunkIndex) -> bool + Sync),
     threads: usize,
     stop: &AtomicBool,
-    each: &(dyn Fn(ChunkIndex, Result<Digest, HashError>) + Sync),
+    each: &(dyn Fn(ChunkIndex, Result<ChunkHash, HashError>) + Sync),
 ) -> Result<(), HashError> {
     let threads = threads.max(1);
     let work = Work {
@@ -95,9 +97,9 @@ struct Work<'a> {
     layout: Layout,
     wanted: &'a (dyn Fn(ChunkIndex) -> bool + Sync),
     stop: &'a AtomicBool,
-    each: &'a (dyn Fn(ChunkIndex, Result<Digest, HashError>) + Sync),
+    each: &'a (dyn Fn(ChunkIndex, Result<ChunkHash, HashError>) + Sync),
     reader: Reader<'a>,
-    plan: Plan,
+    plan: Plan<ChunkCompression>,
     group_max: usize,
     /// The first chunk that nobody claimed.
     next: Mutex<u32>,
@@ -135,20 +137,20 @@ struct Cores {
 }
 
 /// One core, until it is dropped.
-struct Core<'a>(&'a Cores);
+struct CorePermit<'a>(&'a Cores);
 
 impl Cores {
-    fn take(&self) -> Core<'_> {
+    fn take(&self) -> CorePermit<'_> {
         let mut free = lock(&self.free);
         while *free == 0 {
             free = self.freed.wait(free).unwrap_or_else(PoisonError::into_inner);
         }
         *free -= 1;
-        Core(self)
+        CorePermit(self)
     }
 }
 
-impl Drop for Core<'_> {
+impl Drop for CorePermit<'_> {
     fn drop(&mut self) {
         *lock(&self.0.free) += 1;
         self.0.freed.notify_one();
@@ -164,7 +166,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 struct Worker<'a> {
     work: &'a Work<'a>,
     buffer: MmapMut,
-    states: Vec<State>,
+    states: Vec<<ChunkCompression as Compression>::State>,
 }
 
 /// How a group is read.
@@ -219,7 +221,7 @@ impl<'a> Worker<'a> {
         // Copying out of the page cache is work for a core, waiting for the disk is not.
         let _core = (source == Source::Cached).then(|| self.work.cores.take());
         self.states.clear();
-        self.states.resize(span.len(), START);
+        self.states.resize(span.len(), ChunkCompression::START);
         for start in (0..self.work.geometry.chunk_size() as usize).step_by(slice_len) {
             self.fill(span, start, slice_len, source)?;
             let _core = (source == Source::Cold).then(|| self.work.cores.take());
@@ -256,13 +258,13 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Ends the states, all by the same padding, and hands out the digests.
+    /// Ends the states, all by the same padding, and reports the hashes.
     fn report(&mut self, span: &[ChunkIndex]) {
         let padding = padding(self.work.geometry.chunk_size().into());
         for (states, chunks) in self.states.chunks_mut(HASH_LANES_MAX).zip(span.chunks(HASH_LANES_MAX)) {
             self.work.plan.compress(states, &[&padding[..]; HASH_LANES_MAX]);
             for (state, chunk) in states.iter().zip(chunks) {
-                (self.work.each)(*chunk, Ok(digest(*state)));
+                (self.work.each)(*chunk, Ok(ChunkCompression::chunk_hash(*state)));
             }
         }
     }
@@ -270,16 +272,16 @@ impl<'a> Worker<'a> {
     /// Hashes one chunk by itself: a short one, or one near which something could not be read.
     fn alone(&mut self, chunk: ChunkIndex) {
         let core = self.work.cores.take();
-        let digest = self.digest_alone(chunk);
+        let hash = self.hash_alone(chunk);
         drop(core);
-        (self.work.each)(chunk, digest);
+        (self.work.each)(chunk, hash);
     }
 
-    fn digest_alone(&mut self, chunk: ChunkIndex) -> Result<Digest, HashError> {
+    fn hash_alone(&mut self, chunk: ChunkIndex) -> Result<ChunkHash, HashError> {
         let Work { layout, ref reader, plan, .. } = *self.work;
         let Segment { offset: start, len } = layout.segment(chunk);
         let len = len as usize;
-        let mut state = START;
+        let mut state = ChunkCompression::START;
         for at in (0..len).step_by(HASH_CACHED_SLICE_BYTES) {
             let bytes = &mut self.buffer[..HASH_CACHED_SLICE_BYTES.min(len - at)];
             let offset = start + at as u64;
@@ -291,16 +293,8 @@ impl<'a> Worker<'a> {
         }
         // What the last slice has beyond whole blocks.
         let last = len % HASH_CACHED_SLICE_BYTES;
-        Ok(finish(state, &self.buffer[last / BLOCK * BLOCK..last], len as u64))
+        Ok(finish::<ChunkCompression>(state, &self.buffer[last / BLOCK * BLOCK..last], len as u64))
     }
-}
-
-/// The last block of a message of `len` bytes, a multiple of 64 (FIPS 180-4, 5.1.1).
-fn padding(len: u64) -> [u8; BLOCK] {
-    let mut padding = [0; BLOCK];
-    padding[0] = 0x80;
-    padding[BLOCK - 8..].copy_from_slice(&(len * 8).to_be_bytes());
-    padding
 }
 
 /// Memory for a worker: anonymous, aligned for O_DIRECT, in huge pages where the system has them (its

@@ -65,7 +65,7 @@ fn hash(metainfo: &Metainfo, path: &Path, threads: usize, stop: &AtomicBool) -> 
     let wanted = |_| !is_decided.load(Ordering::Relaxed);
     let lock = PoisonError::into_inner;
     let each = |chunk, digest| match digest {
-        Ok(digest) if digest == *metainfo.chunk_hash(chunk) => {}
+        Ok(digest) if digest == metainfo.chunk_hash(chunk) => {}
         Err(HashError::Read { source, .. }) => unreadable.lock().unwrap_or_else(lock).push((chunk, source)),
         Ok(_) | Err(_) => {
             is_decided.store(true, Ordering::Relaxed);

@@ -14,8 +14,7 @@ use crate::limits::SEND_OVERDUE_TICK;
 use crate::net::{Incoming, Net, RateLimits};
 use crate::runtime::Core;
 use crate::runtime::mesh::{Mesh, MeshPlan};
-use crate::storage::memory::ChunkKey;
-use crate::storage::{Loan, Memory, MemoryPlan};
+use crate::storage::{ChunkKey, Loan, Memory, MemoryPlan};
 use crate::torrent::Registry;
 use crate::upload::{PeerContext, UploadQueue, serve};
 

@@ -10,7 +10,9 @@
 
 pub mod allocate;
 pub mod allocator;
-pub mod chunk_buffer;
+mod block_pool;
+mod chunk_buffer;
+mod chunk_cache;
 pub mod copy;
 pub mod dest;
 pub mod dest_error;
@@ -18,9 +20,12 @@ pub mod disk;
 pub mod identity;
 pub mod layout;
 pub mod ledger;
-pub mod memory;
+mod loan;
+mod memory;
 mod memory_grants;
 pub mod memory_plan;
+#[cfg(test)]
+mod memory_tests;
 pub mod paths;
 mod probe;
 pub mod record;
@@ -34,13 +39,15 @@ pub mod writer;
 
 pub use allocator::Allocator;
 pub use chunk_buffer::ChunkBuffer;
+pub use chunk_cache::ChunkKey;
 pub use dest::{Claim, Opened, Unfinished};
 pub use dest_error::{DestError, PartFault};
 pub use disk::DiskFiles;
 pub use identity::Identity;
 pub use layout::{Layout, Segment};
 pub use ledger::{Ledger, PartFiles};
-pub use memory::{Loan, Memory};
+pub use loan::Loan;
+pub use memory::Memory;
 pub use memory_plan::{MemoryPlan, TooLittleMemory};
 pub use paths::Paths;
 pub use record::{FileMark, Record};

@@ -7,9 +7,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::chunk_buffer::ChunkBuffer;
-use super::memory::{ChunkKey, Memory};
+use super::chunk_cache::ChunkKey;
+use super::memory::Memory;
 use crate::geometry::ChunkIndex;
-use crate::hash::{Blocks, Digest, Hasher};
+use crate::hash::{Blocks, Hasher};
+use crate::ids::ChunkHash;
 use crate::limits::{HASH_GATHER_PAUSE, HASH_STEP_BYTES};
 use crate::metainfo::Metainfo;
 use crate::runtime::{Signal, deadline, yield_now};
@@ -44,9 +46,9 @@ pub struct Verifier<O> {
 
 impl VerifiedChunk {
     /// The chunk, if its digest is the right one.
-    fn check<O>(metainfo: &Metainfo, received: ReceivedChunk<O>, digest: Digest) -> (O, Result<Self, WrongChunk>) {
+    fn check<O>(metainfo: &Metainfo, received: ReceivedChunk<O>, digest: ChunkHash) -> (O, Result<Self, WrongChunk>) {
         let ReceivedChunk { index, buffer, origin } = received;
-        if digest != *metainfo.chunk_hash(index) {
+        if digest != metainfo.chunk_hash(index) {
             return (origin, Err(WrongChunk(index)));
         }
         (origin, Ok(Self { key: (metainfo.info_hash(), index), buffer: Rc::new(buffer) }))

@@ -24,8 +24,7 @@ use crate::limits::{
 use crate::net::{Net, NetError, SendFileError, Stream};
 use crate::rpc::{self, FrameReader, RpcError};
 use crate::runtime::{Blocking, BlockingError, Core};
-use crate::storage::memory::ChunkKey;
-use crate::storage::{Loan, Memory};
+use crate::storage::{ChunkKey, Loan, Memory};
 use crate::swarm::{Choice, ConnectionId};
 use crate::torrent::{Content, Registry, Torrent};
 use crate::wire::{

@@ -1,14 +1,15 @@
-//! The compression functions behind one face: some states, and for each a run of blocks.
-//!
-//! A [`Kernel`] exists only for what the CPU has, so that calling it is safe.
+//! The kernels of SHA-1 behind one face.
 
-use super::engine::{BLOCK, Engine, State};
+use super::state::{START, State};
 #[cfg(target_arch = "x86_64")]
 use super::x86::{Avx2, Avx512, ShaNi};
+use crate::hash::compression::{BLOCK, Compression, Times};
+use crate::hash::engine::Engine;
+use crate::ids::ChunkHash;
 
 /// One way to take a few states over a run of blocks each.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Kernel {
+pub(in crate::hash) enum Kernel {
     Crate,
     #[cfg(target_arch = "x86_64")]
     ShaNi2(ShaNi),
@@ -22,14 +23,22 @@ pub(super) enum Kernel {
     Avx512(Avx512),
 }
 
-impl Kernel {
-    /// All that this CPU has, the simplest first.
-    pub fn available() -> Vec<Kernel> {
+impl Compression for Kernel {
+    type State = State;
+
+    const START: State = START;
+    const REFERENCE: Self = Kernel::Crate;
+
+    fn available() -> Vec<Kernel> {
         [Kernel::Crate].into_iter().chain(wide()).collect()
     }
 
-    /// The engine that it belongs to.
-    pub fn engine(self) -> Engine {
+    fn times() -> &'static Times<Kernel> {
+        static TIMES: Times<Kernel> = Times::new();
+        &TIMES
+    }
+
+    fn engine(self) -> Engine {
         match self {
             Kernel::Crate => Engine::Crate,
             #[cfg(target_arch = "x86_64")]
@@ -41,8 +50,7 @@ impl Kernel {
         }
     }
 
-    /// Lanes that it takes in the time of one.
-    pub fn lanes(self) -> usize {
+    fn lanes(self) -> usize {
         match self {
             Kernel::Crate => 1,
             #[cfg(target_arch = "x86_64")]
@@ -58,13 +66,11 @@ impl Kernel {
         }
     }
 
-    /// Takes at most [`Kernel::lanes`] states over their runs, cut to the whole blocks of the shortest;
-    /// states beyond, or without a run, stay as they are.
-    pub fn compress(self, states: &mut [State], runs: &[&[u8]]) {
+    fn compress(self, states: &mut [State], runs: &[&[u8]]) {
         match self {
             Kernel::Crate => {
                 if let (Some(state), Some(run)) = (states.first_mut(), runs.first()) {
-                    compress_one(state, run);
+                    ::sha1::block_api::compress(state, run.as_chunks::<BLOCK>().0);
                 }
             }
             #[cfg(target_arch = "x86_64")]
@@ -78,6 +84,14 @@ impl Kernel {
             #[cfg(target_arch = "x86_64")]
             Kernel::Avx512(token) => filled::<16>(states, runs, |states, runs| token.compress(states, runs)),
         }
+    }
+
+    fn chunk_hash(state: State) -> ChunkHash {
+        let mut hash = [0; ChunkHash::LEN];
+        for (bytes, word) in hash.as_chunks_mut().0.iter_mut().zip(state) {
+            *bytes = word.to_be_bytes();
+        }
+        ChunkHash(hash)
     }
 }
 
@@ -110,11 +124,6 @@ fn filled<const N: usize>(states: &mut [State], runs: &[&[u8]], compress: impl F
     }
 }
 
-/// Takes a state over the whole blocks of `run`, by the `sha1` crate.
-pub(super) fn compress_one(state: &mut State, run: &[u8]) {
-    ::sha1::block_api::compress(state, run.as_chunks::<BLOCK>().0);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,7 +144,7 @@ mod tests {
                 let runs: Vec<&[u8]> = lanes.map(|(start, blocks)| &bytes[*start..start + blocks * BLOCK]).collect();
                 let len = runs.iter().map(|run| run.len()).min().unwrap_or(0);
                 let mut expected = states.clone();
-                expected.iter_mut().zip(&runs).for_each(|(state, run)| compress_one(state, &run[..len]));
+                expected.iter_mut().zip(&runs).for_each(|(state, run)| Kernel::compress_one(state, &run[..len]));
                 let mut got = states.clone();
                 kernel.compress(&mut got, &runs);
                 prop_assert_eq!(got, expected, "{:?}", kernel);

@@ -7,7 +7,9 @@
 
 use std::arch::x86_64::*;
 
-use super::super::engine::{BLOCK, State};
+use super::super::state::State;
+use crate::hash::compression::BLOCK;
+use crate::hash::engine::Engine;
 
 /// Lanes of this kernel.
 const LANES: usize = 16;
@@ -17,17 +19,17 @@ type Runs<'a> = [&'a [[u8; BLOCK]]; LANES];
 
 /// Proof that the CPU has AVX-512 F and BW.
 #[derive(Clone, Copy, Debug)]
-pub(in super::super) struct Avx512(());
+pub(in crate::hash) struct Avx512(());
 
 impl Avx512 {
     /// The token, if the CPU (and the kernel) has AVX-512 F and BW.
     pub fn detect() -> Option<Self> {
-        (is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw")).then_some(Self(()))
+        Engine::Avx512.is_available().then_some(Self(()))
     }
 
     /// Takes the states over their runs: as many blocks as the shortest run has whole ones.
     pub fn compress(self, states: &mut [State; LANES], runs: [&[u8]; LANES]) {
-        // SAFETY: a token exists only where `detect` found the instructions that `compress` enables.
+        // SAFETY: a token exists only where `Engine` found the instructions that `compress` enables.
         #[allow(unsafe_code)]
         unsafe {
             compress(states, runs)

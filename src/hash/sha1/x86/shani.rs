@@ -5,25 +5,23 @@
 
 use std::arch::x86_64::*;
 
-use super::super::engine::{BLOCK, State};
+use super::super::state::State;
+use crate::hash::compression::BLOCK;
+use crate::hash::engine::Engine;
 
 /// Proof that the CPU has the SHA instructions.
 #[derive(Clone, Copy, Debug)]
-pub(in super::super) struct ShaNi(());
+pub(in crate::hash) struct ShaNi(());
 
 impl ShaNi {
     /// The token, if the CPU has the instructions.
     pub fn detect() -> Option<Self> {
-        let found = is_x86_feature_detected!("sha")
-            && is_x86_feature_detected!("sse4.1")
-            && is_x86_feature_detected!("ssse3")
-            && is_x86_feature_detected!("sse2");
-        found.then_some(Self(()))
+        Engine::ShaNi.is_available().then_some(Self(()))
     }
 
     /// Takes `N` states over their runs: as many blocks as the shortest run has whole ones.
     pub fn compress<const N: usize>(self, states: &mut [State; N], runs: [&[u8]; N]) {
-        // SAFETY: a token exists only where `detect` found the instructions that `compress` enables.
+        // SAFETY: a token exists only where `Engine` found the instructions that `compress` enables.
         #[allow(unsafe_code)]
         unsafe {
             compress(states, runs)
