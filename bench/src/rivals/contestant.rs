@@ -1,11 +1,10 @@
-//! Who takes part, in the order of an odd round.
+//! What a contestant is.
 
-use super::error::Error;
 use super::options::Options;
-use super::program::Need;
 use super::session::Session;
 use super::stage::{Sink, Stage};
-use super::{aria2, curl, libtorrent, limit, mtorrent, rqbit, rsync, transmission};
+use crate::harness::Error;
+use crate::harness::program::Need;
 
 /// A program in its fastest sensible setting.
 #[derive(Debug)]
@@ -72,19 +71,3 @@ impl Role {
         }
     }
 }
-
-/// Everyone. The disk's limit stands on both sides of mtorrent, so that it is beside it in every round.
-pub const ALL: [&Contestant; 12] = [
-    &limit::FIO_URING,
-    &mtorrent::MTORRENT,
-    &limit::FIO_LIBAIO,
-    &limit::IPERF,
-    &limit::SHA1,
-    &limit::CP,
-    &rsync::RSYNC,
-    &curl::CURL,
-    &aria2::ARIA2,
-    &libtorrent::LIBTORRENT,
-    &transmission::TRANSMISSION,
-    &rqbit::RQBIT,
-];
