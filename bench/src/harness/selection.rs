@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use super::Error;
-use super::program::Need;
+use super::options::CommonOptions;
+use super::program::{self, Need};
 
 /// True if `only` has `name`, or is empty.
 pub fn is_chosen(name: &str, only: &[String]) -> bool {
@@ -43,6 +44,43 @@ pub fn not_empty<T>(present: Vec<T>) -> Result<Vec<T>, Error> {
 /// Those of `wanted` who are not in `present`.
 pub fn left_out<'a>(wanted: impl Iterator<Item = &'a str>, present: &[&str]) -> Vec<&'a str> {
     wanted.filter(|name| !present.contains(name)).collect()
+}
+
+/// A contestant that the selection knows by its name and its needs.
+pub trait Candidate {
+    /// Its name in tables and for `--only`.
+    fn name(&self) -> &'static str;
+    /// What has to be installed.
+    fn needs(&self) -> &'static [Need];
+}
+
+/// Builds and installs what `options` allow, says who of `all` takes part and who does not and why, and returns those who
+/// do. Without `mtorrent` the program of this source tree is built.
+pub fn select<C: Candidate>(
+    all: &[&'static C],
+    options: &CommonOptions,
+    mtorrent: Option<&Path>,
+) -> Result<Vec<&'static C>, Error> {
+    let names: Vec<&str> = all.iter().map(|candidate| candidate.name()).collect();
+    check_names(&names, &options.only)?;
+    let chosen = || all.iter().copied().filter(|candidate| is_chosen(candidate.name(), &options.only));
+    let needs: Vec<Need> = chosen().flat_map(Candidate::needs).copied().collect();
+    if mtorrent.is_none() && needs.contains(&Need::Mtorrent) {
+        program::build_mtorrent();
+    }
+    let mtorrent = mtorrent.map_or_else(program::own_mtorrent, Path::to_owned);
+    if options.install {
+        program::install(&needs, &mtorrent)?;
+    }
+    let is_there = |candidate: &&C| is_installed(candidate.name(), candidate.needs(), &mtorrent);
+    not_empty(chosen().filter(is_there).collect())
+}
+
+/// The names of those of `all` who were wanted and are not in `present`.
+pub fn absent<C: Candidate>(all: &[&'static C], options: &CommonOptions, present: &[&C]) -> Vec<&'static str> {
+    let present: Vec<&str> = present.iter().map(|candidate| candidate.name()).collect();
+    let wanted = all.iter().map(|candidate| candidate.name()).filter(|name| is_chosen(name, &options.only));
+    left_out(wanted, &present)
 }
 
 #[cfg(test)]

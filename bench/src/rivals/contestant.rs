@@ -5,6 +5,7 @@ use super::session::Session;
 use super::stage::{Sink, Stage};
 use crate::harness::Error;
 use crate::harness::program::Need;
+use crate::harness::selection::Candidate;
 
 /// A program in its fastest sensible setting.
 #[derive(Debug)]
@@ -23,6 +24,16 @@ pub struct Contestant {
     pub settings: &'static str,
     /// Starts its servers and writes its getter's command line.
     pub prepare: fn(&Stage) -> Result<Session, Error>,
+}
+
+impl Candidate for Contestant {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn needs(&self) -> &'static [Need] {
+        self.needs
+    }
 }
 
 /// In how many rounds a contestant takes part: always the first ones.

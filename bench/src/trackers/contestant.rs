@@ -4,6 +4,7 @@ use super::server::{Server, Stage};
 use super::workload::What;
 use crate::harness::Error;
 use crate::harness::program::Need;
+use crate::harness::selection::Candidate;
 
 /// A server in one setting.
 #[derive(Debug)]
@@ -22,4 +23,14 @@ pub struct Contestant {
     pub pinned: bool,
     /// Starts it.
     pub start: fn(&Stage) -> Result<Server, Error>,
+}
+
+impl Candidate for Contestant {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn needs(&self) -> &'static [Need] {
+        self.needs
+    }
 }
