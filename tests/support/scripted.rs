@@ -131,11 +131,11 @@ pub fn answer_having(
             stream.write_all(&encoded(&Message::ChunkInfoResponse(info)))
         }
         Message::SendChunkRequest(request) => stream.write_all(&content.chunk_frame(request.index)),
-        other => stream.write_all(&refusal(Status::BadRequest, other.kind())),
+        other => stream.write_all(&response(Status::BadRequest, other.kind())),
     }
 }
 
-/// A Response that refuses.
-pub fn refusal(status: Status, text: &str) -> Vec<u8> {
+/// The bytes of a Response.
+pub fn response(status: Status, text: &str) -> Vec<u8> {
     encoded(&Message::Response(Response { status, text, version: None }))
 }

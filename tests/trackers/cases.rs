@@ -4,16 +4,17 @@
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use mtorrent::ids::{Endpoint, InfoHash};
 use mtorrent::limits::PEER_NAME_INTERVAL;
 use mtorrent::wire::{Message, SeederChange, Status};
 
-use crate::support::scripted::{Scripted, refusal};
+use crate::support::scripted::{Scripted, response};
 use crate::support::skip::{has_programs, is_root};
 use crate::support::tracker::TrackerClient;
-use crate::support::{Folder, Running, mtorrent, run};
+use crate::support::{DEADLINE, Folder, Running, eventually, mtorrent, run};
 
 const LOOPBACK: &str = "--listen=127.0.0.1:0";
 
@@ -47,7 +48,7 @@ fn a_trackers_text_makes_no_line_of_its_own() {
     let folder = Folder::new();
     let file = folder.random_file("f", 1000);
     let tracker = Scripted::start(|stream, _| {
-        stream.write_all(&refusal(Status::NotAllowed, "not today\nmtorrent: forged\r\u{1b}[2J it's so"))
+        stream.write_all(&response(Status::NotAllowed, "not today\nmtorrent: forged\r\u{1b}[2J it's so"))
     });
     let at = format!("--tracker={}", tracker.address);
     let (metainfo, dest) = (folder.text("f.mtorrent"), folder.text("copy"));
@@ -59,33 +60,25 @@ fn a_trackers_text_makes_no_line_of_its_own() {
 
 #[test]
 fn many_refusals_are_one_sentence() {
+    const FILES: usize = 8;
     let folder = Folder::new();
-    let (tracker, at) = tracker(&["--max-files-per-address=2"]);
-    let mut client = Running::piped([
-        "client",
-        "--cores=1",
-        LOOPBACK,
-        "--data-dir",
-        &folder.text("state"),
-        &format!("--tracker={at}"),
-    ]);
+    let accepted = AtomicUsize::new(0);
+    let tracker = Scripted::start(move |stream, _| {
+        let status = if accepted.fetch_add(1, Ordering::SeqCst) < 2 { Status::Ok } else { Status::OverLimit };
+        stream.write_all(&response(status, "too many files"))
+    });
+    let at = format!("--tracker={}", tracker.address);
+    let mut client = Running::piped(["client", "--cores=1", LOOPBACK, "--data-dir", &folder.text("state"), &at]);
     client.wait_ready();
-    for number in 0..6 {
+    for number in 0..FILES {
         let file = folder.file(&format!("f{number}"), format!("file {number}").as_bytes());
         client.say(&format!("share {} {}", file.display(), folder.text(&format!("f{number}.mtorrent"))));
     }
-    // Two are announced; the others come one after the other in between.
-    for _ in 0..2 {
-        client.wait_line(|line| line.contains("announced"));
-    }
-    client.say("wait all");
-    client.say("show downloads");
-    client.wait_line(|line| line.contains("no downloads"));
-    std::thread::sleep(Duration::from_millis(500));
+    // Whoever asks for the last one has read the refusals of those before it.
+    eventually(DEADLINE, "all are refused", || tracker.seen.times("Share").len() >= FILES);
     let outcome = client.terminate();
     let told = |text: &str| text.lines().filter(|line| line.contains("refused")).count();
     assert_eq!(told(&outcome.stdout) + told(&outcome.stderr), 1, "{outcome:#?}");
-    tracker.terminate().expect(0);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use mtorrent::node::{DownloadState, DownloadStatus, FailureKind};
 use mtorrent::wire::{ChunkInfo, HaveChunks, Indices, Message, SendChunk, Status};
 
 use crate::support::node::{assert_done, begin, ended, get, share, start};
-use crate::support::scripted::{Scripted, answer, answer_having, refusal};
+use crate::support::scripted::{Scripted, answer, answer_having, response};
 use crate::support::tracker;
 use crate::support::wire::{Wire, encoded, endpoint};
 use crate::support::{Content, Folder, Gate, eventually, random_bytes, run};
@@ -92,12 +92,12 @@ const BAD_CHUNK_ANSWERS: &[(&str, ChunkScript)] = &[
         frame[last] ^= 1;
         stream.write_all(&frame)
     }),
-    ("busy, as a Response", |stream, _, _| stream.write_all(&refusal(Status::Busy, "later"))),
+    ("busy, as a Response", |stream, _, _| stream.write_all(&response(Status::Busy, "later"))),
     ("busy, as its own answer", |stream, content, index| send_chunk_error(stream, content, index, Status::Busy)),
     ("absent after all", |stream, content, index| send_chunk_error(stream, content, index, Status::ChunkAbsent)),
     ("not found after all", |stream, content, index| send_chunk_error(stream, content, index, Status::NotFound)),
     ("file changed", |stream, content, index| send_chunk_error(stream, content, index, Status::FileChanged)),
-    ("ok without a chunk", |stream, _, _| stream.write_all(&refusal(Status::Ok, ""))),
+    ("ok without a chunk", |stream, _, _| stream.write_all(&response(Status::Ok, ""))),
     ("an unknown status", |stream, content, index| {
         let mut frame = content.chunk_frame(index);
         frame[65] = 200;
@@ -148,7 +148,7 @@ const BAD_CONTROL_ANSWERS: &[(&str, ControlScript)] = &[
         other => answer(stream, content, other),
     }),
     ("nothing there", |stream, content, message| match message {
-        Message::ChunkSubscribeRequest(_) => stream.write_all(&refusal(Status::NotFound, "no such file")),
+        Message::ChunkSubscribeRequest(_) => stream.write_all(&response(Status::NotFound, "no such file")),
         other => answer(stream, content, other),
     }),
     ("news of chunks that are none", |stream, content, message| match message {
@@ -414,8 +414,8 @@ fn a_peer_without_subscriptions_is_polled_once_a_second() {
     let old = {
         let (content, polls) = (content.clone(), polls.clone());
         Scripted::start(move |stream, message| match message {
-            Message::ChunkSubscribeRequest(_) => stream.write_all(&refusal(Status::UnknownType, "what is that?")),
-            // Not even a refusal for what no peer needs to know.
+            Message::ChunkSubscribeRequest(_) => stream.write_all(&response(Status::UnknownType, "what is that?")),
+            // Not even a response for what no peer needs to know.
             Message::PeerIdRequest => break_off(),
             Message::ChunkInfoRequest(_) => {
                 // One chunk more with each question.
@@ -448,7 +448,7 @@ fn one_busy_seeder_is_waited_for() {
         let (content, calm) = (content.clone(), calm.clone());
         Scripted::start(move |stream, message| match message {
             Message::SendChunkRequest(_) if !calm.load(Ordering::SeqCst) => {
-                stream.write_all(&refusal(Status::Busy, "later"))
+                stream.write_all(&response(Status::Busy, "later"))
             }
             other => answer(stream, &content, other),
         })
@@ -497,7 +497,7 @@ fn a_client_does_not_download_from_itself() {
 fn a_response_in_the_place_of_any_answer() {
     let (tracker, getter) = (tracker::start(), start(1));
     let content = content(3, tracker.listen_addr());
-    let refusing = Scripted::start(move |stream, _| stream.write_all(&refusal(Status::NotAllowed, "go away")));
+    let refusing = Scripted::start(move |stream, _| stream.write_all(&response(Status::NotAllowed, "go away")));
     Wire::connect(tracker.listen_addr()).announce(&content.metainfo, refusing.address);
     let status = get(&getter, &content.metainfo, None, Duration::from_secs(1));
     assert!(matches!(&status.state, DownloadState::Failed(why) if why.kind == FailureKind::Retry), "{status:#?}");

@@ -179,7 +179,12 @@ fn what_is_removed_is_gone_at_once() {
     share(&seeder, &path, &content.metainfo);
     let ours = [endpoint(seeder.listen_addr())];
     eventually(Duration::from_secs(2), "it is announced", || wire.seeders(info_hash) == ours);
-    std::thread::sleep(Duration::from_millis(300));
+    // A client tells its tracker one thing after the other: when a later file is announced, all before it is done.
+    let later = Content::new("later", random_bytes(1, 1000), CHUNK, &[tracker.listen_addr()]);
+    share(&seeder, &folder.file("later", &later.bytes), &later.metainfo);
+    eventually(Duration::from_secs(2), "the later file is announced", || {
+        wire.seeders(later.metainfo.info_hash()) == ours
+    });
     assert_eq!(wire.seeders(info_hash), ours, "its withdrawal came after its announcement");
     assert!(Wire::connect(seeder.listen_addr()).chunk(info_hash, 1).unwrap().is_ok());
     seeder.close();

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use sha1::{Digest, Sha1};
 
-use super::error::Error;
+use super::Error;
 use super::source::Source;
 
 /// The bytes of a metainfo file for `source` that names the tracker at `announce`.

@@ -11,7 +11,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, make_rng};
 use sha1::{Digest, Sha1};
 
-use super::error::Error;
+use super::Error;
 use super::interrupt;
 
 /// The source file.

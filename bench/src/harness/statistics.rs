@@ -69,6 +69,23 @@ fn estimate(resample: impl Fn(&mut Draw) -> f64, value: f64, empty: bool) -> Opt
     Some(Estimate { value, low: at(0.025), high: at(0.975) })
 }
 
+/// A figure with as many digits as tell something.
+pub fn number(value: f64) -> String {
+    match value {
+        value if !value.is_finite() => "–".to_owned(),
+        value if value != 0.0 && value.abs() < 0.1 => format!("{value:.4}"),
+        value => format!("{value:.2}"),
+    }
+}
+
+/// A value with its interval.
+pub fn interval(estimate: Option<Estimate>) -> String {
+    let finite = estimate.filter(|estimate| estimate.value.is_finite());
+    finite.map_or("–".to_owned(), |Estimate { value, low, high }| {
+        format!("{} [{}, {}]", number(value), number(low), number(high))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,10 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::contestant::{ALL, Contestant};
-use super::error::Error;
-use super::libtorrent;
-use super::options::{Options, workspace};
+use super::Error;
+use super::options::workspace;
+use super::python;
 
 /// Something that a contestant cannot do without.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +36,7 @@ impl Need {
         match self {
             Self::Program { name, .. } if find(name).is_some() => None,
             Self::Program { name, package } => Some(format!("no {name}: apt-get install {package}")),
-            Self::PythonLibtorrent if libtorrent::python().is_some() => None,
+            Self::PythonLibtorrent if python::find().is_some() => None,
             Self::PythonLibtorrent => {
                 Some("no python3 has the module libtorrent: --install makes a virtual environment with it".to_owned())
             }
@@ -57,46 +56,15 @@ impl Need {
     }
 }
 
-/// Builds and installs what `options` allow, says who takes part and who does not and why, and
-/// returns those who do.
-pub fn muster(options: &Options) -> Result<Vec<&'static Contestant>, Error> {
-    let field = chosen(&options.only)?;
-    if options.mtorrent.is_none() && field.iter().any(|contestant| contestant.needs.contains(&Need::Mtorrent)) {
-        build_mtorrent();
-    }
-    let mtorrent = mtorrent(options);
-    if options.install {
-        let needs: Vec<Need> = field.iter().flat_map(|contestant| contestant.needs).copied().collect();
-        install(&needs, &mtorrent)?;
-    }
-    let mut present = Vec::new();
-    for contestant in field {
-        let missing: Vec<String> = contestant.needs.iter().filter_map(|need| need.missing(&mtorrent)).collect();
-        if missing.is_empty() {
-            eprintln!("{:14} there", contestant.name);
-            present.push(contestant);
-        } else {
-            eprintln!("{:14} MISSING, left out: {}", contestant.name, missing.join("; "));
-        }
-    }
-    if find("ip").is_none() {
-        return Err(Error::Refused("no ip: apt-get install iproute2".to_owned()));
-    }
-    if present.is_empty() {
-        return Err(Error::Refused("nobody is there to run; --install installs what is missing".to_owned()));
-    }
-    Ok(present)
-}
-
-/// Where the mtorrent program is, or should be.
-pub fn mtorrent(options: &Options) -> PathBuf {
-    options.mtorrent.clone().unwrap_or_else(own_mtorrent)
-}
-
 /// The mtorrent program of the same build.
 pub fn own_mtorrent() -> PathBuf {
     let own = std::env::current_exe().unwrap_or_default();
     own.parent().unwrap_or(Path::new(".")).join("mtorrent")
+}
+
+/// This program.
+pub fn own_program() -> Result<PathBuf, Error> {
+    std::env::current_exe().map_err(|source| Error::io("find this program", source))
 }
 
 /// The first line that `program` prints when it is asked with `arguments`.
@@ -113,15 +81,6 @@ pub fn installed(name: &str) -> Option<PathBuf> {
     let roots = [folder("CARGO_INSTALL_ROOT"), folder("CARGO_HOME").or_else(home)];
     let installed = roots.into_iter().flatten().map(|root| root.join("bin").join(name)).find(|path| path.is_file());
     find(name).or(installed)
-}
-
-fn chosen(only: &[String]) -> Result<Vec<&'static Contestant>, Error> {
-    let names: Vec<&str> = ALL.iter().map(|contestant| contestant.name).collect();
-    if let Some(unknown) = only.iter().find(|name| !names.contains(&name.as_str())) {
-        return Err(Error::Refused(format!("nobody is called {unknown:?}; there are {}", names.join(", "))));
-    }
-    let is_chosen = |contestant: &&Contestant| only.is_empty() || only.iter().any(|name| name == contestant.name);
-    Ok(ALL.into_iter().filter(is_chosen).collect())
 }
 
 /// Where the program `name` is.
@@ -172,7 +131,7 @@ pub fn install(needs: &[Need], mtorrent: &Path) -> Result<(), Error> {
         installer("apt-get", &[&["install", "-y", "-qq", "--no-install-recommends"], packages.as_slice()].concat())?;
     }
     if missing.contains(&Need::PythonLibtorrent) {
-        for (program, arguments) in libtorrent::installers() {
+        for (program, arguments) in python::installers() {
             let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
             // The other rivals do not need it: without it the run goes on.
             if let Err(error) = installer(&program.to_string_lossy(), &arguments) {
@@ -203,17 +162,6 @@ fn installer(program: &str, arguments: &[&str]) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_choose_contestants() {
-        let names = |only: &[&str]| {
-            let only: Vec<String> = only.iter().map(|name| (*name).to_owned()).collect();
-            chosen(&only).map(|field| field.iter().map(|contestant| contestant.name).collect::<Vec<_>>())
-        };
-        assert_eq!(names(&["rsync", "mtorrent"]).expect("known names"), ["mtorrent", "rsync"]);
-        assert_eq!(names(&[]).expect("everyone").len(), ALL.len());
-        assert!(names(&["bittorent"]).is_err());
-    }
 
     #[test]
     fn a_program_that_is_not_mtorrent_is_not_taken_for_it() {

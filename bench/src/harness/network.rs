@@ -9,7 +9,7 @@ use std::io::Write;
 use std::net::Ipv4Addr;
 use std::process::Command;
 
-use super::error::Error;
+use super::Error;
 
 /// Addresses on the loopback device for those that refuse peers at 127.x; the bytes take the same way.
 pub const PLAIN_ADDRESSES: [Ipv4Addr; 9] = {

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
-use super::error::Error;
+use super::Error;
 use super::interrupt;
 use super::process_tree::{self, Cpu};
 
@@ -252,6 +252,11 @@ fn wait4(pid: Pid) -> std::io::Result<Ended> {
         user_s: seconds(usage.ru_utime),
         system_s: seconds(usage.ru_stime),
     })
+}
+
+/// When a server that is being started must be ready: it may have to hash the whole source first.
+pub fn ready_deadline() -> Instant {
+    Instant::now() + Duration::from_secs(180)
 }
 
 #[cfg(test)]

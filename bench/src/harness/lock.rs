@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::error::Error;
+use super::Error;
 
 /// Held while a run is under way; the kernel gives it back whatever ends the process.
 #[derive(Debug)]
