@@ -344,8 +344,8 @@ pub const SHORT_CHECK_BYTES_MAX: u64 = 1 << 30;
 pub const SAVE_RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// How often a seeded file is checked for change.
 pub const SEED_CHECK_INTERVAL: Duration = Duration::from_secs(1);
-/// Commands to a client that wait for core 0.
-pub const CLIENT_COMMANDS_MAX: usize = 64;
+/// Instructions of plain threads that wait for core 0.
+pub const INSTRUCTIONS_QUEUED_MAX: usize = 64;
 /// Events of a client that nobody has taken yet; later ones are dropped and logged.
 pub const CLIENT_EVENTS_MAX: usize = 4096;
 /// Time for downloads to end, and the same again for trackers to answer, when a client is closed.

@@ -1,6 +1,6 @@
 //! What was typed, flag by flag. Every flag has a variable `MTORRENT_...`; a flag wins over it.
 //!
-//! Each flag is checked alone here; [`super::resolve`] makes the checks beyond one flag.
+//! Each flag is checked alone here; `resolve` makes the checks beyond one flag.
 
 use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;

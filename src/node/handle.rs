@@ -2,15 +2,15 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use super::config::NodeConfig;
-use super::context::NodeContext;
 use super::data_dir::DataDir;
 use super::download_folder;
 use super::error::NodeError;
 use super::event::Event;
+use super::first_core::{FirstCore, start_cores};
 use super::instruction::Instruction;
 use super::lists::ShareAndDownloadLists;
 use super::persistence::Persistence;
@@ -19,17 +19,12 @@ use super::request::{DownloadRequest, ShareRequest, Verified};
 use super::saved::{Saved, SavedIdentity, SavedShare};
 use super::share_entry::ShareEntry;
 use super::status::{DownloadId, DownloadStatus, ShareStatus};
-use super::supervisor::Supervisor;
-use super::worker::{NodeParts, Worker};
+use super::worker::NodeParts;
 use crate::bitfield::{Bitfield, SharedBitfield};
 use crate::ids::{Endpoint, PeerId};
-use crate::limits::{
-    CLIENT_COMMANDS_MAX, CLIENT_EVENTS_MAX, CLOSE_TIMEOUT, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX,
-};
-use crate::net::{ConnectionLimits, Listener, RateLimits, queues};
-use crate::rpc;
+use crate::limits::{CLIENT_EVENTS_MAX, CLOSE_TIMEOUT, INSTRUCTIONS_QUEUED_MAX};
+use crate::net::{Listener, RateLimits, queues};
 use crate::runtime::Cores;
-use crate::runtime::machine::connections_within;
 use crate::runtime::mesh::MeshPlan;
 use crate::storage::memory_plan::allowed_memory;
 use crate::storage::{MemoryPlan, SeedFile};
@@ -59,14 +54,14 @@ impl Node {
         let saved = data_dir.as_ref().map(DataDir::load).transpose();
         let saved = saved.map_err(|error| NodeError::Refused(error.to_string()))?;
         let listener = Listener::bind(config.listen).map_err(|error| NodeError::Listen(error.to_string()))?;
-        let client = Self::start_cores(config, listener, data_dir)?;
+        let client = Self::start_parts(config, listener, data_dir)?;
         if let Some(saved) = saved {
             client.restore(saved);
         }
         Ok(client)
     }
 
-    fn start_cores(config: NodeConfig, listener: Listener, data_dir: Option<DataDir>) -> Result<Self, NodeError> {
+    fn start_parts(config: NodeConfig, listener: Listener, data_dir: Option<DataDir>) -> Result<Self, NodeError> {
         let memory = MemoryPlan::new(config.cores, config.cache_bytes, config.chunk_bytes, allowed_memory())?;
         if memory.cores < config.cores {
             log::warn!(
@@ -91,42 +86,20 @@ impl Node {
         };
         let lists = Arc::new(ShareAndDownloadLists::default());
         let persistence = Persistence::new(lists.clone(), data_dir);
-        let (instructions, received) = async_channel::bounded(CLIENT_COMMANDS_MAX);
+        let (instructions, received) = async_channel::bounded(INSTRUCTIONS_QUEUED_MAX);
         let (sender, events) = async_channel::bounded(CLIENT_EVENTS_MAX);
         let (registry, limits) = (parts.registry.clone(), parts.limits.clone());
-        let (listed, kept) = (lists.clone(), Arc::downgrade(&persistence));
         let (handed_out, incoming) = queues(config.cores);
-        let (end, ended) = async_channel::bounded::<()>(1);
-        let listener = Arc::new(Mutex::new(Some((listener, handed_out, end))));
-        let cores = Cores::start("mtorrent", config.cores, move |core| {
-            let (parts, incoming) = (parts.clone(), incoming[core.index].clone());
-            let (listed, kept, sender, received) = (listed.clone(), kept.clone(), sender.clone(), received.clone());
-            let (listener, ended) = (listener.clone(), ended.clone());
-            async move {
-                let Some(worker) = Worker::start(core, parts, incoming).await else { return };
-                // Core 0 finds the listener there; the others wait until core 0 has ended.
-                let first =
-                    if core.index == 0 { listener.lock().unwrap_or_else(PoisonError::into_inner).take() } else { None };
-                match first {
-                    Some((listener, handed_out, end)) => {
-                        let limits = ConnectionLimits::new(
-                            connections_within(CONNECTIONS_MAX, core.count),
-                            CONNECTIONS_PER_ADDRESS_MAX,
-                        );
-                        let refusal = rpc::too_many_connections();
-                        let serving = listener.serve(worker.net.clone(), limits, handed_out, refusal);
-                        crate::runtime::spawn_vital("listener", serving);
-                        let context = NodeContext::new(worker, listed, kept, sender, endpoint);
-                        Supervisor::new(context).run(received).await;
-                        drop(end);
-                    }
-                    None => {
-                        // Ends with an error, when core 0 lets go of the other end.
-                        let _ = ended.recv().await;
-                    }
-                }
-            }
-        })?;
+        let first = FirstCore {
+            listener,
+            handed_out,
+            lists: lists.clone(),
+            persistence: Arc::downgrade(&persistence),
+            instructions: received,
+            events: sender,
+            endpoint,
+        };
+        let cores = start_cores(parts, first, incoming)?;
         Ok(Self {
             config,
             address,

@@ -18,6 +18,7 @@ mod error;
 mod event;
 mod event_sender;
 mod file_watch;
+mod first_core;
 mod folder_mark;
 mod handle;
 mod instruction;

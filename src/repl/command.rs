@@ -46,7 +46,7 @@ pub enum Command {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LineError {
     /// A quote without its end.
-    #[error("a quote is not closed: close it, or write \\ before it")]
+    #[error("a quote is open at the end of the line: close it, or write \\ before it")]
     OpenQuote,
     /// No such command.
     #[error("there is no command {0:?}: `help` lists all commands")]
