@@ -1,4 +1,4 @@
-//! The small values that everything speaks of: info hash, endpoint, version, peer id.
+//! The small values that everything speaks of: info hash, chunk hash, endpoint, version, peer id.
 //!
 //! All are plain data with one canonical form; byte order on the wire is big-endian.
 
@@ -19,6 +19,21 @@ impl fmt::Display for InfoHash {
 impl fmt::Debug for InfoHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+/// What a `.mtorrent` file knows a chunk by: SHA-1 of its bytes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct ChunkHash(pub [u8; Self::LEN]);
+
+impl ChunkHash {
+    /// Bytes of a hash.
+    pub const LEN: usize = 20;
+}
+
+impl fmt::Debug for ChunkHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 

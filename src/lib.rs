@@ -13,16 +13,25 @@
 //! the chunks that it names, [`swarm::uploads`] decides for the whole process. The disk thread turns written chunks
 //! into a durable record in batches, and the finished file gets its name in one rename.
 //!
-//! # Layers (imports run downwards only; `tests/tidy.rs` checks)
+//! # Layers
 //!
-//! ```text
-//! cli, repl                       what a person types; the only place that prints or exits
-//! client                          a running client: shares, downloads, events; joins threads and cores
-//! tracker::server | peer | announce | download::driver      effects: sockets, files, clocks
-//! runtime, net, storage, hash     thin layers over glommio, sockets, files, SIMD
-//! tracker (table, rules) | swarm (session, uploads)        pure: take `now` and a seeded RNG
-//! wire | metainfo                 formats; they do not know each other
-//! ids, limits, filename, geometry, bitfield, text
+//! Imports run downwards only, and no files import each other in a circle; `tests/tidy.rs` reads this table and checks.
+//! Rooms that a `|` divides do not know each other.
+//!
+//! ```text layers
+//! cli                                       what a person types, flag by flag; a command a file
+//! repl                                      the commands of a running client
+//! console                                   what both share: the only place that prints or ends the process
+//! node                                      a running client: shares, downloads, events, its cores
+//! tracker::server | download, upload        effects around the pure parts: sockets, files, clocks
+//! tracker::store | tracker_client, torrent  the table on the disk; talking to trackers; the files that are here
+//! rpc                                       frames over connections
+//! tracker | swarm                           pure: they take `now` and a seeded generator
+//! storage, hash                             files, chunk memory, SIMD
+//! wire | metainfo                           pure: formats
+//! runtime, net                              thin layers over glommio and sockets; they know no format
+//! ids, geometry, bitfield, filename, text   plain values
+//! limits                                    every bound
 //! ```
 //!
 //! # Invariants
@@ -50,6 +59,7 @@ pub mod metainfo;
 pub mod net;
 pub mod node;
 pub mod repl;
+pub mod rpc;
 pub mod runtime;
 pub mod storage;
 pub mod swarm;

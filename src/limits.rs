@@ -77,6 +77,8 @@ pub const EVICTED_AFTER: Duration = Duration::from_secs(5);
 pub const EVICTION_PROBES_MAX: usize = 1024;
 /// Connections that are told at once that they are too many; further ones are closed without a word.
 pub const REFUSALS_MAX: usize = 64;
+/// Time that a refused connection has to read the refusal.
+pub const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
 /// Connections accepted before the others of core 0 have their turn.
 pub const ACCEPTS_IN_A_ROW_MAX: usize = 64;
 /// Backlog of a listening socket.
@@ -175,7 +177,7 @@ pub const DATA_SILENCE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Least bytes that wake a core which waits for a chunk's data.
 pub const RECEIVE_LOW_WATER_BYTES: usize = 256 << 10;
 /// Pause before a further data connection to a peer is tried after one failed.
-pub const LINK_RETRY_PAUSE: Duration = Duration::from_secs(2);
+pub const DATA_CONNECTION_RETRY_PAUSE: Duration = Duration::from_secs(2);
 /// Reports of the shards that a driver acts on before it looks at all else.
 pub const REPORTS_AT_ONCE_MAX: usize = 256;
 /// How long a download whose sources are all away goes on waiting once it has received something.
@@ -228,6 +230,10 @@ pub const INFLOW_START: usize = 3;
 pub const INFLOW_EXTRA: usize = 1;
 /// Time between two looks whether more at once would bring more.
 pub const INFLOW_PROBE_INTERVAL: Duration = Duration::from_millis(750);
+/// Chunks received last by which the present rate is judged.
+pub const INFLOW_SAMPLES_MAX: usize = 12;
+/// Trials in vain after which the pause before the next one grows no more; it doubles with each.
+pub const INFLOW_FAILURES_MAX: u32 = 4;
 /// Requests that name one chunk when there is nothing else to name.
 pub const NAMED_AT_THE_END_MAX: u8 = 3;
 /// Age at the least of what counts as late: a request without an answer, a chunk on its way.
@@ -247,6 +253,8 @@ pub const REQUESTS_WAITING_PER_ADDRESS_MAX: usize = 512;
 pub const UPLOADS_OF_SEEDER_MAX: usize = 6;
 /// The same for files that it is still getting.
 pub const UPLOADS_OF_GETTER_MAX: usize = 5;
+/// Chunks that a process sends at a time to getters much slower than most: they hold up nobody else.
+pub const UPLOADS_TO_SLOW_MAX: usize = 2;
 /// Chunks that a process sends at a time, those included that take too long to be counted above.
 pub const UPLOADS_MAX: usize = 1024;
 /// A chunk that has been on its way for so many times as long as others usually take is counted no more.
@@ -270,8 +278,8 @@ pub const UNSENT_BYTES_MIN: u32 = 32 << 10;
 pub const UNSENT_BYTES_MAX: u32 = 4 << 20;
 /// How often a request is passed over by later ones before it is next.
 pub const PASSED_OVER_MAX: u32 = 64;
-/// Messages in a row by which a peer tells nothing new, until that is misbehaviour: polls and pings find as much.
-pub const IDLE_TALK_MAX: u32 = 256;
+/// Messages in a row with nothing new from which on a peer misbehaves: polls and pings find as much.
+pub const REDUNDANT_MESSAGES_MAX: u32 = 256;
 /// How often a peer without subscriptions is asked for its chunks.
 pub const POLL_CHUNKS_INTERVAL: Duration = Duration::from_secs(1);
 /// Subscribers that are told of a new chunk at once; the others within [`HAVE_CHUNKS_LAZY_INTERVAL`]. Only few of them
@@ -283,6 +291,8 @@ pub const HAVE_CHUNKS_LAZY_INTERVAL: Duration = Duration::from_millis(500);
 pub const HAVE_CHUNKS_INTERVAL: Duration = Duration::from_millis(20);
 /// Executors unless the user says otherwise.
 pub const CORES_DEFAULT_MAX: usize = 8;
+/// Executors that a user may ask for.
+pub const CORES_MAX: u16 = 256;
 /// Largest unit of disk I/O and of a buffer, bytes.
 pub const BLOCK_BYTES: usize = 1 << 20;
 /// Buffers of chunks on their way from socket to disk, on each core, bytes.
@@ -334,8 +344,8 @@ pub const SHORT_CHECK_BYTES_MAX: u64 = 1 << 30;
 pub const SAVE_RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// How often a seeded file is checked for change.
 pub const SEED_CHECK_INTERVAL: Duration = Duration::from_secs(1);
-/// Commands to a client that wait for core 0.
-pub const CLIENT_COMMANDS_MAX: usize = 64;
+/// Instructions of plain threads that wait for core 0.
+pub const INSTRUCTIONS_QUEUED_MAX: usize = 64;
 /// Events of a client that nobody has taken yet; later ones are dropped and logged.
 pub const CLIENT_EVENTS_MAX: usize = 4096;
 /// Time for downloads to end, and the same again for trackers to answer, when a client is closed.
@@ -512,7 +522,7 @@ pub const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 pub const REPL_LINE_BYTES_MAX: usize = 64 << 10;
 /// `share` commands of one REPL that hash at once.
 pub const REPL_HASHING_MAX: usize = 8;
-/// How often a REPL whose input has ended looks whether anything is left to wait for.
+/// How often a REPL whose input has ended checks whether anything is left to wait for.
 pub const SESSION_TICK: Duration = Duration::from_secs(1);
 /// Lines that the REPL remembers over restarts.
 pub const HISTORY_LINES_MAX: usize = 1000;
@@ -521,6 +531,13 @@ pub const PRINTS_QUEUED_MAX: usize = 1024;
 /// How long a download of the REPL waits for seeders when the commands come from a pipe.
 pub const PIPE_WAIT_DEFAULT: Duration = Duration::from_secs(30);
 
+/// Longest duration that a flag takes, seconds: more than a century, and little enough to be added to any clock.
+pub const DURATION_S_MAX: u64 = u32::MAX as u64;
+
+/// Time that the demo's race takes at most for any size; [`DEMO_RACE_RATE_BYTES_S_MIN`] adds to it.
+pub const DEMO_RACE_BASE: Duration = Duration::from_secs(60);
+/// Rate by which the demo's race outlasts that time: far less than any disk writes.
+pub const DEMO_RACE_RATE_BYTES_S_MIN: u64 = 4 << 20;
 /// Longest wait of the demo for a child to become ready or to end.
 pub const DEMO_STEP_MAX: Duration = Duration::from_secs(60);
 /// Longest fallback to the second tracker with which the demo passes.

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use mtorrent::cli::memory::EndsWhenExhausted;
+use mtorrent::console::out_of_memory::EndsWhenExhausted;
 use mtorrent::storage::Allocator;
 
 #[global_allocator]

@@ -1,124 +1,171 @@
-//! Style that a compiler does not check: which layer may import which, who may print, end the process or
-//! know clap, and that no file names a path of somebody's machine.
+//! Style that a compiler does not check: the map in `src/lib.rs` is true, what calls itself pure is, only the command
+//! line prints, ends the process or knows clap, and no file names a path of somebody's machine.
 
-use std::path::{Path, PathBuf};
+#[path = "tidy/tree.rs"]
+mod tree;
 
-/// The layers, lowest first, as `src/lib.rs` draws them. A module may import from lower layers, from
-/// itself, and from modules of its own layer that stand in the same row.
-const LAYERS: &[&[&[&str]]] = &[
-    &[&["limits"]],
-    &[&["ids", "geometry", "bitfield", "filename", "text"]],
-    // Formats do not know each other.
-    &[&["wire"], &["metainfo"]],
-    // What peers say to each other, and in which order.
-    &[&["swarm"]],
-    // Effects in thin layers, each of which may know the others.
-    &[&["runtime", "net", "storage", "hash"]],
-    // What a tracker is and what a peer is do not know each other.
-    &[&["tracker"], &["announce", "download", "peer"]],
-    &[&["client"]],
-    &[&["cli", "repl"]],
-];
+use std::path::Path;
 
-/// Modules of the tracker and the download that are pure: nothing with effects is imported there.
-const EFFECTS: &[&str] = &["runtime", "net", "storage"];
-const PURE: &[&str] = &[
-    "src/download/peers.rs",
-    "src/download/standing.rs",
-    "src/swarm/",
-    "src/tracker/answers.rs",
-    "src/tracker/arena.rs",
-    "src/tracker/digest.rs",
-    "src/tracker/entry.rs",
-    "src/tracker/expiry.rs",
-    "src/tracker/index.rs",
-    "src/tracker/record.rs",
-    "src/tracker/records.rs",
-    "src/tracker/rights.rs",
-    "src/tracker/room.rs",
-    "src/tracker/table.rs",
-    "src/tracker/waiting.rs",
-    "src/wire/",
-    "src/metainfo/",
-];
+use tree::{File, Module, Tree, files_below};
+
+/// Rooms with effects: what is pure imports nothing of them.
+const EFFECTS: &[&str] = &["runtime", "net", "rpc", "storage", "tracker::store", "tracker::server"];
+/// What only code with effects says.
+const EFFECTFUL: &[&str] =
+    &["glommio::", "Instant::now(", "SystemTime::now(", "std::fs", "std::thread", "rand::rng()", "rand::random"];
+
+/// The layers of the crate, highest first, as the block `text layers` in the docs of `src/lib.rs` draws them. In a line
+/// stand the rooms of one layer and, behind two spaces, what they are for. Rooms that a `|` divides do not know each
+/// other; those that a comma divides may.
+struct Layers(Vec<Layer>);
+
+struct Layer {
+    groups: Vec<Vec<Module>>,
+    is_pure: bool,
+}
+
+impl Layers {
+    fn read() -> Self {
+        let text = std::fs::read_to_string(root().join("src/lib.rs")).expect("the crate has a root");
+        let lines = text.lines().map(|line| line.trim_start_matches("//!"));
+        let block = lines.skip_while(|line| line.trim() != "```text layers").skip(1).take_while(|line| line.trim() != "```");
+        let layers: Vec<Layer> = block.map(|line| Layer::read(line.strip_prefix(' ').unwrap_or(line))).collect();
+        assert!(layers.len() > 3, "src/lib.rs has no block `text layers`");
+        Self(layers)
+    }
+
+    /// Layer, counted from the lowest, and group of a module: those of the longest room that holds it.
+    fn place(&self, module: &Module) -> Option<(usize, usize)> {
+        let rooms = self.0.iter().rev().enumerate().flat_map(|(level, layer)| {
+            layer.groups.iter().enumerate().flat_map(move |(group, rooms)| rooms.iter().map(move |room| (room, level, group)))
+        });
+        let holding = rooms.filter(|(room, ..)| module.starts_with(room));
+        holding.max_by_key(|(room, ..)| room.len()).map(|(_, level, group)| (level, group))
+    }
+
+    fn may_import(&self, own: &Module, imported: &Module) -> bool {
+        match (self.place(own), self.place(imported)) {
+            (Some((own_level, own_group)), Some((level, group))) => {
+                level < own_level || (level, group) == (own_level, own_group)
+            }
+            // The root of the crate names its rooms.
+            (None, _) | (_, None) => own.is_empty(),
+        }
+    }
+}
+
+impl Layer {
+    fn read(line: &str) -> Self {
+        let (rooms, what_for) = line.split_once("  ").unwrap_or((line, ""));
+        let groups = rooms.split('|').map(|group| group.split(',').map(|room| module(room.trim())).collect()).collect();
+        Self { groups, is_pure: what_for.trim_start().starts_with("pure") }
+    }
+}
 
 #[test]
 fn imports_run_downwards() {
-    let mut faults = Vec::new();
-    for file in sources("src") {
-        let Some(own) = module(&file.path) else { continue };
-        for (number, imported) in file.imports() {
-            if !may_import(&own, &imported) {
-                faults.push(format!("{}:{number}: {own} must not import {imported}", file.path));
-            }
+    let (tree, layers, mut faults) = (Tree::read(root(), "src"), Layers::read(), Vec::new());
+    for (own, file) in tree.product() {
+        for imported in tree.imports(own).into_iter().filter(|imported| !layers.may_import(own, imported)) {
+            faults.push(format!("{} must not import {}", file.path, imported.join("::")));
         }
     }
-    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    assert_none(&faults);
 }
 
 #[test]
-fn every_module_has_its_layer() {
-    for file in sources("src") {
-        let Some(own) = module(&file.path) else { continue };
-        assert!(place(&own).is_some(), "{}: put {own} into LAYERS", file.path);
-    }
+fn the_map_has_every_room_and_no_other() {
+    let (tree, layers) = (Tree::read(root(), "src"), Layers::read());
+    let without = tree.files.iter().filter(|(module, _)| !module.is_empty() && layers.place(module).is_none());
+    let mut faults: Vec<String> = without.map(|(_, file)| format!("{}: no layer has it", file.path)).collect();
+    let rooms = layers.0.iter().flat_map(|layer| layer.groups.iter().flatten());
+    faults.extend(rooms.filter(|room| !tree.files.contains_key(*room)).map(|room| format!("there is no {}", room.join("::"))));
+    assert_none(&faults);
 }
 
 #[test]
-fn what_is_pure_stays_pure() {
+fn no_files_import_each_other_in_a_circle() {
     let mut faults = Vec::new();
-    for file in sources("src").iter().filter(|file| PURE.iter().any(|pure| file.path.starts_with(pure))) {
-        for (number, imported) in file.imports().filter(|(_, imported)| EFFECTS.contains(&imported.as_str())) {
-            // The number of a core is a plain value.
-            if file.text.lines().nth(number - 1) == Some("use crate::runtime::Core;") {
-                continue;
-            }
-            faults.push(format!("{}:{number}: {imported} has effects", file.path));
+    for folder in ["src", "bench/src"] {
+        let tree = Tree::read(root(), folder);
+        for circle in tree.circles() {
+            let names: Vec<String> = circle.iter().map(|module| module.join("::")).collect();
+            faults.push(format!("{folder}: {}", names.join(", ")));
         }
-        for (number, line) in file.code() {
-            if ["glommio::", "Instant::now()", "SystemTime::now()"].iter().any(|effect| line.contains(effect)) {
+    }
+    assert_none(&faults);
+}
+
+/// What a layer of the map, a folder's `mod.rs` or a file itself calls pure.
+#[test]
+fn what_is_called_pure_is() {
+    let (tree, layers, mut faults) = (Tree::read(root(), "src"), Layers::read(), Vec::new());
+    let pure_rooms: Vec<&Module> =
+        layers.0.iter().filter(|layer| layer.is_pure).flat_map(|layer| layer.groups.iter().flatten()).collect();
+    let pure_folders: Vec<&Module> = tree.product().filter(|(_, file)| claims_purity(file)).map(|(m, _)| m).collect();
+    for (own, file) in tree.product() {
+        let in_pure_room = pure_rooms.iter().any(|room| own.starts_with(room)) && !is_effect(own);
+        let in_pure_folder = pure_folders.iter().any(|folder| own.starts_with(folder));
+        if !in_pure_room && !in_pure_folder {
+            continue;
+        }
+        let foreign = tree.imports(own).into_iter().filter(|imported| is_effect(imported) && imported[0] != own[0]);
+        faults.extend(foreign.map(|imported| format!("{}: {} has effects", file.path, imported.join("::"))));
+        for (number, line) in file.lines_of_code() {
+            if EFFECTFUL.iter().any(|effect| line.contains(effect)) {
                 faults.push(format!("{}:{number}: {line}", file.path));
             }
         }
     }
-    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    assert!(pure_folders.len() > 3, "no file calls itself pure any more");
+    assert_none(&faults);
+}
+
+fn claims_purity(file: &File) -> bool {
+    file.header().any(|line| line.split(|c: char| !c.is_alphanumeric()).any(|word| word == "Pure"))
+}
+
+fn is_effect(module: &Module) -> bool {
+    EFFECTS.iter().any(|room| module.starts_with(&self::module(room)))
 }
 
 #[test]
 fn only_the_command_line_prints_exits_and_knows_clap() {
     let forbidden =
         ["println!", "eprintln!", "print!(", "process::exit", "process::abort", "clap::", "indicatif::", "rustyline::"];
-    let mut faults = Vec::new();
-    let below = |file: &&Source| !matches!(module(&file.path).as_deref(), Some("cli" | "repl"));
-    for file in sources("src").iter().filter(below) {
-        for (number, line) in file.code() {
-            if forbidden.iter().any(|word| line.contains(word)) {
-                faults.push(format!("{}:{number}: {line}", file.path));
-            }
-        }
-    }
-    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    let may = |module: &Module| matches!(module.first().map(String::as_str), Some("cli" | "repl" | "console"));
+    let tree = Tree::read(root(), "src");
+    let faults: Vec<String> = tree
+        .product()
+        .filter(|(module, _)| !may(module))
+        .flat_map(|(_, file)| file.lines_of_code().map(move |(number, line)| (file, number, line)))
+        .filter(|(_, _, line)| forbidden.iter().any(|word| line.contains(word)))
+        .map(|(file, number, line)| format!("{}:{number}: {line}", file.path))
+        .collect();
+    assert_none(&faults);
 }
 
 #[test]
 fn only_output_prints_within_the_command_line() {
-    let mut faults = Vec::new();
-    for file in sources("src").iter().filter(|file| file.path != "src/cli/output.rs") {
-        for (number, line) in file.code() {
-            if ["println!", "print!("].iter().any(|word| line.contains(word)) {
-                faults.push(format!("{}:{number}: {line}", file.path));
-            }
-        }
-    }
-    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    let tree = Tree::read(root(), "src");
+    let faults: Vec<String> = tree
+        .product()
+        .filter(|(_, file)| file.path != "src/console/output.rs")
+        .flat_map(|(_, file)| file.lines_of_code().map(move |(number, line)| (file, number, line)))
+        .filter(|(_, _, line)| ["println!", "print!("].iter().any(|word| line.contains(word)))
+        .map(|(file, number, line)| format!("{}:{number}: {line}", file.path))
+        .collect();
+    assert_none(&faults);
 }
 
 #[test]
 fn every_file_says_what_it_is() {
-    for file in ["src", "tests", "bench/src"].into_iter().flat_map(sources) {
-        // A fuzz target is one line over what `tests/fuzz` says.
-        let is_target = file.path.starts_with("tests/fuzz/targets/");
-        assert!(is_target || file.text.starts_with("//!"), "{} does not open with //!", file.path);
+    for folder in ["src", "tests", "bench/src"] {
+        for (path, text) in texts(folder, &["rs"]) {
+            // A fuzz target is one line over what `tests/fuzz` says.
+            let is_target = path.starts_with("tests/fuzz/targets/");
+            assert!(is_target || text.starts_with("//!"), "{path} does not open with //!");
+        }
     }
 }
 
@@ -127,114 +174,51 @@ fn nothing_is_left_for_later() {
     // Written in two parts, so that this file does not name them.
     let forbidden =
         [["todo", "!("], ["unimplemented", "!("], ["#[igno", "re"], ["TO", "DO"], ["FIX", "ME"], ["//! st", "ub"]];
-    let mut faults = Vec::new();
-    for file in ["src", "tests", "bench"].into_iter().flat_map(sources) {
-        for (number, line) in (1..).zip(file.text.lines()) {
-            if forbidden.iter().any(|parts| line.contains(&parts.concat())) {
-                faults.push(format!("{}:{number}: {line}", file.path));
-            }
-        }
-    }
-    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    let all = ["src", "tests", "bench"].into_iter().flat_map(|folder| texts(folder, &["rs"]));
+    assert_none(&naming(all, &forbidden));
 }
 
 #[test]
 fn no_paths_of_one_machine() {
     // Written in two parts, so that this file does not name them.
     let forbidden = [["/wo", "rk/"], ["/root", "/"], ["/home/", "user"], ["/Us", "ers/"]];
+    let all = texts("", &["rs", "toml", "md", "sh", "yml", "yaml", "py", "run"]);
+    assert_none(&naming(all.into_iter(), &forbidden));
+}
+
+/// Lines that name what is forbidden.
+fn naming(all: impl Iterator<Item = (String, String)>, forbidden: &[[&str; 2]]) -> Vec<String> {
     let mut faults = Vec::new();
-    for path in all_files(root(), &["rs", "toml", "md", "sh", "yml", "yaml", "run"]) {
-        let Ok(text) = std::fs::read_to_string(root().join(&path)) else { continue };
+    for (path, text) in all {
         for (number, line) in (1..).zip(text.lines()) {
             if forbidden.iter().any(|parts| line.contains(&parts.concat())) {
-                faults.push(format!("{}:{number}: {line}", path.display()));
+                faults.push(format!("{path}:{number}: {line}"));
             }
         }
     }
-    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    faults
 }
 
-/// A Rust file of ours.
-struct Source {
-    /// From the root of the project.
-    path: String,
-    text: String,
+/// Files with one of the endings (or names) below `folder`, from the root of the project.
+fn texts(folder: &str, endings: &[&str]) -> Vec<(String, String)> {
+    let is_meant = |path: &Path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        endings.iter().any(|ending| name == *ending || name.ends_with(&format!(".{ending}")))
+    };
+    let all = files_below(&root().join(folder)).into_iter().filter(|path| is_meant(path));
+    all.filter_map(|path| {
+        let text = std::fs::read_to_string(root().join(folder).join(&path)).ok()?;
+        Some((Path::new(folder).join(path).to_string_lossy().into_owned(), text))
+    })
+    .collect()
 }
 
-impl Source {
-    /// The top modules that the file imports, tests included, with line numbers.
-    fn imports(&self) -> impl Iterator<Item = (usize, String)> {
-        (1..).zip(self.text.lines()).flat_map(|(number, line)| {
-            let line = line.trim_start();
-            let used = line.strip_prefix("pub ").unwrap_or(line).strip_prefix("use crate::");
-            let named = used.map(|rest| rest.trim_start_matches('{'));
-            named.into_iter().flat_map(move |rest| {
-                // `use crate::{a::x, b::y};` names several on one line.
-                let is_group = line.contains("use crate::{");
-                let parts = if is_group { rest.split(", ").collect() } else { vec![rest] };
-                parts.into_iter().map(move |part| (number, first_word(part)))
-            })
-        })
-    }
-
-    /// The lines that are code outside of tests, trimmed, with line numbers.
-    fn code(&self) -> impl Iterator<Item = (usize, &str)> {
-        let lines = (1..).zip(self.text.lines()).take_while(|(_, line)| !line.starts_with("#[cfg(test)]"));
-        lines.map(|(number, line)| (number, line.trim())).filter(|(_, line)| !line.starts_with("//"))
-    }
+fn module(path: &str) -> Module {
+    path.split("::").map(str::to_owned).collect()
 }
 
-fn first_word(text: &str) -> String {
-    text.chars().take_while(|character| character.is_alphanumeric() || *character == '_').collect()
-}
-
-fn may_import(own: &str, imported: &str) -> bool {
-    let (Some((layer, row)), Some((other_layer, other_row))) = (place(own), place(imported)) else { return false };
-    other_layer < layer || (layer, row) == (other_layer, other_row)
-}
-
-/// Index of the layer and of the row in it.
-fn place(module: &str) -> Option<(usize, usize)> {
-    LAYERS
-        .iter()
-        .enumerate()
-        .find_map(|(layer, rows)| rows.iter().position(|row| row.contains(&module)).map(|row| (layer, row)))
-}
-
-/// The top module of a file under `src`; `None` for the roots of the crate.
-fn module(path: &str) -> Option<String> {
-    let inside = path.strip_prefix("src/")?;
-    let name = inside.split('/').next()?.trim_end_matches(".rs");
-    (!matches!(name, "lib" | "main")).then(|| name.to_owned())
-}
-
-fn sources(folder: &str) -> Vec<Source> {
-    all_files(&root().join(folder), &["rs"])
-        .into_iter()
-        .map(|path| Source {
-            text: std::fs::read_to_string(root().join(folder).join(&path)).expect("it was just listed"),
-            path: Path::new(folder).join(path).to_string_lossy().into_owned(),
-        })
-        .collect()
-}
-
-/// Files with one of the endings (or names) under `folder`, relative to it, without what builds leave behind.
-fn all_files(folder: &Path, endings: &[&str]) -> Vec<PathBuf> {
-    let (mut found, mut folders) = (Vec::new(), vec![folder.to_owned()]);
-    while let Some(next) = folders.pop() {
-        for entry in std::fs::read_dir(&next).into_iter().flatten().flatten() {
-            let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
-            if path.is_dir() {
-                if !matches!(name.as_str(), "target" | ".git") {
-                    folders.push(path);
-                }
-            } else if endings.iter().any(|ending| name == *ending || name.ends_with(&format!(".{ending}"))) {
-                found.push(path.strip_prefix(folder).expect("it is under it").to_owned());
-            }
-        }
-    }
-    found.sort();
-    found
+fn assert_none(faults: &[String]) {
+    assert!(faults.is_empty(), "\n{}", faults.join("\n"));
 }
 
 fn root() -> &'static Path {

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput};
 use mtorrent::geometry::Geometry;
-use mtorrent::hash::{Blocks, Digest, Engine, Hasher, hash_chunks, sha1};
+use mtorrent::hash::{Blocks, Engine, Hasher, hash_chunks, sha1};
+use mtorrent::ids::ChunkHash;
 
 const CHUNK: usize = 1 << 20;
 /// What a lane reads again and again when hot: 16 of them fit into an L2 of 1 MiB and more.
@@ -36,8 +37,8 @@ impl Blocks for Chunk<'_> {
 }
 
 impl Chunk<'_> {
-    fn expected(&self) -> Digest {
-        sha1(&self.piece.repeat(self.count))
+    fn expected(&self) -> ChunkHash {
+        ChunkHash(sha1(&self.piece.repeat(self.count)))
     }
 }
 
@@ -69,13 +70,13 @@ impl Data {
     }
 }
 
-fn run(engine: Engine, chunks: &[Chunk<'_>]) -> Vec<Digest> {
+fn run(engine: Engine, chunks: &[Chunk<'_>]) -> Vec<ChunkHash> {
     let mut hasher = Hasher::with_engine(engine);
     chunks.iter().enumerate().for_each(|(index, chunk)| hasher.push(Indexed(*chunk, index)));
     while !hasher.is_empty() {
         hasher.step(STEP);
     }
-    let mut digests = vec![[0; 20]; chunks.len()];
+    let mut digests = vec![ChunkHash([0; ChunkHash::LEN]); chunks.len()];
     while let Some((job, digest)) = hasher.pop_done() {
         digests[job.1] = digest;
     }
@@ -158,7 +159,7 @@ fn whole_file(path: &str) -> std::io::Result<()> {
         let (start, sum) = (Instant::now(), AtomicU64::new(0));
         hash_chunks(&file, geometry, &|_| true, threads, &AtomicBool::new(false), &|_, digest| match digest {
             Ok(digest) => {
-                let [head @ .., _, _, _, _, _, _, _, _, _, _, _, _] = digest;
+                let [head @ .., _, _, _, _, _, _, _, _, _, _, _, _] = digest.0;
                 sum.fetch_add(u64::from_le_bytes(head), Ordering::Relaxed);
             }
             Err(error) => eprintln!("{error}"),

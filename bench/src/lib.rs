@@ -1,5 +1,6 @@
 //! Benches of mtorrent: see the binaries.
 
+pub mod harness;
 pub mod load;
 pub mod own;
 pub mod rivals;

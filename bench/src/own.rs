@@ -1,6 +1,6 @@
 //! Processes of the same build, talked to by pipes: for benches that measure mtorrent alone.
 //!
-//! Whoever measures others too, or needs their CPU time and memory, takes [`crate::rivals::child`].
+//! Whoever measures others too, or needs their CPU time and memory, takes [`crate::harness::child`].
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;

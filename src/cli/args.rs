@@ -1,7 +1,6 @@
 //! What was typed, flag by flag. Every flag has a variable `MTORRENT_...`; a flag wins over it.
 //!
-//! Only what one flag tells alone is checked here; what it means on this machine is for
-//! [`super::resolved`].
+//! Each flag is checked alone here; `resolve` makes the checks beyond one flag.
 
 use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
@@ -15,7 +14,7 @@ use crate::console::units::{
     RateLimit, parse_advertise, parse_duration, parse_host_port, parse_listen, parse_rate_limit, parse_size,
 };
 use crate::limits::{
-    CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, ENDPOINTS_PER_ADDRESS_MAX, ENDPOINTS_PER_FILE_MAX,
+    CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, CORES_MAX, ENDPOINTS_PER_ADDRESS_MAX, ENDPOINTS_PER_FILE_MAX,
     FILES_PER_ADDRESS_MAX,
 };
 use crate::tracker::table::rights::Cidr;
@@ -64,7 +63,7 @@ pub struct CommonArgs {
     /// Write answers to stdout as JSON, one object a line
     #[arg(long, global = true, env = "MTORRENT_JSON", value_parser = BoolishValueParser::new(), hide_env_values = true)]
     pub json: bool,
-    /// What to log, such as `debug` or `mtorrent::peer=trace,warn` [default: RUST_LOG, else `warn`, for services `info`]
+    /// What to log, such as `debug` or `mtorrent::upload=trace,warn` [default: RUST_LOG, else `warn`, for services `info`]
     #[arg(long, global = true, value_name = "FILTER", env = "MTORRENT_LOG", hide_env_values = true)]
     pub log: Option<String>,
 }
@@ -78,7 +77,7 @@ pub enum LowCommand {
     Client(ClientArgs),
     /// Create NAME.mtorrent, announce the file and seed it until SIGINT or SIGTERM
     Share(ShareArgs),
-    /// Get a file, every byte verified
+    /// Download a file and verify every byte
     Get(GetArgs),
     /// Create NAME.mtorrent from a file
     Create(CreateArgs),
@@ -86,7 +85,7 @@ pub enum LowCommand {
     Info(InfoArgs),
     /// Check a file against NAME.mtorrent and name the bad chunks
     Verify(VerifyArgs),
-    /// Show the whole thing on this machine: two trackers, one seeder, two getters, one tracker killed half-way
+    /// Demonstrate everything on this machine: two trackers, one seeder, two getters, one tracker killed half-way
     Demo(DemoArgs),
 }
 
@@ -94,14 +93,14 @@ pub enum LowCommand {
 #[derive(Clone, Copy, Debug, Args)]
 pub struct CoresArgs {
     /// Cores to use [default: those that affinity and cgroup allow, at most 8]
-    #[arg(long, value_name = "N", env = "MTORRENT_CORES", value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(long, value_name = "N", env = "MTORRENT_CORES", value_parser = clap::value_parser!(u16).range(1..=i64::from(CORES_MAX)))]
     pub cores: Option<u16>,
 }
 
 /// The trackers to ask.
 #[derive(Clone, Debug, Args)]
 pub struct TrackersArgs {
-    /// A tracker, tried in the order given; replaces the list in the .mtorrent file
+    /// A tracker to use, in the order given; replaces the list in the .mtorrent file
     #[arg(long = "tracker", value_name = "HOST:PORT", env = "MTORRENT_TRACKER", value_delimiter = ',', value_parser = parse_host_port)]
     pub trackers: Vec<String>,
 }
@@ -109,10 +108,10 @@ pub struct TrackersArgs {
 /// What every peer needs.
 #[derive(Clone, Debug, Args)]
 pub struct PeerArgs {
-    /// Where other peers may connect; port 0 takes a free one
+    /// The address on which to accept other peers; port 0 takes a free port
     #[arg(long, value_name = "IP:PORT", env = "MTORRENT_LISTEN", default_value = "[::]:0", value_parser = parse_listen)]
     pub listen: SocketAddr,
-    /// Where others see this peer, if not at the address that it listens on
+    /// The address under which others reach this peer, if it is not the listening address
     #[arg(long, value_name = "IP:PORT", env = "MTORRENT_ADVERTISE", value_parser = parse_advertise)]
     pub advertise: Option<SocketAddr>,
     /// The trackers to ask.
@@ -121,19 +120,19 @@ pub struct PeerArgs {
     /// Executors.
     #[command(flatten)]
     pub cores: CoresArgs,
-    /// Memory for chunks that just arrived, from which they are served
+    /// Memory for chunks just received, from which other peers are served
     #[arg(long, value_name = "SIZE", env = "MTORRENT_CACHE", default_value = "96MiB", value_parser = parse_size)]
     pub cache: u64,
-    /// How long a download goes on waiting once it has received something and its sources are all away
+    /// How long a download that has received something waits while all its sources are away
     #[arg(long, value_name = "DURATION", env = "MTORRENT_STALL_TIMEOUT", default_value = "5m", value_parser = humantime::parse_duration)]
     pub stall_timeout: Duration,
-    /// How chunks are chosen
+    /// Which chunks to get first
     #[arg(long, value_name = "HOW", env = "MTORRENT_PICKER", default_value = "rarest")]
     pub picker: Picker,
-    /// What the process sends at most a second, such as 100Mbit or 20MiB; `off` for no limit
+    /// The most that the process sends per second, such as 100Mbit or 20MiB; `off` for no limit
     #[arg(long, value_name = "RATE", env = "MTORRENT_UPLOAD_LIMIT", value_parser = parse_rate_limit)]
     pub upload_limit: Option<RateLimit>,
-    /// What the process receives at most a second, such as 100Mbit or 20MiB; `off` for no limit
+    /// The most that the process receives per second, such as 100Mbit or 20MiB; `off` for no limit
     #[arg(long, value_name = "RATE", env = "MTORRENT_DOWNLOAD_LIMIT", value_parser = parse_rate_limit)]
     pub download_limit: Option<RateLimit>,
 }
@@ -141,7 +140,7 @@ pub struct PeerArgs {
 /// `mtorrent tracker`.
 #[derive(Clone, Debug, Args)]
 pub struct TrackerArgs {
-    /// Where peers connect; port 0 takes a free one
+    /// The address on which to accept peers; port 0 takes a free port
     #[arg(long, value_name = "IP:PORT", env = "MTORRENT_LISTEN", value_parser = parse_listen)]
     pub listen: SocketAddr,
     /// Another tracker of the group, kept in sync with this one; naming it on one side is enough
@@ -150,28 +149,28 @@ pub struct TrackerArgs {
     /// A file with the secret of the group, at least 16 bytes; needed unless all trackers are on loopback
     #[arg(long, value_name = "FILE", env = "MTORRENT_GROUP_KEY_FILE")]
     pub group_key_file: Option<PathBuf>,
-    /// Where the table is kept over restarts; without it the table is in memory only
+    /// The folder that keeps the table over restarts; without it the table is in memory only
     #[arg(long, value_name = "DIR", env = "MTORRENT_DATA_DIR")]
     pub data_dir: Option<PathBuf>,
-    /// A network that may change any endpoint and has no caps, such as 10.0.0.0/8
+    /// A network that may change any endpoint and is exempt from all caps, such as 10.0.0.0/8
     #[arg(long, value_name = "CIDR", env = "MTORRENT_TRUST", value_delimiter = ',')]
     pub trust: Vec<Cidr>,
-    /// Life of a seeder entry unless it is renewed
+    /// How long a seeder entry lives unless it is renewed
     #[arg(long, value_name = "DURATION", env = "MTORRENT_LEASE", default_value = "15m", value_parser = parse_duration)]
     pub lease: Duration,
-    /// Connections in all
+    /// The most connections in all
     #[arg(long, value_name = "N", env = "MTORRENT_MAX_CONNECTIONS", default_value_t = CONNECTIONS_MAX)]
     pub max_connections: usize,
-    /// Connections from one address
+    /// The most connections from one address
     #[arg(long, value_name = "N", env = "MTORRENT_MAX_CONNECTIONS_PER_ADDRESS", default_value_t = CONNECTIONS_PER_ADDRESS_MAX)]
     pub max_connections_per_address: usize,
-    /// Files of one address
+    /// The most files of one address
     #[arg(long, value_name = "N", env = "MTORRENT_MAX_FILES_PER_ADDRESS", default_value_t = FILES_PER_ADDRESS_MAX)]
     pub max_files_per_address: usize,
-    /// Endpoints of one file
+    /// The most endpoints of one file
     #[arg(long, value_name = "N", env = "MTORRENT_MAX_ENDPOINTS_PER_FILE", default_value_t = ENDPOINTS_PER_FILE_MAX)]
     pub max_endpoints_per_file: usize,
-    /// Endpoints of one file at one address; the next one takes the place of the youngest
+    /// The most endpoints of one file at one address; one more takes the place of the youngest
     #[arg(long, value_name = "N", env = "MTORRENT_MAX_ENDPOINTS_PER_ADDRESS", default_value_t = ENDPOINTS_PER_ADDRESS_MAX)]
     pub max_endpoints_per_address: usize,
     /// Executors.
@@ -185,7 +184,7 @@ pub struct ClientArgs {
     /// What every peer needs.
     #[command(flatten)]
     pub peer: PeerArgs,
-    /// Where shares, downloads and history are kept [default: $XDG_STATE_HOME/mtorrent, else ~/.local/state/mtorrent]
+    /// The folder that keeps shares, downloads and history [default: $XDG_STATE_HOME/mtorrent, else ~/.local/state/mtorrent]
     #[arg(long, value_name = "DIR", env = "MTORRENT_DATA_DIR")]
     pub data_dir: Option<PathBuf>,
     /// How long a download waits for trackers and seeders [default: for ever on a terminal, 30s from a pipe]
@@ -199,7 +198,7 @@ pub struct NewArgs {
     /// Chunk size, a power of two from 256KiB to 16MiB [default: 1MiB, more for very large files]
     #[arg(long, value_name = "SIZE", env = "MTORRENT_CHUNK_SIZE", value_parser = parse_size)]
     pub chunk_size: Option<u64>,
-    /// Replace a NAME.mtorrent that is there and different
+    /// Replace a NAME.mtorrent that exists and is different
     #[arg(long, env = "MTORRENT_FORCE", value_parser = BoolishValueParser::new())]
     pub force: bool,
 }
@@ -210,7 +209,7 @@ pub struct ShareArgs {
     /// The file to share
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// Its .mtorrent file; one that is there already is verified against FILE
+    /// Its .mtorrent file; if it exists already, FILE is verified against it
     #[arg(value_name = "NAME.mtorrent")]
     pub metainfo: PathBuf,
     /// What every peer needs.
@@ -242,13 +241,13 @@ pub struct GetArgs {
     /// Receive and verify, but write nothing
     #[arg(long, env = "MTORRENT_DISCARD", value_parser = BoolishValueParser::new())]
     pub discard: bool,
-    /// Go on seeding afterwards, until SIGINT or SIGTERM
+    /// Seed the file afterwards, until SIGINT or SIGTERM
     #[arg(long, env = "MTORRENT_SEED", value_parser = BoolishValueParser::new())]
     pub seed: bool,
-    /// Go on seeding afterwards for this long
+    /// Seed the file afterwards for this long
     #[arg(long, value_name = "DURATION", env = "MTORRENT_SEED_FOR", value_parser = parse_duration)]
     pub seed_for: Option<Duration>,
-    /// Write a line of progress this often: to stderr or, with --json, an object to stdout [default: 10s where stderr
+    /// How often to write a line of progress: to stderr or, with --json, an object to stdout [default: 10s where stderr
     /// is no terminal, else never]
     #[arg(long, value_name = "DURATION", env = "MTORRENT_REPORT_EVERY", value_parser = parse_duration)]
     pub report_every: Option<Duration>,
@@ -299,10 +298,10 @@ pub struct VerifyArgs {
 /// `mtorrent demo`.
 #[derive(Clone, Debug, Args)]
 pub struct DemoArgs {
-    /// Bytes of the file that is shared; three times as much disk space is used while it runs
+    /// Size of the file that is shared; the demo needs three times as much disk space
     #[arg(long, value_name = "SIZE", env = "MTORRENT_SIZE", default_value = "1GiB", value_parser = parse_size)]
     pub size: u64,
-    /// Folder in which a temporary one is made and removed again [default: the current one]
+    /// Folder in which the demo creates and removes a temporary one [default: the current folder]
     #[arg(long, value_name = "DIR", env = "MTORRENT_DIR")]
     pub dir: Option<PathBuf>,
 }
@@ -332,8 +331,8 @@ mod tests {
 /// How a download chooses chunks.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 pub enum Picker {
-    /// Those that fewest peers have first
+    /// Those that the fewest peers have
     Rarest,
-    /// Any, at random
+    /// Any chunk, at random
     Random,
 }

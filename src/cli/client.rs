@@ -4,7 +4,7 @@ use super::resolved;
 use crate::console::exit::{CommandError, CommandResult};
 use crate::console::output::Output;
 use crate::node::Node;
-use crate::repl::{self, Settings, terminal};
+use crate::repl::{self, Settings};
 
 /// Runs the command.
 pub fn run(args: resolved::Client, output: &Output) -> CommandResult {
@@ -14,7 +14,7 @@ pub fn run(args: resolved::Client, output: &Output) -> CommandResult {
         trackers: args.peer.trackers.clone(),
         threads: args.peer.cores,
         wait: args.wait,
-        history: terminal::history_path(&data_dir),
+        history: repl::history_path(&data_dir),
     };
     let client = Node::start(args.peer.client_config(Some(data_dir)))?;
     let result = repl::run(&client, settings, *output);

@@ -1,21 +1,23 @@
-//! `mtorrent get`: one file, every byte verified, and what it took.
+//! `mtorrent get`: downloads one file and verifies every byte.
 
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-
 use super::resolved::{Afterwards, Get};
+use crate::console::destination;
+use crate::console::download_text;
+use crate::console::event_report;
 use crate::console::exit::{CommandError, CommandResult, Exit};
-use crate::console::files;
 use crate::console::inputs::{Input, Inputs};
-use crate::console::output::{Output, talk};
+use crate::console::metainfo_file;
+use crate::console::output::Output;
+use crate::console::output_event::OutputEvent;
 use crate::console::progress;
-use crate::console::progress::{Bar, Snapshot};
-use crate::console::report;
+use crate::console::progress::{BarSettings, Snapshot};
 use crate::console::signals;
+use crate::console::stderr;
 use crate::console::units::Rate;
 use crate::limits::REPORT_INTERVAL;
 use crate::metainfo::Metainfo;
@@ -26,26 +28,26 @@ use crate::text;
 /// Runs the command.
 pub fn run(args: &Get, output: &Output) -> CommandResult {
     let inputs = Inputs::start()?;
-    let metainfo = Arc::new(files::read_transferable(&args.metainfo)?);
-    let dest = args.dest.as_deref().map(|dest| files::resolve_dest(dest, &metainfo)).transpose()?;
+    let metainfo = Arc::new(metainfo_file::read_transferable(&args.metainfo)?);
+    let dest = args.dest.as_deref().map(|dest| destination::resolve(dest, &metainfo)).transpose()?;
     check_trackers(args, &metainfo, dest.as_deref())?;
     let chunk_bytes = metainfo.geometry().chunk_size() as usize;
     let client = Node::start(NodeConfig { chunk_bytes, ..args.peer.client_config(None) })?;
     let result = download(args, &client, &inputs, metainfo, dest.clone(), output);
     client.close();
-    // Only now is it clear what stays: a download that received nothing leaves nothing.
+    // Only now is it clear what stays: a download that has received nothing leaves nothing.
     result.map_err(|error| match error.exit {
         Exit::Interrupted | Exit::Terminated => CommandError { message: interrupted(dest.as_deref()), ..error },
         _ => error,
     })
 }
 
-/// Without any tracker only a file that is there already can be told about.
+/// Refuses a download without any tracker, unless its file may be there already.
 fn check_trackers(args: &Get, metainfo: &Metainfo, dest: Option<&Path>) -> Result<(), CommandError> {
     let is_there = dest.is_some_and(|dest| dest.exists());
     if args.peer.trackers.is_empty() && metainfo.trackers().is_empty() && !is_there {
         let path = text::path(&args.metainfo);
-        return Err(CommandError::usage(format!("{path} names no tracker: give one by --tracker HOST:PORT")));
+        return Err(CommandError::usage(format!("{path} names no tracker: name one by --tracker HOST:PORT")));
     }
     Ok(())
 }
@@ -68,20 +70,20 @@ fn download(
         wait: Some(args.wait),
         seed: args.afterwards != Afterwards::End,
     })?;
-    let bar = Bar { verb: "getting", total_bytes: length, hidden: false };
-    let look = || snapshot(client, id).map(|status| as_snapshot(&status)).unwrap_or_default();
+    let bar = BarSettings { verb: "getting", total_bytes: length, hidden: false };
+    let figures = || snapshot(client, id).map(|status| as_snapshot(&status)).unwrap_or_default();
     let waiting = Waiting { client, id, inputs, output, report_every: report_interval(args.report_every) };
-    let ended = progress::watch(bar, look, || waiting.until_the_end())?;
+    let ended = progress::watch(bar, figures, || waiting.until_the_end())?;
     if let DownloadState::Failed(failure) = &ended.state {
         if output.is_json() {
-            output.answer("", || ended_object(&ended))?;
+            output.print(&OutputEvent::ended(&ended, false))?;
         }
         return Err(failure.clone().into());
     }
     signals::work_is_done();
-    output.answer(report::done_line(&ended), || ended_object(&ended))?;
-    if let Some(nearness) = report::nearness(&ended).filter(|_| !output.is_json()) {
-        talk(nearness);
+    output.print(&OutputEvent::ended(&ended, false))?;
+    if let Some(comparison) = download_text::comparison_with_ideal(&ended).filter(|_| !output.is_json()) {
+        stderr::report(comparison);
     }
     match args.afterwards {
         Afterwards::End => Ok(Exit::Done),
@@ -90,13 +92,7 @@ fn download(
     }
 }
 
-fn ended_object(status: &DownloadStatus) -> Value {
-    let mut object = report::object(status);
-    object["event"] = "ended".into();
-    object
-}
-
-/// How often progress is reported: as the user said, else where there is no terminal to draw a bar on.
+/// The interval of progress reports: the user's, else a default where there is no terminal to draw a bar on.
 fn report_interval(wanted: Option<Duration>) -> Option<Duration> {
     let default = || (!std::io::stderr().is_terminal()).then_some(REPORT_INTERVAL);
     wanted.or_else(default).filter(|interval| !interval.is_zero())
@@ -117,11 +113,13 @@ impl Waiting<'_> {
         loop {
             match self.inputs.next(report_at) {
                 Some(Input::Event(Event::Ended(status))) if status.id == self.id => return Ok(*status),
-                Some(Input::Event(event)) => talk_of(&event),
+                Some(Input::Event(event)) => event_report::report(&event),
                 Some(Input::Signal(signal)) => {
-                    return Err(CommandError::stopped(signal, "interrupted"));
+                    return Err(signal.interruption("interrupted"));
                 }
-                Some(Input::Closed) => return Err(CommandError::failed("internal error: the client ended early")),
+                Some(Input::Closed) => {
+                    return Err(CommandError::failed("internal error: the client ended unexpectedly"));
+                }
                 None => {
                     report_at = next_report(Instant::now());
                     self.report()?;
@@ -132,21 +130,22 @@ impl Waiting<'_> {
 
     fn report(&self) -> Result<(), CommandError> {
         let Some(status) = snapshot(self.client, self.id) else { return Ok(()) };
+        let event = OutputEvent::progress(&status);
         if self.output.is_json() {
-            return self.output.answer("", || report::progress_object(&status));
+            return self.output.print(&event);
         }
-        talk(report::progress_line(&status));
+        stderr::report(event);
         Ok(())
     }
 }
 
-/// What an interrupted download leaves.
+/// The sentence for an interrupted download: what it leaves.
 fn interrupted(dest: Option<&Path>) -> String {
     let Some(dest) = dest else { return "interrupted".into() };
     let part = Paths::new(dest).part;
     if part.exists() {
         let part = text::path(&part);
-        format!("interrupted: what has arrived is kept in {part}, and the same command goes on from there")
+        format!("interrupted: {part} keeps what has arrived, and the same command goes on from there")
     } else {
         "interrupted before anything had arrived: the same command tries again".into()
     }
@@ -159,41 +158,21 @@ fn snapshot(client: &Node, id: DownloadId) -> Option<DownloadStatus> {
 fn as_snapshot(status: &DownloadStatus) -> Snapshot {
     let state = match status.state {
         DownloadState::Running => String::new(),
-        _ => format!(", {}", report::state(&status.state)),
+        _ => format!(", {}", download_text::state(&status.state)),
     };
     let note = format!("from {} peers{state}", status.peers);
     Snapshot { done_bytes: status.done_bytes, rate: Some(Rate(status.rate_bytes_s)), note }
 }
 
 fn seed(inputs: &Inputs, deadline: Option<Instant>) -> CommandResult {
-    talk("seeding until SIGINT or SIGTERM (or the end of --seed-for)");
+    stderr::report("seeding until SIGINT or SIGTERM (or the end of --seed-for)");
     loop {
         match inputs.next(deadline) {
             Some(Input::Event(Event::ShareStopped { file, why })) => {
-                return Err(CommandError::failed(stopped(&file, &why)));
+                return Err(CommandError::failed(event_report::share_stopped(&file, &why)));
             }
-            Some(Input::Event(event)) => talk_of(&event),
+            Some(Input::Event(event)) => event_report::report(&event),
             Some(Input::Signal(_) | Input::Closed) | None => return Ok(Exit::Done),
         }
-    }
-}
-
-/// Why a file is not seeded any more.
-pub fn stopped(file: &Path, why: &str) -> String {
-    format!("{} is not seeded any more: {}", text::path(file), text::plain(why))
-}
-
-/// Says what an event means to somebody who waits for a command.
-pub fn talk_of(event: &Event) {
-    match event {
-        Event::Notice(notice) => talk(text::plain(notice)),
-        Event::ShareStopped { file, why } => talk(stopped(file, why)),
-        Event::SharePaused { file, why } => {
-            let (file, why) = (text::path(file), text::plain(why));
-            talk(format_args!("{file} is not seeded for now: {why}; it goes on by itself"));
-        }
-        Event::ShareResumed { file } => talk(format_args!("{} is seeded again", text::path(file))),
-        Event::Announced { tracker, .. } => log::info!("announced to {tracker}"),
-        Event::Ended(_) => {}
     }
 }

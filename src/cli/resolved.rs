@@ -1,19 +1,14 @@
-//! What a command line means on this machine: defaults filled in, checks beyond one flag made.
+//! What a command line means on this machine, subcommand by subcommand.
 
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use super::args::{self, LowArgs, LowCommand, Picker};
-use crate::console::exit::CommandError;
-use crate::geometry::Geometry;
+use crate::console::create_torrent::CreateOptions;
 use crate::ids::Endpoint;
-use crate::limits::{
-    CHUNK_SIZE_CREATE_MIN, CHUNK_SIZE_DEFAULT, CHUNK_SIZE_MAX, CORES_DEFAULT_MAX, GROUP_KEY_BYTES_MIN, TRACKERS_MAX,
-};
+use crate::limits::CHUNK_SIZE_DEFAULT;
 use crate::node::{NodeConfig, Strategy};
-use crate::runtime::machine::cores_within;
 use crate::tracker::server::TrackerConfig;
 
 /// A command line, resolved.
@@ -21,13 +16,13 @@ use crate::tracker::server::TrackerConfig;
 pub struct HiArgs {
     /// `--log`, if given.
     pub log: Option<String>,
-    /// What to do.
-    pub command: Command,
+    /// The subcommand.
+    pub command: Subcommand,
 }
 
-/// What to do.
+/// A subcommand, resolved.
 #[derive(Clone, Debug)]
-pub enum Command {
+pub enum Subcommand {
     /// Run a tracker.
     Tracker(TrackerConfig),
     /// Run the REPL.
@@ -46,8 +41,8 @@ pub enum Command {
     Demo(Demo),
 }
 
-impl Command {
-    /// Whether it runs until it is told to end.
+impl Subcommand {
+    /// Whether it runs until a signal ends it.
     pub fn is_service(&self) -> bool {
         matches!(self, Self::Tracker(_) | Self::Client(_) | Self::Share(_))
     }
@@ -56,13 +51,13 @@ impl Command {
 /// What every peer needs.
 #[derive(Clone, Debug)]
 pub struct Peer {
-    listen: SocketAddr,
-    advertise: Option<Endpoint>,
-    cache_bytes: usize,
-    strategy: Strategy,
-    stall_timeout: Duration,
-    upload_limit: Option<NonZeroU64>,
-    download_limit: Option<NonZeroU64>,
+    pub(super) listen: SocketAddr,
+    pub(super) advertise: Option<Endpoint>,
+    pub(super) cache_bytes: usize,
+    pub(super) strategy: Strategy,
+    pub(super) stall_timeout: Duration,
+    pub(super) upload_limit: Option<NonZeroU64>,
+    pub(super) download_limit: Option<NonZeroU64>,
     /// Trackers of the command line; when there are any they replace a file's own list.
     pub trackers: Vec<String>,
     /// Executors, and threads that hash.
@@ -99,23 +94,6 @@ pub struct Client {
     pub wait: Option<Duration>,
 }
 
-/// How a new `.mtorrent` file is made.
-#[derive(Clone, Copy, Debug)]
-pub struct New {
-    /// Bytes of a chunk; `None` takes the default for the file's length.
-    pub chunk_size: Option<u32>,
-    /// Replace a different one.
-    pub force: bool,
-}
-
-impl New {
-    /// The geometry of a new file of `length` bytes.
-    pub fn geometry(&self, length: u64) -> Result<Geometry, CommandError> {
-        let chunk_size = self.chunk_size.unwrap_or_else(|| Geometry::default_chunk_size(length));
-        Geometry::new(length, chunk_size).map_err(|error| CommandError::failed(error.to_string()))
-    }
-}
-
 /// `mtorrent share`.
 #[derive(Clone, Debug)]
 pub struct Share {
@@ -126,7 +104,7 @@ pub struct Share {
     /// What every peer needs.
     pub peer: Peer,
     /// How the `.mtorrent` file is made.
-    pub new: New,
+    pub options: CreateOptions,
 }
 
 /// `mtorrent get`.
@@ -153,7 +131,7 @@ pub struct Get {
 pub enum Afterwards {
     /// It ends.
     End,
-    /// It seeds until it is told to end.
+    /// It seeds until a signal ends it.
     Seed,
     /// It seeds for a time.
     SeedFor(Duration),
@@ -169,7 +147,7 @@ pub struct Create {
     /// Trackers to write into it.
     pub trackers: Vec<String>,
     /// How it is made.
-    pub new: New,
+    pub options: CreateOptions,
     /// Threads that hash.
     pub threads: usize,
 }
@@ -199,230 +177,4 @@ pub struct Demo {
     pub size: u64,
     /// Where the temporary folder is made.
     pub dir: PathBuf,
-}
-
-impl HiArgs {
-    /// Resolves what was typed.
-    pub fn resolve(low: LowArgs) -> Result<Self, CommandError> {
-        let command = match low.command {
-            LowCommand::Tracker(typed) => Command::Tracker(tracker(typed)?),
-            LowCommand::Client(typed) => Command::Client(Client {
-                peer: peer(typed.peer)?,
-                data_dir: typed.data_dir.map_or_else(default_data_dir, Ok)?,
-                wait: typed.wait,
-            }),
-            LowCommand::Share(typed) => Command::Share(Share {
-                file: typed.file,
-                metainfo: typed.metainfo,
-                peer: peer(typed.peer)?,
-                new: new(typed.new)?,
-            }),
-            LowCommand::Get(typed) => Command::Get(get(typed)?),
-            LowCommand::Create(typed) => Command::Create(Create {
-                file: typed.file,
-                metainfo: typed.metainfo,
-                trackers: trackers(typed.trackers)?,
-                new: new(typed.new)?,
-                threads: cores(typed.cores),
-            }),
-            LowCommand::Info(typed) => Command::Info(Info { metainfo: typed.metainfo }),
-            LowCommand::Verify(typed) => {
-                Command::Verify(Verify { metainfo: typed.metainfo, path: typed.path, threads: cores(typed.cores) })
-            }
-            LowCommand::Demo(typed) => {
-                Command::Demo(Demo { size: typed.size, dir: typed.dir.unwrap_or_else(|| PathBuf::from(".")) })
-            }
-        };
-        Ok(Self { log: low.common.log, command })
-    }
-}
-
-fn tracker(typed: args::TrackerArgs) -> Result<TrackerConfig, CommandError> {
-    Ok(TrackerConfig {
-        peers: typed.peers,
-        group_key: typed.group_key_file.as_deref().map(group_key).transpose()?,
-        data_dir: typed.data_dir,
-        cores: cores(typed.cores),
-        trust: typed.trust,
-        lease: typed.lease,
-        connections_max: typed.max_connections,
-        connections_per_address_max: typed.max_connections_per_address,
-        files_per_address_max: typed.max_files_per_address,
-        endpoints_per_file_max: typed.max_endpoints_per_file,
-        endpoints_per_address_max: typed.max_endpoints_per_address,
-        ..TrackerConfig::new(typed.listen)
-    })
-}
-
-/// The secret in a file, without the line's end that an editor leaves.
-fn group_key(path: &Path) -> Result<Vec<u8>, CommandError> {
-    let shown = path.display();
-    let mut key = std::fs::read(path)
-        .map_err(|error| CommandError::failed(format!("cannot read the group key {shown}: {error}")))?;
-    key.truncate(key.trim_ascii_end().len());
-    if key.len() < GROUP_KEY_BYTES_MIN {
-        let command = format!("head -c 32 /dev/urandom | base64 > {shown}");
-        let message =
-            format!("the group key {shown} has fewer than {GROUP_KEY_BYTES_MIN} bytes: make one with `{command}`");
-        return Err(CommandError::failed(message));
-    }
-    Ok(key)
-}
-
-fn get(typed: args::GetArgs) -> Result<Get, CommandError> {
-    let afterwards = match (typed.seed_for, typed.seed) {
-        (Some(duration), _) => Afterwards::SeedFor(duration),
-        (None, true) => Afterwards::Seed,
-        (None, false) => Afterwards::End,
-    };
-    if typed.discard && afterwards != Afterwards::End {
-        return Err(CommandError::usage(
-            "--discard keeps nothing that could be seeded: leave out --seed and --seed-for",
-        ));
-    }
-    if !typed.discard && typed.dest.is_none() {
-        return Err(CommandError::usage("DEST is missing: name the file to write or an existing folder"));
-    }
-    Ok(Get {
-        metainfo: typed.metainfo,
-        dest: typed.dest.filter(|_| !typed.discard),
-        peer: peer(typed.peer)?,
-        wait: typed.wait,
-        force: typed.force,
-        afterwards,
-        report_every: typed.report_every,
-    })
-}
-
-fn peer(typed: args::PeerArgs) -> Result<Peer, CommandError> {
-    Ok(Peer {
-        listen: typed.listen,
-        // The parser has refused port 0 already.
-        advertise: typed.advertise.and_then(Endpoint::from_socket),
-        cache_bytes: usize::try_from(typed.cache).unwrap_or(usize::MAX),
-        stall_timeout: typed.stall_timeout,
-        strategy: match typed.picker {
-            Picker::Rarest => Strategy::RarestFirst,
-            Picker::Random => Strategy::Random,
-        },
-        upload_limit: typed.upload_limit.and_then(|limit| limit.0),
-        download_limit: typed.download_limit.and_then(|limit| limit.0),
-        trackers: trackers(typed.trackers)?,
-        cores: cores(typed.cores),
-    })
-}
-
-fn trackers(typed: args::TrackersArgs) -> Result<Vec<String>, CommandError> {
-    let mut trackers: Vec<String> = Vec::new();
-    for tracker in typed.trackers {
-        if !trackers.contains(&tracker) {
-            trackers.push(tracker);
-        }
-    }
-    if trackers.len() > TRACKERS_MAX {
-        return Err(CommandError::usage(format!(
-            "{} trackers are too many: give at most {TRACKERS_MAX}",
-            trackers.len()
-        )));
-    }
-    Ok(trackers)
-}
-
-fn new(typed: args::NewArgs) -> Result<New, CommandError> {
-    let chunk_size = match typed.chunk_size {
-        None => None,
-        Some(bytes) => match u32::try_from(bytes) {
-            Ok(size) if size.is_power_of_two() && (CHUNK_SIZE_CREATE_MIN..=CHUNK_SIZE_MAX).contains(&size) => {
-                Some(size)
-            }
-            _ => {
-                let message = format!("--chunk-size {bytes} is not a power of two from 256KiB to 16MiB");
-                return Err(CommandError::usage(message));
-            }
-        },
-    };
-    Ok(New { chunk_size, force: typed.force })
-}
-
-/// The standard library counts what both the affinity and the cgroup's quota allow.
-fn cores(typed: args::CoresArgs) -> usize {
-    let allowed = || std::thread::available_parallelism().map_or(1, usize::from).min(CORES_DEFAULT_MAX);
-    // Each takes descriptors: where those are few, fewer cores are better than none.
-    cores_within(typed.cores.map_or_else(allowed, usize::from))
-}
-
-fn default_data_dir() -> Result<PathBuf, CommandError> {
-    let folder = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    folder("XDG_STATE_HOME")
-        .or_else(|| folder("HOME").map(|home| home.join(".local/state")))
-        .map(|state| state.join("mtorrent"))
-        .ok_or_else(|| CommandError::usage("neither XDG_STATE_HOME nor HOME is set: say --data-dir DIR"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::console::exit::Exit;
-    use clap::Parser as _;
-
-    fn resolve(line: &str) -> Result<Command, CommandError> {
-        let words = std::iter::once("mtorrent").chain(line.split_whitespace());
-        let low = LowArgs::try_parse_from(words).map_err(|error| CommandError::usage(error.to_string()))?;
-        HiArgs::resolve(low).map(|args| args.command)
-    }
-
-    #[test]
-    fn wrong_lines_are_usage_errors() {
-        for line in [
-            "",
-            "fly",
-            "tracker",
-            "tracker --listen localhost:1",
-            "tracker --listen 127.0.0.1:0 --cores 0",
-            "share file",
-            "share file x.mtorrent --chunk-size 3MiB",
-            "share file x.mtorrent --chunk-size 128KiB",
-            "share file x.mtorrent --chunk-size 32MiB",
-            "share file x.mtorrent --tracker nowhere",
-            "share file x.mtorrent --advertise 0.0.0.0:1",
-            "get x.mtorrent",
-            "get x.mtorrent dest --wait soon",
-            "get x.mtorrent --discard --seed",
-            "get x.mtorrent --discard --seed-for 5m",
-            "create file",
-            "info",
-            "verify x.mtorrent",
-            "demo --size much",
-        ] {
-            assert_eq!(resolve(line).map_err(|error| error.exit).err(), Some(Exit::Usage), "{line}");
-        }
-    }
-
-    #[test]
-    fn get_is_resolved() {
-        let get = |line| match resolve(line) {
-            Ok(Command::Get(get)) => get,
-            other => panic!("{line}: {other:?}"),
-        };
-        let plain = get("get x.mtorrent dest --tracker a:1 --tracker b:2 --tracker a:1");
-        assert_eq!(plain.peer.trackers, ["a:1", "b:2"]);
-        assert_eq!((plain.dest.as_deref(), plain.afterwards), (Some("dest".as_ref()), Afterwards::End));
-        assert!((1..=CORES_DEFAULT_MAX).contains(&plain.peer.cores));
-        assert_eq!(get("get x.mtorrent --discard").dest, None);
-        assert_eq!(get("get x.mtorrent dest --discard").dest, None);
-        assert_eq!(get("get x.mtorrent dest --seed").afterwards, Afterwards::Seed);
-        let timed = get("get x.mtorrent dest --seed --seed-for 5m --wait 1m");
-        assert_eq!(timed.afterwards, Afterwards::SeedFor(Duration::from_secs(300)));
-        assert_eq!(timed.wait, Duration::from_secs(60));
-    }
-
-    #[test]
-    fn chunk_size_of_new_files() {
-        let new = New { chunk_size: None, force: false };
-        assert_eq!(new.geometry(5).map(|geometry| geometry.chunk_size()), Ok(256 << 10));
-        assert_eq!(new.geometry(1 << 30).map(|geometry| geometry.chunk_size()), Ok(1 << 20));
-        let new = New { chunk_size: Some(256 << 10), force: false };
-        assert_eq!(new.geometry(1 << 30).map(|geometry| geometry.chunk_count()), Ok(4096));
-        assert!(new.geometry(u64::MAX).is_err());
-    }
 }

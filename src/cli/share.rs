@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
-
-use super::get::{stopped, talk_of};
 use super::resolved::Share;
 use crate::console::create_torrent;
 use crate::console::create_torrent::CreateTorrent;
+use crate::console::event_report;
 use crate::console::exit::{CommandError, CommandResult, Exit};
-use crate::console::hashing::Work;
+use crate::console::hashing::HashOptions;
 use crate::console::inputs::{Input, Inputs};
-use crate::console::output::{Output, talk};
+use crate::console::output::Output;
+use crate::console::output_event::OutputEvent;
 use crate::console::signals;
+use crate::console::stderr;
 use crate::ids::InfoHash;
 use crate::node::{Event, Node, ShareRequest, Verified};
 use crate::text;
@@ -25,40 +25,40 @@ pub fn run(args: &Share, output: &Output) -> CommandResult {
         file: &args.file,
         metainfo: &args.metainfo,
         trackers: &trackers,
-        new: args.new,
-        work: Work { threads: args.peer.cores, stop: inputs.stop(), quiet: false },
+        options: args.options,
+        hashing: HashOptions { threads: args.peer.cores, stop: inputs.stop(), hide_bar: false },
     };
-    let made = create_torrent.verify_or_create()?;
+    let created = create_torrent.verify_or_create()?;
     let path = text::path(&args.metainfo);
-    talk(format_args!("{} {path}", if made.is_new { "created" } else { "verified the file against" }));
+    stderr::report(format_args!("{} {path}", if created.is_new { "created" } else { "verified the file against" }));
     let trackers = trackers.join(", ");
     let client = Node::start(args.peer.client_config(None))?;
-    let info_hash = made.metainfo.info_hash();
-    let verified = Verified { identity: made.identity, unreadable: made.unreadable };
+    let info_hash = created.metainfo.info_hash();
+    let verified = Verified { identity: created.identity, unreadable: created.unreadable };
     let request = ShareRequest {
-        metainfo: Arc::new(made.metainfo),
+        metainfo: Arc::new(created.metainfo),
         metainfo_path: args.metainfo.clone(),
         file: args.file.clone(),
     };
     let result =
         inputs.add_events(&client).and_then(|()| Ok(client.share_verified(request, Some(verified))?)).and_then(|()| {
-            talk(format_args!("waiting until a tracker acknowledges: {trackers}"));
+            stderr::report(format_args!("waiting for a tracker to acknowledge: {trackers}"));
             serve(&client, &inputs, info_hash, output)
         });
     client.close();
     result
 }
 
-/// Whom to tell of the file. Without anybody nothing is hashed, and no `.mtorrent` file made or replaced.
+/// The trackers to announce to. Without any, nothing is hashed and no `.mtorrent` file is created or replaced.
 fn trackers(args: &Share) -> Result<Vec<String>, CommandError> {
     match create_torrent::trackers_of(&args.peer.trackers, &args.metainfo) {
         Some(trackers) if !trackers.is_empty() => Ok(trackers),
-        None if !args.new.force => Ok(Vec::new()),
+        None if !args.options.force => Ok(Vec::new()),
         _ if args.metainfo.exists() => {
             let path = text::path(&args.metainfo);
-            Err(CommandError::usage(format!("{path} names no tracker: give one by --tracker HOST:PORT")))
+            Err(CommandError::usage(format!("{path} names no tracker: name one by --tracker HOST:PORT")))
         }
-        _ => Err(CommandError::usage("nobody would learn of the file: give a tracker by --tracker HOST:PORT")),
+        _ => Err(CommandError::usage("no peer would learn of the file: name a tracker by --tracker HOST:PORT")),
     }
 }
 
@@ -69,28 +69,32 @@ fn serve(client: &Node, inputs: &Inputs, info_hash: InfoHash, output: &Output) -
             Some(Input::Event(Event::Announced { info_hash: announced, tracker })) if announced == info_hash => {
                 if !is_ready {
                     signals::work_is_done();
-                    output.ready(client.listen_addr(), Some(info_hash), None)?;
+                    let listen = client.listen_addr();
+                    output.print(&OutputEvent::Ready { listen, info_hash: Some(info_hash), synced: None })?;
                     is_ready = true;
                 }
-                tell_announced(&tracker, output)?;
+                report_announced(&tracker, output)?;
             }
             Some(Input::Event(Event::ShareStopped { file, why })) => {
-                return Err(CommandError::failed(stopped(&file, &why)));
+                return Err(CommandError::failed(event_report::share_stopped(&file, &why)));
             }
-            Some(Input::Event(event)) => talk_of(&event),
+            Some(Input::Event(event)) => event_report::report(&event),
             Some(Input::Signal(_)) if is_ready => return Ok(Exit::Done),
             Some(Input::Signal(signal)) => {
-                return Err(CommandError::stopped(signal, "interrupted before a tracker had acknowledged"));
+                return Err(signal.interruption("interrupted before a tracker had acknowledged"));
             }
-            Some(Input::Closed) | None => return Err(CommandError::failed("internal error: the client ended early")),
+            Some(Input::Closed) | None => {
+                return Err(CommandError::failed("internal error: the client ended unexpectedly"));
+            }
         }
     }
 }
 
-fn tell_announced(tracker: &str, output: &Output) -> Result<(), CommandError> {
+fn report_announced(tracker: &str, output: &Output) -> Result<(), CommandError> {
+    let event = OutputEvent::Announced { tracker, path: None, info_hash: None };
     if output.is_json() {
-        return output.answer("", || json!({ "event": "announced", "tracker": tracker }));
+        return output.print(&event);
     }
-    talk(format_args!("announced to {tracker}"));
+    stderr::report(event);
     Ok(())
 }

@@ -6,26 +6,31 @@ use std::time::{Duration, Instant};
 use crate::console::exit::{CommandError, CommandResult, Exit};
 use crate::console::inputs::{Input, Inputs};
 use crate::console::output::Output;
+use crate::console::output_event::OutputEvent;
 use crate::console::signals;
 use crate::tracker::server::{self, StartError, TrackerConfig, TrackerHandle};
 
-/// How often the tracker is looked at while nothing happens.
-const LOOK_PAUSE: Duration = Duration::from_millis(500);
+/// The pause between two checks whether the tracker has ended.
+const POLL_PAUSE: Duration = Duration::from_millis(500);
 
-/// How often a signal is looked for while the tracker starts.
-const START_LOOK_PAUSE: Duration = Duration::from_millis(20);
+/// The pause between two checks for a signal while the tracker starts.
+const START_POLL_PAUSE: Duration = Duration::from_millis(20);
 
 /// Runs the command.
 pub fn run(config: TrackerConfig, output: &Output) -> CommandResult {
     let inputs = Inputs::start()?;
     let Some(tracker) = start(config, &inputs)? else { return Ok(Exit::Done) };
-    let served = output.ready(tracker.listen_addr(), None, Some(tracker.synced()));
+    let served = output.print(&OutputEvent::Ready {
+        listen: tracker.listen_addr(),
+        info_hash: None,
+        synced: Some(tracker.synced()),
+    });
     signals::work_is_done();
     if served.is_ok() {
         // A tracker whose store fails ends by itself.
         while !tracker.has_ended() {
-            let look_again = Instant::now() + LOOK_PAUSE;
-            if matches!(inputs.next(Some(look_again)), Some(Input::Signal(_))) {
+            let next_poll = Instant::now() + POLL_PAUSE;
+            if matches!(inputs.next(Some(next_poll)), Some(Input::Signal(_))) {
                 break;
             }
         }
@@ -45,10 +50,10 @@ fn start(config: TrackerConfig, inputs: &Inputs) -> Result<Option<TrackerHandle>
         .spawn(work)
         .map_err(|error| CommandError::failed(format!("cannot start a thread: {error}")))?;
     loop {
-        match started.recv_timeout(START_LOOK_PAUSE) {
+        match started.recv_timeout(START_POLL_PAUSE) {
             Ok(tracker) => return tracker.map(Some).map_err(refused),
             Err(RecvTimeoutError::Disconnected) => {
-                return Err(CommandError::failed("internal error: the tracker's start ended by a panic".to_owned()));
+                return Err(CommandError::failed("internal error: the tracker panicked while it started".to_owned()));
             }
             Err(RecvTimeoutError::Timeout) => {}
         }

@@ -1,34 +1,33 @@
 //! `mtorrent verify`: a file against its `.mtorrent` file, the bad chunks named.
 
-use serde_json::json;
-
 use super::resolved::Verify;
+use crate::console::destination;
 use crate::console::exit::{CommandError, CommandResult, Exit};
-use crate::console::files;
-use crate::console::files::Source;
-use crate::console::hashing::{BadChunk, Why, Work};
+use crate::console::hashing::{BadChunk, Fault, HashOptions};
+use crate::console::metainfo_file;
 use crate::console::output::Output;
+use crate::console::output_event::OutputEvent;
 use crate::console::signals::Stop;
-use crate::console::units::Size;
+use crate::console::source::Source;
 use crate::geometry::Geometry;
 use crate::text;
 
 /// Runs the command.
 pub fn run(args: &Verify, output: &Output) -> CommandResult {
     let stop = Stop::on_signal()?;
-    let metainfo = files::read_metainfo(&args.metainfo)?;
-    let path = if args.path.is_dir() { files::in_folder(&args.path, &metainfo)? } else { args.path.clone() };
+    let metainfo = metainfo_file::read(&args.metainfo)?;
+    let path = if args.path.is_dir() { destination::in_folder(&args.path, &metainfo)? } else { args.path.clone() };
     let source = Source::open(&path)?;
-    let work = Work { threads: args.threads, stop: &stop, quiet: false };
+    let work = HashOptions { threads: args.threads, stop: &stop, hide_bar: false };
     let (geometry, bad) = (metainfo.geometry(), work.bad_chunks(&source, &metainfo)?);
     for chunk in &bad {
-        name_chunk(*chunk, geometry, output)?;
+        print_bad_chunk(*chunk, geometry, output)?;
     }
     let shown = text::path(&path);
-    let unreadable = bad.iter().filter(|bad| bad.why == Why::Unreadable).count();
+    let unreadable = bad.iter().filter(|bad| bad.fault == Fault::Unreadable).count();
     if unreadable > 0 && unreadable == bad.len() {
         let all = geometry.chunk_count();
-        let message = format!("{shown}: {unreadable} of {all} chunks cannot be read, and the others are right");
+        let message = format!("{shown}: {unreadable} of {all} chunks cannot be read; the others are right");
         return Err(CommandError::failed(format!("{message}: check its disk")));
     }
     if !bad.is_empty() {
@@ -37,31 +36,27 @@ pub fn run(args: &Verify, output: &Output) -> CommandResult {
     }
     if source.length() != geometry.length() {
         let message = format!("{shown} has {} bytes, not {}", source.length(), geometry.length());
-        return Err(CommandError::data(format!("{message}: every chunk is right, and what follows does not belong")));
+        return Err(CommandError::data(format!(
+            "{message}: every chunk is right, but bytes follow that do not belong to the file"
+        )));
     }
     let (length, chunks) = (geometry.length(), geometry.chunk_count());
-    output.answer(format!("ok {shown}: {chunks} chunks, {}, verified", Size(length)), || {
-        json!({
-            "state": "ok",
-            "path": path.to_string_lossy(),
-            "info_hash": metainfo.info_hash().to_string(),
-            "length": length,
-            "chunks": chunks,
-        })
+    output.print(&OutputEvent::Verified {
+        state: "ok",
+        path: &path,
+        info_hash: metainfo.info_hash(),
+        length,
+        chunks,
     })?;
     Ok(Exit::Done)
 }
 
-fn name_chunk(bad: BadChunk, geometry: Geometry, output: &Output) -> Result<(), CommandError> {
-    let (index, start) = (bad.chunk.get(), geometry.offset(bad.chunk));
-    let end = start + u64::from(geometry.chunk_len(bad.chunk));
-    let why = match bad.why {
-        Why::Different => "different",
-        Why::Missing => "missing",
-        Why::Unreadable => "unreadable",
+fn print_bad_chunk(bad: BadChunk, geometry: Geometry, output: &Output) -> Result<(), CommandError> {
+    let why = match bad.fault {
+        Fault::Different => "different",
+        Fault::Missing => "missing",
+        Fault::Unreadable => "unreadable",
     };
-    output.answer(
-        format!("bad chunk {index} bytes {start}-{} {why}", end - 1),
-        || json!({ "state": "bad", "chunk": index, "offset": start, "length": end - start, "why": why }),
-    )
+    let (offset, length) = (geometry.offset(bad.chunk), geometry.chunk_len(bad.chunk).into());
+    output.print(&OutputEvent::BadChunk { state: "bad", chunk: bad.chunk, offset, length, why })
 }

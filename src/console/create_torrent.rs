@@ -1,21 +1,21 @@
-//! A `.mtorrent` file made from a file: new, the same again, or the one that is there verified.
+//! A `.mtorrent` file from a file: created, found to be the same, or verified against the file.
 //!
-//! Nothing that is there is overwritten unless the user said so, and never a file that is no
-//! `.mtorrent` file: swapped arguments must not cost anybody's data.
+//! An existing file is replaced only with `--force`, and never one that is not a `.mtorrent` file: swapped arguments must
+//! not cost anybody's data.
 
 use std::fmt::Display;
 use std::path::Path;
 
 use super::exit::CommandError;
-use super::files::{self, Source};
-use super::hashing::{BadChunk, Why, Work};
-use crate::cli::resolved::New;
-use crate::geometry::ChunkIndex;
+use super::hashing::{BadChunk, Fault, HashOptions};
+use super::source::Source;
+use super::{atomic_write, file_errors, metainfo_file};
+use crate::geometry::{ChunkIndex, Geometry};
 use crate::metainfo::Metainfo;
 use crate::storage::Identity;
 use crate::text;
 
-/// What to make, from what.
+/// What to create, from what.
 #[derive(Clone, Copy, Debug)]
 pub struct CreateTorrent<'a> {
     /// The file.
@@ -24,22 +24,39 @@ pub struct CreateTorrent<'a> {
     pub metainfo: &'a Path,
     /// Trackers for a new one.
     pub trackers: &'a [String],
-    /// How a new one is made.
-    pub new: New,
-    /// How to hash.
-    pub work: Work<'a>,
+    /// How a new one is created.
+    pub options: CreateOptions,
+    /// How the file is hashed.
+    pub hashing: HashOptions<'a>,
+}
+
+/// How a new `.mtorrent` file is created.
+#[derive(Clone, Copy, Debug)]
+pub struct CreateOptions {
+    /// Bytes of a chunk; `None` takes the default for the file's length.
+    pub chunk_size: Option<u32>,
+    /// Replace a `.mtorrent` file that is there and different.
+    pub force: bool,
+}
+
+impl CreateOptions {
+    /// The geometry of a new file of `length` bytes.
+    fn geometry(&self, length: u64) -> Result<Geometry, CommandError> {
+        let chunk_size = self.chunk_size.unwrap_or_else(|| Geometry::default_chunk_size(length));
+        Geometry::new(length, chunk_size).map_err(|error| CommandError::failed(error.to_string()))
+    }
 }
 
 /// A `.mtorrent` file that describes the file.
 #[derive(Debug)]
 pub struct Created {
-    /// What it says.
+    /// Its content.
     pub metainfo: Metainfo,
     /// Whether it was written just now.
     pub is_new: bool,
     /// The file as it was before it was hashed.
     pub identity: Identity,
-    /// Chunks that the disk did not give; all others are right.
+    /// Chunks that the disk cannot read; all others are right.
     pub unreadable: Vec<ChunkIndex>,
 }
 
@@ -49,61 +66,61 @@ impl Created {
     }
 }
 
-/// The trackers that a share announces to: those that were typed, else those that the `.mtorrent` file that is
-/// there names. `None` when that file cannot be read: what is wrong with it is told when it is verified.
+/// The trackers that a share announces to: those that were typed, else those of the existing `.mtorrent` file. `None`
+/// when that file cannot be read; its verification reports why.
 pub fn trackers_of(typed: &[String], metainfo: &Path) -> Option<Vec<String>> {
     if !typed.is_empty() || !metainfo.exists() {
         return Some(typed.to_vec());
     }
-    files::read_metainfo(metainfo).ok().map(|metainfo| metainfo.trackers().to_vec())
+    metainfo_file::read(metainfo).ok().map(|metainfo| metainfo.trackers().to_vec())
 }
 
 impl CreateTorrent<'_> {
-    /// For `create`: makes it from the file; the very same one there already is fine.
+    /// For `create`: creates it from the file, or finds the very same one.
     pub fn create(&self) -> Result<Created, CommandError> {
         let source = Source::open(self.file)?;
-        let there = self.what_is_there(&source)?;
-        if there.is_none() || self.new.force {
-            files::check_writable(self.metainfo)?;
+        let existing = self.existing_bytes(&source)?;
+        if existing.is_none() || self.options.force {
+            atomic_write::check_writable(self.metainfo)?;
         }
-        let metainfo = self.make(&source)?;
-        if there.as_deref() == Some(&metainfo.to_bytes()) {
+        let metainfo = self.hash_file(&source)?;
+        if existing.as_deref() == Some(&metainfo.to_bytes()) {
             return Ok(Created::new(metainfo, false, &source));
         }
-        if there.is_some() && !self.new.force {
+        if existing.is_some() && !self.options.force {
             let path = text::path(self.metainfo);
-            return Err(CommandError::failed(format!("{path} is there and different: use --force to replace it")));
+            return Err(CommandError::failed(format!("{path} exists and is different: use --force to replace it")));
         }
         self.store(&metainfo)?;
         Ok(Created::new(metainfo, true, &source))
     }
 
-    /// For `share`: verifies the file against the one that is there, or makes it.
+    /// For `share`: verifies the file against an existing one, or creates it.
     pub fn verify_or_create(&self) -> Result<Created, CommandError> {
         let source = Source::open(self.file)?;
-        let there = self.what_is_there(&source)?;
-        if let Some(bytes) = there {
+        let existing = self.existing_bytes(&source)?;
+        if let Some(bytes) = existing {
             match self.verify(&source, &bytes) {
                 Ok((metainfo, unreadable)) => {
                     return Ok(Created { metainfo, is_new: false, identity: source.identity(), unreadable });
                 }
                 // A signal or a file that changes is no reason to replace anything.
                 Err(Mismatch::Other(error)) => return Err(error),
-                Err(Mismatch::Different(why)) if !self.new.force => return Err(CommandError::failed(why)),
+                Err(Mismatch::Different(why)) if !self.options.force => return Err(CommandError::failed(why)),
                 Err(Mismatch::Different(_)) => {}
             }
         }
-        files::check_writable(self.metainfo)?;
-        let metainfo = self.make(&source)?;
+        atomic_write::check_writable(self.metainfo)?;
+        let metainfo = self.hash_file(&source)?;
         self.store(&metainfo)?;
         Ok(Created::new(metainfo, true, &source))
     }
 
-    /// The bytes at the `.mtorrent` file's path, when it may be looked at and, with `--force`, replaced.
-    fn what_is_there(&self, source: &Source) -> Result<Option<Vec<u8>>, CommandError> {
+    /// The bytes at the `.mtorrent` file's path, if any; refuses a file that is not to be read or replaced.
+    fn existing_bytes(&self, source: &Source) -> Result<Option<Vec<u8>>, CommandError> {
         match self.metainfo.metadata() {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(files::cannot_read(self.metainfo, &error)),
+            Err(error) => return Err(file_errors::cannot_read(self.metainfo, &error)),
             Ok(_) => {}
         }
         let path = text::path(self.metainfo);
@@ -113,52 +130,53 @@ impl CreateTorrent<'_> {
                 "{path} is the file itself: give its .mtorrent file another name"
             )));
         }
-        let bytes = files::read_bounded(self.metainfo)?;
+        let bytes = metainfo_file::read_bounded(self.metainfo)?;
         let is_named_so = self.metainfo.extension().is_some_and(|end| end == "mtorrent" || end == "torrent");
         if !is_named_so && Metainfo::parse(&bytes).is_err() {
-            let message = format!("{path} is there and is not a .mtorrent file, so it stays: choose another name");
+            let message =
+                format!("{path} exists and is not a .mtorrent file, so it is not replaced: choose another name");
             return Err(CommandError::failed(message));
         }
         Ok(Some(bytes))
     }
 
-    fn make(&self, source: &Source) -> Result<Metainfo, CommandError> {
-        let geometry = self.new.geometry(source.length())?;
+    fn hash_file(&self, source: &Source) -> Result<Metainfo, CommandError> {
+        let geometry = self.options.geometry(source.length())?;
         let name = source.name()?;
-        let pieces = self.work.digests(source, geometry)?;
+        let pieces = self.hashing.digests(source, geometry)?;
         Metainfo::new(name, geometry, pieces, self.trackers.to_vec())
             .map_err(|error| CommandError::failed(format!("{}: {error}", text::path(source.path()))))
     }
 
     fn store(&self, metainfo: &Metainfo) -> Result<(), CommandError> {
-        files::write_atomically(self.metainfo, &metainfo.to_bytes(), self.new.force)
+        atomic_write::write_atomically(self.metainfo, &metainfo.to_bytes(), self.options.force)
     }
 
-    /// What it says, and the chunks that cannot be read.
+    /// The parsed `.mtorrent` file, and the chunks of the file that cannot be read.
     fn verify(&self, source: &Source, bytes: &[u8]) -> Result<(Metainfo, Vec<ChunkIndex>), Mismatch> {
         let path = text::path(self.metainfo);
-        let different = |why: String| Mismatch::Different(format!("{why}; use --force to make it anew"));
-        let unusable = |error: &dyn Display| different(format!("{path} is there and cannot be used: {error}"));
+        let different = |why: String| Mismatch::Different(format!("{why}; use --force to create it anew"));
+        let unusable = |error: &dyn Display| different(format!("{path} exists and cannot be used: {error}"));
         let metainfo = Metainfo::parse(bytes).map_err(|error| unusable(&error))?;
         let geometry = metainfo.geometry().transferable().map_err(|error| unusable(&error))?;
         let file = text::path(source.path());
-        if let Some(size) = self.new.chunk_size.filter(|size| *size != geometry.chunk_size()) {
-            let message = format!("{path} is there with chunks of {} bytes, not of {size}", geometry.chunk_size());
+        if let Some(size) = self.options.chunk_size.filter(|size| *size != geometry.chunk_size()) {
+            let message = format!("{path} exists with chunks of {} bytes, not {size}", geometry.chunk_size());
             return Err(different(message));
         }
         if source.length() != geometry.length() {
-            let (has, says) = (source.length(), geometry.length());
-            return Err(different(format!("{file} has {has} bytes and {path} describes a file of {says}")));
+            let (actual, described) = (source.length(), geometry.length());
+            return Err(different(format!("{file} has {actual} bytes, but {path} describes a file of {described}")));
         }
-        let bad = self.work.bad_chunks(source, &metainfo).map_err(Mismatch::Other)?;
-        if let Some(BadChunk { chunk, .. }) = bad.iter().find(|bad| bad.why != Why::Unreadable) {
+        let bad = self.hashing.bad_chunks(source, &metainfo).map_err(Mismatch::Other)?;
+        if let Some(BadChunk { chunk, .. }) = bad.iter().find(|bad| bad.fault != Fault::Unreadable) {
             return Err(different(format!("{file} is not the file that {path} describes (chunk {chunk} differs)")));
         }
         if let [first, ..] = bad.as_slice()
             && bad.len() == geometry.chunk_count() as usize
         {
             let offset = geometry.offset(first.chunk);
-            let message = format!("nothing of {file} can be read, from offset {offset} on: check its disk");
+            let message = format!("no chunk of {file} can be read, from offset {offset} on: check its disk");
             return Err(Mismatch::Other(CommandError::failed(message)));
         }
         Ok((metainfo, bad.into_iter().map(|bad| bad.chunk).collect()))
@@ -168,4 +186,19 @@ impl CreateTorrent<'_> {
 enum Mismatch {
     Different(String),
     Other(CommandError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunk_size_of_new_files() {
+        let options = CreateOptions { chunk_size: None, force: false };
+        assert_eq!(options.geometry(5).map(|geometry| geometry.chunk_size()), Ok(256 << 10));
+        assert_eq!(options.geometry(1 << 30).map(|geometry| geometry.chunk_size()), Ok(1 << 20));
+        let options = CreateOptions { chunk_size: Some(256 << 10), force: false };
+        assert_eq!(options.geometry(1 << 30).map(|geometry| geometry.chunk_count()), Ok(4096));
+        assert!(options.geometry(u64::MAX).is_err());
+    }
 }

@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use super::signals::Signal;
 use crate::node::{Failure, FailureKind, NodeError};
 use crate::runtime::StartError;
 use crate::text;
@@ -47,12 +46,6 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Ends the process at once, from whatever thread.
-pub fn end_now(exit: Exit) -> ! {
-    super::stderr::flush();
-    std::process::exit(exit.code().into())
-}
-
 /// What a command gives back.
 pub type CommandResult = Result<Exit, CommandError>;
 
@@ -62,7 +55,7 @@ pub type CommandResult = Result<Exit, CommandError>;
 pub struct CommandError {
     /// How the process ends.
     pub exit: Exit,
-    /// What happened, to what, and what to do.
+    /// The sentence: what happened, to what, and what to do.
     pub message: String,
 }
 
@@ -75,11 +68,6 @@ impl CommandError {
     /// The command line is wrong.
     pub fn usage(message: impl Into<String>) -> Self {
         Self { exit: Exit::Usage, message: message.into() }
-    }
-
-    /// A signal came before the work was done.
-    pub fn stopped(signal: Signal, message: impl Into<String>) -> Self {
-        Self { exit: signal.exit(), message: message.into() }
     }
 
     /// A thread could not be started.

@@ -4,54 +4,55 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::exit::CommandError;
-use super::files::Source;
-use super::progress::{self, Bar, Snapshot};
+use super::progress::{self, BarSettings, Snapshot};
 use super::signals::Stop;
+use super::source::Source;
 use crate::geometry::{ChunkIndex, Geometry};
-use crate::hash::{Digest, HashError, hash_chunks};
+use crate::hash::{HashError, hash_chunks};
+use crate::ids::ChunkHash;
 use crate::metainfo::Metainfo;
 use crate::text;
 
-/// How to go about it.
+/// How a file is hashed.
 #[derive(Clone, Copy, Debug)]
-pub struct Work<'a> {
+pub struct HashOptions<'a> {
     /// Threads that read and hash.
     pub threads: usize,
-    /// Ends it early.
+    /// Ends the hashing early.
     pub stop: &'a Stop,
-    /// Draw no bar: somebody else owns the terminal.
-    pub quiet: bool,
+    /// Whether no bar is drawn: somebody else owns the terminal.
+    pub hide_bar: bool,
 }
 
 /// A chunk of a file that is not what its `.mtorrent` file says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadChunk {
-    /// Which.
+    /// The chunk.
     pub chunk: ChunkIndex,
     /// What is wrong with it.
-    pub why: Why,
+    pub fault: Fault,
 }
 
 /// What is wrong with a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
-    /// It is not what was meant.
+pub enum Fault {
+    /// Its hash is another one.
     Different,
     /// The file ends before the chunk does.
     Missing,
-    /// The disk does not give it, so nobody knows.
+    /// The disk cannot read it, so that its hash is unknown.
     Unreadable,
 }
 
-impl Work<'_> {
+impl HashOptions<'_> {
     /// The digests of all chunks, one after the other: the `pieces` of a new `.mtorrent` file.
     pub fn digests(self, source: &Source, geometry: Geometry) -> Result<Vec<u8>, CommandError> {
-        let pieces = Mutex::new(vec![0; geometry.chunk_count() as usize * size_of::<Digest>()]);
+        let pieces = Mutex::new(vec![0; geometry.chunk_count() as usize * ChunkHash::LEN]);
         self.hash(source, geometry, &|_| true, &|chunk, digest| {
             let digest = digest?;
-            let at = chunk.as_usize() * size_of::<Digest>();
+            let at = chunk.as_usize() * ChunkHash::LEN;
             let mut pieces = pieces.lock().unwrap_or_else(PoisonError::into_inner);
-            pieces[at..at + size_of::<Digest>()].copy_from_slice(&digest);
+            pieces[at..at + ChunkHash::LEN].copy_from_slice(&digest.0);
             Ok(())
         })?;
         source.check_unchanged()?;
@@ -64,23 +65,23 @@ impl Work<'_> {
         let is_there = |chunk| geometry.offset(chunk) + u64::from(geometry.chunk_len(chunk)) <= source.length();
         let found = Mutex::new(Vec::new());
         self.hash(source, geometry, &is_there, &|chunk, digest| {
-            let why = match digest {
-                Ok(digest) if digest == *metainfo.chunk_hash(chunk) => return Ok(()),
-                Ok(_) => Why::Different,
+            let fault = match digest {
+                Ok(digest) if digest == metainfo.chunk_hash(chunk) => return Ok(()),
+                Ok(_) => Fault::Different,
                 // It was cut while it was read.
                 Err(error @ (HashError::Short { .. } | HashError::Memory(_))) => return Err(error),
                 Err(error @ HashError::Read { .. }) => {
                     log::warn!("{}: {error}", text::path(source.path()));
-                    Why::Unreadable
+                    Fault::Unreadable
                 }
             };
-            found.lock().unwrap_or_else(PoisonError::into_inner).push(BadChunk { chunk, why });
+            found.lock().unwrap_or_else(PoisonError::into_inner).push(BadChunk { chunk, fault });
             Ok(())
         })?;
         source.check_unchanged()?;
         let mut bad = found.into_inner().unwrap_or_else(PoisonError::into_inner);
         let missing = geometry.chunks().filter(|chunk| !is_there(*chunk));
-        bad.extend(missing.map(|chunk| BadChunk { chunk, why: Why::Missing }));
+        bad.extend(missing.map(|chunk| BadChunk { chunk, fault: Fault::Missing }));
         bad.sort_by_key(|bad| bad.chunk);
         Ok(bad)
     }
@@ -90,13 +91,13 @@ impl Work<'_> {
         source: &Source,
         geometry: Geometry,
         wanted: &(dyn Fn(ChunkIndex) -> bool + Sync),
-        each: &(dyn Fn(ChunkIndex, Result<Digest, HashError>) -> Result<(), HashError> + Sync),
+        each: &(dyn Fn(ChunkIndex, Result<ChunkHash, HashError>) -> Result<(), HashError> + Sync),
     ) -> Result<(), CommandError> {
         let done_bytes = AtomicU64::new(0);
         let (failure, has_failed) = (Mutex::new(None), AtomicBool::new(false));
         // The flag to stop may be that of others, too; after a failure no more chunk is wanted.
         let wanted = |chunk| !has_failed.load(Ordering::Relaxed) && wanted(chunk);
-        let take = |chunk, digest: Result<Digest, HashError>| match each(chunk, digest) {
+        let take = |chunk, digest: Result<ChunkHash, HashError>| match each(chunk, digest) {
             Ok(()) => {
                 done_bytes.fetch_add(geometry.chunk_len(chunk).into(), Ordering::Relaxed);
             }
@@ -105,17 +106,17 @@ impl Work<'_> {
                 has_failed.store(true, Ordering::Relaxed);
             }
         };
-        let bar = Bar { verb: "hashing", total_bytes: geometry.length(), hidden: self.quiet };
-        let look = || Snapshot { done_bytes: done_bytes.load(Ordering::Relaxed), ..Snapshot::default() };
-        let result = progress::watch(bar, look, || {
+        let bar = BarSettings { verb: "hashing", total_bytes: geometry.length(), hidden: self.hide_bar };
+        let snapshot = || Snapshot { done_bytes: done_bytes.load(Ordering::Relaxed), ..Snapshot::default() };
+        let result = progress::watch(bar, snapshot, || {
             hash_chunks(&source.file, geometry, &wanted, self.threads, self.stop.flag(), &take)
         });
         let failed = |error: HashError| CommandError::failed(format!("{}: {error}", text::path(source.path())));
         if let Some(signal) = self.stop.signal() {
-            return Err(CommandError::stopped(signal, "interrupted while hashing: nothing was changed"));
+            return Err(signal.interruption("interrupted while hashing: nothing was changed"));
         }
         if let Some(error) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            // A file that was cut meanwhile is told as what it is.
+            // A file that was truncated meanwhile is reported as changed.
             source.check_unchanged()?;
             return Err(failed(error));
         }

@@ -1,4 +1,4 @@
-//! What a waiting command listens to, in one queue: signals and the client's events.
+//! The inputs of a waiting command, in one queue: signals and the client's events.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Instant;
@@ -64,7 +64,7 @@ impl Inputs {
 }
 
 /// Hands the client's events to `take` on a thread of its own, and `None` when there are no more; `take`
-/// says whether it wants the next.
+/// returns whether it wants the next.
 pub fn forward_events(
     client: &Node,
     take: impl Fn(Option<Event>) -> bool + Send + 'static,

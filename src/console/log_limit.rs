@@ -1,7 +1,7 @@
-//! How many lines of the log one place in the program may write about one address. Pure: it is told the time.
+//! How many lines of the log one place in the program may write about one address. Pure: the caller passes the time.
 //!
-//! What a stranger does over the network must not fill a disk. Beyond the limit lines are counted, and one line tells
-//! how many there were.
+//! What a stranger does over the network must not fill a disk. Lines beyond the limit are counted, and one line reports
+//! their number.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -31,9 +31,9 @@ struct Window {
 pub struct Suppressed {
     /// The module that would have written them.
     pub target: String,
-    /// How many.
+    /// Their number.
     pub lines: u64,
-    /// About whom, if about one address only.
+    /// The address that they are about, if it is one.
     pub address: Option<IpAddr>,
 }
 
@@ -60,7 +60,7 @@ impl LogLimit {
         allowed
     }
 
-    /// Ends the windows whose time is over, and tells what they suppressed.
+    /// Ends the windows whose time is over, and returns what they suppressed.
     pub fn end_windows(&mut self, now: Instant) -> Vec<Suppressed> {
         let mut ended = Vec::new();
         self.windows.retain(|(_, address), window| {

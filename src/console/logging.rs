@@ -1,6 +1,6 @@
-//! The log: to stderr, as talk, so that it never breaks a progress bar or a prompt.
+//! The log, which goes to stderr by [`stderr`], so that it never breaks a progress bar or a prompt.
 //!
-//! A core that logs never waits for whoever reads the log ([`stderr`]), and what strangers cause is limited
+//! A core that logs never waits for the reader of the log ([`stderr`]), and what strangers cause is limited
 //! ([`LogLimit`]); `debug` and `trace`, which somebody asks for to see everything, are not.
 
 use std::io::{self, Write};
@@ -17,8 +17,8 @@ use crate::text;
 
 static LIMIT: Mutex<Option<LogLimit>> = Mutex::new(None);
 
-/// Starts the log. `filter` is `--log` (or its variable), else `RUST_LOG` counts, else warnings for
-/// one-shot commands and informations for services.
+/// Starts the log. `filter` is `--log` (or its variable), else `RUST_LOG`, else `warn` for one-shot
+/// commands and `info` for services.
 pub fn start(filter: Option<&str>, is_service: bool) -> Result<(), CommandError> {
     let default = if is_service { "info" } else { "warn" };
     let from_env = std::env::var("RUST_LOG").ok().filter(|filter| !filter.is_empty());
@@ -31,7 +31,7 @@ pub fn start(filter: Option<&str>, is_service: bool) -> Result<(), CommandError>
     });
     let logger = builder.build();
     let level = logger.filter();
-    stderr::start(what_was_suppressed)?;
+    stderr::start(suppressed_lines)?;
     // Only a second logger in one process could refuse, and then the first one stays.
     if log::set_boxed_logger(Box::new(Limited(logger))).is_ok() {
         log::set_max_level(level);
@@ -40,7 +40,7 @@ pub fn start(filter: Option<&str>, is_service: bool) -> Result<(), CommandError>
     Ok(())
 }
 
-/// What came from outside must not look like further lines of the log.
+/// The message on one line: text from outside must not look like further lines of the log.
 fn one_line(message: &str) -> String {
     let mut line = text::plain(message);
     if line.len() > LOG_LINE_BYTES_MAX {
@@ -77,15 +77,15 @@ fn is_allowed(record: &Record<'_>) -> bool {
     limit.get_or_insert_default().allows(site, record.target(), &message, Instant::now())
 }
 
-/// The lines that tell how many were not written.
-fn what_was_suppressed() -> Vec<String> {
+/// One line for each place that wrote too much, with the number of lines that were suppressed.
+fn suppressed_lines() -> Vec<String> {
     let ended = match &mut *LIMIT.lock().unwrap_or_else(PoisonError::into_inner) {
         Some(limit) => limit.end_windows(Instant::now()),
         None => Vec::new(),
     };
     let line = |suppressed: super::log_limit::Suppressed| {
         let about = suppressed.address.map(|address| format!(" about {address}")).unwrap_or_default();
-        format!("[{}] {} more lines{about} were not written", suppressed.target, suppressed.lines)
+        format!("[{}] {} more lines{about} were suppressed", suppressed.target, suppressed.lines)
     };
     ended.into_iter().map(line).collect()
 }

@@ -1,19 +1,13 @@
-//! The only way to stdout and stderr: stdout is data, stderr is talk.
+//! The only way to stdout, which carries data; what happens meanwhile goes to [`stderr`].
 //!
-//! Data is written line by line and flushed, because a script waits for it. A reader that went away
-//! ends nothing: the work goes on, the lines are dropped. Talk is one sentence at a time; while a
-//! progress bar or a prompt owns the terminal, it goes through the sink that its owner has set.
+//! Each line is written and flushed at once, because a script waits for it. A reader that went away
+//! ends nothing: the work goes on and the lines are dropped.
 
-use std::fmt::Display;
 use std::io::{self, Write};
-use std::net::SocketAddr;
-use std::sync::{Arc, PoisonError, RwLock};
-
-use serde_json::{Value, json};
 
 use super::exit::{CommandError, Exit};
+use super::output_event::OutputEvent;
 use super::stderr;
-use crate::ids::InfoHash;
 use crate::text;
 
 /// Where data goes, and in which form.
@@ -33,34 +27,16 @@ impl Output {
         self.json
     }
 
-    /// Writes one answer: `text`, or with `--json` the object.
-    pub fn answer(&self, text: impl Display, object: impl FnOnce() -> Value) -> Result<(), CommandError> {
-        let line = if self.json { object().to_string() } else { text::lines(&text.to_string()) };
+    /// Writes one event: its text, or with `--json` its object.
+    pub fn print(&self, event: &OutputEvent<'_>) -> Result<(), CommandError> {
+        let line = if self.json { json_line(event)? } else { text::lines(&event.to_string()) };
         write_line(&mut io::stdout().lock(), &line)
             .map_err(|error| CommandError::failed(format!("cannot write to standard output: {error}")))
     }
 
-    /// Writes the line by which a script knows that a long-running command serves.
-    pub fn ready(
-        &self,
-        listen: SocketAddr,
-        info_hash: Option<InfoHash>,
-        synced: Option<bool>,
-    ) -> Result<(), CommandError> {
-        let mut pairs = vec![("listen", listen.to_string())];
-        pairs.extend(info_hash.map(|hash| ("info_hash", hash.to_string())));
-        pairs.extend(synced.map(|synced| ("synced", if synced { "yes" } else { "no" }.into())));
-        let text: String = pairs.iter().map(|(key, value)| format!(" {key}={value}")).collect();
-        self.answer(format_args!("ready{text}"), || {
-            let mut object = json!({ "event": "ready" });
-            pairs.into_iter().for_each(|(key, value)| object[key] = value.into());
-            object
-        })
-    }
-
-    /// Says why a command failed: a sentence on stderr and, with `--json`, an object on stdout.
+    /// Reports why a command failed: a sentence on stderr and, with `--json`, an object on stdout.
     pub fn failure(&self, error: &CommandError) -> Exit {
-        talk(format_args!("mtorrent: {error}"));
+        stderr::report(format_args!("mtorrent: {error}"));
         self.report_failure(error);
         error.exit
     }
@@ -68,11 +44,15 @@ impl Output {
     /// The part of [`Output::failure`] for scripts: with `--json` an object on stdout.
     pub fn report_failure(&self, error: &CommandError) {
         if self.json {
-            let object = json!({ "event": "error", "error": error.message, "exit": error.exit.code() });
-            // The exit code already tells of a failure; a second one cannot be told better.
-            let _ = write_line(&mut io::stdout().lock(), &object.to_string());
+            // A second failure could not be reported any better.
+            let _ = self.print(&OutputEvent::Error { error: &error.message, exit: Some(error.exit.code()) });
         }
     }
+}
+
+/// The event's object on one line.
+pub fn json_line(event: &OutputEvent<'_>) -> Result<String, CommandError> {
+    event.to_json().map_err(|error| CommandError::failed(format!("internal error: no JSON of an answer: {error}")))
 }
 
 /// Writes one line and flushes it; a reader that went away is no error.
@@ -81,47 +61,6 @@ fn write_line(out: &mut impl Write, line: &str) -> io::Result<()> {
     match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other,
-    }
-}
-
-/// Says one sentence on stderr, past whatever owns the terminal now. Waits until it is said, unless stderr is stuck.
-pub fn talk(sentence: impl Display) {
-    stderr::sentence(sentence.to_string());
-}
-
-/// Writes what [`stderr`] has taken in: for its thread.
-pub(super) fn write_talk(sentence: &str) {
-    let sentence = text::lines(sentence);
-    let sink = TALK.read().unwrap_or_else(PoisonError::into_inner).clone();
-    match sink {
-        Some(sink) => sink(&sentence),
-        None => talk_plainly(&sentence),
-    }
-}
-
-/// Writes one sentence to stderr as it is: for sinks that made room for it.
-pub fn talk_plainly(sentence: &str) {
-    // There is no better place to tell that stderr is gone.
-    let _ = writeln!(io::stderr().lock(), "{sentence}");
-}
-
-type Sink = Arc<dyn Fn(&str) + Send + Sync>;
-
-static TALK: RwLock<Option<Sink>> = RwLock::new(None);
-
-/// Sends talk through `sink` until the guard is dropped.
-pub fn redirect_talk(sink: impl Fn(&str) + Send + Sync + 'static) -> TalkRedirected {
-    *TALK.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(sink));
-    TalkRedirected(())
-}
-
-/// Talk goes through somebody's sink while this lives.
-#[derive(Debug)]
-pub struct TalkRedirected(());
-
-impl Drop for TalkRedirected {
-    fn drop(&mut self) {
-        *TALK.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 

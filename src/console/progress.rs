@@ -1,7 +1,7 @@
 //! Progress bars: on a terminal only, drawn by a thread of their own that polls snapshots.
 //!
-//! The work is never asked to report; whoever draws looks at counters. Talk goes through the bar while
-//! it is there.
+//! The work never reports; the thread that draws reads its counters. What goes to stderr meanwhile appears above the
+//! bar.
 
 use std::io::IsTerminal as _;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
@@ -9,47 +9,47 @@ use std::thread;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::output;
+use super::stderr_sink;
 use super::units::Rate;
 use crate::limits::PROGRESS_INTERVAL;
 
-/// Where the work stands.
+/// The state of the work.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
     /// Bytes that are done.
     pub done_bytes: u64,
     /// Bytes a second, when the work knows it better than the bar.
     pub rate: Option<Rate>,
-    /// What stands behind the figures, such as the number of peers.
+    /// Text behind the figures, such as the number of peers.
     pub note: String,
 }
 
-/// What is drawn, if stderr is a terminal.
+/// The bar that is drawn if stderr is a terminal.
 #[derive(Clone, Copy, Debug)]
-pub struct Bar {
-    /// What is done to the bytes.
+pub struct BarSettings {
+    /// What the work does to the bytes.
     pub verb: &'static str,
     /// Bytes in all.
     pub total_bytes: u64,
-    /// Never draw: somebody else owns the terminal.
+    /// Whether no bar is drawn: somebody else owns the terminal.
     pub hidden: bool,
 }
 
-/// Runs `work` under a bar; `look` is polled while it runs.
-pub fn watch<T>(bar: Bar, look: impl Fn() -> Snapshot + Sync, work: impl FnOnce() -> T) -> T {
+/// Runs `work` under a bar; `snapshot` is polled while it runs.
+pub fn watch<T>(bar: BarSettings, snapshot: impl Fn() -> Snapshot + Sync, work: impl FnOnce() -> T) -> T {
     if bar.hidden || !std::io::stderr().is_terminal() {
         return work();
     }
     let (done, is_done) = sync_channel::<()>(0);
     let screen = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
     let bar = screen.add(styled(bar));
-    let talker = screen.clone();
-    let redirected = output::redirect_talk(move |sentence| talker.suspend(|| output::talk_plainly(sentence)));
+    let drawn = screen.clone();
+    let redirected = stderr_sink::redirect(move |sentence| drawn.suspend(|| stderr_sink::write_directly(sentence)));
     let result = thread::scope(|scope| {
-        let (bar, look) = (&bar, &look);
+        let (bar, snapshot) = (&bar, &snapshot);
         scope.spawn(move || {
             while let Err(RecvTimeoutError::Timeout) = is_done.recv_timeout(PROGRESS_INTERVAL) {
-                draw(bar, &look());
+                draw(bar, &snapshot());
             }
             bar.finish_and_clear();
         });
@@ -61,7 +61,7 @@ pub fn watch<T>(bar: Bar, look: impl Fn() -> Snapshot + Sync, work: impl FnOnce(
     result
 }
 
-fn styled(bar: Bar) -> ProgressBar {
+fn styled(bar: BarSettings) -> ProgressBar {
     let template = "{prefix} {wide_bar} {bytes}/{total_bytes} {msg}";
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     let hidden = ProgressDrawTarget::hidden();

@@ -1,5 +1,5 @@
 //! SIGINT, SIGTERM and SIGHUP: the first asks the command to end cleanly, the second ends the process at once, and so
-//! does the end of a short time. A thread of its own sees to that, which waits for nothing but signals.
+//! does the end of a short time. A thread that waits for nothing but signals does this.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
@@ -10,10 +10,11 @@ use std::time::Duration;
 use signal_hook::consts::{SIGALRM, SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::exit::{CommandError, Exit, end_now};
+use super::exit::{CommandError, Exit};
+use super::stderr::flush_and_exit;
 use crate::limits::SIGNAL_PATIENCE;
 
-/// A wish to end.
+/// A signal that asks the command to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
     /// SIGINT, Ctrl-C.
@@ -31,6 +32,11 @@ impl Signal {
         }
     }
 
+    /// The failure of a command that the signal ended before its work was done.
+    pub fn interruption(self, message: impl Into<String>) -> CommandError {
+        CommandError { exit: self.exit(), message: message.into() }
+    }
+
     fn from_number(number: i32) -> Option<Self> {
         match number {
             SIGINT => Some(Self::Interrupt),
@@ -41,30 +47,30 @@ impl Signal {
 }
 
 /// Calls `notify` on a thread of its own with the first signal; it must not wait. The second signal ends the process,
-/// and so does [`SIGNAL_PATIENCE`] after the first, whatever the other threads do; `last_words` put the terminal right.
+/// and so does [`SIGNAL_PATIENCE`] after the first, whatever the other threads do; `restore` runs before.
 pub fn watch(
     notify: impl FnOnce(Signal) + Send + 'static,
-    last_words: impl Fn() + Send + 'static,
+    restore: impl Fn() + Send + 'static,
 ) -> Result<(), CommandError> {
     let failed = |error: std::io::Error| CommandError::failed(format!("cannot watch for signals: {error}"));
-    // Who starts a program by `nohup` wants it to outlive the terminal.
+    // A user who starts a program by `nohup` wants it to outlive the terminal.
     let hang_up = (!is_ignored(SIGHUP)).then_some(SIGHUP);
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGALRM].into_iter().chain(hang_up)).map_err(failed)?;
     let work = move || {
         let mut notify = Some(notify);
         let mut first = None;
         for number in signals.forever() {
-            let asked = Signal::from_number(number);
-            match (first, asked, notify.take()) {
+            let wanted = Signal::from_number(number);
+            match (first, wanted, notify.take()) {
                 (None, Some(signal), Some(notify)) => {
                     first = Some(signal);
                     send_alarm_after(SIGNAL_PATIENCE);
                     notify(signal);
                 }
                 (Some(first), second, _) => {
-                    last_words();
+                    restore();
                     let is_done = IS_DONE.load(Ordering::Acquire);
-                    end_now(if is_done { Exit::Done } else { second.unwrap_or(first).exit() });
+                    flush_and_exit(if is_done { Exit::Done } else { second.unwrap_or(first).exit() });
                 }
                 // An alarm that somebody else sent.
                 (None, _, waiting) => notify = waiting,
@@ -75,11 +81,11 @@ pub fn watch(
     thread.map(drop).map_err(CommandError::no_thread)
 }
 
-/// Puts what a signal means into a command's queue without waiting for room in it.
+/// Puts a signal's message into a command's queue without waiting for room in it.
 pub fn queue<T: Send + 'static>(to: &SyncSender<T>, what: T) {
     if let Err(TrySendError::Full(what)) = to.try_send(what) {
         let to = to.clone();
-        // Who gets no thread either is ended when the time is over. The queue goes away when the command is over.
+        // Without a thread the alarm still ends the process. The queue goes away when the command is over.
         let waits = std::thread::Builder::new().name("signal".into()).spawn(move || drop(to.send(what)));
         drop(waits);
     }
@@ -116,7 +122,7 @@ fn send_alarm_after(time: Duration) {
     unsafe { libc::setitimer(libc::ITIMER_REAL, &once, std::ptr::null_mut()) };
 }
 
-/// A flag for work that looks up now and then whether it shall stop.
+/// A flag that long work checks now and then to stop early.
 #[derive(Clone, Debug, Default)]
 pub struct Stop(Arc<StopState>);
 

@@ -1,15 +1,16 @@
-//! The one thread that writes to stderr: what others have to say waits for it in a bounded queue.
+//! The one thread that writes to stderr, and the bounded queue in front of it.
 //!
-//! A stderr that nobody reads (a stopped terminal, a stuck log driver) makes writing wait for ever; here it only fills
-//! the queue. Lines of the log that do not fit are dropped and counted. A command's own sentence is waited for, but not
-//! for long.
+//! A write to a stderr that nobody reads (a stopped terminal, a stuck log driver) blocks for ever; here only this
+//! thread blocks. Log lines that do not fit into the queue are dropped and counted. A thread that reports a sentence waits
+//! until it is written, for at most [`STDERR_PATIENCE`].
 
 use std::collections::VecDeque;
+use std::fmt::Display;
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::exit::CommandError;
-use super::output;
+use super::exit::{CommandError, Exit};
+use super::stderr_sink;
 use crate::limits::{LOG_LINES_QUEUED_MAX, SENTENCES_QUEUED_MAX, STDERR_PATIENCE};
 
 static WRITER: OnceLock<Writer> = OnceLock::new();
@@ -53,16 +54,24 @@ pub fn start(tick: impl Fn() -> Vec<String> + Send + 'static) -> Result<(), Comm
 pub fn log(text: String) {
     match WRITER.get() {
         Some(writer) => writer.put(Line { text, is_sentence: false }).map(drop).unwrap_or_default(),
-        None => output::write_talk(&text),
+        None => stderr_sink::write(&text),
     }
 }
 
-/// Writes a command's sentence, and waits until it is written, though not for long.
-pub fn sentence(text: String) {
-    let Some(writer) = WRITER.get() else { return output::write_talk(&text) };
+/// Reports one sentence to the user, above a progress bar or a prompt if one is there. Waits until it is written,
+/// unless stderr is stuck.
+pub fn report(sentence: impl Display) {
+    let text = sentence.to_string();
+    let Some(writer) = WRITER.get() else { return stderr_sink::write(&text) };
     if let Some(number) = writer.put(Line { text, is_sentence: true }) {
         writer.wait(number);
     }
+}
+
+/// Ends the process at once, from whatever thread, when what waits for stderr is written.
+pub fn flush_and_exit(exit: Exit) -> ! {
+    flush();
+    std::process::exit(exit.code().into())
 }
 
 /// Waits until all is written, though not for long: before the process ends.
@@ -115,7 +124,7 @@ impl Writer {
         loop {
             if ticked.elapsed() >= TICK {
                 ticked = Instant::now();
-                tick().iter().for_each(|line| output::write_talk(line));
+                tick().iter().for_each(|line| stderr_sink::write(line));
             }
             let (line, dropped) = {
                 let mut queue = self.lock();
@@ -127,9 +136,9 @@ impl Writer {
                 (line, std::mem::take(&mut queue.dropped))
             };
             if dropped > 0 {
-                output::write_talk(&format!("{dropped} lines dropped, because stderr was not read fast enough"));
+                stderr_sink::write(&format!("{dropped} lines dropped, because stderr was not read fast enough"));
             }
-            output::write_talk(&line.text);
+            stderr_sink::write(&line.text);
             let mut queue = self.lock();
             queue.written += 1;
             queue.is_stuck = false;

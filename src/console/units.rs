@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 
-use crate::limits::RATE_LIMIT_BYTES_S_MIN;
+use crate::limits::{DURATION_S_MAX, RATE_LIMIT_BYTES_S_MIN};
 use crate::metainfo::check_tracker_address;
 
 /// Reads a SIZE: `1GiB`, `256 KiB`, `1.5MB`, `1048576`.
@@ -36,10 +36,10 @@ pub fn parse_rate_limit(text: &str) -> Result<RateLimit, String> {
         None => parse_size(amount),
     };
     let shape =
-        "write a rate as a number and a unit, such as 100Mbit, 20MB or 20MiB (bytes a second unless it says bit)";
+        "write a rate as a number and a unit, such as 100Mbit, 20MB or 20MiB (bytes per second unless the unit is bit)";
     let bytes_s = bytes_s.map_err(|_| shape.to_owned())?;
     if bytes_s < RATE_LIMIT_BYTES_S_MIN {
-        return Err(format!("a rate limit has at least {}: `off` is no limit", Rate(RATE_LIMIT_BYTES_S_MIN)));
+        return Err(format!("the lowest rate limit is {}; write `off` for no limit", Rate(RATE_LIMIT_BYTES_S_MIN)));
     }
     Ok(RateLimit(NonZeroU64::new(bytes_s)))
 }
@@ -65,8 +65,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         return Ok(Duration::from_secs(seconds.into()));
     }
     match humantime::parse_duration(text.trim()) {
-        // About a century: more would overflow sums with the clock.
-        Ok(duration) if duration < Duration::from_secs(u32::MAX.into()) => Ok(duration),
+        Ok(duration) if duration < Duration::from_secs(DURATION_S_MAX) => Ok(duration),
         _ => Err("write a duration as a number and a unit, such as 30s, 5m or 2h".into()),
     }
 }

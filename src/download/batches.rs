@@ -55,7 +55,7 @@ impl Batches {
 
     async fn commit(self: Rc<Self>, durable: Durable) {
         // Taken before the sync: every chunk in it was written before.
-        let written = self.job.torrent.have.snapshot();
+        let written = self.job.torrent.held();
         let committed = self.work(durable, |ledger, files| ledger.commit(written, files)).await;
         if let Err(error) = committed.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
             self.job.fail(error);
@@ -90,7 +90,7 @@ impl Batches {
 
     /// Brings the record up to date for the next try. Where nothing was received, nothing stays behind.
     pub async fn keep_for_later(&self) {
-        let written = self.job.torrent.have.snapshot();
+        let written = self.job.torrent.held();
         let keep = move |ledger: &mut Ledger, files: &mut DiskFiles| {
             if written.count() == 0 { files.discard() } else { ledger.commit(written, files) }
         };

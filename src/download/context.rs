@@ -36,7 +36,7 @@ pub struct DriverContext {
 
 impl DriverContext {
     /// Data connections that one download may have: its share of the client's.
-    pub fn links_max(&self) -> usize {
+    pub fn connections_max(&self) -> usize {
         (DATA_CONNECTIONS_MAX / self.running.get().max(1)).max(1)
     }
 

@@ -4,21 +4,23 @@ use std::time::Duration;
 
 use futures_lite::FutureExt;
 
+use super::source;
 use crate::bitfield::Bitfield;
 use crate::geometry::{ChunkIndex, Geometry};
 use crate::ids::{Endpoint, InfoHash, PeerId};
 use crate::limits::{
-    CONNECT_TIMEOUT, FRAME_CONTROL_BYTES_MAX, IDLE_TALK_MAX, PING_INTERVAL, POLL_CHUNKS_INTERVAL, REQUEST_TIMEOUT,
+    FRAME_CONTROL_BYTES_MAX, PING_INTERVAL, POLL_CHUNKS_INTERVAL, REDUNDANT_MESSAGES_MAX, REQUEST_TIMEOUT,
 };
-use crate::net::{FrameReader, Net, NetError, Stream};
+use crate::net::{Net, NetError, Stream};
+use crate::rpc::{self, FrameReader, RpcError};
 use crate::runtime::{deadline, sleep};
 use crate::wire::{ChunkInfo, Message, Status};
 
 /// What the peer says.
 #[derive(Debug)]
-pub enum News {
+pub enum PeerUpdate {
     /// What it has, at first, and the round trip to it.
-    Up(Bitfield, Duration),
+    Connected(Bitfield, Duration),
     /// What it has got since.
     Has(Vec<ChunkIndex>),
 }
@@ -40,12 +42,12 @@ pub enum ControlEnd {
     Blamed,
     /// The connection.
     #[error(transparent)]
-    Net(#[from] NetError),
+    Rpc(#[from] RpcError),
 }
 
 /// Who asks, and for what.
 #[derive(Clone, Copy, Debug)]
-pub struct Subject {
+pub struct SubscribeRequest {
     /// Our own id.
     pub me: PeerId,
     /// The port under which the trackers know us.
@@ -60,20 +62,25 @@ struct Control {
     stream: Stream,
     frames: FrameReader,
     net: Net,
-    subject: Subject,
+    subscribe_request: SubscribeRequest,
     known: Bitfield,
     /// The peer knows no subscriptions: it is asked again and again.
     polls: bool,
     /// Questions that are not answered yet.
     asked: u32,
     /// Messages in a row that told nothing new.
-    idle_talk: u32,
+    redundant_messages: u32,
 }
 
 /// Talks to the peer until the connection ends; `news` gets what it says.
-pub async fn run(net: &Net, peer: Endpoint, subject: Subject, news: impl Fn(News)) -> ControlEnd {
-    match open(net, peer, subject).await {
-        Ok(mut control) => match control.talk(peer.port() == subject.my_port, news).await {
+pub async fn run(
+    net: &Net,
+    peer: Endpoint,
+    subscribe_request: SubscribeRequest,
+    update: impl Fn(PeerUpdate),
+) -> ControlEnd {
+    match open(net, peer, subscribe_request).await {
+        Ok(mut control) => match control.converse(peer.port() == subscribe_request.my_port, update).await {
             Ok(never) => match never {},
             Err(end) => end,
         },
@@ -81,35 +88,39 @@ pub async fn run(net: &Net, peer: Endpoint, subject: Subject, news: impl Fn(News
     }
 }
 
-async fn open(net: &Net, peer: Endpoint, subject: Subject) -> Result<Control, NetError> {
-    let stream = net.connect(peer.socket_addr(), CONNECT_TIMEOUT).await?;
-    let frames = net.frames(FRAME_CONTROL_BYTES_MAX);
+async fn open(net: &Net, peer: Endpoint, subscribe_request: SubscribeRequest) -> Result<Control, RpcError> {
+    let stream = source::connect(net, peer).await?;
+    let frames = FrameReader::new(net, FRAME_CONTROL_BYTES_MAX);
     Ok(Control {
         stream,
         frames,
         net: net.clone(),
-        subject,
-        known: Bitfield::empty(subject.geometry),
+        subscribe_request,
+        known: Bitfield::empty(subscribe_request.geometry),
         polls: false,
         asked: 0,
-        idle_talk: 0,
+        redundant_messages: 0,
     })
 }
 
 impl Control {
     /// Only a peer with our own port may be ourselves, so no other need know of peer ids.
-    async fn talk(&mut self, may_be_me: bool, news: impl Fn(News)) -> Result<std::convert::Infallible, ControlEnd> {
+    async fn converse(
+        &mut self,
+        may_be_me: bool,
+        update: impl Fn(PeerUpdate),
+    ) -> Result<std::convert::Infallible, ControlEnd> {
         // Before the subscription: chunks are kept in memory for as long as anybody waits for them.
         if may_be_me {
             self.send(&Message::PeerIdRequest).await?;
             self.introduce().await?;
         }
-        self.send(&Message::ChunkSubscribeRequest(self.subject.info_hash)).await?;
+        self.send(&Message::ChunkSubscribeRequest(self.subscribe_request.info_hash)).await?;
         let chunks = self.subscribe().await?;
-        news(News::Up(chunks, self.stream.rtt().unwrap_or_default()));
+        update(PeerUpdate::Connected(chunks, self.stream.rtt().unwrap_or_default()));
         loop {
             if let Some(fresh) = self.next().await? {
-                news(News::Has(fresh));
+                update(PeerUpdate::Has(fresh));
             }
         }
     }
@@ -118,7 +129,7 @@ impl Control {
     async fn introduce(&mut self) -> Result<(), ControlEnd> {
         self.wait_for_answer().await?;
         match Message::decode(self.frames.frame()?) {
-            Ok(Message::PeerIdResponse(id)) if id == self.subject.me => Err(ControlEnd::Myself),
+            Ok(Message::PeerIdResponse(id)) if id == self.subscribe_request.me => Err(ControlEnd::Myself),
             _ => Ok(()),
         }
     }
@@ -133,13 +144,13 @@ impl Control {
         };
         if status == Status::UnknownType {
             self.polls = true;
-            self.send(&Message::ChunkInfoRequest(self.subject.info_hash)).await?;
+            self.send(&Message::ChunkInfoRequest(self.subscribe_request.info_hash)).await?;
             self.wait_for_answer().await?;
         }
         match Message::decode(self.frames.frame()?) {
-            Ok(Message::ChunkInfoResponse(info)) => self.known = checked(&info, self.subject)?,
+            Ok(Message::ChunkInfoResponse(info)) => self.known = checked(&info, self.subscribe_request)?,
             Ok(Message::Response(response)) => return Err(ControlEnd::Refused(response.status)),
-            _ => return Err(NetError::Misbehaved("that is no answer to a subscription").into()),
+            _ => return Err(RpcError::Misbehaved("that is no answer to a subscription").into()),
         }
         Ok(self.known.clone())
     }
@@ -149,40 +160,40 @@ impl Control {
         let pause = if self.polls { POLL_CHUNKS_INTERVAL } else { PING_INTERVAL };
         if !self.wait_or_pause(pause).await? {
             // A poll, or a ping that also finds what got lost.
-            self.send(&Message::ChunkInfoRequest(self.subject.info_hash)).await?;
+            self.send(&Message::ChunkInfoRequest(self.subscribe_request.info_hash)).await?;
             self.asked += 1;
             return Ok(None);
         }
         let claimed: Vec<ChunkIndex> = match Message::decode(self.frames.frame()?) {
-            Ok(Message::HaveChunks(have)) if have.info_hash == self.subject.info_hash => {
-                have.indices.iter().filter_map(|index| self.subject.geometry.chunk(index)).collect()
+            Ok(Message::HaveChunks(have)) if have.info_hash == self.subscribe_request.info_hash => {
+                have.indices.iter().filter_map(|index| self.subscribe_request.geometry.chunk(index)).collect()
             }
             Ok(Message::ChunkInfoResponse(info)) => {
                 answered(&mut self.asked)?;
-                checked(&info, self.subject)?.iter().collect()
+                checked(&info, self.subscribe_request)?.iter().collect()
             }
             Ok(Message::Response(_)) => {
                 answered(&mut self.asked)?;
                 return Ok(None);
             }
-            _ => return Err(NetError::Misbehaved("an unexpected message on a control connection").into()),
+            _ => return Err(RpcError::Misbehaved("an unexpected message on a control connection").into()),
         };
         let fresh: Vec<ChunkIndex> = claimed.into_iter().filter(|chunk| !self.known.contains(*chunk)).collect();
         fresh.iter().for_each(|chunk| self.known.insert(*chunk));
-        self.idle_talk = if fresh.is_empty() { self.idle_talk + 1 } else { 0 };
-        if self.idle_talk > IDLE_TALK_MAX {
-            return Err(NetError::Misbehaved("it tells again and again what is known").into());
+        self.redundant_messages = if fresh.is_empty() { self.redundant_messages + 1 } else { 0 };
+        if self.redundant_messages > REDUNDANT_MESSAGES_MAX {
+            return Err(RpcError::Misbehaved("it tells again and again what is known").into());
         }
         Ok((!fresh.is_empty()).then_some(fresh))
     }
 
     /// Waits for a frame; `false` after the pause.
-    async fn wait_or_pause(&mut self, pause: Duration) -> Result<bool, NetError> {
+    async fn wait_or_pause(&mut self, pause: Duration) -> Result<bool, RpcError> {
         let frame = async {
             let has_frame = self.frames.fill(&mut self.stream).await?;
             // Only what the peer says shows that it is alive, not our own questions.
             self.stream.allow(3 * PING_INTERVAL);
-            has_frame.then_some(true).ok_or(NetError::Closed)
+            has_frame.then_some(true).ok_or(NetError::Closed.into())
         };
         let timer = async {
             sleep(pause).await;
@@ -191,28 +202,28 @@ impl Control {
         frame.or(timer).await
     }
 
-    async fn wait_for_answer(&mut self) -> Result<(), NetError> {
+    async fn wait_for_answer(&mut self) -> Result<(), RpcError> {
         let filled = deadline(REQUEST_TIMEOUT, self.frames.fill(&mut self.stream)).await;
-        if filled.map_err(|_| NetError::Silent)?? { Ok(()) } else { Err(NetError::Closed) }
+        if filled.map_err(|_| NetError::Silent)?? { Ok(()) } else { Err(NetError::Closed.into()) }
     }
 
-    async fn send(&mut self, message: &Message<'_>) -> Result<(), NetError> {
-        self.stream.send(message, self.net.buffers()).await
+    async fn send(&mut self, message: &Message<'_>) -> Result<(), RpcError> {
+        Ok(rpc::send(&mut self.stream, message, self.net.buffers()).await?)
     }
 }
 
-fn checked(info: &ChunkInfo<'_>, subject: Subject) -> Result<Bitfield, ControlEnd> {
+fn checked(info: &ChunkInfo<'_>, subscribe_request: SubscribeRequest) -> Result<Bitfield, ControlEnd> {
     if info.status != Status::Ok {
         return Err(ControlEnd::Refused(info.status));
     }
-    if info.info_hash != subject.info_hash || info.chunk_count != subject.geometry.chunk_count() {
+    if info.info_hash != subscribe_request.info_hash || info.chunk_count != subscribe_request.geometry.chunk_count() {
         return Err(ControlEnd::OtherFile);
     }
-    Bitfield::from_wire(info.bitfield, subject.geometry).map_err(|_| ControlEnd::OtherFile)
+    Bitfield::from_wire(info.bitfield, subscribe_request.geometry).map_err(|_| ControlEnd::OtherFile)
 }
 
 /// Counts an answer, which must be one to a question of ours.
-fn answered(asked: &mut u32) -> Result<(), NetError> {
-    *asked = asked.checked_sub(1).ok_or(NetError::Misbehaved("it answers what nobody asked"))?;
+fn answered(asked: &mut u32) -> Result<(), RpcError> {
+    *asked = asked.checked_sub(1).ok_or(RpcError::Misbehaved("it answers what nobody asked"))?;
     Ok(())
 }

@@ -4,34 +4,26 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use futures_lite::FutureExt;
 
+use super::job::Report;
+use super::pipeline::{Origin, Pipeline};
 use crate::geometry::{ChunkIndex, Geometry};
-use crate::ids::{Endpoint, InfoHash};
+use crate::ids::InfoHash;
 use crate::limits::{
-    CONNECT_TIMEOUT, DATA_COPIED_BYTES_MAX, DATA_SILENCE_TIMEOUT, IDLE_TIMEOUT, RECEIVE_LOW_WATER_BYTES, TURN_WAIT_MAX,
+    DATA_COPIED_BYTES_MAX, DATA_SILENCE_TIMEOUT, IDLE_TIMEOUT, RECEIVE_LOW_WATER_BYTES, TURN_WAIT_MAX,
 };
 use crate::net::{Net, NetError, Outlet, Stream};
+use crate::rpc::RpcError;
 use crate::runtime::Signal;
-use crate::storage::{ChunkBuffer, Memory};
-use crate::swarm::{Choice, LinkId};
+use crate::storage::ChunkBuffer;
+use crate::swarm::Choice;
 use crate::wire::{
     DATA_HEAD_LEN, DataHead, DataParsed, HaveChunks, Indices, MAGIC_END, Message, SendChunkRequest, Status, parse_data,
 };
-
-/// What a link tells its shard.
-pub trait ConnectionOwner {
-    /// The head of an answer has come: the chunk's data follows.
-    fn began(&self, link: &DataConnection, chunk: ChunkIndex);
-    /// The chunk has arrived in whole, unverified.
-    fn received(&self, link: &DataConnection, chunk: ChunkIndex, buffer: ChunkBuffer);
-    /// The peer does not answer the oldest request by a chunk.
-    fn refused(&self, link: &DataConnection, status: Status);
-    /// Bytes have arrived.
-    fn arrived(&self, bytes: usize);
-}
 
 /// The file that is fetched.
 #[derive(Clone, Copy, Debug)]
@@ -44,10 +36,8 @@ pub struct Wanted {
 
 /// A data connection as its shard sees it.
 pub struct DataConnection {
-    /// Its number.
-    pub id: LinkId,
-    /// Where it leads.
-    pub endpoint: Endpoint,
+    /// Its number, and the source that it leads to.
+    pub origin: Origin,
     wanted: Wanted,
     /// Asked and not answered, oldest first.
     asked: RefCell<VecDeque<Asked>>,
@@ -71,21 +61,19 @@ struct Asked {
 }
 
 /// The open connection with the part of an answer's head that has arrived.
-struct Receiver<'a, O> {
-    link: &'a DataConnection,
+struct Receiver<'a> {
+    connection: &'a DataConnection,
     stream: Stream,
-    memory: &'a Memory,
-    owner: &'a O,
+    pipeline: &'a Pipeline,
     head: [u8; DATA_COPIED_BYTES_MAX],
     head_len: usize,
 }
 
 impl DataConnection {
-    /// A link that is not connected yet.
-    pub fn new(id: LinkId, endpoint: Endpoint, wanted: Wanted) -> Rc<Self> {
+    /// A connection that is not connected yet.
+    pub fn new(origin: Origin, wanted: Wanted) -> Rc<Self> {
         Rc::new(Self {
-            id,
-            endpoint,
+            origin,
             wanted,
             asked: RefCell::default(),
             unsent: RefCell::default(),
@@ -100,7 +88,7 @@ impl DataConnection {
 
     /// Asks for one of the chunks, of which there is one at least. What comes from a limited peer, slow or not yet proven,
     /// must not hold the memory that others need.
-    pub fn ask(&self, chunks: Choice, is_limited: bool) {
+    pub fn request(&self, chunks: Choice, is_limited: bool) {
         let indices: Vec<u32> = chunks.iter().map(|chunk| chunk.get()).collect();
         let Some((index, others)) = indices.split_first() else { return };
         self.asked.borrow_mut().push_back(Asked { chunks, is_limited });
@@ -110,7 +98,7 @@ impl DataConnection {
     }
 
     /// The chunks come from elsewhere.
-    pub fn retract(&self, chunks: &[u32]) {
+    pub fn cancel(&self, chunks: &[u32]) {
         let (info_hash, indices) = (self.wanted.info_hash, Indices::from(chunks));
         self.send(&Message::HaveChunks(HaveChunks { info_hash, indices }));
     }
@@ -146,22 +134,22 @@ impl DataConnection {
         }
     }
 
-    /// Connects and works until closed or broken.
-    pub async fn run(&self, net: &Net, memory: &Memory, owner: &impl ConnectionOwner) -> Result<(), NetError> {
+    /// Connects and works until closed or broken. What arrives goes into the pipeline.
+    pub async fn run(&self, net: &Net, pipeline: &Pipeline) -> Result<(), RpcError> {
         // Nothing in the work is harmed by being dropped: no write to a disk happens here.
         let ended = async {
             self.wake.until(|| (self.closing.get() || self.is_stuck.get()).then_some(())).await;
-            if self.closing.get() { Ok(()) } else { Err(NetError::Silent) }
+            if self.closing.get() { Ok(()) } else { Err(NetError::Silent.into()) }
         };
-        let result = self.work(net, memory, owner).or(ended).await;
+        let result = self.work(net, pipeline).or(ended).await;
         *self.outlet.borrow_mut() = None;
         result
     }
 
-    async fn work(&self, net: &Net, memory: &Memory, owner: &impl ConnectionOwner) -> Result<(), NetError> {
+    async fn work(&self, net: &Net, pipeline: &Pipeline) -> Result<(), RpcError> {
         let stream = self.connect(net).await?;
         let head = [0; DATA_COPIED_BYTES_MAX];
-        let mut receiver = Receiver { link: self, stream, memory, owner, head, head_len: 0 };
+        let mut receiver = Receiver { connection: self, stream, pipeline, head, head_len: 0 };
         loop {
             if self.asked.borrow().is_empty() {
                 receiver.stream.allow(2 * IDLE_TIMEOUT);
@@ -177,8 +165,8 @@ impl DataConnection {
     }
 
     /// Connects, and sends what has waited for that.
-    async fn connect(&self, net: &Net) -> Result<Stream, NetError> {
-        let mut stream = net.connect(self.endpoint.socket_addr(), CONNECT_TIMEOUT).await?;
+    async fn connect(&self, net: &Net) -> Result<Stream, RpcError> {
+        let mut stream = self.origin.source.connect(net).await?;
         loop {
             let unsent = self.unsent.take();
             if unsent.is_empty() {
@@ -195,17 +183,17 @@ impl DataConnection {
     }
 }
 
-impl<O: ConnectionOwner> Receiver<'_, O> {
-    /// Receives the answer to the oldest request and tells the owner.
-    async fn answer(&mut self) -> Result<(), NetError> {
-        let wanted = self.link.wanted;
+impl Receiver<'_> {
+    /// Receives the answer to the oldest request, and reports it.
+    async fn answer(&mut self) -> Result<(), RpcError> {
+        let wanted = self.connection.wanted;
         let refused = match self.head(wanted.geometry.chunk_size()).await? {
             Err(status) => status,
             Ok(head) => {
-                let asked = self.link.oldest().ok_or(NetError::Misbehaved("it answered what nobody asked"))?;
+                let asked = self.connection.oldest().ok_or(RpcError::Misbehaved("it answered what nobody asked"))?;
                 let chunk = asked.chunks.iter().copied().find(|chunk| chunk.get() == head.index);
                 let chunk = chunk.filter(|_| head.info_hash == wanted.info_hash);
-                let chunk = chunk.ok_or(NetError::Misbehaved("it answered another request than the oldest"))?;
+                let chunk = chunk.ok_or(RpcError::Misbehaved("it answered another request than the oldest"))?;
                 if head.status.is_ok() {
                     return self.chunk(chunk, head.data_len as usize, asked.is_limited).await;
                 }
@@ -213,31 +201,41 @@ impl<O: ConnectionOwner> Receiver<'_, O> {
                 head.status
             }
         };
-        self.link.asked.borrow_mut().pop_front();
-        self.owner.refused(self.link, refused);
+        self.connection.asked.borrow_mut().pop_front();
+        log::debug!("{} refuses a chunk: {refused}", self.connection.origin.source);
+        self.report(Report::Refused { connection: self.connection.origin.connection, status: refused });
         Ok(())
     }
 
-    async fn chunk(&mut self, chunk: ChunkIndex, len: usize, is_limited: bool) -> Result<(), NetError> {
-        if len != self.link.wanted.geometry.chunk_len(chunk) as usize {
-            return Err(NetError::Misbehaved("the chunk has another length"));
+    async fn chunk(&mut self, chunk: ChunkIndex, len: usize, is_limited: bool) -> Result<(), RpcError> {
+        if len != self.connection.wanted.geometry.chunk_len(chunk) as usize {
+            return Err(RpcError::Misbehaved("the chunk has another length"));
         }
-        self.owner.began(self.link, chunk);
-        self.link.arrived_bytes.set(Some(0));
+        let origin = &self.connection.origin;
+        self.report(Report::AnswerStarted { connection: origin.connection, chunk });
+        self.connection.arrived_bytes.set(Some(0));
         // Waiting for memory is our own affair, not the peer's silence.
         self.stream.allow(TURN_WAIT_MAX);
-        let mut buffer = self.memory.chunk(len, is_limited).await;
+        let mut buffer = self.pipeline.buffer(len, is_limited).await;
         self.data(&mut buffer).await?;
         self.end_of_frame().await?;
-        self.link.arrived_bytes.set(None);
-        self.link.asked.borrow_mut().pop_front();
-        self.owner.received(self.link, chunk, buffer);
+        self.connection.arrived_bytes.set(None);
+        self.connection.asked.borrow_mut().pop_front();
+        self.report(Report::ChunkReceived { connection: origin.connection });
+        // The session has written off what a connection that it closed still brings.
+        if !self.connection.closing.get() {
+            self.pipeline.received(chunk, buffer, origin.clone());
+        }
         Ok(())
+    }
+
+    fn report(&self, report: Report) {
+        self.pipeline.job().report(report);
     }
 
     /// The head of the next answer, or the status of another message in its place. It may be long in coming: others
     /// are served first.
-    async fn head(&mut self, chunk_size: u32) -> Result<Result<DataHead, Status>, NetError> {
+    async fn head(&mut self, chunk_size: u32) -> Result<Result<DataHead, Status>, RpcError> {
         self.stream.allow(TURN_WAIT_MAX);
         loop {
             match parse_data(&self.head[..self.head_len], chunk_size)? {
@@ -248,14 +246,14 @@ impl<O: ConnectionOwner> Receiver<'_, O> {
                 DataParsed::Frame { frame, len } => {
                     let status = match Message::decode(frame) {
                         Ok(Message::Response(response)) if response.status != Status::Ok => response.status,
-                        _ => return Err(NetError::Misbehaved("that is no answer to a request for a chunk")),
+                        _ => return Err(RpcError::Misbehaved("that is no answer to a request for a chunk")),
                     };
                     self.consume_head(len);
                     return Ok(Err(status));
                 }
                 DataParsed::Partial { need } => {
                     if need > self.head.len() {
-                        return Err(NetError::Misbehaved("an error answer is too long"));
+                        return Err(RpcError::Misbehaved("an error answer is too long"));
                     }
                     self.fill_head(need).await?;
                     self.stream.allow(DATA_SILENCE_TIMEOUT);
@@ -265,7 +263,7 @@ impl<O: ConnectionOwner> Receiver<'_, O> {
     }
 
     /// The chunk's bytes: what came with the head is copied, the rest is received where it stays.
-    async fn data(&mut self, buffer: &mut ChunkBuffer) -> Result<(), NetError> {
+    async fn data(&mut self, buffer: &mut ChunkBuffer) -> Result<(), RpcError> {
         let (len, mut at) = (buffer.len(), 0);
         while at < len && self.head_len > 0 {
             self.grow(buffer, at).await;
@@ -280,11 +278,11 @@ impl<O: ConnectionOwner> Receiver<'_, O> {
             self.stream.set_receive_low_water(RECEIVE_LOW_WATER_BYTES.min(len - at))?;
             self.stream.allow(DATA_SILENCE_TIMEOUT);
             match self.stream.read_data(buffer.unfilled(at)).await? {
-                0 => return Err(NetError::Closed),
+                0 => return Err(NetError::Closed.into()),
                 received => {
-                    self.owner.arrived(received);
+                    self.pipeline.job().progress.arrived_bytes.fetch_add(received as u64, Ordering::Relaxed);
                     at += received;
-                    self.link.arrived_bytes.set(Some(at as u64));
+                    self.connection.arrived_bytes.set(Some(at as u64));
                 }
             }
         }
@@ -300,23 +298,23 @@ impl<O: ConnectionOwner> Receiver<'_, O> {
     }
 
     /// The end of the frame and, if another answer follows, as much of its head as came with it.
-    async fn end_of_frame(&mut self) -> Result<(), NetError> {
-        let more = self.link.asked.borrow().len() > 1;
+    async fn end_of_frame(&mut self) -> Result<(), RpcError> {
+        let more = self.connection.asked.borrow().len() > 1;
         let wanted = MAGIC_END.len() + if more { DATA_HEAD_LEN } else { 0 };
         self.stream.allow(DATA_SILENCE_TIMEOUT);
         while self.head_len < MAGIC_END.len() {
             self.fill_head(wanted).await?;
         }
         if self.head[..MAGIC_END.len()] != MAGIC_END {
-            return Err(NetError::Misbehaved("the chunk's frame does not end where it should"));
+            return Err(RpcError::Misbehaved("the chunk's frame does not end where it should"));
         }
         self.consume_head(MAGIC_END.len());
         Ok(())
     }
 
-    async fn fill_head(&mut self, need: usize) -> Result<(), NetError> {
+    async fn fill_head(&mut self, need: usize) -> Result<(), RpcError> {
         match self.stream.read(&mut self.head[self.head_len..need]).await? {
-            0 => Err(NetError::Closed),
+            0 => Err(NetError::Closed.into()),
             received => {
                 self.head_len += received;
                 Ok(())

@@ -1,4 +1,4 @@
-//! One download from its request to its end, on core 0: prepares the destination, keeps the swarm and
+//! One download from its request to its end, on core 0: prepares the destination, keeps the peers and
 //! the shards going, has batches made durable, and finishes the file.
 
 use std::cell::Cell;
@@ -16,7 +16,7 @@ use super::meter::RateMeter;
 use super::outcome::{DownloadState, Failure};
 use super::peer_set::{NoProgress, PeerSet};
 use super::prepare::{self, Found};
-use super::session_driver::{Blame, Fetch};
+use super::session_driver::{Blame, SessionDriver};
 use crate::bitfield::{Bitfield, SharedBitfield};
 use crate::ids::Endpoint;
 use crate::limits::{
@@ -66,13 +66,13 @@ struct Run {
     context: Rc<DriverContext>,
     announcer: Rc<Announcer>,
     job: Arc<Job>,
-    swarm: Rc<PeerSet>,
-    fetch: Rc<Fetch>,
+    peer_set: Rc<PeerSet>,
+    session_driver: Rc<SessionDriver>,
     batches: Option<Rc<Batches>>,
     announced: Cell<bool>,
-    told_not_direct: Cell<bool>,
+    not_direct_reported: Cell<bool>,
     /// When the user was told last why nothing comes.
-    told_missing: Cell<Option<Instant>>,
+    missing_reported_at: Cell<Option<Instant>>,
 }
 
 impl Driver {
@@ -145,7 +145,7 @@ impl Driver {
                 sources.push((dest.as_path(), right));
             }
             let torrent = shared.as_ref().filter(|torrent| torrent.stopped().is_none());
-            let file = torrent.and_then(|torrent| Some((torrent.file.as_ref()?.path()?, torrent.have.snapshot())));
+            let file = torrent.and_then(|torrent| Some((torrent.content.as_ref()?.path()?, torrent.held())));
             sources.extend(file);
             this.preparation(threads).open(&dest, &sources)
         };
@@ -200,10 +200,10 @@ impl Driver {
         let (reports, received) = async_channel::unbounded();
         let progress = Arc::new(Progress::default());
         progress.done_bytes.store(have.byte_count(), Ordering::Relaxed);
-        // Nobody else sets it.
-        let _ = self.progress.set(progress.clone());
-        let (told_written, failure) = (AtomicBool::new(false), OnceLock::new());
-        let job = Arc::new(Job { torrent, target, progress, reports, received, told_written, failure });
+        let is_first = self.progress.set(progress.clone()).is_ok();
+        debug_assert!(is_first, "a download runs once");
+        let (written_reported, failure) = (AtomicBool::new(false), OnceLock::new());
+        let job = Arc::new(Job { torrent, target, progress, reports, received, written_reported, failure });
         let batches = durable.map(|durable| Batches::new(durable, job.clone(), context.blocking.clone()));
         if let Some(batches) = &batches
             && let Err(error @ RegistryError::Full) = context.registry.insert(job.torrent.clone())
@@ -212,18 +212,18 @@ impl Driver {
             return Err(Failure::local(error));
         }
         context.start_shards(&job).await;
-        let fetch = Fetch::new(context.clone(), &have, self.request.strategy);
-        let swarm = PeerSet::start(context.clone(), job.clone(), fetch.clone(), announcer.group().clone());
+        let session_driver = SessionDriver::new(context.clone(), &have, self.request.strategy);
+        let peer_set = PeerSet::start(context.clone(), job.clone(), session_driver.clone(), announcer.group().clone());
         Ok(Rc::new(Run {
             driver: self,
             context,
             announcer,
-            swarm,
-            fetch,
+            peer_set,
+            session_driver,
             batches,
             announced: Cell::new(false),
-            told_not_direct: Cell::new(false),
-            told_missing: Cell::new(None),
+            not_direct_reported: Cell::new(false),
+            missing_reported_at: Cell::new(None),
             job,
         }))
     }
@@ -238,7 +238,7 @@ impl Run {
             if let Some(error) = self.job.failure.get() {
                 return Err(self.write_failure(error));
             }
-            if self.job.torrent.have.is_full() {
+            if self.job.torrent.is_complete() {
                 return Ok(());
             }
             self.driver.check_cancelled()?;
@@ -254,25 +254,25 @@ impl Run {
                 }
             }
             if rate.is_due() {
-                rate.tick(&self.job.progress, self.fetch.wait_reason());
-                self.fetch.tick();
-                self.swarm.retry();
-                self.swarm.look_at_deliveries();
-                state(self.look_around(rate.still_for())?);
+                rate.tick(&self.job.progress, self.session_driver.wait_reason());
+                self.session_driver.tick();
+                self.peer_set.retry();
+                self.peer_set.check_deliveries();
+                state(self.check_progress(rate.still_for())?);
             }
         }
     }
 
     fn act_on(&self, report: Report) {
         match report {
-            Report::Written => drop(self.job.told_written.swap(false, Ordering::AcqRel)),
-            Report::NotDirect => self.tell_not_direct(),
+            Report::Written => drop(self.job.written_reported.swap(false, Ordering::AcqRel)),
+            Report::NotDirect => self.report_not_direct(),
             // It is looked at in any case.
             Report::Failed => {}
-            report => match self.fetch.report(report) {
+            report => match self.session_driver.report(report) {
                 Blame::Nobody => {}
-                Blame::Failed(slot) => self.swarm.link_failed(slot),
-                Blame::WrongChunk(slot) => self.swarm.bad_chunk(slot),
+                Blame::Failed(slot) => self.peer_set.connection_failed(slot),
+                Blame::WrongChunk(slot) => self.peer_set.bad_chunk(slot),
             },
         }
     }
@@ -285,8 +285,8 @@ impl Run {
         Failure::local(DestError::from_io(&dest, length, error))
     }
 
-    fn tell_not_direct(&self) {
-        if !self.told_not_direct.replace(true) {
+    fn report_not_direct(&self) {
+        if !self.not_direct_reported.replace(true) {
             let dest = self.driver.request.dest.clone().unwrap_or_default();
             let text = "this file system has no O_DIRECT, so it is written through the page cache";
             (self.context.notice)(format!("{}: {text}", dest.display()));
@@ -294,8 +294,8 @@ impl Run {
     }
 
     /// Where the download stands; fails when it was alone, or stood still, for too long.
-    fn look_around(&self, still_for: Duration) -> Result<DownloadState, Failure> {
-        let (state, waited, why) = match self.swarm.alone() {
+    fn check_progress(&self, still_for: Duration) -> Result<DownloadState, Failure> {
+        let (state, waited, why) = match self.peer_set.no_peers_since() {
             Some((alone_for, why)) => (DownloadState::Waiting, alone_for, why),
             None if still_for < STALLED_AFTER => return Ok(DownloadState::Running),
             None => (DownloadState::Stalled, still_for, NoProgress::Stalled),
@@ -309,17 +309,17 @@ impl Run {
             return Err(failure());
         }
         if has_received {
-            self.tell_what_is_missing(waited, &failure().message);
+            self.report_what_is_missing(waited, &failure().message);
         }
         Ok(state)
     }
 
     /// Says from time to time why nothing comes.
-    fn tell_what_is_missing(&self, waited: Duration, why: &str) {
+    fn report_what_is_missing(&self, waited: Duration, why: &str) {
         let is_due = waited >= STALL_NOTICE_AFTER
-            && self.told_missing.get().is_none_or(|at| at.elapsed() >= STALL_NOTICE_INTERVAL);
+            && self.missing_reported_at.get().is_none_or(|at| at.elapsed() >= STALL_NOTICE_INTERVAL);
         if is_due {
-            self.told_missing.set(Some(Instant::now()));
+            self.missing_reported_at.set(Some(Instant::now()));
             (self.context.notice)(format!("waiting since {} s: {why}", waited.as_secs()));
         }
     }
@@ -333,7 +333,7 @@ impl Run {
     }
 
     fn has_any(&self) -> bool {
-        self.job.torrent.have.count() > 0 || self.job.torrent.have.is_full()
+        self.job.torrent.held_count() > 0 || self.job.torrent.is_complete()
     }
 
     async fn finish(&self) -> Result<(), Failure> {
@@ -343,8 +343,8 @@ impl Run {
         let length = job.torrent.metainfo.geometry().length();
         let work = move |ledger: &mut Ledger, files: &mut DiskFiles| {
             prepare::check_whole(&job.torrent.metainfo, files)?;
-            let finished = ledger.finish(force, files).and_then(|()| match &job.torrent.file {
-                Some(file) => file.finish(&dest),
+            let finished = ledger.finish(force, files).and_then(|()| match &job.torrent.content {
+                Some(content) => content.finish(&dest),
                 None => Ok(()),
             });
             finished.map_err(|error| DestError::from_io(&dest, length, error))

@@ -8,7 +8,8 @@ use super::spent::SpentAccount;
 use crate::geometry::ChunkIndex;
 use crate::ids::Endpoint;
 use crate::limits::PEERS_KNOWN_MAX;
-use crate::swarm::{LinkId, PeerSlot};
+use crate::storage::VerifiedChunk;
+use crate::swarm::{ConnectionSlot, PeerSlot};
 use crate::torrent::Torrent;
 use crate::wire::Status;
 
@@ -27,7 +28,7 @@ pub struct Job {
     /// The driver's end of it.
     pub received: async_channel::Receiver<Report>,
     /// A [`Report::Written`] is under way.
-    pub told_written: AtomicBool,
+    pub written_reported: AtomicBool,
     /// Set once: why the download cannot go on.
     pub failure: OnceLock<std::io::Error>,
 }
@@ -47,23 +48,23 @@ pub struct Target {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Report {
     /// The head of an answer has come.
-    Began {
+    AnswerStarted {
         /// On which connection.
-        link: LinkId,
+        connection: ConnectionSlot,
         /// The chunk that follows.
         chunk: ChunkIndex,
     },
     /// Of the chunk that arrives on the connection, so many bytes are there.
-    Moved {
+    BytesReceived {
         /// The connection.
-        link: LinkId,
+        connection: ConnectionSlot,
         /// The bytes.
         bytes: u64,
     },
     /// The chunk has arrived in whole.
-    Arrived {
+    ChunkReceived {
         /// On which connection.
-        link: LinkId,
+        connection: ConnectionSlot,
     },
     /// A chunk matched its hash.
     Verified {
@@ -77,19 +78,19 @@ pub enum Report {
         /// Who sent it.
         slot: PeerSlot,
         /// On which connection.
-        link: LinkId,
+        connection: ConnectionSlot,
         /// The chunk.
         chunk: ChunkIndex,
     },
     /// The oldest request of the connection was not answered by a chunk.
     Refused {
         /// The connection.
-        link: LinkId,
+        connection: ConnectionSlot,
         /// How the peer answered.
         status: Status,
     },
     /// A data connection could not be opened, or broke.
-    LinkFailed(LinkId),
+    ConnectionFailed(ConnectionSlot),
     /// Bytes were written: a batch may be due, or the end.
     Written,
     /// The file system refuses O_DIRECT.
@@ -168,14 +169,13 @@ impl Progress {
 
 impl Job {
     /// The chunk that `peer` sent is in its place: from now on it counts, and is served.
-    pub fn chunk_done(&self, chunk: ChunkIndex, peer: &PeerProgress) {
-        if self.torrent.have.insert(chunk) {
-            let bytes = u64::from(self.torrent.metainfo.geometry().chunk_len(chunk));
+    pub fn chunk_done(&self, chunk: &VerifiedChunk, peer: &PeerProgress) {
+        if self.torrent.add(chunk) {
+            let bytes = u64::from(self.torrent.metainfo.geometry().chunk_len(chunk.index()));
             self.progress.fetched_bytes.fetch_add(bytes, Ordering::Relaxed);
             peer.fetched_bytes.fetch_add(bytes, Ordering::Relaxed);
             self.progress.done_bytes.fetch_add(bytes, Ordering::Relaxed);
-            self.torrent.has_grown();
-            if !self.told_written.swap(true, Ordering::AcqRel) {
+            if !self.written_reported.swap(true, Ordering::AcqRel) {
                 self.report(Report::Written);
             }
         }

@@ -1,16 +1,17 @@
 //! One download: who has which chunk, whom to ask for it, and what becomes of the answer.
 //!
 //! ```text
-//! core 0   driver: trackers -> peers, a control connection each; batches -> disk thread; the end
-//!          fetch: the session (crate::swarm) decides whom to ask for what
-//!             | open, ask, retract, close              ^ began, arrived, verified, refused
+//! core 0   driver: prepares the destination; batches -> disk thread; the end
+//!          peer_set: trackers -> peers, a control connection to each
+//!          session_driver: the session (crate::swarm) decides whom to ask for what
+//!             | open, request, cancel, close           ^ started, received, verified, refused
 //!             v                                        |
-//! core k   shard: links (data connections) -> verifier (hash) -> writer (O_DIRECT) -> bit
+//! core k   shard: data connections -> pipeline: verifier (hash) -> writer (O_DIRECT) -> bit
 //! ```
 //!
 //! A chunk belongs to the core on whose data connection it arrives: that core receives, hashes, writes and keeps it.
-//! `peers` and `standing` are pure, as the session is: they take the time and a random generator. The rest has effects
-//! and decides nothing that could be decided there.
+//! [`pipeline`] shows its way from the last byte to the bit. `peer_choice` and `peer_standing` are pure, as the session
+//! is: they take the time and a random generator. The rest has effects and decides nothing that could be decided there.
 //!
 //! It must never count a chunk before its hash matched, never set its bit before its write ended, and
 //! never let one peer hold up the download: what a peer does not deliver is asked of another.
@@ -26,15 +27,16 @@ pub mod outcome;
 mod peer_choice;
 pub mod peer_set;
 pub mod peer_standing;
+pub mod pipeline;
 pub mod prepare;
 mod session_driver;
 pub mod shard;
+pub mod source;
 pub mod spent;
-mod verifier;
 
 pub use context::DriverContext;
 pub use driver::{Driver, Request};
 pub use job::{Job, Progress};
 pub use outcome::{DownloadState, Failure, FailureKind};
 pub use shard::{Shard, ShardContext, ShardMessage};
-pub use spent::Spent;
+pub use spent::TimeSpent;

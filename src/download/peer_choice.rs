@@ -57,7 +57,7 @@ impl Peers {
         }
         let running = self.known.values().filter(|peer| peer.has_place()).count();
         let peer = self.known.entry(endpoint).or_insert_with(|| {
-            self.next_slot += 1;
+            self.next_slot = self.next_slot.next();
             Peer::new(self.next_slot)
         });
         let is_welcome = !peer.is_running && !peer.is_myself && peer.standing.verdict(now) == Verdict::Welcome;
@@ -154,7 +154,7 @@ impl Peer {
 
     /// A data connection failed; says whether that is anything new. One incident shows on every core and
     /// connection; it counts once.
-    pub fn link_failed(&mut self, now: Duration) -> bool {
+    pub fn connection_failed(&mut self, now: Duration) -> bool {
         if self.is_up {
             self.standing.connection_failed(now);
             self.is_blamed = true;
@@ -194,9 +194,9 @@ mod tests {
     #[test]
     fn who_is_blamed_connects_anew_even_when_the_pause_is_over_before_anybody_looks() {
         let (blame, late) = (Duration::from_secs(1), Duration::from_secs(100));
-        let link_failed = |peer: &mut Peer, now| assert!(peer.link_failed(now));
-        for blamed in [link_failed, Peer::bad_chunk] {
-            let mut peer = Peer::new(0);
+        let connection_failed = |peer: &mut Peer, now| assert!(peer.connection_failed(now));
+        for blamed in [connection_failed, Peer::bad_chunk] {
+            let mut peer = Peer::new(PeerSlot::default());
             peer.is_up = true;
             assert!(!peer.must_end(blame));
             blamed(&mut peer, blame);

@@ -9,14 +9,16 @@ use std::time::{Duration, Instant};
 
 use super::context::DriverContext;
 use super::control_connection;
-use super::control_connection::{ControlEnd, News, Subject};
+use super::control_connection::{ControlEnd, PeerUpdate, SubscribeRequest};
 use super::job::Job;
 use super::outcome::{Failure, FailureKind};
 use super::peer_choice::{Peer, Peers};
-use super::session_driver::Fetch;
+use super::session_driver::SessionDriver;
+use super::source::Source;
 use crate::ids::Endpoint;
 use crate::limits::{DISCOVER_PARTS, DISCOVER_PAUSE_LONELY, DISCOVER_PAUSE_MAX, DISCOVER_PAUSE_MIN, DRIVER_TICK};
 use crate::net::NetError;
+use crate::rpc::RpcError;
 use crate::runtime::sleep;
 use crate::swarm::PeerSlot;
 use crate::tracker_client::{Answer, TrackerGroup};
@@ -26,8 +28,8 @@ use crate::wire::Message;
 pub struct PeerSet {
     context: Rc<DriverContext>,
     job: Arc<Job>,
-    fetch: Rc<Fetch>,
-    subject: Subject,
+    session_driver: Rc<SessionDriver>,
+    subscribe_request: SubscribeRequest,
     trackers: Rc<TrackerGroup>,
     peers: RefCell<Peers>,
     started: Instant,
@@ -56,27 +58,33 @@ pub enum NoProgress {
 
 impl PeerSet {
     /// Starts looking for peers; ends when dropped.
-    pub fn start(context: Rc<DriverContext>, job: Arc<Job>, fetch: Rc<Fetch>, trackers: Rc<TrackerGroup>) -> Rc<Self> {
+    pub fn start(
+        context: Rc<DriverContext>,
+        job: Arc<Job>,
+        session_driver: Rc<SessionDriver>,
+        trackers: Rc<TrackerGroup>,
+    ) -> Rc<Self> {
         let metainfo = &job.torrent.metainfo;
         let (me, my_port) = (context.id, context.port);
-        let subject = Subject { me, my_port, info_hash: metainfo.info_hash(), geometry: metainfo.geometry() };
-        let swarm = Rc::new(Self {
+        let subscribe_request =
+            SubscribeRequest { me, my_port, info_hash: metainfo.info_hash(), geometry: metainfo.geometry() };
+        let peer_set = Rc::new(Self {
             context,
             job,
-            fetch,
-            subject,
+            session_driver,
+            subscribe_request,
             trackers,
             peers: RefCell::default(),
             started: Instant::now(),
             last_contact: Cell::new(Instant::now()),
             tracker_failure: RefCell::new(None),
         });
-        crate::runtime::spawn_vital("discovery", discover(Rc::downgrade(&swarm)));
-        swarm
+        crate::runtime::spawn_vital("discovery", discover(Rc::downgrade(&peer_set)));
+        peer_set
     }
 
     /// Time since a peer was connected, and why there is none; `None` while there is one.
-    pub fn alone(&self) -> Option<(Duration, NoProgress)> {
+    pub fn no_peers_since(&self) -> Option<(Duration, NoProgress)> {
         let peers = self.peers.borrow();
         if peers.values().any(|peer| peer.is_up) {
             self.last_contact.set(Instant::now());
@@ -105,8 +113,8 @@ impl PeerSet {
     }
 
     /// A data connection to the peer failed.
-    pub fn link_failed(&self, slot: PeerSlot) {
-        self.blame(slot, Peer::link_failed);
+    pub fn connection_failed(&self, slot: PeerSlot) {
+        self.blame(slot, Peer::connection_failed);
     }
 
     /// Takes the peer down, and notes why; `blame` says whether that is anything new.
@@ -126,7 +134,7 @@ impl PeerSet {
     }
 
     /// Peers that delivered something since the last call are forgiven their failures.
-    pub fn look_at_deliveries(&self) {
+    pub fn check_deliveries(&self) {
         for (endpoint, peer) in self.peers.borrow_mut().iter_mut().filter(|(_, peer)| peer.is_up) {
             let fetched_bytes = self.job.progress.peer(*endpoint).fetched_bytes.load(Ordering::Relaxed);
             if fetched_bytes > std::mem::replace(&mut peer.fetched_bytes, fetched_bytes) {
@@ -137,28 +145,28 @@ impl PeerSet {
 
     fn set_down(&self, endpoint: Endpoint, slot: PeerSlot) {
         self.job.progress.peer(endpoint).is_up.store(false, Ordering::Relaxed);
-        self.fetch.peer_down(slot);
+        self.session_driver.source_down(slot);
     }
 
     /// A tracker names a peer.
     fn add(self: &Rc<Self>, endpoint: Endpoint) {
         if let Some(slot) = self.peers.borrow_mut().admit(endpoint, self.now(), &mut rand::rng()) {
-            crate::runtime::spawn("control connection", talk(Rc::downgrade(self), endpoint, slot));
+            crate::runtime::spawn("control connection", converse(Rc::downgrade(self), endpoint, slot));
         }
     }
 
-    fn news(&self, endpoint: Endpoint, slot: PeerSlot, news: News) {
-        match news {
-            News::Up(chunks, rtt) => {
+    fn update(&self, endpoint: Endpoint, slot: PeerSlot, update: PeerUpdate) {
+        match update {
+            PeerUpdate::Connected(chunks, rtt) => {
                 if let Some(peer) = self.peers.borrow_mut().get_mut(&endpoint) {
                     peer.is_up = true;
                 }
                 self.last_contact.set(Instant::now());
-                let peer = self.job.progress.peer(endpoint);
-                peer.is_up.store(true, Ordering::Relaxed);
-                self.fetch.peer_up(slot, peer, chunks, rtt);
+                let progress = self.job.progress.peer(endpoint);
+                progress.is_up.store(true, Ordering::Relaxed);
+                self.session_driver.source_up(Source { slot, progress }, chunks, rtt);
             }
-            News::Has(chunks) => self.fetch.peer_has(slot, chunks),
+            PeerUpdate::Has(chunks) => self.session_driver.source_has(slot, chunks),
         }
     }
 
@@ -177,7 +185,7 @@ impl PeerSet {
         }
         peer.is_blamed = false;
         peer.is_myself |= matches!(end, ControlEnd::Myself);
-        peer.has_no_route = matches!(end, ControlEnd::Net(NetError::Io(error)) if is_no_route(error));
+        peer.has_no_route = matches!(end, ControlEnd::Rpc(RpcError::Net(NetError::Io(error))) if is_no_route(error));
         if !peer.is_myself && !matches!(end, ControlEnd::Blamed) {
             log::debug!("control connection to {endpoint}: {end}");
             peer.standing.connection_failed(self.now());
@@ -245,12 +253,12 @@ impl NoProgress {
     }
 }
 
-/// Asks the trackers for seeders as long as the swarm lives.
-async fn discover(swarm: Weak<PeerSet>) {
+/// Asks the trackers for seeders as long as the peer set lives.
+async fn discover(peer_set: Weak<PeerSet>) {
     let mut pause = DISCOVER_PAUSE_MIN;
     loop {
-        let Some(this) = swarm.upgrade() else { return };
-        let answer = this.trackers.request(&Message::SeederInfoRequest(this.subject.info_hash)).await;
+        let Some(this) = peer_set.upgrade() else { return };
+        let answer = this.trackers.request(&Message::SeederInfoRequest(this.subscribe_request.info_hash)).await;
         let mut failure = None;
         match answer {
             Ok(Answer::Seeders { endpoints, .. }) if !endpoints.is_empty() => {
@@ -258,7 +266,7 @@ async fn discover(swarm: Weak<PeerSet>) {
             }
             Ok(Answer::Seeders { .. }) => {
                 // Trackers that do not keep each other in sync may know different seeders.
-                let others = this.trackers.ask_others(this.subject.info_hash).await;
+                let others = this.trackers.ask_others(this.subscribe_request.info_hash).await;
                 others.into_iter().for_each(|endpoint| this.add(endpoint));
             }
             Ok(Answer::Response { status, text, .. }) => {
@@ -282,27 +290,27 @@ async fn discover(swarm: Weak<PeerSet>) {
 }
 
 /// Keeps a control connection to one peer to its end.
-async fn talk(swarm: Weak<PeerSet>, endpoint: Endpoint, slot: PeerSlot) {
-    let Some(this) = swarm.upgrade() else { return };
-    let (net, subject) = (this.context.net.clone(), this.subject);
+async fn converse(peer_set: Weak<PeerSet>, endpoint: Endpoint, slot: PeerSlot) {
+    let Some(this) = peer_set.upgrade() else { return };
+    let (net, subscribe_request) = (this.context.net.clone(), this.subscribe_request);
     drop(this);
-    let news = |news| {
-        if let Some(this) = swarm.upgrade() {
-            this.news(endpoint, slot, news);
+    let update = |update| {
+        if let Some(this) = peer_set.upgrade() {
+            this.update(endpoint, slot, update);
         }
     };
-    let talking = control_connection::run(&net, endpoint, subject, news);
+    let talking = control_connection::run(&net, endpoint, subscribe_request, update);
     let watched = async {
-        // Ends with the swarm, and when the peer is blamed for what its data connections did.
+        // Ends with the peer set, and when the peer is blamed for what its data connections did.
         loop {
             sleep(DRIVER_TICK).await;
-            if swarm.upgrade().is_none_or(|this| this.is_blamed(endpoint)) {
+            if peer_set.upgrade().is_none_or(|this| this.is_blamed(endpoint)) {
                 return ControlEnd::Blamed;
             }
         }
     };
     let end = futures_lite::future::or(talking, watched).await;
-    if let Some(this) = swarm.upgrade() {
+    if let Some(this) = peer_set.upgrade() {
         this.ended(endpoint, &end);
     }
 }

@@ -17,7 +17,7 @@ use crate::geometry::ChunkIndex;
 use crate::hash::{HashError, hash_chunks};
 use crate::metainfo::Metainfo;
 use crate::storage::paths::is_absent;
-use crate::storage::{Claim, DestError, DiskFiles, Ledger, Opened, PartFault, Unfinished, copy};
+use crate::storage::{Claim, DestError, DiskFiles, Layout, Ledger, Opened, PartFault, Unfinished, copy};
 
 /// What of a file is at its destination.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,6 +123,7 @@ impl Preparation<'_> {
     fn copy(self, from: &Path, chunks: &Bitfield, files: &DiskFiles, have: &mut Bitfield) -> Result<(), Failure> {
         let wanted = |chunk: ChunkIndex| chunks.contains(chunk) && !have.contains(chunk);
         let geometry = self.metainfo.geometry();
+        let layout = Layout::one_file(geometry);
         let (Some(part), true) = (files.part(), geometry.chunks().any(wanted)) else { return Ok(()) };
         let Ok(source) = open_to_read(from) else { return Ok(()) };
         let failed = |error| Failure::local(DestError::from_io(&files.paths().dest, geometry.length(), error));
@@ -130,8 +131,7 @@ impl Preparation<'_> {
             if self.stop.load(Ordering::Relaxed) {
                 return Err(Failure::cancelled());
             }
-            let offset = geometry.offset(chunk);
-            copy::range(&source, part, offset..offset + u64::from(geometry.chunk_len(chunk))).map_err(failed)?;
+            copy::range(&source, part, layout.segment(chunk).range()).map_err(failed)?;
         }
         let copied = self.verify_strictly(part, &files.paths().part, &wanted)?;
         copied.iter().for_each(|chunk| have.insert(chunk));
@@ -154,7 +154,8 @@ impl Preparation<'_> {
         if !self.force && length != geometry.length() {
             return Ok(Bitfield::empty(geometry));
         }
-        let is_there = |chunk| geometry.offset(chunk) + u64::from(geometry.chunk_len(chunk)) <= length;
+        let layout = Layout::one_file(geometry);
+        let is_there = |chunk| layout.segment(chunk).end() <= length;
         if self.force {
             // An unreadable chunk is fetched and the file replaced: that is the remedy.
             return Ok(self.verify(&file, &is_there, false)?.right);
@@ -189,7 +190,7 @@ impl Preparation<'_> {
         hash_chunks(file, metainfo.geometry(), &wanted, self.threads, self.stop, &|chunk, digest| {
             let mut verified = verified.lock().unwrap_or_else(PoisonError::into_inner);
             match digest {
-                Ok(digest) if digest == *metainfo.chunk_hash(chunk) => verified.right.insert(chunk),
+                Ok(digest) if digest == metainfo.chunk_hash(chunk) => verified.right.insert(chunk),
                 Ok(_) | Err(HashError::Short { .. }) => is_decided.store(until_wrong, Ordering::Relaxed),
                 Err(error) => {
                     verified.unreadable.get_or_insert(error);
@@ -214,7 +215,7 @@ pub fn check_whole(metainfo: &Metainfo, files: &DiskFiles) -> Result<(), DestErr
     let (Some(part), true) = (files.part(), suspect.count() > 0) else { return Ok(()) };
     let is_wrong = AtomicBool::new(false);
     hash_chunks(part, geometry, &|chunk| suspect.contains(chunk), 1, &AtomicBool::new(false), &|chunk, digest| {
-        if !digest.is_ok_and(|digest| digest == *metainfo.chunk_hash(chunk)) {
+        if !digest.is_ok_and(|digest| digest == metainfo.chunk_hash(chunk)) {
             is_wrong.store(true, Ordering::Relaxed);
         }
     })

@@ -1,24 +1,20 @@
-//! One core's part of a download: the chunks that arrive on its data connections, from request to disk.
-//!
-//! A chunk belongs to the core on whose connection it arrives: that core receives, hashes, writes and keeps it.
+//! One core's part of a download: its data connections, and the requests that the driver sends on them. What arrives
+//! goes into the core's [`Pipeline`].
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use super::data_connection::{ConnectionOwner, DataConnection, Wanted};
-use super::job::{Job, PeerProgress, Report};
-use super::verifier::{Arrived, Verifier};
-use crate::geometry::ChunkIndex;
-use crate::hash::Digest;
+use super::data_connection::{DataConnection, Wanted};
+use super::job::{Job, Report};
+use super::pipeline::{Origin, Pipeline};
+use super::source::Source;
 use crate::limits::DRIVER_TICK;
 use crate::net::Net;
-use crate::runtime::{Blocking, Core, Signal};
-use crate::storage::{ChunkBuffer, Memory, Writer};
-use crate::swarm::{Choice, LinkId, PeerSlot};
-use crate::wire::Status;
+use crate::runtime::{Blocking, Core};
+use crate::storage::Memory;
+use crate::swarm::{Choice, ConnectionSlot};
 
 /// What a shard needs of its core; clones share it.
 #[derive(Clone)]
@@ -41,32 +37,30 @@ pub enum ShardMessage {
     /// Open a data connection.
     Open {
         /// Its number.
-        link: LinkId,
-        /// The peer's number.
-        slot: PeerSlot,
-        /// The peer's figures, with its endpoint.
-        peer: Arc<PeerProgress>,
+        connection: ConnectionSlot,
+        /// Where it leads.
+        source: Source,
     },
     /// Ask for one of the chunks.
-    Ask {
+    Request {
         /// On which connection.
-        link: LinkId,
+        connection: ConnectionSlot,
         /// The chunks.
         chunks: Choice,
         /// The peer is slow, or has not proven itself yet.
         is_limited: bool,
     },
     /// The chunks come from elsewhere.
-    Retract {
+    Cancel {
         /// On which connection they were asked for.
-        link: LinkId,
+        connection: ConnectionSlot,
         /// Their indices.
         chunks: Vec<u32>,
     },
     /// Close a data connection.
     Close {
         /// Which.
-        link: LinkId,
+        connection: ConnectionSlot,
     },
     /// End; answer when every write has ended.
     Stop(async_channel::Sender<()>),
@@ -74,49 +68,27 @@ pub enum ShardMessage {
 
 /// One core's part of one download.
 pub struct Shard {
-    context: ShardContext,
+    net: Net,
     job: Arc<Job>,
     wanted: Wanted,
-    links: RefCell<HashMap<LinkId, Open>>,
-    verifier: Verifier,
-    writer: Option<Writer>,
-    writing: Cell<usize>,
+    connections: RefCell<HashMap<ConnectionSlot, Rc<DataConnection>>>,
+    pipeline: Rc<Pipeline>,
     stopped: Cell<bool>,
-    drained: Signal,
-}
-
-struct Open {
-    link: Rc<DataConnection>,
-    slot: PeerSlot,
-    peer: Arc<PeerProgress>,
 }
 
 impl Shard {
     /// Opens the file on this core and begins.
     pub async fn start(context: ShardContext, job: Arc<Job>) -> Rc<Self> {
-        let writer = match &job.target {
-            Some(target) => {
-                let (file, blocking) = (target.file.clone(), context.blocking.clone());
-                Some(Writer::open(&target.part, &target.record, file, blocking).await)
-            }
-            None => None,
-        };
-        if writer.as_ref().is_some_and(|writer| !writer.is_direct()) {
-            job.report(Report::NotDirect);
-        }
+        let ShardContext { core, net, memory, blocking } = context;
         let metainfo = &job.torrent.metainfo;
         let shard = Rc::new(Self {
             wanted: Wanted { info_hash: metainfo.info_hash(), geometry: metainfo.geometry() },
-            links: RefCell::default(),
-            verifier: Verifier::default(),
-            writer,
-            writing: Cell::new(0),
+            connections: RefCell::default(),
+            pipeline: Pipeline::open(core, memory, blocking, job.clone()).await,
             stopped: Cell::new(false),
-            drained: Signal::default(),
-            context,
+            net,
             job,
         });
-        shard.job.spawn_part("verifier", shard.clone().verify(), || ());
         shard.job.spawn_part("shard clock", shard.clone().tick(), || ());
         shard
     }
@@ -124,111 +96,59 @@ impl Shard {
     /// Acts on what the driver says (all but `Start`).
     pub fn handle(self: &Rc<Self>, message: ShardMessage) {
         match message {
-            ShardMessage::Start(..) => {}
-            ShardMessage::Open { link, slot, peer } => self.open(link, slot, peer),
-            ShardMessage::Ask { link, chunks, is_limited } => {
-                if let Some(open) = self.links.borrow().get(&link) {
-                    open.link.ask(chunks, is_limited);
+            ShardMessage::Start(..) => {
+                debug_assert!(false, "a shard starts once");
+                self.job.fail(std::io::Error::other("internal error: a shard was to start twice"));
+            }
+            ShardMessage::Open { connection, source } => self.open(Origin { connection, source }),
+            ShardMessage::Request { connection, chunks, is_limited } => {
+                if let Some(connection) = self.connections.borrow().get(&connection) {
+                    connection.request(chunks, is_limited);
                 }
             }
-            ShardMessage::Retract { link, chunks } => {
-                if let Some(open) = self.links.borrow().get(&link) {
-                    open.link.retract(&chunks);
+            ShardMessage::Cancel { connection, chunks } => {
+                if let Some(connection) = self.connections.borrow().get(&connection) {
+                    connection.cancel(&chunks);
                 }
             }
-            ShardMessage::Close { link } => {
-                if let Some(open) = self.links.borrow_mut().remove(&link) {
-                    open.link.close();
+            ShardMessage::Close { connection } => {
+                if let Some(connection) = self.connections.borrow_mut().remove(&connection) {
+                    connection.close();
                 }
             }
             ShardMessage::Stop(done) => crate::runtime::spawn("shard end", self.clone().stop(done)),
         }
     }
 
-    fn open(self: &Rc<Self>, id: LinkId, slot: PeerSlot, peer: Arc<PeerProgress>) {
+    fn open(self: &Rc<Self>, origin: Origin) {
         if self.stopped.get() {
             return;
         }
-        let link = DataConnection::new(id, peer.endpoint, self.wanted);
-        self.links.borrow_mut().insert(id, Open { link: link.clone(), slot, peer });
-        crate::runtime::spawn("data connection", self.clone().run_link(link));
+        let id = origin.connection;
+        let connection = DataConnection::new(origin, self.wanted);
+        self.connections.borrow_mut().insert(id, connection.clone());
+        crate::runtime::spawn("data connection", self.clone().run_connection(connection));
     }
 
-    async fn run_link(self: Rc<Self>, link: Rc<DataConnection>) {
-        let ended = link.run(&self.context.net, &self.context.memory, &*self).await;
+    async fn run_connection(self: Rc<Self>, connection: Rc<DataConnection>) {
+        let ended = connection.run(&self.net, &self.pipeline).await;
         // One that was closed from here is forgotten already.
-        let was_open = self.links.borrow_mut().remove(&link.id).is_some();
+        let was_open = self.connections.borrow_mut().remove(&connection.origin.connection).is_some();
         if let Err(error) = ended
             && was_open
         {
-            log::debug!("data connection to {}: {error}", link.endpoint);
-            self.job.report(Report::LinkFailed(link.id));
+            log::debug!("data connection to {}: {error}", connection.origin.source);
+            self.job.report(Report::ConnectionFailed(connection.origin.connection));
         }
-    }
-
-    async fn verify(self: Rc<Self>) {
-        let verifier = self.clone();
-        let work = verifier.verifier.run(|chunk, digest| self.verified(chunk, digest));
-        let stopped = self.drained.until(|| self.stopped.get().then_some(()));
-        futures_lite::future::or(work, stopped).await;
-    }
-
-    fn verified(self: &Rc<Self>, arrived: Arrived, digest: Digest) {
-        if self.stopped.get() {
-            return;
-        }
-        let Arrived { link, slot, chunk, .. } = arrived;
-        if digest != *self.job.torrent.metainfo.chunk_hash(chunk) {
-            self.job.progress.bad_chunks.fetch_add(1, Ordering::Relaxed);
-            return self.job.report(Report::Wrong { slot, link, chunk });
-        }
-        self.job.report(Report::Verified { slot, chunk });
-        // Another peer may have been faster.
-        if !self.job.torrent.have.contains(chunk) {
-            self.writing.set(self.writing.get() + 1);
-            let this = self.clone();
-            let ended = move || {
-                this.writing.set(this.writing.get() - 1);
-                this.drained.notify();
-            };
-            self.job.spawn_part("chunk write", self.clone().write(arrived), ended);
-        }
-    }
-
-    async fn write(self: Rc<Self>, arrived: Arrived) {
-        let Arrived { chunk, buffer, peer, .. } = arrived;
-        let written = match &self.writer {
-            Some(writer) => {
-                let was_direct = writer.is_direct();
-                let written = writer.write(&buffer, self.wanted.geometry.offset(chunk)).await;
-                if was_direct && !writer.is_direct() {
-                    self.job.report(Report::NotDirect);
-                }
-                written
-            }
-            None => Ok(()),
-        };
-        match written {
-            Ok(()) => {
-                if self.job.torrent.is_awaited() {
-                    self.context.memory.keep((self.wanted.info_hash, chunk), &buffer);
-                    self.job.torrent.keep(chunk, self.context.core.index);
-                }
-                self.job.chunk_done(chunk, &peer);
-            }
-            Err(error) => self.job.fail(error),
-        }
-        self.writing.set(self.writing.get() - 1);
-        self.drained.notify();
     }
 
     /// Tells the driver what moves.
     async fn tick(self: Rc<Self>) {
         while !self.stopped.get() {
             crate::runtime::sleep(DRIVER_TICK).await;
-            for (id, open) in &*self.links.borrow() {
-                if let Some(bytes) = open.link.arrived_bytes() {
-                    self.job.report(Report::Moved { link: *id, bytes });
+            for (id, connection) in &*self.connections.borrow() {
+                if let Some(bytes) = connection.arrived_bytes() {
+                    self.job.report(Report::BytesReceived { connection: *id, bytes });
                 }
             }
         }
@@ -236,33 +156,9 @@ impl Shard {
 
     async fn stop(self: Rc<Self>, done: async_channel::Sender<()>) {
         self.stopped.set(true);
-        self.links.borrow_mut().drain().for_each(|(_, open)| open.link.close());
-        self.drained.notify();
-        self.drained.until(|| (self.writing.get() == 0).then_some(())).await;
+        self.connections.borrow_mut().drain().for_each(|(_, connection)| connection.close());
+        self.pipeline.drain().await;
         // The driver may have given up waiting.
         let _ = done.send(()).await;
-    }
-}
-
-impl ConnectionOwner for Shard {
-    fn began(&self, link: &DataConnection, chunk: ChunkIndex) {
-        self.job.report(Report::Began { link: link.id, chunk });
-    }
-
-    fn received(&self, link: &DataConnection, chunk: ChunkIndex, buffer: ChunkBuffer) {
-        self.job.report(Report::Arrived { link: link.id });
-        let Some((slot, peer)) = self.links.borrow().get(&link.id).map(|open| (open.slot, open.peer.clone())) else {
-            return;
-        };
-        self.verifier.push(Arrived { link: link.id, slot, chunk, peer, buffer: Rc::new(buffer) });
-    }
-
-    fn refused(&self, link: &DataConnection, status: Status) {
-        log::debug!("{} refuses a chunk: {status}", link.endpoint);
-        self.job.report(Report::Refused { link: link.id, status });
-    }
-
-    fn arrived(&self, bytes: usize) {
-        self.job.progress.arrived_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 }

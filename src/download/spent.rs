@@ -1,4 +1,4 @@
-//! Where a download's time went: how long its own link was full, and what it waited for meanwhile. Looked at once a
+//! Where a download's time went: how long its own downlink was full, and what it waited for meanwhile. Looked at once a
 //! tick; what lies between two looks counts as the later one.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::swarm::WaitReason;
 
-/// The part of the best rate with which the link counts as full.
+/// The part of the best rate with which the downlink counts as full.
 const FULL: f64 = 0.85;
 /// Bytes that have arrived and are not in their place, with which the disk (or the hash) is behind.
 const BACKLOG_BYTES: u64 = 24 << 20;
@@ -21,7 +21,7 @@ pub struct SpentAccount {
 /// What a download was doing, or waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// Its own link was full.
+    /// Its own downlink was full.
     FullRate,
     /// No peer was there.
     Peers,
@@ -39,7 +39,7 @@ impl Cause {
 
 /// The account as it stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Spent {
+pub struct TimeSpent {
     /// The highest rate at which bytes arrived over one tick, bytes a second.
     pub best_bytes_s: u64,
     /// Time at about that rate.
@@ -63,15 +63,15 @@ impl SpentAccount {
             _ if backlog_bytes > BACKLOG_BYTES => Cause::Disk,
             WaitReason::NoPeers => Cause::Peers,
             WaitReason::NothingNew => Cause::FirstCopies,
-            WaitReason::Asked => Cause::Uplinks,
+            WaitReason::RequestsOpen => Cause::Uplinks,
         };
         self.milliseconds[cause as usize].fetch_add(time.as_millis() as u64, Ordering::Relaxed);
     }
 
     /// The account as it stands.
-    pub fn snapshot(&self) -> Spent {
+    pub fn snapshot(&self) -> TimeSpent {
         let time = |cause: Cause| Duration::from_millis(self.milliseconds[cause as usize].load(Ordering::Relaxed));
-        Spent {
+        TimeSpent {
             best_bytes_s: self.best_bytes_s.load(Ordering::Relaxed),
             at_full_rate: time(Cause::FullRate),
             without_peers: time(Cause::Peers),
@@ -82,7 +82,7 @@ impl SpentAccount {
     }
 }
 
-impl Spent {
+impl TimeSpent {
     /// The time that `bytes` take at the best rate that was seen; `None` before the first byte.
     pub fn ideal(&self, bytes: u64) -> Option<Duration> {
         (self.best_bytes_s > 0).then(|| Duration::from_secs_f64(bytes as f64 / self.best_bytes_s as f64))
@@ -98,11 +98,11 @@ mod tests {
         let (account, tick) = (SpentAccount::default(), Duration::from_millis(250));
         for (bytes_s, backlog_bytes, wait_reason) in [
             (0.0, 0, WaitReason::NoPeers),
-            (100e6, 0, WaitReason::Asked),
+            (100e6, 0, WaitReason::RequestsOpen),
             (90e6, 0, WaitReason::NothingNew),
             (10e6, 0, WaitReason::NothingNew),
-            (10e6, 0, WaitReason::Asked),
-            (10e6, 64 << 20, WaitReason::Asked),
+            (10e6, 0, WaitReason::RequestsOpen),
+            (10e6, 64 << 20, WaitReason::RequestsOpen),
         ] {
             account.add(tick, bytes_s, backlog_bytes, wait_reason);
         }
@@ -111,6 +111,6 @@ mod tests {
         let rest = [spent.without_peers, spent.for_first_copies, spent.for_uplinks, spent.for_disk];
         assert_eq!(rest, [tick; 4]);
         assert_eq!(spent.ideal(200_000_000), Some(Duration::from_secs(2)));
-        assert_eq!(Spent::default().ideal(1), None);
+        assert_eq!(TimeSpent::default().ideal(1), None);
     }
 }

@@ -14,14 +14,17 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use memmap2::{Advice, MmapMut};
 
-use super::Digest;
-use super::engine::{BLOCK, Engine, Plan, START, State};
-use super::lane::{digest, finish};
+use super::chunk_compression::ChunkCompression;
+use super::compression::{BLOCK, Compression, finish, padding};
+use super::engine::Engine;
+use super::plan::Plan;
 use super::reader::Reader;
 use crate::geometry::{ChunkIndex, Geometry};
+use crate::ids::ChunkHash;
 use crate::limits::{
     HASH_BUFFER_BYTES, HASH_CACHED_SLICE_BYTES, HASH_COLD_SLICE_BYTES, HASH_LANES_MAX, HASH_PROBE_STRIDE_BYTES,
 };
+use crate::storage::{Layout, Segment};
 
 /// Why a chunk, or all of them, could not be hashed.
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +49,7 @@ pub enum HashError {
 }
 
 /// Hashes the chunks of `file` that `wanted` names, on `threads` threads, and calls `each` (from any
-/// thread, in any order) once for each of them: with the digest, or with what kept it from being read.
+/// thread, in any order) once for each of them: with the hash, or with what kept it from being read.
 ///
 /// Stops early when `stop` is set; what was not reported then was not hashed. An error is returned only
 /// when nothing could be started. Blocks the caller, whose thread takes part. Memory: at most
@@ -57,11 +60,12 @@ pub fn hash_chunks(
     wanted: &(dyn Fn(ChunkIndex) -> bool + Sync),
     threads: usize,
     stop: &AtomicBool,
-    each: &(dyn Fn(ChunkIndex, Result<Digest, HashError>) + Sync),
+    each: &(dyn Fn(ChunkIndex, Result<ChunkHash, HashError>) + Sync),
 ) -> Result<(), HashError> {
     let threads = threads.max(1);
     let work = Work {
         geometry,
+        layout: Layout::one_file(geometry),
         wanted,
         stop,
         each,
@@ -90,11 +94,12 @@ fn group_max(geometry: Geometry, threads: usize) -> usize {
 /// What the workers share.
 struct Work<'a> {
     geometry: Geometry,
+    layout: Layout,
     wanted: &'a (dyn Fn(ChunkIndex) -> bool + Sync),
     stop: &'a AtomicBool,
-    each: &'a (dyn Fn(ChunkIndex, Result<Digest, HashError>) + Sync),
+    each: &'a (dyn Fn(ChunkIndex, Result<ChunkHash, HashError>) + Sync),
     reader: Reader<'a>,
-    plan: Plan,
+    plan: Plan<ChunkCompression>,
     group_max: usize,
     /// The first chunk that nobody claimed.
     next: Mutex<u32>,
@@ -121,7 +126,7 @@ impl Work<'_> {
     /// Whether the page cache has the group, as far as some of its pages tell.
     fn is_cached(&self, group: &[ChunkIndex]) -> bool {
         let stride = (HASH_PROBE_STRIDE_BYTES / self.geometry.chunk_size() as usize).max(1);
-        group.iter().step_by(stride).all(|chunk| self.reader.is_cached(self.geometry.offset(*chunk)))
+        group.iter().step_by(stride).all(|chunk| self.reader.is_cached(self.layout.segment(*chunk).offset))
     }
 }
 
@@ -132,20 +137,20 @@ struct Cores {
 }
 
 /// One core, until it is dropped.
-struct Core<'a>(&'a Cores);
+struct CorePermit<'a>(&'a Cores);
 
 impl Cores {
-    fn take(&self) -> Core<'_> {
+    fn take(&self) -> CorePermit<'_> {
         let mut free = lock(&self.free);
         while *free == 0 {
             free = self.freed.wait(free).unwrap_or_else(PoisonError::into_inner);
         }
         *free -= 1;
-        Core(self)
+        CorePermit(self)
     }
 }
 
-impl Drop for Core<'_> {
+impl Drop for CorePermit<'_> {
     fn drop(&mut self) {
         *lock(&self.0.free) += 1;
         self.0.freed.notify_one();
@@ -161,7 +166,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 struct Worker<'a> {
     work: &'a Work<'a>,
     buffer: MmapMut,
-    states: Vec<State>,
+    states: Vec<<ChunkCompression as Compression>::State>,
 }
 
 /// How a group is read.
@@ -216,7 +221,7 @@ impl<'a> Worker<'a> {
         // Copying out of the page cache is work for a core, waiting for the disk is not.
         let _core = (source == Source::Cached).then(|| self.work.cores.take());
         self.states.clear();
-        self.states.resize(span.len(), START);
+        self.states.resize(span.len(), ChunkCompression::START);
         for start in (0..self.work.geometry.chunk_size() as usize).step_by(slice_len) {
             self.fill(span, start, slice_len, source)?;
             let _core = (source == Source::Cold).then(|| self.work.cores.take());
@@ -228,12 +233,12 @@ impl<'a> Worker<'a> {
 
     /// Reads the slice at `start` of every chunk, one behind the other; neighbours in one read.
     fn fill(&mut self, span: &[ChunkIndex], start: usize, slice_len: usize, source: Source) -> io::Result<()> {
-        let Work { geometry, ref reader, .. } = *self.work;
+        let Work { geometry, layout, ref reader, .. } = *self.work;
         let whole = slice_len == geometry.chunk_size() as usize;
         let mut rest = &mut self.buffer[..];
         for run in span.chunk_by(|a, b| whole && a.get() + 1 == b.get()) {
             let bytes = rest.split_off_mut(..run.len() * slice_len).ok_or(io::ErrorKind::OutOfMemory)?;
-            let offset = geometry.offset(run[0]) + start as u64;
+            let offset = layout.segment(run[0]).offset + start as u64;
             match source {
                 Source::Cached => reader.read(bytes, offset)?,
                 Source::Cold => reader.read_cold(bytes, offset)?,
@@ -253,13 +258,13 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Ends the states, all by the same padding, and hands out the digests.
+    /// Ends the states, all by the same padding, and reports the hashes.
     fn report(&mut self, span: &[ChunkIndex]) {
         let padding = padding(self.work.geometry.chunk_size().into());
         for (states, chunks) in self.states.chunks_mut(HASH_LANES_MAX).zip(span.chunks(HASH_LANES_MAX)) {
             self.work.plan.compress(states, &[&padding[..]; HASH_LANES_MAX]);
             for (state, chunk) in states.iter().zip(chunks) {
-                (self.work.each)(*chunk, Ok(digest(*state)));
+                (self.work.each)(*chunk, Ok(ChunkCompression::chunk_hash(*state)));
             }
         }
     }
@@ -267,15 +272,16 @@ impl<'a> Worker<'a> {
     /// Hashes one chunk by itself: a short one, or one near which something could not be read.
     fn alone(&mut self, chunk: ChunkIndex) {
         let core = self.work.cores.take();
-        let digest = self.digest_alone(chunk);
+        let hash = self.hash_alone(chunk);
         drop(core);
-        (self.work.each)(chunk, digest);
+        (self.work.each)(chunk, hash);
     }
 
-    fn digest_alone(&mut self, chunk: ChunkIndex) -> Result<Digest, HashError> {
-        let Work { geometry, ref reader, plan, .. } = *self.work;
-        let (len, start) = (geometry.chunk_len(chunk) as usize, geometry.offset(chunk));
-        let mut state = START;
+    fn hash_alone(&mut self, chunk: ChunkIndex) -> Result<ChunkHash, HashError> {
+        let Work { layout, ref reader, plan, .. } = *self.work;
+        let Segment { offset: start, len } = layout.segment(chunk);
+        let len = len as usize;
+        let mut state = ChunkCompression::START;
         for at in (0..len).step_by(HASH_CACHED_SLICE_BYTES) {
             let bytes = &mut self.buffer[..HASH_CACHED_SLICE_BYTES.min(len - at)];
             let offset = start + at as u64;
@@ -287,16 +293,8 @@ impl<'a> Worker<'a> {
         }
         // What the last slice has beyond whole blocks.
         let last = len % HASH_CACHED_SLICE_BYTES;
-        Ok(finish(state, &self.buffer[last / BLOCK * BLOCK..last], len as u64))
+        Ok(finish::<ChunkCompression>(state, &self.buffer[last / BLOCK * BLOCK..last], len as u64))
     }
-}
-
-/// The last block of a message of `len` bytes, a multiple of 64 (FIPS 180-4, 5.1.1).
-fn padding(len: u64) -> [u8; BLOCK] {
-    let mut padding = [0; BLOCK];
-    padding[0] = 0x80;
-    padding[BLOCK - 8..].copy_from_slice(&(len * 8).to_be_bytes());
-    padding
 }
 
 /// Memory for a worker: anonymous, aligned for O_DIRECT, in huge pages where the system has them (its

@@ -2,29 +2,24 @@
 
 use std::collections::VecDeque;
 
-use super::Digest;
-use super::engine::{BLOCK, Engine, Plan, START, Turn};
+use super::blocks::Blocks;
+use super::chunk_compression::ChunkCompression;
+use super::compression::{BLOCK, Compression};
+use super::engine::Engine;
 use super::lane::Lane;
+use super::plan::{Plan, Turn};
+use crate::ids::ChunkHash;
 use crate::limits::HASH_LANES_MAX;
-
-/// What a lane hashes: contiguous pieces in order.
-///
-/// All pieces but the last should have a multiple of 64 bytes: others are hashed rightly, but their
-/// edges are copied. A piece must stay the same from `push` to `pop_done`.
-pub trait Blocks {
-    /// Piece `n`, `None` behind the last.
-    fn block(&self, n: usize) -> Option<&[u8]>;
-}
 
 /// Lanes that hash side by side, and the jobs that wait for one.
 ///
 /// The caller bounds it: it holds what was pushed and not popped.
 pub struct Hasher<J: Blocks> {
-    plan: Plan,
+    plan: Plan<ChunkCompression>,
     /// At most `plan.width()`, oldest first. Every lane has a run of whole blocks to go.
-    lanes: Vec<Lane<J>>,
+    lanes: Vec<Lane<J, ChunkCompression>>,
     waiting: VecDeque<J>,
-    done: VecDeque<(J, Digest)>,
+    done: VecDeque<(J, ChunkHash)>,
 }
 
 impl<J: Blocks> Hasher<J> {
@@ -74,8 +69,8 @@ impl<J: Blocks> Hasher<J> {
         hashed
     }
 
-    /// A job that is done, with its digest, in the order in which they ended.
-    pub fn pop_done(&mut self) -> Option<(J, Digest)> {
+    /// A job that is done, with its hash, in the order in which they ended.
+    pub fn pop_done(&mut self) -> Option<(J, ChunkHash)> {
         self.done.pop_front()
     }
 
@@ -85,7 +80,7 @@ impl<J: Blocks> Hasher<J> {
             let Some(job) = self.waiting.pop_front() else { return };
             let mut lane = Lane::new(job);
             match lane.settle() {
-                Some(digest) => self.done.push_back((lane.job, digest)),
+                Some(hash) => self.done.push_back((lane.job, hash)),
                 None => self.lanes.push(lane),
             }
         }
@@ -100,19 +95,19 @@ impl<J: Blocks> Hasher<J> {
             lane.advance(len);
         }
         for index in (0..count).rev() {
-            if let Some(digest) = self.lanes[index].settle() {
+            if let Some(hash) = self.lanes[index].settle() {
                 let lane = self.lanes.remove(index);
-                self.done.push_back((lane.job, digest));
+                self.done.push_back((lane.job, hash));
             }
         }
         count * len
     }
 
     /// One call of a kernel over the oldest lanes; returns the bytes done in each.
-    fn compress(&mut self, turn: Turn, len_max: usize) -> usize {
+    fn compress(&mut self, turn: Turn<ChunkCompression>, len_max: usize) -> usize {
         let lanes = &mut self.lanes[..turn.lanes];
         let len = lanes.iter().map(|lane| lane.run().len()).min().unwrap_or(0).min(len_max);
-        let (mut states, mut runs) = ([START; HASH_LANES_MAX], [&[][..]; HASH_LANES_MAX]);
+        let (mut states, mut runs) = ([ChunkCompression::START; HASH_LANES_MAX], [&[][..]; HASH_LANES_MAX]);
         for (index, lane) in lanes.iter().enumerate() {
             states[index] = lane.state;
             runs[index] = &lane.run()[..len];

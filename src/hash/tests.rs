@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::ids::ChunkHash;
 
 struct Pieces(Vec<Vec<u8>>);
 
@@ -18,8 +19,12 @@ impl Pieces {
     }
 }
 
-fn hex(digest: Digest) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+fn chunk_hash(bytes: &[u8]) -> ChunkHash {
+    ChunkHash(sha1(bytes))
+}
+
+fn hex(hash: ChunkHash) -> String {
+    hash.0.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[test]
@@ -50,7 +55,7 @@ fn fips_vectors() {
             assert_eq!(count, copies * rows.len());
         }
     }
-    rows.iter().for_each(|(bytes, expected)| assert_eq!(hex(sha1(bytes)), *expected));
+    rows.iter().for_each(|(bytes, expected)| assert_eq!(hex(chunk_hash(bytes)), *expected));
 }
 
 /// Boundaries of blocks and padding, and anything up to several KiB.
@@ -97,7 +102,7 @@ proptest! {
                 match *event {
                     Event::Push { len, piece_len, seed } => {
                         let bytes = bytes(len, seed);
-                        hasher.push((Pieces::of(&bytes, piece_len), sha1(&bytes)));
+                        hasher.push((Pieces::of(&bytes, piece_len), chunk_hash(&bytes)));
                         pushed += 1;
                     }
                     Event::Step { bytes_max } => {
@@ -159,7 +164,7 @@ mod files {
         geometry: Geometry,
         wanted: &(dyn Fn(ChunkIndex) -> bool + Sync),
         threads: usize,
-    ) -> BTreeMap<u32, Result<Digest, HashError>> {
+    ) -> BTreeMap<u32, Result<ChunkHash, HashError>> {
         let digests = Mutex::new(BTreeMap::new());
         hash_chunks(file, geometry, wanted, threads, &AtomicBool::new(false), &|chunk, digest| {
             let twice = digests.lock().unwrap().insert(chunk.get(), digest);
@@ -203,14 +208,16 @@ mod files {
             let file = file(bytes);
             let geometry = Geometry::new(len as u64, chunk_size as u32).unwrap();
             let wanted = |chunk: ChunkIndex| chunk.get().is_multiple_of(every);
-            let chunks = bytes.chunks(chunk_size).map(sha1).enumerate().map(|(index, digest)| (index as u32, digest));
-            let expected: BTreeMap<u32, Digest> = chunks.filter(|(index, _)| index.is_multiple_of(every)).collect();
+            let chunks =
+                bytes.chunks(chunk_size).map(chunk_hash).enumerate().map(|(index, digest)| (index as u32, digest));
+            let expected: BTreeMap<u32, ChunkHash> = chunks.filter(|(index, _)| index.is_multiple_of(every)).collect();
             for cold in [false, true] {
                 if cold {
                     cool(&file);
                 }
                 let digests = reported(&file, geometry, &wanted, threads).into_iter();
-                let digests: BTreeMap<u32, Digest> = digests.map(|(chunk, digest)| (chunk, digest.unwrap())).collect();
+                let digests: BTreeMap<u32, ChunkHash> =
+                    digests.map(|(chunk, digest)| (chunk, digest.unwrap())).collect();
                 assert!(digests == expected, "{len} bytes, chunks of {chunk_size}, {threads} threads, cold {cold}");
             }
         }
@@ -232,7 +239,7 @@ mod files {
                 for (index, digest) in digests {
                     let start = index as usize * CHUNK;
                     match digest {
-                        Ok(digest) => assert_eq!(digest, sha1(&bytes[start..start + CHUNK])),
+                        Ok(digest) => assert_eq!(digest, chunk_hash(&bytes[start..start + CHUNK])),
                         Err(HashError::Short { offset }) => {
                             assert!(start + CHUNK > len, "chunk {index} is in the file of {len} bytes");
                             assert!((start..start + CHUNK).contains(&(offset as usize)));

@@ -1,7 +1,8 @@
 //! The one file that an info dictionary describes, by `length` and `name` or by a `files` list of one entry.
 
 use super::bencode::{Dictionary, Value};
-use super::{LENGTH, MetainfoError, NAME, number, required, wrong_type};
+use super::error::MetainfoError;
+use super::keys::{LENGTH, NAME, number, required, wrong_type};
 use crate::filename::{NameError, check_name};
 
 const FILES: &str = "files";

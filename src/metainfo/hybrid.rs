@@ -6,8 +6,9 @@
 use sha2::{Digest, Sha256};
 
 use super::bencode::{Dictionary, Value};
+use super::error::MetainfoError;
 use super::file::DescribedFile;
-use super::{MetainfoError, wrong_type};
+use super::keys::wrong_type;
 use crate::geometry::Geometry;
 
 /// Bytes of a SHA-256 hash.

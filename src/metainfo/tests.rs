@@ -6,7 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::filename::NameError;
-use crate::limits::{CHUNK_SIZE_MIN, CHUNK_SIZE_READ_MAX};
+use crate::geometry::{Geometry, GeometryError};
+use crate::limits::{CHUNK_SIZE_MIN, CHUNK_SIZE_READ_MAX, METAINFO_BYTES_MAX, TRACKERS_MAX};
 
 /// A metainfo of one file with one chunk of `CHUNK_SIZE_MIN`, from the inner bytes of root and info.
 fn file(before_info: &str, info: &str, after_info: &str) -> Vec<u8> {
@@ -22,7 +23,7 @@ fn reads_what_is_there() {
     assert_eq!(metainfo.name(), "a.bin");
     assert_eq!(metainfo.geometry(), Geometry::new(5, 16384).unwrap());
     assert_eq!(metainfo.trackers(), ["host:1", "[::1]:7000"]);
-    assert_eq!(metainfo.chunk_hash(metainfo.geometry().chunk(0).unwrap()), b"01234567890123456789");
+    assert_eq!(&metainfo.chunk_hash(metainfo.geometry().chunk(0).unwrap()).0, b"01234567890123456789");
     assert_eq!(metainfo.to_bytes(), bytes);
     // sha1sum of the bytes of `info`, from its d to its e.
     assert_eq!(metainfo.info_hash().to_string(), "febb81daf2a61311a75f49c17cf723cb54be0ffb");
@@ -151,7 +152,7 @@ fn the_largest_file_that_is_created_is_read() {
     let geometry = Geometry::new(u64::from(chunk_count) << 24, 1 << 24).unwrap();
     let trackers = vec![format!("{}.org:65535", "a".repeat(63)); TRACKERS_MAX];
     let metainfo = Metainfo::new(&"n".repeat(255), geometry, vec![7; chunk_count as usize * 20], trackers).unwrap();
-    assert_eq!(metainfo.chunk_hash(geometry.chunks().last().unwrap()), &[7; 20]);
+    assert_eq!(metainfo.chunk_hash(geometry.chunks().last().unwrap()).0, [7; 20]);
 }
 
 prop_compose! {
@@ -177,7 +178,7 @@ proptest! {
         prop_assert_eq!(read.geometry(), geometry);
         prop_assert_eq!(read.trackers(), trackers);
         prop_assert_eq!(read.info_hash(), made.info_hash());
-        let hashes: Vec<[u8; 20]> = geometry.chunks().map(|chunk| *read.chunk_hash(chunk)).collect();
+        let hashes: Vec<[u8; 20]> = geometry.chunks().map(|chunk| read.chunk_hash(chunk).0).collect();
         prop_assert_eq!(hashes, pieces);
         prop_assert_eq!(read.to_bytes(), made.to_bytes());
     }

@@ -6,12 +6,12 @@
 //! system's choice is bbr, sockets begin with cubic, and a connection whose handshake shows that the peer is far
 //! takes the system's choice before its first byte. Any other choice of the system is left alone.
 
-use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use socket2::Socket;
 
+use super::socket_options::rtt;
 use crate::limits::NEAR_RTT_MAX;
 
 /// What near connections use, the first that this system permits.
@@ -19,13 +19,13 @@ const NEAR: [&[u8]; 2] = [b"cubic", b"reno"];
 
 /// What sockets that began with something else are set to when they turn out to lead far.
 #[derive(Clone, Debug)]
-pub struct Congestion {
+pub(super) struct Congestion {
     far: Option<Vec<u8>>,
 }
 
 impl Congestion {
     /// Prepares a socket that will connect, or listen for others that take after it.
-    pub fn begin(socket: &Socket) -> Self {
+    pub(super) fn begin(socket: &Socket) -> Self {
         let system = socket.tcp_congestion().ok();
         let far = system.map(without_padding).filter(|name| paces(name));
         let is_near = far.is_some() && NEAR.iter().any(|name| socket.set_tcp_congestion(name).is_ok());
@@ -33,13 +33,13 @@ impl Congestion {
     }
 
     /// Decides for a socket that has just connected.
-    pub fn settle(&self, socket: &Socket) {
+    pub(super) fn settle(&self, socket: &Socket) {
         self.settle_beyond(NEAR_RTT_MAX, socket);
     }
 
     fn settle_beyond(&self, near_max: Duration, socket: &Socket) {
         let Some(far) = &self.far else { return };
-        let is_near = rtt(socket).is_ok_and(|rtt| rtt.is_some_and(|rtt| rtt <= near_max));
+        let is_near = rtt(socket.as_fd()).is_ok_and(|rtt| rtt.is_some_and(|rtt| rtt <= near_max));
         if !is_near && let Err(error) = socket.set_tcp_congestion(far) {
             log::debug!("a connection stays without pacing: {error}");
         }
@@ -54,29 +54,6 @@ fn paces(name: &[u8]) -> bool {
 fn without_padding(mut name: Vec<u8>) -> Vec<u8> {
     name.truncate(name.iter().position(|byte| *byte == 0).unwrap_or(name.len()));
     name
-}
-
-/// The round trip that the handshake measured, if it did.
-pub(super) fn rtt(socket: &Socket) -> io::Result<Option<Duration>> {
-    let info = tcp_info(socket.as_fd())?;
-    Ok((info.tcpi_rtt > 0).then(|| Duration::from_micros(info.tcpi_rtt.into())))
-}
-
-/// How long nothing has been sent or received on a connection.
-pub(super) fn idle_for(socket: BorrowedFd<'_>) -> io::Result<Duration> {
-    let info = tcp_info(socket)?;
-    Ok(Duration::from_millis(info.tcpi_last_data_recv.min(info.tcpi_last_data_sent).into()))
-}
-
-#[allow(unsafe_code)]
-fn tcp_info(socket: BorrowedFd<'_>) -> io::Result<libc::tcp_info> {
-    // SAFETY: plain integers, for which zero is a value.
-    let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
-    let mut len = size_of::<libc::tcp_info>() as libc::socklen_t;
-    let place = (&raw mut info).cast();
-    // SAFETY: the kernel writes at most `len` bytes to `place`, which has as many.
-    let result = unsafe { libc::getsockopt(socket.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_INFO, place, &mut len) };
-    if result == 0 { Ok(info) } else { Err(io::Error::last_os_error()) }
 }
 
 #[cfg(test)]
@@ -121,7 +98,7 @@ mod tests {
         let other = if *chosen == b"reno" { return } else { b"reno".to_vec() };
         let congestion = Congestion { far: Some(other.clone()) };
         for socket in [&client, &server] {
-            assert!(rtt(socket).unwrap().unwrap() < Duration::from_secs(60));
+            assert!(rtt(socket.as_fd()).unwrap().unwrap() < Duration::from_secs(60));
             congestion.settle_beyond(Duration::from_secs(60), socket);
             assert_eq!(name(socket), *chosen);
             congestion.settle_beyond(Duration::ZERO, socket);

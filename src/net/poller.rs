@@ -20,19 +20,19 @@ use glommio::net::TcpStream;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec, eventfd};
 
-use super::socket_set::{ReadyEvent, ReadyQueue, SocketSet};
+use super::ready_queue::{ReadyEvent, ReadyQueue};
 use crate::limits::{FLOOD_PAUSE, READS_IN_A_ROW_MAX, READY_SOCKETS_MAX};
 
 /// Token of what ends the task; sockets have smaller ones.
 const END: u64 = u64::MAX;
-/// In the token of a member of the socket_set, above its number.
-const MEMBER: u64 = 1 << 32;
+/// In the token of a socket of the set, above its number.
+const IN_SET: u64 = 1 << 32;
 /// What every socket is watched for.
 const WATCHED: EventFlags = EventFlags::IN.union(EventFlags::OUT).union(EventFlags::RDHUP).union(EventFlags::ET);
 
 /// The sockets of one core; clones share them. The last one to go ends the task.
 #[derive(Clone)]
-pub struct Poller {
+pub(super) struct Poller {
     handle: Rc<Handle>,
 }
 
@@ -55,8 +55,8 @@ struct Shared {
 /// One socket's readiness.
 #[derive(Default)]
 struct Interest {
-    read: Direction,
-    write: Direction,
+    read: Readiness,
+    write: Readiness,
     /// The other side ends its stream: reading always tells something.
     hung_up: Cell<bool>,
     /// Reads since the last wait.
@@ -64,13 +64,13 @@ struct Interest {
 }
 
 #[derive(Default)]
-struct Direction {
+struct Readiness {
     ready: Cell<bool>,
     waiter: Cell<Option<Waker>>,
 }
 
 /// A socket's place in the set. It must be dropped before its descriptor is closed.
-pub struct Watch {
+pub(super) struct Watch {
     shared: Rc<Shared>,
     interest: Rc<Interest>,
     token: u64,
@@ -78,7 +78,7 @@ pub struct Watch {
 
 impl Poller {
     /// Starts the task on this core.
-    pub fn start() -> io::Result<Self> {
+    pub(super) fn start() -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let end = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         epoll::add(&epoll, &end, EventData::new_u64(END), EventFlags::IN)?;
@@ -94,7 +94,7 @@ impl Poller {
     }
 
     /// Watches a non-blocking socket.
-    pub fn watch(&self, socket: BorrowedFd<'_>) -> io::Result<Watch> {
+    pub(super) fn watch(&self, socket: BorrowedFd<'_>) -> io::Result<Watch> {
         let shared = self.handle.shared.clone();
         let interest = Rc::new(Interest::default());
         // Most can be written at once.
@@ -105,14 +105,9 @@ impl Poller {
         Ok(watch)
     }
 
-    /// The sockets of this core that one task serves by turns.
-    pub fn socket_set(&self) -> SocketSet {
-        SocketSet::new(self.clone())
-    }
-
-    /// Watches a non-blocking socket of the socket_set until it is closed.
-    pub(super) fn watch_member(&self, socket: BorrowedFd<'_>, member: u32) -> io::Result<()> {
-        let token = EventData::new_u64(MEMBER | u64::from(member));
+    /// Watches a non-blocking socket of the core's [`super::SocketSet`] until it is closed.
+    pub(super) fn watch_in_set(&self, socket: BorrowedFd<'_>, number: u32) -> io::Result<()> {
+        let token = EventData::new_u64(IN_SET | u64::from(number));
         Ok(epoll::add(&self.handle.shared.epoll, socket, token, WATCHED)?)
     }
 
@@ -170,12 +165,12 @@ impl Shared {
         for event in &*events {
             match event.data.u64() {
                 END => ends = true,
-                token if token & MEMBER != 0 => {
-                    self.ready_queue.tell(ReadyEvent { member: token as u32, ends: has_ended(event.flags) });
+                token if token & IN_SET != 0 => {
+                    self.ready_queue.push(ReadyEvent { socket: token as u32, ends: has_ended(event.flags) });
                 }
                 token => {
                     if let Some(Some(interest)) = interests.get(token as usize) {
-                        interest.tell(event.flags);
+                        interest.update(event.flags);
                     }
                 }
             }
@@ -208,7 +203,7 @@ fn has_ended(flags: EventFlags) -> bool {
 }
 
 impl Interest {
-    fn tell(&self, flags: EventFlags) {
+    fn update(&self, flags: EventFlags) {
         let ended = has_ended(flags);
         if ended {
             self.hung_up.set(true);
@@ -222,7 +217,7 @@ impl Interest {
     }
 }
 
-impl Direction {
+impl Readiness {
     fn set_ready(&self) {
         self.ready.set(true);
         if let Some(waiter) = self.waiter.take() {
@@ -246,7 +241,7 @@ impl Direction {
 
 impl Watch {
     /// Reads by `work` as soon as there is something to read. `work` returns how much it read of `wanted` bytes.
-    pub async fn read(&self, wanted: usize, mut work: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    pub(super) async fn read(&self, wanted: usize, mut work: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
         let Interest { read, hung_up, in_a_row, .. } = &*self.interest;
         // Who sends without end does not keep the others of this core waiting.
         if in_a_row.get() >= READS_IN_A_ROW_MAX {
@@ -265,23 +260,23 @@ impl Watch {
     }
 
     /// Waits until reading is worth trying.
-    pub async fn readable(&self) {
+    pub(super) async fn readable(&self) {
         // `work` does not fail.
         let _ = poll_fn(|context| self.interest.read.poll(context, || Ok(()))).await;
     }
 
     /// Accepts, or does what else a listening socket can, by `work` as soon as it is ready.
-    pub async fn accept<T>(&self, mut work: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    pub(super) async fn accept<T>(&self, mut work: impl FnMut() -> io::Result<T>) -> io::Result<T> {
         poll_fn(|context| self.interest.read.poll(context, &mut work)).await
     }
 
     /// Writes by `work` as soon as there is room.
-    pub async fn write<T>(&self, mut work: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    pub(super) async fn write<T>(&self, mut work: impl FnMut() -> io::Result<T>) -> io::Result<T> {
         poll_fn(|context| self.interest.write.poll(context, &mut work)).await
     }
 
     /// Waits for the news that a socket is writable which was not when it was watched: it is connected.
-    pub async fn connected(&self) {
+    pub(super) async fn connected(&self) {
         self.interest.write.ready.set(false);
         let _ = self.write(|| Ok(())).await;
     }

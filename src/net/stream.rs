@@ -5,37 +5,30 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::net::{RecvFlags, SendFlags};
-use socket2::{Domain, Protocol, Socket, Type};
-
-use super::congestion::{self, Congestion};
-use super::listen::{Accepted, Permit};
+use super::channel::Channel;
+use super::congestion::Congestion;
+use super::error::NetError;
 use super::poller::Watch;
-use super::throttle::{Allowance, Direction, Meter};
+use super::throttle::{Allowance, Direction, Meter, RateLimits};
 use super::watchdog::Watched;
-use super::{BufferPool, Net, NetError};
 use crate::limits::{SEND_SILENCE_TIMEOUT, THROTTLE_SLEEP_MAX};
-use crate::wire::Message;
 
 /// What one sendfile call may send before other tasks of the core have their turn, bytes.
 const SEND_FILE_STEP_BYTES: usize = 1 << 20;
 /// What is written through the stream when sendfile finds the socket full, bytes.
 const SEND_WAIT_BYTES: usize = 4 << 10;
-/// The request for the bytes that are queued and not sent yet (linux/sockios.h).
-const SIOCOUTQNSD: libc::Ioctl = 0x894b;
 
 /// A TCP connection. Dropping it closes it.
 pub struct Stream {
-    // Field order: the watchdog, the poller and the limits forget the descriptor before it is closed.
-    watched: Rc<Watched>,
+    // Field order: the poller forgets the descriptor before it is closed.
     watch: Watch,
-    permit: Option<Permit>,
-    socket: Rc<Socket>,
-    peer: SocketAddr,
+    watched: Rc<Watched>,
+    channel: Rc<Channel>,
     up: Meter,
     down: Meter,
     /// Time that it waited for the rate limits.
@@ -45,15 +38,15 @@ pub struct Stream {
 /// A way to send small messages on a connection while others read or write on it. It does not keep the connection open.
 #[derive(Debug)]
 pub struct Outlet {
-    socket: Weak<Socket>,
+    channel: Weak<Channel>,
 }
 
 impl Outlet {
     /// Sends all of `bytes` at once. An error says that the connection is gone, or that the other side has not read
     /// what was sent before for so long that there is no room: then a part may have been sent.
     pub fn send(&self, bytes: &[u8]) -> io::Result<()> {
-        let socket = self.socket.upgrade().ok_or(io::ErrorKind::NotConnected)?;
-        let sent = rustix::net::send(&socket, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?;
+        let channel = self.channel.upgrade().ok_or(io::ErrorKind::NotConnected)?;
+        let sent = channel.send(bytes)?;
         if sent == bytes.len() { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) }
     }
 }
@@ -70,62 +63,36 @@ pub enum SendFileError {
 }
 
 impl Stream {
-    /// Opens a connection.
-    pub(super) async fn connect(to: SocketAddr, net: &Net) -> io::Result<Self> {
-        let socket = Socket::new(Domain::for_address(to), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
-        let congestion = Congestion::begin(&socket);
-        match socket.connect(&to.into()) {
-            Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
-            _ => {}
-        }
-        let stream = Self::new(socket, to, net)?;
-        stream.watch.connected().await;
-        if let Some(error) = stream.socket.take_error()? {
-            return Err(error);
-        }
-        congestion.settle(&stream.socket);
-        Ok(stream)
+    pub(super) fn new(watch: Watch, watched: Rc<Watched>, channel: Rc<Channel>, rates: &Arc<RateLimits>) -> Self {
+        let up = Meter::new(rates.clone(), Direction::Up);
+        let down = Meter::new(rates.clone(), Direction::Down);
+        Self { watch, watched, channel, up, down, throttled: Duration::ZERO }
     }
 
-    /// A connection over a non-blocking socket.
-    pub(super) fn new(socket: Socket, peer: SocketAddr, net: &Net) -> io::Result<Self> {
-        Self::over(socket, peer, None, net)
-    }
-
-    /// An accepted connection.
-    pub(super) fn adopt(accepted: Accepted, net: &Net) -> io::Result<Self> {
-        let Accepted { permit, socket } = accepted;
-        Self::over(socket, permit.peer(), Some(permit), net)
-    }
-
-    /// The permit comes after the socket, so that it is dropped first where this fails.
-    fn over(socket: Socket, peer: SocketAddr, permit: Option<Permit>, net: &Net) -> io::Result<Self> {
-        socket.set_tcp_nodelay(true)?;
-        let watch = net.poller.watch(socket.as_fd())?;
-        let watched = net.watchdog.watch(socket.as_raw_fd());
-        let (up, down) =
-            (Meter::new(net.limits.clone(), Direction::Up), Meter::new(net.limits.clone(), Direction::Down));
-        Ok(Self { watched, watch, permit, socket: Rc::new(socket), peer, up, down, throttled: Duration::ZERO })
+    /// Waits until a connection that was begun is open.
+    pub(super) async fn connected(&self, congestion: &Congestion) -> io::Result<()> {
+        self.watch.connected().await;
+        self.channel.connected(congestion)
     }
 
     /// For small messages beside what the connection's task reads and writes; never in the middle of its frames.
     pub fn outlet(&self) -> Outlet {
-        Outlet { socket: Rc::downgrade(&self.socket) }
+        Outlet { channel: Rc::downgrade(&self.channel) }
     }
 
     /// The round trip that the kernel has measured, if it has.
     pub fn rtt(&self) -> Option<Duration> {
-        congestion::rtt(&self.socket).ok().flatten()
+        self.channel.rtt()
     }
 
     /// The other side's address.
     pub fn peer(&self) -> SocketAddr {
-        self.peer
+        self.channel.peer()
     }
 
     /// This side's address.
     pub fn local(&self) -> io::Result<SocketAddr> {
-        self.socket.local_addr()?.as_socket().ok_or_else(|| io::ErrorKind::Unsupported.into())
+        self.channel.local()
     }
 
     /// From now on the connection is shut down unless this is called again within `limit`.
@@ -135,7 +102,7 @@ impl Stream {
 
     /// Whether this is an accepted connection, counted among the limits.
     pub fn is_accepted(&self) -> bool {
-        self.permit.is_some()
+        self.channel.has_permit()
     }
 
     /// Waits until there is something to receive, or nothing more to come.
@@ -183,8 +150,7 @@ impl Stream {
 
     async fn receive(&mut self, buf: &mut [u8]) -> Result<usize, NetError> {
         let wanted = buf.len();
-        let receive = || Ok(rustix::net::recv(&self.socket, &mut *buf, RecvFlags::DONTWAIT)?.0);
-        match self.watch.read(wanted, receive).await {
+        match self.watch.read(wanted, || self.channel.receive(buf)).await {
             Ok(0) if self.watched.is_expired() => Err(NetError::Silent),
             Ok(len) => Ok(len),
             Err(error) => Err(self.failed(error)),
@@ -194,7 +160,7 @@ impl Stream {
     /// Sends all of `buf`.
     pub async fn write_all(&mut self, buf: &[u8]) -> Result<(), NetError> {
         self.up.count(buf.len());
-        self.send_all(buf, SendFlags::empty()).await.map_err(|error| self.failed(error))
+        self.send_all(buf, Channel::send).await.map_err(|error| self.failed(error))
     }
 
     /// Sends all of `buf`, which is chunk data, not faster than the upload limit allows.
@@ -202,7 +168,7 @@ impl Stream {
         while !buf.is_empty() {
             let part;
             (part, buf) = buf.split_at(self.allowance(Direction::Up, buf.len()).await);
-            self.send_all(part, SendFlags::empty()).await.map_err(|error| self.failed(error))?;
+            self.send_all(part, Channel::send).await.map_err(|error| self.failed(error))?;
             self.up.moved(part.len());
         }
         Ok(())
@@ -211,14 +177,13 @@ impl Stream {
     /// Sends all of `buf` and lets the kernel join it with what follows at once.
     pub async fn write_all_more(&mut self, buf: &[u8]) -> Result<(), NetError> {
         self.up.count(buf.len());
-        self.send_all(buf, SendFlags::MORE).await.map_err(|error| self.failed(error))
+        self.send_all(buf, Channel::send_more).await.map_err(|error| self.failed(error))
     }
 
-    async fn send_all(&self, mut buf: &[u8], flags: SendFlags) -> io::Result<()> {
-        let flags = flags | SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    async fn send_all(&self, mut buf: &[u8], send: impl Fn(&Channel, &[u8]) -> io::Result<usize>) -> io::Result<()> {
         while !buf.is_empty() {
             self.watched.set_sending(true);
-            let sent = self.watch.write(|| Ok(rustix::net::send(&self.socket, buf, flags)?)).await;
+            let sent = self.watch.write(|| send(&self.channel, buf)).await;
             self.watched.set_sending(false);
             match sent? {
                 0 => return Err(io::ErrorKind::WriteZero.into()),
@@ -231,14 +196,6 @@ impl Stream {
         Ok(())
     }
 
-    /// Sends one message, encoded in a pooled buffer.
-    pub async fn send(&mut self, message: &Message<'_>, buffers: &Rc<BufferPool>) -> Result<(), NetError> {
-        let len = message.encoded_len();
-        let mut buffer = buffers.take(len);
-        message.encode(&mut &mut buffer[..len]);
-        self.write_all(&buffer[..len]).await
-    }
-
     /// Wakes a waiting read only when `bytes` have arrived (or the connection ended).
     pub fn set_receive_low_water(&self, bytes: usize) -> Result<(), NetError> {
         Ok(self.watched.set_low_water(bytes)?)
@@ -248,19 +205,12 @@ impl Stream {
     /// what is queued behind them could not overtake them. Data in flight does not count, so that the connection
     /// stays as fast as it is. The kernel may queue one buffer of its own more, and reports room at half of it.
     pub fn set_unsent_low_water(&self, bytes: u32) -> Result<(), NetError> {
-        Ok(self.socket.set_tcp_notsent_lowat(bytes)?)
+        Ok(self.channel.set_unsent_low_water(bytes)?)
     }
 
     /// Bytes that were written and not sent for the first time yet.
-    #[allow(unsafe_code)]
     pub fn unsent_bytes(&self) -> Result<usize, NetError> {
-        let mut bytes: libc::c_int = 0;
-        // SAFETY: the request writes one c_int to the pointer, which `bytes` is.
-        let result = unsafe { libc::ioctl(self.socket.as_raw_fd(), SIOCOUTQNSD, &raw mut bytes) };
-        if result != 0 {
-            return Err(io::Error::last_os_error().into());
-        }
-        Ok(usize::try_from(bytes).unwrap_or(0))
+        Ok(self.channel.unsent_bytes()?)
     }
 
     /// Sends `len` bytes of `file` from `offset` on. `window` gives up to `SEND_WAIT_BYTES` of the same
@@ -280,21 +230,21 @@ impl Stream {
         while at < end {
             self.watched.allow(SEND_SILENCE_TIMEOUT);
             let step = self.allowance(Direction::Up, SEND_FILE_STEP_BYTES.min((end - at) as usize)).await;
-            match rustix::fs::sendfile(&self.socket, file, Some(&mut at), step) {
+            match self.channel.send_file(file, &mut at, step) {
                 Ok(0) => return Err(SendFileError::File),
                 // The socket may take more at once: others have their turn first.
                 Ok(sent) => {
                     self.up.moved(sent);
                     crate::runtime::yield_now().await;
                 }
-                Err(rustix::io::Errno::INTR) => {}
-                Err(rustix::io::Errno::AGAIN) => {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let part = window(at, SEND_WAIT_BYTES.min(step));
-                    self.send_all(part, SendFlags::empty()).await.map_err(|error| self.send_failed(error))?;
+                    self.send_all(part, Channel::send).await.map_err(|error| self.send_failed(error))?;
                     self.up.moved(part.len());
                     at += part.len() as u64;
                 }
-                Err(error) => return Err(self.send_failed(error.into())),
+                Err(error) => return Err(self.send_failed(error)),
             }
         }
         Ok(())
@@ -325,9 +275,11 @@ impl Stream {
 mod tests {
     use std::fs::File;
     use std::net::TcpListener;
+    use std::os::fd::AsFd;
     use std::os::unix::fs::FileExt;
 
     use super::*;
+    use crate::net::Net;
     use crate::runtime::{Cores, deadline};
 
     const SOON: Duration = Duration::from_millis(50);

@@ -5,10 +5,10 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
+use super::channel::Channel;
 use crate::limits::STALLED_AFTER;
 
 /// How often connections are looked at: the precision of every limit.
@@ -20,7 +20,7 @@ const _: () = assert!(LOW_WATER_PATIENCE.as_millis() + 2 * TICK.as_millis() < ST
 
 /// The connections of one core; clones share them.
 #[derive(Clone)]
-pub struct Watchdog {
+pub(super) struct Watchdog {
     shared: Rc<Shared>,
 }
 
@@ -32,23 +32,23 @@ struct Shared {
     watched: RefCell<Vec<Weak<Watched>>>,
 }
 
-/// One connection's time limit. It must be dropped before its descriptor is closed.
-pub struct Watched {
+/// One connection's time limit.
+pub(super) struct Watched {
     shared: Rc<Shared>,
-    fd: RawFd,
+    channel: Rc<Channel>,
     limit_ms: Cell<u64>,
     deadline_ms: Cell<u64>,
     low_water: Cell<usize>,
     /// Somebody waits for room to send.
     sending: Cell<bool>,
     /// What the other side had not acknowledged when half the time of a wait to send was over, bytes.
-    unacknowledged: Cell<Option<u64>>,
+    unacknowledged: Cell<Option<usize>>,
     expired: Cell<bool>,
 }
 
 impl Watchdog {
     /// Starts the task on this core.
-    pub fn start() -> Self {
+    pub(super) fn start() -> Self {
         let shared = Rc::new(Shared {
             started: Instant::now(),
             now_ms: Cell::new(0),
@@ -69,21 +69,21 @@ impl Watchdog {
     }
 
     /// Ends every connection that there is, so that the tasks which serve them end too.
-    pub fn shut_down_all(&self) {
+    pub(super) fn shut_down_all(&self) {
         let watched = self.shared.watched.borrow();
         watched.iter().filter_map(Weak::upgrade).for_each(|watched| watched.shut_down());
     }
 
     /// The coarse clock, milliseconds since the start; time for which the process was stopped does not count.
-    pub fn clock_ms(&self) -> u64 {
+    pub(super) fn clock_ms(&self) -> u64 {
         self.shared.now_ms.get()
     }
 
-    /// Watches a socket, at first without a limit.
-    pub fn watch(&self, fd: RawFd) -> Rc<Watched> {
+    /// Watches a connection, at first without a limit.
+    pub(super) fn watch(&self, channel: Rc<Channel>) -> Rc<Watched> {
         let watched = Rc::new(Watched {
             shared: self.shared.clone(),
-            fd,
+            channel,
             limit_ms: Cell::new(0),
             deadline_ms: Cell::new(u64::MAX),
             low_water: Cell::new(1),
@@ -116,7 +116,7 @@ impl Shared {
 
 impl Watched {
     /// From now on the connection has `limit` until the next call.
-    pub fn allow(&self, limit: Duration) {
+    pub(super) fn allow(&self, limit: Duration) {
         let limit_ms = limit.as_millis() as u64;
         self.limit_ms.set(limit_ms);
         self.deadline_ms.set(self.shared.now_ms.get() + limit_ms);
@@ -125,28 +125,28 @@ impl Watched {
 
     /// Whether somebody waits for room to send: then what the other side acknowledges is a sign of life too, for the
     /// kernel reports room only when much of what it holds is acknowledged, which takes a slow reader its time.
-    pub fn set_sending(&self, sending: bool) {
+    pub(super) fn set_sending(&self, sending: bool) {
         self.sending.set(sending);
         self.unacknowledged.set(None);
     }
 
     /// The last limit begins anew: what passed was no silence of the other side.
-    pub fn allow_again(&self) {
+    pub(super) fn allow_again(&self) {
         if self.deadline_ms.get() != u64::MAX {
             self.allow(Duration::from_millis(self.limit_ms.get()));
         }
     }
 
     /// Wakes a waiting read only when `bytes` have arrived (or the connection ended).
-    pub fn set_low_water(&self, bytes: usize) -> io::Result<()> {
+    pub(super) fn set_low_water(&self, bytes: usize) -> io::Result<()> {
         if self.low_water.replace(bytes) != bytes {
-            set_receive_low_water(self.fd(), bytes)?;
+            self.channel.set_receive_low_water(bytes)?;
         }
         Ok(())
     }
 
     /// Whether the connection was shut down because its time was over.
-    pub fn is_expired(&self) -> bool {
+    pub(super) fn is_expired(&self) -> bool {
         self.expired.get()
     }
 
@@ -174,50 +174,17 @@ impl Watched {
 
     /// Whether the other side has acknowledged something since this was last asked during the same wait.
     fn acknowledges(&self) -> bool {
-        let Ok(bytes) = unacknowledged_bytes(self.fd()) else { return false };
+        let Ok(bytes) = self.channel.unacknowledged_bytes() else { return false };
         self.unacknowledged.replace(Some(bytes)).is_some_and(|before| bytes < before)
     }
 
     fn shut_down(&self) {
         if !self.expired.replace(true) {
-            // A connection that is gone already needs no shutdown.
-            let _ = rustix::net::shutdown(self.fd(), rustix::net::Shutdown::Both);
+            self.channel.shut_down();
         }
     }
 
     fn is_below_low_water(&self) -> bool {
-        self.low_water.get() > 1 && rustix::io::ioctl_fionread(self.fd()).is_ok_and(|bytes| bytes > 0)
+        self.low_water.get() > 1 && self.channel.arrived_bytes().is_ok_and(|bytes| bytes > 0)
     }
-
-    #[allow(unsafe_code)]
-    fn fd(&self) -> BorrowedFd<'_> {
-        // SAFETY: the stream that owns the descriptor also owns this `Watched` and drops it first, and
-        // both live on this core only.
-        unsafe { BorrowedFd::borrow_raw(self.fd) }
-    }
-}
-
-#[allow(unsafe_code)]
-fn set_receive_low_water(fd: BorrowedFd<'_>, bytes: usize) -> io::Result<()> {
-    let value = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
-    // SAFETY: SO_RCVLOWAT reads one c_int from the pointer, which `value` is.
-    let result = unsafe {
-        libc::setsockopt(
-            fd.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_RCVLOWAT,
-            (&raw const value).cast(),
-            size_of::<libc::c_int>() as libc::socklen_t,
-        )
-    };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
-/// Bytes written to the socket that the other side has not acknowledged.
-#[allow(unsafe_code)]
-fn unacknowledged_bytes(fd: BorrowedFd<'_>) -> io::Result<u64> {
-    let mut bytes: libc::c_int = 0;
-    // SAFETY: the request (SIOCOUTQ by its other name) writes one c_int to the pointer, which `bytes` is.
-    let result = unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
-    if result == 0 { Ok(u64::try_from(bytes).unwrap_or(0)) } else { Err(io::Error::last_os_error()) }
 }

@@ -2,29 +2,29 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
 
-use super::data_dir::{DataDir, Saved, SavedIdentity, SavedShare};
-use super::download_place;
+use super::config::NodeConfig;
+use super::data_dir::DataDir;
+use super::download_folder;
+use super::error::NodeError;
+use super::event::Event;
+use super::first_core::{FirstCore, start_cores};
+use super::instruction::Instruction;
+use super::lists::ShareAndDownloadLists;
 use super::persistence::Persistence;
-use super::share::ShareEntry;
-use super::supervisor::{Command, Supervisor};
-use super::table::Table;
-use super::worker::{Pools, Shared, Worker};
-use super::{
-    DownloadId, DownloadRequest, DownloadStatus, Event, NodeConfig, NodeError, ShareRequest, ShareStatus, Verified,
-};
+use super::pools::Pools;
+use super::request::{DownloadRequest, ShareRequest, Verified};
+use super::saved::{Saved, SavedIdentity, SavedShare};
+use super::share_entry::ShareEntry;
+use super::status::{DownloadId, DownloadStatus, ShareStatus};
+use super::worker::NodeParts;
 use crate::bitfield::{Bitfield, SharedBitfield};
-use crate::download::{Driver, Request};
 use crate::ids::{Endpoint, PeerId};
-use crate::limits::{
-    CLIENT_COMMANDS_MAX, CLIENT_EVENTS_MAX, CLOSE_TIMEOUT, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX,
-};
-use crate::net::listen::queues;
-use crate::net::{ConnectionLimits, Listener, RateLimits};
+use crate::limits::{CLIENT_EVENTS_MAX, CLOSE_TIMEOUT, INSTRUCTIONS_QUEUED_MAX};
+use crate::net::{Listener, RateLimits, queues};
 use crate::runtime::Cores;
-use crate::runtime::machine::connections_within;
 use crate::runtime::mesh::MeshPlan;
 use crate::storage::memory_plan::allowed_memory;
 use crate::storage::{MemoryPlan, SeedFile};
@@ -36,36 +36,36 @@ pub struct Node {
     config: Arc<NodeConfig>,
     address: SocketAddr,
     endpoint: Endpoint,
-    table: Arc<Table>,
+    lists: Arc<ShareAndDownloadLists>,
     registry: Arc<Registry>,
     limits: Arc<RateLimits>,
     memory: MemoryPlan,
-    commands: async_channel::Sender<Command>,
+    instructions: async_channel::Sender<Instruction>,
     events: async_channel::Receiver<Event>,
     cores: Cores,
     persistence: Arc<Persistence>,
 }
 
 impl Node {
-    /// Binds the listener, starts the cores, and takes up what the data folder keeps.
+    /// Binds the listener, starts the cores, and resumes what the data folder keeps.
     pub fn start(config: NodeConfig) -> Result<Self, NodeError> {
         let data_dir = config.data_dir.as_deref().map(DataDir::open).transpose();
         let data_dir = data_dir.map_err(|error| NodeError::Refused(error.to_string()))?;
         let saved = data_dir.as_ref().map(DataDir::load).transpose();
         let saved = saved.map_err(|error| NodeError::Refused(error.to_string()))?;
         let listener = Listener::bind(config.listen).map_err(|error| NodeError::Listen(error.to_string()))?;
-        let client = Self::start_cores(config, listener, data_dir)?;
+        let client = Self::start_parts(config, listener, data_dir)?;
         if let Some(saved) = saved {
             client.restore(saved);
         }
         Ok(client)
     }
 
-    fn start_cores(config: NodeConfig, listener: Listener, data_dir: Option<DataDir>) -> Result<Self, NodeError> {
+    fn start_parts(config: NodeConfig, listener: Listener, data_dir: Option<DataDir>) -> Result<Self, NodeError> {
         let memory = MemoryPlan::new(config.cores, config.cache_bytes, config.chunk_bytes, allowed_memory())?;
         if memory.cores < config.cores {
             log::warn!(
-                "{} of {} cores are used: the control group allows no memory for more",
+                "using {} of {} cores: the memory limit of the control group allows no more",
                 memory.cores,
                 config.cores
             );
@@ -73,8 +73,8 @@ impl Node {
         let config = Arc::new(NodeConfig { cores: memory.cores, ..config });
         let address = listener.address();
         let endpoint = config.advertise.or_else(|| advertised(address)).ok_or_else(|| refused("port 0"))?;
-        let no_threads = |error| refused(format!("no threads can be started: {error}"));
-        let shared = Shared {
+        let no_threads = |error| refused(format!("cannot start threads: {error}"));
+        let parts = NodeParts {
             id: PeerId(rand::random()),
             registry: Arc::new(Registry::default()),
             uploads: Arc::default(),
@@ -84,42 +84,35 @@ impl Node {
             plan: MeshPlan::new(config.cores),
             config: config.clone(),
         };
-        let table = Arc::new(Table::default());
-        let persistence = Persistence::new(table.clone(), data_dir);
-        let (commands, received) = async_channel::bounded(CLIENT_COMMANDS_MAX);
+        let lists = Arc::new(ShareAndDownloadLists::default());
+        let persistence = Persistence::new(lists.clone(), data_dir);
+        let (instructions, received) = async_channel::bounded(INSTRUCTIONS_QUEUED_MAX);
         let (sender, events) = async_channel::bounded(CLIENT_EVENTS_MAX);
-        let (registry, limits) = (shared.registry.clone(), shared.limits.clone());
-        let (rows, kept) = (table.clone(), Arc::downgrade(&persistence));
+        let (registry, limits) = (parts.registry.clone(), parts.limits.clone());
         let (handed_out, incoming) = queues(config.cores);
-        let (end, ended) = async_channel::bounded::<()>(1);
-        let listener = Arc::new(Mutex::new(Some((listener, handed_out, end))));
-        let cores = Cores::start("mtorrent", config.cores, move |core| {
-            let (shared, incoming) = (shared.clone(), incoming[core.index].clone());
-            let (rows, kept, sender, received) = (rows.clone(), kept.clone(), sender.clone(), received.clone());
-            let (listener, ended) = (listener.clone(), ended.clone());
-            async move {
-                let Some(client) = Worker::start(core, shared, incoming).await else { return };
-                // Core 0 finds the listener there; the others wait until core 0 has ended.
-                let first =
-                    if core.index == 0 { listener.lock().unwrap_or_else(PoisonError::into_inner).take() } else { None };
-                match first {
-                    Some((listener, handed_out, end)) => {
-                        let limits = ConnectionLimits::new(
-                            connections_within(CONNECTIONS_MAX, core.count),
-                            CONNECTIONS_PER_ADDRESS_MAX,
-                        );
-                        crate::runtime::spawn_vital("listener", listener.serve(client.net.clone(), limits, handed_out));
-                        Supervisor::new(client, rows, kept, sender, endpoint).run(received).await;
-                        drop(end);
-                    }
-                    None => {
-                        // Ends with an error, when core 0 lets go of the other end.
-                        let _ = ended.recv().await;
-                    }
-                }
-            }
-        })?;
-        Ok(Self { config, address, endpoint, table, registry, limits, memory, commands, events, cores, persistence })
+        let first = FirstCore {
+            listener,
+            handed_out,
+            lists: lists.clone(),
+            persistence: Arc::downgrade(&persistence),
+            instructions: received,
+            events: sender,
+            endpoint,
+        };
+        let cores = start_cores(parts, first, incoming)?;
+        Ok(Self {
+            config,
+            address,
+            endpoint,
+            lists,
+            registry,
+            limits,
+            memory,
+            instructions,
+            events,
+            cores,
+            persistence,
+        })
     }
 
     /// Where peers connect, with the real port.
@@ -163,12 +156,15 @@ impl Node {
         let geometry = request.metainfo.geometry().transferable().map_err(refused)?;
         let identity = file.identity();
         if identity.map(|identity| identity.bytes) != Some(geometry.length()) {
-            return Err(refused(format!("{} has another length than the .mtorrent file says", request.file.display())));
+            return Err(refused(format!(
+                "{} does not have the length that the .mtorrent file gives",
+                request.file.display()
+            )));
         }
         if verified.as_ref().is_some_and(|verified| Some(verified.identity) != identity) {
             // Core 0 finds that it changed.
             let paths = (request.metainfo_path, request.file);
-            self.table.rows().add_share(ShareEntry::waiting(paths, Some(request.metainfo), None, None));
+            self.lists.lock().add_share(ShareEntry::waiting(paths, Some(request.metainfo), None, None));
             return Ok(());
         }
         let have = SharedBitfield::new(&Bitfield::full(geometry));
@@ -176,67 +172,60 @@ impl Node {
         let unreadable = verified.into_iter().flat_map(|verified| verified.unreadable);
         unreadable.for_each(|chunk| torrent.set_unreadable(chunk));
         self.registry.insert(torrent.clone()).map_err(refused)?;
-        let entry = self.table.rows().add_share(ShareEntry::active(request, torrent, identity));
-        self.command(Command::Share(entry))
+        let entry = self.lists.lock().add_share(ShareEntry::active(request, torrent, identity));
+        self.instruct(Instruction::Share(entry))
     }
 
     fn start_download(&self, request: DownloadRequest) -> Result<DownloadId, NodeError> {
         let info_hash = request.metainfo.info_hash();
         let geometry = request.metainfo.geometry().transferable().map_err(refused)?;
         self.memory.check(geometry.chunk_size() as usize)?;
-        let driver = Driver::new(Request {
-            metainfo: request.metainfo.clone(),
-            dest: request.dest.clone(),
-            force: request.force,
-            wait: request.wait,
-            strategy: self.config.strategy,
-            stall_timeout: self.config.stall_timeout,
-            endpoint: self.endpoint,
-        });
-        let folder = request.dest.as_deref().and_then(download_place::folder_mark);
+        let driver = request.driver(&self.config, self.endpoint);
+        let folder = request.dest.as_deref().and_then(download_folder::mark);
         let entry = {
-            let mut rows = self.table.rows();
-            if let Some(running) = rows.running(info_hash) {
+            let mut lists = self.lists.lock();
+            if let Some(running) = lists.running(info_hash) {
                 return Err(refused(format!(
-                    "{} is being downloaded already, as #{}",
+                    "{} is already being downloaded, as #{}",
                     running.request.metainfo.name(),
                     running.id
                 )));
             }
-            // Who asks anew does not wait for the old place.
-            rows.waiting.retain(|waiting| Some(&waiting.saved.dest.0) != request.dest.as_ref());
-            rows.add_download(None, request, driver, folder)
+            // A user who asks anew does not wait for the old disk.
+            lists.waiting.retain(|waiting| Some(&waiting.saved.dest.0) != request.dest.as_ref());
+            lists.add_download(None, request, driver, folder)
         };
         let id = entry.id;
-        self.command(Command::Get(entry))?;
+        self.instruct(Instruction::Get(entry))?;
         Ok(id)
     }
 
     /// Every download of this run, in the order of their numbers.
     pub fn downloads(&self) -> Vec<DownloadStatus> {
-        self.table.rows().statuses()
+        self.lists.lock().statuses()
     }
 
     /// Every share.
     pub fn shares(&self) -> Vec<ShareStatus> {
-        self.table.rows().shares.iter().map(|entry| entry.status()).collect()
+        self.lists.lock().shares.iter().map(|entry| entry.status()).collect()
     }
 
-    /// Serves the file of this `.mtorrent` no more, and tells the trackers; a download of it that waits for its disk
-    /// is given up. `name` is the path of the `.mtorrent` file, that one's own name, or the path of the file; it must
+    /// Stops serving the file of this `.mtorrent`, and withdraws it from the trackers; gives up a download of it that
+    /// waits for its disk. `name` is the path of the `.mtorrent` file, that one's own name, or the path of the file; it must
     /// mean one share only.
     pub fn remove(&self, name: impl AsRef<Path>) -> Result<(), NodeError> {
         let name = name.as_ref();
         let removed = {
-            let mut rows = self.table.rows();
-            let named: Vec<_> = rows.shares.iter().filter(|share| share.is_named(name)).cloned().collect();
+            let mut lists = self.lists.lock();
+            let named: Vec<_> = lists.shares.iter().filter(|share| share.is_named(name)).cloned().collect();
             if let [first, second, ..] = named.as_slice() {
                 let [first, second] = [first, second]
                     .map(|share| format!("{} of {}", share.metainfo_path.display(), share.file.display()));
-                let why = format!("{} names {first} and {second}: give the path of one of these files", name.display());
+                let why =
+                    format!("{} matches {first} and {second}: give the path of one of these files", name.display());
                 return Err(refused(why));
             }
-            rows.shares.retain(|share| !share.is_named(name));
+            lists.shares.retain(|share| !share.is_named(name));
             named.into_iter().next()
         };
         match removed {
@@ -254,14 +243,14 @@ impl Node {
         let was_served = torrent.filter(|torrent| self.registry.remove(torrent));
         let Some(torrent) = was_served else { return Ok(()) };
         torrent.stop("it was removed".to_owned());
-        self.command(Command::Unshare(torrent.info_hash()))
+        self.instruct(Instruction::Unshare(torrent.info_hash()))
     }
 
     fn end_waiting(&self, name: &Path) -> Result<(), NodeError> {
         let id = {
-            let rows = self.table.rows();
+            let lists = self.lists.lock();
             let is_named = |path: &Path| path == name || path.file_name().is_some_and(|file| file == name);
-            rows.waiting.iter().find(|waiting| is_named(&waiting.saved.metainfo.0)).map(|waiting| waiting.id)
+            lists.waiting.iter().find(|waiting| is_named(&waiting.saved.metainfo.0)).map(|waiting| waiting.id)
         };
         let id = id.ok_or_else(|| refused(format!("{} is not shared by this client", name.display())))?;
         self.cancel_waiting(id).unwrap_or(Ok(()))
@@ -269,13 +258,13 @@ impl Node {
 
     /// Gives up a download that waits for its disk; `None` if there is none of this number.
     fn cancel_waiting(&self, id: DownloadId) -> Option<Result<(), NodeError>> {
-        let waiting = self.table.rows().take_waiting(id)?;
-        Some(self.command(Command::GiveUp(waiting)))
+        let waiting = self.lists.lock().take_waiting(id)?;
+        Some(self.instruct(Instruction::GiveUp(waiting)))
     }
 
     /// Ends a download; what is there stays for another `get`.
     pub fn cancel(&self, id: DownloadId) -> Result<(), NodeError> {
-        let entry = self.table.rows().download(id).filter(|entry| !entry.has_ended()).cloned();
+        let entry = self.lists.lock().download(id).filter(|entry| !entry.has_ended()).cloned();
         match entry {
             Some(entry) => entry.driver.cancelled.store(true, Ordering::Relaxed),
             None => {
@@ -290,7 +279,7 @@ impl Node {
     /// Ends downloads where they can go on later, withdraws from the trackers, stops the cores.
     pub fn close(self) {
         self.persistence.save_and_close();
-        if self.command(Command::Close).is_err() {
+        if self.instruct(Instruction::Close).is_err() {
             log::warn!("the client had ended already");
         }
         if let Err(error) = self.cores.join_within(CLOSE_TIMEOUT + CLOSE_TIMEOUT + CLOSE_TIMEOUT) {
@@ -298,22 +287,22 @@ impl Node {
         }
     }
 
-    fn command(&self, command: Command) -> Result<(), NodeError> {
-        self.commands.send_blocking(command).map_err(|_| refused("the client is closing"))
+    fn instruct(&self, instruction: Instruction) -> Result<(), NodeError> {
+        self.instructions.send_blocking(instruction).map_err(|_| refused("the client is closing"))
     }
 
-    /// Takes up what an earlier run left: core 0 looks at it, and nothing is waited for. Nothing is saved on the
-    /// way: who is killed meanwhile still finds all of it the next time.
+    /// Lists what an earlier run left, for core 0 to check; waits for nothing. It saves nothing either: a process that
+    /// is killed meanwhile finds all of it the next time.
     fn restore(&self, saved: Saved) {
-        let mut rows = self.table.rows();
+        let mut lists = self.lists.lock();
         for SavedShare { metainfo, file, info_hash, identity } in saved.shares {
             let info_hash = info_hash.and_then(|text| text.parse().ok());
             // What was verified against an unknown .mtorrent file is not verified.
             let verified = identity.and_then(SavedIdentity::identity).filter(|_| info_hash.is_some());
-            rows.add_share(ShareEntry::waiting((metainfo.0, file.0), None, info_hash, verified));
+            lists.add_share(ShareEntry::waiting((metainfo.0, file.0), None, info_hash, verified));
         }
         for download in saved.downloads {
-            rows.add_waiting(None, download, "it was not looked at yet".to_owned());
+            lists.add_waiting(None, download, "it was not checked yet".to_owned());
         }
     }
 }
@@ -322,7 +311,7 @@ fn refused(why: impl ToString) -> NodeError {
     NodeError::Refused(why.to_string())
 }
 
-/// What trackers are told: the listening address, or "where you see me" when that is every address.
+/// The endpoint that trackers learn: the listening address, or "where you see me" when that is every address.
 fn advertised(address: SocketAddr) -> Option<Endpoint> {
     let ip = if address.ip().is_unspecified() { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { address.ip() };
     Endpoint::new(ip, address.port())

@@ -1,16 +1,16 @@
-//! Writes what the user wished, shares and downloads, into the data folder whenever that has changed.
+//! Writes the lists of shares and downloads into the data folder whenever they have changed.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::data_dir::{DataDir, Saved, SavedDownload, SavedIdentity, SavedPath, SavedShare};
-use super::share::ShareEntry;
-use super::table::Table;
+use super::data_dir::DataDir;
+use super::lists::ShareAndDownloadLists;
+use super::saved::{Saved, SavedIdentity, SavedPath, SavedShare};
+use super::share_entry::ShareEntry;
 
-/// The way from the table to the data folder, which is held as long as this lives.
+/// Writes the lists; holds the data folder as long as it lives.
 #[derive(Debug)]
 pub struct Persistence {
-    table: Arc<Table>,
+    lists: Arc<ShareAndDownloadLists>,
     /// `None` where nothing is kept.
     data_dir: Mutex<Option<Open>>,
 }
@@ -18,17 +18,17 @@ pub struct Persistence {
 #[derive(Debug)]
 struct Open {
     data_dir: DataDir,
-    /// The client is closing: downloads end that are to go on later.
+    /// Whether the client is closing: downloads that end now are to go on later.
     is_closing: bool,
-    /// The lists could not be saved as they are.
+    /// Whether the last attempt to save has failed.
     is_behind: bool,
 }
 
 impl Persistence {
-    /// Keeps `table` in the folder.
-    pub fn new(table: Arc<Table>, data_dir: Option<DataDir>) -> Arc<Self> {
+    /// Keeps `lists` in the folder.
+    pub fn new(lists: Arc<ShareAndDownloadLists>, data_dir: Option<DataDir>) -> Arc<Self> {
         let data_dir = Mutex::new(data_dir.map(|data_dir| Open { data_dir, is_closing: false, is_behind: false }));
-        Arc::new(Self { table, data_dir })
+        Arc::new(Self { lists, data_dir })
     }
 
     /// Whether anything is kept.
@@ -49,7 +49,7 @@ impl Persistence {
         }
     }
 
-    /// The same for the last time: what ends from now on is to be taken up by the next run.
+    /// Keeps the lists for the last time: the next run is to resume what ends from now on.
     pub fn save_and_close(&self) {
         self.save_and(true);
     }
@@ -62,23 +62,20 @@ impl Persistence {
         if let Err(error) = &saved
             && !open.is_behind
         {
-            log::warn!("shares and downloads could not be saved, which is tried again: {error}");
+            log::warn!("cannot save the lists of shares and downloads, and will try again: {error}");
         }
         open.is_behind = saved.is_err();
     }
 
     fn saved(&self) -> Saved {
-        let rows = self.table.rows();
-        let mut downloads: Vec<_> = rows.waiting.iter().map(|waiting| (waiting.id, waiting.saved.clone())).collect();
-        for entry in rows.downloads.iter().filter(|entry| entry.is_wanted()) {
-            let Some(dest) = &entry.request.dest else { continue };
-            let (metainfo, dest) = (saved_path(&entry.request.metainfo_path), saved_path(dest));
-            downloads
-                .push((entry.id, SavedDownload { metainfo, dest, force: entry.request.force, folder: entry.folder }));
+        let lists = self.lists.lock();
+        let mut downloads: Vec<_> = lists.waiting.iter().map(|waiting| (waiting.id, waiting.saved.clone())).collect();
+        for entry in lists.downloads.iter().filter(|entry| entry.is_wanted()) {
+            downloads.extend(entry.saved().map(|saved| (entry.id, saved)));
         }
         downloads.sort_by_key(|(id, _)| *id);
         Saved {
-            shares: rows.shares.iter().map(|share| saved_share(share)).collect(),
+            shares: lists.shares.iter().map(|share| saved_share(share)).collect(),
             downloads: downloads.into_iter().map(|(_, saved)| saved).collect(),
         }
     }
@@ -87,14 +84,10 @@ impl Persistence {
 fn saved_share(share: &ShareEntry) -> SavedShare {
     let state = share.state();
     SavedShare {
-        metainfo: saved_path(&share.metainfo_path),
-        file: saved_path(&share.file),
+        metainfo: SavedPath::absolute(&share.metainfo_path),
+        file: SavedPath::absolute(&share.file),
         info_hash: state.info_hash.map(|info_hash| info_hash.to_string()),
         // Not the file as it is now: that was perhaps never verified.
         identity: state.verified.map(SavedIdentity::from),
     }
-}
-
-fn saved_path(path: &Path) -> SavedPath {
-    SavedPath(std::path::absolute(path).unwrap_or_else(|_| path.to_owned()))
 }

@@ -1,4 +1,4 @@
-//! A shared file looked at and hashed against its `.mtorrent` file. Calls block: run them on a blocking thread.
+//! A shared file checked and hashed against its `.mtorrent` file. Calls block: run them on a blocking thread.
 
 use std::fs::File;
 use std::io;
@@ -13,10 +13,10 @@ use crate::limits::METAINFO_BYTES_MAX;
 use crate::metainfo::Metainfo;
 use crate::storage::Identity;
 
-/// What came of a check.
+/// The result of a check.
 #[derive(Debug)]
 pub enum Checked {
-    /// It is the file, but for chunks that the disk does not give.
+    /// It is the file, but for chunks that the disk cannot read.
     Right {
         /// The file before it was read, and after it.
         identity: Identity,
@@ -34,7 +34,7 @@ pub enum Checked {
     Changing,
     /// It cannot be read now.
     Away(io::Error),
-    /// Nobody wants to know any more.
+    /// The check was stopped.
     Stopped,
 }
 
@@ -42,7 +42,7 @@ pub enum Checked {
 pub fn stat(path: &Path) -> io::Result<Identity> {
     let metadata = std::fs::metadata(path)?;
     if !metadata.is_file() {
-        return Err(io::Error::other("there is no regular file in its place"));
+        return Err(io::Error::other("it is not a regular file"));
     }
     Ok(Identity::of(&metadata))
 }
@@ -58,14 +58,14 @@ fn hash(metainfo: &Metainfo, path: &Path, threads: usize, stop: &AtomicBool) -> 
     let identity = Identity::of(&file.metadata()?);
     let geometry = metainfo.geometry();
     if identity.bytes != geometry.length() {
-        return Ok(Checked::Different { why: format!("it has {} bytes now", identity.bytes), identity });
+        return Ok(Checked::Different { why: format!("its size is now {} bytes", identity.bytes), identity });
     }
     let (wrong, unreadable) = (Mutex::new(None), Mutex::new(Vec::new()));
     let is_decided = AtomicBool::new(false);
     let wanted = |_| !is_decided.load(Ordering::Relaxed);
     let lock = PoisonError::into_inner;
     let each = |chunk, digest| match digest {
-        Ok(digest) if digest == *metainfo.chunk_hash(chunk) => {}
+        Ok(digest) if digest == metainfo.chunk_hash(chunk) => {}
         Err(HashError::Read { source, .. }) => unreadable.lock().unwrap_or_else(lock).push((chunk, source)),
         Ok(_) | Err(_) => {
             is_decided.store(true, Ordering::Relaxed);
@@ -80,7 +80,7 @@ fn hash(metainfo: &Metainfo, path: &Path, threads: usize, stop: &AtomicBool) -> 
         return Ok(Checked::Changing);
     }
     if let Some(chunk) = wrong.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        return Ok(Checked::Different { why: format!("its content is different (chunk {chunk})"), identity });
+        return Ok(Checked::Different { why: format!("its content has changed (chunk {chunk} differs)"), identity });
     }
     let mut unreadable = unreadable.into_inner().unwrap_or_else(PoisonError::into_inner);
     match unreadable.pop() {

@@ -5,36 +5,37 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::{DownloadId, NodeConfig};
+use super::config::NodeConfig;
+use super::pools::Pools;
+use super::status::DownloadId;
 use crate::download::{Shard, ShardContext, ShardMessage};
 use crate::ids::PeerId;
-use crate::limits::{SEND_OVERDUE_TICK, SHORT_CHECK_BYTES_MAX, STATE_THREADS};
+use crate::limits::SEND_OVERDUE_TICK;
 use crate::net::{Incoming, Net, RateLimits};
+use crate::runtime::Core;
 use crate::runtime::mesh::{Mesh, MeshPlan};
-use crate::runtime::{Blocking, Core, Kind};
-use crate::storage::memory::ChunkKey;
-use crate::storage::{Loan, Memory, MemoryPlan};
+use crate::storage::{ChunkKey, Loan, Memory, MemoryPlan};
 use crate::torrent::Registry;
 use crate::upload::{PeerContext, UploadQueue, serve};
 
-/// From core to core.
+/// A message from core to core.
 pub enum CoreMessage {
-    /// A driver speaks to a shard of its download.
+    /// A message of a driver to a shard of its download.
     Shard(DownloadId, ShardMessage),
     /// A connection on another core wants a chunk out of this core's memory.
     Lend(ChunkKey, async_channel::Sender<Option<Loan>>),
 }
 
-/// What every core of a client is given.
+/// What all cores of a client hold in common.
 #[derive(Clone)]
-pub struct Shared {
+pub struct NodeParts {
     /// How the client was started.
     pub config: Arc<NodeConfig>,
-    /// Who we are.
+    /// The id by which peers recognise themselves.
     pub id: PeerId,
     /// How much chunk memory each core has.
     pub memory: MemoryPlan,
-    /// How much is sent and received.
+    /// The rate limits of the process.
     pub limits: Arc<RateLimits>,
     /// What is served.
     pub registry: Arc<Registry>,
@@ -46,46 +47,10 @@ pub struct Shared {
     pub plan: MeshPlan<CoreMessage>,
 }
 
-/// Threads that may block, by what they do.
-#[derive(Clone)]
-pub struct Pools {
-    /// Writes to downloads and makes them durable.
-    pub durable: Blocking,
-    /// Fetches cold pages of what is served.
-    pub cold_reads: Blocking,
-    /// Looks whether what is served is what it was.
-    pub checks: Blocking,
-    /// Hashes what is shared, where it was touched; files up to [`SHORT_CHECK_BYTES_MAX`] in [`Pools::short_hashing`].
-    pub hashing: Blocking,
-    /// Hashes short files, which do not wait for long ones.
-    pub short_hashing: Blocking,
-    /// Saves the lists of shares and downloads.
-    pub state: Blocking,
-}
-
-impl Pools {
-    /// Where a file of so many bytes is hashed.
-    pub fn hashing_of(&self, length: u64) -> &Blocking {
-        if length > SHORT_CHECK_BYTES_MAX { &self.hashing } else { &self.short_hashing }
-    }
-
-    /// All of them, without a thread until there is work.
-    pub fn start() -> std::io::Result<Self> {
-        Ok(Self {
-            durable: Blocking::new(Kind::DURABLE),
-            cold_reads: Blocking::new(Kind::COLD_READS),
-            checks: Blocking::new(Kind::CHECKS),
-            hashing: Blocking::new(Kind::HASHING),
-            short_hashing: Blocking::new(Kind::HASHING),
-            state: Blocking::start(STATE_THREADS)?,
-        })
-    }
-}
-
-/// A core at work.
+/// One core at work.
 pub struct Worker {
-    /// What all cores share.
-    pub shared: Shared,
+    /// What all cores hold in common.
+    pub parts: NodeParts,
     /// This core's connections.
     pub net: Net,
     /// The way to the other cores.
@@ -95,30 +60,30 @@ pub struct Worker {
 type Shards = Rc<RefCell<HashMap<DownloadId, Rc<Shard>>>>;
 
 impl Worker {
-    /// Joins the other cores and begins to serve what the listener hands over. `None` if the core has
-    /// joined before, or cannot work: then the process ends, because the others would wait for it.
-    pub async fn start(core: Core, shared: Shared, incoming: Incoming) -> Option<Self> {
-        let cannot = |error: &std::io::Error| crate::runtime::fail(&format!("a core cannot watch sockets: {error}"));
-        let net = Net::start_limited(shared.limits.clone()).inspect_err(cannot).ok()?;
-        let memory = Memory::new(shared.memory.flight_bytes, shared.memory.cache_bytes);
+    /// Joins the other cores and serves what the listener hands over. `None` if the core has joined before, or
+    /// cannot work: then the process ends, because the others would wait for it.
+    pub async fn start(core: Core, parts: NodeParts, incoming: Incoming) -> Option<Self> {
+        let cannot = |error: &std::io::Error| crate::runtime::fail(&format!("a core cannot poll its sockets: {error}"));
+        let net = Net::start_limited(parts.limits.clone()).inspect_err(cannot).ok()?;
+        let memory = Memory::new(parts.memory.flight_bytes, parts.memory.cache_bytes);
         let context =
-            ShardContext { core, net: net.clone(), memory: memory.clone(), blocking: shared.pools.durable.clone() };
+            ShardContext { core, net: net.clone(), memory: memory.clone(), blocking: parts.pools.durable.clone() };
         let shards = Shards::default();
         let receive = move |_, message| receive(message, &context, &shards);
-        let mesh = Rc::new(shared.plan.clone().join(core, receive).await?);
+        let mesh = Rc::new(parts.plan.clone().join(core, receive).await?);
         let borrowing = mesh.clone();
         let peers = Rc::new(PeerContext {
             core,
             net: net.clone(),
             memory,
-            blocking: shared.pools.cold_reads.clone(),
-            registry: shared.registry.clone(),
-            uploads: shared.uploads.clone(),
-            id: shared.id,
+            blocking: parts.pools.cold_reads.clone(),
+            registry: parts.registry.clone(),
+            uploads: parts.uploads.clone(),
+            id: parts.id,
             borrow: Box::new(move |owner, key, answer| borrowing.send(owner, CoreMessage::Lend(key, answer))),
         });
         if core.index == 0 {
-            let uploads = shared.uploads.clone();
+            let uploads = parts.uploads.clone();
             crate::runtime::spawn_vital("upload clock", async move {
                 loop {
                     crate::runtime::sleep(SEND_OVERDUE_TICK).await;
@@ -127,7 +92,7 @@ impl Worker {
             });
         }
         crate::runtime::spawn_vital("incoming connections", accept(peers, incoming));
-        Some(Self { shared, net, mesh })
+        Some(Self { parts, net, mesh })
     }
 }
 

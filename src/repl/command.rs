@@ -49,10 +49,10 @@ pub enum LineError {
     #[error("a quote is open at the end of the line: close it, or write \\ before it")]
     OpenQuote,
     /// No such command.
-    #[error("there is no command {0:?}: `help` lists them")]
+    #[error("there is no command {0:?}: `help` lists all commands")]
     Unknown(String),
     /// No such option.
-    #[error("{command} knows no option {option:?}: write ./{} if a file is meant", text::plain(option))]
+    #[error("{command} has no option {option:?}: write ./{} if you mean a file", text::plain(option))]
     Option {
         /// The command.
         command: &'static str,
@@ -81,7 +81,7 @@ limit                                the rate limits of this client
 limit up|down RATE                   send or receive at most RATE, such as 100Mbit or 20MiB; off for no limit
 help                                 this list
 quit                                 end the client
-Names are quoted as in a shell; ~ is the home folder; # starts a comment.";
+Quote names as in a shell; ~ is the home folder; # starts a comment.";
 
 const SHARE: &str = "share FILE NAME.mtorrent [--force]";
 const GET: &str = "get NAME.mtorrent DEST [--force]";

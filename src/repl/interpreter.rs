@@ -1,54 +1,61 @@
-//! Does what the lines say, and keeps the books: what runs, what failed, when the end has come.
+//! Executes the commands, and knows what runs, what has failed and when the REPL ends.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::num::NonZeroU64;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use serde_json::json;
-
 use super::command::{self, Command};
+use super::hashing_queue::{HashingQueue, NewShare};
+use super::input::Input;
 use super::screen::Screen;
-use super::{Input, Settings, downloads_table};
-use crate::cli::get::talk_of;
-use crate::cli::resolved::New;
 use crate::console::create_torrent;
-use crate::console::create_torrent::{CreateTorrent, Created};
+use crate::console::create_torrent::Created;
+use crate::console::destination;
+use crate::console::download_text;
+use crate::console::event_report;
 use crate::console::exit::{CommandError, CommandResult, Exit};
-use crate::console::files;
-use crate::console::hashing::Work;
-use crate::console::report;
-use crate::console::signals::{Signal, Stop};
+use crate::console::file_errors;
+use crate::console::metainfo_file;
+use crate::console::output_event::OutputEvent;
+use crate::console::signals::Signal;
+use crate::console::source;
 use crate::console::units::RateLimit;
 use crate::ids::InfoHash;
-use crate::limits::{REPL_HASHING_MAX, SESSION_TICK, TORRENTS_MAX};
+use crate::limits::{SESSION_TICK, TORRENTS_MAX};
 use crate::node::{
     Direction, DownloadId, DownloadRequest, DownloadState, DownloadStatus, Event, Node, ShareRequest, Verified,
 };
 use crate::text;
 
+/// The settings from the command line.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Trackers for new `.mtorrent` files.
+    pub trackers: Vec<String>,
+    /// Threads that hash.
+    pub threads: usize,
+    /// How long a download waits for trackers and seeders; `None` leaves it to the kind of input.
+    pub wait: Option<Duration>,
+    /// Where the history of lines is kept.
+    pub history: PathBuf,
+}
+
 /// The REPL's state.
-pub struct Session<'a> {
+pub struct Interpreter<'a> {
     client: &'a Node,
     settings: Settings,
     screen: Screen,
-    to_self: SyncSender<Input>,
     home: Option<PathBuf>,
     /// Downloads that are not over, and those among them that an earlier run had left.
     open: BTreeSet<DownloadId>,
     restored: BTreeSet<DownloadId>,
-    /// Threads that hash for a `share`, and the shares among them that have not told what came of it.
-    threads: Vec<JoinHandle<()>>,
-    hashing: Vec<Hashing>,
-    /// Those of them that wait until fewer are hashed, with their numbers.
-    queued: VecDeque<(u64, NewShare)>,
-    next_hashing: u64,
-    /// Shares whose first acknowledgement is to be told.
+    /// The files of `share` commands that are hashed or wait for it.
+    hashing: HashingQueue,
+    /// Shares whose first acknowledgement is still to be reported.
     unannounced: HashMap<InfoHash, PathBuf>,
-    /// A command failed.
+    /// Whether a command has failed.
     failed: bool,
     /// Since when there are no more lines, and what runs is awaited.
     ending: Option<Instant>,
@@ -56,32 +63,19 @@ pub struct Session<'a> {
     asked: bool,
 }
 
-/// A `share` whose file is being hashed.
-struct Hashing {
-    id: u64,
-    metainfo_path: PathBuf,
-    stop: Stop,
-    /// It was removed meanwhile, so nobody wants to know what comes of it.
-    is_removed: bool,
-}
-
-impl<'a> Session<'a> {
-    /// A session over a running client; `to_self` leads into the queue that [`Session::run`] reads.
+impl<'a> Interpreter<'a> {
+    /// An interpreter over a running client; `to_self` leads into the queue that [`Interpreter::run`] reads.
     pub fn new(client: &'a Node, settings: Settings, screen: Screen, to_self: SyncSender<Input>) -> Self {
-        let running = client.downloads().into_iter().filter(|status| !report::is_over(&status.state));
+        let running = client.downloads().into_iter().filter(|status| !download_text::is_over(&status.state));
         let restored: BTreeSet<DownloadId> = running.map(|status| status.id).collect();
         Self {
             open: restored.clone(),
             restored,
             client,
-            settings,
             screen,
-            to_self,
             home: std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute()),
-            threads: Vec::new(),
-            hashing: Vec::new(),
-            queued: VecDeque::new(),
-            next_hashing: 0,
+            hashing: HashingQueue::new(settings.threads, to_self),
+            settings,
             unannounced: HashMap::new(),
             failed: false,
             ending: None,
@@ -108,11 +102,11 @@ impl<'a> Session<'a> {
                 Err(error) => break Err(error),
             }
         };
-        self.stop_hashing(inputs);
+        self.hashing.stop_all(inputs);
         result
     }
 
-    /// Reacts to one input; `Some` ends the session.
+    /// Reacts to one input; `Some` ends the REPL.
     fn take(&mut self, input: Input) -> Result<Option<Exit>, CommandError> {
         match input {
             Input::Line(Ok(line)) => self.line(&line),
@@ -127,9 +121,8 @@ impl<'a> Session<'a> {
             }
             Input::Event(event) => self.event(event).map(|()| None),
             Input::Hashed { id, file, metainfo_path, result } => {
-                let index = self.hashing.iter().position(|hashing| hashing.id == id);
-                let is_removed = index.is_some_and(|index| self.hashing.remove(index).is_removed);
-                self.hash_queued();
+                let is_removed = self.hashing.finish(id);
+                self.start_hashing();
                 if is_removed {
                     return Ok(None);
                 }
@@ -139,7 +132,7 @@ impl<'a> Session<'a> {
             Input::Signal(Signal::Interrupt) if self.screen.is_terminal() => Ok(None),
             Input::Signal(_) if self.is_idle() => Ok(Some(Exit::Done)),
             Input::Signal(signal) => Ok(Some(signal.exit())),
-            Input::Closed => Err(CommandError::failed("internal error: the client ended early")),
+            Input::Closed => Err(CommandError::failed("internal error: the client ended unexpectedly")),
         }
     }
 
@@ -169,58 +162,33 @@ impl<'a> Session<'a> {
             Command::ShowDownloads => self.show_downloads(),
             Command::Remove { name } => self.remove(&name),
             Command::Limit(change) => self.limit(change),
-            Command::Help => self.screen.answer(command::HELP, || json!({ "event": "help", "text": command::HELP })),
+            Command::Help => self.screen.answer(&OutputEvent::Help { text: command::HELP }),
             // Taken by the caller.
             Command::Quit => Ok(()),
         }
     }
 
     fn share(&mut self, file: PathBuf, metainfo: PathBuf, force: bool) -> Result<(), CommandError> {
-        if self.queued.len() >= TORRENTS_MAX {
+        if self.hashing.waiting() >= TORRENTS_MAX {
             let message = format!("{TORRENTS_MAX} files wait to be hashed: share the next when one is done");
             return Err(CommandError::failed(message));
         }
         let (file, metainfo) = (absolute(&file)?, absolute(&metainfo)?);
-        // What can be told at once is told at once.
-        files::Source::open(&file)?;
+        // What is wrong already is refused at once.
+        source::Source::open(&file)?;
         let trackers = create_torrent::trackers_of(&self.settings.trackers, &metainfo);
         if trackers.as_ref().map_or(force, Vec::is_empty) {
             return Err(no_tracker(&metainfo));
         }
         let share = NewShare { file: file.clone(), metainfo, trackers: trackers.unwrap_or_default(), force };
-        self.hash(share);
-        let path = text::path(&file);
-        self.screen.answer(format!("hashing {path}"), || json!({ "event": "hashing", "file": path }))
+        self.hashing.push(share);
+        self.start_hashing();
+        self.screen.answer(&OutputEvent::Hashing { file: &file })
     }
 
-    /// Makes or verifies the `.mtorrent` file on a thread of its own, so that other commands run meanwhile; a few at
-    /// once, the others in turn.
-    fn hash(&mut self, share: NewShare) {
-        let (id, metainfo_path) = (self.next_hashing, share.metainfo.clone());
-        self.next_hashing += 1;
-        self.hashing.push(Hashing { id, metainfo_path, stop: Stop::default(), is_removed: false });
-        self.queued.push_back((id, share));
-        self.hash_queued();
-    }
-
-    fn hash_queued(&mut self) {
-        self.threads.retain(|thread| !thread.is_finished());
-        while self.hashing.len() - self.queued.len() < REPL_HASHING_MAX
-            && let Some((id, share)) = self.queued.pop_front()
-        {
-            let Some(index) = self.hashing.iter().position(|hashing| hashing.id == id) else { continue };
-            if self.hashing[index].is_removed {
-                self.hashing.remove(index);
-                continue;
-            }
-            let (stop, path) = (self.hashing[index].stop.clone(), text::path(&share.metainfo));
-            match hash_on_thread(id, share, self.settings.threads, stop, self.to_self.clone()) {
-                Ok(thread) => self.threads.push(thread),
-                Err(error) => {
-                    self.hashing.remove(index);
-                    self.refuse(&format!("share {path}: {error}"));
-                }
-            }
+    fn start_hashing(&mut self) {
+        for refusal in self.hashing.start_next() {
+            self.refuse(&refusal);
         }
     }
 
@@ -230,24 +198,23 @@ impl<'a> Session<'a> {
         metainfo_path: PathBuf,
         result: Result<Created, CommandError>,
     ) -> Result<(), CommandError> {
-        let shared = result.and_then(|made| {
-            if self.settings.trackers.is_empty() && made.metainfo.trackers().is_empty() {
+        let shared = result.and_then(|created| {
+            if self.settings.trackers.is_empty() && created.metainfo.trackers().is_empty() {
                 return Err(no_tracker(&metainfo_path));
             }
-            let (info_hash, metainfo) = (made.metainfo.info_hash(), Arc::new(made.metainfo));
+            let (info_hash, metainfo) = (created.metainfo.info_hash(), Arc::new(created.metainfo));
             let request = ShareRequest { metainfo, metainfo_path: metainfo_path.clone(), file: file.clone() };
-            let verified = Verified { identity: made.identity, unreadable: made.unreadable };
+            let verified = Verified { identity: created.identity, unreadable: created.unreadable };
             self.client.share_verified(request, Some(verified))?;
             Ok(info_hash)
         });
         let path = text::path(&metainfo_path);
         match shared {
             Ok(info_hash) => {
+                let event = OutputEvent::Sharing { file: &file, path: &metainfo_path, info_hash };
+                self.screen.later(&event)?;
                 self.unannounced.insert(info_hash, metainfo_path);
-                self.screen.later(format!("sharing {} as {path} info_hash={info_hash}", text::path(&file)), || {
-                    let file = file.to_string_lossy();
-                    json!({ "event": "sharing", "file": file, "path": path, "info_hash": info_hash.to_string() })
-                })
+                Ok(())
             }
             Err(error) => {
                 self.refuse(&format!("share {path}: {error}"));
@@ -258,8 +225,8 @@ impl<'a> Session<'a> {
 
     fn get(&mut self, metainfo_path: &Path, dest: &Path, force: bool) -> Result<(), CommandError> {
         let metainfo_path = absolute(metainfo_path)?;
-        let metainfo = Arc::new(files::read_transferable(&metainfo_path)?);
-        let dest = absolute(&files::resolve_dest(dest, &metainfo)?)?;
+        let metainfo = Arc::new(metainfo_file::read_transferable(&metainfo_path)?);
+        let dest = absolute(&destination::resolve(dest, &metainfo)?)?;
         if self.settings.trackers.is_empty() && metainfo.trackers().is_empty() && !dest.exists() {
             return Err(no_tracker(&metainfo_path));
         }
@@ -268,18 +235,12 @@ impl<'a> Session<'a> {
         let request = DownloadRequest { metainfo, metainfo_path, dest: Some(dest.clone()), force, wait, seed: true };
         let id = self.client.get(request)?;
         self.open.insert(id);
-        self.screen.answer(format!("#{id} started {}", report::route(&name, Some(&dest))), || {
-            let (dest, info_hash) = (dest.to_string_lossy(), info_hash.to_string());
-            json!({ "event": "started", "id": id, "name": name, "dest": dest, "info_hash": info_hash })
-        })
+        self.screen.answer(&OutputEvent::Started { id, name: &name, dest: &dest, info_hash })
     }
 
     fn show_downloads(&self) -> Result<(), CommandError> {
         let all = self.client.downloads();
-        self.screen.answer(downloads_table::downloads(&all), || {
-            let rows: Vec<_> = all.iter().map(report::object).collect();
-            json!({ "event": "downloads", "downloads": rows })
-        })
+        self.screen.answer(&OutputEvent::downloads(&all))
     }
 
     fn remove(&mut self, name: &Path) -> Result<(), CommandError> {
@@ -287,16 +248,12 @@ impl<'a> Session<'a> {
         let is_bare = name.components().count() == 1 && name.file_name().is_some();
         let path = if is_bare { name.to_owned() } else { absolute(name)? };
         if let Err(error) = self.client.remove(&path) {
-            // A share that is not yet hashed is taken back before anybody learnt of it.
-            let named =
-                |share: &Hashing| share.metainfo_path == path || is_bare && share.metainfo_path.ends_with(&path);
-            let hashing = self.hashing.iter_mut().find(|share| !share.is_removed && named(share));
-            let hashing = hashing.ok_or(error)?;
-            hashing.is_removed = true;
-            hashing.stop.set();
+            // A share that is not yet hashed is taken back before any peer learns of it.
+            if !self.hashing.remove(&path, is_bare) {
+                return Err(error.into());
+            }
         }
-        let shown = text::path(name);
-        self.screen.answer(format!("removed {shown}"), || json!({ "event": "removed", "path": shown }))
+        self.screen.answer(&OutputEvent::Removed { path: name })
     }
 
     /// Changes a limit, and in any case shows both.
@@ -305,19 +262,17 @@ impl<'a> Session<'a> {
         if let Some((direction, limit)) = change {
             limits.set(direction, limit.0);
         }
-        let (up, down) = (limits.get(Direction::Up), limits.get(Direction::Down));
-        self.screen.answer(format!("limit up {}, down {}", RateLimit(up), RateLimit(down)), || {
-            json!({ "event": "limit", "up_bytes_s": up.map(NonZeroU64::get), "down_bytes_s": down.map(NonZeroU64::get) })
-        })
+        let (up_bytes_s, down_bytes_s) = (limits.get(Direction::Up), limits.get(Direction::Down));
+        self.screen.answer(&OutputEvent::Limit { up_bytes_s, down_bytes_s })
     }
 
     fn quit(&mut self) -> Result<Option<Exit>, CommandError> {
-        let running = self.open.len() + self.hashing.len();
+        let running = self.open.len() + self.hashing.unfinished();
         if self.screen.is_terminal() && running > 0 && !self.asked {
             self.asked = true;
             let what = if running == 1 { "1 command is".into() } else { format!("{running} commands are") };
-            let text = format!("{what} running, and the next start goes on with downloads: quit again to end now");
-            self.screen.answer(&text, || json!({ "event": "question", "text": text }))?;
+            let text = format!("{what} running; downloads resume at the next start: quit again to end now");
+            self.screen.answer(&OutputEvent::Question { text: &text })?;
             return Ok(None);
         }
         Ok(Some(self.exit()))
@@ -328,15 +283,13 @@ impl<'a> Session<'a> {
             Event::Ended(status) => self.ended(&status),
             Event::Announced { info_hash, tracker } => match self.unannounced.remove(&info_hash) {
                 Some(path) => {
-                    let path = text::path(&path);
-                    self.screen.later(format!("announced {path} to {}", text::plain(&tracker)), || {
-                        json!({ "event": "announced", "path": path, "tracker": tracker, "info_hash": info_hash.to_string() })
-                    })
+                    let (path, info_hash) = (Some(path.as_path()), Some(info_hash));
+                    self.screen.later(&OutputEvent::Announced { tracker: &tracker, path, info_hash })
                 }
                 None => Ok(()),
             },
             other => {
-                talk_of(&other);
+                event_report::report(&other);
                 Ok(())
             }
         }
@@ -344,19 +297,8 @@ impl<'a> Session<'a> {
 
     fn ended(&mut self, status: &DownloadStatus) -> Result<(), CommandError> {
         self.open.remove(&status.id);
-        let id = status.id;
-        let text = match &status.state {
-            DownloadState::Failed(failure) => {
-                self.failed = true;
-                format!("#{id} failed: {}", text::plain(&failure.message))
-            }
-            _ => format!("#{id} done {}", report::figures(status)),
-        };
-        self.screen.later(text, || {
-            let mut object = report::object(status);
-            object["event"] = "ended".into();
-            object
-        })
+        self.failed |= matches!(status.state, DownloadState::Failed(_));
+        self.screen.later(&OutputEvent::ended(status, true))
     }
 
     fn refuse(&mut self, why: &str) {
@@ -364,18 +306,8 @@ impl<'a> Session<'a> {
         self.screen.refuse(why);
     }
 
-    /// Hashing ends within a chunk. What it has to say still needs room in the queue, which nobody reads
-    /// any more, so it is emptied meanwhile.
-    fn stop_hashing(&mut self, inputs: &Receiver<Input>) {
-        self.queued.clear();
-        self.hashing.iter().for_each(|hashing| hashing.stop.set());
-        while self.threads.iter().any(|thread| !thread.is_finished()) {
-            let _ = inputs.recv_timeout(Duration::from_millis(10));
-        }
-    }
-
     fn is_idle(&self) -> bool {
-        self.open.is_empty() && self.hashing.is_empty()
+        self.open.is_empty() && self.hashing.unfinished() == 0
     }
 
     /// What an earlier run left and nobody seeds now is left to a later one.
@@ -383,9 +315,9 @@ impl<'a> Session<'a> {
         let has_waited = self.settings.wait.is_some_and(|wait| since.elapsed() >= wait);
         let waits = |status: &DownloadStatus| {
             (self.restored.contains(&status.id) || status.waits_for.is_some()) && status.state == DownloadState::Waiting
-                || report::is_over(&status.state)
+                || download_text::is_over(&status.state)
         };
-        has_waited && self.hashing.is_empty() && self.client.downloads().iter().all(waits)
+        has_waited && self.hashing.unfinished() == 0 && self.client.downloads().iter().all(waits)
     }
 
     /// Somebody who types has seen what failed; a script learns it by the exit code.
@@ -394,40 +326,8 @@ impl<'a> Session<'a> {
     }
 }
 
-/// What a `share` asks for, with absolute paths.
-struct NewShare {
-    file: PathBuf,
-    metainfo: PathBuf,
-    /// For a `.mtorrent` file that is made anew.
-    trackers: Vec<String>,
-    force: bool,
-}
-
-fn hash_on_thread(
-    id: u64,
-    share: NewShare,
-    threads: usize,
-    stop: Stop,
-    to: SyncSender<Input>,
-) -> Result<JoinHandle<()>, CommandError> {
-    let work = move || {
-        let create_torrent = CreateTorrent {
-            file: &share.file,
-            metainfo: &share.metainfo,
-            trackers: &share.trackers,
-            new: New { chunk_size: None, force: share.force },
-            work: Work { threads, stop: &stop, quiet: true },
-        };
-        let result = create_torrent.verify_or_create();
-        // A session that is over does not want to know.
-        let _ =
-            to.send(Input::Hashed { id, file: share.file, metainfo_path: share.metainfo, result: Box::new(result) });
-    };
-    std::thread::Builder::new().name("share".into()).spawn(work).map_err(CommandError::no_thread)
-}
-
 fn absolute(path: &Path) -> Result<PathBuf, CommandError> {
-    std::path::absolute(path).map_err(|error| files::cannot_read(path, &error))
+    std::path::absolute(path).map_err(|error| file_errors::cannot_read(path, &error))
 }
 
 fn no_tracker(metainfo: &Path) -> CommandError {

@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, Read as _};
 use std::sync::mpsc::SyncSender;
 
-use super::Input;
+use super::input::Input;
 use crate::console::exit::CommandError;
 use crate::limits::REPL_LINE_BYTES_MAX;
 
@@ -24,7 +24,7 @@ pub fn start(to: SyncSender<Input>) -> Result<(), CommandError> {
                 return;
             }
         }
-        // Nobody listens to the end any more only when the session is over.
+        // Sending fails only when the REPL is over.
         let _ = to.send(Input::End);
     };
     std::thread::Builder::new().name("lines".into()).spawn(work).map(drop).map_err(CommandError::no_thread)
@@ -41,7 +41,7 @@ fn next_line(input: &mut impl BufRead) -> io::Result<Option<Result<String, Strin
         line.pop();
     } else if line.len() > REPL_LINE_BYTES_MAX {
         input.skip_until(b'\n')?;
-        return Ok(Some(Err(format!("a line of over {REPL_LINE_BYTES_MAX} bytes is no command"))));
+        return Ok(Some(Err(format!("a line of more than {REPL_LINE_BYTES_MAX} bytes is not a command"))));
     }
     if line.last() == Some(&b'\r') {
         line.pop();
@@ -64,7 +64,7 @@ mod tests {
         assert_eq!(next(), Some(Ok(String::new())));
         assert_eq!(next(), Some(Err("a line is not UTF-8".into())));
         assert_eq!(next(), Some(Ok(long)));
-        assert!(matches!(next(), Some(Err(why)) if why.contains("no command")));
+        assert!(matches!(next(), Some(Err(why)) if why.contains("not a command")));
         assert_eq!(next(), Some(Ok("last".into())));
         assert_eq!(next(), None);
     }

@@ -1,19 +1,18 @@
-//! Who sees what: answers, later news and refusals, on a terminal or into a pipe.
+//! Where the REPL prints answers, later events and refusals: on a terminal or into a pipe.
 //!
 //! On a terminal an answer comes while nobody edits a line and is printed at once; what comes later
 //! goes through the line editor's printer, above the prompt.
 
 use std::fmt::Display;
 
-use serde_json::{Value, json};
-
 use super::terminal::Printer;
 use crate::console::exit::CommandError;
-use crate::console::output;
-use crate::console::output::Output;
+use crate::console::output::{self, Output};
+use crate::console::output_event::OutputEvent;
+use crate::console::stderr;
 use crate::text;
 
-/// Where the session speaks.
+/// Where the interpreter answers.
 #[derive(Debug)]
 pub struct Screen {
     output: Output,
@@ -26,7 +25,7 @@ impl Screen {
         Self { output, printer: None }
     }
 
-    /// The same, past the prompt.
+    /// The same, but above the prompt.
     pub fn terminal(output: Output, printer: Printer) -> Self {
         Self { output, printer: Some(printer) }
     }
@@ -37,26 +36,26 @@ impl Screen {
     }
 
     /// Answers the line that was just read.
-    pub fn answer(&self, text: impl Display, object: impl FnOnce() -> Value) -> Result<(), CommandError> {
-        self.output.answer(text, object)
+    pub fn answer(&self, event: &OutputEvent<'_>) -> Result<(), CommandError> {
+        self.output.print(event)
     }
 
-    /// Tells what happened meanwhile.
-    pub fn later(&self, text: impl Display, object: impl FnOnce() -> Value) -> Result<(), CommandError> {
+    /// Reports what happened since the last line.
+    pub fn later(&self, event: &OutputEvent<'_>) -> Result<(), CommandError> {
         match &self.printer {
-            Some(printer) if self.output.is_json() => printer.print(&object().to_string()),
-            Some(printer) => printer.print(&text::lines(&text.to_string())),
-            None => self.output.answer(text, object)?,
+            Some(printer) if self.output.is_json() => printer.print(&output::json_line(event)?),
+            Some(printer) => printer.print(&text::lines(&event.to_string())),
+            None => self.output.print(event)?,
         }
         Ok(())
     }
 
-    /// Says why the line that was just read, or a command from earlier, cannot be done.
+    /// Reports why the line that was just read, or an earlier command, cannot be done.
     pub fn refuse(&self, why: impl Display) {
-        output::talk(format_args!("error: {}", text::plain(&why.to_string())));
+        stderr::report(format_args!("error: {}", text::plain(&why.to_string())));
         if self.output.is_json() {
-            // stdout being gone is told by the next answer.
-            let _ = self.later("", || json!({ "event": "error", "error": why.to_string() }));
+            // If stdout is gone, the next answer says so.
+            let _ = self.later(&OutputEvent::Error { error: &why.to_string(), exit: None });
         }
     }
 }

@@ -17,8 +17,8 @@ use rustyline::history::FileHistory;
 use rustyline::validate::Validator;
 use rustyline::{Config, Context, Editor, ExternalPrinter, Helper};
 
-use super::Input;
 use super::command::NAMES;
+use super::input::Input;
 use crate::console::exit::CommandError;
 use crate::limits::{HISTORY_LINES_MAX, PRINTS_QUEUED_MAX};
 
@@ -35,7 +35,7 @@ pub struct Reader {
 impl Reader {
     /// Lets it read one more line.
     pub fn read_next(&self) {
-        // Its queue has room: it is asked once a line. If it is gone, it has said why.
+        // Its queue has room: it is asked once a line. If it is gone, it has reported why.
         let _ = self.asked.try_send(());
     }
 }

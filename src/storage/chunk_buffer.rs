@@ -6,7 +6,7 @@ use std::rc::{Rc, Weak};
 use glommio::io::DmaBuffer;
 use glommio::sync::StaticPermit;
 
-use super::memory::{Account, Shared, aligned};
+use super::block_pool::{Account, BlockPool, aligned};
 use crate::limits::BLOCK_BYTES;
 
 /// Memory of one chunk. Exclusive while the socket fills it, then shared by hash, write and cache.
@@ -15,13 +15,13 @@ pub struct ChunkBuffer {
     blocks: Vec<Rc<DmaBuffer>>,
     len: usize,
     account: Cell<Account>,
-    home: Weak<Shared>,
+    pool: Weak<BlockPool>,
 }
 
 impl ChunkBuffer {
-    pub(super) fn new(len: usize, account: Account, home: Weak<Shared>) -> Self {
+    pub(super) fn new(len: usize, account: Account, pool: Weak<BlockPool>) -> Self {
         let blocks = Vec::with_capacity(len.div_ceil(BLOCK_BYTES));
-        Self { blocks, len, account: Cell::new(account), home }
+        Self { blocks, len, account: Cell::new(account), pool }
     }
 
     /// Bytes of the chunk.
@@ -38,10 +38,8 @@ impl ChunkBuffer {
     /// ever waits: call it before each [`ChunkBuffer::unfilled`].
     pub async fn grow(&mut self, at: usize) {
         while !self.try_grow(at) {
-            let Some(home) = self.home.upgrade() else { return };
-            // Woken when anything was given back; another may be first.
-            let (account, bytes) = (self.account.get(), self.next_block_len());
-            let block = home.freed.until(|| home.take_block(account, bytes)).await;
+            let Some(pool) = self.pool.upgrade() else { return };
+            let block = pool.block(self.account.get(), self.next_block_len()).await;
             self.blocks.push(block);
         }
     }
@@ -49,8 +47,8 @@ impl ChunkBuffer {
     /// Takes blocks up to byte `at` as far as that goes without waiting; says whether that byte has its memory.
     fn try_grow(&mut self, at: usize) -> bool {
         while self.blocks.len() * BLOCK_BYTES <= at && at < self.len {
-            let Some(home) = self.home.upgrade() else { return false };
-            match home.take_block(self.account.get(), self.next_block_len()) {
+            let Some(pool) = self.pool.upgrade() else { return false };
+            match pool.take_block(self.account.get(), self.next_block_len()) {
                 Some(block) => self.blocks.push(block),
                 None => return false,
             }
@@ -92,19 +90,15 @@ impl ChunkBuffer {
     /// Counts the memory as something else.
     pub(super) fn move_to(&self, account: Account) {
         let from = self.account.replace(account);
-        if let Some(home) = self.home.upgrade() {
-            home.account(self.len, from, Some(account));
+        if let Some(pool) = self.pool.upgrade() {
+            pool.account(self.len, from, Some(account));
         }
     }
 
     /// Waits until the chunk may be written: what is being written holds a part of the memory only, so that meanwhile
     /// others are received and hashed.
     pub async fn write_turn(&self) -> Option<StaticPermit> {
-        let home = self.home.upgrade()?;
-        let (writes, blocks) = (home.writes.clone(), (self.len.div_ceil(BLOCK_BYTES) as u64).min(home.writes_max));
-        drop(home);
-        // Nobody closes the semaphore.
-        writes.acquire_static_permit(blocks).await.ok()
+        self.pool.upgrade()?.write_turn(self.len.div_ceil(BLOCK_BYTES) as u64).await
     }
 
     /// The blocks as they are written, with their offsets in the chunk.
@@ -115,9 +109,9 @@ impl ChunkBuffer {
 
 impl Drop for ChunkBuffer {
     fn drop(&mut self) {
-        if let Some(home) = self.home.upgrade() {
-            home.recycle(std::mem::take(&mut self.blocks));
-            home.account(self.len, self.account.get(), None);
+        if let Some(pool) = self.pool.upgrade() {
+            pool.recycle(std::mem::take(&mut self.blocks));
+            pool.account(self.len, self.account.get(), None);
         }
     }
 }

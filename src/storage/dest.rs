@@ -13,6 +13,7 @@ use rustix::io::Errno;
 
 use super::dest_error::DestError;
 use super::disk::{DiskFiles, Occupant, is_only_a_name, is_same};
+use super::layout::Layout;
 use super::ledger::Ledger;
 use super::paths::Paths;
 use super::probe::probe;
@@ -186,8 +187,7 @@ impl Unfinished {
 
     /// Whether the file is long enough for the chunk.
     fn is_long_enough(&self, chunk: ChunkIndex) -> bool {
-        let geometry = self.claim.geometry;
-        geometry.offset(chunk) + u64::from(geometry.chunk_len(chunk)) <= self.length
+        Layout::one_file(self.claim.geometry).segment(chunk).end() <= self.length
     }
 
     /// Goes on with the chunks that are right. A file of which the record says nothing true is left as it is,

@@ -18,6 +18,7 @@ use rustix::io::Errno;
 
 use super::allocate::reserve;
 use super::dest_error::PartFault;
+use super::layout::Layout;
 use super::ledger::PartFiles;
 use super::paths::Paths;
 use super::record::FileMark;
@@ -157,13 +158,12 @@ impl DiskFiles {
 
     /// Chunks in which there are places that nothing was written to, as far as the file system tells.
     pub fn chunks_with_holes(&self, geometry: Geometry) -> io::Result<Bitfield> {
-        let chunk_size = u64::from(geometry.chunk_size());
+        let layout = Layout::one_file(geometry);
         let mut chunks = Bitfield::empty(geometry);
         let mut at = 0;
         while let Some(hole) = self.next_hole(at)? {
-            let indices = hole.start / chunk_size..hole.end.div_ceil(chunk_size);
-            indices.filter_map(|n| geometry.chunk(u32::try_from(n).ok()?)).for_each(|chunk| chunks.insert(chunk));
             at = hole.end;
+            layout.chunks_in(hole).for_each(|chunk| chunks.insert(chunk));
         }
         Ok(chunks)
     }

@@ -5,20 +5,27 @@
 //! so that the tests can tear and lose unsynced writes at every point. User space never loads from a
 //! memory map (a truncated file would raise SIGBUS): the kernel reads it when it copies to a socket.
 //!
-//! Nothing here opens a path that came from the network, and nothing here hashes.
+//! Nothing here opens a path that came from the network, and nothing here writes or keeps a received chunk before
+//! [`verifier`] has matched its hash.
 
 pub mod allocate;
 pub mod allocator;
-pub mod chunk_buffer;
+mod block_pool;
+mod chunk_buffer;
+mod chunk_cache;
 pub mod copy;
 pub mod dest;
 pub mod dest_error;
 pub mod disk;
 pub mod identity;
+pub mod layout;
 pub mod ledger;
-pub mod memory;
+mod loan;
+mod memory;
 mod memory_grants;
 pub mod memory_plan;
+#[cfg(test)]
+mod memory_tests;
 pub mod paths;
 mod probe;
 pub mod record;
@@ -27,18 +34,23 @@ pub mod seed_file;
 mod test_disk;
 #[cfg(test)]
 pub(crate) mod test_image;
+pub mod verifier;
 pub mod writer;
 
 pub use allocator::Allocator;
 pub use chunk_buffer::ChunkBuffer;
+pub use chunk_cache::ChunkKey;
 pub use dest::{Claim, Opened, Unfinished};
 pub use dest_error::{DestError, PartFault};
 pub use disk::DiskFiles;
 pub use identity::Identity;
+pub use layout::{Layout, Segment};
 pub use ledger::{Ledger, PartFiles};
-pub use memory::{Loan, Memory};
+pub use loan::Loan;
+pub use memory::Memory;
 pub use memory_plan::{MemoryPlan, TooLittleMemory};
 pub use paths::Paths;
 pub use record::{FileMark, Record};
 pub use seed_file::SeedFile;
+pub use verifier::{ReceivedChunk, VerifiedChunk, Verifier, WrongChunk};
 pub use writer::Writer;

@@ -16,12 +16,15 @@ use futures_lite::FutureExt as _;
 use glommio::GlommioError;
 use glommio::io::{DmaFile, OpenOptions};
 
-use super::ChunkBuffer;
 use super::allocate::is_in_memory;
+use super::chunk_buffer::ChunkBuffer;
+use super::layout::Layout;
+use super::verifier::VerifiedChunk;
 use crate::runtime::Blocking;
 
 /// One core's way to write a download's `.part`.
 pub struct Writer {
+    layout: Layout,
     direct: Option<DmaFile>,
     refused: Cell<bool>,
     /// The file system is memory: the ring writes there too, and there is no cache to go around.
@@ -36,7 +39,7 @@ impl Writer {
     /// glommio probes a device by the first file that a thread opens on it, and takes the device for
     /// pollable when that file is only reserved; every later read on it then fails. The record, which
     /// holds data, is therefore opened first.
-    pub async fn open(path: &Path, record: &Path, part: Arc<File>, blocking: Blocking) -> Self {
+    pub async fn open(layout: Layout, path: &Path, record: &Path, part: Arc<File>, blocking: Blocking) -> Self {
         // A file system that hangs must not stop the core.
         let (asked, looked) = (path.to_owned(), part.clone());
         let look = move || {
@@ -52,7 +55,7 @@ impl Writer {
                 None
             }
         };
-        Self { direct, refused: Cell::new(false), in_memory, part, blocking: blocking.on(device) }
+        Self { layout, direct, refused: Cell::new(false), in_memory, part, blocking: blocking.on(device) }
     }
 
     /// Whether chunks are written with O_DIRECT.
@@ -60,9 +63,10 @@ impl Writer {
         self.direct.is_some() && !self.refused.get() && !self.in_memory
     }
 
-    /// Writes the chunk at `offset` of the file. Never drop the future before it ends: the kernel may
+    /// Writes the chunk to its segment. Never drop the future before it ends: the kernel may
     /// still read the buffer (it stays alive, but its memory cannot be recycled).
-    pub async fn write(&self, chunk: &Rc<ChunkBuffer>, offset: u64) -> io::Result<()> {
+    pub async fn write(&self, chunk: &VerifiedChunk) -> io::Result<()> {
+        let (offset, chunk) = (self.layout.segment(chunk.index()).offset, chunk.buffer());
         let _turn = chunk.write_turn().await;
         let Some(direct) = self.direct.as_ref().filter(|_| !self.refused.get()) else {
             return self.write_buffered(chunk, offset).await;
@@ -180,9 +184,12 @@ fn io_error(error: GlommioError<()>) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::geometry::Geometry;
     use crate::limits::BLOCK_BYTES;
+    use crate::metainfo::Metainfo;
     use crate::runtime::Cores;
     use crate::storage::Memory;
+    use crate::storage::verifier::verify_one;
     use std::path::PathBuf;
 
     fn write_and_compare(folder: PathBuf) {
@@ -193,23 +200,28 @@ mod tests {
                 std::fs::write(&record, vec![1; 8192]).unwrap();
                 let part = File::options().read(true).write(true).create(true).truncate(true).open(&path).unwrap();
                 part.set_len(4 << 20).unwrap();
-                let writer = Writer::open(&path, &record, Arc::new(part), Blocking::start(1).unwrap()).await;
                 let memory = Memory::new(8 << 20, 0);
-                for (offset, len) in [(0, 2 * BLOCK_BYTES), (2 * BLOCK_BYTES, 5000)] {
-                    let mut chunk = memory.chunk(len, false).await;
+                let content: Vec<u8> = (0..2 * BLOCK_BYTES + 5000).map(|n| (n % 251) as u8).collect();
+                let geometry = Geometry::new(content.len() as u64, 2 * BLOCK_BYTES as u32).unwrap();
+                let hashes = content.chunks(2 * BLOCK_BYTES).map(crate::hash::sha1).collect::<Vec<_>>().concat();
+                let metainfo = Arc::new(Metainfo::new("file", geometry, hashes, Vec::new()).unwrap());
+                let (layout, blocking) = (Layout::one_file(geometry), Blocking::start(1).unwrap());
+                let writer = Writer::open(layout, &path, &record, Arc::new(part), blocking).await;
+                for (index, bytes) in geometry.chunks().zip(content.chunks(2 * BLOCK_BYTES)) {
+                    let mut buffer = memory.chunk(bytes.len(), false).await;
                     let mut at = 0;
-                    while at < len {
-                        let part = chunk.unfilled(at);
-                        part.iter_mut().enumerate().for_each(|(n, byte)| *byte = ((offset + at + n) % 251) as u8);
+                    while at < bytes.len() {
+                        let part = buffer.unfilled(at);
+                        part.copy_from_slice(&bytes[at..][..part.len()]);
                         at += part.len();
                     }
-                    chunk.complete();
-                    writer.write(&Rc::new(chunk), offset as u64).await.unwrap();
+                    buffer.complete();
+                    let chunk = verify_one(metainfo.clone(), index, buffer).await.unwrap();
+                    writer.write(&chunk).await.unwrap();
                 }
                 writer.close().await;
                 let written = std::fs::read(&path).unwrap();
-                let right = written[..2 * BLOCK_BYTES + 5000].iter().enumerate().all(|(n, b)| *b == (n % 251) as u8);
-                assert!(right, "{}", path.display());
+                assert!(written[..content.len()] == content, "{}", path.display());
             }
         });
         cores.unwrap().join().unwrap();

@@ -7,18 +7,14 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::limits::{INFLOW_EXTRA, INFLOW_PROBE_INTERVAL, INFLOW_START};
+use crate::limits::{INFLOW_EXTRA, INFLOW_FAILURES_MAX, INFLOW_PROBE_INTERVAL, INFLOW_SAMPLES_MAX, INFLOW_START};
 
 /// What one more answer at a time must bring to be kept, and what one less may cost.
 const GAIN: f64 = 1.08;
 /// What is kept of the best rate from one look to the next: links change.
 const BEST_KEPT: f64 = 0.99;
-/// Arrivals by which the present rate is judged.
-const RECENT: usize = 12;
 /// The part of the best rate with which the link counts as full.
 const FULL: f64 = 0.75;
-/// Trials in vain after which the next one waits longest.
-const FAILURES_MAX: u32 = 4;
 
 /// The number of answers that should arrive at once.
 #[derive(Clone, Debug)]
@@ -87,7 +83,7 @@ impl Inflow {
         self.bytes += bytes;
         self.recent_bytes += if self.recent.is_empty() { 0 } else { bytes };
         self.recent.push_back((now, bytes));
-        if self.recent.len() > RECENT {
+        if self.recent.len() > INFLOW_SAMPLES_MAX {
             self.recent.pop_front();
             self.recent_bytes -= self.recent.front().map_or(0, |(_, bytes)| *bytes);
             self.best = self.best.max(self.recent_rate(now));
@@ -115,7 +111,7 @@ impl Inflow {
             Some((Trial::More, before)) if rate > GAIN * before => (self.failures, self.pause) = (0, 0),
             Some((Trial::More, _)) => {
                 self.target -= 1;
-                self.failures = (self.failures + 1).min(FAILURES_MAX);
+                self.failures = (self.failures + 1).min(INFLOW_FAILURES_MAX);
                 self.pause = 1 << self.failures;
             }
             Some((Trial::Less, before)) if GAIN * rate > before => {}

@@ -1,10 +1,9 @@
 //! A server's side: which of the requests that wait is answered next, and by which chunk. Pure.
 //!
 //! Few chunks are sent at a time, so that whoever gets one can pass it on soon: the very first one alone, then as many
-//! as keep the link busy while some of the getters receive from others too. What was never sent before goes out before anything is sent twice; among equals an address that got less goes
-//! first, then who came first. No request is passed over without end.
-//!
-//! Who takes much longer than others do holds no place that others could have.
+//! as keep the uplink busy while some of the getters receive from others too. What was never sent before goes out before
+//! anything is sent twice; among equals an address that got less goes first, then who came first. No request is passed
+//! over without end, and a getter that takes much longer than others holds no slot that others could have.
 //!
 //! A connection has one request here at most, waiting or being answered: its answers come in the order of its
 //! requests.
@@ -17,7 +16,7 @@ use super::picker::Choice;
 use crate::geometry::ChunkIndex;
 use crate::limits::{
     PASSED_OVER_MAX, REQUESTS_WAITING_MAX, REQUESTS_WAITING_PER_ADDRESS_MAX, SEND_OVERDUE_MIN, SEND_OVERDUE_RATIO,
-    UPLOADS_MAX, UPLOADS_OF_GETTER_MAX, UPLOADS_OF_SEEDER_MAX,
+    UPLOADS_MAX, UPLOADS_OF_GETTER_MAX, UPLOADS_OF_SEEDER_MAX, UPLOADS_TO_SLOW_MAX,
 };
 
 /// Number of a connection, unique in its process.
@@ -30,9 +29,6 @@ pub type FileId = u64;
 const SLOW_RATIO: f64 = 2.0;
 /// What is added to the quickest time with every chunk: links change.
 const QUICKEST_FADES: f64 = 1.05;
-
-/// Chunks that are sent to slow getters at a time.
-const SLOW_MAX: usize = 2;
 
 /// A request for one of several chunks.
 #[derive(Clone, Debug)]
@@ -165,7 +161,7 @@ impl Uploads {
     }
 
     /// Queues a request. Its connection must have no other here.
-    pub fn ask(&mut self, request: Request) -> Result<(), Busy> {
+    pub fn enqueue(&mut self, request: Request) -> Result<(), Busy> {
         let same = self.getters.get(&request.address).map_or(0, |getter| getter.waiting);
         if self.waiting.len() >= REQUESTS_WAITING_MAX || same >= REQUESTS_WAITING_PER_ADDRESS_MAX {
             return Err(Busy);
@@ -182,7 +178,7 @@ impl Uploads {
     }
 
     /// A connection does not want the chunk any more.
-    pub fn retract(&mut self, connection: ConnectionId, chunk: ChunkIndex) {
+    pub fn cancel(&mut self, connection: ConnectionId, chunk: ChunkIndex) {
         let waiting = self.connections.get(&connection).and_then(|number| self.waiting.get_mut(number));
         if let Some(Waiting { request: Request { chunks, .. }, .. }) = waiting
             && !chunks.is_empty()
@@ -211,7 +207,8 @@ impl Uploads {
             return None;
         }
         let may_begin = |waiting: &Waiting| {
-            counted < self.slots(waiting.request.file) && (slow < SLOW_MAX || !self.is_slow(&waiting.request.address))
+            counted < self.slots(waiting.request.file)
+                && (slow < UPLOADS_TO_SLOW_MAX || !self.is_slow(&waiting.request.address))
         };
         let able = self.waiting.iter().filter(|(_, waiting)| may_begin(waiting));
         let best = able.min_by_key(|(_, waiting)| self.rank(waiting)).map(|(number, _)| *number)?;
@@ -330,10 +327,10 @@ mod tests {
         uploads
     }
 
-    fn ask(uploads: &mut Uploads, connection: ConnectionId, address: u8, chunks: &[u32]) -> Result<(), Busy> {
+    fn enqueue(uploads: &mut Uploads, connection: ConnectionId, address: u8, chunks: &[u32]) -> Result<(), Busy> {
         let geometry = Geometry::new(8 << 20, 1 << 20).unwrap();
         let chunks = chunks.iter().filter_map(|index| geometry.chunk(*index)).collect();
-        uploads.ask(Request { connection, address: [10, 0, 0, address].into(), file: FILE, chunks })
+        uploads.enqueue(Request { connection, address: [10, 0, 0, address].into(), file: FILE, chunks })
     }
 
     /// The next answer: to whom, and with which chunk.
@@ -344,7 +341,7 @@ mod tests {
     /// One chunk has left, so that several may be sent at a time.
     fn warmed_up(is_complete: bool) -> Uploads {
         let mut uploads = uploads(is_complete);
-        ask(&mut uploads, 0, 9, &[7]).unwrap();
+        enqueue(&mut uploads, 0, 9, &[7]).unwrap();
         next(&mut uploads).unwrap();
         uploads.done(NOW + Duration::from_millis(10), 0, [10, 0, 0, 9].into(), 1);
         uploads
@@ -353,12 +350,12 @@ mod tests {
     #[test]
     fn first_copies_go_first_and_then_who_got_least() {
         let mut uploads = warmed_up(true);
-        ask(&mut uploads, 1, 1, &[0]).unwrap();
+        enqueue(&mut uploads, 1, 1, &[0]).unwrap();
         assert_eq!(next(&mut uploads), Some((1, Some(0))));
         uploads.done(NOW, 1, [10, 0, 0, 1].into(), 1 << 20);
-        ask(&mut uploads, 2, 2, &[0]).unwrap();
-        ask(&mut uploads, 3, 1, &[0, 3]).unwrap();
-        ask(&mut uploads, 4, 1, &[7]).unwrap();
+        enqueue(&mut uploads, 2, 2, &[0]).unwrap();
+        enqueue(&mut uploads, 3, 1, &[0, 3]).unwrap();
+        enqueue(&mut uploads, 4, 1, &[7]).unwrap();
         assert_eq!(next(&mut uploads), Some((3, Some(3))), "a chunk that was never sent, though its address got most");
         assert_eq!(next(&mut uploads), Some((2, Some(0))), "an address that got nothing yet");
         assert_eq!(next(&mut uploads), Some((4, Some(7))));
@@ -369,10 +366,10 @@ mod tests {
     fn few_at_a_time_and_the_first_alone() {
         for (is_complete, slots) in [(true, UPLOADS_OF_SEEDER_MAX), (false, UPLOADS_OF_GETTER_MAX)] {
             let mut cold = uploads(is_complete);
-            (1..=2).for_each(|connection| ask(&mut cold, connection, 1, &[0, 1]).unwrap());
+            (1..=2).for_each(|connection| enqueue(&mut cold, connection, 1, &[0, 1]).unwrap());
             assert!(next(&mut cold).is_some() && next(&mut cold).is_none(), "the first one alone");
             let mut warm = warmed_up(is_complete);
-            (1..=20).for_each(|connection| ask(&mut warm, connection, connection as u8, &[0]).unwrap());
+            (1..=20).for_each(|connection| enqueue(&mut warm, connection, connection as u8, &[0]).unwrap());
             assert_eq!(std::iter::from_fn(|| next(&mut warm)).count(), slots);
             // Who takes much longer than others do holds no place.
             let later = NOW + SEND_OVERDUE_MIN + Duration::from_secs(1);
@@ -385,12 +382,12 @@ mod tests {
         let mut uploads = warmed_up(true);
         let geometry = Geometry::new(8 << 20, 1 << 20).unwrap();
         let mut busy = warmed_up(false);
-        (1..=9).for_each(|connection| ask(&mut busy, connection, connection as u8, &[1, 2]).unwrap());
-        ask(&mut uploads, 1, 1, &[1, 2]).unwrap();
-        uploads.retract(1, geometry.chunk(1).unwrap());
+        (1..=9).for_each(|connection| enqueue(&mut busy, connection, connection as u8, &[1, 2]).unwrap());
+        enqueue(&mut uploads, 1, 1, &[1, 2]).unwrap();
+        uploads.cancel(1, geometry.chunk(1).unwrap());
         assert_eq!(next(&mut uploads), Some((1, Some(2))));
-        ask(&mut uploads, 2, 2, &[3]).unwrap();
-        uploads.retract(2, geometry.chunk(3).unwrap());
+        enqueue(&mut uploads, 2, 2, &[3]).unwrap();
+        uploads.cancel(2, geometry.chunk(3).unwrap());
         assert_eq!(next(&mut uploads), Some((2, None)));
         busy.leave(9);
         assert_eq!(busy.waiting(), 8);
@@ -399,16 +396,17 @@ mod tests {
     #[test]
     fn what_waits_is_bounded() {
         let mut uploads = warmed_up(true);
-        let taken = (1..=2 * REQUESTS_WAITING_MAX as u64).filter(|n| ask(&mut uploads, *n, 1, &[0]).is_ok()).count();
+        let taken =
+            (1..=2 * REQUESTS_WAITING_MAX as u64).filter(|n| enqueue(&mut uploads, *n, 1, &[0]).is_ok()).count();
         assert_eq!(taken, REQUESTS_WAITING_PER_ADDRESS_MAX);
-        assert!(ask(&mut uploads, u64::MAX, 2, &[0]).is_ok(), "another address has its own share");
+        assert!(enqueue(&mut uploads, u64::MAX, 2, &[0]).is_ok(), "another address has its own share");
         let mut number = 10_000;
         while uploads.waiting() < REQUESTS_WAITING_MAX {
             number += 1;
-            ask(&mut uploads, number, (3 + number % 100) as u8, &[0]).unwrap();
+            enqueue(&mut uploads, number, (3 + number % 100) as u8, &[0]).unwrap();
         }
         let known = uploads.getters.len();
-        assert_eq!(ask(&mut uploads, 1_000_000, 255, &[0]), Err(Busy));
+        assert_eq!(enqueue(&mut uploads, 1_000_000, 255, &[0]), Err(Busy));
         assert_eq!(uploads.getters.len(), known, "who is refused leaves nothing behind");
     }
 }

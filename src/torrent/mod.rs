@@ -2,8 +2,11 @@
 //!
 //! It stands below `download`, which fills a torrent, and `upload`, which serves it; neither knows the other.
 
+mod content;
 mod registry;
-mod torrent;
+mod state;
+mod unreadable;
 
+pub use content::Content;
 pub use registry::{Registry, RegistryError};
-pub use torrent::Torrent;
+pub use state::Torrent;

@@ -3,7 +3,8 @@
 use super::answer::Answer;
 use crate::ids::Endpoint;
 use crate::limits::{FRAME_CONTROL_BYTES_MAX, TRACKER_TIMEOUT};
-use crate::net::{FrameReader, Net, NetError, Stream, resolve};
+use crate::net::{Net, NetError, Stream, resolve};
+use crate::rpc::{self, FrameReader, RpcError};
 use crate::runtime::deadline;
 use crate::text;
 use crate::wire::Message;
@@ -23,7 +24,7 @@ pub enum ConnectionError {
     Resolve(#[from] resolve::ResolveError),
     /// It cannot be connected to, or its connection broke.
     #[error(transparent)]
-    Net(#[from] NetError),
+    Rpc(#[from] RpcError),
     /// It answered that it cannot do what it is asked now.
     #[error("{} {}", .0.1.status(), .0.1.text())]
     Unwell(Box<(Connection, Answer)>),
@@ -49,20 +50,24 @@ impl Connection {
             for address in addresses {
                 match net.connect(address, limit).await {
                     Ok(stream) => {
-                        return Ok(Self { stream, frames: net.frames(FRAME_CONTROL_BYTES_MAX), net: net.clone() });
+                        return Ok(Self {
+                            stream,
+                            frames: FrameReader::new(net, FRAME_CONTROL_BYTES_MAX),
+                            net: net.clone(),
+                        });
                     }
                     Err(error) => failed = error,
                 }
             }
-            Err(failed.into())
+            Err(RpcError::from(failed).into())
         };
-        deadline(TRACKER_TIMEOUT, open).await.unwrap_or(Err(ConnectionError::Net(NetError::Silent)))
+        deadline(TRACKER_TIMEOUT, open).await.unwrap_or(Err(RpcError::from(NetError::Silent).into()))
     }
 
     /// Sends a request and waits for its answer.
-    pub async fn request(&mut self, message: &Message<'_>) -> Result<Answer, NetError> {
+    pub async fn request(&mut self, message: &Message<'_>) -> Result<Answer, RpcError> {
         let answer = async {
-            self.stream.send(message, self.net.buffers()).await?;
+            rpc::send(&mut self.stream, message, self.net.buffers()).await?;
             let frame = self.frames.next(&mut self.stream).await?.ok_or(NetError::Closed)?;
             match Message::decode(frame) {
                 Ok(Message::SeederInfoResponse(info)) => Ok(Answer::Seeders {
@@ -75,10 +80,10 @@ impl Connection {
                     text: text::plain(response.text),
                     version: response.version,
                 }),
-                _ => Err(NetError::Misbehaved("that is no answer of a tracker")),
+                _ => Err(RpcError::Misbehaved("that is no answer of a tracker")),
             }
         };
-        deadline(TRACKER_TIMEOUT, answer).await.unwrap_or(Err(NetError::Silent))
+        deadline(TRACKER_TIMEOUT, answer).await.unwrap_or(Err(NetError::Silent.into()))
     }
 
     /// Whether the tracker is on this machine.

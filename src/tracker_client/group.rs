@@ -11,6 +11,7 @@ use super::connection::{Connection, ConnectionError};
 use crate::ids::{Endpoint, InfoHash};
 use crate::limits::{TRACKER_HEDGE_FIRST, TRACKER_HEDGE_NEXT, TRACKER_RETRY_PAUSE};
 use crate::net::{Net, NetError};
+use crate::rpc::RpcError;
 use crate::runtime::Signal;
 use crate::text;
 use crate::wire::{Message, Status};
@@ -113,7 +114,7 @@ impl TrackerGroup {
                 return Ok(answer);
             }
             // A connection that broke while it was idle says nothing about the tracker.
-            None | Some(Err(NetError::Closed | NetError::Io(_))) => {}
+            None | Some(Err(RpcError::Net(NetError::Closed | NetError::Io(_)))) => {}
             Some(Ok(answer)) => {
                 self.keep(connection.filter(|_| candidates.len() == 1));
                 if candidates.len() == 1 {

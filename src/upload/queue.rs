@@ -57,7 +57,7 @@ impl UploadQueue {
     }
 
     /// Queues a request for one of `chunks`, all of them here. The connection has no other one in the queue.
-    pub fn ask(
+    pub fn enqueue(
         self: &Arc<Self>,
         connection: ConnectionId,
         address: IpAddr,
@@ -67,16 +67,16 @@ impl UploadQueue {
         let (sender, granted) = async_channel::bounded(1);
         let mut inner = self.lock();
         inner.know(torrent);
-        inner.uploads.ask(Request { connection, address, file: torrent.id(), chunks })?;
+        inner.uploads.enqueue(Request { connection, address, file: torrent.id(), chunks })?;
         inner.grants.insert(connection, sender);
         inner.grant(self.started.elapsed());
         Ok(Ticket { queue: self.clone(), connection, address, granted, sent_bytes: 0 })
     }
 
     /// The connection's request that waits does not name the chunk any more.
-    pub fn retract(&self, connection: ConnectionId, chunk: ChunkIndex) {
+    pub fn cancel(&self, connection: ConnectionId, chunk: ChunkIndex) {
         let mut inner = self.lock();
-        inner.uploads.retract(connection, chunk);
+        inner.uploads.cancel(connection, chunk);
         inner.grant(self.started.elapsed());
     }
 
@@ -88,7 +88,7 @@ impl UploadQueue {
 impl Inner {
     /// Keeps count of a file's chunks as long as the file is served.
     fn know(&mut self, torrent: &Arc<Torrent>) {
-        let (id, is_complete) = (torrent.id(), torrent.have.is_full());
+        let (id, is_complete) = (torrent.id(), torrent.is_complete());
         if !self.files.contains_key(&id) {
             let gone: Vec<FileId> =
                 self.files.iter().filter(|(_, known)| known.strong_count() == 0).map(|(id, _)| *id).collect();

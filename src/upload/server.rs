@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::net::IpAddr;
-use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -22,12 +21,12 @@ use crate::limits::{
     IDLE_TIMEOUT, REQUEST_CHUNKS_MAX, REQUESTS_READ_AHEAD_MAX, SEND_SILENCE_TIMEOUT, SUBSCRIPTIONS_MAX, TURN_WAIT_MAX,
     UNSENT_BYTES_MAX, UNSENT_BYTES_MIN, UNSENT_BYTES_START, UNSENT_TIME,
 };
-use crate::net::{FrameReader, Net, NetError, SendFileError, Stream};
+use crate::net::{Net, NetError, SendFileError, Stream};
+use crate::rpc::{self, FrameReader, RpcError};
 use crate::runtime::{Blocking, BlockingError, Core};
-use crate::storage::memory::ChunkKey;
-use crate::storage::{Loan, Memory, SeedFile};
+use crate::storage::{ChunkKey, Loan, Memory};
 use crate::swarm::{Choice, ConnectionId};
-use crate::torrent::{Registry, Torrent};
+use crate::torrent::{Content, Registry, Torrent};
 use crate::wire::{
     ChunkInfo, DATA_HEAD_LEN, DataHead, DecodeError, HaveChunks, Indices, MAGIC_END, Message, Response,
     SendChunkRequest, Status,
@@ -98,7 +97,7 @@ enum Woken {
 
 /// Serves a connection to its end.
 pub async fn serve(context: Rc<PeerContext>, mut stream: Stream) {
-    let mut frames = context.net.frames(FRAME_CONTROL_BYTES_MAX);
+    let mut frames = FrameReader::new(&context.net, FRAME_CONTROL_BYTES_MAX);
     let address = stream.peer().ip().to_canonical();
     let connection = context.uploads.connection();
     let mut session = Session {
@@ -117,7 +116,7 @@ pub async fn serve(context: Rc<PeerContext>, mut stream: Stream) {
 }
 
 impl Session {
-    async fn run(&mut self, stream: &mut Stream, frames: &mut FrameReader) -> Result<(), NetError> {
+    async fn run(&mut self, stream: &mut Stream, frames: &mut FrameReader) -> Result<(), RpcError> {
         // A frame that came while a request waited, and is not for the request.
         let mut is_held = false;
         loop {
@@ -141,7 +140,7 @@ impl Session {
     }
 
     /// Waits for a frame or, with subscriptions, for new chunks.
-    async fn wait(&self, stream: &mut Stream, frames: &mut FrameReader) -> Result<Woken, NetError> {
+    async fn wait(&self, stream: &mut Stream, frames: &mut FrameReader) -> Result<Woken, RpcError> {
         let request = async {
             let is_there = frames.fill_within(stream, FRAME_TIMEOUT).await?;
             Ok(if is_there { Woken::Frame } else { Woken::Closed })
@@ -152,7 +151,7 @@ impl Session {
     /// Waits until this subscriber is to be told of new chunks. Each chunk wakes a few subscribers at once, in turn; the
     /// others are told within [`HAVE_CHUNKS_LAZY_INTERVAL`], of all that came meanwhile together, and nobody more often
     /// than every [`HAVE_CHUNKS_INTERVAL`].
-    async fn news(&self) -> Result<Woken, NetError> {
+    async fn news(&self) -> Result<Woken, RpcError> {
         let has_news = || self.subscriptions.iter().any(Subscription::has_news);
         loop {
             let unfinished = || self.subscriptions.iter().filter(|known| !known.known.is_full());
@@ -203,7 +202,7 @@ impl Session {
     }
 
     async fn send(&self, message: &Message<'_>, stream: &mut Stream) -> Result<(), NetError> {
-        stream.send(message, self.context.net.buffers()).await
+        rpc::send(stream, message, self.context.net.buffers()).await
     }
 
     /// The file, if it is served.
@@ -227,7 +226,7 @@ impl Session {
                 return Ok(None);
             }
         };
-        let known = torrent.have.snapshot();
+        let known = torrent.held();
         let chunk_count = known.geometry().chunk_count();
         let info = ChunkInfo { info_hash, status: Status::Ok, chunk_count, bitfield: known.as_wire() };
         self.send(&Message::ChunkInfoResponse(info), stream).await?;
@@ -251,12 +250,12 @@ impl Session {
         for subscription in &mut self.subscriptions {
             let mut indices = Vec::new();
             let torrent = subscription.torrent.clone();
-            torrent.have.take_news(&mut subscription.known, HAVE_CHUNKS_MAX, |chunk| indices.push(chunk.get()));
+            torrent.take_new(&mut subscription.known, HAVE_CHUNKS_MAX, |chunk| indices.push(chunk.get()));
             if indices.is_empty() {
                 continue;
             }
             let news = HaveChunks { info_hash: torrent.info_hash(), indices: Indices::from(&indices[..]) };
-            stream.send(&Message::HaveChunks(news), context.net.buffers()).await?;
+            rpc::send(stream, &Message::HaveChunks(news), context.net.buffers()).await?;
         }
         Ok(())
     }
@@ -269,23 +268,28 @@ impl Session {
         stream: &mut Stream,
         frames: &mut FrameReader,
         mut is_held: bool,
-    ) -> Result<bool, NetError> {
+    ) -> Result<bool, RpcError> {
         let (info_hash, index) = (pending.info_hash, pending.index);
         let refuse = |status| DataHead { info_hash, index, status, data_len: 0 };
         let (torrent, chunks) = match self.find_chunks(&pending) {
             Ok(found) => found,
-            Err(status) => return send_refusal(refuse(status), stream).await.map(|()| is_held),
+            Err(status) => {
+                send_refusal(refuse(status), stream).await?;
+                return Ok(is_held);
+            }
         };
-        let ticket = match self.context.uploads.ask(self.connection, self.address, &torrent, chunks) {
+        let ticket = match self.context.uploads.enqueue(self.connection, self.address, &torrent, chunks) {
             Ok(ticket) => ticket,
             Err(error) => {
                 log::debug!("peer {}: {error}", stream.peer());
-                return send_refusal(refuse(Status::Busy), stream).await.map(|()| is_held);
+                send_refusal(refuse(Status::Busy), stream).await?;
+                return Ok(is_held);
             }
         };
         let granted = self.wait_for_turn(&ticket, info_hash, stream, frames, &mut is_held).await?;
         let Some(chunk) = granted else {
-            return send_refusal(refuse(Status::Busy), stream).await.map(|()| is_held);
+            send_refusal(refuse(Status::Busy), stream).await?;
+            return Ok(is_held);
         };
         let (bytes, began) = (torrent.metainfo.geometry().chunk_len(chunk), Instant::now());
         let head = DataHead { info_hash, index: chunk.get(), status: Status::Ok, data_len: bytes };
@@ -327,7 +331,7 @@ impl Session {
         stream: &mut Stream,
         frames: &mut FrameReader,
         is_held: &mut bool,
-    ) -> Result<Option<ChunkIndex>, NetError> {
+    ) -> Result<Option<ChunkIndex>, RpcError> {
         stream.allow(TURN_WAIT_MAX);
         loop {
             let may_read = !*is_held && self.pending.len() < REQUESTS_READ_AHEAD_MAX;
@@ -340,7 +344,7 @@ impl Session {
             let turn = async { Ok((Some(ticket.granted().await), true)) };
             match turn.or(frame).await? {
                 (Some(granted), _) => return Ok(granted),
-                (None, false) => return Err(NetError::Closed),
+                (None, false) => return Err(NetError::Closed.into()),
                 (None, true) => match Message::decode(frames.frame()?) {
                     Ok(Message::HaveChunks(have)) => self.take_back(&have, info_hash),
                     Ok(Message::SendChunkRequest(request)) => self.pending.push_back(Pending::from(request)),
@@ -358,7 +362,7 @@ impl Session {
             if have.info_hash == waiting
                 && let Some(chunk) = geometry.and_then(|geometry| geometry.chunk(index))
             {
-                self.context.uploads.retract(self.connection, chunk);
+                self.context.uploads.cancel(self.connection, chunk);
             }
             for pending in self.pending.iter_mut().filter(|pending| pending.info_hash == have.info_hash) {
                 pending.chunks.retain(|named| *named != index);
@@ -390,28 +394,26 @@ impl Session {
         stream: &mut Stream,
     ) -> Result<bool, NetError> {
         let refuse = |status| DataHead { status, data_len: 0, ..head };
-        let Some(file) = &torrent.file else {
+        let Some(content) = &torrent.content else {
             return send_refusal(refuse(Status::ChunkAbsent), stream).await.map(|()| false);
         };
-        let offset = torrent.metainfo.geometry().offset(chunk);
-        let range = offset..offset + u64::from(head.data_len);
-        if !file.is_resident(range.clone()) {
+        if !content.is_resident(chunk) {
             if let Some(loan) = self.borrow(torrent, chunk).await {
                 return send_blocks(head, loan.blocks(), stream).await.map(|()| true);
             }
             stream.allow(IDLE_TIMEOUT);
-            if let Err(status) = self.populate(torrent, chunk, range).await {
+            if let Err(status) = self.populate(torrent, chunk).await {
                 return send_refusal(refuse(status), stream).await.map(|()| false);
             }
         }
-        match send_resident(head, file, offset, stream).await {
+        match send_resident(head, content, chunk, stream).await {
             Ok(()) => Ok(true),
             Err(SendFileError::Net(error)) => Err(error),
             Err(SendFileError::File) => {
                 let sent = torrent.clone();
-                let look = move || sent.file.as_ref().and_then(|file| file.length().ok());
-                let length = self.beside(torrent).run(look).await.ok().flatten();
-                torrent.cannot_read(chunk, length, &"it failed while it was sent");
+                let look = move || sent.content.as_ref().is_some_and(|content| content.is_cut(chunk));
+                let is_cut = self.beside(torrent).run(look).await.unwrap_or(false);
+                torrent.cannot_read(chunk, is_cut, &"it failed while it was sent");
                 // The head is out, so nothing but closing tells the other side.
                 Err(NetError::Closed)
             }
@@ -420,17 +422,17 @@ impl Session {
 
     /// Threads for work on the torrent's file.
     fn beside(&self, torrent: &Torrent) -> Blocking {
-        let (device, inode) = torrent.file.as_ref().map_or((0, 0), SeedFile::place);
+        let (device, inode) = torrent.content.as_ref().map_or((0, 0), Content::place);
         self.context.blocking.on_file(device, inode)
     }
 
     /// Has the range read in beside the executor.
-    async fn populate(&self, torrent: &Arc<Torrent>, chunk: ChunkIndex, range: Range<u64>) -> Result<(), Status> {
+    async fn populate(&self, torrent: &Arc<Torrent>, chunk: ChunkIndex) -> Result<(), Status> {
         let cold = torrent.clone();
         // The length is looked at there, too: a mount that hangs must not stop the core.
         let populate = move || {
-            let populated = cold.file.as_ref().map_or(Ok(()), |file| file.populate(range));
-            populated.map_err(|error| (error, cold.file.as_ref().and_then(|file| file.length().ok())))
+            let Some(content) = &cold.content else { return Ok(()) };
+            content.populate(chunk).map_err(|error| (error, content.is_cut(chunk)))
         };
         match self.beside(torrent).run(populate).await {
             Ok(Ok(())) => Ok(()),
@@ -438,7 +440,7 @@ impl Session {
                 log::warn!("a chunk could not be read in: {error}");
                 Err(Status::Internal)
             }
-            Ok(Err((error, length))) => Err(torrent.cannot_read(chunk, length, &error)),
+            Ok(Err((error, is_cut))) => Err(torrent.cannot_read(chunk, is_cut, &error)),
             Err(BlockingError::Busy) => Err(Status::Busy),
             Err(_) => Err(Status::Internal),
         }
@@ -471,7 +473,7 @@ impl Subscription {
     }
 
     fn has_news(&self) -> bool {
-        self.torrent.have.count() > self.known.count()
+        self.torrent.held_count() > self.known.count()
     }
 }
 
@@ -507,9 +509,14 @@ async fn send_blocks<'a>(
     stream.write_all(&MAGIC_END).await
 }
 
-async fn send_resident(head: DataHead, file: &SeedFile, offset: u64, stream: &mut Stream) -> Result<(), SendFileError> {
+async fn send_resident(
+    head: DataHead,
+    content: &Content,
+    chunk: ChunkIndex,
+    stream: &mut Stream,
+) -> Result<(), SendFileError> {
     stream.allow(SEND_SILENCE_TIMEOUT);
     send_head(head, stream).await?;
-    stream.send_file(file.fd(), offset, head.data_len as usize, |at, len| file.window(at, len)).await?;
+    content.send(chunk, stream).await?;
     Ok(stream.write_all(&MAGIC_END).await?)
 }

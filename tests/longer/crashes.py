@@ -8,17 +8,14 @@ compared with the source. A download that ends is compared as a whole, and the n
 or FAIL, and a row of the table before it. Needs Python 3.8.
 """
 
-import argparse
 import hashlib
 import os
-import random
-import shutil
 import struct
 import subprocess
-import sys
-import tempfile
 
-MIB = 1 << 20
+import support
+from support import MIB
+
 CHUNK, LENGTH = 256 << 10, 48 * MIB + 77
 # The layout stands in src/storage/record.rs.
 HEAD, MARK, CHECKSUM = 52, 16, 20
@@ -39,70 +36,60 @@ def claimed(path):
     return [n for n in range(chunk_count) if best[1] and best[1][n // 8] >> (7 - n % 8) & 1]
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("program")
-    parser.add_argument("--rounds", type=int, default=100)
-    parser.add_argument("--seed", type=int)
-    parser.add_argument("--port", type=int, default=24640)
-    parser.add_argument("--folder", help="where the files lie")
-    arguments = parser.parse_args()
-    program, tracker = os.path.realpath(arguments.program), f"127.0.0.1:{arguments.port}"
-    seed = arguments.seed if arguments.seed is not None else random.randrange(1 << 32)
-    chance, folder = random.Random(seed), tempfile.mkdtemp(prefix="crashes-", dir=arguments.folder)
-    print(f"seed {seed}")
-    source, metainfo, dest = (os.path.join(folder, name) for name in ("file", "file.mtorrent", "copy"))
-    content = os.urandom(LENGTH)
-    with open(source, "wb") as file:
-        file.write(content)
-    share = ["share", source, metainfo, f"--tracker={tracker}", "--chunk-size=256KiB", "--upload-limit=24MiB"]
-    services = []
-    for line in (["tracker", f"--listen={tracker}"], [*share, "--listen=127.0.0.1:0"]):
-        services.append(subprocess.Popen([program, *line], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL))
-        if b"ready" not in services[-1].stdout.readline():
-            sys.exit(f"FAIL: set-up: {line} is not ready")
-    kills = with_claims = copies = lost = 0
-    while kills < arguments.rounds:
-        get = subprocess.Popen([program, "get", metainfo, dest, "--listen=127.0.0.1:0", "--wait=1m"],
-                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+class Crashes(support.Run):
+    def __init__(self, arguments):
+        super().__init__("crashes", arguments)
+        self.rounds, self.random = arguments.rounds, support.seeded(arguments)
+        self.kills = self.with_claims = self.copies = 0
+
+    def run(self):
+        source, metainfo, tracker = self.path("file"), self.path("file.mtorrent"), f"--tracker={self.tracker}"
+        self.content = self.random_file("file", LENGTH)
         try:
-            said = get.communicate(timeout=chance.uniform(0.01, 1.2))[1].decode(errors="replace")
+            self.service("tracker", f"--listen={self.tracker}")
+            share = ["share", source, metainfo, tracker, "--chunk-size=256KiB", "--upload-limit=24MiB"]
+            self.service(*share, "--listen=127.0.0.1:0")
+            while self.kills < self.rounds:
+                self.round(metainfo, self.path("copy"))
+        finally:
+            self.end_services()
+        print(f"{self.with_claims} kills left a record that claims chunks; {self.copies} copies")
+        print(f"| kill -9 of a getter | {self.kills} | {self.kills} | {self.faults} |")
+        self.exit()
+
+    def round(self, metainfo, dest):
+        line = [self.program, "get", metainfo, dest, "--listen=127.0.0.1:0", "--wait=1m"]
+        get = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        try:
+            said = support.text(get.communicate(timeout=self.random.uniform(0.01, 1.2))[1])
+            if get.returncode != 0:
+                self.fault(f"it ended with {get.returncode}: {said.strip().splitlines()[-1:]}")
         except subprocess.TimeoutExpired:
             get.kill()
             get.communicate()
-            kills += 1
-            said = None
-        if said is None and os.path.exists(dest + ".part.mtorrent"):
-            chunks = claimed(dest + ".part.mtorrent")
-            with_claims += bool(chunks)
-            with open(dest + ".part" if os.path.exists(dest + ".part") else dest, "rb") as part:
-                for n in chunks:
-                    part.seek(n * CHUNK)
-                    if part.read(min(CHUNK, LENGTH - n * CHUNK)) != content[n * CHUNK:(n + 1) * CHUNK]:
-                        lost += 1
-                        print(f"FAULT: chunk {n} is claimed and is not there, after {kills} kills", flush=True)
-        elif said is not None and get.returncode != 0:
-            lost += 1
-            print(f"FAULT: it ended with {get.returncode}: {said.strip().splitlines()[-1:]}", flush=True)
+            self.kills += 1
+            if os.path.exists(dest + ".part.mtorrent"):
+                self.check_claims(dest)
         if os.path.exists(dest):
-            with open(dest, "rb") as copy:
-                right = copy.read() == content
-            copies += 1
-            lost += not right
-            if not right:
-                print(f"FAULT: the copy is wrong, after {kills} kills", flush=True)
-            for left in (dest, dest + ".part", dest + ".part.mtorrent"):
-                if os.path.exists(left):
-                    os.remove(left)
-    for service in services:
-        service.terminate()
-        service.wait(10)
-    print(f"{with_claims} kills left a record that claims chunks; {copies} copies")
-    print(f"| kill -9 of a getter | {kills} | {kills} | {lost} |")
-    print("PASS" if not lost else f"FAIL: {lost}")
-    shutil.rmtree(folder)
-    sys.exit(bool(lost))
+            self.check_copy(dest)
+
+    def check_claims(self, dest):
+        """The file holds each chunk that its record claims."""
+        chunks = claimed(dest + ".part.mtorrent")
+        self.with_claims += bool(chunks)
+        with open(dest + ".part" if os.path.exists(dest + ".part") else dest, "rb") as part:
+            for n in chunks:
+                part.seek(n * CHUNK)
+                if part.read(min(CHUNK, LENGTH - n * CHUNK)) != self.content[n * CHUNK:(n + 1) * CHUNK]:
+                    self.fault(f"chunk {n} is claimed and is not there, after {self.kills} kills")
+
+    def check_copy(self, dest):
+        self.copies += 1
+        with open(dest, "rb") as copy:
+            if copy.read() != self.content:
+                self.fault(f"the copy is wrong, after {self.kills} kills")
+        self.remove("copy", "copy.part", "copy.part.mtorrent")
 
 
 if __name__ == "__main__":
-    main()
+    Crashes(support.parser(__doc__, port=24640, rounds=100).parse_args()).run()

@@ -9,19 +9,17 @@ one sentence; the others must be ready and end within 3 s of SIGTERM, or end wit
 PASS or FAIL, and the rows of the table before it. Needs Python 3.8.
 """
 
-import argparse
 import filecmp
 import os
 import resource
-import shutil
 import subprocess
-import sys
-import tempfile
 import time
+
+import support
+from support import MIB
 
 WITHIN_S = 30
 END_WITHIN_S = 3
-MIB = 1 << 20
 
 
 def numbers(text):
@@ -60,20 +58,16 @@ class Group:
             os.rmdir(self.root)
 
 
-class Limits:
+class Limits(support.Run):
     def __init__(self, arguments):
-        self.program, self.port = os.path.realpath(arguments.program), arguments.port
-        self.folder = tempfile.mkdtemp(prefix="limits-", dir=arguments.folder)
-        self.group, self.faults, self.tries, self.worked = Group(), [], 0, 0
+        super().__init__("limits", arguments)
+        self.group, self.tries, self.worked = Group(), 0, 0
         self.kinds = [("open files", numbers(arguments.files), self.open_files)]
         if self.group.root:
             self.kinds.append(("processes and threads", numbers(arguments.threads), self.processes))
         else:
-            print("SKIPPED: processes and threads: no control group can be made here")
+            print("skipped: processes and threads: needs a control group")
         self.kinds.append(("MiB of address space", numbers(arguments.memory), self.address_space))
-
-    def path(self, name):
-        return os.path.join(self.folder, name)
 
     def open_files(self, most):
         return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
@@ -94,39 +88,28 @@ class Limits:
             "client": ["client", listen, "--data-dir", self.path("state")],
         }
 
-    def serve(self):
+    def prepare(self):
         """What the gets need, without limits."""
-        tracker, seeder = f"127.0.0.1:{self.port}", ["share", self.path("file"), self.path("file.mtorrent")]
-        with open(self.path("file"), "wb") as file:
-            file.write(os.urandom(8 * MIB + 3))
-        lines = [["tracker", f"--listen={tracker}"], [*seeder, f"--tracker={tracker}", "--listen=127.0.0.1:0"]]
-        services = []
-        for line in lines:
-            services.append(subprocess.Popen([self.program, *line], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL))
-            while b"ready" not in (heard := services[-1].stdout.readline()):
-                if not heard:
-                    sys.exit(f"FAIL: set-up: {line} is not ready")
-        return services
+        self.random_file("file", 8 * MIB + 3)
+        self.service("tracker", f"--listen={self.tracker}")
+        share = ["share", self.path("file"), self.path("file.mtorrent")]
+        self.service(*share, f"--tracker={self.tracker}", "--listen=127.0.0.1:0")
 
     def run(self):
-        services = self.serve()
         try:
+            self.prepare()
             for kind, range_, limited in self.kinds:
                 self.tries = self.worked = 0
-                faults = len(self.faults)
+                faults = self.faults
                 for most in range_:
                     for name, line in self.commands().items():
                         self.attempt(f"{name} with {most} {kind}", name, line, limited(most))
                 span = f"{range_[0]} to {range_[-1]}"
-                print(f"| {kind}, {span} | {self.tries} | {self.worked} worked | {len(self.faults) - faults} |", flush=True)
+                print(f"| {kind}, {span} | {self.tries} | {self.worked} worked | {self.faults - faults} |", flush=True)
         finally:
-            for service in services:
-                service.terminate()
-                service.wait(10)
+            self.end_services()
             self.group.remove()
-        print("PASS" if not self.faults else f"FAIL: {len(self.faults)} faults")
-        shutil.rmtree(self.folder)
-        sys.exit(bool(self.faults))
+        self.exit()
 
     def attempt(self, what, name, line, limit):
         self.tries += 1
@@ -134,17 +117,14 @@ class Limits:
             [self.program, *line], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             preexec_fn=limit,
         )
-        ended = self.get(child) if name == "get" else self.service(child)
-        if ended is not None:
-            self.faults.append(what)
-            print(f"FAULT: {what}: {ended}", flush=True)
-        for left in ("copy", "copy.part", "copy.part.mtorrent"):
-            if os.path.exists(self.path(left)):
-                os.remove(self.path(left))
+        wrong = self.check_get(child) if name == "get" else self.check_service(child)
+        if wrong is not None:
+            self.fault(f"{what}: {wrong}")
+        self.remove("copy", "copy.part", "copy.part.mtorrent")
 
-    def get(self, child):
+    def check_get(self, child):
         try:
-            said = child.communicate(timeout=WITHIN_S)[1].decode(errors="replace")
+            said = support.text(child.communicate(timeout=WITHIN_S)[1])
         except subprocess.TimeoutExpired:
             return self.hangs(child)
         if child.returncode != 0:
@@ -152,7 +132,7 @@ class Limits:
         self.worked += 1
         return None if filecmp.cmp(self.path("file"), self.path("copy"), False) else "the copy is wrong"
 
-    def service(self, child):
+    def check_service(self, child):
         os.set_blocking(child.stdout.fileno(), False)
         heard, end = b"", time.monotonic() + WITHIN_S
         while b"ready" not in heard and child.poll() is None and time.monotonic() < end:
@@ -163,7 +143,7 @@ class Limits:
         child.terminate()
         begun = time.monotonic()
         try:
-            said = child.communicate(timeout=END_WITHIN_S)[1].decode(errors="replace")
+            said = support.text(child.communicate(timeout=END_WITHIN_S)[1])
         except subprocess.TimeoutExpired:
             return self.hangs(child)
         if b"ready" not in heard:
@@ -174,7 +154,7 @@ class Limits:
 
     def hangs(self, child):
         child.kill()
-        return f"it does not end: {child.communicate()[1].decode(errors='replace')[-300:]}"
+        return f"it does not end: {support.text(child.communicate()[1])[-300:]}"
 
     def refusal(self, code, said):
         sentences = [line for line in said.splitlines() if line.startswith("mtorrent: ")]
@@ -183,13 +163,10 @@ class Limits:
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("program")
+    parser = support.parser(__doc__, port=24620)
     parser.add_argument("--files", default="16-100")
     parser.add_argument("--threads", default="1-20")
     parser.add_argument("--memory", default="50-1000:50")
-    parser.add_argument("--port", type=int, default=24620)
-    parser.add_argument("--folder", help="where the files lie")
     Limits(parser.parse_args()).run()
 
 

@@ -8,56 +8,34 @@ waiting for a tracker that refuses or is silent, receiving, seeding, a REPL, a t
 that serves. The last line is PASS or FAIL, and a row of the table for each phase before it. Needs Python 3.8.
 """
 
-import argparse
-import os
-import random
-import shutil
 import socket
 import subprocess
-import sys
-import tempfile
 import time
 
+import support
+from support import MIB
+
 WITHIN_S = 2
-MIB = 1 << 20
 LARGE_BYTES = 12 << 30
 
 
-class Signals:
+class Signals(support.Run):
     def __init__(self, arguments):
-        self.program, self.rounds = os.path.realpath(arguments.program), arguments.rounds
-        self.tracker = f"127.0.0.1:{arguments.port}"
-        self.folder = tempfile.mkdtemp(prefix="signals-", dir=arguments.folder)
-        seed = arguments.seed if arguments.seed is not None else random.randrange(1 << 32)
-        self.random, self.faults = random.Random(seed), 0
-        print(f"seed {seed}")
-
-    def path(self, name):
-        return os.path.join(self.folder, name)
-
-    def command(self, *line):
-        subprocess.run([self.program, *line], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        super().__init__("signals", arguments)
+        self.rounds, self.random = arguments.rounds, support.seeded(arguments)
 
     def prepare(self):
         with open(self.path("large"), "wb") as file:
             file.truncate(LARGE_BYTES)
-        with open(self.path("file"), "wb") as file:
-            file.write(os.urandom(64 * MIB))
+        self.random_file("file", 64 * MIB)
         # A listener that never answers.
         self.silent = socket.create_server(("127.0.0.1", 0), backlog=1000)
-        self.command("create", self.path("file"), self.path("file.mtorrent"), f"--tracker={self.tracker}")
-        self.command("create", self.path("large"), self.path("large.mtorrent"), f"--tracker={self.tracker}", "--chunk-size=16MiB")
-        self.services = [self.service("tracker", f"--listen={self.tracker}")]
-        self.services.append(self.service(
-            "share", self.path("file"), self.path("file.mtorrent"), "--listen=127.0.0.1:0", "--upload-limit=10MiB"
-        ))
-
-    def service(self, *line):
-        child = subprocess.Popen([self.program, *line], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        while b"ready" not in (heard := child.stdout.readline()):
-            if not heard:
-                sys.exit(f"FAIL: set-up: {line} is not ready")
-        return child
+        tracker = f"--tracker={self.tracker}"
+        self.command("create", self.path("file"), self.path("file.mtorrent"), tracker)
+        self.command("create", self.path("large"), self.path("large.mtorrent"), tracker, "--chunk-size=16MiB")
+        self.service("tracker", f"--listen={self.tracker}")
+        share = ["share", self.path("file"), self.path("file.mtorrent")]
+        self.service(*share, "--listen=127.0.0.1:0", "--upload-limit=10MiB")
 
     def phases(self):
         """Name, command, exit codes. Before its work is done a command says 143; a service that was ready says 0."""
@@ -81,18 +59,14 @@ class Signals:
         ]
 
     def run(self):
-        self.prepare()
         try:
+            self.prepare()
             for name, line, codes in self.phases():
                 took = [self.round(name, line, codes) for _ in range(self.rounds)]
                 print(f"| {name} | {self.rounds} | {max(took):.2f} s at most |", flush=True)
         finally:
-            for service in self.services:
-                service.terminate()
-                service.wait(10)
-        print("PASS" if not self.faults else f"FAIL: {self.faults} faults")
-        shutil.rmtree(self.folder)
-        sys.exit(bool(self.faults))
+            self.end_services()
+        self.exit()
 
     def round(self, name, line, codes):
         child = subprocess.Popen(
@@ -104,18 +78,16 @@ class Signals:
         begun = time.monotonic()
         child.terminate()
         try:
-            said = child.communicate(timeout=30)[1].decode(errors="replace")
+            said = support.text(child.communicate(timeout=30)[1])
         except subprocess.TimeoutExpired:
             child.kill()
-            said = "killed after 30 s: " + child.communicate()[1].decode(errors="replace")
+            said = "killed after 30 s: " + support.text(child.communicate()[1])
         took = time.monotonic() - begun
         if already is not None:
             self.fault(f"{name}: it ended by itself with {already}: {said[-300:]}")
         elif took > WITHIN_S or child.returncode not in codes or "panicked" in said:
             self.fault(f"{name}: {child.returncode} after {took:.1f} s: {said[-300:]}")
-        for left in ("copy.part", "copy.part.mtorrent", "new.mtorrent"):
-            if os.path.exists(self.path(left)):
-                os.remove(self.path(left))
+        self.remove("copy.part", "copy.part.mtorrent", "new.mtorrent")
         return took
 
     def wait_handled(self, child):
@@ -127,20 +99,6 @@ class Signals:
                 return
             time.sleep(0.001)
 
-    def fault(self, text):
-        self.faults += 1
-        print(f"FAULT: {text}", flush=True)
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("program")
-    parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--seed", type=int)
-    parser.add_argument("--port", type=int, default=24630)
-    parser.add_argument("--folder", help="where the files lie")
-    Signals(parser.parse_args()).run()
-
 
 if __name__ == "__main__":
-    main()
+    Signals(support.parser(__doc__, port=24630, rounds=20).parse_args()).run()

@@ -1,7 +1,7 @@
 //! A file system in memory with faults on demand, served through /dev/fuse: one folder, regular files, neither
 //! hard links nor a rename that never replaces nor reservation of space, as on simple removable disks.
 //!
-//! Only root may mount. Where that is not possible tests that need it say that they are skipped.
+//! Only root may mount; elsewhere the tests that need it are skipped.
 
 use std::collections::HashMap;
 use std::ffi::CString;
@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::skip::skipped;
 
 /// A mounted file system; unmounted when dropped.
 pub struct Fuse {
@@ -58,11 +60,11 @@ const EIO: i32 = libc::EIO;
 const INTERRUPT: u32 = 36;
 
 impl Fuse {
-    /// Mounts an empty file system at a new folder; `None`, and said why, where that is not possible.
+    /// Mounts an empty file system at a new folder; `None`, and the test is skipped, where that is not possible.
     pub fn mount(path: &Path) -> Option<Self> {
         std::fs::create_dir_all(path).expect("a folder");
         let device = File::options().read(true).write(true).open("/dev/fuse");
-        let device = device.inspect_err(|error| println!("SKIPPED: /dev/fuse cannot be opened: {error}")).ok()?;
+        let device = device.inspect_err(|error| skipped(&format!("/dev/fuse: {error}"))).ok()?;
         let text = |bytes: &[u8]| CString::new(bytes).expect("no zero byte");
         let options = format!("fd={},rootmode=40000,user_id=0,group_id=0,allow_other", device.as_raw_fd());
         let (target, kind) = (text(path.as_os_str().as_bytes()), text(b"fuse"));
@@ -70,7 +72,7 @@ impl Fuse {
         // SAFETY: all pointers are to strings that live until the call has returned.
         let mounted = unsafe { libc::mount(kind.as_ptr(), target.as_ptr(), kind.as_ptr(), 0, options.as_ptr().cast()) };
         if mounted != 0 {
-            println!("SKIPPED: no FUSE mount here: {}", std::io::Error::last_os_error());
+            skipped(&format!("a FUSE mount: {}", std::io::Error::last_os_error()));
             return None;
         }
         let shared = Arc::new(Mutex::new(Shared { last: ROOT, ..Shared::default() }));

@@ -28,6 +28,22 @@ pub fn ignore(command: &mut Command, signal: libc::c_int) -> &mut Command {
     unsafe { command.pre_exec(set) }
 }
 
+/// Lets the child obey the modes of files, also if this is root: it loses the capabilities to read and write any file.
+pub fn obey_modes(command: &mut Command) -> &mut Command {
+    // Of linux/capability.h.
+    const CAP_DAC_OVERRIDE: libc::c_ulong = 1;
+    const CAP_DAC_READ_SEARCH: libc::c_ulong = 2;
+    let drop_both = || {
+        for capability in [CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH] {
+            // SAFETY: the call changes the child only. It fails where the child never had the capability.
+            unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) };
+        }
+        Ok(())
+    };
+    // SAFETY: between fork and exec only prctl is called, which is safe there.
+    unsafe { command.pre_exec(drop_both) }
+}
+
 /// A full pipe: its reading end, to be kept, and its writing end.
 pub fn full_pipe() -> (OwnedFd, OwnedFd) {
     let (reader, writer) = std::io::pipe().expect("a pipe");

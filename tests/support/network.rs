@@ -12,6 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::DEADLINE;
+use super::skip::{has_programs, is_root};
 
 /// Who answers to this on a link: nobody.
 const NOBODY: &str = "02:00:00:00:ff:ff";
@@ -22,14 +23,9 @@ pub struct Network {
 }
 
 impl Network {
-    /// Makes the network; `None`, and the reason on stdout, where that is not possible.
+    /// Makes the network; `None`, and the test is skipped, where that is not possible.
     pub fn new(count: usize) -> Option<Self> {
-        if !rustix::process::geteuid().is_root() {
-            println!("skipped: making network namespaces needs root");
-            return None;
-        }
-        if let Some(missing) = ["ip", "unshare", "nsenter"].into_iter().find(|name| !is_there(name)) {
-            println!("skipped: {missing} is missing; it comes with iproute2 and util-linux");
+        if !is_root("network namespaces") || !has_programs(&["ip", "unshare", "nsenter"]) {
             return None;
         }
         let network = Self { hosts: (0..count).map(|_| host()).collect() };
@@ -115,10 +111,6 @@ impl Drop for Network {
             let _ = host.wait();
         }
     }
-}
-
-fn is_there(program: &str) -> bool {
-    Command::new(program).arg("--help").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
 }
 
 /// A process in a new namespace.

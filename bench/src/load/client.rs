@@ -11,8 +11,8 @@ use super::connection::Connection;
 use super::figures::Figures;
 use super::options::{DEPTH_MAX, Options};
 use super::requests::Requests;
-use crate::rivals::process_tree::{self, Cpu};
-use crate::rivals::{Error, interrupt};
+use crate::harness::process_tree::{self, Cpu};
+use crate::harness::{Error, interrupt};
 
 /// Connections that one look of the clock is for: few, so that latencies are right to some 100 us.
 const BATCH: usize = 64;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 
 use super::options::Options;
-use crate::rivals::process_tree::Cpu;
+use crate::harness::process_tree::Cpu;
 
 /// The longest latency that is told from longer ones, microseconds.
 const LATENCY_US_MAX: u64 = 60_000_000;

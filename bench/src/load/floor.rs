@@ -10,7 +10,7 @@ use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
-use crate::rivals::Error;
+use crate::harness::Error;
 
 /// Events that one look takes.
 const BATCH: usize = 512;

@@ -22,7 +22,7 @@ pub mod tracker;
 
 use std::sync::Barrier;
 
-use crate::rivals::Error;
+use crate::harness::Error;
 use client::Client;
 pub use figures::Figures;
 pub use options::{Options, Protocol};

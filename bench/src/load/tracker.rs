@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use mtorrent::tracker::server::{self, TrackerConfig};
 
 use super::options::Options;
-use crate::rivals::Error;
+use crate::harness::Error;
 
 /// A tracker brings its figures up to date within this.
 const STATS_PAUSE: Duration = Duration::from_millis(300);

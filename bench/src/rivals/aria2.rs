@@ -4,14 +4,16 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::Path;
 use std::process::Command;
 
-use super::child::Child;
 use super::contestant::{Contestant, Pace, Role};
-use super::error::Error;
 use super::peer_list::PeerList;
-use super::program::Need;
 use super::session::Session;
-use super::stage::{Sink, Stage, free_port, ready_deadline};
-use super::torrent;
+use super::stage::{Sink, Stage};
+use crate::harness::Error;
+use crate::harness::child::Child;
+use crate::harness::child::ready_deadline;
+use crate::harness::ports::free_port;
+use crate::harness::program::Need;
+use crate::harness::torrent;
 
 /// aria2c seeding to aria2c.
 pub const ARIA2: Contestant = Contestant {

@@ -1,11 +1,11 @@
-//! Who takes part, in the order of an odd round.
+//! What a contestant is.
 
-use super::error::Error;
 use super::options::Options;
-use super::program::Need;
 use super::session::Session;
 use super::stage::{Sink, Stage};
-use super::{aria2, curl, libtorrent, limit, mtorrent, rqbit, rsync, transmission};
+use crate::harness::Error;
+use crate::harness::program::Need;
+use crate::harness::selection::Candidate;
 
 /// A program in its fastest sensible setting.
 #[derive(Debug)]
@@ -24,6 +24,16 @@ pub struct Contestant {
     pub settings: &'static str,
     /// Starts its servers and writes its getter's command line.
     pub prepare: fn(&Stage) -> Result<Session, Error>,
+}
+
+impl Candidate for Contestant {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn needs(&self) -> &'static [Need] {
+        self.needs
+    }
 }
 
 /// In how many rounds a contestant takes part: always the first ones.
@@ -72,19 +82,3 @@ impl Role {
         }
     }
 }
-
-/// Everyone. The disk's limit stands on both sides of mtorrent, so that it is beside it in every round.
-pub const ALL: [&Contestant; 12] = [
-    &limit::FIO_URING,
-    &mtorrent::MTORRENT,
-    &limit::FIO_LIBAIO,
-    &limit::IPERF,
-    &limit::SHA1,
-    &limit::CP,
-    &rsync::RSYNC,
-    &curl::CURL,
-    &aria2::ARIA2,
-    &libtorrent::LIBTORRENT,
-    &transmission::TRANSMISSION,
-    &rqbit::RQBIT,
-];

@@ -3,12 +3,12 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use super::child::{Child, Ended};
-use super::error::Error;
-use super::interrupt;
-use super::process_tree::{self, Memory};
 use super::session::End;
 use super::stage::Stage;
+use crate::harness::Error;
+use crate::harness::child::{Child, Ended};
+use crate::harness::interrupt;
+use crate::harness::process_tree::{self, Memory};
 
 /// How often the getter's memory is looked at. Its end is seen at once, whatever this is.
 const SAMPLE_INTERVAL: Duration = Duration::from_millis(20);

@@ -1,17 +1,18 @@
 //! libtorrent (the library of qBittorrent and Deluge) by its Python binding, from another one.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-use std::sync::OnceLock;
 
-use super::child::Child;
 use super::contestant::{Contestant, Pace, Role};
-use super::error::Error;
-use super::options::workspace;
-use super::program::Need;
 use super::session::Session;
-use super::stage::{Sink, Stage, free_port, ready_deadline};
-use super::torrent;
+use super::stage::{Sink, Stage};
+use crate::harness::Error;
+use crate::harness::child::Child;
+use crate::harness::child::ready_deadline;
+use crate::harness::ports::free_port;
+use crate::harness::program::Need;
+use crate::harness::python::with_libtorrent;
+use crate::harness::torrent;
 
 /// libtorrent seeding to libtorrent.
 pub const LIBTORRENT: Contestant = Contestant {
@@ -28,42 +29,7 @@ pub const LIBTORRENT: Contestant = Contestant {
     prepare,
 };
 
-const SCRIPT: &str = include_str!("transfer.py");
-
-/// The release that is installed from PyPI: Debian's 2.0 is slower on the disk.
-const RELEASE: &str = "2.1.1";
-
-/// The Python that has the module, if one has: the virtual environment's, else Debian's, which may be another than the
-/// first in the path.
-pub fn python() -> Option<&'static Path> {
-    // One that is missing may be installed later.
-    static FOUND: OnceLock<PathBuf> = OnceLock::new();
-    let has_module = |python: &PathBuf| {
-        let asked = Command::new(python).args(["-c", "import libtorrent"]).output();
-        asked.is_ok_and(|asked| asked.status.success())
-    };
-    if FOUND.get().is_none() {
-        let places = [environment().join("bin/python"), "python3".into(), "/usr/bin/python3".into()];
-        let _ = FOUND.set(places.into_iter().find(has_module)?);
-    }
-    FOUND.get().map(PathBuf::as_path)
-}
-
-/// The virtual environment of the release.
-pub fn environment() -> PathBuf {
-    workspace().join("target/tools").join(format!("libtorrent-{RELEASE}"))
-}
-
-/// What makes the virtual environment.
-pub fn installers() -> [(PathBuf, Vec<String>); 2] {
-    let environment = environment();
-    let folder = environment.to_string_lossy().into_owned();
-    let package = format!("libtorrent=={RELEASE}");
-    [
-        ("python3".into(), vec!["-m".to_owned(), "venv".to_owned(), folder]),
-        (environment.join("bin/pip"), vec!["install".to_owned(), "--quiet".to_owned(), package]),
-    ]
-}
+const SCRIPT: &str = concat!(include_str!("../harness/libtorrent.py"), include_str!("transfer.py"));
 
 fn prepare(stage: &Stage) -> Result<Session, Error> {
     let port = free_port()?;
@@ -79,7 +45,7 @@ fn prepare(stage: &Stage) -> Result<Session, Error> {
 }
 
 fn side(script: &Path, mode: &str, metainfo: &Path, folder: &Path, port: u16) -> Result<Command, Error> {
-    let python = python().ok_or_else(|| Error::Contestant("no python3 has the module libtorrent".to_owned()))?;
+    let python = with_libtorrent()?;
     let mut command = Command::new(python);
     command.arg(script).arg(mode).arg(metainfo).arg(folder).arg(port.to_string());
     Ok(command)

@@ -7,12 +7,14 @@ use std::time::Instant;
 use serde_json::Value;
 use sha1::{Digest, Sha1};
 
-use super::child::Child;
 use super::contestant::{Contestant, Pace, Role};
-use super::error::Error;
-use super::program::Need;
 use super::session::Session;
-use super::stage::{Sink, Stage, free_port, ready_deadline};
+use super::stage::{Sink, Stage};
+use crate::harness::Error;
+use crate::harness::child::Child;
+use crate::harness::child::ready_deadline;
+use crate::harness::ports::free_port;
+use crate::harness::program::Need;
 
 /// The disk's write limit through io_uring.
 pub const FIO_URING: Contestant = Contestant {

@@ -2,12 +2,13 @@
 
 use std::process::Command;
 
-use super::child::Child;
 use super::contestant::{Contestant, Pace, Role};
-use super::error::Error;
-use super::program::Need;
 use super::session::{Proof, Session};
-use super::stage::{Sink, Stage, ready_deadline};
+use super::stage::{Sink, Stage};
+use crate::harness::Error;
+use crate::harness::child::Child;
+use crate::harness::child::ready_deadline;
+use crate::harness::program::Need;
 
 /// mtorrent as a user would start it, without any setting.
 pub const MTORRENT: Contestant = Contestant {

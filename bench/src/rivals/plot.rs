@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::contestant::Role;
 use super::summary::{Row, Table};
+use crate::harness::picture::{self, INK, escaped};
 
 const WIDTH: f64 = 860.0;
 const LABEL_WIDTH: f64 = 190.0;
@@ -11,24 +12,19 @@ const VALUE_WIDTH: f64 = 60.0;
 const ROW_HEIGHT: f64 = 22.0;
 const PANEL_HEAD: f64 = 34.0;
 const LEGEND_HEIGHT: f64 = 30.0;
-const INK: &str = "#222222";
 
 /// The picture of `tables`.
 pub fn svg(tables: &[Table]) -> String {
     let panel_height = |table: &Table| PANEL_HEAD + ROW_HEIGHT * table.rows.len() as f64;
     let height = LEGEND_HEIGHT + tables.iter().map(panel_height).sum::<f64>() + 10.0;
-    let mut text = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" \
-         height=\"{height}\" font-family=\"sans-serif\" font-size=\"13\">\n\
-         <rect width=\"{WIDTH}\" height=\"{height}\" fill=\"white\"/>\n"
-    );
+    let mut text = String::new();
     legend(&mut text);
     let mut top = LEGEND_HEIGHT;
     for table in tables {
         panel(&mut text, table, top);
         top += panel_height(table);
     }
-    text + "</svg>\n"
+    picture::svg(WIDTH, height, 13, &text)
 }
 
 fn colour(role: Role) -> &'static str {
@@ -96,10 +92,6 @@ fn bar(text: &mut String, row: &Row, top: f64, scale: f64) {
         x(rate.high) + 6.0,
         rate.value
     );
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 #[cfg(test)]

@@ -10,16 +10,17 @@ use std::time::Instant;
 use tempfile::TempDir;
 
 use super::contestant::Contestant;
-use super::error::Error;
 use super::getter;
-use super::interrupt;
-use super::network::Network;
 use super::options::Options;
-use super::program;
 use super::record::{Figures, Record, Verdict};
 use super::session::{Proof, Rate, Session};
-use super::source::Source;
-use super::stage::{Sink, Stage, make_folder};
+use super::stage::{Sink, Stage};
+use crate::harness::Error;
+use crate::harness::files::make_folder;
+use crate::harness::interrupt;
+use crate::harness::network::Network;
+use crate::harness::program;
+use crate::harness::source::Source;
 
 /// Everything that is there before the first round. Dropping it removes its folders.
 #[derive(Debug)]
@@ -41,14 +42,14 @@ impl<'a> Race<'a> {
         field: &'a [&'static Contestant],
         network: &'a Network,
     ) -> Result<Self, Error> {
-        let dir = make_folder(&options.dir())?;
+        let dir = make_folder(&options.common.dir())?;
         let dir = dir.canonicalize().map_err(|source| Error::io(format!("find {}", dir.display()), source))?;
         let work = temporary_folder(&dir)?;
         need_space(&dir, 2 * options.size + (1 << 30))?;
         let memory = memory_folder(options)?;
         eprintln!("making the source, {} bytes", options.size);
         let source = Source::create(&make_folder(&work.path().join("source"))?, options.size)?;
-        let mtorrent = program::mtorrent(options);
+        let mtorrent = options.mtorrent();
         Ok(Self { options, field, network, mtorrent, work, memory, source, typed: RefCell::default() })
     }
 

@@ -1,8 +1,8 @@
 //! One row of raw.csv: one run of one contestant, with the verdict on its bytes beside its time.
 
 use super::contestant::{Contestant, Role};
-use super::process_tree::Memory;
 use super::stage::Sink;
+use crate::harness::process_tree::Memory;
 
 /// What one run showed.
 #[derive(Debug, Clone)]

@@ -2,12 +2,14 @@
 
 use std::process::Command;
 
-use super::child::Child;
 use super::contestant::{Contestant, Pace, Role};
-use super::error::Error;
-use super::program::Need;
 use super::session::Session;
-use super::stage::{Sink, Stage, free_port, ready_deadline};
+use super::stage::{Sink, Stage};
+use crate::harness::Error;
+use crate::harness::child::Child;
+use crate::harness::child::ready_deadline;
+use crate::harness::ports::free_port;
+use crate::harness::program::Need;
 
 /// rsync with everything off that costs time on a fast network.
 pub const RSYNC: Contestant = Contestant {

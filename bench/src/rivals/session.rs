@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use super::child::Child;
 use super::peer_list::PeerList;
+use crate::harness::child::Child;
 
 /// Servers that are up and one getter that is not. Dropping it ends the servers.
 #[derive(Debug)]

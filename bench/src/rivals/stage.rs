@@ -1,11 +1,10 @@
 //! What a contestant finds when its turn comes: the source, empty folders, and where the copy shall go.
 
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
-use super::error::Error;
-use super::source::Source;
+use crate::harness::Error;
+use crate::harness::files::{make_folder, write};
+use crate::harness::source::Source;
 
 /// Where the bytes of a copy go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,32 +61,6 @@ impl Stage<'_> {
 
     /// Writes a file into the scratch folder.
     pub fn file(&self, name: &str, text: &str) -> Result<PathBuf, Error> {
-        let path = self.scratch.join(name);
-        std::fs::write(&path, text).map_err(|source| Error::io(format!("write {}", path.display()), source))?;
-        Ok(path)
+        write(&self.scratch, name, text)
     }
-}
-
-/// Makes the folder `path` if it is not there yet.
-pub fn make_folder(path: &Path) -> Result<PathBuf, Error> {
-    std::fs::create_dir_all(path).map_err(|source| Error::io(format!("make {}", path.display()), source))?;
-    Ok(path.to_owned())
-}
-
-/// A TCP port that nothing in this namespace listens on.
-pub fn free_port() -> Result<u16, Error> {
-    free_ports(1).map(|ports| ports[0])
-}
-
-/// `count` different ones.
-pub fn free_ports(count: usize) -> Result<Vec<u16>, Error> {
-    let fail = |source| Error::io("find a free port", source);
-    // All are held until the last is found, so that none is found twice.
-    let bound: Result<Vec<_>, _> = (0..count).map(|_| TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))).collect();
-    bound.map_err(fail)?.iter().map(|listener| Ok(listener.local_addr().map_err(fail)?.port())).collect()
-}
-
-/// When a server that is being started must be ready: it may have to hash the whole source first.
-pub fn ready_deadline() -> Instant {
-    Instant::now() + Duration::from_secs(180)
 }

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use super::contestant::Role;
 use super::record::{Figures, Record};
 use super::stage::Sink;
-use super::statistics::{Estimate, median, median_estimate, ratio_estimate};
+use crate::harness::statistics::{Estimate, interval, median, median_estimate, number, ratio_estimate};
 
 /// One table: one congestion control, with or without the disk.
 #[derive(Debug)]
@@ -219,25 +219,8 @@ fn table_markdown(table: &Table) -> String {
     text
 }
 
-/// A figure with as many digits as tell something.
-pub fn number(value: f64) -> String {
-    match value {
-        value if !value.is_finite() => "–".to_owned(),
-        value if value != 0.0 && value.abs() < 0.1 => format!("{value:.4}"),
-        value => format!("{value:.2}"),
-    }
-}
-
 fn mebibytes(bytes: f64) -> String {
     if bytes.is_finite() { format!("{:.0}", bytes / f64::from(1 << 20)) } else { "–".to_owned() }
-}
-
-/// A value with its interval.
-pub fn interval(estimate: Option<Estimate>) -> String {
-    let finite = estimate.filter(|estimate| estimate.value.is_finite());
-    finite.map_or("–".to_owned(), |Estimate { value, low, high }| {
-        format!("{} [{}, {}]", number(value), number(low), number(high))
-    })
 }
 
 fn goals_markdown(records: &[Record]) -> String {

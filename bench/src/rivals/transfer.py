@@ -1,39 +1,15 @@
-"""One side of a libtorrent transfer: transfer.py seed|get TORRENT FOLDER SEEDER_PORT."""
-
-import os
-import signal
-import sys
-
-import libtorrent as lt
+# One side of a libtorrent transfer: transfer.py seed|get TORRENT FOLDER SEEDER_PORT.
 
 HOST = "127.0.0.1"
 
 
 def settings(listen):
-    chosen = lt.high_performance_seed()
+    chosen = common_settings(listen, lt.alert.category_t.status_notification)
     chosen.update(
-        listen_interfaces=listen,
-        alert_mask=lt.alert.category_t.status_notification
-        | lt.alert.category_t.storage_notification
-        | lt.alert.category_t.error_notification,
-        enable_incoming_utp=False,
-        enable_outgoing_utp=False,
-        enable_dht=False,
-        enable_lsd=False,
-        enable_upnp=False,
-        enable_natpmp=False,
-        in_enc_policy=lt.enc_policy.disabled,
-        out_enc_policy=lt.enc_policy.disabled,
         allow_multiple_connections_per_ip=True,
-        max_out_request_queue=3000,
         max_allowed_in_request_queue=4000,
         request_queue_time=10,
         max_queued_disk_bytes=256 << 20,
-        aio_threads=4,
-        hashing_threads=2,
-        download_rate_limit=0,
-        upload_rate_limit=0,
-        unchoke_slots_limit=-1,
     )
     return chosen
 
@@ -74,11 +50,7 @@ def get(path, folder, port):
     session = lt.session(settings(f"{HOST}:0"))
     handle = session.add_torrent(torrent(path, folder))
     handle.connect_peer((HOST, port))
-    for alert in alerts(session):
-        if isinstance(alert, lt.torrent_finished_alert):
-            handle.flush_cache()
-        if isinstance(alert, lt.cache_flushed_alert) and handle.status().is_seeding:
-            break
+    wait_complete(session, handle)
     # The session's own shutdown takes seconds and is not part of the transfer.
     sys.stdout.flush()
     os._exit(0)

@@ -10,15 +10,17 @@ use std::process::Command;
 
 use serde_json::json;
 
-use super::child::Child;
 use super::contestant::{Contestant, Pace, Role};
-use super::error::Error;
-use super::network::PLAIN_ADDRESSES;
 use super::peer_list::PeerList;
-use super::program::Need;
 use super::session::{End, Session};
-use super::stage::{Sink, Stage, free_port, free_ports, ready_deadline};
-use super::torrent;
+use super::stage::{Sink, Stage};
+use crate::harness::Error;
+use crate::harness::child::Child;
+use crate::harness::child::ready_deadline;
+use crate::harness::network::PLAIN_ADDRESSES;
+use crate::harness::ports::{free_port, free_ports};
+use crate::harness::program::Need;
+use crate::harness::torrent;
 
 /// transmission-cli seeding to transmission-cli.
 pub const TRANSMISSION: Contestant = Contestant {

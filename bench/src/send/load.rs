@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Instant;
 
-use mtorrent_bench::rivals::Error;
+use mtorrent_bench::harness::Error;
 
 use super::syscall;
 

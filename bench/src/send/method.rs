@@ -5,7 +5,7 @@ use std::io;
 use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use super::plan::CHUNK_BYTES;
+use super::source::CHUNK_BYTES;
 use super::source::Source;
 use super::syscall;
 use super::zerocopy::ZeroCopy;

@@ -18,7 +18,7 @@ mod table;
 mod transfer;
 mod zerocopy;
 
-use mtorrent_bench::rivals::{Error, interrupt};
+use mtorrent_bench::harness::{Error, interrupt};
 
 use load::Load;
 use method::Method;

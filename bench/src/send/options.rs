@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::plan::CHUNK_BYTES;
+use super::source::CHUNK_BYTES;
 
 /// Compares ways to send a cached file over TCP; prints a markdown table. The veth rows need root.
 #[derive(Debug, clap::Parser)]

@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::os::fd::AsFd;
 use std::process::Command;
 
-use mtorrent_bench::rivals::Error;
+use mtorrent_bench::harness::Error;
 
 use super::sockets::{Sockets, connect, listen};
 use super::syscall;

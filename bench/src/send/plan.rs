@@ -1,16 +1,14 @@
 //! Which chunks are sent, in which order, and what stands around each: the frame of a data message has
 //! 70 bytes before the chunk and 4 after it. Pure, but for reading the file to know the right digest.
 
-use mtorrent_bench::rivals::Error;
+use mtorrent_bench::harness::Error;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use sha1::{Digest, Sha1};
 
-use super::source::Source;
+use super::source::{CHUNK_BYTES, Source};
 
-/// A chunk, bytes: also what one call to the kernel is asked to send.
-pub const CHUNK_BYTES: usize = 1 << 20;
 /// What comes before a chunk, bytes.
 pub const HEAD_BYTES: usize = 70;
 /// What comes after a chunk.

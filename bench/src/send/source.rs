@@ -6,13 +6,14 @@ use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use mtorrent_bench::rivals::{Error, interrupt};
+use mtorrent_bench::harness::{Error, interrupt};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use super::plan::CHUNK_BYTES;
 use super::syscall::Map;
 
+/// A chunk, bytes: also what one call to the kernel is asked to send.
+pub const CHUNK_BYTES: usize = 1 << 20;
 /// Any number: the same bytes in each run.
 const SEED: u64 = 0x7365_6e64;
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use mtorrent_bench::rivals::statistics::median;
+use mtorrent_bench::harness::statistics::median;
 
 use super::load::Means;
 use super::method::Method;

@@ -7,12 +7,13 @@ use std::os::fd::AsFd;
 use std::sync::Barrier;
 use std::time::Instant;
 
-use mtorrent_bench::rivals::Error;
+use mtorrent_bench::harness::Error;
 use sha1::{Digest, Sha1};
 
 use super::method::{Method, Sender};
-use super::plan::{CHUNK_BYTES, Plan, TAIL, head};
+use super::plan::{Plan, TAIL, head};
 use super::sockets::Sockets;
+use super::source::CHUNK_BYTES;
 use super::source::Source;
 use super::syscall;
 

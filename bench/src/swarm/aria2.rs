@@ -9,9 +9,9 @@ use super::nodes::Node;
 use super::opentracker::Opentracker;
 use super::row::Variant;
 use super::stage::Stage;
-use crate::rivals::Error;
-use crate::rivals::child::Child;
-use crate::rivals::program::{Need, find};
+use crate::harness::Error;
+use crate::harness::child::Child;
+use crate::harness::program::{Need, find};
 
 /// aria2c everywhere.
 pub const ARIA2: Kind = Kind {

@@ -1,15 +1,16 @@
-//! Who takes part.
+//! What a contestant is.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
-use super::options::Options;
 use super::row::Variant;
 use super::stage::Stage;
-use super::{aria2, flow, libtorrent, mtorrent};
-use crate::rivals::Error;
-use crate::rivals::child::Child;
-use crate::rivals::program::{self, Need};
+use crate::harness::Error;
+use crate::harness::child::Child;
+use crate::harness::program::Need;
+
+/// The name of mtorrent.
+pub const OURS: &str = "mtorrent";
 
 /// A kind of program in its fastest sensible setting.
 #[derive(Debug)]
@@ -78,74 +79,6 @@ impl Contestant {
 
     /// True for mtorrent.
     pub fn is_ours(&self) -> bool {
-        self.kind.name == mtorrent::MTORRENT.name
+        self.kind.name == OURS
     }
-}
-
-/// Everyone, in the order of an odd round.
-const KINDS: [&Kind; 5] =
-    [&flow::FLOOR, &mtorrent::MTORRENT, &aria2::ARIA2, &libtorrent::LIBTORRENT, &libtorrent::SUPER_SEEDING];
-
-/// Builds and installs what `options` allow, says who takes part and who does not and why, and returns those who do.
-pub fn select(options: &Options) -> Result<Vec<Contestant>, Error> {
-    let kinds = chosen(&options.only)?;
-    if options.mtorrent.is_empty() && kinds.iter().any(|kind| kind.name == mtorrent::MTORRENT.name) {
-        program::build_mtorrent();
-    }
-    let mut present = Vec::new();
-    for kind in kinds {
-        for contestant in contestants(kind, options) {
-            if options.install {
-                program::install(kind.needs, &contestant.program)?;
-            }
-            let missing: Vec<String> = kind.needs.iter().filter_map(|need| need.missing(&contestant.program)).collect();
-            if missing.is_empty() {
-                eprintln!("{:14} there", contestant.name);
-                present.push(contestant);
-            } else {
-                eprintln!("{:14} MISSING, left out: {}", contestant.name, missing.join("; "));
-            }
-        }
-    }
-    if present.is_empty() {
-        return Err(Error::Refused("nobody is there to run; --install installs what is missing".to_owned()));
-    }
-    Ok(present)
-}
-
-fn contestants(kind: &'static Kind, options: &Options) -> Vec<Contestant> {
-    let named = |name: &str, program: PathBuf| Contestant { name: name.to_owned(), program, kind };
-    if kind.name != mtorrent::MTORRENT.name || options.mtorrent.is_empty() {
-        return vec![named(kind.name, program::own_mtorrent())];
-    }
-    let labelled = |text: &String| match text.split_once('=') {
-        Some((label, path)) => named(label, absolute(path)),
-        None => named(kind.name, absolute(text)),
-    };
-    options.mtorrent.iter().map(labelled).collect()
-}
-
-fn absolute(path: &str) -> PathBuf {
-    Path::new(path).canonicalize().unwrap_or_else(|_| path.into())
-}
-
-/// True if the user named it, or nobody, and it is not one that has to be named.
-fn is_wanted(kind: &Kind, only: &[String]) -> bool {
-    let needs_naming = kind.name == libtorrent::SUPER_SEEDING.name;
-    only.iter().any(|name| name == kind.name) || (only.is_empty() && !needs_naming)
-}
-
-/// The names of those who were wanted and are not there.
-pub fn left_out(options: &Options, field: &[Contestant]) -> Vec<&'static str> {
-    let is_absent = |kind: &&Kind| field.iter().all(|present| present.kind.name != kind.name);
-    KINDS.into_iter().filter(|kind| is_wanted(kind, &options.only)).filter(is_absent).map(|kind| kind.name).collect()
-}
-
-fn chosen(only: &[String]) -> Result<Vec<&'static Kind>, Error> {
-    let names: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
-    if let Some(unknown) = only.iter().find(|name| !names.contains(&name.as_str())) {
-        return Err(Error::Refused(format!("nobody is called {unknown:?}; there are {}", names.join(", "))));
-    }
-    let is_chosen = |kind: &&'static Kind| is_wanted(kind, only);
-    Ok(KINDS.into_iter().filter(is_chosen).collect())
 }

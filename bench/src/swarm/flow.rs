@@ -1,5 +1,5 @@
-//! The floor: as many bytes as the file has, by one plain TCP flow from each node to the next, so that every link carries
-//! the file once each way. Nothing is read, hashed or written.
+//! One node's part of the floor, as a program of its own: receives and sends so many bytes by plain TCP. Nothing is read,
+//! hashed or written.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddrV4, TcpListener, TcpStream};
@@ -7,24 +7,6 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use super::contestant::{Contestant, Done, GetterPlan, Kind, Servers};
-use super::stage::Stage;
-use crate::rivals::Error;
-use crate::rivals::child::Child;
-
-/// Plain TCP.
-pub const FLOOR: Kind = Kind {
-    name: "floor",
-    needs: &[],
-    settings: "no program at all: one plain TCP flow from each node to the next, the seeder first, as many bytes as the \
-               file has; nothing is read, hashed or written. Starts of processes are in the time, as with all",
-    variants: &[super::row::Variant::Plain],
-    serve,
-    getter,
-};
-
-/// Where a flow's receiver listens.
-const PORT: u16 = 7700;
 /// What is sent and received at once, bytes.
 const BLOCK_BYTES: usize = 256 << 10;
 /// How long a sender tries to reach a receiver that may not listen yet.
@@ -93,31 +75,6 @@ fn send_to(to: SocketAddrV4, bytes: u64) -> std::io::Result<()> {
         left -= count;
     }
     Ok(())
-}
-
-fn serve(stage: &Stage, _: &Contestant) -> Result<Servers, Error> {
-    let mut command = stage.seeder().command(own_program()?);
-    command.args(["flow", "--send", &endpoint(stage, 0), "--bytes", &stage.source.length.to_string()]);
-    let seeder = Child::spawn(command, "flow-seeder", &stage.folder)?;
-    Ok(Servers { others: Vec::new(), seeder, metainfo: None })
-}
-
-fn getter(stage: &Stage, _: &Contestant, _: &Servers, number: usize) -> Result<GetterPlan, Error> {
-    let mut command = stage.getter(number).command(own_program()?);
-    command.args(["flow", "--receive", &endpoint(stage, number), "--bytes", &stage.source.length.to_string()]);
-    if number + 1 < stage.row.getters {
-        command.args(["--send", &endpoint(stage, number + 1)]);
-    }
-    Ok(GetterPlan { command, done: Done::Line("done"), copy: None })
-}
-
-fn endpoint(stage: &Stage, getter: usize) -> String {
-    format!("{}:{PORT}", stage.getter(getter).address())
-}
-
-/// This program.
-pub fn own_program() -> Result<std::path::PathBuf, Error> {
-    std::env::current_exe().map_err(|source| Error::io("find this program", source))
 }
 
 #[cfg(test)]

@@ -13,9 +13,9 @@ use serde_json::Value;
 use super::contestant::{Contestant, Done, GetterPlan};
 use super::record::GetterFigures;
 use super::stage::Stage;
-use crate::rivals::Error;
-use crate::rivals::child::Child;
-use crate::rivals::process_tree::Memory;
+use crate::harness::Error;
+use crate::harness::child::Child;
+use crate::harness::process_tree::Memory;
 
 /// A getter that was started.
 #[derive(Debug)]

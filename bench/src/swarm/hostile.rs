@@ -15,13 +15,6 @@ use mtorrent::wire::{ChunkInfo, Message, SeederChange, SendChunk, Status};
 
 use super::chunks::read_metainfo;
 use super::connection::Connection;
-use super::contestant::Servers;
-use super::flow::own_program;
-use super::row::BAD_PEERS;
-use super::stage::Stage;
-use super::{cap::Cap, mtorrent as ours};
-use crate::rivals::child::Child;
-use crate::rivals::stage::ready_deadline;
 
 /// How a hostile peer fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -37,19 +30,6 @@ pub enum Failing {
     /// Has none of the chunks that it says it has.
     Lying,
 }
-
-/// Who the bad peers of a row are.
-pub const FIELD: [Failing; BAD_PEERS] = [
-    Failing::Wrong,
-    Failing::Silent,
-    Failing::Slow,
-    Failing::Vanishing,
-    Failing::Lying,
-    Failing::Wrong,
-    Failing::Silent,
-    Failing::Slow,
-    Failing::Vanishing,
-];
 
 /// How a hostile peer is started.
 #[derive(Debug, Clone, Args)]
@@ -77,28 +57,6 @@ pub struct HostileOptions {
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Between two pieces of a slow answer.
 const SLOW_PAUSE: Duration = Duration::from_millis(50);
-/// What the slow one sends without a cap, bytes a second.
-const SLOW_UNCAPPED: u64 = 1_000_000;
-
-/// Starts all of them on their nodes, and waits until they are registered.
-pub fn start(stage: &Stage, servers: &mut Servers) -> std::result::Result<(), crate::rivals::Error> {
-    let slow_bytes = match stage.row.cap {
-        Cap::Bits(bits) => (bits / 800).max(1),
-        Cap::None => SLOW_UNCAPPED,
-    };
-    for (number, failing) in FIELD.into_iter().enumerate() {
-        let word = failing.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());
-        let node = stage.bad(number);
-        let mut command = node.command(own_program()?);
-        command.args(["hostile", &word, "--listen", &ours::endpoint(node), "--tracker", &ours::tracker(stage)]);
-        command.arg("--metainfo").args(&servers.metainfo).arg("--source").arg(&stage.source.path);
-        command.args(["--slow-bytes", &slow_bytes.to_string()]);
-        let mut child = Child::spawn(command, &format!("bad-{number}-{word}"), &stage.folder)?;
-        child.wait_line("ready", ready_deadline())?;
-        servers.others.push(child);
-    }
-    Ok(())
-}
 
 /// Registers and serves until it is ended.
 pub fn run(options: &HostileOptions) -> Result<()> {

@@ -7,11 +7,11 @@ use super::nodes::Node;
 use super::opentracker::Opentracker;
 use super::row::Variant;
 use super::stage::Stage;
-use crate::rivals::Error;
-use crate::rivals::child::Child;
-use crate::rivals::libtorrent;
-use crate::rivals::program::Need;
-use crate::rivals::stage::ready_deadline;
+use crate::harness::Error;
+use crate::harness::child::Child;
+use crate::harness::child::ready_deadline;
+use crate::harness::program::Need;
+use crate::harness::python::with_libtorrent;
 
 /// libtorrent everywhere.
 pub const LIBTORRENT: Kind = Kind {
@@ -33,7 +33,7 @@ pub const SUPER_SEEDING: Kind = Kind {
     ..LIBTORRENT
 };
 
-const SCRIPT: &str = include_str!("node.py");
+const SCRIPT: &str = concat!(include_str!("../harness/libtorrent.py"), include_str!("node.py"));
 
 fn serve(stage: &Stage, mode: &str) -> Result<Servers, Error> {
     let mut tracker = Opentracker::start(stage)?;
@@ -55,8 +55,7 @@ fn getter(stage: &Stage, _: &Contestant, servers: &Servers, number: usize) -> Re
 }
 
 fn on(stage: &Stage, node: &Node, mode: &str) -> Result<Command, Error> {
-    let python =
-        libtorrent::python().ok_or_else(|| Error::Contestant("no python3 has the module libtorrent".to_owned()))?;
+    let python = with_libtorrent()?;
     let mut command = node.command(python);
     command.arg(stage.folder.join("node.py")).arg(mode).arg(node.address().to_string());
     Ok(command)

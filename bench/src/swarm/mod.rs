@@ -3,18 +3,21 @@
 //! A [`row`] is a case: how many getters, how fast the links, how large the file, and what goes wrong. For each turn of
 //! each [`contestant`] the [`nodes`] are made anew, namespaces on a bridge with a [`cap`] at each end of each link;
 //! [`turn`] starts the getters together once tracker and seeder are ready, and watches them until the last one is done;
-//! every copy is compared with the source. [`flow`] is the floor: what plain TCP takes on the same links;
-//! [`hostile`] has the bad peers, [`chunks`] knows when the seeder may die. [`record`] is a
-//! row of the figures, [`summary`] the medians, [`plot`] and [`report`] what else a run's folder has; what is not special to swarms is [`crate::rivals`]'.
+//! every copy is compared with the source. [`floor`] is what plain TCP takes on the same links;
+//! [`bad_peers`] starts the bad peers, [`chunks`] knows when the seeder may die. [`record`] is a
+//! row of the figures, [`summary`] the medians, [`plot`] and [`report`] what else a run's folder has; what is not special to swarms is [`crate::harness`]'.
 //!
 //! It must never print a time without saying how many copies were right, never leave a process, a folder or a namespace
 //! behind, and never touch the machine's own network.
 
 pub mod aria2;
+pub mod bad_peers;
 pub mod cap;
 pub mod chunks;
 pub mod connection;
 pub mod contestant;
+pub mod contestants;
+pub mod floor;
 pub mod flow;
 pub mod getter;
 pub mod hostile;
@@ -34,8 +37,9 @@ pub mod summary;
 pub mod turn;
 pub mod usage;
 
-use crate::rivals::machine::run_folder;
-use crate::rivals::{Error, interrupt, lock, write};
+use crate::harness::files::write;
+use crate::harness::machine::run_folder;
+use crate::harness::{Error, interrupt, lock};
 pub use options::{Options, Part};
 use record::Record;
 
@@ -58,16 +62,16 @@ fn run_part(part: &Part) -> Result<(), Error> {
 fn run_race(options: &Options) -> Result<bool, Error> {
     interrupt::install()?;
     let _lock = lock::Lock::take()?;
-    let field = contestant::select(options)?;
-    if options.check {
+    let field = contestants::select_contestants(options)?;
+    if options.common.check {
         return Ok(true);
     }
     let race = race::Race::prepare(options, &field)?;
-    let folder = run_folder(&options.out, "-swarm")?;
+    let folder = run_folder(&options.common.out, "-swarm")?;
     let records = race.run(|records| {
         // What a long run has shown so far is not lost with its end; that it cannot be written shows there.
-        let _ = write(&folder, "raw.csv", &record::csv(records));
-        let _ = write(&folder, "getters.csv", &record::getters_csv(records));
+        let _ = write(&folder, "raw.csv", record::csv(records));
+        let _ = write(&folder, "getters.csv", record::getters_csv(records));
     });
     if records.is_err() {
         // Only where nothing is in it.
@@ -76,8 +80,8 @@ fn run_race(options: &Options) -> Result<bool, Error> {
     let records = records?;
     let summary = summary::markdown(&records);
     write(&folder, "summary.md", &summary)?;
-    write(&folder, "plot.svg", &plot::svg(&summary::lines(&records)))?;
-    write(&folder, "README.md", &report::readme(options, &field, &race, &records))?;
+    write(&folder, "plot.svg", plot::svg(&summary::lines(&records)))?;
+    write(&folder, "README.md", report::readme(options, &field, &race, &records))?;
     print!("{summary}");
     eprintln!("written to {}", folder.display());
     Ok(records.iter().all(Record::is_right))

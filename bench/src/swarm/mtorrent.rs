@@ -3,18 +3,18 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::contestant::{Contestant, Done, GetterPlan, Kind, Servers};
+use super::contestant::{Contestant, Done, GetterPlan, Kind, OURS, Servers};
 use super::nodes::Node;
 use super::row::Variant;
 use super::stage::Stage;
-use crate::rivals::Error;
-use crate::rivals::child::Child;
-use crate::rivals::program::Need;
-use crate::rivals::stage::ready_deadline;
+use crate::harness::Error;
+use crate::harness::child::Child;
+use crate::harness::child::ready_deadline;
+use crate::harness::program::Need;
 
 /// mtorrent as a user would start it, without any setting.
 pub const MTORRENT: Kind = Kind {
-    name: "mtorrent",
+    name: OURS,
     needs: &[Need::Mtorrent],
     settings: "defaults; every chunk's SHA-1 checked, O_DIRECT writes, the file fsynced and renamed before a getter says \
                that it is done; then it seeds, until all are done",

@@ -8,7 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::rivals::Error;
+use crate::harness::Error;
 
 /// A namespace that the harness made.
 #[derive(Debug)]

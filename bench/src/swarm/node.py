@@ -1,43 +1,20 @@
-"""One node of a libtorrent swarm: node.py seed|super-seed|get|leave ADDRESS TORRENT FOLDER."""
+# One node of a libtorrent swarm: node.py seed|super-seed|get|leave ADDRESS TORRENT FOLDER.
 
-import os
-import signal
-import sys
 import time
-
-import libtorrent as lt
 
 PORT = 6881
 TRACE = "NODE_TRACE" in os.environ
 
 
 def settings(address):
-    chosen = lt.high_performance_seed()
+    categories = lt.alert.category_t.all_categories if TRACE else lt.alert.category_t.status_notification
+    chosen = common_settings(f"{address}:{PORT}", categories)
     chosen.update(
-        listen_interfaces=f"{address}:{PORT}",
-        alert_mask=(lt.alert.category_t.all_categories if TRACE else lt.alert.category_t.status_notification)
-        | lt.alert.category_t.storage_notification
-        | lt.alert.category_t.error_notification,
-        enable_incoming_utp=False,
-        enable_outgoing_utp=False,
-        enable_dht=False,
-        enable_lsd=False,
-        enable_upnp=False,
-        enable_natpmp=False,
-        in_enc_policy=lt.enc_policy.disabled,
-        out_enc_policy=lt.enc_policy.disabled,
-        max_out_request_queue=3000,
-        max_allowed_in_request_queue=4000,
         request_queue_time=3,
         connection_speed=200,
         torrent_connect_boost=200,
         min_reconnect_time=1,
         max_queued_disk_bytes=64 << 20,
-        aio_threads=4,
-        hashing_threads=2,
-        download_rate_limit=0,
-        upload_rate_limit=0,
-        unchoke_slots_limit=-1,
     )
     return chosen
 
@@ -80,11 +57,7 @@ def seed(address, path, folder, is_super):
 def get(address, path, folder, stays):
     session = lt.session(settings(address))
     handle = session.add_torrent(torrent(path, folder))
-    for alert in alerts(session):
-        if isinstance(alert, lt.torrent_finished_alert):
-            handle.flush_cache()
-        if isinstance(alert, lt.cache_flushed_alert) and handle.status().is_seeding:
-            break
+    wait_complete(session, handle)
     print("done", flush=True)
     if stays:
         signal.pause()

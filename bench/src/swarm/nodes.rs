@@ -12,8 +12,8 @@ use serde_json::Value;
 
 use super::cap::{Cap, PAYLOAD_SHARE};
 use super::namespace::Namespace;
-use crate::rivals::Error;
-use crate::rivals::program;
+use crate::harness::Error;
+use crate::harness::program;
 
 /// Bytes of an IP packet.
 const MTU: u32 = 1500;

@@ -6,11 +6,12 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::stage::Stage;
-use crate::rivals::Error;
-use crate::rivals::child::Child;
-use crate::rivals::program;
-use crate::rivals::stage::{make_folder, ready_deadline};
-use crate::rivals::torrent;
+use crate::harness::Error;
+use crate::harness::child::Child;
+use crate::harness::child::ready_deadline;
+use crate::harness::files::make_folder;
+use crate::harness::program;
+use crate::harness::torrent;
 
 /// Where it listens.
 const PORT: u16 = 7650;
@@ -75,7 +76,7 @@ impl Opentracker {
                     return Err(child.complaint(&format!("ended with {}", ended.status)));
                 }
             }
-            crate::rivals::interrupt::check()?;
+            crate::harness::interrupt::check()?;
             if Instant::now() > deadline {
                 return Err(self.child.complaint("never knew the seeder"));
             }

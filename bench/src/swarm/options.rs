@@ -8,12 +8,15 @@ use super::chunks::ChunksOptions;
 use super::flow::FlowOptions;
 use super::hostile::HostileOptions;
 use super::row::Row;
-use crate::rivals::options::workspace;
+use crate::harness::options::CommonOptions;
 
 /// One file onto many nodes: mtorrent, its rivals and plain TCP on the same capped links.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "swarm", version)]
 pub struct Options {
+    /// What all races take
+    #[command(flatten)]
+    pub common: CommonOptions,
     /// Rounds of every row
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub rounds: u32,
@@ -22,9 +25,6 @@ pub struct Options {
     /// of the table in PERF.md]
     #[arg(long = "row", value_name = "ROW")]
     pub rows: Vec<Row>,
-    /// Only these contestants, by name, comma-separated
-    #[arg(long, value_delimiter = ',')]
-    pub only: Vec<String>,
     /// An mtorrent program, PATH or LABEL=PATH; may be repeated, to hold one against another; without it the one of this
     /// source tree is built and used
     #[arg(long)]
@@ -38,21 +38,9 @@ pub struct Options {
     /// Piece size of the rivals' torrent, bytes [default: about 1024 pieces, of 64 KiB to 1 MiB]
     #[arg(long)]
     pub piece_size: Option<u64>,
-    /// Folder on the disk for the copies; a folder in it is made and removed [default: bench/data]
-    #[arg(long)]
-    pub dir: Option<PathBuf>,
-    /// Folder that gets DATE-HOST-swarm/{README.md,raw.csv,getters.csv,summary.md,plot.svg}
-    #[arg(long, default_value = "bench/runs")]
-    pub out: PathBuf,
     /// Keep what the programs wrote, a folder a turn in this one
     #[arg(long)]
     pub keep_logs: Option<PathBuf>,
-    /// Install what is missing (apt-get as root; pip into a virtual environment below target; cargo for rqbit)
-    #[arg(long)]
-    pub install: bool,
-    /// Only say what is there and what is missing
-    #[arg(long)]
-    pub check: bool,
     /// What a run starts on its nodes
     #[command(subcommand)]
     pub part: Option<Part>,
@@ -73,11 +61,6 @@ pub enum Part {
 }
 
 impl Options {
-    /// The folder on the disk.
-    pub fn dir(&self) -> PathBuf {
-        self.dir.clone().unwrap_or_else(|| workspace().join("bench/data"))
-    }
-
     /// The rows; those that others are held against come before them.
     pub fn rows(&self) -> Vec<Row> {
         let rows = if self.rows.is_empty() { Row::defaults() } else { self.rows.clone() };

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::row::{Row, Variant};
 use super::summary::Line;
+use crate::harness::picture::{self, INK};
 
 const LEFT: f64 = 50.0;
 const RIGHT: f64 = 20.0;
@@ -11,7 +12,6 @@ const TOP: f64 = 50.0;
 const HEIGHT: f64 = 300.0;
 const BOTTOM: f64 = 50.0;
 const COLUMN: f64 = 110.0;
-const INK: &str = "#222222";
 /// What is drawn beyond this by the ideal is drawn at it.
 const RATIO_MAX: f64 = 5.0;
 const COLOURS: [&str; 7] = ["#b8b8b8", "#d1495b", "#4a7fb5", "#6fa287", "#c58b2a", "#7b5ea7", "#333333"];
@@ -33,10 +33,7 @@ pub fn svg(lines: &[Line]) -> String {
     let largest = ratios.fold(1.5, f64::max).min(RATIO_MAX);
     let (width, height) = (LEFT + RIGHT + COLUMN * rows.len().max(4) as f64, TOP + HEIGHT + BOTTOM);
     let mut text = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
-         height=\"{height}\" font-family=\"sans-serif\" font-size=\"12\">\n\
-         <rect width=\"{width}\" height=\"{height}\" fill=\"white\"/>\n\
-         <text x=\"{LEFT}\" y=\"18\" fill=\"{INK}\" font-weight=\"bold\">Time of the last getter by the ideal; lower is \
+        "<text x=\"{LEFT}\" y=\"18\" fill=\"{INK}\" font-weight=\"bold\">Time of the last getter by the ideal; lower is \
          better, 1 is the bound</text>\n"
     );
     let scale = Scale { largest };
@@ -54,7 +51,7 @@ pub fn svg(lines: &[Line]) -> String {
             .collect();
         series(&mut text, name, number, &points, &scale);
     }
-    text + "</svg>\n"
+    picture::svg(width, height, 12, &text)
 }
 
 /// From 1 at the bottom to the largest at the top.

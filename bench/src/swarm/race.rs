@@ -13,10 +13,10 @@ use super::record::{CPU_BOUND, Record};
 use super::row::Row;
 use super::stage::Stage;
 use super::turn;
-use crate::rivals::options::workspace;
-use crate::rivals::source::Source;
-use crate::rivals::stage::make_folder;
-use crate::rivals::{Error, interrupt};
+use crate::harness::files::make_folder;
+use crate::harness::options::workspace;
+use crate::harness::source::Source;
+use crate::harness::{Error, interrupt};
 
 /// How every folder of a run begins: by it the left-overs of one that was killed are known.
 const PREFIX: &str = "mtorrent-swarm-run-";
@@ -34,7 +34,7 @@ pub struct Race<'a> {
 impl<'a> Race<'a> {
     /// Makes the folder and a source of each size.
     pub fn prepare(options: &'a Options, field: &'a [Contestant]) -> Result<Self, Error> {
-        let dir = make_folder(&options.dir())?;
+        let dir = make_folder(&options.common.dir())?;
         let dir = dir.canonicalize().map_err(|source| Error::io(format!("find {}", dir.display()), source))?;
         remove_left_overs(&dir);
         let work = tempfile::Builder::new().prefix(PREFIX).tempdir_in(&dir);

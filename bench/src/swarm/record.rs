@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::row::Row;
-use super::turn;
-use crate::rivals::process_tree::Memory;
-use crate::rivals::statistics::median;
+use crate::harness::process_tree::Memory;
+use crate::harness::statistics::median;
 
 /// Above this part of the machine's CPU time, CPUs may be what holds a turn.
 pub const CPU_BOUND: f64 = 0.85;
@@ -134,7 +133,7 @@ impl Record {
         match &self.outcome {
             Err(why) => why.clone(),
             Ok(figures) => {
-                let failures = turn::failures(&figures.getters);
+                let failures = failures(&figures.getters);
                 let more = failures.len().saturating_sub(2);
                 let told = failures.into_iter().take(2).collect::<Vec<_>>().join("; ");
                 if more > 0 { format!("{told}; and {more} more") } else { told }
@@ -211,6 +210,12 @@ pub fn getters_csv(records: &[Record]) -> String {
         }
     }
     text
+}
+
+/// The copies that are wrong or missing, by getter.
+fn failures(getters: &[GetterFigures]) -> Vec<String> {
+    let failed = getters.iter().filter_map(|getter| Some((getter.number, getter.failure.as_ref()?)));
+    failed.map(|(number, why)| format!("getter {number}: {why}")).collect()
 }
 
 #[cfg(test)]

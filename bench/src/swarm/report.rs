@@ -3,43 +3,30 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use super::contestant::{Contestant, left_out};
+use super::contestant::Contestant;
+use super::contestants::left_out;
 use super::options::Options;
 use super::race::Race;
 use super::record::Record;
-use crate::rivals::libtorrent;
-use crate::rivals::machine::{ask, commit, hardware, host, read};
-use crate::rivals::program::first_line;
+use crate::harness::machine::{ask, hardware, read};
+use crate::harness::python;
+use crate::harness::report::{self, head};
 
 /// The text of README.md.
 pub fn readme(options: &Options, field: &[Contestant], race: &Race, records: &[Record]) -> String {
     let right = records.iter().filter(|record| record.is_right()).count();
-    let mut text = format!(
-        "# Swarms, {} on {}\n\nMade by `{}` of commit {}. In {right} of {} turns every copy was right; raw.csv has them \
-         all, getters.csv every getter of them, summary.md their medians.\n\n## Machine\n\n",
-        ask("date", &["-u", "+%Y-%m-%d %H:%M UTC"]),
-        host(),
-        again(options),
-        commit(),
+    let result = format!(
+        "In {right} of {} turns every copy was right; raw.csv has them all, getters.csv every getter of them, summary.md \
+         their medians.",
         records.len()
     );
-    for (what, value) in machine(options) {
-        let _ = writeln!(text, "- {what}: {value}");
-    }
-    text += "\n## Versions\n\n";
-    for (name, version) in versions(field) {
-        let _ = writeln!(text, "- {name}: {version}");
-    }
+    let mut text = head("Swarms, ", &again(options), &result, machine(options), versions(field));
     text += METHOD;
     for contestant in field {
         let _ = writeln!(text, "\n**{}**: {}.\n", contestant.name, contestant.kind.settings);
         let _ = writeln!(text, "```\n{}\n```", race.typed(&contestant.name).join("\n"));
     }
-    let missing = left_out(options, field);
-    if !missing.is_empty() {
-        let _ = writeln!(text, "\nNot installed, so left out: {}.", missing.join(", "));
-    }
-    text
+    text + &report::left_out(&left_out(options, field))
 }
 
 const METHOD: &str = "
@@ -78,7 +65,7 @@ first turn:
 ";
 
 fn machine(options: &Options) -> Vec<(&'static str, String)> {
-    let dir = options.dir();
+    let dir = options.common.dir();
     let dir = dir.to_string_lossy();
     let mut rows = hardware().to_vec();
     rows.extend([
@@ -94,21 +81,17 @@ fn machine(options: &Options) -> Vec<(&'static str, String)> {
 }
 
 fn versions(field: &[Contestant]) -> Vec<(String, String)> {
-    const LIBTORRENT: &str = "import libtorrent; print(libtorrent.__version__)";
-    let python = libtorrent::python().unwrap_or(Path::new("python3"));
+    let python = python::find().unwrap_or(Path::new("python3"));
     let ours = field.iter().filter(|contestant| contestant.is_ours());
-    let ours = ours.map(|contestant| (contestant.name.clone(), contestant.program.as_path(), ["--version"].as_slice()));
+    let ours =
+        ours.map(|contestant| (contestant.name.as_str(), contestant.program.as_path(), ["--version"].as_slice()));
     let others: [(&str, &Path, &[&str]); 4] = [
         ("aria2c", Path::new("aria2c"), &["--version"]),
-        ("libtorrent", python, &["-c", LIBTORRENT]),
+        ("libtorrent", python, &["-c", python::PRINT_VERSION]),
         ("opentracker", Path::new("dpkg-query"), &["--show", "opentracker"]),
         ("rustc", Path::new("rustc"), &["--version"]),
     ];
-    let others = others.into_iter().map(|(name, program, arguments)| (name.to_owned(), program, arguments));
-    let version = |(name, program, arguments): (String, &Path, &[&str])| {
-        Some((name, first_line(program, arguments).filter(|line| !line.contains("Error"))?))
-    };
-    ours.chain(others).filter_map(version).collect()
+    report::versions(ours.chain(others))
 }
 
 /// The command that runs the same again, without the paths of this machine.
@@ -118,8 +101,8 @@ fn again(options: &Options) -> String {
     for row in &options.rows {
         let _ = write!(line, " --row {row}");
     }
-    if !options.only.is_empty() {
-        let _ = write!(line, " --only {}", options.only.join(","));
+    if !options.common.only.is_empty() {
+        let _ = write!(line, " --only {}", options.common.only.join(","));
     }
     for label in options.mtorrent.iter().filter_map(|program| program.split_once('=')).map(|(label, _)| label) {
         let _ = write!(line, " --mtorrent {label}=PROGRAM");

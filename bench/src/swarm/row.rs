@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::cap::Cap;
-use crate::rivals::options::parse_size;
+use crate::harness::options::parse_size;
 
 /// One case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -6,9 +6,9 @@ use super::cap::Cap;
 use super::nodes::{Node, Nodes};
 use super::options::Options;
 use super::row::{BAD_PEERS, Row, Variant};
-use crate::rivals::Error;
-use crate::rivals::source::Source;
-use crate::rivals::stage::make_folder;
+use crate::harness::Error;
+use crate::harness::files::{make_folder, write};
+use crate::harness::source::Source;
 
 /// One turn of one contestant. The tracker's node has no cap.
 #[derive(Debug)]
@@ -72,8 +72,6 @@ impl<'a> Stage<'a> {
 
     /// Writes a file into the turn's folder.
     pub fn file(&self, name: &str, text: &str) -> Result<PathBuf, Error> {
-        let path = self.folder.join(name);
-        std::fs::write(&path, text).map_err(|source| Error::io(format!("write {}", path.display()), source))?;
-        Ok(path)
+        write(&self.folder, name, text)
     }
 }

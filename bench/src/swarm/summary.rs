@@ -4,8 +4,7 @@ use std::fmt::Write;
 
 use super::record::{CPU_BOUND, Figures, Record};
 use super::row::{Row, Variant};
-use crate::rivals::statistics::{Estimate, median, median_estimate};
-use crate::rivals::summary::{interval, number};
+use crate::harness::statistics::{Estimate, interval, median, median_estimate, number};
 
 /// One contestant in one row of the table.
 #[derive(Debug)]

@@ -5,17 +5,17 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
+use super::bad_peers;
 use super::contestant::{Contestant, Servers};
-use super::flow::own_program;
 use super::getter::Getter;
-use super::hostile;
 use super::mtorrent;
-use super::record::{Figures, GetterFigures};
+use super::record::Figures;
 use super::row::Variant;
 use super::stage::Stage;
 use super::usage::Usage;
-use crate::rivals::child::Child;
-use crate::rivals::{Error, interrupt, process_tree};
+use crate::harness::child::Child;
+use crate::harness::program::own_program;
+use crate::harness::{Error, interrupt, process_tree};
 
 /// How often the getters are looked at: a time is this much too long at most.
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);
@@ -40,7 +40,7 @@ struct Turn<'a> {
 pub fn run(stage: &Stage, contestant: &Contestant) -> Result<Figures, Error> {
     let mut servers = (contestant.kind.serve)(stage, contestant)?;
     if stage.row.variant == Variant::Bad {
-        hostile::start(stage, &mut servers)?;
+        bad_peers::start(stage, &mut servers)?;
     }
     stage.source.warm()?;
     rustix::fs::sync();
@@ -194,12 +194,6 @@ impl Drop for Turn<'_> {
     fn drop(&mut self) {
         self.end();
     }
-}
-
-/// The copies that are wrong or missing, by getter.
-pub fn failures(getters: &[GetterFigures]) -> Vec<String> {
-    let failed = getters.iter().filter_map(|getter| Some((getter.number, getter.failure.as_ref()?)));
-    failed.map(|(number, why)| format!("getter {number}: {why}")).collect()
 }
 
 /// Where a getter's or server's output of a failed turn is kept.

@@ -8,10 +8,11 @@ use super::contestant::Contestant;
 use super::record::Figures;
 use super::server::{START_TIMEOUT, Server, Speaks, Stage};
 use super::workload::What;
-use crate::rivals::Error;
-use crate::rivals::child::Child;
-use crate::rivals::program::{Need, installed};
-use crate::rivals::stage::free_port;
+use crate::harness::Error;
+use crate::harness::child::Child;
+use crate::harness::files::write;
+use crate::harness::ports::free_port;
+use crate::harness::program::{Need, installed};
 
 /// One socket worker, which answers from its own table.
 pub const AQUATIC: Contestant = Contestant {
@@ -43,7 +44,7 @@ fn start(stage: &Stage) -> Result<Server, Error> {
         "socket_workers = 1\n\n[network]\naddress = \"{address}\"\n\n[cleaning]\nmax_connection_age = 3600\n\n\
          [statistics]\ninterval = 0\n"
     );
-    let config = write_config(stage, "tracker.toml", &config)?;
+    let config = write(&stage.folder, "tracker.toml", config)?;
     let mut command = stage.on_server_cpu(&program(TRACKER)?);
     let child = Child::spawn(
         {
@@ -68,7 +69,7 @@ pub fn load(server: &Server, stage: &Stage) -> Result<Figures, Error> {
          extra_statistics = false\n",
         server.address
     );
-    let config = write_config(stage, "load.toml", &config)?;
+    let config = write(&stage.folder, "load.toml", config)?;
     let mut command = stage.on_cpus(&stage.options.load_cpu.to_string(), &program(TESTER)?);
     command.arg("-c").arg(config);
     let mut tester = Child::spawn(command, TESTER, &stage.folder)?;
@@ -78,7 +79,7 @@ pub fn load(server: &Server, stage: &Stage) -> Result<Figures, Error> {
     tester.wait_line("# aquatic load test report", deadline)?;
     let (seconds, cpu) = (start.elapsed().as_secs_f64(), server.child.cpu().since(cpu));
     let ended = loop {
-        crate::rivals::interrupt::check()?;
+        crate::harness::interrupt::check()?;
         if let Some(ended) = tester.wait_for(Duration::from_millis(20))? {
             break ended;
         }
@@ -110,12 +111,6 @@ fn report(output: &str) -> Option<Report> {
 
 fn program(name: &str) -> Result<PathBuf, Error> {
     installed(name).ok_or_else(|| Error::Contestant(format!("{name} is not installed")))
-}
-
-fn write_config(stage: &Stage, name: &str, text: &str) -> Result<PathBuf, Error> {
-    let path = stage.folder.join(name);
-    std::fs::write(&path, text).map_err(|source| Error::io(format!("write {}", path.display()), source))?;
-    Ok(path)
 }
 
 /// Whether a socket has that port, by the kernel's list.

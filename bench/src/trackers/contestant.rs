@@ -1,11 +1,10 @@
-//! Who takes part, in the order of an odd round.
+//! What a contestant is.
 
-use super::options::Options;
 use super::server::{Server, Stage};
 use super::workload::What;
-use super::{aquatic, mtorrent, redis};
-use crate::rivals::Error;
-use crate::rivals::program::{self, Need};
+use crate::harness::Error;
+use crate::harness::program::Need;
+use crate::harness::selection::Candidate;
 
 /// A server in one setting.
 #[derive(Debug)]
@@ -26,41 +25,12 @@ pub struct Contestant {
     pub start: fn(&Stage) -> Result<Server, Error>,
 }
 
-/// Everyone.
-pub const ALL: [&Contestant; 6] = [
-    &mtorrent::MEMORY,
-    &redis::MEMORY,
-    &mtorrent::TWO_EXECUTORS,
-    &mtorrent::DURABLE,
-    &redis::DURABLE,
-    &aquatic::AQUATIC,
-];
+impl Candidate for Contestant {
+    fn name(&self) -> &'static str {
+        self.name
+    }
 
-/// Builds and installs what `options` allow, says who takes part and who does not and why, and returns those who do.
-pub fn muster(options: &Options) -> Result<Vec<&'static Contestant>, Error> {
-    let names: Vec<&str> = ALL.iter().map(|contestant| contestant.name).collect();
-    if let Some(unknown) = options.only.iter().find(|name| !names.contains(&name.as_str())) {
-        return Err(Error::Refused(format!("nobody is called {unknown:?}; there are {}", names.join(", "))));
+    fn needs(&self) -> &'static [Need] {
+        self.needs
     }
-    let is_chosen = |name: &str| options.only.is_empty() || options.only.iter().any(|only| only == name);
-    let field: Vec<&Contestant> = ALL.into_iter().filter(|contestant| is_chosen(contestant.name)).collect();
-    let needs: Vec<Need> = field.iter().flat_map(|contestant| contestant.needs).copied().collect();
-    if options.mtorrent.is_none() && needs.contains(&Need::Mtorrent) {
-        program::build_mtorrent();
-    }
-    let mtorrent = options.mtorrent();
-    if options.install {
-        program::install(&needs, &mtorrent)?;
-    }
-    let is_there = |contestant: &&'static Contestant| {
-        let missing: Vec<String> = contestant.needs.iter().filter_map(|need| need.missing(&mtorrent)).collect();
-        let found = if missing.is_empty() { "there".to_owned() } else { format!("LEFT OUT: {}", missing.join("; ")) };
-        eprintln!("{:16} {found}", contestant.name);
-        missing.is_empty()
-    };
-    let present: Vec<_> = field.into_iter().filter(is_there).collect();
-    if present.is_empty() {
-        return Err(Error::Refused("nobody is there to run; --install installs what is missing".to_owned()));
-    }
-    Ok(present)
 }

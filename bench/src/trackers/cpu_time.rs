@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::rivals::process_tree;
+use crate::harness::process_tree;
 
 /// The CPUs and this process, with what it started, at one moment. Seconds since the machine started.
 #[derive(Debug, Clone, Copy)]

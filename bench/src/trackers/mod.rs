@@ -4,14 +4,16 @@
 //! In each round every [`contestant`] starts its server, pinned to one core; then the [`workload`]s follow each other,
 //! each one offered to all servers in turn by the same [`crate::load`], pinned to another core, over the loopback device
 //! of a network namespace of the run's own. [`race`] is that loop,
-//! [`record`] a row of it, [`summary`] the medians; what is not special to trackers is [`crate::rivals`]'.
+//! [`record`] a row of it, [`summary`] the medians; what is not special to trackers is [`crate::harness`]'.
 //!
 //! It must never print a rate without the errors and the server's CPU beside it, and never leave a process or a folder
 //! behind.
 
 pub mod aquatic;
 pub mod contestant;
+pub mod contestants;
 pub mod cpu_time;
+pub mod loading;
 pub mod mtorrent;
 pub mod options;
 pub mod race;
@@ -22,9 +24,10 @@ pub mod server;
 pub mod summary;
 pub mod workload;
 
-use crate::rivals::machine::run_folder;
-use crate::rivals::network::{Network, congestion_control};
-use crate::rivals::{Error, interrupt, lock, write};
+use crate::harness::files::write;
+use crate::harness::machine::run_folder;
+use crate::harness::network::{Network, congestion_control};
+use crate::harness::{Error, interrupt, lock};
 pub use options::Options;
 use race::Race;
 use record::Record;
@@ -34,8 +37,8 @@ pub fn run(options: &Options) -> Result<bool, Error> {
     interrupt::install()?;
     let _lock = lock::Lock::take()?;
     let options = options.resolved();
-    let field = contestant::muster(&options)?;
-    if options.check {
+    let field = contestants::select_contestants(&options)?;
+    if options.common.check {
         return Ok(true);
     }
     // A firewall's rules for the machine's own loopback cost every packet of everybody.
@@ -43,10 +46,10 @@ pub fn run(options: &Options) -> Result<bool, Error> {
     let race = Race::prepare(&options, &field)?;
     let records = race.run()?;
     let summary = summary::markdown(&field, &records);
-    let folder = run_folder(&options.out, "-trackers")?;
-    write(&folder, "raw.csv", &record::csv(&records))?;
+    let folder = run_folder(&options.common.out, "-trackers")?;
+    write(&folder, "raw.csv", record::csv(&records))?;
     write(&folder, "summary.md", &summary)?;
-    write(&folder, "README.md", &report::readme(&options, &field, &race, &records))?;
+    write(&folder, "README.md", report::readme(&options, &field, &race, &records))?;
     print!("{summary}");
     eprintln!("written to {}", folder.display());
     Ok(records.iter().all(Record::is_right))

@@ -6,10 +6,10 @@ use std::time::Instant;
 use super::contestant::Contestant;
 use super::server::{START_TIMEOUT, Server, Speaks, Stage};
 use super::workload::What;
+use crate::harness::Error;
+use crate::harness::child::Child;
+use crate::harness::program::Need;
 use crate::load::Protocol;
-use crate::rivals::Error;
-use crate::rivals::child::Child;
-use crate::rivals::program::Need;
 
 /// One executor, the table in memory.
 pub const MEMORY: Contestant = Contestant {

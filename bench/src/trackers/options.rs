@@ -5,22 +5,22 @@ use std::path::PathBuf;
 use clap::Parser;
 
 use super::workload::What;
-use crate::rivals::options::workspace;
-use crate::rivals::program;
+use crate::harness::options::CommonOptions;
+use crate::harness::program;
 
 /// The tracker beside Redis and aquatic_udp: same load, a core for the server, a core for the load.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "trackers", version)]
 pub struct Options {
+    /// What all races take
+    #[command(flatten)]
+    pub common: CommonOptions,
     /// Rounds
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub rounds: u32,
     /// Seconds that each run is measured, after one of warming up
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=600))]
     pub seconds: u64,
-    /// Only these contestants, by name, comma-separated
-    #[arg(long, value_delimiter = ',')]
-    pub only: Vec<String>,
     /// Only these workloads, comma-separated
     #[arg(long = "workload", value_enum, value_delimiter = ',')]
     pub workloads: Vec<What>,
@@ -36,12 +36,6 @@ pub struct Options {
     /// The load's CPU
     #[arg(long, default_value_t = 1)]
     pub load_cpu: usize,
-    /// Folder on the disk for tables that are kept; a folder in it is made and removed [default: bench/data]
-    #[arg(long)]
-    pub dir: Option<PathBuf>,
-    /// Folder that gets DATE-HOST-trackers/{README.md,raw.csv,summary.md}
-    #[arg(long, default_value = "bench/runs")]
-    pub out: PathBuf,
     /// The mtorrent program; without it the one of this source tree is built and used
     #[arg(long)]
     pub mtorrent: Option<PathBuf>,
@@ -54,12 +48,6 @@ pub struct Options {
     /// One round, a second each, few files: shows that everything works, measures nothing
     #[arg(long)]
     pub quick: bool,
-    /// Install what is missing (apt-get as root; cargo for aquatic_udp)
-    #[arg(long)]
-    pub install: bool,
-    /// Only say what is there and what is missing
-    #[arg(long)]
-    pub check: bool,
 }
 
 impl Options {
@@ -70,11 +58,6 @@ impl Options {
             (resolved.rounds, resolved.seconds, resolved.files) = (1, 1, 10_000);
         }
         resolved
-    }
-
-    /// The folder on the disk.
-    pub fn dir(&self) -> PathBuf {
-        self.dir.clone().unwrap_or_else(|| workspace().join("bench/data"))
     }
 
     /// Where the mtorrent program is, or should be.

@@ -12,13 +12,14 @@ use tempfile::TempDir;
 
 use super::contestant::Contestant;
 use super::cpu_time::CpuTime;
+use super::loading::load;
 use super::options::Options;
 use super::record::{Figures, Record};
 use super::server::{self, Server, Stage};
 use super::workload::Workload;
-use crate::rivals::Error;
-use crate::rivals::interrupt;
-use crate::rivals::stage::make_folder;
+use crate::harness::Error;
+use crate::harness::files::make_folder;
+use crate::harness::interrupt;
 
 /// Everything that is there before the first round. Dropping it removes its folder.
 #[derive(Debug)]
@@ -44,7 +45,7 @@ impl<'a> Race<'a> {
             return Err(Error::Refused("the server and the load need a CPU each".to_owned()));
         }
         pin(options.load_cpu)?;
-        let dir = make_folder(&options.dir())?;
+        let dir = make_folder(&options.common.dir())?;
         let dir = dir.canonicalize().map_err(|source| Error::io(format!("find {}", dir.display()), source))?;
         let work = tempfile::Builder::new().prefix("trackers-").tempdir_in(&dir);
         let work = work.map_err(|source| Error::io(format!("make a folder in {}", dir.display()), source))?;
@@ -105,7 +106,7 @@ impl<'a> Race<'a> {
         let now = || CpuTime::now(self.options.server_cpu, self.options.load_cpu);
         let before = now();
         let outcome = self.unless_interrupted(turn.load(workload, seed))?;
-        Ok(Record::new(round, turn.contestant, workload, before.until(now()), outcome))
+        Ok(Record::new(round, turn.contestant.name, workload, before.until(now()), outcome))
     }
 
     fn is_due(&self, contestant: &Contestant, workload: Workload) -> bool {
@@ -114,7 +115,7 @@ impl<'a> Race<'a> {
     }
 
     fn start(&self, contestant: &'static Contestant) -> Result<Turn<'_>, Error> {
-        let stage = server::stage(self.options, self.work.path(), &self.mtorrent, contestant)?;
+        let stage = server::stage(self.options, self.work.path(), &self.mtorrent, contestant.name)?;
         let started = (contestant.start)(&stage).and_then(|server| {
             if contestant.filled {
                 server.fill(self.options)?;
@@ -142,7 +143,7 @@ impl<'a> Race<'a> {
     /// `text` with the folders of this run and of the programs by short names.
     fn abbreviated(&self, text: &str) -> String {
         let mut text = text.replace(&*self.work.path().to_string_lossy(), "$WORK");
-        let tools = crate::rivals::program::installed("aquatic_udp");
+        let tools = crate::harness::program::installed("aquatic_udp");
         let folders = [(self.mtorrent.parent(), "$BIN"), (tools.as_deref().and_then(Path::parent), "$TOOLS")];
         for (folder, name) in folders {
             if let Some(folder) = folder.filter(|folder| folder.components().count() > 1) {
@@ -156,7 +157,7 @@ impl<'a> Race<'a> {
 impl Turn<'_> {
     fn load(&self, workload: Workload, seed: u64) -> Result<Figures, Error> {
         let server = self.server.as_ref().map_err(|why| Error::Contestant(why.clone()))?;
-        server.load(workload, seed, &self.stage).map_err(|error| match error {
+        load(server, workload, seed, &self.stage).map_err(|error| match error {
             Error::Contestant(why) => server.child.complaint(&format!("failed under load ({why})")),
             error => error,
         })

@@ -1,6 +1,5 @@
 //! One row of raw.csv: one run of one workload, with what was wrong beside its rate.
 
-use super::contestant::Contestant;
 use super::cpu_time::Usage;
 use super::workload::Workload;
 use crate::load;
@@ -58,15 +57,15 @@ impl From<load::Figures> for Figures {
 }
 
 impl Record {
-    /// A row of `contestant`.
+    /// A row of the contestant `name`.
     pub fn new(
         round: u32,
-        contestant: &Contestant,
+        name: &'static str,
         workload: Workload,
         usage: Usage,
         outcome: Result<Figures, String>,
     ) -> Self {
-        Self { round, name: contestant.name, workload, usage, outcome }
+        Self { round, name, workload, usage, outcome }
     }
 
     /// The figures, if every answer was right.
@@ -130,7 +129,7 @@ pub mod tests {
 
     /// A run of mtorrent, or of Redis, at `answers_per_s` with all of a core.
     pub fn record(ours: bool, workload: Workload, answers_per_s: f64) -> Record {
-        let contestant = if ours { &mtorrent::MEMORY } else { &redis::MEMORY };
+        let name = if ours { mtorrent::MEMORY.name } else { redis::MEMORY.name };
         let cpu_us = 1e6 / answers_per_s;
         let latency_us = Some((400, 900));
         let figures = Figures {
@@ -142,7 +141,7 @@ pub mod tests {
             errors: 0,
             nobody: 0,
         };
-        Record::new(1, contestant, workload, Usage { idle: 0.0, others: 0.0 }, Ok(figures))
+        Record::new(1, name, workload, Usage { idle: 0.0, others: 0.0 }, Ok(figures))
     }
 
     #[test]

@@ -7,11 +7,11 @@ use std::time::Instant;
 use super::contestant::Contestant;
 use super::server::{START_TIMEOUT, Server, Speaks, Stage};
 use super::workload::What;
+use crate::harness::Error;
+use crate::harness::child::Child;
+use crate::harness::ports::free_port;
+use crate::harness::program::Need;
 use crate::load::Protocol;
-use crate::rivals::Error;
-use crate::rivals::child::Child;
-use crate::rivals::program::Need;
-use crate::rivals::stage::free_port;
 
 /// In memory.
 pub const MEMORY: Contestant = Contestant {

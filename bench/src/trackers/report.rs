@@ -3,35 +3,26 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use super::contestant::{ALL, Contestant};
+use super::contestant::Contestant;
+use super::contestants::left_out;
+use super::loading::load_line;
 use super::options::Options;
 use super::race::Race;
 use super::record::Record;
-use super::server::load_line;
 use super::workload::{What, Workload};
+use crate::harness::machine::{hardware, read};
+use crate::harness::program::installed;
+use crate::harness::report::{self, head};
 use crate::load::Protocol;
-use crate::rivals::machine::{ask, commit, hardware, host, read};
-use crate::rivals::program::{first_line, installed};
 
 /// The text of README.md.
 pub fn readme(options: &Options, field: &[&Contestant], race: &Race, records: &[Record]) -> String {
     let right = records.iter().filter(|record| record.is_right()).count();
-    let mut text = format!(
-        "# Trackers, {} on {}\n\nMade by `{}` of commit {}. In {right} of {} runs every answer was right; raw.csv has \
-         them all, summary.md their medians.\n\n## Machine\n\n",
-        ask("date", &["-u", "+%Y-%m-%d %H:%M UTC"]),
-        host(),
-        again(options),
-        commit(),
+    let result = format!(
+        "In {right} of {} runs every answer was right; raw.csv has them all, summary.md their medians.",
         records.len()
     );
-    for (what, value) in machine() {
-        let _ = writeln!(text, "- {what}: {value}");
-    }
-    text += "\n## Versions\n\n";
-    for (name, version) in versions(options) {
-        let _ = writeln!(text, "- {name}: {version}");
-    }
+    let mut text = head("Trackers, ", &again(options), &result, machine(), versions(options));
     text += METHOD;
     for protocol in [Protocol::Mtorrent, Protocol::Redis] {
         let _ = writeln!(text, "    {}", load_line(options, Workload { what: What::Mixed, depth: 16 }, protocol));
@@ -42,11 +33,7 @@ pub fn readme(options: &Options, field: &[&Contestant], race: &Race, records: &[
         let _ = writeln!(text, "\n**{}**: {}.\n", contestant.name, contestant.settings);
         let _ = writeln!(text, "```\n{}\n```", race.typed(contestant.name));
     }
-    let missing = left_out(options, field);
-    if !missing.is_empty() {
-        let _ = writeln!(text, "\nNot installed, so left out: {}.", missing.join(", "));
-    }
-    text
+    text + &report::left_out(&left_out(options, field))
 }
 
 const METHOD: &str = "
@@ -72,22 +59,16 @@ fn machine() -> Vec<(&'static str, String)> {
     rows
 }
 
-fn versions(options: &Options) -> Vec<(&'static str, String)> {
+fn versions(options: &Options) -> Vec<(String, String)> {
     let mtorrent = options.mtorrent();
     let aquatic = installed("aquatic_udp").unwrap_or_else(|| "aquatic_udp".into());
-    let rows: [(&'static str, &Path, &str); 4] = [
-        ("mtorrent", &mtorrent, "--version"),
-        ("redis", Path::new("redis-server"), "--version"),
-        ("aquatic_udp", &aquatic, "-v"),
-        ("rustc", Path::new("rustc"), "--version"),
+    let programs: [(&str, &Path, &[&str]); 4] = [
+        ("mtorrent", &mtorrent, &["--version"]),
+        ("redis", Path::new("redis-server"), &["--version"]),
+        ("aquatic_udp", &aquatic, &["-v"]),
+        ("rustc", Path::new("rustc"), &["--version"]),
     ];
-    rows.into_iter().filter_map(|(name, program, argument)| Some((name, first_line(program, &[argument])?))).collect()
-}
-
-fn left_out(options: &Options, field: &[&Contestant]) -> Vec<&'static str> {
-    let is_wanted = |name: &str| options.only.is_empty() || options.only.iter().any(|only| only == name);
-    let is_absent = |name: &str| field.iter().all(|present| present.name != name);
-    ALL.into_iter().map(|contestant| contestant.name).filter(|name| is_wanted(name) && is_absent(name)).collect()
+    report::versions(programs)
 }
 
 /// The command that runs the same again, without the paths of this machine.
@@ -97,8 +78,8 @@ fn again(options: &Options) -> String {
     let _ =
         write!(line, " --connections {} --files {} --retries {}", options.connections, options.files, options.retries);
     let _ = write!(line, " --server-cpu {} --load-cpu {}", options.server_cpu, options.load_cpu);
-    if !options.only.is_empty() {
-        let _ = write!(line, " --only {}", options.only.join(","));
+    if !options.common.only.is_empty() {
+        let _ = write!(line, " --only {}", options.common.only.join(","));
     }
     if !options.workloads.is_empty() {
         let words: Vec<&str> = options.workloads.iter().map(|what| what.word()).collect();

@@ -1,24 +1,15 @@
-//! A server that is up, and how it is loaded.
+//! A server that is up.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use super::aquatic;
-use super::contestant::Contestant;
 use super::options::Options;
-use super::record::Figures;
-use super::workload::{What, Workload};
+use crate::harness::Error;
+use crate::harness::child::Child;
+use crate::harness::files::make_folder;
 use crate::load::{self, Protocol};
-use crate::rivals::Error;
-use crate::rivals::child::Child;
-use crate::rivals::stage::make_folder;
-
-/// Files that a load draws new ones from: so many that it hardly draws one twice.
-const NEW_FILES: u64 = 1 << 40;
-/// Seconds before a run is measured.
-pub const WARM_UP_S: u64 = 1;
 
 /// What a contestant finds when it starts.
 #[derive(Debug)]
@@ -82,58 +73,11 @@ impl Server {
         }
         Ok(())
     }
-
-    /// Loads it for the time that `stage`'s options say.
-    pub fn load(&self, workload: Workload, seed: u64, stage: &Stage) -> Result<Figures, Error> {
-        let Speaks::Tcp(protocol) = self.speaks else { return aquatic::load(self, stage) };
-        let options = load_options(stage.options, workload, seed, self.address, protocol);
-        let pid = Some(self.child.id());
-        Ok(load::run(&load::Options { pid, ..options })?.into())
-    }
 }
 
-/// What our load is told.
-fn load_options(
-    options: &Options,
-    workload: Workload,
-    seed: u64,
-    server: SocketAddr,
-    protocol: Protocol,
-) -> load::Options {
-    load::Options {
-        protocol,
-        connections: options.connections,
-        depth: workload.depth,
-        files: if workload.what == What::New { NEW_FILES } else { options.files },
-        adds: workload.what.adds(),
-        seconds: options.seconds,
-        warm_up: WARM_UP_S,
-        seed,
-        ..load::Options::new(server)
-    }
-}
-
-/// The same as one would type it.
-pub fn load_line(options: &Options, workload: Workload, protocol: Protocol) -> String {
-    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
-    let load::Options { connections, depth, files, adds, seconds, warm_up, .. } =
-        load_options(options, workload, 0, any, protocol);
-    let protocol = format!("{protocol:?}").to_lowercase();
-    format!(
-        "taskset -c {} load SERVER --protocol {protocol} --connections {connections} --depth {depth} --files {files} \
-         --adds {adds} --seconds {seconds} --warm-up {warm_up} --seed ROUND --pid PID",
-        options.load_cpu
-    )
-}
-
-/// The folder of `contestant` in `work`.
-pub fn stage<'a>(
-    options: &'a Options,
-    work: &Path,
-    mtorrent: &'a Path,
-    contestant: &Contestant,
-) -> Result<Stage<'a>, Error> {
-    Ok(Stage { options, folder: make_folder(&work.join(contestant.name))?, mtorrent })
+/// What the contestant `name` finds, its folder in `work`.
+pub fn stage<'a>(options: &'a Options, work: &Path, mtorrent: &'a Path, name: &str) -> Result<Stage<'a>, Error> {
+    Ok(Stage { options, folder: make_folder(&work.join(name))?, mtorrent })
 }
 
 /// How long a server that is being started may take.

@@ -7,8 +7,7 @@ use super::contestant::Contestant;
 use super::record::{Figures, Record};
 use super::workload::{What, Workload};
 use super::{aquatic, mtorrent, redis};
-use crate::rivals::statistics::{Estimate, median, median_estimate, ratio_estimate};
-use crate::rivals::summary::{interval, number};
+use crate::harness::statistics::{Estimate, interval, median, median_estimate, number, ratio_estimate};
 
 /// A server with less of its core than this waited for something else: the load, the disk or a neighbour.
 const TELLING_CORES: f64 = 0.95;
@@ -208,7 +207,7 @@ fn list(records: &[Record]) -> Vec<Goal> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::contestant::ALL;
+    use super::super::contestants::ALL;
     use super::super::record::tests::record;
     use super::*;
 

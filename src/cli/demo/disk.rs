@@ -10,7 +10,7 @@ use std::time::Instant;
 use memmap2::MmapMut;
 
 use crate::console::exit::CommandError;
-use crate::console::files;
+use crate::console::file_errors;
 use crate::console::signals::Stop;
 use crate::console::units::{Rate, Size};
 use crate::limits::{BLOCK_BYTES, DEMO_LIMIT_BYTES_MAX, DEMO_LIMIT_BYTES_MIN};
@@ -31,14 +31,14 @@ pub struct Limit {
 /// Refuses to start what would fill the disk: the source, two copies, and a bit.
 pub fn check_space(folder: &Path, size: u64) -> Result<(), CommandError> {
     let free = rustix::fs::statvfs(folder).map(|stat| stat.f_bavail.saturating_mul(stat.f_frsize));
-    let free = free.map_err(|error| files::cannot_read(folder, &error.into()))?;
+    let free = free.map_err(|error| file_errors::cannot_read(folder, &error.into()))?;
     let needed = size.saturating_mul(3).saturating_add(DEMO_LIMIT_BYTES_MIN);
     if free >= needed {
         return Ok(());
     }
     let (needed, free) = (Size(needed), Size(free));
     let message =
-        format!("the demo needs {needed} and {} has {free} free: say --dir DIR or --size SIZE", text::path(folder));
+        format!("the demo needs {needed} and {} has {free} free: give --dir DIR or --size SIZE", text::path(folder));
     Err(CommandError::failed(message))
 }
 
@@ -51,10 +51,10 @@ pub fn write_limit(path: &Path, size: u64, stop: &Stop) -> Result<Limit, Command
     });
     let removed = std::fs::remove_file(path);
     match (stop.signal(), result) {
-        (Some(signal), _) => Err(CommandError::stopped(signal, "the demo was interrupted")),
+        (Some(signal), _) => Err(signal.interruption("the demo was interrupted")),
         (None, result) => {
-            let limit = result.map_err(|error| files::cannot_write(path, &error))?;
-            removed.map(|()| limit).map_err(|error| files::cannot_write(path, &error))
+            let limit = result.map_err(|error| file_errors::cannot_write(path, &error))?;
+            removed.map(|()| limit).map_err(|error| file_errors::cannot_write(path, &error))
         }
     }
 }

@@ -1,7 +1,7 @@
-//! The demo's children: processes of this very program, what they say, and their end.
+//! The demo's children: processes of this very program, their output, and their end.
 //!
-//! Each has its stdout read by a thread and its stderr kept in a file; all that is said meets in one
-//! queue, together with signals. Dropping the children kills those that still run.
+//! A thread reads the stdout of each, and a file keeps its stderr; all lines meet in one queue, together with
+//! signals. Dropping the children kills those that still run.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -21,7 +21,7 @@ use crate::console::signals;
 use crate::console::signals::{Signal, Stop};
 use crate::limits::{DEMO_STEP_MAX, INPUTS_MAX};
 
-/// Which child.
+/// The part that a child plays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
     /// The tracker that is killed.
@@ -32,7 +32,7 @@ pub enum Role {
     Seeder,
     /// Gets it.
     Getter1,
-    /// Gets it, too.
+    /// Gets it as well.
     Getter2,
 }
 
@@ -50,7 +50,7 @@ impl Role {
 
 /// What came from a child.
 #[derive(Debug)]
-pub enum What {
+pub enum ChildOutput {
     /// A line of its stdout.
     Object(Value),
     /// It closed its stdout: it ends.
@@ -69,7 +69,7 @@ pub struct Nodes {
 
 #[derive(Debug)]
 enum Message {
-    Said(Role, Instant, What),
+    Output(Role, Instant, ChildOutput),
     Signal(Signal),
 }
 
@@ -84,7 +84,7 @@ impl Nodes {
             setter.set_by(signal);
             signals::queue(&to_queue, Message::Signal(signal));
         };
-        // Who cannot wait for the demo's own end finds no folder left either. The children end with this process.
+        // A second signal leaves no folder behind either. The children end with this process.
         signals::watch(notify, move || drop(std::fs::remove_dir_all(&to_remove)))?;
         Ok(Self { folder: folder.to_owned(), children: BTreeMap::new(), receiver, sender, stop })
     }
@@ -117,11 +117,11 @@ impl Nodes {
         thread::Builder::new().name(role.name().into()).spawn(listen).map(drop).map_err(failed)
     }
 
-    /// What is said next; `None` when `deadline` comes first.
-    pub fn next(&mut self, deadline: Instant) -> Result<Option<(Role, Instant, What)>, CommandError> {
+    /// The next line of any child; `None` when `deadline` comes first.
+    pub fn next(&mut self, deadline: Instant) -> Result<Option<(Role, Instant, ChildOutput)>, CommandError> {
         match self.receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            Ok(Message::Said(role, at, what)) => Ok(Some((role, at, what))),
-            Ok(Message::Signal(signal)) => Err(CommandError::stopped(signal, "the demo was interrupted")),
+            Ok(Message::Output(role, at, what)) => Ok(Some((role, at, what))),
+            Ok(Message::Signal(signal)) => Err(signal.interruption("the demo was interrupted")),
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Ok(None),
         }
     }
@@ -131,11 +131,11 @@ impl Nodes {
         let deadline = Instant::now() + DEMO_STEP_MAX;
         loop {
             match self.next(deadline)? {
-                Some((from, _, What::Object(object))) if from == role && object["event"] == "ready" => {
+                Some((from, _, ChildOutput::Object(object))) if from == role && object["event"] == "ready" => {
                     let listen = object["listen"].as_str().and_then(|listen| listen.parse().ok());
                     return listen.ok_or_else(|| self.failure(role, "does not say where it listens"));
                 }
-                Some((from, _, What::Closed)) => return Err(self.failure(from, "ended early")),
+                Some((from, _, ChildOutput::Closed)) => return Err(self.failure(from, "ended early")),
                 Some(_) => {}
                 None => return Err(self.failure(role, "did not become ready")),
             }
@@ -178,13 +178,13 @@ impl Nodes {
         }
     }
 
-    /// What went wrong with a child, with its last words.
+    /// The error of a child that went wrong, with the last lines of its log.
     pub fn failure(&self, role: Role, what: &str) -> CommandError {
         let log = std::fs::read(self.log(role)).unwrap_or_default();
         let log = String::from_utf8_lossy(&log);
         let lines: Vec<&str> = log.trim_end().lines().collect();
         let last = lines[lines.len().saturating_sub(5)..].join("\n  ");
-        CommandError::failed(format!("the {} {what}; its last words:\n  {last}", role.name()))
+        CommandError::failed(format!("the {} {what}; its last lines:\n  {last}", role.name()))
     }
 
     fn log(&self, role: Role) -> PathBuf {
@@ -220,10 +220,10 @@ fn end(child: &mut Child) {
 fn read_lines(role: Role, stdout: ChildStdout, to: &SyncSender<Message>) {
     for line in BufReader::new(stdout).lines().map_while(Result::ok) {
         let object = serde_json::from_str(&line).unwrap_or(Value::Null);
-        if to.send(Message::Said(role, Instant::now(), What::Object(object))).is_err() {
+        if to.send(Message::Output(role, Instant::now(), ChildOutput::Object(object))).is_err() {
             return;
         }
     }
     // The demo may be over.
-    let _ = to.send(Message::Said(role, Instant::now(), What::Closed));
+    let _ = to.send(Message::Output(role, Instant::now(), ChildOutput::Closed));
 }

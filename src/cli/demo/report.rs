@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::course::Course;
 use super::disk::Limit;
+use super::race::Race;
+use crate::console::demo_figures::{DemoFigures, GetterFigures};
 use crate::console::units::{Rate, Size, Took};
 use crate::limits::DEMO_FALLBACK_MAX;
 
@@ -23,7 +24,7 @@ pub struct Report {
     sums: [String; 3],
 }
 
-/// What a getter said at its end.
+/// The last line of a getter.
 #[derive(Clone, Copy, Debug, Default)]
 struct Getter {
     took: Duration,
@@ -56,15 +57,15 @@ impl Getter {
 
 impl Report {
     /// The report on a finished race.
-    pub fn new(size: u64, limit: Limit, course: &Course, seeder: SocketAddr, sums: [String; 3]) -> Self {
+    pub fn new(size: u64, limit: Limit, race: &Race, seeder: SocketAddr, sums: [String; 3]) -> Self {
         let getter = |object: Option<&Value>| object.map(|o| Getter::from_object(o, seeder)).unwrap_or_default();
         Self {
             size,
             limit,
-            getters: course.ended().map(getter),
-            took: course.took(),
-            killed_at_percent: course.killed_at_percent(),
-            fallback: course.fell_back_after(),
+            getters: race.ended().map(getter),
+            took: race.took(),
+            killed_at_percent: race.killed_at_percent(),
+            fallback: race.fell_back_after(),
             sums,
         }
     }
@@ -96,7 +97,7 @@ impl Report {
     }
 
     /// For people; the last line is PASS or FAIL.
-    pub fn text(&self) -> String {
+    fn text(&self) -> String {
         let how = if self.limit.is_direct { "O_DIRECT" } else { "buffered, this file system refuses O_DIRECT" };
         let mut lines = vec![
             format!("file        {}", Size(self.size)),
@@ -130,62 +131,61 @@ impl Report {
         lines.join("\n")
     }
 
-    /// For scripts.
-    pub fn object(&self) -> Value {
-        let getters = self.getters.map(|getter| {
-            json!({
-                "seconds": getter.took.as_secs_f64(),
-                "rate_bytes_s": Rate::mean(self.size, getter.took).0,
-                "from_seeder_bytes": getter.from_seeder_bytes,
-                "from_other_bytes": getter.from_other_bytes,
-                "verified": getter.verified,
-            })
+    /// What is printed.
+    pub fn figures(&self) -> DemoFigures {
+        let getters = self.getters.map(|getter| GetterFigures {
+            seconds: getter.took.as_secs_f64(),
+            rate_bytes_s: Rate::mean(self.size, getter.took).0,
+            from_seeder_bytes: getter.from_seeder_bytes,
+            from_other_bytes: getter.from_other_bytes,
+            verified: getter.verified,
         });
-        json!({
-            "event": "demo",
-            "bytes": self.size,
-            "disk_limit_bytes_s": self.limit.rate.0,
-            "disk_limit_is_direct": self.limit.is_direct,
-            "getters": getters,
-            "seconds": self.took.as_secs_f64(),
-            "rate_bytes_s": self.rate_together().0,
-            "ratio": self.ratio(),
-            "killed_at_percent": self.killed_at_percent,
-            "fallback_seconds": self.fallback.map(|time| time.as_secs_f64()),
-            "sha256": self.sums,
-            "faults": self.faults(),
-            "pass": self.faults().is_empty(),
-        })
+        DemoFigures {
+            text: self.text(),
+            bytes: self.size,
+            disk_limit_bytes_s: self.limit.rate.0,
+            disk_limit_is_direct: self.limit.is_direct,
+            getters,
+            seconds: self.took.as_secs_f64(),
+            rate_bytes_s: self.rate_together().0,
+            ratio: self.ratio(),
+            killed_at_percent: self.killed_at_percent,
+            fallback_seconds: self.fallback.map(|time| time.as_secs_f64()),
+            sha256: self.sums.clone(),
+            faults: self.faults(),
+            pass: self.faults().is_empty(),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::demo::course::tests::second_tracker;
     use crate::cli::demo::nodes::Role;
+    use crate::cli::demo::race::tests::second_tracker;
+    use serde_json::json;
     use std::time::Instant;
 
     fn report(sums: [&str; 3], fallback: bool, verified: bool) -> Report {
         let (start, seeder) = (Instant::now(), SocketAddr::from(([127, 0, 0, 1], 9)));
         let after = |millis| start + Duration::from_millis(millis);
-        let mut course = Course::new(1 << 30, second_tracker(), start);
+        let mut race = Race::new(1 << 30, second_tracker(), start);
         let ended = json!({
             "event": "ended", "done_bytes": 1u64 << 30, "seconds": 0.5, "verified": verified,
             "fetched_from": [{ "endpoint": "127.0.0.1:9", "bytes": 3 }, { "endpoint": "127.0.0.1:10", "bytes": 1 }],
         });
-        course.take(Role::Getter1, after(700), ended.clone());
-        course.note_kill(after(700));
+        race.take(Role::Getter1, after(700), ended.clone());
+        race.note_kill(after(700));
         if fallback {
-            course.take(
+            race.take(
                 Role::Seeder,
                 after(712),
                 json!({ "event": "announced", "tracker": second_tracker().to_string() }),
             );
         }
-        course.take(Role::Getter2, after(1000), ended);
+        race.take(Role::Getter2, after(1000), ended);
         let limit = Limit { rate: Rate(2 << 30), is_direct: true };
-        Report::new(1 << 30, limit, &course, seeder, sums.map(String::from))
+        Report::new(1 << 30, limit, &race, seeder, sums.map(String::from))
     }
 
     #[test]
@@ -204,7 +204,7 @@ mod tests {
             "PASS",
         ];
         assert_eq!(report.text().lines().collect::<Vec<_>>(), expected);
-        assert_eq!(report.object()["pass"], true);
+        assert!(report.figures().pass);
     }
 
     #[test]

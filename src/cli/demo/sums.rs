@@ -8,13 +8,13 @@ use rand::{RngExt as _, SeedableRng as _};
 use sha2::{Digest as _, Sha256};
 
 use crate::console::exit::CommandError;
-use crate::console::files;
+use crate::console::file_errors;
 use crate::console::signals::Stop;
 use crate::limits::BLOCK_BYTES;
 
 /// Writes `size` random bytes and makes them durable, so that no writeback disturbs what is measured.
 pub fn write_random(path: &Path, size: u64, stop: &Stop) -> Result<(), CommandError> {
-    fill(path, size, stop).map_err(|error| files::cannot_write(path, &error))?;
+    fill(path, size, stop).map_err(|error| file_errors::cannot_write(path, &error))?;
     check_stop(stop)
 }
 
@@ -44,7 +44,7 @@ pub fn of_files(paths: [&Path; 3], stop: &Stop) -> Result<[String; 3], CommandEr
 }
 
 fn of_file(path: &Path, stop: &Stop) -> Result<String, CommandError> {
-    let failed = |error| files::cannot_read(path, &error);
+    let failed = |error| file_errors::cannot_read(path, &error);
     let mut file = File::open(path).map_err(failed)?;
     let (mut hasher, mut block) = (Sha256::new(), vec![0; BLOCK_BYTES]);
     while !stop.is_set() {
@@ -57,7 +57,7 @@ fn of_file(path: &Path, stop: &Stop) -> Result<String, CommandError> {
 }
 
 fn check_stop(stop: &Stop) -> Result<(), CommandError> {
-    stop.signal().map_or(Ok(()), |signal| Err(CommandError::stopped(signal, "the demo was interrupted")))
+    stop.signal().map_or(Ok(()), |signal| Err(signal.interruption("the demo was interrupted")))
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ fn keys_in_any_order() {
     assert_ne!(unsorted.info_hash(), sorted.info_hash(), "the hash is over the bytes as they are");
     for (name, metainfo) in [("sorted", &sorted), ("unsorted", &unsorted)] {
         assert_eq!((metainfo.name(), metainfo.geometry().length()), ("a.bin", 5), "{name}");
-        assert_eq!(metainfo.chunk_hash(metainfo.geometry().chunk(0).unwrap()), b"01234567890123456789");
+        assert_eq!(&metainfo.chunk_hash(metainfo.geometry().chunk(0).unwrap()).0, b"01234567890123456789");
     }
     let root = format!("d4:zzzzi1e17:mtorrent trackersl6:host:1e4:infod{GOOD_INFO}e8:announce1:xe");
     let read = Metainfo::parse(root.as_bytes()).unwrap();

@@ -44,7 +44,7 @@ impl World {
     }
 
     /// The tracker answers a getter: some of the nodes that have chunks, drawn at random. The getter asks again ever
-    /// less often, as `download::swarm` does.
+    /// less often, as `download::peer_set` does.
     pub fn discover(&mut self, getter: NodeId) {
         let node = &self.nodes[getter];
         if node.done_at.is_some() {
@@ -70,8 +70,8 @@ impl World {
         seq::index::sample(&mut self.rng, count, max.min(count)).into_vec()
     }
 
-    /// A getter is told of a peer, and is connected with it if it is to be one of those that it talks to, which are drawn
-    /// evenly from all that it was told of, as `download::peers` does.
+    /// A getter learns of a peer, and is connected with it if it is to be one of those that it talks to, which are drawn
+    /// evenly from all that it learned of, as `download::peer_choice` does.
     fn connect(&mut self, getter: NodeId, peer: NodeId) {
         let count = self.nodes.len();
         let node = &mut self.nodes[getter];
@@ -80,9 +80,9 @@ impl World {
             return;
         }
         let node = &mut self.nodes[getter];
-        node.told += 1;
+        node.named += 1;
         if node.connected.len() >= self.scenario.peers_max {
-            let drawn = self.rng.random_range(0..node.told);
+            let drawn = self.rng.random_range(0..node.named);
             if drawn >= self.scenario.peers_max {
                 return;
             }
@@ -90,14 +90,14 @@ impl World {
             self.disconnect(getter, gone);
         }
         let node = &mut self.nodes[getter];
-        let slot = node.peers.len() as PeerSlot;
+        let slot = PeerSlot::new(node.peers.len() as u32);
         node.peers.push(peer);
         node.connected.push(slot);
         self.timeline.at(self.now + 2.0 * self.scenario.latency_s, Event::PeerUp { getter, slot });
     }
 
     fn disconnect(&mut self, getter: NodeId, slot: PeerSlot) {
-        let peer = self.nodes[getter].peers[slot as usize];
+        let peer = self.nodes[getter].peers[slot.get() as usize];
         self.nodes[peer].subscribers.retain(|known| *known != (getter, slot));
         let now = self.clock();
         self.session(getter, |session| session.peer_down(now, slot));
@@ -105,7 +105,7 @@ impl World {
 
     /// A getter is connected with a peer.
     pub fn peer_up(&mut self, getter: NodeId, slot: PeerSlot) {
-        let peer = self.nodes[getter].peers[slot as usize];
+        let peer = self.nodes[getter].peers[slot.get() as usize];
         let node = &self.nodes[getter];
         if self.nodes[peer].is_gone || node.done_at.is_some() || !node.connected.contains(&slot) {
             return;
@@ -127,13 +127,13 @@ impl World {
 
     /// A chunk has arrived.
     pub fn arrived(&mut self, connection: ConnectionId) {
-        let (getter, link) = parts(connection);
+        let (getter, connection_slot) = parts(connection);
         let now = self.clock();
-        let Some(slot) = self.nodes[getter].links.get(&link).copied() else { return };
+        let Some(slot) = self.nodes[getter].connection_peers.get(&connection_slot).copied() else { return };
         let mut got = None;
         self.session(getter, |session| {
-            if let Some(chunk) = session.arrived(now, link) {
-                let is_new = session.verified(now, slot, chunk);
+            if let Some(chunk) = session.chunk_received(now, connection_slot) {
+                let is_new = session.chunk_verified(now, slot, chunk);
                 got = Some((chunk, is_new, session.missing()));
             }
         });
@@ -147,11 +147,11 @@ impl World {
             self.timeline.at(self.now + self.scenario.latency_s, Event::Announced(getter));
         }
         node.have.insert(chunk);
-        if node.news.is_empty() {
+        if node.new_chunks.is_empty() {
             let told = self.now + HAVE_CHUNKS_INTERVAL.as_secs_f64();
-            self.timeline.in_lane(Lane::News, told, Event::News(getter));
+            self.timeline.in_lane(Lane::NewChunks, told, Event::NewChunks(getter));
         }
-        node.news.push(chunk);
+        node.new_chunks.push(chunk);
         if missing == 0 {
             self.finished(getter);
         }
@@ -188,7 +188,7 @@ impl World {
         }
         moved.sort_unstable();
         self.session(getter, |session| {
-            moved.into_iter().for_each(|(link, bytes)| session.moved(now, link, bytes));
+            moved.into_iter().for_each(|(connection_slot, bytes)| session.bytes_received(now, connection_slot, bytes));
             session.tick(now);
         });
         self.timeline.in_lane(Lane::Tick, self.now + TICK_S, Event::Tick(getter));

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use super::network::{FlowId, NodeId};
 use crate::bitfield::Bitfield;
 use crate::geometry::ChunkIndex;
-use crate::swarm::{Choice, ConnectionId, LinkId, PeerSlot, Session, Uploads};
+use crate::swarm::{Choice, ConnectionId, ConnectionSlot, PeerSlot, Session, Uploads};
 
 /// A node: a getter with what it serves, or a seeder, which has no session.
 pub struct Node {
@@ -13,28 +13,28 @@ pub struct Node {
     pub uploads: Uploads,
     pub have: Bitfield,
     pub is_gone: bool,
-    /// Who is told of new chunks, and the node's number there.
+    /// Who gets HaveChunks, and the node's slot there.
     pub subscribers: Vec<(NodeId, PeerSlot)>,
-    /// Chunks of which the subscribers are not told yet.
-    pub news: Vec<ChunkIndex>,
-    /// Chunks of which only a few subscribers are told.
-    pub late_news: Vec<ChunkIndex>,
-    /// Peers that it has been connected with, by number in its session.
+    /// Chunks that no HaveChunks has named yet.
+    pub new_chunks: Vec<ChunkIndex>,
+    /// Chunks that were named to a few subscribers only.
+    pub late_chunks: Vec<ChunkIndex>,
+    /// Peers that it has been connected with, by slot in its session.
     pub peers: Vec<NodeId>,
     /// Those that it is connected with now.
     pub connected: Vec<PeerSlot>,
-    /// Nodes that it was ever told of.
+    /// Nodes that it ever learned of.
     pub known: Vec<bool>,
     /// How many those are.
-    pub told: usize,
+    pub named: usize,
     /// Requests that have arrived and wait for those before them, by connection.
     pub pending: BTreeMap<ConnectionId, VecDeque<Choice>>,
     /// What is being sent.
     pub sending: BTreeMap<ConnectionId, FlowId>,
     /// What arrives.
     pub incoming: Vec<FlowId>,
-    /// The peer of a link of the session.
-    pub links: BTreeMap<LinkId, PeerSlot>,
+    /// The peer of each data connection of the session.
+    pub connection_peers: BTreeMap<ConnectionSlot, PeerSlot>,
     pub done_at: Option<f64>,
     pub sent_bytes: f64,
     pub started: f64,
@@ -48,16 +48,16 @@ impl Node {
             have,
             is_gone: false,
             subscribers: Vec::new(),
-            news: Vec::new(),
-            late_news: Vec::new(),
+            new_chunks: Vec::new(),
+            late_chunks: Vec::new(),
             peers: Vec::new(),
             connected: Vec::new(),
             known: Vec::new(),
-            told: 0,
+            named: 0,
             pending: BTreeMap::new(),
             sending: BTreeMap::new(),
             incoming: Vec::new(),
-            links: BTreeMap::new(),
+            connection_peers: BTreeMap::new(),
             done_at: None,
             sent_bytes: 0.0,
             started,
@@ -65,12 +65,12 @@ impl Node {
     }
 }
 
-/// A connection as its server numbers it: the getter and the getter's link.
-pub fn connection(getter: NodeId, link: LinkId) -> ConnectionId {
-    (getter as u64) << 32 | u64::from(link)
+/// A connection as its server numbers it: the getter and its slot in the getter's session.
+pub fn connection(getter: NodeId, connection_slot: ConnectionSlot) -> ConnectionId {
+    (getter as u64) << 32 | u64::from(connection_slot.get())
 }
 
-/// The getter and its link.
-pub fn parts(connection: ConnectionId) -> (NodeId, LinkId) {
-    ((connection >> 32) as NodeId, connection as LinkId)
+/// The getter and the slot in its session.
+pub fn parts(connection: ConnectionId) -> (NodeId, ConnectionSlot) {
+    ((connection >> 32) as NodeId, ConnectionSlot::new(connection as u32))
 }

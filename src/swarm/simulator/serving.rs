@@ -29,7 +29,7 @@ impl World {
             return self.serve(server, connection);
         }
         let request = Request { connection, address: address(parts(connection).0), file: 0, chunks };
-        if node.uploads.ask(request).is_err() {
+        if node.uploads.enqueue(request).is_err() {
             self.send(Event::Refused { connection, status: Status::Busy });
             return self.serve(server, connection);
         }
@@ -37,12 +37,12 @@ impl World {
     }
 
     /// A connection does not want these chunks any more.
-    pub fn retracted(&mut self, server: NodeId, connection: ConnectionId, chunks: &[ChunkIndex]) {
+    pub fn cancelled(&mut self, server: NodeId, connection: ConnectionId, chunks: &[ChunkIndex]) {
         let node = &mut self.nodes[server];
         for pending in node.pending.get_mut(&connection).into_iter().flatten() {
             pending.retain(|known| !chunks.contains(known));
         }
-        chunks.iter().for_each(|chunk| node.uploads.retract(connection, *chunk));
+        chunks.iter().for_each(|chunk| node.uploads.cancel(connection, *chunk));
         self.grant(server);
     }
 
@@ -63,7 +63,7 @@ impl World {
             self.flows[flow] = Some((server, connection, chunk));
             self.nodes[server].sending.insert(connection, flow);
             self.nodes[getter].incoming.push(flow);
-            self.send(Event::Began { connection, chunk });
+            self.send(Event::AnswerStarted { connection, chunk });
         }
     }
 
@@ -92,7 +92,7 @@ impl World {
         if server == 0 && self.first_copy_s == 0.0 && self.nodes[0].uploads.is_all_sent(0) {
             self.first_copy_s = self.now;
         }
-        self.send(Event::Arrived { connection });
+        self.send(Event::ChunkReceived { connection });
         self.serve(server, connection);
         self.grant(server);
     }
@@ -112,9 +112,9 @@ impl World {
         Some((connection, chunk, moved))
     }
 
-    /// A few subscribers, drawn at random, are told at once, all others at the next beat of the node's slow clock.
-    pub fn tell_news(&mut self, node: NodeId) {
-        let chunks = std::mem::take(&mut self.nodes[node].news);
+    /// A few subscribers, drawn at random, get HaveChunks at once, all others at the next beat of the node's slow clock.
+    pub fn send_new_chunks(&mut self, node: NodeId) {
+        let chunks = std::mem::take(&mut self.nodes[node].new_chunks);
         self.forget_done_subscribers(node);
         let count = self.nodes[node].subscribers.len();
         let prompt = count.min(HAVE_CHUNKS_PROMPT_MAX);
@@ -126,20 +126,20 @@ impl World {
             self.send(Event::Has { getter, slot, chunks: shared.clone() });
         }
         if count > prompt {
-            if self.nodes[node].late_news.is_empty() {
+            if self.nodes[node].late_chunks.is_empty() {
                 let interval_s = HAVE_CHUNKS_LAZY_INTERVAL.as_secs_f64();
                 // Clocks of different nodes do not beat together.
                 let phase_s = interval_s * (node as f64 * 0.618_034).fract();
                 let beat = (((self.now - phase_s) / interval_s).floor() + 1.0) * interval_s + phase_s;
-                self.timeline.at(beat, Event::Beat(node));
+                self.timeline.at(beat, Event::LateChunks(node));
             }
-            self.nodes[node].late_news.extend(chunks);
+            self.nodes[node].late_chunks.extend(chunks);
         }
     }
 
-    /// Tells all subscribers what only few were told.
-    pub fn beat(&mut self, node: NodeId) {
-        let chunks = std::mem::take(&mut self.nodes[node].late_news);
+    /// Names to all subscribers what was named to a few.
+    pub fn send_late_chunks(&mut self, node: NodeId) {
+        let chunks = std::mem::take(&mut self.nodes[node].late_chunks);
         self.forget_done_subscribers(node);
         self.messages += self.nodes[node].subscribers.len() as u64;
         self.send(Event::HasForAll { node, chunks: chunks.into() });

@@ -11,8 +11,8 @@ use std::collections::{BinaryHeap, VecDeque};
 pub enum Lane {
     /// A message from node to node.
     Message,
-    /// The gathering of news.
-    News,
+    /// The time for which new chunks are gathered.
+    NewChunks,
     /// The time between two looks of a getter.
     Tick,
 }

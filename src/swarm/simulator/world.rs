@@ -13,7 +13,7 @@ use super::scenario::{Report, Scenario};
 use super::timeline::{Lane, Timeline};
 use crate::bitfield::Bitfield;
 use crate::geometry::{ChunkIndex, Geometry};
-use crate::swarm::{Action, Beginning, Choice, ConnectionId, PeerSlot, Session, Uploads};
+use crate::swarm::{Action, AnswerStart, Choice, ConnectionId, PeerSlot, Session, Uploads};
 use crate::wire::Status;
 
 /// Something that happens to one node.
@@ -26,15 +26,15 @@ pub enum Event {
     PeerDown { getter: NodeId, slot: PeerSlot },
     Has { getter: NodeId, slot: PeerSlot, chunks: Rc<[ChunkIndex]> },
     HasForAll { node: NodeId, chunks: Rc<[ChunkIndex]> },
-    Asked { server: NodeId, connection: ConnectionId, chunks: Box<Choice> },
-    Retracted { server: NodeId, connection: ConnectionId, chunks: Vec<ChunkIndex> },
+    Requested { server: NodeId, connection: ConnectionId, chunks: Box<Choice> },
+    Cancelled { server: NodeId, connection: ConnectionId, chunks: Vec<ChunkIndex> },
     Closed { server: NodeId, connection: ConnectionId },
-    Began { connection: ConnectionId, chunk: ChunkIndex },
+    AnswerStarted { connection: ConnectionId, chunk: ChunkIndex },
     Refused { connection: ConnectionId, status: Status },
     FlowEnds { flow: FlowId, version: u64 },
-    Arrived { connection: ConnectionId },
-    News(NodeId),
-    Beat(NodeId),
+    ChunkReceived { connection: ConnectionId },
+    NewChunks(NodeId),
+    LateChunks(NodeId),
     Tick(NodeId),
 }
 
@@ -144,29 +144,29 @@ impl World {
                 subscribers.iter().for_each(|(getter, slot)| self.has(*getter, *slot, &chunks));
                 self.nodes[node].subscribers = subscribers;
             }
-            Event::Asked { server, connection, chunks } => {
+            Event::Requested { server, connection, chunks } => {
                 self.nodes[server].pending.entry(connection).or_default().push_back(*chunks);
                 self.serve(server, connection);
             }
-            Event::Retracted { server, connection, chunks } => self.retracted(server, connection, &chunks),
+            Event::Cancelled { server, connection, chunks } => self.cancelled(server, connection, &chunks),
             Event::Closed { server, connection } => self.closed(server, connection),
-            Event::Began { connection, chunk } => {
-                let (getter, link) = parts(connection);
-                self.session(getter, |session| match session.began(now, link, chunk) {
-                    Beginning::Unasked => panic!("node {getter} was sent {chunk}, which it did not ask for"),
-                    Beginning::Wanted | Beginning::Useless => {}
+            Event::AnswerStarted { connection, chunk } => {
+                let (getter, connection_slot) = parts(connection);
+                self.session(getter, |session| match session.answer_started(now, connection_slot, chunk) {
+                    AnswerStart::Unrequested => panic!("node {getter} was sent {chunk}, which it did not ask for"),
+                    AnswerStart::Wanted | AnswerStart::Unneeded => {}
                 });
             }
             Event::Refused { connection, status } => {
-                let (getter, link) = parts(connection);
+                let (getter, connection_slot) = parts(connection);
                 self.session(getter, |session| {
-                    session.refused(now, link, status);
+                    session.request_refused(now, connection_slot, status);
                 });
             }
             Event::FlowEnds { flow, version } => self.flow_ends(flow, version),
-            Event::Arrived { connection } => self.arrived(connection),
-            Event::News(node) => self.tell_news(node),
-            Event::Beat(node) => self.beat(node),
+            Event::ChunkReceived { connection } => self.arrived(connection),
+            Event::NewChunks(node) => self.send_new_chunks(node),
+            Event::LateChunks(node) => self.send_late_chunks(node),
             Event::Tick(getter) => self.tick(getter),
         }
     }
@@ -175,44 +175,44 @@ impl World {
     pub fn session(&mut self, getter: NodeId, work: impl FnOnce(&mut Session)) {
         let Some(session) = self.nodes[getter].session.as_mut() else { return };
         work(session);
-        let mut retracted: Option<(NodeId, ConnectionId, Vec<ChunkIndex>)> = None;
+        let mut cancelled: Option<(NodeId, ConnectionId, Vec<ChunkIndex>)> = None;
         while let Some(action) = self.nodes[getter].session.as_mut().and_then(Session::next_action) {
             let node = &mut self.nodes[getter];
-            let (Action::Open { link, .. }
-            | Action::Close { link }
-            | Action::Ask { link, .. }
-            | Action::Retract { link, .. }) = action;
+            let (Action::Open { connection: connection_slot, .. }
+            | Action::Close { connection: connection_slot }
+            | Action::Request { connection: connection_slot, .. }
+            | Action::Cancel { connection: connection_slot, .. }) = action;
             if let Action::Open { peer, .. } = action {
-                node.links.insert(link, peer);
+                node.connection_peers.insert(connection_slot, peer);
             }
-            let Some(slot) = node.links.get(&link).copied() else { continue };
-            let (server, connection) = (node.peers[slot as usize], connection(getter, link));
+            let Some(slot) = node.connection_peers.get(&connection_slot).copied() else { continue };
+            let (server, connection) = (node.peers[slot.get() as usize], connection(getter, connection_slot));
             // Chunks that are taken back on one connection travel in one message.
-            match (&action, &mut retracted) {
-                (Action::Retract { chunk, .. }, Some((_, known, chunks))) if *known == connection => {
+            match (&action, &mut cancelled) {
+                (Action::Cancel { chunk, .. }, Some((_, known, chunks))) if *known == connection => {
                     chunks.push(*chunk);
                     continue;
                 }
-                _ => self.send_retracted(&mut retracted),
+                _ => self.send_cancelled(&mut cancelled),
             }
             match action {
                 Action::Open { .. } => {}
                 Action::Close { .. } => {
-                    self.nodes[getter].links.remove(&link);
+                    self.nodes[getter].connection_peers.remove(&connection_slot);
                     self.send(Event::Closed { server, connection });
                 }
-                Action::Ask { chunks, .. } => {
-                    self.send(Event::Asked { server, connection, chunks: Box::new(chunks) });
+                Action::Request { chunks, .. } => {
+                    self.send(Event::Requested { server, connection, chunks: Box::new(chunks) });
                 }
-                Action::Retract { chunk, .. } => retracted = Some((server, connection, vec![chunk])),
+                Action::Cancel { chunk, .. } => cancelled = Some((server, connection, vec![chunk])),
             }
         }
-        self.send_retracted(&mut retracted);
+        self.send_cancelled(&mut cancelled);
     }
 
-    fn send_retracted(&mut self, retracted: &mut Option<(NodeId, ConnectionId, Vec<ChunkIndex>)>) {
-        if let Some((server, connection, chunks)) = retracted.take() {
-            self.send(Event::Retracted { server, connection, chunks });
+    fn send_cancelled(&mut self, cancelled: &mut Option<(NodeId, ConnectionId, Vec<ChunkIndex>)>) {
+        if let Some((server, connection, chunks)) = cancelled.take() {
+            self.send(Event::Cancelled { server, connection, chunks });
         }
     }
 

@@ -18,7 +18,8 @@ use super::stats::Figures;
 use super::sweep::sweep;
 use crate::ids::{TrackerId, Version};
 use crate::limits::ADDRESS_COUNTERS;
-use crate::net::{ConnectionLimits, Incoming, Listener, Net, listen};
+use crate::net::{self, ConnectionLimits, Incoming, Listener, Net};
+use crate::rpc;
 use crate::runtime::mesh::MeshPlan;
 use crate::runtime::{self, Core};
 use crate::tracker::store::{Log, LogHandle, StoreReader};
@@ -27,7 +28,7 @@ use crate::tracker::table::rights::AddressCounts;
 use crate::tracker::table::{Rules, Table};
 
 /// Where accepted connections go, by core.
-type Queues = Vec<async_channel::Sender<listen::Accepted>>;
+type Queues = Vec<async_channel::Sender<net::Accepted>>;
 
 /// The parts that the cores take when they start.
 #[derive(Clone)]
@@ -60,7 +61,7 @@ impl CoreParts {
         stopped: async_channel::Receiver<()>,
         members: Arc<GroupMembers>,
     ) -> Self {
-        let (queues, incoming) = listen::queues(count);
+        let (queues, incoming) = net::queues(count);
         Self {
             listener: Arc::new(Mutex::new(Some((listener, queues)))),
             incoming,
@@ -130,7 +131,7 @@ pub(super) async fn run_core(mut parts: CoreParts, core: Core, stop: async_chann
         let stopped = parts.stopped.clone();
         runtime::spawn_vital("listener", async move {
             let stopped = async { _ = stopped.recv().await };
-            listener.serve(net, limits, queues).or(stopped).await;
+            listener.serve(net, limits, queues, rpc::too_many_connections()).or(stopped).await;
         });
     }
     runtime::spawn_vital("sweep", sweep(shard.clone(), parts.figures.clone(), parts.members.clone(), core.index));

@@ -1,4 +1,4 @@
-//! What must hold for any bytes. Called by the fuzz targets, and by `tests/wire_vectors.rs` with every vector.
+//! What must hold for any bytes. Called by the fuzz targets, and by `tests/pure/wire_vectors.rs` with every vector.
 
 use mtorrent::limits::{CHUNK_SIZE_DEFAULT, FRAME_CONTROL_BYTES_MAX};
 use mtorrent::metainfo::{Metainfo, MetainfoError};

@@ -10,8 +10,7 @@ extern crate self as mtorrent;
 #[path = "../../../src/bitfield.rs"]
 pub mod bitfield;
 pub mod checks;
-pub mod cli;
-pub mod client;
+pub mod console;
 #[path = "../../../src/filename.rs"]
 pub mod filename;
 #[path = "../../../src/geometry.rs"]
@@ -23,6 +22,7 @@ pub mod ids;
 pub mod limits;
 #[path = "../../../src/metainfo/mod.rs"]
 pub mod metainfo;
+pub mod node;
 pub mod repl;
 pub mod saved;
 pub mod storage;

@@ -1,4 +1,4 @@
-//! What lies beside an unfinished download, and what tells one state of a file from another.
+//! The record of an unfinished download, and the identity of a file.
 
 #[path = "../../../src/storage/identity.rs"]
 pub mod identity;

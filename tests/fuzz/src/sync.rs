@@ -15,13 +15,13 @@ use mtorrent::tracker::table::entry::{Body, Entry, FileInfo, Fingerprints, bucke
 use mtorrent::tracker::replica::answer;
 use mtorrent::tracker::replica::link::{Link, Times};
 use mtorrent::tracker::table::rights::AddressCounts;
-use mtorrent::tracker::table::{Claim, Journal, Merged, Refusal, Rules, Sender, Table, Weight};
-use mtorrent::tracker::{Lives, Totals};
+use mtorrent::tracker::table::{Claim, Journal, Merged, Refusal, Rules, Sender, Table, Durability};
+use mtorrent::tracker::{Ttls, Totals};
 use mtorrent::wire::sync::SYNC_PROTOCOL;
 use mtorrent::wire::{Cursor, EntriesBuffer, Frame, ListRequest, Message, Parsed, SyncHello, parse};
 
 const START_MS: u64 = 1_700_000_000_000;
-const LIVES: Lives = Lives { lease_ms: 60_000, tombstone_ms: 120_000 };
+const TTLS: Ttls = Ttls { lease_ms: 60_000, tombstone_ms: 120_000 };
 /// Few, so that a play takes little time.
 const BUCKETS: usize = 32;
 /// Questions until a repair is done, and more.
@@ -48,7 +48,7 @@ struct Play<'a> {
 struct Nowhere;
 
 impl Journal for Nowhere {
-    fn write(&mut self, _: &Entry<'_>, _: Weight) {}
+    fn write(&mut self, _: &Entry<'_>, _: Durability) {}
 }
 
 impl<'a> Play<'a> {
@@ -206,7 +206,7 @@ fn live(table: &Table, now_ms: u64) -> BTreeSet<String> {
         next = told.next;
         for entry in told.entries.iter() {
             let is_removal = matches!(entry.body, Body::Removed(_));
-            let life_ms = if is_removal { LIVES.tombstone_ms } else { LIVES.lease_ms };
+            let life_ms = if is_removal { TTLS.tombstone_ms } else { TTLS.lease_ms };
             if entry.version.time_ms() + life_ms > cut_off_ms {
                 live.insert(format!("{entry:?}"));
             }
@@ -216,7 +216,7 @@ fn live(table: &Table, now_ms: u64) -> BTreeSet<String> {
 }
 
 fn table(tracker: u64) -> Table {
-    let rules = Rules { lives: LIVES, endpoints_per_address_max: 2, files_per_address_max: 8, ..Rules::default() };
+    let rules = Rules { ttls: TTLS, endpoints_per_address_max: 2, files_per_address_max: 8, ..Rules::default() };
     let counts = Arc::new(AddressCounts::new(64, 5));
     let mut table = Table::new(Arc::new(rules), counts, 0..BUCKETS, TrackerId(tracker), [1, 2, 3]);
     // The third tracker's clock is half a minute ahead.
@@ -246,7 +246,7 @@ fn check_table(table: &Table) {
 
 /// When all has lapsed nothing is left.
 fn check_end(table: &mut Table, now_ms: u64) {
-    let end_ms = now_ms + 2 * LIVES.tombstone_ms;
+    let end_ms = now_ms + 2 * TTLS.tombstone_ms;
     table.sweep(end_ms, usize::MAX, &mut |_| ());
     table.sweep(end_ms, usize::MAX, &mut |_| ());
     assert_eq!(table.totals(), Totals::default());
@@ -273,8 +273,8 @@ fn hello() -> SyncHello<'static> {
     SyncHello {
         protocol: SYNC_PROTOCOL,
         tracker: TrackerId(3),
-        lease_ms: LIVES.lease_ms,
-        tombstone_ms: LIVES.tombstone_ms,
+        lease_ms: TTLS.lease_ms,
+        tombstone_ms: TTLS.tombstone_ms,
         endpoint: Endpoint::new([127, 0, 0, 1].into(), 1).unwrap_or_else(|| unreachable!("the port is not 0")),
         nonce: [0; 16],
         proof: None,

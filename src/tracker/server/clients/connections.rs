@@ -9,6 +9,7 @@ use super::ids::{ConnectionId, PendingReplyId};
 use super::service::Service;
 use crate::limits::{FRAME_TIMEOUT, IDLE_TIMEOUT};
 use crate::net::{Accepted, NetError, ReadyEvent, SocketSet};
+use crate::rpc::RpcError;
 use crate::tracker::bug::report_bug;
 use crate::tracker::server::request::RequestFrame;
 
@@ -29,7 +30,7 @@ impl Connections {
             ConnectionId(self.by_id.len() as u32 - 1)
         });
         let sender = service.shard.sender(accepted.peer().ip());
-        match sockets.enter(accepted, id.0) {
+        match sockets.add(accepted, id.0) {
             Ok(socket) => {
                 self.by_id[id.index()] = Some(Connection::new(socket, sender, service.deadline(IDLE_TIMEOUT)));
                 Ok(())
@@ -48,8 +49,8 @@ impl Connections {
 
     /// Lists the connections that ready events make runnable.
     pub(super) fn take_ready(&mut self, events: &mut Vec<ReadyEvent>) {
-        for ReadyEvent { member, ends } in events.drain(..) {
-            let id = ConnectionId(member);
+        for ReadyEvent { socket, ends } in events.drain(..) {
+            let id = ConnectionId(socket);
             let Some(connection) = self.get_mut(id) else { continue };
             // There may be room in the socket now.
             let (reply, is_runnable) = (connection.reply(), connection.on_ready(ends));
@@ -76,7 +77,7 @@ impl Connections {
                     }
                 }
                 Ok(Received::End) => self.close(id, service),
-                Err(error) => self.fail(id, &error, service),
+                Err(error) => self.fail(id, &error.into(), service),
             }
         }
     }
@@ -165,7 +166,7 @@ impl Connections {
         let now_ms = service.net.clock_ms();
         for id in (0..self.by_id.len() as u32).map(ConnectionId) {
             if self.get_mut(id).is_some_and(|connection| connection.deadline_ms < now_ms) {
-                self.fail(id, &NetError::Silent, service);
+                self.fail(id, &NetError::Silent.into(), service);
             }
         }
     }
@@ -178,11 +179,11 @@ impl Connections {
     }
 
     /// Ends a connection for a reason. A client that sent something wrong gets the replies to what came before.
-    fn fail(&mut self, id: ConnectionId, error: &NetError, service: &Service) {
+    fn fail(&mut self, id: ConnectionId, error: &RpcError, service: &Service) {
         let Some(connection) = self.get_mut(id) else { return };
         let ip = connection.ip();
         match error {
-            NetError::Frame(_) | NetError::Misbehaved(_) => {
+            RpcError::Frame(_) | RpcError::Misbehaved(_) => {
                 log::info!("closed {ip}: {error}");
                 self.close(id, service);
             }

@@ -116,7 +116,7 @@ impl PendingReplies {
             Stage::Abandoned { awaited: 0 } => inside.release(id),
             Stage::Open { awaited: 0, .. } => {
                 inside.resumable.push(id);
-                self.socket_set.nudge();
+                self.socket_set.wake();
             }
             _ => {}
         }
@@ -146,7 +146,7 @@ impl PendingReplies {
             let ended = |written| !is_durable || self.log.is_durable(Some(written));
             let count = unsaved.iter().take_while(|(written, _)| ended(*written)).count();
             resumable.extend(unsaved.drain(..count).map(|(_, id)| id));
-            self.socket_set.nudge();
+            self.socket_set.wake();
         }
     }
 

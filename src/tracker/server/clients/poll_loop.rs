@@ -78,15 +78,15 @@ impl Clients {
         let mut in_a_row = 0;
         loop {
             if self.connections.borrow().runnable.is_empty() {
-                self.socket_set.news(&mut events).await;
+                self.socket_set.wait(&mut events).await;
                 in_a_row = 0;
             } else if in_a_row < GROUPS_IN_A_ROW_MAX {
                 runtime::yield_now().await;
-                self.socket_set.take_news(&mut events);
+                self.socket_set.take(&mut events);
             } else {
                 // A client that sends without end does not keep the rest of this core waiting.
                 runtime::sleep(FLOOD_PAUSE).await;
-                self.socket_set.take_news(&mut events);
+                self.socket_set.take(&mut events);
                 in_a_row = 0;
             }
             self.guarded(|| self.connections.borrow_mut().take_ready(&mut events));

@@ -14,7 +14,7 @@ use super::poll_loop::{Clients, SILENCE_TICK};
 use super::service::Service;
 use crate::ids::{Endpoint, InfoHash, TrackerId};
 use crate::limits::IDLE_TIMEOUT;
-use crate::net::{ConnectionLimits, Listener, Net, ReadyEvent, listen};
+use crate::net::{self, ConnectionLimits, Listener, Net, ReadyEvent};
 use crate::runtime::mesh::MeshPlan;
 use crate::runtime::{self, Cores};
 use crate::tracker::replica::hello::GroupMember;
@@ -31,7 +31,7 @@ const FILE: InfoHash = InfoHash([7; 20]);
 /// A core's clients, which nobody serves but the test.
 struct Fixture {
     clients: Rc<Clients>,
-    incoming: listen::Incoming,
+    incoming: net::Incoming,
     address: std::net::SocketAddr,
 }
 
@@ -52,8 +52,8 @@ impl Fixture {
         let members = GroupMembers::new(GroupMember { tracker: TrackerId(1), ttls, endpoint, key: None }, &[], 1);
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.address();
-        let (queues, incoming) = listen::queues(1);
-        runtime::spawn("listener", listener.serve(net.clone(), ConnectionLimits::new(8, 8), queues));
+        let (queues, incoming) = net::queues(1);
+        runtime::spawn("listener", listener.serve(net.clone(), ConnectionLimits::new(8, 8), queues, Vec::new()));
         let clients = Clients::new(Service { net, shard, forwarder, pending_replies, members });
         Self { clients, incoming: incoming.into_iter().next().unwrap(), address }
     }
@@ -72,8 +72,8 @@ impl Fixture {
         self.serve_runnable();
     }
 
-    fn ready(&self, members: &[u32]) {
-        let mut events = members.iter().map(|member| ReadyEvent { member: *member, ends: false }).collect();
+    fn ready(&self, sockets: &[u32]) {
+        let mut events = sockets.iter().map(|socket| ReadyEvent { socket: *socket, ends: false }).collect();
         self.clients.connections.borrow_mut().take_ready(&mut events);
     }
 

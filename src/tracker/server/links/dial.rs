@@ -20,7 +20,8 @@ use crate::limits::{
     SYNC_RETRY_MAX, SYNC_RETRY_MIN,
 };
 use crate::net::resolve::{ResolveError, resolve};
-use crate::net::{FrameReader, Net, NetError, Stream};
+use crate::net::{Net, NetError, Stream};
+use crate::rpc::{self, FrameReader, RpcError};
 use crate::runtime;
 use crate::text;
 use crate::tracker::replica::hello::{Dialling, HelloError};
@@ -39,6 +40,8 @@ enum DialError {
     Resolve(#[from] ResolveError),
     #[error(transparent)]
     Net(#[from] NetError),
+    #[error(transparent)]
+    Rpc(#[from] RpcError),
     #[error(transparent)]
     Hello(#[from] HelloError),
     #[error(transparent)]
@@ -132,7 +135,7 @@ impl Dialler {
         let others: Vec<_> = addresses.iter().copied().filter(|other| !handle.own.borrow().contains(other)).collect();
         let mut stream = self.connect(if others.is_empty() { &addresses } else { &others }).await?;
         stream.allow(SYNC_ANSWER_TIMEOUT);
-        let mut frames = self.net.frames(FRAME_SYNC_BYTES_MAX);
+        let mut frames = FrameReader::new(&self.net, FRAME_SYNC_BYTES_MAX);
         let (tracker, hello, clock) = match self.shake_hands(&mut stream, &mut frames).await {
             // The name may be that of all members: the others are at its other addresses.
             Err(DialError::Hello(HelloError::Itself)) if others.len() > 1 => {
@@ -197,7 +200,7 @@ impl Dialler {
     ) -> Result<(TrackerId, SyncHello<'static>, Option<(u64, u64)>), DialError> {
         let dialling = Dialling::new(self.members.member().clone(), stream.peer().ip(), rand::random())?;
         let first = dialling.hello();
-        stream.send(&Message::SyncHello(first), self.net.buffers()).await?;
+        rpc::send(stream, &Message::SyncHello(first), self.net.buffers()).await?;
         let frame = frames.next(stream).await?.ok_or(NetError::Closed)?;
         let (tracker, proof) = match Message::decode(frame)? {
             Message::SyncHello(theirs) => dialling.answered(&theirs)?,
@@ -205,7 +208,7 @@ impl Dialler {
         };
         let second = SyncHello { proof: proof.as_ref(), ..first };
         let asked_ms = now_ms();
-        stream.send(&Message::SyncHello(second), self.net.buffers()).await?;
+        rpc::send(stream, &Message::SyncHello(second), self.net.buffers()).await?;
         let frame = frames.next(stream).await?.ok_or(NetError::Closed)?;
         match Message::decode(frame)? {
             Message::Response(response) if response.status.is_ok() => {

@@ -1,0 +1,228 @@
+//! From what was typed to what it means: fills in the defaults of this machine, and makes the checks beyond one flag.
+
+use std::path::{Path, PathBuf};
+
+use super::args::{self, LowArgs, LowCommand, Picker};
+use super::resolved::{Afterwards, Client, Create, Demo, Get, HiArgs, Info, Peer, Share, Subcommand, Verify};
+use crate::console::create_torrent::CreateOptions;
+use crate::console::exit::CommandError;
+use crate::ids::Endpoint;
+use crate::limits::{CHUNK_SIZE_CREATE_MIN, CHUNK_SIZE_MAX, CORES_DEFAULT_MAX, GROUP_KEY_BYTES_MIN, TRACKERS_MAX};
+use crate::node::Strategy;
+use crate::runtime::machine::cores_within;
+use crate::tracker::server::TrackerConfig;
+
+/// Resolves what was typed.
+pub fn resolve(low: LowArgs) -> Result<HiArgs, CommandError> {
+    let command = match low.command {
+        LowCommand::Tracker(typed) => Subcommand::Tracker(tracker(typed)?),
+        LowCommand::Client(typed) => Subcommand::Client(Client {
+            peer: peer(typed.peer)?,
+            data_dir: typed.data_dir.map_or_else(default_data_dir, Ok)?,
+            wait: typed.wait,
+        }),
+        LowCommand::Share(typed) => Subcommand::Share(Share {
+            file: typed.file,
+            metainfo: typed.metainfo,
+            peer: peer(typed.peer)?,
+            options: create_options(typed.new)?,
+        }),
+        LowCommand::Get(typed) => Subcommand::Get(get(typed)?),
+        LowCommand::Create(typed) => Subcommand::Create(Create {
+            file: typed.file,
+            metainfo: typed.metainfo,
+            trackers: trackers(typed.trackers)?,
+            options: create_options(typed.new)?,
+            threads: cores(typed.cores),
+        }),
+        LowCommand::Info(typed) => Subcommand::Info(Info { metainfo: typed.metainfo }),
+        LowCommand::Verify(typed) => {
+            Subcommand::Verify(Verify { metainfo: typed.metainfo, path: typed.path, threads: cores(typed.cores) })
+        }
+        LowCommand::Demo(typed) => {
+            Subcommand::Demo(Demo { size: typed.size, dir: typed.dir.unwrap_or_else(|| PathBuf::from(".")) })
+        }
+    };
+    Ok(HiArgs { log: low.common.log, command })
+}
+
+fn tracker(typed: args::TrackerArgs) -> Result<TrackerConfig, CommandError> {
+    Ok(TrackerConfig {
+        peers: typed.peers,
+        group_key: typed.group_key_file.as_deref().map(group_key).transpose()?,
+        data_dir: typed.data_dir,
+        cores: cores(typed.cores),
+        trust: typed.trust,
+        lease: typed.lease,
+        connections_max: typed.max_connections,
+        connections_per_address_max: typed.max_connections_per_address,
+        files_per_address_max: typed.max_files_per_address,
+        endpoints_per_file_max: typed.max_endpoints_per_file,
+        endpoints_per_address_max: typed.max_endpoints_per_address,
+        ..TrackerConfig::new(typed.listen)
+    })
+}
+
+/// The secret in a file, without the line's end that an editor leaves.
+fn group_key(path: &Path) -> Result<Vec<u8>, CommandError> {
+    let shown = path.display();
+    let mut key = std::fs::read(path)
+        .map_err(|error| CommandError::failed(format!("cannot read the group key {shown}: {error}")))?;
+    key.truncate(key.trim_ascii_end().len());
+    if key.len() < GROUP_KEY_BYTES_MIN {
+        let command = format!("head -c 32 /dev/urandom | base64 > {shown}");
+        let message =
+            format!("the group key {shown} has fewer than {GROUP_KEY_BYTES_MIN} bytes: create one with `{command}`");
+        return Err(CommandError::failed(message));
+    }
+    Ok(key)
+}
+
+fn get(typed: args::GetArgs) -> Result<Get, CommandError> {
+    let afterwards = match (typed.seed_for, typed.seed) {
+        (Some(duration), _) => Afterwards::SeedFor(duration),
+        (None, true) => Afterwards::Seed,
+        (None, false) => Afterwards::End,
+    };
+    if typed.discard && afterwards != Afterwards::End {
+        return Err(CommandError::usage(
+            "--discard keeps nothing that could be seeded: leave out --seed and --seed-for",
+        ));
+    }
+    if !typed.discard && typed.dest.is_none() {
+        return Err(CommandError::usage("DEST is missing: name the file to write or an existing folder"));
+    }
+    Ok(Get {
+        metainfo: typed.metainfo,
+        dest: typed.dest.filter(|_| !typed.discard),
+        peer: peer(typed.peer)?,
+        wait: typed.wait,
+        force: typed.force,
+        afterwards,
+        report_every: typed.report_every,
+    })
+}
+
+fn peer(typed: args::PeerArgs) -> Result<Peer, CommandError> {
+    Ok(Peer {
+        listen: typed.listen,
+        // The parser has refused port 0 already.
+        advertise: typed.advertise.and_then(Endpoint::from_socket),
+        cache_bytes: usize::try_from(typed.cache).unwrap_or(usize::MAX),
+        stall_timeout: typed.stall_timeout,
+        strategy: match typed.picker {
+            Picker::Rarest => Strategy::RarestFirst,
+            Picker::Random => Strategy::Random,
+        },
+        upload_limit: typed.upload_limit.and_then(|limit| limit.0),
+        download_limit: typed.download_limit.and_then(|limit| limit.0),
+        trackers: trackers(typed.trackers)?,
+        cores: cores(typed.cores),
+    })
+}
+
+fn trackers(typed: args::TrackersArgs) -> Result<Vec<String>, CommandError> {
+    let mut trackers: Vec<String> = Vec::new();
+    for tracker in typed.trackers {
+        if !trackers.contains(&tracker) {
+            trackers.push(tracker);
+        }
+    }
+    if trackers.len() > TRACKERS_MAX {
+        return Err(CommandError::usage(format!(
+            "{} trackers are too many: give at most {TRACKERS_MAX}",
+            trackers.len()
+        )));
+    }
+    Ok(trackers)
+}
+
+fn create_options(typed: args::NewArgs) -> Result<CreateOptions, CommandError> {
+    let chunk_size = match typed.chunk_size {
+        None => None,
+        Some(bytes) => match u32::try_from(bytes) {
+            Ok(size) if size.is_power_of_two() && (CHUNK_SIZE_CREATE_MIN..=CHUNK_SIZE_MAX).contains(&size) => {
+                Some(size)
+            }
+            _ => {
+                let message = format!("--chunk-size {bytes} is not a power of two from 256KiB to 16MiB");
+                return Err(CommandError::usage(message));
+            }
+        },
+    };
+    Ok(CreateOptions { chunk_size, force: typed.force })
+}
+
+/// The standard library counts what both the affinity and the cgroup's quota allow.
+fn cores(typed: args::CoresArgs) -> usize {
+    let allowed = || std::thread::available_parallelism().map_or(1, usize::from).min(CORES_DEFAULT_MAX);
+    // Each takes descriptors: where those are few, fewer cores are better than none.
+    cores_within(typed.cores.map_or_else(allowed, usize::from))
+}
+
+fn default_data_dir() -> Result<PathBuf, CommandError> {
+    let folder = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    folder("XDG_STATE_HOME")
+        .or_else(|| folder("HOME").map(|home| home.join(".local/state")))
+        .map(|state| state.join("mtorrent"))
+        .ok_or_else(|| CommandError::usage("neither XDG_STATE_HOME nor HOME is set: give --data-dir DIR"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::console::exit::Exit;
+    use clap::Parser as _;
+    use std::time::Duration;
+
+    fn resolve(line: &str) -> Result<Subcommand, CommandError> {
+        let words = std::iter::once("mtorrent").chain(line.split_whitespace());
+        let low = LowArgs::try_parse_from(words).map_err(|error| CommandError::usage(error.to_string()))?;
+        super::resolve(low).map(|args| args.command)
+    }
+
+    #[test]
+    fn wrong_lines_are_usage_errors() {
+        for line in [
+            "",
+            "fly",
+            "tracker",
+            "tracker --listen localhost:1",
+            "tracker --listen 127.0.0.1:0 --cores 0",
+            "share file",
+            "share file x.mtorrent --chunk-size 3MiB",
+            "share file x.mtorrent --chunk-size 128KiB",
+            "share file x.mtorrent --chunk-size 32MiB",
+            "share file x.mtorrent --tracker nowhere",
+            "share file x.mtorrent --advertise 0.0.0.0:1",
+            "get x.mtorrent",
+            "get x.mtorrent dest --wait soon",
+            "get x.mtorrent --discard --seed",
+            "get x.mtorrent --discard --seed-for 5m",
+            "create file",
+            "info",
+            "verify x.mtorrent",
+            "demo --size much",
+        ] {
+            assert_eq!(resolve(line).map_err(|error| error.exit).err(), Some(Exit::Usage), "{line}");
+        }
+    }
+
+    #[test]
+    fn get_is_resolved() {
+        let get = |line| match resolve(line) {
+            Ok(Subcommand::Get(get)) => get,
+            other => panic!("{line}: {other:?}"),
+        };
+        let plain = get("get x.mtorrent dest --tracker a:1 --tracker b:2 --tracker a:1");
+        assert_eq!(plain.peer.trackers, ["a:1", "b:2"]);
+        assert_eq!((plain.dest.as_deref(), plain.afterwards), (Some("dest".as_ref()), Afterwards::End));
+        assert!((1..=CORES_DEFAULT_MAX).contains(&plain.peer.cores));
+        assert_eq!(get("get x.mtorrent --discard").dest, None);
+        assert_eq!(get("get x.mtorrent dest --discard").dest, None);
+        assert_eq!(get("get x.mtorrent dest --seed").afterwards, Afterwards::Seed);
+        let timed = get("get x.mtorrent dest --seed --seed-for 5m --wait 1m");
+        assert_eq!(timed.afterwards, Afterwards::SeedFor(Duration::from_secs(300)));
+        assert_eq!(timed.wait, Duration::from_secs(60));
+    }
+}

@@ -1,0 +1,162 @@
+//! The keys of a download in JSON.
+
+use serde::{Serialize, Serializer};
+
+use super::download_text;
+use crate::node::{DownloadId, DownloadState, DownloadStatus, TimeSpent};
+
+/// A download with all its figures.
+///
+/// | key | value |
+/// |---|---|
+/// | `id` | its number |
+/// | `state` | `waiting`, `hashing`, `running`, `stalled`, `done` or `failed` |
+/// | `name` | the file's name |
+/// | `dest` | the file that is written; null with `--discard` |
+/// | `info_hash` | null while the .mtorrent file could not be read |
+/// | `bytes` | the file's size |
+/// | `done_bytes` | verified bytes, those of earlier runs included |
+/// | `fetched_bytes` | bytes that this run fetched |
+/// | `fetched_from` | `endpoint` and `bytes` of each peer that sent some |
+/// | `seconds` | time since the start, or from start to end |
+/// | `rate_bytes_s` | the rate now; at the end the mean rate of this run |
+/// | `peers` | peers connected |
+/// | `bad_chunks` | chunks that failed their hash |
+/// | `verified` | whether the whole file is verified |
+/// | `up_to_date` | whether it was there already |
+/// | [`best_rate_bytes_s`] | the best rate of this run |
+/// | [`ideal_seconds`] | the time that `fetched_bytes` take at that rate |
+/// | [`spent_seconds`] | where the time went: `at_full_rate`, `without_peers`, `for_first_copies`, `for_uplinks`, `for_disk` |
+/// | [`waits_for`] | why it cannot begin |
+/// | [`error`] | why it failed |
+#[derive(Clone, Copy, Debug)]
+pub struct DownloadFields<'a>(pub &'a DownloadStatus);
+
+#[derive(Serialize)]
+struct Fields<'a> {
+    id: DownloadId,
+    state: &'static str,
+    name: &'a str,
+    dest: Option<String>,
+    info_hash: Option<String>,
+    bytes: u64,
+    done_bytes: u64,
+    fetched_bytes: u64,
+    fetched_from: Vec<Source>,
+    seconds: f64,
+    rate_bytes_s: u64,
+    peers: u32,
+    bad_chunks: u64,
+    verified: bool,
+    up_to_date: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    best_rate_bytes_s: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ideal_seconds: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spent_seconds: Option<SpentSeconds>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waits_for: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+}
+
+/// A peer that sent some of the file.
+#[derive(Serialize)]
+struct Source {
+    endpoint: String,
+    bytes: u64,
+}
+
+/// Where the time went.
+#[derive(Serialize)]
+struct SpentSeconds {
+    at_full_rate: f64,
+    without_peers: f64,
+    for_first_copies: f64,
+    for_uplinks: f64,
+    for_disk: f64,
+}
+
+impl Serialize for DownloadFields<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let status = self.0;
+        let ideal = status.spent.ideal(status.fetched_bytes);
+        let sources = status.fetched_from.iter();
+        let fields = Fields {
+            id: status.id,
+            state: download_text::state_word(&status.state),
+            name: &status.name,
+            dest: status.dest.as_deref().map(|dest| dest.to_string_lossy().into_owned()),
+            info_hash: status.info_hash.map(|info_hash| info_hash.to_string()),
+            bytes: status.length,
+            done_bytes: status.done_bytes,
+            fetched_bytes: status.fetched_bytes,
+            fetched_from: sources
+                .map(|(endpoint, bytes)| Source { endpoint: endpoint.to_string(), bytes: *bytes })
+                .collect(),
+            seconds: status.elapsed.as_secs_f64(),
+            rate_bytes_s: download_text::rate(status).0,
+            peers: status.peers,
+            bad_chunks: status.bad_chunks,
+            verified: matches!(status.state, DownloadState::Done { .. }),
+            up_to_date: matches!(status.state, DownloadState::Done { up_to_date: true }),
+            best_rate_bytes_s: ideal.map(|_| status.spent.best_bytes_s),
+            ideal_seconds: ideal.map(|ideal| ideal.as_secs_f64()),
+            spent_seconds: ideal.map(|_| SpentSeconds::of(&status.spent)),
+            waits_for: status.waits_for.as_deref(),
+            error: match &status.state {
+                DownloadState::Failed(failure) => Some(&failure.message),
+                _ => None,
+            },
+        };
+        fields.serialize(serializer)
+    }
+}
+
+impl SpentSeconds {
+    fn of(spent: &TimeSpent) -> Self {
+        Self {
+            at_full_rate: spent.at_full_rate.as_secs_f64(),
+            without_peers: spent.without_peers.as_secs_f64(),
+            for_first_copies: spent.for_first_copies.as_secs_f64(),
+            for_uplinks: spent.for_uplinks.as_secs_f64(),
+            for_disk: spent.for_disk.as_secs_f64(),
+        }
+    }
+}
+
+/// The few figures of a download that change while it runs.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct ProgressFields<'a> {
+    #[serde(skip)]
+    status: &'a DownloadStatus,
+    id: DownloadId,
+    state: &'static str,
+    name: &'a str,
+    done_bytes: u64,
+    bytes: u64,
+    rate_bytes_s: u64,
+    peers: u32,
+}
+
+impl<'a> ProgressFields<'a> {
+    /// The figures at this moment.
+    pub fn of(status: &'a DownloadStatus) -> Self {
+        Self {
+            status,
+            id: status.id,
+            state: download_text::state_word(&status.state),
+            name: &status.name,
+            done_bytes: status.done_bytes,
+            bytes: status.length,
+            rate_bytes_s: download_text::rate(status).0,
+            peers: status.peers,
+        }
+    }
+
+    /// The whole download.
+    pub fn status(&self) -> &'a DownloadStatus {
+        self.status
+    }
+}

@@ -1,0 +1,27 @@
+//! What the node's events mean to somebody who waits for a command: sentences on stderr.
+
+use std::path::Path;
+
+use super::stderr;
+use crate::node::Event;
+use crate::text;
+
+/// Reports an event that is not the answer to a command.
+pub fn report(event: &Event) {
+    match event {
+        Event::Notice(notice) => stderr::report(text::plain(notice)),
+        Event::ShareStopped { file, why } => stderr::report(share_stopped(file, why)),
+        Event::SharePaused { file, why } => {
+            let (file, why) = (text::path(file), text::plain(why));
+            stderr::report(format_args!("{file} is not seeded for now: {why}; seeding resumes by itself"));
+        }
+        Event::ShareResumed { file } => stderr::report(format_args!("{} is seeded again", text::path(file))),
+        Event::Announced { tracker, .. } => log::info!("announced to {tracker}"),
+        Event::Ended(_) => {}
+    }
+}
+
+/// The sentence for a file that is not seeded any more.
+pub fn share_stopped(file: &Path, why: &str) -> String {
+    format!("{} is not seeded any more: {}", text::path(file), text::plain(why))
+}

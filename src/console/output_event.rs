@@ -1,0 +1,512 @@
+//! Everything that a command prints on stdout: as text for people, or with `--json` as one object a line.
+//!
+//! The objects are an interface: scripts read them, so that a key keeps its name, its unit and its meaning. Sizes are
+//! bytes, times are seconds, rates are bytes a second, addresses are `IP:PORT` or `HOST:PORT`, hashes are hexadecimal.
+//! A key in brackets is left out when there is nothing to say.
+//!
+//! | `event` | printed by | keys |
+//! |---|---|---|
+//! | `ready` | `tracker`, `share`, `client` | `listen`, [`info_hash`], [`synced`: `yes` or `no`] |
+//! | `announced` | `share`, `client` | `tracker`, [`path` of the .mtorrent file, `info_hash`: by `client` only] |
+//! | `progress` | `get` | `id`, `state`, `name`, `done_bytes`, `bytes`, `rate_bytes_s`, `peers` |
+//! | `ended` | `get`, `client` | those of a download, below |
+//! | `started` | `client` | `id`, `name`, `dest`, `info_hash` |
+//! | `hashing` | `client` | `file` |
+//! | `sharing` | `client` | `file`, `path` of the .mtorrent file, `info_hash` |
+//! | `downloads` | `client` | `downloads`: a list of downloads, below |
+//! | `removed` | `client` | `path` as it was typed |
+//! | `limit` | `client` | `up_bytes_s`, `down_bytes_s`; null without a limit |
+//! | `help`, `question` | `client` | `text` |
+//! | `error` | every command | `error`: the sentence, [`exit`: the exit code; not from a line of the REPL] |
+//! | `demo` | `demo` | those of [`DemoFigures`] |
+//!
+//! Four objects have no `event`:
+//!
+//! | printed by | keys |
+//! |---|---|
+//! | `create` | `state`: `created` or `up to date`, `path` of the .mtorrent file, `info_hash`, `length` of the file, `chunk_size`, `chunks`: their number |
+//! | `info` | `name`, `length`, `chunk_size`, `chunks`, `info_hash`, `trackers` |
+//! | `verify` | `state`: `ok`, `path` of the file, `info_hash`, `length`, `chunks` |
+//! | `verify`, a bad chunk | `state`: `bad`, `chunk`: its index, `offset`, `length`, `why`: `different`, `missing` or `unreadable` |
+//!
+//! [`DownloadFields`] lists the keys of a download.
+
+use std::fmt::{self, Display};
+use std::net::SocketAddr;
+use std::num::NonZeroU64;
+use std::path::Path;
+
+use serde::{Serialize, Serializer};
+
+use super::demo_figures::DemoFigures;
+use super::download_fields::{DownloadFields, ProgressFields};
+use super::units::{RateLimit, Size};
+use super::{download_text, downloads_table};
+use crate::geometry::ChunkIndex;
+use crate::ids::InfoHash;
+use crate::node::{DownloadId, DownloadState, DownloadStatus};
+use crate::text;
+
+/// One thing that a command prints on stdout.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum OutputEvent<'a> {
+    /// A service serves.
+    Ready {
+        /// The listening address, with the real port.
+        listen: SocketAddr,
+        /// The file that is shared.
+        #[serde(serialize_with = "optional_text", skip_serializing_if = "Option::is_none")]
+        info_hash: Option<InfoHash>,
+        /// Whether a tracker has the table of its group.
+        #[serde(serialize_with = "yes_or_no", skip_serializing_if = "Option::is_none")]
+        synced: Option<bool>,
+    },
+    /// A tracker has acknowledged a share.
+    Announced {
+        /// `HOST:PORT` of the tracker.
+        tracker: &'a str,
+        /// The `.mtorrent` file, where there may be several.
+        #[serde(serialize_with = "optional_plain_path", skip_serializing_if = "Option::is_none")]
+        path: Option<&'a Path>,
+        /// The file, where there may be several.
+        #[serde(serialize_with = "optional_text", skip_serializing_if = "Option::is_none")]
+        info_hash: Option<InfoHash>,
+    },
+    /// The figures of a download that runs.
+    Progress(ProgressFields<'a>),
+    /// A download is done or has failed.
+    Ended {
+        /// The download.
+        #[serde(flatten)]
+        download: DownloadFields<'a>,
+        /// Whether the text names the download by its number: in the REPL.
+        #[serde(skip)]
+        is_numbered: bool,
+    },
+    /// A `get` of the REPL was taken.
+    Started {
+        /// The number of the download.
+        id: DownloadId,
+        /// The file's name.
+        name: &'a str,
+        /// The file that is written.
+        #[serde(serialize_with = "lossy_path")]
+        dest: &'a Path,
+        /// The file.
+        #[serde(serialize_with = "as_text")]
+        info_hash: InfoHash,
+    },
+    /// A `share` of the REPL was taken.
+    Hashing {
+        /// The file.
+        #[serde(serialize_with = "plain_path")]
+        file: &'a Path,
+    },
+    /// The file of a `share` is hashed, and seeded from now on.
+    Sharing {
+        /// The file.
+        #[serde(serialize_with = "lossy_path")]
+        file: &'a Path,
+        /// Its `.mtorrent` file.
+        #[serde(serialize_with = "plain_path")]
+        path: &'a Path,
+        /// The file.
+        #[serde(serialize_with = "as_text")]
+        info_hash: InfoHash,
+    },
+    /// The answer to `show downloads`.
+    Downloads {
+        /// All downloads.
+        downloads: Vec<DownloadFields<'a>>,
+    },
+    /// A share was removed.
+    Removed {
+        /// The name that was typed.
+        #[serde(serialize_with = "plain_path")]
+        path: &'a Path,
+    },
+    /// The rate limits.
+    Limit {
+        /// Bytes a second that are sent at most.
+        up_bytes_s: Option<NonZeroU64>,
+        /// Bytes a second that are received at most.
+        down_bytes_s: Option<NonZeroU64>,
+    },
+    /// The answer to `help`.
+    Help {
+        /// All commands.
+        text: &'a str,
+    },
+    /// A question that the next line answers.
+    Question {
+        /// The question.
+        text: &'a str,
+    },
+    /// Why a command failed.
+    Error {
+        /// The sentence.
+        error: &'a str,
+        /// The exit code; `None` when the REPL goes on.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        exit: Option<u8>,
+    },
+    /// What the demo measured.
+    Demo(DemoFigures),
+    /// A `.mtorrent` file was created, or is there already.
+    #[serde(untagged)]
+    Created {
+        /// `created` or `up to date`.
+        state: &'a str,
+        /// The `.mtorrent` file.
+        #[serde(serialize_with = "lossy_path")]
+        path: &'a Path,
+        /// The file that it describes.
+        #[serde(serialize_with = "as_text")]
+        info_hash: InfoHash,
+        /// Bytes of the file.
+        length: u64,
+        /// Bytes of a chunk.
+        chunk_size: u32,
+        /// Number of chunks.
+        chunks: u32,
+    },
+    /// What a `.mtorrent` file says.
+    #[serde(untagged)]
+    Info {
+        /// The name as it is written there.
+        name: &'a str,
+        /// A remark on the name, for people.
+        #[serde(skip)]
+        remark: String,
+        /// Bytes of the file.
+        length: u64,
+        /// Bytes of a chunk.
+        chunk_size: u32,
+        /// Number of chunks.
+        chunks: u32,
+        /// The file.
+        #[serde(serialize_with = "as_text")]
+        info_hash: InfoHash,
+        /// `HOST:PORT` of each tracker.
+        trackers: &'a [String],
+    },
+    /// A file is what its `.mtorrent` file says.
+    #[serde(untagged)]
+    Verified {
+        /// `ok`.
+        state: &'a str,
+        /// The file.
+        #[serde(serialize_with = "lossy_path")]
+        path: &'a Path,
+        /// The file's hash.
+        #[serde(serialize_with = "as_text")]
+        info_hash: InfoHash,
+        /// Bytes of the file.
+        length: u64,
+        /// Number of chunks.
+        chunks: u32,
+    },
+    /// A chunk of a file is not what its `.mtorrent` file says.
+    #[serde(untagged)]
+    BadChunk {
+        /// `bad`.
+        state: &'a str,
+        /// The chunk.
+        #[serde(serialize_with = "chunk_number")]
+        chunk: ChunkIndex,
+        /// Where it begins in the file, bytes.
+        offset: u64,
+        /// Bytes of the chunk.
+        length: u64,
+        /// `different`, `missing` or `unreadable`.
+        why: &'a str,
+    },
+}
+
+impl<'a> OutputEvent<'a> {
+    /// The end of a download.
+    pub fn ended(status: &'a DownloadStatus, is_numbered: bool) -> Self {
+        Self::Ended { download: DownloadFields(status), is_numbered }
+    }
+
+    /// The figures of a download that runs.
+    pub fn progress(status: &'a DownloadStatus) -> Self {
+        Self::Progress(ProgressFields::of(status))
+    }
+
+    /// The answer to `show downloads`.
+    pub fn downloads(all: &'a [DownloadStatus]) -> Self {
+        Self::Downloads { downloads: all.iter().map(DownloadFields).collect() }
+    }
+
+    /// The object on one line, its keys in alphabetical order.
+    pub fn to_json(&self) -> serde_json::Result<String> {
+        serde_json::to_value(self).map(|object| object.to_string())
+    }
+}
+
+impl Display for OutputEvent<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ready { listen, info_hash, synced } => {
+                write!(f, "ready listen={listen}")?;
+                info_hash.map_or(Ok(()), |info_hash| write!(f, " info_hash={info_hash}"))?;
+                synced.map_or(Ok(()), |synced| write!(f, " synced={}", yes(synced)))
+            }
+            Self::Announced { tracker, path: None, .. } => write!(f, "announced to {}", text::plain(tracker)),
+            Self::Announced { tracker, path: Some(path), .. } => {
+                write!(f, "announced {} to {}", text::path(path), text::plain(tracker))
+            }
+            Self::Progress(progress) => f.write_str(&download_text::progress_line(progress.status())),
+            Self::Ended { download, is_numbered: false } => f.write_str(&download_text::done_line(download.0)),
+            Self::Ended { download, is_numbered: true } => fmt_numbered_end(download.0, f),
+            Self::Started { id, name, dest, .. } => {
+                write!(f, "#{id} started {}", download_text::route(name, Some(dest)))
+            }
+            Self::Hashing { file } => write!(f, "hashing {}", text::path(file)),
+            Self::Sharing { file, path, info_hash } => {
+                write!(f, "sharing {} as {} info_hash={info_hash}", text::path(file), text::path(path))
+            }
+            Self::Downloads { downloads } => {
+                f.write_str(&downloads_table::table(downloads.iter().map(|download| download.0)))
+            }
+            Self::Removed { path } => write!(f, "removed {}", text::path(path)),
+            Self::Limit { up_bytes_s, down_bytes_s } => {
+                write!(f, "limit up {}, down {}", RateLimit(*up_bytes_s), RateLimit(*down_bytes_s))
+            }
+            Self::Help { text } | Self::Question { text } | Self::Error { error: text, .. } => f.write_str(text),
+            Self::Demo(figures) => f.write_str(&figures.text),
+            Self::Created { state, path, info_hash, length, chunk_size, chunks } => {
+                let path = text::path(path);
+                write!(
+                    f,
+                    "{state} {path} info_hash={info_hash} length={length} chunk_size={chunk_size} chunks={chunks}"
+                )
+            }
+            Self::Info { .. } => self.fmt_info(f),
+            Self::Verified { path, length, chunks, .. } => {
+                write!(f, "ok {}: {chunks} chunks, {}, verified", text::path(path), Size(*length))
+            }
+            Self::BadChunk { chunk, offset, length, why, .. } => {
+                write!(f, "bad chunk {} bytes {offset}-{} {why}", chunk.get(), offset + length - 1)
+            }
+        }
+    }
+}
+
+fn fmt_numbered_end(status: &DownloadStatus, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match &status.state {
+        DownloadState::Failed(failure) => write!(f, "#{} failed: {}", status.id, text::plain(&failure.message)),
+        _ => write!(f, "#{} done {}", status.id, download_text::figures(status)),
+    }
+}
+
+impl OutputEvent<'_> {
+    fn fmt_info(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::Info { name, remark, length, chunk_size, chunks, info_hash, trackers } = self else { return Ok(()) };
+        let listed = match trackers {
+            [] => "none".into(),
+            some => some.iter().map(|tracker| text::plain(tracker)).collect::<Vec<_>>().join(", "),
+        };
+        writeln!(f, "name: {}{remark}", text::plain(name))?;
+        writeln!(f, "length: {length} ({})", Size(*length))?;
+        writeln!(f, "chunk size: {chunk_size} ({})", Size((*chunk_size).into()))?;
+        writeln!(f, "chunks: {chunks}\ninfo hash: {info_hash}")?;
+        write!(f, "trackers: {listed}")
+    }
+}
+
+fn yes(is_so: bool) -> &'static str {
+    if is_so { "yes" } else { "no" }
+}
+
+fn as_text<S: Serializer>(value: &impl Display, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
+
+fn optional_text<S: Serializer>(value: &Option<impl Display>, serializer: S) -> Result<S::Ok, S::Error> {
+    value.as_ref().map(ToString::to_string).serialize(serializer)
+}
+
+fn yes_or_no<S: Serializer>(value: &Option<bool>, serializer: S) -> Result<S::Ok, S::Error> {
+    value.map(yes).serialize(serializer)
+}
+
+fn chunk_number<S: Serializer>(chunk: &ChunkIndex, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u32(chunk.get())
+}
+
+/// The path as it is, but for bytes that are no UTF-8.
+fn lossy_path<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    path.to_string_lossy().serialize(serializer)
+}
+
+/// The path as people see it, with control characters escaped.
+fn plain_path<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    text::path(path).serialize(serializer)
+}
+
+fn optional_plain_path<S: Serializer>(path: &Option<&Path>, serializer: S) -> Result<S::Ok, S::Error> {
+    path.map(text::path).serialize(serializer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::console::demo_figures::GetterFigures;
+    use crate::console::download_text::tests::status;
+    use crate::geometry::Geometry;
+    use crate::node::{Failure, FailureKind};
+
+    const HASH: InfoHash = InfoHash([0xab; 20]);
+
+    fn check(event: &OutputEvent<'_>, text: &str, json: &str) {
+        let hash = "ab".repeat(20);
+        assert_eq!(event.to_string(), text.replace("HASH", &hash));
+        assert_eq!(event.to_json().unwrap(), json.replace("HASH", &hash));
+    }
+
+    #[test]
+    fn services() {
+        let listen = "127.0.0.1:7000".parse().unwrap();
+        check(
+            &OutputEvent::Ready { listen, info_hash: Some(HASH), synced: None },
+            "ready listen=127.0.0.1:7000 info_hash=HASH",
+            r#"{"event":"ready","info_hash":"HASH","listen":"127.0.0.1:7000"}"#,
+        );
+        check(
+            &OutputEvent::Ready { listen, info_hash: None, synced: Some(false) },
+            "ready listen=127.0.0.1:7000 synced=no",
+            r#"{"event":"ready","listen":"127.0.0.1:7000","synced":"no"}"#,
+        );
+        check(
+            &OutputEvent::Announced { tracker: "t:1", path: None, info_hash: None },
+            "announced to t:1",
+            r#"{"event":"announced","tracker":"t:1"}"#,
+        );
+        check(
+            &OutputEvent::Announced { tracker: "t:1", path: Some(Path::new("a\n")), info_hash: Some(HASH) },
+            "announced a\\n to t:1",
+            r#"{"event":"announced","info_hash":"HASH","path":"a\\n","tracker":"t:1"}"#,
+        );
+    }
+
+    #[test]
+    fn downloads() {
+        let done = status(3, DownloadState::Done { up_to_date: false });
+        let fields = |state: &str, rate: u64, more: &str| {
+            let hash = "03".repeat(20);
+            format!(
+                r#""fetched_bytes":5368709120,"fetched_from":[{{"bytes":5368709120,"endpoint":"10.0.0.1:80"}}],"id":3,"info_hash":"{hash}","name":"disk.img","peers":3,"rate_bytes_s":{rate},"seconds":14.2,"state":"{state}",{more}}}"#
+            )
+        };
+        let start = r#"{"bad_chunks":0,"bytes":21474836480,"dest":"/data/disk.img","done_bytes":5368709120,"#;
+        let ended = r#""event":"ended","#;
+        let is_done = fields("done", 378_078_107, r#""up_to_date":false,"verified":true"#);
+        let json = format!("{start}{ended}{is_done}");
+        check(&OutputEvent::ended(&done, true), "#3 done 20.0 GiB in 14.2 s, verified", &json);
+        let by_name = "done disk.img -> /data/disk.img 20.0 GiB in 14.2 s, verified";
+        check(&OutputEvent::ended(&done, false), by_name, &json);
+        let failure = Failure { kind: FailureKind::Retry, message: "no seeder: try later".into() };
+        let failed = status(3, DownloadState::Failed(failure));
+        let fields = |more| fields("failed", 378_078_107, more);
+        let has_failed = fields(r#""up_to_date":false,"verified":false"#);
+        let json = format!(r#"{start}"error":"no seeder: try later",{ended}{has_failed}"#);
+        check(&OutputEvent::ended(&failed, true), "#3 failed: no seeder: try later", &json);
+        let rows = [done];
+        let table = OutputEvent::downloads(&rows);
+        let json = format!(r#"{{"downloads":[{start}{is_done}],"event":"downloads"}}"#);
+        check(&table, &table.to_string(), &json);
+        check(
+            &OutputEvent::progress(&status(3, DownloadState::Running)),
+            "disk.img: 5.0 GiB of 20.0 GiB (25 %), 1.0 GiB/s, 15s left, 3 peers, running",
+            r#"{"bytes":21474836480,"done_bytes":5368709120,"event":"progress","id":3,"name":"disk.img","peers":3,"rate_bytes_s":1073741824,"state":"running"}"#,
+        );
+    }
+
+    #[test]
+    fn answers_of_the_repl() {
+        let (file, path) = (Path::new("/f\n"), Path::new("/f.mtorrent"));
+        check(
+            &OutputEvent::Started { id: 3, name: "f", dest: file, info_hash: HASH },
+            "#3 started f -> /f\\n",
+            r#"{"dest":"/f\n","event":"started","id":3,"info_hash":"HASH","name":"f"}"#,
+        );
+        check(&OutputEvent::Hashing { file }, "hashing /f\\n", r#"{"event":"hashing","file":"/f\\n"}"#);
+        check(
+            &OutputEvent::Sharing { file, path, info_hash: HASH },
+            "sharing /f\\n as /f.mtorrent info_hash=HASH",
+            r#"{"event":"sharing","file":"/f\n","info_hash":"HASH","path":"/f.mtorrent"}"#,
+        );
+        check(&OutputEvent::Removed { path }, "removed /f.mtorrent", r#"{"event":"removed","path":"/f.mtorrent"}"#);
+        check(
+            &OutputEvent::Limit { up_bytes_s: NonZeroU64::new(1 << 20), down_bytes_s: None },
+            "limit up 1.0 MiB/s, down off",
+            r#"{"down_bytes_s":null,"event":"limit","up_bytes_s":1048576}"#,
+        );
+        check(&OutputEvent::Help { text: "t" }, "t", r#"{"event":"help","text":"t"}"#);
+        check(&OutputEvent::Question { text: "t" }, "t", r#"{"event":"question","text":"t"}"#);
+        check(&OutputEvent::Error { error: "e", exit: None }, "e", r#"{"error":"e","event":"error"}"#);
+        check(&OutputEvent::Error { error: "e", exit: Some(2) }, "e", r#"{"error":"e","event":"error","exit":2}"#);
+    }
+
+    #[test]
+    fn files() {
+        let (path, chunk) = (Path::new("f"), Geometry::new(20, 1 << 14).unwrap().chunk(0).unwrap());
+        let trackers = ["t:1".to_owned()];
+        check(
+            &OutputEvent::Created { state: "created", path, info_hash: HASH, length: 9, chunk_size: 8, chunks: 2 },
+            "created f info_hash=HASH length=9 chunk_size=8 chunks=2",
+            r#"{"chunk_size":8,"chunks":2,"info_hash":"HASH","length":9,"path":"f","state":"created"}"#,
+        );
+        let (name, remark) = ("f", " (remark)".to_owned());
+        check(
+            &OutputEvent::Info {
+                name,
+                remark,
+                length: 9,
+                chunk_size: 8,
+                chunks: 2,
+                info_hash: HASH,
+                trackers: &trackers,
+            },
+            "name: f (remark)\nlength: 9 (9 B)\nchunk size: 8 (8 B)\nchunks: 2\ninfo hash: HASH\ntrackers: t:1",
+            r#"{"chunk_size":8,"chunks":2,"info_hash":"HASH","length":9,"name":"f","trackers":["t:1"]}"#,
+        );
+        check(
+            &OutputEvent::Verified { state: "ok", path, info_hash: HASH, length: 9, chunks: 2 },
+            "ok f: 2 chunks, 9 B, verified",
+            r#"{"chunks":2,"info_hash":"HASH","length":9,"path":"f","state":"ok"}"#,
+        );
+        check(
+            &OutputEvent::BadChunk { state: "bad", chunk, offset: 0, length: 20, why: "missing" },
+            "bad chunk 0 bytes 0-19 missing",
+            r#"{"chunk":0,"length":20,"offset":0,"state":"bad","why":"missing"}"#,
+        );
+    }
+
+    #[test]
+    fn the_demo() {
+        let getter =
+            GetterFigures { seconds: 0.5, rate_bytes_s: 2, from_seeder_bytes: 3, from_other_bytes: 1, verified: true };
+        let figures = DemoFigures {
+            text: "PASS".into(),
+            bytes: 4,
+            disk_limit_bytes_s: 5,
+            disk_limit_is_direct: true,
+            getters: [getter; 2],
+            seconds: 1.5,
+            rate_bytes_s: 6,
+            ratio: 1.25,
+            killed_at_percent: 50,
+            fallback_seconds: None,
+            sha256: ["a", "b", "c"].map(String::from),
+            faults: Vec::new(),
+            pass: true,
+        };
+        let getter = r#"{"from_other_bytes":1,"from_seeder_bytes":3,"rate_bytes_s":2,"seconds":0.5,"verified":true}"#;
+        let json = r#"{"bytes":4,"disk_limit_bytes_s":5,"disk_limit_is_direct":true,"event":"demo","fallback_seconds":null,"faults":[],"getters":[GETTER,GETTER],"killed_at_percent":50,"pass":true,"rate_bytes_s":6,"ratio":1.25,"seconds":1.5,"sha256":["a","b","c"]}"#;
+        check(&OutputEvent::Demo(figures), "PASS", &json.replace("GETTER", getter));
+    }
+}

@@ -1,0 +1,43 @@
+//! Where text for stderr ends up: on stderr itself or, while a progress bar or a prompt owns the terminal, with that
+//! owner, who makes room for it.
+
+use std::io::{self, Write};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crate::text;
+
+type Sink = Arc<dyn Fn(&str) + Send + Sync>;
+
+static SINK: RwLock<Option<Sink>> = RwLock::new(None);
+
+/// Writes the text through the sink of the terminal's owner, else to stderr itself.
+pub fn write(text: &str) {
+    let text = text::lines(text);
+    let sink = SINK.read().unwrap_or_else(PoisonError::into_inner).clone();
+    match sink {
+        Some(sink) => sink(&text),
+        None => write_directly(&text),
+    }
+}
+
+/// Writes the text to stderr itself: for sinks that made room for it.
+pub fn write_directly(text: &str) {
+    // If stderr is gone there is no better place to say so.
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Sends what is written through `sink` until the guard is dropped.
+pub fn redirect(sink: impl Fn(&str) + Send + Sync + 'static) -> Redirection {
+    *SINK.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(sink));
+    Redirection(())
+}
+
+/// A sink in use; dropping it leads back to stderr.
+#[derive(Debug)]
+pub struct Redirection(());
+
+impl Drop for Redirection {
+    fn drop(&mut self) {
+        *SINK.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}

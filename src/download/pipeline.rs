@@ -1,0 +1,153 @@
+//! The way of a chunk on one core, from its last byte to its bit. All of it stands here, in order:
+//!
+//! ```text
+//! DataConnection --received--> Verifier --VerifiedChunk--> Writer --> cache, bit, figures
+//! ```
+//!
+//! A chunk belongs to the core on whose data connection it arrives: that core receives, hashes, writes and keeps it.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::job::{Job, Report, Target};
+use super::source::Source;
+use crate::geometry::ChunkIndex;
+use crate::runtime::{Blocking, Core, Signal};
+use crate::storage::{ChunkBuffer, Layout, Memory, ReceivedChunk, VerifiedChunk, Verifier, Writer, WrongChunk};
+use crate::swarm::ConnectionSlot;
+
+/// One core's way from socket to disk for one download.
+pub struct Pipeline {
+    core: Core,
+    memory: Memory,
+    job: Arc<Job>,
+    verifier: Verifier<Origin>,
+    /// `None` when the download is discarded.
+    writer: Option<Writer>,
+    /// Chunks whose writes have begun and not ended.
+    writing: Cell<usize>,
+    stopped: Cell<bool>,
+    drained: Signal,
+}
+
+/// How a chunk came. The connection and the source may be gone when the chunk is verified.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// The connection.
+    pub connection: ConnectionSlot,
+    /// The source that sent it.
+    pub source: Source,
+}
+
+impl Pipeline {
+    /// Opens the file on this core, and begins to verify.
+    pub async fn open(core: Core, memory: Memory, blocking: Blocking, job: Arc<Job>) -> Rc<Self> {
+        let writer = match &job.target {
+            Some(Target { part, record, file }) => {
+                let layout = Layout::one_file(job.torrent.metainfo.geometry());
+                Some(Writer::open(layout, part, record, file.clone(), blocking).await)
+            }
+            None => None,
+        };
+        if writer.as_ref().is_some_and(|writer| !writer.is_direct()) {
+            job.report(Report::NotDirect);
+        }
+        let pipeline = Rc::new(Self {
+            core,
+            memory,
+            verifier: Verifier::new(job.torrent.metainfo.clone()),
+            writer,
+            writing: Cell::new(0),
+            stopped: Cell::new(false),
+            drained: Signal::default(),
+            job,
+        });
+        pipeline.job.spawn_part("verifier", pipeline.clone().verify(), || ());
+        pipeline
+    }
+
+    /// The download.
+    pub fn job(&self) -> &Job {
+        &self.job
+    }
+
+    /// Memory for a chunk that is about to be received.
+    pub async fn buffer(&self, len: usize, is_limited: bool) -> ChunkBuffer {
+        self.memory.chunk(len, is_limited).await
+    }
+
+    /// Step 1: a chunk has arrived in whole.
+    pub fn received(&self, index: ChunkIndex, buffer: ChunkBuffer, origin: Origin) {
+        self.verifier.push(ReceivedChunk { index, buffer, origin });
+    }
+
+    /// Step 2: every chunk that has arrived is hashed.
+    async fn verify(self: Rc<Self>) {
+        let hashing = async { match self.verifier.run(|origin, outcome| self.verified(origin, outcome)).await {} };
+        let stopped = self.drained.until(|| self.stopped.get().then_some(()));
+        futures_lite::future::or(hashing, stopped).await;
+    }
+
+    /// Step 3: its hash is known. A right chunk is written beside the next ones' hashes.
+    fn verified(self: &Rc<Self>, origin: Origin, outcome: Result<VerifiedChunk, WrongChunk>) {
+        if self.stopped.get() {
+            return;
+        }
+        let Origin { connection, source } = origin;
+        let slot = source.slot;
+        let chunk = match outcome {
+            Ok(chunk) => chunk,
+            Err(WrongChunk(chunk)) => {
+                self.job.progress.bad_chunks.fetch_add(1, Ordering::Relaxed);
+                return self.job.report(Report::Wrong { slot, connection, chunk });
+            }
+        };
+        self.job.report(Report::Verified { slot, chunk: chunk.index() });
+        // Another peer may have been faster.
+        if !self.job.torrent.contains(chunk.index()) {
+            self.writing.set(self.writing.get() + 1);
+            let this = self.clone();
+            self.job.spawn_part("chunk write", self.clone().store(chunk, source), move || this.write_ended());
+        }
+    }
+
+    /// Step 4: it is written, kept for others to fetch, and then counts and is served.
+    async fn store(self: Rc<Self>, chunk: VerifiedChunk, source: Source) {
+        match self.write(&chunk).await {
+            Ok(()) => {
+                if self.job.torrent.is_awaited() {
+                    chunk.keep_in(&self.memory);
+                    self.job.torrent.set_keeper(&chunk, self.core.index);
+                }
+                self.job.chunk_done(&chunk, &source.progress);
+            }
+            Err(error) => self.job.fail(error),
+        }
+        self.write_ended();
+    }
+
+    async fn write(&self, chunk: &VerifiedChunk) -> std::io::Result<()> {
+        let Some(writer) = &self.writer else { return Ok(()) };
+        let was_direct = writer.is_direct();
+        let written = writer.write(chunk).await;
+        if was_direct && !writer.is_direct() {
+            self.job.report(Report::NotDirect);
+        }
+        written
+    }
+
+    fn write_ended(&self) {
+        debug_assert!(self.writing.get() > 0, "a write ended twice");
+        self.writing.set(self.writing.get().saturating_sub(1));
+        self.drained.notify();
+    }
+
+    /// Verifies nothing more, and returns when every write has ended.
+    pub async fn drain(&self) {
+        self.stopped.set(true);
+        self.drained.notify();
+        self.drained.until(|| (self.writing.get() == 0).then_some(())).await;
+    }
+}

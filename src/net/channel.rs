@@ -1,0 +1,134 @@
+//! The bytes of one TCP connection: it owns the descriptor, and every byte goes through here.
+//!
+//! Both ways to serve a connection stand on it: [`super::Stream`], which has a task of its own, and
+//! [`super::WatchedSocket`], which shares one. Nothing else in this folder receives or sends on a connected socket, so
+//! that encryption has one place to go to.
+//!
+//! Nothing here waits: what cannot be done now fails with `WouldBlock`.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+use rustix::net::{RecvFlags, SendFlags, Shutdown};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::congestion::Congestion;
+use super::connection_limits::Permit;
+use super::socket_options;
+
+/// One connection. Dropping it closes it.
+#[derive(Debug)]
+pub(super) struct Channel {
+    // Field order: the limits forget the descriptor before it is closed.
+    permit: Option<Permit>,
+    socket: Socket,
+    peer: SocketAddr,
+}
+
+impl Channel {
+    /// Begins to connect. Once the channel is writable, [`Channel::connected`] says whether it succeeded.
+    pub(super) fn connect(to: SocketAddr) -> io::Result<(Self, Congestion)> {
+        let socket = Socket::new(Domain::for_address(to), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+        let congestion = Congestion::begin(&socket);
+        match socket.connect(&to.into()) {
+            Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(error),
+            _ => Ok((Self::new(None, socket, to)?, congestion)),
+        }
+    }
+
+    /// The outcome of [`Channel::connect`].
+    pub(super) fn connected(&self, congestion: &Congestion) -> io::Result<()> {
+        if let Some(error) = self.socket.take_error()? {
+            return Err(error);
+        }
+        congestion.settle(&self.socket);
+        Ok(())
+    }
+
+    /// The connection of a non-blocking socket: with a permit, if a listener accepted it and will not refuse it.
+    pub(super) fn new(permit: Option<Permit>, socket: Socket, peer: SocketAddr) -> io::Result<Self> {
+        let channel = Self { permit, socket, peer };
+        channel.socket.set_tcp_nodelay(true)?;
+        Ok(channel)
+    }
+
+    /// Receives into `buf`; 0 means that the other side has closed.
+    pub(super) fn receive(&self, buf: &mut [u8]) -> io::Result<usize> {
+        Ok(rustix::net::recv(&self.socket, buf, RecvFlags::DONTWAIT)?.0)
+    }
+
+    /// Sends what there is room for of `bytes`.
+    pub(super) fn send(&self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(rustix::net::send(&self.socket, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?)
+    }
+
+    /// The same, and lets the kernel join the bytes with what follows at once.
+    pub(super) fn send_more(&self, bytes: &[u8]) -> io::Result<usize> {
+        let flags = SendFlags::MORE | SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        Ok(rustix::net::send(&self.socket, bytes, flags)?)
+    }
+
+    /// Sends up to `len` bytes of `file` from `offset` on, which it advances; 0 means that the file ends there.
+    pub(super) fn send_file(&self, file: BorrowedFd<'_>, offset: &mut u64, len: usize) -> io::Result<usize> {
+        Ok(rustix::fs::sendfile(&self.socket, file, Some(offset), len)?)
+    }
+
+    /// Ends the connection both ways; it stays counted until it is dropped.
+    pub(super) fn shut_down(&self) {
+        // A connection that is gone already needs no shutdown.
+        let _ = rustix::net::shutdown(&self.socket, Shutdown::Both);
+    }
+
+    /// The other side's address.
+    pub(super) fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// This side's address.
+    pub(super) fn local(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()?.as_socket().ok_or_else(|| io::ErrorKind::Unsupported.into())
+    }
+
+    /// Whether it is counted among the limits of a listener.
+    pub(super) fn has_permit(&self) -> bool {
+        self.permit.is_some()
+    }
+
+    /// The round trip that the kernel has measured, if it has.
+    pub(super) fn rtt(&self) -> Option<Duration> {
+        socket_options::rtt(self.as_fd()).ok().flatten()
+    }
+
+    /// Bytes that have arrived and were not received yet.
+    pub(super) fn arrived_bytes(&self) -> io::Result<u64> {
+        Ok(rustix::io::ioctl_fionread(&self.socket)?)
+    }
+
+    /// Bytes that were sent and not handed to the network for the first time yet.
+    pub(super) fn unsent_bytes(&self) -> io::Result<usize> {
+        socket_options::unsent_bytes(self.as_fd())
+    }
+
+    /// Bytes that were sent and that the other side has not acknowledged.
+    pub(super) fn unacknowledged_bytes(&self) -> io::Result<usize> {
+        socket_options::unacknowledged_bytes(self.as_fd())
+    }
+
+    /// Reports the channel as readable only when `bytes` have arrived (or the connection ended).
+    pub(super) fn set_receive_low_water(&self, bytes: usize) -> io::Result<()> {
+        socket_options::set_receive_low_water(self.as_fd(), bytes)
+    }
+
+    /// Reports the channel as writable only while less than `bytes` are unsent.
+    pub(super) fn set_unsent_low_water(&self, bytes: u32) -> io::Result<()> {
+        self.socket.set_tcp_notsent_lowat(bytes)
+    }
+}
+
+impl AsFd for Channel {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}

@@ -1,0 +1,47 @@
+//! Sockets of a [`super::SocketSet`] that became ready: the poller pushes them, the set's task takes them.
+
+use std::cell::{Cell, RefCell};
+
+use crate::runtime::Signal;
+
+/// A socket of a set became ready. Its number may meanwhile belong to another socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadyEvent {
+    /// The number under which the socket was added.
+    pub socket: u32,
+    /// The other side ends its stream: after the last bytes, receiving reports the end.
+    pub ends: bool,
+}
+
+/// The events that the set's task has not taken yet.
+#[derive(Default)]
+pub(super) struct ReadyQueue {
+    events: RefCell<Vec<ReadyEvent>>,
+    is_woken: Cell<bool>,
+    signal: Signal,
+}
+
+impl ReadyQueue {
+    pub(super) fn push(&self, event: ReadyEvent) {
+        self.events.borrow_mut().push(event);
+        self.signal.notify();
+    }
+
+    /// Waits until there is an event or somebody calls [`ReadyQueue::wake`].
+    pub(super) async fn wait(&self) {
+        let is_due = || (self.is_woken.replace(false) || !self.events.borrow().is_empty()).then_some(());
+        self.signal.until(is_due).await;
+    }
+
+    /// Appends the events to `events`.
+    pub(super) fn take(&self, events: &mut Vec<ReadyEvent>) {
+        events.append(&mut self.events.borrow_mut());
+    }
+
+    /// Ends the wait.
+    pub(super) fn wake(&self) {
+        if !self.is_woken.replace(true) {
+            self.signal.notify();
+        }
+    }
+}

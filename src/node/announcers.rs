@@ -1,0 +1,107 @@
+//! The announcers of a node: one for each list of trackers in use, with its connections.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use super::context::NodeContext;
+use super::share_entry::ShareEntry;
+use crate::ids::InfoHash;
+use crate::metainfo::Metainfo;
+use crate::runtime::spawn;
+use crate::tracker_client::{Announcement, Announcer, Listener as _, TrackerGroup};
+
+/// All announcers, by their trackers.
+pub struct Announcers {
+    context: Rc<NodeContext>,
+    by_trackers: RefCell<HashMap<Vec<String>, Rc<Announcer>>>,
+}
+
+impl Announcers {
+    /// No announcer yet.
+    pub fn new(context: Rc<NodeContext>) -> Rc<Self> {
+        Rc::new(Self { context, by_trackers: RefCell::default() })
+    }
+
+    /// The announcer for a file's trackers; `None` when there are none.
+    pub fn of(&self, metainfo: &Metainfo) -> Option<Rc<Announcer>> {
+        let names = self.trackers_of(metainfo);
+        if names.is_empty() {
+            return None;
+        }
+        let mut announcers = self.by_trackers.borrow_mut();
+        let announcer = announcers.entry(names.to_vec()).or_insert_with(|| {
+            let events = self.context.events.clone();
+            let notice = Box::new(move |text| events.notice(text));
+            let net = self.context.core.net.clone();
+            Announcer::start(TrackerGroup::new(names.to_vec(), net, notice), self.context.events.clone())
+        });
+        Some(announcer.clone())
+    }
+
+    fn trackers_of<'a>(&'a self, metainfo: &'a Metainfo) -> &'a [String] {
+        let configured = &self.context.core.parts.config.trackers;
+        if configured.is_empty() { metainfo.trackers() } else { configured }
+    }
+
+    /// Ends the announcers, and so their connections, by which nothing is announced and which no download asks.
+    pub fn drop_unused(&self) {
+        let running: Vec<_> =
+            self.context.lists.lock().downloads.iter().filter(|entry| !entry.has_ended()).cloned().collect();
+        let is_asked =
+            |names: &[String]| running.iter().any(|entry| self.trackers_of(&entry.request.metainfo) == names);
+        self.by_trackers.borrow_mut().retain(|names, announcer| {
+            let is_used = !announcer.is_idle() || is_asked(names);
+            if !is_used {
+                announcer.end();
+            }
+            is_used
+        });
+    }
+
+    /// Announces what the share serves.
+    pub fn announce(&self, entry: &ShareEntry) {
+        let Some(torrent) = entry.state().torrent.clone() else { return };
+        let metainfo = torrent.metainfo.clone();
+        if let Some(announcer) = self.of(&metainfo) {
+            let info_hash = metainfo.info_hash();
+            announcer.add(Announcement { metainfo, endpoint: self.context.endpoint });
+            if announcer.is_announced(info_hash) {
+                // Something served it before, and the trackers know.
+                self.context.events.announced(info_hash, announcer.group().current());
+            }
+        }
+    }
+
+    /// Withdraws the file unless something serves it all the same, and then ends announcers that are unused.
+    pub fn withdraw_and_drop_unused(self: &Rc<Self>, info_hash: InfoHash) {
+        let (this, withdrawal) = (self.clone(), self.withdraw(info_hash));
+        spawn("withdrawal", async move {
+            withdrawal.await;
+            this.drop_unused();
+        });
+    }
+
+    /// Stops announcing the file at once, unless something serves it all the same; the future withdraws it from the
+    /// trackers.
+    pub fn withdraw(&self, info_hash: InfoHash) -> impl Future<Output = ()> + use<> {
+        let announcers = self.by_trackers.borrow();
+        let all = announcers.values().filter(|_| !self.context.is_served(info_hash));
+        let withdrawals: Vec<_> = all.map(|known| known.withdraw(info_hash)).collect();
+        async move {
+            for withdrawal in withdrawals {
+                withdrawal.await;
+            }
+        }
+    }
+
+    /// Withdraws everything from all trackers, which may take as long as the slowest one.
+    pub async fn withdraw_all(&self) {
+        let announcers: Vec<_> = self.by_trackers.borrow().values().cloned().collect();
+        let withdrawals: Vec<_> =
+            announcers.into_iter().map(|a| glommio::spawn_local(async move { a.withdraw_all().await })).collect();
+        for withdrawal in withdrawals {
+            withdrawal.await;
+        }
+    }
+}

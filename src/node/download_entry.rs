@@ -1,0 +1,105 @@
+//! One download of this run, as plain threads and core 0 see it.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::folder_mark::FolderMark;
+use super::request::DownloadRequest;
+use super::saved::{SavedDownload, SavedPath};
+use super::status::{DownloadId, DownloadStatus};
+use crate::download::{DownloadState, Driver};
+
+/// One download.
+#[derive(Debug)]
+pub struct DownloadEntry {
+    /// The number that the user knows.
+    pub id: DownloadId,
+    /// The request of the user.
+    pub request: DownloadRequest,
+    /// What does the work.
+    pub driver: Arc<Driver>,
+    /// The folder of the destination, as it was when the user asked.
+    pub folder: Option<FolderMark>,
+    state: Mutex<DownloadState>,
+    started: Instant,
+    elapsed: OnceLock<Duration>,
+}
+
+impl DownloadEntry {
+    /// A download that starts now.
+    pub fn new(id: DownloadId, request: DownloadRequest, driver: Arc<Driver>, folder: Option<FolderMark>) -> Self {
+        Self {
+            id,
+            request,
+            driver,
+            folder,
+            state: Mutex::new(DownloadState::Waiting),
+            started: Instant::now(),
+            elapsed: OnceLock::new(),
+        }
+    }
+
+    /// The current state.
+    pub fn state(&self) -> DownloadState {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Sets the state.
+    pub fn set_state(&self, state: DownloadState) {
+        if matches!(state, DownloadState::Done { .. } | DownloadState::Failed(_)) {
+            // The first end counts.
+            let _ = self.elapsed.set(self.started.elapsed());
+        }
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+
+    /// Whether it is done or failed.
+    pub fn has_ended(&self) -> bool {
+        matches!(self.state(), DownloadState::Done { .. } | DownloadState::Failed(_))
+    }
+
+    /// Whether a later run is to resume it.
+    pub fn is_wanted(&self) -> bool {
+        !self.has_ended() && !self.driver.cancelled.load(Ordering::Relaxed)
+    }
+
+    /// What a later run needs to resume it; `None` for one that is discarded.
+    pub fn saved(&self) -> Option<SavedDownload> {
+        let request = &self.request;
+        Some(SavedDownload {
+            metainfo: SavedPath::absolute(&request.metainfo_path),
+            dest: SavedPath::absolute(request.dest.as_deref()?),
+            force: request.force,
+            folder: self.folder,
+        })
+    }
+
+    /// The row of `show downloads`.
+    pub fn status(&self) -> DownloadStatus {
+        let metainfo = &self.request.metainfo;
+        let length = metainfo.geometry().length();
+        let state = self.state();
+        let elapsed = self.elapsed.get().copied().unwrap_or_else(|| self.started.elapsed());
+        let done_bytes = if matches!(state, DownloadState::Done { .. }) { length } else { 0 };
+        let (name, dest) = (metainfo.name().to_owned(), self.request.dest.clone());
+        let mut status = DownloadStatus {
+            info_hash: Some(metainfo.info_hash()),
+            length,
+            done_bytes,
+            ..DownloadStatus::empty(self.id, name, dest, state, elapsed)
+        };
+        if let Some(progress) = self.driver.progress.get() {
+            status.done_bytes = progress.done_bytes.load(Ordering::Relaxed);
+            status.fetched_bytes = progress.fetched_bytes.load(Ordering::Relaxed);
+            status.fetched_from = progress.fetched_from();
+            status.bad_chunks = progress.bad_chunks.load(Ordering::Relaxed);
+            status.spent = progress.spent.snapshot();
+            if !self.has_ended() {
+                status.rate_bytes_s = progress.rate_bytes_s.load(Ordering::Relaxed);
+                status.peers = progress.peers_up();
+            }
+        }
+        status
+    }
+}

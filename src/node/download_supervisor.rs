@@ -1,0 +1,213 @@
+//! Core 0's work on downloads: starts them, ends them, and decides what becomes of each at its end.
+
+use std::cell::Cell;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+
+use super::announcers::Announcers;
+use super::context::NodeContext;
+use super::download_entry::DownloadEntry;
+use super::download_folder;
+use super::event::Event;
+use super::folder_mark::FolderMark;
+use super::request::{DownloadRequest, ShareRequest};
+use super::share_entry::ShareEntry;
+use super::status::{DownloadId, DownloadStatus};
+use super::waiting_download::WaitingDownload;
+use super::worker::CoreMessage;
+use crate::download::{DownloadState, DriverContext, Failure, FailureKind};
+use crate::ids::InfoHash;
+use crate::metainfo::Metainfo;
+use crate::runtime::{Blocking, Signal, spawn_watched};
+use crate::torrent::Content;
+use crate::tracker_client::Listener as _;
+
+/// Supervises all downloads.
+pub struct DownloadSupervisor {
+    context: Rc<NodeContext>,
+    announcers: Rc<Announcers>,
+    /// A download has ended.
+    any_ended: Signal,
+    /// Number of downloads that run.
+    running: Rc<Cell<usize>>,
+}
+
+impl DownloadSupervisor {
+    /// No download yet.
+    pub fn new(context: Rc<NodeContext>, announcers: Rc<Announcers>) -> Rc<Self> {
+        Rc::new(Self { context, announcers, any_ended: Signal::default(), running: Rc::default() })
+    }
+
+    /// Ends all downloads at a point from which they can go on, and waits for that.
+    pub async fn end_all(&self) {
+        let downloads = self.context.lists.lock().downloads.clone();
+        let running: Vec<_> = downloads.into_iter().filter(|entry| !entry.has_ended()).collect();
+        running.iter().for_each(|entry| entry.driver.cancelled.store(true, Ordering::Relaxed));
+        self.any_ended.until(|| running.iter().all(|entry| entry.has_ended()).then_some(())).await;
+    }
+
+    /// Reports the end of a download that the user has given up while it waited.
+    pub fn give_up(&self, waiting: &WaitingDownload) {
+        let state = DownloadState::Failed(Failure::cancelled());
+        let status = DownloadStatus { state, waits_for: None, ..waiting.status() };
+        self.context.events.send(Event::Ended(Box::new(status)));
+    }
+
+    /// Starts the download, and reports its end.
+    pub fn start(self: &Rc<Self>, entry: Arc<DownloadEntry>) {
+        let (this, ending) = (self.clone(), entry.clone());
+        // Somebody waits for the event.
+        let panicked = move || {
+            if !ending.has_ended() {
+                let why = "internal error: the download panicked: try again, and please report it";
+                ending.set_state(DownloadState::Failed(Failure::local(why)));
+                this.any_ended.notify();
+                this.context.events.send(Event::Ended(Box::new(ending.status())));
+            }
+        };
+        spawn_watched("download", self.clone().download(entry), panicked);
+    }
+
+    /// Reports why the download waits, once a reason.
+    pub fn report_waiting(&self, waiting: &WaitingDownload, why: String) {
+        if waiting.status().waits_for.as_ref() != Some(&why) {
+            self.context.events.send(Event::Notice(format!("#{} waits: {why}", waiting.id)));
+            waiting.set_why(why);
+        }
+    }
+
+    /// Begins a download whose disk is there now.
+    pub fn begin(self: &Rc<Self>, waiting: &WaitingDownload, folder: FolderMark, metainfo: Arc<Metainfo>) {
+        let context = &self.context;
+        let entry = {
+            let mut lists = self.context.lists.lock();
+            if lists.running(metainfo.info_hash()).is_some() {
+                drop(lists);
+                return self.report_waiting(waiting, "the same file is being downloaded to another place".to_owned());
+            }
+            let Some(taken) = lists.take_waiting(waiting.id) else { return };
+            let request = DownloadRequest {
+                metainfo,
+                metainfo_path: taken.saved.metainfo.0.clone(),
+                dest: Some(taken.saved.dest.0.clone()),
+                force: taken.saved.force,
+                wait: None,
+                seed: true,
+            };
+            let driver = request.driver(&context.core.parts.config, context.endpoint);
+            lists.add_download(Some(taken.id), request, driver, Some(folder))
+        };
+        self.start(entry);
+    }
+
+    async fn download(self: Rc<Self>, entry: Arc<DownloadEntry>) {
+        let announcer = self.announcers.of(&entry.request.metainfo);
+        let context = Rc::new(self.driver_context(entry.id, entry.request.dest.as_deref()));
+        let disk = context.blocking.clone();
+        self.running.set(self.running.get() + 1);
+        let ended = entry.driver.clone().run(context, announcer, |state| entry.set_state(state)).await;
+        self.running.set(self.running.get() - 1);
+        if let Err(failure) = &ended
+            && let Some(why) = self.disk_is_away(&entry, failure, &disk).await
+        {
+            self.wait_for_disk(&entry, why).await;
+            return self.announcers.drop_unused();
+        }
+        let is_done = ended.is_ok();
+        if is_done && entry.request.seed {
+            self.seed_finished(&entry);
+        }
+        let is_over = is_done && !entry.request.seed;
+        let withdrawal = is_over.then(|| self.unserve(entry.request.metainfo.info_hash())).flatten();
+        entry.set_state(ended.unwrap_or_else(DownloadState::Failed));
+        self.any_ended.notify();
+        // A restart after a crash need neither try again what has failed nor hash what is done.
+        self.context.save().await;
+        self.context.events.send(Event::Ended(Box::new(entry.status())));
+        if let Some(withdrawal) = withdrawal {
+            withdrawal.await;
+        }
+        self.announcers.drop_unused();
+    }
+
+    /// The reason why a download that failed is to wait for its disk; `None` for one that ends here.
+    async fn disk_is_away(&self, entry: &DownloadEntry, failure: &Failure, disk: &Blocking) -> Option<String> {
+        let is_kept = self.context.is_persistent();
+        if failure.kind != FailureKind::Local || !is_kept {
+            return None;
+        }
+        let saved = entry.saved()?;
+        disk.run(move || download_folder::check(&saved).err()).await.ok().flatten()
+    }
+
+    /// Puts a download that failed among those that wait for their disk.
+    async fn wait_for_disk(&self, entry: &DownloadEntry, why: String) {
+        let Some(saved) = entry.saved() else { return };
+        let text = format!("#{} waits: {why}", entry.id);
+        {
+            let mut lists = self.context.lists.lock();
+            lists.downloads.retain(|known| known.id != entry.id);
+            lists.add_waiting(Some(entry.id), saved, why);
+        }
+        self.any_ended.notify();
+        self.context.save().await;
+        self.context.events.send(Event::Notice(text));
+    }
+
+    /// Turns a finished download into a share.
+    fn seed_finished(&self, entry: &DownloadEntry) {
+        let metainfo = entry.request.metainfo.clone();
+        let (info_hash, Some(file)) = (metainfo.info_hash(), entry.request.dest.clone()) else { return };
+        let metainfo_path = entry.request.metainfo_path.clone();
+        let torrent = self.context.core.parts.registry.get(&info_hash);
+        let torrent = torrent.filter(|torrent| torrent.content.as_ref().and_then(Content::path) == Some(&file));
+        let mut lists = self.context.lists.lock();
+        if lists.shares.iter().any(|share| share.file == file && share.is_of(info_hash) && share.is_served()) {
+            return;
+        }
+        let Some(torrent) = torrent else {
+            // Another share of the same file is served; this one takes over when that ends.
+            lists.push_share(ShareEntry::waiting((metainfo_path, file), Some(metainfo), None, None));
+            return;
+        };
+        let identity = torrent.content.as_ref().and_then(Content::identity);
+        let request = ShareRequest { metainfo, metainfo_path, file };
+        let share = lists.push_share(ShareEntry::active(request, torrent, identity));
+        let announcer =
+            self.announcers.of(&entry.request.metainfo).filter(|announcer| announcer.is_announced(info_hash));
+        if let Some(announcer) = announcer {
+            let mut trackers = share.trackers.lock().unwrap_or_else(PoisonError::into_inner);
+            trackers.insert(announcer.group().current().to_owned());
+        }
+    }
+
+    /// Stops serving the file of a download that is over and not to be seeded, unless a share serves it.
+    fn unserve(&self, info_hash: InfoHash) -> Option<impl Future<Output = ()> + use<>> {
+        if self.context.lists.lock().served(info_hash).is_some() {
+            return None;
+        }
+        if let Some(torrent) = self.context.core.parts.registry.get(&info_hash) {
+            torrent.stop("it is no longer shared".to_owned());
+            self.context.core.parts.registry.remove(&torrent);
+        }
+        Some(self.announcers.withdraw(info_hash))
+    }
+
+    fn driver_context(&self, id: DownloadId, dest: Option<&Path>) -> DriverContext {
+        let (mesh, events) = (self.context.core.mesh.clone(), self.context.events.clone());
+        let durable = &self.context.core.parts.pools.durable;
+        DriverContext {
+            net: self.context.core.net.clone(),
+            blocking: dest.map_or_else(|| durable.clone(), |dest| durable.at(dest)),
+            id: self.context.core.parts.id,
+            port: self.context.endpoint.port(),
+            registry: self.context.core.parts.registry.clone(),
+            cores: self.context.core.parts.config.cores,
+            running: self.running.clone(),
+            send: Box::new(move |core, message| mesh.send(core, CoreMessage::Shard(id, message))),
+            notice: Box::new(move |text| events.notice(text)),
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! The cores of a node at their start: each gets a worker, and the first one the listener and the supervisor.
+
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use super::context::NodeContext;
+use super::event::Event;
+use super::instruction::Instruction;
+use super::lists::ShareAndDownloadLists;
+use super::persistence::Persistence;
+use super::supervisor::Supervisor;
+use super::worker::{NodeParts, Worker};
+use crate::ids::Endpoint;
+use crate::limits::{CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX};
+use crate::net::{Accepted, ConnectionLimits, Incoming, Listener};
+use crate::rpc;
+use crate::runtime::machine::connections_within;
+use crate::runtime::{Cores, StartError};
+
+/// What only the first core gets.
+pub struct FirstCore {
+    /// The bound listener.
+    pub listener: Listener,
+    /// The queues by which it hands connections to the cores.
+    pub handed_out: Vec<async_channel::Sender<Accepted>>,
+    /// All shares and downloads.
+    pub lists: Arc<ShareAndDownloadLists>,
+    /// What writes them into the data folder.
+    pub persistence: Weak<Persistence>,
+    /// The instructions of plain threads.
+    pub instructions: async_channel::Receiver<Instruction>,
+    /// Where events go.
+    pub events: async_channel::Sender<Event>,
+    /// The endpoint that trackers learn.
+    pub endpoint: Endpoint,
+}
+
+/// Starts a worker on each core, and what `first` says on the first one. The cores end when the first one does.
+pub fn start_cores(parts: NodeParts, first: FirstCore, incoming: Vec<Incoming>) -> Result<Cores, StartError> {
+    let (end, ended) = async_channel::bounded::<()>(1);
+    let first = Arc::new(Mutex::new(Some((first, end))));
+    Cores::start("mtorrent", parts.config.cores, move |core| {
+        let (parts, incoming) = (parts.clone(), incoming[core.index].clone());
+        let (first, ended) = (first.clone(), ended.clone());
+        async move {
+            let Some(worker) = Worker::start(core, parts, incoming).await else { return };
+            let first =
+                if core.index == 0 { first.lock().unwrap_or_else(PoisonError::into_inner).take() } else { None };
+            match first {
+                Some((first, end)) => {
+                    first.run(worker, core.count).await;
+                    drop(end);
+                }
+                None => {
+                    // Ends with an error, when the first core drops the other end.
+                    let _ = ended.recv().await;
+                }
+            }
+        }
+    })
+}
+
+impl FirstCore {
+    /// Accepts connections and follows instructions until the node is closed.
+    async fn run(self, worker: Worker, cores: usize) {
+        let connections_max = connections_within(CONNECTIONS_MAX, cores);
+        let limits = ConnectionLimits::new(connections_max, CONNECTIONS_PER_ADDRESS_MAX);
+        let serve = self.listener.serve(worker.net.clone(), limits, self.handed_out, rpc::too_many_connections());
+        crate::runtime::spawn_vital("listener", serve);
+        let context = NodeContext::new(worker, self.lists, self.persistence, self.events, self.endpoint);
+        Supervisor::new(context).run(self.instructions).await;
+    }
+}

@@ -1,0 +1,171 @@
+//! The lists of all shares and downloads of a client, for plain threads and core 0.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::download_entry::DownloadEntry;
+use super::folder_mark::FolderMark;
+use super::request::DownloadRequest;
+use super::saved::SavedDownload;
+use super::share_entry::ShareEntry;
+use super::status::{DownloadId, DownloadStatus};
+use super::waiting_download::WaitingDownload;
+use crate::download::Driver;
+use crate::ids::InfoHash;
+use crate::limits::DOWNLOADS_ENDED_MAX;
+
+/// The lists behind their lock, which is held for moments and never on the way of a byte.
+#[derive(Debug, Default)]
+pub struct ShareAndDownloadLists {
+    lists: Mutex<Lists>,
+}
+
+/// The lists themselves.
+#[derive(Debug, Default)]
+pub struct Lists {
+    /// Downloads in the order of their ids, which count from 1; the oldest that have ended are forgotten.
+    pub downloads: Vec<Arc<DownloadEntry>>,
+    /// Downloads that cannot begin yet, because their disk is away.
+    pub waiting: Vec<Arc<WaitingDownload>>,
+    last_id: DownloadId,
+    /// Shares, a finished download that seeds among them.
+    pub shares: Vec<Arc<ShareEntry>>,
+}
+
+impl ShareAndDownloadLists {
+    /// Locks the lists.
+    pub fn lock(&self) -> MutexGuard<'_, Lists> {
+        self.lists.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lists {
+    /// A number for the next download.
+    fn next_id(&mut self) -> DownloadId {
+        self.last_id += 1;
+        self.last_id
+    }
+
+    /// Adds a download that waits for its disk.
+    pub fn add_waiting(&mut self, id: Option<DownloadId>, saved: SavedDownload, why: String) {
+        let id = id.unwrap_or_else(|| self.next_id());
+        self.waiting.push(Arc::new(WaitingDownload::new(id, saved, why)));
+    }
+
+    /// Takes a waiting download out of the list; `None` if the user has.
+    pub fn take_waiting(&mut self, id: DownloadId) -> Option<Arc<WaitingDownload>> {
+        let index = self.waiting.iter().position(|waiting| waiting.id == id)?;
+        Some(self.waiting.remove(index))
+    }
+
+    /// Adds a download, under the number that it had while it waited, if so.
+    pub fn add_download(
+        &mut self,
+        id: Option<DownloadId>,
+        request: DownloadRequest,
+        driver: Arc<Driver>,
+        folder: Option<FolderMark>,
+    ) -> Arc<DownloadEntry> {
+        let ended = |entry: &Arc<DownloadEntry>| entry.has_ended();
+        if self.downloads.iter().filter(|entry| ended(entry)).count() >= DOWNLOADS_ENDED_MAX {
+            self.downloads.iter().position(ended).map(|oldest| self.downloads.remove(oldest));
+        }
+        let id = id.unwrap_or_else(|| self.next_id());
+        let entry = Arc::new(DownloadEntry::new(id, request, driver, folder));
+        self.downloads.push(entry.clone());
+        self.downloads.sort_by_key(|entry| entry.id);
+        entry
+    }
+
+    /// The rows of all downloads in the order of their numbers.
+    pub fn statuses(&self) -> Vec<DownloadStatus> {
+        let started = self.downloads.iter().map(|entry| entry.status());
+        let mut all: Vec<_> = started.chain(self.waiting.iter().map(|waiting| waiting.status())).collect();
+        all.sort_by_key(|status| status.id);
+        all
+    }
+
+    /// Adds a share; takes the place of one that was asked for by the same names and is not served.
+    pub fn add_share(&mut self, entry: ShareEntry) -> Arc<ShareEntry> {
+        let is_replaced = |known: &ShareEntry| {
+            let is_same = known.file == entry.file || known.metainfo_path == entry.metainfo_path;
+            is_same && !known.is_served()
+        };
+        let replaced = self.shares.extract_if(.., |known| is_replaced(known));
+        replaced.for_each(|known| known.removed.store(true, Ordering::Relaxed));
+        self.push_share(entry)
+    }
+
+    /// Adds a share beside those that are there, in the place of one of the same file at the same path.
+    pub fn push_share(&mut self, entry: ShareEntry) -> Arc<ShareEntry> {
+        let same =
+            self.shares.extract_if(.., |known| known.file == entry.file && known.metainfo_path == entry.metainfo_path);
+        same.for_each(|known| known.removed.store(true, Ordering::Relaxed));
+        let entry = Arc::new(entry);
+        self.shares.push(entry.clone());
+        entry
+    }
+
+    /// The download with this number.
+    pub fn download(&self, id: DownloadId) -> Option<&Arc<DownloadEntry>> {
+        self.downloads.iter().find(|entry| entry.id == id)
+    }
+
+    /// A download of this file that has not ended.
+    pub fn running(&self, info_hash: InfoHash) -> Option<&Arc<DownloadEntry>> {
+        self.downloads.iter().find(|entry| entry.request.metainfo.info_hash() == info_hash && !entry.has_ended())
+    }
+
+    /// The share of this file that is served, if any is.
+    pub fn served(&self, info_hash: InfoHash) -> Option<&Arc<ShareEntry>> {
+        self.shares.iter().find(|entry| entry.is_of(info_hash) && entry.is_served())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::download::{DownloadState, Request};
+    use crate::geometry::Geometry;
+    use crate::ids::Endpoint;
+    use crate::metainfo::Metainfo;
+    use std::time::Duration;
+
+    #[test]
+    fn a_client_that_runs_for_long_forgets_what_has_ended_long_ago() {
+        let geometry = Geometry::new(1, 1 << 14).unwrap();
+        let metainfo = Arc::new(Metainfo::new("x", geometry, vec![0; 20], Vec::new()).unwrap());
+        let (dest, force, wait) = (None, false, None);
+        let endpoint = Endpoint::new([127, 0, 0, 1].into(), 1).unwrap();
+        let request = DownloadRequest {
+            metainfo: metainfo.clone(),
+            metainfo_path: "x.mtorrent".into(),
+            dest: dest.clone(),
+            force,
+            wait,
+            seed: true,
+        };
+        let driver = || {
+            Driver::new(Request {
+                metainfo: metainfo.clone(),
+                dest: dest.clone(),
+                force,
+                wait,
+                stall_timeout: Duration::ZERO,
+                strategy: Default::default(),
+                endpoint,
+            })
+        };
+        let mut lists = Lists::default();
+        let running = lists.add_download(None, request.clone(), driver(), None);
+        let many = DOWNLOADS_ENDED_MAX as DownloadId * 2;
+        for id in 2..=many {
+            let entry = lists.add_download(None, request.clone(), driver(), None);
+            assert_eq!(entry.id, id);
+            entry.set_state(DownloadState::Done { up_to_date: false });
+        }
+        assert_eq!(lists.downloads.len(), DOWNLOADS_ENDED_MAX + 1);
+        assert!(lists.download(running.id).is_some() && lists.download(2).is_none());
+        assert_eq!(lists.download(many).map(|entry| entry.id), Some(many));
+    }
+}

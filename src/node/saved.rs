@@ -1,0 +1,138 @@
+//! The lists of shares and downloads as `state.json` holds them. Only a command of the user changes them; what is
+//! absent for a while stays listed.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::folder_mark::FolderMark;
+use crate::storage::Identity;
+
+/// Everything that is kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Saved {
+    /// What is shared.
+    pub shares: Vec<SavedShare>,
+    /// What was being downloaded.
+    pub downloads: Vec<SavedDownload>,
+}
+
+/// One share.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedShare {
+    /// The `.mtorrent` file.
+    pub metainfo: SavedPath,
+    /// The file.
+    pub file: SavedPath,
+    /// What the `.mtorrent` file described; not known to earlier versions.
+    #[serde(default)]
+    pub info_hash: Option<String>,
+    /// The file as it was when it was verified; if it is the same it need not be hashed again.
+    pub identity: Option<SavedIdentity>,
+}
+
+/// Size, inode and times of change of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedIdentity {
+    bytes: u64,
+    inode: u64,
+    modified: (i64, i64),
+    /// Earlier versions did not keep these: such a file is hashed once.
+    #[serde(default)]
+    changed: Option<(i64, i64)>,
+    #[serde(default)]
+    device: Option<u64>,
+}
+
+/// One unfinished download.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedDownload {
+    /// The `.mtorrent` file.
+    pub metainfo: SavedPath,
+    /// Where it goes.
+    pub dest: SavedPath,
+    /// Whether what is there may be replaced.
+    pub force: bool,
+    /// The folder that it goes to, as it was found at first; not known to earlier versions.
+    #[serde(default)]
+    pub folder: Option<FolderMark>,
+}
+
+/// A path in the state: text where it is UTF-8, else `{"bytes_hex": "..."}`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SavedPath(pub PathBuf);
+
+impl SavedPath {
+    /// The path, made absolute: another run may have another working directory.
+    pub fn absolute(path: &Path) -> Self {
+        Self(std::path::absolute(path).unwrap_or_else(|_| path.to_owned()))
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum PathForm {
+    Text(String),
+    Bytes { bytes_hex: String },
+}
+
+impl SavedIdentity {
+    /// The same, if all of it was kept.
+    pub fn identity(self) -> Option<Identity> {
+        let Self { bytes, inode, modified, changed, device } = self;
+        Some(Identity { device: device?, inode, bytes, modified, changed: changed? })
+    }
+}
+
+impl From<Identity> for SavedIdentity {
+    fn from(Identity { bytes, inode, modified, changed, device }: Identity) -> Self {
+        Self { bytes, inode, modified, changed: Some(changed), device: Some(device) }
+    }
+}
+
+impl Serialize for SavedPath {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let form = match self.0.to_str() {
+            Some(text) => PathForm::Text(text.to_owned()),
+            None => PathForm::Bytes { bytes_hex: hex(self.0.as_os_str().as_bytes()) },
+        };
+        form.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for SavedPath {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let bytes = match PathForm::deserialize(deserializer)? {
+            PathForm::Text(text) => return Ok(Self(text.into())),
+            PathForm::Bytes { bytes_hex } => from_hex(&bytes_hex),
+        };
+        let bytes = bytes.ok_or_else(|| serde::de::Error::custom("bytes_hex is not hexadecimal"))?;
+        Ok(Self(OsString::from_vec(bytes).into()))
+    }
+}
+
+fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let digits: Option<Vec<u8>> = text.chars().map(|digit| Some(digit.to_digit(16)? as u8)).collect();
+    let digits = digits.filter(|digits| digits.len() % 2 == 0)?;
+    Some(digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_earlier_version_kept_is_read() {
+        let text = r#"{"shares": [{"metainfo": "/m", "file": "/f",
+            "identity": {"bytes": 1, "inode": 2, "modified": [3, 4]}}],
+            "downloads": [{"metainfo": "/m", "dest": "/d", "force": true}]}"#;
+        let saved: Saved = serde_json::from_str(text).unwrap();
+        assert_eq!(saved.shares[0].file, SavedPath("/f".into()));
+        assert_eq!(saved.shares[0].identity.unwrap().identity(), None, "hashed once");
+        assert!(saved.downloads[0].folder.is_none() && saved.downloads[0].force);
+    }
+}

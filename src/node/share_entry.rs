@@ -1,0 +1,135 @@
+//! One share that the user asked for, as plain threads and core 0 see it.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::download_folder;
+use super::request::ShareRequest;
+use super::share_state::{Phase, ShareState};
+use super::status::ShareStatus;
+use crate::ids::InfoHash;
+use crate::metainfo::Metainfo;
+use crate::storage::Identity;
+use crate::torrent::Torrent;
+
+/// One share. It stays until the user removes it.
+#[derive(Debug)]
+pub struct ShareEntry {
+    /// The `.mtorrent` file.
+    pub metainfo_path: PathBuf,
+    /// The file.
+    pub file: PathBuf,
+    /// Trackers that acknowledged it.
+    pub trackers: Mutex<HashSet<String>>,
+    /// Whether the user has removed it.
+    pub removed: Arc<AtomicBool>,
+    /// Bytes sent by torrents of this share that are served no more.
+    sent_bytes: AtomicU64,
+    state: Mutex<ShareState>,
+}
+
+impl ShareEntry {
+    /// A share that is served.
+    pub fn active(request: ShareRequest, torrent: Arc<Torrent>, verified: Option<Identity>) -> Self {
+        let phase = Phase::Active;
+        Self::new(
+            request.metainfo_path,
+            request.file,
+            ShareState::new(Some(request.metainfo), verified, Some(torrent), phase),
+        )
+    }
+
+    /// A share whose file is still to be checked.
+    pub fn waiting(
+        (metainfo_path, file): (PathBuf, PathBuf),
+        metainfo: Option<Arc<Metainfo>>,
+        info_hash: Option<InfoHash>,
+        verified: Option<Identity>,
+    ) -> Self {
+        let phase = Phase::Waiting("it was not checked yet".to_owned());
+        let state = ShareState::new(metainfo, verified, None, phase);
+        Self::new(metainfo_path, file, ShareState { info_hash: state.info_hash.or(info_hash), ..state })
+    }
+
+    fn new(metainfo_path: PathBuf, file: PathBuf, state: ShareState) -> Self {
+        Self {
+            metainfo_path,
+            file,
+            trackers: Mutex::default(),
+            removed: Arc::default(),
+            sent_bytes: AtomicU64::new(0),
+            state: Mutex::new(state),
+        }
+    }
+
+    /// Locks the state.
+    pub fn state(&self) -> MutexGuard<'_, ShareState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The device that the file was on at the last look; before the first look a number made from its folder.
+    pub fn device(&self) -> u64 {
+        let state = self.state();
+        let known = state.seen.or(state.verified);
+        known.map_or_else(|| download_folder::device_stand_in(&self.file), |identity| identity.device)
+    }
+
+    /// A check beside being served has come to nothing; `false` if there was none.
+    pub fn end_check_beside(&self) -> bool {
+        let mut state = self.state();
+        let was_beside = state.phase == Phase::ActiveChecked;
+        if was_beside {
+            state.phase = Phase::Active;
+        }
+        was_beside
+    }
+
+    /// Whether peers get it.
+    pub fn is_served(&self) -> bool {
+        let state = self.state();
+        state.is_active() && state.torrent.as_ref().is_some_and(|torrent| torrent.stopped().is_none())
+    }
+
+    /// Whether it is of this file.
+    pub fn is_of(&self, info_hash: InfoHash) -> bool {
+        self.state().info_hash == Some(info_hash)
+    }
+
+    /// Whether `name` means this share: it is the `.mtorrent` file, that one's name, or its file.
+    pub fn is_named(&self, name: &Path) -> bool {
+        let metainfo = &self.metainfo_path;
+        metainfo == name || metainfo.file_name().is_some_and(|file| file == name) || self.file == name
+    }
+
+    /// Serves another torrent from now on; false when the share was removed meanwhile and so gets none.
+    pub fn set_torrent(&self, torrent: Arc<Torrent>) -> bool {
+        let before = {
+            let mut state = self.state();
+            // The remover of a share sets the flag first, and then takes its torrent under this lock.
+            if self.removed.load(Ordering::Relaxed) {
+                return false;
+            }
+            state.torrent.replace(torrent)
+        };
+        let sent_bytes = before.map_or(0, |before| before.sent_bytes.load(Ordering::Relaxed));
+        self.sent_bytes.fetch_add(sent_bytes, Ordering::Relaxed);
+        true
+    }
+
+    /// The row of `show shares`.
+    pub fn status(&self) -> ShareStatus {
+        let state = self.state();
+        let sent_bytes = state.torrent.as_ref().map_or(0, |torrent| torrent.sent_bytes.load(Ordering::Relaxed));
+        ShareStatus {
+            info_hash: state.info_hash,
+            metainfo_path: self.metainfo_path.clone(),
+            file: self.file.clone(),
+            length: state.metainfo.as_ref().map(|metainfo| metainfo.geometry().length()),
+            sent_bytes: self.sent_bytes.load(Ordering::Relaxed) + sent_bytes,
+            trackers: self.trackers.lock().unwrap_or_else(PoisonError::into_inner).len() as u32,
+            stopped: state.stopped(),
+        }
+    }
+}

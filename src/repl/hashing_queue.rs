@@ -1,0 +1,149 @@
+//! The files of `share` commands that are hashed, each on a thread of its own, a few at once and the others in turn.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, SyncSender};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::input::Input;
+use crate::console::create_torrent::{CreateOptions, CreateTorrent};
+use crate::console::exit::CommandError;
+use crate::console::hashing::HashOptions;
+use crate::console::signals::Stop;
+use crate::limits::REPL_HASHING_MAX;
+use crate::text;
+
+/// What a `share` asks for, with absolute paths.
+pub struct NewShare {
+    /// The file.
+    pub file: PathBuf,
+    /// Its `.mtorrent` file.
+    pub metainfo: PathBuf,
+    /// The trackers for a `.mtorrent` file that is created anew.
+    pub trackers: Vec<String>,
+    /// Whether a `.mtorrent` file that is different is replaced.
+    pub force: bool,
+}
+
+/// The queue.
+pub struct HashingQueue {
+    /// Threads that read and hash one file.
+    threads_per_file: usize,
+    /// Where results go.
+    results: SyncSender<Input>,
+    threads: Vec<JoinHandle<()>>,
+    /// All shares whose result has not arrived.
+    shares: Vec<Hashing>,
+    /// Those of them that wait until fewer are hashed, with their numbers.
+    waiting: VecDeque<(u64, NewShare)>,
+    next_id: u64,
+}
+
+/// A share whose file is hashed or waits for it.
+struct Hashing {
+    id: u64,
+    metainfo_path: PathBuf,
+    stop: Stop,
+    /// Whether it was removed meanwhile, so that its result is dropped.
+    is_removed: bool,
+}
+
+impl HashingQueue {
+    /// An empty queue; results go to `results` as [`Input::Hashed`].
+    pub fn new(threads_per_file: usize, results: SyncSender<Input>) -> Self {
+        let (threads, shares, waiting) = (Vec::new(), Vec::new(), VecDeque::new());
+        Self { threads_per_file, results, threads, shares, waiting, next_id: 0 }
+    }
+
+    /// Number of shares whose result has not arrived.
+    pub fn unfinished(&self) -> usize {
+        self.shares.len()
+    }
+
+    /// Number of shares whose hashing has not begun.
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Queues the share.
+    pub fn push(&mut self, share: NewShare) {
+        let (id, metainfo_path) = (self.next_id, share.metainfo.clone());
+        self.next_id += 1;
+        self.shares.push(Hashing { id, metainfo_path, stop: Stop::default(), is_removed: false });
+        self.waiting.push_back((id, share));
+    }
+
+    /// Begins with as many as may be hashed at once; returns why shares were dropped instead.
+    pub fn start_next(&mut self) -> Vec<String> {
+        let mut refusals = Vec::new();
+        self.threads.retain(|thread| !thread.is_finished());
+        while self.shares.len() - self.waiting.len() < REPL_HASHING_MAX
+            && let Some((id, share)) = self.waiting.pop_front()
+        {
+            let Some(index) = self.shares.iter().position(|hashing| hashing.id == id) else { continue };
+            if self.shares[index].is_removed {
+                self.shares.remove(index);
+                continue;
+            }
+            let (stop, path) = (self.shares[index].stop.clone(), text::path(&share.metainfo));
+            match hash_on_thread(id, share, self.threads_per_file, stop, self.results.clone()) {
+                Ok(thread) => self.threads.push(thread),
+                Err(error) => {
+                    self.shares.remove(index);
+                    refusals.push(format!("share {path}: {error}"));
+                }
+            }
+        }
+        refusals
+    }
+
+    /// Takes out a share whose result has arrived; returns whether it was removed meanwhile.
+    pub fn finish(&mut self, id: u64) -> bool {
+        let index = self.shares.iter().position(|hashing| hashing.id == id);
+        index.is_some_and(|index| self.shares.remove(index).is_removed)
+    }
+
+    /// Removes the share of this `.mtorrent` file, or with `is_bare` of this file name; false if there is none.
+    pub fn remove(&mut self, path: &Path, is_bare: bool) -> bool {
+        let is_named = |share: &Hashing| share.metainfo_path == path || is_bare && share.metainfo_path.ends_with(path);
+        let Some(share) = self.shares.iter_mut().find(|share| !share.is_removed && is_named(share)) else {
+            return false;
+        };
+        share.is_removed = true;
+        share.stop.set();
+        true
+    }
+
+    /// Ends all hashing, which stops within a chunk. Its results still need room in the queue of inputs, which nobody
+    /// reads any more, so this empties it meanwhile.
+    pub fn stop_all(&mut self, inputs: &Receiver<Input>) {
+        self.waiting.clear();
+        self.shares.iter().for_each(|hashing| hashing.stop.set());
+        while self.threads.iter().any(|thread| !thread.is_finished()) {
+            let _ = inputs.recv_timeout(Duration::from_millis(10));
+        }
+    }
+}
+
+fn hash_on_thread(
+    id: u64,
+    share: NewShare,
+    threads: usize,
+    stop: Stop,
+    results: SyncSender<Input>,
+) -> Result<JoinHandle<()>, CommandError> {
+    let work = move || {
+        let create_torrent = CreateTorrent {
+            file: &share.file,
+            metainfo: &share.metainfo,
+            trackers: &share.trackers,
+            options: CreateOptions { chunk_size: None, force: share.force },
+            hashing: HashOptions { threads, stop: &stop, hide_bar: true },
+        };
+        let result = Box::new(create_torrent.verify_or_create());
+        // Sending fails only when the REPL is over.
+        let _ = results.send(Input::Hashed { id, file: share.file, metainfo_path: share.metainfo, result });
+    };
+    std::thread::Builder::new().name("share".into()).spawn(work).map_err(CommandError::no_thread)
+}

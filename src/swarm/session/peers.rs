@@ -1,0 +1,69 @@
+//! Peers that come, get chunks, and go.
+
+use std::time::Duration;
+
+use super::peer_state::PeerState;
+use super::state::Session;
+use crate::bitfield::Bitfield;
+use crate::geometry::ChunkIndex;
+use crate::swarm::slot::PeerSlot;
+
+impl Session {
+    /// A peer may be asked for its chunks. `rtt` is the round trip to it.
+    pub fn peer_up(&mut self, now: Duration, slot: PeerSlot, chunks: Bitfield, rtt: Duration) {
+        self.peer_down(now, slot);
+        if chunks.is_full() {
+            self.full_peers.push(slot);
+        } else {
+            self.picker.add_peer(&chunks);
+        }
+        self.peers.insert(slot, PeerState::new(chunks, rtt));
+        self.open_connections(now);
+        self.request_from_all(now);
+    }
+
+    /// A peer has further chunks.
+    pub fn peer_has(&mut self, now: Duration, slot: PeerSlot, chunks: impl IntoIterator<Item = ChunkIndex>) {
+        let Some(peer) = self.peers.get_mut(slot) else { return };
+        for chunk in chunks {
+            if peer.chunks.contains(chunk) {
+                continue;
+            }
+            peer.chunks.insert(chunk);
+            self.picker.count(chunk, true);
+            if !self.picker.is_held(chunk) {
+                peer.exhausted_at = None;
+            }
+        }
+        self.request_from(now, slot);
+    }
+
+    /// A peer may not be asked any more: what is open with it is wanted again.
+    pub fn peer_down(&mut self, now: Duration, slot: PeerSlot) {
+        let Some(peer) = self.peers.get(slot) else { return };
+        for connection in peer.connections.clone() {
+            self.close(connection);
+        }
+        match self.peers.remove(slot) {
+            Some(peer) if peer.is_partial => self.picker.remove_peer(&peer.chunks),
+            Some(_) => self.full_peers.retain(|full| *full != slot),
+            None => {}
+        }
+        self.open_connections(now);
+        self.request_from_all(now);
+    }
+
+    /// The peer does not have the chunk after all.
+    pub(super) fn lacks(&mut self, slot: PeerSlot, chunk: ChunkIndex) {
+        let Some(peer) = self.peers.get_mut(slot) else { return };
+        if !peer.is_partial {
+            peer.is_partial = true;
+            self.full_peers.retain(|full| *full != slot);
+            self.picker.add_peer(&peer.chunks);
+        }
+        if peer.chunks.contains(chunk) {
+            peer.chunks.remove(chunk);
+            self.picker.count(chunk, false);
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Lists in messages: a view over the bytes of a frame that was received, or over a slice that is to be sent.
+
+use std::fmt;
+
+/// What a list consists of.
+pub trait Item: Copy + PartialEq + fmt::Debug + 'static {
+    /// The items as they stand in a frame, all of them checked.
+    type Wire<'a>: Copy;
+
+    /// Takes the first item off.
+    fn take(wire: &mut Self::Wire<'_>) -> Option<Self>;
+
+    /// Number of items.
+    fn count(wire: Self::Wire<'_>) -> usize;
+}
+
+/// A list of items, which allocates nothing.
+#[derive(Clone, Copy)]
+pub struct List<'a, T: Item>(Source<'a, T>);
+
+#[derive(Clone, Copy)]
+enum Source<'a, T: Item> {
+    Wire(T::Wire<'a>),
+    Slice(&'a [T]),
+}
+
+impl<'a, T: Item> List<'a, T> {
+    /// The list of no item.
+    pub const NONE: Self = Self(Source::Slice(&[]));
+
+    /// A list of what a frame holds.
+    pub(super) fn from_wire(wire: T::Wire<'a>) -> Self {
+        Self(Source::Wire(wire))
+    }
+
+    /// The items in order.
+    pub fn iter(&self) -> ListIter<'a, T> {
+        ListIter(self.0)
+    }
+
+    /// Number of items.
+    pub fn len(&self) -> usize {
+        match self.0 {
+            Source::Wire(wire) => T::count(wire),
+            Source::Slice(items) => items.len(),
+        }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.iter().next().is_none()
+    }
+}
+
+impl<'a, T: Item> From<&'a [T]> for List<'a, T> {
+    fn from(items: &'a [T]) -> Self {
+        Self(Source::Slice(items))
+    }
+}
+
+impl<'a, T: Item> IntoIterator for List<'a, T> {
+    type Item = T;
+    type IntoIter = ListIter<'a, T>;
+
+    fn into_iter(self) -> ListIter<'a, T> {
+        self.iter()
+    }
+}
+
+impl<T: Item> PartialEq for List<'_, T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl<T: Item + Eq> Eq for List<'_, T> {}
+
+impl<T: Item> fmt::Debug for List<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+/// The items of a [`List`], in order.
+#[derive(Clone)]
+pub struct ListIter<'a, T: Item>(Source<'a, T>);
+
+impl<T: Item> Iterator for ListIter<'_, T> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        match &mut self.0 {
+            Source::Wire(wire) => T::take(wire),
+            Source::Slice(items) => items.split_off_first().copied(),
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let count = List(self.0).len();
+        (count, Some(count))
+    }
+}
+
+impl<T: Item> ExactSizeIterator for ListIter<'_, T> {}

@@ -1,0 +1,43 @@
+//! SyncSeederListRequest: asks for the entries of buckets that differ.
+
+use super::cursor::{Cursor, SYNC_BUCKETS};
+use super::digests::Digests;
+use crate::limits::REPAIR_BUCKETS_MAX;
+use crate::wire::DecodeError;
+use crate::wire::arguments::{Arguments, Payload, Sink};
+
+/// Asks for what differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListRequest<'a> {
+    /// Where to start.
+    pub start: Cursor,
+    /// What ends at this time or before is in no digest, milliseconds since 1970.
+    pub cut_off_ms: u64,
+    /// The asker's digests, from the start's bucket on.
+    pub digests: Digests<'a>,
+}
+
+impl<'a> ListRequest<'a> {
+    pub(in crate::wire) fn decode(mut arguments: Arguments<'a>) -> Result<Self, DecodeError> {
+        let start = Cursor::decode(arguments.bytes()?)?;
+        let cut_off_ms = arguments.u64()?;
+        let (digests, []) = arguments.bytes()?.as_chunks() else { return Err(DIGESTS) };
+        arguments.end()?;
+        if digests.len() > REPAIR_BUCKETS_MAX || usize::from(start.bucket) + digests.len() > SYNC_BUCKETS {
+            return Err(DIGESTS);
+        }
+        Ok(Self { start, cut_off_ms, digests: Digests::from_wire(digests) })
+    }
+}
+
+impl Payload for ListRequest<'_> {
+    fn write(&self, sink: &mut impl Sink) {
+        self.start.write(sink);
+        sink.bytes(&self.cut_off_ms.to_be_bytes());
+        sink.size(16 * self.digests.len());
+        self.digests.iter().for_each(|digest| sink.raw(&digest.to_be_bytes()));
+    }
+}
+
+const DIGESTS: DecodeError =
+    DecodeError::BadArguments("the digests do not have 16 bytes each, or are too many for one request");

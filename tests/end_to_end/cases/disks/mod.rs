@@ -1,0 +1,123 @@
+//! Disks that are away, fill up or fail, and files that others touch: nothing that the user asked for is lost,
+//! nothing that is not ours is written, nothing wrong is called done.
+
+mod full;
+mod parts;
+mod shares;
+mod wishes;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use mtorrent::storage::Record;
+use mtorrent::tracker::server::TrackerHandle;
+use serde_json::Value;
+
+use crate::support::scripted::Scripted;
+use crate::support::wire::Wire;
+use crate::support::{Content, Folder, Gate, Outcome, Running, finish, mtorrent, random_bytes, tracker};
+
+const LOOPBACK: &str = "127.0.0.1:0";
+const CHUNK: u32 = 256 << 10;
+
+/// A folder with one content, its `.mtorrent` file, and a tracker.
+struct Place {
+    folder: Folder,
+    content: Content,
+    tracker: TrackerHandle,
+}
+
+impl Place {
+    fn new(chunks: usize) -> Self {
+        let (folder, tracker) = (Folder::new(), tracker::start());
+        let bytes = random_bytes(folder.seed(), chunks * CHUNK as usize);
+        let content = Content::new("file", bytes, CHUNK, &[tracker.listen_addr()]);
+        folder.file("file.mtorrent", &content.metainfo.to_bytes());
+        Self { folder, content, tracker }
+    }
+
+    /// A seeder that sends `first` chunks at once, and the others when the door is open.
+    fn seeder(&self, first: u32) -> (Scripted, Gate) {
+        let door = Gate::default();
+        let (closed, sent) = (door.clone(), AtomicU32::new(0));
+        let seeder = Scripted::honest(&self.content, move |_| {
+            if sent.fetch_add(1, Ordering::SeqCst) >= first {
+                closed.pass();
+            }
+        });
+        Wire::connect(self.tracker.listen_addr()).announce(&self.content.metainfo, seeder.address);
+        (seeder, door)
+    }
+
+    fn get_command(&self, dest: &str, flags: &[&str]) -> Command {
+        let (metainfo, dest) = (self.folder.text("file.mtorrent"), self.folder.text(dest));
+        let listen = format!("--listen={LOOPBACK}");
+        mtorrent([&["get", &metainfo, &dest, &listen, "--cores=2", "--json"], flags].concat())
+    }
+
+    fn get(&self, dest: &str, flags: &[&str]) -> Outcome {
+        finish(&mut self.get_command(dest, flags))
+    }
+
+    /// Gets the file, of which so many chunks must be fetched.
+    #[track_caller]
+    fn get_fetching(&self, dest: &str, flags: &[&str], chunks: u64) {
+        let outcome = self.get(dest, flags).expect(0);
+        let ended: Value = serde_json::from_str(outcome.stdout.lines().last().expect("an object")).expect("JSON");
+        assert_eq!(ended["fetched_bytes"], chunks * u64::from(CHUNK), "{dest}: {ended}");
+        self.assert_right(dest);
+    }
+
+    /// Starts to get the file and waits until a chunk is recorded.
+    fn begin(&self, dest: &str, flags: &[&str]) -> Running {
+        let getter = Running::spawn(&mut self.get_command(dest, flags));
+        self.wait_recorded(&format!("{dest}.part.mtorrent"), 1);
+        getter
+    }
+
+    fn wait_recorded(&self, record: &str, chunks: u32) {
+        let what = format!("{chunks} chunks are recorded");
+        crate::support::eventually(crate::support::DEADLINE, &what, || self.recorded(record) >= chunks);
+    }
+
+    fn recorded(&self, record: &str) -> u32 {
+        let bytes = std::fs::read(self.folder.path(record)).unwrap_or_default();
+        let record = Record::decode(&bytes, self.content.metainfo.info_hash(), self.content.metainfo.geometry());
+        record.map_or(0, |record| record.chunks.count())
+    }
+
+    #[track_caller]
+    fn assert_right(&self, dest: &str) {
+        let copy = std::fs::read(self.folder.path(dest)).expect("it is there");
+        assert!(copy == *self.content.bytes, "{dest} differs from its source");
+    }
+
+    /// A running client with its state in the folder.
+    fn client(&self) -> Running {
+        self.client_at().0
+    }
+
+    /// The same, and where it listens.
+    fn client_at(&self) -> (Running, SocketAddr) {
+        let (state, listen) = (self.folder.text("state"), format!("--listen={LOOPBACK}"));
+        let tracker = format!("--tracker={}", self.tracker.listen_addr());
+        let line = ["client", "--data-dir", &state, &listen, &tracker, "--cores=2"];
+        let mut client = Running::spawn(mtorrent(line).stdin(Stdio::piped()));
+        let ready = client.wait_ready();
+        (client, ready.listen())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path(name)
+    }
+}
+
+/// The file with one byte of a chunk turned.
+fn spoilt(content: &Content, chunk: u32) -> Vec<u8> {
+    let mut bytes = Arc::unwrap_or_clone(content.bytes.clone());
+    bytes[(chunk * CHUNK) as usize + 77] ^= 1;
+    bytes
+}

@@ -1,0 +1,9 @@
+//! Faults that somebody met, by topic, with the real binary.
+
+mod disks;
+mod foreign;
+mod memory;
+mod rates;
+mod resources;
+mod signals;
+mod talk;

@@ -1,0 +1,11 @@
+//! The program and its nodes end to end: command lines, the REPL, whole downloads, and what goes wrong with them.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod cases;
+mod cli_files;
+mod cli_network;
+mod cli_repl;
+mod client;
+mod faults;

@@ -1,0 +1,11 @@
+//! What needs neither a network nor a disk: the wire format, what must not allocate, and trackers on a virtual clock.
+
+#[path = "../support/counting.rs"]
+mod counting;
+#[path = "../fuzz/src/checks.rs"]
+mod fuzz;
+
+mod simulation;
+mod tracker_allocation;
+mod wire_allocation;
+mod wire_vectors;

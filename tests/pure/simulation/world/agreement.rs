@@ -1,0 +1,76 @@
+//! What must hold in the played world when all is healed.
+
+use std::collections::BTreeMap;
+
+use mtorrent::ids::{Endpoint, InfoHash};
+use mtorrent::tracker::table::entry::Body;
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
+
+use super::owned::{Owned, key};
+use super::{FILES, LEASE_MS, MARGIN_MS, SKEW_MS, World, hash};
+use crate::simulation::claim::{Claimed, Expected};
+
+impl World {
+    /// All tables are the same.
+    pub(super) fn check_agreement(&self) {
+        let tables: Vec<_> = (0..self.trackers.len()).map(|at| self.live(at)).collect();
+        for (at, table) in tables.iter().enumerate().skip(1) {
+            for key in table.keys().chain(tables[0].keys()) {
+                assert_eq!(table.get(key), tables[0].get(key), "tracker {at} and tracker 0 on {key:?}");
+            }
+        }
+    }
+
+    pub(super) fn agrees(&self) -> bool {
+        let first = self.live(0);
+        (1..self.trackers.len()).all(|at| self.live(at) == first)
+    }
+
+    /// What clients were told holds.
+    pub(super) fn check_claims(&self) {
+        let now_ms = self.now_ms;
+        let table = self.live(0);
+        for claimed in self.clients.iter().flatten() {
+            let key = (claimed.info_hash, Some(claimed.endpoint));
+            let live = table.get(&key).is_some_and(|entry| matches!(entry.entry().body, Body::Seeder(_)));
+            match claimed.expected(now_ms, MARGIN_MS + SKEW_MS) {
+                Expected::Live => {
+                    assert!(live, "acknowledged and lost: {claimed:?}");
+                    self.check_found(claimed);
+                }
+                Expected::Gone => assert!(!live, "removed and back: {claimed:?}"),
+                Expected::Anything => {}
+            }
+        }
+    }
+
+    /// A seeder is in the answers, whatever anybody else announces: where tables agree already, of all trackers.
+    fn check_found(&self, claimed: &Claimed) {
+        let mut rng = SmallRng::seed_from_u64(claimed.lapses_ms);
+        let mut found = Vec::new();
+        for at in if self.agrees() { 0..self.trackers.len() } else { 0..1 } {
+            let table = &self.trackers[at].table;
+            let listed = table.list(claimed.info_hash, claimed.endpoint.ip(), self.wall_ms(at), &mut rng, &mut found);
+            assert!(listed.is_ok() && found.contains(&claimed.endpoint), "tracker {at} names {found:?}: {claimed:?}");
+        }
+    }
+
+    /// What counts at a tracker for so long that the others, whose clocks differ, must count it too.
+    fn live(&self, at: usize) -> BTreeMap<(InfoHash, Option<Endpoint>), Owned> {
+        let mut live = BTreeMap::new();
+        for file in 0..FILES {
+            for entry in self.trackers[at].table.entries(hash(file)) {
+                let given_ms = self.given_ms(entry.version);
+                // What was given while a clock was set counts by other clocks than its own.
+                let is_odd = given_ms.abs_diff(self.now_ms) > 4 * LEASE_MS || given_ms > self.now_ms + MARGIN_MS;
+                let ttls = given_ms + LEASE_MS > self.now_ms + MARGIN_MS && !is_odd;
+                // A tombstone that is older than an entry which has lapsed may be here and not there.
+                if ttls && !matches!(entry.body, Body::Removed(_)) {
+                    live.insert(key(&entry), Owned::new(&entry));
+                }
+            }
+        }
+        live
+    }
+}

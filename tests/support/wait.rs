@@ -1,0 +1,44 @@
+//! Waiting for what another thread or process does, with a deadline.
+
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+/// Longest wait for anything.
+pub const DEADLINE: Duration = Duration::from_secs(60);
+
+/// A door that is opened once; who waits in front of it goes on then.
+#[derive(Clone, Default)]
+pub struct Gate {
+    shared: Arc<(Mutex<bool>, Condvar)>,
+}
+
+impl Gate {
+    /// Opens it.
+    pub fn open(&self) {
+        *self.shared.0.lock().unwrap() = true;
+        self.shared.1.notify_all();
+    }
+
+    /// Whether it is open.
+    pub fn is_open(&self) -> bool {
+        *self.shared.0.lock().unwrap()
+    }
+
+    /// Waits until it is open.
+    pub fn pass(&self) {
+        let open = self.shared.0.lock().unwrap();
+        let (open, waited) = self.shared.1.wait_timeout_while(open, DEADLINE, |open| !*open).unwrap();
+        assert!(*open && !waited.timed_out(), "the gate was never opened");
+    }
+}
+
+/// Waits until something holds, looking again and again.
+#[track_caller]
+pub fn eventually(within: Duration, what: &str, mut holds: impl FnMut() -> bool) -> Duration {
+    let started = Instant::now();
+    while !holds() {
+        assert!(started.elapsed() < within, "{what}: not within {within:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    started.elapsed()
+}

@@ -1,0 +1,181 @@
+//! Faults that somebody met with trackers, by the real binary: silent ones, forged words, refusals without end, folders
+//! that are somebody's, starts that cannot be ended.
+
+use std::io::Write;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use mtorrent::ids::{Endpoint, InfoHash};
+use mtorrent::limits::PEER_NAME_INTERVAL;
+use mtorrent::wire::{Message, SeederChange, Status};
+
+use crate::support::scripted::{Scripted, response};
+use crate::support::skip::{has_programs, is_root};
+use crate::support::tracker::TrackerClient;
+use crate::support::{DEADLINE, Folder, Running, eventually, mtorrent, run};
+
+const LOOPBACK: &str = "--listen=127.0.0.1:0";
+
+fn tracker(flags: &[&str]) -> (Running, SocketAddr) {
+    let (tracker, ready) = Running::ready([&["tracker", LOOPBACK, "--cores=1"], flags].concat());
+    (tracker, ready.listen())
+}
+
+/// They accept connections and say nothing: the living one is asked beside them, not after all of them.
+#[test]
+fn silent_trackers_come_before_a_living_one() {
+    let folder = Folder::new();
+    let (tracker, at) = tracker(&[]);
+    let file = folder.random_file("f", 300_000);
+    let (metainfo, dest) = (folder.text("f.mtorrent"), folder.text("copy"));
+    let living = format!("--tracker={at}");
+    let (share, _) = Running::ready(["share", file.to_str().unwrap(), &metainfo, LOOPBACK, "--cores=1", &living]);
+    let doubles: Vec<Scripted> = (0..6).map(|_| Scripted::start(|_, _| Ok(()))).collect();
+    let silent: Vec<String> = doubles.iter().map(|tracker| format!("--tracker={}", tracker.address)).collect();
+    let mut line = vec!["get", &metainfo, &dest, LOOPBACK, "--cores=1"];
+    line.extend(silent.iter().map(String::as_str));
+    line.push(&living);
+    run(line).expect(0);
+    share.terminate().expect(0);
+    tracker.terminate().expect(0);
+}
+
+/// What a tracker says is shown within a line of ours.
+#[test]
+fn a_trackers_text_makes_no_line_of_its_own() {
+    let folder = Folder::new();
+    let file = folder.random_file("f", 1000);
+    let tracker = Scripted::start(|stream, _| {
+        stream.write_all(&response(Status::NotAllowed, "not today\nmtorrent: forged\r\u{1b}[2J it's so"))
+    });
+    let at = format!("--tracker={}", tracker.address);
+    let (metainfo, dest) = (folder.text("f.mtorrent"), folder.text("copy"));
+    run(["create", file.to_str().unwrap(), &metainfo]).expect(0);
+    let outcome = run(["get", &metainfo, &dest, LOOPBACK, "--cores=1", "--wait=2s", &at]);
+    assert!(outcome.stderr.contains("not today\\nmtorrent: forged\\r\\u{1b}[2J it's so"), "{outcome:#?}");
+    assert!(!outcome.stderr.lines().any(|line| line.starts_with("mtorrent: forged")), "{outcome:#?}");
+}
+
+#[test]
+fn many_refusals_are_one_sentence() {
+    const FILES: usize = 8;
+    let folder = Folder::new();
+    let accepted = AtomicUsize::new(0);
+    let tracker = Scripted::start(move |stream, _| {
+        let status = if accepted.fetch_add(1, Ordering::SeqCst) < 2 { Status::Ok } else { Status::OverLimit };
+        stream.write_all(&response(status, "too many files"))
+    });
+    let at = format!("--tracker={}", tracker.address);
+    let mut client = Running::piped(["client", "--cores=1", LOOPBACK, "--data-dir", &folder.text("state"), &at]);
+    client.wait_ready();
+    for number in 0..FILES {
+        let file = folder.file(&format!("f{number}"), format!("file {number}").as_bytes());
+        client.say(&format!("share {} {}", file.display(), folder.text(&format!("f{number}.mtorrent"))));
+    }
+    // Whoever asks for the last one has read the refusals of those before it.
+    eventually(DEADLINE, "all are refused", || tracker.seen.times("Share").len() >= FILES);
+    let outcome = client.terminate();
+    let told = |text: &str| text.lines().filter(|line| line.contains("refused")).count();
+    assert_eq!(told(&outcome.stdout) + told(&outcome.stderr), 1, "{outcome:#?}");
+}
+
+#[test]
+fn a_folder_that_is_there_stays_as_it_is() {
+    let folder = Folder::new();
+    for mode in [0o755, 0o1777] {
+        let data_dir = folder.path(&format!("{mode:o}"));
+        std::fs::create_dir(&data_dir).unwrap();
+        std::fs::set_permissions(&data_dir, std::fs::Permissions::from_mode(mode)).unwrap();
+        let (tracker, _) = tracker(&["--data-dir", data_dir.to_str().unwrap()]);
+        tracker.terminate().expect(0);
+        assert_eq!(std::fs::metadata(&data_dir).unwrap().permissions().mode() & 0o7777, mode);
+    }
+    // Somebody else's link is not followed.
+    let elsewhere = folder.file("elsewhere", b"theirs");
+    std::fs::create_dir(folder.path("d")).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, folder.path("d").join("tracker.lock")).unwrap();
+    run(["tracker", LOOPBACK, "--cores=1", "--data-dir", &folder.text("d")]).expect_sentence(1, "data folder");
+    assert_eq!(std::fs::read(&elsewhere).unwrap(), b"theirs");
+}
+
+/// Its peer opens the link and gives no page: the tracker waits for the table, and hears of its end meanwhile.
+#[test]
+fn a_tracker_that_starts_can_be_ended() {
+    let silent = Scripted::start(|_, _| Ok(()));
+    let peer = format!("--peer={}", silent.address);
+    let starting = Running::spawn(&mut mtorrent(["tracker", LOOPBACK, "--cores=1", &peer]));
+    starting.wait_signals_handled();
+    let start = Instant::now();
+    let outcome = starting.terminate().expect(0);
+    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+    assert!(!outcome.stdout.contains("ready"), "{outcome:?}");
+}
+
+/// All members of a group name the same name, at which each finds only itself at first.
+#[test]
+fn members_that_name_themselves_find_each_other_when_the_name_has_them_all() {
+    if !is_root("a hosts file of its own") || !has_programs(&["unshare"]) {
+        return;
+    }
+    let folder = Folder::new();
+    let port = TcpListener::bind("127.77.0.2:0").unwrap().local_addr().unwrap().port();
+    let line = |host: u8| format!("127.77.0.{host} group.test\n");
+    let mut members = [2u8, 3].map(|host| {
+        let hosts = folder.file(&format!("hosts{host}"), line(host).as_bytes());
+        let (listen, peer) = (format!("--listen=127.77.0.{host}:{port}"), format!("--peer=group.test:{port}"));
+        let tracker = mtorrent(["tracker", "--cores=1", &listen, &peer, "--log=info"]);
+        let mut alone = std::process::Command::new("unshare");
+        let script = "mount --bind \"$0\" /etc/hosts && exec \"$@\"";
+        alone.args(["--mount", "sh", "-c", script]).arg(&hosts).arg(tracker.get_program()).args(tracker.get_args());
+        tracker.get_envs().for_each(|(name, _)| _ = alone.env_remove(name));
+        let mut member = Running::spawn(&mut alone);
+        let at = member.wait_ready().listen();
+        (hosts, member, at)
+    });
+    let endpoint = Endpoint::new([127, 77, 0, 9].into(), 7000).unwrap();
+    let change = SeederChange { info_hash: InfoHash([7; 20]), endpoint, version: None };
+    let from = |to: SocketAddr| {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from(([127, 77, 0, 9], 0)).into()).unwrap();
+        socket.connect(&to.into()).unwrap();
+        TrackerClient::on(socket.into())
+    };
+    let [first, second] = [members[0].2, members[1].2].map(from);
+    let (mut first, mut second) = (first, second);
+    assert_eq!(first.ask(&Message::AddSeeder(change)).status, Status::Ok);
+    let knows =
+        |client: &mut TrackerClient| client.ask(&Message::SeederInfoRequest(change.info_hash)).endpoints == [endpoint];
+    assert!(knows(&mut first) && !knows(&mut second));
+    members.iter_mut().for_each(|(hosts, ..)| std::fs::write(hosts, line(3) + &line(2)).unwrap());
+    let start = Instant::now();
+    while !knows(&mut second) {
+        assert!(start.elapsed() < 3 * PEER_NAME_INTERVAL, "they are apart still");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    for (_, member, _) in members {
+        member.terminate().expect(0);
+    }
+}
+
+/// Who reaches the tracker by loopback may be found by an address of the same machine, and of no other.
+#[test]
+fn a_client_on_the_trackers_machine_announces_an_address_of_it() {
+    // No packet leaves: it shows which address this machine would use.
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+    let own = socket.connect("192.0.2.1:9").ok().and_then(|()| socket.local_addr().ok()).map(|address| address.ip());
+    let (tracker, at) = tracker(&[]);
+    let mut client = TrackerClient::new(at);
+    let add = |ip| {
+        let endpoint = Endpoint::new(ip, 7000).unwrap();
+        Message::AddSeeder(SeederChange { info_hash: InfoHash([7; 20]), endpoint, version: None })
+    };
+    if let Some(own) = own.filter(|ip| !ip.is_loopback()) {
+        assert_eq!(client.ask(&add(own)).status, Status::Ok, "{own}");
+    }
+    for other in ["192.0.2.7", "127.0.0.2"] {
+        assert_eq!(client.ask(&add(other.parse().unwrap())).status, Status::NotAllowed, "{other}");
+    }
+    tracker.terminate().expect(0);
+}
