@@ -32,12 +32,13 @@ pub mod seed_file;
 mod test_disk;
 #[cfg(test)]
 pub(crate) mod test_image;
+mod unfinished;
 pub mod writer;
 
 pub use allocator::Allocator;
 pub use chunk_buffer::ChunkBuffer;
 pub use chunk_cache::ChunkKey;
-pub use dest::{Claim, Opened, Unfinished};
+pub use dest::{Claim, Opened};
 pub use dest_error::{DestError, PartFault};
 pub use disk::DiskFiles;
 pub use identity::Identity;
@@ -48,4 +49,5 @@ pub use memory_plan::{MemoryPlan, TooLittleMemory};
 pub use paths::Paths;
 pub use record::{FileMark, Record};
 pub use seed_file::SeedFile;
+pub use unfinished::Unfinished;
 pub use writer::Writer;
