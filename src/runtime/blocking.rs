@@ -4,7 +4,7 @@
 //! else the work is [`Blocking::on`]) has a few threads only: a hung mount or a dead disk holds those, and the work of
 //! the others goes on. Threads are started when they are needed and end when they are idle. Every queue is bounded;
 //! what does not fit is [`BlockingError::Busy`]. What takes long (hashing a file) has a thread of its own, one at a time
-//! for each device. A panic in a job is an error for its caller and for nobody else.
+//! for each device. A panic in a job is an error for its caller only.
 
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ pub struct Blocking {
 /// The device, file or path on which the work is.
 #[derive(Clone, Debug, Default)]
 struct Target {
-    /// Known at the latest when long work has looked at `path`.
+    /// Known at the latest after the first long work at `path`.
     device: Arc<OnceLock<u64>>,
     file: Option<u64>,
     path: Option<Arc<PathBuf>>,
@@ -117,7 +117,7 @@ fn job<T: Send + 'static>(
     let (done, result) = async_channel::bounded(1);
     let job = Box::new(move || {
         let outcome = panic::catch_unwind(AssertUnwindSafe(work)).map_err(|_| BlockingError::Panicked);
-        // The caller may have stopped waiting; then nobody wants the outcome.
+        // The caller may have stopped waiting; then the outcome is dropped.
         let _ = done.try_send(outcome);
     });
     (job, result)

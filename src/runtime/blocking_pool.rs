@@ -46,7 +46,7 @@ impl Kind {
         waiting_max: COLD_JOBS_PER_DEVICE_MAX,
         per_file_max: COLD_JOBS_PER_FILE_MAX,
     };
-    /// Looks whether files are what they were. One look at a device at a time: another would wait for the same.
+    /// Checks whether files have changed, one check a device at a time: another would wait for the same answer.
     pub const CHECKS: Self = Self {
         name: "checks",
         threads_max: CHECK_THREADS,
@@ -224,7 +224,7 @@ impl State {
         }
     }
 
-    /// Nobody will do the job that was queued last.
+    /// Removes the job that was queued last: no thread will do it.
     fn take_back(&mut self, key: u64) {
         let Some(device) = self.devices.get_mut(&key) else { return };
         if let Some(job) = device.waiting.pop_back() {

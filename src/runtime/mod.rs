@@ -8,7 +8,7 @@
 //!   small, because chunk buffers come from the ordinary heap and are pooled by us;
 //! - a panic inside its `spawn_blocking` hangs the caller: [`blocking`] has threads of its own;
 //! - a panic in a task kills the executor: [`spawn`] catches it and logs; where the core is of no use without the task,
-//!   [`spawn_vital`] lets the process end with a sentence;
+//!   [`spawn_vital`] ends the process with a message;
 //! - `spawn_local` polls the new task inside the call, under whatever the caller holds: [`spawn`] does not;
 //! - an executor was seen parked with runnable tasks: every core runs a heartbeat timer.
 //!

@@ -31,7 +31,7 @@ pub async fn sleep(duration: Duration) {
 ///
 /// glommio looks at its rings only when no task is runnable or its timer of 100 ms fires, so what waits for a file or
 /// a timer goes on waiting; what must let that through too sleeps. (A timer of no time expires when it is first
-/// polled, and would let nobody through.)
+/// polled, and would let none through.)
 pub async fn yield_now() {
     futures_lite::future::yield_now().await;
 }
@@ -43,7 +43,7 @@ pub fn spawn(what: &'static str, work: impl Future<Output = ()> + 'static) {
     spawn_watched(what, work, || ());
 }
 
-/// Starts a task without which this core is of no use: a panic in it ends the process with a sentence. It may
+/// Starts a task without which this core is of no use: a panic in it ends the process with a message. It may
 /// end as soon as nobody needs it any more.
 pub fn spawn_vital(what: &'static str, work: impl Future<Output = ()> + 'static) {
     spawn_watched(what, work, move || {

@@ -142,7 +142,7 @@ fn is_blank(file: &File) -> io::Result<bool> {
         at = match rustix::fs::seek(file, SeekFrom::Data(at)) {
             Ok(start) => start,
             Err(Errno::NXIO) => return Ok(true),
-            // It does not tell where its holes are.
+            // The file system does not report its holes.
             Err(Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSYS) => at,
             Err(error) => return Err(error.into()),
         };

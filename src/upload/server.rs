@@ -251,7 +251,7 @@ impl Session {
         for subscription in &mut self.subscriptions {
             let mut indices = Vec::new();
             let torrent = subscription.torrent.clone();
-            torrent.have.take_news(&mut subscription.known, HAVE_CHUNKS_MAX, |chunk| indices.push(chunk.get()));
+            torrent.have.take_new(&mut subscription.known, HAVE_CHUNKS_MAX, |chunk| indices.push(chunk.get()));
             if indices.is_empty() {
                 continue;
             }
