@@ -143,7 +143,7 @@ fn bit(chunk: ChunkIndex) -> u8 {
 
 /// A set of chunks that all cores read and the owning cores add to, without locks.
 ///
-/// A bit is set with release and read with acquire order: who sees it sees what was written before.
+/// A bit is set with release and read with acquire order: a thread that sees it sees what was written before.
 #[derive(Debug)]
 pub struct SharedBitfield {
     words: Box<[AtomicU64]>,
@@ -178,7 +178,7 @@ impl SharedBitfield {
         new
     }
 
-    /// Chunks in the set; grows with every new chunk, so that it also tells whether there is news.
+    /// Chunks in the set; grows with every new chunk, so that it also shows whether there are new ones.
     pub fn count(&self) -> u32 {
         self.count.load(Ordering::Acquire)
     }
@@ -199,8 +199,8 @@ impl SharedBitfield {
         chunks
     }
 
-    /// Adds to `known` up to `max` chunks that it lacks, and calls `news` with each.
-    pub fn take_news(&self, known: &mut Bitfield, max: usize, mut news: impl FnMut(ChunkIndex)) {
+    /// Adds to `known` up to `max` chunks that it lacks, and calls `new` with each.
+    pub fn take_new(&self, known: &mut Bitfield, max: usize, mut new: impl FnMut(ChunkIndex)) {
         let mut left = max;
         for (n, word) in self.words.iter().enumerate() {
             let mut fresh = word.load(Ordering::Acquire) & !known.word(n);
@@ -210,7 +210,7 @@ impl SharedBitfield {
                 left -= 1;
                 if let Some(chunk) = self.geometry.chunk(n as u32 * 64 + bit) {
                     known.insert(chunk);
-                    news(chunk);
+                    new(chunk);
                 }
             }
         }
@@ -276,7 +276,7 @@ mod tests {
             prop_assert_eq!(again.snapshot(), chunks.clone());
             let mut known = Bitfield::empty(geometry);
             let mut news = Vec::new();
-            again.take_news(&mut known, usize::MAX, |chunk| news.push(chunk));
+            again.take_new(&mut known, usize::MAX, |chunk| news.push(chunk));
             prop_assert_eq!(known, chunks);
             prop_assert_eq!(news, model.into_iter().collect::<Vec<_>>());
         }

@@ -1,11 +1,11 @@
 //! The rule for a file's name in a `.mtorrent` file and on the wire: one path component.
 //!
 //! A name that passes can be joined to a folder without leaving it. It may still hold control
-//! characters; who prints it escapes them.
+//! characters; code that prints it escapes them.
 
 use crate::limits::NAME_BYTES_MAX;
 
-/// Why a text is no file name. Whoever wrote it, the `.mtorrent` file or the peer, is at fault.
+/// Why a text is no file name. Its source, the `.mtorrent` file or the peer, is at fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// Nothing at all.

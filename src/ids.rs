@@ -1,4 +1,4 @@
-//! The small values that everything speaks of: info hash, chunk hash, endpoint, version, peer id.
+//! The small values that the whole program uses: info hash, chunk hash, endpoint, version, peer id.
 //!
 //! All are plain data with one canonical form; byte order on the wire is big-endian.
 
@@ -117,7 +117,7 @@ impl Endpoint {
         self.0
     }
 
-    /// The endpoint with the sender's address in the place of an unspecified one.
+    /// The endpoint with the sender's address for an unspecified one.
     pub fn seen_from(self, sender: IpAddr) -> Self {
         if self.0.ip().is_unspecified() { Self(SocketAddr::new(sender.to_canonical(), self.0.port())) } else { self }
     }
@@ -144,7 +144,7 @@ pub struct TrackerId(pub u64);
 pub struct Version {
     /// 48 bits of milliseconds since 1970, 16 bits of counter.
     pub clock: u64,
-    /// Who gave it; breaks ties.
+    /// The tracker that gave it; breaks ties.
     pub tracker: TrackerId,
 }
 

@@ -23,13 +23,13 @@ pub const CHUNK_SIZE_MAX: u32 = 16 << 20;
 pub const CHUNK_SIZE_CREATE_MIN: u32 = 256 << 10;
 /// Chunk size of a new `.mtorrent` file while the count of chunks allows it, bytes.
 pub const CHUNK_SIZE_DEFAULT: u32 = 1 << 20;
-/// Most chunks that a created file may have; its chunk size is doubled until it fits.
+/// Most chunks of a created file; its chunk size is doubled until it fits.
 pub const CHUNKS_CREATE_MAX: u32 = 262_144;
-/// Chunks that a created file should have at least: its chunk size is halved while it has fewer.
+/// Fewest chunks of a created file: its chunk size is halved while it has fewer.
 pub const CHUNKS_CREATE_MIN: u64 = 1024;
 /// Most chunks that a file may have: what fits into `METAINFO_BYTES_MAX` of 20-byte hashes.
 pub const CHUNKS_MAX: u32 = (METAINFO_BYTES_MAX / 20) as u32;
-/// Symbolic links that one path may lead through, as in the kernel.
+/// Symbolic links followed in one path, as in the kernel.
 pub const LINKS_FOLLOWED_MAX: usize = 40;
 /// Longest file name, bytes of UTF-8.
 pub const NAME_BYTES_MAX: usize = 255;
@@ -73,28 +73,38 @@ pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 1024;
 pub const CONNECTIONS_PER_NETWORK_FACTOR: usize = 4;
 /// Silence after which a connection may be closed to make room for another.
 pub const EVICTED_AFTER: Duration = Duration::from_secs(5);
-/// Connections of one address that are looked at to find the one that was idle for longest.
+/// Connections of one address that are probed to find the one that was idle for longest.
 pub const EVICTION_PROBES_MAX: usize = 1024;
-/// Connections that are told at once that they are too many; further ones are closed without a word.
+/// Refusals that are sent at once; further connections over a limit are closed without one.
 pub const REFUSALS_MAX: usize = 64;
 /// Time that a refused connection has to read the refusal.
 pub const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
-/// Connections accepted before the others of core 0 have their turn.
+/// Connections accepted in a row before the listener sleeps for [`FLOOD_PAUSE`].
 pub const ACCEPTS_IN_A_ROW_MAX: usize = 64;
 /// Backlog of a listening socket.
 pub const LISTEN_BACKLOG: i32 = 4096;
 
 /// Connections accepted and not yet taken by their core.
 pub const ACCEPTED_MAX: usize = 1024;
-/// Reads of one connection, each of which fills its buffer, before the others of its core have their turn.
+/// Reads of one connection, each of which fills its buffer, before it sleeps for [`FLOOD_PAUSE`].
 pub const READS_IN_A_ROW_MAX: usize = 16;
-/// How long it waits for that.
+/// Sleep of a task that has had its share in a row, so that files, timers and other sockets of its core get theirs.
 pub const FLOOD_PAUSE: Duration = Duration::from_micros(50);
-/// Sockets of a core whose readiness is taken in at once.
+/// Bytes that one sendfile call sends before the other tasks of the core run.
+pub const SEND_FILE_STEP_BYTES: usize = 1 << 20;
+/// Bytes that are written through the stream, whose writes wait for room, where sendfile finds the socket full.
+pub const SEND_WAIT_BYTES: usize = 4 << 10;
+/// Interval at which the time limits of connections are checked: the precision of every one of them.
+pub const WATCHDOG_TICK: Duration = Duration::from_millis(250);
+/// Time that fewer bytes than a receive low water may lie unread: a slow sender must not look silent.
+pub const LOW_WATER_PATIENCE: Duration = Duration::from_millis(750);
+/// Longest round trip of a near peer, whose connection is not paced.
+pub const NEAR_RTT_MAX: Duration = Duration::from_millis(1);
+/// Ready sockets that a core takes from the kernel at once.
 pub const READY_SOCKETS_MAX: usize = 1024;
 /// Addresses of one name that are tried.
 pub const ADDRESSES_PER_NAME_MAX: usize = 8;
-/// Buffer that a connection has for what it receives, unless a larger frame is on its way, bytes.
+/// Receive buffer of a connection, unless a larger frame is arriving, bytes.
 pub const BUFFER_SMALL_BYTES: usize = 4 << 10;
 /// What a frame has beyond its payload: magics, sizes and the longest type, bytes.
 pub const FRAME_OVERHEAD_BYTES_MAX: usize = 4 + 4 + TYPE_BYTES_MAX + 4 + 4;
@@ -103,22 +113,34 @@ pub const POOL_SMALL_BUFFERS_MAX: usize = 1024;
 /// Free large buffers that a core keeps.
 pub const POOL_LARGE_BUFFERS_MAX: usize = 32;
 
-/// What a connection moves in one turn under a rate limit: short enough to be fair, long enough to be cheap.
+/// Time's worth of bytes that a connection moves in one turn under a rate limit: short enough to be fair, long enough to
+/// be cheap.
 pub const THROTTLE_STEP: Duration = Duration::from_millis(4);
-/// The least that is moved in one turn, bytes: less costs more in system calls than it gives in evenness.
+/// Fewest bytes that are moved in one turn: fewer cost more in system calls than they gain in evenness.
 pub const THROTTLE_STEP_BYTES_MIN: usize = 4 << 10;
-/// The most that is moved in one turn, bytes.
+/// Most bytes that are moved in one turn.
 pub const THROTTLE_STEP_BYTES_MAX: usize = 1 << 20;
-/// Time unused under a rate limit that may be made up for: as long as a busy core comes late to a turn.
+/// Unused time under a rate limit that may be made up for: as long as a busy core is late for a turn.
 pub const THROTTLE_CATCH_UP: Duration = Duration::from_millis(40);
-/// Longest sleep of who waits for a turn, so that a limit that was changed holds soon.
+/// Longest sleep of a connection that waits for its turn, so that a changed limit takes effect soon.
 pub const THROTTLE_SLEEP_MAX: Duration = Duration::from_millis(100);
-/// Smallest rate limit, bytes a second: with less not even control frames are answered in time.
+/// Smallest rate limit, bytes a second: below it not even control frames are answered in time.
 pub const RATE_LIMIT_BYTES_S_MIN: u64 = 1 << 10;
 
 // ---- the runtime ----
 
-/// Open files up to which the soft limit is raised.
+/// Registered I/O memory of one ring, bytes. Small: chunk buffers come from the heap, and an executor pins three times
+/// as much, for its three rings.
+pub const RING_MEMORY_BYTES: usize = 64 << 10;
+/// Entries of an executor's submission queue.
+pub const RING_DEPTH: usize = 256;
+/// Locked memory without which glommio does not start, bytes.
+pub const LOCKED_MEMORY_BYTES_MIN: u64 = 512 << 10;
+/// Threads that must be left to the process when all cores run, for the pools of blocking work.
+pub const SPARE_THREADS: usize = 4;
+/// Threads that must be left besides for each core: its rings have workers in the kernel.
+pub const SPARE_THREADS_PER_CORE: usize = 2;
+/// Number of open files up to which the soft limit is raised.
 pub const OPEN_FILES_RAISED_MAX: u64 = 1 << 20;
 /// Address space of the program with its threads' stacks, bytes.
 pub const ADDRESS_SPACE_BYTES_PROGRAM: u64 = 384 << 20;
@@ -129,35 +151,92 @@ pub const DESCRIPTORS_PER_CORE: usize = 12;
 /// Descriptors that the program takes besides: standard streams, signals, listener, a file with its record and its
 /// folder, and the first few connections.
 pub const DESCRIPTORS_PROGRAM: usize = 24;
-/// Descriptors that incoming connections leave to files and to connections that this process opens.
+/// Descriptors that incoming connections leave to files and to outgoing connections, at least.
 pub const DESCRIPTORS_RESERVED: usize = 32;
-/// The same as a part of what is left, where that is more: one in so many.
+/// The part of the remaining descriptors that they leave where that is more: one in so many.
 pub const DESCRIPTORS_RESERVED_SHARE: u64 = 3;
 
-/// Time after which a thread for work that blocks ends when there is none.
+/// Time without work after which a thread for blocking work ends.
 pub const BLOCKING_IDLE: Duration = Duration::from_secs(10);
-/// Jobs of one device that wait for such a thread: more than there can be downloads of one client.
+/// Jobs of one device that wait for a thread: at least as many as a client has downloads.
 pub const BLOCKING_JOBS_MAX: usize = 8192;
-/// Threads that make files durable, in all and for one device.
+/// Threads that make files durable, in all.
 pub const DURABLE_THREADS: usize = 64;
-/// See [`DURABLE_THREADS`].
+/// Threads that make files of one device durable, so that a device that hangs leaves threads to others.
 pub const DURABLE_THREADS_PER_DEVICE: usize = 4;
-/// Threads that fetch cold pages, in all and for one device.
+/// Threads that fetch cold pages, in all.
 pub const COLD_THREADS: usize = 64;
-/// See [`COLD_THREADS`].
+/// Threads that fetch cold pages of one device, so that a device that hangs leaves threads to others.
 pub const COLD_THREADS_PER_DEVICE: usize = 4;
-/// Cold reads of one device that wait for such a thread; who asks for more is told that we are busy.
+/// Cold reads of one device that wait for a thread; further ones are answered by Busy.
 pub const COLD_JOBS_PER_DEVICE_MAX: usize = 128;
-/// Cold reads of one file, those at work included: it leaves room to the other files of its device.
+/// Cold reads of one file, running ones included: it leaves room to the other files of its device.
 pub const COLD_JOBS_PER_FILE_MAX: usize = 64;
-/// Threads that look whether files are what they were, in all and for one device.
+/// Threads that check whether files have changed, in all.
 pub const CHECK_THREADS: usize = 64;
-/// See [`CHECK_THREADS`].
+/// Threads that check the files of one device: a second one would wait for the same answer.
 pub const CHECK_THREADS_PER_DEVICE: usize = 1;
-/// Threads that save what a client shares and downloads.
+/// Threads that save the lists of shares and downloads.
 pub const STATE_THREADS: usize = 1;
 /// Messages in one channel between two cores; the rest waits in the sender's outbox.
 pub const MESH_MESSAGES_MAX: usize = 1024;
+
+/// Smallest piece of the C library's heap whose freeing is counted towards [`HEAP_TRIMMED_BYTES_MIN`], bytes.
+pub const HEAP_COUNTED_BYTES_MIN: usize = 4 << 10;
+/// Bytes freed in such pieces after which the heap's free pages are given back.
+pub const HEAP_TRIMMED_BYTES_MIN: usize = 16 << 20;
+/// Free memory that the heap keeps at its end, and size from which a piece has a mapping of its own, bytes.
+pub const HEAP_KEPT_BYTES_MAX: i32 = 1 << 20;
+
+// ---- hashing ----
+
+/// Bytes hashed before the other tasks of the core run.
+pub const HASH_STEP_BYTES: usize = 1 << 20;
+/// Wait for further chunks before fewer are hashed than the CPU takes at once.
+pub const HASH_GATHER_PAUSE: Duration = Duration::from_millis(2);
+/// Chunks hashed side by side: the lanes of the widest kernel.
+pub const HASH_LANES_MAX: usize = 16;
+/// Buffer of one worker that hashes a file, bytes; there are two workers a thread.
+pub const HASH_BUFFER_BYTES: usize = 16 << 20;
+/// Bytes read of a cached chunk before they are hashed: all lanes' slices stay in a core's cache.
+pub const HASH_CACHED_SLICE_BYTES: usize = 64 << 10;
+/// Most bytes read at once of a chunk that is not cached: one read should keep a disk busy.
+pub const HASH_COLD_SLICE_BYTES: usize = 4 << 20;
+/// Distance of the pages that are probed to learn whether a file is cached, bytes.
+pub const HASH_PROBE_STRIDE_BYTES: usize = 1 << 20;
+/// Bytes of each lane over which a kernel is timed.
+pub const HASH_CALIBRATION_BYTES: usize = 2 << 10;
+/// Times that a kernel is timed; the best one counts.
+pub const HASH_CALIBRATION_ROUNDS: usize = 16;
+
+// ---- storage ----
+
+/// Largest unit of disk I/O and of a buffer, bytes.
+pub const BLOCK_BYTES: usize = 1 << 20;
+/// Buffers of chunks in flight from socket to disk, on each core, bytes.
+pub const FLIGHT_BYTES_PER_CORE_MAX: usize = 48 << 20;
+/// Divisor: chunks of limited peers, the slow and the unproven, have this part of the flight, on top of it.
+pub const LIMITED_SHARE_OF_FLIGHT: usize = 2;
+/// Divisor: the part of the control group's memory that chunks may take; the rest is for pages that are sent and written.
+pub const CHUNK_MEMORY_SHARE_OF_ALLOWED: usize = 2;
+/// Chunks for which a core has memory at least: one of a proven peer and one of another.
+pub const CHUNKS_PER_CORE_MIN: usize = 2;
+/// Blocks that a core writes at once.
+pub const WRITING_BLOCKS_MAX: u64 = 32;
+/// Received chunks kept in memory to be served, all cores together, bytes.
+pub const CACHE_BYTES_DEFAULT: usize = 96 << 20;
+/// Longest time that a received chunk is kept in memory for others to fetch.
+pub const CACHE_TIME: Duration = Duration::from_secs(10);
+/// Intervals of [`MEMORY_TRIM_INTERVAL`] that a chunk stays in the cache without a request.
+pub const CACHE_IDLE_INTERVALS: u32 = 1;
+/// Chunks of one core lent to others at once.
+pub const LOANS_MAX: usize = 16;
+/// Interval at which memory that was not needed meanwhile is given back.
+pub const MEMORY_TRIM_INTERVAL: Duration = Duration::from_secs(5);
+/// Bytes written after which the record of a download is updated.
+pub const COMMIT_BYTES: u64 = 256 << 20;
+/// Time after which the record of a download is updated.
+pub const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
 
 // ---- the client ----
 
@@ -200,16 +279,10 @@ pub const DISCOVER_PAUSE_LONELY: Duration = Duration::from_millis(250);
 pub const DISCOVER_PAUSE_MAX: Duration = Duration::from_secs(10);
 /// Connections in a row that fail before a peer is forgotten until a tracker names it again.
 pub const FAILURES_UNTIL_FORGOTTEN: u32 = 6;
-/// Time without a further chunk after which the hasher starts on fewer than it could take at once.
-pub const HASH_GATHER_PAUSE: Duration = Duration::from_millis(2);
-/// Bytes hashed before other tasks of the core have their turn.
-pub const HASH_STEP_BYTES: usize = 1 << 20;
 /// Bad chunks from one peer until it is banned for the file.
 pub const BAD_CHUNKS_UNTIL_BAN: u32 = 2;
 /// Pause of a peer after its first bad chunk.
 pub const BAD_CHUNK_PAUSE: Duration = Duration::from_secs(2);
-/// The longest round trip of a near peer, to whom nothing is paced.
-pub const NEAR_RTT_MAX: Duration = Duration::from_millis(1);
 /// Pause before a broken connection is tried again, doubled with every failure.
 pub const RECONNECT_PAUSE_MIN: Duration = Duration::from_millis(250);
 /// The longest such pause.
@@ -293,36 +366,6 @@ pub const HAVE_CHUNKS_INTERVAL: Duration = Duration::from_millis(20);
 pub const CORES_DEFAULT_MAX: usize = 8;
 /// Executors that a user may ask for.
 pub const CORES_MAX: u16 = 256;
-/// Largest unit of disk I/O and of a buffer, bytes.
-pub const BLOCK_BYTES: usize = 1 << 20;
-/// Buffers of chunks on their way from socket to disk, on each core, bytes.
-pub const FLIGHT_BYTES_PER_CORE_MAX: usize = 48 << 20;
-/// Chunks of limited peers, the slow and the unproven, on each core: this part of the flight, on top of it.
-pub const LIMITED_SHARE_OF_FLIGHT: usize = 2;
-/// The part of what the control group allows that chunks may take; the rest is for pages that are sent and written.
-pub const CHUNK_MEMORY_SHARE_OF_ALLOWED: usize = 2;
-/// Chunks for which a core has memory at least: one of a proven peer and one of another.
-pub const CHUNKS_PER_CORE_MIN: usize = 2;
-/// How often memory that nobody needed meanwhile is given back.
-pub const MEMORY_TRIM_INTERVAL: Duration = Duration::from_secs(5);
-/// Pieces of the C library's heap from this size on count as much that is freed, bytes.
-pub const HEAP_COUNTED_BYTES_MIN: usize = 4 << 10;
-/// So much must have been freed in such pieces before the heap's free pages are given back, bytes.
-pub const HEAP_TRIMMED_BYTES_MIN: usize = 16 << 20;
-/// What the heap keeps at its end, and from which size on a piece has a mapping of its own, bytes.
-pub const HEAP_KEPT_BYTES_MAX: i32 = 1 << 20;
-/// Such intervals for which a chunk stays in the cache that nobody asks for.
-pub const CACHE_IDLE_INTERVALS: u32 = 1;
-/// Blocks that are written at once on a core.
-pub const WRITING_BLOCKS_MAX: u64 = 32;
-/// How long a received chunk is kept in memory at most for others to fetch, unless it is asked for again and again.
-pub const CACHE_TIME: Duration = Duration::from_secs(10);
-/// Received chunks kept in memory to be served, all cores together, bytes.
-pub const CACHE_BYTES_DEFAULT: usize = 96 << 20;
-/// Bytes written after which the record is brought up to date.
-pub const COMMIT_BYTES: u64 = 256 << 20;
-/// Time after which the record is brought up to date.
-pub const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
 /// Files of which one connection may be told new chunks.
 pub const SUBSCRIPTIONS_MAX: usize = 64;
 /// Time without progress after which a connection is given up that does not read what it asked for.
@@ -354,9 +397,6 @@ pub const CLOSE_TIMEOUT: Duration = Duration::from_millis(800);
 pub const TORRENTS_MAX: usize = 4096;
 /// Downloads that have ended and are still shown.
 pub const DOWNLOADS_ENDED_MAX: usize = 256;
-
-/// Chunks of one core lent to others at once.
-pub const LOANS_MAX: usize = 16;
 
 /// Names that are looked up at once, each on a thread of its own.
 pub const LOOKUPS_MAX: usize = 64;
@@ -547,26 +587,17 @@ pub const DEMO_LIMIT_BYTES_MIN: u64 = 64 << 20;
 /// Most bytes by which the demo measures the disk.
 pub const DEMO_LIMIT_BYTES_MAX: u64 = 4 << 30;
 
-// ---- hashing ----
-
-/// Most chunks that are hashed side by side: the lanes of the widest kernel.
-pub const HASH_LANES_MAX: usize = 16;
-/// Buffer of one worker that hashes a file, bytes; there are two workers a thread.
-pub const HASH_BUFFER_BYTES: usize = 16 << 20;
-/// What is read of a cached chunk before it is hashed, bytes: all lanes' slices stay in a core's cache.
-pub const HASH_CACHED_SLICE_BYTES: usize = 64 << 10;
-/// What is read of a chunk that is not cached, bytes, at most: one read should keep a disk busy.
-pub const HASH_COLD_SLICE_BYTES: usize = 4 << 20;
-/// How far apart the pages are that tell whether a file is cached, bytes.
-pub const HASH_PROBE_STRIDE_BYTES: usize = 1 << 20;
-/// Bytes a lane by which a kernel is timed.
-pub const HASH_CALIBRATION_BYTES: usize = 2 << 10;
-/// How often a kernel is timed; the best time counts.
-pub const HASH_CALIBRATION_ROUNDS: usize = 16;
-
 // ---- how they relate ----
 
 const _: () = {
+    // What comes slowly is read before its download is shown as stalled.
+    assert!(LOW_WATER_PATIENCE.as_millis() + 2 * WATCHDOG_TICK.as_millis() < STALLED_AFTER.as_millis());
+    // The page that is written where sendfile must wait is a part of a step.
+    assert!(SEND_WAIT_BYTES <= SEND_FILE_STEP_BYTES);
+    assert!(THROTTLE_STEP_BYTES_MIN <= THROTTLE_STEP_BYTES_MAX);
+    // A refused connection goes before an idle one does.
+    assert!(REFUSAL_TIMEOUT.as_millis() < EVICTED_AFTER.as_millis());
+    assert!(CHECK_THREADS_PER_DEVICE < CHECK_THREADS);
     assert!(CHUNK_SIZE_MIN.is_power_of_two() && CHUNK_SIZE_MAX.is_power_of_two());
     assert!(CHUNK_SIZE_MIN <= CHUNK_SIZE_CREATE_MIN && CHUNK_SIZE_CREATE_MIN <= CHUNK_SIZE_DEFAULT);
     assert!(CHUNK_SIZE_DEFAULT <= CHUNK_SIZE_MAX && CHUNK_SIZE_MAX <= CHUNK_SIZE_READ_MAX);

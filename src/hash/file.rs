@@ -101,7 +101,7 @@ struct Work<'a> {
     reader: Reader<'a>,
     plan: Plan<ChunkCompression>,
     group_max: usize,
-    /// The first chunk that nobody claimed.
+    /// The first chunk that no worker claimed.
     next: Mutex<u32>,
     cores: Cores,
 }
@@ -123,7 +123,7 @@ impl Work<'_> {
         !group.is_empty()
     }
 
-    /// Whether the page cache has the group, as far as some of its pages tell.
+    /// Whether the page cache has the group, judged by some of its pages.
     fn is_cached(&self, group: &[ChunkIndex]) -> bool {
         let stride = (HASH_PROBE_STRIDE_BYTES / self.geometry.chunk_size() as usize).max(1);
         group.iter().step_by(stride).all(|chunk| self.reader.is_cached(self.layout.segment(*chunk).offset))

@@ -36,7 +36,7 @@ impl<'a> Reader<'a> {
         Self { file, direct, direct_refused: AtomicBool::new(false), probe: probe.ok() }
     }
 
-    /// Whether the page at `offset` is in the page cache; `false` where nobody can tell.
+    /// Whether the page at `offset` is in the page cache; `false` where the system does not report it.
     pub fn is_cached(&self, offset: u64) -> bool {
         let file = self.probe.as_ref().unwrap_or(self.file);
         let mut byte = [0];

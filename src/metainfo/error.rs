@@ -6,7 +6,7 @@ use crate::limits::{METAINFO_BYTES_MAX, TRACKERS_MAX};
 
 use super::{BencodeError, TrackerAddressError};
 
-/// What is wrong with a `.mtorrent` file: its author is at fault, or, when it is made anew, who asked for it.
+/// What is wrong with a `.mtorrent` file: its author is at fault, or, when it is created, the user.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MetainfoError {
     /// Larger than any that is read or written.

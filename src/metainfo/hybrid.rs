@@ -1,6 +1,6 @@
 //! The version 2 part of a hybrid (BEP 52): it is not used, but it must not describe another file.
 //!
-//! Whoever reads version 2 would get that other file under the same name, so one of the two is a lie. What is absent
+//! A program that reads version 2 would get that other file under the same name, so one of the two is a lie. What is absent
 //! contradicts nothing.
 
 use sha2::{Digest, Sha256};

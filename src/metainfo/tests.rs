@@ -4,8 +4,9 @@ mod foreign;
 
 use proptest::prelude::*;
 
+use super::keys::{TRACKERS, wrong_type};
 use super::*;
-use crate::filename::NameError;
+use crate::filename::{NameError, check_name};
 use crate::geometry::{Geometry, GeometryError};
 use crate::limits::{CHUNK_SIZE_MIN, CHUNK_SIZE_READ_MAX, METAINFO_BYTES_MAX, TRACKERS_MAX};
 

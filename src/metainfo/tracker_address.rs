@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddrV6};
 
-/// Why a text is no `HOST:PORT`. Whoever wrote it, the file's author or the user, is at fault.
+/// Why a text is no `HOST:PORT`. Its writer, the file's author or the user, is at fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TrackerAddressError {
     /// There is no port, or it is not 1 to 65535.

@@ -1,4 +1,4 @@
-//! Accepted connections on their way from the listener's core to the core that will serve them.
+//! Accepted connections in transit from the listener's core to the core that will serve them.
 
 use std::net::SocketAddr;
 

@@ -1,5 +1,5 @@
 //! Buffers for frames, pooled a core: small ones that every connection holds, large ones lent while a
-//! large frame is on its way. What many connections needed once is given back when they no longer do.
+//! large frame arrives. Buffers that were not needed for an interval are freed.
 
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
@@ -17,7 +17,7 @@ pub struct BufferPool {
 #[derive(Default)]
 struct FreeBuffers {
     buffers: Vec<Box<[u8]>>,
-    /// The fewest that there were since the last trim: so many were not needed.
+    /// Fewest free buffers since the last trim: so many were not needed.
     fewest: usize,
 }
 
@@ -53,7 +53,7 @@ impl BufferPool {
         }
     }
 
-    /// Gives back what nobody needed since the last time.
+    /// Frees the buffers that were not needed since the last call.
     pub(super) fn trim(&self) {
         self.small.borrow_mut().trim();
         self.large.borrow_mut().trim();

@@ -2,7 +2,7 @@
 //!
 //! Both ways to serve a connection stand on it: [`super::Stream`], which has a task of its own, and
 //! [`super::WatchedSocket`], which shares one. Nothing else in this folder receives or sends on a connected socket, so
-//! that encryption has one place to go to.
+//! that encryption has one place to be added.
 //!
 //! Nothing here waits: what cannot be done now fails with `WouldBlock`.
 

@@ -18,7 +18,7 @@ use super::throttle::RateLimits;
 use super::watchdog::Watchdog;
 use crate::limits::MEMORY_TRIM_INTERVAL;
 
-/// What a core needs for its connections; clones share it.
+/// A core's sockets; clones share them.
 #[derive(Clone)]
 pub struct Net {
     buffers: Rc<BufferPool>,
@@ -73,7 +73,7 @@ impl Net {
         Ok(Stream::new(watch, watched, channel, &self.rates))
     }
 
-    /// The connections of this core that one task serves by turns.
+    /// The connections of this core that share one task.
     pub fn socket_set(&self) -> SocketSet {
         SocketSet::new(self.poller.clone())
     }
@@ -83,7 +83,7 @@ impl Net {
     }
 
     /// This core's coarse clock: milliseconds since its start, less the time for which the process was stopped. It
-    /// is for time limits, and goes on a few times a second.
+    /// is for time limits, and advances a few times a second.
     pub fn clock_ms(&self) -> u64 {
         self.watchdog.clock_ms()
     }

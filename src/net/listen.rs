@@ -4,7 +4,7 @@
 //! silently share the port), so a port in use is an error, also when it is used by ourselves. Core 0
 //! accepts and hands the connections out in turn, so that few connections still spread evenly.
 //!
-//! What a refused connection is told comes from above: the listener knows no protocol.
+//! The bytes of a refusal come from above: the listener knows no protocol.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -154,7 +154,7 @@ fn refuse(net: &Net, limits: &Arc<ConnectionLimits>, channel: Channel, refusal: 
     let Ok(mut stream) = net.stream(channel) else { return };
     crate::runtime::spawn("refusal", async move {
         let _under_way = under_way;
-        // Whoever does not read the refusal finds the connection closed.
+        // A peer that does not read the refusal finds the connection closed.
         let _ = crate::runtime::deadline(REFUSAL_TIMEOUT, stream.write_all(&refusal)).await;
     });
 }

@@ -1,4 +1,4 @@
-//! Which sockets of a core can be read or written: one edge-triggered epoll set, watched by one task.
+//! Readiness of a core's sockets to be read or written: one edge-triggered epoll set, watched by one task.
 //!
 //! glommio waits for a socket by a poll request of its own for every wait, and its rings ask the kernel to
 //! interrupt this core whenever one completes: under many small requests that is most of what they cost
@@ -57,7 +57,7 @@ struct Shared {
 struct Interest {
     read: Readiness,
     write: Readiness,
-    /// The other side ends its stream: reading always tells something.
+    /// The other side ends its stream: reading never blocks.
     hung_up: Cell<bool>,
     /// Reads since the last wait.
     in_a_row: Cell<usize>,
@@ -69,7 +69,7 @@ struct Readiness {
     waiter: Cell<Option<Waker>>,
 }
 
-/// A socket's place in the set. It must be dropped before its descriptor is closed.
+/// A socket's registration in the set. It must be dropped before its descriptor is closed.
 pub(super) struct Watch {
     shared: Rc<Shared>,
     interest: Rc<Interest>,
@@ -138,8 +138,8 @@ impl Shared {
         }
     }
 
-    /// Wakes whoever waits for what has become ready, and waits on the ring for more: so everybody has run, and files
-    /// and timers have been looked at, before the next look, though sockets be ready all the time.
+    /// Wakes the tasks whose sockets became ready, and waits on the ring for more: so every task has run, and files and
+    /// timers were polled, before the next look, even if sockets are ready all the time.
     async fn watch(self: Rc<Self>) {
         let mut events = Vec::with_capacity(READY_SOCKETS_MAX);
         loop {
@@ -151,7 +151,7 @@ impl Shared {
         }
     }
 
-    /// What is new; true at the end.
+    /// Takes the new events; returns whether the task shall end.
     fn look(&self, events: &mut Vec<epoll::Event>) -> io::Result<bool> {
         events.clear();
         let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
@@ -178,20 +178,20 @@ impl Shared {
         Ok(ends)
     }
 
-    /// Waits until there is something new.
+    /// Waits until the set has an event.
     async fn wait(&self) {
         let Some(set) = self.watched_by_ring.take() else { return };
         // SAFETY: the stream is the only owner of the descriptor until it gives it back below.
         #[allow(unsafe_code)]
         let mut stream = unsafe { TcpStream::from_raw_fd(set.into_raw_fd()) };
-        // A stream made of a descriptor first waits until that is readable, and an epoll set is when it has news.
+        // A stream made of a descriptor first waits until that is readable, and an epoll set is readable when it has events.
         // Receiving from it then fails, as it is no socket: that is the answer.
         let _ = stream.read(&mut [0]).await;
         // The stream's wait has ended, so nothing but the descriptor is in it, and that is used for the next wait: to
         // duplicate one for each would end in deafness as soon as there are none left.
         let set = stream.as_raw_fd();
         std::mem::forget(stream);
-        // SAFETY: the forgotten stream does not close it, and nobody else has it.
+        // SAFETY: the forgotten stream does not close it, and nothing else owns it.
         #[allow(unsafe_code)]
         let set = unsafe { OwnedFd::from_raw_fd(set) };
         self.watched_by_ring.set(Some(set));
@@ -243,13 +243,13 @@ impl Watch {
     /// Reads by `work` as soon as there is something to read. `work` returns how much it read of `wanted` bytes.
     pub(super) async fn read(&self, wanted: usize, mut work: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
         let Interest { read, hung_up, in_a_row, .. } = &*self.interest;
-        // Who sends without end does not keep the others of this core waiting.
+        // A peer that sends without end does not keep the others of this core waiting.
         if in_a_row.get() >= READS_IN_A_ROW_MAX {
             in_a_row.set(0);
             crate::runtime::sleep(FLOOD_PAUSE).await;
         }
         let len = poll_fn(|context| read.poll(context, &mut work)).await?;
-        // Less than wanted was all that there was: what comes later is told anew.
+        // Fewer bytes than wanted were all that there were: later ones raise a new event.
         if len < wanted && !hung_up.get() {
             read.ready.set(false);
             in_a_row.set(0);
@@ -275,7 +275,7 @@ impl Watch {
         poll_fn(|context| self.interest.write.poll(context, &mut work)).await
     }
 
-    /// Waits for the news that a socket is writable which was not when it was watched: it is connected.
+    /// Waits for the event that a connecting socket is writable: it is connected.
     pub(super) async fn connected(&self) {
         self.interest.write.ready.set(false);
         let _ = self.write(|| Ok(())).await;

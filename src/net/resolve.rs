@@ -1,7 +1,7 @@
 //! `HOST:PORT` to addresses, on plain threads: a name server may take its time.
 //!
-//! Each name has a thread of its own while it is looked up, so that a slow one keeps no other waiting. Who asks for a
-//! name that is being looked up waits for the same answer.
+//! Each name has a thread of its own while it is looked up, so that a slow one delays no other. A second
+//! request for a name that is being looked up waits for the same answer.
 
 use std::collections::HashMap;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -21,9 +21,9 @@ pub struct ResolveError {
     pub why: String,
 }
 
-/// What a lookup came to.
+/// The result of a lookup.
 type Outcome = Result<Vec<SocketAddr>, String>;
-/// Those who wait for each name that is being looked up.
+/// By name that is being looked up: the requests that wait for it.
 type Waiting = HashMap<String, Vec<async_channel::Sender<Outcome>>>;
 
 static LOOKUPS: LazyLock<Mutex<Waiting>> = LazyLock::new(Mutex::default);
@@ -47,12 +47,12 @@ async fn look_up(name: &str) -> Outcome {
     if addresses.is_empty() { Err("the name has no address".to_owned()) } else { Ok(addresses) }
 }
 
-/// Waits with those who wait for the name; the first one starts the lookup.
+/// Joins the requests that wait for the name; the first one starts the lookup.
 fn join_lookup(name: &str) -> Result<async_channel::Receiver<Outcome>, String> {
     let (sender, answer) = async_channel::bounded(1);
     let mut lookups = lookups();
     if let Some(waiting) = lookups.get_mut(name) {
-        // Whoever has stopped waiting makes room.
+        // Requests that were given up make room.
         waiting.retain(|waiting| !waiting.is_closed());
         waiting.push(sender);
         return Ok(answer);

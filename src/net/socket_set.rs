@@ -1,4 +1,4 @@
-//! Connections that one task serves by turns.
+//! Connections that share one task.
 //!
 //! A task, a waker and an entry among the core's sockets for each connection are memory that every request finds
 //! outside the cache again once there are hundreds of them; where a request is small, as a tracker's are, that was a
@@ -61,8 +61,8 @@ impl WatchedSocket {
         self.channel.peer()
     }
 
-    /// Receives into `buf`, which is not empty. 0 means that the other side has closed, `None` that nothing is there.
-    /// Less than fits was all that there was, unless the other side ends.
+    /// Receives into `buf`, which is not empty. 0 means that the other side has closed, `None` that nothing has arrived.
+    /// If fewer bytes come than fit, nothing more has arrived, unless the other side ends its stream.
     pub fn receive(&self, buf: &mut [u8]) -> io::Result<Option<usize>> {
         none_if_it_would_block(|| self.channel.receive(buf))
     }

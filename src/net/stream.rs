@@ -16,12 +16,7 @@ use super::error::NetError;
 use super::poller::Watch;
 use super::throttle::{Allowance, Direction, Meter, RateLimits};
 use super::watchdog::Watched;
-use crate::limits::{SEND_SILENCE_TIMEOUT, THROTTLE_SLEEP_MAX};
-
-/// What one sendfile call may send before other tasks of the core have their turn, bytes.
-const SEND_FILE_STEP_BYTES: usize = 1 << 20;
-/// What is written through the stream when sendfile finds the socket full, bytes.
-const SEND_WAIT_BYTES: usize = 4 << 10;
+use crate::limits::{SEND_FILE_STEP_BYTES, SEND_SILENCE_TIMEOUT, SEND_WAIT_BYTES, THROTTLE_SLEEP_MAX};
 
 /// A TCP connection. Dropping it closes it.
 pub struct Stream {
@@ -31,7 +26,7 @@ pub struct Stream {
     channel: Rc<Channel>,
     up: Meter,
     down: Meter,
-    /// Time that it waited for the rate limits.
+    /// Time for which it waited for the rate limits.
     throttled: Duration,
 }
 
@@ -110,7 +105,7 @@ impl Stream {
         self.watch.readable().await;
     }
 
-    /// Time for which this connection has waited for the process' own rate limits: it says nothing about the other side.
+    /// Time for which this connection has waited for the process' own rate limits: no slowness of the other side.
     pub fn throttled(&self) -> Duration {
         self.throttled
     }
@@ -141,7 +136,7 @@ impl Stream {
                     let wait = wait.min(THROTTLE_SLEEP_MAX);
                     crate::runtime::sleep(wait).await;
                     self.throttled += wait;
-                    // It is we who are slow.
+                    // The delay is ours, not the peer's.
                     self.watched.allow_again();
                 }
             }
@@ -305,7 +300,7 @@ mod tests {
         Cores::start("test", 1, core).unwrap().join().unwrap();
     }
 
-    /// Sends to somebody who does not read, until the socket takes no more; how much waits unsent then.
+    /// Sends to a peer that does not read, until the socket takes no more; returns the unsent bytes.
     async fn unsent_when_full(stream: &mut Stream, by_sendfile: bool) -> usize {
         let file = tempfile::tempfile().unwrap();
         let bytes = vec![7; 64 << 20];

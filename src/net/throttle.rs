@@ -1,9 +1,9 @@
 //! Rate limits of the whole process, one for what it sends and one for what it receives, shared by all its cores.
 //!
-//! A limit is a virtual clock: one atomic holds the time until which the bandwidth is spoken for. Who wants to move
-//! bytes books a few milliseconds' worth, which moves that time on, and may use them from the time at which the
+//! A limit is a virtual clock: one atomic holds the time until which the bandwidth is booked. A connection
+//! books a few milliseconds' worth of bytes, which advances that time, and may move them from the time at which the
 //! booking began: so turns come in the order of booking, whichever core or connection books, and no byte is moved
-//! that was not booked. A booking that is not used up stays with its connection and is given back at its end.
+//! that was not booked. A booking that is not used up stays with its connection and is returned at its end.
 //!
 //! Without a limit all this is one relaxed load a step. Nothing here waits: [`super::Stream`] does.
 
@@ -103,8 +103,8 @@ impl RateLimit {
         self.changes.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Books `bytes` at `bytes_s` and says from when on they may be moved. Time that nobody used is kept for a
-    /// little while only, to make up for those who came late to their turn.
+    /// Books `bytes` at `bytes_s` and returns the time from which on they may be moved. Unused time is kept for a
+    /// little while only, to make up for late turns.
     fn book(&self, bytes: usize, bytes_s: u64, now_ns: u64) -> u64 {
         let earliest_ns = now_ns.saturating_sub(THROTTLE_CATCH_UP.as_nanos() as u64);
         let takes_ns = nanos(bytes, bytes_s);
@@ -165,7 +165,7 @@ impl Meter {
         self.bytes = self.bytes.saturating_sub(bytes);
     }
 
-    /// Counts bytes that were moved without asking: others wait for them, they for nobody.
+    /// Counts bytes that were moved without asking: others wait for them, they for none.
     pub fn count(&mut self, bytes: usize) {
         if let Some(bytes_s) = self.limits.get(self.direction) {
             self.limits.limit(self.direction).book(bytes, bytes_s.get(), self.limits.now_ns());

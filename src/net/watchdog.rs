@@ -9,14 +9,7 @@ use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
 use super::channel::Channel;
-use crate::limits::STALLED_AFTER;
-
-/// How often connections are looked at: the precision of every limit.
-const TICK: Duration = Duration::from_millis(250);
-/// How long less than a low water may lie unread: what comes slowly must not look as if nothing came.
-const LOW_WATER_PATIENCE: Duration = Duration::from_millis(750);
-
-const _: () = assert!(LOW_WATER_PATIENCE.as_millis() + 2 * TICK.as_millis() < STALLED_AFTER.as_millis());
+use crate::limits::{LOW_WATER_PATIENCE, WATCHDOG_TICK};
 
 /// The connections of one core; clones share them.
 #[derive(Clone)]
@@ -39,7 +32,7 @@ pub(super) struct Watched {
     limit_ms: Cell<u64>,
     deadline_ms: Cell<u64>,
     low_water: Cell<usize>,
-    /// Somebody waits for room to send.
+    /// A task waits for room to send.
     sending: Cell<bool>,
     /// What the other side had not acknowledged when half the time of a wait to send was over, bytes.
     unacknowledged: Cell<Option<usize>>,
@@ -58,7 +51,7 @@ impl Watchdog {
         let weak = Rc::downgrade(&shared);
         crate::runtime::spawn_vital("watchdog", async move {
             loop {
-                crate::runtime::sleep(TICK).await;
+                crate::runtime::sleep(WATCHDOG_TICK).await;
                 match weak.upgrade() {
                     Some(shared) => shared.tick(),
                     None => return,
@@ -101,7 +94,7 @@ impl Shared {
         // A process that was stopped for a while finds all of its connections silent for that long; they
         // get their time to say otherwise.
         let elapsed_ms = self.started.elapsed().as_millis() as u64 - self.paused_ms.get();
-        let now_ms = elapsed_ms.min(self.now_ms.get() + 4 * TICK.as_millis() as u64);
+        let now_ms = elapsed_ms.min(self.now_ms.get() + 4 * WATCHDOG_TICK.as_millis() as u64);
         self.paused_ms.set(self.paused_ms.get() + elapsed_ms - now_ms);
         self.now_ms.set(now_ms);
         self.watched.borrow_mut().retain(|watched| match watched.upgrade() {
@@ -123,14 +116,14 @@ impl Watched {
         self.unacknowledged.set(None);
     }
 
-    /// Whether somebody waits for room to send: then what the other side acknowledges is a sign of life too, for the
-    /// kernel reports room only when much of what it holds is acknowledged, which takes a slow reader its time.
+    /// Sets whether a task waits for room to send: then acknowledgements show that the other side lives, for the kernel
+    /// reports room only when much of what it holds is acknowledged, which takes a slow reader its time.
     pub(super) fn set_sending(&self, sending: bool) {
         self.sending.set(sending);
         self.unacknowledged.set(None);
     }
 
-    /// The last limit begins anew: what passed was no silence of the other side.
+    /// Starts the last limit anew: the time that passed was no silence of the other side.
     pub(super) fn allow_again(&self) {
         if self.deadline_ms.get() != u64::MAX {
             self.allow(Duration::from_millis(self.limit_ms.get()));

@@ -9,13 +9,9 @@ use std::time::{Duration, Instant};
 use glommio::{LocalExecutor, LocalExecutorBuilder, Placement};
 
 use super::probe::{self, StartError};
+use crate::limits::{RING_DEPTH, RING_MEMORY_BYTES};
 
-/// Registered I/O memory of one ring, bytes. Small: it serves only glommio's own needs, chunk buffers
-/// come from the heap. Three rings an executor pin three times as much.
-const IO_MEMORY_BYTES: usize = 64 << 10;
-/// Entries of an executor's submission queue.
-const RING_DEPTH: usize = 256;
-/// How often it is looked whether the cores have ended.
+/// Interval at which the end of the cores is polled.
 const JOIN_POLL: Duration = Duration::from_millis(1);
 /// Wakes an executor that was parked wrongly.
 const HEARTBEAT: Duration = Duration::from_millis(100);
@@ -119,7 +115,7 @@ where
     T: Future<Output = ()>,
 {
     let made = make_executor(name);
-    // Whoever starts the cores may have given up already.
+    // The starter of the cores may have given up already.
     let _ = report.send(made.as_ref().map(|_| ()).map_err(StartError::clone));
     drop(report);
     let executor = made.map_err(|error| error.to_string())?;
@@ -147,8 +143,8 @@ where
 /// glommio panics where the system gives it no thread of its own, or no memory for its rings.
 fn make_executor(name: &str) -> Result<LocalExecutor, StartError> {
     let builder = LocalExecutorBuilder::new(Placement::Unbound);
-    let make = || builder.name(name).io_memory(IO_MEMORY_BYTES).ring_depth(RING_DEPTH).make();
-    match super::failure::quietly(make) {
+    let make = || builder.name(name).io_memory(RING_MEMORY_BYTES).ring_depth(RING_DEPTH).make();
+    match super::failure::catch_panic(make) {
         Ok(made) => made.map_err(|error| StartError::Threads(error.to_string())),
         Err(why) if why.contains("failed to spawn thread") => Err(StartError::NoThreads(why)),
         Err(why) => Err(StartError::Threads(why)),

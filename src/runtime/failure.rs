@@ -1,7 +1,7 @@
 //! The end of a process that cannot do its work any more.
 //!
-//! A core that no longer hears of its sockets, or accepts nothing, looks healthy from outside and is not: it is better
-//! that the process ends with a sentence, and whoever supervises it starts it again.
+//! A core that no longer learns of its sockets, or accepts nothing, looks healthy from outside and is not: it is better
+//! that the process ends with a message, and its supervisor starts it again.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -13,7 +13,7 @@ type Handler = Box<dyn Fn(&str) + Send + Sync>;
 static HANDLER: RwLock<Option<Handler>> = RwLock::new(None);
 static FAILED: OnceLock<String> = OnceLock::new();
 
-/// Sets what [`fail`] calls after it has logged: the program says the sentence and ends.
+/// Sets what [`fail`] calls after it has logged: the program prints the message and ends.
 pub fn on_failure(handler: impl Fn(&str) + Send + Sync + 'static) {
     *HANDLER.write().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(handler));
 }
@@ -21,7 +21,7 @@ pub fn on_failure(handler: impl Fn(&str) + Send + Sync + 'static) {
 /// This process can do its work no more, for the reason `why`.
 pub fn fail(why: &str) {
     log::error!("{why}");
-    // The first reason is the one to tell.
+    // The first reason is the one to report.
     let _ = FAILED.set(why.to_owned());
     if let Some(handler) = &*HANDLER.read().unwrap_or_else(PoisonError::into_inner) {
         handler(why);
@@ -53,8 +53,8 @@ thread_local! {
     static IS_QUIET: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Does `work`, which may panic for reasons of the system's, and gives back the panic's words.
-pub fn quietly<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+/// Runs `work`, which may panic because of the system, and returns the panic's message as an error.
+pub fn catch_panic<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     let before = IS_QUIET.replace(true);
     let result = panic::catch_unwind(AssertUnwindSafe(work));
     IS_QUIET.set(before);
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn a_panic_is_an_error_with_its_words() {
-        assert_eq!(quietly(|| 7), Ok(7));
-        assert_eq!(quietly(|| panic!("no {}", "threads")), Err::<(), _>("no threads".to_owned()));
+        assert_eq!(catch_panic(|| 7), Ok(7));
+        assert_eq!(catch_panic(|| panic!("no {}", "threads")), Err::<(), _>("no threads".to_owned()));
     }
 }

@@ -28,7 +28,7 @@ pub struct MeshPlan<M: Send + 'static> {
     seats: Arc<Mutex<Vec<Option<Seat<M>>>>>,
 }
 
-/// One core's ends of all channels; `None` at its own place.
+/// One core's ends of all channels; `None` at its own index.
 #[derive(Debug)]
 struct Seat<M: Send + 'static> {
     senders: Vec<Option<SharedSender<M>>>,
@@ -69,7 +69,7 @@ impl<M: Send + 'static> MeshPlan<M> {
         Self { seats: Arc::new(Mutex::new(seats.into_iter().map(Some).collect())) }
     }
 
-    /// Takes the core's place and waits until all others have theirs. `receive` gets the sender's index
+    /// Joins the mesh and waits until all other cores have joined. `receive` gets the sender's index
     /// and the message, in the order of sending; it must not wait.
     ///
     /// `None` if the core has joined already.
@@ -147,7 +147,7 @@ async fn flush<M: Send + 'static>(lane: Rc<Lane<M>>) {
                 lane.outbox.borrow_mut().push_front(message);
                 super::sleep(JOIN_POLL).await;
             }
-            // The other core has ended: nobody wants the rest.
+            // The other core has ended: the rest is of no use.
             Err(_) => return lane.outbox.borrow_mut().clear(),
         }
     }

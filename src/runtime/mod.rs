@@ -8,119 +8,29 @@
 //!   small, because chunk buffers come from the ordinary heap and are pooled by us;
 //! - a panic inside its `spawn_blocking` hangs the caller: [`blocking`] has threads of its own;
 //! - a panic in a task kills the executor: [`spawn`] catches it and logs; where the core is of no use without the task,
-//!   [`spawn_vital`] lets the process end with a sentence;
+//!   [`spawn_vital`] ends the process with a message;
 //! - `spawn_local` polls the new task inside the call, under whatever the caller holds: [`spawn`] does not;
 //! - an executor was seen parked with runnable tasks: every core runs a heartbeat timer.
 //!
 //! It must never know a protocol, a file or a torrent.
 
 pub mod blocking;
+mod blocking_error;
+mod blocking_pool;
 pub mod cores;
 pub mod failure;
 pub mod heap;
 pub mod machine;
 pub mod mesh;
 pub mod probe;
-pub mod signal;
+mod signal;
+mod tasks;
 
-use std::future::Future;
-use std::panic::AssertUnwindSafe;
-use std::time::Duration;
-
-pub use blocking::{Blocking, BlockingError, Kind};
+pub use blocking::Blocking;
+pub use blocking_error::BlockingError;
+pub use blocking_pool::Kind;
 pub use cores::{Core, Cores, CoresError};
 pub use failure::{fail, on_failure};
-use futures_lite::FutureExt;
 pub use probe::StartError;
 pub use signal::Signal;
-
-/// The wait took longer than its limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no answer within the time limit")]
-pub struct Elapsed;
-
-/// Runs `work` for at most `limit`. The work is dropped at the limit: never a DMA write.
-pub async fn deadline<T>(limit: Duration, work: impl Future<Output = T>) -> Result<T, Elapsed> {
-    let timer = async {
-        sleep(limit).await;
-        Err(Elapsed)
-    };
-    async { Ok(work.await) }.or(timer).await
-}
-
-/// Waits on this core's timer.
-pub async fn sleep(duration: Duration) {
-    glommio::timer::Timer::new(duration).await;
-}
-
-/// Lets every other runnable task of this core run first.
-///
-/// glommio looks at its rings only when no task is runnable or its timer of 100 ms fires, so what waits for a file or
-/// a timer goes on waiting; what must let that through too sleeps. (A timer of no time expires when it is first
-/// polled, and would let nobody through.)
-pub async fn yield_now() {
-    futures_lite::future::yield_now().await;
-}
-
-/// Starts a task of its own on this core. A panic in it is logged under `what` and ends only this task.
-///
-/// The task never runs before the caller next waits, so a borrow may be held across the call.
-pub fn spawn(what: &'static str, work: impl Future<Output = ()> + 'static) {
-    spawn_watched(what, work, || ());
-}
-
-/// Starts a task without which this core is of no use: a panic in it ends the process with a sentence. It may come
-/// to its end as soon as nobody needs it any more.
-pub fn spawn_vital(what: &'static str, work: impl Future<Output = ()> + 'static) {
-    spawn_watched(what, work, move || {
-        fail(&format!("internal error: {what} ended by a panic; start it again, and please report it"))
-    });
-}
-
-/// Starts a task as [`spawn`] does, and calls `panicked` if it panics: for whoever waits for what the task would do.
-pub fn spawn_watched(what: &'static str, work: impl Future<Output = ()> + 'static, panicked: impl FnOnce() + 'static) {
-    let task = async move {
-        if AssertUnwindSafe(work).catch_unwind().await.is_err() {
-            log::error!("internal error: {what} ended by a panic; please report it with the lines above");
-            panicked();
-        }
-    };
-    // `spawn_local` would poll the task inside the call; into a queue it is only scheduled.
-    match glommio::spawn_local_into(task, glommio::executor().current_task_queue()) {
-        Ok(task) => drop(task.detach()),
-        Err(error) => fail(&format!("internal error: {what} could not be started: {error}")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::cell::RefCell;
-    use std::rc::Rc;
-
-    #[test]
-    fn a_yield_lets_the_others_run() {
-        let cores = Cores::start("test", 1, |_| async {
-            let done = Rc::new(RefCell::new(false));
-            let other = done.clone();
-            spawn("a test of yields", async move { *other.borrow_mut() = true });
-            yield_now().await;
-            assert!(*done.borrow());
-        });
-        cores.unwrap().join().unwrap();
-    }
-
-    #[test]
-    fn a_task_does_not_run_inside_spawn() {
-        let cores = Cores::start("test", 1, |_| async {
-            let shared = Rc::new(RefCell::new(0));
-            let held = shared.borrow_mut();
-            let borrowing = shared.clone();
-            spawn("a test of borrows", async move { *borrowing.borrow_mut() += 1 });
-            drop(held);
-            sleep(Duration::from_millis(2)).await;
-            assert_eq!(*shared.borrow(), 1);
-        });
-        cores.unwrap().join().unwrap();
-    }
-}
+pub use tasks::{Elapsed, deadline, sleep, spawn, spawn_vital, spawn_watched, yield_now};

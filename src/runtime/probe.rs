@@ -1,4 +1,4 @@
-//! Asks the kernel for what glommio needs before glommio does, so that a refusal is a sentence and
+//! Asks the kernel for what glommio needs before glommio does, so that a refusal is an error message and
 //! not a panic.
 
 use std::io;
@@ -6,13 +6,8 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 
 use super::machine;
+use crate::limits::{LOCKED_MEMORY_BYTES_MIN, SPARE_THREADS, SPARE_THREADS_PER_CORE};
 
-/// Locked memory that glommio cannot do without, bytes.
-const MEMLOCK_BYTES_MIN: u64 = 512 << 10;
-/// Threads that must be left when all cores run: of the pools for blocking work, which grow when needed.
-const SPARE_THREADS: usize = 4;
-/// The same for each core: a ring has workers of its own in the kernel.
-const SPARE_THREADS_PER_CORE: usize = 2;
 /// Stack of a thread that only shows that it can be had, bytes.
 const SPARE_STACK_BYTES: usize = 64 << 10;
 
@@ -35,7 +30,7 @@ pub enum StartError {
     #[error(
         "this process may lock only {limit_kib} KiB of memory and io_uring needs {} KiB: raise it with `ulimit -l {0}`, \
          LimitMEMLOCK= in a systemd unit, or `--ulimit memlock=-1` for a container",
-        MEMLOCK_BYTES_MIN / 1024
+        LOCKED_MEMORY_BYTES_MIN / 1024
     )]
     LockedMemory {
         /// The limit found, KiB.
@@ -125,7 +120,7 @@ fn check_address_space(cores: usize) -> Result<(), StartError> {
 
 fn check_locked_memory() -> Result<(), StartError> {
     match locked_memory_bytes_max() {
-        Some(limit) if limit < MEMLOCK_BYTES_MIN => Err(StartError::LockedMemory { limit_kib: limit / 1024 }),
+        Some(limit) if limit < LOCKED_MEMORY_BYTES_MIN => Err(StartError::LockedMemory { limit_kib: limit / 1024 }),
         _ => Ok(()),
     }
 }
@@ -139,7 +134,7 @@ pub fn locked_memory_bytes_max() -> Option<u64> {
 fn check_io_uring() -> Result<(), StartError> {
     let mut params = [0u8; 120];
     // SAFETY: io_uring_setup reads and writes one `struct io_uring_params` of 120 bytes, which `params`
-    // holds; the returned descriptor is owned by nobody else and closed here.
+    // holds; the returned descriptor has no other owner and is closed here.
     let fd = unsafe { libc::syscall(libc::SYS_io_uring_setup, 1 as libc::c_uint, params.as_mut_ptr()) };
     if fd >= 0 {
         // SAFETY: as above.

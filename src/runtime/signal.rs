@@ -4,21 +4,21 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::task::{Poll, Waker};
 
-/// Tasks that wait until something about shared state is true. Whoever changes the state calls
-/// [`Signal::notify`]; every waiter then looks again.
+/// Tasks that wait until a condition on shared state is true. Code that changes the state calls
+/// [`Signal::notify`]; every waiter then checks again.
 #[derive(Debug, Default)]
 pub struct Signal {
     waiters: RefCell<Vec<Waker>>,
 }
 
 impl Signal {
-    /// Lets every waiter look again.
+    /// Lets every waiter check again.
     pub fn notify(&self) {
-        // A woken task runs later, so nobody registers anew meanwhile.
+        // A woken task runs later, so no waiter registers anew meanwhile.
         self.waiters.borrow_mut().drain(..).for_each(Waker::wake);
     }
 
-    /// Waits until `ready` gives a value.
+    /// Waits until `ready` returns a value.
     pub async fn until<T>(&self, mut ready: impl FnMut() -> Option<T>) -> T {
         poll_fn(|cx| match ready() {
             Some(value) => Poll::Ready(value),

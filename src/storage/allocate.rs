@@ -39,7 +39,7 @@ pub fn reserve(part: &File, length: u64) -> io::Result<()> {
     }
 }
 
-/// Refuses a file for which there is no room. Where the system does not tell, as in a sandbox, the writes will.
+/// Refuses a file for which there is no room. Where the system does not report it, as in a sandbox, the writes will.
 fn check_room(part: &File, bytes: u64, free_blocks: fn(&StatVfs) -> u64) -> io::Result<()> {
     let Ok(room) = rustix::fs::fstatvfs(part) else { return Ok(()) };
     let missing = bytes.saturating_sub(part.metadata()?.blocks() * STAT_BLOCK_BYTES);

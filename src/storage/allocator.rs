@@ -5,7 +5,7 @@
 //! that the kernel must find and hold. Here two blocks of 1 MiB, or more smaller ones, share one huge page (PERF.md
 //! has the difference).
 //!
-//! Only the layout tells a block: a power of two from `UNIT_BYTES` to [`BLOCK_BYTES`] long and aligned to
+//! A block is known by its layout only: a power of two from `UNIT_BYTES` to [`BLOCK_BYTES`] long and aligned to
 //! `BLOCK_ALIGN`, which nothing else asks for. Memory that is freed is the system's again at once: what is freed of a
 //! huge page breaks it up, and its addresses are not used until all of it is free and is unmapped. So every block that
 //! is handed out lies in a whole huge page. Chunk memory recycles its blocks itself and frees them rarely. Nothing
@@ -49,11 +49,11 @@ struct Page {
     start: NonNull<u8>,
     /// Units that somebody has, lowest address first.
     taken: u8,
-    /// Units that nobody has had yet.
+    /// Units that were never handed out.
     fresh: u8,
 }
 
-// SAFETY: the addresses are of memory that belongs to nobody but `Blocks`.
+// SAFETY: the addresses are of memory that belongs to `Blocks` only.
 #[allow(unsafe_code)]
 unsafe impl Send for Blocks {}
 
@@ -146,7 +146,7 @@ fn units(bytes: usize, first: usize) -> u8 {
 }
 
 impl Page {
-    /// Where a block of `bytes` that nobody has had fits: its first unit.
+    /// The first unit of a block of `bytes` that was never handed out.
     fn room(&self, bytes: usize) -> Option<usize> {
         let mut places = (0..HUGE_PAGE_BYTES / UNIT_BYTES).step_by(bytes / UNIT_BYTES);
         places.find(|first| self.fresh & units(bytes, *first) == units(bytes, *first))
@@ -205,10 +205,10 @@ impl Blocks {
             let last = pages.len() - 1;
             pages.swap(n, last);
             self.count = last;
-            // SAFETY: nobody uses the page any more; where it cannot be unmapped the memory stays, unused.
+            // SAFETY: the page is not used any more; where it cannot be unmapped the memory stays, unused.
             let _ = unsafe { munmap(page.start.as_ptr().cast(), HUGE_PAGE_BYTES) };
         } else {
-            // SAFETY: nobody uses the block any more; where the advice fails the memory stays, unused.
+            // SAFETY: the block is not used any more; where the advice fails the memory stays, unused.
             let _ = unsafe { madvise(block.as_ptr().cast(), bytes, Advice::LinuxDontNeed) };
         }
     }

@@ -1,7 +1,7 @@
 //! The blocks of which a core's chunks are made, and the budgets by which chunks get them.
 //!
 //! A block has at most [`BLOCK_BYTES`], the largest safe unit of I/O. Blocks are recycled, so that steady work touches
-//! no new page; those that nobody needed for some seconds are given back to the system.
+//! no new page; those that were not needed for some seconds are given back to the system.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -171,7 +171,7 @@ impl BlockPool {
         }
     }
 
-    /// Gives back the blocks that were free since the last time.
+    /// Frees the blocks that were free since the last call.
     pub(super) fn trim(&self) {
         let unneeded: Vec<_> = self.free.borrow_mut().values_mut().flat_map(FreeBlocks::trim).collect();
         let bytes: usize = unneeded.iter().map(|block| block.len()).sum();

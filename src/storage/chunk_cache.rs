@@ -54,7 +54,7 @@ impl ChunkCache {
         Some(cached.chunk.clone())
     }
 
-    /// Takes out what nobody asked for in several intervals.
+    /// Takes out the chunks that were not asked for in several intervals.
     pub(super) fn take_idle(&mut self) -> Vec<Rc<ChunkBuffer>> {
         self.chunks.values_mut().for_each(|cached| cached.idle += 1);
         let is_idle = |cached: &Cached| cached.idle > CACHE_IDLE_INTERVALS;

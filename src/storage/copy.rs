@@ -1,4 +1,4 @@
-//! A range of one file copied to the same place of another: shared on file systems that can, without a way
+//! A range of one file copied to the same offset of another: shared on file systems that can, without a way
 //! through this process where the kernel can, else read and written.
 
 use std::fs::File;
@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt;
 
 use crate::limits::BLOCK_BYTES;
 
-/// Copies the range. Where the source cannot be read, or is shorter, the rest is left out: who hashes the copy
+/// Copies the range. Where the source cannot be read, or is shorter, the rest is left out: a hash of the copy
 /// finds out. An error is one of writing.
 pub fn range(from: &File, to: &File, range: Range<u64>) -> io::Result<()> {
     let (mut at_from, mut at_to) = (range.start, range.start);

@@ -6,20 +6,16 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::Arc;
-
-use rustix::fs::SeekFrom;
-use rustix::io::Errno;
 
 use super::dest_error::DestError;
 use super::disk::{DiskFiles, Occupant, is_only_a_name, is_same};
-use super::layout::Layout;
 use super::ledger::Ledger;
 use super::paths::Paths;
 use super::probe::probe;
-use super::record::{self, FileMark, Record};
+use super::record::{self, Record};
+use super::unfinished::Unfinished;
 use crate::bitfield::Bitfield;
-use crate::geometry::{ChunkIndex, Geometry};
+use crate::geometry::Geometry;
 use crate::ids::InfoHash;
 
 /// The file that a destination is for.
@@ -38,19 +34,6 @@ pub enum Opened {
     Fresh(DiskFiles, Ledger),
     /// A `.part` was there; each of its chunks must be hashed before it counts.
     Unfinished(Unfinished),
-}
-
-/// A `.part` that was there, locked and not yet changed.
-#[derive(Debug)]
-pub struct Unfinished {
-    claim: Claim,
-    files: DiskFiles,
-    part: Arc<File>,
-    /// What the record says; `None` when there is none of this file.
-    record: Option<Record>,
-    mark: FileMark,
-    length: u64,
-    force: bool,
 }
 
 /// What stands in a file where a record should be.
@@ -125,9 +108,8 @@ impl Claim {
     ) -> io::Result<Opened> {
         let length = part.metadata()?.len();
         let files = DiskFiles::existing(paths, self.geometry.length(), part, record_file)?;
-        let mark = files.mark()?;
-        let part = files.part().cloned().ok_or_else(|| io::Error::other("the .part is not open"))?;
-        Ok(Opened::Unfinished(Unfinished { claim: self, files, part, record, mark, length, force }))
+        let unfinished = Unfinished::new(self.info_hash, self.geometry, files, record, length, force)?;
+        Ok(Opened::Unfinished(unfinished))
     }
 
     fn read_record(self, file: &File) -> io::Result<Content> {
@@ -147,115 +129,6 @@ impl Claim {
             None if len <= most && bytes.iter().all(|byte| *byte == 0) => Content::Blank,
             None => Content::Other,
         })
-    }
-}
-
-impl Unfinished {
-    /// The path of the file.
-    pub fn part_name(&self) -> &Path {
-        &self.files.paths().part
-    }
-
-    /// The file to hash.
-    pub fn part(&self) -> &Arc<File> {
-        &self.part
-    }
-
-    /// Whether the chunk may be there: the record says so and the file is long enough. Without a record any may.
-    pub fn may_have(&self, chunk: ChunkIndex) -> bool {
-        self.is_long_enough(chunk) && self.record.as_ref().is_none_or(|record| record.chunks.contains(chunk))
-    }
-
-    /// Chunks that are worth a look beyond what the record says: all where something was written. The user wants what
-    /// can be used of the file whosever it is, or nothing of what the record claims is `right`, which others tell to be
-    /// a file of ours that was cut. `None` where neither is so, or where all were looked at.
-    pub fn others(&self, right: &Bitfield) -> io::Result<Option<Bitfield>> {
-        let Some(record) = &self.record else { return Ok(None) };
-        let is_doubtful = self.is_made_with(record) && record.chunks.count() > 0 && right.count() == 0;
-        if !self.force && !is_doubtful {
-            return Ok(None);
-        }
-        let geometry = self.claim.geometry;
-        let mut others = Bitfield::empty(geometry);
-        let there = geometry.chunks().filter(|chunk| self.is_long_enough(*chunk) && !self.may_have(*chunk));
-        there.for_each(|chunk| others.insert(chunk));
-        for chunk in self.files.chunks_with_holes(geometry)?.iter() {
-            others.remove(chunk);
-        }
-        Ok((others.count() > 0).then_some(others))
-    }
-
-    /// Whether the file is long enough for the chunk.
-    fn is_long_enough(&self, chunk: ChunkIndex) -> bool {
-        Layout::one_file(self.claim.geometry).segment(chunk).end() <= self.length
-    }
-
-    /// Goes on with the chunks that are right. A file of which the record says nothing true is left as it is,
-    /// unless the user said `force`.
-    pub fn resume(self, verified: &Bitfield) -> Result<(DiskFiles, Ledger), DestError> {
-        let failed = |error| DestError::Io { path: self.files.paths().part.clone(), error };
-        let is_ours = self.is_ours(verified).map_err(failed)?;
-        if self.record.is_some() && !is_ours && !self.force {
-            return Err(DestError::NotOurs(self.files.paths().part.clone()));
-        }
-        let dest = self.files.paths().dest.clone();
-        let length = self.claim.geometry.length();
-        self.take(is_ours, verified).map_err(|error| DestError::from_io(&dest, length, error))
-    }
-
-    fn take(mut self, is_ours: bool, verified: &Bitfield) -> io::Result<(DiskFiles, Ledger)> {
-        self.files.reserve()?;
-        let ledger = match self.record {
-            Some(record) if is_ours => Ledger::resume(record, self.mark, verified.clone()),
-            _ => {
-                self.files.clear_record()?;
-                let empty = Bitfield::empty(self.claim.geometry);
-                let mut ledger = Ledger::adopt(self.claim.info_hash, self.mark, empty, &mut self.files)?;
-                ledger.commit(verified.clone(), &mut self.files)?;
-                ledger
-            }
-        };
-        Ok((self.files, ledger))
-    }
-
-    /// Whether the record is about this file: some of the chunks that it claims are right, or this is the very file
-    /// that was made with it, was cut, and holds nothing of somebody else's.
-    fn is_ours(&self, verified: &Bitfield) -> io::Result<bool> {
-        let Some(record) = &self.record else { return Ok(false) };
-        if record.chunks.iter().any(|chunk| verified.contains(chunk)) {
-            return Ok(true);
-        }
-        if !self.is_made_with(record) {
-            return Ok(false);
-        }
-        Ok(record.chunks.count() == 0 || verified.count() > 0 || is_blank(&self.part)?)
-    }
-
-    fn is_made_with(&self, record: &Record) -> bool {
-        record.part == self.mark || record.part == FileMark::default()
-    }
-}
-
-/// Whether there is nothing but zeros in the file.
-fn is_blank(file: &File) -> io::Result<bool> {
-    let mut bytes = vec![0; 1 << 20];
-    let mut at = 0;
-    loop {
-        at = match rustix::fs::seek(file, SeekFrom::Data(at)) {
-            Ok(start) => start,
-            Err(Errno::NXIO) => return Ok(true),
-            // It does not tell where its holes are.
-            Err(Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSYS) => at,
-            Err(error) => return Err(error.into()),
-        };
-        let read = file.read_at(&mut bytes, at)?;
-        if bytes[..read].iter().any(|byte| *byte != 0) {
-            return Ok(false);
-        }
-        if read == 0 {
-            return Ok(true);
-        }
-        at += read as u64;
     }
 }
 
@@ -285,6 +158,7 @@ fn at(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::geometry::ChunkIndex;
     use crate::storage::dest_error::PartFault;
     use crate::storage::ledger::PartFiles;
 

@@ -1,4 +1,4 @@
-//! Why a destination cannot be used: one sentence each, with what to do.
+//! Why a destination cannot be used: one message each, with what to do.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ pub enum DestError {
     /// No such folder.
     #[error("the folder of {0} does not exist: create it first")]
     NoFolder(PathBuf),
-    /// What stands in the place of the folder is none.
+    /// The parent is not a folder.
     #[error("the folder of {0} is not a folder: choose another destination")]
     NotAFolder(PathBuf),
     /// The unfinished download was there and is not any more.
@@ -20,7 +20,7 @@ pub enum DestError {
     /// No right to write there.
     #[error("no permission to write {0}: choose another destination or change its rights")]
     NotPermitted(PathBuf),
-    /// The file system refuses, whoever asks.
+    /// The file system refuses writes of every user.
     #[error("{path} cannot be replaced, because {why}: choose another destination or change that")]
     NotReplaceable {
         /// The destination.
@@ -36,7 +36,7 @@ pub enum DestError {
         /// What the system said.
         error: io::Error,
     },
-    /// Nobody can write there.
+    /// The file system is read-only.
     #[error("{0} is on a read-only file system: choose another destination")]
     ReadOnly(PathBuf),
     /// The file system does not take the name.
@@ -94,7 +94,7 @@ pub enum DestError {
     /// What stands at the destination is another file.
     #[error("{0} is there and different: use --force to replace it, or choose another destination")]
     Different(PathBuf),
-    /// What stands at the destination cannot be read, so nobody knows whether it is right.
+    /// What stands at the destination cannot be read, so it is unknown whether it is right.
     #[error("no permission to read {0}, which is there: change its rights or choose another destination")]
     Unreadable(PathBuf),
     /// A device, a pipe or a socket: replacing it is never meant.

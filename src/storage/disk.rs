@@ -2,7 +2,7 @@
 //!
 //! Only files that a download made are written: what stands under their names is opened without following
 //! links, and must be a regular file with one name. Somebody else may still remove, replace or cut the
-//! `.part` while it is written; that is looked at before every record, and before it gets its name.
+//! `.part` while it is written; that is checked before every record, and before it gets its name.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
@@ -89,7 +89,7 @@ fn what_is_special(found: &Metadata) -> Option<&'static str> {
 const LINK: &str = "a symbolic link";
 const SECOND_NAME: &str = "a second name of another file";
 
-/// Whether removing the name costs nobody a file.
+/// Whether no file is lost with the name.
 pub fn is_only_a_name(what: &str) -> bool {
     what == LINK || what == SECOND_NAME
 }
@@ -156,7 +156,7 @@ impl DiskFiles {
         remove_if_same(&self.paths.record, &self.record)
     }
 
-    /// Chunks in which there are places that nothing was written to, as far as the file system tells.
+    /// Chunks with bytes that were never written, as far as the file system reports.
     pub fn chunks_with_holes(&self, geometry: Geometry) -> io::Result<Bitfield> {
         let layout = Layout::one_file(geometry);
         let mut chunks = Bitfield::empty(geometry);
@@ -284,7 +284,7 @@ impl PartFiles for DiskFiles {
 }
 
 /// Renames unless something is there already. A file system that knows no such rename gets a hard link, which
-/// never replaces either; one that has neither is looked at first.
+/// never replaces either; one that has neither checks first.
 pub fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
     match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {}
@@ -355,7 +355,7 @@ fn create_locked(path: &Path, mode: u32) -> io::Result<File> {
 /// now) counts as busy.
 fn lock(file: File, path: &Path) -> io::Result<File> {
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        // A file system without locks: who starts two downloads onto one file there is not kept from it.
+        // A file system without locks: two downloads onto one file are not prevented there.
         Err(Errno::NOSYS | Errno::OPNOTSUPP | Errno::NOLCK) => log::warn!("{} cannot be locked", path.display()),
         locked => locked?,
     }

@@ -1,9 +1,9 @@
-//! What tells one state of a file from another.
+//! The attributes by which one state of a file differs from another.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 
-/// What tells that a file is still the one that was hashed.
+/// The attributes that show whether a file is still the one that was hashed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// The device that it is on.

@@ -42,7 +42,7 @@ pub trait PartFiles {
 #[derive(Clone, Debug)]
 pub struct Ledger {
     recorded: Record,
-    /// A sync failed: the kernel tells that once, so nothing written until then can be trusted any more.
+    /// A sync failed: the kernel reports that once, so nothing written until then can be trusted any more.
     poisoned: bool,
 }
 

@@ -71,7 +71,7 @@ impl Loan {
     }
 }
 
-// SAFETY: a loan gives read access only, to bytes that nobody writes while it lives (see `blocks`), and
+// SAFETY: a loan gives read access only, to bytes that are not written while it lives (see `blocks`), and
 // its way back is a queue for many threads.
 #[allow(unsafe_code)]
 unsafe impl Send for Loan {}

@@ -4,7 +4,7 @@
 //! A chunk is held in blocks (`block_pool`), which it takes as its bytes come. Three parties have bounds of their own,
 //! so that none can keep another waiting: chunks of proven peers, for whom a whole chunk's memory is set aside before
 //! its first byte; chunks of limited peers, the slow and the unproven, who share a smaller pool block by block
-//! (`memory_grants`); and the cache. What nobody needed for some seconds, free blocks and cached chunks, is given back
+//! (`memory_grants`); and the cache. Free blocks and cached chunks that were not needed for some seconds are given back
 //! to the system.
 //!
 //! A chunk that another core wants to send is lent ([`Loan`]).
@@ -111,7 +111,7 @@ impl Memory {
 }
 
 impl Shared {
-    /// Gives back what nobody needed since the last time.
+    /// Frees what was not needed since the last call.
     fn trim(&self) {
         self.loans.borrow_mut().take_returned();
         let idle = self.cache.borrow_mut().take_idle();

@@ -1,4 +1,4 @@
-//! Who among the limited peers, the slow and the unproven, may have the next block of memory. Pure.
+//! Decides which chunk of a limited peer, the slow and the unproven, gets the next block of memory. Pure.
 //!
 //! A limited peer's chunk takes memory block by block, as its bytes come, out of a pool that is smaller than all such
 //! chunks together. So that they cannot come to wait for each other for ever, a block is granted only if afterwards

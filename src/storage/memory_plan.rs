@@ -16,7 +16,7 @@ const NO_LIMIT_MIN: u64 = 1 << 62;
 pub struct MemoryPlan {
     /// Executors; fewer than wanted where memory is short.
     pub cores: usize,
-    /// Chunks on their way, a core, bytes.
+    /// Chunks in flight, a core, bytes.
     pub flight_bytes: usize,
     /// Chunks kept to be served, a core, bytes.
     pub cache_bytes: usize,
@@ -65,7 +65,7 @@ impl MemoryPlan {
         Ok(Self { cores, flight_bytes, cache_bytes, chunk_bytes_max })
     }
 
-    /// Whether chunks of this size can be received; the sentence if not.
+    /// Whether chunks of this size can be received; the error message if not.
     pub fn check(&self, chunk_bytes: usize) -> Result<(), TooLittleMemory> {
         if chunk_bytes <= self.chunk_bytes_max {
             return Ok(());
@@ -80,7 +80,7 @@ pub fn allowed_memory() -> Option<u64> {
     allowed_by(&std::fs::read_to_string("/proc/self/cgroup").ok()?, Path::new(CGROUPS))
 }
 
-/// The same for the lines of a `/proc/PID/cgroup` and a place where the groups are mounted.
+/// The same for the lines of a `/proc/PID/cgroup` and a folder where the groups are mounted.
 fn allowed_by(groups: &str, mounted: &Path) -> Option<u64> {
     let limits = groups.lines().filter_map(|line| {
         let mut fields = line.splitn(3, ':');

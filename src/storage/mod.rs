@@ -35,12 +35,13 @@ mod test_disk;
 #[cfg(test)]
 pub(crate) mod test_image;
 pub mod verifier;
+mod unfinished;
 pub mod writer;
 
 pub use allocator::Allocator;
 pub use chunk_buffer::ChunkBuffer;
 pub use chunk_cache::ChunkKey;
-pub use dest::{Claim, Opened, Unfinished};
+pub use dest::{Claim, Opened};
 pub use dest_error::{DestError, PartFault};
 pub use disk::DiskFiles;
 pub use identity::Identity;
@@ -53,4 +54,5 @@ pub use paths::Paths;
 pub use record::{FileMark, Record};
 pub use seed_file::SeedFile;
 pub use verifier::{ReceivedChunk, VerifiedChunk, Verifier, WrongChunk};
+pub use unfinished::Unfinished;
 pub use writer::Writer;

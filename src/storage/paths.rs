@@ -53,7 +53,7 @@ pub fn folder_of(path: &Path) -> &Path {
 }
 
 /// Where a path leads when it is a symbolic link, also if nothing is there. Links that lead in a circle are
-/// left as they are: whoever opens them is told.
+/// left as they are: opening them reports it.
 pub fn follow_links(path: &Path) -> PathBuf {
     let mut followed = path.to_owned();
     for _ in 0..LINKS_FOLLOWED_MAX {

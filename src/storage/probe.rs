@@ -52,7 +52,7 @@ fn check_replaceable(paths: &Paths, dest: &Metadata, folder: &Metadata) -> Resul
     Ok(())
 }
 
-/// The attributes of what stands there, as far as kernel and file system tell.
+/// The attributes of what stands there, as far as kernel and file system report them.
 fn attributes(path: &Path) -> Option<StatxAttributes> {
     let stat = rustix::fs::statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::BASIC_STATS).ok()?;
     Some(stat.stx_attributes)

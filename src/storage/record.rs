@@ -9,7 +9,7 @@
 //!   8  length of the file
 //!   4  chunk size
 //!   8  inode of the `.part`, or 0 while it is not known
-//!   8  when the `.part` was created, nanoseconds since 1970, or 0 where the file system does not tell
+//!   8  when the `.part` was created, nanoseconds since 1970, or 0 where the file system does not report it
 //!   n  bitfield, one bit a chunk as on the wire
 //!  20  SHA-1 of everything before it in this slot
 //! ```
@@ -31,7 +31,7 @@ const MARK_LEN: usize = 8 + 8;
 const CHECKSUM_LEN: usize = 20;
 const SLOT_ALIGN: usize = 4096;
 
-/// What tells one file from another that was put under its name.
+/// The attributes by which a file differs from another that was put under its name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FileMark {
     /// The inode; 0 is not known.

@@ -10,7 +10,7 @@ use super::ledger::PartFiles;
 use super::record::FileMark;
 use super::test_image::{Change, Image};
 
-/// The files, as they are durable and with what is on its way.
+/// The files, as they are durable and with the writes in flight.
 pub struct Double {
     rng: StdRng,
     steps_left: usize,

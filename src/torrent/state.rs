@@ -103,7 +103,7 @@ impl Torrent {
 
     /// Adds to `known` up to `max` chunks that it lacks and that are here, and calls `each` with them.
     pub fn take_new(&self, known: &mut Bitfield, max: usize, each: impl FnMut(ChunkIndex)) {
-        self.have.take_news(known, max, each);
+        self.have.take_new(known, max, each);
     }
 
     /// The chunk is in the memory of this core.

@@ -15,7 +15,7 @@ pub(super) const SIZE_LEN: usize = 4;
 
 /// Reads arguments in order; every method takes the next one.
 #[derive(Clone, Copy)]
-pub struct Arguments<'a> {
+pub(super) struct Arguments<'a> {
     rest: &'a [u8],
 }
 

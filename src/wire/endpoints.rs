@@ -10,15 +10,16 @@ use crate::limits::ARGUMENTS_MAX;
 pub type Endpoints<'a> = List<'a, Endpoint>;
 
 impl Item for Endpoint {
-    type Wire<'a> = Arguments<'a>;
-
-    fn take(wire: &mut Self::Wire<'_>) -> Option<Endpoint> {
+    fn take(bytes: &mut &[u8]) -> Option<Endpoint> {
+        let mut arguments = Arguments::new(bytes);
         // Only the end is an error here: the endpoints were checked by `decode`.
-        wire.endpoint().ok()
+        let endpoint = arguments.endpoint().ok()?;
+        *bytes = arguments.rest();
+        Some(endpoint)
     }
 
-    fn count(mut wire: Self::Wire<'_>) -> usize {
-        std::iter::from_fn(|| Self::take(&mut wire)).count()
+    fn count(mut bytes: &[u8]) -> usize {
+        std::iter::from_fn(|| Self::take(&mut bytes)).count()
     }
 }
 
@@ -34,6 +35,6 @@ impl<'a> Endpoints<'a> {
         if count > ARGUMENTS_MAX {
             return Err(DecodeError::BadArguments("there are too many endpoints"));
         }
-        Ok(Self::from_wire(arguments))
+        Ok(Self::from_wire(arguments.rest()))
     }
 }

@@ -52,7 +52,7 @@ impl DecodeError {
         }
     }
 
-    /// The text of the Response that answers such a frame: the same sentence as `Display` gives.
+    /// The text of the Response that answers such a frame: the same text as `Display`.
     pub fn text(self) -> &'static str {
         match self {
             Self::UnknownType => "the message type is unknown",

@@ -31,7 +31,7 @@ pub struct Frame<'a> {
 }
 
 impl Frame<'_> {
-    /// The first argument, if it has the length of an info hash. Whoever asks a tracker for a file begins with it.
+    /// The first argument, if it has the length of an info hash. Requests for a file at a tracker begin with it.
     pub fn leading_info_hash(&self) -> Option<InfoHash> {
         Arguments::new(self.payload).info_hash().ok()
     }

@@ -1,5 +1,5 @@
-//! HaveChunks: chunks that the sender has from now on. To a subscriber they are news; where the sender waits for a chunk
-//! that it asked for, it takes back what it named there.
+//! HaveChunks: chunks that the sender has from now on. It informs subscribers; on a connection with open requests it
+//! takes these chunks out of them.
 
 use crate::ids::InfoHash;
 

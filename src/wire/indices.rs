@@ -13,24 +13,24 @@ const INDEX_LEN: usize = 4;
 pub type Indices<'a> = List<'a, u32>;
 
 impl Item for u32 {
-    type Wire<'a> = &'a [[u8; INDEX_LEN]];
-
-    fn take(wire: &mut Self::Wire<'_>) -> Option<u32> {
-        wire.split_off_first().map(|index| u32::from_be_bytes(*index))
+    fn take(bytes: &mut &[u8]) -> Option<u32> {
+        let (index, rest) = bytes.split_first_chunk()?;
+        *bytes = rest;
+        Some(u32::from_be_bytes(*index))
     }
 
-    fn count(wire: Self::Wire<'_>) -> usize {
-        wire.len()
+    fn count(bytes: &[u8]) -> usize {
+        bytes.len() / INDEX_LEN
     }
 }
 
 impl<'a> Indices<'a> {
     /// Reads them from one argument.
     pub(super) fn decode(argument: &'a [u8]) -> Result<Self, DecodeError> {
-        match argument.as_chunks() {
-            (indices, []) => Ok(Self::from_wire(indices)),
-            _ => Err(DecodeError::BadArguments("the chunk indices do not have 4 bytes each")),
+        if !argument.len().is_multiple_of(INDEX_LEN) {
+            return Err(DecodeError::BadArguments("the chunk indices do not have 4 bytes each"));
         }
+        Ok(Self::from_wire(argument))
     }
 
     /// Writes them as one argument.

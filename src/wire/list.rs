@@ -4,14 +4,11 @@ use std::fmt;
 
 /// What a list consists of.
 pub trait Item: Copy + PartialEq + fmt::Debug + 'static {
-    /// The items as they stand in a frame, all of them checked.
-    type Wire<'a>: Copy;
+    /// Takes the first item off the bytes of a frame, all of which were checked.
+    fn take(bytes: &mut &[u8]) -> Option<Self>;
 
-    /// Takes the first item off.
-    fn take(wire: &mut Self::Wire<'_>) -> Option<Self>;
-
-    /// Number of items.
-    fn count(wire: Self::Wire<'_>) -> usize;
+    /// Number of items in the bytes of a frame.
+    fn count(bytes: &[u8]) -> usize;
 }
 
 /// A list of items, which allocates nothing.
@@ -20,7 +17,8 @@ pub struct List<'a, T: Item>(Source<'a, T>);
 
 #[derive(Clone, Copy)]
 enum Source<'a, T: Item> {
-    Wire(T::Wire<'a>),
+    /// Bytes of a frame, as [`Item`] reads them.
+    Wire(&'a [u8]),
     Slice(&'a [T]),
 }
 
@@ -28,9 +26,9 @@ impl<'a, T: Item> List<'a, T> {
     /// The list of no item.
     pub const NONE: Self = Self(Source::Slice(&[]));
 
-    /// A list of what a frame holds.
-    pub(super) fn from_wire(wire: T::Wire<'a>) -> Self {
-        Self(Source::Wire(wire))
+    /// A list over the bytes of a frame, which are whole items and were checked.
+    pub(super) fn from_wire(bytes: &'a [u8]) -> Self {
+        Self(Source::Wire(bytes))
     }
 
     /// The items in order.
@@ -41,7 +39,7 @@ impl<'a, T: Item> List<'a, T> {
     /// Number of items.
     pub fn len(&self) -> usize {
         match self.0 {
-            Source::Wire(wire) => T::count(wire),
+            Source::Wire(bytes) => T::count(bytes),
             Source::Slice(items) => items.len(),
         }
     }
@@ -90,7 +88,7 @@ impl<T: Item> Iterator for ListIter<'_, T> {
 
     fn next(&mut self) -> Option<T> {
         match &mut self.0 {
-            Source::Wire(wire) => T::take(wire),
+            Source::Wire(bytes) => T::take(bytes),
             Source::Slice(items) => items.split_off_first().copied(),
         }
     }

@@ -19,15 +19,15 @@ pub enum Message<'a> {
     AddSeeder(SeederChange),
     /// To a tracker: the sender no longer serves a file.
     RemoveSeeder(SeederChange),
-    /// To a tracker: who has the file?
+    /// To a tracker: asks for the seeders of a file.
     SeederInfoRequest(InfoHash),
-    /// Who has the file.
+    /// Seeders of a file.
     SeederInfoResponse(SeederInfo<'a>),
     /// To a peer: which chunks have you?
     ChunkInfoRequest(InfoHash),
     /// Which chunks the peer has.
     ChunkInfoResponse(ChunkInfo<'a>),
-    /// To a peer: which chunks have you, and tell me of new ones.
+    /// To a peer: asks for its chunks, and to be sent new ones.
     ChunkSubscribeRequest(InfoHash),
     /// To a subscriber: new chunks.
     HaveChunks(HaveChunks<'a>),
@@ -37,9 +37,9 @@ pub enum Message<'a> {
     SendChunkResponse(SendChunk<'a>),
     /// How a request went.
     Response(Response<'a>),
-    /// To a peer: who are you?
+    /// To a peer: asks for its id.
     PeerIdRequest,
-    /// Who the peer is.
+    /// The id of the peer.
     PeerIdResponse(PeerId),
     /// Between trackers: opens a link.
     SyncHello(SyncHello<'a>),
@@ -157,7 +157,7 @@ impl Payload for Message<'_> {
             | Self::ChunkSubscribeRequest(info_hash) => sink.bytes(&info_hash.0),
             Self::SeederInfoResponse(info) => info.write(sink),
             Self::ChunkInfoResponse(info) => info.write(sink),
-            Self::HaveChunks(news) => news.write(sink),
+            Self::HaveChunks(have) => have.write(sink),
             Self::SendChunkRequest(request) => request.write(sink),
             Self::SendChunkResponse(response) => response.write(sink),
             Self::Response(response) => response.write(sink),

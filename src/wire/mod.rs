@@ -2,7 +2,7 @@
 //!
 //! Pure: no I/O, no clock, and no allocation in [`parse`], [`parse_data`], [`Message::decode`],
 //! [`Message::encode`]. What is decoded borrows from the buffer that the bytes were read into. Must never
-//! know a metainfo, a socket or who is speaking; must never panic on bytes from outside.
+//! know a metainfo, a socket or a sender; must never panic on bytes from outside.
 //!
 //! # Frame
 //!
@@ -112,7 +112,7 @@
 //! that it has the one that it sent least often, the first named of them; with none it answers by status 4. A request
 //! that waits gives up chunks: `HaveChunks` on the same connection takes the chunks that it lists out of all requests
 //! of the connection whose answers have not begun, and a request that so names nothing any more is answered by
-//! status 7. A sender need not know of this: who gets a chunk twice drops it.
+//! status 7. A sender need not know of this: a peer that gets a chunk twice drops it.
 //!
 //! # Order
 //!

@@ -11,7 +11,7 @@ use super::{DecodeError, Status};
 pub struct Response<'a> {
     /// In a byte.
     pub status: Status,
-    /// In words, for people; who prints it escapes control characters.
+    /// Text for people; code that prints it escapes control characters.
     pub text: &'a str,
     /// The version that the tracker gave to the change.
     pub version: Option<Version>,

@@ -10,7 +10,7 @@ use super::arguments::{Arguments, Payload, Sink};
 pub struct SeederChange {
     /// The file.
     pub info_hash: InfoHash,
-    /// Who serves it, or no longer does.
+    /// The endpoint that serves it, or no longer does.
     pub endpoint: Endpoint,
     /// The last version that the sender saw for this file.
     pub version: Option<Version>,

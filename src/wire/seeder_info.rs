@@ -1,4 +1,4 @@
-//! SeederInfoResponse: who has a file, from a tracker to a client.
+//! SeederInfoResponse: the seeders of a file, from a tracker to a client.
 
 use crate::ids::InfoHash;
 

@@ -109,7 +109,7 @@ fn wide() -> impl Iterator<Item = Kernel> {
     std::iter::empty()
 }
 
-/// Calls `compress` with exactly `N` lanes: idle ones hash what the first hashes, for nobody.
+/// Calls `compress` with exactly `N` lanes: idle ones hash the same as the first, and their states are dropped.
 #[cfg(target_arch = "x86_64")]
 fn filled<const N: usize>(states: &mut [State], runs: &[&[u8]], compress: impl FnOnce(&mut [State; N], [&[u8]; N])) {
     let Some(first) = runs.first() else { return };

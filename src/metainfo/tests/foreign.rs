@@ -5,7 +5,8 @@ use sha1::{Digest as _, Sha1};
 use super::{GOOD_INFO, file};
 use crate::filename::NameError;
 use crate::geometry::{Geometry, GeometryError};
-use crate::metainfo::{Metainfo, MetainfoError, wrong_type};
+use crate::metainfo::keys::wrong_type;
+use crate::metainfo::{Metainfo, MetainfoError};
 
 const LENGTH: &str = "6:lengthi5e";
 const NAME: &str = "4:name5:a.bin";

@@ -2,17 +2,20 @@
 
 use crate::wire::list::{Item, List};
 
+/// Bytes of a digest on the wire.
+pub(super) const DIGEST_LEN: usize = 16;
+
 /// Digests of neighbouring buckets.
 pub type Digests<'a> = List<'a, u128>;
 
 impl Item for u128 {
-    type Wire<'a> = &'a [[u8; 16]];
-
-    fn take(wire: &mut Self::Wire<'_>) -> Option<u128> {
-        wire.split_off_first().map(|digest| u128::from_be_bytes(*digest))
+    fn take(bytes: &mut &[u8]) -> Option<u128> {
+        let (digest, rest) = bytes.split_first_chunk()?;
+        *bytes = rest;
+        Some(u128::from_be_bytes(*digest))
     }
 
-    fn count(wire: Self::Wire<'_>) -> usize {
-        wire.len()
+    fn count(bytes: &[u8]) -> usize {
+        bytes.len() / DIGEST_LEN
     }
 }

@@ -30,7 +30,7 @@ pub struct SyncHello<'a> {
     pub endpoint: Endpoint,
     /// Random, new for each link.
     pub nonce: [u8; 16],
-    /// That it has the group's key.
+    /// Proof that the sender has the group's key.
     pub proof: Option<&'a [u8; PROOF_LEN]>,
 }
 
@@ -79,7 +79,7 @@ impl Payload for SyncHello<'_> {
     }
 }
 
-/// What a proof is made over: who proves (`D` dialler, `A` acceptor), both nonces, and its hello.
+/// The text that a proof signs: the prover's role (`D` dialler, `A` acceptor), both nonces, and its hello.
 pub fn proof_text(role: u8, dialler: [u8; 16], acceptor: [u8; 16], hello: &SyncHello<'_>) -> [u8; PROOF_TEXT_LEN] {
     let mut text = [0; PROOF_TEXT_LEN];
     let mut out = &mut text[..];

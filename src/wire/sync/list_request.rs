@@ -1,7 +1,7 @@
 //! SyncSeederListRequest: asks for the entries of buckets that differ.
 
 use super::cursor::{Cursor, SYNC_BUCKETS};
-use super::digests::Digests;
+use super::digests::{DIGEST_LEN, Digests};
 use crate::limits::REPAIR_BUCKETS_MAX;
 use crate::wire::DecodeError;
 use crate::wire::arguments::{Arguments, Payload, Sink};
@@ -21,12 +21,16 @@ impl<'a> ListRequest<'a> {
     pub(in crate::wire) fn decode(mut arguments: Arguments<'a>) -> Result<Self, DecodeError> {
         let start = Cursor::decode(arguments.bytes()?)?;
         let cut_off_ms = arguments.u64()?;
-        let (digests, []) = arguments.bytes()?.as_chunks() else { return Err(DIGESTS) };
+        let bytes = arguments.bytes()?;
+        if !bytes.len().is_multiple_of(DIGEST_LEN) {
+            return Err(DIGESTS);
+        }
         arguments.end()?;
+        let digests = Digests::from_wire(bytes);
         if digests.len() > REPAIR_BUCKETS_MAX || usize::from(start.bucket) + digests.len() > SYNC_BUCKETS {
             return Err(DIGESTS);
         }
-        Ok(Self { start, cut_off_ms, digests: Digests::from_wire(digests) })
+        Ok(Self { start, cut_off_ms, digests })
     }
 }
 
@@ -34,7 +38,7 @@ impl Payload for ListRequest<'_> {
     fn write(&self, sink: &mut impl Sink) {
         self.start.write(sink);
         sink.bytes(&self.cut_off_ms.to_be_bytes());
-        sink.size(16 * self.digests.len());
+        sink.size(DIGEST_LEN * self.digests.len());
         self.digests.iter().for_each(|digest| sink.raw(&digest.to_be_bytes()));
     }
 }

@@ -41,4 +41,3 @@ impl Payload for ListResponse<'_> {
         sink.raw(self.entries.0.rest());
     }
 }
-

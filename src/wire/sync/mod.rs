@@ -1,9 +1,9 @@
-//! What trackers say to each other: the byte table of every Sync argument, and its codec.
+//! Messages between trackers: the byte table of every Sync argument, and its codec.
 //!
 //! # Messages
 //!
 //! A link is a connection that one tracker dials to another. Its dialler sends requests and pushes its changes;
-//! the other side answers each frame by exactly one, in order. Whoever accepted a link dials one back, so that
+//! the other side answers each frame by exactly one, in order. A tracker that accepted a link dials one back, so that
 //! between two trackers there is a link in each direction.
 //!
 //! | type | arguments, in order | answered by |
@@ -61,7 +61,7 @@
 //! ```
 //!
 //! A proof is HMAC-SHA-256, by the group key, over: one byte (`D` or `A`), the dialler's nonce, the acceptor's
-//! nonce, then protocol, tracker id, lease and tombstone life of whoever proves, as they stand in its hello. A
+//! nonce, then protocol, tracker id, lease and tombstone life of the prover, as they stand in its hello. A
 //! tracker without a group key sends no proof, and links with loopback addresses only. Protocol, lease and
 //! tombstone life must be the same on both sides. Any other Sync message before the link is open is answered by
 //! `Response` 5. A dialler may send `SyncHello` without a proof again on an open link: it has changes that it

@@ -49,7 +49,7 @@ fn compress(states: &mut [State; LANES], runs: [&[u8]; LANES]) {
     if count > 0 {
         let mut words = Transposed::whole(&runs, 0);
         for block in 1..=count {
-            // Behind the last block the last one is transposed again, for nobody.
+            // Behind the last block the last one is transposed again, unused.
             (state, words) = rounds(state, words, &runs, block.min(count - 1));
         }
     }

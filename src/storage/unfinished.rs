@@ -1,0 +1,158 @@
+//! A `.part` that an earlier run left: which of its chunks to hash, and resuming with those that are right.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustix::fs::SeekFrom;
+use rustix::io::Errno;
+
+use super::layout::Layout;
+use super::dest_error::DestError;
+use super::disk::DiskFiles;
+use super::ledger::Ledger;
+use super::record::{FileMark, Record};
+use crate::bitfield::Bitfield;
+use crate::geometry::{ChunkIndex, Geometry};
+use crate::ids::InfoHash;
+
+/// A `.part` that was there, locked and not yet changed.
+#[derive(Debug)]
+pub struct Unfinished {
+    info_hash: InfoHash,
+    geometry: Geometry,
+    files: DiskFiles,
+    part: Arc<File>,
+    /// What the record says; `None` when there is none of this file.
+    record: Option<Record>,
+    mark: FileMark,
+    /// Bytes of the `.part`.
+    length: u64,
+    force: bool,
+}
+
+impl Unfinished {
+    /// `files` are open and `length` is the size of their `.part`; with `force` it is used whosever it is.
+    pub(super) fn new(
+        info_hash: InfoHash,
+        geometry: Geometry,
+        files: DiskFiles,
+        record: Option<Record>,
+        length: u64,
+        force: bool,
+    ) -> io::Result<Self> {
+        let mark = files.mark()?;
+        let part = files.part().cloned().ok_or_else(|| io::Error::other("the .part is not open"))?;
+        Ok(Self { info_hash, geometry, files, part, record, mark, length, force })
+    }
+
+    /// The path of the file.
+    pub fn part_name(&self) -> &Path {
+        &self.files.paths().part
+    }
+
+    /// The file to hash.
+    pub fn part(&self) -> &Arc<File> {
+        &self.part
+    }
+
+    /// Whether the chunk may be there: the record says so and the file is long enough. Without a record any may.
+    pub fn may_have(&self, chunk: ChunkIndex) -> bool {
+        self.is_long_enough(chunk) && self.record.as_ref().is_none_or(|record| record.chunks.contains(chunk))
+    }
+
+    /// Chunks that are worth hashing beyond those that the record claims: all where something was written. That is so
+    /// when the user wants what can be used of the file whosever it is (`force`), or when none of what the record claims
+    /// is `right`, and the other chunks show whether this is a file of ours that was cut. `None` where neither is so, or
+    /// where all were hashed.
+    pub fn others(&self, right: &Bitfield) -> io::Result<Option<Bitfield>> {
+        let Some(record) = &self.record else { return Ok(None) };
+        let is_doubtful = self.is_made_with(record) && record.chunks.count() > 0 && right.count() == 0;
+        if !self.force && !is_doubtful {
+            return Ok(None);
+        }
+        let geometry = self.geometry;
+        let mut others = Bitfield::empty(geometry);
+        let there = geometry.chunks().filter(|chunk| self.is_long_enough(*chunk) && !self.may_have(*chunk));
+        there.for_each(|chunk| others.insert(chunk));
+        for chunk in self.files.chunks_with_holes(geometry)?.iter() {
+            others.remove(chunk);
+        }
+        Ok((others.count() > 0).then_some(others))
+    }
+
+    /// Whether the file is long enough for the chunk.
+    fn is_long_enough(&self, chunk: ChunkIndex) -> bool {
+        Layout::one_file(self.geometry).segment(chunk).end() <= self.length
+    }
+
+    /// Resumes with the chunks that are right. A file of which the record claims nothing true is left as it is,
+    /// except with `force`.
+    pub fn resume(self, verified: &Bitfield) -> Result<(DiskFiles, Ledger), DestError> {
+        let failed = |error| DestError::Io { path: self.files.paths().part.clone(), error };
+        let is_ours = self.is_ours(verified).map_err(failed)?;
+        if self.record.is_some() && !is_ours && !self.force {
+            return Err(DestError::NotOurs(self.files.paths().part.clone()));
+        }
+        let dest = self.files.paths().dest.clone();
+        let length = self.geometry.length();
+        self.take(is_ours, verified).map_err(|error| DestError::from_io(&dest, length, error))
+    }
+
+    fn take(mut self, is_ours: bool, verified: &Bitfield) -> io::Result<(DiskFiles, Ledger)> {
+        self.files.reserve()?;
+        let ledger = match self.record {
+            Some(record) if is_ours => Ledger::resume(record, self.mark, verified.clone()),
+            _ => {
+                self.files.clear_record()?;
+                let empty = Bitfield::empty(self.geometry);
+                let mut ledger = Ledger::adopt(self.info_hash, self.mark, empty, &mut self.files)?;
+                ledger.commit(verified.clone(), &mut self.files)?;
+                ledger
+            }
+        };
+        Ok((self.files, ledger))
+    }
+
+    /// Whether the record is about this file: some of the chunks that it claims are right, or this is the very file
+    /// that was made with it, was cut, and holds nothing of somebody else's.
+    fn is_ours(&self, verified: &Bitfield) -> io::Result<bool> {
+        let Some(record) = &self.record else { return Ok(false) };
+        if record.chunks.iter().any(|chunk| verified.contains(chunk)) {
+            return Ok(true);
+        }
+        if !self.is_made_with(record) {
+            return Ok(false);
+        }
+        Ok(record.chunks.count() == 0 || verified.count() > 0 || is_blank(&self.part)?)
+    }
+
+    fn is_made_with(&self, record: &Record) -> bool {
+        record.part == self.mark || record.part == FileMark::default()
+    }
+}
+
+/// Whether there is nothing but zeros in the file.
+fn is_blank(file: &File) -> io::Result<bool> {
+    let mut bytes = vec![0; 1 << 20];
+    let mut at = 0;
+    loop {
+        at = match rustix::fs::seek(file, SeekFrom::Data(at)) {
+            Ok(start) => start,
+            Err(Errno::NXIO) => return Ok(true),
+            // The file system does not report its holes.
+            Err(Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSYS) => at,
+            Err(error) => return Err(error.into()),
+        };
+        let read = file.read_at(&mut bytes, at)?;
+        if bytes[..read].iter().any(|byte| *byte != 0) {
+            return Ok(false);
+        }
+        if read == 0 {
+            return Ok(true);
+        }
+        at += read as u64;
+    }
+}
