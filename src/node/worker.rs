@@ -15,7 +15,7 @@ use crate::runtime::{Blocking, Core, Kind};
 use crate::storage::memory::ChunkKey;
 use crate::storage::{Loan, Memory, MemoryPlan};
 use crate::torrent::Registry;
-use crate::upload::{PeerContext, UploadQueue, serve};
+use crate::upload::{UploadContext, UploadQueue, serve};
 
 /// From core to core.
 pub enum CoreMessage {
@@ -107,7 +107,7 @@ impl Worker {
         let receive = move |_, message| receive(message, &context, &shards);
         let mesh = Rc::new(shared.plan.clone().join(core, receive).await?);
         let borrowing = mesh.clone();
-        let peers = Rc::new(PeerContext {
+        let peers = Rc::new(UploadContext {
             core,
             net: net.clone(),
             memory,
@@ -131,7 +131,7 @@ impl Worker {
     }
 }
 
-async fn accept(peers: Rc<PeerContext>, incoming: Incoming) {
+async fn accept(peers: Rc<UploadContext>, incoming: Incoming) {
     while let Some(accepted) = incoming.next().await {
         match peers.net.adopt(accepted) {
             Ok(stream) => crate::runtime::spawn("peer connection", serve(peers.clone(), stream)),
