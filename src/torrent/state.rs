@@ -71,7 +71,7 @@ impl Torrent {
         self.id
     }
 
-    /// The chunk is in its place: from now on it is served. Says whether it is new, and wakes the few who have waited
+    /// The chunk is written: from now on it is served. Says whether it is new, and wakes the few who have waited
     /// longest for new chunks.
     pub fn add(&self, chunk: &VerifiedChunk) -> bool {
         let is_new = self.have.insert(chunk.index());

@@ -93,10 +93,10 @@ impl ChunkSender {
             Err(SendFileError::Net(error)) => Err(error),
             Err(SendFileError::File) => {
                 let sent = torrent.clone();
-                let look = move || sent.content.as_ref().is_some_and(|content| content.is_cut(chunk));
-                let is_cut = self.blocking(torrent).run(look).await.unwrap_or(false);
+                let check = move || sent.content.as_ref().is_some_and(|content| content.is_cut(chunk));
+                let is_cut = self.blocking(torrent).run(check).await.unwrap_or(false);
                 torrent.cannot_read(chunk, is_cut, &"it failed while it was sent");
-                // The head is out, so nothing but closing tells the other side.
+                // The head is out, so only closing can signal the failure.
                 Err(NetError::Closed)
             }
         }
@@ -104,14 +104,14 @@ impl ChunkSender {
 
     /// Threads for work on the torrent's file.
     fn blocking(&self, torrent: &Torrent) -> Blocking {
-        let (device, inode) = torrent.content.as_ref().map_or((0, 0), Content::place);
+        let (device, inode) = torrent.content.as_ref().map_or((0, 0), Content::device_and_inode);
         self.context.blocking.on_file(device, inode)
     }
 
     /// Has the chunk read in beside the executor.
     async fn populate(&self, torrent: &Arc<Torrent>, chunk: ChunkIndex) -> Result<(), Status> {
         let cold = torrent.clone();
-        // The length is looked at there, too: a mount that hangs must not stop the core.
+        // The length is read there, too: a mount that hangs must not stop the core.
         let populate = move || {
             let Some(content) = &cold.content else { return Ok(()) };
             content.populate(chunk).map_err(|error| (error, content.is_cut(chunk)))
