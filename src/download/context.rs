@@ -18,7 +18,7 @@ pub struct DriverContext {
     pub net: Net,
     /// Threads that may block.
     pub blocking: Blocking,
-    /// Who we are.
+    /// This client's id.
     pub id: PeerId,
     /// The port under which the trackers know us.
     pub port: u16,
@@ -30,7 +30,7 @@ pub struct DriverContext {
     pub send: Box<dyn Fn(usize, ShardMessage)>,
     /// Downloads of this client that run.
     pub running: Rc<Cell<usize>>,
-    /// Shows the user a sentence.
+    /// Shows the user a notice.
     pub notice: Box<dyn Fn(String)>,
 }
 

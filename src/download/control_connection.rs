@@ -16,12 +16,12 @@ use crate::rpc::{self, FrameReader, RpcError};
 use crate::runtime::{deadline, sleep};
 use crate::wire::{ChunkInfo, Message, Status};
 
-/// What the peer says.
+/// What is new of the peer.
 #[derive(Debug)]
 pub enum PeerUpdate {
-    /// What it has, at first, and the round trip to it.
+    /// It is connected: the chunks that it has, and the round trip to it.
     Connected(Bitfield, Duration),
-    /// What it has got since.
+    /// It got these chunks since.
     Has(Vec<ChunkIndex>),
 }
 
@@ -45,14 +45,14 @@ pub enum ControlEnd {
     Rpc(#[from] RpcError),
 }
 
-/// Who asks, and for what.
+/// A subscription to the chunks of one file.
 #[derive(Clone, Copy, Debug)]
 pub struct SubscribeRequest {
-    /// Our own id.
-    pub me: PeerId,
+    /// This client's id.
+    pub own_id: PeerId,
     /// The port under which the trackers know us.
-    pub my_port: u16,
-    /// The file.
+    pub own_port: u16,
+    /// Info hash of the file.
     pub info_hash: InfoHash,
     /// Its geometry.
     pub geometry: Geometry,
@@ -62,25 +62,20 @@ struct Control {
     stream: Stream,
     frames: FrameReader,
     net: Net,
-    subscribe_request: SubscribeRequest,
+    request: SubscribeRequest,
     known: Bitfield,
     /// The peer knows no subscriptions: it is asked again and again.
     polls: bool,
-    /// Questions that are not answered yet.
+    /// Requests that are not answered yet.
     asked: u32,
-    /// Messages in a row that told nothing new.
+    /// Messages in a row without a new chunk.
     redundant_messages: u32,
 }
 
-/// Talks to the peer until the connection ends; `news` gets what it says.
-pub async fn run(
-    net: &Net,
-    peer: Endpoint,
-    subscribe_request: SubscribeRequest,
-    update: impl Fn(PeerUpdate),
-) -> ControlEnd {
-    match open(net, peer, subscribe_request).await {
-        Ok(mut control) => match control.converse(peer.port() == subscribe_request.my_port, update).await {
+/// Keeps the connection until it ends, and calls `update` with what is new of the peer.
+pub async fn run(net: &Net, peer: Endpoint, request: SubscribeRequest, update: impl Fn(PeerUpdate)) -> ControlEnd {
+    match open(net, peer, request).await {
+        Ok(mut control) => match control.run(peer.port() == request.own_port, update).await {
             Ok(never) => match never {},
             Err(end) => end,
         },
@@ -88,15 +83,15 @@ pub async fn run(
     }
 }
 
-async fn open(net: &Net, peer: Endpoint, subscribe_request: SubscribeRequest) -> Result<Control, RpcError> {
+async fn open(net: &Net, peer: Endpoint, request: SubscribeRequest) -> Result<Control, RpcError> {
     let stream = source::connect(net, peer).await?;
     let frames = FrameReader::new(net, FRAME_CONTROL_BYTES_MAX);
     Ok(Control {
         stream,
         frames,
         net: net.clone(),
-        subscribe_request,
-        known: Bitfield::empty(subscribe_request.geometry),
+        request,
+        known: Bitfield::empty(request.geometry),
         polls: false,
         asked: 0,
         redundant_messages: 0,
@@ -105,7 +100,7 @@ async fn open(net: &Net, peer: Endpoint, subscribe_request: SubscribeRequest) ->
 
 impl Control {
     /// Only a peer with our own port may be ourselves, so no other need know of peer ids.
-    async fn converse(
+    async fn run(
         &mut self,
         may_be_me: bool,
         update: impl Fn(PeerUpdate),
@@ -115,7 +110,7 @@ impl Control {
             self.send(&Message::PeerIdRequest).await?;
             self.introduce().await?;
         }
-        self.send(&Message::ChunkSubscribeRequest(self.subscribe_request.info_hash)).await?;
+        self.send(&Message::ChunkSubscribeRequest(self.request.info_hash)).await?;
         let chunks = self.subscribe().await?;
         update(PeerUpdate::Connected(chunks, self.stream.rtt().unwrap_or_default()));
         loop {
@@ -129,7 +124,7 @@ impl Control {
     async fn introduce(&mut self) -> Result<(), ControlEnd> {
         self.wait_for_answer().await?;
         match Message::decode(self.frames.frame()?) {
-            Ok(Message::PeerIdResponse(id)) if id == self.subscribe_request.me => Err(ControlEnd::Myself),
+            Ok(Message::PeerIdResponse(id)) if id == self.request.own_id => Err(ControlEnd::Myself),
             _ => Ok(()),
         }
     }
@@ -144,33 +139,33 @@ impl Control {
         };
         if status == Status::UnknownType {
             self.polls = true;
-            self.send(&Message::ChunkInfoRequest(self.subscribe_request.info_hash)).await?;
+            self.send(&Message::ChunkInfoRequest(self.request.info_hash)).await?;
             self.wait_for_answer().await?;
         }
         match Message::decode(self.frames.frame()?) {
-            Ok(Message::ChunkInfoResponse(info)) => self.known = checked(&info, self.subscribe_request)?,
+            Ok(Message::ChunkInfoResponse(info)) => self.known = checked(&info, self.request)?,
             Ok(Message::Response(response)) => return Err(ControlEnd::Refused(response.status)),
             _ => return Err(RpcError::Misbehaved("that is no answer to a subscription").into()),
         }
         Ok(self.known.clone())
     }
 
-    /// The next chunks that the peer has got, if the next message tells of any.
+    /// New chunks of the peer, if the next message names any.
     async fn next(&mut self) -> Result<Option<Vec<ChunkIndex>>, ControlEnd> {
         let pause = if self.polls { POLL_CHUNKS_INTERVAL } else { PING_INTERVAL };
         if !self.wait_or_pause(pause).await? {
             // A poll, or a ping that also finds what got lost.
-            self.send(&Message::ChunkInfoRequest(self.subscribe_request.info_hash)).await?;
+            self.send(&Message::ChunkInfoRequest(self.request.info_hash)).await?;
             self.asked += 1;
             return Ok(None);
         }
         let claimed: Vec<ChunkIndex> = match Message::decode(self.frames.frame()?) {
-            Ok(Message::HaveChunks(have)) if have.info_hash == self.subscribe_request.info_hash => {
-                have.indices.iter().filter_map(|index| self.subscribe_request.geometry.chunk(index)).collect()
+            Ok(Message::HaveChunks(have)) if have.info_hash == self.request.info_hash => {
+                have.indices.iter().filter_map(|index| self.request.geometry.chunk(index)).collect()
             }
             Ok(Message::ChunkInfoResponse(info)) => {
                 answered(&mut self.asked)?;
-                checked(&info, self.subscribe_request)?.iter().collect()
+                checked(&info, self.request)?.iter().collect()
             }
             Ok(Message::Response(_)) => {
                 answered(&mut self.asked)?;
@@ -182,7 +177,7 @@ impl Control {
         fresh.iter().for_each(|chunk| self.known.insert(*chunk));
         self.redundant_messages = if fresh.is_empty() { self.redundant_messages + 1 } else { 0 };
         if self.redundant_messages > REDUNDANT_MESSAGES_MAX {
-            return Err(RpcError::Misbehaved("it tells again and again what is known").into());
+            return Err(RpcError::Misbehaved("it sends again and again what is known").into());
         }
         Ok((!fresh.is_empty()).then_some(fresh))
     }
@@ -191,7 +186,7 @@ impl Control {
     async fn wait_or_pause(&mut self, pause: Duration) -> Result<bool, RpcError> {
         let frame = async {
             let has_frame = self.frames.fill(&mut self.stream).await?;
-            // Only what the peer says shows that it is alive, not our own questions.
+            // Only what the peer sends shows that it is alive, not our own requests.
             self.stream.allow(3 * PING_INTERVAL);
             has_frame.then_some(true).ok_or(NetError::Closed.into())
         };
@@ -212,17 +207,17 @@ impl Control {
     }
 }
 
-fn checked(info: &ChunkInfo<'_>, subscribe_request: SubscribeRequest) -> Result<Bitfield, ControlEnd> {
+fn checked(info: &ChunkInfo<'_>, request: SubscribeRequest) -> Result<Bitfield, ControlEnd> {
     if info.status != Status::Ok {
         return Err(ControlEnd::Refused(info.status));
     }
-    if info.info_hash != subscribe_request.info_hash || info.chunk_count != subscribe_request.geometry.chunk_count() {
+    if info.info_hash != request.info_hash || info.chunk_count != request.geometry.chunk_count() {
         return Err(ControlEnd::OtherFile);
     }
-    Bitfield::from_wire(info.bitfield, subscribe_request.geometry).map_err(|_| ControlEnd::OtherFile)
+    Bitfield::from_wire(info.bitfield, request.geometry).map_err(|_| ControlEnd::OtherFile)
 }
 
-/// Counts an answer, which must be one to a question of ours.
+/// Counts an answer, which must be one to a request of ours.
 fn answered(asked: &mut u32) -> Result<(), RpcError> {
     *asked = asked.checked_sub(1).ok_or(RpcError::Misbehaved("it answers what nobody asked"))?;
     Ok(())

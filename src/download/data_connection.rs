@@ -36,7 +36,7 @@ pub struct Wanted {
 
 /// A data connection as its shard sees it.
 pub struct DataConnection {
-    /// Its number, and the source that it leads to.
+    /// Its slot, and the source that it leads to.
     pub origin: Origin,
     wanted: Wanted,
     /// Asked and not answered, oldest first.

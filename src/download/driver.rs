@@ -71,7 +71,7 @@ struct Run {
     batches: Option<Rc<Batches>>,
     announced: Cell<bool>,
     not_direct_reported: Cell<bool>,
-    /// When the user was told last why nothing comes.
+    /// When a notice last said why nothing comes.
     missing_reported_at: Cell<Option<Instant>>,
 }
 
@@ -82,7 +82,7 @@ impl Driver {
     }
 
     /// Downloads to the end. Without an `announcer` (no tracker is known) only a file that is there already
-    /// is right. `state` is told where it stands. The file goes on being served.
+    /// is right. Calls `state` with each state. The file goes on being served.
     pub async fn run(
         self: Arc<Self>,
         context: Rc<DriverContext>,
@@ -267,7 +267,7 @@ impl Run {
         match report {
             Report::Written => drop(self.job.written_reported.swap(false, Ordering::AcqRel)),
             Report::NotDirect => self.report_not_direct(),
-            // It is looked at in any case.
+            // The loop checks `Job::failure` in any case.
             Report::Failed => {}
             report => match self.session_driver.report(report) {
                 Blame::Nobody => {}
@@ -365,13 +365,13 @@ impl Run {
         let is_shared = || served().is_some_and(|torrent| torrent.stopped().is_none());
         if self.announced.get() && !is_shared() {
             let withdrawal = self.announcer.withdraw(self.job.torrent.info_hash());
-            let (done, told) = async_channel::bounded::<()>(1);
+            let (done, acknowledged) = async_channel::bounded::<()>(1);
             crate::runtime::spawn("withdrawal", async move {
                 withdrawal.await;
                 drop(done);
             });
-            // A tracker that does not answer is told later, or forgets by itself: ends by either error.
-            let _ = deadline(WITHDRAWAL_WAIT, told.recv()).await;
+            // A tracker that does not answer gets it later, or its lease ends: both errors end the wait.
+            let _ = deadline(WITHDRAWAL_WAIT, acknowledged.recv()).await;
         }
     }
 }

@@ -22,7 +22,7 @@ pub struct Job {
     pub target: Option<Target>,
     /// Figures for people, which outlive the job.
     pub progress: Arc<Progress>,
-    /// News for the driver: [`Report::Written`] once at most, and a few for every request that is open, so that the
+    /// Reports for the driver: [`Report::Written`] once at most, and a few for every request that is open, so that the
     /// limits on connections and requests bound it.
     pub reports: async_channel::Sender<Report>,
     /// The driver's end of it.
@@ -44,12 +44,12 @@ pub struct Target {
     pub file: Arc<std::fs::File>,
 }
 
-/// What a shard tells the driver.
+/// From a shard to the driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Report {
-    /// The head of an answer has come.
+    /// The head of an answer has arrived.
     AnswerStarted {
-        /// On which connection.
+        /// The connection.
         connection: ConnectionSlot,
         /// The chunk that follows.
         chunk: ChunkIndex,
@@ -63,21 +63,21 @@ pub enum Report {
     },
     /// The chunk has arrived in whole.
     ChunkReceived {
-        /// On which connection.
+        /// The connection.
         connection: ConnectionSlot,
     },
     /// A chunk matched its hash.
     Verified {
-        /// Who sent it.
+        /// The source that sent it.
         slot: PeerSlot,
         /// The chunk.
         chunk: ChunkIndex,
     },
     /// A chunk did not match its hash.
     Wrong {
-        /// Who sent it.
+        /// The source that sent it.
         slot: PeerSlot,
-        /// On which connection.
+        /// The connection.
         connection: ConnectionSlot,
         /// The chunk.
         chunk: ChunkIndex,
@@ -168,7 +168,7 @@ impl Progress {
 }
 
 impl Job {
-    /// The chunk that `peer` sent is in its place: from now on it counts, and is served.
+    /// The chunk that `peer` sent is written: from now on it counts, and is served.
     pub fn chunk_done(&self, chunk: &VerifiedChunk, peer: &PeerProgress) {
         if self.torrent.add(chunk) {
             let bytes = u64::from(self.torrent.metainfo.geometry().chunk_len(chunk.index()));
@@ -183,7 +183,7 @@ impl Job {
 
     /// The download cannot go on.
     pub fn fail(&self, error: std::io::Error) {
-        // The first reason is the one to tell.
+        // The first reason is the one to report.
         let _ = self.failure.set(error);
         self.report(Report::Failed);
     }
@@ -202,9 +202,9 @@ impl Job {
         });
     }
 
-    /// Tells the driver.
+    /// Sends the driver a report.
     pub fn report(&self, report: Report) {
-        // A driver that has ended wants to know nothing.
+        // A driver that has ended needs no report.
         let _ = self.reports.try_send(report);
     }
 }

@@ -1,4 +1,4 @@
-//! The rate that people see, and how long nothing has moved.
+//! The rate that people see, and the time since the last byte.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use crate::swarm::WaitReason;
 /// Weight of the newest sample.
 const SAMPLE_WEIGHT: f64 = 0.3;
 
-/// Looks at the figures of one download once a tick.
+/// Samples the figures of one download once a tick.
 pub struct RateMeter {
     at: Instant,
     bytes: u64,

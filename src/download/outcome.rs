@@ -22,12 +22,12 @@ pub enum DownloadState {
     Failed(Failure),
 }
 
-/// Why something was given up: one sentence, and whose turn it is.
+/// Why something was given up: one sentence, and who must act.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// What kind of failure, for exit codes.
     pub kind: FailureKind,
-    /// One clear sentence: what happened, to what, and what to do.
+    /// One sentence: what happened, to what, and what to do.
     pub message: String,
 }
 

@@ -1,5 +1,5 @@
 //! The peers of one download: found through the trackers, each with a control connection and a
-//! standing; what they have is passed on to the shards.
+//! standing. Their chunks go into the session.
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
@@ -65,9 +65,9 @@ impl PeerSet {
         trackers: Rc<TrackerGroup>,
     ) -> Rc<Self> {
         let metainfo = &job.torrent.metainfo;
-        let (me, my_port) = (context.id, context.port);
+        let (own_id, own_port) = (context.id, context.port);
         let subscribe_request =
-            SubscribeRequest { me, my_port, info_hash: metainfo.info_hash(), geometry: metainfo.geometry() };
+            SubscribeRequest { own_id, own_port, info_hash: metainfo.info_hash(), geometry: metainfo.geometry() };
         let peer_set = Rc::new(Self {
             context,
             job,
@@ -151,7 +151,7 @@ impl PeerSet {
     /// A tracker names a peer.
     fn add(self: &Rc<Self>, endpoint: Endpoint) {
         if let Some(slot) = self.peers.borrow_mut().admit(endpoint, self.now(), &mut rand::rng()) {
-            crate::runtime::spawn("control connection", converse(Rc::downgrade(self), endpoint, slot));
+            crate::runtime::spawn("control connection", keep_control_connection(Rc::downgrade(self), endpoint, slot));
         }
     }
 
@@ -290,7 +290,7 @@ async fn discover(peer_set: Weak<PeerSet>) {
 }
 
 /// Keeps a control connection to one peer to its end.
-async fn converse(peer_set: Weak<PeerSet>, endpoint: Endpoint, slot: PeerSlot) {
+async fn keep_control_connection(peer_set: Weak<PeerSet>, endpoint: Endpoint, slot: PeerSlot) {
     let Some(this) = peer_set.upgrade() else { return };
     let (net, subscribe_request) = (this.context.net.clone(), this.subscribe_request);
     drop(this);
@@ -299,7 +299,7 @@ async fn converse(peer_set: Weak<PeerSet>, endpoint: Endpoint, slot: PeerSlot) {
             this.update(endpoint, slot, update);
         }
     };
-    let talking = control_connection::run(&net, endpoint, subscribe_request, update);
+    let connection = control_connection::run(&net, endpoint, subscribe_request, update);
     let watched = async {
         // Ends with the peer set, and when the peer is blamed for what its data connections did.
         loop {
@@ -309,7 +309,7 @@ async fn converse(peer_set: Weak<PeerSet>, endpoint: Endpoint, slot: PeerSlot) {
             }
         }
     };
-    let end = futures_lite::future::or(talking, watched).await;
+    let end = futures_lite::future::or(connection, watched).await;
     if let Some(this) = peer_set.upgrade() {
         this.ended(endpoint, &end);
     }
@@ -324,7 +324,7 @@ mod tests {
 
     #[test]
     fn one_family_without_a_way_is_told() {
-        let told = |peers: &[(&str, i32)]| {
+        let family_of = |peers: &[(&str, i32)]| {
             let mut known = Peers::default();
             for (address, errno) in peers {
                 let endpoint = Endpoint::new(address.parse().unwrap(), 80).unwrap();
@@ -344,7 +344,7 @@ mod tests {
             (&[(v6, libc::ENETUNREACH), ("2001:db8::2", libc::ECONNREFUSED)], None),
             (&[(v6, libc::ENETUNREACH), (v4, libc::ENETUNREACH)], None),
         ] {
-            assert_eq!(told(peers), family, "{peers:?}");
+            assert_eq!(family_of(peers), family, "{peers:?}");
         }
         let failure = NoProgress::NoRoute("IPv6").into_failure("f");
         assert!(failure.kind == FailureKind::Retry && failure.message.contains("known by IPv6 addresses only"));

@@ -1,5 +1,5 @@
-//! Where a download's session meets the cores: what the peers and the shards say goes into the [`Session`], and what it
-//! wants done goes to the shards. On core 0 only.
+//! Connects a download's [`Session`] with the cores: updates of peers and reports of shards go in, and its actions go to
+//! the shards. On core 0 only.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -17,14 +17,14 @@ use crate::bitfield::Bitfield;
 use crate::geometry::ChunkIndex;
 use crate::swarm::{Action, AnswerStart, ConnectionSlot, PeerSlot, Session, Strategy, WaitReason};
 
-/// The session of one download, at work.
+/// The session of one download with what carries out its actions.
 pub struct SessionDriver {
     context: Rc<DriverContext>,
     session: RefCell<Session>,
     started: Instant,
     /// Every source that may be asked.
     sources: RefCell<HashMap<PeerSlot, Source>>,
-    /// The core and the peer of every data connection.
+    /// The core and the source of every data connection.
     connections: RefCell<HashMap<ConnectionSlot, (usize, PeerSlot)>>,
 }
 
@@ -69,7 +69,7 @@ impl SessionDriver {
         self.sources.borrow_mut().remove(&slot);
     }
 
-    /// Takes in what a shard said about a data connection or a chunk; says who is at fault.
+    /// Gives the session a shard's report; returns who is at fault.
     pub fn report(&self, report: Report) -> Blame {
         let now = self.now();
         let mut session = self.session.borrow_mut();
@@ -112,7 +112,7 @@ impl SessionDriver {
         blame
     }
 
-    /// Looks at what time alone changes.
+    /// Does what time alone makes due.
     pub fn tick(&self) {
         let mut session = self.session.borrow_mut();
         session.set_connections_max(self.context.connections_max());
@@ -126,7 +126,7 @@ impl SessionDriver {
         self.session.borrow().wait_reason()
     }
 
-    /// Has done what the session wants.
+    /// Carries out the session's actions.
     fn act(&self) {
         let mut cancelled: Option<(ConnectionSlot, Vec<u32>)> = None;
         loop {

@@ -36,14 +36,14 @@ pub enum ShardMessage {
     Start(Arc<Job>, async_channel::Sender<()>),
     /// Open a data connection.
     Open {
-        /// Its number.
+        /// Its slot.
         connection: ConnectionSlot,
         /// Where it leads.
         source: Source,
     },
     /// Ask for one of the chunks.
     Request {
-        /// On which connection.
+        /// The connection.
         connection: ConnectionSlot,
         /// The chunks.
         chunks: Choice,
@@ -52,14 +52,14 @@ pub enum ShardMessage {
     },
     /// The chunks come from elsewhere.
     Cancel {
-        /// On which connection they were asked for.
+        /// The connection on which they were requested.
         connection: ConnectionSlot,
         /// Their indices.
         chunks: Vec<u32>,
     },
     /// Close a data connection.
     Close {
-        /// Which.
+        /// The connection.
         connection: ConnectionSlot,
     },
     /// End; answer when every write has ended.
@@ -93,7 +93,7 @@ impl Shard {
         shard
     }
 
-    /// Acts on what the driver says (all but `Start`).
+    /// Acts on a message of the driver (all but `Start`).
     pub fn handle(self: &Rc<Self>, message: ShardMessage) {
         match message {
             ShardMessage::Start(..) => {
@@ -142,7 +142,7 @@ impl Shard {
         }
     }
 
-    /// Tells the driver what moves.
+    /// Reports how much of each chunk has arrived.
     async fn tick(self: Rc<Self>) {
         while !self.stopped.get() {
             crate::runtime::sleep(DRIVER_TICK).await;

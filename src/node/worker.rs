@@ -16,7 +16,7 @@ use crate::runtime::Core;
 use crate::runtime::mesh::{Mesh, MeshPlan};
 use crate::storage::{ChunkKey, Loan, Memory, MemoryPlan};
 use crate::torrent::Registry;
-use crate::upload::{PeerContext, UploadQueue, serve};
+use crate::upload::{UploadContext, UploadQueue, serve};
 
 /// A message from core to core.
 pub enum CoreMessage {
@@ -72,7 +72,7 @@ impl Worker {
         let receive = move |_, message| receive(message, &context, &shards);
         let mesh = Rc::new(parts.plan.clone().join(core, receive).await?);
         let borrowing = mesh.clone();
-        let peers = Rc::new(PeerContext {
+        let peers = Rc::new(UploadContext {
             core,
             net: net.clone(),
             memory,
@@ -96,7 +96,7 @@ impl Worker {
     }
 }
 
-async fn accept(peers: Rc<PeerContext>, incoming: Incoming) {
+async fn accept(peers: Rc<UploadContext>, incoming: Incoming) {
     while let Some(accepted) = incoming.next().await {
         match peers.net.adopt(accepted) {
             Ok(stream) => crate::runtime::spawn("peer connection", serve(peers.clone(), stream)),

@@ -1,4 +1,4 @@
-//! A file that is served: open, memory-mapped, with what tells that it changed.
+//! A file that is served: open, memory-mapped, with its identity, by which a change is noticed.
 
 use std::fs::File;
 use std::io;
@@ -18,14 +18,14 @@ use super::identity::Identity;
 pub struct SeedFile {
     file: File,
     map: Option<Mmap>,
-    /// The kernel tells which pages are resident only to the owner and to who may write (else it says
-    /// that all are).
-    tells_residency: bool,
-    place: (u64, u64),
+    /// The kernel shows which pages are resident only to the owner and to who may write (to others all
+    /// seem to be).
+    shows_residency: bool,
+    device_and_inode: (u64, u64),
     finished: OnceLock<Finished>,
 }
 
-/// A finished file's place and identity; an unfinished one has none yet.
+/// A finished file's path and identity; an unfinished one has none yet.
 #[derive(Debug)]
 struct Finished {
     path: PathBuf,
@@ -38,9 +38,9 @@ impl SeedFile {
         let file = File::open(path)?;
         let metadata = file.metadata()?;
         let is_ours = metadata.uid() == rustix::process::geteuid().as_raw();
-        let tells_residency = is_ours || rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok();
-        let (map, place) = (map(&file, metadata.len())?, (metadata.dev(), metadata.ino()));
-        let seed = Self { map, tells_residency, place, finished: OnceLock::new(), file };
+        let shows_residency = is_ours || rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok();
+        let (map, device_and_inode) = (map(&file, metadata.len())?, (metadata.dev(), metadata.ino()));
+        let seed = Self { map, shows_residency, device_and_inode, finished: OnceLock::new(), file };
         seed.finish(path)?;
         Ok(seed)
     }
@@ -48,8 +48,8 @@ impl SeedFile {
     /// Maps an unfinished download, which changes by our own writes only. `bytes` is its reserved size.
     pub fn unfinished(file: File, bytes: u64) -> io::Result<Self> {
         let metadata = file.metadata()?;
-        let (map, place) = (map(&file, bytes)?, (metadata.dev(), metadata.ino()));
-        Ok(Self { map, tells_residency: true, place, finished: OnceLock::new(), file })
+        let (map, device_and_inode) = (map(&file, bytes)?, (metadata.dev(), metadata.ino()));
+        Ok(Self { map, shows_residency: true, device_and_inode, finished: OnceLock::new(), file })
     }
 
     /// The file has its final content, under this path: from now on every change counts.
@@ -61,8 +61,8 @@ impl SeedFile {
     }
 
     /// The device and the inode of the open file.
-    pub fn place(&self) -> (u64, u64) {
-        self.place
+    pub fn device_and_inode(&self) -> (u64, u64) {
+        self.device_and_inode
     }
 
     /// Where the finished file is.
@@ -94,7 +94,7 @@ impl SeedFile {
 
     /// Whether the range is known to be in memory, so that sending it does not wait for the disk.
     pub fn is_resident(&self, range: Range<u64>) -> bool {
-        self.map.as_ref().is_none_or(|map| self.tells_residency && is_resident(map, range))
+        self.map.as_ref().is_none_or(|map| self.shows_residency && is_resident(map, range))
     }
 
     /// Brings the range into memory. Blocks while the disk works; fails where the file became shorter.

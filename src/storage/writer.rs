@@ -129,11 +129,11 @@ fn check_what_glommio_asks(path: &Path, part: &File) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
     };
-    let told = |name: &str| std::fs::read_to_string(queue.join(name));
+    let property = |name: &str| std::fs::read_to_string(queue.join(name));
     for number in DEVICE_NUMBERS {
-        told(number)?.trim().parse::<i64>().map_err(|error| io::Error::other(format!("{number}: {error}")))?;
+        property(number)?.trim().parse::<i64>().map_err(|error| io::Error::other(format!("{number}: {error}")))?;
     }
-    let cache = told("write_cache")?;
+    let cache = property("write_cache")?;
     if !["write back", "write through"].contains(&cache.trim()) {
         return Err(io::Error::other(format!("write_cache: {cache}")));
     }

@@ -33,11 +33,11 @@ const QUICKEST_FADES: f64 = 1.05;
 /// A request for one of several chunks.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// Who asks.
+    /// The connection that asks.
     pub connection: ConnectionId,
-    /// From where.
+    /// The address of its peer.
     pub address: IpAddr,
-    /// Of which file.
+    /// The file.
     pub file: FileId,
     /// The chunks, all of them here, the first choice first.
     pub chunks: Choice,
@@ -46,9 +46,9 @@ pub struct Request {
 /// What to answer now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grant {
-    /// Whom.
+    /// The connection.
     pub connection: ConnectionId,
-    /// With what; `None` when all chunks of the request were taken back.
+    /// The chunk; `None` when all chunks of the request were taken back.
     pub chunk: Option<ChunkIndex>,
 }
 
@@ -371,7 +371,7 @@ mod tests {
             let mut warm = warmed_up(is_complete);
             (1..=20).for_each(|connection| enqueue(&mut warm, connection, connection as u8, &[0]).unwrap());
             assert_eq!(std::iter::from_fn(|| next(&mut warm)).count(), slots);
-            // Who takes much longer than others do holds no place.
+            // A getter that takes much longer than others holds no slot.
             let later = NOW + SEND_OVERDUE_MIN + Duration::from_secs(1);
             assert!(warm.next(later).is_some());
         }

@@ -8,7 +8,7 @@ use crate::geometry::ChunkIndex;
 use crate::net::{SendFileError, Stream};
 use crate::storage::{Identity, Layout, SeedFile};
 
-/// The file of a torrent with the places of the chunks in it.
+/// The file of a torrent, and where the chunks lie in it.
 #[derive(Debug)]
 pub struct Content {
     layout: Layout,
@@ -37,8 +37,8 @@ impl Content {
     }
 
     /// Device and inode of the file.
-    pub fn place(&self) -> (u64, u64) {
-        self.file.place()
+    pub fn device_and_inode(&self) -> (u64, u64) {
+        self.file.device_and_inode()
     }
 
     /// Whether sending the chunk is known not to wait for the disk.

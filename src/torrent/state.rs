@@ -31,13 +31,13 @@ pub struct Torrent {
     pub content: Option<Content>,
     /// Bytes of chunks sent to peers.
     pub sent_bytes: AtomicU64,
-    /// Connections that are told of new chunks: while there are any, new chunks are kept in memory.
+    /// Connections that subscribed to new chunks: while there are any, new chunks are kept in memory.
     pub subscribers: AtomicU32,
     unreadable: Unreadable,
     id: FileId,
     /// The core that has each chunk in its memory, if any has.
     keepers: Box<[AtomicU8]>,
-    /// Tells of new chunks.
+    /// Notified with new chunks.
     grown: Event,
     stopped: OnceLock<String>,
 }
@@ -71,7 +71,7 @@ impl Torrent {
         self.id
     }
 
-    /// The chunk is in its place: from now on it is served. Says whether it is new, and wakes the few who have waited
+    /// The chunk is written: from now on it is served. Says whether it is new, and wakes the few who have waited
     /// longest for new chunks.
     pub fn add(&self, chunk: &VerifiedChunk) -> bool {
         let is_new = self.have.insert(chunk.index());
@@ -118,8 +118,8 @@ impl Torrent {
         usize::from(self.keepers.get(chunk.as_usize())?.load(Ordering::Relaxed)).checked_sub(1)
     }
 
-    /// Whether all subscribers are told of every chunk at once.
-    pub fn tells_all_at_once(&self) -> bool {
+    /// Whether every new chunk wakes all subscribers.
+    pub fn notifies_all_at_once(&self) -> bool {
         self.subscribers.load(Ordering::Relaxed) as usize <= HAVE_CHUNKS_PROMPT_MAX
     }
 

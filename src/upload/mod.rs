@@ -1,15 +1,20 @@
 //! Serving chunks: what other peers may ask of this one.
 //!
-//! A connection is served by the core that it was handed to, requests in their order. Which connection is sent a chunk
-//! next is decided for the whole process ([`queue`]). A chunk comes
-//! from this core's memory, else from the page cache by sendfile, else from another core's memory, else
-//! from the disk, fetched by a blocking thread so that the core goes on.
+//! A connection is served by the core that it was handed to, requests in their order ([`connection`]). Which request is
+//! sent a chunk next is decided for the whole process ([`queue`]). A chunk comes from this core's memory, else from the
+//! page cache by sendfile, else from another core's memory, else from the disk, fetched by a blocking thread so that the
+//! core goes on ([`chunk_sender`]). Peers that subscribed get HaveChunks ([`subscriptions`]).
 //!
 //! It must never open a path that a request names (a request names an info hash), never serve a chunk
 //! whose bit is not set, and never pad: a frame begun and not deliverable closes the connection.
 
+pub mod chunk_sender;
+pub mod connection;
+pub mod context;
 pub mod queue;
-pub mod server;
+mod request;
+pub mod subscriptions;
 
+pub use connection::serve;
+pub use context::{Borrow, UploadContext};
 pub use queue::UploadQueue;
-pub use server::{Borrow, PeerContext, serve};

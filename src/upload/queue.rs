@@ -29,7 +29,7 @@ struct Inner {
     grants: HashMap<ConnectionId, async_channel::Sender<Option<ChunkIndex>>>,
 }
 
-/// A request that waits, and then its place among those that are answered. Dropping it ends both.
+/// A request that waits, and then its slot among those that are answered. Dropping it gives up both.
 #[derive(Debug)]
 pub struct Ticket {
     queue: Arc<UploadQueue>,
@@ -46,7 +46,7 @@ impl Default for UploadQueue {
 }
 
 impl UploadQueue {
-    /// Looks whether time alone lets a request begin: call it every `SEND_OVERDUE_TICK`.
+    /// Begins what time alone lets begin: call it every `SEND_OVERDUE_TICK`.
     pub fn tick(&self) {
         self.lock().grant(self.started.elapsed());
     }
@@ -105,7 +105,7 @@ impl Inner {
 
     fn grant(&mut self, now: Duration) {
         while let Some(grant) = self.uploads.next(now) {
-            // The channel has room for the one decision; a connection that has ended gives its place back itself.
+            // The channel has room for the one decision; a connection that has ended gives its slot back itself.
             if let Some(waiter) = self.grants.remove(&grant.connection) {
                 let _ = waiter.try_send(grant.chunk);
             }

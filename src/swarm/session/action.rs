@@ -9,26 +9,26 @@ use crate::swarm::slot::{ConnectionSlot, PeerSlot};
 pub enum Action {
     /// Open a data connection to a peer; requests for it may follow at once.
     Open {
-        /// Its number from now on.
+        /// Its slot.
         connection: ConnectionSlot,
-        /// To whom.
+        /// The peer.
         peer: PeerSlot,
     },
     /// Close a data connection; nothing of it counts any more.
     Close {
-        /// Which.
+        /// The connection.
         connection: ConnectionSlot,
     },
     /// Ask for one of the chunks.
     Request {
-        /// On which connection.
+        /// The connection.
         connection: ConnectionSlot,
         /// The chunks, the first choice first.
         chunks: Choice,
     },
-    /// Tell the peer not to send the chunk in answer to a request that names it.
+    /// Have the peer not send the chunk in answer to a request that names it.
     Cancel {
-        /// On which connection.
+        /// The connection.
         connection: ConnectionSlot,
         /// The chunk.
         chunk: ChunkIndex,

@@ -12,7 +12,7 @@ use crate::swarm::slot::PeerSlot;
 /// A data connection.
 #[derive(Debug)]
 pub struct ConnectionState {
-    /// To whom.
+    /// The peer that it leads to.
     pub peer: PeerSlot,
     /// Oldest first; the first one's answer may be arriving.
     pub requests: VecDeque<OpenRequest>,
@@ -40,13 +40,13 @@ pub struct OpenRequest {
 /// An answer that arrives.
 #[derive(Clone, Copy, Debug)]
 pub struct IncomingChunk {
-    /// What it brings.
+    /// The chunk that arrives.
     pub chunk: ChunkIndex,
     /// When it began.
     pub since: Duration,
     /// How much of it is here.
     pub bytes: u64,
-    /// When the last of that came.
+    /// When the last byte came.
     pub last_byte_at: Duration,
 }
 
@@ -91,7 +91,7 @@ impl ConnectionState {
         self.requests.iter_mut().skip(is_arriving)
     }
 
-    /// Seconds until what arrives is there, as it moves now; `None` while that cannot be told.
+    /// Seconds until the chunk that arrives is complete at its present rate; `None` while that is unknown.
     pub fn time_left(&self, now: Duration, len: u64) -> Option<f64> {
         let incoming = self.incoming?;
         if now.saturating_sub(incoming.last_byte_at) > STILL_AFTER {

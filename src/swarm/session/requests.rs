@@ -1,4 +1,4 @@
-//! Whom a session asks for what, and when it takes requests back.
+//! Which peer a session asks for which chunks, and when it takes requests back.
 
 use std::time::Duration;
 
