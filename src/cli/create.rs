@@ -3,7 +3,7 @@
 use super::resolved::Create;
 use crate::console::create_torrent::{CreateTorrent, Created};
 use crate::console::exit::{CommandResult, Exit};
-use crate::console::hashing::HashOptions;
+use crate::console::file_hasher::FileHasher;
 use crate::console::output::Output;
 use crate::console::output_event::OutputEvent;
 use crate::console::signals::Stop;
@@ -16,7 +16,7 @@ pub fn run(args: &Create, output: &Output) -> CommandResult {
         metainfo: &args.metainfo,
         trackers: &args.trackers,
         options: args.options,
-        hashing: HashOptions { threads: args.threads, stop: &stop, hide_bar: false },
+        hasher: FileHasher { threads: args.threads, stop: &stop, hide_bar: false },
     };
     let Created { metainfo, is_new, .. } = create_torrent.create()?;
     let geometry = metainfo.geometry();

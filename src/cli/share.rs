@@ -7,7 +7,7 @@ use crate::console::create_torrent;
 use crate::console::create_torrent::CreateTorrent;
 use crate::console::event_report;
 use crate::console::exit::{CommandError, CommandResult, Exit};
-use crate::console::hashing::HashOptions;
+use crate::console::file_hasher::FileHasher;
 use crate::console::inputs::{Input, Inputs};
 use crate::console::output::Output;
 use crate::console::output_event::OutputEvent;
@@ -26,7 +26,7 @@ pub fn run(args: &Share, output: &Output) -> CommandResult {
         metainfo: &args.metainfo,
         trackers: &trackers,
         options: args.options,
-        hashing: HashOptions { threads: args.peer.cores, stop: inputs.stop(), hide_bar: false },
+        hasher: FileHasher { threads: args.peer.cores, stop: inputs.stop(), hide_bar: false },
     };
     let created = create_torrent.verify_or_create()?;
     let path = text::path(&args.metainfo);

@@ -3,7 +3,7 @@
 use super::resolved::Verify;
 use crate::console::destination;
 use crate::console::exit::{CommandError, CommandResult, Exit};
-use crate::console::hashing::{BadChunk, Fault, HashOptions};
+use crate::console::file_hasher::{BadChunk, Fault, FileHasher};
 use crate::console::metainfo_file;
 use crate::console::output::Output;
 use crate::console::output_event::OutputEvent;
@@ -18,8 +18,8 @@ pub fn run(args: &Verify, output: &Output) -> CommandResult {
     let metainfo = metainfo_file::read(&args.metainfo)?;
     let path = if args.path.is_dir() { destination::in_folder(&args.path, &metainfo)? } else { args.path.clone() };
     let source = Source::open(&path)?;
-    let work = HashOptions { threads: args.threads, stop: &stop, hide_bar: false };
-    let (geometry, bad) = (metainfo.geometry(), work.bad_chunks(&source, &metainfo)?);
+    let hasher = FileHasher { threads: args.threads, stop: &stop, hide_bar: false };
+    let (geometry, bad) = (metainfo.geometry(), hasher.bad_chunks(&source, &metainfo)?);
     for chunk in &bad {
         print_bad_chunk(*chunk, geometry, output)?;
     }

@@ -7,7 +7,7 @@ use std::fmt::Display;
 use std::path::Path;
 
 use super::exit::CommandError;
-use super::hashing::{BadChunk, Fault, HashOptions};
+use super::file_hasher::{BadChunk, Fault, FileHasher};
 use super::source::Source;
 use super::{atomic_write, file_errors, metainfo_file};
 use crate::geometry::{ChunkIndex, Geometry};
@@ -27,7 +27,7 @@ pub struct CreateTorrent<'a> {
     /// How a new one is created.
     pub options: CreateOptions,
     /// How the file is hashed.
-    pub hashing: HashOptions<'a>,
+    pub hasher: FileHasher<'a>,
 }
 
 /// How a new `.mtorrent` file is created.
@@ -143,7 +143,7 @@ impl CreateTorrent<'_> {
     fn hash_file(&self, source: &Source) -> Result<Metainfo, CommandError> {
         let geometry = self.options.geometry(source.length())?;
         let name = source.name()?;
-        let pieces = self.hashing.digests(source, geometry)?;
+        let pieces = self.hasher.digests(source, geometry)?;
         Metainfo::new(name, geometry, pieces, self.trackers.to_vec())
             .map_err(|error| CommandError::failed(format!("{}: {error}", text::path(source.path()))))
     }
@@ -168,7 +168,7 @@ impl CreateTorrent<'_> {
             let (actual, described) = (source.length(), geometry.length());
             return Err(different(format!("{file} has {actual} bytes, but {path} describes a file of {described}")));
         }
-        let bad = self.hashing.bad_chunks(source, &metainfo).map_err(Mismatch::Other)?;
+        let bad = self.hasher.bad_chunks(source, &metainfo).map_err(Mismatch::Other)?;
         if let Some(BadChunk { chunk, .. }) = bad.iter().find(|bad| bad.fault != Fault::Unreadable) {
             return Err(different(format!("{file} is not the file that {path} describes (chunk {chunk} differs)")));
         }

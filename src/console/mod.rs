@@ -11,7 +11,7 @@ pub mod downloads_table;
 pub mod event_report;
 pub mod exit;
 pub mod file_errors;
-pub mod hashing;
+pub mod file_hasher;
 pub mod inputs;
 pub mod log_limit;
 pub mod logging;

@@ -80,7 +80,7 @@ fn hash(metainfo: &Metainfo, path: &Path, threads: usize, stop: &AtomicBool) -> 
         return Ok(Checked::Changing);
     }
     if let Some(chunk) = wrong.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        return Ok(Checked::Different { why: format!("its content has changed (chunk {chunk} differs)"), identity });
+        return Ok(Checked::Different { why: format!("its content is different (chunk {chunk})"), identity });
     }
     let mut unreadable = unreadable.into_inner().unwrap_or_else(PoisonError::into_inner);
     match unreadable.pop() {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::input::Input;
 use crate::console::create_torrent::{CreateOptions, CreateTorrent};
 use crate::console::exit::CommandError;
-use crate::console::hashing::HashOptions;
+use crate::console::file_hasher::FileHasher;
 use crate::console::signals::Stop;
 use crate::limits::REPL_HASHING_MAX;
 use crate::text;
@@ -139,7 +139,7 @@ fn hash_on_thread(
             metainfo: &share.metainfo,
             trackers: &share.trackers,
             options: CreateOptions { chunk_size: None, force: share.force },
-            hashing: HashOptions { threads, stop: &stop, hide_bar: true },
+            hasher: FileHasher { threads, stop: &stop, hide_bar: true },
         };
         let result = Box::new(create_torrent.verify_or_create());
         // Sending fails only when the REPL is over.

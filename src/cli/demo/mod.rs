@@ -4,8 +4,8 @@
 //! awaited by what it prints, never by time, and ended by its handle; the folder goes at the end, also
 //! when the demo fails or is interrupted.
 
+mod children;
 mod disk;
-mod nodes;
 mod play;
 mod race;
 mod report;

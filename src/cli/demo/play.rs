@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::nodes::{ChildOutput, Nodes, Role};
+use super::children::{ChildOutput, Children, Role};
 use super::race::Race;
 use super::report::Report;
 use super::{disk, sums};
@@ -27,7 +27,7 @@ pub fn run(args: &Demo, output: &Output) -> CommandResult {
     let folder = tempfile::Builder::new().prefix("mtorrent-demo-").tempdir_in(&args.dir);
     let folder = folder.map_err(|error| file_errors::cannot_write(&args.dir.join("mtorrent-demo"), &error))?;
     let path = std::path::absolute(folder.path()).map_err(|error| file_errors::cannot_read(folder.path(), &error))?;
-    let result = Nodes::start(&path).and_then(|nodes| DemoRun { size: args.size, folder: path, nodes }.run());
+    let result = Children::start(&path).and_then(|children| DemoRun { size: args.size, folder: path, children }.run());
     let shown = text::path(folder.path());
     if let Err(error) = folder.close() {
         stderr::report(format_args!("cannot remove {shown}: {error}"));
@@ -41,7 +41,7 @@ pub fn run(args: &Demo, output: &Output) -> CommandResult {
 struct DemoRun {
     size: u64,
     folder: PathBuf,
-    nodes: Nodes,
+    children: Children,
 }
 
 impl DemoRun {
@@ -59,7 +59,7 @@ impl DemoRun {
         stderr::report("starting two getters; tracker 1 is killed half-way");
         let race = self.race(trackers, [&copy_1, &copy_2])?;
         for role in [Role::Seeder, Role::Tracker2] {
-            self.nodes.terminate(role)?;
+            self.children.terminate(role)?;
         }
         stderr::report("comparing the SHA-256 of the source and of the copies");
         let sums = sums::of_files([&source, &copy_1, &copy_2], self.stop())?;
@@ -67,29 +67,29 @@ impl DemoRun {
     }
 
     fn stop(&self) -> &Stop {
-        self.nodes.stop()
+        self.children.stop()
     }
 
     fn start_tracker(&mut self, role: Role, peer: Option<SocketAddr>) -> Result<SocketAddr, CommandError> {
         let peer = peer.map(|address| format!("--peer={address}"));
         let arguments = ["tracker", "--listen=127.0.0.1:0", "--cores=1"].into_iter().chain(peer.as_deref());
-        self.nodes.spawn(role, &arguments.collect::<Vec<_>>())?;
-        self.nodes.wait_ready(role)
+        self.children.spawn(role, &arguments.collect::<Vec<_>>())?;
+        self.children.wait_ready(role)
     }
 
     fn start_seeder(&mut self, source: &Path, trackers: [SocketAddr; 2]) -> Result<SocketAddr, CommandError> {
         let (file, metainfo) = (as_text(source)?, as_text(&self.folder.join("source.mtorrent"))?);
         let trackers = trackers.map(|address| format!("--tracker={address}"));
-        self.nodes
+        self.children
             .spawn(Role::Seeder, &["share", &file, &metainfo, "--listen=127.0.0.1:0", &trackers[0], &trackers[1]])?;
-        self.nodes.wait_ready(Role::Seeder)
+        self.children.wait_ready(Role::Seeder)
     }
 
     fn start_getter(&mut self, role: Role, copy: &Path, trackers: [SocketAddr; 2]) -> Result<(), CommandError> {
         let (metainfo, copy) = (as_text(&self.folder.join("source.mtorrent"))?, as_text(copy)?);
         let [first, second] = trackers.map(|address| format!("--tracker={address}"));
         let place = ["get", &metainfo, &copy, "--listen=127.0.0.1:0", &first, &second];
-        self.nodes.spawn(role, &[&place[..], &["--wait=1m", "--report-every", REPORT_EVERY]].concat())
+        self.children.spawn(role, &[&place[..], &["--wait=1m", "--report-every", REPORT_EVERY]].concat())
     }
 
     /// Lets two getters run, kills tracker 1 half-way, and waits for all that must follow.
@@ -100,7 +100,7 @@ impl DemoRun {
         let deadline = Instant::now() + time_allowed(self.size);
         loop {
             let fallback = race.killed_at().filter(|_| race.all_ended()).map(|at| at + DEMO_FALLBACK_MAX);
-            match self.nodes.next(fallback.unwrap_or(deadline).min(deadline))? {
+            match self.children.next(fallback.unwrap_or(deadline).min(deadline))? {
                 Some((role, at, ChildOutput::Object(object))) => race.take(role, at, object),
                 Some((role, _, ChildOutput::Closed)) => self.take_end(role)?,
                 None if race.all_ended() => return Ok(race),
@@ -109,7 +109,7 @@ impl DemoRun {
             if race.is_half_way() && race.killed_at().is_none() {
                 // The seeder may have fallen back before the kill has returned.
                 race.note_kill(Instant::now());
-                self.nodes.kill(Role::Tracker1);
+                self.children.kill(Role::Tracker1);
             }
             if race.all_ended() && race.fell_back_after().is_some() {
                 return Ok(race);
@@ -121,9 +121,9 @@ impl DemoRun {
     fn take_end(&mut self, role: Role) -> Result<(), CommandError> {
         match role {
             Role::Tracker1 => Ok(()),
-            Role::Getter1 | Role::Getter2 if self.nodes.wait_exit(role)? == Some(0) => Ok(()),
-            Role::Getter1 | Role::Getter2 => Err(self.nodes.failure(role, "failed")),
-            Role::Tracker2 | Role::Seeder => Err(self.nodes.failure(role, "ended early")),
+            Role::Getter1 | Role::Getter2 if self.children.wait_exit(role)? == Some(0) => Ok(()),
+            Role::Getter1 | Role::Getter2 => Err(self.children.failure(role, "failed")),
+            Role::Tracker2 | Role::Seeder => Err(self.children.failure(role, "ended early")),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::nodes::Role;
+use super::children::Role;
 
 /// The race.
 #[derive(Debug)]

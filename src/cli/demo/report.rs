@@ -161,7 +161,7 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::demo::nodes::Role;
+    use crate::cli::demo::children::Role;
     use crate::cli::demo::race::tests::second_tracker;
     use serde_json::json;
     use std::time::Instant;

@@ -57,11 +57,11 @@ pub enum ChildOutput {
     Closed,
 }
 
-/// All children.
+/// All children of the demo.
 #[derive(Debug)]
-pub struct Nodes {
+pub struct Children {
     folder: PathBuf,
-    children: BTreeMap<Role, Child>,
+    running: BTreeMap<Role, Child>,
     receiver: Receiver<Message>,
     sender: SyncSender<Message>,
     stop: Stop,
@@ -73,7 +73,7 @@ enum Message {
     Signal(Signal),
 }
 
-impl Nodes {
+impl Children {
     /// No children yet; their stderr will be kept in `folder`.
     pub fn start(folder: &Path) -> Result<Self, CommandError> {
         let to_remove = folder.to_owned();
@@ -86,7 +86,7 @@ impl Nodes {
         };
         // A second signal leaves no folder behind either. The children end with this process.
         signals::watch(notify, move || drop(std::fs::remove_dir_all(&to_remove)))?;
-        Ok(Self { folder: folder.to_owned(), children: BTreeMap::new(), receiver, sender, stop })
+        Ok(Self { folder: folder.to_owned(), running: BTreeMap::new(), receiver, sender, stop })
     }
 
     /// Set by the first signal.
@@ -111,7 +111,7 @@ impl Nodes {
         end_with_this_process(&mut command);
         let mut child = command.spawn().map_err(failed)?;
         let stdout = child.stdout.take();
-        self.children.insert(role, child);
+        self.running.insert(role, child);
         let to_queue = self.sender.clone();
         let listen = move || stdout.into_iter().for_each(|stdout| read_lines(role, stdout, &to_queue));
         thread::Builder::new().name(role.name().into()).spawn(listen).map(drop).map_err(failed)
@@ -144,14 +144,14 @@ impl Nodes {
 
     /// Kills a child and waits for its end.
     pub fn kill(&mut self, role: Role) {
-        if let Some(mut child) = self.children.remove(&role) {
+        if let Some(mut child) = self.running.remove(&role) {
             end(&mut child);
         }
     }
 
     /// Asks a child to end by SIGTERM and checks that it does so, with exit code 0.
     pub fn terminate(&mut self, role: Role) -> Result<(), CommandError> {
-        if let Some(child) = self.children.get(&role) {
+        if let Some(child) = self.running.get(&role) {
             let id = rustix::process::Pid::from_child(child);
             rustix::process::kill_process(id, rustix::process::Signal::TERM)
                 .map_err(|error| CommandError::failed(format!("cannot end the {}: {error}", role.name())))?;
@@ -164,7 +164,7 @@ impl Nodes {
 
     /// Waits for a child that is about to end; its exit code, or `None` when a signal ended it.
     pub fn wait_exit(&mut self, role: Role) -> Result<Option<i32>, CommandError> {
-        let Some(mut child) = self.children.remove(&role) else { return Ok(None) };
+        let Some(mut child) = self.running.remove(&role) else { return Ok(None) };
         let deadline = Instant::now() + DEMO_STEP_MAX;
         loop {
             match child.try_wait() {
@@ -192,9 +192,9 @@ impl Nodes {
     }
 }
 
-impl Drop for Nodes {
+impl Drop for Children {
     fn drop(&mut self) {
-        self.children.values_mut().for_each(end);
+        self.running.values_mut().for_each(end);
     }
 }
 

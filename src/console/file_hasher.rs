@@ -13,9 +13,9 @@ use crate::ids::ChunkHash;
 use crate::metainfo::Metainfo;
 use crate::text;
 
-/// How a file is hashed.
+/// Hashes whole files.
 #[derive(Clone, Copy, Debug)]
-pub struct HashOptions<'a> {
+pub struct FileHasher<'a> {
     /// Threads that read and hash.
     pub threads: usize,
     /// Ends the hashing early.
@@ -44,7 +44,7 @@ pub enum Fault {
     Unreadable,
 }
 
-impl HashOptions<'_> {
+impl FileHasher<'_> {
     /// The digests of all chunks, one after the other: the `pieces` of a new `.mtorrent` file.
     pub fn digests(self, source: &Source, geometry: Geometry) -> Result<Vec<u8>, CommandError> {
         let pieces = Mutex::new(vec![0; geometry.chunk_count() as usize * ChunkHash::LEN]);
