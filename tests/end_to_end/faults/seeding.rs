@@ -210,7 +210,7 @@ fn after_a_change_the_file_may_be_got_or_shared_again() {
     assert_done(&status, &content.bytes);
     let shared: Result<(), NodeError> = both.share(ShareRequest {
         metainfo: content.metainfo.clone(),
-        metainfo_path: "file.mtorrent".into(),
+        metainfo_path: path.with_extension("mtorrent"),
         file: copy,
     });
     shared.unwrap();
