@@ -1,4 +1,4 @@
-//! Processes of the same build, talked to by pipes: for benches that measure mtorrent alone.
+//! Processes of the same build on pipes: for benches that measure mtorrent alone.
 //!
 //! Whoever measures others too, or needs their CPU time and memory, takes [`crate::harness::child`].
 

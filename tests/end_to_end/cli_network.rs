@@ -283,7 +283,7 @@ fn the_seeds_commands_from_a_pipe() {
 }
 
 #[test]
-fn a_failed_download_is_told_and_the_rest_goes_on() {
+fn a_failed_download_is_reported_and_the_rest_goes_on() {
     let folder = Folder::new();
     folder.random_file("file", CHUNK);
     run(["create", &folder.text("file"), &folder.text("file.mtorrent"), &dead()]).expect(0);

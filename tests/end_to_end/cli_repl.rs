@@ -1,4 +1,4 @@
-//! The REPL by the real binary, from a pipe and on a terminal, as far as one client alone can show it.
+//! The REPL by the real binary, from a pipe and on a terminal, with one client.
 
 use rustix::process::Signal;
 
@@ -182,7 +182,7 @@ fn news_come_above_the_line_that_is_typed() {
     terminal.wait_shown("mtorrent> ");
     terminal.type_in("show down");
     terminal.wait_shown("show down");
-    // Nobody seeds until now, so the news come while the line stands there.
+    // Nobody seeds until now, so its line comes while a command is being typed.
     let _seeder = Running::ready(["share", &file, &metainfo, "--listen=127.0.0.1:0", "--cores=1"]);
     terminal.wait_shown("#1 done 3.0 MiB in ");
     terminal.wait_shown("mtorrent> show down");

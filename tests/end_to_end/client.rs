@@ -136,12 +136,12 @@ fn after_a_fallback_everything_is_announced_anew_spread_over_time() {
     first.kill();
     let killed = Instant::now();
     eventually(Duration::from_secs(10), "all are announced", || second.shares().len() >= FILES);
-    let told = second.shares();
-    let mut announced: Vec<InfoHash> = told.iter().map(|(_, info_hash)| *info_hash).collect();
+    let shares = second.shares();
+    let mut announced: Vec<InfoHash> = shares.iter().map(|(_, info_hash)| *info_hash).collect();
     announced.sort_unstable();
     files.sort_unstable();
     assert_eq!(announced, files, "each once");
-    let spread = told[FILES - 1].0 - told[0].0;
+    let spread = shares[FILES - 1].0 - shares[0].0;
     println!("{FILES} files are announced anew within {:?}, spread over {spread:?}", killed.elapsed());
     assert!(spread >= mtorrent::limits::ANNOUNCE_SPACING * (FILES as u32 - 1), "{spread:?}");
     seeder.close();

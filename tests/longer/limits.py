@@ -134,11 +134,11 @@ class Limits(support.Run):
 
     def check_service(self, child):
         os.set_blocking(child.stdout.fileno(), False)
-        heard, end = b"", time.monotonic() + WITHIN_S
-        while b"ready" not in heard and child.poll() is None and time.monotonic() < end:
-            heard += child.stdout.read() or b""
+        lines, end = b"", time.monotonic() + WITHIN_S
+        while b"ready" not in lines and child.poll() is None and time.monotonic() < end:
+            lines += child.stdout.read() or b""
             time.sleep(0.005)
-        if child.poll() is None and b"ready" not in heard:
+        if child.poll() is None and b"ready" not in lines:
             return self.hangs(child)
         child.terminate()
         begun = time.monotonic()
@@ -146,7 +146,7 @@ class Limits(support.Run):
             said = support.text(child.communicate(timeout=END_WITHIN_S)[1])
         except subprocess.TimeoutExpired:
             return self.hangs(child)
-        if b"ready" not in heard:
+        if b"ready" not in lines:
             return self.refusal(child.returncode, said)
         self.worked += 1
         well = child.returncode == 0 and "panicked" not in said

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Shares, gets, removes and restarts under faults: every copy right, no wish lost, what the processes hold level.
+"""Shares, gets, removes and restarts under faults: every copy right, nothing asked for lost, what the processes hold level.
 
     tests/longer/soak.py [--minutes 60] [--seed N] [--port 24600] [--folder DIR] PATH/OF/mtorrent
 
@@ -49,7 +49,7 @@ class Process:
     def read(self):
         for line in self.child.stdout:
             line = line.decode(errors="replace").rstrip("\n")
-            self.soak.hear(self, line)
+            self.soak.note_line(self, line)
             self.lines.put(line)
         self.lines.put(None)
 
@@ -106,8 +106,8 @@ class Soak:
         self.lock, self.over = threading.Lock(), threading.Event()
         self.samples, self.begun = [], time.monotonic()
         self.trackers = [f"--tracker=127.0.0.1:{self.port + n}" for n in range(2)]
-        # What the second client has acknowledged and not brought yet.
-        self.wishes = {}
+        # What the second client has acknowledged and not downloaded yet.
+        self.pending = {}
         self.excused = 0
 
     def count(self, what, by=1):
@@ -161,15 +161,15 @@ class Soak:
 
     # What is asked for.
 
-    def hear(self, process, line):
-        """A download that ends for a reason that was told is no wish any more."""
+    def note_line(self, process, line):
+        """A download that ended with a reason is not waited for any more."""
         started, failed = re.match(r"#(\d+) started f(\d) ", line), re.match(r"#(\d+) failed: (.*)", line)
         if started:
             process.started[started[1]] = int(started[2])
         elif failed and process.name == "getter":
             self.count("client's gets failed")
             if failed[1] in process.started:
-                self.wishes.pop(process.started[failed[1]], None)
+                self.pending.pop(process.started[failed[1]], None)
             else:
                 # One that it took up after it was killed.
                 self.excused += 1
@@ -225,11 +225,11 @@ class Soak:
         chance = random.Random(self.seed + 100)
         while not self.over.is_set():
             n = chance.randrange(len(SIZES))
-            if n not in self.wishes:
+            if n not in self.pending:
                 self.getter.say(f"get {self.path(f'f{n}.mtorrent')} {self.path('getter', f'f{n}')}")
-                # Only what was acknowledged is a wish.
+                # Only what was acknowledged counts.
                 if self.getter.wait_line(rf"#\d+ started f{n} ", 20):
-                    self.wishes[n] = time.monotonic()
+                    self.pending[n] = time.monotonic()
             if chance.random() < 0.15:
                 self.getter.kill()
                 self.count("client killed")
@@ -238,7 +238,7 @@ class Soak:
             self.over.wait(chance.uniform(0.1, 3))
 
     def take_finished(self):
-        for n in list(self.wishes):
+        for n in list(self.pending):
             dest = self.path("getter", f"f{n}")
             if not os.path.exists(dest):
                 continue
@@ -246,7 +246,7 @@ class Soak:
             self.getter.say(f"remove {dest}")
             self.getter.wait_line("removed ", 20)
             os.remove(dest)
-            del self.wishes[n]
+            del self.pending[n]
 
     # What goes wrong.
 
@@ -328,7 +328,7 @@ class Soak:
     def check_level(self, name):
         rows = [row[2:] for row in self.samples if row[1] == name]
         if len(rows) < 8:
-            return f"{name}: too short a run to tell"
+            return f"{name}: too short a run to judge"
         quarter = len(rows) // 4
         early = [statistics.median(column) for column in zip(*rows[quarter // 2:quarter + quarter // 2 + 1])]
         late = [statistics.median(column) for column in zip(*rows[-quarter:])]
@@ -354,12 +354,12 @@ class Soak:
         self.finish()
 
     def finish(self):
-        """No more faults: all that was asked for arrives, and everything ends when it is told to."""
+        """No more faults: all that was asked for arrives, and everything ends on SIGTERM."""
         end = time.monotonic() + 120
-        while self.wishes and time.monotonic() < end:
+        while self.pending and time.monotonic() < end:
             self.take_finished()
             time.sleep(0.5)
-        for n in list(self.wishes)[self.excused:]:
+        for n in list(self.pending)[self.excused:]:
             self.count("lost")
             self.fault(f"the client lost f{n}")
         level = "; ".join(self.check_level(name) for name in ("tracker0", "seeder"))

@@ -49,7 +49,7 @@ fn travel(message: &Message<'_>, buffer: &mut [u8]) {
     assert_eq!(&decoded, message);
     match decoded {
         Message::SeederInfoResponse(info) => info.endpoints.iter().for_each(|endpoint| _ = black_box(endpoint)),
-        Message::HaveChunks(news) => news.indices.iter().for_each(|index| _ = black_box(index)),
+        Message::HaveChunks(have) => have.indices.iter().for_each(|index| _ = black_box(index)),
         _ => {}
     }
     assert!(Message::decode(Frame { kind: frame.kind, payload: b"\0\0\0\x01x" }).is_err());

@@ -13,9 +13,9 @@ use super::wire::encoded;
 /// A file in memory with its metainfo.
 #[derive(Clone)]
 pub struct Content {
-    /// What it is.
+    /// Names the bytes.
     pub metainfo: Arc<Metainfo>,
-    /// What is in it.
+    /// All bytes of the file.
     pub bytes: Arc<Vec<u8>>,
 }
 

@@ -63,7 +63,7 @@ impl Network {
         std::thread::spawn(connect).join().expect("it connects")
     }
 
-    /// From now on neither of the two hears anything of the other; no packet comes back to say so.
+    /// From now on no packet passes between the two hosts, and nothing reports that it is lost.
     pub fn swallow(&self, a: usize, b: usize) {
         self.set_neighbour(a, b, NOBODY);
         self.set_neighbour(b, a, NOBODY);

@@ -21,14 +21,14 @@ pub fn mtorrent<S: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = S
     command
 }
 
-/// What a finished command said.
+/// A finished command: exit code and output.
 #[derive(Debug)]
 pub struct Outcome {
     /// Its exit code; `None` when a signal killed it.
     pub code: Option<i32>,
-    /// Its data.
+    /// The lines of its stdout.
     pub stdout: String,
-    /// Its talk.
+    /// Its diagnostics and status lines.
     pub stderr: String,
 }
 
@@ -78,10 +78,10 @@ impl Running {
         let (send, lines) = channel();
         let stdout = BufReader::new(child.stdout.take().expect("piped"));
         std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| send.send(line)));
-        let mut talk = child.stderr.take().expect("piped");
+        let mut errors = child.stderr.take().expect("piped");
         let stderr = std::thread::spawn(move || {
             let mut bytes = Vec::new();
-            let _ = talk.read_to_end(&mut bytes);
+            let _ = errors.read_to_end(&mut bytes);
             String::from_utf8_lossy(&bytes).into_owned()
         });
         Self { stdin: child.stdin.take(), child, lines, seen: Vec::new(), stderr: Some(stderr) }

@@ -17,25 +17,25 @@ use super::wire::{Wire, encoded};
 pub struct Scripted {
     /// Where it listens.
     pub address: SocketAddr,
-    /// What happened there.
+    /// What was received there.
     pub seen: Arc<Seen>,
     ended: Arc<AtomicBool>,
     open: Arc<Mutex<Vec<TcpStream>>>,
 }
 
-/// What happened at a scripted peer.
+/// What a scripted peer received.
 #[derive(Default)]
 pub struct Seen {
-    /// Connections.
+    /// Accepted connections.
     pub connections: AtomicUsize,
     /// Requests for chunks.
     pub chunk_requests: AtomicUsize,
-    /// When each request of another kind came, with its name.
+    /// Time and type of each other message.
     pub asked: Mutex<Vec<(Instant, &'static str)>>,
 }
 
 impl Seen {
-    /// When messages of a kind came.
+    /// Arrival times of the messages of a type.
     pub fn times(&self, kind: &str) -> Vec<Instant> {
         self.asked.lock().unwrap().iter().filter(|(_, known)| *known == kind).map(|(at, _)| *at).collect()
     }

@@ -6,20 +6,18 @@ use std::time::{Duration, Instant};
 /// Longest wait for anything.
 pub const DEADLINE: Duration = Duration::from_secs(60);
 
-/// A door that is opened once; who waits in front of it goes on then.
+/// A gate that is opened once; threads wait in front of it until then.
 #[derive(Clone, Default)]
 pub struct Gate {
     shared: Arc<(Mutex<bool>, Condvar)>,
 }
 
 impl Gate {
-    /// Opens it.
     pub fn open(&self) {
         *self.shared.0.lock().unwrap() = true;
         self.shared.1.notify_all();
     }
 
-    /// Whether it is open.
     pub fn is_open(&self) -> bool {
         *self.shared.0.lock().unwrap()
     }
@@ -32,7 +30,7 @@ impl Gate {
     }
 }
 
-/// Waits until something holds, looking again and again.
+/// Polls until `holds` is true; returns how long that took.
 #[track_caller]
 pub fn eventually(within: Duration, what: &str, mut holds: impl FnMut() -> bool) -> Duration {
     let started = Instant::now();

@@ -23,12 +23,12 @@ pub struct Wire {
 }
 
 impl Wire {
-    /// Connects.
+    /// A new connection.
     pub fn connect(to: SocketAddr) -> Self {
         Self::new(TcpStream::connect(to).expect("it listens"))
     }
 
-    /// Takes a connection.
+    /// On an open connection.
     pub fn new(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(DEADLINE)).expect("a timeout can be set");
         stream.set_nodelay(true).expect("a socket option");
@@ -83,7 +83,7 @@ impl Wire {
         }
     }
 
-    /// Tells a tracker of a seeder of the file.
+    /// Announces a seeder of the file to a tracker.
     pub fn announce(&mut self, metainfo: &Metainfo, seeder: SocketAddr) {
         let (info_hash, geometry) = (metainfo.info_hash(), metainfo.geometry());
         let share = Share {
@@ -98,7 +98,7 @@ impl Wire {
         assert!(matches!(answer, Message::Response(Response { status: Status::Ok, .. })), "{answer:?}");
     }
 
-    /// Tells a tracker that a seeder is gone.
+    /// Withdraws a seeder of the file at a tracker.
     pub fn withdraw(&mut self, metainfo: &Metainfo, seeder: SocketAddr) {
         let change = SeederChange { info_hash: metainfo.info_hash(), endpoint: endpoint(seeder), version: None };
         let answer = self.ask(&Message::RemoveSeeder(change));

@@ -77,8 +77,8 @@ fn many_refusals_are_one_sentence() {
     // Whoever asks for the last one has read the refusals of those before it.
     eventually(DEADLINE, "all are refused", || tracker.seen.times("Share").len() >= FILES);
     let outcome = client.terminate();
-    let told = |text: &str| text.lines().filter(|line| line.contains("refused")).count();
-    assert_eq!(told(&outcome.stdout) + told(&outcome.stderr), 1, "{outcome:#?}");
+    let refusals = |text: &str| text.lines().filter(|line| line.contains("refused")).count();
+    assert_eq!(refusals(&outcome.stdout) + refusals(&outcome.stderr), 1, "{outcome:#?}");
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn a_folder_that_is_there_stays_as_it_is() {
     assert_eq!(std::fs::read(&elsewhere).unwrap(), b"theirs");
 }
 
-/// Its peer opens the link and gives no page: the tracker waits for the table, and hears of its end meanwhile.
+/// Its peer opens the link and gives no page: the tracker waits for the table, and handles signals meanwhile.
 #[test]
 fn a_tracker_that_starts_can_be_ended() {
     let silent = Scripted::start(|_, _| Ok(()));
@@ -126,11 +126,11 @@ fn members_that_name_themselves_find_each_other_when_the_name_has_them_all() {
         let hosts = folder.file(&format!("hosts{host}"), line(host).as_bytes());
         let (listen, peer) = (format!("--listen=127.77.0.{host}:{port}"), format!("--peer=group.test:{port}"));
         let tracker = mtorrent(["tracker", "--cores=1", &listen, &peer, "--log=info"]);
-        let mut alone = std::process::Command::new("unshare");
+        let mut unshared = std::process::Command::new("unshare");
         let script = "mount --bind \"$0\" /etc/hosts && exec \"$@\"";
-        alone.args(["--mount", "sh", "-c", script]).arg(&hosts).arg(tracker.get_program()).args(tracker.get_args());
-        tracker.get_envs().for_each(|(name, _)| _ = alone.env_remove(name));
-        let mut member = Running::spawn(&mut alone);
+        unshared.args(["--mount", "sh", "-c", script]).arg(&hosts).arg(tracker.get_program()).args(tracker.get_args());
+        tracker.get_envs().for_each(|(name, _)| _ = unshared.env_remove(name));
+        let mut member = Running::spawn(&mut unshared);
         let at = member.wait_ready().listen();
         (hosts, member, at)
     });

@@ -1,5 +1,5 @@
 //! Trackers on hosts of their own, joined by links that can be cut: group keys over a network, partitions, and who is
-//! told which endpoint. Needs root and iproute2, and says so where they are missing.
+//! sent which endpoint. Needs root and iproute2, and says so where they are missing.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -163,7 +163,7 @@ fn a_tracker_without_a_key_refuses_links_from_the_network() {
 }
 
 #[test]
-fn endpoints_are_changed_by_their_own_address_and_loopback_is_told_to_loopback() {
+fn endpoints_are_changed_by_their_own_address_and_loopback_is_sent_to_loopback_only() {
     let Some(network) = Network::new(3) else { return };
     let mut tracker = tracker(&network, 0, &[], &["--trust=10.77.0.3/32", "--max-files-per-address=2"]);
     tracker.wait_ready();

@@ -13,7 +13,7 @@ use crate::support::{Folder, Ready, Running, mtorrent};
 const CONVERGED_MAX: Duration = Duration::from_secs(5);
 /// Longest wait for one answer of a tracker that is well, whatever ails the others.
 const ANSWER_MAX: Duration = Duration::from_millis(500);
-/// A file and a port that tell that a link works.
+/// A file whose seeders show that a link works.
 const SIGN: u16 = 9999;
 
 fn start(flags: &[String]) -> (Running, Ready) {
@@ -106,7 +106,7 @@ fn one_that_is_killed_comes_back_with_what_it_acknowledged_and_what_it_missed() 
     assert!(first.wait_for(75, &[9]) < CONVERGED_MAX);
 }
 
-/// What the loss of one tracker's disk loses, as README says: only what no other tracker had heard of yet.
+/// What the loss of one tracker's disk loses, as README says: only what no other tracker had received yet.
 #[test]
 fn the_loss_of_one_disk_loses_what_nobody_else_had() {
     let folder = Folder::new();
@@ -144,7 +144,7 @@ fn the_loss_of_one_disk_loses_what_nobody_else_had() {
 
 /// A tracker that ends as it should when its disk is damaged says what to do, and serves again when that is done.
 #[test]
-fn a_damaged_store_is_told_and_the_table_comes_from_the_peers() {
+fn a_damaged_store_is_reported_and_the_table_comes_from_the_peers() {
     let folder = Folder::new();
     let group = addresses::<2>();
     let (_first, _) = start(&flags(0, &group, &folder));

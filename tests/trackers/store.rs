@@ -14,7 +14,7 @@ use mtorrent::wire::Status;
 use crate::support::tracker::{TrackerClient, add};
 use crate::support::{DEADLINE, eventually};
 
-/// Tells a process of this test that it is the tracker of a data folder.
+/// Makes a process of this test the tracker of the data folder that it names.
 const FOLDER: &str = "MTORRENT_TEST_TRACKER_FOLDER";
 const ROUNDS: u16 = 5;
 
@@ -98,7 +98,7 @@ fn a_damaged_store_is_refused_and_can_be_moved_aside() {
     stop(tracker);
     let good = std::fs::read(&store).unwrap();
     let mut flipped = good.clone();
-    // Pages in use: their first bytes tell what they are.
+    // Pages in use: their first bytes are their kind.
     flipped[4096..].chunks_mut(4096).for_each(|page| page[0] ^= 0xff);
     for damaged in [b"not a store".to_vec(), good[..good.len() / 2].to_vec(), flipped] {
         std::fs::write(&store, damaged).unwrap();
@@ -147,26 +147,26 @@ fn what_was_acknowledged_survives_kill_9_under_load() {
         for (file, port) in &acknowledged {
             assert!(client.ports(*file).contains(port), "round {round}: file {file} is lost");
         }
-        let (told, tells) = mpsc::channel();
+        let (acknowledge, acknowledgements) = mpsc::channel();
         let clients: Vec<_> = (0..4)
             .map(|number| {
-                let told = told.clone();
+                let acknowledge = acknowledge.clone();
                 std::thread::spawn(move || {
                     let (mut client, port) = (TrackerClient::new(address), 100 + number);
                     for file in round * 4000 + number * 1000.. {
                         match client.try_ask(&add(file, port, None)) {
-                            Some(reply) if reply.status == Status::Ok => told.send((file, port)).unwrap(),
+                            Some(reply) if reply.status == Status::Ok => acknowledge.send((file, port)).unwrap(),
                             _ => return,
                         }
                     }
                 })
             })
             .collect();
-        drop(told);
-        acknowledged.extend(tells.iter().take(200));
+        drop(acknowledge);
+        acknowledged.extend(acknowledgements.iter().take(200));
         child.kill().unwrap();
         child.wait().unwrap();
-        acknowledged.extend(tells);
+        acknowledged.extend(acknowledgements);
         clients.into_iter().for_each(|client| client.join().unwrap());
     }
     println!("{ROUNDS} rounds, {} acknowledged, 0 lost", acknowledged.len());

@@ -26,7 +26,7 @@ fn wait_for_links(tracker: &TrackerHandle, count: u64) {
     eventually(DEADLINE, "the links are there", || tracker.stats().peers_in_sync == count);
 }
 
-/// Only the second was told of the first; the first dials back.
+/// Only the second knows the first by --peer; the first connects back.
 #[test]
 fn a_change_is_at_the_other_within_100_ms() {
     let first = start(config(&[])).unwrap();

@@ -150,7 +150,7 @@ impl Child {
         Ok(())
     }
 
-    /// An error that tells the end of what it wrote.
+    /// An error with the end of what it wrote.
     pub fn complaint(&self, what: &str) -> Error {
         let tail = tail(&(self.output() + "\n" + &read_lossy(&self.stderr)));
         let said = if tail.is_empty() { "it said nothing".to_owned() } else { format!("it said: {tail}") };

@@ -69,7 +69,7 @@ fn estimate(resample: impl Fn(&mut Draw) -> f64, value: f64, empty: bool) -> Opt
     Some(Estimate { value, low: at(0.025), high: at(0.975) })
 }
 
-/// A figure with as many digits as tell something.
+/// A figure with as many digits as are significant.
 pub fn number(value: f64) -> String {
     match value {
         value if !value.is_finite() => "–".to_owned(),

@@ -34,7 +34,7 @@ pub struct Client<'a> {
     received: Box<[u8]>,
     to_send: Vec<u8>,
     /// When the last answer came.
-    heard: Instant,
+    last_answer: Instant,
 }
 
 impl<'a> Client<'a> {
@@ -61,7 +61,7 @@ impl<'a> Client<'a> {
             events: Vec::with_capacity(BATCH),
             received: vec![0; RECEIVE_BYTES].into(),
             to_send: Vec::with_capacity(DEPTH_MAX * 128),
-            heard: Instant::now(),
+            last_answer: Instant::now(),
         })
     }
 
@@ -91,7 +91,7 @@ impl<'a> Client<'a> {
 
     fn start_all(&mut self) -> Result<(), Error> {
         let now = Instant::now();
-        self.heard = now;
+        self.last_answer = now;
         (0..self.connections.len()).try_for_each(|number| self.send_round(number, now))
     }
 
@@ -109,7 +109,7 @@ impl<'a> Client<'a> {
             if self.events.is_empty() {
                 self.check_alive(now)?;
             } else {
-                self.heard = now;
+                self.last_answer = now;
             }
             for index in 0..self.events.len() {
                 let number = self.events[index].data.u64() as usize;
@@ -126,7 +126,7 @@ impl<'a> Client<'a> {
     }
 
     fn check_alive(&self, now: Instant) -> Result<(), Error> {
-        if now.duration_since(self.heard) > ANSWER_TIMEOUT && !self.connections.iter().all(Connection::is_idle) {
+        if now.duration_since(self.last_answer) > ANSWER_TIMEOUT && !self.connections.iter().all(Connection::is_idle) {
             return Err(Error::Contestant(format!("{} does not answer", self.options.server)));
         }
         Ok(())

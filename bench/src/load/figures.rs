@@ -8,7 +8,7 @@ use hdrhistogram::Histogram;
 use super::options::Options;
 use crate::harness::process_tree::Cpu;
 
-/// The longest latency that is told from longer ones, microseconds.
+/// The longest latency that is distinguished from longer ones, microseconds.
 const LATENCY_US_MAX: u64 = 60_000_000;
 
 /// The figures of one thread, or of all.

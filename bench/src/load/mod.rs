@@ -2,7 +2,7 @@
 //! flight, a mix of AddSeeder (SADD) and SeederInfoRequest (SRANDMEMBER) over many files.
 //!
 //! Says answers a second, latencies, and what CPU time the server took: only where that is over 95 % of a core do
-//! the figures tell of the server.
+//! the figures are those of the server.
 //!
 //! The load must cost the server nothing but the requests. A [`client`] is a thread over epoll that never sleeps: a
 //! sleeping one makes the server's core wake it, and one that has its completions run by io_uring is interrupted by

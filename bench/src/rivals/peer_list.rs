@@ -1,4 +1,4 @@
-//! A BitTorrent HTTP tracker: it tells a client of the seeders, and knows from their own announces when
+//! A BitTorrent HTTP tracker: it answers with the seeders, and knows from their own announces when
 //! all of them are ready.
 //!
 //! It stands in for a tracker program so that each client gets its peer at once and from the same

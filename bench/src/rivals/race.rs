@@ -207,7 +207,7 @@ impl<'a> Race<'a> {
     }
 }
 
-/// Seconds that fsync of `copy` takes; 0 if there is no such file, which the comparison will tell.
+/// Seconds that fsync of `copy` takes; 0 if there is no such file, which the comparison will report.
 fn settle(copy: &Path) -> Result<f64, Error> {
     let start = Instant::now();
     match File::open(copy) {

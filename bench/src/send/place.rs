@@ -114,12 +114,12 @@ impl Drop for Namespace {
 }
 
 fn ip(arguments: &[&str]) -> Result<(), String> {
-    let told = format!("ip {}", arguments.join(" "));
-    let done = Command::new("ip").args(arguments).output().map_err(|error| format!("cannot run {told}: {error}"))?;
+    let line = format!("ip {}", arguments.join(" "));
+    let done = Command::new("ip").args(arguments).output().map_err(|error| format!("cannot run {line}: {error}"))?;
     if done.status.success() {
         return Ok(());
     }
-    Err(format!("{told} failed: {}", String::from_utf8_lossy(&done.stderr).trim()))
+    Err(format!("{line} failed: {}", String::from_utf8_lossy(&done.stderr).trim()))
 }
 
 #[cfg(test)]

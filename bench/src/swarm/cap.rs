@@ -1,4 +1,4 @@
-//! A link's rate, and what the token bucket filter is told for it.
+//! A link's rate, and the parameters of its token bucket filter.
 
 use std::fmt;
 use std::str::FromStr;

@@ -98,7 +98,7 @@ impl Node {
         self.namespace.inside(work)
     }
 
-    /// Bytes of payload that it has sent, as far as they can be told from all bytes: repeated segments and the
+    /// Bytes of payload that it has sent, estimated from all bytes: repeated segments and the
     /// protocol's own messages count, headers of the network do not.
     pub fn sent_bytes(&self) -> Result<f64, Error> {
         match self.cap {

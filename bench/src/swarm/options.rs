@@ -66,8 +66,8 @@ impl Options {
         let rows = if self.rows.is_empty() { Row::defaults() } else { self.rows.clone() };
         let mut all: Vec<Row> = Vec::new();
         for row in rows {
-            let alone = (row.variant == super::row::Variant::Bad).then(|| row.plain());
-            for row in alone.into_iter().chain([row]) {
+            let plain = (row.variant == super::row::Variant::Bad).then(|| row.plain());
+            for row in plain.into_iter().chain([row]) {
                 if !all.contains(&row) {
                     all.push(row);
                 }

@@ -135,8 +135,8 @@ impl Record {
             Ok(figures) => {
                 let failures = failures(&figures.getters);
                 let more = failures.len().saturating_sub(2);
-                let told = failures.into_iter().take(2).collect::<Vec<_>>().join("; ");
-                if more > 0 { format!("{told}; and {more} more") } else { told }
+                let listed = failures.into_iter().take(2).collect::<Vec<_>>().join("; ");
+                if more > 0 { format!("{listed}; and {more} more") } else { listed }
             }
         }
     }

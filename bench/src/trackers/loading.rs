@@ -23,7 +23,7 @@ pub fn load(server: &Server, workload: Workload, seed: u64, stage: &Stage) -> Re
     Ok(load::run(&load::Options { pid, ..options })?.into())
 }
 
-/// What our load is told.
+/// The options of our load.
 fn load_options(
     options: &Options,
     workload: Workload,

@@ -33,7 +33,7 @@ pub struct Figures {
     pub user_us: f64,
     /// The part of a core that the server had; 1 is all of it.
     pub server_cores: f64,
-    /// Median and 99th percentile of the time from a request to its answer, if the load tells.
+    /// Median and 99th percentile of the time from a request to its answer, if the load measures it.
     pub latency_us: Option<(u64, u64)>,
     /// Answers that refuse, or that answer something else.
     pub errors: u64,

@@ -62,7 +62,7 @@ impl<'a> Selection<'a> {
     }
 
     /// Whether the server had its core for itself.
-    fn tells(self, name: &'a str) -> bool {
+    fn is_core_bound(self, name: &'a str) -> bool {
         median(&self.of(name, |figures| figures.server_cores)) >= TELLING_CORES
     }
 }
@@ -98,7 +98,7 @@ fn row(contestant: &Contestant, selection: Selection) -> String {
     let is_comparable = |against: &&str| *against != name && contestant.pinned;
     let by_rate = redis.filter(is_comparable).and_then(|redis| ratio_estimate(&rates, &selection.rates(redis)));
     let by_cpu = redis.filter(|redis| *redis != name).and_then(|redis| ratio_estimate(&selection.cpu(redis), &cpu));
-    let mark = if selection.tells(name) || !contestant.pinned { "" } else { " †" };
+    let mark = if selection.is_core_bound(name) || !contestant.pinned { "" } else { " †" };
     let rate = if contestant.pinned { whole(median_estimate(&rates)) } else { "–".to_owned() };
     let (counted, runs) = (rates.len(), selection.all(name).count());
     let line = [
@@ -134,7 +134,7 @@ struct Goal {
     wanted: Wanted,
     ratio: Option<Estimate>,
     /// Whether both servers had their core.
-    tells: bool,
+    is_core_bound: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -157,7 +157,7 @@ impl Goal {
         } else {
             "missed"
         };
-        let mark = if self.tells { "" } else { " †" };
+        let mark = if self.is_core_bound { "" } else { " †" };
         Some(format!("| {} | {word} {goal} | {}{mark} | {verdict} |\n", self.what, interval(Some(ratio))))
     }
 }
@@ -179,17 +179,27 @@ fn list(records: &[Record]) -> Vec<Goal> {
     let by_redis = |name, what, depth| {
         let runs = select(what, depth);
         let ratio = ratio_estimate(&runs.rates(ours), &runs.rates(redis));
-        Goal { what: name, wanted: Wanted::AtLeast(1.5), ratio, tells: runs.tells(ours) && runs.tells(redis) }
+        Goal {
+            what: name,
+            wanted: Wanted::AtLeast(1.5),
+            ratio,
+            is_core_bound: runs.is_core_bound(ours) && runs.is_core_bound(redis),
+        }
     };
     let by_aquatic = |name, depth| {
         let (runs, theirs, aquatic) = (select(What::Mixed, depth), select(What::Announce, 0), aquatic::AQUATIC.name);
         let ratio = ratio_estimate(&runs.rates(ours), &theirs.rates(aquatic));
-        Goal { what: name, wanted: Wanted::AtLeast(2.0), ratio, tells: runs.tells(ours) && theirs.tells(aquatic) }
+        Goal {
+            what: name,
+            wanted: Wanted::AtLeast(2.0),
+            ratio,
+            is_core_bound: runs.is_core_bound(ours) && theirs.is_core_bound(aquatic),
+        }
     };
     let by_one = |name, what, depth| {
         let runs = select(what, depth);
         let ratio = ratio_estimate(&runs.cpu(two), &runs.cpu(ours));
-        Goal { what: name, wanted: Wanted::AtMost(1.15), ratio, tells: true }
+        Goal { what: name, wanted: Wanted::AtMost(1.15), ratio, is_core_bound: true }
     };
     vec![
         by_redis("AddSeeder of what is there, depth 1, by SADD", What::Renew, 1),

@@ -51,7 +51,7 @@ impl Drop for Group {
 
 /// Eight cores with chunks of 16 MiB would take 768 MiB.
 #[test]
-fn a_small_container_is_enough_or_told_at_once() {
+fn a_small_container_is_enough_or_refused_at_once() {
     let (Some(enough), Some(too_small)) = (Group::new("enough", 192 * MIB), Group::new("small", 48 * MIB)) else {
         return skipped("a control group with a memory limit");
     };
@@ -73,7 +73,7 @@ fn a_small_container_is_enough_or_told_at_once() {
 /// Memory of the process that is not of files, bytes.
 fn resident(process: &Running) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{}/status", process.id())).expect("it lives");
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("Linux tells");
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("Linux shows it");
     line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") << 10
 }
 

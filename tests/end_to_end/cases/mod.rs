@@ -3,7 +3,7 @@
 mod disks;
 mod foreign;
 mod memory;
+mod output;
 mod rates;
 mod resources;
 mod signals;
-mod talk;

@@ -37,7 +37,7 @@ fn is_served(address: SocketAddr) -> bool {
 /// More connections than there are descriptors, of which one is in use: those that are idle make room for others, and
 /// every core serves again when they are gone.
 #[test]
-fn a_tracker_that_ran_out_of_descriptors_hears_its_connections() {
+fn a_tracker_that_ran_out_of_descriptors_serves_its_connections() {
     let mut command = mtorrent(["tracker", LOOPBACK, "--cores=2"]);
     limits::limit(&mut command, libc::RLIMIT_NOFILE, 96);
     let mut tracker = Running::spawn(&mut command);
@@ -62,7 +62,7 @@ fn a_tracker_that_ran_out_of_descriptors_hears_its_connections() {
 }
 
 #[test]
-fn few_open_files_are_enough_or_a_sentence() {
+fn few_open_files_are_enough_or_one_error() {
     let folder = Folder::new();
     folder.random_file("f", 3 << 20);
     let (_tracker, _seeder, at) = swarm(&folder);
@@ -88,7 +88,7 @@ fn few_open_files_are_enough_or_a_sentence() {
 }
 
 #[test]
-fn a_system_without_threads_is_a_sentence() {
+fn a_system_without_threads_is_one_error() {
     let folder = Folder::new();
     folder.random_file("f", 1 << 20);
     let (_tracker, _seeder, at) = swarm(&folder);
@@ -103,7 +103,7 @@ fn a_system_without_threads_is_a_sentence() {
 }
 
 #[test]
-fn little_address_space_is_enough_or_a_sentence() {
+fn little_address_space_is_enough_or_one_error() {
     let folder = Folder::new();
     folder.random_file("f", 3 << 20);
     let (_tracker, _seeder, at) = swarm(&folder);
@@ -137,7 +137,7 @@ fn a_core_that_may_not_ask_for_the_file_system_writes_another_way() {
 }
 
 #[test]
-fn a_file_over_the_size_limit_is_a_sentence_and_leaves_nothing() {
+fn a_file_over_the_size_limit_is_one_error_and_leaves_nothing() {
     let folder = Folder::new();
     folder.random_file("f", 5 << 20);
     let (_tracker, _seeder, at) = swarm(&folder);

@@ -108,7 +108,7 @@ fn flood(seed: u64, to: SocketAddr, known: InfoHash) -> usize {
         match read {
             // All answers come, whole, when all that was sent was taken.
             Ok(_) if written.is_ok() => check_answers(seed, &answers, false),
-            // It closed on what it cannot read, with more of it behind. The reset is told once: to the writer or to
+            // It closed on what it cannot read, with more of it behind. The reset is reported once: to the writer or to
             // the reader, for whom the answers end anywhere then.
             Ok(_) => {
                 check_answers(seed, &answers, true);

@@ -103,9 +103,9 @@ const BAD_CHUNK_ANSWERS: &[(&str, ChunkScript)] = &[
         frame[65] = 200;
         stream.write_all(&frame)
     }),
-    ("news on a data connection", |stream, content, _| {
-        let news = HaveChunks { info_hash: content.metainfo.info_hash(), indices: Indices::from(&[0u32][..]) };
-        stream.write_all(&encoded(&Message::HaveChunks(news)))
+    ("HaveChunks on a data connection", |stream, content, _| {
+        let have_chunks = HaveChunks { info_hash: content.metainfo.info_hash(), indices: Indices::from(&[0u32][..]) };
+        stream.write_all(&encoded(&Message::HaveChunks(have_chunks)))
     }),
     ("a request", |stream, _, _| stream.write_all(&encoded(&Message::PeerIdRequest))),
 ];
@@ -151,22 +151,22 @@ const BAD_CONTROL_ANSWERS: &[(&str, ControlScript)] = &[
         Message::ChunkSubscribeRequest(_) => stream.write_all(&response(Status::NotFound, "no such file")),
         other => answer(stream, content, other),
     }),
-    ("news of chunks that are none", |stream, content, message| match message {
+    ("HaveChunks of chunks that do not exist", |stream, content, message| match message {
         Message::ChunkSubscribeRequest(info_hash) => {
             let empty = Bitfield::empty(content.metainfo.geometry());
             answer_having(stream, content, &empty, message)?;
             let indices = [u32::MAX, 5, 5, 1 << 31, content.metainfo.geometry().chunk_count()];
-            let news = HaveChunks { info_hash, indices: Indices::from(&indices[..]) };
-            stream.write_all(&encoded(&Message::HaveChunks(news)))
+            let have_chunks = HaveChunks { info_hash, indices: Indices::from(&indices[..]) };
+            stream.write_all(&encoded(&Message::HaveChunks(have_chunks)))
         }
         Message::SendChunkRequest(_) => break_off(),
         other => answer(stream, content, other),
     }),
-    ("news without end", |stream, content, message| match message {
+    ("HaveChunks without end", |stream, content, message| match message {
         Message::ChunkSubscribeRequest(info_hash) => {
             answer(stream, content, message)?;
-            let news = HaveChunks { info_hash, indices: Indices::from(&[7u32; 8192][..]) };
-            let frame = encoded(&Message::HaveChunks(news));
+            let have_chunks = HaveChunks { info_hash, indices: Indices::from(&[7u32; 8192][..]) };
+            let frame = encoded(&Message::HaveChunks(have_chunks));
             (0..200).try_for_each(|_| stream.write_all(&frame))
         }
         Message::SendChunkRequest(_) => break_off(),
@@ -189,7 +189,7 @@ const BAD_CONTROL_ANSWERS: &[(&str, ControlScript)] = &[
 ];
 
 #[test]
-fn no_talk_on_a_control_connection_costs_the_download() {
+fn no_message_on_a_control_connection_costs_the_download() {
     each(BAD_CONTROL_ANSWERS, |content, gate, script: ControlScript| {
         Scripted::start(move |stream, message| {
             gate.open();
@@ -286,7 +286,7 @@ fn a_wrong_chunk_pauses_its_peer_and_a_second_one_bans_it() {
 }
 
 #[test]
-fn a_liar_is_talked_to_twice_at_most() {
+fn a_liar_is_contacted_twice_at_most() {
     let (tracker, getter) = (tracker::start(), start(2));
     let content = content(64, tracker.listen_addr());
     let (lies, door) = (Arc::new(AtomicUsize::new(0)), Gate::default());
@@ -318,7 +318,7 @@ fn a_liar_is_talked_to_twice_at_most() {
     println!("{} lies, {} seen, {:?}", lies.load(Ordering::SeqCst), status.bad_chunks, status.elapsed);
     // Twice, when only one lie was seen before it was paused; no more, and not at all after a second lie.
     let introduced = liar.seen.times("ChunkSubscribeRequest").len();
-    assert!(introduced <= 2, "it was talked to {introduced} times, with {} wrong chunks", status.bad_chunks);
+    assert!(introduced <= 2, "it was contacted {introduced} times, with {} wrong chunks", status.bad_chunks);
     let taken_max = 2 * 2;
     assert!(status.bad_chunks <= taken_max, "{} wrong chunks were taken from one peer", status.bad_chunks);
     assert!(status.bad_chunks >= 1 && fetched_from(&status, &liar) == 0, "{status:#?}");

@@ -1,5 +1,5 @@
 //! A seeder whose file is changed, cut or removed, and a share that is withdrawn: nobody gets a wrong byte,
-//! everybody is told.
+//! all its clients and trackers are notified.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -79,7 +79,7 @@ fn a_file_that_is_changed_is_served_no_more() {
                 let info = Wire::connect(address);
                 assert_eq!(chunk_info(info, info_hash), Status::FileChanged, "{name}");
                 eventually(NOTICED_WITHIN, "it is withdrawn", || Wire::connect(tracker).seeders(info_hash).is_empty());
-                // Who asks now is told that nobody has it, and gets nothing.
+                // A get that starts now finds no seeder.
                 let metainfo = folder.text(&format!("{}.mtorrent", content.metainfo.name()));
                 let (dest, listen) = (folder.text(&format!("copy of {name}")), format!("--listen={LOOPBACK}"));
                 run(["get", &metainfo, &dest, &listen, "--wait=0s"]).expect_sentence(3, "seed");
@@ -91,8 +91,8 @@ fn a_file_that_is_changed_is_served_no_more() {
     for (name, _, _, path) in &shared {
         // What was removed may come back.
         let word = if *name == "removed" { "for now" } else { "any more" };
-        let told = format!("{} is not seeded {word}: ", path.display());
-        assert_eq!(said.stderr.matches(&told).count(), 1, "{name}: {said:#?}");
+        let line = format!("{} is not seeded {word}: ", path.display());
+        assert_eq!(said.stderr.matches(&line).count(), 1, "{name}: {said:#?}");
     }
 }
 
@@ -179,7 +179,7 @@ fn what_is_removed_is_gone_at_once() {
     share(&seeder, &path, &content.metainfo);
     let ours = [endpoint(seeder.listen_addr())];
     eventually(Duration::from_secs(2), "it is announced", || wire.seeders(info_hash) == ours);
-    // A client tells its tracker one thing after the other: when a later file is announced, all before it is done.
+    // A client announces and withdraws in order: when a later file is announced, all before it has been sent.
     let later = Content::new("later", random_bytes(1, 1000), CHUNK, &[tracker.listen_addr()]);
     share(&seeder, &folder.file("later", &later.bytes), &later.metainfo);
     eventually(Duration::from_secs(2), "the later file is announced", || {
@@ -210,7 +210,7 @@ fn after_a_change_the_file_may_be_got_or_shared_again() {
     assert_done(&status, &content.bytes);
     let shared: Result<(), NodeError> = both.share(ShareRequest {
         metainfo: content.metainfo.clone(),
-        metainfo_path: "file.mtorrent".into(),
+        metainfo_path: path.with_extension("mtorrent"),
         file: copy,
     });
     shared.unwrap();

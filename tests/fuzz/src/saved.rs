@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use mtorrent::node::data_dir::Saved;
 use mtorrent::geometry::Geometry;
 use mtorrent::hash::sha1;
 use mtorrent::ids::InfoHash;
+use mtorrent::node::data_dir::Saved;
 use mtorrent::repl::command;
 use mtorrent::storage::record::{Record, slot_len};
 

@@ -1,6 +1,6 @@
-//! What must hold of two trackers in sync, whatever they are told and send each other.
+//! What must hold of two trackers in sync, whatever they receive.
 //!
-//! The bytes are a play: each step takes some of them. Entries come to either tracker as from a third one, clients
+//! The bytes are a scenario: each step takes some of them. Entries come to either tracker as from a third one, clients
 //! announce and leave, time passes, pages of any bytes arrive. At the end each table is what its parts say, and two
 //! repairs make both the same.
 
@@ -10,36 +10,36 @@ use std::sync::Arc;
 
 use mtorrent::ids::{Endpoint, InfoHash, TrackerId, Version};
 use mtorrent::limits::FRAME_SYNC_BYTES_MAX;
-use mtorrent::tracker::table::clock::Skews;
-use mtorrent::tracker::table::entry::{Body, Entry, FileInfo, Fingerprints, bucket_of};
 use mtorrent::tracker::replica::answer;
 use mtorrent::tracker::replica::link::{Link, Times};
+use mtorrent::tracker::table::clock::Skews;
+use mtorrent::tracker::table::entry::{Body, Entry, FileInfo, Fingerprints, bucket_of};
 use mtorrent::tracker::table::rights::AddressCounts;
-use mtorrent::tracker::table::{Claim, Journal, Merged, Refusal, Rules, Sender, Table, Durability};
-use mtorrent::tracker::{Ttls, Totals};
+use mtorrent::tracker::table::{Claim, Durability, Journal, Merged, Refusal, Rules, Sender, Table};
+use mtorrent::tracker::{Totals, Ttls};
 use mtorrent::wire::sync::SYNC_PROTOCOL;
 use mtorrent::wire::{Cursor, EntriesBuffer, Frame, ListRequest, Message, Parsed, SyncHello, parse};
 
 const START_MS: u64 = 1_700_000_000_000;
 const TTLS: Ttls = Ttls { lease_ms: 60_000, tombstone_ms: 120_000 };
-/// Few, so that a play takes little time.
+/// Few, so that a scenario takes little time.
 const BUCKETS: usize = 32;
 /// Questions until a repair is done, and more.
 const QUESTIONS_MAX: usize = 200;
 
-/// Plays the bytes.
+/// Runs the scenario in the bytes.
 pub fn sync(bytes: &[u8]) {
-    let mut play = Play { rest: bytes, now_ms: START_MS, tables: [table(1), table(2)] };
-    while let Some(step) = play.byte() {
-        play.step(step);
+    let mut scenario = Scenario { rest: bytes, now_ms: START_MS, tables: [table(1), table(2)] };
+    while let Some(step) = scenario.byte() {
+        scenario.step(step);
     }
-    play.tables.iter().for_each(check_table);
-    play.converge();
-    play.tables.iter().for_each(check_table);
-    play.tables.iter_mut().for_each(|table| check_end(table, play.now_ms));
+    scenario.tables.iter().for_each(check_table);
+    scenario.converge();
+    scenario.tables.iter().for_each(check_table);
+    scenario.tables.iter_mut().for_each(|table| check_end(table, scenario.now_ms));
 }
 
-struct Play<'a> {
+struct Scenario<'a> {
     rest: &'a [u8],
     now_ms: u64,
     tables: [Table; 2],
@@ -51,7 +51,7 @@ impl Journal for Nowhere {
     fn write(&mut self, _: &Entry<'_>, _: Durability) {}
 }
 
-impl<'a> Play<'a> {
+impl<'a> Scenario<'a> {
     fn step(&mut self, step: u8) {
         let (at, now_ms) = (usize::from(step & 1), self.now_ms);
         match step >> 1 & 7 {
@@ -156,8 +156,8 @@ impl<'a> Play<'a> {
         }
     }
 
-    /// Both have been told everything and repair themselves from each other: then they hold the same. What one forgot of
-    /// an address' removals the other forgets with the next.
+    /// Each repairs itself from the other: then both have the same entries. What one dropped of an address' removals the
+    /// other drops with the next repair.
     fn converge(&mut self) {
         for _ in 0..3 {
             for at in [0, 1] {
@@ -199,12 +199,12 @@ fn live(table: &Table, now_ms: u64) -> BTreeSet<String> {
     let cut_off_ms = table.cut_off(now_ms);
     let (mut live, mut page, mut next) = (BTreeSet::new(), EntriesBuffer::default(), Some(Cursor::at(0)));
     while let Some(start) = next {
-        // Nobody's digests: all of each bucket is told.
+        // Digests that no bucket has: all entries are sent.
         let digests = vec![1; BUCKETS - usize::from(start.bucket)];
         let request = ListRequest { start, cut_off_ms, digests: digests.as_slice().into() };
-        let told = answer::to_list(table, &request, now_ms, &mut page);
-        next = told.next;
-        for entry in told.entries.iter() {
+        let list = answer::to_list(table, &request, now_ms, &mut page);
+        next = list.next;
+        for entry in list.entries.iter() {
             let is_removal = matches!(entry.body, Body::Removed(_));
             let life_ms = if is_removal { TTLS.tombstone_ms } else { TTLS.lease_ms };
             if entry.version.time_ms() + life_ms > cut_off_ms {

@@ -1,4 +1,4 @@
-//! A client of the played world: what it wants, what it was told, and what may be expected of all trackers then.
+//! A client of the simulated world: what it wants, what trackers answered, and what may be expected of all trackers then.
 
 use mtorrent::ids::{Endpoint, InfoHash, Version};
 
@@ -9,7 +9,7 @@ pub struct Claimed {
     pub endpoint: Endpoint,
     /// Whether the client seeds.
     pub seeding: bool,
-    /// The last version that a tracker told.
+    /// The last version that a tracker returned.
     pub seen: Option<Version>,
     /// The tracker acknowledged it at this time; `None` while the last attempt is not acknowledged.
     pub acknowledged_ms: Option<u64>,

@@ -1,7 +1,7 @@
-//! Trackers in sync, proven by playing: a seeded world of 3 to 5 trackers and their clients.
+//! Trackers in sync, proven by simulation: a seeded world of 3 to 5 trackers and their clients.
 //!
 //! The rules that run here are those of the server: its table, its links, its answers, frame by frame. The network
-//! is played: it delays, breaks connections, delivers what was sent on a broken one late and out of order, and
+//! is simulated: it delays, breaks connections, delivers what was sent on a broken one late and out of order, and
 //! again; it parts trackers from each other and from their clients. Trackers crash and lose what was not synced;
 //! clocks differ by seconds, by minutes in some worlds, and one is set for a while, forward or back; disks are full;
 //! members stay away for longer than a lease and a tombstone live, down or cut off with clients of their own; some know

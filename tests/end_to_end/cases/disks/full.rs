@@ -28,7 +28,7 @@ const SYSTEMS: [(&[&str], u64); 3] =
     [(&["mkfs.ext4", "-q", "-F"], 32), (&["mkfs.xfs", "-q"], 320), (&["mkfs.btrfs", "-q"], 128)];
 
 #[test]
-fn a_disk_that_is_too_small_is_told_before_the_first_byte() {
+fn a_disk_that_is_too_small_is_reported_before_the_first_byte() {
     if !is_root("mounting a disk") {
         return;
     }
@@ -78,7 +78,7 @@ fn a_disk_that_is_too_small_is_told_before_the_first_byte() {
 }
 
 #[test]
-fn a_disk_that_fills_up_in_the_middle_is_told_and_the_next_run_goes_on() {
+fn a_disk_that_fills_up_in_the_middle_is_reported_and_the_next_run_resumes() {
     if !is_root("mounting a disk") {
         return;
     }

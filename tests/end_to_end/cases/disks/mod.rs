@@ -4,7 +4,7 @@
 mod full;
 mod parts;
 mod shares;
-mod wishes;
+mod user_lists;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

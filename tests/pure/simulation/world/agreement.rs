@@ -1,4 +1,4 @@
-//! What must hold in the played world when all is healed.
+//! What must hold in the simulated world when all is healed.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +27,7 @@ impl World {
         (1..self.trackers.len()).all(|at| self.live(at) == first)
     }
 
-    /// What clients were told holds.
+    /// What trackers acknowledged to clients is true.
     pub(super) fn check_claims(&self) {
         let now_ms = self.now_ms;
         let table = self.live(0);

@@ -1,4 +1,4 @@
-//! What goes wrong in the played world.
+//! What goes wrong in the simulated world.
 
 use std::ops::Range;
 
@@ -6,7 +6,7 @@ use rand::RngExt;
 
 use super::{DAY_MS, LEASE_MS, Loss, START_MS, TTLS, World, pairs};
 
-/// Minutes, in both directions: many leases of the played world.
+/// Minutes, in both directions: many leases of the simulated world.
 const APART_MS_MAX: i64 = 600_000;
 
 /// A tracker that is away for longer than a tombstone lives.

@@ -7,7 +7,7 @@ use mtorrent::tracker::table::{Claim, Sender};
 use rand::RngExt;
 use rand::rngs::SmallRng;
 
-use super::acts::Written;
+use super::client_actions::Written;
 use super::{FILES, World, hash};
 
 /// Changes in a step, which is a tenth of a second.

@@ -1,7 +1,7 @@
-//! The played world: trackers, the network between them, their clients, and what goes wrong.
+//! The simulated world: trackers, the network between them, their clients, and what goes wrong.
 
-mod acts;
 mod agreement;
+mod client_actions;
 mod failures;
 mod flood;
 mod owned;
@@ -33,7 +33,7 @@ const TTLS: Ttls = Ttls { lease_ms: LEASE_MS, tombstone_ms: 2 * LEASE_MS };
 const SKEW_MS: u64 = 2000;
 const DAY_MS: u64 = 86_400_000;
 const START_MS: u64 = 1_700_000_000_000;
-/// Buckets of the played tables: fewer than there are, so that a seed takes little time.
+/// Buckets of the simulated tables: fewer than there are, so that a seed takes little time.
 const BUCKETS: usize = 512;
 const FILES: u8 = 4;
 /// In which all must be the same after the last failure.
@@ -111,7 +111,7 @@ struct Packet {
 
 pub struct World {
     rng: SmallRng,
-    talk: bool,
+    verbose: bool,
     now_ms: u64,
     trackers: Vec<Tracker>,
     /// Whether two trackers, by number, cannot reach each other.
@@ -126,7 +126,7 @@ pub struct World {
     flood: Option<Flood>,
     /// Nothing goes wrong any more.
     is_healed: bool,
-    /// When something was news last that a broken connection had held back.
+    /// When an entry that a broken connection had held back last changed a table.
     late_news_ms: u64,
     /// Whether a client cannot reach a tracker.
     unreachable: Vec<Vec<bool>>,
@@ -137,7 +137,7 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(seed: u64, talk: bool) -> Self {
+    pub fn new(seed: u64, verbose: bool) -> Self {
         let mut rng = SmallRng::seed_from_u64(seed);
         let count = rng.random_range(3..=5);
         let clients = rng.random_range(2..=4u8);
@@ -152,7 +152,7 @@ impl World {
             due_ms: START_MS,
         };
         let mut world = Self {
-            talk,
+            verbose,
             now_ms: START_MS,
             trackers: Vec::new(),
             parted: vec![vec![false; count]; count],
@@ -248,7 +248,7 @@ impl World {
     }
 
     fn say(&self, text: impl FnOnce() -> String) {
-        if self.talk {
+        if self.verbose {
             println!("{:>7} ms: {}", self.now_ms - START_MS, text());
         }
     }
@@ -458,14 +458,14 @@ impl World {
         let wall_ms = self.wall_ms(at);
         let Tracker { table, links, .. } = &mut self.trackers[at];
         let link = &mut links[from].link;
-        let (mut news, mut late) = (Vec::new(), Vec::new());
+        let (mut changes, mut late) = (Vec::new(), Vec::new());
         let page = link.receive(frame(bytes).0, |entry| {
             let merged = table.merge(entry, wall_ms);
             if merged == Merged::Late {
                 late.push((Owned::new(entry), Loss::Nothing));
             }
             if merged == Merged::New {
-                news.push((Owned::new(entry), Loss::Nothing));
+                changes.push((Owned::new(entry), Loss::Nothing));
             }
             merged
         });
@@ -473,12 +473,12 @@ impl World {
             link.page_taken(page, table).unwrap();
         }
         self.trackers[at].unsynced.append(&mut late);
-        self.pass_on(at, from, news);
+        self.pass_on(at, from, changes);
     }
 
-    /// News go to the disk and to all other peers.
-    fn pass_on(&mut self, at: usize, from: usize, news: Vec<(Owned, Loss)>) {
-        for (entry, loss) in news {
+    /// Entries that changed the table go to the disk and to all other peers.
+    fn pass_on(&mut self, at: usize, from: usize, changes: Vec<(Owned, Loss)>) {
+        for (entry, loss) in changes {
             for (peer, link) in self.trackers[at].links.iter_mut().enumerate() {
                 if peer != from && peer != at {
                     link.link.push(&entry.entry());
@@ -545,7 +545,7 @@ fn id(tracker: usize) -> TrackerId {
     TrackerId(100 + tracker as u64)
 }
 
-/// A file among the played buckets.
+/// A file among the simulated buckets.
 fn hash(file: u8) -> InfoHash {
     let mut hash = [file; 20];
     hash[0] = file * 9 % (BUCKETS / 16) as u8;

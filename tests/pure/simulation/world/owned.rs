@@ -1,4 +1,4 @@
-//! Entries and frames of the played world, owned and readable.
+//! Entries and frames of the simulated world, owned and readable.
 
 use std::fmt;
 

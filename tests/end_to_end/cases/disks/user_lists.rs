@@ -1,4 +1,4 @@
-//! What a client was told to share and to get is the user's list; what is absent for a while stays in it.
+//! The list of what a client shares and gets is the user's: what is absent for a while stays in it.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -161,8 +161,8 @@ fn removing_a_share_that_stopped_leaves_a_download_of_it_alone() {
         let said = client.wait();
         assert_eq!(said.code, Some(if is_other_content { 0 } else { 1 }), "{said:?}");
         let both = [place.folder.text("file"), place.folder.text("other/file")];
-        let told = said.stderr.lines().any(|line| both.iter().all(|path| line.contains(path)));
-        assert!(is_other_content || told, "{said:?}");
+        let names_both = said.stderr.lines().any(|line| both.iter().all(|path| line.contains(path)));
+        assert!(is_other_content || names_both, "{said:?}");
     }
 }
 
@@ -174,7 +174,7 @@ fn what_was_verified_before_a_start_is_not_hashed_at_it() {
     client.say(&format!("share {} {}", file.display(), place.folder.text("file.mtorrent")));
     client.wait_line(|line| line.starts_with("announced "));
     quit(client);
-    // Another content with the same stamps cannot be made: the time of the last change of state tells.
+    // Another content with the same stamps cannot be made: the time of the last change of state differs.
     let modified = std::fs::metadata(&file).unwrap().modified().unwrap();
     let client = place.client();
     place.get("first", &["--wait=20s"]).expect(0);

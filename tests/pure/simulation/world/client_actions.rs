@@ -1,4 +1,4 @@
-//! What the clients of the played world do: seed and leave, renew, fall back, break off and ask again.
+//! What the clients of the simulated world do: seed and leave, renew, fall back, break off and ask again.
 
 use mtorrent::tracker::table::entry::{Entry, FileInfo};
 use mtorrent::tracker::table::{Claim, Durability, Journal, Refusal, Sender};
@@ -110,7 +110,7 @@ impl World {
                 claimed.seen = Some(accepted.version);
                 claimed.acknowledged_ms = Some(now_ms);
                 claimed.lapses_ms = lapses_ms.unwrap_or_default();
-                // It may die as soon as it has answered, before anyone has heard of it.
+                // It may die as soon as it has answered, before any other tracker has received it.
                 if self.rng.random_bool(0.02) {
                     self.crash(at);
                 }

@@ -88,7 +88,7 @@ fn an_empty_variable_is_none() {
 }
 
 #[test]
-fn a_download_without_a_terminal_tells_its_progress() {
+fn a_download_without_a_terminal_reports_its_progress() {
     let folder = Folder::new();
     folder.random_file("f", 1 << 20);
     let (_tracker, ready) = Running::ready(["tracker", LOOPBACK, "--cores=1"]);
@@ -167,7 +167,7 @@ fn a_destination_in_use_is_worth_trying_again() {
 }
 
 #[test]
-fn a_tracker_named_by_loopback_is_told_to_be_of_no_use_to_others() {
+fn a_tracker_named_by_loopback_is_reported_as_of_no_use_to_others() {
     let folder = Folder::new();
     let file = folder.random_file("f", 1000).display().to_string();
     let (_tracker, ready) = Running::ready(["tracker", LOOPBACK, "--cores=1"]);
@@ -180,8 +180,8 @@ fn a_tracker_named_by_loopback_is_told_to_be_of_no_use_to_others() {
     };
     let said = share("f.mtorrent", &["--listen=0.0.0.0:0"]);
     assert!(said.contains("only this machine finds what is announced there"), "{said}");
-    for quiet in [&[LOOPBACK][..], &["--listen=0.0.0.0:0", "--advertise=127.0.0.1:9"]] {
-        let said = share("f.mtorrent", quiet);
+    for flags in [&[LOOPBACK][..], &["--listen=0.0.0.0:0", "--advertise=127.0.0.1:9"]] {
+        let said = share("f.mtorrent", flags);
         assert!(!said.contains("only this machine"), "{said}");
     }
 }
