@@ -18,6 +18,12 @@
 //! store with damaged pages is refused. One case cannot be told: damage to the last commit of a store that a power
 //! failure ended looks like a commit that was under way.
 //!
+//! # Stores of earlier builds
+//!
+//! Earlier builds wrote files of version 2 of the library, which the present one does not read. Such a store is read by
+//! the old library (`old_format`) and written anew; the new file takes the old one's place when it is whole and on the
+//! disk. One that is damaged is refused and stays as it is.
+//!
 //! # What the loss of one disk loses
 //!
 //! What no other tracker had heard of: what was acknowledged while none was reachable, and what was acknowledged within
@@ -31,6 +37,9 @@ mod batch;
 mod catch_panic;
 mod file;
 mod log;
+mod old_format;
+#[cfg(test)]
+mod old_format_tests;
 #[cfg(test)]
 mod power_failure_tests;
 #[cfg(test)]
@@ -47,13 +56,17 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use redb::{Database, DatabaseError, Durability, ReadableTable, StorageBackend, StorageError, TableDefinition};
+use redb::backends::FileBackend;
+use redb::{
+    Database, DatabaseError, Durability, ReadableDatabase, ReadableTable, StorageBackend, StorageError, TableDefinition,
+};
 use rustix::fs::FlockOperation;
 
 use self::batch::Batch;
 use self::catch_panic::catch_panic;
 use self::file::Careful;
 pub(crate) use self::log::{Log, LogHandle};
+use self::old_format::OldStore;
 use super::table::entry::{BUCKETS, Entry};
 use crate::ids::{TrackerId, Version};
 use crate::limits::{FRAME_CONTROL_BYTES_MAX, STORE_CACHE_BYTES};
@@ -130,12 +143,17 @@ impl Store {
         let path = folder.join(FILE_NAME);
         let failed = |error| match error {
             Unopened::Io(error) => StoreError::Io(path.clone(), error),
-            Unopened::Damaged(why) => StoreError::Corrupt(path.clone(), why),
+            error => StoreError::Corrupt(path.clone(), error.to_string()),
         };
         if !path.exists() {
             make_file(folder, &path).map_err(failed)?;
         }
-        let store = file::open(&path).and_then(Self::open_on).map_err(failed)?;
+        let open = || file::open(&path).and_then(Self::open_on);
+        let store = match open() {
+            Err(Unopened::OldFormat) => upgrade_file(folder, &path).and_then(|()| open()),
+            opened => opened,
+        };
+        let store = store.map_err(failed)?;
         Ok(Self { _lock: Some(lock), path: Some(path), ..store })
     }
 
@@ -264,7 +282,7 @@ impl Store {
         self.reopen()?;
         let database = self.database.as_ref().ok_or("the store is not open")?;
         let mut change = database.begin_write()?;
-        change.set_durability(Durability::Immediate);
+        change.set_durability(Durability::Immediate)?;
         let clock = group.iter().map(|batch| batch.clock).fold(self.clock, u64::max);
         {
             let mut entries = change.open_table(ENTRIES)?;
@@ -337,6 +355,8 @@ fn lock(folder: &Path) -> Result<File, StoreError> {
 enum Unopened {
     Io(std::io::Error),
     Damaged(String),
+    /// An earlier build wrote it, with a version of the library whose files this one does not read.
+    OldFormat,
 }
 
 impl std::fmt::Display for Unopened {
@@ -344,6 +364,7 @@ impl std::fmt::Display for Unopened {
         match self {
             Self::Io(error) => error.fmt(f),
             Self::Damaged(why) => f.write_str(why),
+            Self::OldFormat => f.write_str("an earlier build wrote it"),
         }
     }
 }
@@ -359,6 +380,25 @@ impl From<DatabaseError> for Unopened {
         match error {
             // What the system did not say, the library did, of a file that is none of its own.
             DatabaseError::Storage(StorageError::Io(error)) if error.raw_os_error().is_some() => Self::Io(error),
+            DatabaseError::UpgradeRequired(_) => Self::OldFormat,
+            error => Self::Damaged(error.to_string()),
+        }
+    }
+}
+
+impl From<redb::Error> for Unopened {
+    fn from(error: redb::Error) -> Self {
+        match error {
+            redb::Error::Io(error) if error.raw_os_error().is_some() => Self::Io(error),
+            error => Self::Damaged(error.to_string()),
+        }
+    }
+}
+
+impl From<redb2::Error> for Unopened {
+    fn from(error: redb2::Error) -> Self {
+        match error {
+            redb2::Error::Io(error) if error.raw_os_error().is_some() => Self::Io(error),
             error => Self::Damaged(error.to_string()),
         }
     }
@@ -370,15 +410,35 @@ impl From<Failed> for Unopened {
     }
 }
 
-/// Makes the file of a new store. It gets its name when it is whole and on the disk: the library takes one that it was
-/// kept from finishing for damaged.
+/// Makes the file of a new store.
 fn make_file(folder: &Path, path: &Path) -> Result<(), Unopened> {
+    publish_file(folder, path, make_on)
+}
+
+/// Writes a store of an earlier build anew. A failure at any point leaves the old file as it was.
+fn upgrade_file(folder: &Path, path: &Path) -> Result<(), Unopened> {
+    ::log::info!("the store {} is of an earlier build: it is rewritten", text::path(path));
+    let old = File::open(path).map_err(Unopened::Io)?;
+    let copied = catch_panic(|| {
+        let old = OldStore::open(old, STORE_CACHE_BYTES)?;
+        publish_file(folder, path, |backend| copy_on(&old, backend))
+    });
+    copied.unwrap_or_else(|why| Err(Unopened::Damaged(format!("its pages do not fit together: {why}"))))
+}
+
+/// Writes a store's file by `fill`. It gets its name when it is whole and on the disk: the library takes one that it
+/// was kept from finishing for damaged.
+fn publish_file(
+    folder: &Path,
+    path: &Path,
+    fill: impl FnOnce(FileBackend) -> Result<(), Unopened>,
+) -> Result<(), Unopened> {
     let new = path.with_extension("new");
     match fs::remove_file(&new) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(Unopened::Io(error)),
         _ => {}
     }
-    make_on(file::create(&new)?)?;
+    fill(file::create(&new)?)?;
     let publish = || {
         File::open(&new)?.sync_all()?;
         fs::rename(&new, path)?;
@@ -386,6 +446,31 @@ fn make_file(folder: &Path, path: &Path) -> Result<(), Unopened> {
         folder.ancestors().take(2).filter(|at| !at.as_os_str().is_empty()).try_for_each(|at| File::open(at)?.sync_all())
     };
     publish().map_err(Unopened::Io)
+}
+
+/// Writes what an old store holds. An error if that is not all ours: then nothing may be replaced by it.
+fn copy_on(old: &OldStore, backend: impl StorageBackend) -> Result<(), Unopened> {
+    let about = |key| old.about().get(key).copied();
+    if about("format") != Some(FORMAT) || about("damaged").is_some_and(|damaged| damaged != 0) {
+        return Err(Unopened::damaged("it was found damaged, or its format is unknown"));
+    }
+    let database = Database::builder()
+        .set_cache_size(STORE_CACHE_BYTES)
+        .create_with_backend(Careful::new(backend, Arc::new(AtomicBool::new(true))))?;
+    let change = database.begin_write().map_err(redb::Error::from)?;
+    {
+        let mut table = change.open_table(ABOUT).map_err(redb::Error::from)?;
+        for (key, value) in old.about() {
+            table.insert(key.as_str(), value).map_err(redb::Error::from)?;
+        }
+        let mut table = change.open_table(ENTRIES).map_err(redb::Error::from)?;
+        old.for_each::<Unopened>(|key, value| {
+            decode(value).ok_or_else(|| Unopened::damaged("it has an entry that cannot be"))?;
+            table.insert(key, value).map_err(redb::Error::from)?;
+            Ok(())
+        })?;
+    }
+    Ok(change.commit().map_err(redb::Error::from)?)
 }
 
 /// Makes an empty store.
