@@ -1,6 +1,7 @@
 //! What is read, what is refused and why, and that everything is written back as it was read.
 
 mod foreign;
+mod oracle;
 
 use proptest::prelude::*;
 

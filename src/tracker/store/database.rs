@@ -4,10 +4,11 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use redb::{Database, Durability, ReadableTable, StorageBackend, TableDefinition};
+use redb::{Database, Durability, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition};
 
 use super::batch::Batch;
 use super::file::HardenedBackend;
+use super::old_format::OldStore;
 use super::unopened::{Failed, Unopened};
 use crate::limits::{FRAME_CONTROL_BYTES_MAX, STORE_CACHE_BYTES};
 use crate::tracker::table::entry::{BUCKETS, Entry};
@@ -15,7 +16,8 @@ use crate::wire::{self, Message, Parsed};
 
 const ENTRIES: TableDefinition<&[u8], &[u8]> = TableDefinition::new("entries");
 const ABOUT: TableDefinition<&str, u64> = TableDefinition::new("about");
-const FORMAT: u64 = 1;
+/// The number that a store notes as its format.
+pub(super) const FORMAT: u64 = 1;
 
 /// Makes an empty store.
 pub(super) fn make_on(backend: impl StorageBackend) -> Result<(), Unopened> {
@@ -32,6 +34,31 @@ pub(super) fn make_on(backend: impl StorageBackend) -> Result<(), Unopened> {
         Ok(change.commit()?)
     };
     Ok(make()?)
+}
+
+/// Writes what an old store holds. An error if that is not all ours: then nothing may be replaced by it.
+pub(super) fn copy_on(old: &OldStore, backend: impl StorageBackend) -> Result<(), Unopened> {
+    let about = |key| old.about().get(key).copied();
+    if about("format") != Some(FORMAT) || about("damaged").is_some_and(|damaged| damaged != 0) {
+        return Err(Unopened::damaged("it was found damaged, or its format is unknown"));
+    }
+    let database = Database::builder()
+        .set_cache_size(STORE_CACHE_BYTES)
+        .create_with_backend(HardenedBackend::new(backend, Arc::new(AtomicBool::new(true))))?;
+    let change = database.begin_write().map_err(redb::Error::from)?;
+    {
+        let mut table = change.open_table(ABOUT).map_err(redb::Error::from)?;
+        for (key, value) in old.about() {
+            table.insert(key.as_str(), value).map_err(redb::Error::from)?;
+        }
+        let mut table = change.open_table(ENTRIES).map_err(redb::Error::from)?;
+        old.for_each::<Unopened>(|key, value| {
+            decode(value).ok_or_else(|| Unopened::damaged("it has an entry that cannot be"))?;
+            table.insert(key, value).map_err(redb::Error::from)?;
+            Ok(())
+        })?;
+    }
+    Ok(change.commit().map_err(redb::Error::from)?)
 }
 
 /// Database, tracker id and clock of a store that is whole.
@@ -95,7 +122,7 @@ fn set_about(database: &Database, key: &str, value: u64) -> Result<(), Failed> {
 /// Writes a group of batches in one commit, and `clock` as the highest clock written.
 pub(super) fn commit(database: &Database, group: &[Batch], clock: u64) -> Result<(), Failed> {
     let mut change = database.begin_write()?;
-    change.set_durability(Durability::Immediate);
+    change.set_durability(Durability::Immediate)?;
     {
         let mut entries = change.open_table(ENTRIES)?;
         for operation in group.iter().flat_map(Batch::operations) {

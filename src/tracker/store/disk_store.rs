@@ -17,7 +17,7 @@ use crate::ids::{TrackerId, Version};
 use crate::tracker::table::entry::{BUCKETS, Entry};
 
 /// The file in the data folder.
-const FILE_NAME: &str = "tracker.redb";
+pub(super) const FILE_NAME: &str = "tracker.redb";
 /// Buckets whose lapsed entries are taken out in one commit.
 const PURGE_BUCKETS: usize = 256;
 
@@ -40,12 +40,17 @@ impl Store {
         let path = folder.join(FILE_NAME);
         let failed = |error| match error {
             Unopened::Io(error) => StoreError::Io(path.clone(), error),
-            Unopened::Damaged(why) => StoreError::Corrupt(path.clone(), why),
+            error => StoreError::Corrupt(path.clone(), error.to_string()),
         };
         if !path.exists() {
             folder::make_file(folder, &path).map_err(failed)?;
         }
-        let store = file::open(&path).and_then(Self::open_on).map_err(failed)?;
+        let open = || file::open(&path).and_then(Self::open_on);
+        let store = match open() {
+            Err(Unopened::OldFormat) => folder::upgrade_file(folder, &path).and_then(|()| open()),
+            opened => opened,
+        };
+        let store = store.map_err(failed)?;
         Ok(Self { _lock: Some(lock), path: Some(path), ..store })
     }
 

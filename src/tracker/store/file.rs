@@ -2,12 +2,13 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use redb::StorageBackend;
 use redb::backends::FileBackend;
+use redb::{BackendError, StorageBackend};
 
 use super::unopened::Unopened;
 
@@ -42,17 +43,17 @@ impl<B: StorageBackend> StorageBackend for HardenedBackend<B> {
         self.backend.len()
     }
 
-    fn read(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
-        self.backend.read(offset, len)
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.backend.read(offset, out)
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.backend.set_len(len)?;
-        self.backend.sync_data(false)
+        self.backend.sync_data()
     }
 
-    fn sync_data(&self, eventual: bool) -> io::Result<()> {
-        self.backend.sync_data(eventual)
+    fn sync_data(&self) -> io::Result<()> {
+        self.backend.sync_data()
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
@@ -62,6 +63,18 @@ impl<B: StorageBackend> StorageBackend for HardenedBackend<B> {
         let mut header = data.to_vec();
         header[FLAGS] |= REPAIR_NEEDED;
         self.backend.write(offset, &header)
+    }
+
+    fn close(&self) -> io::Result<()> {
+        self.backend.close()
+    }
+
+    fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.backend.try_lock_range(start, end)
+    }
+
+    fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.backend.unlock_range(start, end)
     }
 }
 

@@ -4,12 +4,16 @@ use std::fs::{self, File};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
+use redb::backends::FileBackend;
 use rustix::fs::FlockOperation;
 
-use super::database::make_on;
+use super::catch_panic::catch_panic;
+use super::database::{copy_on, make_on};
 use super::error::StoreError;
 use super::file;
+use super::old_format::OldStore;
 use super::unopened::Unopened;
+use crate::limits::STORE_CACHE_BYTES;
 use crate::text;
 
 /// Bits of a folder's mode: somebody but its owner may write to it; and then only add to it.
@@ -37,15 +41,35 @@ pub(super) fn lock(folder: &Path) -> Result<File, StoreError> {
     }
 }
 
-/// Makes the file of a new store. It gets its name when it is whole and on the disk: the library takes one that it was
-/// kept from finishing for damaged.
+/// Makes the file of a new store.
 pub(super) fn make_file(folder: &Path, path: &Path) -> Result<(), Unopened> {
+    publish_file(folder, path, make_on)
+}
+
+/// Writes a store of an earlier build anew. A failure at any point leaves the old file as it was.
+pub(super) fn upgrade_file(folder: &Path, path: &Path) -> Result<(), Unopened> {
+    ::log::info!("the store {} is of an earlier build: it is rewritten", text::path(path));
+    let old = File::open(path).map_err(Unopened::Io)?;
+    let copied = catch_panic(|| {
+        let old = OldStore::open(old, STORE_CACHE_BYTES)?;
+        publish_file(folder, path, |backend| copy_on(&old, backend))
+    });
+    copied.unwrap_or_else(|why| Err(Unopened::Damaged(format!("its pages do not fit together: {why}"))))
+}
+
+/// Writes a store's file by `fill`. It gets its name when it is whole and on the disk: the library takes one that it
+/// was kept from finishing for damaged.
+fn publish_file(
+    folder: &Path,
+    path: &Path,
+    fill: impl FnOnce(FileBackend) -> Result<(), Unopened>,
+) -> Result<(), Unopened> {
     let new = path.with_extension("new");
     match fs::remove_file(&new) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(Unopened::Io(error)),
         _ => {}
     }
-    make_on(file::create(&new)?)?;
+    fill(file::create(&new)?)?;
     let publish = || {
         File::open(&new)?.sync_all()?;
         fs::rename(&new, path)?;

@@ -18,6 +18,12 @@
 //! store with damaged pages is refused. One case cannot be detected: damage to the last commit of a store that a power
 //! failure ended looks like a commit that was under way.
 //!
+//! # Stores of earlier builds
+//!
+//! Earlier builds wrote files of version 2 of the library, which the present one does not read. Such a store is read by
+//! the old library (`old_format`) and written anew; the new file takes the old one's place when it is whole and on the
+//! disk. One that is damaged is refused and stays as it is.
+//!
 //! # What the loss of one disk loses
 //!
 //! What no other tracker had received: what was acknowledged while none was reachable, and what was acknowledged within
@@ -35,6 +41,9 @@ mod error;
 mod file;
 mod folder;
 mod log;
+mod old_format;
+#[cfg(test)]
+mod old_format_tests;
 #[cfg(test)]
 mod power_failure_tests;
 mod report;

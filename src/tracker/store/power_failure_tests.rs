@@ -248,13 +248,13 @@ fn without_syncs_the_double_loses_acknowledged_entries() {
         fn len(&self) -> std::io::Result<u64> {
             self.0.len()
         }
-        fn read(&self, offset: u64, len: usize) -> std::io::Result<Vec<u8>> {
-            self.0.read(offset, len)
+        fn read(&self, offset: u64, out: &mut [u8]) -> std::io::Result<()> {
+            self.0.read(offset, out)
         }
         fn set_len(&self, len: u64) -> std::io::Result<()> {
             self.0.set_len(len)
         }
-        fn sync_data(&self, _eventual: bool) -> std::io::Result<()> {
+        fn sync_data(&self) -> std::io::Result<()> {
             Ok(())
         }
         fn write(&self, offset: u64, data: &[u8]) -> std::io::Result<()> {

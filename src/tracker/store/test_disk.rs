@@ -59,7 +59,7 @@ impl Disk {
 
     /// The file is synced and gets its name.
     pub(crate) fn publish(&self) -> io::Result<()> {
-        self.sync_data(false)?;
+        self.sync_data()?;
         self.state().is_published = true;
         Ok(())
     }
@@ -104,18 +104,18 @@ impl StorageBackend for Disk {
         Ok(self.state().image.live().len() as u64)
     }
 
-    fn read(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
-        let bytes =
-            self.state().image.live().get(offset as usize..).and_then(|rest| rest.get(..len)).map(<[u8]>::to_vec);
-        bytes.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let state = self.state();
+        let bytes = state.image.live().get(offset as usize..).and_then(|rest| rest.get(..out.len()));
+        out.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.state().change(Change::Cut(len as usize))
     }
 
-    /// Eventual ones too: the store asks for none.
-    fn sync_data(&self, _eventual: bool) -> io::Result<()> {
+    fn sync_data(&self) -> io::Result<()> {
         let mut state = self.state();
         let step = state.step();
         let State { image, rng, fault, .. } = &mut *state;

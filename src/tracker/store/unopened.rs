@@ -9,6 +9,8 @@ pub(super) type Failed = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Debug)]
 pub(super) enum Unopened {
     Io(std::io::Error),
+    /// An earlier build wrote it, with a version of the library whose files this one does not read.
+    OldFormat,
     Damaged(String),
 }
 
@@ -16,6 +18,7 @@ impl std::fmt::Display for Unopened {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Io(error) => error.fmt(f),
+            Self::OldFormat => f.write_str("an earlier build wrote it"),
             Self::Damaged(why) => f.write_str(why),
         }
     }
@@ -32,6 +35,25 @@ impl From<DatabaseError> for Unopened {
         match error {
             // An error without the system's number is the library's: the file is none of its own.
             DatabaseError::Storage(StorageError::Io(error)) if error.raw_os_error().is_some() => Self::Io(error),
+            DatabaseError::UpgradeRequired(_) => Self::OldFormat,
+            error => Self::Damaged(error.to_string()),
+        }
+    }
+}
+
+impl From<redb::Error> for Unopened {
+    fn from(error: redb::Error) -> Self {
+        match error {
+            redb::Error::Io(error) if error.raw_os_error().is_some() => Self::Io(error),
+            error => Self::Damaged(error.to_string()),
+        }
+    }
+}
+
+impl From<redb2::Error> for Unopened {
+    fn from(error: redb2::Error) -> Self {
+        match error {
+            redb2::Error::Io(error) if error.raw_os_error().is_some() => Self::Io(error),
             error => Self::Damaged(error.to_string()),
         }
     }
