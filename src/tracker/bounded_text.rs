@@ -19,6 +19,7 @@ impl BoundedText {
         sentence
     }
 
+    /// The text, in whole characters.
     pub fn as_str(&self) -> &str {
         // Only whole characters were written.
         std::str::from_utf8(&self.bytes[..self.len]).unwrap_or_default()
