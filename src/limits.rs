@@ -470,8 +470,8 @@ pub const GROUPS_BETWEEN_YIELDS: usize = 8;
 pub const GROUPS_IN_A_ROW_MAX: usize = 64;
 /// Forwarded requests whose records are prefetched together.
 pub const FORWARDED_PREFETCH_MAX: usize = 64;
-/// Requests of one connection that are answered in one go; what has come beyond them waits.
-pub const ROUND_REQUESTS_MAX: usize = 128;
+/// Requests of one connection that are answered in one turn; what has come beyond them waits.
+pub const TURN_REQUESTS_MAX: usize = 128;
 /// Free batches of forwarded requests, and free buffers of replies, that a core keeps.
 pub const MESH_BATCHES_KEPT_MAX: usize = 64;
 /// Free pending replies that a core keeps with their buffers.
@@ -481,6 +481,13 @@ pub const REPLIES_KEPT_BYTES_MAX: usize = 64 << 10;
 /// Counters of files by address, a power of two; see [`crate::tracker::table::rights::AddressCounts`].
 pub const ADDRESS_COUNTERS: usize = 1 << 19;
 
+/// Time for connections to end when a tracker stops.
+pub const TRACKER_END_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Buckets whose lapsed entries a starting store takes out in one commit.
+pub const STORE_PURGE_BUCKETS_MAX: usize = 256;
+/// Pause before a store that could not be written is tried again.
+pub const STORE_RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// Memory of the store's cache, bytes.
 pub const STORE_CACHE_BYTES: usize = 64 << 20;
 /// Writes that wait for the store on one core, bytes; beyond them even renewals are awaited.
@@ -500,8 +507,8 @@ pub const RELAY_BYTES_MAX: usize = 4 << 20;
 pub const RELAY_IN_FLIGHT_MAX: usize = 1024;
 /// Bytes of entries after which a page of sync ends.
 pub const SYNC_PAGE_BYTES: usize = 256 << 10;
-/// Changes that one round of a link sends, bytes.
-pub const RELAY_ROUND_BYTES_MAX: usize = 64 << 10;
+/// Changes that one exchange of a link sends, bytes.
+pub const RELAY_EXCHANGE_BYTES_MAX: usize = 64 << 10;
 /// Longest silence of an open link.
 pub const SYNC_PING_INTERVAL: Duration = Duration::from_secs(1);
 /// Wait for a link's connection.

@@ -13,12 +13,13 @@ pub struct BoundedText {
 impl BoundedText {
     /// As much of `text` as there is room for.
     pub fn new(text: impl Display) -> Self {
-        let mut sentence = Self { bytes: [0; RESPONSE_TEXT_BYTES_MAX], len: 0 };
+        let mut bounded = Self { bytes: [0; RESPONSE_TEXT_BYTES_MAX], len: 0 };
         // It ends where there is no more room.
-        let _ = write!(sentence, "{text}");
-        sentence
+        let _ = write!(bounded, "{text}");
+        bounded
     }
 
+    /// The text, in whole characters.
     pub fn as_str(&self) -> &str {
         // Only whole characters were written.
         std::str::from_utf8(&self.bytes[..self.len]).unwrap_or_default()
@@ -46,8 +47,8 @@ mod tests {
     fn a_text_is_cut_between_characters() {
         assert_eq!(BoundedText::new(format_args!("{} of {}", 1, "ä")).as_str(), "1 of ä");
         for (text, len) in [("a".repeat(2000), 1024), ("ä".repeat(600), 1024), ("€".repeat(400), 1023)] {
-            let sentence = BoundedText::new(&text);
-            assert_eq!(sentence.as_str(), &text[..len]);
+            let bounded = BoundedText::new(&text);
+            assert_eq!(bounded.as_str(), &text[..len]);
         }
     }
 }

@@ -65,6 +65,7 @@ enum Authentication {
 /// A tracker as it presents itself to the group, and what it demands of the others.
 #[derive(Clone, Debug)]
 pub struct GroupMember {
+    /// Random, kept with its store.
     pub tracker: TrackerId,
     /// Its lease and the life of its removals.
     pub ttls: Ttls,

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::limits::{RELAY_BYTES_MAX, RELAY_IN_FLIGHT_MAX, RELAY_ROUND_BYTES_MAX};
+use crate::limits::{RELAY_BYTES_MAX, RELAY_EXCHANGE_BYTES_MAX, RELAY_IN_FLIGHT_MAX};
 use crate::wire::{Entry, Message};
 
 /// The queue. Frames `0..in_flight` are sent and not answered.
@@ -34,7 +34,7 @@ impl Relay {
         let start = self.done + self.lens.iter().take(self.in_flight).map(|len| *len as usize).sum::<usize>();
         let (mut count, mut len) = (0, 0);
         for frame in self.lens.iter().skip(self.in_flight) {
-            if self.in_flight + count == RELAY_IN_FLIGHT_MAX || len >= RELAY_ROUND_BYTES_MAX {
+            if self.in_flight + count == RELAY_IN_FLIGHT_MAX || len >= RELAY_EXCHANGE_BYTES_MAX {
                 break;
             }
             count += 1;

@@ -17,7 +17,7 @@ use super::shard::Shard;
 use super::stats::Figures;
 use super::sweep::sweep;
 use crate::ids::{TrackerId, Version};
-use crate::limits::ADDRESS_COUNTERS;
+use crate::limits::{ADDRESS_COUNTERS, TRACKER_END_TIMEOUT};
 use crate::net::{self, ConnectionLimits, Incoming, Listener, Net};
 use crate::rpc;
 use crate::runtime::mesh::MeshPlan;
@@ -163,7 +163,7 @@ pub(super) async fn run_core(mut parts: CoreParts, core: Core, stop: async_chann
     log.close();
     // Tasks that an executor leaves behind keep their sockets: they are given the time to end.
     let start = Instant::now();
-    while parts.limits.open() > 0 && start.elapsed() < END_TIMEOUT {
+    while parts.limits.open() > 0 && start.elapsed() < TRACKER_END_TIMEOUT {
         runtime::sleep(END_POLL).await;
         ending.shut_down();
         clients.close_all();
@@ -171,7 +171,5 @@ pub(super) async fn run_core(mut parts: CoreParts, core: Core, stop: async_chann
     runtime::sleep(END_POLL).await;
 }
 
-/// Time for connections to end when the tracker stops.
-const END_TIMEOUT: Duration = Duration::from_secs(1);
 /// How often the core checks whether they have.
 const END_POLL: Duration = Duration::from_millis(2);

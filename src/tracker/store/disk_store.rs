@@ -14,12 +14,11 @@ use super::file;
 use super::folder;
 use super::unopened::{Failed, Unopened};
 use crate::ids::{TrackerId, Version};
+use crate::limits::STORE_PURGE_BUCKETS_MAX;
 use crate::tracker::table::entry::{BUCKETS, Entry};
 
 /// The file in the data folder.
 pub(super) const FILE_NAME: &str = "tracker.redb";
-/// Buckets whose lapsed entries are taken out in one commit.
-const PURGE_BUCKETS: usize = 256;
 
 /// An open store, not yet written to.
 pub(crate) struct Store {
@@ -58,8 +57,8 @@ impl Store {
     /// stays for the next time.
     pub(crate) fn purge(&mut self, is_lapsed: impl Fn(&Entry<'_>) -> bool) {
         let Some(database) = self.database.clone() else { return };
-        for start in (0..BUCKETS).step_by(PURGE_BUCKETS) {
-            if let Err(error) = database::purge(&database, start..start + PURGE_BUCKETS, &is_lapsed) {
+        for start in (0..BUCKETS).step_by(STORE_PURGE_BUCKETS_MAX) {
+            if let Err(error) = database::purge(&database, start..start + STORE_PURGE_BUCKETS_MAX, &is_lapsed) {
                 log::warn!("entries that lapsed stay in the store: {error}");
                 // The library writes no more after an error.
                 drop(database);

@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::batch::Batch;
 use super::catch_panic::catch_panic;
@@ -12,10 +12,7 @@ use super::disk_store::Store;
 use super::log::LogHandle;
 use super::report::StoreReport;
 use super::unopened::Failed;
-use crate::limits::STORE_REPORTS_MAX;
-
-/// Pause before a store that could not be written is tried again.
-const RETRY_PAUSE: Duration = Duration::from_secs(1);
+use crate::limits::{STORE_REPORTS_MAX, STORE_RETRY_PAUSE};
 
 /// The cores' ends of the store, and its thread.
 pub(crate) type Started = (Vec<LogHandle>, thread::JoinHandle<Result<(), String>>);
@@ -84,7 +81,7 @@ impl Store {
                 // A core that has not taken the last ones yet learns it from them.
                 reports.iter().for_each(|core| _ = core.try_send(StoreReport::Failing(why.clone())));
             }
-            let until = Instant::now() + RETRY_PAUSE;
+            let until = Instant::now() + STORE_RETRY_PAUSE;
             while let Some(left) = until.checked_duration_since(Instant::now()) {
                 match batches.recv_timeout(left) {
                     Ok(batch) => group.push(batch),

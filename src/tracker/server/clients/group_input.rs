@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::held::{Held, HeldBytes};
 use super::ids::ConnectionId;
-use crate::limits::{BUFFER_SMALL_BYTES, FRAME_CONTROL_BYTES_MAX, GROUP_CONNECTIONS_MAX, ROUND_REQUESTS_MAX};
+use crate::limits::{BUFFER_SMALL_BYTES, FRAME_CONTROL_BYTES_MAX, GROUP_CONNECTIONS_MAX, TURN_REQUESTS_MAX};
 use crate::net::BufferPool;
 use crate::tracker::server::request::RequestFrame;
 use crate::wire::{self, FrameError, Parsed};
@@ -137,7 +137,7 @@ impl TurnBytes {
 fn cut<'a>(bytes: &'a [u8], frames: &mut Vec<RequestFrame<'a>>) -> Cut {
     let (first, mut len) = (frames.len(), 0);
     let rest = loop {
-        if frames.len() - first == ROUND_REQUESTS_MAX {
+        if frames.len() - first == TURN_REQUESTS_MAX {
             break Rest::Frames;
         }
         match wire::parse(&bytes[len..], FRAME_CONTROL_BYTES_MAX) {
