@@ -69,20 +69,20 @@ fn length() -> impl Strategy<Value = usize> {
 
 /// What happens to a hasher: a job of some length in pieces joins, or a step is made.
 #[derive(Clone, Debug)]
-enum Event {
+enum Action {
     Push { len: usize, piece_len: usize, seed: u8 },
     Step { bytes_max: usize },
 }
 
-fn event() -> impl Strategy<Value = Event> {
+fn action() -> impl Strategy<Value = Action> {
     let piece_len = prop_oneof![
         3 => Just(usize::MAX),
         3 => (1usize..64).prop_map(|blocks| blocks * 64),
         1 => 1usize..300,
     ];
     prop_oneof![
-        2 => (length(), piece_len, any::<u8>()).prop_map(|(len, piece_len, seed)| Event::Push { len, piece_len, seed }),
-        1 => (0usize..40_000).prop_map(|bytes_max| Event::Step { bytes_max }),
+        2 => (length(), piece_len, any::<u8>()).prop_map(|(len, piece_len, seed)| Action::Push { len, piece_len, seed }),
+        1 => (0usize..40_000).prop_map(|bytes_max| Action::Step { bytes_max }),
     ]
 }
 
@@ -94,18 +94,18 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn engines_agree_with_the_crate(events in prop::collection::vec(event(), 1..80)) {
+    fn engines_agree_with_the_crate(actions in prop::collection::vec(action(), 1..80)) {
         for engine in Engine::available() {
             let mut hasher = Hasher::with_engine(engine);
             let (mut pushed, mut popped) = (0, 0);
-            for event in &events {
-                match *event {
-                    Event::Push { len, piece_len, seed } => {
+            for action in &actions {
+                match *action {
+                    Action::Push { len, piece_len, seed } => {
                         let bytes = bytes(len, seed);
                         hasher.push((Pieces::of(&bytes, piece_len), chunk_hash(&bytes)));
                         pushed += 1;
                     }
-                    Event::Step { bytes_max } => {
+                    Action::Step { bytes_max } => {
                         let hashed = hasher.step(bytes_max);
                         prop_assert!(hashed <= bytes_max.max(64) + 16 * 64, "{hashed} bytes in a step of {bytes_max}");
                     }
