@@ -30,7 +30,7 @@
 //! storage, hash                             files, chunk memory, SIMD
 //! wire | metainfo                           pure: formats
 //! runtime, net                              thin layers over glommio and sockets; they know no format
-//! ids, geometry, bitfield, filename, text   plain values
+//! ids, geometry, bitfield, filename, direction, text  plain values
 //! limits                                    every bound
 //! ```
 //!
@@ -49,6 +49,7 @@
 pub mod bitfield;
 pub mod cli;
 pub mod console;
+pub mod direction;
 pub mod download;
 pub mod filename;
 pub mod geometry;

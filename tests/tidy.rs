@@ -28,7 +28,8 @@ impl Layers {
     fn read() -> Self {
         let text = std::fs::read_to_string(root().join("src/lib.rs")).expect("the crate has a root");
         let lines = text.lines().map(|line| line.trim_start_matches("//!"));
-        let block = lines.skip_while(|line| line.trim() != "```text layers").skip(1).take_while(|line| line.trim() != "```");
+        let block =
+            lines.skip_while(|line| line.trim() != "```text layers").skip(1).take_while(|line| line.trim() != "```");
         let layers: Vec<Layer> = block.map(|line| Layer::read(line.strip_prefix(' ').unwrap_or(line))).collect();
         assert!(layers.len() > 3, "src/lib.rs has no block `text layers`");
         Self(layers)
@@ -37,7 +38,11 @@ impl Layers {
     /// Layer, counted from the lowest, and group of a module: those of the longest room that holds it.
     fn place(&self, module: &Module) -> Option<(usize, usize)> {
         let rooms = self.0.iter().rev().enumerate().flat_map(|(level, layer)| {
-            layer.groups.iter().enumerate().flat_map(move |(group, rooms)| rooms.iter().map(move |room| (room, level, group)))
+            layer
+                .groups
+                .iter()
+                .enumerate()
+                .flat_map(move |(group, rooms)| rooms.iter().map(move |room| (room, level, group)))
         });
         let holding = rooms.filter(|(room, ..)| module.starts_with(room));
         holding.max_by_key(|(room, ..)| room.len()).map(|(_, level, group)| (level, group))
@@ -79,7 +84,9 @@ fn the_map_has_every_room_and_no_other() {
     let without = tree.files.iter().filter(|(module, _)| !module.is_empty() && layers.place(module).is_none());
     let mut faults: Vec<String> = without.map(|(_, file)| format!("{}: no layer has it", file.path)).collect();
     let rooms = layers.0.iter().flat_map(|layer| layer.groups.iter().flatten());
-    faults.extend(rooms.filter(|room| !tree.files.contains_key(*room)).map(|room| format!("there is no {}", room.join("::"))));
+    faults.extend(
+        rooms.filter(|room| !tree.files.contains_key(*room)).map(|room| format!("there is no {}", room.join("::"))),
+    );
     assert_none(&faults);
 }
 

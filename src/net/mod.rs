@@ -38,4 +38,4 @@ pub use listen::{ListenError, Listener};
 pub use ready_queue::ReadyEvent;
 pub use socket_set::{SocketSet, WatchedSocket};
 pub use stream::{Outlet, SendFileError, Stream};
-pub use throttle::{Direction, RateLimits};
+pub use throttle::RateLimits;

@@ -14,8 +14,9 @@ use super::channel::Channel;
 use super::congestion::Congestion;
 use super::error::NetError;
 use super::poller::Watch;
-use super::throttle::{Allowance, Direction, Meter, RateLimits};
+use super::throttle::{Allowance, Meter, RateLimits};
 use super::watchdog::Watched;
+use crate::direction::Direction;
 use crate::limits::{SEND_FILE_STEP_BYTES, SEND_SILENCE_TIMEOUT, SEND_WAIT_BYTES, THROTTLE_SLEEP_MAX};
 
 /// A TCP connection. Dropping it closes it.

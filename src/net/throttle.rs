@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::direction::Direction;
 use crate::limits::{THROTTLE_CATCH_UP, THROTTLE_STEP, THROTTLE_STEP_BYTES_MAX, THROTTLE_STEP_BYTES_MIN};
 
 const NANOS_PER_S: u64 = 1_000_000_000;
@@ -22,15 +23,6 @@ pub struct RateLimits {
     started: Instant,
     up: RateLimit,
     down: RateLimit,
-}
-
-/// Which of the two limits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    /// What is sent.
-    Up,
-    /// What is received.
-    Down,
 }
 
 /// One limit.

@@ -36,8 +36,9 @@ mod supervisor;
 mod waiting_download;
 mod worker;
 
+pub use crate::direction::Direction;
 pub use crate::download::{DownloadState, Failure, FailureKind, TimeSpent};
-pub use crate::net::{Direction, RateLimits};
+pub use crate::net::RateLimits;
 pub use crate::swarm::Strategy;
 
 pub use config::NodeConfig;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::console::units::{RateLimit, parse_rate_limit};
-use crate::node::Direction;
+use crate::direction::Direction;
 use crate::text;
 
 /// What a line asks for.

@@ -34,8 +34,8 @@ pub mod seed_file;
 mod test_disk;
 #[cfg(test)]
 pub(crate) mod test_image;
-pub mod verifier;
 mod unfinished;
+pub mod verifier;
 pub mod writer;
 
 pub use allocator::Allocator;
@@ -53,6 +53,6 @@ pub use memory_plan::{MemoryPlan, TooLittleMemory};
 pub use paths::Paths;
 pub use record::{FileMark, Record};
 pub use seed_file::SeedFile;
-pub use verifier::{ReceivedChunk, VerifiedChunk, Verifier, WrongChunk};
 pub use unfinished::Unfinished;
+pub use verifier::{ReceivedChunk, VerifiedChunk, Verifier, WrongChunk};
 pub use writer::Writer;

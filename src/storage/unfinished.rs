@@ -9,9 +9,9 @@ use std::sync::Arc;
 use rustix::fs::SeekFrom;
 use rustix::io::Errno;
 
-use super::layout::Layout;
 use super::dest_error::DestError;
 use super::disk::DiskFiles;
+use super::layout::Layout;
 use super::ledger::Ledger;
 use super::record::{FileMark, Record};
 use crate::bitfield::Bitfield;

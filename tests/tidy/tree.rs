@@ -58,7 +58,8 @@ impl Tree {
     /// Sets of files of which each imports, directly or not, all others.
     pub fn circles(&self) -> Vec<Vec<&Module>> {
         let edges: BTreeMap<&Module, BTreeSet<&Module>> = self.product().map(|(m, _)| (m, self.imports(m))).collect();
-        let reach: BTreeMap<&Module, BTreeSet<&Module>> = edges.keys().map(|from| (*from, reach(&edges, from))).collect();
+        let reach: BTreeMap<&Module, BTreeSet<&Module>> =
+            edges.keys().map(|from| (*from, reach(&edges, from))).collect();
         let mut circles = BTreeSet::new();
         for (from, reached) in &reach {
             let back = |to: &&&Module| reach.get(**to).is_some_and(|reached| reached.contains(from));
@@ -242,7 +243,8 @@ fn without_tests(code: &str) -> String {
         from = at + "#[cfg(test)]".len();
         let item = code[from..].trim_start();
         let item = item.strip_prefix("pub(crate) ").or_else(|| item.strip_prefix("pub ")).unwrap_or(item);
-        if item.starts_with("mod ") && item.find('{').is_some_and(|brace| brace < item.find(';').unwrap_or(usize::MAX)) {
+        if item.starts_with("mod ") && item.find('{').is_some_and(|brace| brace < item.find(';').unwrap_or(usize::MAX))
+        {
             return code[..at].to_owned();
         }
     }
@@ -271,7 +273,8 @@ fn statements(code: &str) -> impl Iterator<Item = (usize, &str)> {
         let start = at + (line.len() - line.trim_start().len());
         at += line.len();
         let text = &code[start..];
-        let is_use = ["use ", "pub use ", "pub(crate) use ", "pub(super) use "].iter().any(|word| text.starts_with(word));
+        let is_use =
+            ["use ", "pub use ", "pub(crate) use ", "pub(super) use "].iter().any(|word| text.starts_with(word));
         (is_use && !line.trim().is_empty()).then(|| (start, &text[..text.find(';').unwrap_or(text.len())]))
     })
 }

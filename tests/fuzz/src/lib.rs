@@ -11,6 +11,8 @@ extern crate self as mtorrent;
 pub mod bitfield;
 pub mod checks;
 pub mod console;
+#[path = "../../../src/direction.rs"]
+pub mod direction;
 #[path = "../../../src/filename.rs"]
 pub mod filename;
 #[path = "../../../src/geometry.rs"]

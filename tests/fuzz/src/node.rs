@@ -1,13 +1,6 @@
-//! A client's state on the disk.
+//! What a client keeps on the disk.
 
-#[path = "../../../src/node/data_dir.rs"]
-pub mod data_dir;
-
-/// As in `net`, which needs executors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    /// Bytes sent.
-    Up,
-    /// Bytes received.
-    Down,
-}
+#[path = "../../../src/node/folder_mark.rs"]
+pub mod folder_mark;
+#[path = "../../../src/node/saved.rs"]
+pub mod saved;

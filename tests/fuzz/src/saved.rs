@@ -5,7 +5,7 @@ use std::path::Path;
 use mtorrent::geometry::Geometry;
 use mtorrent::hash::sha1;
 use mtorrent::ids::InfoHash;
-use mtorrent::node::data_dir::Saved;
+use mtorrent::node::saved::Saved;
 use mtorrent::repl::command;
 use mtorrent::storage::record::{Record, slot_len};
 
