@@ -8,16 +8,16 @@
 //! [`crate::tracker`].
 
 pub mod args;
-pub mod client;
-pub mod create;
-pub mod demo;
-pub mod get;
-pub mod info;
+pub(crate) mod client;
+pub(crate) mod create;
+pub(crate) mod demo;
+pub(crate) mod get;
+pub(crate) mod info;
 mod resolve;
-pub mod resolved;
+pub(crate) mod resolved;
 mod run;
-pub mod share;
-pub mod tracker;
-pub mod verify;
+pub(crate) mod share;
+pub(crate) mod tracker;
+pub(crate) mod verify;
 
 pub use run::run;

@@ -18,21 +18,21 @@
 
 mod batches;
 mod context;
-pub mod control_connection;
-pub mod data_connection;
-pub mod driver;
-pub mod job;
+pub(crate) mod control_connection;
+pub(crate) mod data_connection;
+pub(crate) mod driver;
+pub(crate) mod job;
 mod meter;
-pub mod outcome;
+pub(crate) mod outcome;
 mod peer_choice;
-pub mod peer_set;
-pub mod peer_standing;
-pub mod pipeline;
-pub mod prepare;
+pub(crate) mod peer_set;
+pub(crate) mod peer_standing;
+pub(crate) mod pipeline;
+pub(crate) mod prepare;
 mod session_driver;
-pub mod shard;
-pub mod source;
-pub mod spent;
+pub(crate) mod shard;
+pub(crate) mod source;
+pub(crate) mod spent;
 
 pub use context::DriverContext;
 pub use driver::{Driver, Request};

@@ -20,7 +20,7 @@ mod handle;
 mod listen;
 mod poller;
 mod ready_queue;
-pub mod resolve;
+pub(crate) mod resolve;
 mod socket_options;
 mod socket_set;
 mod stream;

@@ -7,7 +7,7 @@
 //!
 //! It must never speak the protocol or touch a core: it asks [`crate::node`].
 
-pub mod command;
+pub(crate) mod command;
 mod front_end;
 mod hashing_queue;
 mod input;

@@ -14,15 +14,15 @@
 //!
 //! It must never know a protocol, a file or a torrent.
 
-pub mod blocking;
+pub(crate) mod blocking;
 mod blocking_error;
 mod blocking_pool;
-pub mod cores;
-pub mod failure;
-pub mod heap;
-pub mod machine;
-pub mod mesh;
-pub mod probe;
+pub(crate) mod cores;
+pub(crate) mod failure;
+pub(crate) mod heap;
+pub(crate) mod machine;
+pub(crate) mod mesh;
+pub(crate) mod probe;
 mod signal;
 mod tasks;
 

@@ -8,35 +8,35 @@
 //! Nothing here opens a path that came from the network, and nothing here writes or keeps a received chunk before
 //! [`verifier`] has matched its hash.
 
-pub mod allocate;
+pub(crate) mod allocate;
 pub mod allocator;
 mod block_pool;
 mod chunk_buffer;
 mod chunk_cache;
-pub mod copy;
-pub mod dest;
-pub mod dest_error;
-pub mod disk;
-pub mod identity;
-pub mod layout;
-pub mod ledger;
+pub(crate) mod copy;
+pub(crate) mod dest;
+pub(crate) mod dest_error;
+pub(crate) mod disk;
+pub(crate) mod identity;
+pub(crate) mod layout;
+pub(crate) mod ledger;
 mod loan;
 mod memory;
 mod memory_grants;
-pub mod memory_plan;
+pub(crate) mod memory_plan;
 #[cfg(test)]
 mod memory_tests;
-pub mod paths;
+pub(crate) mod paths;
 mod probe;
-pub mod record;
-pub mod seed_file;
+pub(crate) mod record;
+pub(crate) mod seed_file;
 #[cfg(test)]
 mod test_disk;
 #[cfg(test)]
 pub(crate) mod test_image;
 mod unfinished;
-pub mod verifier;
-pub mod writer;
+pub(crate) mod verifier;
+pub(crate) mod writer;
 
 pub use allocator::Allocator;
 pub use chunk_buffer::ChunkBuffer;

@@ -5,14 +5,14 @@
 //! how much should arrive at once. [`uploads`] is a server's side. `download` and `upload` do what they return with
 //! sockets, [`simulator`] with a network that is made of numbers.
 
-pub mod inflow;
-pub mod picker;
-pub mod rate;
-pub mod session;
+pub(crate) mod inflow;
+pub(crate) mod picker;
+pub(crate) mod rate;
+pub(crate) mod session;
 pub mod simulator;
-pub mod slot;
+pub(crate) mod slot;
 mod slot_map;
-pub mod uploads;
+pub(crate) mod uploads;
 
 pub use picker::{Choice, Picker, Strategy};
 pub use session::{Action, AnswerStart, Session, WaitReason};

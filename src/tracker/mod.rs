@@ -15,7 +15,7 @@ mod bug;
 pub mod replica;
 pub mod requests;
 pub mod server;
-pub mod store;
+pub(crate) mod store;
 pub mod table;
 
 pub use table::records::{Totals, Ttls};

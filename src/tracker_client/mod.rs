@@ -8,10 +8,10 @@
 //!
 //! It must never make a chunk wait for a tracker, and never lose a withdrawal that was answered.
 
-pub mod announcer;
+pub(crate) mod announcer;
 mod answer;
 mod connection;
-pub mod group;
+pub(crate) mod group;
 
 pub use announcer::{Announcement, Announcer, Listener};
 pub use answer::Answer;

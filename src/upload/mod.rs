@@ -8,12 +8,12 @@
 //! It must never open a path that a request names (a request names an info hash), never serve a chunk
 //! whose bit is not set, and never pad: a frame begun and not deliverable closes the connection.
 
-pub mod chunk_sender;
-pub mod connection;
-pub mod context;
-pub mod queue;
+pub(crate) mod chunk_sender;
+pub(crate) mod connection;
+pub(crate) mod context;
+pub(crate) mod queue;
 mod request;
-pub mod subscriptions;
+pub(crate) mod subscriptions;
 
 pub use connection::serve;
 pub use context::{Borrow, UploadContext};

@@ -5,7 +5,7 @@
 //! latency; they take no room on the links.
 
 mod getting;
-pub mod network;
+pub(crate) mod network;
 mod node;
 mod scenario;
 mod serving;

@@ -9,9 +9,9 @@
 //! socket, read a clock, or decide which entry wins: that is [`super::table`]'s.
 
 pub mod answer;
-pub mod hello;
+pub(crate) mod hello;
 pub mod link;
 pub mod relay;
-pub mod repair;
+pub(crate) mod repair;
 #[cfg(test)]
 mod tests;

@@ -29,10 +29,10 @@
 
 mod answers;
 mod arena;
-pub mod claim;
+pub(crate) mod claim;
 pub mod clock;
 mod deferred;
-pub mod digest;
+pub(crate) mod digest;
 pub mod entry;
 mod expiry;
 mod file_table;
@@ -40,7 +40,7 @@ mod index;
 mod journal;
 mod prefetch;
 mod record;
-pub mod records;
+pub(crate) mod records;
 mod restore;
 pub mod rights;
 mod room;

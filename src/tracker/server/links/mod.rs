@@ -2,8 +2,8 @@
 //!
 //! The rules of a link are pure and stand in [`crate::tracker::replica`]; sockets, tasks and clocks are here.
 
-pub mod dial;
-pub mod group_members;
-pub mod link_exchange;
-pub mod link_handle;
-pub mod startup;
+pub(crate) mod dial;
+pub(crate) mod group_members;
+pub(crate) mod link_exchange;
+pub(crate) mod link_handle;
+pub(crate) mod startup;
