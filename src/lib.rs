@@ -44,7 +44,7 @@
 //! - Nothing from outside panics a thread: it is parsed into a type, or answered by an error.
 
 #![deny(unsafe_code)]
-#![warn(missing_docs)]
+#![warn(missing_docs, unreachable_pub)]
 
 pub mod bitfield;
 pub mod cli;

@@ -4,17 +4,17 @@
 use std::path::Path;
 
 /// A name for one line: every control character is written as an escape.
-pub fn plain(name: &str) -> String {
+pub(crate) fn plain(name: &str) -> String {
     escape(name, |_| false)
 }
 
 /// A path for one line; bytes that are no UTF-8 show as replacement characters.
-pub fn path(path: &Path) -> String {
+pub(crate) fn path(path: &Path) -> String {
     plain(&path.to_string_lossy())
 }
 
 /// Several lines: every control character but the ends of lines and tabs is written as an escape.
-pub fn lines(text: &str) -> String {
+pub(crate) fn lines(text: &str) -> String {
     escape(text, |character| matches!(character, '\n' | '\t'))
 }
 

@@ -7,7 +7,7 @@ use crate::node::Node;
 use crate::repl::{self, Settings};
 
 /// Runs the command.
-pub fn run(args: resolved::Client, output: &Output) -> CommandResult {
+pub(crate) fn run(args: resolved::Client, output: &Output) -> CommandResult {
     let data_dir = std::path::absolute(&args.data_dir)
         .map_err(|error| CommandError::failed(format!("cannot find the data folder: {error}")))?;
     let settings = Settings {

@@ -9,7 +9,7 @@ use crate::console::output_event::OutputEvent;
 use crate::console::signals::Stop;
 
 /// Runs the command.
-pub fn run(args: &Create, output: &Output) -> CommandResult {
+pub(crate) fn run(args: &Create, output: &Output) -> CommandResult {
     let stop = Stop::on_signal()?;
     let create_torrent = CreateTorrent {
         file: &args.file,

@@ -26,7 +26,7 @@ use crate::storage::Paths;
 use crate::text;
 
 /// Runs the command.
-pub fn run(args: &Get, output: &Output) -> CommandResult {
+pub(crate) fn run(args: &Get, output: &Output) -> CommandResult {
     let inputs = Inputs::start()?;
     let metainfo = Arc::new(metainfo_file::read_transferable(&args.metainfo)?);
     let dest = args.dest.as_deref().map(|dest| destination::resolve(dest, &metainfo)).transpose()?;

@@ -7,7 +7,7 @@ use crate::console::output::Output;
 use crate::console::output_event::OutputEvent;
 
 /// Runs the command.
-pub fn run(args: &Info, output: &Output) -> CommandResult {
+pub(crate) fn run(args: &Info, output: &Output) -> CommandResult {
     let metainfo = metainfo_file::read(&args.metainfo)?;
     let geometry = metainfo.geometry();
     let remark = match metainfo.file_name() {

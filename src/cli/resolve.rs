@@ -13,7 +13,7 @@ use crate::runtime::machine::cores_within;
 use crate::tracker::server::TrackerConfig;
 
 /// Resolves what was typed.
-pub fn resolve(low: LowArgs) -> Result<HiArgs, CommandError> {
+pub(super) fn resolve(low: LowArgs) -> Result<HiArgs, CommandError> {
     let command = match low.command {
         LowCommand::Tracker(typed) => Subcommand::Tracker(tracker(typed)?),
         LowCommand::Client(typed) => Subcommand::Client(Client {

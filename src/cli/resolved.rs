@@ -13,7 +13,7 @@ use crate::tracker::server::TrackerConfig;
 
 /// A command line, resolved.
 #[derive(Clone, Debug)]
-pub struct HiArgs {
+pub(crate) struct HiArgs {
     /// `--log`, if given.
     pub log: Option<String>,
     /// The subcommand.
@@ -22,7 +22,7 @@ pub struct HiArgs {
 
 /// A subcommand, resolved.
 #[derive(Clone, Debug)]
-pub enum Subcommand {
+pub(crate) enum Subcommand {
     /// Run a tracker.
     Tracker(TrackerConfig),
     /// Run the REPL.
@@ -43,14 +43,14 @@ pub enum Subcommand {
 
 impl Subcommand {
     /// Whether it runs until a signal ends it.
-    pub fn is_service(&self) -> bool {
+    pub(crate) fn is_service(&self) -> bool {
         matches!(self, Self::Tracker(_) | Self::Client(_) | Self::Share(_))
     }
 }
 
 /// What every peer needs.
 #[derive(Clone, Debug)]
-pub struct Peer {
+pub(crate) struct Peer {
     pub(super) listen: SocketAddr,
     pub(super) advertise: Option<Endpoint>,
     pub(super) cache_bytes: usize,
@@ -66,7 +66,7 @@ pub struct Peer {
 
 impl Peer {
     /// The configuration of a client that keeps its state in `data_dir`, or keeps none.
-    pub fn client_config(&self, data_dir: Option<PathBuf>) -> NodeConfig {
+    pub(crate) fn client_config(&self, data_dir: Option<PathBuf>) -> NodeConfig {
         NodeConfig {
             listen: self.listen,
             advertise: self.advertise,
@@ -85,7 +85,7 @@ impl Peer {
 
 /// `mtorrent client`.
 #[derive(Clone, Debug)]
-pub struct Client {
+pub(crate) struct Client {
     /// What every peer needs.
     pub peer: Peer,
     /// Where the state is kept.
@@ -96,7 +96,7 @@ pub struct Client {
 
 /// `mtorrent share`.
 #[derive(Clone, Debug)]
-pub struct Share {
+pub(crate) struct Share {
     /// The file to seed.
     pub file: PathBuf,
     /// Its `.mtorrent` file.
@@ -109,7 +109,7 @@ pub struct Share {
 
 /// `mtorrent get`.
 #[derive(Clone, Debug)]
-pub struct Get {
+pub(crate) struct Get {
     /// The `.mtorrent` file.
     pub metainfo: PathBuf,
     /// DEST as typed; `None` discards.
@@ -128,7 +128,7 @@ pub struct Get {
 
 /// What a getter does when it is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Afterwards {
+pub(crate) enum Afterwards {
     /// It ends.
     End,
     /// It seeds until a signal ends it.
@@ -139,7 +139,7 @@ pub enum Afterwards {
 
 /// `mtorrent create`.
 #[derive(Clone, Debug)]
-pub struct Create {
+pub(crate) struct Create {
     /// The file.
     pub file: PathBuf,
     /// The `.mtorrent` file to create.
@@ -154,14 +154,14 @@ pub struct Create {
 
 /// `mtorrent info`.
 #[derive(Clone, Debug)]
-pub struct Info {
+pub(crate) struct Info {
     /// The `.mtorrent` file.
     pub metainfo: PathBuf,
 }
 
 /// `mtorrent verify`.
 #[derive(Clone, Debug)]
-pub struct Verify {
+pub(crate) struct Verify {
     /// The `.mtorrent` file.
     pub metainfo: PathBuf,
     /// The file, or its folder.
@@ -172,7 +172,7 @@ pub struct Verify {
 
 /// `mtorrent demo`.
 #[derive(Clone, Debug)]
-pub struct Demo {
+pub(crate) struct Demo {
     /// Bytes of the file shared.
     pub size: u64,
     /// Where the temporary folder is made.

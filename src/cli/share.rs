@@ -18,7 +18,7 @@ use crate::node::{Event, Node, ShareRequest, Verified};
 use crate::text;
 
 /// Runs the command.
-pub fn run(args: &Share, output: &Output) -> CommandResult {
+pub(crate) fn run(args: &Share, output: &Output) -> CommandResult {
     let inputs = Inputs::start()?;
     let trackers = trackers(args)?;
     let create_torrent = CreateTorrent {

@@ -17,7 +17,7 @@ const POLL_PAUSE: Duration = Duration::from_millis(500);
 const START_POLL_PAUSE: Duration = Duration::from_millis(20);
 
 /// Runs the command.
-pub fn run(config: TrackerConfig, output: &Output) -> CommandResult {
+pub(crate) fn run(config: TrackerConfig, output: &Output) -> CommandResult {
     let inputs = Inputs::start()?;
     let Some(tracker) = start(config, &inputs)? else { return Ok(Exit::Done) };
     let served = output.print(&OutputEvent::Ready {

@@ -13,7 +13,7 @@ use crate::geometry::Geometry;
 use crate::text;
 
 /// Runs the command.
-pub fn run(args: &Verify, output: &Output) -> CommandResult {
+pub(crate) fn run(args: &Verify, output: &Output) -> CommandResult {
     let stop = Stop::on_signal()?;
     let metainfo = metainfo_file::read(&args.metainfo)?;
     let path = if args.path.is_dir() { destination::in_folder(&args.path, &metainfo)? } else { args.path.clone() };

@@ -12,7 +12,7 @@ use crate::storage::paths::{folder_of, follow_links};
 
 /// Writes `bytes` to `path` so that at every moment the old file, none, or the whole new one is there. A link is
 /// followed to its end; a file that is replaced hands on its owner and mode.
-pub fn write_atomically(path: &Path, bytes: &[u8], replace: bool) -> Result<(), CommandError> {
+pub(crate) fn write_atomically(path: &Path, bytes: &[u8], replace: bool) -> Result<(), CommandError> {
     let target = follow_links(path);
     write_and_rename(&target, bytes, replace).map_err(|error| cannot_write(path, &error))
 }
@@ -43,7 +43,7 @@ fn make_temporary(folder: &Path) -> io::Result<(PathBuf, File)> {
 }
 
 /// Refuses a path at which no file can be created, before work is put into its content.
-pub fn check_writable(path: &Path) -> Result<(), CommandError> {
+pub(crate) fn check_writable(path: &Path) -> Result<(), CommandError> {
     let target = follow_links(path);
     let failed = |error: io::Error| cannot_write(path, &error);
     if target.is_dir() {

@@ -17,7 +17,7 @@ use crate::text;
 
 /// What to create, from what.
 #[derive(Clone, Copy, Debug)]
-pub struct CreateTorrent<'a> {
+pub(crate) struct CreateTorrent<'a> {
     /// The file.
     pub file: &'a Path,
     /// Its `.mtorrent` file.
@@ -32,7 +32,7 @@ pub struct CreateTorrent<'a> {
 
 /// How a new `.mtorrent` file is created.
 #[derive(Clone, Copy, Debug)]
-pub struct CreateOptions {
+pub(crate) struct CreateOptions {
     /// Bytes of a chunk; `None` takes the default for the file's length.
     pub chunk_size: Option<u32>,
     /// Replace a `.mtorrent` file that is there and different.
@@ -49,7 +49,7 @@ impl CreateOptions {
 
 /// A `.mtorrent` file that describes the file.
 #[derive(Debug)]
-pub struct Created {
+pub(crate) struct Created {
     /// Its content.
     pub metainfo: Metainfo,
     /// Whether it was written just now.
@@ -68,7 +68,7 @@ impl Created {
 
 /// The trackers that a share announces to: those that were typed, else those of the existing `.mtorrent` file. `None`
 /// when that file cannot be read; its verification reports why.
-pub fn trackers_of(typed: &[String], metainfo: &Path) -> Option<Vec<String>> {
+pub(crate) fn trackers_of(typed: &[String], metainfo: &Path) -> Option<Vec<String>> {
     if !typed.is_empty() || !metainfo.exists() {
         return Some(typed.to_vec());
     }
@@ -77,7 +77,7 @@ pub fn trackers_of(typed: &[String], metainfo: &Path) -> Option<Vec<String>> {
 
 impl CreateTorrent<'_> {
     /// For `create`: creates it from the file, or finds the very same one.
-    pub fn create(&self) -> Result<Created, CommandError> {
+    pub(crate) fn create(&self) -> Result<Created, CommandError> {
         let source = Source::open(self.file)?;
         let existing = self.existing_bytes(&source)?;
         if existing.is_none() || self.options.force {
@@ -96,7 +96,7 @@ impl CreateTorrent<'_> {
     }
 
     /// For `share`: verifies the file against an existing one, or creates it.
-    pub fn verify_or_create(&self) -> Result<Created, CommandError> {
+    pub(crate) fn verify_or_create(&self) -> Result<Created, CommandError> {
         let source = Source::open(self.file)?;
         let existing = self.existing_bytes(&source)?;
         if let Some(bytes) = existing {

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 /// The figures of one run.
 #[derive(Clone, Debug, Serialize)]
-pub struct DemoFigures {
+pub(crate) struct DemoFigures {
     /// The report for people; its last line is PASS or FAIL.
     #[serde(skip)]
     pub text: String,
@@ -36,7 +36,7 @@ pub struct DemoFigures {
 
 /// The figures of one getter.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub struct GetterFigures {
+pub(crate) struct GetterFigures {
     /// How long its download took.
     pub seconds: f64,
     /// The mean rate of its download.

@@ -11,7 +11,7 @@ use crate::storage::paths::{folder_of, follow_links};
 use crate::text;
 
 /// The file's path under its own name in a folder.
-pub fn in_folder(folder: &Path, metainfo: &Metainfo) -> Result<PathBuf, CommandError> {
+pub(crate) fn in_folder(folder: &Path, metainfo: &Metainfo) -> Result<PathBuf, CommandError> {
     metainfo.file_name().map(|name| folder.join(name)).map_err(|error| {
         let folder = text::path(folder);
         CommandError::failed(format!(
@@ -21,7 +21,7 @@ pub fn in_folder(folder: &Path, metainfo: &Metainfo) -> Result<PathBuf, CommandE
 }
 
 /// The file that DEST means: an existing folder gets the file under its own name, else it is its path.
-pub fn resolve(dest: &Path, metainfo: &Metainfo) -> Result<PathBuf, CommandError> {
+pub(crate) fn resolve(dest: &Path, metainfo: &Metainfo) -> Result<PathBuf, CommandError> {
     if dest.is_dir() {
         return in_folder(dest, metainfo);
     }

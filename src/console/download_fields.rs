@@ -30,7 +30,7 @@ use crate::node::{DownloadId, DownloadState, DownloadStatus, TimeSpent};
 /// | [`waits_for`] | why it cannot begin |
 /// | [`error`] | why it failed |
 #[derive(Clone, Copy, Debug)]
-pub struct DownloadFields<'a>(pub &'a DownloadStatus);
+pub(crate) struct DownloadFields<'a>(pub &'a DownloadStatus);
 
 #[derive(Serialize)]
 struct Fields<'a> {
@@ -128,7 +128,7 @@ impl SpentSeconds {
 
 /// The few figures of a download that change while it runs.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub struct ProgressFields<'a> {
+pub(crate) struct ProgressFields<'a> {
     #[serde(skip)]
     status: &'a DownloadStatus,
     id: DownloadId,
@@ -142,7 +142,7 @@ pub struct ProgressFields<'a> {
 
 impl<'a> ProgressFields<'a> {
     /// The figures at this moment.
-    pub fn of(status: &'a DownloadStatus) -> Self {
+    pub(crate) fn of(status: &'a DownloadStatus) -> Self {
         Self {
             status,
             id: status.id,
@@ -156,7 +156,7 @@ impl<'a> ProgressFields<'a> {
     }
 
     /// The whole download.
-    pub fn status(&self) -> &'a DownloadStatus {
+    pub(crate) fn status(&self) -> &'a DownloadStatus {
         self.status
     }
 }

@@ -11,7 +11,7 @@ use crate::text;
 const COMPARED_FROM: Duration = Duration::from_secs(2);
 
 /// The state as one word.
-pub fn state_word(state: &DownloadState) -> &'static str {
+pub(crate) fn state_word(state: &DownloadState) -> &'static str {
     match state {
         DownloadState::Waiting => "waiting",
         DownloadState::Hashing => "hashing",
@@ -23,7 +23,7 @@ pub fn state_word(state: &DownloadState) -> &'static str {
 }
 
 /// The state as one word or, for a failure, with its reason.
-pub fn state(state: &DownloadState) -> String {
+pub(crate) fn state(state: &DownloadState) -> String {
     match state {
         DownloadState::Failed(failure) => format!("failed: {}", text::plain(&failure.message)),
         _ => state_word(state).into(),
@@ -31,12 +31,12 @@ pub fn state(state: &DownloadState) -> String {
 }
 
 /// Whether the download is done or has failed.
-pub fn is_over(state: &DownloadState) -> bool {
+pub(crate) fn is_over(state: &DownloadState) -> bool {
     matches!(state, DownloadState::Done { .. } | DownloadState::Failed(_))
 }
 
 /// The result: `20.0 GiB in 14.2 s, verified`.
-pub fn figures(status: &DownloadStatus) -> String {
+pub(crate) fn figures(status: &DownloadStatus) -> String {
     let (size, took) = (Size(status.length), Took(status.elapsed));
     match &status.state {
         DownloadState::Done { up_to_date: true } => format!("up to date, {size}, verified"),
@@ -46,13 +46,13 @@ pub fn figures(status: &DownloadStatus) -> String {
 }
 
 /// `NAME -> DEST`.
-pub fn route(name: &str, dest: Option<&Path>) -> String {
+pub(crate) fn route(name: &str, dest: Option<&Path>) -> String {
     let dest = dest.map_or("nowhere (discarded)".into(), text::path);
     format!("{} -> {dest}", text::plain(name))
 }
 
 /// The last line of `get`.
-pub fn done_line(status: &DownloadStatus) -> String {
+pub(crate) fn done_line(status: &DownloadStatus) -> String {
     let route = route(&status.name, status.dest.as_deref());
     match &status.state {
         DownloadState::Done { up_to_date: true } => format!("up to date {route} {}, verified", Size(status.length)),
@@ -62,7 +62,7 @@ pub fn done_line(status: &DownloadStatus) -> String {
 
 /// How a download that took some seconds compares with what its own link carried, and what it waited for:
 /// `took 1.08 times the ideal of 10.4 s at 25.0 MiB/s; 0.6 s waiting for the peers' uplinks`.
-pub fn comparison_with_ideal(status: &DownloadStatus) -> Option<String> {
+pub(crate) fn comparison_with_ideal(status: &DownloadStatus) -> Option<String> {
     let ideal = status.spent.ideal(status.fetched_bytes).filter(|_| status.elapsed >= COMPARED_FROM)?;
     let times = status.elapsed.as_secs_f64() / ideal.as_secs_f64().max(1e-3);
     let TimeSpent { without_peers, for_first_copies, for_uplinks, for_disk, .. } = status.spent;
@@ -78,7 +78,7 @@ pub fn comparison_with_ideal(status: &DownloadStatus) -> Option<String> {
 }
 
 /// A line of progress, for a log.
-pub fn progress_line(status: &DownloadStatus) -> String {
+pub(crate) fn progress_line(status: &DownloadStatus) -> String {
     let (name, done, size) = (text::plain(&status.name), Size(status.done_bytes), Size(status.length));
     let percent = (u128::from(status.done_bytes) * 100).checked_div(status.length.into()).unwrap_or(100);
     let rate = rate(status);
@@ -90,7 +90,7 @@ pub fn progress_line(status: &DownloadStatus) -> String {
 }
 
 /// The current rate or, when the download is over, the mean rate of what this run fetched.
-pub fn rate(status: &DownloadStatus) -> Rate {
+pub(crate) fn rate(status: &DownloadStatus) -> Rate {
     if is_over(&status.state) { Rate::mean(status.fetched_bytes, status.elapsed) } else { Rate(status.rate_bytes_s) }
 }
 

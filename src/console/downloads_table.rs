@@ -10,7 +10,7 @@ use crate::text;
 const HEAD: [&str; 9] = ["ID", "STATE", "DONE", "SIZE", "RATE", "ETA", "PEERS", "NAME", "DEST"];
 
 /// The table with its head; a sentence when there is nothing to show.
-pub fn table<'a>(all: impl Iterator<Item = &'a DownloadStatus>) -> String {
+pub(crate) fn table<'a>(all: impl Iterator<Item = &'a DownloadStatus>) -> String {
     let mut rows = vec![HEAD.map(String::from)];
     rows.extend(all.map(row));
     if rows.len() == 1 {

@@ -7,7 +7,7 @@ use crate::node::Event;
 use crate::text;
 
 /// Reports an event that is not the answer to a command.
-pub fn report(event: &Event) {
+pub(crate) fn report(event: &Event) {
     match event {
         Event::Notice(notice) => stderr::report(text::plain(notice)),
         Event::ShareStopped { file, why } => stderr::report(share_stopped(file, why)),
@@ -22,6 +22,6 @@ pub fn report(event: &Event) {
 }
 
 /// The sentence for a file that is not seeded any more.
-pub fn share_stopped(file: &Path, why: &str) -> String {
+pub(crate) fn share_stopped(file: &Path, why: &str) -> String {
     format!("{} is not seeded any more: {}", text::path(file), text::plain(why))
 }

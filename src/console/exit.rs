@@ -47,12 +47,12 @@ impl From<Exit> for ExitCode {
 }
 
 /// What a command gives back.
-pub type CommandResult = Result<Exit, CommandError>;
+pub(crate) type CommandResult = Result<Exit, CommandError>;
 
 /// Why a command failed: one clear sentence with the remedy, and the exit code.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
-pub struct CommandError {
+pub(crate) struct CommandError {
     /// How the process ends.
     pub exit: Exit,
     /// The sentence: what happened, to what, and what to do.
@@ -61,22 +61,22 @@ pub struct CommandError {
 
 impl CommandError {
     /// The user or this machine must change something.
-    pub fn failed(message: impl Into<String>) -> Self {
+    pub(crate) fn failed(message: impl Into<String>) -> Self {
         Self { exit: Exit::Failed, message: message.into() }
     }
 
     /// The command line is wrong.
-    pub fn usage(message: impl Into<String>) -> Self {
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self { exit: Exit::Usage, message: message.into() }
     }
 
     /// A thread could not be started.
-    pub fn no_thread(error: std::io::Error) -> Self {
+    pub(crate) fn no_thread(error: std::io::Error) -> Self {
         Self::failed(StartError::no_threads(error).to_string())
     }
 
     /// The data is wrong.
-    pub fn data(message: impl Into<String>) -> Self {
+    pub(crate) fn data(message: impl Into<String>) -> Self {
         Self { exit: Exit::Data, message: message.into() }
     }
 }

@@ -8,7 +8,7 @@ use crate::storage::paths::{folder_of, follow_links};
 use crate::text;
 
 /// The error of a file that cannot be read.
-pub fn cannot_read(path: &Path, error: &io::Error) -> CommandError {
+pub(crate) fn cannot_read(path: &Path, error: &io::Error) -> CommandError {
     let path = text::path(path);
     CommandError::failed(match error.kind() {
         io::ErrorKind::NotFound => format!("there is no file {path}: check the path"),
@@ -21,7 +21,7 @@ pub fn cannot_read(path: &Path, error: &io::Error) -> CommandError {
 }
 
 /// The error of a file that cannot be written.
-pub fn cannot_write(path: &Path, error: &io::Error) -> CommandError {
+pub(crate) fn cannot_write(path: &Path, error: &io::Error) -> CommandError {
     let followed = follow_links(path);
     let folder = text::path(folder_of(&followed));
     let path = text::path(path);

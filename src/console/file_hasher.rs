@@ -15,7 +15,7 @@ use crate::text;
 
 /// Hashes whole files.
 #[derive(Clone, Copy, Debug)]
-pub struct FileHasher<'a> {
+pub(crate) struct FileHasher<'a> {
     /// Threads that read and hash.
     pub threads: usize,
     /// Ends the hashing early.
@@ -26,7 +26,7 @@ pub struct FileHasher<'a> {
 
 /// A chunk of a file that is not what its `.mtorrent` file says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BadChunk {
+pub(crate) struct BadChunk {
     /// The chunk.
     pub chunk: ChunkIndex,
     /// What is wrong with it.
@@ -35,7 +35,7 @@ pub struct BadChunk {
 
 /// What is wrong with a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// Its hash is another one.
     Different,
     /// The file ends before the chunk does.
@@ -46,7 +46,7 @@ pub enum Fault {
 
 impl FileHasher<'_> {
     /// The digests of all chunks, one after the other: the `pieces` of a new `.mtorrent` file.
-    pub fn digests(self, source: &Source, geometry: Geometry) -> Result<Vec<u8>, CommandError> {
+    pub(crate) fn digests(self, source: &Source, geometry: Geometry) -> Result<Vec<u8>, CommandError> {
         let pieces = Mutex::new(vec![0; geometry.chunk_count() as usize * ChunkHash::LEN]);
         self.hash(source, geometry, &|_| true, &|chunk, digest| {
             let digest = digest?;
@@ -60,7 +60,7 @@ impl FileHasher<'_> {
     }
 
     /// The chunks of the file that are not what `metainfo` says, in order.
-    pub fn bad_chunks(self, source: &Source, metainfo: &Metainfo) -> Result<Vec<BadChunk>, CommandError> {
+    pub(crate) fn bad_chunks(self, source: &Source, metainfo: &Metainfo) -> Result<Vec<BadChunk>, CommandError> {
         let geometry = metainfo.geometry();
         let is_there = |chunk| geometry.offset(chunk) + u64::from(geometry.chunk_len(chunk)) <= source.length();
         let found = Mutex::new(Vec::new());

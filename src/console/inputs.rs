@@ -11,7 +11,7 @@ use crate::node::{Event, Node};
 /// Something that a waiting command reacts to.
 #[derive(Debug)]
 #[allow(clippy::large_enum_variant, reason = "there are few of them, and each is moved twice")]
-pub enum Input {
+pub(crate) enum Input {
     /// The user wants the command to end.
     Signal(Signal),
     /// The client did something.
@@ -22,7 +22,7 @@ pub enum Input {
 
 /// The queue of a waiting command.
 #[derive(Debug)]
-pub struct Inputs {
+pub(crate) struct Inputs {
     receiver: Receiver<Input>,
     sender: SyncSender<Input>,
     stop: Stop,
@@ -30,7 +30,7 @@ pub struct Inputs {
 
 impl Inputs {
     /// A queue that signals go into from now on.
-    pub fn start() -> Result<Self, CommandError> {
+    pub(crate) fn start() -> Result<Self, CommandError> {
         let (sender, receiver) = sync_channel(INPUTS_MAX);
         let (to_queue, stop) = (sender.clone(), Stop::default());
         let setter = stop.clone();
@@ -43,18 +43,18 @@ impl Inputs {
     }
 
     /// The flag that a signal sets, for work on the thread that would read the queue.
-    pub fn stop(&self) -> &Stop {
+    pub(crate) fn stop(&self) -> &Stop {
         &self.stop
     }
 
     /// Lets the client's events go into the queue, too.
-    pub fn add_events(&self, client: &Node) -> Result<(), CommandError> {
+    pub(crate) fn add_events(&self, client: &Node) -> Result<(), CommandError> {
         let to_queue = self.sender.clone();
         forward_events(client, move |event| to_queue.send(event.map_or(Input::Closed, Input::Event)).is_ok())
     }
 
     /// The next input; `None` when `deadline` comes first.
-    pub fn next(&self, deadline: Option<Instant>) -> Option<Input> {
+    pub(crate) fn next(&self, deadline: Option<Instant>) -> Option<Input> {
         let Some(deadline) = deadline else {
             // `self` holds a sender, so the queue cannot close.
             return self.receiver.recv().ok();
@@ -65,7 +65,7 @@ impl Inputs {
 
 /// Hands the client's events to `take` on a thread of its own, and `None` when there are no more; `take`
 /// returns whether it wants the next.
-pub fn forward_events(
+pub(crate) fn forward_events(
     client: &Node,
     take: impl Fn(Option<Event>) -> bool + Send + 'static,
 ) -> Result<(), CommandError> {

@@ -10,11 +10,11 @@ use std::time::Instant;
 use crate::limits::{LOG_LINES_PER_ADDRESS_MAX, LOG_LINES_PER_SITE_MAX, LOG_SITES_MAX, LOG_WINDOW};
 
 /// A line of the program that logs.
-pub type Site = (&'static str, u32);
+pub(crate) type Site = (&'static str, u32);
 
 /// The counts of the current window of time.
 #[derive(Debug, Default)]
-pub struct LogLimit {
+pub(crate) struct LogLimit {
     windows: HashMap<(Site, Option<IpAddr>), Window>,
 }
 
@@ -28,7 +28,7 @@ struct Window {
 
 /// Lines that were not written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Suppressed {
+pub(crate) struct Suppressed {
     /// The module that would have written them.
     pub target: String,
     /// Their number.
@@ -39,7 +39,7 @@ pub struct Suppressed {
 
 impl LogLimit {
     /// Whether a line may be written now.
-    pub fn allows(&mut self, site: Site, target: &str, message: &str, now: Instant) -> bool {
+    pub(crate) fn allows(&mut self, site: Site, target: &str, message: &str, now: Instant) -> bool {
         let address = address_in(message);
         if address.is_some() && !self.count((site, address), target, LOG_LINES_PER_ADDRESS_MAX, now) {
             return false;
@@ -61,7 +61,7 @@ impl LogLimit {
     }
 
     /// Ends the windows whose time is over, and returns what they suppressed.
-    pub fn end_windows(&mut self, now: Instant) -> Vec<Suppressed> {
+    pub(crate) fn end_windows(&mut self, now: Instant) -> Vec<Suppressed> {
         let mut ended = Vec::new();
         self.windows.retain(|(_, address), window| {
             let goes_on = now.saturating_duration_since(window.since) < LOG_WINDOW;

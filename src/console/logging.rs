@@ -19,7 +19,7 @@ static LIMIT: Mutex<Option<LogLimit>> = Mutex::new(None);
 
 /// Starts the log. `filter` is `--log` (or its variable), else `RUST_LOG`, else `warn` for one-shot
 /// commands and `info` for services.
-pub fn start(filter: Option<&str>, is_service: bool) -> Result<(), CommandError> {
+pub(crate) fn start(filter: Option<&str>, is_service: bool) -> Result<(), CommandError> {
     let default = if is_service { "info" } else { "warn" };
     let from_env = std::env::var("RUST_LOG").ok().filter(|filter| !filter.is_empty());
     let filter = filter.or(from_env.as_deref()).unwrap_or(default);

@@ -11,13 +11,13 @@ use crate::metainfo::Metainfo;
 use crate::text;
 
 /// Reads and parses a `.mtorrent` file.
-pub fn read(path: &Path) -> Result<Metainfo, CommandError> {
+pub(crate) fn read(path: &Path) -> Result<Metainfo, CommandError> {
     let bytes = read_bounded(path)?;
     Metainfo::parse(&bytes).map_err(|error| CommandError::failed(format!("{}: {error}", text::path(path))))
 }
 
 /// Reads a `.mtorrent` file and checks that the file which it describes can be downloaded.
-pub fn read_transferable(path: &Path) -> Result<Metainfo, CommandError> {
+pub(crate) fn read_transferable(path: &Path) -> Result<Metainfo, CommandError> {
     let metainfo = read(path)?;
     match metainfo.geometry().transferable() {
         Ok(_) => Ok(metainfo),
@@ -26,7 +26,7 @@ pub fn read_transferable(path: &Path) -> Result<Metainfo, CommandError> {
 }
 
 /// Reads the bytes of a `.mtorrent` file without parsing them; at most [`METAINFO_BYTES_MAX`].
-pub fn read_bounded(path: &Path) -> Result<Vec<u8>, CommandError> {
+pub(crate) fn read_bounded(path: &Path) -> Result<Vec<u8>, CommandError> {
     let source = match Source::open(path) {
         Ok(source) => source,
         Err(_) if path.is_dir() => {

@@ -12,37 +12,37 @@ use crate::text;
 
 /// Where data goes, and in which form.
 #[derive(Clone, Copy, Debug)]
-pub struct Output {
+pub(crate) struct Output {
     json: bool,
 }
 
 impl Output {
     /// Text for people, or one JSON object a line.
-    pub fn new(json: bool) -> Self {
+    pub(crate) fn new(json: bool) -> Self {
         Self { json }
     }
 
     /// Whether data is JSON.
-    pub fn is_json(&self) -> bool {
+    pub(crate) fn is_json(&self) -> bool {
         self.json
     }
 
     /// Writes one event: its text, or with `--json` its object.
-    pub fn print(&self, event: &OutputEvent<'_>) -> Result<(), CommandError> {
+    pub(crate) fn print(&self, event: &OutputEvent<'_>) -> Result<(), CommandError> {
         let line = if self.json { json_line(event)? } else { text::lines(&event.to_string()) };
         write_line(&mut io::stdout().lock(), &line)
             .map_err(|error| CommandError::failed(format!("cannot write to standard output: {error}")))
     }
 
     /// Reports why a command failed: a sentence on stderr and, with `--json`, an object on stdout.
-    pub fn failure(&self, error: &CommandError) -> Exit {
+    pub(crate) fn failure(&self, error: &CommandError) -> Exit {
         stderr::report(format_args!("mtorrent: {error}"));
         self.report_failure(error);
         error.exit
     }
 
     /// The part of [`Output::failure`] for scripts: with `--json` an object on stdout.
-    pub fn report_failure(&self, error: &CommandError) {
+    pub(crate) fn report_failure(&self, error: &CommandError) {
         if self.json {
             // A second failure could not be reported any better.
             let _ = self.print(&OutputEvent::Error { error: &error.message, exit: Some(error.exit.code()) });
@@ -51,7 +51,7 @@ impl Output {
 }
 
 /// The event's object on one line.
-pub fn json_line(event: &OutputEvent<'_>) -> Result<String, CommandError> {
+pub(crate) fn json_line(event: &OutputEvent<'_>) -> Result<String, CommandError> {
     event.to_json().map_err(|error| CommandError::failed(format!("internal error: no JSON of an answer: {error}")))
 }
 

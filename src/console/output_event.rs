@@ -50,7 +50,7 @@ use crate::text;
 /// One thing that a command prints on stdout.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
-pub enum OutputEvent<'a> {
+pub(crate) enum OutputEvent<'a> {
     /// A service serves.
     Ready {
         /// The listening address, with the real port.
@@ -226,22 +226,22 @@ pub enum OutputEvent<'a> {
 
 impl<'a> OutputEvent<'a> {
     /// The end of a download.
-    pub fn ended(status: &'a DownloadStatus, is_numbered: bool) -> Self {
+    pub(crate) fn ended(status: &'a DownloadStatus, is_numbered: bool) -> Self {
         Self::Ended { download: DownloadFields(status), is_numbered }
     }
 
     /// The figures of a download that runs.
-    pub fn progress(status: &'a DownloadStatus) -> Self {
+    pub(crate) fn progress(status: &'a DownloadStatus) -> Self {
         Self::Progress(ProgressFields::of(status))
     }
 
     /// The answer to `show downloads`.
-    pub fn downloads(all: &'a [DownloadStatus]) -> Self {
+    pub(crate) fn downloads(all: &'a [DownloadStatus]) -> Self {
         Self::Downloads { downloads: all.iter().map(DownloadFields).collect() }
     }
 
     /// The object on one line, its keys in alphabetical order.
-    pub fn to_json(&self) -> serde_json::Result<String> {
+    pub(crate) fn to_json(&self) -> serde_json::Result<String> {
         serde_json::to_value(self).map(|object| object.to_string())
     }
 }
@@ -325,10 +325,12 @@ fn as_text<S: Serializer>(value: &impl Display, serializer: S) -> Result<S::Ok, 
     serializer.collect_str(value)
 }
 
+#[expect(clippy::ref_option, reason = "serde passes the field")]
 fn optional_text<S: Serializer>(value: &Option<impl Display>, serializer: S) -> Result<S::Ok, S::Error> {
     value.as_ref().map(ToString::to_string).serialize(serializer)
 }
 
+#[expect(clippy::ref_option, reason = "serde passes the field")]
 fn yes_or_no<S: Serializer>(value: &Option<bool>, serializer: S) -> Result<S::Ok, S::Error> {
     value.map(yes).serialize(serializer)
 }

@@ -15,7 +15,7 @@ use crate::limits::PROGRESS_INTERVAL;
 
 /// The state of the work.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     /// Bytes that are done.
     pub done_bytes: u64,
     /// Bytes a second, when the work knows it better than the bar.
@@ -26,7 +26,7 @@ pub struct Snapshot {
 
 /// The bar that is drawn if stderr is a terminal.
 #[derive(Clone, Copy, Debug)]
-pub struct BarSettings {
+pub(crate) struct BarSettings {
     /// What the work does to the bytes.
     pub verb: &'static str,
     /// Bytes in all.
@@ -36,7 +36,7 @@ pub struct BarSettings {
 }
 
 /// Runs `work` under a bar; `snapshot` is polled while it runs.
-pub fn watch<T>(bar: BarSettings, snapshot: impl Fn() -> Snapshot + Sync, work: impl FnOnce() -> T) -> T {
+pub(crate) fn watch<T>(bar: BarSettings, snapshot: impl Fn() -> Snapshot + Sync, work: impl FnOnce() -> T) -> T {
     if bar.hidden || !std::io::stderr().is_terminal() {
         return work();
     }

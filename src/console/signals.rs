@@ -16,7 +16,7 @@ use crate::limits::SIGNAL_PATIENCE;
 
 /// A signal that asks the command to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Signal {
+pub(crate) enum Signal {
     /// SIGINT, Ctrl-C.
     Interrupt,
     /// SIGTERM, or SIGHUP: the terminal is gone.
@@ -25,7 +25,7 @@ pub enum Signal {
 
 impl Signal {
     /// How the process ends when the work was not done.
-    pub fn exit(self) -> Exit {
+    pub(crate) fn exit(self) -> Exit {
         match self {
             Self::Interrupt => Exit::Interrupted,
             Self::Terminate => Exit::Terminated,
@@ -33,7 +33,7 @@ impl Signal {
     }
 
     /// The failure of a command that the signal ended before its work was done.
-    pub fn interruption(self, message: impl Into<String>) -> CommandError {
+    pub(crate) fn interruption(self, message: impl Into<String>) -> CommandError {
         CommandError { exit: self.exit(), message: message.into() }
     }
 
@@ -48,7 +48,7 @@ impl Signal {
 
 /// Calls `notify` on a thread of its own with the first signal; it must not wait. The second signal ends the process,
 /// and so does [`SIGNAL_PATIENCE`] after the first, whatever the other threads do; `restore` runs before.
-pub fn watch(
+pub(crate) fn watch(
     notify: impl FnOnce(Signal) + Send + 'static,
     restore: impl Fn() + Send + 'static,
 ) -> Result<(), CommandError> {
@@ -82,7 +82,7 @@ pub fn watch(
 }
 
 /// Puts a signal's message into a command's queue without waiting for room in it.
-pub fn queue<T: Send + 'static>(to: &SyncSender<T>, what: T) {
+pub(crate) fn queue<T: Send + 'static>(to: &SyncSender<T>, what: T) {
     if let Err(TrySendError::Full(what)) = to.try_send(what) {
         let to = to.clone();
         // Without a thread the alarm still ends the process. The queue goes away when the command is over.
@@ -92,7 +92,7 @@ pub fn queue<T: Send + 'static>(to: &SyncSender<T>, what: T) {
 }
 
 /// From now on a signal ends a command whose work is done: a service that serves, a download that only seeds.
-pub fn work_is_done() {
+pub(crate) fn work_is_done() {
     IS_DONE.store(true, Ordering::Release);
 }
 
@@ -100,7 +100,7 @@ static IS_DONE: AtomicBool = AtomicBool::new(false);
 
 /// Lets a write beyond `ulimit -f` fail with a reason, and not kill the process without a word.
 #[allow(unsafe_code)]
-pub fn ignore_file_size_limit() {
+pub(crate) fn ignore_file_size_limit() {
     // SAFETY: SIG_IGN installs no handler; nothing else in this program handles the signal.
     unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
 }
@@ -124,7 +124,7 @@ fn send_alarm_after(time: Duration) {
 
 /// A flag that long work checks now and then to stop early.
 #[derive(Clone, Debug, Default)]
-pub struct Stop(Arc<StopState>);
+pub(crate) struct Stop(Arc<StopState>);
 
 #[derive(Debug, Default)]
 struct StopState {
@@ -134,7 +134,7 @@ struct StopState {
 
 impl Stop {
     /// A flag that the first signal sets.
-    pub fn on_signal() -> Result<Self, CommandError> {
+    pub(crate) fn on_signal() -> Result<Self, CommandError> {
         let stop = Self::default();
         let setter = stop.clone();
         watch(move |signal| setter.set_by(signal), || {})?;
@@ -142,29 +142,29 @@ impl Stop {
     }
 
     /// The flag itself.
-    pub fn flag(&self) -> &AtomicBool {
+    pub(crate) fn flag(&self) -> &AtomicBool {
         &self.0.flag
     }
 
     /// Sets the flag, without a signal.
-    pub fn set(&self) {
+    pub(crate) fn set(&self) {
         self.0.flag.store(true, Ordering::Release);
     }
 
     /// Sets the flag because of a signal.
-    pub fn set_by(&self, signal: Signal) {
+    pub(crate) fn set_by(&self, signal: Signal) {
         let number = if signal == Signal::Interrupt { SIGINT } else { SIGTERM };
         self.0.signal.store(number, Ordering::Release);
         self.set();
     }
 
     /// The signal that set the flag.
-    pub fn signal(&self) -> Option<Signal> {
+    pub(crate) fn signal(&self) -> Option<Signal> {
         Signal::from_number(self.0.signal.load(Ordering::Acquire))
     }
 
     /// Whether the flag is set.
-    pub fn is_set(&self) -> bool {
+    pub(crate) fn is_set(&self) -> bool {
         self.0.flag.load(Ordering::Acquire)
     }
 }

@@ -11,7 +11,7 @@ use crate::text;
 
 /// The file, and what it was when it was opened.
 #[derive(Debug)]
-pub struct Source {
+pub(crate) struct Source {
     /// The descriptor.
     pub file: File,
     path: PathBuf,
@@ -20,7 +20,7 @@ pub struct Source {
 
 impl Source {
     /// Opens a file; refuses directories, pipes and devices.
-    pub fn open(path: &Path) -> Result<Self, CommandError> {
+    pub(crate) fn open(path: &Path) -> Result<Self, CommandError> {
         // Without O_NONBLOCK a named pipe would wait here for its writer.
         let mut options = OpenOptions::new();
         options.read(true).custom_flags(libc::O_NONBLOCK);
@@ -41,22 +41,22 @@ impl Source {
     }
 
     /// The identity of the file when it was opened: before anything of it was read.
-    pub fn identity(&self) -> Identity {
+    pub(crate) fn identity(&self) -> Identity {
         Identity::of(&self.opened)
     }
 
     /// Size of the file when it was opened, bytes.
-    pub fn length(&self) -> u64 {
+    pub(crate) fn length(&self) -> u64 {
         self.opened.len()
     }
 
     /// The path, as typed.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// The file name; refuses one that is not UTF-8.
-    pub fn name(&self) -> Result<&str, CommandError> {
+    pub(crate) fn name(&self) -> Result<&str, CommandError> {
         let name = self.path.file_name().and_then(|name| name.to_str());
         name.ok_or_else(|| {
             let path = text::path(&self.path);
@@ -67,7 +67,7 @@ impl Source {
     }
 
     /// Refuses a file that changed since it was opened: what was read of it belongs to no version.
-    pub fn check_unchanged(&self) -> Result<(), CommandError> {
+    pub(crate) fn check_unchanged(&self) -> Result<(), CommandError> {
         let now = fs::metadata(&self.path).map_err(|error| cannot_read(&self.path, &error))?;
         let mark = |metadata: &Metadata| {
             (metadata.dev(), metadata.ino(), metadata.len(), metadata.mtime(), metadata.mtime_nsec())

@@ -41,7 +41,7 @@ struct Line {
 }
 
 /// Starts the thread. `tick` is called about once a second and gives further lines of the log.
-pub fn start(tick: impl Fn() -> Vec<String> + Send + 'static) -> Result<(), CommandError> {
+pub(crate) fn start(tick: impl Fn() -> Vec<String> + Send + 'static) -> Result<(), CommandError> {
     let work = move || WRITER.wait().write(&tick);
     let thread = std::thread::Builder::new().name("stderr".into()).spawn(work);
     thread.map_err(CommandError::no_thread)?;
@@ -51,7 +51,7 @@ pub fn start(tick: impl Fn() -> Vec<String> + Send + 'static) -> Result<(), Comm
 }
 
 /// Writes a line of the log when its turn comes; never waits.
-pub fn log(text: String) {
+pub(crate) fn log(text: String) {
     match WRITER.get() {
         Some(writer) => writer.put(Line { text, is_sentence: false }).map(drop).unwrap_or_default(),
         None => stderr_sink::write(&text),
@@ -60,7 +60,7 @@ pub fn log(text: String) {
 
 /// Reports one sentence to the user, above a progress bar or a prompt if one is there. Waits until it is written,
 /// unless stderr is stuck.
-pub fn report(sentence: impl Display) {
+pub(crate) fn report(sentence: impl Display) {
     let text = sentence.to_string();
     let Some(writer) = WRITER.get() else { return stderr_sink::write(&text) };
     if let Some(number) = writer.put(Line { text, is_sentence: true }) {
@@ -69,13 +69,13 @@ pub fn report(sentence: impl Display) {
 }
 
 /// Ends the process at once, from whatever thread, when what waits for stderr is written.
-pub fn flush_and_exit(exit: Exit) -> ! {
+pub(crate) fn flush_and_exit(exit: Exit) -> ! {
     flush();
     std::process::exit(exit.code().into())
 }
 
 /// Waits until all is written, though not for long: before the process ends.
-pub fn flush() {
+pub(crate) fn flush() {
     if let Some(writer) = WRITER.get() {
         let number = writer.lock().taken;
         writer.wait(number);

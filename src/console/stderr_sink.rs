@@ -11,7 +11,7 @@ type Sink = Arc<dyn Fn(&str) + Send + Sync>;
 static SINK: RwLock<Option<Sink>> = RwLock::new(None);
 
 /// Writes the text through the sink of the terminal's owner, else to stderr itself.
-pub fn write(text: &str) {
+pub(crate) fn write(text: &str) {
     let text = text::lines(text);
     let sink = SINK.read().unwrap_or_else(PoisonError::into_inner).clone();
     match sink {
@@ -21,20 +21,20 @@ pub fn write(text: &str) {
 }
 
 /// Writes the text to stderr itself: for sinks that made room for it.
-pub fn write_directly(text: &str) {
+pub(crate) fn write_directly(text: &str) {
     // If stderr is gone there is no better place to say so.
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
 /// Sends what is written through `sink` until the guard is dropped.
-pub fn redirect(sink: impl Fn(&str) + Send + Sync + 'static) -> Redirection {
+pub(crate) fn redirect(sink: impl Fn(&str) + Send + Sync + 'static) -> Redirection {
     *SINK.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(sink));
     Redirection(())
 }
 
 /// A sink in use; dropping it leads back to stderr.
 #[derive(Debug)]
-pub struct Redirection(());
+pub(crate) struct Redirection(());
 
 impl Drop for Redirection {
     fn drop(&mut self) {

@@ -11,7 +11,7 @@ use crate::limits::{DURATION_S_MAX, RATE_LIMIT_BYTES_S_MIN};
 use crate::metainfo::check_tracker_address;
 
 /// Reads a SIZE: `1GiB`, `256 KiB`, `1.5MB`, `1048576`.
-pub fn parse_size(text: &str) -> Result<u64, String> {
+pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
     match text.trim().parse::<ByteSize>() {
         Ok(size) if size.0 <= i64::MAX as u64 => Ok(size.0),
         _ => Err("write a size as a number and a unit, such as 256KiB, 1MiB or 1GiB".into()),
@@ -23,7 +23,7 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
 pub struct RateLimit(pub Option<NonZeroU64>);
 
 /// Reads a RATE: `100Mbit`, `20MiB`, `20MiB/s`, `off`; bytes a second unless the unit says bit.
-pub fn parse_rate_limit(text: &str) -> Result<RateLimit, String> {
+pub(crate) fn parse_rate_limit(text: &str) -> Result<RateLimit, String> {
     let text = text.trim();
     if text.eq_ignore_ascii_case("off") {
         return Ok(RateLimit(None));
@@ -60,7 +60,7 @@ impl fmt::Display for RateLimit {
 }
 
 /// Reads a DURATION: `30s`, `5m`, `1h 30m`; a bare number means seconds.
-pub fn parse_duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     if let Ok(seconds) = text.trim().parse::<u32>() {
         return Ok(Duration::from_secs(seconds.into()));
     }
@@ -71,13 +71,13 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
 }
 
 /// Reads an ADDR to listen on: `IP:PORT`, port 0 for a free one.
-pub fn parse_listen(text: &str) -> Result<SocketAddr, String> {
+pub(crate) fn parse_listen(text: &str) -> Result<SocketAddr, String> {
     let shape = "write an address to listen on as IP:PORT, such as 0.0.0.0:7000 or [::]:7000 (port 0 takes a free one)";
     text.trim().parse().map_err(|_| shape.into())
 }
 
 /// Reads the IP:PORT under which others reach this machine.
-pub fn parse_advertise(text: &str) -> Result<SocketAddr, String> {
+pub(crate) fn parse_advertise(text: &str) -> Result<SocketAddr, String> {
     match text.trim().parse::<SocketAddr>() {
         Ok(address) if address.port() != 0 && !address.ip().is_unspecified() => Ok(address),
         _ => Err("write the address under which others reach this machine as IP:PORT, such as 192.0.2.7:7001".into()),
@@ -85,7 +85,7 @@ pub fn parse_advertise(text: &str) -> Result<SocketAddr, String> {
 }
 
 /// Reads a `HOST:PORT`; the name is resolved later, at each connect.
-pub fn parse_host_port(text: &str) -> Result<String, String> {
+pub(crate) fn parse_host_port(text: &str) -> Result<String, String> {
     let text = text.trim();
     check_tracker_address(text).map_err(|error| error.to_string())?;
     Ok(text.to_owned())
@@ -93,7 +93,7 @@ pub fn parse_host_port(text: &str) -> Result<String, String> {
 
 /// Bytes as people read them: `512 B`, `20.0 GiB`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Size(pub u64);
+pub(crate) struct Size(pub u64);
 
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -114,11 +114,11 @@ impl fmt::Display for Size {
 
 /// Bytes a second as people read them: `1.4 GiB/s`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rate(pub u64);
+pub(crate) struct Rate(pub u64);
 
 impl Rate {
     /// The mean rate of `bytes` in `time`.
-    pub fn mean(bytes: u64, time: Duration) -> Self {
+    pub(crate) fn mean(bytes: u64, time: Duration) -> Self {
         let seconds = time.as_secs_f64();
         Self(if seconds > 0.0 { (bytes as f64 / seconds) as u64 } else { 0 })
     }
@@ -132,7 +132,7 @@ impl fmt::Display for Rate {
 
 /// How long something took: `14.2 s`, `3 min 07 s`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Took(pub Duration);
+pub(crate) struct Took(pub Duration);
 
 impl fmt::Display for Took {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -147,7 +147,7 @@ impl fmt::Display for Took {
 
 /// Time to go, short enough for a column: `14s`, `2m05s`, `1h02m`, `3d04h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Eta(pub Duration);
+pub(crate) struct Eta(pub Duration);
 
 impl fmt::Display for Eta {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

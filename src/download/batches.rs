@@ -12,10 +12,10 @@ use crate::runtime::{Blocking, BlockingError, Signal};
 use crate::storage::{DiskFiles, Ledger};
 
 /// The open files with their record, lent to the blocking thread that makes a batch durable.
-pub type Durable = (Ledger, DiskFiles);
+pub(super) type Durable = (Ledger, DiskFiles);
 
 /// The files of one download, while nobody works on them; on core 0 only.
-pub struct Batches {
+pub(super) struct Batches {
     job: Arc<Job>,
     blocking: Blocking,
     durable: RefCell<Option<Durable>>,
@@ -28,7 +28,7 @@ pub struct Batches {
 
 impl Batches {
     /// The files of `job`.
-    pub fn new(durable: Durable, job: Arc<Job>, blocking: Blocking) -> Rc<Self> {
+    pub(super) fn new(durable: Durable, job: Arc<Job>, blocking: Blocking) -> Rc<Self> {
         let done_bytes = job.progress.done_bytes.load(Ordering::Relaxed);
         Rc::new(Self {
             durable: RefCell::new(Some(durable)),
@@ -41,7 +41,7 @@ impl Batches {
     }
 
     /// Begins a batch if enough was written, or long enough ago, and none is under way.
-    pub fn commit_if_due(self: &Rc<Self>) {
+    pub(super) fn commit_if_due(self: &Rc<Self>) {
         let (at, bytes) = self.last.get();
         let done_bytes = self.job.progress.done_bytes.load(Ordering::Relaxed);
         let fresh_bytes = done_bytes - bytes;
@@ -63,7 +63,7 @@ impl Batches {
     }
 
     /// Gives the files to `work` on a blocking thread, once no batch is under way.
-    pub async fn lend<T: Send + 'static>(
+    pub(super) async fn lend<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Ledger, &mut DiskFiles) -> T + Send + 'static,
     ) -> Result<T, BlockingError> {
@@ -89,7 +89,7 @@ impl Batches {
     }
 
     /// Brings the record up to date for the next try. Where nothing was received, nothing stays behind.
-    pub async fn keep_for_later(&self) {
+    pub(super) async fn keep_for_later(&self) {
         let written = self.job.torrent.held();
         let keep = move |ledger: &mut Ledger, files: &mut DiskFiles| {
             if written.count() == 0 { files.discard() } else { ledger.commit(written, files) }

@@ -13,7 +13,7 @@ use crate::runtime::Blocking;
 use crate::torrent::Registry;
 
 /// What a driver needs of core 0 for one download.
-pub struct DriverContext {
+pub(crate) struct DriverContext {
     /// Connections of core 0.
     pub net: Net,
     /// Threads that may block.
@@ -36,24 +36,24 @@ pub struct DriverContext {
 
 impl DriverContext {
     /// Data connections that one download may have: its share of the client's.
-    pub fn connections_max(&self) -> usize {
+    pub(crate) fn connections_max(&self) -> usize {
         (DATA_CONNECTIONS_MAX / self.running.get().max(1)).max(1)
     }
 
     /// Hands a message to every shard of this download.
-    pub fn post(&self, message: ShardMessage) {
+    pub(crate) fn post(&self, message: ShardMessage) {
         (0..self.cores).for_each(|core| (self.send)(core, message.clone()));
     }
 
     /// Starts the shards; returns when all are ready.
-    pub async fn start_shards(&self, job: &Arc<Job>) {
+    pub(crate) async fn start_shards(&self, job: &Arc<Job>) {
         let (ready, all_ready) = async_channel::bounded(self.cores);
         self.post(ShardMessage::Start(job.clone(), ready));
         wait_for_all(&all_ready).await;
     }
 
     /// Ends the shards; returns when every write has ended.
-    pub async fn stop_shards(&self) {
+    pub(crate) async fn stop_shards(&self) {
         let (done, all_done) = async_channel::bounded(self.cores);
         self.post(ShardMessage::Stop(done));
         wait_for_all(&all_done).await;

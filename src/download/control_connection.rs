@@ -18,7 +18,7 @@ use crate::wire::{ChunkInfo, Message, Status};
 
 /// What is new of the peer.
 #[derive(Debug)]
-pub enum PeerUpdate {
+pub(crate) enum PeerUpdate {
     /// It is connected: the chunks that it has, and the round trip to it.
     Connected(Bitfield, Duration),
     /// It got these chunks since.
@@ -27,7 +27,7 @@ pub enum PeerUpdate {
 
 /// How a control connection ended.
 #[derive(Debug, thiserror::Error)]
-pub enum ControlEnd {
+pub(crate) enum ControlEnd {
     /// It is ourselves.
     #[error("that is this client itself")]
     Myself,
@@ -47,7 +47,7 @@ pub enum ControlEnd {
 
 /// A subscription to the chunks of one file.
 #[derive(Clone, Copy, Debug)]
-pub struct SubscribeRequest {
+pub(crate) struct SubscribeRequest {
     /// This client's id.
     pub own_id: PeerId,
     /// The port under which the trackers know us.
@@ -73,7 +73,12 @@ struct Control {
 }
 
 /// Keeps the connection until it ends, and calls `update` with what is new of the peer.
-pub async fn run(net: &Net, peer: Endpoint, request: SubscribeRequest, update: impl Fn(PeerUpdate)) -> ControlEnd {
+pub(crate) async fn run(
+    net: &Net,
+    peer: Endpoint,
+    request: SubscribeRequest,
+    update: impl Fn(PeerUpdate),
+) -> ControlEnd {
     match open(net, peer, request).await {
         Ok(mut control) => match control.run(peer.port() == request.own_port, update).await {
             Ok(never) => match never {},

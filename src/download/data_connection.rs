@@ -27,7 +27,7 @@ use crate::wire::{
 
 /// The file that is fetched.
 #[derive(Clone, Copy, Debug)]
-pub struct Wanted {
+pub(crate) struct Wanted {
     /// Its info hash.
     pub info_hash: InfoHash,
     /// Its geometry.
@@ -35,7 +35,7 @@ pub struct Wanted {
 }
 
 /// A data connection as its shard sees it.
-pub struct DataConnection {
+pub(crate) struct DataConnection {
     /// Its slot, and the source that it leads to.
     pub origin: Origin,
     wanted: Wanted,
@@ -71,7 +71,7 @@ struct Receiver<'a> {
 
 impl DataConnection {
     /// A connection that is not connected yet.
-    pub fn new(origin: Origin, wanted: Wanted) -> Rc<Self> {
+    pub(crate) fn new(origin: Origin, wanted: Wanted) -> Rc<Self> {
         Rc::new(Self {
             origin,
             wanted,
@@ -88,7 +88,7 @@ impl DataConnection {
 
     /// Asks for one of the chunks, of which there is one at least. What comes from a limited peer, slow or not yet proven,
     /// must not hold the memory that others need.
-    pub fn request(&self, chunks: Choice, is_limited: bool) {
+    pub(crate) fn request(&self, chunks: Choice, is_limited: bool) {
         let indices: Vec<u32> = chunks.iter().map(|chunk| chunk.get()).collect();
         let Some((index, others)) = indices.split_first() else { return };
         self.asked.borrow_mut().push_back(Asked { chunks, is_limited });
@@ -98,19 +98,19 @@ impl DataConnection {
     }
 
     /// The chunks come from elsewhere.
-    pub fn cancel(&self, chunks: &[u32]) {
+    pub(crate) fn cancel(&self, chunks: &[u32]) {
         let (info_hash, indices) = (self.wanted.info_hash, Indices::from(chunks));
         self.send(&Message::HaveChunks(HaveChunks { info_hash, indices }));
     }
 
     /// Closes the connection soon.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         self.closing.set(true);
         self.wake.notify();
     }
 
     /// Of the chunk that arrives, the bytes that are there; `None` while none arrives.
-    pub fn arrived_bytes(&self) -> Option<u64> {
+    pub(crate) fn arrived_bytes(&self) -> Option<u64> {
         self.arrived_bytes.get()
     }
 
@@ -135,7 +135,7 @@ impl DataConnection {
     }
 
     /// Connects and works until closed or broken. What arrives goes into the pipeline.
-    pub async fn run(&self, net: &Net, pipeline: &Pipeline) -> Result<(), RpcError> {
+    pub(crate) async fn run(&self, net: &Net, pipeline: &Pipeline) -> Result<(), RpcError> {
         // Nothing in the work is harmed by being dropped: no write to a disk happens here.
         let ended = async {
             self.wake.until(|| (self.closing.get() || self.is_stuck.get()).then_some(())).await;

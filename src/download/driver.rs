@@ -33,7 +33,7 @@ use crate::tracker_client::{Announcement, Announcer};
 
 /// What to download.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub(crate) struct Request {
     /// The file.
     pub metainfo: Arc<Metainfo>,
     /// Its path when finished; `None` discards it.
@@ -52,7 +52,7 @@ pub struct Request {
 
 /// A download as its client sees it while it runs.
 #[derive(Debug)]
-pub struct Driver {
+pub(crate) struct Driver {
     /// What to download.
     pub request: Request,
     /// Set once the shards work.
@@ -77,13 +77,13 @@ struct Run {
 
 impl Driver {
     /// A download that is not started yet.
-    pub fn new(request: Request) -> Arc<Self> {
+    pub(crate) fn new(request: Request) -> Arc<Self> {
         Arc::new(Self { request, progress: OnceLock::new(), cancelled: AtomicBool::new(false) })
     }
 
     /// Downloads to the end. Without an `announcer` (no tracker is known) only a file that is there already
     /// is right. Calls `state` with each state. The file goes on being served.
-    pub async fn run(
+    pub(crate) async fn run(
         self: Arc<Self>,
         context: Rc<DriverContext>,
         announcer: Option<Rc<Announcer>>,

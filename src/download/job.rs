@@ -15,7 +15,7 @@ use crate::wire::Status;
 
 /// One download, shared by its shards and its driver.
 #[derive(Debug)]
-pub struct Job {
+pub(crate) struct Job {
     /// The file, with the chunks that are there.
     pub torrent: Arc<Torrent>,
     /// Where chunks are written; `None` discards them.
@@ -35,7 +35,7 @@ pub struct Job {
 
 /// The `.part` file as the cores open it.
 #[derive(Clone, Debug)]
-pub struct Target {
+pub(crate) struct Target {
     /// `DEST.part`.
     pub part: PathBuf,
     /// Its record, which holds data already.
@@ -46,7 +46,7 @@ pub struct Target {
 
 /// From a shard to the driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Report {
+pub(crate) enum Report {
     /// The head of an answer has arrived.
     AnswerStarted {
         /// The connection.
@@ -101,7 +101,7 @@ pub enum Report {
 
 /// Figures that cores add to and people read.
 #[derive(Debug, Default)]
-pub struct Progress {
+pub(crate) struct Progress {
     /// Bytes verified and written, earlier runs included.
     pub done_bytes: AtomicU64,
     /// Bytes fetched by this run.
@@ -120,7 +120,7 @@ pub struct Progress {
 
 /// What one peer delivered.
 #[derive(Debug)]
-pub struct PeerProgress {
+pub(crate) struct PeerProgress {
     /// Where it is.
     pub endpoint: Endpoint,
     /// Verified bytes that it sent.
@@ -137,7 +137,7 @@ impl PeerProgress {
 
 impl Progress {
     /// The figures of the peer at `endpoint`, made when it is new.
-    pub fn peer(&self, endpoint: Endpoint) -> Arc<PeerProgress> {
+    pub(crate) fn peer(&self, endpoint: Endpoint) -> Arc<PeerProgress> {
         let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = peers.iter().find(|peer| peer.endpoint == endpoint) {
             return known.clone();
@@ -155,13 +155,13 @@ impl Progress {
     }
 
     /// Peers connected now.
-    pub fn peers_up(&self) -> u32 {
+    pub(crate) fn peers_up(&self) -> u32 {
         let peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
         peers.iter().filter(|peer| peer.is_up.load(Ordering::Relaxed)).count() as u32
     }
 
     /// Every peer with what it delivered.
-    pub fn fetched_from(&self) -> Vec<(Endpoint, u64)> {
+    pub(crate) fn fetched_from(&self) -> Vec<(Endpoint, u64)> {
         let peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
         peers.iter().map(|peer| (peer.endpoint, peer.delivered())).collect()
     }
@@ -169,7 +169,7 @@ impl Progress {
 
 impl Job {
     /// The chunk that `peer` sent is written: from now on it counts, and is served.
-    pub fn chunk_done(&self, chunk: &VerifiedChunk, peer: &PeerProgress) {
+    pub(crate) fn chunk_done(&self, chunk: &VerifiedChunk, peer: &PeerProgress) {
         if self.torrent.add(chunk) {
             let bytes = u64::from(self.torrent.metainfo.geometry().chunk_len(chunk.index()));
             self.progress.fetched_bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -182,14 +182,14 @@ impl Job {
     }
 
     /// The download cannot go on.
-    pub fn fail(&self, error: std::io::Error) {
+    pub(crate) fn fail(&self, error: std::io::Error) {
         // The first reason is the one to report.
         let _ = self.failure.set(error);
         self.report(Report::Failed);
     }
 
     /// Starts a task without which the download cannot go on: a panic in it fails the download, and calls `panicked`.
-    pub fn spawn_part(
+    pub(crate) fn spawn_part(
         self: &Arc<Self>,
         what: &'static str,
         work: impl Future<Output = ()> + 'static,
@@ -203,7 +203,7 @@ impl Job {
     }
 
     /// Sends the driver a report.
-    pub fn report(&self, report: Report) {
+    pub(crate) fn report(&self, report: Report) {
         // A driver that has ended needs no report.
         let _ = self.reports.try_send(report);
     }

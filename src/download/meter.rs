@@ -11,7 +11,7 @@ use crate::swarm::WaitReason;
 const SAMPLE_WEIGHT: f64 = 0.3;
 
 /// Samples the figures of one download once a tick.
-pub struct RateMeter {
+pub(super) struct RateMeter {
     at: Instant,
     bytes: u64,
     bytes_s: f64,
@@ -21,7 +21,7 @@ pub struct RateMeter {
 
 impl RateMeter {
     /// Starts at the figures as they are.
-    pub fn new(progress: &Progress) -> Self {
+    pub(super) fn new(progress: &Progress) -> Self {
         Self {
             at: Instant::now(),
             bytes: progress.fetched_bytes.load(Ordering::Relaxed),
@@ -32,17 +32,17 @@ impl RateMeter {
     }
 
     /// Time since a byte arrived.
-    pub fn still_for(&self) -> Duration {
+    pub(super) fn still_for(&self) -> Duration {
         self.moved_at.elapsed()
     }
 
     /// Whether it is time for the next look.
-    pub fn is_due(&self) -> bool {
+    pub(super) fn is_due(&self) -> bool {
         self.at.elapsed() >= DRIVER_TICK
     }
 
     /// Takes a sample; `wait_reason` says why no more arrives.
-    pub fn tick(&mut self, progress: &Progress, wait_reason: WaitReason) {
+    pub(super) fn tick(&mut self, progress: &Progress, wait_reason: WaitReason) {
         let (bytes, seconds) = (progress.fetched_bytes.load(Ordering::Relaxed), self.at.elapsed().as_secs_f64());
         let sample = (bytes - self.bytes) as f64 / seconds.max(1e-3);
         self.bytes_s =

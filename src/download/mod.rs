@@ -34,9 +34,8 @@ pub(crate) mod shard;
 pub(crate) mod source;
 pub(crate) mod spent;
 
-pub use context::DriverContext;
-pub use driver::{Driver, Request};
-pub use job::{Job, Progress};
+pub(crate) use context::DriverContext;
+pub(crate) use driver::{Driver, Request};
 pub use outcome::{DownloadState, Failure, FailureKind};
-pub use shard::{Shard, ShardContext, ShardMessage};
+pub(crate) use shard::{Shard, ShardContext, ShardMessage};
 pub use spent::TimeSpent;

@@ -15,7 +15,7 @@ use crate::swarm::PeerSlot;
 
 /// The peers that trackers have named, bounded.
 #[derive(Default)]
-pub struct Peers {
+pub(super) struct Peers {
     known: HashMap<Endpoint, Peer>,
     next_slot: PeerSlot,
     /// Endpoints that were new when they were named.
@@ -23,7 +23,7 @@ pub struct Peers {
 }
 
 /// One of them.
-pub struct Peer {
+pub(super) struct Peer {
     /// Its number.
     pub slot: PeerSlot,
     /// What is thought of it.
@@ -46,7 +46,7 @@ pub struct Peer {
 
 impl Peers {
     /// A tracker names a peer: its number, if it is to be talked to from now on.
-    pub fn admit(&mut self, endpoint: Endpoint, now: Duration, rng: &mut impl Rng) -> Option<PeerSlot> {
+    pub(super) fn admit(&mut self, endpoint: Endpoint, now: Duration, rng: &mut impl Rng) -> Option<PeerSlot> {
         let is_new = !self.known.contains_key(&endpoint);
         if is_new && self.known.len() >= PEERS_KNOWN_MAX {
             self.forget_one(now);
@@ -95,7 +95,7 @@ impl Peers {
 
     /// Peers that nobody talks to and that may be tried again, those that failed least often first, of these those that were
     /// replaced last.
-    pub fn waiting(&self, now: Duration) -> Vec<Endpoint> {
+    pub(super) fn waiting(&self, now: Duration) -> Vec<Endpoint> {
         let may_be_tried = |peer: &Peer| {
             !peer.is_running
                 && !peer.is_myself
@@ -108,27 +108,27 @@ impl Peers {
     }
 
     /// The peer at `endpoint`.
-    pub fn get(&self, endpoint: &Endpoint) -> Option<&Peer> {
+    pub(super) fn get(&self, endpoint: &Endpoint) -> Option<&Peer> {
         self.known.get(endpoint)
     }
 
     /// The same, to be changed.
-    pub fn get_mut(&mut self, endpoint: &Endpoint) -> Option<&mut Peer> {
+    pub(super) fn get_mut(&mut self, endpoint: &Endpoint) -> Option<&mut Peer> {
         self.known.get_mut(endpoint)
     }
 
     /// All of them.
-    pub fn values(&self) -> impl Iterator<Item = &Peer> {
+    pub(super) fn values(&self) -> impl Iterator<Item = &Peer> {
         self.known.values()
     }
 
     /// All of them with where they are.
-    pub fn iter(&self) -> impl Iterator<Item = (&Endpoint, &Peer)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Endpoint, &Peer)> {
         self.known.iter()
     }
 
     /// All of them with where they are, to be changed.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = (&Endpoint, &mut Peer)> {
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&Endpoint, &mut Peer)> {
         self.known.iter_mut()
     }
 }
@@ -154,7 +154,7 @@ impl Peer {
 
     /// A data connection failed; says whether that is anything new. One incident shows on every core and
     /// connection; it counts once.
-    pub fn connection_failed(&mut self, now: Duration) -> bool {
+    pub(super) fn connection_failed(&mut self, now: Duration) -> bool {
         if self.is_up {
             self.standing.connection_failed(now);
             self.is_blamed = true;
@@ -163,19 +163,19 @@ impl Peer {
     }
 
     /// A chunk was wrong. Each of them counts, also those that were under way when the first was found out.
-    pub fn bad_chunk(&mut self, now: Duration) {
+    pub(super) fn bad_chunk(&mut self, now: Duration) {
         self.standing.bad_chunk(now);
         self.is_blamed = true;
     }
 
     /// Whether its control connection must end, however late that is looked at: the pause may be over, and
     /// only a new connection brings the peer up again.
-    pub fn must_end(&self, now: Duration) -> bool {
+    pub(super) fn must_end(&self, now: Duration) -> bool {
         self.is_blamed || self.is_replaced || self.standing.verdict(now) != Verdict::Welcome
     }
 
     /// Whether it is not talked to any more.
-    pub fn is_banned(&self, now: Duration) -> bool {
+    pub(super) fn is_banned(&self, now: Duration) -> bool {
         self.standing.verdict(now) == Verdict::Banned
     }
 }

@@ -25,7 +25,7 @@ use crate::tracker_client::{Answer, TrackerGroup};
 use crate::wire::Message;
 
 /// The peers of one download; on core 0 only.
-pub struct PeerSet {
+pub(crate) struct PeerSet {
     context: Rc<DriverContext>,
     job: Arc<Job>,
     session_driver: Rc<SessionDriver>,
@@ -41,7 +41,7 @@ pub struct PeerSet {
 
 /// How a download without any peer is to be explained.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NoProgress {
+pub(crate) enum NoProgress {
     /// The trackers do not answer.
     NoTracker(String),
     /// The trackers know no seeder.
@@ -58,7 +58,7 @@ pub enum NoProgress {
 
 impl PeerSet {
     /// Starts looking for peers; ends when dropped.
-    pub fn start(
+    pub(crate) fn start(
         context: Rc<DriverContext>,
         job: Arc<Job>,
         session_driver: Rc<SessionDriver>,
@@ -84,7 +84,7 @@ impl PeerSet {
     }
 
     /// Time since a peer was connected, and why there is none; `None` while there is one.
-    pub fn no_peers_since(&self) -> Option<(Duration, NoProgress)> {
+    pub(crate) fn no_peers_since(&self) -> Option<(Duration, NoProgress)> {
         let peers = self.peers.borrow();
         if peers.values().any(|peer| peer.is_up) {
             self.last_contact.set(Instant::now());
@@ -105,7 +105,7 @@ impl PeerSet {
     }
 
     /// The peer sent a chunk that does not match its hash.
-    pub fn bad_chunk(&self, slot: PeerSlot) {
+    pub(crate) fn bad_chunk(&self, slot: PeerSlot) {
         self.blame(slot, |peer, now| {
             peer.bad_chunk(now);
             true
@@ -113,7 +113,7 @@ impl PeerSet {
     }
 
     /// A data connection to the peer failed.
-    pub fn connection_failed(&self, slot: PeerSlot) {
+    pub(crate) fn connection_failed(&self, slot: PeerSlot) {
         self.blame(slot, Peer::connection_failed);
     }
 
@@ -134,7 +134,7 @@ impl PeerSet {
     }
 
     /// Peers that delivered something since the last call are forgiven their failures.
-    pub fn check_deliveries(&self) {
+    pub(crate) fn check_deliveries(&self) {
         for (endpoint, peer) in self.peers.borrow_mut().iter_mut().filter(|(_, peer)| peer.is_up) {
             let fetched_bytes = self.job.progress.peer(*endpoint).fetched_bytes.load(Ordering::Relaxed);
             if fetched_bytes > std::mem::replace(&mut peer.fetched_bytes, fetched_bytes) {
@@ -171,7 +171,7 @@ impl PeerSet {
     }
 
     /// Tries peers again whose pause is over, as far as connections allow: those that failed least first.
-    pub fn retry(self: &Rc<Self>) {
+    pub(crate) fn retry(self: &Rc<Self>) {
         let waiting = self.peers.borrow().waiting(self.now());
         waiting.into_iter().for_each(|endpoint| self.add(endpoint));
     }
@@ -219,7 +219,7 @@ fn is_no_route(error: &std::io::Error) -> bool {
 
 impl NoProgress {
     /// The failure of the download of `name`.
-    pub fn into_failure(self, name: &str) -> Failure {
+    pub(crate) fn into_failure(self, name: &str) -> Failure {
         let name = crate::text::plain(name);
         let (kind, message) = match self {
             Self::NoTracker(why) => (FailureKind::Retry, format!("cannot get {name}: {why}")),

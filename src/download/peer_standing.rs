@@ -7,7 +7,7 @@ use crate::limits::{BAD_CHUNK_PAUSE, BAD_CHUNKS_UNTIL_BAN, RECONNECT_PAUSE_MAX, 
 
 /// Whether a peer may be talked to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// Now.
     Welcome,
     /// Not before this time.
@@ -18,7 +18,7 @@ pub enum Verdict {
 
 /// One peer's record over all its connections.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct PeerStanding {
+pub(crate) struct PeerStanding {
     bad_chunks: u32,
     failures: u32,
     not_before: Duration,
@@ -26,35 +26,35 @@ pub struct PeerStanding {
 
 impl PeerStanding {
     /// A chunk from this peer did not match its hash.
-    pub fn bad_chunk(&mut self, now: Duration) {
+    pub(crate) fn bad_chunk(&mut self, now: Duration) {
         self.bad_chunks += 1;
         self.not_before = self.not_before.max(now + BAD_CHUNK_PAUSE);
     }
 
     /// A connection could not be opened, or broke.
-    pub fn connection_failed(&mut self, now: Duration) {
+    pub(crate) fn connection_failed(&mut self, now: Duration) {
         let pause = RECONNECT_PAUSE_MIN * 2u32.saturating_pow(self.failures);
         self.failures = (self.failures + 1).min(16);
         self.not_before = self.not_before.max(now + pause.min(RECONNECT_PAUSE_MAX));
     }
 
     /// The peer answered as it should.
-    pub fn answered(&mut self) {
+    pub(crate) fn answered(&mut self) {
         self.failures = 0;
     }
 
     /// Whether a chunk from this peer did not match its hash.
-    pub fn has_sent_wrong(&self) -> bool {
+    pub(crate) fn has_sent_wrong(&self) -> bool {
         self.bad_chunks > 0
     }
 
     /// Connections in a row that failed.
-    pub fn failures(&self) -> u32 {
+    pub(crate) fn failures(&self) -> u32 {
         self.failures
     }
 
     /// Whether to talk to it.
-    pub fn verdict(&self, now: Duration) -> Verdict {
+    pub(crate) fn verdict(&self, now: Duration) -> Verdict {
         if self.bad_chunks >= BAD_CHUNKS_UNTIL_BAN {
             Verdict::Banned
         } else if now < self.not_before {

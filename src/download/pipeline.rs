@@ -19,7 +19,7 @@ use crate::storage::{ChunkBuffer, Layout, Memory, ReceivedChunk, VerifiedChunk, 
 use crate::swarm::ConnectionSlot;
 
 /// One core's way from socket to disk for one download.
-pub struct Pipeline {
+pub(crate) struct Pipeline {
     core: Core,
     memory: Memory,
     job: Arc<Job>,
@@ -34,7 +34,7 @@ pub struct Pipeline {
 
 /// How a chunk came. The connection and the source may be gone when the chunk is verified.
 #[derive(Clone, Debug)]
-pub struct Origin {
+pub(crate) struct Origin {
     /// The connection.
     pub connection: ConnectionSlot,
     /// The source that sent it.
@@ -43,7 +43,7 @@ pub struct Origin {
 
 impl Pipeline {
     /// Opens the file on this core, and begins to verify.
-    pub async fn open(core: Core, memory: Memory, blocking: Blocking, job: Arc<Job>) -> Rc<Self> {
+    pub(crate) async fn open(core: Core, memory: Memory, blocking: Blocking, job: Arc<Job>) -> Rc<Self> {
         let writer = match &job.target {
             Some(Target { part, record, file }) => {
                 let layout = Layout::one_file(job.torrent.metainfo.geometry());
@@ -69,17 +69,17 @@ impl Pipeline {
     }
 
     /// The download.
-    pub fn job(&self) -> &Job {
+    pub(crate) fn job(&self) -> &Job {
         &self.job
     }
 
     /// Memory for a chunk that is about to be received.
-    pub async fn buffer(&self, len: usize, is_limited: bool) -> ChunkBuffer {
+    pub(crate) async fn buffer(&self, len: usize, is_limited: bool) -> ChunkBuffer {
         self.memory.chunk(len, is_limited).await
     }
 
     /// Step 1: a chunk has arrived in whole.
-    pub fn received(&self, index: ChunkIndex, buffer: ChunkBuffer, origin: Origin) {
+    pub(crate) fn received(&self, index: ChunkIndex, buffer: ChunkBuffer, origin: Origin) {
         self.verifier.push(ReceivedChunk { index, buffer, origin });
     }
 
@@ -145,7 +145,7 @@ impl Pipeline {
     }
 
     /// Verifies nothing more, and returns when every write has ended.
-    pub async fn drain(&self) {
+    pub(crate) async fn drain(&self) {
         self.stopped.set(true);
         self.drained.notify();
         self.drained.until(|| (self.writing.get() == 0).then_some(())).await;

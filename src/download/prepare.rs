@@ -21,7 +21,7 @@ use crate::storage::{Claim, DestError, DiskFiles, Layout, Ledger, Opened, PartFa
 
 /// What of a file is at its destination.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Found {
+pub(crate) enum Found {
     /// Nothing.
     Nothing,
     /// All of it.
@@ -32,7 +32,7 @@ pub enum Found {
 
 /// How to go about it.
 #[derive(Clone, Copy, Debug)]
-pub struct Preparation<'a> {
+pub(crate) struct Preparation<'a> {
     /// The file.
     pub metainfo: &'a Metainfo,
     /// What is there may be replaced.
@@ -52,7 +52,7 @@ struct Verified {
 
 impl Preparation<'_> {
     /// What is at the destination. What is there and different is an error unless it may be replaced.
-    pub fn inspect(self, dest: &Path) -> Result<Found, Failure> {
+    pub(crate) fn inspect(self, dest: &Path) -> Result<Found, Failure> {
         let found = match std::fs::metadata(dest) {
             Ok(found) => found,
             // A link to nothing is a destination, too.
@@ -82,7 +82,11 @@ impl Preparation<'_> {
 
     /// Opens the `.part` with its record, and hashes what an earlier download left there. Right chunks that
     /// `sources` have are copied. The bitfield says which chunks are there and right.
-    pub fn open(self, dest: &Path, sources: &[(&Path, Bitfield)]) -> Result<(Ledger, DiskFiles, Bitfield), Failure> {
+    pub(crate) fn open(
+        self,
+        dest: &Path,
+        sources: &[(&Path, Bitfield)],
+    ) -> Result<(Ledger, DiskFiles, Bitfield), Failure> {
         let empty = Bitfield::empty(self.metainfo.geometry());
         let (mut ledger, mut files, mut have) =
             match claim(self.metainfo).open(dest, self.force).map_err(Failure::from)? {
@@ -208,7 +212,7 @@ impl Preparation<'_> {
 
 /// Refuses a `.part` all of whose chunks were written and that has places where nothing stands: somebody cut it, and
 /// later writes made it as long again. File systems that store no zeros have such places, too, so they are hashed.
-pub fn check_whole(metainfo: &Metainfo, files: &DiskFiles) -> Result<(), DestError> {
+pub(crate) fn check_whole(metainfo: &Metainfo, files: &DiskFiles) -> Result<(), DestError> {
     let (geometry, path) = (metainfo.geometry(), &files.paths().part);
     let failed = |error| DestError::from_io(path, geometry.length(), error);
     let suspect = files.chunks_with_holes(geometry).map_err(failed)?;

@@ -18,7 +18,7 @@ use crate::geometry::ChunkIndex;
 use crate::swarm::{Action, AnswerStart, ConnectionSlot, PeerSlot, Session, Strategy, WaitReason};
 
 /// The session of one download with what carries out its actions.
-pub struct SessionDriver {
+pub(crate) struct SessionDriver {
     context: Rc<DriverContext>,
     session: RefCell<Session>,
     started: Instant,
@@ -30,7 +30,7 @@ pub struct SessionDriver {
 
 /// Who is at fault in what a shard reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Blame {
+pub(crate) enum Blame {
     /// Nobody.
     Nobody,
     /// The peer does not deliver, or broke the protocol.
@@ -41,7 +41,7 @@ pub enum Blame {
 
 impl SessionDriver {
     /// A session for what is not in `have`.
-    pub fn new(context: Rc<DriverContext>, have: &Bitfield, strategy: Strategy) -> Rc<Self> {
+    pub(crate) fn new(context: Rc<DriverContext>, have: &Bitfield, strategy: Strategy) -> Rc<Self> {
         let rng = StdRng::from_rng(&mut rand::rng());
         let session = RefCell::new(Session::new(have, strategy, context.connections_max(), rng));
         let (sources, connections) = (RefCell::default(), RefCell::default());
@@ -49,7 +49,7 @@ impl SessionDriver {
     }
 
     /// A source may be asked.
-    pub fn source_up(&self, source: Source, chunks: Bitfield, rtt: Duration) {
+    pub(crate) fn source_up(&self, source: Source, chunks: Bitfield, rtt: Duration) {
         let slot = source.slot;
         self.sources.borrow_mut().insert(slot, source);
         self.session.borrow_mut().peer_up(self.now(), slot, chunks, rtt);
@@ -57,20 +57,20 @@ impl SessionDriver {
     }
 
     /// A source has further chunks.
-    pub fn source_has(&self, slot: PeerSlot, chunks: Vec<ChunkIndex>) {
+    pub(crate) fn source_has(&self, slot: PeerSlot, chunks: Vec<ChunkIndex>) {
         self.session.borrow_mut().peer_has(self.now(), slot, chunks);
         self.act();
     }
 
     /// A source may not be asked any more.
-    pub fn source_down(&self, slot: PeerSlot) {
+    pub(crate) fn source_down(&self, slot: PeerSlot) {
         self.session.borrow_mut().peer_down(self.now(), slot);
         self.act();
         self.sources.borrow_mut().remove(&slot);
     }
 
     /// Gives the session a shard's report; returns who is at fault.
-    pub fn report(&self, report: Report) -> Blame {
+    pub(crate) fn report(&self, report: Report) -> Blame {
         let now = self.now();
         let mut session = self.session.borrow_mut();
         let slot = |connection| self.connections.borrow().get(&connection).map(|(_, slot)| *slot);
@@ -113,7 +113,7 @@ impl SessionDriver {
     }
 
     /// Does what time alone makes due.
-    pub fn tick(&self) {
+    pub(crate) fn tick(&self) {
         let mut session = self.session.borrow_mut();
         session.set_connections_max(self.context.connections_max());
         session.tick(self.now());
@@ -122,7 +122,7 @@ impl SessionDriver {
     }
 
     /// Why no more arrives than does.
-    pub fn wait_reason(&self) -> WaitReason {
+    pub(crate) fn wait_reason(&self) -> WaitReason {
         self.session.borrow().wait_reason()
     }
 

@@ -18,7 +18,7 @@ use crate::swarm::{Choice, ConnectionSlot};
 
 /// What a shard needs of its core; clones share it.
 #[derive(Clone)]
-pub struct ShardContext {
+pub(crate) struct ShardContext {
     /// This core.
     pub core: Core,
     /// Its connections.
@@ -31,7 +31,7 @@ pub struct ShardContext {
 
 /// From the driver to a shard of its download.
 #[derive(Clone, Debug)]
-pub enum ShardMessage {
+pub(crate) enum ShardMessage {
     /// Begin; answer when ready.
     Start(Arc<Job>, async_channel::Sender<()>),
     /// Open a data connection.
@@ -67,7 +67,7 @@ pub enum ShardMessage {
 }
 
 /// One core's part of one download.
-pub struct Shard {
+pub(crate) struct Shard {
     net: Net,
     job: Arc<Job>,
     wanted: Wanted,
@@ -78,7 +78,7 @@ pub struct Shard {
 
 impl Shard {
     /// Opens the file on this core and begins.
-    pub async fn start(context: ShardContext, job: Arc<Job>) -> Rc<Self> {
+    pub(crate) async fn start(context: ShardContext, job: Arc<Job>) -> Rc<Self> {
         let ShardContext { core, net, memory, blocking } = context;
         let metainfo = &job.torrent.metainfo;
         let shard = Rc::new(Self {
@@ -94,7 +94,7 @@ impl Shard {
     }
 
     /// Acts on a message of the driver (all but `Start`).
-    pub fn handle(self: &Rc<Self>, message: ShardMessage) {
+    pub(crate) fn handle(self: &Rc<Self>, message: ShardMessage) {
         match message {
             ShardMessage::Start(..) => {
                 debug_assert!(false, "a shard starts once");

@@ -12,7 +12,7 @@ use crate::swarm::PeerSlot;
 
 /// A source of chunks: a peer.
 #[derive(Clone, Debug)]
-pub struct Source {
+pub(crate) struct Source {
     /// Its slot in the session.
     pub slot: PeerSlot,
     /// What it has delivered.
@@ -21,7 +21,7 @@ pub struct Source {
 
 impl Source {
     /// Connects for chunk data.
-    pub async fn connect(&self, net: &Net) -> Result<Stream, NetError> {
+    pub(crate) async fn connect(&self, net: &Net) -> Result<Stream, NetError> {
         connect(net, self.progress.endpoint).await
     }
 }
@@ -33,6 +33,6 @@ impl fmt::Display for Source {
 }
 
 /// Connects to a peer.
-pub async fn connect(net: &Net, peer: Endpoint) -> Result<Stream, NetError> {
+pub(crate) async fn connect(net: &Net, peer: Endpoint) -> Result<Stream, NetError> {
     net.connect(peer.socket_addr(), CONNECT_TIMEOUT).await
 }

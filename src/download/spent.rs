@@ -13,14 +13,14 @@ const BACKLOG_BYTES: u64 = 24 << 20;
 
 /// The account of one download, added to on core 0 and read by anybody.
 #[derive(Debug, Default)]
-pub struct SpentAccount {
+pub(crate) struct SpentAccount {
     best_bytes_s: AtomicU64,
     milliseconds: [AtomicU64; Cause::COUNT],
 }
 
 /// What a download was doing, or waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
+pub(crate) enum Cause {
     /// Its own downlink was full.
     FullRate,
     /// No peer was there.
@@ -56,7 +56,7 @@ pub struct TimeSpent {
 
 impl SpentAccount {
     /// Adds a tick of `time` in which bytes arrived at `bytes_s`; `backlog_bytes` of them are not in their place.
-    pub fn add(&self, time: Duration, bytes_s: f64, backlog_bytes: u64, wait_reason: WaitReason) {
+    pub(crate) fn add(&self, time: Duration, bytes_s: f64, backlog_bytes: u64, wait_reason: WaitReason) {
         let best = self.best_bytes_s.fetch_max(bytes_s as u64, Ordering::Relaxed).max(bytes_s as u64);
         let cause = match wait_reason {
             _ if bytes_s > 0.0 && bytes_s >= FULL * best as f64 => Cause::FullRate,
@@ -69,7 +69,7 @@ impl SpentAccount {
     }
 
     /// The account as it stands.
-    pub fn snapshot(&self) -> TimeSpent {
+    pub(crate) fn snapshot(&self) -> TimeSpent {
         let time = |cause: Cause| Duration::from_millis(self.milliseconds[cause as usize].load(Ordering::Relaxed));
         TimeSpent {
             best_bytes_s: self.best_bytes_s.load(Ordering::Relaxed),

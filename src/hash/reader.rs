@@ -27,7 +27,7 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub fn new(file: &'a File) -> Self {
+    pub(super) fn new(file: &'a File) -> Self {
         let probe = reopen(file, 0).and_then(|probe| {
             fadvise(&probe, 0, None, Advice::Random)?;
             Ok(probe)
@@ -37,7 +37,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Whether the page at `offset` is in the page cache; `false` where the system does not report it.
-    pub fn is_cached(&self, offset: u64) -> bool {
+    pub(super) fn is_cached(&self, offset: u64) -> bool {
         let file = self.probe.as_ref().unwrap_or(self.file);
         let mut byte = [0];
         let read = preadv2(file, &mut [IoSliceMut::new(&mut byte)], offset, ReadWriteFlags::NOWAIT);
@@ -45,14 +45,14 @@ impl<'a> Reader<'a> {
     }
 
     /// Fills `bytes` from `offset` through the page cache.
-    pub fn read(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+    pub(super) fn read(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
         self.file.read_exact_at(bytes, offset)
     }
 
     /// Fills `bytes` from the disk: in one request, so that all of its parts are in flight at once.
     ///
     /// `bytes`, its length and `offset` should be aligned to 4 KiB.
-    pub fn read_cold(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+    pub(super) fn read_cold(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
         if let Some(direct) = &self.direct
             && !self.direct_refused.load(Ordering::Relaxed)
         {

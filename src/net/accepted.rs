@@ -9,18 +9,18 @@ use crate::limits::ACCEPTED_MAX;
 
 /// A connection that a listener accepted and no core serves yet.
 #[derive(Debug)]
-pub struct Accepted {
+pub(crate) struct Accepted {
     pub(super) channel: Channel,
 }
 
 /// The connections handed to one core.
 #[derive(Clone, Debug)]
-pub struct Incoming {
+pub(crate) struct Incoming {
     queue: async_channel::Receiver<Accepted>,
 }
 
 /// The queues from core 0 to each of `count` cores.
-pub fn queues(count: usize) -> (Vec<async_channel::Sender<Accepted>>, Vec<Incoming>) {
+pub(crate) fn queues(count: usize) -> (Vec<async_channel::Sender<Accepted>>, Vec<Incoming>) {
     (0..count)
         .map(|_| {
             let (sender, queue) = async_channel::bounded(ACCEPTED_MAX);
@@ -46,14 +46,14 @@ pub(super) fn hand_out(accepted: Accepted, cores: &[async_channel::Sender<Accept
 
 impl Incoming {
     /// The next connection of this core; `None` when the listener has ended.
-    pub async fn next(&self) -> Option<Accepted> {
+    pub(crate) async fn next(&self) -> Option<Accepted> {
         self.queue.recv().await.ok()
     }
 }
 
 impl Accepted {
     /// The other side's address.
-    pub fn peer(&self) -> SocketAddr {
+    pub(crate) fn peer(&self) -> SocketAddr {
         self.channel.peer()
     }
 }

@@ -9,7 +9,7 @@ use crate::limits::{BUFFER_SMALL_BYTES, FRAME_OVERHEAD_BYTES_MAX, POOL_LARGE_BUF
 
 /// Free buffers of one core.
 #[derive(Default)]
-pub struct BufferPool {
+pub(crate) struct BufferPool {
     small: RefCell<FreeBuffers>,
     large: RefCell<FreeBuffers>,
 }
@@ -22,7 +22,7 @@ struct FreeBuffers {
 }
 
 /// A buffer that goes back to its pool when dropped.
-pub struct PooledBuffer {
+pub(crate) struct PooledBuffer {
     bytes: Box<[u8]>,
     pool: Rc<BufferPool>,
 }
@@ -30,7 +30,7 @@ pub struct PooledBuffer {
 impl BufferPool {
     /// A buffer of at least `bytes_min` bytes: a small one if that is enough, else one for a whole
     /// frame with a payload of `bytes_min`.
-    pub fn take(self: &Rc<Self>, bytes_min: usize) -> PooledBuffer {
+    pub(crate) fn take(self: &Rc<Self>, bytes_min: usize) -> PooledBuffer {
         let (free, len) = if bytes_min <= BUFFER_SMALL_BYTES {
             (&self.small, BUFFER_SMALL_BYTES)
         } else {

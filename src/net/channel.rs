@@ -22,7 +22,7 @@ use super::socket_options;
 #[derive(Debug)]
 pub(super) struct Channel {
     // Field order: the limits forget the descriptor before it is closed.
-    permit: Option<Permit>,
+    _permit: Option<Permit>,
     socket: Socket,
     peer: SocketAddr,
 }
@@ -49,7 +49,7 @@ impl Channel {
 
     /// The connection of a non-blocking socket: with a permit, if a listener accepted it and will not refuse it.
     pub(super) fn new(permit: Option<Permit>, socket: Socket, peer: SocketAddr) -> io::Result<Self> {
-        let channel = Self { permit, socket, peer };
+        let channel = Self { _permit: permit, socket, peer };
         channel.socket.set_tcp_nodelay(true)?;
         Ok(channel)
     }
@@ -86,16 +86,6 @@ impl Channel {
         self.peer
     }
 
-    /// This side's address.
-    pub(super) fn local(&self) -> io::Result<SocketAddr> {
-        self.socket.local_addr()?.as_socket().ok_or_else(|| io::ErrorKind::Unsupported.into())
-    }
-
-    /// Whether it is counted among the limits of a listener.
-    pub(super) fn has_permit(&self) -> bool {
-        self.permit.is_some()
-    }
-
     /// The round trip that the kernel has measured, if it has.
     pub(super) fn rtt(&self) -> Option<Duration> {
         socket_options::rtt(self.as_fd()).ok().flatten()
@@ -107,6 +97,7 @@ impl Channel {
     }
 
     /// Bytes that were sent and not handed to the network for the first time yet.
+    #[cfg(test)]
     pub(super) fn unsent_bytes(&self) -> io::Result<usize> {
         socket_options::unsent_bytes(self.as_fd())
     }

@@ -15,7 +15,7 @@ use crate::limits::{CONNECTIONS_PER_NETWORK_FACTOR, EVICTED_AFTER, EVICTION_PROB
 
 /// How many connections may be open, in all and from one address; shared by all cores.
 #[derive(Debug)]
-pub struct ConnectionLimits {
+pub(crate) struct ConnectionLimits {
     max: usize,
     per_address_max: usize,
     trusted: Trusted,
@@ -48,7 +48,7 @@ impl std::fmt::Debug for Trusted {
 /// The right of one connection to be open, given back when dropped. It must be dropped before its socket: until then
 /// the socket may be shut down to make room.
 #[derive(Debug)]
-pub struct Permit {
+pub(super) struct Permit {
     limits: Arc<ConnectionLimits>,
     network: IpAddr,
     id: u64,
@@ -61,12 +61,12 @@ pub(super) struct Refusal {
 
 impl ConnectionLimits {
     /// At most `max` connections, and `per_address_max` from one address that is not loopback.
-    pub fn new(max: usize, per_address_max: usize) -> Arc<Self> {
+    pub(crate) fn new(max: usize, per_address_max: usize) -> Arc<Self> {
         Self::trusting(max, per_address_max, |_| false)
     }
 
     /// The same, but addresses that are `trusted` have only the limit on all connections.
-    pub fn trusting(
+    pub(crate) fn trusting(
         max: usize,
         per_address_max: usize,
         trusted: impl Fn(IpAddr) -> bool + Send + Sync + 'static,
@@ -84,17 +84,18 @@ impl ConnectionLimits {
     }
 
     /// Connections open now.
-    pub fn open(&self) -> usize {
+    pub(crate) fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
     }
 
     /// Connections refused since the start.
-    pub fn refused(&self) -> usize {
+    pub(crate) fn refused(&self) -> usize {
         self.refused.load(Ordering::Relaxed)
     }
 
     /// Idle connections closed since the start to make room for others.
-    pub fn evicted(&self) -> usize {
+    #[cfg(test)]
+    pub(crate) fn evicted(&self) -> usize {
         self.evicted.load(Ordering::Relaxed)
     }
 

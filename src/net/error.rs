@@ -4,7 +4,7 @@ use std::io;
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
-pub enum NetError {
+pub(crate) enum NetError {
     /// The operating system reported an error.
     #[error("{0}")]
     Io(#[from] io::Error),

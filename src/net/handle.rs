@@ -20,7 +20,7 @@ use crate::limits::MEMORY_TRIM_INTERVAL;
 
 /// A core's sockets; clones share them.
 #[derive(Clone)]
-pub struct Net {
+pub(crate) struct Net {
     buffers: Rc<BufferPool>,
     watchdog: Watchdog,
     poller: Poller,
@@ -29,12 +29,12 @@ pub struct Net {
 
 impl Net {
     /// Starts the watchdog and the poller of this core: call it on an executor.
-    pub fn start() -> io::Result<Self> {
+    pub(crate) fn start() -> io::Result<Self> {
         Self::start_limited(RateLimits::new(None, None))
     }
 
     /// The same with rate limits, which all cores share.
-    pub fn start_limited(rates: Arc<RateLimits>) -> io::Result<Self> {
+    pub(crate) fn start_limited(rates: Arc<RateLimits>) -> io::Result<Self> {
         let buffers = Rc::new(BufferPool::default());
         let pool = Rc::downgrade(&buffers);
         crate::runtime::spawn_vital("buffer trim", async move {
@@ -51,7 +51,7 @@ impl Net {
     }
 
     /// Opens a connection within `limit`.
-    pub async fn connect(&self, to: SocketAddr, limit: Duration) -> Result<Stream, NetError> {
+    pub(crate) async fn connect(&self, to: SocketAddr, limit: Duration) -> Result<Stream, NetError> {
         let open = async {
             let (channel, congestion) = Channel::connect(to)?;
             let stream = self.stream(channel)?;
@@ -62,7 +62,7 @@ impl Net {
     }
 
     /// Takes an accepted connection onto this core.
-    pub fn adopt(&self, accepted: Accepted) -> io::Result<Stream> {
+    pub(crate) fn adopt(&self, accepted: Accepted) -> io::Result<Stream> {
         self.stream(accepted.channel)
     }
 
@@ -74,7 +74,7 @@ impl Net {
     }
 
     /// The connections of this core that share one task.
-    pub fn socket_set(&self) -> SocketSet {
+    pub(crate) fn socket_set(&self) -> SocketSet {
         SocketSet::new(self.poller.clone())
     }
 
@@ -84,17 +84,17 @@ impl Net {
 
     /// This core's coarse clock: milliseconds since its start, less the time for which the process was stopped. It
     /// is for time limits, and advances a few times a second.
-    pub fn clock_ms(&self) -> u64 {
+    pub(crate) fn clock_ms(&self) -> u64 {
         self.watchdog.clock_ms()
     }
 
     /// Ends all connections of this core: what reads or writes on them fails from now on.
-    pub fn shut_down(&self) {
+    pub(crate) fn shut_down(&self) {
         self.watchdog.shut_down_all();
     }
 
     /// The core's buffers.
-    pub fn buffers(&self) -> &Rc<BufferPool> {
+    pub(crate) fn buffers(&self) -> &Rc<BufferPool> {
         &self.buffers
     }
 }

@@ -44,7 +44,7 @@ pub enum ListenError {
 
 /// A bound socket that listens already; it serves once [`Listener::serve`] runs on core 0.
 #[derive(Debug)]
-pub struct Listener {
+pub(crate) struct Listener {
     socket: Socket,
     address: SocketAddr,
     congestion: Congestion,
@@ -52,7 +52,7 @@ pub struct Listener {
 
 impl Listener {
     /// Binds and listens; port 0 takes a free one, `[::]` serves both families.
-    pub fn bind(address: SocketAddr) -> Result<Self, ListenError> {
+    pub(crate) fn bind(address: SocketAddr) -> Result<Self, ListenError> {
         let listen = |address: SocketAddr| {
             let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
             if address.is_ipv6() {
@@ -79,13 +79,13 @@ impl Listener {
     }
 
     /// The address with its real port.
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Accepts for ever and hands connections to the cores in turn: run it on core 0. A connection for which `limits`
     /// have no room is sent `refusal` and closed.
-    pub async fn serve(
+    pub(crate) async fn serve(
         self,
         net: Net,
         limits: Arc<ConnectionLimits>,

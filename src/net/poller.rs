@@ -259,12 +259,6 @@ impl Watch {
         Ok(len)
     }
 
-    /// Waits until reading is worth trying.
-    pub(super) async fn readable(&self) {
-        // `work` does not fail.
-        let _ = poll_fn(|context| self.interest.read.poll(context, || Ok(()))).await;
-    }
-
     /// Accepts, or does what else a listening socket can, by `work` as soon as it is ready.
     pub(super) async fn accept<T>(&self, mut work: impl FnMut() -> io::Result<T>) -> io::Result<T> {
         poll_fn(|context| self.interest.read.poll(context, &mut work)).await

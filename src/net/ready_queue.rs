@@ -6,7 +6,7 @@ use crate::runtime::Signal;
 
 /// A socket of a set became ready. Its number may meanwhile belong to another socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ReadyEvent {
+pub(crate) struct ReadyEvent {
     /// The number under which the socket was added.
     pub socket: u32,
     /// The other side ends its stream: after the last bytes, receiving reports the end.

@@ -14,7 +14,7 @@ use crate::limits::{ADDRESSES_PER_NAME_MAX, LOOKUPS_MAX, RESOLVE_TIMEOUT};
 /// A name that gives no address.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("cannot resolve {name}: {why}")]
-pub struct ResolveError {
+pub(crate) struct ResolveError {
     /// `HOST:PORT` as given.
     pub name: String,
     /// What the resolver said.
@@ -29,7 +29,7 @@ type Waiting = HashMap<String, Vec<async_channel::Sender<Outcome>>>;
 static LOOKUPS: LazyLock<Mutex<Waiting>> = LazyLock::new(Mutex::default);
 
 /// The addresses of `name`, IPv4 first, within [`RESOLVE_TIMEOUT`]; an address itself needs no resolver. On an executor.
-pub async fn resolve(name: &str) -> Result<Vec<SocketAddr>, ResolveError> {
+pub(crate) async fn resolve(name: &str) -> Result<Vec<SocketAddr>, ResolveError> {
     let failed = |why: String| ResolveError { name: name.to_owned(), why };
     let looked_up = crate::runtime::deadline(RESOLVE_TIMEOUT, look_up(name)).await;
     let why = || format!("the name server gives no answer for {} s", RESOLVE_TIMEOUT.as_secs());

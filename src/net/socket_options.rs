@@ -6,6 +6,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
 /// The request for the bytes that are queued and not sent yet (linux/sockios.h).
+#[cfg(test)]
 const SIOCOUTQNSD: libc::Ioctl = 0x894b;
 /// The request for the bytes that are queued or sent, and not acknowledged (SIOCOUTQ by its other name).
 const SIOCOUTQ: libc::Ioctl = libc::TIOCOUTQ;
@@ -23,6 +24,7 @@ pub(super) fn idle_for(socket: BorrowedFd<'_>) -> io::Result<Duration> {
 }
 
 /// Bytes that were written and not sent for the first time yet.
+#[cfg(test)]
 pub(super) fn unsent_bytes(socket: BorrowedFd<'_>) -> io::Result<usize> {
     queued_bytes(socket, SIOCOUTQNSD)
 }

@@ -16,13 +16,13 @@ use super::ready_queue::ReadyEvent;
 
 /// The connections of a core that are served together; clones share them.
 #[derive(Clone)]
-pub struct SocketSet {
+pub(crate) struct SocketSet {
     poller: Poller,
 }
 
 /// One connection of the set. Dropping it closes it.
 #[derive(Debug)]
-pub struct WatchedSocket {
+pub(crate) struct WatchedSocket {
     channel: Channel,
 }
 
@@ -32,43 +32,43 @@ impl SocketSet {
     }
 
     /// Adds an accepted connection. From now on, and for what has come already, there are events of socket `number`.
-    pub fn add(&self, accepted: Accepted, number: u32) -> io::Result<WatchedSocket> {
+    pub(crate) fn add(&self, accepted: Accepted, number: u32) -> io::Result<WatchedSocket> {
         let Accepted { channel } = accepted;
         self.poller.watch_in_set(channel.as_fd(), number)?;
         Ok(WatchedSocket { channel })
     }
 
     /// Waits until a socket is ready or somebody calls [`SocketSet::wake`], and appends the events to `events`.
-    pub async fn wait(&self, events: &mut Vec<ReadyEvent>) {
+    pub(crate) async fn wait(&self, events: &mut Vec<ReadyEvent>) {
         self.poller.ready_queue().wait().await;
         self.take(events);
     }
 
     /// Appends the events that there are to `events`.
-    pub fn take(&self, events: &mut Vec<ReadyEvent>) {
+    pub(crate) fn take(&self, events: &mut Vec<ReadyEvent>) {
         self.poller.ready_queue().take(events);
     }
 
     /// Ends the wait: the set's task has something else to do.
-    pub fn wake(&self) {
+    pub(crate) fn wake(&self) {
         self.poller.ready_queue().wake();
     }
 }
 
 impl WatchedSocket {
     /// The other side's address.
-    pub fn peer(&self) -> SocketAddr {
+    pub(crate) fn peer(&self) -> SocketAddr {
         self.channel.peer()
     }
 
     /// Receives into `buf`, which is not empty. 0 means that the other side has closed, `None` that nothing has arrived.
     /// If fewer bytes come than fit, nothing more has arrived, unless the other side ends its stream.
-    pub fn receive(&self, buf: &mut [u8]) -> io::Result<Option<usize>> {
+    pub(crate) fn receive(&self, buf: &mut [u8]) -> io::Result<Option<usize>> {
         none_if_it_would_block(|| self.channel.receive(buf))
     }
 
     /// Sends as much of `bytes` as there is room for. If that is not all, there will be an event once there is room.
-    pub fn send(&self, bytes: &[u8]) -> io::Result<usize> {
+    pub(crate) fn send(&self, bytes: &[u8]) -> io::Result<usize> {
         let mut sent = 0;
         while sent < bytes.len() {
             match none_if_it_would_block(|| self.channel.send(&bytes[sent..]))? {
@@ -78,11 +78,6 @@ impl WatchedSocket {
             }
         }
         Ok(sent)
-    }
-
-    /// Ends the connection both ways. It stays counted until it is dropped.
-    pub fn shut_down(&self) {
-        self.channel.shut_down();
     }
 }
 

@@ -20,27 +20,25 @@ use crate::direction::Direction;
 use crate::limits::{SEND_FILE_STEP_BYTES, SEND_SILENCE_TIMEOUT, SEND_WAIT_BYTES, THROTTLE_SLEEP_MAX};
 
 /// A TCP connection. Dropping it closes it.
-pub struct Stream {
+pub(crate) struct Stream {
     // Field order: the poller forgets the descriptor before it is closed.
     watch: Watch,
     watched: Rc<Watched>,
     channel: Rc<Channel>,
     up: Meter,
     down: Meter,
-    /// Time for which it waited for the rate limits.
-    throttled: Duration,
 }
 
 /// A way to send small messages on a connection while others read or write on it. It does not keep the connection open.
 #[derive(Debug)]
-pub struct Outlet {
+pub(crate) struct Outlet {
     channel: Weak<Channel>,
 }
 
 impl Outlet {
     /// Sends all of `bytes` at once. An error says that the connection is gone, or that the other side has not read
     /// what was sent before for so long that there is no room: then a part may have been sent.
-    pub fn send(&self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn send(&self, bytes: &[u8]) -> io::Result<()> {
         let channel = self.channel.upgrade().ok_or(io::ErrorKind::NotConnected)?;
         let sent = channel.send(bytes)?;
         if sent == bytes.len() { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) }
@@ -49,7 +47,7 @@ impl Outlet {
 
 /// Why a file could not be sent.
 #[derive(Debug, thiserror::Error)]
-pub enum SendFileError {
+pub(crate) enum SendFileError {
     /// The connection failed: the other side's affair.
     #[error(transparent)]
     Net(#[from] NetError),
@@ -62,7 +60,7 @@ impl Stream {
     pub(super) fn new(watch: Watch, watched: Rc<Watched>, channel: Rc<Channel>, rates: &Arc<RateLimits>) -> Self {
         let up = Meter::new(rates.clone(), Direction::Up);
         let down = Meter::new(rates.clone(), Direction::Down);
-        Self { watch, watched, channel, up, down, throttled: Duration::ZERO }
+        Self { watch, watched, channel, up, down }
     }
 
     /// Waits until a connection that was begun is open.
@@ -72,47 +70,27 @@ impl Stream {
     }
 
     /// For small messages beside what the connection's task reads and writes; never in the middle of its frames.
-    pub fn outlet(&self) -> Outlet {
+    pub(crate) fn outlet(&self) -> Outlet {
         Outlet { channel: Rc::downgrade(&self.channel) }
     }
 
     /// The round trip that the kernel has measured, if it has.
-    pub fn rtt(&self) -> Option<Duration> {
+    pub(crate) fn rtt(&self) -> Option<Duration> {
         self.channel.rtt()
     }
 
     /// The other side's address.
-    pub fn peer(&self) -> SocketAddr {
+    pub(crate) fn peer(&self) -> SocketAddr {
         self.channel.peer()
     }
 
-    /// This side's address.
-    pub fn local(&self) -> io::Result<SocketAddr> {
-        self.channel.local()
-    }
-
     /// From now on the connection is shut down unless this is called again within `limit`.
-    pub fn allow(&self, limit: Duration) {
+    pub(crate) fn allow(&self, limit: Duration) {
         self.watched.allow(limit);
     }
 
-    /// Whether this is an accepted connection, counted among the limits.
-    pub fn is_accepted(&self) -> bool {
-        self.channel.has_permit()
-    }
-
-    /// Waits until there is something to receive, or nothing more to come.
-    pub async fn readable(&self) {
-        self.watch.readable().await;
-    }
-
-    /// Time for which this connection has waited for the process' own rate limits: no slowness of the other side.
-    pub fn throttled(&self) -> Duration {
-        self.throttled
-    }
-
     /// Receives into `buf`; 0 means that the other side has closed.
-    pub async fn read(&mut self, buf: &mut [u8]) -> Result<usize, NetError> {
+    pub(crate) async fn read(&mut self, buf: &mut [u8]) -> Result<usize, NetError> {
         let len = self.receive(buf).await?;
         self.down.count(len);
         Ok(len)
@@ -120,7 +98,7 @@ impl Stream {
 
     /// Receives chunk data into `buf`, not more than the download limit allows. What it does not read yet stays in
     /// the socket, so that the other side slows down.
-    pub async fn read_data(&mut self, buf: &mut [u8]) -> Result<usize, NetError> {
+    pub(crate) async fn read_data(&mut self, buf: &mut [u8]) -> Result<usize, NetError> {
         let allowed = self.allowance(Direction::Down, buf.len()).await;
         let len = self.receive(&mut buf[..allowed]).await?;
         self.down.moved(len);
@@ -136,7 +114,6 @@ impl Stream {
                 Allowance::Wait(wait) => {
                     let wait = wait.min(THROTTLE_SLEEP_MAX);
                     crate::runtime::sleep(wait).await;
-                    self.throttled += wait;
                     // The delay is ours, not the peer's.
                     self.watched.allow_again();
                 }
@@ -154,13 +131,13 @@ impl Stream {
     }
 
     /// Sends all of `buf`.
-    pub async fn write_all(&mut self, buf: &[u8]) -> Result<(), NetError> {
+    pub(crate) async fn write_all(&mut self, buf: &[u8]) -> Result<(), NetError> {
         self.up.count(buf.len());
         self.send_all(buf, Channel::send).await.map_err(|error| self.failed(error))
     }
 
     /// Sends all of `buf`, which is chunk data, not faster than the upload limit allows.
-    pub async fn write_data(&mut self, mut buf: &[u8]) -> Result<(), NetError> {
+    pub(crate) async fn write_data(&mut self, mut buf: &[u8]) -> Result<(), NetError> {
         while !buf.is_empty() {
             let part;
             (part, buf) = buf.split_at(self.allowance(Direction::Up, buf.len()).await);
@@ -171,7 +148,7 @@ impl Stream {
     }
 
     /// Sends all of `buf` and lets the kernel join it with what follows at once.
-    pub async fn write_all_more(&mut self, buf: &[u8]) -> Result<(), NetError> {
+    pub(crate) async fn write_all_more(&mut self, buf: &[u8]) -> Result<(), NetError> {
         self.up.count(buf.len());
         self.send_all(buf, Channel::send_more).await.map_err(|error| self.failed(error))
     }
@@ -193,19 +170,20 @@ impl Stream {
     }
 
     /// Wakes a waiting read only when `bytes` have arrived (or the connection ended).
-    pub fn set_receive_low_water(&self, bytes: usize) -> Result<(), NetError> {
+    pub(crate) fn set_receive_low_water(&self, bytes: usize) -> Result<(), NetError> {
         Ok(self.watched.set_low_water(bytes)?)
     }
 
     /// Makes writes wait while `bytes` or more are queued here that the kernel has not sent for the first time yet:
     /// what is queued behind them could not overtake them. Data in flight does not count, so that the connection
     /// stays as fast as it is. The kernel may queue one buffer of its own more, and reports room at half of it.
-    pub fn set_unsent_low_water(&self, bytes: u32) -> Result<(), NetError> {
+    pub(crate) fn set_unsent_low_water(&self, bytes: u32) -> Result<(), NetError> {
         Ok(self.channel.set_unsent_low_water(bytes)?)
     }
 
     /// Bytes that were written and not sent for the first time yet.
-    pub fn unsent_bytes(&self) -> Result<usize, NetError> {
+    #[cfg(test)]
+    pub(crate) fn unsent_bytes(&self) -> Result<usize, NetError> {
         Ok(self.channel.unsent_bytes()?)
     }
 
@@ -214,7 +192,7 @@ impl Stream {
     /// are read by the kernel only.
     ///
     /// The pages must be resident, or the whole core waits for the disk.
-    pub async fn send_file<'f>(
+    pub(crate) async fn send_file<'f>(
         &mut self,
         file: BorrowedFd<'_>,
         offset: u64,

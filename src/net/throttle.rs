@@ -38,7 +38,7 @@ struct RateLimit {
 
 /// One connection's bookings in one direction.
 #[derive(Debug)]
-pub struct Meter {
+pub(super) struct Meter {
     limits: Arc<RateLimits>,
     direction: Direction,
     /// Bytes booked and not moved yet.
@@ -50,7 +50,7 @@ pub struct Meter {
 
 /// What a connection may do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Allowance {
+pub(super) enum Allowance {
     /// Move so many bytes.
     Bytes(usize),
     /// Wait.
@@ -126,12 +126,12 @@ fn step(bytes_s: u64) -> usize {
 
 impl Meter {
     /// A connection that has booked nothing.
-    pub fn new(limits: Arc<RateLimits>, direction: Direction) -> Self {
+    pub(super) fn new(limits: Arc<RateLimits>, direction: Direction) -> Self {
         Self { limits, direction, bytes: 0, turn_ns: 0, changes: 0 }
     }
 
     /// How much of `wanted` bytes may be moved now, or how long to wait until it is asked again.
-    pub fn ask(&mut self, wanted: usize) -> Allowance {
+    pub(super) fn ask(&mut self, wanted: usize) -> Allowance {
         match self.limits.get(self.direction) {
             None => Allowance::Bytes(wanted),
             Some(bytes_s) => self.ask_at(wanted, bytes_s.get(), self.limits.now_ns()),
@@ -152,13 +152,13 @@ impl Meter {
     }
 
     /// `bytes` of what was allowed were moved.
-    pub fn moved(&mut self, bytes: usize) {
+    pub(super) fn moved(&mut self, bytes: usize) {
         // Where there was no limit nothing was booked.
         self.bytes = self.bytes.saturating_sub(bytes);
     }
 
     /// Counts bytes that were moved without asking: others wait for them, they for none.
-    pub fn count(&mut self, bytes: usize) {
+    pub(super) fn count(&mut self, bytes: usize) {
         if let Some(bytes_s) = self.limits.get(self.direction) {
             self.limits.limit(self.direction).book(bytes, bytes_s.get(), self.limits.now_ns());
         }

@@ -12,19 +12,19 @@ use crate::runtime::spawn;
 use crate::tracker_client::{Announcement, Announcer, Listener as _, TrackerGroup};
 
 /// All announcers, by their trackers.
-pub struct Announcers {
+pub(super) struct Announcers {
     context: Rc<NodeContext>,
     by_trackers: RefCell<HashMap<Vec<String>, Rc<Announcer>>>,
 }
 
 impl Announcers {
     /// No announcer yet.
-    pub fn new(context: Rc<NodeContext>) -> Rc<Self> {
+    pub(super) fn new(context: Rc<NodeContext>) -> Rc<Self> {
         Rc::new(Self { context, by_trackers: RefCell::default() })
     }
 
     /// The announcer for a file's trackers; `None` when there are none.
-    pub fn of(&self, metainfo: &Metainfo) -> Option<Rc<Announcer>> {
+    pub(super) fn of(&self, metainfo: &Metainfo) -> Option<Rc<Announcer>> {
         let names = self.trackers_of(metainfo);
         if names.is_empty() {
             return None;
@@ -45,7 +45,7 @@ impl Announcers {
     }
 
     /// Ends the announcers, and so their connections, by which nothing is announced and which no download asks.
-    pub fn drop_unused(&self) {
+    pub(super) fn drop_unused(&self) {
         let running: Vec<_> =
             self.context.lists.lock().downloads.iter().filter(|entry| !entry.has_ended()).cloned().collect();
         let is_asked =
@@ -60,7 +60,7 @@ impl Announcers {
     }
 
     /// Announces what the share serves.
-    pub fn announce(&self, entry: &ShareEntry) {
+    pub(super) fn announce(&self, entry: &ShareEntry) {
         let Some(torrent) = entry.state().torrent.clone() else { return };
         let metainfo = torrent.metainfo.clone();
         if let Some(announcer) = self.of(&metainfo) {
@@ -74,7 +74,7 @@ impl Announcers {
     }
 
     /// Withdraws the file unless something serves it all the same, and then ends announcers that are unused.
-    pub fn withdraw_and_drop_unused(self: &Rc<Self>, info_hash: InfoHash) {
+    pub(super) fn withdraw_and_drop_unused(self: &Rc<Self>, info_hash: InfoHash) {
         let (this, withdrawal) = (self.clone(), self.withdraw(info_hash));
         spawn("withdrawal", async move {
             withdrawal.await;
@@ -84,7 +84,7 @@ impl Announcers {
 
     /// Stops announcing the file at once, unless something serves it all the same; the future withdraws it from the
     /// trackers.
-    pub fn withdraw(&self, info_hash: InfoHash) -> impl Future<Output = ()> + use<> {
+    pub(super) fn withdraw(&self, info_hash: InfoHash) -> impl Future<Output = ()> + use<> {
         let announcers = self.by_trackers.borrow();
         let all = announcers.values().filter(|_| !self.context.is_served(info_hash));
         let withdrawals: Vec<_> = all.map(|known| known.withdraw(info_hash)).collect();
@@ -96,7 +96,7 @@ impl Announcers {
     }
 
     /// Withdraws everything from all trackers, which may take as long as the slowest one.
-    pub async fn withdraw_all(&self) {
+    pub(super) async fn withdraw_all(&self) {
         let announcers: Vec<_> = self.by_trackers.borrow().values().cloned().collect();
         let withdrawals: Vec<_> =
             announcers.into_iter().map(|a| glommio::spawn_local(async move { a.withdraw_all().await })).collect();

@@ -13,7 +13,7 @@ use crate::limits::SAVE_RETRY_PAUSE;
 use crate::runtime::sleep;
 
 /// Core 0's worker, the lists, the data folder and the sender of events.
-pub struct NodeContext {
+pub(super) struct NodeContext {
     /// Core 0's worker.
     pub core: Worker,
     /// All shares and downloads.
@@ -28,7 +28,7 @@ pub struct NodeContext {
 
 impl NodeContext {
     /// The context of a node whose events go to the other end of `sender`.
-    pub fn new(
+    pub(super) fn new(
         core: Worker,
         lists: Arc<ShareAndDownloadLists>,
         persistence: Weak<Persistence>,
@@ -40,17 +40,17 @@ impl NodeContext {
     }
 
     /// Whether a later run finds what this one shares and downloads.
-    pub fn is_persistent(&self) -> bool {
+    pub(super) fn is_persistent(&self) -> bool {
         self.persistence.upgrade().is_some_and(|persistence| persistence.is_keeping())
     }
 
     /// Whether a share or a download serves the file.
-    pub fn is_served(&self, info_hash: InfoHash) -> bool {
+    pub(super) fn is_served(&self, info_hash: InfoHash) -> bool {
         self.core.parts.registry.get(&info_hash).is_some_and(|torrent| torrent.stopped().is_none())
     }
 
     /// Keeps the lists as they are now.
-    pub async fn save(&self) {
+    pub(super) async fn save(&self) {
         let (persistence, blocking) = (self.persistence.clone(), self.core.parts.pools.state.clone());
         if let Err(error) =
             blocking.run(move || persistence.upgrade().iter().for_each(|persistence| persistence.save())).await
@@ -60,7 +60,7 @@ impl NodeContext {
     }
 
     /// Tries again once a second to keep what could not be kept.
-    pub async fn keep_saved(self: Rc<Self>) {
+    pub(super) async fn keep_saved(self: Rc<Self>) {
         loop {
             let (persistence, blocking) = (self.persistence.clone(), self.core.parts.pools.state.clone());
             // Nothing is lost when this does not run: the next one does.

@@ -10,14 +10,14 @@ use super::saved::Saved;
 
 /// A data folder, held by this process alone.
 #[derive(Debug)]
-pub struct DataDir {
+pub(super) struct DataDir {
     path: PathBuf,
     _lock: File,
 }
 
 /// Why a data folder cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum DataDirError {
+pub(super) enum DataDirError {
     /// Another process has it.
     #[error("another mtorrent uses {0}: end that one, or choose another folder by --data-dir")]
     Locked(PathBuf),
@@ -31,7 +31,7 @@ const UNFINISHED_PREFIX: &str = ".state.json.";
 
 impl DataDir {
     /// Makes the folder if it is missing (rights 0700) and locks it.
-    pub fn open(path: &Path) -> Result<Self, DataDirError> {
+    pub(super) fn open(path: &Path) -> Result<Self, DataDirError> {
         let failed = |error| DataDirError::Io(path.to_owned(), error);
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(path.join("lock"));
@@ -56,7 +56,7 @@ impl DataDir {
     }
 
     /// What was kept; empty when nothing was. A file that cannot be read is moved aside, not lost.
-    pub fn load(&self) -> Result<Saved, DataDirError> {
+    pub(super) fn load(&self) -> Result<Saved, DataDirError> {
         let path = self.path.join("state.json");
         let bytes = match std::fs::read(&path) {
             Ok(bytes) => bytes,
@@ -72,7 +72,7 @@ impl DataDir {
     }
 
     /// Keeps the lists: written beside, synced, renamed.
-    pub fn save(&self, saved: &Saved) -> io::Result<()> {
+    pub(super) fn save(&self, saved: &Saved) -> io::Result<()> {
         let mut file = tempfile::Builder::new().prefix(UNFINISHED_PREFIX).tempfile_in(&self.path)?;
         serde_json::to_writer_pretty(&mut file, saved)?;
         file.flush()?;

@@ -12,7 +12,7 @@ use crate::download::{DownloadState, Driver};
 
 /// One download.
 #[derive(Debug)]
-pub struct DownloadEntry {
+pub(super) struct DownloadEntry {
     /// The number that the user knows.
     pub id: DownloadId,
     /// The request of the user.
@@ -28,7 +28,12 @@ pub struct DownloadEntry {
 
 impl DownloadEntry {
     /// A download that starts now.
-    pub fn new(id: DownloadId, request: DownloadRequest, driver: Arc<Driver>, folder: Option<FolderMark>) -> Self {
+    pub(super) fn new(
+        id: DownloadId,
+        request: DownloadRequest,
+        driver: Arc<Driver>,
+        folder: Option<FolderMark>,
+    ) -> Self {
         Self {
             id,
             request,
@@ -41,12 +46,12 @@ impl DownloadEntry {
     }
 
     /// The current state.
-    pub fn state(&self) -> DownloadState {
+    pub(super) fn state(&self) -> DownloadState {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Sets the state.
-    pub fn set_state(&self, state: DownloadState) {
+    pub(super) fn set_state(&self, state: DownloadState) {
         if matches!(state, DownloadState::Done { .. } | DownloadState::Failed(_)) {
             // The first end counts.
             let _ = self.elapsed.set(self.started.elapsed());
@@ -55,17 +60,17 @@ impl DownloadEntry {
     }
 
     /// Whether it is done or failed.
-    pub fn has_ended(&self) -> bool {
+    pub(super) fn has_ended(&self) -> bool {
         matches!(self.state(), DownloadState::Done { .. } | DownloadState::Failed(_))
     }
 
     /// Whether a later run is to resume it.
-    pub fn is_wanted(&self) -> bool {
+    pub(super) fn is_wanted(&self) -> bool {
         !self.has_ended() && !self.driver.cancelled.load(Ordering::Relaxed)
     }
 
     /// What a later run needs to resume it; `None` for one that is discarded.
-    pub fn saved(&self) -> Option<SavedDownload> {
+    pub(super) fn saved(&self) -> Option<SavedDownload> {
         let request = &self.request;
         Some(SavedDownload {
             metainfo: SavedPath::absolute(&request.metainfo_path),
@@ -76,7 +81,7 @@ impl DownloadEntry {
     }
 
     /// The row of `show downloads`.
-    pub fn status(&self) -> DownloadStatus {
+    pub(super) fn status(&self) -> DownloadStatus {
         let metainfo = &self.request.metainfo;
         let length = metainfo.geometry().length();
         let state = self.state();

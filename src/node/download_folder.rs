@@ -9,19 +9,19 @@ use super::saved::SavedDownload;
 use crate::storage::Paths;
 
 /// The mark of the folder that the destination is in; `None` when the folder cannot be read.
-pub fn mark(dest: &Path) -> Option<FolderMark> {
+pub(super) fn mark(dest: &Path) -> Option<FolderMark> {
     FolderMark::at(&Paths::new(dest).folder).ok()
 }
 
 /// A number in place of the device of a path whose device is not known; paths in one folder get the same number.
-pub fn device_stand_in(path: &Path) -> u64 {
+pub(super) fn device_stand_in(path: &Path) -> u64 {
     let mut hasher = DefaultHasher::new();
     path.parent().hash(&mut hasher);
     hasher.finish()
 }
 
 /// The mark of the folder that the download resumes in, or the reason why it has to wait.
-pub fn check(saved: &SavedDownload) -> Result<FolderMark, String> {
+pub(super) fn check(saved: &SavedDownload) -> Result<FolderMark, String> {
     let paths = Paths::new(&saved.dest.0);
     let folder = paths.folder.display();
     let found = FolderMark::at(&paths.folder).map_err(|error| format!("its folder {folder} is away ({error})"))?;

@@ -25,7 +25,7 @@ use crate::torrent::Content;
 use crate::tracker_client::Listener as _;
 
 /// Supervises all downloads.
-pub struct DownloadSupervisor {
+pub(super) struct DownloadSupervisor {
     context: Rc<NodeContext>,
     announcers: Rc<Announcers>,
     /// A download has ended.
@@ -36,12 +36,12 @@ pub struct DownloadSupervisor {
 
 impl DownloadSupervisor {
     /// No download yet.
-    pub fn new(context: Rc<NodeContext>, announcers: Rc<Announcers>) -> Rc<Self> {
+    pub(super) fn new(context: Rc<NodeContext>, announcers: Rc<Announcers>) -> Rc<Self> {
         Rc::new(Self { context, announcers, any_ended: Signal::default(), running: Rc::default() })
     }
 
     /// Ends all downloads at a point from which they can go on, and waits for that.
-    pub async fn end_all(&self) {
+    pub(super) async fn end_all(&self) {
         let downloads = self.context.lists.lock().downloads.clone();
         let running: Vec<_> = downloads.into_iter().filter(|entry| !entry.has_ended()).collect();
         running.iter().for_each(|entry| entry.driver.cancelled.store(true, Ordering::Relaxed));
@@ -49,14 +49,14 @@ impl DownloadSupervisor {
     }
 
     /// Reports the end of a download that the user has given up while it waited.
-    pub fn give_up(&self, waiting: &WaitingDownload) {
+    pub(super) fn give_up(&self, waiting: &WaitingDownload) {
         let state = DownloadState::Failed(Failure::cancelled());
         let status = DownloadStatus { state, waits_for: None, ..waiting.status() };
         self.context.events.send(Event::Ended(Box::new(status)));
     }
 
     /// Starts the download, and reports its end.
-    pub fn start(self: &Rc<Self>, entry: Arc<DownloadEntry>) {
+    pub(super) fn start(self: &Rc<Self>, entry: Arc<DownloadEntry>) {
         let (this, ending) = (self.clone(), entry.clone());
         // Somebody waits for the event.
         let panicked = move || {
@@ -71,7 +71,7 @@ impl DownloadSupervisor {
     }
 
     /// Reports why the download waits, once a reason.
-    pub fn report_waiting(&self, waiting: &WaitingDownload, why: String) {
+    pub(super) fn report_waiting(&self, waiting: &WaitingDownload, why: String) {
         if waiting.status().waits_for.as_ref() != Some(&why) {
             self.context.events.send(Event::Notice(format!("#{} waits: {why}", waiting.id)));
             waiting.set_why(why);
@@ -79,7 +79,7 @@ impl DownloadSupervisor {
     }
 
     /// Begins a download whose disk is there now.
-    pub fn begin(self: &Rc<Self>, waiting: &WaitingDownload, folder: FolderMark, metainfo: Arc<Metainfo>) {
+    pub(super) fn begin(self: &Rc<Self>, waiting: &WaitingDownload, folder: FolderMark, metainfo: Arc<Metainfo>) {
         let context = &self.context;
         let entry = {
             let mut lists = self.context.lists.lock();

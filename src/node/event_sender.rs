@@ -15,7 +15,7 @@ use crate::runtime::spawn_vital;
 use crate::tracker_client::Listener;
 
 /// Sends events without waiting for their receiver.
-pub struct EventSender {
+pub(super) struct EventSender {
     sender: async_channel::Sender<Event>,
     lists: Arc<ShareAndDownloadLists>,
     /// EventSender that found no room and must not be lost, in order; a task sends them on.
@@ -24,13 +24,13 @@ pub struct EventSender {
 
 impl EventSender {
     /// EventSender go to the other end of `sender`.
-    pub fn new(sender: async_channel::Sender<Event>, lists: Arc<ShareAndDownloadLists>) -> Self {
+    pub(super) fn new(sender: async_channel::Sender<Event>, lists: Arc<ShareAndDownloadLists>) -> Self {
         Self { sender, lists, late: Rc::default() }
     }
 
     /// Notices are dropped when nobody takes them. Of the others somebody waits for each, and only the last one about
     /// a share is kept, so that there are no more than a few for each download and share.
-    pub fn send(&self, event: Event) {
+    pub(super) fn send(&self, event: Event) {
         let is_first = self.late.borrow().is_empty();
         let event = match if is_first { self.sender.try_send(event) } else { Err(TrySendError::Full(event)) } {
             Err(TrySendError::Full(event)) => event,

@@ -20,7 +20,7 @@ use crate::runtime::{BlockingError, sleep, spawn};
 use crate::storage::Identity;
 
 /// The watch.
-pub struct FileWatch {
+pub(super) struct FileWatch {
     context: Rc<NodeContext>,
     downloads: Rc<DownloadSupervisor>,
     shares: Rc<ShareSupervisor>,
@@ -28,12 +28,16 @@ pub struct FileWatch {
 
 impl FileWatch {
     /// A watch that hands what it finds to the two supervisors.
-    pub fn new(context: Rc<NodeContext>, downloads: Rc<DownloadSupervisor>, shares: Rc<ShareSupervisor>) -> Rc<Self> {
+    pub(super) fn new(
+        context: Rc<NodeContext>,
+        downloads: Rc<DownloadSupervisor>,
+        shares: Rc<ShareSupervisor>,
+    ) -> Rc<Self> {
         Rc::new(Self { context, downloads, shares })
     }
 
     /// Checks all files at once, and then once a second.
-    pub async fn run(self: Rc<Self>) {
+    pub(super) async fn run(self: Rc<Self>) {
         loop {
             self.check_all();
             sleep(SEED_CHECK_INTERVAL).await;

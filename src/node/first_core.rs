@@ -17,7 +17,7 @@ use crate::runtime::machine::connections_within;
 use crate::runtime::{Cores, StartError};
 
 /// What only the first core gets.
-pub struct FirstCore {
+pub(super) struct FirstCore {
     /// The bound listener.
     pub listener: Listener,
     /// The queues by which it hands connections to the cores.
@@ -35,7 +35,7 @@ pub struct FirstCore {
 }
 
 /// Starts a worker on each core, and what `first` says on the first one. The cores end when the first one does.
-pub fn start_cores(parts: NodeParts, first: FirstCore, incoming: Vec<Incoming>) -> Result<Cores, StartError> {
+pub(super) fn start_cores(parts: NodeParts, first: FirstCore, incoming: Vec<Incoming>) -> Result<Cores, StartError> {
     let (end, ended) = async_channel::bounded::<()>(1);
     let first = Arc::new(Mutex::new(Some((first, end))));
     Cores::start("mtorrent", parts.config.cores, move |core| {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// Recognises a folder: an empty mount point is not the disk that belongs there. A disk may have another device number
 /// after a restart of the machine; then the id of its file system decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FolderMark {
+pub(super) struct FolderMark {
     device: u64,
     inode: u64,
     /// 0 where the file system has none.
@@ -18,7 +18,7 @@ pub struct FolderMark {
 
 impl FolderMark {
     /// The folder at the path. Blocks for a moment.
-    pub fn at(folder: &Path) -> io::Result<Self> {
+    pub(super) fn at(folder: &Path) -> io::Result<Self> {
         let metadata = std::fs::metadata(folder)?;
         if !metadata.is_dir() {
             return Err(io::ErrorKind::NotADirectory.into());
@@ -28,12 +28,12 @@ impl FolderMark {
     }
 
     /// The device that it was on.
-    pub fn device(self) -> u64 {
+    pub(super) fn device(self) -> u64 {
         self.device
     }
 
     /// Whether the two are one folder, as far as can be known.
-    pub fn is_same(self, other: Self) -> bool {
+    pub(super) fn is_same(self, other: Self) -> bool {
         let is_one_system = match (self.file_system, other.file_system) {
             (0, _) | (_, 0) => self.device == other.device,
             (one, two) => one == two,

@@ -8,7 +8,7 @@ use super::waiting_download::WaitingDownload;
 use crate::ids::InfoHash;
 
 /// One instruction; core 0 follows them in their order.
-pub enum Instruction {
+pub(super) enum Instruction {
     /// Download the file.
     Get(Arc<DownloadEntry>),
     /// Announce what the share serves.

@@ -16,13 +16,13 @@ use crate::limits::DOWNLOADS_ENDED_MAX;
 
 /// The lists behind their lock, which is held for moments and never on the way of a byte.
 #[derive(Debug, Default)]
-pub struct ShareAndDownloadLists {
+pub(super) struct ShareAndDownloadLists {
     lists: Mutex<Lists>,
 }
 
 /// The lists themselves.
 #[derive(Debug, Default)]
-pub struct Lists {
+pub(super) struct Lists {
     /// Downloads in the order of their ids, which count from 1; the oldest that have ended are forgotten.
     pub downloads: Vec<Arc<DownloadEntry>>,
     /// Downloads that cannot begin yet, because their disk is away.
@@ -34,7 +34,7 @@ pub struct Lists {
 
 impl ShareAndDownloadLists {
     /// Locks the lists.
-    pub fn lock(&self) -> MutexGuard<'_, Lists> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Lists> {
         self.lists.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -47,19 +47,19 @@ impl Lists {
     }
 
     /// Adds a download that waits for its disk.
-    pub fn add_waiting(&mut self, id: Option<DownloadId>, saved: SavedDownload, why: String) {
+    pub(super) fn add_waiting(&mut self, id: Option<DownloadId>, saved: SavedDownload, why: String) {
         let id = id.unwrap_or_else(|| self.next_id());
         self.waiting.push(Arc::new(WaitingDownload::new(id, saved, why)));
     }
 
     /// Takes a waiting download out of the list; `None` if the user has.
-    pub fn take_waiting(&mut self, id: DownloadId) -> Option<Arc<WaitingDownload>> {
+    pub(super) fn take_waiting(&mut self, id: DownloadId) -> Option<Arc<WaitingDownload>> {
         let index = self.waiting.iter().position(|waiting| waiting.id == id)?;
         Some(self.waiting.remove(index))
     }
 
     /// Adds a download, under the number that it had while it waited, if so.
-    pub fn add_download(
+    pub(super) fn add_download(
         &mut self,
         id: Option<DownloadId>,
         request: DownloadRequest,
@@ -78,7 +78,7 @@ impl Lists {
     }
 
     /// The rows of all downloads in the order of their numbers.
-    pub fn statuses(&self) -> Vec<DownloadStatus> {
+    pub(super) fn statuses(&self) -> Vec<DownloadStatus> {
         let started = self.downloads.iter().map(|entry| entry.status());
         let mut all: Vec<_> = started.chain(self.waiting.iter().map(|waiting| waiting.status())).collect();
         all.sort_by_key(|status| status.id);
@@ -86,7 +86,7 @@ impl Lists {
     }
 
     /// Adds a share; takes the place of one that was asked for by the same names and is not served.
-    pub fn add_share(&mut self, entry: ShareEntry) -> Arc<ShareEntry> {
+    pub(super) fn add_share(&mut self, entry: ShareEntry) -> Arc<ShareEntry> {
         let is_replaced = |known: &ShareEntry| {
             let is_same = known.file == entry.file || known.metainfo_path == entry.metainfo_path;
             is_same && !known.is_served()
@@ -97,7 +97,7 @@ impl Lists {
     }
 
     /// Adds a share beside those that are there, in the place of one of the same file at the same path.
-    pub fn push_share(&mut self, entry: ShareEntry) -> Arc<ShareEntry> {
+    pub(super) fn push_share(&mut self, entry: ShareEntry) -> Arc<ShareEntry> {
         let same =
             self.shares.extract_if(.., |known| known.file == entry.file && known.metainfo_path == entry.metainfo_path);
         same.for_each(|known| known.removed.store(true, Ordering::Relaxed));
@@ -107,17 +107,17 @@ impl Lists {
     }
 
     /// The download with this number.
-    pub fn download(&self, id: DownloadId) -> Option<&Arc<DownloadEntry>> {
+    pub(super) fn download(&self, id: DownloadId) -> Option<&Arc<DownloadEntry>> {
         self.downloads.iter().find(|entry| entry.id == id)
     }
 
     /// A download of this file that has not ended.
-    pub fn running(&self, info_hash: InfoHash) -> Option<&Arc<DownloadEntry>> {
+    pub(super) fn running(&self, info_hash: InfoHash) -> Option<&Arc<DownloadEntry>> {
         self.downloads.iter().find(|entry| entry.request.metainfo.info_hash() == info_hash && !entry.has_ended())
     }
 
     /// The share of this file that is served, if any is.
-    pub fn served(&self, info_hash: InfoHash) -> Option<&Arc<ShareEntry>> {
+    pub(super) fn served(&self, info_hash: InfoHash) -> Option<&Arc<ShareEntry>> {
         self.shares.iter().find(|entry| entry.is_of(info_hash) && entry.is_served())
     }
 }

@@ -9,7 +9,7 @@ use super::share_entry::ShareEntry;
 
 /// Writes the lists; holds the data folder as long as it lives.
 #[derive(Debug)]
-pub struct Persistence {
+pub(super) struct Persistence {
     lists: Arc<ShareAndDownloadLists>,
     /// `None` where nothing is kept.
     data_dir: Mutex<Option<Open>>,
@@ -26,23 +26,23 @@ struct Open {
 
 impl Persistence {
     /// Keeps `lists` in the folder.
-    pub fn new(lists: Arc<ShareAndDownloadLists>, data_dir: Option<DataDir>) -> Arc<Self> {
+    pub(super) fn new(lists: Arc<ShareAndDownloadLists>, data_dir: Option<DataDir>) -> Arc<Self> {
         let data_dir = Mutex::new(data_dir.map(|data_dir| Open { data_dir, is_closing: false, is_behind: false }));
         Arc::new(Self { lists, data_dir })
     }
 
     /// Whether anything is kept.
-    pub fn is_keeping(&self) -> bool {
+    pub(super) fn is_keeping(&self) -> bool {
         self.data_dir.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     /// Keeps the lists as they are now. Blocks until they are durable.
-    pub fn save(&self) {
+    pub(super) fn save(&self) {
         self.save_and(false);
     }
 
     /// Tries again what could not be saved.
-    pub fn catch_up(&self) {
+    pub(super) fn catch_up(&self) {
         let is_behind = |open: &Open| open.is_behind;
         if self.data_dir.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(is_behind) {
             self.save();
@@ -50,7 +50,7 @@ impl Persistence {
     }
 
     /// Keeps the lists for the last time: the next run is to resume what ends from now on.
-    pub fn save_and_close(&self) {
+    pub(super) fn save_and_close(&self) {
         self.save_and(true);
     }
 

@@ -5,7 +5,7 @@ use crate::runtime::{Blocking, Kind};
 
 /// Threads that may block, by what they do.
 #[derive(Clone)]
-pub struct Pools {
+pub(super) struct Pools {
     /// Writes to downloads and makes them durable.
     pub durable: Blocking,
     /// Fetches cold pages of what is served.
@@ -22,12 +22,12 @@ pub struct Pools {
 
 impl Pools {
     /// Where a file of so many bytes is hashed.
-    pub fn hashing_of(&self, length: u64) -> &Blocking {
+    pub(super) fn hashing_of(&self, length: u64) -> &Blocking {
         if length > SHORT_CHECK_BYTES_MAX { &self.hashing } else { &self.short_hashing }
     }
 
     /// All of them, without a thread until there is work.
-    pub fn start() -> std::io::Result<Self> {
+    pub(super) fn start() -> std::io::Result<Self> {
         Ok(Self {
             durable: Blocking::new(Kind::DURABLE),
             cold_reads: Blocking::new(Kind::COLD_READS),

@@ -13,7 +13,7 @@ use crate::storage::Identity;
 /// Everything that is kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Saved {
+pub(super) struct Saved {
     /// What is shared.
     pub shares: Vec<SavedShare>,
     /// What was being downloaded.
@@ -22,7 +22,7 @@ pub struct Saved {
 
 /// One share.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SavedShare {
+pub(super) struct SavedShare {
     /// The `.mtorrent` file.
     pub metainfo: SavedPath,
     /// The file.
@@ -36,7 +36,7 @@ pub struct SavedShare {
 
 /// Size, inode and times of change of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SavedIdentity {
+pub(super) struct SavedIdentity {
     bytes: u64,
     inode: u64,
     modified: (i64, i64),
@@ -49,7 +49,7 @@ pub struct SavedIdentity {
 
 /// One unfinished download.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SavedDownload {
+pub(super) struct SavedDownload {
     /// The `.mtorrent` file.
     pub metainfo: SavedPath,
     /// Where it goes.
@@ -63,11 +63,11 @@ pub struct SavedDownload {
 
 /// A path in the state: text where it is UTF-8, else `{"bytes_hex": "..."}`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct SavedPath(pub PathBuf);
+pub(super) struct SavedPath(pub PathBuf);
 
 impl SavedPath {
     /// The path, made absolute: another run may have another working directory.
-    pub fn absolute(path: &Path) -> Self {
+    pub(super) fn absolute(path: &Path) -> Self {
         Self(std::path::absolute(path).unwrap_or_else(|_| path.to_owned()))
     }
 }
@@ -81,7 +81,7 @@ enum PathForm {
 
 impl SavedIdentity {
     /// The same, if all of it was kept.
-    pub fn identity(self) -> Option<Identity> {
+    pub(super) fn identity(self) -> Option<Identity> {
         let Self { bytes, inode, modified, changed, device } = self;
         Some(Identity { device: device?, inode, bytes, modified, changed: changed? })
     }

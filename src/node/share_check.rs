@@ -15,7 +15,7 @@ use crate::storage::Identity;
 
 /// The result of a check.
 #[derive(Debug)]
-pub enum Checked {
+pub(super) enum Checked {
     /// It is the file, but for chunks that the disk cannot read.
     Right {
         /// The file before it was read, and after it.
@@ -39,7 +39,7 @@ pub enum Checked {
 }
 
 /// The file at the path as it is now. A folder or a pipe is none.
-pub fn stat(path: &Path) -> io::Result<Identity> {
+pub(super) fn stat(path: &Path) -> io::Result<Identity> {
     let metadata = std::fs::metadata(path)?;
     if !metadata.is_file() {
         return Err(io::Error::other("it is not a regular file"));
@@ -48,7 +48,7 @@ pub fn stat(path: &Path) -> io::Result<Identity> {
 }
 
 /// Hashes the whole file.
-pub fn check(metainfo: &Metainfo, path: &Path, threads: usize, stop: &AtomicBool) -> Checked {
+pub(super) fn check(metainfo: &Metainfo, path: &Path, threads: usize, stop: &AtomicBool) -> Checked {
     hash(metainfo, path, threads, stop).unwrap_or_else(Checked::Away)
 }
 
@@ -95,7 +95,7 @@ fn hash(metainfo: &Metainfo, path: &Path, threads: usize, stop: &AtomicBool) -> 
 }
 
 /// Reads a `.mtorrent` file whose chunks can be transferred.
-pub fn read_metainfo(path: &Path) -> Result<Metainfo, String> {
+pub(super) fn read_metainfo(path: &Path) -> Result<Metainfo, String> {
     use std::io::Read;
     let mut bytes = Vec::new();
     let failed = |error: io::Error| format!("{}: {error}", path.display());

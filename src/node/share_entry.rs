@@ -16,7 +16,7 @@ use crate::torrent::Torrent;
 
 /// One share. It stays until the user removes it.
 #[derive(Debug)]
-pub struct ShareEntry {
+pub(super) struct ShareEntry {
     /// The `.mtorrent` file.
     pub metainfo_path: PathBuf,
     /// The file.
@@ -32,7 +32,7 @@ pub struct ShareEntry {
 
 impl ShareEntry {
     /// A share that is served.
-    pub fn active(request: ShareRequest, torrent: Arc<Torrent>, verified: Option<Identity>) -> Self {
+    pub(super) fn active(request: ShareRequest, torrent: Arc<Torrent>, verified: Option<Identity>) -> Self {
         let phase = Phase::Active;
         Self::new(
             request.metainfo_path,
@@ -42,7 +42,7 @@ impl ShareEntry {
     }
 
     /// A share whose file is still to be checked.
-    pub fn waiting(
+    pub(super) fn waiting(
         (metainfo_path, file): (PathBuf, PathBuf),
         metainfo: Option<Arc<Metainfo>>,
         info_hash: Option<InfoHash>,
@@ -65,19 +65,19 @@ impl ShareEntry {
     }
 
     /// Locks the state.
-    pub fn state(&self) -> MutexGuard<'_, ShareState> {
+    pub(super) fn state(&self) -> MutexGuard<'_, ShareState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The device that the file was on at the last look; before the first look a number made from its folder.
-    pub fn device(&self) -> u64 {
+    pub(super) fn device(&self) -> u64 {
         let state = self.state();
         let known = state.seen.or(state.verified);
         known.map_or_else(|| download_folder::device_stand_in(&self.file), |identity| identity.device)
     }
 
     /// A check beside being served has come to nothing; `false` if there was none.
-    pub fn end_check_beside(&self) -> bool {
+    pub(super) fn end_check_beside(&self) -> bool {
         let mut state = self.state();
         let was_beside = state.phase == Phase::ActiveChecked;
         if was_beside {
@@ -87,24 +87,24 @@ impl ShareEntry {
     }
 
     /// Whether peers get it.
-    pub fn is_served(&self) -> bool {
+    pub(super) fn is_served(&self) -> bool {
         let state = self.state();
         state.is_active() && state.torrent.as_ref().is_some_and(|torrent| torrent.stopped().is_none())
     }
 
     /// Whether it is of this file.
-    pub fn is_of(&self, info_hash: InfoHash) -> bool {
+    pub(super) fn is_of(&self, info_hash: InfoHash) -> bool {
         self.state().info_hash == Some(info_hash)
     }
 
     /// Whether `name` means this share: it is the `.mtorrent` file, that one's name, or its file.
-    pub fn is_named(&self, name: &Path) -> bool {
+    pub(super) fn is_named(&self, name: &Path) -> bool {
         let metainfo = &self.metainfo_path;
         metainfo == name || metainfo.file_name().is_some_and(|file| file == name) || self.file == name
     }
 
     /// Serves another torrent from now on; false when the share was removed meanwhile and so gets none.
-    pub fn set_torrent(&self, torrent: Arc<Torrent>) -> bool {
+    pub(super) fn set_torrent(&self, torrent: Arc<Torrent>) -> bool {
         let before = {
             let mut state = self.state();
             // The remover of a share sets the flag first, and then takes its torrent under this lock.
@@ -119,7 +119,7 @@ impl ShareEntry {
     }
 
     /// The row of `show shares`.
-    pub fn status(&self) -> ShareStatus {
+    pub(super) fn status(&self) -> ShareStatus {
         let state = self.state();
         let sent_bytes = state.torrent.as_ref().map_or(0, |torrent| torrent.sent_bytes.load(Ordering::Relaxed));
         ShareStatus {

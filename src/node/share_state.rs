@@ -12,7 +12,7 @@ use crate::torrent::Torrent;
 
 /// The state of a share.
 #[derive(Clone, Debug)]
-pub struct ShareState {
+pub(super) struct ShareState {
     /// What the file is; `None` while the `.mtorrent` file could not be read.
     pub metainfo: Option<Arc<Metainfo>>,
     /// What the `.mtorrent` file described when the file was verified.
@@ -35,7 +35,7 @@ pub struct ShareState {
 
 /// Whether a share is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Phase {
+pub(super) enum Phase {
     /// It is.
     Active,
     /// It is, and hashed beside that: only the time of its last change of state is another.
@@ -55,7 +55,7 @@ pub enum Phase {
 
 /// What a share needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
+pub(super) enum Step {
     /// Nothing.
     Nothing,
     /// Serve it no more until it is there again.
@@ -72,7 +72,7 @@ pub enum Step {
 
 impl ShareState {
     /// A share of which no look has found anything yet.
-    pub fn new(
+    pub(super) fn new(
         metainfo: Option<Arc<Metainfo>>,
         verified: Option<Identity>,
         torrent: Option<Arc<Torrent>>,
@@ -93,7 +93,7 @@ impl ShareState {
     }
 
     /// What is needed now that the file was found so. Its `.mtorrent` file is known.
-    pub fn next(&self, found: &io::Result<Identity>) -> Step {
+    pub(super) fn next(&self, found: &io::Result<Identity>) -> Step {
         let stopped = self.torrent.as_ref().filter(|_| self.is_active()).and_then(|torrent| torrent.stopped());
         match (&self.phase, found) {
             (Phase::Checking(_), _) => Step::Nothing,
@@ -133,18 +133,18 @@ impl ShareState {
     }
 
     /// Notes what a look has found.
-    pub fn note(&mut self, found: &io::Result<Identity>) {
+    pub(super) fn note(&mut self, found: &io::Result<Identity>) {
         self.seen = found.as_ref().ok().copied();
         self.failed_stats = if found.is_err() { self.failed_stats.saturating_add(1) } else { 0 };
     }
 
     /// Whether peers get it, unless its torrent was stopped a moment ago.
-    pub fn is_active(&self) -> bool {
+    pub(super) fn is_active(&self) -> bool {
         matches!(self.phase, Phase::Active | Phase::ActiveChecked)
     }
 
     /// Why it is not served.
-    pub fn stopped(&self) -> Option<String> {
+    pub(super) fn stopped(&self) -> Option<String> {
         match &self.phase {
             Phase::Active | Phase::ActiveChecked => {
                 self.torrent.as_ref().and_then(|torrent| torrent.stopped()).map(str::to_owned)

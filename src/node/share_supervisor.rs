@@ -21,19 +21,19 @@ use crate::storage::{Identity, SeedFile};
 use crate::torrent::Torrent;
 
 /// Supervises all shares.
-pub struct ShareSupervisor {
+pub(super) struct ShareSupervisor {
     context: Rc<NodeContext>,
     announcers: Rc<Announcers>,
 }
 
 impl ShareSupervisor {
     /// A supervisor of the shares in the lists.
-    pub fn new(context: Rc<NodeContext>, announcers: Rc<Announcers>) -> Rc<Self> {
+    pub(super) fn new(context: Rc<NodeContext>, announcers: Rc<Announcers>) -> Rc<Self> {
         Rc::new(Self { context, announcers })
     }
 
     /// Does what the share needs now that its file was found so.
-    pub fn act_on(self: &Rc<Self>, share: &Arc<ShareEntry>, found: &io::Result<Identity>) {
+    pub(super) fn act_on(self: &Rc<Self>, share: &Arc<ShareEntry>, found: &io::Result<Identity>) {
         if share.removed.load(Ordering::Relaxed) {
             return;
         }

@@ -13,7 +13,7 @@ use crate::limits::CLOSE_TIMEOUT;
 use crate::runtime::{deadline, spawn_vital};
 
 /// Core 0's parts.
-pub struct Supervisor {
+pub(super) struct Supervisor {
     context: Rc<NodeContext>,
     announcers: Rc<Announcers>,
     downloads: Rc<DownloadSupervisor>,
@@ -22,7 +22,7 @@ pub struct Supervisor {
 
 impl Supervisor {
     /// Makes the parts; nothing runs yet.
-    pub fn new(context: Rc<NodeContext>) -> Self {
+    pub(super) fn new(context: Rc<NodeContext>) -> Self {
         let announcers = Announcers::new(context.clone());
         let downloads = DownloadSupervisor::new(context.clone(), announcers.clone());
         let shares = ShareSupervisor::new(context.clone(), announcers.clone());
@@ -31,7 +31,7 @@ impl Supervisor {
     }
 
     /// Follows instructions until the node is closed.
-    pub async fn run(self, instructions: async_channel::Receiver<Instruction>) {
+    pub(super) async fn run(self, instructions: async_channel::Receiver<Instruction>) {
         spawn_vital("watch", self.watch.clone().run());
         spawn_vital("saving", self.context.clone().keep_saved());
         while let Ok(instruction) = instructions.recv().await {

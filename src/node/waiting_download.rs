@@ -9,7 +9,7 @@ use crate::download::DownloadState;
 
 /// A download that an earlier run left, and that waits for its disk.
 #[derive(Debug)]
-pub struct WaitingDownload {
+pub(super) struct WaitingDownload {
     /// The number that it keeps when it begins.
     pub id: DownloadId,
     /// What an earlier run, or this one, kept of it.
@@ -20,17 +20,17 @@ pub struct WaitingDownload {
 
 impl WaitingDownload {
     /// A download that waits from now on.
-    pub fn new(id: DownloadId, saved: SavedDownload, why: String) -> Self {
+    pub(super) fn new(id: DownloadId, saved: SavedDownload, why: String) -> Self {
         Self { id, saved, why: Mutex::new(why), since: Instant::now() }
     }
 
     /// Sets the reason.
-    pub fn set_why(&self, why: String) {
+    pub(super) fn set_why(&self, why: String) {
         *self.why.lock().unwrap_or_else(PoisonError::into_inner) = why;
     }
 
     /// The row of `show downloads`.
-    pub fn status(&self) -> DownloadStatus {
+    pub(super) fn status(&self) -> DownloadStatus {
         let dest = self.saved.dest.0.clone();
         let name = dest.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let waits_for = Some(self.why.lock().unwrap_or_else(PoisonError::into_inner).clone());

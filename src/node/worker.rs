@@ -19,7 +19,7 @@ use crate::torrent::Registry;
 use crate::upload::{UploadContext, UploadQueue, serve};
 
 /// A message from core to core.
-pub enum CoreMessage {
+pub(super) enum CoreMessage {
     /// A message of a driver to a shard of its download.
     Shard(DownloadId, ShardMessage),
     /// A connection on another core wants a chunk out of this core's memory.
@@ -28,7 +28,7 @@ pub enum CoreMessage {
 
 /// What all cores of a client hold in common.
 #[derive(Clone)]
-pub struct NodeParts {
+pub(super) struct NodeParts {
     /// How the client was started.
     pub config: Arc<NodeConfig>,
     /// The id by which peers recognise themselves.
@@ -48,7 +48,7 @@ pub struct NodeParts {
 }
 
 /// One core at work.
-pub struct Worker {
+pub(super) struct Worker {
     /// What all cores hold in common.
     pub parts: NodeParts,
     /// This core's connections.
@@ -62,7 +62,7 @@ type Shards = Rc<RefCell<HashMap<DownloadId, Rc<Shard>>>>;
 impl Worker {
     /// Joins the other cores and serves what the listener hands over. `None` if the core has joined before, or
     /// cannot work: then the process ends, because the others would wait for it.
-    pub async fn start(core: Core, parts: NodeParts, incoming: Incoming) -> Option<Self> {
+    pub(super) async fn start(core: Core, parts: NodeParts, incoming: Incoming) -> Option<Self> {
         let cannot = |error: &std::io::Error| crate::runtime::fail(&format!("a core cannot poll its sockets: {error}"));
         let net = Net::start_limited(parts.limits.clone()).inspect_err(cannot).ok()?;
         let memory = Memory::new(parts.memory.flight_bytes, parts.memory.cache_bytes);

@@ -8,7 +8,7 @@ use crate::text;
 
 /// What a line asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Command {
+pub(crate) enum Command {
     /// `share FILE NAME.mtorrent [--force]`
     Share {
         /// The file.
@@ -44,7 +44,7 @@ pub enum Command {
 
 /// Why a line is no command: the user's fault, with the remedy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LineError {
+pub(crate) enum LineError {
     /// A quote without its end.
     #[error("a quote is open at the end of the line: close it, or write \\ before it")]
     OpenQuote,
@@ -68,11 +68,11 @@ pub enum LineError {
 }
 
 /// The names of all commands, for completion.
-pub const NAMES: [&str; 9] =
+pub(crate) const NAMES: [&str; 9] =
     ["get", "help", "limit", "limit down", "limit up", "quit", "remove", "share", "show downloads"];
 
 /// What `help` answers.
-pub const HELP: &str = "\
+pub(crate) const HELP: &str = "\
 share FILE NAME.mtorrent [--force]   share FILE: create NAME.mtorrent, or verify FILE against it, and seed
 get NAME.mtorrent DEST [--force]     download to DEST, a file or an existing folder
 show downloads                       ongoing and completed downloads
@@ -90,7 +90,7 @@ const REMOVE: &str = "remove NAME.mtorrent";
 const LIMIT: &str = "limit, limit up RATE, limit down RATE, where RATE is such as 100Mbit, 20MiB or off";
 
 /// Reads a line; `None` for an empty one or a comment. `home` is what `~` means.
-pub fn parse(line: &str, home: Option<&Path>) -> Result<Option<Command>, LineError> {
+pub(crate) fn parse(line: &str, home: Option<&Path>) -> Result<Option<Command>, LineError> {
     let words = shlex::split(line).ok_or(LineError::OpenQuote)?;
     let Some((name, rest)) = words.split_first() else { return Ok(None) };
     let path = |word: &str| expand_home(word, home);

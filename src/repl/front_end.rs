@@ -17,7 +17,7 @@ use crate::node::Node;
 
 /// Prints that the client is ready, once signals are handled, and runs the commands until the input ends, `quit` or a
 /// signal. The caller closes the client.
-pub fn run(client: &Node, mut settings: Settings, output: Output) -> CommandResult {
+pub(crate) fn run(client: &Node, mut settings: Settings, output: Output) -> CommandResult {
     let (sender, inputs) = sync_channel(INPUTS_MAX);
     let on_signal = sender.clone();
     let is_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();

@@ -15,7 +15,7 @@ use crate::limits::REPL_HASHING_MAX;
 use crate::text;
 
 /// What a `share` asks for, with absolute paths.
-pub struct NewShare {
+pub(super) struct NewShare {
     /// The file.
     pub file: PathBuf,
     /// Its `.mtorrent` file.
@@ -27,7 +27,7 @@ pub struct NewShare {
 }
 
 /// The queue.
-pub struct HashingQueue {
+pub(super) struct HashingQueue {
     /// Threads that read and hash one file.
     threads_per_file: usize,
     /// Where results go.
@@ -51,23 +51,23 @@ struct Hashing {
 
 impl HashingQueue {
     /// An empty queue; results go to `results` as [`Input::Hashed`].
-    pub fn new(threads_per_file: usize, results: SyncSender<Input>) -> Self {
+    pub(super) fn new(threads_per_file: usize, results: SyncSender<Input>) -> Self {
         let (threads, shares, waiting) = (Vec::new(), Vec::new(), VecDeque::new());
         Self { threads_per_file, results, threads, shares, waiting, next_id: 0 }
     }
 
     /// Number of shares whose result has not arrived.
-    pub fn unfinished(&self) -> usize {
+    pub(super) fn unfinished(&self) -> usize {
         self.shares.len()
     }
 
     /// Number of shares whose hashing has not begun.
-    pub fn waiting(&self) -> usize {
+    pub(super) fn waiting(&self) -> usize {
         self.waiting.len()
     }
 
     /// Queues the share.
-    pub fn push(&mut self, share: NewShare) {
+    pub(super) fn push(&mut self, share: NewShare) {
         let (id, metainfo_path) = (self.next_id, share.metainfo.clone());
         self.next_id += 1;
         self.shares.push(Hashing { id, metainfo_path, stop: Stop::default(), is_removed: false });
@@ -75,7 +75,7 @@ impl HashingQueue {
     }
 
     /// Begins with as many as may be hashed at once; returns why shares were dropped instead.
-    pub fn start_next(&mut self) -> Vec<String> {
+    pub(super) fn start_next(&mut self) -> Vec<String> {
         let mut refusals = Vec::new();
         self.threads.retain(|thread| !thread.is_finished());
         while self.shares.len() - self.waiting.len() < REPL_HASHING_MAX
@@ -99,13 +99,13 @@ impl HashingQueue {
     }
 
     /// Takes out a share whose result has arrived; returns whether it was removed meanwhile.
-    pub fn finish(&mut self, id: u64) -> bool {
+    pub(super) fn finish(&mut self, id: u64) -> bool {
         let index = self.shares.iter().position(|hashing| hashing.id == id);
         index.is_some_and(|index| self.shares.remove(index).is_removed)
     }
 
     /// Removes the share of this `.mtorrent` file, or with `is_bare` of this file name; false if there is none.
-    pub fn remove(&mut self, path: &Path, is_bare: bool) -> bool {
+    pub(super) fn remove(&mut self, path: &Path, is_bare: bool) -> bool {
         let is_named = |share: &Hashing| share.metainfo_path == path || is_bare && share.metainfo_path.ends_with(path);
         let Some(share) = self.shares.iter_mut().find(|share| !share.is_removed && is_named(share)) else {
             return false;
@@ -117,7 +117,7 @@ impl HashingQueue {
 
     /// Ends all hashing, which stops within a chunk. Its results still need room in the queue of inputs, which nobody
     /// reads any more, so this empties it meanwhile.
-    pub fn stop_all(&mut self, inputs: &Receiver<Input>) {
+    pub(super) fn stop_all(&mut self, inputs: &Receiver<Input>) {
         self.waiting.clear();
         self.shares.iter().for_each(|hashing| hashing.stop.set());
         while self.threads.iter().any(|thread| !thread.is_finished()) {

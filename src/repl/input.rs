@@ -9,7 +9,7 @@ use crate::node::Event;
 
 /// Something that the interpreter reacts to.
 #[derive(Debug)]
-pub enum Input {
+pub(super) enum Input {
     /// A line, or why it could not be read.
     Line(Result<String, String>),
     /// There are no more lines.

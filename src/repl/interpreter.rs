@@ -31,7 +31,7 @@ use crate::text;
 
 /// The settings from the command line.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// Trackers for new `.mtorrent` files.
     pub trackers: Vec<String>,
     /// Threads that hash.
@@ -43,7 +43,7 @@ pub struct Settings {
 }
 
 /// The REPL's state.
-pub struct Interpreter<'a> {
+pub(super) struct Interpreter<'a> {
     client: &'a Node,
     settings: Settings,
     screen: Screen,
@@ -65,7 +65,7 @@ pub struct Interpreter<'a> {
 
 impl<'a> Interpreter<'a> {
     /// An interpreter over a running client; `to_self` leads into the queue that [`Interpreter::run`] reads.
-    pub fn new(client: &'a Node, settings: Settings, screen: Screen, to_self: SyncSender<Input>) -> Self {
+    pub(super) fn new(client: &'a Node, settings: Settings, screen: Screen, to_self: SyncSender<Input>) -> Self {
         let running = client.downloads().into_iter().filter(|status| !download_text::is_over(&status.state));
         let restored: BTreeSet<DownloadId> = running.map(|status| status.id).collect();
         Self {
@@ -84,7 +84,7 @@ impl<'a> Interpreter<'a> {
     }
 
     /// Runs to the end; `read_next` asks for one more line.
-    pub fn run(mut self, inputs: &Receiver<Input>, read_next: impl Fn()) -> CommandResult {
+    pub(super) fn run(mut self, inputs: &Receiver<Input>, read_next: impl Fn()) -> CommandResult {
         read_next();
         let result = loop {
             // `self` holds a sender, so the queue cannot close.

@@ -16,6 +16,6 @@ mod pipe;
 mod screen;
 mod terminal;
 
-pub use front_end::run;
-pub use interpreter::Settings;
-pub use terminal::history_path;
+pub(crate) use front_end::run;
+pub(crate) use interpreter::Settings;
+pub(crate) use terminal::history_path;

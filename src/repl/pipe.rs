@@ -8,7 +8,7 @@ use crate::console::exit::CommandError;
 use crate::limits::REPL_LINE_BYTES_MAX;
 
 /// Starts the thread. It ends with the input, or when nobody wants lines any more.
-pub fn start(to: SyncSender<Input>) -> Result<(), CommandError> {
+pub(super) fn start(to: SyncSender<Input>) -> Result<(), CommandError> {
     let work = move || {
         let mut stdin = io::stdin().lock();
         loop {

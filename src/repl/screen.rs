@@ -14,34 +14,34 @@ use crate::text;
 
 /// Where the interpreter answers.
 #[derive(Debug)]
-pub struct Screen {
+pub(super) struct Screen {
     output: Output,
     printer: Option<Printer>,
 }
 
 impl Screen {
     /// Answers on stdout, refusals on stderr.
-    pub fn pipe(output: Output) -> Self {
+    pub(super) fn pipe(output: Output) -> Self {
         Self { output, printer: None }
     }
 
     /// The same, but above the prompt.
-    pub fn terminal(output: Output, printer: Printer) -> Self {
+    pub(super) fn terminal(output: Output, printer: Printer) -> Self {
         Self { output, printer: Some(printer) }
     }
 
     /// Whether somebody types.
-    pub fn is_terminal(&self) -> bool {
+    pub(super) fn is_terminal(&self) -> bool {
         self.printer.is_some()
     }
 
     /// Answers the line that was just read.
-    pub fn answer(&self, event: &OutputEvent<'_>) -> Result<(), CommandError> {
+    pub(super) fn answer(&self, event: &OutputEvent<'_>) -> Result<(), CommandError> {
         self.output.print(event)
     }
 
     /// Reports what happened since the last line.
-    pub fn later(&self, event: &OutputEvent<'_>) -> Result<(), CommandError> {
+    pub(super) fn later(&self, event: &OutputEvent<'_>) -> Result<(), CommandError> {
         match &self.printer {
             Some(printer) if self.output.is_json() => printer.print(&output::json_line(event)?),
             Some(printer) => printer.print(&text::lines(&event.to_string())),
@@ -51,7 +51,7 @@ impl Screen {
     }
 
     /// Reports why the line that was just read, or an earlier command, cannot be done.
-    pub fn refuse(&self, why: impl Display) {
+    pub(super) fn refuse(&self, why: impl Display) {
         stderr::report(format_args!("error: {}", text::plain(&why.to_string())));
         if self.output.is_json() {
             // If stdout is gone, the next answer says so.

@@ -26,7 +26,7 @@ const PROMPT: &str = "mtorrent> ";
 
 /// The thread that reads lines.
 #[derive(Debug)]
-pub struct Reader {
+pub(super) struct Reader {
     /// Prints above the prompt.
     pub printer: Printer,
     asked: SyncSender<()>,
@@ -34,7 +34,7 @@ pub struct Reader {
 
 impl Reader {
     /// Lets it read one more line.
-    pub fn read_next(&self) {
+    pub(super) fn read_next(&self) {
         // Its queue has room: it is asked once a line. If it is gone, it has reported why.
         let _ = self.asked.try_send(());
     }
@@ -42,17 +42,17 @@ impl Reader {
 
 /// Prints lines above the prompt, in their order.
 #[derive(Clone, Debug)]
-pub struct Printer(SyncSender<String>);
+pub(super) struct Printer(SyncSender<String>);
 
 impl Printer {
     /// Prints one text. When very many wait already it is dropped: a terminal must not stop the work.
-    pub fn print(&self, text: &str) {
+    pub(super) fn print(&self, text: &str) {
         let _ = self.0.try_send(format!("{text}\n"));
     }
 }
 
 /// Starts the reader and its printer; lines go to `to`.
-pub fn start(history: &Path, to: SyncSender<Input>) -> Result<Reader, CommandError> {
+pub(super) fn start(history: &Path, to: SyncSender<Input>) -> Result<Reader, CommandError> {
     let mut editor = editor(history).map_err(|error| no_terminal(&error))?;
     let external = editor.create_external_printer().map_err(|error| no_terminal(&error))?;
     let (print, prints) = sync_channel(PRINTS_QUEUED_MAX);
@@ -173,16 +173,16 @@ fn complete_command(typed: &str) -> Vec<Pair> {
 
 /// The terminal's modes before the editor changed them, for an end while it reads a line.
 #[derive(Clone, Debug)]
-pub struct SavedModes(rustix::termios::Termios);
+pub(super) struct SavedModes(rustix::termios::Termios);
 
 impl SavedModes {
     /// The modes as they are now.
-    pub fn save() -> Option<Self> {
+    pub(super) fn save() -> Option<Self> {
         rustix::termios::tcgetattr(std::io::stdin()).ok().map(Self)
     }
 
     /// Puts them back.
-    pub fn restore(&self) {
+    pub(super) fn restore(&self) {
         use rustix::termios::{OptionalActions, tcsetattr};
         // Nothing can be done for a terminal that is gone.
         let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &self.0);
@@ -192,7 +192,7 @@ impl SavedModes {
 }
 
 /// Where the history stands in a data folder.
-pub fn history_path(data_dir: &Path) -> PathBuf {
+pub(crate) fn history_path(data_dir: &Path) -> PathBuf {
     data_dir.join("history")
 }
 

@@ -7,7 +7,7 @@ use crate::wire::FrameError;
 
 /// Why an exchange of messages ended.
 #[derive(Debug, thiserror::Error)]
-pub enum RpcError {
+pub(crate) enum RpcError {
     /// The connection ended.
     #[error(transparent)]
     Net(#[from] NetError),

@@ -12,7 +12,7 @@ use crate::wire::{self, Frame, Parsed};
 ///
 /// Bytes `start..end` of the buffer have arrived and are not consumed; the first `frame_len` of them
 /// are the frame that was handed out last.
-pub struct FrameReader {
+pub(crate) struct FrameReader {
     pool: Rc<BufferPool>,
     buffer: PooledBuffer,
     start: usize,
@@ -23,14 +23,14 @@ pub struct FrameReader {
 
 impl FrameReader {
     /// A reader of frames whose payloads have at most `payload_bytes_max` bytes.
-    pub fn new(net: &Net, payload_bytes_max: usize) -> Self {
+    pub(crate) fn new(net: &Net, payload_bytes_max: usize) -> Self {
         let pool = net.buffers().clone();
         let buffer = pool.take(BUFFER_SMALL_BYTES);
         Self { pool, buffer, start: 0, end: 0, frame_len: 0, payload_bytes_max }
     }
 
     /// The next frame; `None` when the other side closed between two frames.
-    pub async fn next(&mut self, stream: &mut Stream) -> Result<Option<Frame<'_>>, RpcError> {
+    pub(crate) async fn next(&mut self, stream: &mut Stream) -> Result<Option<Frame<'_>>, RpcError> {
         if self.fill(stream).await? { Ok(Some(self.frame()?)) } else { Ok(None) }
     }
 
@@ -38,12 +38,12 @@ impl FrameReader {
     /// other side closed between two frames.
     ///
     /// May be dropped while it waits and called again: nothing that arrived is lost.
-    pub async fn fill(&mut self, stream: &mut Stream) -> Result<bool, RpcError> {
+    pub(crate) async fn fill(&mut self, stream: &mut Stream) -> Result<bool, RpcError> {
         self.fill_timed(stream, None).await
     }
 
     /// The same; from its first byte on a frame has `limit` to arrive in whole, however slowly its bytes trickle in.
-    pub async fn fill_within(&mut self, stream: &mut Stream, limit: Duration) -> Result<bool, RpcError> {
+    pub(crate) async fn fill_within(&mut self, stream: &mut Stream, limit: Duration) -> Result<bool, RpcError> {
         self.fill_timed(stream, Some(limit)).await
     }
 
@@ -71,7 +71,7 @@ impl FrameReader {
     }
 
     /// The frame that [`FrameReader::fill`] waited for.
-    pub fn frame(&self) -> Result<Frame<'_>, RpcError> {
+    pub(crate) fn frame(&self) -> Result<Frame<'_>, RpcError> {
         let whole = &self.buffer[self.start..self.start + self.frame_len];
         match wire::parse(whole, self.payload_bytes_max)? {
             Parsed::Frame { frame, .. } => Ok(frame),
@@ -80,7 +80,7 @@ impl FrameReader {
     }
 
     /// Whether a part of a frame has arrived and the rest has not.
-    pub fn is_mid_frame(&self) -> bool {
+    pub(crate) fn is_mid_frame(&self) -> bool {
         self.end - self.start > self.frame_len
     }
 

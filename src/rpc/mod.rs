@@ -9,6 +9,6 @@ mod error;
 mod frame_reader;
 mod messages;
 
-pub use error::RpcError;
-pub use frame_reader::FrameReader;
-pub use messages::{send, too_many_connections};
+pub(crate) use error::RpcError;
+pub(crate) use frame_reader::FrameReader;
+pub(crate) use messages::{send, too_many_connections};

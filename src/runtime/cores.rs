@@ -18,7 +18,7 @@ const HEARTBEAT: Duration = Duration::from_millis(100);
 
 /// Which core this is, of how many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Core {
+pub(crate) struct Core {
     /// 0-based index.
     pub index: usize,
     /// All cores.
@@ -27,7 +27,7 @@ pub struct Core {
 
 /// The running executors.
 #[derive(Debug)]
-pub struct Cores {
+pub(crate) struct Cores {
     threads: Vec<thread::JoinHandle<Result<(), String>>>,
 }
 
@@ -46,7 +46,7 @@ impl Cores {
     ///
     /// The threads are not pinned: on a machine that runs other work too the kernel balances better
     /// than a fixed choice (two processes of one core each would both sit on the first CPU).
-    pub fn start<F, T>(name: &str, count: usize, main: F) -> Result<Self, StartError>
+    pub(crate) fn start<F, T>(name: &str, count: usize, main: F) -> Result<Self, StartError>
     where
         F: Fn(Core) -> T + Clone + Send + 'static,
         T: Future<Output = ()> + 'static,
@@ -78,7 +78,7 @@ impl Cores {
     }
 
     /// Waits until every core has ended, though no longer than `limit`: one may hang on a disk that does not answer.
-    pub fn join_within(self, limit: Duration) -> Result<(), CoresError> {
+    pub(crate) fn join_within(self, limit: Duration) -> Result<(), CoresError> {
         let deadline = Instant::now() + limit;
         while let Some(core) = self.threads.iter().position(|thread| !thread.is_finished()) {
             if Instant::now() >= deadline {
@@ -90,7 +90,7 @@ impl Cores {
     }
 
     /// Waits until every core has ended.
-    pub fn join(self) -> Result<(), CoresError> {
+    pub(crate) fn join(self) -> Result<(), CoresError> {
         for (core, thread) in self.threads.into_iter().enumerate() {
             match thread.join() {
                 Ok(Ok(())) => {}

@@ -6,36 +6,28 @@
 use std::any::Any;
 use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::{Once, OnceLock, PoisonError, RwLock};
+use std::sync::{Once, PoisonError, RwLock};
 
 type Handler = Box<dyn Fn(&str) + Send + Sync>;
 
 static HANDLER: RwLock<Option<Handler>> = RwLock::new(None);
-static FAILED: OnceLock<String> = OnceLock::new();
 
 /// Sets what [`fail`] calls after it has logged: the program prints the message and ends.
-pub fn on_failure(handler: impl Fn(&str) + Send + Sync + 'static) {
+pub(crate) fn on_failure(handler: impl Fn(&str) + Send + Sync + 'static) {
     *HANDLER.write().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(handler));
 }
 
 /// This process can do its work no more, for the reason `why`.
-pub fn fail(why: &str) {
+pub(crate) fn fail(why: &str) {
     log::error!("{why}");
-    // The first reason is the one to report.
-    let _ = FAILED.set(why.to_owned());
     if let Some(handler) = &*HANDLER.read().unwrap_or_else(PoisonError::into_inner) {
         handler(why);
     }
 }
 
-/// Why the process can do its work no more, if that is so.
-pub fn failed() -> Option<&'static str> {
-    FAILED.get().map(String::as_str)
-}
-
 /// Lets panics be said in the log, in one line, and not written to stderr by the thread that panics: that may be a
 /// core, and stderr a pipe that nobody reads.
-pub fn log_panics() {
+pub(crate) fn log_panics() {
     static SET: Once = Once::new();
     SET.call_once(|| {
         panic::set_hook(Box::new(|panic| {
@@ -54,7 +46,7 @@ thread_local! {
 }
 
 /// Runs `work`, which may panic because of the system, and returns the panic's message as an error.
-pub fn catch_panic<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+pub(crate) fn catch_panic<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     let before = IS_QUIET.replace(true);
     let result = panic::catch_unwind(AssertUnwindSafe(work));
     IS_QUIET.set(before);

@@ -13,7 +13,7 @@ use crate::limits::{HEAP_COUNTED_BYTES_MIN, HEAP_TRIMMED_BYTES_MIN};
 static FREED: AtomicUsize = AtomicUsize::new(0);
 
 /// A piece of `bytes` was freed, or became smaller by so many.
-pub fn freed(bytes: usize) {
+pub(crate) fn freed(bytes: usize) {
     if bytes >= HEAP_COUNTED_BYTES_MIN {
         FREED.fetch_add(bytes, Ordering::Relaxed);
     }
@@ -21,7 +21,7 @@ pub fn freed(bytes: usize) {
 
 /// Gives the free pages back if much was freed since the last time, on a thread of its own: each heap is locked
 /// meanwhile, for milliseconds.
-pub fn trim() {
+pub(crate) fn trim() {
     if FREED.load(Ordering::Relaxed) < HEAP_TRIMMED_BYTES_MIN {
         return;
     }
@@ -34,7 +34,7 @@ pub fn trim() {
 /// Fixes the thresholds: call it before there are threads.
 #[cfg(target_env = "gnu")]
 #[allow(unsafe_code)]
-pub fn limit() {
+pub(crate) fn limit() {
     use crate::limits::HEAP_KEPT_BYTES_MAX;
     // SAFETY: both take a number, and nothing of this program depends on what they were.
     unsafe {

@@ -8,7 +8,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Raises the soft limit of open files to the hard one, within reason: many systems give 1024 to programs that use
 /// `select`, which this one does not.
-pub fn raise_open_files() {
+pub(crate) fn raise_open_files() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let wanted = maximum.unwrap_or(OPEN_FILES_RAISED_MAX).min(OPEN_FILES_RAISED_MAX);
     if current.is_some_and(|current| current < wanted) {
@@ -18,27 +18,27 @@ pub fn raise_open_files() {
 }
 
 /// Files and sockets that this process may have open; `None` means without limit.
-pub fn open_files_max() -> Option<u64> {
+pub(crate) fn open_files_max() -> Option<u64> {
     getrlimit(Resource::Nofile).current
 }
 
 /// The smallest limit with which `cores` cores work.
-pub fn descriptors_needed(cores: usize) -> u64 {
+pub(crate) fn descriptors_needed(cores: usize) -> u64 {
     (DESCRIPTORS_PROGRAM + DESCRIPTORS_PER_CORE * cores.max(1)) as u64
 }
 
 /// Bytes of address space that this process may use; `None` means without limit.
-pub fn address_space_max() -> Option<u64> {
+pub(crate) fn address_space_max() -> Option<u64> {
     getrlimit(Resource::As).current
 }
 
 /// The smallest address space with which `cores` cores work, bytes.
-pub fn address_space_needed(cores: usize) -> u64 {
+pub(crate) fn address_space_needed(cores: usize) -> u64 {
     ADDRESS_SPACE_BYTES_PROGRAM + ADDRESS_SPACE_BYTES_PER_CORE * cores.max(1) as u64
 }
 
 /// As many of `cores` as the limits let work, one at least.
-pub fn cores_within(cores: usize) -> usize {
+pub(crate) fn cores_within(cores: usize) -> usize {
     let files = open_files_max().unwrap_or(u64::MAX);
     let space = address_space_max().unwrap_or(u64::MAX);
     let fits = |cores: &usize| descriptors_needed(*cores) <= files && address_space_needed(*cores) <= space;
@@ -47,7 +47,7 @@ pub fn cores_within(cores: usize) -> usize {
 
 /// Of `wanted` connections as many as others may open to this process, when `cores` cores run in it: the program
 /// itself, its files and the connections that it opens keep their part.
-pub fn connections_within(wanted: usize, cores: usize) -> usize {
+pub(crate) fn connections_within(wanted: usize, cores: usize) -> usize {
     connections_of(open_files_max(), wanted, cores)
 }
 

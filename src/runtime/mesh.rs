@@ -24,7 +24,7 @@ const JOIN_POLL: Duration = Duration::from_millis(1);
 
 /// Made once, cloned to every core, joined there.
 #[derive(Debug)]
-pub struct MeshPlan<M: Send + 'static> {
+pub(crate) struct MeshPlan<M: Send + 'static> {
     seats: Arc<Mutex<Vec<Option<Seat<M>>>>>,
 }
 
@@ -36,7 +36,7 @@ struct Seat<M: Send + 'static> {
 }
 
 /// One core's way to all others.
-pub struct Mesh<M: Send + 'static> {
+pub(crate) struct Mesh<M: Send + 'static> {
     core: Core,
     lanes: Vec<Option<Rc<Lane<M>>>>,
     local: Rc<dyn Fn(usize, M)>,
@@ -55,7 +55,7 @@ impl<M: Send + 'static> Clone for MeshPlan<M> {
 
 impl<M: Send + 'static> MeshPlan<M> {
     /// Channels among `count` cores.
-    pub fn new(count: usize) -> Self {
+    pub(crate) fn new(count: usize) -> Self {
         let empty =
             || Seat { senders: (0..count).map(|_| None).collect(), receivers: (0..count).map(|_| None).collect() };
         let mut seats: Vec<Seat<M>> = (0..count).map(|_| empty()).collect();
@@ -73,7 +73,7 @@ impl<M: Send + 'static> MeshPlan<M> {
     /// and the message, in the order of sending; it must not wait.
     ///
     /// `None` if the core has joined already.
-    pub async fn join(self, core: Core, receive: impl Fn(usize, M) + 'static) -> Option<Mesh<M>> {
+    pub(crate) async fn join(self, core: Core, receive: impl Fn(usize, M) + 'static) -> Option<Mesh<M>> {
         let seat = self.seats.lock().unwrap_or_else(PoisonError::into_inner).get_mut(core.index)?.take()?;
         let receive: Rc<dyn Fn(usize, M)> = Rc::new(receive);
         for (from, receiver) in seat.receivers.into_iter().enumerate() {
@@ -110,13 +110,8 @@ async fn pump<M: Send + 'static>(from: usize, receiver: ConnectedReceiver<M>, re
 }
 
 impl<M: Send + 'static> Mesh<M> {
-    /// Which core this is.
-    pub fn core(&self) -> Core {
-        self.core
-    }
-
     /// Hands the message to core `to`; to the own core by a direct call.
-    pub fn send(&self, to: usize, message: M) {
+    pub(crate) fn send(&self, to: usize, message: M) {
         let Some(lane) = self.lanes.get(to).and_then(Option::as_ref) else {
             (self.local)(self.core.index, message);
             return;
@@ -132,7 +127,8 @@ impl<M: Send + 'static> Mesh<M> {
     }
 
     /// Hands a message to every core, this one included.
-    pub fn broadcast(&self, message: impl Fn() -> M) {
+    #[cfg(test)]
+    pub(crate) fn broadcast(&self, message: impl Fn() -> M) {
         (0..self.core.count).for_each(|to| self.send(to, message()));
     }
 }

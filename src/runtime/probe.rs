@@ -77,7 +77,7 @@ impl StartError {
 }
 
 /// Checks what `cores` cores need.
-pub fn check(cores: usize) -> Result<(), StartError> {
+pub(crate) fn check(cores: usize) -> Result<(), StartError> {
     check_locked_memory()?;
     check_address_space(cores)?;
     let needed = machine::descriptors_needed(cores);
@@ -90,7 +90,7 @@ pub fn check(cores: usize) -> Result<(), StartError> {
 
 /// Whether `cores` cores, which all run, can have the threads that the kernel starts for their rings and that are
 /// started later: without them requests would wait for ever.
-pub fn check_spare_threads(cores: usize) -> Result<(), StartError> {
+pub(crate) fn check_spare_threads(cores: usize) -> Result<(), StartError> {
     let spare = SPARE_THREADS + SPARE_THREADS_PER_CORE * cores;
     let (hold, held) = mpsc::channel::<()>();
     let held = Arc::new(Mutex::new(held));
@@ -126,7 +126,7 @@ fn check_locked_memory() -> Result<(), StartError> {
 }
 
 /// Bytes that this process may lock; `None` means without limit.
-pub fn locked_memory_bytes_max() -> Option<u64> {
+pub(crate) fn locked_memory_bytes_max() -> Option<u64> {
     rustix::process::getrlimit(rustix::process::Resource::Memlock).current
 }
 

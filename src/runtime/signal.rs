@@ -7,19 +7,19 @@ use std::task::{Poll, Waker};
 /// Tasks that wait until a condition on shared state is true. Code that changes the state calls
 /// [`Signal::notify`]; every waiter then checks again.
 #[derive(Debug, Default)]
-pub struct Signal {
+pub(crate) struct Signal {
     waiters: RefCell<Vec<Waker>>,
 }
 
 impl Signal {
     /// Lets every waiter check again.
-    pub fn notify(&self) {
+    pub(crate) fn notify(&self) {
         // A woken task runs later, so no waiter registers anew meanwhile.
         self.waiters.borrow_mut().drain(..).for_each(Waker::wake);
     }
 
     /// Waits until `ready` returns a value.
-    pub async fn until<T>(&self, mut ready: impl FnMut() -> Option<T>) -> T {
+    pub(crate) async fn until<T>(&self, mut ready: impl FnMut() -> Option<T>) -> T {
         poll_fn(|cx| match ready() {
             Some(value) => Poll::Ready(value),
             None => {

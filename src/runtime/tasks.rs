@@ -11,10 +11,10 @@ use super::failure::fail;
 /// The wait took longer than its limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no answer within the time limit")]
-pub struct Elapsed;
+pub(crate) struct Elapsed;
 
 /// Runs `work` for at most `limit`. The work is dropped at the limit: never a DMA write.
-pub async fn deadline<T>(limit: Duration, work: impl Future<Output = T>) -> Result<T, Elapsed> {
+pub(crate) async fn deadline<T>(limit: Duration, work: impl Future<Output = T>) -> Result<T, Elapsed> {
     let timer = async {
         sleep(limit).await;
         Err(Elapsed)
@@ -23,7 +23,7 @@ pub async fn deadline<T>(limit: Duration, work: impl Future<Output = T>) -> Resu
 }
 
 /// Waits on this core's timer.
-pub async fn sleep(duration: Duration) {
+pub(crate) async fn sleep(duration: Duration) {
     glommio::timer::Timer::new(duration).await;
 }
 
@@ -32,27 +32,31 @@ pub async fn sleep(duration: Duration) {
 /// glommio looks at its rings only when no task is runnable or its timer of 100 ms fires, so what waits for a file or
 /// a timer goes on waiting; what must let that through too sleeps. (A timer of no time expires when it is first
 /// polled, and would let none through.)
-pub async fn yield_now() {
+pub(crate) async fn yield_now() {
     futures_lite::future::yield_now().await;
 }
 
 /// Starts a task of its own on this core. A panic in it is logged under `what` and ends only this task.
 ///
 /// The task never runs before the caller next waits, so a borrow may be held across the call.
-pub fn spawn(what: &'static str, work: impl Future<Output = ()> + 'static) {
+pub(crate) fn spawn(what: &'static str, work: impl Future<Output = ()> + 'static) {
     spawn_watched(what, work, || ());
 }
 
 /// Starts a task without which this core is of no use: a panic in it ends the process with a message. It may
 /// end as soon as nobody needs it any more.
-pub fn spawn_vital(what: &'static str, work: impl Future<Output = ()> + 'static) {
+pub(crate) fn spawn_vital(what: &'static str, work: impl Future<Output = ()> + 'static) {
     spawn_watched(what, work, move || {
         fail(&format!("internal error: {what} ended by a panic; start it again, and please report it"))
     });
 }
 
 /// Starts a task as [`spawn`] does, and calls `panicked` if it panics, for those that wait for the task's result.
-pub fn spawn_watched(what: &'static str, work: impl Future<Output = ()> + 'static, panicked: impl FnOnce() + 'static) {
+pub(crate) fn spawn_watched(
+    what: &'static str,
+    work: impl Future<Output = ()> + 'static,
+    panicked: impl FnOnce() + 'static,
+) {
     let task = async move {
         if AssertUnwindSafe(work).catch_unwind().await.is_err() {
             log::error!("internal error: {what} ended by a panic; please report it with the lines above");

@@ -13,15 +13,15 @@ const TMPFS_MAGIC: u64 = 0x0102_1994;
 const STAT_BLOCK_BYTES: u64 = 512;
 
 /// O_DIRECT writes whole blocks of this size; the last one is cut off at the end.
-pub const DIRECT_ALIGN: u64 = 4096;
+pub(crate) const DIRECT_ALIGN: u64 = 4096;
 
 /// Whether the file is on a tmpfs: its writes go to memory, and there is no cache to go around.
-pub fn is_in_memory(file: &File) -> bool {
+pub(crate) fn is_in_memory(file: &File) -> bool {
     rustix::fs::fstatfs(file).is_ok_and(|stat| u64::try_from(stat.f_type) == Ok(TMPFS_MAGIC))
 }
 
 /// Reserves room for the file, so that a full disk shows at the start and writes need no allocation.
-pub fn reserve(part: &File, length: u64) -> io::Result<()> {
+pub(crate) fn reserve(part: &File, length: u64) -> io::Result<()> {
     let bytes = length.next_multiple_of(DIRECT_ALIGN);
     if bytes == 0 {
         return Ok(());

@@ -10,7 +10,7 @@ use crate::limits::BLOCK_BYTES;
 
 /// Copies the range. Where the source cannot be read, or is shorter, the rest is left out: a hash of the copy
 /// finds out. An error is one of writing.
-pub fn range(from: &File, to: &File, range: Range<u64>) -> io::Result<()> {
+pub(crate) fn range(from: &File, to: &File, range: Range<u64>) -> io::Result<()> {
     let (mut at_from, mut at_to) = (range.start, range.start);
     while at_to < range.end {
         let len = usize::try_from(range.end - at_to).unwrap_or(usize::MAX);

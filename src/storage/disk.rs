@@ -45,7 +45,7 @@ pub struct DiskFiles {
 
 /// What stands under the name of a `.part` or a record.
 #[derive(Debug)]
-pub enum Occupant {
+pub(crate) enum Occupant {
     /// Nothing.
     Nothing,
     /// A regular file with one name, locked.
@@ -56,7 +56,7 @@ pub enum Occupant {
 
 impl Occupant {
     /// Looks, opens and locks. `WouldBlock` when another download holds the file.
-    pub fn at(path: &Path) -> io::Result<Self> {
+    pub(crate) fn at(path: &Path) -> io::Result<Self> {
         let found = match std::fs::symlink_metadata(path) {
             Ok(found) => found,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::Nothing),
@@ -90,7 +90,7 @@ const LINK: &str = "a symbolic link";
 const SECOND_NAME: &str = "a second name of another file";
 
 /// Whether no file is lost with the name.
-pub fn is_only_a_name(what: &str) -> bool {
+pub(crate) fn is_only_a_name(what: &str) -> bool {
     what == LINK || what == SECOND_NAME
 }
 
@@ -285,7 +285,7 @@ impl PartFiles for DiskFiles {
 
 /// Renames unless something is there already. A file system that knows no such rename gets a hard link, which
 /// never replaces either; one that has neither checks first.
-pub fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
+pub(crate) fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
     match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {}
         renamed => return Ok(renamed?),
@@ -300,7 +300,7 @@ pub fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
 
 /// Gives the new file the owner and the mode of the one that it replaces, as far as this process may. Without
 /// the owner it gets no set-id bits.
-pub fn take_over_rights(new: &File, old: &Metadata) -> io::Result<()> {
+pub(crate) fn take_over_rights(new: &File, old: &Metadata) -> io::Result<()> {
     let own = new.metadata()?;
     let mut mode = old.mode() & 0o7777;
     if (own.uid(), own.gid()) != (old.uid(), old.gid()) {
@@ -316,7 +316,7 @@ pub fn take_over_rights(new: &File, old: &Metadata) -> io::Result<()> {
 }
 
 /// Whether two looks were at the same file.
-pub fn is_same(a: &Metadata, b: &Metadata) -> bool {
+pub(crate) fn is_same(a: &Metadata, b: &Metadata) -> bool {
     (a.dev(), a.ino()) == (b.dev(), b.ino())
 }
 

@@ -8,11 +8,11 @@
 use std::collections::HashMap;
 
 /// Names a chunk that takes part.
-pub type GrantId = u64;
+pub(super) type GrantId = u64;
 
 /// The chunks of limited peers and what they hold.
 #[derive(Debug, Default)]
-pub struct Grants {
+pub(super) struct Grants {
     chunks: HashMap<GrantId, Part>,
     next: GrantId,
     held_bytes: usize,
@@ -27,7 +27,7 @@ struct Part {
 
 impl Grants {
     /// A chunk takes part that will need `bytes`, and holds none yet.
-    pub fn enter(&mut self, bytes: usize) -> GrantId {
+    pub(super) fn enter(&mut self, bytes: usize) -> GrantId {
         let id = self.next;
         self.next += 1;
         self.chunks.insert(id, Part { held: 0, missing: bytes });
@@ -36,7 +36,7 @@ impl Grants {
 
     /// Grants `bytes` more to a chunk, if all can still be completed within a pool of `pool_bytes`. The pool is at
     /// least as large as the largest chunk.
-    pub fn grant(&mut self, id: GrantId, bytes: usize, pool_bytes: usize) -> bool {
+    pub(super) fn grant(&mut self, id: GrantId, bytes: usize, pool_bytes: usize) -> bool {
         let Some(part) = self.chunks.get(&id).copied() else { return false };
         let after = Part { held: part.held + bytes, missing: part.missing.saturating_sub(bytes) };
         self.chunks.insert(id, after);
@@ -50,14 +50,14 @@ impl Grants {
     }
 
     /// A chunk takes part no more, complete or given up; the others may ask again.
-    pub fn leave(&mut self, id: GrantId) {
+    pub(super) fn leave(&mut self, id: GrantId) {
         if let Some(part) = self.chunks.remove(&id) {
             self.held_bytes -= part.held;
         }
     }
 
     /// Bytes held by all of them.
-    pub fn held_bytes(&self) -> usize {
+    pub(super) fn held_bytes(&self) -> usize {
         self.held_bytes
     }
 

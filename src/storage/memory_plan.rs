@@ -76,7 +76,7 @@ impl MemoryPlan {
 }
 
 /// What the control groups of this process allow, bytes: the least of its own and those above it.
-pub fn allowed_memory() -> Option<u64> {
+pub(crate) fn allowed_memory() -> Option<u64> {
     allowed_by(&std::fs::read_to_string("/proc/self/cgroup").ok()?, Path::new(CGROUPS))
 }
 

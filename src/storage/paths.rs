@@ -48,13 +48,13 @@ impl Paths {
 }
 
 /// The folder that a path's last component is in.
-pub fn folder_of(path: &Path) -> &Path {
+pub(crate) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Where a path leads when it is a symbolic link, also if nothing is there. Links that lead in a circle are
 /// left as they are: opening them reports it.
-pub fn follow_links(path: &Path) -> PathBuf {
+pub(crate) fn follow_links(path: &Path) -> PathBuf {
     let mut followed = path.to_owned();
     for _ in 0..LINKS_FOLLOWED_MAX {
         match std::fs::read_link(&followed) {
@@ -93,7 +93,7 @@ fn base_name(name: &OsStr, name_bytes_max: usize) -> OsString {
 }
 
 /// Whether an error on a path says that the path leads nowhere.
-pub fn is_absent(error: &io::Error) -> bool {
+pub(crate) fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 

@@ -17,7 +17,7 @@ use super::paths::Paths;
 const STICKY: u32 = 0o1000;
 
 /// Tries what the end of a download of `bytes` needs. Makes and removes an empty file in the folder.
-pub fn probe(paths: &Paths, bytes: u64) -> Result<(), DestError> {
+pub(super) fn probe(paths: &Paths, bytes: u64) -> Result<(), DestError> {
     let failed = |error| DestError::from_io(&paths.dest, bytes, error);
     let folder = std::fs::metadata(&paths.folder).map_err(failed)?;
     if !folder.is_dir() {

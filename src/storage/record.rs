@@ -54,7 +54,7 @@ pub struct Record {
 }
 
 /// Bytes of one slot.
-pub fn slot_len(geometry: Geometry) -> usize {
+pub(crate) fn slot_len(geometry: Geometry) -> usize {
     slot_len_with(geometry, MARK_LEN)
 }
 

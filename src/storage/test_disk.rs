@@ -11,7 +11,7 @@ use super::record::FileMark;
 use super::test_image::{Change, Image};
 
 /// The files, as they are durable and with the writes in flight.
-pub struct Double {
+pub(super) struct Double {
     rng: StdRng,
     steps_left: usize,
     /// The next sync of the data fails. As on Linux, what was written until then is lost although it can
@@ -25,7 +25,7 @@ pub struct Double {
 }
 
 /// What is found after the power failure.
-pub struct Crash {
+pub(super) struct Crash {
     /// `DEST.part`, empty if there is none.
     pub part: Vec<u8>,
     /// `DEST.part.mtorrent`, empty if there is none.
@@ -43,7 +43,7 @@ struct Names {
 
 impl Double {
     /// Works for `steps` steps; the one after them fails as the power does.
-    pub fn new(seed: u64, steps: usize) -> Self {
+    pub(super) fn new(seed: u64, steps: usize) -> Self {
         let rng = StdRng::seed_from_u64(seed);
         let names = Names::default();
         let (part, record) = (Image::default(), Image::default());
@@ -51,14 +51,14 @@ impl Double {
     }
 
     /// Writes into `DEST.part`. The failing step may have written a part of it.
-    pub fn write_data(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+    pub(super) fn write_data(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let step = self.step();
         self.part.change(Change::Write(offset as usize, bytes.to_vec()));
         step
     }
 
     /// The power fails: what is synced is there, of the rest anything.
-    pub fn crash(mut self) -> Crash {
+    pub(super) fn crash(mut self) -> Crash {
         let rng = &mut self.rng;
         let names = if rng.random() { self.names } else { self.names_durable };
         let part = self.part.after_crash(rng);

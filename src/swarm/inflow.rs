@@ -18,7 +18,7 @@ const FULL: f64 = 0.75;
 
 /// The number of answers that should arrive at once.
 #[derive(Clone, Debug)]
-pub struct Inflow {
+pub(crate) struct Inflow {
     target: usize,
     /// Answers beyond the target that keep the link busy over a round trip.
     ahead: usize,
@@ -66,7 +66,7 @@ impl Default for Inflow {
 impl Inflow {
     /// Whether no more should come beside so many `arrivals`. While less comes than this node has received before, it
     /// takes more of them.
-    pub fn is_enough(&mut self, now: Duration, arrivals: usize) -> bool {
+    pub(crate) fn is_enough(&mut self, now: Duration, arrivals: usize) -> bool {
         let extra = if self.is_missing(now) { INFLOW_EXTRA } else { 0 };
         let is_enough = arrivals >= self.target + self.ahead + extra;
         self.was_full |= is_enough;
@@ -74,12 +74,12 @@ impl Inflow {
     }
 
     /// Whether less comes than this node has received before.
-    pub fn is_missing(&self, now: Duration) -> bool {
+    pub(crate) fn is_missing(&self, now: Duration) -> bool {
         self.recent_rate(now) < FULL * self.best
     }
 
     /// Bytes have arrived.
-    pub fn delivered(&mut self, now: Duration, bytes: u64) {
+    pub(crate) fn delivered(&mut self, now: Duration, bytes: u64) {
         self.bytes += bytes;
         self.recent_bytes += if self.recent.is_empty() { 0 } else { bytes };
         self.recent.push_back((now, bytes));
@@ -97,7 +97,7 @@ impl Inflow {
     }
 
     /// Looks whether more at once bring more; `rtt` is the usual round trip.
-    pub fn tick(&mut self, now: Duration, rtt: Duration, chunk_bytes: u32) {
+    pub(crate) fn tick(&mut self, now: Duration, rtt: Duration, chunk_bytes: u32) {
         let time = now.saturating_sub(self.since);
         if time < INFLOW_PROBE_INTERVAL {
             return;

@@ -11,7 +11,7 @@ const SAMPLE_TIME: Duration = Duration::from_millis(20);
 
 /// The rate at which one peer delivers while it is asked for something.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Rate {
+pub(crate) struct Rate {
     bytes_s: Option<f64>,
     since: Duration,
     bytes: u64,
@@ -19,12 +19,12 @@ pub struct Rate {
 
 impl Rate {
     /// The peer is asked for something, and was not before: time counts from now on.
-    pub fn begin(&mut self, now: Duration) {
+    pub(crate) fn begin(&mut self, now: Duration) {
         (self.since, self.bytes) = (now, 0);
     }
 
     /// A chunk of `bytes` has arrived.
-    pub fn delivered(&mut self, now: Duration, bytes: u64) {
+    pub(crate) fn delivered(&mut self, now: Duration, bytes: u64) {
         self.bytes += bytes;
         let time = now.saturating_sub(self.since);
         if time < SAMPLE_TIME && self.bytes_s.is_some() {
@@ -37,12 +37,12 @@ impl Rate {
     }
 
     /// Bytes a second; `None` before the first chunk.
-    pub fn bytes_s(&self) -> Option<f64> {
+    pub(crate) fn bytes_s(&self) -> Option<f64> {
         self.bytes_s
     }
 
     /// Requests whose answers have not begun that keep the peer busy over a round trip of `rtt`: at least one.
-    pub fn requests_ahead(&self, rtt: Duration, chunk_bytes: u32) -> usize {
+    pub(crate) fn requests_ahead(&self, rtt: Duration, chunk_bytes: u32) -> usize {
         let ahead_bytes = self.bytes_s.unwrap_or(0.0) * (rtt + REQUEST_AHEAD).as_secs_f64();
         (1 + (ahead_bytes / f64::from(chunk_bytes)) as usize).min(REQUESTS_PER_PEER_MAX)
     }

@@ -2,7 +2,7 @@
 
 /// A map from slots `K` to values.
 #[derive(Debug)]
-pub struct SlotMap<K, T> {
+pub(super) struct SlotMap<K, T> {
     slots: Vec<K>,
     values: Vec<T>,
 }
@@ -15,17 +15,17 @@ impl<K, T> Default for SlotMap<K, T> {
 
 impl<K: Copy + Ord, T> SlotMap<K, T> {
     /// Number of values.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.values.len()
     }
 
     /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.values.is_empty()
     }
 
     /// Adds a value in place of one in the same slot. Quick for the highest slot.
-    pub fn insert(&mut self, slot: K, value: T) {
+    pub(super) fn insert(&mut self, slot: K, value: T) {
         match self.slots.binary_search(&slot) {
             Ok(position) => self.values[position] = value,
             Err(position) => {
@@ -36,34 +36,34 @@ impl<K: Copy + Ord, T> SlotMap<K, T> {
     }
 
     /// Takes a value out.
-    pub fn remove(&mut self, slot: K) -> Option<T> {
+    pub(super) fn remove(&mut self, slot: K) -> Option<T> {
         let position = self.slots.binary_search(&slot).ok()?;
         self.slots.remove(position);
         Some(self.values.remove(position))
     }
 
     /// The value in the slot.
-    pub fn get(&self, slot: K) -> Option<&T> {
+    pub(super) fn get(&self, slot: K) -> Option<&T> {
         self.slots.binary_search(&slot).ok().map(|position| &self.values[position])
     }
 
     /// The same, to be changed.
-    pub fn get_mut(&mut self, slot: K) -> Option<&mut T> {
+    pub(super) fn get_mut(&mut self, slot: K) -> Option<&mut T> {
         self.slots.binary_search(&slot).ok().map(|position| &mut self.values[position])
     }
 
     /// The slot and the value at a position, counted from the lowest slot.
-    pub fn at(&self, position: usize) -> Option<(K, &T)> {
+    pub(super) fn at(&self, position: usize) -> Option<(K, &T)> {
         Some((*self.slots.get(position)?, self.values.get(position)?))
     }
 
     /// The values in order.
-    pub fn values(&self) -> impl Iterator<Item = &T> {
+    pub(super) fn values(&self) -> impl Iterator<Item = &T> {
         self.values.iter()
     }
 
     /// The same, to be changed.
-    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
+    pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.values.iter_mut()
     }
 }

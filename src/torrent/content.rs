@@ -10,54 +10,54 @@ use crate::storage::{Identity, Layout, SeedFile};
 
 /// The file of a torrent, and where the chunks lie in it.
 #[derive(Debug)]
-pub struct Content {
+pub(crate) struct Content {
     layout: Layout,
     file: SeedFile,
 }
 
 impl Content {
     /// Chunks that lie in `file` as `layout` says.
-    pub fn new(layout: Layout, file: SeedFile) -> Self {
+    pub(crate) fn new(layout: Layout, file: SeedFile) -> Self {
         Self { layout, file }
     }
 
     /// Path of the file once it is finished.
-    pub fn path(&self) -> Option<&Path> {
+    pub(crate) fn path(&self) -> Option<&Path> {
         self.file.path()
     }
 
     /// The finished file as it was when it was opened or finished.
-    pub fn identity(&self) -> Option<Identity> {
+    pub(crate) fn identity(&self) -> Option<Identity> {
         self.file.identity()
     }
 
     /// The download is finished, and its file stands at `path`: from now on every change counts.
-    pub fn finish(&self, path: &Path) -> io::Result<()> {
+    pub(crate) fn finish(&self, path: &Path) -> io::Result<()> {
         self.file.finish(path)
     }
 
     /// Device and inode of the file.
-    pub fn device_and_inode(&self) -> (u64, u64) {
+    pub(crate) fn device_and_inode(&self) -> (u64, u64) {
         self.file.device_and_inode()
     }
 
     /// Whether sending the chunk is known not to wait for the disk.
-    pub fn is_resident(&self, chunk: ChunkIndex) -> bool {
+    pub(crate) fn is_resident(&self, chunk: ChunkIndex) -> bool {
         self.file.is_resident(self.layout.segment(chunk).range())
     }
 
     /// Brings the chunk into memory. Blocks while the disk works; fails where the file became shorter.
-    pub fn populate(&self, chunk: ChunkIndex) -> io::Result<()> {
+    pub(crate) fn populate(&self, chunk: ChunkIndex) -> io::Result<()> {
         self.file.populate(self.layout.segment(chunk).range())
     }
 
     /// Whether the file ends before the chunk does, as far as the disk says. Blocks for a moment.
-    pub fn is_cut(&self, chunk: ChunkIndex) -> bool {
+    pub(crate) fn is_cut(&self, chunk: ChunkIndex) -> bool {
         self.file.length().is_ok_and(|bytes| bytes < self.layout.segment(chunk).end())
     }
 
     /// Sends the chunk's bytes. An error of the file leaves some of them unsent.
-    pub async fn send(&self, chunk: ChunkIndex, stream: &mut Stream) -> Result<(), SendFileError> {
+    pub(crate) async fn send(&self, chunk: ChunkIndex, stream: &mut Stream) -> Result<(), SendFileError> {
         let segment = self.layout.segment(chunk);
         let window = |offset, len| self.file.window(offset, len);
         stream.send_file(self.file.fd(), segment.offset, segment.len as usize, window).await

@@ -7,6 +7,6 @@ mod registry;
 mod state;
 mod unreadable;
 
-pub use content::Content;
-pub use registry::{Registry, RegistryError};
-pub use state::Torrent;
+pub(crate) use content::Content;
+pub(crate) use registry::{Registry, RegistryError};
+pub(crate) use state::Torrent;

@@ -10,13 +10,13 @@ use crate::torrent::Torrent;
 
 /// The files served.
 #[derive(Debug, Default)]
-pub struct Registry {
+pub(crate) struct Registry {
     torrents: RwLock<HashMap<InfoHash, Arc<Torrent>>>,
 }
 
 /// Why a file cannot be served beside the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RegistryError {
+pub(crate) enum RegistryError {
     /// It is there already.
     #[error("this file is shared or downloaded already")]
     Known,
@@ -27,7 +27,7 @@ pub enum RegistryError {
 
 impl Registry {
     /// Serves a file; takes the place of one that is served no more.
-    pub fn insert(&self, torrent: Arc<Torrent>) -> Result<(), RegistryError> {
+    pub(crate) fn insert(&self, torrent: Arc<Torrent>) -> Result<(), RegistryError> {
         let mut torrents = self.torrents.write().unwrap_or_else(PoisonError::into_inner);
         match torrents.get(&torrent.info_hash()) {
             Some(known) if known.stopped().is_none() => return Err(RegistryError::Known),
@@ -42,7 +42,7 @@ impl Registry {
     }
 
     /// Serves this torrent no more; says whether it was the one that is served. Another one of the same file stays.
-    pub fn remove(&self, torrent: &Arc<Torrent>) -> bool {
+    pub(crate) fn remove(&self, torrent: &Arc<Torrent>) -> bool {
         let mut torrents = self.torrents.write().unwrap_or_else(PoisonError::into_inner);
         let is_it = torrents.get(&torrent.info_hash()).is_some_and(|known| Arc::ptr_eq(known, torrent));
         if is_it {
@@ -52,12 +52,7 @@ impl Registry {
     }
 
     /// The file, if it is served.
-    pub fn get(&self, info_hash: &InfoHash) -> Option<Arc<Torrent>> {
+    pub(crate) fn get(&self, info_hash: &InfoHash) -> Option<Arc<Torrent>> {
         self.torrents.read().unwrap_or_else(PoisonError::into_inner).get(info_hash).cloned()
-    }
-
-    /// All files.
-    pub fn all(&self) -> Vec<Arc<Torrent>> {
-        self.torrents.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 }

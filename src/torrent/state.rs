@@ -22,7 +22,7 @@ static LAST_ID: AtomicU64 = AtomicU64::new(0);
 
 /// One file's chunks and where they are.
 #[derive(Debug)]
-pub struct Torrent {
+pub(crate) struct Torrent {
     /// What the file is.
     pub metainfo: Arc<Metainfo>,
     /// Chunks that are verified and in the file.
@@ -44,7 +44,7 @@ pub struct Torrent {
 
 impl Torrent {
     /// A file of which `have` is there.
-    pub fn new(metainfo: Arc<Metainfo>, have: SharedBitfield, file: Option<SeedFile>) -> Self {
+    pub(crate) fn new(metainfo: Arc<Metainfo>, have: SharedBitfield, file: Option<SeedFile>) -> Self {
         let layout = Layout::one_file(metainfo.geometry());
         let unfinished = if have.is_full() { 0 } else { metainfo.geometry().chunk_count() };
         Self {
@@ -62,18 +62,18 @@ impl Torrent {
     }
 
     /// The file's identity.
-    pub fn info_hash(&self) -> InfoHash {
+    pub(crate) fn info_hash(&self) -> InfoHash {
         self.metainfo.info_hash()
     }
 
     /// Its number in this process.
-    pub fn id(&self) -> FileId {
+    pub(crate) fn id(&self) -> FileId {
         self.id
     }
 
     /// The chunk is written: from now on it is served. Says whether it is new, and wakes the few who have waited
     /// longest for new chunks.
-    pub fn add(&self, chunk: &VerifiedChunk) -> bool {
+    pub(crate) fn add(&self, chunk: &VerifiedChunk) -> bool {
         let is_new = self.have.insert(chunk.index());
         if is_new {
             self.grown.notify_additional(HAVE_CHUNKS_PROMPT_MAX);
@@ -82,75 +82,75 @@ impl Torrent {
     }
 
     /// Whether the chunk is here.
-    pub fn contains(&self, chunk: ChunkIndex) -> bool {
+    pub(crate) fn contains(&self, chunk: ChunkIndex) -> bool {
         self.have.contains(chunk)
     }
 
     /// Number of chunks that are here.
-    pub fn held_count(&self) -> u32 {
+    pub(crate) fn held_count(&self) -> u32 {
         self.have.count()
     }
 
     /// Whether all chunks are here.
-    pub fn is_complete(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         self.have.is_full()
     }
 
     /// A copy of the set of chunks that are here now.
-    pub fn held(&self) -> Bitfield {
+    pub(crate) fn held(&self) -> Bitfield {
         self.have.snapshot()
     }
 
     /// Adds to `known` up to `max` chunks that it lacks and that are here, and calls `each` with them.
-    pub fn take_new(&self, known: &mut Bitfield, max: usize, each: impl FnMut(ChunkIndex)) {
+    pub(crate) fn take_new(&self, known: &mut Bitfield, max: usize, each: impl FnMut(ChunkIndex)) {
         self.have.take_new(known, max, each);
     }
 
     /// The chunk is in the memory of this core.
-    pub fn set_keeper(&self, chunk: &VerifiedChunk, core: usize) {
+    pub(crate) fn set_keeper(&self, chunk: &VerifiedChunk, core: usize) {
         if let Some(keeper) = self.keepers.get(chunk.index().as_usize()) {
             keeper.store(u8::try_from(core + 1).unwrap_or(0), Ordering::Relaxed);
         }
     }
 
     /// The core in whose memory the chunk is, or was a while ago.
-    pub fn keeper(&self, chunk: ChunkIndex) -> Option<usize> {
+    pub(crate) fn keeper(&self, chunk: ChunkIndex) -> Option<usize> {
         usize::from(self.keepers.get(chunk.as_usize())?.load(Ordering::Relaxed)).checked_sub(1)
     }
 
     /// Whether every new chunk wakes all subscribers.
-    pub fn notifies_all_at_once(&self) -> bool {
+    pub(crate) fn notifies_all_at_once(&self) -> bool {
         self.subscribers.load(Ordering::Relaxed) as usize <= HAVE_CHUNKS_PROMPT_MAX
     }
 
     /// Waits for the next chunk to be added, from this call on.
-    pub fn growth(&self) -> EventListener {
+    pub(crate) fn growth(&self) -> EventListener {
         self.grown.listen()
     }
 
     /// Serves it no more. The first reason counts; says whether this is it.
-    pub fn stop(&self, why: String) -> bool {
+    pub(crate) fn stop(&self, why: String) -> bool {
         self.stopped.set(why).is_ok()
     }
 
     /// Why it is not served any more.
-    pub fn stopped(&self) -> Option<&str> {
+    pub(crate) fn stopped(&self) -> Option<&str> {
         self.stopped.get().map(String::as_str)
     }
 
     /// Whether somebody will soon ask for chunks that were just received.
-    pub fn is_awaited(&self) -> bool {
+    pub(crate) fn is_awaited(&self) -> bool {
         self.subscribers.load(Ordering::Relaxed) > 0
     }
 
     /// Whether a peer that asks for the chunk gets it: it is there, and the disk did not refuse it lately.
-    pub fn serves(&self, chunk: ChunkIndex) -> bool {
+    pub(crate) fn serves(&self, chunk: ChunkIndex) -> bool {
         self.have.contains(chunk) && !self.unreadable.contains(chunk)
     }
 
     /// The chunk could not be read to be sent. Where the file ends before it (`is_cut`) the whole file is served no
     /// more; else only this chunk is not, for a while. The status is for the peer that asked.
-    pub fn cannot_read(&self, chunk: ChunkIndex, is_cut: bool, why: &dyn Display) -> Status {
+    pub(crate) fn cannot_read(&self, chunk: ChunkIndex, is_cut: bool, why: &dyn Display) -> Status {
         if is_cut {
             self.stop("it became shorter".to_owned());
             return Status::FileChanged;
@@ -161,12 +161,12 @@ impl Torrent {
     }
 
     /// The chunk is not served until the disk is asked again.
-    pub fn set_unreadable(&self, chunk: ChunkIndex) {
+    pub(crate) fn set_unreadable(&self, chunk: ChunkIndex) {
         self.unreadable.insert(chunk);
     }
 
     /// Chunks that could not be read and were not taken by this call before.
-    pub fn take_unreadable(&self) -> Vec<ChunkIndex> {
+    pub(crate) fn take_unreadable(&self) -> Vec<ChunkIndex> {
         self.unreadable.take_unreported()
     }
 }

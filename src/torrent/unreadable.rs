@@ -10,7 +10,7 @@ use crate::limits::UNREADABLE_RETRY_PAUSE;
 
 /// The unreadable chunks of one file. While there are none, as nearly always, no lock is taken.
 #[derive(Debug, Default)]
-pub struct Unreadable {
+pub(super) struct Unreadable {
     /// Number of chunks, read without the lock.
     count: AtomicU32,
     chunks: Mutex<Chunks>,
@@ -26,13 +26,13 @@ struct Chunks {
 
 impl Unreadable {
     /// Whether the disk is not asked for the chunk yet.
-    pub fn contains(&self, chunk: ChunkIndex) -> bool {
+    pub(super) fn contains(&self, chunk: ChunkIndex) -> bool {
         self.count.load(Ordering::Relaxed) > 0
             && self.lock().retry_at.get(&chunk).is_some_and(|at| *at > Instant::now())
     }
 
     /// The disk did not give the chunk: it is asked again after [`UNREADABLE_RETRY_PAUSE`].
-    pub fn insert(&self, chunk: ChunkIndex) {
+    pub(super) fn insert(&self, chunk: ChunkIndex) {
         let mut chunks = self.lock();
         if chunks.retry_at.insert(chunk, Instant::now() + UNREADABLE_RETRY_PAUSE).is_none() {
             chunks.unreported.push(chunk);
@@ -41,7 +41,7 @@ impl Unreadable {
     }
 
     /// Chunks that were inserted since the last call, each of them once in all.
-    pub fn take_unreported(&self) -> Vec<ChunkIndex> {
+    pub(super) fn take_unreported(&self) -> Vec<ChunkIndex> {
         if self.count.load(Ordering::Relaxed) == 0 {
             return Vec::new();
         }

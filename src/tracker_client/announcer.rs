@@ -18,7 +18,7 @@ use crate::wire::{Message, SeederChange, Share, Status};
 
 /// What is to be announced.
 #[derive(Clone, Debug)]
-pub struct Announcement {
+pub(crate) struct Announcement {
     /// The file.
     pub metainfo: Arc<Metainfo>,
     /// Where we serve it.
@@ -26,7 +26,7 @@ pub struct Announcement {
 }
 
 /// Receives how announcing goes.
-pub trait Listener {
+pub(crate) trait Listener {
     /// A tracker acknowledged the file.
     fn announced(&self, info_hash: InfoHash, tracker: &str);
     /// A sentence that the user should see.
@@ -34,7 +34,7 @@ pub trait Listener {
 }
 
 /// The announcements of one group of trackers; on core 0 only.
-pub struct Announcer {
+pub(crate) struct Announcer {
     group: Rc<TrackerGroup>,
     entries: RefCell<HashMap<InfoHash, Entry>>,
     /// Files whose withdrawal is under way; announced anew only afterwards, so that no tracker receives that first.
@@ -63,7 +63,7 @@ struct Entry {
 
 impl Announcer {
     /// Starts announcing to the group.
-    pub fn start(group: Rc<TrackerGroup>, listener: Rc<dyn Listener>) -> Rc<Self> {
+    pub(crate) fn start(group: Rc<TrackerGroup>, listener: Rc<dyn Listener>) -> Rc<Self> {
         let announcer = Rc::new(Self {
             group,
             entries: RefCell::default(),
@@ -79,38 +79,38 @@ impl Announcer {
     }
 
     /// The trackers.
-    pub fn group(&self) -> &Rc<TrackerGroup> {
+    pub(crate) fn group(&self) -> &Rc<TrackerGroup> {
         &self.group
     }
 
     /// Whether nothing is announced, and no withdrawal is under way.
-    pub fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         self.entries.borrow().is_empty() && self.withdrawing.borrow().is_empty()
     }
 
     /// Ends announcing, and the connection to the tracker. Nobody may use it any more.
-    pub fn end(&self) {
+    pub(crate) fn end(&self) {
         self.ended.set(true);
         self.added.notify();
         self.group.end();
     }
 
     /// Announces the file from now on.
-    pub fn add(&self, what: Announcement) {
+    pub(crate) fn add(&self, what: Announcement) {
         let entry = Entry { version: None, epoch: 0, attempted: false, refused: false, due: Instant::now(), what };
         self.entries.borrow_mut().entry(entry.what.metainfo.info_hash()).or_insert(entry);
         self.added.notify();
     }
 
     /// Whether the tracker in use has acknowledged the file.
-    pub fn is_announced(&self, info_hash: InfoHash) -> bool {
+    pub(crate) fn is_announced(&self, info_hash: InfoHash) -> bool {
         let entries = self.entries.borrow();
         entries.get(&info_hash).is_some_and(|entry| entry.epoch != 0 && entry.epoch == self.group.epoch())
     }
 
     /// Announces the file no more from this call on; the future withdraws it from the tracker, and ends when it answered or
     /// all have failed.
-    pub fn withdraw(self: &Rc<Self>, info_hash: InfoHash) -> impl Future<Output = ()> + use<> {
+    pub(crate) fn withdraw(self: &Rc<Self>, info_hash: InfoHash) -> impl Future<Output = ()> + use<> {
         let entry = self.entries.borrow_mut().remove(&info_hash).filter(|entry| entry.attempted);
         if entry.is_some() {
             self.withdrawing.borrow_mut().insert(info_hash);
@@ -133,7 +133,7 @@ impl Announcer {
     }
 
     /// Withdraws everything, and waits for withdrawals that are under way.
-    pub async fn withdraw_all(self: &Rc<Self>) {
+    pub(crate) async fn withdraw_all(self: &Rc<Self>) {
         let all: Vec<InfoHash> = self.entries.borrow().keys().copied().collect();
         for info_hash in all {
             self.withdraw(info_hash).await;

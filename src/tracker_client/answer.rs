@@ -5,7 +5,7 @@ use crate::wire::Status;
 
 /// What a tracker answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub(crate) enum Answer {
     /// To SeederInfoRequest.
     Seeders {
         /// How it judged the request.
@@ -26,14 +26,14 @@ pub enum Answer {
 
 impl Answer {
     /// How the tracker judged the request.
-    pub fn status(&self) -> Status {
+    pub(crate) fn status(&self) -> Status {
         match self {
             Self::Seeders { status, .. } | Self::Response { status, .. } => *status,
         }
     }
 
     /// The tracker's text, for people; empty in an answer with seeders.
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         match self {
             Self::Seeders { .. } => "",
             Self::Response { text, .. } => text,
@@ -41,7 +41,7 @@ impl Answer {
     }
 
     /// The version that the tracker gave.
-    pub fn version(&self) -> Option<Version> {
+    pub(crate) fn version(&self) -> Option<Version> {
         match self {
             Self::Seeders { .. } => None,
             Self::Response { version, .. } => *version,

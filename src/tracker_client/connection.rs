@@ -10,7 +10,7 @@ use crate::text;
 use crate::wire::Message;
 
 /// An open connection with what of the answer has arrived.
-pub struct Connection {
+pub(super) struct Connection {
     stream: Stream,
     frames: FrameReader,
     net: Net,
@@ -18,7 +18,7 @@ pub struct Connection {
 
 /// Why a tracker gave no answer.
 #[derive(Debug, thiserror::Error)]
-pub enum ConnectionError {
+pub(super) enum ConnectionError {
     /// Its name cannot be resolved.
     #[error(transparent)]
     Resolve(#[from] resolve::ResolveError),
@@ -41,7 +41,7 @@ impl std::fmt::Debug for Connection {
 
 impl Connection {
     /// Connects to the first address of `name` that answers.
-    pub async fn open(net: &Net, name: &str) -> Result<Self, ConnectionError> {
+    pub(super) async fn open(net: &Net, name: &str) -> Result<Self, ConnectionError> {
         let addresses = resolve::resolve(name).await?;
         let open = async {
             let mut failed = NetError::Closed;
@@ -65,7 +65,7 @@ impl Connection {
     }
 
     /// Sends a request and waits for its answer.
-    pub async fn request(&mut self, message: &Message<'_>) -> Result<Answer, RpcError> {
+    pub(super) async fn request(&mut self, message: &Message<'_>) -> Result<Answer, RpcError> {
         let answer = async {
             rpc::send(&mut self.stream, message, self.net.buffers()).await?;
             let frame = self.frames.next(&mut self.stream).await?.ok_or(NetError::Closed)?;
@@ -87,12 +87,12 @@ impl Connection {
     }
 
     /// Whether the tracker is on this machine.
-    pub fn is_local(&self) -> bool {
+    pub(super) fn is_local(&self) -> bool {
         self.stream.peer().ip().to_canonical().is_loopback()
     }
 
     /// Waits until the tracker closes the connection, or sends something that nobody asked for.
-    pub async fn closed(&mut self) {
+    pub(super) async fn closed(&mut self) {
         // Either way the connection is of no more use.
         let _ = self.frames.fill(&mut self.stream).await;
     }

@@ -19,13 +19,13 @@ use crate::wire::{Message, Status};
 /// No tracker of the group answered.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("no tracker answers: {}", .0.join("; "))]
-pub struct AllTrackersFailed(
+pub(crate) struct AllTrackersFailed(
     /// A sentence for each tracker.
     pub Vec<String>,
 );
 
 /// Trackers in the order in which they are tried; on core 0 only.
-pub struct TrackerGroup {
+pub(crate) struct TrackerGroup {
     names: Vec<String>,
     net: Net,
     notice: Box<dyn Fn(String)>,
@@ -46,7 +46,7 @@ pub struct TrackerGroup {
 
 impl TrackerGroup {
     /// A group of at least one `HOST:PORT`. `notice` gets a sentence when a tracker is lost or another one used.
-    pub fn new(names: Vec<String>, net: Net, notice: Box<dyn Fn(String)>) -> Rc<Self> {
+    pub(crate) fn new(names: Vec<String>, net: Net, notice: Box<dyn Fn(String)>) -> Rc<Self> {
         let group = Rc::new(Self {
             names,
             net,
@@ -64,33 +64,28 @@ impl TrackerGroup {
         group
     }
 
-    /// The trackers, in order.
-    pub fn names(&self) -> &[String] {
-        &self.names
-    }
-
     /// Whether the tracker in use is on this machine, while it is connected.
-    pub fn is_local(&self) -> bool {
+    pub(crate) fn is_local(&self) -> bool {
         self.connection.borrow().as_ref().is_some_and(Connection::is_local)
     }
 
     /// The tracker in use.
-    pub fn current(&self) -> &str {
+    pub(crate) fn current(&self) -> &str {
         &self.names[self.current.get()]
     }
 
     /// Grows with every new connection: then all that was announced must be announced anew.
-    pub fn epoch(&self) -> u64 {
+    pub(crate) fn epoch(&self) -> u64 {
         self.epoch.get()
     }
 
     /// Waits until the epoch is another one than `seen`, or a connection was lost.
-    pub async fn changed(&self, seen: u64) {
+    pub(crate) async fn changed(&self, seen: u64) {
         self.changed.until(|| (self.epoch.get() != seen || self.connection_is_lost()).then_some(())).await;
     }
 
     /// Closes the connection for good.
-    pub fn end(&self) {
+    pub(crate) fn end(&self) {
         self.ended.set(true);
         self.connection.borrow_mut().take();
         self.released.notify();
@@ -98,7 +93,7 @@ impl TrackerGroup {
 
     /// Asks the tracker in use; when it fails, the others, from the next one on. A silent one is given a moment before the
     /// next one is asked beside it; the one that answers first is used from then on.
-    pub async fn request(&self, message: &Message<'_>) -> Result<Answer, AllTrackersFailed> {
+    pub(crate) async fn request(&self, message: &Message<'_>) -> Result<Answer, AllTrackersFailed> {
         let _in_use = self.acquire().await;
         let mut connection = self.connection.borrow_mut().take();
         let asked = match &mut connection {
@@ -142,7 +137,7 @@ impl TrackerGroup {
     }
 
     /// Asks the trackers that are not in use for seeders, on connections of their own, until one names some.
-    pub async fn ask_others(&self, info_hash: InfoHash) -> Vec<Endpoint> {
+    pub(crate) async fn ask_others(&self, info_hash: InfoHash) -> Vec<Endpoint> {
         let others: Vec<usize> = (0..self.names.len()).filter(|index| *index != self.current.get()).collect();
         let ask = |index: usize| async move {
             let mut connection = Connection::open(&self.net, &self.names[index]).await?;

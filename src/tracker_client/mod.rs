@@ -13,6 +13,6 @@ mod answer;
 mod connection;
 pub(crate) mod group;
 
-pub use announcer::{Announcement, Announcer, Listener};
-pub use answer::Answer;
-pub use group::{AllTrackersFailed, TrackerGroup};
+pub(crate) use announcer::{Announcement, Announcer, Listener};
+pub(crate) use answer::Answer;
+pub(crate) use group::TrackerGroup;

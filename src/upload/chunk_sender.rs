@@ -20,7 +20,7 @@ use crate::torrent::{Content, Torrent};
 use crate::wire::{DATA_HEAD_LEN, DataHead, MAGIC_END, Status};
 
 /// One connection's sender.
-pub struct ChunkSender {
+pub(crate) struct ChunkSender {
     context: Rc<UploadContext>,
     /// What may be queued in the socket, bytes; 0 before the first chunk.
     unsent_bytes: u32,
@@ -28,12 +28,12 @@ pub struct ChunkSender {
 
 impl ChunkSender {
     /// A sender that has sent nothing yet.
-    pub fn new(context: Rc<UploadContext>) -> Self {
+    pub(crate) fn new(context: Rc<UploadContext>) -> Self {
         Self { context, unsent_bytes: 0 }
     }
 
     /// Sends the chunk, or a refusal where it cannot be read any more; returns the bytes of data that were sent.
-    pub async fn send(
+    pub(crate) async fn send(
         &mut self,
         torrent: &Arc<Torrent>,
         chunk: ChunkIndex,
@@ -141,7 +141,7 @@ impl ChunkSender {
 }
 
 /// Answers a request for a chunk without data.
-pub async fn refuse(head: DataHead, stream: &mut Stream) -> Result<(), NetError> {
+pub(crate) async fn refuse(head: DataHead, stream: &mut Stream) -> Result<(), NetError> {
     stream.allow(SEND_SILENCE_TIMEOUT);
     send_head(head, stream).await?;
     stream.write_all(&MAGIC_END).await

@@ -46,7 +46,7 @@ enum Wakeup {
 }
 
 /// Serves a connection to its end.
-pub async fn serve(context: Rc<UploadContext>, mut stream: Stream) {
+pub(crate) async fn serve(context: Rc<UploadContext>, mut stream: Stream) {
     let mut frames = FrameReader::new(&context.net, FRAME_CONTROL_BYTES_MAX);
     let mut connection = Connection {
         id: context.uploads.connection(),

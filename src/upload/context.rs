@@ -10,10 +10,10 @@ use crate::storage::{ChunkKey, Loan, Memory};
 use crate::torrent::Registry;
 
 /// Asks the core of this index for a chunk in its memory; the answer comes by the channel.
-pub type Borrow = dyn Fn(usize, ChunkKey, async_channel::Sender<Option<Loan>>);
+pub(crate) type Borrow = dyn Fn(usize, ChunkKey, async_channel::Sender<Option<Loan>>);
 
 /// What serving needs on one core.
-pub struct UploadContext {
+pub(crate) struct UploadContext {
     /// This core.
     pub core: Core,
     /// Its connections.

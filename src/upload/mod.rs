@@ -15,6 +15,6 @@ pub(crate) mod queue;
 mod request;
 pub(crate) mod subscriptions;
 
-pub use connection::serve;
-pub use context::{Borrow, UploadContext};
-pub use queue::UploadQueue;
+pub(crate) use connection::serve;
+pub(crate) use context::UploadContext;
+pub(crate) use queue::UploadQueue;

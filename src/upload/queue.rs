@@ -15,7 +15,7 @@ use crate::torrent::Torrent;
 
 /// What waits to be sent; shared by all cores.
 #[derive(Debug)]
-pub struct UploadQueue {
+pub(crate) struct UploadQueue {
     inner: Mutex<Inner>,
     last_connection: AtomicU64,
     started: Instant,
@@ -31,7 +31,7 @@ struct Inner {
 
 /// A request that waits, and then its slot among those that are answered. Dropping it gives up both.
 #[derive(Debug)]
-pub struct Ticket {
+pub(crate) struct Ticket {
     queue: Arc<UploadQueue>,
     connection: ConnectionId,
     address: IpAddr,
@@ -47,17 +47,17 @@ impl Default for UploadQueue {
 
 impl UploadQueue {
     /// Begins what time alone lets begin: call it every `SEND_OVERDUE_TICK`.
-    pub fn tick(&self) {
+    pub(crate) fn tick(&self) {
         self.lock().grant(self.started.elapsed());
     }
 
     /// A number for a new connection.
-    pub fn connection(&self) -> ConnectionId {
+    pub(crate) fn connection(&self) -> ConnectionId {
         self.last_connection.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Queues a request for one of `chunks`, all of them here. The connection has no other one in the queue.
-    pub fn enqueue(
+    pub(crate) fn enqueue(
         self: &Arc<Self>,
         connection: ConnectionId,
         address: IpAddr,
@@ -74,7 +74,7 @@ impl UploadQueue {
     }
 
     /// The connection's request that waits does not name the chunk any more.
-    pub fn cancel(&self, connection: ConnectionId, chunk: ChunkIndex) {
+    pub(crate) fn cancel(&self, connection: ConnectionId, chunk: ChunkIndex) {
         let mut inner = self.lock();
         inner.uploads.cancel(connection, chunk);
         inner.grant(self.started.elapsed());
@@ -115,13 +115,13 @@ impl Inner {
 
 impl Ticket {
     /// Waits until the answer may begin: with which chunk, or `None` when all of them were taken back.
-    pub async fn granted(&self) -> Option<ChunkIndex> {
+    pub(crate) async fn granted(&self) -> Option<ChunkIndex> {
         // A queue that forgets a request answers it as one that was taken back.
         self.granted.recv().await.ok().flatten()
     }
 
     /// The answer has left, with so many bytes of data.
-    pub fn sent(mut self, bytes: u64) {
+    pub(crate) fn sent(mut self, bytes: u64) {
         self.sent_bytes = bytes;
     }
 }

@@ -9,7 +9,7 @@ use crate::torrent::Torrent;
 use crate::wire::{DataHead, SendChunkRequest, Status};
 
 /// A request that is not answered yet.
-pub struct ChunkRequest {
+pub(super) struct ChunkRequest {
     /// The file.
     pub info_hash: InfoHash,
     /// The chunk that an answer without data names.
@@ -28,12 +28,12 @@ impl From<SendChunkRequest<'_>> for ChunkRequest {
 
 impl ChunkRequest {
     /// The peer got the chunk elsewhere.
-    pub fn cancel(&mut self, index: u32) {
+    pub(super) fn cancel(&mut self, index: u32) {
         self.chunks.retain(|named| *named != index);
     }
 
     /// Those of its chunks that `torrent` serves; none when all were taken back.
-    pub fn served_by(&self, torrent: &Arc<Torrent>) -> Result<Choice, Status> {
+    pub(super) fn served_by(&self, torrent: &Arc<Torrent>) -> Result<Choice, Status> {
         let geometry = torrent.metainfo.geometry();
         if !self.chunks.is_empty() && geometry.chunk(self.index).is_none() {
             return Err(Status::BadRequest);
@@ -44,7 +44,7 @@ impl ChunkRequest {
     }
 
     /// The answer without data.
-    pub fn refusal(&self, status: Status) -> DataHead {
+    pub(super) fn refusal(&self, status: Status) -> DataHead {
         DataHead { info_hash: self.info_hash, index: self.index, status, data_len: 0 }
     }
 }

@@ -22,7 +22,7 @@ use crate::wire::{HaveChunks, Indices, Message};
 
 /// The subscriptions of one connection, at most one a file.
 #[derive(Default)]
-pub struct Subscriptions {
+pub(crate) struct Subscriptions {
     files: Vec<Subscription>,
     /// When HaveChunks was sent last.
     sent_at: Option<Instant>,
@@ -37,18 +37,18 @@ struct Subscription {
 
 impl Subscriptions {
     /// Whether there is no room for another file.
-    pub fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.files.len() >= SUBSCRIPTIONS_MAX
     }
 
     /// Adds a file, of whose chunks the peer knows these; takes the place of an earlier subscription to it.
-    pub fn insert(&mut self, torrent: Arc<Torrent>, known: Bitfield) {
+    pub(crate) fn insert(&mut self, torrent: Arc<Torrent>, known: Bitfield) {
         self.files.retain(|file| file.torrent.info_hash() != torrent.info_hash());
         self.files.push(Subscription::new(torrent, known));
     }
 
     /// Waits until there are new chunks, and this subscriber's turn to know of them has come.
-    pub async fn until_due(&self) {
+    pub(crate) async fn until_due(&self) {
         loop {
             let unfinished = || self.files.iter().filter(|file| !file.known.is_full());
             let mut growths: Vec<_> = unfinished().map(|file| file.torrent.growth()).collect();
@@ -73,7 +73,7 @@ impl Subscriptions {
     }
 
     /// Sends the chunks that the peer does not know of.
-    pub async fn send(&mut self, stream: &mut Stream, buffers: &Rc<BufferPool>) -> Result<(), NetError> {
+    pub(crate) async fn send(&mut self, stream: &mut Stream, buffers: &Rc<BufferPool>) -> Result<(), NetError> {
         self.sent_at = Some(Instant::now());
         for Subscription { torrent, known } in &mut self.files {
             let mut indices = Vec::new();

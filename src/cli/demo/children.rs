@@ -23,7 +23,7 @@ use crate::limits::{DEMO_STEP_MAX, INPUTS_MAX};
 
 /// The part that a child plays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Role {
+pub(super) enum Role {
     /// The tracker that is killed.
     Tracker1,
     /// The tracker that stays.
@@ -50,7 +50,7 @@ impl Role {
 
 /// What came from a child.
 #[derive(Debug)]
-pub enum ChildOutput {
+pub(super) enum ChildOutput {
     /// A line of its stdout.
     Object(Value),
     /// It closed its stdout: it ends.
@@ -59,7 +59,7 @@ pub enum ChildOutput {
 
 /// All children of the demo.
 #[derive(Debug)]
-pub struct Children {
+pub(super) struct Children {
     folder: PathBuf,
     running: BTreeMap<Role, Child>,
     receiver: Receiver<Message>,
@@ -75,7 +75,7 @@ enum Message {
 
 impl Children {
     /// No children yet; their stderr will be kept in `folder`.
-    pub fn start(folder: &Path) -> Result<Self, CommandError> {
+    pub(super) fn start(folder: &Path) -> Result<Self, CommandError> {
         let to_remove = folder.to_owned();
         let (sender, receiver) = sync_channel(INPUTS_MAX);
         let (stop, to_queue) = (Stop::default(), sender.clone());
@@ -90,12 +90,12 @@ impl Children {
     }
 
     /// Set by the first signal.
-    pub fn stop(&self) -> &Stop {
+    pub(super) fn stop(&self) -> &Stop {
         &self.stop
     }
 
     /// Starts a child.
-    pub fn spawn(&mut self, role: Role, arguments: &[&str]) -> Result<(), CommandError> {
+    pub(super) fn spawn(&mut self, role: Role, arguments: &[&str]) -> Result<(), CommandError> {
         let failed = |error| CommandError::failed(format!("cannot start the {}: {error}", role.name()));
         let program = std::env::current_exe().map_err(failed)?;
         let log = File::create(self.log(role)).map_err(failed)?;
@@ -118,7 +118,7 @@ impl Children {
     }
 
     /// The next line of any child; `None` when `deadline` comes first.
-    pub fn next(&mut self, deadline: Instant) -> Result<Option<(Role, Instant, ChildOutput)>, CommandError> {
+    pub(super) fn next(&mut self, deadline: Instant) -> Result<Option<(Role, Instant, ChildOutput)>, CommandError> {
         match self.receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             Ok(Message::Output(role, at, what)) => Ok(Some((role, at, what))),
             Ok(Message::Signal(signal)) => Err(signal.interruption("the demo was interrupted")),
@@ -127,7 +127,7 @@ impl Children {
     }
 
     /// Waits for a child's ready line and gives back where it listens.
-    pub fn wait_ready(&mut self, role: Role) -> Result<SocketAddr, CommandError> {
+    pub(super) fn wait_ready(&mut self, role: Role) -> Result<SocketAddr, CommandError> {
         let deadline = Instant::now() + DEMO_STEP_MAX;
         loop {
             match self.next(deadline)? {
@@ -143,14 +143,14 @@ impl Children {
     }
 
     /// Kills a child and waits for its end.
-    pub fn kill(&mut self, role: Role) {
+    pub(super) fn kill(&mut self, role: Role) {
         if let Some(mut child) = self.running.remove(&role) {
             end(&mut child);
         }
     }
 
     /// Asks a child to end by SIGTERM and checks that it does so, with exit code 0.
-    pub fn terminate(&mut self, role: Role) -> Result<(), CommandError> {
+    pub(super) fn terminate(&mut self, role: Role) -> Result<(), CommandError> {
         if let Some(child) = self.running.get(&role) {
             let id = rustix::process::Pid::from_child(child);
             rustix::process::kill_process(id, rustix::process::Signal::TERM)
@@ -163,7 +163,7 @@ impl Children {
     }
 
     /// Waits for a child that is about to end; its exit code, or `None` when a signal ended it.
-    pub fn wait_exit(&mut self, role: Role) -> Result<Option<i32>, CommandError> {
+    pub(super) fn wait_exit(&mut self, role: Role) -> Result<Option<i32>, CommandError> {
         let Some(mut child) = self.running.remove(&role) else { return Ok(None) };
         let deadline = Instant::now() + DEMO_STEP_MAX;
         loop {
@@ -179,7 +179,7 @@ impl Children {
     }
 
     /// The error of a child that went wrong, with the last lines of its log.
-    pub fn failure(&self, role: Role, what: &str) -> CommandError {
+    pub(super) fn failure(&self, role: Role, what: &str) -> CommandError {
         let log = std::fs::read(self.log(role)).unwrap_or_default();
         let log = String::from_utf8_lossy(&log);
         let lines: Vec<&str> = log.trim_end().lines().collect();

@@ -21,7 +21,7 @@ const DEPTH: u64 = 4;
 
 /// The disk's limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limit {
+pub(super) struct Limit {
     /// Bytes a second.
     pub rate: Rate,
     /// Whether the page cache was left out; some file systems cannot.
@@ -29,7 +29,7 @@ pub struct Limit {
 }
 
 /// Refuses to start what would fill the disk: the source, two copies, and a bit.
-pub fn check_space(folder: &Path, size: u64) -> Result<(), CommandError> {
+pub(super) fn check_space(folder: &Path, size: u64) -> Result<(), CommandError> {
     let free = rustix::fs::statvfs(folder).map(|stat| stat.f_bavail.saturating_mul(stat.f_frsize));
     let free = free.map_err(|error| file_errors::cannot_read(folder, &error.into()))?;
     let needed = size.saturating_mul(3).saturating_add(DEMO_LIMIT_BYTES_MIN);
@@ -43,7 +43,7 @@ pub fn check_space(folder: &Path, size: u64) -> Result<(), CommandError> {
 }
 
 /// Writes a fresh preallocated file and measures the rate, the final fsync included.
-pub fn write_limit(path: &Path, size: u64, stop: &Stop) -> Result<Limit, CommandError> {
+pub(super) fn write_limit(path: &Path, size: u64, stop: &Stop) -> Result<Limit, CommandError> {
     let length = size.clamp(DEMO_LIMIT_BYTES_MIN, DEMO_LIMIT_BYTES_MAX).next_multiple_of(BLOCK_BYTES as u64);
     let result = measure(path, length, stop, true).or_else(|error| match error.kind() {
         io::ErrorKind::InvalidInput => measure(path, length, stop, false),

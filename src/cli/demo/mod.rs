@@ -11,4 +11,4 @@ mod race;
 mod report;
 mod sums;
 
-pub use play::run;
+pub(crate) use play::run;

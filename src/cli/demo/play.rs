@@ -23,7 +23,7 @@ use crate::text;
 const REPORT_EVERY: &str = "10ms";
 
 /// Runs the command.
-pub fn run(args: &Demo, output: &Output) -> CommandResult {
+pub(crate) fn run(args: &Demo, output: &Output) -> CommandResult {
     let folder = tempfile::Builder::new().prefix("mtorrent-demo-").tempdir_in(&args.dir);
     let folder = folder.map_err(|error| file_errors::cannot_write(&args.dir.join("mtorrent-demo"), &error))?;
     let path = std::path::absolute(folder.path()).map_err(|error| file_errors::cannot_read(folder.path(), &error))?;

@@ -9,7 +9,7 @@ use super::children::Role;
 
 /// The race.
 #[derive(Debug)]
-pub struct Race {
+pub(super) struct Race {
     size: u64,
     second_tracker: String,
     started_at: Instant,
@@ -32,7 +32,7 @@ struct Kill {
 
 impl Race {
     /// A race for a file of `size` bytes that starts now.
-    pub fn new(size: u64, second_tracker: SocketAddr, now: Instant) -> Self {
+    pub(super) fn new(size: u64, second_tracker: SocketAddr, now: Instant) -> Self {
         Self {
             size,
             second_tracker: second_tracker.to_string(),
@@ -44,7 +44,7 @@ impl Race {
     }
 
     /// Takes in a line of a child.
-    pub fn take(&mut self, role: Role, at: Instant, object: Value) {
+    pub(super) fn take(&mut self, role: Role, at: Instant, object: Value) {
         let getter = match role {
             Role::Getter1 => &mut self.getters[0],
             Role::Getter2 => &mut self.getters[1],
@@ -66,44 +66,44 @@ impl Race {
     }
 
     /// Tracker 1 is killed now: call it before that is done, because what follows may be quicker than the killing.
-    pub fn note_kill(&mut self, now: Instant) {
+    pub(super) fn note_kill(&mut self, now: Instant) {
         let done_bytes = self.getters.iter().map(|getter| getter.done_bytes).max().unwrap_or(0);
         self.kill = Some(Kill { at: now, done_bytes });
     }
 
     /// When tracker 1 was killed.
-    pub fn killed_at(&self) -> Option<Instant> {
+    pub(super) fn killed_at(&self) -> Option<Instant> {
         self.kill.map(|kill| kill.at)
     }
 
     /// How much of the file the faster getter had then, percent.
-    pub fn killed_at_percent(&self) -> u64 {
+    pub(super) fn killed_at_percent(&self) -> u64 {
         self.kill.map_or(0, |kill| (kill.done_bytes * 100).checked_div(self.size).unwrap_or(100))
     }
 
     /// Whether one of the getters has half of the file.
-    pub fn is_half_way(&self) -> bool {
+    pub(super) fn is_half_way(&self) -> bool {
         self.getters.iter().any(|getter| getter.ended.is_some() || getter.done_bytes >= self.size.div_ceil(2).max(1))
     }
 
     /// Whether both getters are done.
-    pub fn all_ended(&self) -> bool {
+    pub(super) fn all_ended(&self) -> bool {
         self.getters.iter().all(|getter| getter.ended.is_some())
     }
 
     /// From the kill until tracker 2 had acknowledged the seeder.
-    pub fn fell_back_after(&self) -> Option<Duration> {
+    pub(super) fn fell_back_after(&self) -> Option<Duration> {
         Some(self.fell_back_at?.saturating_duration_since(self.kill?.at))
     }
 
     /// From the start of the getters' processes until the later one was done.
-    pub fn took(&self) -> Duration {
+    pub(super) fn took(&self) -> Duration {
         let ends = self.getters.iter().filter_map(|getter| getter.ended.as_ref());
         ends.map(|(at, _)| at.saturating_duration_since(self.started_at)).max().unwrap_or_default()
     }
 
     /// The getters' last objects.
-    pub fn ended(&self) -> [Option<&Value>; 2] {
+    pub(super) fn ended(&self) -> [Option<&Value>; 2] {
         [0, 1].map(|index| self.getters[index].ended.as_ref().map(|(_, object)| object))
     }
 }

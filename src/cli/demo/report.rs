@@ -13,7 +13,7 @@ use crate::limits::DEMO_FALLBACK_MAX;
 
 /// What the demo measured.
 #[derive(Clone, Debug)]
-pub struct Report {
+pub(super) struct Report {
     size: u64,
     limit: Limit,
     getters: [Getter; 2],
@@ -57,7 +57,7 @@ impl Getter {
 
 impl Report {
     /// The report on a finished race.
-    pub fn new(size: u64, limit: Limit, race: &Race, seeder: SocketAddr, sums: [String; 3]) -> Self {
+    pub(super) fn new(size: u64, limit: Limit, race: &Race, seeder: SocketAddr, sums: [String; 3]) -> Self {
         let getter = |object: Option<&Value>| object.map(|o| Getter::from_object(o, seeder)).unwrap_or_default();
         Self {
             size,
@@ -71,7 +71,7 @@ impl Report {
     }
 
     /// What is not as it should be.
-    pub fn faults(&self) -> Vec<String> {
+    pub(super) fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
         for (number, getter) in (1..).zip(&self.getters) {
             if !getter.verified {
@@ -132,7 +132,7 @@ impl Report {
     }
 
     /// What is printed.
-    pub fn figures(&self) -> DemoFigures {
+    pub(super) fn figures(&self) -> DemoFigures {
         let getters = self.getters.map(|getter| GetterFigures {
             seconds: getter.took.as_secs_f64(),
             rate_bytes_s: Rate::mean(self.size, getter.took).0,

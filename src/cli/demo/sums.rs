@@ -13,7 +13,7 @@ use crate::console::signals::Stop;
 use crate::limits::BLOCK_BYTES;
 
 /// Writes `size` random bytes and makes them durable, so that no writeback disturbs what is measured.
-pub fn write_random(path: &Path, size: u64, stop: &Stop) -> Result<(), CommandError> {
+pub(super) fn write_random(path: &Path, size: u64, stop: &Stop) -> Result<(), CommandError> {
     fill(path, size, stop).map_err(|error| file_errors::cannot_write(path, &error))?;
     check_stop(stop)
 }
@@ -33,7 +33,7 @@ fn fill(path: &Path, size: u64, stop: &Stop) -> io::Result<()> {
 }
 
 /// The SHA-256 of each file, in hexadecimal; the files are read at the same time.
-pub fn of_files(paths: [&Path; 3], stop: &Stop) -> Result<[String; 3], CommandError> {
+pub(super) fn of_files(paths: [&Path; 3], stop: &Stop) -> Result<[String; 3], CommandError> {
     let [a, b, c] = std::thread::scope(|scope| {
         paths
             .map(|path| scope.spawn(move || of_file(path, stop)))

@@ -9,7 +9,7 @@ use proptest::sample::Index;
 use serde::Deserialize as _;
 
 use super::*;
-use crate::metainfo::bencode::{Kind, parse};
+use crate::metainfo::bencode::{Dictionary, Kind, Value, parse, write_bytes};
 
 /// The value that `bytes` start with, as the oracle reads it, and how many bytes it takes.
 fn oracle(bytes: &[u8]) -> Result<(Theirs, usize), String> {
@@ -168,7 +168,8 @@ proptest! {
             prop_assert_eq!(metainfo.geometry().length(), length);
             prop_assert_eq!(u64::from(metainfo.geometry().chunk_size()), chunk_size);
             prop_assert_eq!(metainfo.written_name(), String::from_utf8_lossy(&name));
-            prop_assert_eq!(&metainfo.bytes[metainfo.pieces.clone()], pieces);
+            let hashes = metainfo.geometry().chunks().map(|chunk| metainfo.chunk_hash(chunk).0);
+            prop_assert_eq!(hashes.collect::<Vec<_>>().concat(), pieces);
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::swarm::slot::PeerSlot;
 
 /// A data connection.
 #[derive(Debug)]
-pub struct ConnectionState {
+pub(super) struct ConnectionState {
     /// The peer that it leads to.
     pub peer: PeerSlot,
     /// Oldest first; the first one's answer may be arriving.
@@ -22,7 +22,7 @@ pub struct ConnectionState {
 
 /// A request that is open.
 #[derive(Debug)]
-pub struct OpenRequest {
+pub(super) struct OpenRequest {
     /// What it named when it was sent.
     pub sent: Choice,
     /// What it still names.
@@ -39,7 +39,7 @@ pub struct OpenRequest {
 
 /// An answer that arrives.
 #[derive(Clone, Copy, Debug)]
-pub struct IncomingChunk {
+pub(super) struct IncomingChunk {
     /// The chunk that arrives.
     pub chunk: ChunkIndex,
     /// When it began.
@@ -52,7 +52,7 @@ pub struct IncomingChunk {
 
 /// What is open on connections, counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct OpenCounts {
+pub(super) struct OpenCounts {
     /// Requests, those being answered included.
     pub open: u32,
     /// Answers that arrive.
@@ -65,12 +65,12 @@ pub struct OpenCounts {
 
 impl ConnectionState {
     /// A connection to a peer on which nothing is open.
-    pub fn new(peer: PeerSlot) -> Self {
+    pub(super) fn new(peer: PeerSlot) -> Self {
         Self { peer, requests: VecDeque::new(), incoming: None }
     }
 
     /// What is open on it.
-    pub fn open_counts(&self) -> OpenCounts {
+    pub(super) fn open_counts(&self) -> OpenCounts {
         let waits = |request: &&OpenRequest| !request.chunks.is_empty() && !request.is_rare;
         OpenCounts {
             open: self.requests.len() as u32,
@@ -81,18 +81,18 @@ impl ConnectionState {
     }
 
     /// Whether a request names the chunk.
-    pub fn names(&self, chunk: ChunkIndex) -> bool {
+    pub(super) fn names(&self, chunk: ChunkIndex) -> bool {
         self.requests.iter().any(|request| request.chunks.contains(&chunk))
     }
 
     /// Requests whose answers have not begun.
-    pub fn unanswered(&mut self) -> impl Iterator<Item = &mut OpenRequest> {
+    pub(super) fn unanswered(&mut self) -> impl Iterator<Item = &mut OpenRequest> {
         let is_arriving = usize::from(self.incoming.is_some());
         self.requests.iter_mut().skip(is_arriving)
     }
 
     /// Seconds until the chunk that arrives is complete at its present rate; `None` while that is unknown.
-    pub fn time_left(&self, now: Duration, len: u64) -> Option<f64> {
+    pub(super) fn time_left(&self, now: Duration, len: u64) -> Option<f64> {
         let incoming = self.incoming?;
         if now.saturating_sub(incoming.last_byte_at) > STILL_AFTER {
             return Some(f64::INFINITY);
@@ -108,7 +108,7 @@ impl ConnectionState {
 
 impl OpenRequest {
     /// Names the chunk no more; says whether it did.
-    pub fn cancel(&mut self, chunk: ChunkIndex) -> bool {
+    pub(super) fn cancel(&mut self, chunk: ChunkIndex) -> bool {
         let position = self.chunks.iter().position(|named| *named == chunk);
         position.map(|position| self.chunks.remove(position)).is_some()
     }

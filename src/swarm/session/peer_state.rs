@@ -11,7 +11,7 @@ use crate::swarm::slot::ConnectionSlot;
 
 /// A peer that may be asked.
 #[derive(Debug)]
-pub struct PeerState {
+pub(super) struct PeerState {
     pub chunks: Bitfield,
     /// Counted in the picker's availability.
     pub is_partial: bool,
@@ -33,7 +33,7 @@ pub struct PeerState {
 
 impl PeerState {
     /// A peer with these chunks that was never asked for any.
-    pub fn new(chunks: Bitfield, rtt: Duration) -> Self {
+    pub(super) fn new(chunks: Bitfield, rtt: Duration) -> Self {
         Self {
             is_partial: !chunks.is_full(),
             chunks,
@@ -50,12 +50,12 @@ impl PeerState {
         }
     }
 
-    pub fn requests_ahead(&self, picker: &Picker) -> usize {
+    pub(super) fn requests_ahead(&self, picker: &Picker) -> usize {
         self.rate.requests_ahead(self.rtt, picker.geometry().chunk_size())
     }
 
     /// Whether it may be asked for more.
-    pub fn has_room(&self, now: Duration, picker: &Picker) -> bool {
+    pub(super) fn has_room(&self, now: Duration, picker: &Picker) -> bool {
         let OpenCounts { open, arriving, .. } = self.open_counts;
         let has_room = if self.is_proven {
             (open as usize) < REQUESTS_PER_PEER_MAX && ((open - arriving) as usize) < self.requests_ahead(picker)
@@ -66,7 +66,7 @@ impl PeerState {
     }
 
     /// Whether its connections cannot hold the requests that keep it busy.
-    pub fn lacks_connection(&self, picker: &Picker) -> bool {
+    pub(super) fn lacks_connection(&self, picker: &Picker) -> bool {
         self.is_proven
             && self.connections.len() < DATA_CONNECTIONS_PER_PEER_MAX
             && self.requests_ahead(picker) >= REQUESTS_IN_FLIGHT_MAX * self.connections.len()

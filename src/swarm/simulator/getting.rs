@@ -20,7 +20,7 @@ const TICK_S: f64 = 0.25;
 
 impl World {
     /// A getter comes.
-    pub fn start(&mut self, getter: NodeId) {
+    pub(super) fn start(&mut self, getter: NodeId) {
         if self.scenario.has_tracker {
             self.discover(getter);
         } else {
@@ -45,7 +45,7 @@ impl World {
 
     /// The tracker answers a getter: some of the nodes that have chunks, drawn at random. The getter asks again ever
     /// less often, as `download::peer_set` does.
-    pub fn discover(&mut self, getter: NodeId) {
+    pub(super) fn discover(&mut self, getter: NodeId) {
         let node = &self.nodes[getter];
         if node.done_at.is_some() {
             return;
@@ -104,7 +104,7 @@ impl World {
     }
 
     /// A getter is connected with a peer.
-    pub fn peer_up(&mut self, getter: NodeId, slot: PeerSlot) {
+    pub(super) fn peer_up(&mut self, getter: NodeId, slot: PeerSlot) {
         let peer = self.nodes[getter].peers[slot.get() as usize];
         let node = &self.nodes[getter];
         if self.nodes[peer].is_gone || node.done_at.is_some() || !node.connected.contains(&slot) {
@@ -118,7 +118,7 @@ impl World {
     }
 
     /// A peer of the getter has further chunks.
-    pub fn has(&mut self, getter: NodeId, slot: PeerSlot, chunks: &[ChunkIndex]) {
+    pub(super) fn has(&mut self, getter: NodeId, slot: PeerSlot, chunks: &[ChunkIndex]) {
         if self.nodes[getter].done_at.is_none() {
             let now = self.clock();
             self.session(getter, |session| session.peer_has(now, slot, chunks.iter().copied()));
@@ -126,7 +126,7 @@ impl World {
     }
 
     /// A chunk has arrived.
-    pub fn arrived(&mut self, connection: ConnectionId) {
+    pub(super) fn arrived(&mut self, connection: ConnectionId) {
         let (getter, connection_slot) = parts(connection);
         let now = self.clock();
         let Some(slot) = self.nodes[getter].connection_peers.get(&connection_slot).copied() else { return };
@@ -172,7 +172,7 @@ impl World {
     }
 
     /// A getter looks at what has moved, and at what time alone changes.
-    pub fn tick(&mut self, getter: NodeId) {
+    pub(super) fn tick(&mut self, getter: NodeId) {
         if self.nodes[getter].done_at.is_some() {
             return;
         }

@@ -9,9 +9,9 @@
 use std::collections::VecDeque;
 
 /// Number of a node.
-pub type NodeId = usize;
+pub(crate) type NodeId = usize;
 /// Number of a flow; used again when it has ended.
-pub type FlowId = usize;
+pub(crate) type FlowId = usize;
 
 /// Changes of a level below this share of it are not passed on.
 const PRECISION: f64 = 0.01;
@@ -22,7 +22,7 @@ const STEPS_MAX: usize = 400;
 
 /// Nodes, their rates, and the flows between them.
 #[derive(Debug, Default)]
-pub struct Network {
+pub(crate) struct Network {
     sides: Vec<Side>,
     flows: Vec<Option<Flow>>,
     free: Vec<FlowId>,
@@ -59,7 +59,7 @@ struct Flow {
 
 impl Network {
     /// Adds a node with these rates, bytes a second.
-    pub fn add_node(&mut self, up_bytes_s: f64, down_bytes_s: f64) -> NodeId {
+    pub(crate) fn add_node(&mut self, up_bytes_s: f64, down_bytes_s: f64) -> NodeId {
         for bytes_s in [up_bytes_s, down_bytes_s] {
             self.sides.push(Side { bytes_s, level: bytes_s, flows: Vec::new() });
         }
@@ -67,7 +67,7 @@ impl Network {
     }
 
     /// Begins to move `bytes` from one node to another at time `now`, seconds.
-    pub fn begin(&mut self, now: f64, from: NodeId, to: NodeId, bytes: f64) -> FlowId {
+    pub(crate) fn begin(&mut self, now: f64, from: NodeId, to: NodeId, bytes: f64) -> FlowId {
         let sides = [2 * from, 2 * to + 1];
         let flow =
             Flow { sides, shares: [0.0; 2], rate: 0.0, left: bytes, at: now, version: 0, foreseen: f64::INFINITY };
@@ -83,7 +83,7 @@ impl Network {
     }
 
     /// Ends a flow, done or not; returns the bytes that had not moved.
-    pub fn end(&mut self, now: f64, id: FlowId) -> f64 {
+    pub(crate) fn end(&mut self, now: f64, id: FlowId) -> f64 {
         let Some(flow) = self.flows[id].take() else { return 0.0 };
         for side in flow.sides {
             self.sides[side].flows.retain(|known| *known != id);
@@ -94,13 +94,13 @@ impl Network {
     }
 
     /// Bytes of a flow that have not moved yet.
-    pub fn left(&self, now: f64, id: FlowId) -> f64 {
+    pub(crate) fn left(&self, now: f64, id: FlowId) -> f64 {
         self.flows[id].as_ref().map_or(0.0, |flow| flow.left - flow.rate * (now - flow.at))
     }
 
     /// Flows whose end is to be looked at at a time: with a version that tells later ends of the same flow apart, and the
     /// time. An end that moves away is left where it was; see [`Network::has_ended`].
-    pub fn take_ends(&mut self, ends: &mut Vec<(FlowId, u64, f64)>) {
+    pub(crate) fn take_ends(&mut self, ends: &mut Vec<(FlowId, u64, f64)>) {
         for id in self.changed.drain(..) {
             let Some(flow) = self.flows[id].as_mut() else { continue };
             let end = flow.end();
@@ -114,7 +114,7 @@ impl Network {
 
     /// Whether all of the flow has moved, at the time that was foreseen for this version. If that was too early, another
     /// end is foreseen.
-    pub fn has_ended(&mut self, now: f64, id: FlowId, version: u64) -> bool {
+    pub(crate) fn has_ended(&mut self, now: f64, id: FlowId, version: u64) -> bool {
         let Some(flow) = self.flows[id].as_mut().filter(|flow| flow.version == version) else { return false };
         let has_ended = flow.end() <= now + SHORTEST_S;
         if !has_ended {

@@ -8,7 +8,7 @@ use crate::geometry::ChunkIndex;
 use crate::swarm::{Choice, ConnectionId, ConnectionSlot, PeerSlot, Session, Uploads};
 
 /// A node: a getter with what it serves, or a seeder, which has no session.
-pub struct Node {
+pub(super) struct Node {
     pub session: Option<Session>,
     pub uploads: Uploads,
     pub have: Bitfield,
@@ -41,7 +41,7 @@ pub struct Node {
 }
 
 impl Node {
-    pub fn new(session: Option<Session>, have: Bitfield, uploads: Uploads, started: f64) -> Self {
+    pub(super) fn new(session: Option<Session>, have: Bitfield, uploads: Uploads, started: f64) -> Self {
         Self {
             session,
             uploads,
@@ -66,11 +66,11 @@ impl Node {
 }
 
 /// A connection as its server numbers it: the getter and its slot in the getter's session.
-pub fn connection(getter: NodeId, connection_slot: ConnectionSlot) -> ConnectionId {
+pub(super) fn connection(getter: NodeId, connection_slot: ConnectionSlot) -> ConnectionId {
     (getter as u64) << 32 | u64::from(connection_slot.get())
 }
 
 /// The getter and the slot in its session.
-pub fn parts(connection: ConnectionId) -> (NodeId, ConnectionSlot) {
+pub(super) fn parts(connection: ConnectionId) -> (NodeId, ConnectionSlot) {
     ((connection >> 32) as NodeId, ConnectionSlot::new(connection as u32))
 }

@@ -14,7 +14,7 @@ use crate::wire::Status;
 
 impl World {
     /// Hands the connection's next request to the scheduler, if it has none there.
-    pub fn serve(&mut self, server: NodeId, connection: ConnectionId) {
+    pub(super) fn serve(&mut self, server: NodeId, connection: ConnectionId) {
         let node = &mut self.nodes[server];
         if node.is_gone || node.sending.contains_key(&connection) || node.uploads.is_waiting(connection) {
             return;
@@ -37,7 +37,7 @@ impl World {
     }
 
     /// A connection does not want these chunks any more.
-    pub fn cancelled(&mut self, server: NodeId, connection: ConnectionId, chunks: &[ChunkIndex]) {
+    pub(super) fn cancelled(&mut self, server: NodeId, connection: ConnectionId, chunks: &[ChunkIndex]) {
         let node = &mut self.nodes[server];
         for pending in node.pending.get_mut(&connection).into_iter().flatten() {
             pending.retain(|known| !chunks.contains(known));
@@ -47,7 +47,7 @@ impl World {
     }
 
     /// Begins the answers for which there is room.
-    pub fn grant(&mut self, server: NodeId) {
+    pub(super) fn grant(&mut self, server: NodeId) {
         let now = self.clock();
         while let Some(grant) = self.nodes[server].uploads.next(now) {
             let connection = grant.connection;
@@ -68,7 +68,7 @@ impl World {
     }
 
     /// The getter has closed the connection.
-    pub fn closed(&mut self, server: NodeId, connection: ConnectionId) {
+    pub(super) fn closed(&mut self, server: NodeId, connection: ConnectionId) {
         let node = &mut self.nodes[server];
         node.pending.remove(&connection);
         node.uploads.leave(connection);
@@ -83,7 +83,7 @@ impl World {
     }
 
     /// A flow's last byte has left, if nothing has changed since that was foreseen.
-    pub fn flow_ends(&mut self, flow: FlowId, version: u64) {
+    pub(super) fn flow_ends(&mut self, flow: FlowId, version: u64) {
         if !self.network.has_ended(self.now, flow, version) {
             return;
         }
@@ -113,7 +113,7 @@ impl World {
     }
 
     /// A few subscribers, drawn at random, get HaveChunks at once, all others at the next beat of the node's slow clock.
-    pub fn send_new_chunks(&mut self, node: NodeId) {
+    pub(super) fn send_new_chunks(&mut self, node: NodeId) {
         let chunks = std::mem::take(&mut self.nodes[node].new_chunks);
         self.forget_done_subscribers(node);
         let count = self.nodes[node].subscribers.len();
@@ -138,7 +138,7 @@ impl World {
     }
 
     /// Names to all subscribers what was named to a few.
-    pub fn send_late_chunks(&mut self, node: NodeId) {
+    pub(super) fn send_late_chunks(&mut self, node: NodeId) {
         let chunks = std::mem::take(&mut self.nodes[node].late_chunks);
         self.forget_done_subscribers(node);
         self.messages += self.nodes[node].subscribers.len() as u64;

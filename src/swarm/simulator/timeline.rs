@@ -8,7 +8,7 @@ use std::collections::{BinaryHeap, VecDeque};
 
 /// Delays that are the same for all events of a kind.
 #[derive(Clone, Copy, Debug)]
-pub enum Lane {
+pub(super) enum Lane {
     /// A message from node to node.
     Message,
     /// The time for which new chunks are gathered.
@@ -21,7 +21,7 @@ const LANES: usize = 3;
 
 /// Events to come; those due at the same time in the order in which they were added.
 #[derive(Debug)]
-pub struct Timeline<E> {
+pub(super) struct Timeline<E> {
     lanes: [VecDeque<Due<E>>; LANES],
     others: BinaryHeap<Due<E>>,
     order: u64,
@@ -42,13 +42,13 @@ impl<E> Default for Timeline<E> {
 
 impl<E> Timeline<E> {
     /// Adds an event at a time, seconds.
-    pub fn at(&mut self, at: f64, event: E) {
+    pub(super) fn at(&mut self, at: f64, event: E) {
         self.order += 1;
         self.others.push(Due { at, order: self.order, event });
     }
 
     /// Adds an event to a lane, none of whose events is due later.
-    pub fn in_lane(&mut self, lane: Lane, at: f64, event: E) {
+    pub(super) fn in_lane(&mut self, lane: Lane, at: f64, event: E) {
         self.order += 1;
         let lane = &mut self.lanes[lane as usize];
         debug_assert!(lane.back().is_none_or(|last| last.at <= at), "a lane's events are due in order");
@@ -56,7 +56,7 @@ impl<E> Timeline<E> {
     }
 
     /// Takes out the next event with its time.
-    pub fn next(&mut self) -> Option<(f64, E)> {
+    pub(super) fn next(&mut self) -> Option<(f64, E)> {
         let heads = self.lanes.iter().map(VecDeque::front).chain([self.others.peek()]).enumerate();
         let (place, _) = heads.filter_map(|(place, head)| Some((place, head?))).max_by(|a, b| a.1.cmp(b.1))?;
         let due = self.lanes.get_mut(place).map_or_else(|| self.others.pop(), VecDeque::pop_front)?;

@@ -18,7 +18,7 @@ use crate::wire::Status;
 
 /// Something that happens to one node.
 #[derive(Debug)]
-pub enum Event {
+pub(super) enum Event {
     Start(NodeId),
     Discover(NodeId),
     Announced(NodeId),
@@ -39,7 +39,7 @@ pub enum Event {
 }
 
 /// The swarm. Its methods stand in `world` (time and messages), `getting` and `serving`.
-pub struct World {
+pub(super) struct World {
     pub scenario: Scenario,
     pub geometry: Geometry,
     pub network: Network,
@@ -121,12 +121,12 @@ impl World {
     }
 
     /// A message from one node to another.
-    pub fn send(&mut self, event: Event) {
+    pub(super) fn send(&mut self, event: Event) {
         self.messages += 1;
         self.timeline.in_lane(Lane::Message, self.now + self.scenario.latency_s, event);
     }
 
-    pub fn clock(&self) -> Duration {
+    pub(super) fn clock(&self) -> Duration {
         Duration::from_secs_f64(self.now)
     }
 
@@ -172,7 +172,7 @@ impl World {
     }
 
     /// Works on a getter's session and does what it wants done.
-    pub fn session(&mut self, getter: NodeId, work: impl FnOnce(&mut Session)) {
+    pub(super) fn session(&mut self, getter: NodeId, work: impl FnOnce(&mut Session)) {
         let Some(session) = self.nodes[getter].session.as_mut() else { return };
         work(session);
         let mut cancelled: Option<(NodeId, ConnectionId, Vec<ChunkIndex>)> = None;
@@ -246,6 +246,6 @@ impl World {
 }
 
 /// Where a node's requests come from.
-pub fn address(node: NodeId) -> IpAddr {
+pub(super) fn address(node: NodeId) -> IpAddr {
     Ipv4Addr::from_bits(0x0a00_0000 + node as u32).into()
 }

@@ -16,7 +16,7 @@ use crate::wire::sync::{PROOF_LEN, SYNC_PROTOCOL, proof_text};
 
 /// The secret that all trackers of a group share and nobody else knows.
 #[derive(Clone)]
-pub struct GroupKey(Arc<[u8; HMAC_BLOCK_LEN]>);
+pub(crate) struct GroupKey(Arc<[u8; HMAC_BLOCK_LEN]>);
 
 /// Bytes of a block of HMAC-SHA-256.
 const HMAC_BLOCK_LEN: usize = 64;
@@ -24,7 +24,7 @@ const HMAC_BLOCK_LEN: usize = 64;
 impl GroupKey {
     /// From a secret of any length. As HMAC has it, one that is longer than a block is hashed, and a shorter one is filled
     /// up by zeros.
-    pub fn new(secret: &[u8]) -> Self {
+    pub(crate) fn new(secret: &[u8]) -> Self {
         let mut block = [0; HMAC_BLOCK_LEN];
         if secret.len() > block.len() {
             let hash = Sha256::digest(secret);
@@ -36,7 +36,7 @@ impl GroupKey {
     }
 
     /// What makes the digests of the group's tables.
-    pub fn fingerprints(&self) -> Fingerprints {
+    pub(crate) fn fingerprints(&self) -> Fingerprints {
         Fingerprints::keyed(&self.mac(b"digests").finalize().into_bytes().into())
     }
 
@@ -64,7 +64,7 @@ enum Authentication {
 
 /// A tracker as it presents itself to the group, and what it demands of the others.
 #[derive(Clone, Debug)]
-pub struct GroupMember {
+pub(crate) struct GroupMember {
     /// Random, kept with its store.
     pub tracker: TrackerId,
     /// Its lease and the life of its removals.
@@ -108,7 +108,7 @@ pub enum HelloError {
 
 /// A dialler's side while the link is being opened.
 #[derive(Clone)]
-pub struct Dialling {
+pub(crate) struct Dialling {
     member: GroupMember,
     authentication: Authentication,
     nonce: [u8; 16],
@@ -121,21 +121,21 @@ impl fmt::Debug for Dialling {
 }
 
 /// A proof that goes into the second hello; none without a key.
-pub type Proof = Option<[u8; PROOF_LEN]>;
+pub(crate) type Proof = Option<[u8; PROOF_LEN]>;
 
 impl Dialling {
     /// Towards `peer`; `nonce` is random.
-    pub fn new(member: GroupMember, peer: IpAddr, nonce: [u8; 16]) -> Result<Self, HelloError> {
+    pub(crate) fn new(member: GroupMember, peer: IpAddr, nonce: [u8; 16]) -> Result<Self, HelloError> {
         Ok(Self { authentication: member.authentication(peer)?, member, nonce })
     }
 
     /// The first hello.
-    pub fn hello(&self) -> SyncHello<'static> {
+    pub(crate) fn hello(&self) -> SyncHello<'static> {
         self.member.hello(self.nonce)
     }
 
     /// The other side's hello has come: returns its id, and the proof that the second hello carries.
-    pub fn answered(&self, theirs: &SyncHello<'_>) -> Result<(TrackerId, Proof), HelloError> {
+    pub(crate) fn answered(&self, theirs: &SyncHello<'_>) -> Result<(TrackerId, Proof), HelloError> {
         self.member.check(theirs)?;
         self.authentication.verify(b'A', self.nonce, theirs.nonce, theirs)?;
         Ok((theirs.tracker, self.authentication.prove(b'D', self.nonce, theirs.nonce, &self.hello())))
@@ -144,7 +144,7 @@ impl Dialling {
 
 /// The accepting side while the link is being opened.
 #[derive(Clone)]
-pub struct Accepting {
+pub(crate) struct Accepting {
     authentication: Authentication,
     theirs: SyncHello<'static>,
     nonce: [u8; 16],
@@ -158,7 +158,7 @@ impl fmt::Debug for Accepting {
 
 impl Accepting {
     /// The first hello came from `peer`; `nonce` is random.
-    pub fn new(
+    pub(crate) fn new(
         member: &GroupMember,
         peer: IpAddr,
         theirs: &SyncHello<'_>,
@@ -176,13 +176,17 @@ impl Accepting {
     }
 
     /// The answer, with its proof.
-    pub fn hello(&self, member: &GroupMember) -> (SyncHello<'static>, Proof) {
+    pub(crate) fn hello(&self, member: &GroupMember) -> (SyncHello<'static>, Proof) {
         let hello = member.hello(self.nonce);
         (hello, self.authentication.prove(b'A', self.theirs.nonce, self.nonce, &hello))
     }
 
     /// The second hello has come: returns the id of the linked tracker, and where it listens.
-    pub fn finish(&self, member: &GroupMember, theirs: &SyncHello<'_>) -> Result<(TrackerId, Endpoint), HelloError> {
+    pub(crate) fn finish(
+        &self,
+        member: &GroupMember,
+        theirs: &SyncHello<'_>,
+    ) -> Result<(TrackerId, Endpoint), HelloError> {
         if (SyncHello { proof: None, ..*theirs }) != self.theirs {
             return Err(HelloError::OutOfOrder);
         }

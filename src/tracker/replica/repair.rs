@@ -8,7 +8,7 @@ use crate::wire::{Cursor, ListRequest};
 
 /// How far a repair has come; ready for the next when it is done.
 #[derive(Debug, Default)]
-pub struct Repair {
+pub(crate) struct Repair {
     running: Option<Running>,
     digests: Vec<u128>,
 }
@@ -28,24 +28,24 @@ pub struct CursorError;
 
 impl Repair {
     /// Starts from the table's first bucket.
-    pub fn begin(&mut self, table: &Table, now_ms: u64) {
+    pub(crate) fn begin(&mut self, table: &Table, now_ms: u64) {
         let first = table.buckets().start;
         self.running = Some(Running { at: Cursor::at(first), window_end: first, cut_off_ms: table.cut_off(now_ms) });
     }
 
     /// Whether there is more to ask.
-    pub fn is_running(&self) -> bool {
+    pub(crate) fn is_running(&self) -> bool {
         self.running.is_some()
     }
 
     /// Whether entries of a bucket belong to the answer that is awaited.
-    pub fn asks_for(&self, bucket: usize) -> bool {
+    pub(crate) fn asks_for(&self, bucket: usize) -> bool {
         let asked = |running: &Running| usize::from(running.at.bucket) <= bucket && bucket < running.window_end;
         self.running.as_ref().is_some_and(asked)
     }
 
     /// The next question; `None` when nothing runs.
-    pub fn request(&mut self, table: &Table) -> Option<ListRequest<'_>> {
+    pub(crate) fn request(&mut self, table: &Table) -> Option<ListRequest<'_>> {
         let running = self.running.as_mut()?;
         let first = usize::from(running.at.bucket);
         running.window_end = (first + REPAIR_BUCKETS_MAX).min(table.buckets().end);
@@ -55,7 +55,7 @@ impl Repair {
     }
 
     /// A page was taken. True when the repair is done.
-    pub fn answered(&mut self, next: Option<Cursor>, table: &Table) -> Result<bool, CursorError> {
+    pub(crate) fn answered(&mut self, next: Option<Cursor>, table: &Table) -> Result<bool, CursorError> {
         let Some(running) = &mut self.running else { return Err(CursorError) };
         running.at = match next {
             None if running.window_end >= table.buckets().end => {
@@ -70,7 +70,7 @@ impl Repair {
     }
 
     /// The link is lost.
-    pub fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         self.running = None;
     }
 }

@@ -10,7 +10,7 @@ use super::file_table::Table;
 use super::records::Records;
 use crate::limits::{REPAIR_RECORDS_MAX, VERSION_AHEAD_MAX};
 
-pub use crate::wire::Cursor;
+pub(crate) use crate::wire::Cursor;
 
 impl Cursor {
     /// At a bucket's start.

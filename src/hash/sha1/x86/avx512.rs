@@ -23,12 +23,12 @@ pub(in crate::hash) struct Avx512(());
 
 impl Avx512 {
     /// The token, if the CPU (and the kernel) has AVX-512 F and BW.
-    pub fn detect() -> Option<Self> {
+    pub(crate) fn detect() -> Option<Self> {
         Engine::Avx512.is_available().then_some(Self(()))
     }
 
     /// Takes the states over their runs: as many blocks as the shortest run has whole ones.
-    pub fn compress(self, states: &mut [State; LANES], runs: [&[u8]; LANES]) {
+    pub(crate) fn compress(self, states: &mut [State; LANES], runs: [&[u8]; LANES]) {
         // SAFETY: a token exists only where `Engine` found the instructions that `compress` enables.
         #[allow(unsafe_code)]
         unsafe {

@@ -15,12 +15,12 @@ pub(in crate::hash) struct ShaNi(());
 
 impl ShaNi {
     /// The token, if the CPU has the instructions.
-    pub fn detect() -> Option<Self> {
+    pub(crate) fn detect() -> Option<Self> {
         Engine::ShaNi.is_available().then_some(Self(()))
     }
 
     /// Takes `N` states over their runs: as many blocks as the shortest run has whole ones.
-    pub fn compress<const N: usize>(self, states: &mut [State; N], runs: [&[u8]; N]) {
+    pub(crate) fn compress<const N: usize>(self, states: &mut [State; N], runs: [&[u8]; N]) {
         // SAFETY: a token exists only where `Engine` found the instructions that `compress` enables.
         #[allow(unsafe_code)]
         unsafe {
