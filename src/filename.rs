@@ -26,7 +26,7 @@ pub enum NameError {
 }
 
 /// Checks that `name` is one path component of 1 to [`NAME_BYTES_MAX`] bytes.
-pub(crate) fn check_name(name: &str) -> Result<(), NameError> {
+pub fn check_name(name: &str) -> Result<(), NameError> {
     match name {
         "" => Err(NameError::Empty),
         "." | ".." => Err(NameError::Dots),
@@ -37,7 +37,7 @@ pub(crate) fn check_name(name: &str) -> Result<(), NameError> {
 }
 
 /// A name that passes, as much like `name` as can be: what may not be in it is replaced, what is too long is cut.
-pub(crate) fn repair_name(name: &str) -> String {
+pub fn repair_name(name: &str) -> String {
     let mut repaired = name.replace(['/', '\0'], "_");
     while repaired.len() > NAME_BYTES_MAX {
         repaired.pop();

@@ -51,7 +51,7 @@ pub mod cli;
 pub mod console;
 pub(crate) mod direction;
 pub(crate) mod download;
-pub(crate) mod filename;
+pub mod filename;
 pub mod geometry;
 pub mod hash;
 pub mod ids;

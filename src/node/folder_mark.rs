@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// Recognises a folder: an empty mount point is not the disk that belongs there. A disk may have another device number
 /// after a restart of the machine; then the id of its file system decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct FolderMark {
+pub(crate) struct FolderMark {
     device: u64,
     inode: u64,
     /// 0 where the file system has none.

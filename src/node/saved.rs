@@ -13,7 +13,7 @@ use crate::storage::Identity;
 /// Everything that is kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct Saved {
+pub(crate) struct Saved {
     /// What is shared.
     pub shares: Vec<SavedShare>,
     /// What was being downloaded.
@@ -22,7 +22,7 @@ pub(super) struct Saved {
 
 /// One share.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct SavedShare {
+pub(crate) struct SavedShare {
     /// The `.mtorrent` file.
     pub metainfo: SavedPath,
     /// The file.
@@ -36,7 +36,7 @@ pub(super) struct SavedShare {
 
 /// Size, inode and times of change of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct SavedIdentity {
+pub(crate) struct SavedIdentity {
     bytes: u64,
     inode: u64,
     modified: (i64, i64),
@@ -49,7 +49,7 @@ pub(super) struct SavedIdentity {
 
 /// One unfinished download.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct SavedDownload {
+pub(crate) struct SavedDownload {
     /// The `.mtorrent` file.
     pub metainfo: SavedPath,
     /// Where it goes.
@@ -63,11 +63,11 @@ pub(super) struct SavedDownload {
 
 /// A path in the state: text where it is UTF-8, else `{"bytes_hex": "..."}`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct SavedPath(pub PathBuf);
+pub(crate) struct SavedPath(pub PathBuf);
 
 impl SavedPath {
     /// The path, made absolute: another run may have another working directory.
-    pub(super) fn absolute(path: &Path) -> Self {
+    pub(crate) fn absolute(path: &Path) -> Self {
         Self(std::path::absolute(path).unwrap_or_else(|_| path.to_owned()))
     }
 }
@@ -81,7 +81,7 @@ enum PathForm {
 
 impl SavedIdentity {
     /// The same, if all of it was kept.
-    pub(super) fn identity(self) -> Option<Identity> {
+    pub(crate) fn identity(self) -> Option<Identity> {
         let Self { bytes, inode, modified, changed, device } = self;
         Some(Identity { device: device?, inode, bytes, modified, changed: changed? })
     }

@@ -4,6 +4,8 @@
 //! Not a dependency on the whole crate: its runtime, store and command line take minutes to build with the
 //! fuzzer's flags, and nothing here calls them.
 
+#![allow(dead_code, reason = "the files hold more than what is fuzzed")]
+
 // The files below and the checks say `crate::` and `mtorrent::`; both are this crate.
 extern crate self as mtorrent;
 
