@@ -2,16 +2,24 @@
 //!
 //! # A chunk's journey
 //!
-//! `get` parses the `.mtorrent` file ([`metainfo`]), asks the trackers for the seeders and opens one
-//! control connection to each ([`download`]). What the peers have goes into the download's [`swarm`] session
-//! on core 0, which is pure: it keeps the 2-D map *chunk -> peers*, and decides whom to ask for what, how much is
-//! open with a peer, and what is asked of a second one. A request travels on a data connection of one core; that
-//! core receives the answer from the socket straight into a DMA buffer ([`net`], [`wire`]), hashes it there
-//! together with its neighbours ([`hash`]), writes the same buffer to the disk with O_DIRECT
-//! ([`storage`]) and only then sets the chunk's bit. From the first bit on, [`peer`] serves the chunk
-//! to others, from memory while it is there, else from the file; which request is answered next, and by which of
-//! the chunks that it names, [`swarm::uploads`] decides for the whole process. The disk thread turns written chunks
-//! into a durable record in batches, and the finished file gets its name in one rename.
+//! `get` parses the `.mtorrent` file ([`metainfo`]), asks the trackers for the seeders ([`tracker_client`]) and opens a
+//! control connection to each ([`download`]). What the peers have goes into the download's [`swarm`] session on core 0,
+//! which is pure: it keeps the map *chunk -> peers* and decides which peer to ask for which chunk, how much to keep in
+//! flight with a peer, and what to ask of a second one. A request travels on a data connection of one core. That core
+//! receives the answer from the socket straight into a DMA buffer ([`net`], [`wire`]), hashes it there together with its
+//! neighbours ([`hash`]), writes the same buffer to the disk with O_DIRECT ([`storage`]), and only then sets the chunk's
+//! bit; `download::pipeline` holds these steps in one place, and only what its verifier has matched can take them. From
+//! the first bit on, [`upload`] serves the chunk to other peers, from memory while it is there, else from the file;
+//! [`swarm::uploads`] decides for the whole process which request is answered next. A blocking thread turns written
+//! chunks into a durable record in batches, and the finished file gets its name by one rename.
+//!
+//! # A request's journey at the tracker
+//!
+//! [`tracker::server`] serves each connection on the core that accepted it. The poll loop receives from ready
+//! connections in small groups, cuts what they sent into frames once, prefetches the records that these name, and
+//! answers each connection in one piece. A request for a file of another core travels there in a batch, and its reply
+//! joins the others of its connection. [`tracker::table`] is the file table with its rules; an acknowledgement leaves
+//! when [`tracker::store`] has made the change durable.
 //!
 //! # Layers
 //!
@@ -44,6 +52,8 @@
 //! - Nothing from outside panics a thread: it is parsed into a type, or answered by an error.
 
 #![deny(unsafe_code)]
+// The docs are for those who build this: they are made with --document-private-items.
+#![allow(rustdoc::private_intra_doc_links)]
 #![warn(missing_docs, unreachable_pub)]
 
 pub mod bitfield;

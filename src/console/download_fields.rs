@@ -24,11 +24,11 @@ use crate::node::{DownloadId, DownloadState, DownloadStatus, TimeSpent};
 /// | `bad_chunks` | chunks that failed their hash |
 /// | `verified` | whether the whole file is verified |
 /// | `up_to_date` | whether it was there already |
-/// | [`best_rate_bytes_s`] | the best rate of this run |
-/// | [`ideal_seconds`] | the time that `fetched_bytes` take at that rate |
-/// | [`spent_seconds`] | where the time went: `at_full_rate`, `without_peers`, `for_first_copies`, `for_uplinks`, `for_disk` |
-/// | [`waits_for`] | why it cannot begin |
-/// | [`error`] | why it failed |
+/// | `best_rate_bytes_s` (optional) | the best rate of this run |
+/// | `ideal_seconds` (optional) | the time that `fetched_bytes` take at that rate |
+/// | `spent_seconds` (optional) | where the time went: `at_full_rate`, `without_peers`, `for_first_copies`, `for_uplinks`, `for_disk` |
+/// | `waits_for` (optional) | why it cannot begin |
+/// | `error` (optional) | why it failed |
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct DownloadFields<'a>(pub &'a DownloadStatus);
 

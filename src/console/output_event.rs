@@ -2,11 +2,11 @@
 //!
 //! The objects are an interface: scripts read them, so that a key keeps its name, its unit and its meaning. Sizes are
 //! bytes, times are seconds, rates are bytes a second, addresses are `IP:PORT` or `HOST:PORT`, hashes are hexadecimal.
-//! A key in brackets is left out when there is nothing to say.
+//! An optional key is left out when it does not apply.
 //!
 //! | `event` | printed by | keys |
 //! |---|---|---|
-//! | `ready` | `tracker`, `share`, `client` | `listen`, [`info_hash`], [`synced`: `yes` or `no`] |
+//! | `ready` | `tracker`, `share`, `client` | `listen`, `info_hash` (optional), `synced`: `yes` or `no` (optional) |
 //! | `announced` | `share`, `client` | `tracker`, [`path` of the .mtorrent file, `info_hash`: by `client` only] |
 //! | `progress` | `get` | `id`, `state`, `name`, `done_bytes`, `bytes`, `rate_bytes_s`, `peers` |
 //! | `ended` | `get`, `client` | those of a download, below |

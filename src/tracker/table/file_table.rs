@@ -264,7 +264,7 @@ impl Table {
         Ok(())
     }
 
-    /// See [`Ttls::counts`].
+    /// See `Ttls::counts`.
     pub(crate) fn counts_now(&self, stamp: Stamp, now_ms: u64) -> bool {
         self.rules.ttls.counts(&self.skews, stamp.version, stamp.removed, now_ms)
     }

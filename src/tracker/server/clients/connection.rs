@@ -170,10 +170,11 @@ impl Connection {
 
     /// Its pending reply has left.
     pub(super) fn reply_left(&mut self) -> AfterReply {
-        if matches!(self.state, State::Closing(_)) {
+        let closes = matches!(self.state, State::Closing(_));
+        self.state = State::Idle;
+        if closes {
             return AfterReply::Close;
         }
-        self.state = State::Idle;
         if self.run_if_idle() { AfterReply::Run } else { AfterReply::Wait }
     }
 

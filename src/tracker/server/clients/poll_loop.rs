@@ -1,6 +1,6 @@
 //! The poll loop of a core: it receives from ready connections, answers them, and resumes pending replies.
 //!
-//! One task serves all connections ([`crate::net::socket_set`] says why). Ready ones have their turn in small groups:
+//! One task serves all connections (the socket set in [`crate::net`] says why). Ready ones have their turn in small groups:
 //! what each of a group has sent is received and cut into frames, the records of the files that these name are
 //! prefetched together, then each connection is answered. Nothing in a turn waits.
 

@@ -233,7 +233,7 @@ impl GroupMembers {
     }
 
     /// Waits until every core has taken its part of the table from a peer that answers. False when they do not,
-    /// or stand still for [`SYNC_START_TIMEOUT`].
+    /// or stand still for `SYNC_START_TIMEOUT`.
     pub(crate) fn wait_for_tables(&self) -> bool {
         let named = self.added.load(Ordering::Acquire);
         let synced = named == 0 || self.startup.wait(named, self.cores);
