@@ -11,19 +11,19 @@ use crate::metainfo::Metainfo;
 use crate::runtime::spawn;
 use crate::tracker_client::{Announcement, Announcer, Listener as _, TrackerGroup};
 
-/// All announcers, by their trackers.
+/// All announcers, keyed by their trackers.
 pub(super) struct Announcers {
     context: Rc<NodeContext>,
     by_trackers: RefCell<HashMap<Vec<String>, Rc<Announcer>>>,
 }
 
 impl Announcers {
-    /// No announcer yet.
+    /// Creates an empty set of announcers.
     pub(super) fn new(context: Rc<NodeContext>) -> Rc<Self> {
         Rc::new(Self { context, by_trackers: RefCell::default() })
     }
 
-    /// The announcer for a file's trackers; `None` when there are none.
+    /// The announcer for the trackers of a file; `None` if there are no trackers.
     pub(super) fn of(&self, metainfo: &Metainfo) -> Option<Rc<Announcer>> {
         let names = self.trackers_of(metainfo);
         if names.is_empty() {
@@ -44,7 +44,7 @@ impl Announcers {
         if configured.is_empty() { metainfo.trackers() } else { configured }
     }
 
-    /// Ends the announcers, and so their connections, by which nothing is announced and which no download asks.
+    /// Ends the announcers, and their connections, that announce nothing and that no download uses.
     pub(super) fn drop_unused(&self) {
         let running: Vec<_> =
             self.context.lists.lock().downloads.iter().filter(|entry| !entry.has_ended()).cloned().collect();
@@ -59,7 +59,7 @@ impl Announcers {
         });
     }
 
-    /// Announces what the share serves.
+    /// Announces the file that the share serves.
     pub(super) fn announce(&self, entry: &ShareEntry) {
         let Some(torrent) = entry.state().torrent.clone() else { return };
         let metainfo = torrent.metainfo.clone();
@@ -67,13 +67,13 @@ impl Announcers {
             let info_hash = metainfo.info_hash();
             announcer.add(Announcement { metainfo, endpoint: self.context.endpoint });
             if announcer.is_announced(info_hash) {
-                // Something served it before, and the trackers know.
+                // The file was served before, so that the trackers know it.
                 self.context.events.announced(info_hash, announcer.group().current());
             }
         }
     }
 
-    /// Withdraws the file unless something serves it all the same, and then ends announcers that are unused.
+    /// Withdraws the file unless a share or a download still serves it, and then ends unused announcers.
     pub(super) fn withdraw_and_drop_unused(self: &Rc<Self>, info_hash: InfoHash) {
         let (this, withdrawal) = (self.clone(), self.withdraw(info_hash));
         spawn("withdrawal", async move {
@@ -82,8 +82,8 @@ impl Announcers {
         });
     }
 
-    /// Stops announcing the file at once, unless something serves it all the same; the future withdraws it from the
-    /// trackers.
+    /// Stops announcing the file at once, unless a share or a download still serves it. The future withdraws the file
+    /// from the trackers.
     pub(super) fn withdraw(&self, info_hash: InfoHash) -> impl Future<Output = ()> + use<> {
         let announcers = self.by_trackers.borrow();
         let all = announcers.values().filter(|_| !self.context.is_served(info_hash));
@@ -95,7 +95,7 @@ impl Announcers {
         }
     }
 
-    /// Withdraws everything from all trackers, which may take as long as the slowest one.
+    /// Withdraws all files from all trackers; takes as long as the slowest tracker.
     pub(super) async fn withdraw_all(&self) {
         let announcers: Vec<_> = self.by_trackers.borrow().values().cloned().collect();
         let withdrawals: Vec<_> =

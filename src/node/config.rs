@@ -1,4 +1,4 @@
-//! What a client is started with.
+//! The start-up configuration of a client.
 
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
@@ -8,30 +8,30 @@ use std::time::Duration;
 use crate::ids::Endpoint;
 use crate::swarm::Strategy;
 
-/// What a client is started with.
+/// The start-up configuration of a client.
 #[derive(Clone, Debug)]
 pub struct NodeConfig {
-    /// Where peers may connect; port 0 takes a free one.
+    /// Address on which peers are accepted; port 0 takes a free port.
     pub listen: SocketAddr,
-    /// Endpoint that trackers learn in place of the listening one.
+    /// Endpoint that is announced to trackers in place of the listening one.
     pub advertise: Option<Endpoint>,
-    /// `HOST:PORT` of trackers; when not empty they replace each file's own list.
+    /// Trackers as `HOST:PORT`; a list that is not empty replaces the one in each `.mtorrent` file.
     pub trackers: Vec<String>,
-    /// Executors.
+    /// Number of executors.
     pub cores: usize,
-    /// Memory for chunks just received, all cores together, bytes.
+    /// Memory for chunks just received, in bytes for all cores together.
     pub cache_bytes: usize,
-    /// Size of the chunks that will be received for sure, bytes: where memory is short, fewer cores leave enough
-    /// for them.
+    /// Size of the chunks that are certain to be received, in bytes. Where memory is short, fewer cores run so that it
+    /// suffices for them.
     pub chunk_bytes: usize,
-    /// What all cores together send at most, bytes a second.
+    /// Upper limit of the send rate of all cores together, bytes a second.
     pub upload_limit: Option<NonZeroU64>,
-    /// What all cores together receive at most, bytes a second.
+    /// Upper limit of the receive rate of all cores together, bytes a second.
     pub download_limit: Option<NonZeroU64>,
-    /// The strategy by which chunks are chosen.
+    /// Strategy that selects the next chunks.
     pub strategy: Strategy,
-    /// How long a download whose sources are all away waits for them once it has received something.
+    /// Time that a download which has received data waits while no source is available.
     pub stall_timeout: Duration,
-    /// Keeps shares and downloads over restarts; `None` keeps nothing.
+    /// Folder that keeps shares and downloads over restarts; `None` keeps nothing.
     pub data_dir: Option<PathBuf>,
 }

@@ -1,4 +1,4 @@
-//! What core 0's supervisors have in common.
+//! State that core 0's supervisors share.
 
 use std::rc::Rc;
 use std::sync::{Arc, Weak};
@@ -18,16 +18,16 @@ pub(super) struct NodeContext {
     pub core: Worker,
     /// All shares and downloads.
     pub lists: Arc<ShareAndDownloadLists>,
-    /// The handle's: what a core leaves behind at its end must not hold the data folder.
+    /// The persistence of the handle. Weak, so that a core that has ended does not keep the data folder locked.
     persistence: Weak<Persistence>,
-    /// Where events go.
+    /// Sender of events to plain threads.
     pub events: Rc<EventSender>,
-    /// The endpoint that trackers learn.
+    /// Endpoint that is announced to trackers.
     pub endpoint: Endpoint,
 }
 
 impl NodeContext {
-    /// The context of a node whose events go to the other end of `sender`.
+    /// Creates the context of a node that sends its events through `sender`.
     pub(super) fn new(
         core: Worker,
         lists: Arc<ShareAndDownloadLists>,
@@ -39,7 +39,7 @@ impl NodeContext {
         Rc::new(Self { core, lists, persistence, events, endpoint })
     }
 
-    /// Whether a later run finds what this one shares and downloads.
+    /// Whether shares and downloads are kept for a later run.
     pub(super) fn is_persistent(&self) -> bool {
         self.persistence.upgrade().is_some_and(|persistence| persistence.is_keeping())
     }
@@ -49,7 +49,7 @@ impl NodeContext {
         self.core.parts.registry.get(&info_hash).is_some_and(|torrent| torrent.stopped().is_none())
     }
 
-    /// Keeps the lists as they are now.
+    /// Saves the lists in their current state.
     pub(super) async fn save(&self) {
         let (persistence, blocking) = (self.persistence.clone(), self.core.parts.pools.state.clone());
         if let Err(error) =
@@ -59,11 +59,11 @@ impl NodeContext {
         }
     }
 
-    /// Tries again once a second to keep what could not be kept.
+    /// Retries a failed save of the lists once a second.
     pub(super) async fn keep_saved(self: Rc<Self>) {
         loop {
             let (persistence, blocking) = (self.persistence.clone(), self.core.parts.pools.state.clone());
-            // Nothing is lost when this does not run: the next one does.
+            // An attempt that does not run loses nothing: the next one saves.
             let _ =
                 blocking.run(move || persistence.upgrade().iter().for_each(|persistence| persistence.catch_up())).await;
             sleep(SAVE_RETRY_PAUSE).await;

@@ -1,4 +1,4 @@
-//! The folder in which a client keeps its state over restarts; one process at a time holds it.
+//! The folder in which a client keeps its state over restarts. One process at a time has it locked.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -8,29 +8,29 @@ use std::path::{Path, PathBuf};
 
 use super::saved::Saved;
 
-/// A data folder, held by this process alone.
+/// A data folder that this process has locked.
 #[derive(Debug)]
 pub(super) struct DataDir {
     path: PathBuf,
     _lock: File,
 }
 
-/// Why a data folder cannot be used.
+/// The reason why a data folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum DataDirError {
-    /// Another process has it.
+    /// Another process has it locked.
     #[error("another mtorrent uses {0}: end that one, or choose another folder by --data-dir")]
     Locked(PathBuf),
-    /// Anything else.
+    /// Any other I/O error.
     #[error("cannot use the data folder {0}: {1}; choose another one by --data-dir")]
     Io(PathBuf, io::Error),
 }
 
-/// How the names begin of state files that are being written.
+/// Prefix of the names of state files that are being written.
 const UNFINISHED_PREFIX: &str = ".state.json.";
 
 impl DataDir {
-    /// Makes the folder if it is missing (rights 0700) and locks it.
+    /// Creates the folder if it is missing (mode 0700) and locks it.
     pub(super) fn open(path: &Path) -> Result<Self, DataDirError> {
         let failed = |error| DataDirError::Io(path.to_owned(), error);
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
@@ -47,15 +47,15 @@ impl DataDir {
         }
     }
 
-    /// Removes what a run that was killed while it saved has left.
+    /// Removes the temporary files of a run that was killed during a save.
     fn tidy(&self) {
         let entries = std::fs::read_dir(&self.path).into_iter().flatten().flatten();
         let left = entries.filter(|entry| entry.file_name().as_bytes().starts_with(UNFINISHED_PREFIX.as_bytes()));
-        // One that stays costs its few bytes.
+        // A file that cannot be removed wastes only a few bytes.
         left.for_each(|entry| _ = std::fs::remove_file(entry.path()));
     }
 
-    /// What was kept; empty when nothing was. A file that cannot be read is moved aside, not lost.
+    /// Reads the saved lists; empty when there are none. A file that cannot be parsed is renamed, not lost.
     pub(super) fn load(&self) -> Result<Saved, DataDirError> {
         let path = self.path.join("state.json");
         let bytes = match std::fs::read(&path) {
@@ -71,7 +71,7 @@ impl DataDir {
         })
     }
 
-    /// Keeps the lists: written beside, synced, renamed.
+    /// Saves the lists: writes a temporary file, syncs it and renames it.
     pub(super) fn save(&self, saved: &Saved) -> io::Result<()> {
         let mut file = tempfile::Builder::new().prefix(UNFINISHED_PREFIX).tempfile_in(&self.path)?;
         serde_json::to_writer_pretty(&mut file, saved)?;

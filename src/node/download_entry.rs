@@ -1,4 +1,4 @@
-//! One download of this run, as plain threads and core 0 see it.
+//! One download of this run, as seen by plain threads and core 0.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -13,13 +13,13 @@ use crate::download::{DownloadState, Driver};
 /// One download.
 #[derive(Debug)]
 pub(super) struct DownloadEntry {
-    /// The number that the user knows.
+    /// Number shown to the user.
     pub id: DownloadId,
     /// The request of the user.
     pub request: DownloadRequest,
-    /// What does the work.
+    /// The driver of the download.
     pub driver: Arc<Driver>,
-    /// The folder of the destination, as it was when the user asked.
+    /// The folder of the destination at the time of the request.
     pub folder: Option<FolderMark>,
     state: Mutex<DownloadState>,
     started: Instant,
@@ -27,7 +27,7 @@ pub(super) struct DownloadEntry {
 }
 
 impl DownloadEntry {
-    /// A download that starts now.
+    /// Creates a download that starts now.
     pub(super) fn new(
         id: DownloadId,
         request: DownloadRequest,
@@ -53,23 +53,23 @@ impl DownloadEntry {
     /// Sets the state.
     pub(super) fn set_state(&self, state: DownloadState) {
         if matches!(state, DownloadState::Done { .. } | DownloadState::Failed(_)) {
-            // The first end counts.
+            // Only the first end sets the elapsed time.
             let _ = self.elapsed.set(self.started.elapsed());
         }
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
     }
 
-    /// Whether it is done or failed.
+    /// Whether the download is done or has failed.
     pub(super) fn has_ended(&self) -> bool {
         matches!(self.state(), DownloadState::Done { .. } | DownloadState::Failed(_))
     }
 
-    /// Whether a later run is to resume it.
+    /// Whether a later run is to resume the download.
     pub(super) fn is_wanted(&self) -> bool {
         !self.has_ended() && !self.driver.cancelled.load(Ordering::Relaxed)
     }
 
-    /// What a later run needs to resume it; `None` for one that is discarded.
+    /// The state that a later run needs to resume the download; `None` if its data is discarded.
     pub(super) fn saved(&self) -> Option<SavedDownload> {
         let request = &self.request;
         Some(SavedDownload {
@@ -80,7 +80,7 @@ impl DownloadEntry {
         })
     }
 
-    /// The row of `show downloads`.
+    /// The row in `show downloads`.
     pub(super) fn status(&self) -> DownloadStatus {
         let metainfo = &self.request.metainfo;
         let length = metainfo.geometry().length();

@@ -1,5 +1,5 @@
-//! The folder of a download, and whether a download that an earlier run began may resume in it: never in an empty
-//! mount point whose disk is away. Calls block for a moment.
+//! The folder of a download, and the check whether a download of an earlier run may resume in it: never in an empty
+//! mount point whose disk is not mounted. Calls block for a moment.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
@@ -8,19 +8,19 @@ use super::folder_mark::FolderMark;
 use super::saved::SavedDownload;
 use crate::storage::Paths;
 
-/// The mark of the folder that the destination is in; `None` when the folder cannot be read.
+/// The mark of the destination's folder; `None` when the folder cannot be read.
 pub(super) fn mark(dest: &Path) -> Option<FolderMark> {
     FolderMark::at(&Paths::new(dest).folder).ok()
 }
 
-/// A number in place of the device of a path whose device is not known; paths in one folder get the same number.
+/// Substitute for an unknown device number; paths in one folder get the same number.
 pub(super) fn device_stand_in(path: &Path) -> u64 {
     let mut hasher = DefaultHasher::new();
     path.parent().hash(&mut hasher);
     hasher.finish()
 }
 
-/// The mark of the folder that the download resumes in, or the reason why it has to wait.
+/// The mark of the folder in which the download may resume, or the reason why it has to wait.
 pub(super) fn check(saved: &SavedDownload) -> Result<FolderMark, String> {
     let paths = Paths::new(&saved.dest.0);
     let folder = paths.folder.display();
@@ -28,7 +28,7 @@ pub(super) fn check(saved: &SavedDownload) -> Result<FolderMark, String> {
     if saved.folder.is_none_or(|known| known.is_same(found)) {
         return Ok(found);
     }
-    // The disk may have been moved, or have another number: its content decides.
+    // The disk may have been moved or may have another device number: the folder's content decides.
     let is_there = |path: &Path| path.symlink_metadata().is_ok();
     if is_there(&paths.dest) || is_there(&paths.part) && is_there(&paths.record) {
         return Ok(found);

@@ -1,4 +1,4 @@
-//! Core 0's work on downloads: starts them, ends them, and decides what becomes of each at its end.
+//! Core 0's work on downloads: starts and ends them, and handles the result of each.
 
 use std::cell::Cell;
 use std::path::Path;
@@ -28,19 +28,19 @@ use crate::tracker_client::Listener as _;
 pub(super) struct DownloadSupervisor {
     context: Rc<NodeContext>,
     announcers: Rc<Announcers>,
-    /// A download has ended.
+    /// Notified when a download has ended.
     any_ended: Signal,
-    /// Number of downloads that run.
+    /// Number of running downloads.
     running: Rc<Cell<usize>>,
 }
 
 impl DownloadSupervisor {
-    /// No download yet.
+    /// Creates a supervisor without downloads.
     pub(super) fn new(context: Rc<NodeContext>, announcers: Rc<Announcers>) -> Rc<Self> {
         Rc::new(Self { context, announcers, any_ended: Signal::default(), running: Rc::default() })
     }
 
-    /// Ends all downloads at a point from which they can go on, and waits for that.
+    /// Ends all downloads at a point from which they can resume, and waits until they have ended.
     pub(super) async fn end_all(&self) {
         let downloads = self.context.lists.lock().downloads.clone();
         let running: Vec<_> = downloads.into_iter().filter(|entry| !entry.has_ended()).collect();
@@ -48,17 +48,17 @@ impl DownloadSupervisor {
         self.any_ended.until(|| running.iter().all(|entry| entry.has_ended()).then_some(())).await;
     }
 
-    /// Reports the end of a download that the user has given up while it waited.
+    /// Reports the end of a waiting download that the user has cancelled.
     pub(super) fn give_up(&self, waiting: &WaitingDownload) {
         let state = DownloadState::Failed(Failure::cancelled());
         let status = DownloadStatus { state, waits_for: None, ..waiting.status() };
         self.context.events.send(Event::Ended(Box::new(status)));
     }
 
-    /// Starts the download, and reports its end.
+    /// Starts the download and reports its end.
     pub(super) fn start(self: &Rc<Self>, entry: Arc<DownloadEntry>) {
         let (this, ending) = (self.clone(), entry.clone());
-        // Somebody waits for the event.
+        // Receivers wait for the end event, so that a panic must send it, too.
         let panicked = move || {
             if !ending.has_ended() {
                 let why = "internal error: the download panicked: try again, and please report it";
@@ -70,7 +70,7 @@ impl DownloadSupervisor {
         spawn_watched("download", self.clone().download(entry), panicked);
     }
 
-    /// Reports why the download waits, once a reason.
+    /// Reports the reason why the download waits; the same reason is reported once.
     pub(super) fn report_waiting(&self, waiting: &WaitingDownload, why: String) {
         if waiting.status().waits_for.as_ref() != Some(&why) {
             self.context.events.send(Event::Notice(format!("#{} waits: {why}", waiting.id)));
@@ -78,7 +78,7 @@ impl DownloadSupervisor {
         }
     }
 
-    /// Begins a download whose disk is there now.
+    /// Starts a waiting download whose disk is available now.
     pub(super) fn begin(self: &Rc<Self>, waiting: &WaitingDownload, folder: FolderMark, metainfo: Arc<Metainfo>) {
         let context = &self.context;
         let entry = {
@@ -123,7 +123,7 @@ impl DownloadSupervisor {
         let withdrawal = is_over.then(|| self.unserve(entry.request.metainfo.info_hash())).flatten();
         entry.set_state(ended.unwrap_or_else(DownloadState::Failed));
         self.any_ended.notify();
-        // A restart after a crash need neither try again what has failed nor hash what is done.
+        // After a crash, a restart need neither retry a failed download nor hash a finished one.
         self.context.save().await;
         self.context.events.send(Event::Ended(Box::new(entry.status())));
         if let Some(withdrawal) = withdrawal {
@@ -132,7 +132,7 @@ impl DownloadSupervisor {
         self.announcers.drop_unused();
     }
 
-    /// The reason why a download that failed is to wait for its disk; `None` for one that ends here.
+    /// The reason why a failed download has to wait for its disk; `None` if it ends here.
     async fn disk_is_away(&self, entry: &DownloadEntry, failure: &Failure, disk: &Blocking) -> Option<String> {
         let is_kept = self.context.is_persistent();
         if failure.kind != FailureKind::Local || !is_kept {
@@ -142,7 +142,7 @@ impl DownloadSupervisor {
         disk.run(move || download_folder::check(&saved).err()).await.ok().flatten()
     }
 
-    /// Puts a download that failed among those that wait for their disk.
+    /// Moves a failed download to the list of those that wait for their disk.
     async fn wait_for_disk(&self, entry: &DownloadEntry, why: String) {
         let Some(saved) = entry.saved() else { return };
         let text = format!("#{} waits: {why}", entry.id);
@@ -168,7 +168,7 @@ impl DownloadSupervisor {
             return;
         }
         let Some(torrent) = torrent else {
-            // Another share of the same file is served; this one takes over when that ends.
+            // Another share of the same file is served; this one takes over when that one ends.
             lists.push_share(ShareEntry::waiting((metainfo_path, file), Some(metainfo), None, None));
             return;
         };
@@ -183,7 +183,7 @@ impl DownloadSupervisor {
         }
     }
 
-    /// Stops serving the file of a download that is over and not to be seeded, unless a share serves it.
+    /// Stops serving the file of a finished download that is not to be seeded, unless a share serves it.
     fn unserve(&self, info_hash: InfoHash) -> Option<impl Future<Output = ()> + use<>> {
         if self.context.lists.lock().served(info_hash).is_some() {
             return None;

@@ -1,6 +1,6 @@
-//! Why a call failed or a client did not start.
+//! Errors of the start of a client and of the calls to it.
 
-/// Why a call failed or a client did not start.
+/// The reason why a call failed or a client did not start.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum NodeError {
     /// The cores could not be started.
@@ -9,10 +9,10 @@ pub enum NodeError {
     /// The control group allows too little memory.
     #[error(transparent)]
     Memory(#[from] crate::storage::TooLittleMemory),
-    /// The address cannot be listened on.
+    /// The listener cannot bind its address.
     #[error("{0}")]
     Listen(String),
-    /// The call itself cannot be done.
+    /// The call was refused; the text gives the reason.
     #[error("{0}")]
     Refused(String),
 }

@@ -1,41 +1,41 @@
-//! What a running client reports to plain threads.
+//! Events that a running client reports to plain threads.
 
 use std::path::PathBuf;
 
 use super::status::DownloadStatus;
 use crate::ids::InfoHash;
 
-/// What happened in a running client.
+/// An event of a running client.
 #[derive(Clone, Debug)]
 pub enum Event {
     /// A tracker acknowledged a share for the first time.
     Announced {
-        /// The file.
+        /// Info hash of the file.
         info_hash: InfoHash,
         /// `HOST:PORT` of the tracker.
         tracker: String,
     },
     /// A download ended: its state is `Done` or `Failed`.
     Ended(Box<DownloadStatus>),
-    /// A share is not served for now: its file is away or was touched. It goes on by itself.
+    /// A share is paused: its file is not available or was modified. It resumes without a command.
     SharePaused {
-        /// The file.
+        /// Path of the file.
         file: PathBuf,
-        /// Why.
+        /// The reason, for the user.
         why: String,
     },
-    /// A share that was not served is served again.
+    /// A paused share is served again.
     ShareResumed {
-        /// The file.
+        /// Path of the file.
         file: PathBuf,
     },
-    /// A share is not served any more: another content took the place of the file's.
+    /// A share is no longer served: the content of its file was replaced.
     ShareStopped {
-        /// The file.
+        /// Path of the file.
         file: PathBuf,
-        /// Why.
+        /// The reason, for the user.
         why: String,
     },
-    /// One sentence that the user should see: a tracker lost or found, a fallback taken.
+    /// A message for the user, such as a tracker lost or found, or a fallback taken.
     Notice(String),
 }

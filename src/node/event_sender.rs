@@ -1,4 +1,4 @@
-//! Events on their way from core 0 to plain threads.
+//! The sender of events from core 0 to plain threads.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -18,18 +18,19 @@ use crate::tracker_client::Listener;
 pub(super) struct EventSender {
     sender: async_channel::Sender<Event>,
     lists: Arc<ShareAndDownloadLists>,
-    /// EventSender that found no room and must not be lost, in order; a task sends them on.
+    /// Events that found the channel full and must not be lost, in order; a task sends them.
     late: Rc<RefCell<VecDeque<Event>>>,
 }
 
 impl EventSender {
-    /// EventSender go to the other end of `sender`.
+    /// Creates a sender of events into `sender`.
     pub(super) fn new(sender: async_channel::Sender<Event>, lists: Arc<ShareAndDownloadLists>) -> Self {
         Self { sender, lists, late: Rc::default() }
     }
 
-    /// Notices are dropped when nobody takes them. Of the others somebody waits for each, and only the last one about
-    /// a share is kept, so that there are no more than a few for each download and share.
+    /// Sends or queues the event. A notice that finds the channel full is logged instead. Every other event has a
+    /// waiting receiver; of the events about a share only the last is kept, so that a few events are queued for each
+    /// download and share.
     pub(super) fn send(&self, event: Event) {
         let is_first = self.late.borrow().is_empty();
         let event = match if is_first { self.sender.try_send(event) } else { Err(TrySendError::Full(event)) } {
@@ -46,7 +47,7 @@ impl EventSender {
     }
 }
 
-/// Queues the event in the place of an older one that it makes meaningless. The first one is being sent, and stays.
+/// Queues the event and removes an older one that it supersedes. The first event is being sent and is kept.
 fn put_late(late: &mut VecDeque<Event>, event: Event) {
     let outdated = (1..late.len()).find(|index| supersedes(&event, &late[*index]));
     if let Some(index) = outdated {
@@ -75,7 +76,7 @@ fn file_of(event: &Event) -> Option<&Path> {
 
 async fn send_late(sender: async_channel::Sender<Event>, late: Rc<RefCell<VecDeque<Event>>>) {
     loop {
-        // It stays in its place while it waits, so that later ones queue up behind it.
+        // The event stays at the front while it waits, so that later ones queue up behind it.
         let Some(event) = late.borrow().front().cloned() else { return };
         if sender.send(event).await.is_err() {
             return;
@@ -111,7 +112,7 @@ mod tests {
             put_late(&mut late, Event::ShareResumed { file: other });
         }
         let kept: Vec<_> = late.iter().map(|event| format!("{event:?}")).collect();
-        // The first may be in flight already.
+        // The first event may be in flight already.
         assert_eq!(kept.len(), 3, "{kept:?}");
         assert!(kept[1].contains("99") && kept[2].contains("other"), "{kept:?}");
     }

@@ -1,5 +1,5 @@
-//! Core 0's watch over files: those of shares, and the folders of downloads that wait for their disk. It finds what is
-//! there, and hands it to the supervisors.
+//! Core 0's watch over the files of shares and the folders of downloads that wait for their disk. It checks them and
+//! passes the results to the supervisors.
 
 use std::collections::HashMap;
 use std::io;
@@ -27,7 +27,7 @@ pub(super) struct FileWatch {
 }
 
 impl FileWatch {
-    /// A watch that hands what it finds to the two supervisors.
+    /// Creates a watch that passes its results to the two supervisors.
     pub(super) fn new(
         context: Rc<NodeContext>,
         downloads: Rc<DownloadSupervisor>,
@@ -44,8 +44,8 @@ impl FileWatch {
         }
     }
 
-    /// Checks all files, each device for itself. A device whose last check has not ended, because its disk or its mount
-    /// hangs, is left out: no other device waits for it.
+    /// Checks all files, separately for each device. A device whose last check has not ended, because its disk or mount
+    /// hangs, is skipped, so that no other device waits for it.
     fn check_all(self: &Rc<Self>) {
         let mut by_device = HashMap::<u64, Vec<Watched>>::new();
         {
@@ -79,20 +79,20 @@ impl FileWatch {
     }
 }
 
-/// What is watched.
+/// A watched file or folder.
 enum Watched {
     Share(Arc<ShareEntry>),
     Download(Arc<WaitingDownload>),
 }
 
-/// What a check has found.
+/// The result of a check.
 enum Found {
     Share(Arc<ShareEntry>, io::Result<Identity>),
     Download(Arc<WaitingDownload>, Result<(FolderMark, Metainfo), String>),
 }
 
 impl Watched {
-    /// The device of its file or folder.
+    /// The device of the file or folder.
     fn device(&self) -> u64 {
         match self {
             Self::Share(share) => share.device(),
@@ -103,7 +103,7 @@ impl Watched {
         }
     }
 
-    /// Checks its file or folder. Blocks for a moment.
+    /// Checks the file or folder. Blocks for a moment.
     fn check(self) -> Found {
         match self {
             Self::Share(share) => {
@@ -120,14 +120,14 @@ impl Watched {
     }
 }
 
-/// Finds the share's file, and its `.mtorrent` file if that was not read yet. Blocks for a moment.
+/// Checks the share's file, and first reads its `.mtorrent` file if that was not read yet. Blocks for a moment.
 fn find_share(share: &ShareEntry) -> io::Result<Identity> {
     let is_known = share.state().metainfo.is_some();
     if !is_known {
         let metainfo = share_check::read_metainfo(&share.metainfo_path).map_err(io::Error::other)?;
         let mut state = share.state();
         if state.info_hash.is_some_and(|known| known != metainfo.info_hash()) {
-            // It was verified against another one.
+            // The file was verified against another `.mtorrent` file.
             state.verified = None;
         }
         state.info_hash = Some(metainfo.info_hash());

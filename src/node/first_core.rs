@@ -1,4 +1,4 @@
-//! The cores of a node at their start: each gets a worker, and the first one the listener and the supervisor.
+//! The start of a node's cores: each gets a worker, and the first one also the listener and the supervisor.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -16,25 +16,25 @@ use crate::rpc;
 use crate::runtime::machine::connections_within;
 use crate::runtime::{Cores, StartError};
 
-/// What only the first core gets.
+/// The parts that only the first core gets.
 pub(super) struct FirstCore {
     /// The bound listener.
     pub listener: Listener,
-    /// The queues by which it hands connections to the cores.
+    /// The queues by which the listener passes connections to the cores.
     pub handed_out: Vec<async_channel::Sender<Accepted>>,
     /// All shares and downloads.
     pub lists: Arc<ShareAndDownloadLists>,
-    /// What writes them into the data folder.
+    /// Writes the lists into the data folder.
     pub persistence: Weak<Persistence>,
     /// The instructions of plain threads.
     pub instructions: async_channel::Receiver<Instruction>,
-    /// Where events go.
+    /// Sender of events to plain threads.
     pub events: async_channel::Sender<Event>,
-    /// The endpoint that trackers learn.
+    /// Endpoint that is announced to trackers.
     pub endpoint: Endpoint,
 }
 
-/// Starts a worker on each core, and what `first` says on the first one. The cores end when the first one does.
+/// Starts a worker on each core, and the parts of `first` on core 0. All cores end when core 0 ends.
 pub(super) fn start_cores(parts: NodeParts, first: FirstCore, incoming: Vec<Incoming>) -> Result<Cores, StartError> {
     let (end, ended) = async_channel::bounded::<()>(1);
     let first = Arc::new(Mutex::new(Some((first, end))));
@@ -51,7 +51,7 @@ pub(super) fn start_cores(parts: NodeParts, first: FirstCore, incoming: Vec<Inco
                     drop(end);
                 }
                 None => {
-                    // Ends with an error, when the first core drops the other end.
+                    // Returns an error when the first core drops the other end.
                     let _ = ended.recv().await;
                 }
             }

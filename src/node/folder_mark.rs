@@ -1,4 +1,4 @@
-//! The mark by which a folder is recognised, although another one may stand at its path.
+//! The mark that distinguishes a folder from another one at the same path.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -6,18 +6,18 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-/// Recognises a folder: an empty mount point is not the disk that belongs there. A disk may have another device number
-/// after a restart of the machine; then the id of its file system decides.
+/// Identifies a folder, so that an empty mount point is not mistaken for the disk that belongs there. A disk may have
+/// another device number after a restart of the machine; then the id of its file system decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FolderMark {
     device: u64,
     inode: u64,
-    /// 0 where the file system has none.
+    /// Id of the file system; 0 if it has none.
     file_system: u64,
 }
 
 impl FolderMark {
-    /// The folder at the path. Blocks for a moment.
+    /// The mark of the folder at the path. Blocks for a moment.
     pub(super) fn at(folder: &Path) -> io::Result<Self> {
         let metadata = std::fs::metadata(folder)?;
         if !metadata.is_dir() {
@@ -27,12 +27,12 @@ impl FolderMark {
         Ok(Self { device: metadata.dev(), inode: metadata.ino(), file_system })
     }
 
-    /// The device that it was on.
+    /// Number of the device that the folder was on.
     pub(super) fn device(self) -> u64 {
         self.device
     }
 
-    /// Whether the two are one folder, as far as can be known.
+    /// Whether the two marks are of one folder, as far as can be known.
     pub(super) fn is_same(self, other: Self) -> bool {
         let is_one_system = match (self.file_system, other.file_system) {
             (0, _) | (_, 0) => self.device == other.device,

@@ -47,7 +47,7 @@ pub struct Node {
 }
 
 impl Node {
-    /// Binds the listener, starts the cores, and resumes what the data folder keeps.
+    /// Binds the listener, starts the cores, and resumes the shares and downloads of the data folder.
     pub fn start(config: NodeConfig) -> Result<Self, NodeError> {
         let data_dir = config.data_dir.as_deref().map(DataDir::open).transpose();
         let data_dir = data_dir.map_err(|error| NodeError::Refused(error.to_string()))?;
@@ -115,28 +115,28 @@ impl Node {
         })
     }
 
-    /// Where peers connect, with the real port.
+    /// The listening address, with the real port.
     pub fn listen_addr(&self) -> SocketAddr {
         self.address
     }
 
-    /// What happens from now on. Every receiver shares the same queue.
+    /// The events of the client. All receivers share one queue.
     pub fn events(&self) -> async_channel::Receiver<Event> {
         self.events.clone()
     }
 
-    /// How much is sent and received; what is set there holds at once.
+    /// The rate limits of the client; a change takes effect at once.
     pub fn limits(&self) -> &RateLimits {
         &self.limits
     }
 
-    /// Serves and announces a file that the caller has verified, as it is now.
+    /// Serves and announces a file that the caller has verified in its current state.
     pub fn share(&self, request: ShareRequest) -> Result<(), NodeError> {
         self.share_verified(request, None)
     }
 
-    /// Serves and announces a file that the caller has verified as it was before it was read. If it is another one
-    /// by now it is hashed again first.
+    /// Serves and announces a file that the caller has verified in the state that `verified` gives. A file that has
+    /// changed since then is hashed again first.
     pub fn share_verified(&self, request: ShareRequest, verified: Option<Verified>) -> Result<(), NodeError> {
         self.start_share(request, verified)?;
         self.persistence.save();
@@ -162,7 +162,7 @@ impl Node {
             )));
         }
         if verified.as_ref().is_some_and(|verified| Some(verified.identity) != identity) {
-            // Core 0 finds that it changed.
+            // Core 0 detects the change and hashes the file.
             let paths = (request.metainfo_path, request.file);
             self.lists.lock().add_share(ShareEntry::waiting(paths, Some(request.metainfo), None, None));
             return Ok(());
@@ -191,7 +191,7 @@ impl Node {
                     running.id
                 )));
             }
-            // A user who asks anew does not wait for the old disk.
+            // A new request for the same destination replaces a download that waits for its disk.
             lists.waiting.retain(|waiting| Some(&waiting.saved.dest.0) != request.dest.as_ref());
             lists.add_download(None, request, driver, folder)
         };
@@ -200,19 +200,19 @@ impl Node {
         Ok(id)
     }
 
-    /// Every download of this run, in the order of their numbers.
+    /// All downloads of this run, ordered by number.
     pub fn downloads(&self) -> Vec<DownloadStatus> {
         self.lists.lock().statuses()
     }
 
-    /// Every share.
+    /// All shares.
     pub fn shares(&self) -> Vec<ShareStatus> {
         self.lists.lock().shares.iter().map(|entry| entry.status()).collect()
     }
 
-    /// Stops serving the file of this `.mtorrent`, and withdraws it from the trackers; gives up a download of it that
-    /// waits for its disk. `name` is the path of the `.mtorrent` file, that one's own name, or the path of the file; it must
-    /// mean one share only.
+    /// Removes the share that `name` names: stops serving its file and withdraws it from the trackers. Without such a
+    /// share, cancels a download of that `.mtorrent` file that waits for its disk. `name` is the path or the file name
+    /// of the `.mtorrent` file, or the path of the shared file; it must match one share only.
     pub fn remove(&self, name: impl AsRef<Path>) -> Result<(), NodeError> {
         let name = name.as_ref();
         let removed = {
@@ -239,7 +239,7 @@ impl Node {
     fn end_share(&self, share: &ShareEntry) -> Result<(), NodeError> {
         share.removed.store(true, Ordering::Relaxed);
         let torrent = share.state().torrent.take();
-        // What a download of the same file serves, or another share, goes on.
+        // A download of the same file, or another share, is still served.
         let was_served = torrent.filter(|torrent| self.registry.remove(torrent));
         let Some(torrent) = was_served else { return Ok(()) };
         torrent.stop("it was removed".to_owned());
@@ -256,13 +256,13 @@ impl Node {
         self.cancel_waiting(id).unwrap_or(Ok(()))
     }
 
-    /// Gives up a download that waits for its disk; `None` if there is none of this number.
+    /// Cancels a download that waits for its disk; `None` if no such download has this number.
     fn cancel_waiting(&self, id: DownloadId) -> Option<Result<(), NodeError>> {
         let waiting = self.lists.lock().take_waiting(id)?;
         Some(self.instruct(Instruction::GiveUp(waiting)))
     }
 
-    /// Ends a download; what is there stays for another `get`.
+    /// Cancels a download; the received data is kept for another `get`.
     pub fn cancel(&self, id: DownloadId) -> Result<(), NodeError> {
         let entry = self.lists.lock().download(id).filter(|entry| !entry.has_ended()).cloned();
         match entry {
@@ -276,7 +276,7 @@ impl Node {
         Ok(())
     }
 
-    /// Ends downloads where they can go on later, withdraws from the trackers, stops the cores.
+    /// Ends downloads in a state from which they can resume, withdraws all files from the trackers and stops the cores.
     pub fn close(self) {
         self.persistence.save_and_close();
         if self.instruct(Instruction::Close).is_err() {
@@ -291,13 +291,13 @@ impl Node {
         self.instructions.send_blocking(instruction).map_err(|_| refused("the client is closing"))
     }
 
-    /// Lists what an earlier run left, for core 0 to check; waits for nothing. It saves nothing either: a process that
-    /// is killed meanwhile finds all of it the next time.
+    /// Lists the shares and downloads of an earlier run, for core 0 to check; never waits. It does not save the lists,
+    /// so that a process that is killed meanwhile finds all of them at the next start.
     fn restore(&self, saved: Saved) {
         let mut lists = self.lists.lock();
         for SavedShare { metainfo, file, info_hash, identity } in saved.shares {
             let info_hash = info_hash.and_then(|text| text.parse().ok());
-            // What was verified against an unknown .mtorrent file is not verified.
+            // A file that was verified against an unknown .mtorrent file counts as not verified.
             let verified = identity.and_then(SavedIdentity::identity).filter(|_| info_hash.is_some());
             lists.add_share(ShareEntry::waiting((metainfo.0, file.0), None, info_hash, verified));
         }
@@ -311,7 +311,7 @@ fn refused(why: impl ToString) -> NodeError {
     NodeError::Refused(why.to_string())
 }
 
-/// The endpoint that trackers learn: the listening address, or "where you see me" when that is every address.
+/// The endpoint to announce: the listening address, or 0.0.0.0 in place of the IP address if that is unspecified.
 fn advertised(address: SocketAddr) -> Option<Endpoint> {
     let ip = if address.ip().is_unspecified() { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { address.ip() };
     Endpoint::new(ip, address.port())

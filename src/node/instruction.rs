@@ -9,14 +9,14 @@ use crate::ids::InfoHash;
 
 /// One instruction; core 0 follows them in their order.
 pub(super) enum Instruction {
-    /// Download the file.
+    /// Start the download.
     Get(Arc<DownloadEntry>),
-    /// Announce what the share serves.
+    /// Announce the file of the share.
     Share(Arc<ShareEntry>),
-    /// Withdraw a file that is served no more from the trackers.
+    /// Withdraw a file that is no longer served from the trackers.
     Unshare(InfoHash),
-    /// Report that the user has given up a download which waited for its disk.
+    /// Report that the user has cancelled a download that waits for its disk.
     GiveUp(Arc<WaitingDownload>),
-    /// End everything.
+    /// End all downloads and shares.
     Close,
 }

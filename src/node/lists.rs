@@ -1,4 +1,4 @@
-//! The lists of all shares and downloads of a client, for plain threads and core 0.
+//! The lists of all shares and downloads of a client, used by plain threads and by core 0.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,21 +14,20 @@ use crate::download::Driver;
 use crate::ids::InfoHash;
 use crate::limits::DOWNLOADS_ENDED_MAX;
 
-/// The lists behind their lock, which is held for moments and never on the way of a byte.
+/// The lists behind their lock. It is held briefly, and never on the path of the data.
 #[derive(Debug, Default)]
 pub(super) struct ShareAndDownloadLists {
     lists: Mutex<Lists>,
 }
 
-/// The lists themselves.
 #[derive(Debug, Default)]
 pub(super) struct Lists {
-    /// Downloads in the order of their ids, which count from 1; the oldest that have ended are forgotten.
+    /// Downloads ordered by id, counted from 1; the oldest ended ones are dropped.
     pub downloads: Vec<Arc<DownloadEntry>>,
-    /// Downloads that cannot begin yet, because their disk is away.
+    /// Downloads that cannot start yet because their disk is not available.
     pub waiting: Vec<Arc<WaitingDownload>>,
     last_id: DownloadId,
-    /// Shares, a finished download that seeds among them.
+    /// Shares, including finished downloads that seed.
     pub shares: Vec<Arc<ShareEntry>>,
 }
 
@@ -40,7 +39,7 @@ impl ShareAndDownloadLists {
 }
 
 impl Lists {
-    /// A number for the next download.
+    /// The number of the next download.
     fn next_id(&mut self) -> DownloadId {
         self.last_id += 1;
         self.last_id
@@ -52,13 +51,13 @@ impl Lists {
         self.waiting.push(Arc::new(WaitingDownload::new(id, saved, why)));
     }
 
-    /// Takes a waiting download out of the list; `None` if the user has.
+    /// Removes a waiting download from the list; `None` if the user has removed it already.
     pub(super) fn take_waiting(&mut self, id: DownloadId) -> Option<Arc<WaitingDownload>> {
         let index = self.waiting.iter().position(|waiting| waiting.id == id)?;
         Some(self.waiting.remove(index))
     }
 
-    /// Adds a download, under the number that it had while it waited, if so.
+    /// Adds a download; `id` is the number that it had while it waited, if it did.
     pub(super) fn add_download(
         &mut self,
         id: Option<DownloadId>,
@@ -77,7 +76,7 @@ impl Lists {
         entry
     }
 
-    /// The rows of all downloads in the order of their numbers.
+    /// The rows of all downloads, ordered by number.
     pub(super) fn statuses(&self) -> Vec<DownloadStatus> {
         let started = self.downloads.iter().map(|entry| entry.status());
         let mut all: Vec<_> = started.chain(self.waiting.iter().map(|waiting| waiting.status())).collect();
@@ -85,7 +84,7 @@ impl Lists {
         all
     }
 
-    /// Adds a share; takes the place of one that was asked for by the same names and is not served.
+    /// Adds a share; replaces shares with the same file or `.mtorrent` file that are not served.
     pub(super) fn add_share(&mut self, entry: ShareEntry) -> Arc<ShareEntry> {
         let is_replaced = |known: &ShareEntry| {
             let is_same = known.file == entry.file || known.metainfo_path == entry.metainfo_path;
@@ -96,7 +95,7 @@ impl Lists {
         self.push_share(entry)
     }
 
-    /// Adds a share beside those that are there, in the place of one of the same file at the same path.
+    /// Adds a share; replaces only a share with the same file and the same `.mtorrent` file.
     pub(super) fn push_share(&mut self, entry: ShareEntry) -> Arc<ShareEntry> {
         let same =
             self.shares.extract_if(.., |known| known.file == entry.file && known.metainfo_path == entry.metainfo_path);
@@ -111,12 +110,12 @@ impl Lists {
         self.downloads.iter().find(|entry| entry.id == id)
     }
 
-    /// A download of this file that has not ended.
+    /// The download of this file that has not ended.
     pub(super) fn running(&self, info_hash: InfoHash) -> Option<&Arc<DownloadEntry>> {
         self.downloads.iter().find(|entry| entry.request.metainfo.info_hash() == info_hash && !entry.has_ended())
     }
 
-    /// The share of this file that is served, if any is.
+    /// The share of this file that is served.
     pub(super) fn served(&self, info_hash: InfoHash) -> Option<&Arc<ShareEntry>> {
         self.shares.iter().find(|entry| entry.is_of(info_hash) && entry.is_served())
     }

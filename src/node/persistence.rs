@@ -1,4 +1,4 @@
-//! Writes the lists of shares and downloads into the data folder whenever they have changed.
+//! Writes the lists of shares and downloads into the data folder whenever they change.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,41 +7,41 @@ use super::lists::ShareAndDownloadLists;
 use super::saved::{Saved, SavedIdentity, SavedPath, SavedShare};
 use super::share_entry::ShareEntry;
 
-/// Writes the lists; holds the data folder as long as it lives.
+/// Writes the lists; keeps the data folder locked until it is dropped.
 #[derive(Debug)]
 pub(super) struct Persistence {
     lists: Arc<ShareAndDownloadLists>,
-    /// `None` where nothing is kept.
+    /// `None` if the client has no data folder.
     data_dir: Mutex<Option<Open>>,
 }
 
 #[derive(Debug)]
 struct Open {
     data_dir: DataDir,
-    /// Whether the client is closing: downloads that end now are to go on later.
+    /// Whether the client is closing, so that downloads that end now are to resume later.
     is_closing: bool,
-    /// Whether the last attempt to save has failed.
+    /// Whether the last save failed.
     is_behind: bool,
 }
 
 impl Persistence {
-    /// Keeps `lists` in the folder.
+    /// Creates the persistence of `lists` in the folder.
     pub(super) fn new(lists: Arc<ShareAndDownloadLists>, data_dir: Option<DataDir>) -> Arc<Self> {
         let data_dir = Mutex::new(data_dir.map(|data_dir| Open { data_dir, is_closing: false, is_behind: false }));
         Arc::new(Self { lists, data_dir })
     }
 
-    /// Whether anything is kept.
+    /// Whether the lists are saved at all.
     pub(super) fn is_keeping(&self) -> bool {
         self.data_dir.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
-    /// Keeps the lists as they are now. Blocks until they are durable.
+    /// Saves the current lists. Blocks until they are durable.
     pub(super) fn save(&self) {
         self.save_and(false);
     }
 
-    /// Tries again what could not be saved.
+    /// Retries a save that failed.
     pub(super) fn catch_up(&self) {
         let is_behind = |open: &Open| open.is_behind;
         if self.data_dir.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(is_behind) {
@@ -49,7 +49,7 @@ impl Persistence {
         }
     }
 
-    /// Keeps the lists for the last time: the next run is to resume what ends from now on.
+    /// Saves the lists for the last time: the next run resumes the downloads that end from now on.
     pub(super) fn save_and_close(&self) {
         self.save_and(true);
     }
@@ -87,7 +87,7 @@ fn saved_share(share: &ShareEntry) -> SavedShare {
         metainfo: SavedPath::absolute(&share.metainfo_path),
         file: SavedPath::absolute(&share.file),
         info_hash: state.info_hash.map(|info_hash| info_hash.to_string()),
-        // Not the file as it is now: that was perhaps never verified.
+        // The identity at the verification; the current file was perhaps never verified.
         identity: state.verified.map(SavedIdentity::from),
     }
 }

@@ -1,32 +1,33 @@
-//! The pools of threads that may block.
+//! The thread pools for blocking work.
 
 use crate::limits::{SHORT_CHECK_BYTES_MAX, STATE_THREADS};
 use crate::runtime::{Blocking, Kind};
 
-/// Threads that may block, by what they do.
+/// The thread pools, by their work.
 #[derive(Clone)]
 pub(super) struct Pools {
-    /// Writes to downloads and makes them durable.
+    /// Writes the data of downloads and makes it durable.
     pub durable: Blocking,
-    /// Fetches cold pages of what is served.
+    /// Reads pages of served files that are not in the page cache.
     pub cold_reads: Blocking,
-    /// Checks whether shared files are as they were.
+    /// Checks whether shared files have changed.
     pub checks: Blocking,
-    /// Hashes what is shared, where it was touched; files up to [`SHORT_CHECK_BYTES_MAX`] in [`Pools::short_hashing`].
+    /// Hashes shared files that were modified; files of up to [`SHORT_CHECK_BYTES_MAX`] bytes in
+    /// [`Pools::short_hashing`].
     pub hashing: Blocking,
-    /// Hashes short files, which do not wait for long ones.
+    /// Hashes short files, so that they do not wait for long ones.
     pub short_hashing: Blocking,
     /// Saves the lists of shares and downloads.
     pub state: Blocking,
 }
 
 impl Pools {
-    /// Where a file of so many bytes is hashed.
+    /// The pool that hashes a file of `length` bytes.
     pub(super) fn hashing_of(&self, length: u64) -> &Blocking {
         if length > SHORT_CHECK_BYTES_MAX { &self.hashing } else { &self.short_hashing }
     }
 
-    /// All of them, without a thread until there is work.
+    /// Creates all pools; their threads start with their first work.
     pub(super) fn start() -> std::io::Result<Self> {
         Ok(Self {
             durable: Blocking::new(Kind::DURABLE),

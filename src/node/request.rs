@@ -1,4 +1,4 @@
-//! What the user asks a client for: a download or a share.
+//! The requests of a user to a client: a download or a share.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,26 +11,25 @@ use crate::ids::Endpoint;
 use crate::metainfo::Metainfo;
 use crate::storage::Identity;
 
-/// What to download and how.
+/// A request for a download.
 #[derive(Clone, Debug)]
 pub struct DownloadRequest {
-    /// The file to get.
+    /// Metainfo of the file.
     pub metainfo: Arc<Metainfo>,
-    /// Path of the `.mtorrent` file, for display, `remove` and the state kept.
+    /// Path of the `.mtorrent` file; it is displayed, saved, and matched by `remove`.
     pub metainfo_path: PathBuf,
-    /// The finished file's path (a folder was resolved by the caller); `None` discards what is received.
+    /// Path of the finished file (the caller has resolved a folder); `None` discards the data.
     pub dest: Option<PathBuf>,
-    /// Replace what is at `dest` or a foreign `.part`.
+    /// Whether a different file at `dest` or a foreign `.part` file is replaced.
     pub force: bool,
-    /// How long to wait for trackers and seeders before the download fails as worth trying again;
-    /// `None` waits for ever.
+    /// Time to wait for trackers and seeders before the download fails as worth retrying; `None` waits for ever.
     pub wait: Option<Duration>,
-    /// Go on seeding when done.
+    /// Whether the client seeds the file after the download.
     pub seed: bool,
 }
 
 impl DownloadRequest {
-    /// The driver that does the work; `endpoint` is the one that trackers learn.
+    /// Creates the driver of the download; `endpoint` is the one announced to trackers.
     pub(super) fn driver(&self, config: &NodeConfig, endpoint: Endpoint) -> Arc<Driver> {
         Driver::new(Request {
             metainfo: self.metainfo.clone(),
@@ -44,22 +43,22 @@ impl DownloadRequest {
     }
 }
 
-/// What to seed.
+/// A request for a share.
 #[derive(Clone, Debug)]
 pub struct ShareRequest {
-    /// Its metainfo, which the caller has checked against the file.
+    /// Metainfo of the file; the caller has verified the file against it.
     pub metainfo: Arc<Metainfo>,
     /// Path of the `.mtorrent` file.
     pub metainfo_path: PathBuf,
-    /// The file itself.
+    /// Path of the shared file.
     pub file: PathBuf,
 }
 
-/// What the caller found when it hashed a file that is to be shared.
+/// The result of hashing a file that is to be shared.
 #[derive(Clone, Debug)]
 pub struct Verified {
-    /// The file before it was read.
+    /// Identity of the file before it was read.
     pub identity: Identity,
-    /// Chunks that the disk cannot read; all others are right.
+    /// Chunks that the disk cannot read; all other chunks are verified.
     pub unreadable: Vec<ChunkIndex>,
 }

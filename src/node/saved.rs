@@ -1,5 +1,5 @@
-//! The lists of shares and downloads as `state.json` holds them. Only a command of the user changes them; what is
-//! absent for a while stays listed.
+//! The lists of shares and downloads in the format of `state.json`. Only a command of the user removes an entry; a
+//! share or download whose file is not available stays listed.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -10,27 +10,27 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::folder_mark::FolderMark;
 use crate::storage::Identity;
 
-/// Everything that is kept.
+/// The saved state of a client.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Saved {
-    /// What is shared.
+    /// The shares.
     pub shares: Vec<SavedShare>,
-    /// What was being downloaded.
+    /// The unfinished downloads.
     pub downloads: Vec<SavedDownload>,
 }
 
 /// One share.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SavedShare {
-    /// The `.mtorrent` file.
+    /// Path of the `.mtorrent` file.
     pub metainfo: SavedPath,
-    /// The file.
+    /// Path of the shared file.
     pub file: SavedPath,
-    /// What the `.mtorrent` file described; not known to earlier versions.
+    /// Info hash of the `.mtorrent` file; earlier versions did not save it.
     #[serde(default)]
     pub info_hash: Option<String>,
-    /// The file as it was when it was verified; if it is the same it need not be hashed again.
+    /// Identity of the file when it was verified; a file that still has it is not hashed again.
     pub identity: Option<SavedIdentity>,
 }
 
@@ -40,7 +40,7 @@ pub(crate) struct SavedIdentity {
     bytes: u64,
     inode: u64,
     modified: (i64, i64),
-    /// Earlier versions did not keep these: such a file is hashed once.
+    /// Earlier versions did not save these fields; such a file is hashed once.
     #[serde(default)]
     changed: Option<(i64, i64)>,
     #[serde(default)]
@@ -50,18 +50,18 @@ pub(crate) struct SavedIdentity {
 /// One unfinished download.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SavedDownload {
-    /// The `.mtorrent` file.
+    /// Path of the `.mtorrent` file.
     pub metainfo: SavedPath,
-    /// Where it goes.
+    /// Path of the finished file.
     pub dest: SavedPath,
-    /// Whether what is there may be replaced.
+    /// Whether a different file at `dest` may be replaced.
     pub force: bool,
-    /// The folder that it goes to, as it was found at first; not known to earlier versions.
+    /// Mark of the destination's folder at the first start; earlier versions did not save it.
     #[serde(default)]
     pub folder: Option<FolderMark>,
 }
 
-/// A path in the state: text where it is UTF-8, else `{"bytes_hex": "..."}`.
+/// A path in the state: a string if it is UTF-8, else `{"bytes_hex": "..."}`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct SavedPath(pub PathBuf);
 
@@ -80,7 +80,7 @@ enum PathForm {
 }
 
 impl SavedIdentity {
-    /// The same, if all of it was kept.
+    /// The identity, if all of its fields were saved.
     pub(crate) fn identity(self) -> Option<Identity> {
         let Self { bytes, inode, modified, changed, device } = self;
         Some(Identity { device: device?, inode, bytes, modified, changed: changed? })

@@ -1,4 +1,4 @@
-//! A shared file checked and hashed against its `.mtorrent` file. Calls block: run them on a blocking thread.
+//! Checks and hashes a shared file against its `.mtorrent` file. Calls block: run them on a blocking thread.
 
 use std::fs::File;
 use std::io;
@@ -16,29 +16,29 @@ use crate::storage::Identity;
 /// The result of a check.
 #[derive(Debug)]
 pub(super) enum Checked {
-    /// It is the file, but for chunks that the disk cannot read.
+    /// The file matches, except for chunks that the disk cannot read.
     Right {
-        /// The file before it was read, and after it.
+        /// Identity of the file, the same before and after it was read.
         identity: Identity,
         /// Chunks that cannot be read.
         unreadable: Vec<ChunkIndex>,
     },
-    /// It is another file.
+    /// The file does not match.
     Different {
-        /// What is different.
+        /// The difference, for the user.
         why: String,
-        /// The file before it was read.
+        /// Identity of the file before it was read.
         identity: Identity,
     },
-    /// It changed while it was read: nobody knows what it will be.
+    /// The file changed while it was read, so that there is no result.
     Changing,
-    /// It cannot be read now.
+    /// The file cannot be read now.
     Away(io::Error),
     /// The check was stopped.
     Stopped,
 }
 
-/// The file at the path as it is now. A folder or a pipe is none.
+/// Identity of the file at the path; a folder or a pipe is an error.
 pub(super) fn stat(path: &Path) -> io::Result<Identity> {
     let metadata = std::fs::metadata(path)?;
     if !metadata.is_file() {
@@ -53,7 +53,7 @@ pub(super) fn check(metainfo: &Metainfo, path: &Path, threads: usize, stop: &Ato
 }
 
 fn hash(metainfo: &Metainfo, path: &Path, threads: usize, stop: &AtomicBool) -> io::Result<Checked> {
-    // Without O_NONBLOCK a named pipe would wait here for its writer.
+    // Without O_NONBLOCK, opening a named pipe would block until it has a writer.
     let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     let identity = Identity::of(&file.metadata()?);
     let geometry = metainfo.geometry();
@@ -84,7 +84,7 @@ fn hash(metainfo: &Metainfo, path: &Path, threads: usize, stop: &AtomicBool) -> 
     }
     let mut unreadable = unreadable.into_inner().unwrap_or_else(PoisonError::into_inner);
     match unreadable.pop() {
-        // A disk that gives nothing is away.
+        // A disk from which no chunk can be read counts as not available.
         Some((_, error)) if unreadable.len() + 1 == geometry.chunk_count() as usize => Err(error),
         Some((last, _)) => {
             let unreadable = unreadable.into_iter().map(|(chunk, _)| chunk).chain([last]).collect();

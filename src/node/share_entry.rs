@@ -1,4 +1,4 @@
-//! One share that the user asked for, as plain threads and core 0 see it.
+//! One share that the user asked for, as seen by plain threads and core 0.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -14,24 +14,24 @@ use crate::metainfo::Metainfo;
 use crate::storage::Identity;
 use crate::torrent::Torrent;
 
-/// One share. It stays until the user removes it.
+/// One share. It is listed until the user removes it.
 #[derive(Debug)]
 pub(super) struct ShareEntry {
-    /// The `.mtorrent` file.
+    /// Path of the `.mtorrent` file.
     pub metainfo_path: PathBuf,
-    /// The file.
+    /// Path of the shared file.
     pub file: PathBuf,
-    /// Trackers that acknowledged it.
+    /// Trackers that acknowledged the share.
     pub trackers: Mutex<HashSet<String>>,
     /// Whether the user has removed it.
     pub removed: Arc<AtomicBool>,
-    /// Bytes sent by torrents of this share that are served no more.
+    /// Bytes sent by torrents of this share that are no longer served.
     sent_bytes: AtomicU64,
     state: Mutex<ShareState>,
 }
 
 impl ShareEntry {
-    /// A share that is served.
+    /// Creates a share that is served.
     pub(super) fn active(request: ShareRequest, torrent: Arc<Torrent>, verified: Option<Identity>) -> Self {
         let phase = Phase::Active;
         Self::new(
@@ -41,7 +41,7 @@ impl ShareEntry {
         )
     }
 
-    /// A share whose file is still to be checked.
+    /// Creates a share whose file is still to be checked.
     pub(super) fn waiting(
         (metainfo_path, file): (PathBuf, PathBuf),
         metainfo: Option<Arc<Metainfo>>,
@@ -69,14 +69,14 @@ impl ShareEntry {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The device that the file was on at the last look; before the first look a number made from its folder.
+    /// The file's device at the last check; before the first check a number derived from its folder.
     pub(super) fn device(&self) -> u64 {
         let state = self.state();
         let known = state.seen.or(state.verified);
         known.map_or_else(|| download_folder::device_stand_in(&self.file), |identity| identity.device)
     }
 
-    /// A check beside being served has come to nothing; `false` if there was none.
+    /// Ends a check during which the share was served, without a result; `false` if there was none.
     pub(super) fn end_check_beside(&self) -> bool {
         let mut state = self.state();
         let was_beside = state.phase == Phase::ActiveChecked;
@@ -86,28 +86,28 @@ impl ShareEntry {
         was_beside
     }
 
-    /// Whether peers get it.
+    /// Whether the file is served to peers.
     pub(super) fn is_served(&self) -> bool {
         let state = self.state();
         state.is_active() && state.torrent.as_ref().is_some_and(|torrent| torrent.stopped().is_none())
     }
 
-    /// Whether it is of this file.
+    /// Whether the share is of this file.
     pub(super) fn is_of(&self, info_hash: InfoHash) -> bool {
         self.state().info_hash == Some(info_hash)
     }
 
-    /// Whether `name` means this share: it is the `.mtorrent` file, that one's name, or its file.
+    /// Whether `name` names this share: the path or file name of its `.mtorrent` file, or the path of its file.
     pub(super) fn is_named(&self, name: &Path) -> bool {
         let metainfo = &self.metainfo_path;
         metainfo == name || metainfo.file_name().is_some_and(|file| file == name) || self.file == name
     }
 
-    /// Serves another torrent from now on; false when the share was removed meanwhile and so gets none.
+    /// Serves another torrent from now on; `false` if the share was removed meanwhile and so gets none.
     pub(super) fn set_torrent(&self, torrent: Arc<Torrent>) -> bool {
         let before = {
             let mut state = self.state();
-            // The remover of a share sets the flag first, and then takes its torrent under this lock.
+            // The remover of a share first sets the flag, and then takes its torrent under this lock.
             if self.removed.load(Ordering::Relaxed) {
                 return false;
             }
@@ -118,7 +118,7 @@ impl ShareEntry {
         true
     }
 
-    /// The row of `show shares`.
+    /// The row in `show shares`.
     pub(super) fn status(&self) -> ShareStatus {
         let state = self.state();
         let sent_bytes = state.torrent.as_ref().map_or(0, |torrent| torrent.sent_bytes.load(Ordering::Relaxed));

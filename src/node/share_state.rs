@@ -1,4 +1,4 @@
-//! The state of a share: whether it is served, and what it needs next. No effects: the caller says what it has found.
+//! The state of a share: whether it is served, and its next step. No effects: the caller passes the results of checks.
 
 use std::io;
 use std::sync::Arc;
@@ -13,65 +13,65 @@ use crate::torrent::Torrent;
 /// The state of a share.
 #[derive(Clone, Debug)]
 pub(super) struct ShareState {
-    /// What the file is; `None` while the `.mtorrent` file could not be read.
+    /// Metainfo of the file; `None` until the `.mtorrent` file is read.
     pub metainfo: Option<Arc<Metainfo>>,
-    /// What the `.mtorrent` file described when the file was verified.
+    /// Info hash of the `.mtorrent` file when the file was verified.
     pub info_hash: Option<InfoHash>,
-    /// The file as it was when it was verified.
+    /// Identity of the file when it was verified.
     pub verified: Option<Identity>,
-    /// What is, or was last, served.
+    /// The torrent that is or was last served.
     pub torrent: Option<Arc<Torrent>>,
-    /// Whether it is served.
+    /// Whether and how the share is served.
     pub phase: Phase,
-    /// The file as the last look has found it.
+    /// Identity of the file at the last check.
     pub seen: Option<Identity>,
-    /// Grows by one with every check, so that one that is not the last is known when it ends.
+    /// Number of checks so far; a check that ends with an older number is outdated.
     pub checks: u64,
-    /// Attempts in a row that could not read the file's attributes.
+    /// Consecutive failures to read the file's attributes.
     pub failed_stats: u32,
-    /// Whether the user knows that it is not served.
+    /// Whether the user has been notified that the share is not served.
     pub is_reported: bool,
 }
 
-/// Whether a share is served.
+/// The phase of a share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// It is.
+    /// The share is served.
     Active,
-    /// It is, and hashed beside that: only the time of its last change of state is another.
+    /// The share is served and hashed at the same time, because only the file's time of change (ctime) differs.
     ActiveChecked,
-    /// Not for now: why.
+    /// The share is paused; the text gives the reason.
     Waiting(String),
-    /// Not before it is hashed, which is under way: why.
+    /// The share is paused while its file is hashed; the text gives the reason.
     Checking(String),
-    /// Not until it changes: it is another file now.
+    /// The file has other content; the share is paused until it changes again.
     Different {
-        /// What is different.
+        /// The difference, for the user.
         why: String,
-        /// The file that was found so.
+        /// Identity of the file with the other content.
         found: Identity,
     },
 }
 
-/// What a share needs.
+/// The next step of a share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Nothing.
+    /// No step.
     Nothing,
-    /// Serve it no more until it is there again.
+    /// Pause the share until its file is available again.
     Wait(String),
-    /// Serve it: it is as it was verified.
+    /// Serve the file: it is unchanged since its verification.
     Serve,
-    /// Serve it no more, and hash it.
+    /// Pause the share and hash the file.
     Check(String),
-    /// Hash it beside being served.
+    /// Hash the file while it is served.
     CheckBeside,
-    /// It is another file.
+    /// Pause the share: the file has other content.
     Differ(String, Identity),
 }
 
 impl ShareState {
-    /// A share of which no look has found anything yet.
+    /// Creates the state of a share whose file was not checked yet.
     pub(super) fn new(
         metainfo: Option<Arc<Metainfo>>,
         verified: Option<Identity>,
@@ -92,14 +92,14 @@ impl ShareState {
         }
     }
 
-    /// What is needed now that the file was found so. Its `.mtorrent` file is known.
+    /// The next step after a check with this result. The `.mtorrent` file must have been read.
     pub(super) fn next(&self, found: &io::Result<Identity>) -> Step {
         let stopped = self.torrent.as_ref().filter(|_| self.is_active()).and_then(|torrent| torrent.stopped());
         match (&self.phase, found) {
             (Phase::Checking(_), _) => Step::Nothing,
             (Phase::Waiting(known), Err(error)) if *known == away(error) => Step::Nothing,
             (Phase::Different { .. }, Err(_)) => Step::Nothing,
-            // The open file may be well although its path is not for a moment, as on a network file system.
+            // The open file may be intact although its path fails for a moment, as on a network file system.
             (Phase::Active | Phase::ActiveChecked, Err(error))
                 if !is_absent(error) && self.failed_stats < FAILED_STATS_MAX =>
             {
@@ -111,7 +111,7 @@ impl ShareState {
                 Step::Differ(format!("its size is now {} bytes", found.bytes), *found)
             }
             (Phase::Waiting(_) | Phase::Different { .. }, Ok(found)) if self.verified == Some(*found) => Step::Serve,
-            // A file that is still being written is not worth a check.
+            // A file that is still being written is not hashed.
             (Phase::Waiting(_) | Phase::Different { .. }, Ok(found)) if self.seen != Some(*found) => Step::Nothing,
             (Phase::Waiting(_) | Phase::Different { .. }, Ok(_)) => {
                 Step::Check("it is being verified first".to_owned())
@@ -132,18 +132,18 @@ impl ShareState {
         }
     }
 
-    /// Notes what a look has found.
+    /// Records the result of a check.
     pub(super) fn note(&mut self, found: &io::Result<Identity>) {
         self.seen = found.as_ref().ok().copied();
         self.failed_stats = if found.is_err() { self.failed_stats.saturating_add(1) } else { 0 };
     }
 
-    /// Whether peers get it, unless its torrent was stopped a moment ago.
+    /// Whether the phase lets peers get the file; the torrent may have been stopped a moment ago.
     pub(super) fn is_active(&self) -> bool {
         matches!(self.phase, Phase::Active | Phase::ActiveChecked)
     }
 
-    /// Why it is not served.
+    /// The reason why the share is not served.
     pub(super) fn stopped(&self) -> Option<String> {
         match &self.phase {
             Phase::Active | Phase::ActiveChecked => {
@@ -158,7 +158,7 @@ impl ShareState {
     }
 }
 
-/// The reason for a file whose attributes cannot be read; it may be back in a moment, whatever the error.
+/// The reason for a file whose attributes cannot be read; any such error may be temporary.
 fn away(error: &io::Error) -> String {
     format!("it is away ({error})")
 }

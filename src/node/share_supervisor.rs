@@ -1,5 +1,5 @@
-//! Core 0's work on shares: serves them, pauses those whose file is away or was touched, and hashes what may be
-//! another file now.
+//! Core 0's work on shares: serves them, pauses those whose file is not available or was modified, and hashes files
+//! whose content may have changed.
 
 use std::io;
 use std::rc::Rc;
@@ -27,12 +27,12 @@ pub(super) struct ShareSupervisor {
 }
 
 impl ShareSupervisor {
-    /// A supervisor of the shares in the lists.
+    /// Creates a supervisor of the listed shares.
     pub(super) fn new(context: Rc<NodeContext>, announcers: Rc<Announcers>) -> Rc<Self> {
         Rc::new(Self { context, announcers })
     }
 
-    /// Does what the share needs now that its file was found so.
+    /// Executes the share's next step after a check with this result.
     pub(super) fn act_on(self: &Rc<Self>, share: &Arc<ShareEntry>, found: &io::Result<Identity>) {
         if share.removed.load(Ordering::Relaxed) {
             return;
@@ -60,7 +60,7 @@ impl ShareSupervisor {
         self.report_unreadable(share);
     }
 
-    /// Stops serving the share for now, and reports it once.
+    /// Pauses the share, and reports that once.
     fn pause(self: &Rc<Self>, share: &ShareEntry, phase: Phase) {
         let why = match &phase {
             Phase::Waiting(why) | Phase::Checking(why) => why.clone(),
@@ -83,7 +83,7 @@ impl ShareSupervisor {
         }
     }
 
-    /// Stops serving the share, whose file is another one now, and reports it once.
+    /// Pauses the share because its file has other content, and reports that once.
     fn differ(self: &Rc<Self>, share: &ShareEntry, why: String, found: Identity) {
         let (was_active, is_known) = {
             let mut state = share.state();
@@ -108,7 +108,7 @@ impl ShareSupervisor {
         self.announcers.withdraw_and_drop_unused(torrent.info_hash());
     }
 
-    /// Hashes the file, and then serves it or reports why not.
+    /// Hashes the file, and then serves it or reports the reason against it.
     async fn check(self: Rc<Self>, share: Arc<ShareEntry>) {
         let (metainfo, number) = {
             let mut state = share.state();
@@ -133,13 +133,13 @@ impl ShareSupervisor {
             Ok(Checked::Changing) => self.pause(&share, waiting("it is being written")),
             Ok(Checked::Away(error)) => self.pause(&share, waiting(&format!("it is away ({error})"))),
             Ok(Checked::Stopped) => {}
-            // A share that is served stays so, and the next look asks for the check again.
+            // A share that is served stays served, and the next check of its file asks for the hashing again.
             Err(BlockingError::Busy | BlockingError::NoThread) if share.end_check_beside() => {}
             Err(error) => self.pause(&share, waiting(&error.to_string())),
         }
     }
 
-    /// Goes on serving a file that was found to be right, or serves it again.
+    /// Continues to serve a file that was found intact, or serves it again.
     async fn checked(self: Rc<Self>, share: Arc<ShareEntry>, unreadable: Vec<ChunkIndex>) {
         let torrent = {
             let mut state = share.state();
@@ -155,7 +155,7 @@ impl ShareSupervisor {
         }
     }
 
-    /// Serves a file that is as it was verified.
+    /// Serves a file that is unchanged since its verification.
     async fn serve(self: Rc<Self>, share: Arc<ShareEntry>, unreadable: Vec<ChunkIndex>) {
         let Some((metainfo, verified)) = self.claim_turn(&share) else { return };
         let (path, pool) = (share.file.clone(), self.context.core.parts.pools.durable.on(share.device()));
@@ -190,7 +190,7 @@ impl ShareSupervisor {
         }
     }
 
-    /// Claims the file, so that nothing else opens it for this share meanwhile. `None` when the same content is served
+    /// Claims the file, so that no other task opens it for this share meanwhile; `None` if the same content is served
     /// already.
     fn claim_turn(&self, share: &ShareEntry) -> Option<(Arc<Metainfo>, Option<Identity>)> {
         let mut state = share.state();

@@ -1,4 +1,4 @@
-//! The rows of `show downloads` and `show shares`, as they are at one moment.
+//! The rows of `show downloads` and `show shares`: snapshots of the current state.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,46 +6,46 @@ use std::time::Duration;
 use crate::download::{DownloadState, TimeSpent};
 use crate::ids::{Endpoint, InfoHash};
 
-/// Number of a download in this client: `#3` on the terminal.
+/// Number of a download in this client, shown as `#3`.
 pub type DownloadId = u32;
 
 /// One row of `show downloads`.
 #[derive(Clone, Debug)]
 pub struct DownloadStatus {
-    /// The number that the user knows.
+    /// Number of the download.
     pub id: DownloadId,
-    /// The file; `None` while its `.mtorrent` file could not be read.
+    /// Info hash of the file; `None` until the `.mtorrent` file is read.
     pub info_hash: Option<InfoHash>,
-    /// The file's name.
+    /// Name of the file.
     pub name: String,
-    /// The file that is written; `None` when discarded.
+    /// Path of the finished file; `None` if the data is discarded.
     pub dest: Option<PathBuf>,
     /// The current state.
     pub state: DownloadState,
-    /// The reason why it cannot begin yet.
+    /// The reason why the download cannot start yet.
     pub waits_for: Option<String>,
-    /// Bytes of the file.
+    /// Length of the file, bytes.
     pub length: u64,
-    /// Verified bytes, those of earlier runs included.
+    /// Verified bytes, including those of earlier runs.
     pub done_bytes: u64,
-    /// Bytes fetched by this run.
+    /// Bytes fetched in this run.
     pub fetched_bytes: u64,
-    /// Bytes fetched by this run, by the peer that sent them.
+    /// Bytes fetched in this run, by the peer that sent them.
     pub fetched_from: Vec<(Endpoint, u64)>,
-    /// Chunks that failed their hash.
+    /// Number of received chunks whose hash was wrong.
     pub bad_chunks: u64,
-    /// Bytes a second over the last seconds.
+    /// Mean rate of the last seconds, bytes a second.
     pub rate_bytes_s: u64,
-    /// Peers connected.
+    /// Number of connected peers.
     pub peers: u32,
-    /// Where the time of this run went.
+    /// Time of this run, by the limiting resource.
     pub spent: TimeSpent,
-    /// Time since the start, or from start to end.
+    /// Time since the start; for an ended download from start to end.
     pub elapsed: Duration,
 }
 
 impl DownloadStatus {
-    /// A download of which nothing has arrived.
+    /// The status of a download that has received nothing.
     pub fn empty(id: DownloadId, name: String, dest: Option<PathBuf>, state: DownloadState, elapsed: Duration) -> Self {
         Self {
             id,
@@ -70,18 +70,18 @@ impl DownloadStatus {
 /// One row of `show shares`.
 #[derive(Clone, Debug)]
 pub struct ShareStatus {
-    /// The file; `None` while its `.mtorrent` file could not be read.
+    /// Info hash of the file; `None` until the `.mtorrent` file is read.
     pub info_hash: Option<InfoHash>,
-    /// The `.mtorrent` file.
+    /// Path of the `.mtorrent` file.
     pub metainfo_path: PathBuf,
-    /// The file seeded.
+    /// Path of the shared file.
     pub file: PathBuf,
-    /// Bytes of the file, where its `.mtorrent` file says so.
+    /// Length of the file, bytes; `None` until the `.mtorrent` file is read.
     pub length: Option<u64>,
     /// Bytes sent to peers.
     pub sent_bytes: u64,
-    /// Trackers that acknowledged.
+    /// Number of trackers that acknowledged the share.
     pub trackers: u32,
-    /// Why it is not served now, if so.
+    /// The reason why the share is not served; `None` if it is.
     pub stopped: Option<String>,
 }

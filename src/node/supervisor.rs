@@ -1,4 +1,4 @@
-//! Core 0's own work: follows the instructions of plain threads until the node is closed.
+//! Core 0's main task: follows the instructions of plain threads until the node is closed.
 
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
@@ -12,7 +12,7 @@ use super::share_supervisor::ShareSupervisor;
 use crate::limits::CLOSE_TIMEOUT;
 use crate::runtime::{deadline, spawn_vital};
 
-/// Core 0's parts.
+/// The parts of core 0.
 pub(super) struct Supervisor {
     context: Rc<NodeContext>,
     announcers: Rc<Announcers>,
@@ -21,7 +21,7 @@ pub(super) struct Supervisor {
 }
 
 impl Supervisor {
-    /// Makes the parts; nothing runs yet.
+    /// Creates the parts; no task runs yet.
     pub(super) fn new(context: Rc<NodeContext>) -> Self {
         let announcers = Announcers::new(context.clone());
         let downloads = DownloadSupervisor::new(context.clone(), announcers.clone());
@@ -46,9 +46,9 @@ impl Supervisor {
         self.close().await;
     }
 
-    /// Ends downloads at a point from which they can go on, and withdraws everything, in bounded time.
+    /// Ends downloads at a point from which they can resume, and withdraws all files, in bounded time.
     async fn close(&self) {
-        // A thread that hashes a share stops.
+        // Stops the threads that hash shares.
         self.context.lists.lock().shares.iter().for_each(|share| share.removed.store(true, Ordering::Relaxed));
         if deadline(CLOSE_TIMEOUT, self.downloads.end_all()).await.is_err() {
             log::warn!("a download did not end in time");

@@ -1,4 +1,4 @@
-//! A download that waits until its disk is there.
+//! A download that waits until its disk is available.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -7,29 +7,29 @@ use super::saved::SavedDownload;
 use super::status::{DownloadId, DownloadStatus};
 use crate::download::DownloadState;
 
-/// A download that an earlier run left, and that waits for its disk.
+/// A download of an earlier run, or of this one, that waits for its disk.
 #[derive(Debug)]
 pub(super) struct WaitingDownload {
-    /// The number that it keeps when it begins.
+    /// Number of the download; unchanged when it starts.
     pub id: DownloadId,
-    /// What an earlier run, or this one, kept of it.
+    /// Saved state of the download, of an earlier run or of this one.
     pub saved: SavedDownload,
     why: Mutex<String>,
     since: Instant,
 }
 
 impl WaitingDownload {
-    /// A download that waits from now on.
+    /// Creates a download that waits from now on.
     pub(super) fn new(id: DownloadId, saved: SavedDownload, why: String) -> Self {
         Self { id, saved, why: Mutex::new(why), since: Instant::now() }
     }
 
-    /// Sets the reason.
+    /// Sets the reason for the wait.
     pub(super) fn set_why(&self, why: String) {
         *self.why.lock().unwrap_or_else(PoisonError::into_inner) = why;
     }
 
-    /// The row of `show downloads`.
+    /// The row in `show downloads`.
     pub(super) fn status(&self) -> DownloadStatus {
         let dest = self.saved.dest.0.clone();
         let name = dest.file_name().unwrap_or_default().to_string_lossy().into_owned();

@@ -1,4 +1,4 @@
-//! One core of a client: serves connections, and works on its shards of all downloads.
+//! One core of a client: serves connections, and works on its shard of each download.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -20,48 +20,48 @@ use crate::upload::{UploadContext, UploadQueue, serve};
 
 /// A message from core to core.
 pub(super) enum CoreMessage {
-    /// A message of a driver to a shard of its download.
+    /// A message from a driver to a shard of its download.
     Shard(DownloadId, ShardMessage),
-    /// A connection on another core wants a chunk out of this core's memory.
+    /// A request from a connection on another core for a chunk in this core's memory.
     Lend(ChunkKey, async_channel::Sender<Option<Loan>>),
 }
 
-/// What all cores of a client hold in common.
+/// The state that all cores of a client share.
 #[derive(Clone)]
 pub(super) struct NodeParts {
-    /// How the client was started.
+    /// The start-up configuration of the client.
     pub config: Arc<NodeConfig>,
-    /// The id by which peers recognise themselves.
+    /// Peer id of this client, by which it recognises a connection to itself.
     pub id: PeerId,
-    /// How much chunk memory each core has.
+    /// Chunk memory of each core.
     pub memory: MemoryPlan,
     /// The rate limits of the process.
     pub limits: Arc<RateLimits>,
-    /// What is served.
+    /// The served torrents.
     pub registry: Arc<Registry>,
-    /// What waits to be sent.
+    /// The uploads that wait to be sent.
     pub uploads: Arc<UploadQueue>,
-    /// Threads that may block.
+    /// The thread pools for blocking work.
     pub pools: Pools,
-    /// Messages between the cores.
+    /// Plan of the message queues between the cores.
     pub plan: MeshPlan<CoreMessage>,
 }
 
-/// One core at work.
+/// A running core.
 pub(super) struct Worker {
-    /// What all cores hold in common.
+    /// The state that all cores share.
     pub parts: NodeParts,
     /// This core's connections.
     pub net: Net,
-    /// The way to the other cores.
+    /// Message queues to the other cores.
     pub mesh: Rc<Mesh<CoreMessage>>,
 }
 
 type Shards = Rc<RefCell<HashMap<DownloadId, Rc<Shard>>>>;
 
 impl Worker {
-    /// Joins the other cores and serves what the listener hands over. `None` if the core has joined before, or
-    /// cannot work: then the process ends, because the others would wait for it.
+    /// Joins the other cores and serves the connections that the listener passes on. `None` if this core joined before,
+    /// or cannot work; then the process ends, because the other cores would wait for it.
     pub(super) async fn start(core: Core, parts: NodeParts, incoming: Incoming) -> Option<Self> {
         let cannot = |error: &std::io::Error| crate::runtime::fail(&format!("a core cannot poll its sockets: {error}"));
         let net = Net::start_limited(parts.limits.clone()).inspect_err(cannot).ok()?;
@@ -108,7 +108,7 @@ async fn accept(peers: Rc<UploadContext>, incoming: Incoming) {
 fn receive(message: CoreMessage, context: &ShardContext, shards: &Shards) {
     match message {
         CoreMessage::Lend(key, answer) => {
-            // The connection that asked may be gone.
+            // The connection that asked may be closed.
             let _ = answer.try_send(context.memory.lend(&key));
         }
         CoreMessage::Shard(id, ShardMessage::Start(job, ready)) => {
