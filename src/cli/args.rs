@@ -1,6 +1,6 @@
-//! What was typed, flag by flag. Every flag has a variable `MTORRENT_...`; a flag wins over it.
+//! Command-line arguments as typed. Every flag has a variable `MTORRENT_...`; the flag takes precedence.
 //!
-//! Each flag is checked alone here; `resolve` makes the checks beyond one flag.
+//! This module checks each flag separately; `resolve` makes the checks that involve more than one flag.
 
 use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
@@ -19,14 +19,14 @@ use crate::limits::{
 };
 use crate::tracker::table::rights::Cidr;
 
-/// Lets a variable of ours that is empty count as one that is not set, as `MTORRENT_X=` in a script means it. Call it
-/// before any other thread is started.
+/// Removes empty `MTORRENT_` variables, so that `MTORRENT_X=` in a script counts as not set. Call it before any other
+/// thread is started.
 pub fn forget_empty_variables() {
     let is_empty = |name: &OsStr, value: &OsStr| value.is_empty() && name.as_encoded_bytes().starts_with(b"MTORRENT_");
     let empty: Vec<OsString> =
         std::env::vars_os().filter(|(name, value)| is_empty(name, value)).map(|(name, _)| name).collect();
     for name in empty {
-        // SAFETY: no other thread runs yet that could read the environment meanwhile.
+        // SAFETY: no other thread runs yet that could read the environment at the same time.
         #[allow(unsafe_code)]
         unsafe {
             std::env::remove_var(name)
@@ -50,7 +50,7 @@ pub struct LowArgs {
     pub command: LowCommand,
 }
 
-/// Whether a command line that cannot be understood asks for JSON all the same.
+/// Whether a command line that cannot be parsed still requests JSON.
 pub fn wants_json(arguments: &[OsString]) -> bool {
     let typed = arguments.iter().take_while(|argument| *argument != "--").any(|argument| argument == "--json");
     let is_on = |value: OsString| BoolishValueParser::new().parse_ref(&LowArgs::command(), None, &value);

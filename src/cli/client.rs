@@ -1,4 +1,4 @@
-//! `mtorrent client`: a running client and its REPL.
+//! `mtorrent client`: runs a client and its REPL.
 
 use super::resolved;
 use crate::console::exit::{CommandError, CommandResult};

@@ -1,4 +1,4 @@
-//! `mtorrent create`: a `.mtorrent` file from a file, without sharing it.
+//! `mtorrent create`: creates a `.mtorrent` file from a file, without sharing it.
 
 use super::resolved::Create;
 use crate::console::create_torrent::{CreateTorrent, Created};

@@ -35,14 +35,14 @@ pub(crate) fn run(args: &Get, output: &Output) -> CommandResult {
     let client = Node::start(NodeConfig { chunk_bytes, ..args.peer.client_config(None) })?;
     let result = download(args, &client, &inputs, metainfo, dest.clone(), output);
     client.close();
-    // Only now is it clear what stays: a download that has received nothing leaves nothing.
+    // Only now is it known what remains: a download that received nothing leaves no file behind.
     result.map_err(|error| match error.exit {
         Exit::Interrupted | Exit::Terminated => CommandError { message: interrupted(dest.as_deref()), ..error },
         _ => error,
     })
 }
 
-/// Refuses a download without any tracker, unless its file may be there already.
+/// Refuses a download without trackers, unless its file may exist already.
 fn check_trackers(args: &Get, metainfo: &Metainfo, dest: Option<&Path>) -> Result<(), CommandError> {
     let is_there = dest.is_some_and(|dest| dest.exists());
     if args.peer.trackers.is_empty() && metainfo.trackers().is_empty() && !is_there {
@@ -92,7 +92,7 @@ fn download(
     }
 }
 
-/// The interval of progress reports: the user's, else a default where there is no terminal to draw a bar on.
+/// The interval of progress reports: the user's, else a default if no terminal shows a progress bar.
 fn report_interval(wanted: Option<Duration>) -> Option<Duration> {
     let default = || (!std::io::stderr().is_terminal()).then_some(REPORT_INTERVAL);
     wanted.or_else(default).filter(|interval| !interval.is_zero())
@@ -139,7 +139,7 @@ impl Waiting<'_> {
     }
 }
 
-/// The sentence for an interrupted download: what it leaves.
+/// The message for an interrupted download, with the files that it leaves.
 fn interrupted(dest: Option<&Path>) -> String {
     let Some(dest) = dest else { return "interrupted".into() };
     let part = Paths::new(dest).part;

@@ -1,4 +1,4 @@
-//! `mtorrent info`: what a `.mtorrent` file says.
+//! `mtorrent info`: shows the content of a `.mtorrent` file.
 
 use super::resolved::Info;
 use crate::console::exit::{CommandResult, Exit};

@@ -1,10 +1,10 @@
-//! The command line: what a person types, what the program answers, how it ends.
+//! The command line: parses the arguments, prints the answers and returns the exit code.
 //!
-//! [`args`] holds what was typed, `resolve` makes of it what it means on this machine ([`resolved`]), and each
-//! subcommand is one file that gets its resolved part and an
-//! [`Output`](crate::console::output::Output). [`crate::console`] holds what is shared with the REPL.
+//! [`args`] has the arguments as typed, and `resolve` turns them into their meaning on this machine ([`resolved`]).
+//! Each subcommand is one file; it receives its resolved part and an [`Output`](crate::console::output::Output).
+//! [`crate::console`] has the code shared with the REPL.
 //!
-//! Nothing but this module knows clap; nothing here may speak the protocol: it asks [`crate::node`] and
+//! Only this module depends on clap. Code here must never speak the protocol: it calls [`crate::node`] and
 //! [`crate::tracker`].
 
 pub mod args;

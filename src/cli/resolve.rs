@@ -1,4 +1,5 @@
-//! From what was typed to what it means: fills in the defaults of this machine, and makes the checks beyond one flag.
+//! Resolves the typed arguments: fills in the defaults of this machine, and makes the checks that involve more than one
+//! flag.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +13,7 @@ use crate::node::Strategy;
 use crate::runtime::machine::cores_within;
 use crate::tracker::server::TrackerConfig;
 
-/// Resolves what was typed.
+/// Resolves the typed arguments.
 pub(super) fn resolve(low: LowArgs) -> Result<HiArgs, CommandError> {
     let command = match low.command {
         LowCommand::Tracker(typed) => Subcommand::Tracker(tracker(typed)?),
@@ -63,7 +64,7 @@ fn tracker(typed: args::TrackerArgs) -> Result<TrackerConfig, CommandError> {
     })
 }
 
-/// The secret in a file, without the line's end that an editor leaves.
+/// The secret in a file, without the end of line that an editor appends.
 fn group_key(path: &Path) -> Result<Vec<u8>, CommandError> {
     let shown = path.display();
     let mut key = std::fs::read(path)
@@ -106,7 +107,7 @@ fn get(typed: args::GetArgs) -> Result<Get, CommandError> {
 fn peer(typed: args::PeerArgs) -> Result<Peer, CommandError> {
     Ok(Peer {
         listen: typed.listen,
-        // The parser has refused port 0 already.
+        // The parser has already refused port 0.
         advertise: typed.advertise.and_then(Endpoint::from_socket),
         cache_bytes: usize::try_from(typed.cache).unwrap_or(usize::MAX),
         stall_timeout: typed.stall_timeout,
@@ -153,10 +154,10 @@ fn create_options(typed: args::NewArgs) -> Result<CreateOptions, CommandError> {
     Ok(CreateOptions { chunk_size, force: typed.force })
 }
 
-/// The standard library counts what both the affinity and the cgroup's quota allow.
+/// The number of executors; the standard library's count respects both the affinity and the cgroup's quota.
 fn cores(typed: args::CoresArgs) -> usize {
     let allowed = || std::thread::available_parallelism().map_or(1, usize::from).min(CORES_DEFAULT_MAX);
-    // Each takes descriptors: where those are few, fewer cores are better than none.
+    // Each core needs descriptors: where those are scarce, fewer cores run.
     cores_within(typed.cores.map_or_else(allowed, usize::from))
 }
 

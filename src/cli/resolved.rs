@@ -1,4 +1,4 @@
-//! What a command line means on this machine, subcommand by subcommand.
+//! The resolved arguments of each subcommand: their meaning on this machine.
 
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
@@ -11,16 +11,16 @@ use crate::limits::CHUNK_SIZE_DEFAULT;
 use crate::node::{NodeConfig, Strategy};
 use crate::tracker::server::TrackerConfig;
 
-/// A command line, resolved.
+/// A resolved command line.
 #[derive(Clone, Debug)]
 pub(crate) struct HiArgs {
-    /// `--log`, if given.
+    /// Filter of `--log`, if given.
     pub log: Option<String>,
     /// The subcommand.
     pub command: Subcommand,
 }
 
-/// A subcommand, resolved.
+/// A resolved subcommand.
 #[derive(Clone, Debug)]
 pub(crate) enum Subcommand {
     /// Run a tracker.
@@ -33,22 +33,22 @@ pub(crate) enum Subcommand {
     Get(Get),
     /// Create a `.mtorrent` file.
     Create(Create),
-    /// Show one.
+    /// Show the content of a `.mtorrent` file.
     Info(Info),
-    /// Check a file against one.
+    /// Check a file against its `.mtorrent` file.
     Verify(Verify),
-    /// Show the whole thing.
+    /// Run the demo.
     Demo(Demo),
 }
 
 impl Subcommand {
-    /// Whether it runs until a signal ends it.
+    /// Whether the subcommand runs until a signal ends it.
     pub(crate) fn is_service(&self) -> bool {
         matches!(self, Self::Tracker(_) | Self::Client(_) | Self::Share(_))
     }
 }
 
-/// What every peer needs.
+/// Options of every peer.
 #[derive(Clone, Debug)]
 pub(crate) struct Peer {
     pub(super) listen: SocketAddr,
@@ -58,14 +58,14 @@ pub(crate) struct Peer {
     pub(super) stall_timeout: Duration,
     pub(super) upload_limit: Option<NonZeroU64>,
     pub(super) download_limit: Option<NonZeroU64>,
-    /// Trackers of the command line; when there are any they replace a file's own list.
+    /// Trackers of the command line; a list that is not empty replaces the one in each `.mtorrent` file.
     pub trackers: Vec<String>,
-    /// Executors, and threads that hash.
+    /// Number of executors, and of threads that hash.
     pub cores: usize,
 }
 
 impl Peer {
-    /// The configuration of a client that keeps its state in `data_dir`, or keeps none.
+    /// The configuration of a client that keeps its state in `data_dir`; `None` keeps no state.
     pub(crate) fn client_config(&self, data_dir: Option<PathBuf>) -> NodeConfig {
         NodeConfig {
             listen: self.listen,
@@ -83,98 +83,98 @@ impl Peer {
     }
 }
 
-/// `mtorrent client`.
+/// Arguments of `mtorrent client`.
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
-    /// What every peer needs.
+    /// Options of every peer.
     pub peer: Peer,
-    /// Where the state is kept.
+    /// Folder of the saved state.
     pub data_dir: PathBuf,
-    /// How long a download waits; `None` leaves it to the kind of input.
+    /// Time that a download waits for trackers and seeders; `None` chooses the default for the kind of input.
     pub wait: Option<Duration>,
 }
 
-/// `mtorrent share`.
+/// Arguments of `mtorrent share`.
 #[derive(Clone, Debug)]
 pub(crate) struct Share {
-    /// The file to seed.
+    /// Path of the file to seed.
     pub file: PathBuf,
-    /// Its `.mtorrent` file.
+    /// Path of its `.mtorrent` file.
     pub metainfo: PathBuf,
-    /// What every peer needs.
+    /// Options of every peer.
     pub peer: Peer,
-    /// How the `.mtorrent` file is made.
+    /// Options for a new `.mtorrent` file.
     pub options: CreateOptions,
 }
 
-/// `mtorrent get`.
+/// Arguments of `mtorrent get`.
 #[derive(Clone, Debug)]
 pub(crate) struct Get {
-    /// The `.mtorrent` file.
+    /// Path of the `.mtorrent` file.
     pub metainfo: PathBuf,
-    /// DEST as typed; `None` discards.
+    /// DEST as typed; `None` discards the data.
     pub dest: Option<PathBuf>,
-    /// What every peer needs.
+    /// Options of every peer.
     pub peer: Peer,
-    /// How long to wait for trackers and seeders.
+    /// Time to wait for trackers and seeders.
     pub wait: Duration,
-    /// Replace what is there.
+    /// Whether a different file at DEST is replaced.
     pub force: bool,
-    /// What comes after the download.
+    /// Behaviour after the download.
     pub afterwards: Afterwards,
-    /// How often to report the bytes done.
+    /// Interval of progress reports; `None` chooses the default.
     pub report_every: Option<Duration>,
 }
 
-/// What a getter does when it is done.
+/// Behaviour of a getter after its download.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Afterwards {
-    /// It ends.
+    /// End at once.
     End,
-    /// It seeds until a signal ends it.
+    /// Seed until a signal ends the getter.
     Seed,
-    /// It seeds for a time.
+    /// Seed for this long.
     SeedFor(Duration),
 }
 
-/// `mtorrent create`.
+/// Arguments of `mtorrent create`.
 #[derive(Clone, Debug)]
 pub(crate) struct Create {
-    /// The file.
+    /// Path of the file.
     pub file: PathBuf,
-    /// The `.mtorrent` file to create.
+    /// Path of the `.mtorrent` file to create.
     pub metainfo: PathBuf,
-    /// Trackers to write into it.
+    /// Trackers to write into the `.mtorrent` file.
     pub trackers: Vec<String>,
-    /// How it is made.
+    /// Options for the `.mtorrent` file.
     pub options: CreateOptions,
-    /// Threads that hash.
+    /// Number of threads that hash.
     pub threads: usize,
 }
 
-/// `mtorrent info`.
+/// Arguments of `mtorrent info`.
 #[derive(Clone, Debug)]
 pub(crate) struct Info {
-    /// The `.mtorrent` file.
+    /// Path of the `.mtorrent` file.
     pub metainfo: PathBuf,
 }
 
-/// `mtorrent verify`.
+/// Arguments of `mtorrent verify`.
 #[derive(Clone, Debug)]
 pub(crate) struct Verify {
-    /// The `.mtorrent` file.
+    /// Path of the `.mtorrent` file.
     pub metainfo: PathBuf,
-    /// The file, or its folder.
+    /// Path of the file, or of its folder.
     pub path: PathBuf,
-    /// Threads that hash.
+    /// Number of threads that hash.
     pub threads: usize,
 }
 
-/// `mtorrent demo`.
+/// Arguments of `mtorrent demo`.
 #[derive(Clone, Debug)]
 pub(crate) struct Demo {
-    /// Bytes of the file shared.
+    /// Length of the shared file, bytes.
     pub size: u64,
-    /// Where the temporary folder is made.
+    /// Folder in which the temporary folder is created.
     pub dir: PathBuf,
 }

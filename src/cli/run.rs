@@ -1,4 +1,4 @@
-//! One command line from its words to its exit code.
+//! Runs one command line, from its arguments to its exit code.
 
 use std::ffi::OsString;
 
@@ -11,7 +11,7 @@ use crate::console::output::Output;
 use crate::console::{logging, signals, stderr};
 use crate::runtime::{self, heap, machine};
 
-/// Runs one command line, program name first, and returns how the process is to end.
+/// Runs one command line, which begins with the program name, and returns the exit code of the process.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     signals::ignore_file_size_limit();
     machine::raise_open_files();
@@ -54,13 +54,13 @@ fn dispatch(command: Subcommand, output: &Output) -> CommandResult {
 
 /// Shows help and version (exit 0) and refusals of clap (exit 2).
 fn show_refusal(refusal: &clap::Error, json: bool) -> Exit {
-    // A closed pipe is no reason to fail: nobody reads the rest.
+    // A closed pipe is no failure: its reader does not want the rest.
     let _ = refusal.print();
     if !refusal.use_stderr() {
         return Exit::Done;
     }
     let rendered = refusal.render().to_string();
-    // Behind the sentence and what it lists come an empty line and the usage.
+    // An empty line and the usage follow the message and its list.
     let sentence: Vec<&str> = rendered.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
     let sentence = sentence.join(" ");
     let message = sentence.strip_prefix("error: ").unwrap_or(&sentence);

@@ -1,4 +1,4 @@
-//! `mtorrent share`: a file announced and seeded until SIGINT or SIGTERM.
+//! `mtorrent share`: announces and seeds a file until SIGINT or SIGTERM.
 
 use std::sync::Arc;
 
@@ -49,7 +49,7 @@ pub(crate) fn run(args: &Share, output: &Output) -> CommandResult {
     result
 }
 
-/// The trackers to announce to. Without any, nothing is hashed and no `.mtorrent` file is created or replaced.
+/// The trackers to announce to. Without trackers, no file is hashed and no `.mtorrent` file is created or replaced.
 fn trackers(args: &Share) -> Result<Vec<String>, CommandError> {
     match create_torrent::trackers_of(&args.peer.trackers, &args.metainfo) {
         Some(trackers) if !trackers.is_empty() => Ok(trackers),

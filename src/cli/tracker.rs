@@ -1,4 +1,4 @@
-//! `mtorrent tracker`: a tracker until SIGINT or SIGTERM.
+//! `mtorrent tracker`: runs a tracker until SIGINT or SIGTERM.
 
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
@@ -10,10 +10,10 @@ use crate::console::output_event::OutputEvent;
 use crate::console::signals;
 use crate::tracker::server::{self, StartError, TrackerConfig, TrackerHandle};
 
-/// The pause between two checks whether the tracker has ended.
+/// Pause between two checks whether the tracker has ended.
 const POLL_PAUSE: Duration = Duration::from_millis(500);
 
-/// The pause between two checks for a signal while the tracker starts.
+/// Pause between two checks for a signal while the tracker starts.
 const START_POLL_PAUSE: Duration = Duration::from_millis(20);
 
 /// Runs the command.
@@ -27,7 +27,7 @@ pub(crate) fn run(config: TrackerConfig, output: &Output) -> CommandResult {
     });
     signals::work_is_done();
     if served.is_ok() {
-        // A tracker whose store fails ends by itself.
+        // A tracker ends when its store fails.
         while !tracker.has_ended() {
             let next_poll = Instant::now() + POLL_PAUSE;
             if matches!(inputs.next(Some(next_poll)), Some(Input::Signal(_))) {
@@ -40,8 +40,8 @@ pub(crate) fn run(config: TrackerConfig, output: &Output) -> CommandResult {
     served.map(|()| Exit::Done)
 }
 
-/// Starts the tracker on a thread of its own: reading a store and taking the table of the others may take long, and a
-/// signal ends the command meanwhile. Then `None`: nothing was promised to anyone yet.
+/// Starts the tracker on a separate thread, because reading a store and loading the table from other trackers may take
+/// long. A signal ends the command meanwhile and returns `None`: no change was acknowledged yet.
 fn start(config: TrackerConfig, inputs: &Inputs) -> Result<Option<TrackerHandle>, CommandError> {
     let (sender, started) = sync_channel(1);
     let work = move || _ = sender.send(server::start(config));

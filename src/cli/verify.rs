@@ -1,4 +1,4 @@
-//! `mtorrent verify`: a file against its `.mtorrent` file, the bad chunks named.
+//! `mtorrent verify`: checks a file against its `.mtorrent` file and names the bad chunks.
 
 use super::resolved::Verify;
 use crate::console::destination;

@@ -1,4 +1,4 @@
-//! Small files written whole or not at all.
+//! Small files that are written completely or not at all.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -10,8 +10,8 @@ use super::file_errors::cannot_write;
 use crate::storage::disk::{rename_to_new, take_over_rights};
 use crate::storage::paths::{folder_of, follow_links};
 
-/// Writes `bytes` to `path` so that at every moment the old file, none, or the whole new one is there. A link is
-/// followed to its end; a file that is replaced hands on its owner and mode.
+/// Writes `bytes` to `path` atomically: at every moment the path has the old file, none, or the complete new one. A
+/// symbolic link is followed to its target; the new file takes the owner and mode of the one it replaces.
 pub(crate) fn write_atomically(path: &Path, bytes: &[u8], replace: bool) -> Result<(), CommandError> {
     let target = follow_links(path);
     write_and_rename(&target, bytes, replace).map_err(|error| cannot_write(path, &error))
@@ -27,14 +27,14 @@ fn write_and_rename(path: &Path, bytes: &[u8], replace: bool) -> io::Result<()> 
         if replace { fs::rename(&temporary, path) } else { rename_to_new(&temporary, path) }
     });
     if written.is_err() {
-        // The error that came before explains why this one may fail, too.
+        // The earlier error explains a failure here, too.
         let _ = fs::remove_file(&temporary);
     }
     written?;
     File::open(folder_of(path))?.sync_all()
 }
 
-/// Creates an empty file in the folder, under a name that nobody can guess.
+/// Creates an empty file in the folder, under an unpredictable name.
 fn make_temporary(folder: &Path) -> io::Result<(PathBuf, File)> {
     let path = folder.join(format!(".mtorrent-{:016x}{:016x}.tmp", rand::random::<u64>(), rand::random::<u64>()));
     let mut options = OpenOptions::new();
@@ -42,14 +42,14 @@ fn make_temporary(folder: &Path) -> io::Result<(PathBuf, File)> {
     Ok((path.clone(), options.open(&path)?))
 }
 
-/// Refuses a path at which no file can be created, before work is put into its content.
+/// Refuses a path at which no file can be created, before its content is computed.
 pub(crate) fn check_writable(path: &Path) -> Result<(), CommandError> {
     let target = follow_links(path);
     let failed = |error: io::Error| cannot_write(path, &error);
     if target.is_dir() {
         return Err(failed(io::ErrorKind::IsADirectory.into()));
     }
-    // This finds a name that is too long for its file system, too.
+    // This also finds a name that is too long for its file system.
     match target.symlink_metadata() {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
         _ => {}

@@ -1,7 +1,7 @@
-//! A `.mtorrent` file from a file: created, found to be the same, or verified against the file.
+//! Gets a `.mtorrent` file for a file: creates it, or verifies the file against an existing one.
 //!
-//! An existing file is replaced only with `--force`, and never one that is not a `.mtorrent` file: swapped arguments must
-//! not cost anybody's data.
+//! An existing file is replaced only with `--force`, and never if it is not a `.mtorrent` file, so that swapped
+//! arguments destroy no data.
 
 use std::fmt::Display;
 use std::path::Path;
@@ -15,32 +15,32 @@ use crate::metainfo::Metainfo;
 use crate::storage::Identity;
 use crate::text;
 
-/// What to create, from what.
+/// The input of `create` and `share`: a file, and the options for its `.mtorrent` file.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CreateTorrent<'a> {
-    /// The file.
+    /// Path of the file.
     pub file: &'a Path,
-    /// Its `.mtorrent` file.
+    /// Path of its `.mtorrent` file.
     pub metainfo: &'a Path,
-    /// Trackers for a new one.
+    /// Trackers for a new `.mtorrent` file.
     pub trackers: &'a [String],
-    /// How a new one is created.
+    /// Options for a new `.mtorrent` file.
     pub options: CreateOptions,
-    /// How the file is hashed.
+    /// Hasher of the file.
     pub hasher: FileHasher<'a>,
 }
 
-/// How a new `.mtorrent` file is created.
+/// Options for a new `.mtorrent` file.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CreateOptions {
-    /// Bytes of a chunk; `None` takes the default for the file's length.
+    /// Chunk size in bytes; `None` takes the default for the file's length.
     pub chunk_size: Option<u32>,
-    /// Replace a `.mtorrent` file that is there and different.
+    /// Whether a different `.mtorrent` file at the path is replaced.
     pub force: bool,
 }
 
 impl CreateOptions {
-    /// The geometry of a new file of `length` bytes.
+    /// The geometry of a file of `length` bytes.
     fn geometry(&self, length: u64) -> Result<Geometry, CommandError> {
         let chunk_size = self.chunk_size.unwrap_or_else(|| Geometry::default_chunk_size(length));
         Geometry::new(length, chunk_size).map_err(|error| CommandError::failed(error.to_string()))
@@ -50,13 +50,13 @@ impl CreateOptions {
 /// A `.mtorrent` file that describes the file.
 #[derive(Debug)]
 pub(crate) struct Created {
-    /// Its content.
+    /// Content of the `.mtorrent` file.
     pub metainfo: Metainfo,
-    /// Whether it was written just now.
+    /// Whether this call wrote the `.mtorrent` file.
     pub is_new: bool,
-    /// The file as it was before it was hashed.
+    /// Identity of the file before it was hashed.
     pub identity: Identity,
-    /// Chunks that the disk cannot read; all others are right.
+    /// Chunks that the disk cannot read; all other chunks are verified.
     pub unreadable: Vec<ChunkIndex>,
 }
 
@@ -66,8 +66,8 @@ impl Created {
     }
 }
 
-/// The trackers that a share announces to: those that were typed, else those of the existing `.mtorrent` file. `None`
-/// when that file cannot be read; its verification reports why.
+/// The trackers that a share announces to: the typed ones, else those of the existing `.mtorrent` file. `None` if that
+/// file cannot be read; its verification reports the reason.
 pub(crate) fn trackers_of(typed: &[String], metainfo: &Path) -> Option<Vec<String>> {
     if !typed.is_empty() || !metainfo.exists() {
         return Some(typed.to_vec());
@@ -76,7 +76,7 @@ pub(crate) fn trackers_of(typed: &[String], metainfo: &Path) -> Option<Vec<Strin
 }
 
 impl CreateTorrent<'_> {
-    /// For `create`: creates it from the file, or finds the very same one.
+    /// For `create`: creates the `.mtorrent` file, or finds an identical one.
     pub(crate) fn create(&self) -> Result<Created, CommandError> {
         let source = Source::open(self.file)?;
         let existing = self.existing_bytes(&source)?;
@@ -95,7 +95,7 @@ impl CreateTorrent<'_> {
         Ok(Created::new(metainfo, true, &source))
     }
 
-    /// For `share`: verifies the file against an existing one, or creates it.
+    /// For `share`: verifies the file against an existing `.mtorrent` file, or creates one.
     pub(crate) fn verify_or_create(&self) -> Result<Created, CommandError> {
         let source = Source::open(self.file)?;
         let existing = self.existing_bytes(&source)?;
@@ -104,7 +104,7 @@ impl CreateTorrent<'_> {
                 Ok((metainfo, unreadable)) => {
                     return Ok(Created { metainfo, is_new: false, identity: source.identity(), unreadable });
                 }
-                // A signal or a file that changes is no reason to replace anything.
+                // Neither a signal nor a file that changes is a reason to replace the `.mtorrent` file.
                 Err(Mismatch::Other(error)) => return Err(error),
                 Err(Mismatch::Different(why)) if !self.options.force => return Err(CommandError::failed(why)),
                 Err(Mismatch::Different(_)) => {}
@@ -116,7 +116,7 @@ impl CreateTorrent<'_> {
         Ok(Created::new(metainfo, true, &source))
     }
 
-    /// The bytes at the `.mtorrent` file's path, if any; refuses a file that is not to be read or replaced.
+    /// The bytes of the existing `.mtorrent` file, if any; refuses a file that must not be read or replaced.
     fn existing_bytes(&self, source: &Source) -> Result<Option<Vec<u8>>, CommandError> {
         match self.metainfo.metadata() {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),

@@ -1,50 +1,50 @@
-//! What the demo measured, as it is printed.
+//! The measurements of the demo, as it prints them.
 
 use serde::Serialize;
 
-/// The figures of one run.
+/// The measurements of one run.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct DemoFigures {
-    /// The report for people; its last line is PASS or FAIL.
+    /// The report as text; its last line is PASS or FAIL.
     #[serde(skip)]
     pub text: String,
-    /// Bytes of the file that was shared.
+    /// Length of the shared file, bytes.
     pub bytes: u64,
-    /// The rate of writes to the disk alone.
+    /// Rate of writes to the disk without a download, bytes a second.
     pub disk_limit_bytes_s: u64,
-    /// Whether those writes left out the page cache.
+    /// Whether those writes bypassed the page cache.
     pub disk_limit_is_direct: bool,
     /// The two getters.
     pub getters: [GetterFigures; 2],
-    /// Time from the start of the getters' processes until the later one was done.
+    /// Time from the start of the getters' processes until both were done, seconds.
     pub seconds: f64,
-    /// The rate at which both copies together grew.
+    /// Combined growth rate of the two copies, bytes a second.
     pub rate_bytes_s: u64,
-    /// That rate in relation to the disk limit.
+    /// `rate_bytes_s` divided by `disk_limit_bytes_s`.
     pub ratio: f64,
-    /// How much of the file the faster getter had when tracker 1 was killed.
+    /// Progress of the faster getter when tracker 1 was killed, percent.
     pub killed_at_percent: u64,
-    /// Time from the kill until tracker 2 had acknowledged the seeder.
+    /// Time from the kill until tracker 2 acknowledged the seeder, seconds.
     pub fallback_seconds: Option<f64>,
-    /// SHA-256 of the source and of the two copies.
+    /// SHA-256 of the source and of the two copies, hexadecimal.
     pub sha256: [String; 3],
-    /// What is not as it should be.
+    /// The checks that failed, in words.
     pub faults: Vec<String>,
-    /// Whether there is no fault.
+    /// Whether there are no faults.
     pub pass: bool,
 }
 
-/// The figures of one getter.
+/// The measurements of one getter.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct GetterFigures {
-    /// How long its download took.
+    /// Duration of its download, seconds.
     pub seconds: f64,
-    /// The mean rate of its download.
+    /// Mean rate of its download, bytes a second.
     pub rate_bytes_s: u64,
-    /// Bytes that came from the seeder.
+    /// Bytes received from the seeder.
     pub from_seeder_bytes: u64,
-    /// Bytes that came from the other getter.
+    /// Bytes received from the other getter.
     pub from_other_bytes: u64,
-    /// Whether it verified its copy.
+    /// Whether the getter verified its copy.
     pub verified: bool,
 }

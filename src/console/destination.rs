@@ -1,4 +1,4 @@
-//! DEST of a download: the file that it means.
+//! Resolves the DEST of a download to the path of the file.
 
 use std::fs;
 use std::io;
@@ -10,7 +10,7 @@ use crate::metainfo::Metainfo;
 use crate::storage::paths::{folder_of, follow_links};
 use crate::text;
 
-/// The file's path under its own name in a folder.
+/// The path of the file under its own name in a folder.
 pub(crate) fn in_folder(folder: &Path, metainfo: &Metainfo) -> Result<PathBuf, CommandError> {
     metainfo.file_name().map(|name| folder.join(name)).map_err(|error| {
         let folder = text::path(folder);
@@ -20,7 +20,7 @@ pub(crate) fn in_folder(folder: &Path, metainfo: &Metainfo) -> Result<PathBuf, C
     })
 }
 
-/// The file that DEST means: an existing folder gets the file under its own name, else it is its path.
+/// The path of the file for DEST: in an existing folder the file has its own name, else DEST is the path.
 pub(crate) fn resolve(dest: &Path, metainfo: &Metainfo) -> Result<PathBuf, CommandError> {
     if dest.is_dir() {
         return in_folder(dest, metainfo);
@@ -29,7 +29,7 @@ pub(crate) fn resolve(dest: &Path, metainfo: &Metainfo) -> Result<PathBuf, Comma
     if ends_as_folder {
         return Err(CommandError::failed(format!("the folder {} does not exist: create it first", text::path(dest))));
     }
-    // A link is a name of what it leads to, be that there or not.
+    // A link stands for its target, whether that exists or not.
     let followed = follow_links(dest);
     let folder = folder_of(&followed);
     match fs::metadata(folder) {

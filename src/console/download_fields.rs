@@ -61,14 +61,14 @@ struct Fields<'a> {
     error: Option<&'a str>,
 }
 
-/// A peer that sent some of the file.
+/// A peer that sent data of the file, and the number of bytes.
 #[derive(Serialize)]
 struct Source {
     endpoint: String,
     bytes: u64,
 }
 
-/// Where the time went.
+/// Time of a download by the limiting resource, seconds.
 #[derive(Serialize)]
 struct SpentSeconds {
     at_full_rate: f64,
@@ -126,7 +126,7 @@ impl SpentSeconds {
     }
 }
 
-/// The few figures of a download that change while it runs.
+/// The figures of a download that change while it runs.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct ProgressFields<'a> {
     #[serde(skip)]
@@ -141,7 +141,7 @@ pub(crate) struct ProgressFields<'a> {
 }
 
 impl<'a> ProgressFields<'a> {
-    /// The figures at this moment.
+    /// The current figures.
     pub(crate) fn of(status: &'a DownloadStatus) -> Self {
         Self {
             status,
@@ -155,7 +155,7 @@ impl<'a> ProgressFields<'a> {
         }
     }
 
-    /// The whole download.
+    /// The status of the download.
     pub(crate) fn status(&self) -> &'a DownloadStatus {
         self.status
     }

@@ -1,4 +1,4 @@
-//! The words for a download: its state, its figures, its progress. Pure.
+//! The text for a download: its state, figures and progress. Pure.
 
 use std::path::Path;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use super::units::{Eta, Rate, Size, Took};
 use crate::node::{DownloadState, DownloadStatus, TimeSpent};
 use crate::text;
 
-/// Shorter downloads are not compared with the ideal: their start takes most of their time.
+/// Shorter downloads are not compared with the ideal, because their start dominates their time.
 const COMPARED_FROM: Duration = Duration::from_secs(2);
 
 /// The state as one word.
@@ -35,7 +35,7 @@ pub(crate) fn is_over(state: &DownloadState) -> bool {
     matches!(state, DownloadState::Done { .. } | DownloadState::Failed(_))
 }
 
-/// The result: `20.0 GiB in 14.2 s, verified`.
+/// The result, such as `20.0 GiB in 14.2 s, verified`.
 pub(crate) fn figures(status: &DownloadStatus) -> String {
     let (size, took) = (Size(status.length), Took(status.elapsed));
     match &status.state {
@@ -45,7 +45,7 @@ pub(crate) fn figures(status: &DownloadStatus) -> String {
     }
 }
 
-/// `NAME -> DEST`.
+/// The route, `NAME -> DEST`.
 pub(crate) fn route(name: &str, dest: Option<&Path>) -> String {
     let dest = dest.map_or("nowhere (discarded)".into(), text::path);
     format!("{} -> {dest}", text::plain(name))
@@ -60,8 +60,8 @@ pub(crate) fn done_line(status: &DownloadStatus) -> String {
     }
 }
 
-/// How a download that took some seconds compares with what its own link carried, and what it waited for:
-/// `took 1.08 times the ideal of 10.4 s at 25.0 MiB/s; 0.6 s waiting for the peers' uplinks`.
+/// Compares a download of at least `COMPARED_FROM` with the capacity of its own link, and names the resource that it
+/// waited for: `took 1.08 times the ideal of 10.4 s at 25.0 MiB/s; 0.6 s waiting for the peers' uplinks`.
 pub(crate) fn comparison_with_ideal(status: &DownloadStatus) -> Option<String> {
     let ideal = status.spent.ideal(status.fetched_bytes).filter(|_| status.elapsed >= COMPARED_FROM)?;
     let times = status.elapsed.as_secs_f64() / ideal.as_secs_f64().max(1e-3);
@@ -77,7 +77,7 @@ pub(crate) fn comparison_with_ideal(status: &DownloadStatus) -> Option<String> {
     Some(format!("took {times:.2} times the ideal of {} at {}{waits}", Took(ideal), Rate(status.spent.best_bytes_s)))
 }
 
-/// A line of progress, for a log.
+/// One line of progress for a log.
 pub(crate) fn progress_line(status: &DownloadStatus) -> String {
     let (name, done, size) = (text::plain(&status.name), Size(status.done_bytes), Size(status.length));
     let percent = (u128::from(status.done_bytes) * 100).checked_div(status.length.into()).unwrap_or(100);
@@ -89,7 +89,7 @@ pub(crate) fn progress_line(status: &DownloadStatus) -> String {
     format!("{name}: {done} of {size} ({percent} %), {rate}{left}, {peers} peers, {state}")
 }
 
-/// The current rate or, when the download is over, the mean rate of what this run fetched.
+/// The current rate; for an ended download the mean rate of this run.
 pub(crate) fn rate(status: &DownloadStatus) -> Rate {
     if is_over(&status.state) { Rate::mean(status.fetched_bytes, status.elapsed) } else { Rate(status.rate_bytes_s) }
 }

@@ -1,4 +1,4 @@
-//! `show downloads`: one row a download, columns as wide as they need. Pure.
+//! The table of `show downloads`: one row for each download, columns as wide as their content. Pure.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::text;
 
 const HEAD: [&str; 9] = ["ID", "STATE", "DONE", "SIZE", "RATE", "ETA", "PEERS", "NAME", "DEST"];
 
-/// The table with its head; a sentence when there is nothing to show.
+/// The table with its header; a message if there are no downloads.
 pub(crate) fn table<'a>(all: impl Iterator<Item = &'a DownloadStatus>) -> String {
     let mut rows = vec![HEAD.map(String::from)];
     rows.extend(all.map(row));
@@ -44,7 +44,7 @@ fn row(status: &DownloadStatus) -> [String; HEAD.len()] {
     ]
 }
 
-/// Rounded down, so that 100 % means all of it.
+/// The progress, rounded down, so that 100 % means complete.
 fn percent(status: &DownloadStatus) -> String {
     let is_done = matches!(status.state, DownloadState::Done { .. });
     let done = u128::from(status.done_bytes.min(status.length)) * 100;

@@ -1,4 +1,4 @@
-//! What the node's events mean to somebody who waits for a command: sentences on stderr.
+//! Messages on stderr for the node's events, while a command waits.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use super::stderr;
 use crate::node::Event;
 use crate::text;
 
-/// Reports an event that is not the answer to a command.
+/// Reports an event that does not answer a command.
 pub(crate) fn report(event: &Event) {
     match event {
         Event::Notice(notice) => stderr::report(text::plain(notice)),
@@ -21,7 +21,7 @@ pub(crate) fn report(event: &Event) {
     }
 }
 
-/// The sentence for a file that is not seeded any more.
+/// The message for a file that is no longer seeded.
 pub(crate) fn share_stopped(file: &Path, why: &str) -> String {
     format!("{} is not seeded any more: {}", text::path(file), text::plain(why))
 }

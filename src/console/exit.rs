@@ -1,4 +1,4 @@
-//! How a command ends: the one table of exit codes, and the sentence that goes with a failure.
+//! The end of a command: the table of exit codes, and the message of a failure.
 
 use std::process::ExitCode;
 
@@ -26,7 +26,7 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// The code that the shell sees.
+    /// The exit code of the process.
     pub fn code(self) -> u8 {
         match self {
             Self::Done => 0,
@@ -46,36 +46,36 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// What a command gives back.
+/// The result of a command.
 pub(crate) type CommandResult = Result<Exit, CommandError>;
 
-/// Why a command failed: one clear sentence with the remedy, and the exit code.
+/// The failure of a command: a clear message with the remedy, and the exit code.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub(crate) struct CommandError {
-    /// How the process ends.
+    /// Exit code of the process.
     pub exit: Exit,
-    /// The sentence: what happened, to what, and what to do.
+    /// The message: the event, its object, and the remedy.
     pub message: String,
 }
 
 impl CommandError {
-    /// The user or this machine must change something.
+    /// A failure for which the user or this machine must change something.
     pub(crate) fn failed(message: impl Into<String>) -> Self {
         Self { exit: Exit::Failed, message: message.into() }
     }
 
-    /// The command line is wrong.
+    /// A wrong command line.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self { exit: Exit::Usage, message: message.into() }
     }
 
-    /// A thread could not be started.
+    /// A thread that could not be started.
     pub(crate) fn no_thread(error: std::io::Error) -> Self {
         Self::failed(StartError::no_threads(error).to_string())
     }
 
-    /// The data is wrong.
+    /// Wrong data.
     pub(crate) fn data(message: impl Into<String>) -> Self {
         Self { exit: Exit::Data, message: message.into() }
     }
@@ -94,7 +94,7 @@ impl From<Failure> for CommandError {
             FailureKind::Retry => Exit::Retry,
             FailureKind::Data => Exit::Data,
         };
-        // It may name files and trackers.
+        // The message may contain names of files and trackers.
         Self { exit, message: text::plain(&failure.message) }
     }
 }

@@ -1,4 +1,4 @@
-//! The sentences for a file that cannot be read or written: which file, what is wrong with it, what to do.
+//! The messages for a file that cannot be read or written: its path, the fault and the remedy.
 
 use std::io;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! A whole file hashed under a progress bar: for `create`, `share` and `verify`.
+//! Hashes a whole file under a progress bar, for `create`, `share` and `verify`.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -16,36 +16,36 @@ use crate::text;
 /// Hashes whole files.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FileHasher<'a> {
-    /// Threads that read and hash.
+    /// Number of threads that read and hash.
     pub threads: usize,
-    /// Ends the hashing early.
+    /// Flag that ends the hashing early.
     pub stop: &'a Stop,
-    /// Whether no bar is drawn: somebody else owns the terminal.
+    /// Whether the bar is hidden because another part of the program draws on the terminal.
     pub hide_bar: bool,
 }
 
-/// A chunk of a file that is not what its `.mtorrent` file says.
+/// A chunk that does not match its `.mtorrent` file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BadChunk {
-    /// The chunk.
+    /// Index of the chunk.
     pub chunk: ChunkIndex,
-    /// What is wrong with it.
+    /// The fault of the chunk.
     pub fault: Fault,
 }
 
-/// What is wrong with a chunk.
+/// The fault of a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// Its hash is another one.
+    /// The hash of the chunk differs.
     Different,
-    /// The file ends before the chunk does.
+    /// The file ends before the end of the chunk.
     Missing,
-    /// The disk cannot read it, so that its hash is unknown.
+    /// The disk cannot read the chunk, so that its hash is unknown.
     Unreadable,
 }
 
 impl FileHasher<'_> {
-    /// The digests of all chunks, one after the other: the `pieces` of a new `.mtorrent` file.
+    /// The digests of all chunks, concatenated: the `pieces` of a new `.mtorrent` file.
     pub(crate) fn digests(self, source: &Source, geometry: Geometry) -> Result<Vec<u8>, CommandError> {
         let pieces = Mutex::new(vec![0; geometry.chunk_count() as usize * ChunkHash::LEN]);
         self.hash(source, geometry, &|_| true, &|chunk, digest| {
@@ -59,7 +59,7 @@ impl FileHasher<'_> {
         Ok(pieces.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The chunks of the file that are not what `metainfo` says, in order.
+    /// The chunks that do not match `metainfo`, in order.
     pub(crate) fn bad_chunks(self, source: &Source, metainfo: &Metainfo) -> Result<Vec<BadChunk>, CommandError> {
         let geometry = metainfo.geometry();
         let is_there = |chunk| geometry.offset(chunk) + u64::from(geometry.chunk_len(chunk)) <= source.length();
@@ -68,7 +68,7 @@ impl FileHasher<'_> {
             let fault = match digest {
                 Ok(digest) if digest == metainfo.chunk_hash(chunk) => return Ok(()),
                 Ok(_) => Fault::Different,
-                // It was cut while it was read.
+                // The file was truncated while it was read.
                 Err(error @ (HashError::Short { .. } | HashError::Memory(_))) => return Err(error),
                 Err(error @ HashError::Read { .. }) => {
                     log::warn!("{}: {error}", text::path(source.path()));
@@ -95,7 +95,7 @@ impl FileHasher<'_> {
     ) -> Result<(), CommandError> {
         let done_bytes = AtomicU64::new(0);
         let (failure, has_failed) = (Mutex::new(None), AtomicBool::new(false));
-        // The flag to stop may be that of others, too; after a failure no more chunk is wanted.
+        // The stop flag may be shared with other work; after a failure no further chunk is hashed.
         let wanted = |chunk| !has_failed.load(Ordering::Relaxed) && wanted(chunk);
         let take = |chunk, digest: Result<ChunkHash, HashError>| match each(chunk, digest) {
             Ok(()) => {

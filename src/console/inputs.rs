@@ -1,4 +1,4 @@
-//! The inputs of a waiting command, in one queue: signals and the client's events.
+//! The input queue of a waiting command, for signals and the client's events.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Instant;
@@ -8,15 +8,15 @@ use super::signals::{self, Signal, Stop};
 use crate::limits::INPUTS_MAX;
 use crate::node::{Event, Node};
 
-/// Something that a waiting command reacts to.
+/// An input of a waiting command.
 #[derive(Debug)]
 #[allow(clippy::large_enum_variant, reason = "there are few of them, and each is moved twice")]
 pub(crate) enum Input {
-    /// The user wants the command to end.
+    /// A signal that asks the command to end.
     Signal(Signal),
-    /// The client did something.
+    /// An event of the client.
     Event(Event),
-    /// The client ended, although nobody asked it to.
+    /// The client ended without a request.
     Closed,
 }
 
@@ -29,7 +29,7 @@ pub(crate) struct Inputs {
 }
 
 impl Inputs {
-    /// A queue that signals go into from now on.
+    /// Creates the queue, which receives signals from now on.
     pub(crate) fn start() -> Result<Self, CommandError> {
         let (sender, receiver) = sync_channel(INPUTS_MAX);
         let (to_queue, stop) = (sender.clone(), Stop::default());
@@ -42,18 +42,18 @@ impl Inputs {
         Ok(Self { receiver, sender, stop })
     }
 
-    /// The flag that a signal sets, for work on the thread that would read the queue.
+    /// The flag that a signal sets, for long work on the thread that reads the queue.
     pub(crate) fn stop(&self) -> &Stop {
         &self.stop
     }
 
-    /// Lets the client's events go into the queue, too.
+    /// Adds the client's events to the queue.
     pub(crate) fn add_events(&self, client: &Node) -> Result<(), CommandError> {
         let to_queue = self.sender.clone();
         forward_events(client, move |event| to_queue.send(event.map_or(Input::Closed, Input::Event)).is_ok())
     }
 
-    /// The next input; `None` when `deadline` comes first.
+    /// The next input; `None` if `deadline` is reached first.
     pub(crate) fn next(&self, deadline: Option<Instant>) -> Option<Input> {
         let Some(deadline) = deadline else {
             // `self` holds a sender, so the queue cannot close.
@@ -63,8 +63,8 @@ impl Inputs {
     }
 }
 
-/// Hands the client's events to `take` on a thread of its own, and `None` when there are no more; `take`
-/// returns whether it wants the next.
+/// Calls `take` with each event of the client on a separate thread, and with `None` after the last one. `take` returns
+/// whether it accepts further events.
 pub(crate) fn forward_events(
     client: &Node,
     take: impl Fn(Option<Event>) -> bool + Send + 'static,

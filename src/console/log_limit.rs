@@ -1,7 +1,6 @@
-//! How many lines of the log one place in the program may write about one address. Pure: the caller passes the time.
+//! Limits the log lines of one place in the program about one address. Pure: the caller passes the time.
 //!
-//! What a stranger does over the network must not fill a disk. Lines beyond the limit are counted, and one line reports
-//! their number.
+//! Remote peers must not be able to fill a disk. Lines beyond the limit are counted, and one line reports their number.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -9,7 +8,7 @@ use std::time::Instant;
 
 use crate::limits::{LOG_LINES_PER_ADDRESS_MAX, LOG_LINES_PER_SITE_MAX, LOG_SITES_MAX, LOG_WINDOW};
 
-/// A line of the program that logs.
+/// A place in the program that logs: file and line.
 pub(crate) type Site = (&'static str, u32);
 
 /// The counts of the current window of time.
@@ -26,14 +25,14 @@ struct Window {
     target: String,
 }
 
-/// Lines that were not written.
+/// Lines that were suppressed in one window.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Suppressed {
-    /// The module that would have written them.
+    /// Target (module) of the lines.
     pub target: String,
-    /// Their number.
+    /// Number of suppressed lines.
     pub lines: u64,
-    /// The address that they are about, if it is one.
+    /// Address in the lines, if any.
     pub address: Option<IpAddr>,
 }
 
@@ -49,7 +48,7 @@ impl LogLimit {
 
     fn count(&mut self, key: (Site, Option<IpAddr>), target: &str, max: u32, now: Instant) -> bool {
         if self.windows.len() >= LOG_SITES_MAX && !self.windows.contains_key(&key) {
-            // So many strangers at once: the place's own limit has to do.
+            // The table of addresses is full: only the limit of the place applies.
             return true;
         }
         let new = || Window { since: now, lines: 0, suppressed: 0, target: target.to_owned() };
@@ -60,7 +59,7 @@ impl LogLimit {
         allowed
     }
 
-    /// Ends the windows whose time is over, and returns what they suppressed.
+    /// Ends the windows that are over, and returns their suppressed lines.
     pub(crate) fn end_windows(&mut self, now: Instant) -> Vec<Suppressed> {
         let mut ended = Vec::new();
         self.windows.retain(|(_, address), window| {
@@ -75,7 +74,7 @@ impl LogLimit {
     }
 }
 
-/// The first address in the text; of IPv6 the network of 64 bits, which belongs to one host.
+/// The first address in the text; for IPv6 the network of 64 bits, which belongs to one host.
 fn address_in(text: &str) -> Option<IpAddr> {
     let words = text.split(|c: char| c.is_whitespace() || matches!(c, '(' | ')' | ',' | ';' | '"' | '\''));
     words.map(|word| word.trim_end_matches([':', '.'])).find_map(|word| {

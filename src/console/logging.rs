@@ -1,7 +1,7 @@
-//! The log, which goes to stderr by [`stderr`], so that it never breaks a progress bar or a prompt.
+//! The log, which is written to stderr by [`stderr`], so that it never breaks a progress bar or a prompt.
 //!
-//! A core that logs never waits for the reader of the log ([`stderr`]), and what strangers cause is limited
-//! ([`LogLimit`]); `debug` and `trace`, which somebody asks for to see everything, are not.
+//! A core that logs never waits for the reader of the log ([`stderr`]). Lines that remote peers can cause are limited
+//! ([`LogLimit`]), but those of `debug` and `trace`, which a user must request, are not.
 
 use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
@@ -32,7 +32,7 @@ pub(crate) fn start(filter: Option<&str>, is_service: bool) -> Result<(), Comman
     let logger = builder.build();
     let level = logger.filter();
     stderr::start(suppressed_lines)?;
-    // Only a second logger in one process could refuse, and then the first one stays.
+    // Only a second logger in one process would fail here; then the first one stays.
     if log::set_boxed_logger(Box::new(Limited(logger))).is_ok() {
         log::set_max_level(level);
     }
@@ -40,7 +40,7 @@ pub(crate) fn start(filter: Option<&str>, is_service: bool) -> Result<(), Comman
     Ok(())
 }
 
-/// The message on one line: text from outside must not look like further lines of the log.
+/// The message on one line, so that text from outside cannot imitate further lines of the log.
 fn one_line(message: &str) -> String {
     let mut line = text::plain(message);
     if line.len() > LOG_LINE_BYTES_MAX {
@@ -51,7 +51,7 @@ fn one_line(message: &str) -> String {
     line
 }
 
-/// Passes on what the limit allows.
+/// A logger that passes on the lines that the limit allows.
 struct Limited(env_logger::Logger);
 
 impl Log for Limited {
@@ -77,7 +77,7 @@ fn is_allowed(record: &Record<'_>) -> bool {
     limit.get_or_insert_default().allows(site, record.target(), &message, Instant::now())
 }
 
-/// One line for each place that wrote too much, with the number of lines that were suppressed.
+/// One line for each place that exceeded its limit, with the number of suppressed lines.
 fn suppressed_lines() -> Vec<String> {
     let ended = match &mut *LIMIT.lock().unwrap_or_else(PoisonError::into_inner) {
         Some(limit) => limit.end_windows(Instant::now()),
@@ -90,7 +90,7 @@ fn suppressed_lines() -> Vec<String> {
     ended.into_iter().map(line).collect()
 }
 
-/// Takes whole log lines and queues each for stderr.
+/// A writer that queues each complete log line for stderr.
 struct QueueWriter;
 
 impl Write for QueueWriter {

@@ -1,4 +1,4 @@
-//! A `.mtorrent` file that a person names, read with clear refusals.
+//! Reads a `.mtorrent` file that the user names, with clear refusals.
 
 use std::io::Read as _;
 use std::path::Path;
@@ -16,7 +16,7 @@ pub(crate) fn read(path: &Path) -> Result<Metainfo, CommandError> {
     Metainfo::parse(&bytes).map_err(|error| CommandError::failed(format!("{}: {error}", text::path(path))))
 }
 
-/// Reads a `.mtorrent` file and checks that the file which it describes can be downloaded.
+/// Reads a `.mtorrent` file and checks that its file can be downloaded.
 pub(crate) fn read_transferable(path: &Path) -> Result<Metainfo, CommandError> {
     let metainfo = read(path)?;
     match metainfo.geometry().transferable() {

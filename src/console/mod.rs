@@ -1,5 +1,5 @@
-//! What the command line and the REPL share: the files that a person names, units, what is printed, how a command
-//! ends. It stands below both and knows neither; nothing here knows clap.
+//! The code that the command line and the REPL share: files that the user names, units, printed output, and the end of
+//! a command. Both depend on it and it depends on neither; code here must not depend on clap.
 
 pub(crate) mod atomic_write;
 pub(crate) mod create_torrent;

@@ -1,7 +1,7 @@
-//! The only way to stdout, which carries data; what happens meanwhile goes to [`stderr`].
+//! The only access to stdout, which carries data; messages go to [`stderr`].
 //!
-//! Each line is written and flushed at once, because a script waits for it. A reader that went away
-//! ends nothing: the work goes on and the lines are dropped.
+//! Each line is written and flushed at once, because a script may wait for it. A reader that closes the pipe ends
+//! nothing: the work continues and further lines are dropped.
 
 use std::io::{self, Write};
 
@@ -10,31 +10,31 @@ use super::output_event::OutputEvent;
 use super::stderr;
 use crate::text;
 
-/// Where data goes, and in which form.
+/// The format of the data on stdout.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Output {
     json: bool,
 }
 
 impl Output {
-    /// Text for people, or one JSON object a line.
+    /// Creates an output of text for people, or of one JSON object a line.
     pub(crate) fn new(json: bool) -> Self {
         Self { json }
     }
 
-    /// Whether data is JSON.
+    /// Whether the output is JSON.
     pub(crate) fn is_json(&self) -> bool {
         self.json
     }
 
-    /// Writes one event: its text, or with `--json` its object.
+    /// Writes one event as text, or with `--json` as an object.
     pub(crate) fn print(&self, event: &OutputEvent<'_>) -> Result<(), CommandError> {
         let line = if self.json { json_line(event)? } else { text::lines(&event.to_string()) };
         write_line(&mut io::stdout().lock(), &line)
             .map_err(|error| CommandError::failed(format!("cannot write to standard output: {error}")))
     }
 
-    /// Reports why a command failed: a sentence on stderr and, with `--json`, an object on stdout.
+    /// Reports the failure of a command: a message on stderr and, with `--json`, an object on stdout.
     pub(crate) fn failure(&self, error: &CommandError) -> Exit {
         stderr::report(format_args!("mtorrent: {error}"));
         self.report_failure(error);
@@ -44,18 +44,18 @@ impl Output {
     /// The part of [`Output::failure`] for scripts: with `--json` an object on stdout.
     pub(crate) fn report_failure(&self, error: &CommandError) {
         if self.json {
-            // A second failure could not be reported any better.
+            // A second failure has no better place to be reported.
             let _ = self.print(&OutputEvent::Error { error: &error.message, exit: Some(error.exit.code()) });
         }
     }
 }
 
-/// The event's object on one line.
+/// The object of the event on one line.
 pub(crate) fn json_line(event: &OutputEvent<'_>) -> Result<String, CommandError> {
     event.to_json().map_err(|error| CommandError::failed(format!("internal error: no JSON of an answer: {error}")))
 }
 
-/// Writes one line and flushes it; a reader that went away is no error.
+/// Writes one line and flushes it; a closed pipe is no error.
 fn write_line(out: &mut impl Write, line: &str) -> io::Result<()> {
     let written = out.write_all(line.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
     match written {

@@ -17,7 +17,7 @@
 //! | `removed` | `client` | `path` as it was typed |
 //! | `limit` | `client` | `up_bytes_s`, `down_bytes_s`; null without a limit |
 //! | `help`, `question` | `client` | `text` |
-//! | `error` | every command | `error`: the sentence, [`exit`: the exit code; not from a line of the REPL] |
+//! | `error` | every command | `error`: the message, [`exit`: the exit code; not from a line of the REPL] |
 //! | `demo` | `demo` | those of [`DemoFigures`] |
 //!
 //! Four objects have no `event`:
@@ -47,190 +47,190 @@ use crate::ids::InfoHash;
 use crate::node::{DownloadId, DownloadState, DownloadStatus};
 use crate::text;
 
-/// One thing that a command prints on stdout.
+/// One event or answer that a command prints on stdout.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub(crate) enum OutputEvent<'a> {
-    /// A service serves.
+    /// A service is ready.
     Ready {
         /// The listening address, with the real port.
         listen: SocketAddr,
-        /// The file that is shared.
+        /// Info hash of the shared file.
         #[serde(serialize_with = "optional_text", skip_serializing_if = "Option::is_none")]
         info_hash: Option<InfoHash>,
-        /// Whether a tracker has the table of its group.
+        /// Whether a tracker has loaded the table of its group.
         #[serde(serialize_with = "yes_or_no", skip_serializing_if = "Option::is_none")]
         synced: Option<bool>,
     },
-    /// A tracker has acknowledged a share.
+    /// A tracker acknowledged a share.
     Announced {
         /// `HOST:PORT` of the tracker.
         tracker: &'a str,
-        /// The `.mtorrent` file, where there may be several.
+        /// Path of the `.mtorrent` file; only from a client with several shares.
         #[serde(serialize_with = "optional_plain_path", skip_serializing_if = "Option::is_none")]
         path: Option<&'a Path>,
-        /// The file, where there may be several.
+        /// Info hash of the file; only from a client with several shares.
         #[serde(serialize_with = "optional_text", skip_serializing_if = "Option::is_none")]
         info_hash: Option<InfoHash>,
     },
-    /// The figures of a download that runs.
+    /// The figures of a running download.
     Progress(ProgressFields<'a>),
-    /// A download is done or has failed.
+    /// A download is done or failed.
     Ended {
-        /// The download.
+        /// The fields of the download.
         #[serde(flatten)]
         download: DownloadFields<'a>,
-        /// Whether the text names the download by its number: in the REPL.
+        /// Whether the text names the download by its number, as in the REPL.
         #[serde(skip)]
         is_numbered: bool,
     },
-    /// A `get` of the REPL was taken.
+    /// The REPL accepted a `get`.
     Started {
-        /// The number of the download.
+        /// Number of the download.
         id: DownloadId,
-        /// The file's name.
+        /// Name of the file.
         name: &'a str,
-        /// The file that is written.
+        /// Path of the finished file.
         #[serde(serialize_with = "lossy_path")]
         dest: &'a Path,
-        /// The file.
+        /// Info hash of the file.
         #[serde(serialize_with = "as_text")]
         info_hash: InfoHash,
     },
-    /// A `share` of the REPL was taken.
+    /// The REPL accepted a `share`.
     Hashing {
-        /// The file.
+        /// Path of the file.
         #[serde(serialize_with = "plain_path")]
         file: &'a Path,
     },
-    /// The file of a `share` is hashed, and seeded from now on.
+    /// The file of a `share` is hashed and is seeded from now on.
     Sharing {
-        /// The file.
+        /// Path of the file.
         #[serde(serialize_with = "lossy_path")]
         file: &'a Path,
-        /// Its `.mtorrent` file.
+        /// Path of its `.mtorrent` file.
         #[serde(serialize_with = "plain_path")]
         path: &'a Path,
-        /// The file.
+        /// Info hash of the file.
         #[serde(serialize_with = "as_text")]
         info_hash: InfoHash,
     },
     /// The answer to `show downloads`.
     Downloads {
-        /// All downloads.
+        /// The fields of all downloads.
         downloads: Vec<DownloadFields<'a>>,
     },
     /// A share was removed.
     Removed {
-        /// The name that was typed.
+        /// The name as it was typed.
         #[serde(serialize_with = "plain_path")]
         path: &'a Path,
     },
     /// The rate limits.
     Limit {
-        /// Bytes a second that are sent at most.
+        /// Limit of the send rate, bytes a second; `None` is no limit.
         up_bytes_s: Option<NonZeroU64>,
-        /// Bytes a second that are received at most.
+        /// Limit of the receive rate, bytes a second; `None` is no limit.
         down_bytes_s: Option<NonZeroU64>,
     },
     /// The answer to `help`.
     Help {
-        /// All commands.
+        /// The help text.
         text: &'a str,
     },
-    /// A question that the next line answers.
+    /// A question, which the next line answers.
     Question {
-        /// The question.
+        /// The text of the question.
         text: &'a str,
     },
-    /// Why a command failed.
+    /// The failure of a command.
     Error {
-        /// The sentence.
+        /// The message.
         error: &'a str,
-        /// The exit code; `None` when the REPL goes on.
+        /// The exit code; `None` if the REPL continues.
         #[serde(skip_serializing_if = "Option::is_none")]
         exit: Option<u8>,
     },
-    /// What the demo measured.
+    /// The measurements of the demo.
     Demo(DemoFigures),
-    /// A `.mtorrent` file was created, or is there already.
+    /// A `.mtorrent` file was created or exists already.
     #[serde(untagged)]
     Created {
-        /// `created` or `up to date`.
+        /// Either `created` or `up to date`.
         state: &'a str,
-        /// The `.mtorrent` file.
+        /// Path of the `.mtorrent` file.
         #[serde(serialize_with = "lossy_path")]
         path: &'a Path,
-        /// The file that it describes.
+        /// Info hash of the file.
         #[serde(serialize_with = "as_text")]
         info_hash: InfoHash,
-        /// Bytes of the file.
+        /// Length of the file, bytes.
         length: u64,
-        /// Bytes of a chunk.
+        /// Chunk size, bytes.
         chunk_size: u32,
         /// Number of chunks.
         chunks: u32,
     },
-    /// What a `.mtorrent` file says.
+    /// The content of a `.mtorrent` file.
     #[serde(untagged)]
     Info {
-        /// The name as it is written there.
+        /// Name of the file as the `.mtorrent` file gives it.
         name: &'a str,
-        /// A remark on the name, for people.
+        /// A remark on the name, in the text only.
         #[serde(skip)]
         remark: String,
-        /// Bytes of the file.
+        /// Length of the file, bytes.
         length: u64,
-        /// Bytes of a chunk.
+        /// Chunk size, bytes.
         chunk_size: u32,
         /// Number of chunks.
         chunks: u32,
-        /// The file.
+        /// Info hash of the file.
         #[serde(serialize_with = "as_text")]
         info_hash: InfoHash,
-        /// `HOST:PORT` of each tracker.
+        /// The trackers as `HOST:PORT`.
         trackers: &'a [String],
     },
-    /// A file is what its `.mtorrent` file says.
+    /// A file matches its `.mtorrent` file.
     #[serde(untagged)]
     Verified {
-        /// `ok`.
+        /// Always `ok`.
         state: &'a str,
-        /// The file.
+        /// Path of the file.
         #[serde(serialize_with = "lossy_path")]
         path: &'a Path,
-        /// The file's hash.
+        /// Info hash of the file.
         #[serde(serialize_with = "as_text")]
         info_hash: InfoHash,
-        /// Bytes of the file.
+        /// Length of the file, bytes.
         length: u64,
         /// Number of chunks.
         chunks: u32,
     },
-    /// A chunk of a file is not what its `.mtorrent` file says.
+    /// A chunk of a file does not match its `.mtorrent` file.
     #[serde(untagged)]
     BadChunk {
-        /// `bad`.
+        /// Always `bad`.
         state: &'a str,
-        /// The chunk.
+        /// Index of the chunk.
         #[serde(serialize_with = "chunk_number")]
         chunk: ChunkIndex,
-        /// Where it begins in the file, bytes.
+        /// Offset of the chunk in the file, bytes.
         offset: u64,
-        /// Bytes of the chunk.
+        /// Length of the chunk, bytes.
         length: u64,
-        /// `different`, `missing` or `unreadable`.
+        /// The fault: `different`, `missing` or `unreadable`.
         why: &'a str,
     },
 }
 
 impl<'a> OutputEvent<'a> {
-    /// The end of a download.
+    /// The event at the end of a download.
     pub(crate) fn ended(status: &'a DownloadStatus, is_numbered: bool) -> Self {
         Self::Ended { download: DownloadFields(status), is_numbered }
     }
 
-    /// The figures of a download that runs.
+    /// The event with the figures of a running download.
     pub(crate) fn progress(status: &'a DownloadStatus) -> Self {
         Self::Progress(ProgressFields::of(status))
     }
@@ -240,7 +240,7 @@ impl<'a> OutputEvent<'a> {
         Self::Downloads { downloads: all.iter().map(DownloadFields).collect() }
     }
 
-    /// The object on one line, its keys in alphabetical order.
+    /// The object on one line, with its keys in alphabetical order.
     pub(crate) fn to_json(&self) -> serde_json::Result<String> {
         serde_json::to_value(self).map(|object| object.to_string())
     }
@@ -339,12 +339,12 @@ fn chunk_number<S: Serializer>(chunk: &ChunkIndex, serializer: S) -> Result<S::O
     serializer.serialize_u32(chunk.get())
 }
 
-/// The path as it is, but for bytes that are no UTF-8.
+/// The path, with bytes that are not UTF-8 replaced.
 fn lossy_path<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
     path.to_string_lossy().serialize(serializer)
 }
 
-/// The path as people see it, with control characters escaped.
+/// The path for display, with control characters escaped.
 fn plain_path<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
     text::path(path).serialize(serializer)
 }

@@ -1,7 +1,6 @@
-//! Progress bars: on a terminal only, drawn by a thread of their own that polls snapshots.
+//! Progress bars, on a terminal only: a separate thread draws them and polls snapshots.
 //!
-//! The work never reports; the thread that draws reads its counters. What goes to stderr meanwhile appears above the
-//! bar.
+//! The work never reports; the drawing thread reads its counters. Other output to stderr appears above the bar.
 
 use std::io::IsTerminal as _;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
@@ -13,25 +12,25 @@ use super::stderr_sink;
 use super::units::Rate;
 use crate::limits::PROGRESS_INTERVAL;
 
-/// The state of the work.
+/// A snapshot of the work's progress.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Snapshot {
-    /// Bytes that are done.
+    /// Bytes done.
     pub done_bytes: u64,
-    /// Bytes a second, when the work knows it better than the bar.
+    /// Current rate, if the work measures it itself.
     pub rate: Option<Rate>,
-    /// Text behind the figures, such as the number of peers.
+    /// Text after the figures, such as the number of peers.
     pub note: String,
 }
 
-/// The bar that is drawn if stderr is a terminal.
+/// Settings of the bar, which is drawn if stderr is a terminal.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BarSettings {
-    /// What the work does to the bytes.
+    /// Verb for the work, before the figures.
     pub verb: &'static str,
-    /// Bytes in all.
+    /// Bytes of the whole work.
     pub total_bytes: u64,
-    /// Whether no bar is drawn: somebody else owns the terminal.
+    /// Whether the bar is hidden because another part of the program draws on the terminal.
     pub hidden: bool,
 }
 

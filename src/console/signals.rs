@@ -1,5 +1,5 @@
-//! SIGINT, SIGTERM and SIGHUP: the first asks the command to end cleanly, the second ends the process at once, and so
-//! does the end of a short time. A thread that waits for nothing but signals does this.
+//! SIGINT, SIGTERM and SIGHUP. The first signal asks the command to end cleanly; a second signal, or the end of a short
+//! time, ends the process at once. A separate thread waits for signals only.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
@@ -19,12 +19,12 @@ use crate::limits::SIGNAL_PATIENCE;
 pub(crate) enum Signal {
     /// SIGINT, Ctrl-C.
     Interrupt,
-    /// SIGTERM, or SIGHUP: the terminal is gone.
+    /// SIGTERM, or SIGHUP after the terminal was closed.
     Terminate,
 }
 
 impl Signal {
-    /// How the process ends when the work was not done.
+    /// The exit code if the work was not done.
     pub(crate) fn exit(self) -> Exit {
         match self {
             Self::Interrupt => Exit::Interrupted,
@@ -46,14 +46,14 @@ impl Signal {
     }
 }
 
-/// Calls `notify` on a thread of its own with the first signal; it must not wait. The second signal ends the process,
-/// and so does [`SIGNAL_PATIENCE`] after the first, whatever the other threads do; `restore` runs before.
+/// Calls `notify` with the first signal on a separate thread; `notify` must not block. A second signal, or
+/// [`SIGNAL_PATIENCE`] after the first, ends the process whatever the other threads do; `restore` runs before that.
 pub(crate) fn watch(
     notify: impl FnOnce(Signal) + Send + 'static,
     restore: impl Fn() + Send + 'static,
 ) -> Result<(), CommandError> {
     let failed = |error: std::io::Error| CommandError::failed(format!("cannot watch for signals: {error}"));
-    // A user who starts a program by `nohup` wants it to outlive the terminal.
+    // A program started by `nohup` is meant to outlive the terminal.
     let hang_up = (!is_ignored(SIGHUP)).then_some(SIGHUP);
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGALRM].into_iter().chain(hang_up)).map_err(failed)?;
     let work = move || {
@@ -72,7 +72,7 @@ pub(crate) fn watch(
                     let is_done = IS_DONE.load(Ordering::Acquire);
                     flush_and_exit(if is_done { Exit::Done } else { second.unwrap_or(first).exit() });
                 }
-                // An alarm that somebody else sent.
+                // An alarm from another process.
                 (None, _, waiting) => notify = waiting,
             }
         }
@@ -81,24 +81,24 @@ pub(crate) fn watch(
     thread.map(drop).map_err(CommandError::no_thread)
 }
 
-/// Puts a signal's message into a command's queue without waiting for room in it.
+/// Sends a signal's message to a command's queue without waiting for room in it.
 pub(crate) fn queue<T: Send + 'static>(to: &SyncSender<T>, what: T) {
     if let Err(TrySendError::Full(what)) = to.try_send(what) {
         let to = to.clone();
-        // Without a thread the alarm still ends the process. The queue goes away when the command is over.
+        // Without a thread the alarm still ends the process. The queue is dropped when the command is over.
         let waits = std::thread::Builder::new().name("signal".into()).spawn(move || drop(to.send(what)));
         drop(waits);
     }
 }
 
-/// From now on a signal ends a command whose work is done: a service that serves, a download that only seeds.
+/// Marks the work as done, for a service that serves or a download that only seeds: a signal then ends it successfully.
 pub(crate) fn work_is_done() {
     IS_DONE.store(true, Ordering::Release);
 }
 
 static IS_DONE: AtomicBool = AtomicBool::new(false);
 
-/// Lets a write beyond `ulimit -f` fail with a reason, and not kill the process without a word.
+/// Lets a write beyond `ulimit -f` fail with an error, instead of ending the process without a message.
 #[allow(unsafe_code)]
 pub(crate) fn ignore_file_size_limit() {
     // SAFETY: SIG_IGN installs no handler; nothing else in this program handles the signal.
@@ -107,9 +107,9 @@ pub(crate) fn ignore_file_size_limit() {
 
 #[allow(unsafe_code)]
 fn is_ignored(signal: i32) -> bool {
-    // SAFETY: plain integers and pointers, for which zero is a value.
+    // SAFETY: the struct has only integers and pointers, for which zero is a valid value.
     let mut found: libc::sigaction = unsafe { std::mem::zeroed() };
-    // SAFETY: a null action only asks, and `found` has room for the answer.
+    // SAFETY: a null action only queries, and `found` has room for the answer.
     let asked = unsafe { libc::sigaction(signal, std::ptr::null(), &mut found) };
     asked == 0 && found.sa_sigaction == libc::SIG_IGN
 }
@@ -118,7 +118,7 @@ fn is_ignored(signal: i32) -> bool {
 fn send_alarm_after(time: Duration) {
     let value = libc::timeval { tv_sec: time.as_secs() as _, tv_usec: time.subsec_micros().into() };
     let once = libc::itimerval { it_interval: libc::timeval { tv_sec: 0, tv_usec: 0 }, it_value: value };
-    // SAFETY: the call reads one `itimerval`, and a null pointer says that the old one is not wanted.
+    // SAFETY: the call reads one `itimerval`, and a null pointer means that the old value is not returned.
     unsafe { libc::setitimer(libc::ITIMER_REAL, &once, std::ptr::null_mut()) };
 }
 
@@ -133,7 +133,7 @@ struct StopState {
 }
 
 impl Stop {
-    /// A flag that the first signal sets.
+    /// Creates a flag that the first signal sets.
     pub(crate) fn on_signal() -> Result<Self, CommandError> {
         let stop = Self::default();
         let setter = stop.clone();
@@ -146,12 +146,12 @@ impl Stop {
         &self.0.flag
     }
 
-    /// Sets the flag, without a signal.
+    /// Sets the flag without a signal.
     pub(crate) fn set(&self) {
         self.0.flag.store(true, Ordering::Release);
     }
 
-    /// Sets the flag because of a signal.
+    /// Sets the flag and records the signal.
     pub(crate) fn set_by(&self, signal: Signal) {
         let number = if signal == Signal::Interrupt { SIGINT } else { SIGTERM };
         self.0.signal.store(number, Ordering::Release);

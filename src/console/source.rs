@@ -1,4 +1,4 @@
-//! A regular file that a person names, open for reading.
+//! A regular file that the user names, opened for reading.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
@@ -9,10 +9,10 @@ use super::file_errors::cannot_read;
 use crate::storage::Identity;
 use crate::text;
 
-/// The file, and what it was when it was opened.
+/// The open file, and its identity at that time.
 #[derive(Debug)]
 pub(crate) struct Source {
-    /// The descriptor.
+    /// The open file.
     pub file: File,
     path: PathBuf,
     opened: Metadata,
@@ -21,7 +21,7 @@ pub(crate) struct Source {
 impl Source {
     /// Opens a file; refuses directories, pipes and devices.
     pub(crate) fn open(path: &Path) -> Result<Self, CommandError> {
-        // Without O_NONBLOCK a named pipe would wait here for its writer.
+        // Without O_NONBLOCK, opening a named pipe would block until it has a writer.
         let mut options = OpenOptions::new();
         options.read(true).custom_flags(libc::O_NONBLOCK);
         let file = options.open(path).map_err(|error| cannot_read(path, &error))?;
@@ -40,7 +40,7 @@ impl Source {
         Ok(Self { file, path: path.to_owned(), opened })
     }
 
-    /// The identity of the file when it was opened: before anything of it was read.
+    /// Identity of the file when it was opened, before any of it was read.
     pub(crate) fn identity(&self) -> Identity {
         Identity::of(&self.opened)
     }
@@ -50,12 +50,12 @@ impl Source {
         self.opened.len()
     }
 
-    /// The path, as typed.
+    /// The path as it was typed.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The file name; refuses one that is not UTF-8.
+    /// The file name; refuses a name that is not UTF-8.
     pub(crate) fn name(&self) -> Result<&str, CommandError> {
         let name = self.path.file_name().and_then(|name| name.to_str());
         name.ok_or_else(|| {
@@ -66,7 +66,7 @@ impl Source {
         })
     }
 
-    /// Refuses a file that changed since it was opened: what was read of it belongs to no version.
+    /// Refuses a file that changed since it was opened, because the data read belongs to no single version.
     pub(crate) fn check_unchanged(&self) -> Result<(), CommandError> {
         let now = fs::metadata(&self.path).map_err(|error| cannot_read(&self.path, &error))?;
         let mark = |metadata: &Metadata| {

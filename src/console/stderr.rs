@@ -1,7 +1,7 @@
-//! The one thread that writes to stderr, and the bounded queue in front of it.
+//! The only thread that writes to stderr, and its bounded queue.
 //!
-//! A write to a stderr that nobody reads (a stopped terminal, a stuck log driver) blocks for ever; here only this
-//! thread blocks. Log lines that do not fit into the queue are dropped and counted. A thread that reports a sentence waits
+//! A write to a stderr that has no reader (a stopped terminal, a stuck log driver) blocks for ever; here it blocks only
+//! this thread. Log lines that do not fit into the queue are dropped and counted. A thread that reports a message waits
 //! until it is written, for at most [`STDERR_PATIENCE`].
 
 use std::collections::VecDeque;
@@ -15,7 +15,7 @@ use crate::limits::{LOG_LINES_QUEUED_MAX, SENTENCES_QUEUED_MAX, STDERR_PATIENCE}
 
 static WRITER: OnceLock<Writer> = OnceLock::new();
 
-/// What waits to be written.
+/// The lines that wait to be written.
 #[derive(Debug, Default)]
 struct Writer {
     queue: Mutex<Queue>,
@@ -25,56 +25,56 @@ struct Writer {
 #[derive(Debug, Default)]
 struct Queue {
     lines: VecDeque<Line>,
-    sentences: usize,
+    messages: usize,
     dropped: u64,
-    /// Lines taken in and lines written, since the start.
+    /// Numbers of lines queued and written since the start.
     taken: u64,
     written: u64,
-    /// A line was not written within the patience; nobody waits until one is.
+    /// Whether a line was not written within the patience; until the next write no thread waits.
     is_stuck: bool,
 }
 
 #[derive(Debug)]
 struct Line {
     text: String,
-    is_sentence: bool,
+    is_message: bool,
 }
 
-/// Starts the thread. `tick` is called about once a second and gives further lines of the log.
+/// Starts the thread. `tick` is called about once a second and returns further lines for the log.
 pub(crate) fn start(tick: impl Fn() -> Vec<String> + Send + 'static) -> Result<(), CommandError> {
     let work = move || WRITER.wait().write(&tick);
     let thread = std::thread::Builder::new().name("stderr".into()).spawn(work);
     thread.map_err(CommandError::no_thread)?;
-    // Only a second log in one process could find it set, and then the first one's stays.
+    // Only a second log in one process would find it set; then the first one stays.
     let _ = WRITER.set(Writer::default());
     Ok(())
 }
 
-/// Writes a line of the log when its turn comes; never waits.
+/// Queues a line of the log; never waits.
 pub(crate) fn log(text: String) {
     match WRITER.get() {
-        Some(writer) => writer.put(Line { text, is_sentence: false }).map(drop).unwrap_or_default(),
+        Some(writer) => writer.put(Line { text, is_message: false }).map(drop).unwrap_or_default(),
         None => stderr_sink::write(&text),
     }
 }
 
-/// Reports one sentence to the user, above a progress bar or a prompt if one is there. Waits until it is written,
-/// unless stderr is stuck.
-pub(crate) fn report(sentence: impl Display) {
-    let text = sentence.to_string();
+/// Reports a message to the user, above a progress bar or prompt if there is one. Waits until it is written, unless
+/// stderr is stuck.
+pub(crate) fn report(message: impl Display) {
+    let text = message.to_string();
     let Some(writer) = WRITER.get() else { return stderr_sink::write(&text) };
-    if let Some(number) = writer.put(Line { text, is_sentence: true }) {
+    if let Some(number) = writer.put(Line { text, is_message: true }) {
         writer.wait(number);
     }
 }
 
-/// Ends the process at once, from whatever thread, when what waits for stderr is written.
+/// Writes the queued lines and ends the process at once, from any thread.
 pub(crate) fn flush_and_exit(exit: Exit) -> ! {
     flush();
     std::process::exit(exit.code().into())
 }
 
-/// Waits until all is written, though not for long: before the process ends.
+/// Waits for a bounded time until all queued lines are written, before the process ends.
 pub(crate) fn flush() {
     if let Some(writer) = WRITER.get() {
         let number = writer.lock().taken;
@@ -87,19 +87,19 @@ impl Writer {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The number of the line, unless it was dropped.
+    /// Queues the line and returns its number, unless it was dropped.
     fn put(&self, line: Line) -> Option<u64> {
         let mut queue = self.lock();
-        let is_full = if line.is_sentence {
-            queue.sentences >= SENTENCES_QUEUED_MAX
+        let is_full = if line.is_message {
+            queue.messages >= SENTENCES_QUEUED_MAX
         } else {
-            queue.lines.len() - queue.sentences >= LOG_LINES_QUEUED_MAX
+            queue.lines.len() - queue.messages >= LOG_LINES_QUEUED_MAX
         };
         if is_full {
             queue.dropped += 1;
             return None;
         }
-        queue.sentences += usize::from(line.is_sentence);
+        queue.messages += usize::from(line.is_message);
         queue.lines.push_back(line);
         queue.taken += 1;
         self.changed.notify_all();
@@ -132,7 +132,7 @@ impl Writer {
                     queue = self.changed.wait_timeout(queue, TICK).unwrap_or_else(PoisonError::into_inner).0;
                 }
                 let Some(line) = queue.lines.pop_front() else { continue };
-                queue.sentences -= usize::from(line.is_sentence);
+                queue.messages -= usize::from(line.is_message);
                 (line, std::mem::take(&mut queue.dropped))
             };
             if dropped > 0 {
@@ -147,7 +147,7 @@ impl Writer {
     }
 }
 
-/// How often `tick` is called.
+/// Interval between calls of `tick`.
 const TICK: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
@@ -157,11 +157,11 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_counted_and_a_sentence_has_room_of_its_own() {
         let writer = Writer::default();
-        let line = |is_sentence| Line { text: "x".into(), is_sentence };
+        let line = |is_message| Line { text: "x".into(), is_message };
         let taken = (0..LOG_LINES_QUEUED_MAX + 7).filter_map(|_| writer.put(line(false))).count();
         assert_eq!((taken, writer.lock().dropped), (LOG_LINES_QUEUED_MAX, 7));
         assert_eq!(writer.put(line(true)), Some(LOG_LINES_QUEUED_MAX as u64 + 1));
-        // Nobody writes: the first wait takes its time, those after it none.
+        // No thread writes: the first wait takes the whole patience, later ones return at once.
         let start = Instant::now();
         writer.wait(1);
         assert!(start.elapsed() >= STDERR_PATIENCE && writer.lock().is_stuck);

@@ -1,5 +1,5 @@
-//! Where text for stderr ends up: on stderr itself or, while a progress bar or a prompt owns the terminal, with that
-//! owner, who makes room for it.
+//! The destination of text for stderr: stderr itself or, while a progress bar or a prompt owns the terminal, the sink
+//! of that owner, which makes room for the text.
 
 use std::io::{self, Write};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -10,7 +10,7 @@ type Sink = Arc<dyn Fn(&str) + Send + Sync>;
 
 static SINK: RwLock<Option<Sink>> = RwLock::new(None);
 
-/// Writes the text through the sink of the terminal's owner, else to stderr itself.
+/// Writes the text to the sink of the terminal's owner, else to stderr itself.
 pub(crate) fn write(text: &str) {
     let text = text::lines(text);
     let sink = SINK.read().unwrap_or_else(PoisonError::into_inner).clone();
@@ -20,19 +20,19 @@ pub(crate) fn write(text: &str) {
     }
 }
 
-/// Writes the text to stderr itself: for sinks that made room for it.
+/// Writes the text to stderr itself; for sinks that have made room for it.
 pub(crate) fn write_directly(text: &str) {
-    // If stderr is gone there is no better place to say so.
+    // If stderr is closed, there is no other place to report that.
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
-/// Sends what is written through `sink` until the guard is dropped.
+/// Redirects the text for stderr to `sink` until the guard is dropped.
 pub(crate) fn redirect(sink: impl Fn(&str) + Send + Sync + 'static) -> Redirection {
     *SINK.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(sink));
     Redirection(())
 }
 
-/// A sink in use; dropping it leads back to stderr.
+/// A redirection to a sink; dropping it restores stderr.
 #[derive(Debug)]
 pub(crate) struct Redirection(());
 

@@ -1,4 +1,4 @@
-//! Sizes, durations and addresses as people write and read them. Pure.
+//! Sizes, durations and addresses in the notation of people. Pure.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use bytesize::ByteSize;
 use crate::limits::{DURATION_S_MAX, RATE_LIMIT_BYTES_S_MIN};
 use crate::metainfo::check_tracker_address;
 
-/// Reads a SIZE: `1GiB`, `256 KiB`, `1.5MB`, `1048576`.
+/// Parses a SIZE: `1GiB`, `256 KiB`, `1.5MB`, `1048576`.
 pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
     match text.trim().parse::<ByteSize>() {
         Ok(size) if size.0 <= i64::MAX as u64 => Ok(size.0),
@@ -22,7 +22,7 @@ pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit(pub Option<NonZeroU64>);
 
-/// Reads a RATE: `100Mbit`, `20MiB`, `20MiB/s`, `off`; bytes a second unless the unit says bit.
+/// Parses a RATE: `100Mbit`, `20MiB`, `20MiB/s`, `off`; bytes a second unless the unit is in bits.
 pub(crate) fn parse_rate_limit(text: &str) -> Result<RateLimit, String> {
     let text = text.trim();
     if text.eq_ignore_ascii_case("off") {
@@ -31,7 +31,7 @@ pub(crate) fn parse_rate_limit(text: &str) -> Result<RateLimit, String> {
     let amount = text.strip_suffix("/s").unwrap_or(text).trim_end();
     let bytes_s = match strip_bits(amount) {
         Some(bits) => parse_size(bits).map(|bits| bits / 8),
-        // As people write it, b is a bit; as sizes are read, it would be eight times as much.
+        // In common usage `b` is a bit; parsed as a size it would count eight times as much.
         None if amount.ends_with('b') => Err(String::new()),
         None => parse_size(amount),
     };
@@ -44,7 +44,7 @@ pub(crate) fn parse_rate_limit(text: &str) -> Result<RateLimit, String> {
     Ok(RateLimit(NonZeroU64::new(bytes_s)))
 }
 
-/// The number and prefix before `bit`.
+/// The number and the prefix before `bit`.
 fn strip_bits(amount: &str) -> Option<&str> {
     let at = amount.len().checked_sub("bit".len())?;
     amount.get(at..)?.eq_ignore_ascii_case("bit").then(|| &amount[..at])
@@ -59,7 +59,7 @@ impl fmt::Display for RateLimit {
     }
 }
 
-/// Reads a DURATION: `30s`, `5m`, `1h 30m`; a bare number means seconds.
+/// Parses a DURATION: `30s`, `5m`, `1h 30m`; a bare number is in seconds.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     if let Ok(seconds) = text.trim().parse::<u32>() {
         return Ok(Duration::from_secs(seconds.into()));
@@ -70,13 +70,13 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Reads an ADDR to listen on: `IP:PORT`, port 0 for a free one.
+/// Parses an ADDR to listen on: `IP:PORT`, port 0 for a free port.
 pub(crate) fn parse_listen(text: &str) -> Result<SocketAddr, String> {
     let shape = "write an address to listen on as IP:PORT, such as 0.0.0.0:7000 or [::]:7000 (port 0 takes a free one)";
     text.trim().parse().map_err(|_| shape.into())
 }
 
-/// Reads the IP:PORT under which others reach this machine.
+/// Parses the `IP:PORT` at which other peers reach this machine.
 pub(crate) fn parse_advertise(text: &str) -> Result<SocketAddr, String> {
     match text.trim().parse::<SocketAddr>() {
         Ok(address) if address.port() != 0 && !address.ip().is_unspecified() => Ok(address),
@@ -84,14 +84,14 @@ pub(crate) fn parse_advertise(text: &str) -> Result<SocketAddr, String> {
     }
 }
 
-/// Reads a `HOST:PORT`; the name is resolved later, at each connect.
+/// Parses a `HOST:PORT`; the name is resolved later, at each connect.
 pub(crate) fn parse_host_port(text: &str) -> Result<String, String> {
     let text = text.trim();
     check_tracker_address(text).map_err(|error| error.to_string())?;
     Ok(text.to_owned())
 }
 
-/// Bytes as people read them: `512 B`, `20.0 GiB`.
+/// A number of bytes, displayed as `512 B` or `20.0 GiB`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Size(pub u64);
 
@@ -103,7 +103,7 @@ impl fmt::Display for Size {
         }
         let mut value = self.0 as f64 / 1024.0;
         let mut unit = 0;
-        // 1023.95 would be rounded to 1024.0 of the smaller unit.
+        // 1023.95 would be displayed as 1024.0 of the smaller unit.
         while value >= 1023.95 && unit + 1 < UNITS.len() {
             value /= 1024.0;
             unit += 1;
@@ -112,7 +112,7 @@ impl fmt::Display for Size {
     }
 }
 
-/// Bytes a second as people read them: `1.4 GiB/s`.
+/// A rate in bytes a second, displayed as `1.4 GiB/s`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rate(pub u64);
 
@@ -130,7 +130,7 @@ impl fmt::Display for Rate {
     }
 }
 
-/// How long something took: `14.2 s`, `3 min 07 s`.
+/// A duration, displayed as `14.2 s` or `3 min 07 s`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Took(pub Duration);
 
@@ -145,7 +145,7 @@ impl fmt::Display for Took {
     }
 }
 
-/// Time to go, short enough for a column: `14s`, `2m05s`, `1h02m`, `3d04h`.
+/// The remaining time, short enough for a column: `14s`, `2m05s`, `1h02m`, `3d04h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Eta(pub Duration);
 

@@ -1,11 +1,10 @@
-//! A running client: what it shares, what it downloads, and the cores that do the work.
+//! A running client: its shares, its downloads, and the cores that do the work.
 //!
-//! [`Node`] is a handle for plain threads (command line, REPL, signals): a snapshot answers a call, or the call goes
-//! to core 0 as an instruction; none waits for the network. What happens later arrives as an [`Event`].
+//! [`Node`] is a handle for plain threads (command line, REPL, signals). A call reads a snapshot, or sends an
+//! instruction to core 0; no call waits for the network. Later results arrive as an [`Event`].
 //!
-//! Core 0 has a supervisor for the downloads and one for the shares, and a watch over their files; every core has a
-//! worker, which serves connections and its shards of all downloads. Nothing here may print, exit or know the command
-//! line.
+//! Core 0 runs the supervisors of downloads and shares, and the watch over their files. Every core runs a worker, which
+//! serves connections and its shards of all downloads. Code here must never print, exit or depend on the command line.
 
 mod announcers;
 mod config;

@@ -1,4 +1,4 @@
-//! One line, read into a command. Pure.
+//! Parses one line into a command. Pure.
 
 use std::path::{Path, PathBuf};
 
@@ -6,25 +6,25 @@ use crate::console::units::{RateLimit, parse_rate_limit};
 use crate::direction::Direction;
 use crate::text;
 
-/// What a line asks for.
+/// A parsed line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
     /// `share FILE NAME.mtorrent [--force]`
     Share {
-        /// The file.
+        /// Path of the file.
         file: PathBuf,
-        /// Its `.mtorrent` file.
+        /// Path of its `.mtorrent` file.
         metainfo: PathBuf,
-        /// Replace one that is there and different.
+        /// Whether a different `.mtorrent` file at the path is replaced.
         force: bool,
     },
     /// `get NAME.mtorrent DEST [--force]`
     Get {
-        /// The `.mtorrent` file.
+        /// Path of the `.mtorrent` file.
         metainfo: PathBuf,
-        /// A file or an existing folder.
+        /// Path of the finished file, or an existing folder for it.
         dest: PathBuf,
-        /// Replace what is there and different.
+        /// Whether a different file at `dest` is replaced.
         force: bool,
     },
     /// `show downloads`
@@ -42,27 +42,27 @@ pub(crate) enum Command {
     Quit,
 }
 
-/// Why a line is no command: the user's fault, with the remedy.
+/// The reason why a line is not a command: a mistake of the user, with the remedy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum LineError {
-    /// A quote without its end.
+    /// A quote is not closed.
     #[error("a quote is open at the end of the line: close it, or write \\ before it")]
     OpenQuote,
-    /// No such command.
+    /// The command does not exist.
     #[error("there is no command {0:?}: `help` lists all commands")]
     Unknown(String),
-    /// No such option.
+    /// The command has no such option.
     #[error("{command} has no option {option:?}: write ./{} if you mean a file", text::plain(option))]
     Option {
-        /// The command.
+        /// Name of the command.
         command: &'static str,
-        /// What was typed.
+        /// The option as typed.
         option: String,
     },
-    /// Too few words, or too many.
+    /// The number of arguments is wrong.
     #[error("usage: {0} (quote names with spaces)")]
     Usage(&'static str),
-    /// What cannot be read, with the remedy.
+    /// An argument cannot be parsed; the text has the remedy.
     #[error("{0}")]
     Value(String),
 }
@@ -71,7 +71,7 @@ pub(crate) enum LineError {
 pub(crate) const NAMES: [&str; 9] =
     ["get", "help", "limit", "limit down", "limit up", "quit", "remove", "share", "show downloads"];
 
-/// What `help` answers.
+/// The answer to `help`.
 pub(crate) const HELP: &str = "\
 share FILE NAME.mtorrent [--force]   share FILE: create NAME.mtorrent, or verify FILE against it, and seed
 get NAME.mtorrent DEST [--force]     download to DEST, a file or an existing folder
@@ -89,7 +89,7 @@ const SHOW: &str = "show downloads";
 const REMOVE: &str = "remove NAME.mtorrent";
 const LIMIT: &str = "limit, limit up RATE, limit down RATE, where RATE is such as 100Mbit, 20MiB or off";
 
-/// Reads a line; `None` for an empty one or a comment. `home` is what `~` means.
+/// Parses a line; `None` for an empty line or a comment. `home` replaces `~`.
 pub(crate) fn parse(line: &str, home: Option<&Path>) -> Result<Option<Command>, LineError> {
     let words = shlex::split(line).ok_or(LineError::OpenQuote)?;
     let Some((name, rest)) = words.split_first() else { return Ok(None) };
@@ -124,7 +124,7 @@ pub(crate) fn parse(line: &str, home: Option<&Path>) -> Result<Option<Command>, 
     Ok(Some(command))
 }
 
-/// What follows `limit`; a RATE may be written with spaces.
+/// Parses the arguments of `limit`; a RATE may be written with spaces.
 fn limit(words: &[String]) -> Result<Option<(Direction, RateLimit)>, LineError> {
     let Some((direction, rate)) = words.split_first() else { return Ok(None) };
     let direction = match direction.as_str() {
@@ -138,7 +138,7 @@ fn limit(words: &[String]) -> Result<Option<(Direction, RateLimit)>, LineError> 
     parse_rate_limit(&rate.join(" ")).map(|limit| Some((direction, limit))).map_err(LineError::Value)
 }
 
-/// Takes `--force` out of the words; after `--` every word is a name.
+/// Removes `--force` from the arguments; after `--` every argument is a name.
 fn split_options<'a>(command: &'static str, words: &'a [String]) -> Result<(Vec<&'a str>, bool), LineError> {
     let (mut names, mut force, mut only_names) = (Vec::new(), false, false);
     for word in words {
@@ -231,7 +231,7 @@ mod tests {
         assert_eq!(parse("get ~/a b", None), get("~/a", "b", false));
     }
 
-    /// What was pasted makes no line of its own.
+    /// Control characters in pasted text do not start a new line.
     #[test]
     fn what_is_wrong_is_said_in_one_line() {
         for line in ["get --\\n\u{1b}[2J a", "\u{1b}x", "get '--a\nmtorrent: forged' b", "limit up '\n'"] {

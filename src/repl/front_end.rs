@@ -1,4 +1,4 @@
-//! The REPL's front end: a terminal or a pipe, with signals and the client's events in the same queue.
+//! The REPL's front end: a terminal or a pipe. Lines, signals and the client's events share one queue.
 
 use std::io::IsTerminal as _;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -15,7 +15,7 @@ use crate::console::{signals, stderr_sink};
 use crate::limits::{INPUTS_MAX, PIPE_WAIT_DEFAULT};
 use crate::node::Node;
 
-/// Prints that the client is ready, once signals are handled, and runs the commands until the input ends, `quit` or a
+/// Prints that the client is ready once signals are handled, and runs commands until the end of the input, `quit` or a
 /// signal. The caller closes the client.
 pub(crate) fn run(client: &Node, mut settings: Settings, output: Output) -> CommandResult {
     let (sender, inputs) = sync_channel(INPUTS_MAX);

@@ -1,4 +1,4 @@
-//! The files of `share` commands that are hashed, each on a thread of its own, a few at once and the others in turn.
+//! The queue of files that `share` commands hash, each on a separate thread and a few at the same time.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -14,54 +14,54 @@ use crate::console::signals::Stop;
 use crate::limits::REPL_HASHING_MAX;
 use crate::text;
 
-/// What a `share` asks for, with absolute paths.
+/// The arguments of a `share`, with absolute paths.
 pub(super) struct NewShare {
-    /// The file.
+    /// Path of the file.
     pub file: PathBuf,
-    /// Its `.mtorrent` file.
+    /// Path of its `.mtorrent` file.
     pub metainfo: PathBuf,
-    /// The trackers for a `.mtorrent` file that is created anew.
+    /// Trackers for a new `.mtorrent` file.
     pub trackers: Vec<String>,
-    /// Whether a `.mtorrent` file that is different is replaced.
+    /// Whether a different `.mtorrent` file is replaced.
     pub force: bool,
 }
 
-/// The queue.
+/// The queue of shares whose files are hashed.
 pub(super) struct HashingQueue {
-    /// Threads that read and hash one file.
+    /// Number of threads that read and hash one file.
     threads_per_file: usize,
-    /// Where results go.
+    /// Sender of the results.
     results: SyncSender<Input>,
     threads: Vec<JoinHandle<()>>,
-    /// All shares whose result has not arrived.
+    /// All shares without a result so far.
     shares: Vec<Hashing>,
-    /// Those of them that wait until fewer are hashed, with their numbers.
+    /// Shares whose hashing has not started, with their numbers.
     waiting: VecDeque<(u64, NewShare)>,
     next_id: u64,
 }
 
-/// A share whose file is hashed or waits for it.
+/// A share whose file is being hashed or waits for that.
 struct Hashing {
     id: u64,
     metainfo_path: PathBuf,
     stop: Stop,
-    /// Whether it was removed meanwhile, so that its result is dropped.
+    /// Whether the share was removed meanwhile, so that its result is dropped.
     is_removed: bool,
 }
 
 impl HashingQueue {
-    /// An empty queue; results go to `results` as [`Input::Hashed`].
+    /// Creates an empty queue that sends its results to `results` as [`Input::Hashed`].
     pub(super) fn new(threads_per_file: usize, results: SyncSender<Input>) -> Self {
         let (threads, shares, waiting) = (Vec::new(), Vec::new(), VecDeque::new());
         Self { threads_per_file, results, threads, shares, waiting, next_id: 0 }
     }
 
-    /// Number of shares whose result has not arrived.
+    /// Number of shares without a result so far.
     pub(super) fn unfinished(&self) -> usize {
         self.shares.len()
     }
 
-    /// Number of shares whose hashing has not begun.
+    /// Number of shares whose hashing has not started.
     pub(super) fn waiting(&self) -> usize {
         self.waiting.len()
     }
@@ -74,7 +74,7 @@ impl HashingQueue {
         self.waiting.push_back((id, share));
     }
 
-    /// Begins with as many as may be hashed at once; returns why shares were dropped instead.
+    /// Starts as many shares as may be hashed at the same time; returns the reasons of those that were dropped instead.
     pub(super) fn start_next(&mut self) -> Vec<String> {
         let mut refusals = Vec::new();
         self.threads.retain(|thread| !thread.is_finished());
@@ -98,13 +98,13 @@ impl HashingQueue {
         refusals
     }
 
-    /// Takes out a share whose result has arrived; returns whether it was removed meanwhile.
+    /// Removes a share whose result has arrived from the queue; returns whether the user removed it meanwhile.
     pub(super) fn finish(&mut self, id: u64) -> bool {
         let index = self.shares.iter().position(|hashing| hashing.id == id);
         index.is_some_and(|index| self.shares.remove(index).is_removed)
     }
 
-    /// Removes the share of this `.mtorrent` file, or with `is_bare` of this file name; false if there is none.
+    /// Removes the share of this `.mtorrent` path, or with `is_bare` of this file name; `false` if there is none.
     pub(super) fn remove(&mut self, path: &Path, is_bare: bool) -> bool {
         let is_named = |share: &Hashing| share.metainfo_path == path || is_bare && share.metainfo_path.ends_with(path);
         let Some(share) = self.shares.iter_mut().find(|share| !share.is_removed && is_named(share)) else {
@@ -115,8 +115,8 @@ impl HashingQueue {
         true
     }
 
-    /// Ends all hashing, which stops within a chunk. Its results still need room in the queue of inputs, which nobody
-    /// reads any more, so this empties it meanwhile.
+    /// Stops all hashing, which ends within one chunk. The results still need room in the queue of inputs, which has no
+    /// other reader any more, so that this call drains it.
     pub(super) fn stop_all(&mut self, inputs: &Receiver<Input>) {
         self.waiting.clear();
         self.shares.iter().for_each(|hashing| hashing.stop.set());

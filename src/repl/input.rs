@@ -1,4 +1,4 @@
-//! What the interpreter reacts to, from one queue.
+//! The inputs of the interpreter, which arrive in one queue.
 
 use std::path::PathBuf;
 
@@ -7,28 +7,28 @@ use crate::console::exit::CommandError;
 use crate::console::signals::Signal;
 use crate::node::Event;
 
-/// Something that the interpreter reacts to.
+/// An input of the interpreter.
 #[derive(Debug)]
 pub(super) enum Input {
-    /// A line, or why it could not be read.
+    /// A line, or the reason why it could not be read.
     Line(Result<String, String>),
-    /// There are no more lines.
+    /// The end of the lines.
     End,
-    /// The client did something.
+    /// An event of the client.
     Event(Event),
-    /// The client ended, although nobody asked it to.
+    /// The client ended without a request.
     Closed,
-    /// The hashing of a `share` is over.
+    /// The end of the hashing for a `share`.
     Hashed {
-        /// Which `share` it was, counted by the interpreter.
+        /// Number of the `share`, counted by its queue.
         id: u64,
         /// FILE of the command.
         file: PathBuf,
         /// NAME.mtorrent of the command.
         metainfo_path: PathBuf,
-        /// What came of it.
+        /// The result of the hashing.
         result: Box<Result<Created, CommandError>>,
     },
-    /// The user wants the client to end.
+    /// A signal that asks the client to end.
     Signal(Signal),
 }

@@ -1,4 +1,4 @@
-//! Executes the commands, and knows what runs, what has failed and when the REPL ends.
+//! Executes the commands, and records running work, failures and the end of the REPL.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -34,11 +34,11 @@ use crate::text;
 pub(crate) struct Settings {
     /// Trackers for new `.mtorrent` files.
     pub trackers: Vec<String>,
-    /// Threads that hash.
+    /// Number of threads that hash.
     pub threads: usize,
-    /// How long a download waits for trackers and seeders; `None` leaves it to the kind of input.
+    /// Time that a download waits for trackers and seeders; `None` chooses the default for the kind of input.
     pub wait: Option<Duration>,
-    /// Where the history of lines is kept.
+    /// Path of the history file.
     pub history: PathBuf,
 }
 
@@ -48,23 +48,23 @@ pub(super) struct Interpreter<'a> {
     settings: Settings,
     screen: Screen,
     home: Option<PathBuf>,
-    /// Downloads that are not over, and those among them that an earlier run had left.
+    /// Downloads that have not ended; `restored` has those that an earlier run left.
     open: BTreeSet<DownloadId>,
     restored: BTreeSet<DownloadId>,
-    /// The files of `share` commands that are hashed or wait for it.
+    /// Files of `share` commands that are being hashed or wait for that.
     hashing: HashingQueue,
-    /// Shares whose first acknowledgement is still to be reported.
+    /// Shares whose first acknowledgement was not reported yet.
     unannounced: HashMap<InfoHash, PathBuf>,
     /// Whether a command has failed.
     failed: bool,
-    /// Since when there are no more lines, and what runs is awaited.
+    /// Time of the end of the input; since then the REPL waits for running work.
     ending: Option<Instant>,
-    /// The user was asked whether to quit although work runs.
+    /// Whether the user was asked to confirm `quit` while work runs.
     asked: bool,
 }
 
 impl<'a> Interpreter<'a> {
-    /// An interpreter over a running client; `to_self` leads into the queue that [`Interpreter::run`] reads.
+    /// Creates an interpreter for a running client; `to_self` sends into the queue that [`Interpreter::run`] reads.
     pub(super) fn new(client: &'a Node, settings: Settings, screen: Screen, to_self: SyncSender<Input>) -> Self {
         let running = client.downloads().into_iter().filter(|status| !download_text::is_over(&status.state));
         let restored: BTreeSet<DownloadId> = running.map(|status| status.id).collect();
@@ -83,7 +83,7 @@ impl<'a> Interpreter<'a> {
         }
     }
 
-    /// Runs to the end; `read_next` asks for one more line.
+    /// Runs to the end of the REPL; `read_next` requests one more line.
     pub(super) fn run(mut self, inputs: &Receiver<Input>, read_next: impl Fn()) -> CommandResult {
         read_next();
         let result = loop {
@@ -106,7 +106,7 @@ impl<'a> Interpreter<'a> {
         result
     }
 
-    /// Reacts to one input; `Some` ends the REPL.
+    /// Handles one input; `Some` ends the REPL.
     fn take(&mut self, input: Input) -> Result<Option<Exit>, CommandError> {
         match input {
             Input::Line(Ok(line)) => self.line(&line),
@@ -128,7 +128,7 @@ impl<'a> Interpreter<'a> {
                 }
                 self.hashed(file, metainfo_path, *result).map(|()| None)
             }
-            // Ctrl-C while no line is edited: the next prompt is about to come.
+            // Ctrl-C while no line is edited: the next prompt follows at once.
             Input::Signal(Signal::Interrupt) if self.screen.is_terminal() => Ok(None),
             Input::Signal(_) if self.is_idle() => Ok(Some(Exit::Done)),
             Input::Signal(signal) => Ok(Some(signal.exit())),
@@ -163,7 +163,7 @@ impl<'a> Interpreter<'a> {
             Command::Remove { name } => self.remove(&name),
             Command::Limit(change) => self.limit(change),
             Command::Help => self.screen.answer(&OutputEvent::Help { text: command::HELP }),
-            // Taken by the caller.
+            // The caller handles it.
             Command::Quit => Ok(()),
         }
     }
@@ -174,7 +174,7 @@ impl<'a> Interpreter<'a> {
             return Err(CommandError::failed(message));
         }
         let (file, metainfo) = (absolute(&file)?, absolute(&metainfo)?);
-        // What is wrong already is refused at once.
+        // Errors that are known already are reported at once.
         source::Source::open(&file)?;
         let trackers = create_torrent::trackers_of(&self.settings.trackers, &metainfo);
         if trackers.as_ref().map_or(force, Vec::is_empty) {
@@ -244,11 +244,11 @@ impl<'a> Interpreter<'a> {
     }
 
     fn remove(&mut self, name: &Path) -> Result<(), CommandError> {
-        // A bare name may be that of a share from anywhere; a path means one file.
+        // A bare name may match a share in any folder; a path means one file.
         let is_bare = name.components().count() == 1 && name.file_name().is_some();
         let path = if is_bare { name.to_owned() } else { absolute(name)? };
         if let Err(error) = self.client.remove(&path) {
-            // A share that is not yet hashed is taken back before any peer learns of it.
+            // A share that is not hashed yet is removed before it is announced to any peer.
             if !self.hashing.remove(&path, is_bare) {
                 return Err(error.into());
             }
@@ -256,7 +256,7 @@ impl<'a> Interpreter<'a> {
         self.screen.answer(&OutputEvent::Removed { path: name })
     }
 
-    /// Changes a limit, and in any case shows both.
+    /// Changes a limit, if requested, and prints both limits.
     fn limit(&self, change: Option<(Direction, RateLimit)>) -> Result<(), CommandError> {
         let limits = self.client.limits();
         if let Some((direction, limit)) = change {
@@ -310,7 +310,7 @@ impl<'a> Interpreter<'a> {
         self.open.is_empty() && self.hashing.unfinished() == 0
     }
 
-    /// What an earlier run left and nobody seeds now is left to a later one.
+    /// Whether only downloads remain that wait without a seeder or a disk; a later run resumes them.
     fn has_nothing_to_wait_for(&self, since: Instant) -> bool {
         let has_waited = self.settings.wait.is_some_and(|wait| since.elapsed() >= wait);
         let waits = |status: &DownloadStatus| {
@@ -320,7 +320,7 @@ impl<'a> Interpreter<'a> {
         has_waited && self.hashing.unfinished() == 0 && self.client.downloads().iter().all(waits)
     }
 
-    /// Somebody who types has seen what failed; a script learns it by the exit code.
+    /// The exit code: a user at a terminal has seen the failures, but a script needs the code.
     fn exit(&self) -> Exit {
         if self.failed && !self.screen.is_terminal() { Exit::Failed } else { Exit::Done }
     }

@@ -1,11 +1,11 @@
-//! The commands of a running client, typed on a terminal or piped in.
+//! The REPL: commands for a running client, typed on a terminal or read from a pipe.
 //!
-//! [`command`] reads a line (pure), `interpreter` executes it and knows what runs, `screen` prints
-//! above a prompt or into a pipe, and `terminal` and `pipe` bring the lines, each on a thread of its own.
-//! Lines, the client's events, finished hashing and signals meet in one bounded queue that the interpreter
-//! reads, so that a command never waits for another and the interpreter needs no lock.
+//! [`command`] parses a line (pure), `interpreter` executes it and records running work, `screen` prints above a prompt
+//! or into a pipe, and `terminal` and `pipe` read the lines, each on a separate thread. One bounded queue carries
+//! lines, the client's events, finished hashing and signals to the interpreter, so that no command waits for another
+//! and the interpreter needs no lock.
 //!
-//! It must never speak the protocol or touch a core: it asks [`crate::node`].
+//! Code here must never speak the protocol or access a core: it calls [`crate::node`].
 
 pub(crate) mod command;
 mod front_end;

@@ -1,4 +1,4 @@
-//! Lines from a pipe or a file, on a thread of their own: no prompt, one command a line.
+//! Reads lines from a pipe or a file on a separate thread: no prompt, one command a line.
 
 use std::io::{self, BufRead, Read as _};
 use std::sync::mpsc::SyncSender;
@@ -7,7 +7,7 @@ use super::input::Input;
 use crate::console::exit::CommandError;
 use crate::limits::REPL_LINE_BYTES_MAX;
 
-/// Starts the thread. It ends with the input, or when nobody wants lines any more.
+/// Starts the thread. It ends with the input, or when the receiver is dropped.
 pub(super) fn start(to: SyncSender<Input>) -> Result<(), CommandError> {
     let work = move || {
         let mut stdin = io::stdin().lock();
@@ -30,7 +30,7 @@ pub(super) fn start(to: SyncSender<Input>) -> Result<(), CommandError> {
     std::thread::Builder::new().name("lines".into()).spawn(work).map(drop).map_err(CommandError::no_thread)
 }
 
-/// The next line without its end, or why it is none; `None` at the end of input.
+/// The next line without its line end, or the reason why it is invalid; `None` at the end of the input.
 fn next_line(input: &mut impl BufRead) -> io::Result<Option<Result<String, String>>> {
     let mut line = Vec::new();
     let limit = REPL_LINE_BYTES_MAX as u64 + 1;

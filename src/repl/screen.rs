@@ -1,7 +1,7 @@
-//! Where the REPL prints answers, later events and refusals: on a terminal or into a pipe.
+//! The output of the REPL: answers, later events and refusals, on a terminal or into a pipe.
 //!
-//! On a terminal an answer comes while nobody edits a line and is printed at once; what comes later
-//! goes through the line editor's printer, above the prompt.
+//! On a terminal, an answer is printed at once, because no line is edited at that time. Later output goes through the
+//! line editor's printer, above the prompt.
 
 use std::fmt::Display;
 
@@ -12,7 +12,7 @@ use crate::console::output_event::OutputEvent;
 use crate::console::stderr;
 use crate::text;
 
-/// Where the interpreter answers.
+/// The output of the interpreter.
 #[derive(Debug)]
 pub(super) struct Screen {
     output: Output,
@@ -20,27 +20,27 @@ pub(super) struct Screen {
 }
 
 impl Screen {
-    /// Answers on stdout, refusals on stderr.
+    /// Creates a screen with answers on stdout and refusals on stderr.
     pub(super) fn pipe(output: Output) -> Self {
         Self { output, printer: None }
     }
 
-    /// The same, but above the prompt.
+    /// Creates a screen that prints above the prompt.
     pub(super) fn terminal(output: Output, printer: Printer) -> Self {
         Self { output, printer: Some(printer) }
     }
 
-    /// Whether somebody types.
+    /// Whether the input is a terminal.
     pub(super) fn is_terminal(&self) -> bool {
         self.printer.is_some()
     }
 
-    /// Answers the line that was just read.
+    /// Prints the answer to the last line.
     pub(super) fn answer(&self, event: &OutputEvent<'_>) -> Result<(), CommandError> {
         self.output.print(event)
     }
 
-    /// Reports what happened since the last line.
+    /// Prints an event since the last line.
     pub(super) fn later(&self, event: &OutputEvent<'_>) -> Result<(), CommandError> {
         match &self.printer {
             Some(printer) if self.output.is_json() => printer.print(&output::json_line(event)?),
@@ -50,11 +50,11 @@ impl Screen {
         Ok(())
     }
 
-    /// Reports why the line that was just read, or an earlier command, cannot be done.
+    /// Reports why the last line, or an earlier command, cannot be executed.
     pub(super) fn refuse(&self, why: impl Display) {
         stderr::report(format_args!("error: {}", text::plain(&why.to_string())));
         if self.output.is_json() {
-            // If stdout is gone, the next answer says so.
+            // If stdout is closed, the next answer reports that.
             let _ = self.later(&OutputEvent::Error { error: &why.to_string(), exit: None });
         }
     }

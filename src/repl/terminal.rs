@@ -1,8 +1,8 @@
-//! Lines from a terminal: editing, history, completion, and a printer that leaves the prompt whole.
+//! Reads lines from a terminal: editing, history, completion, and a printer that keeps the prompt intact.
 //!
-//! The editor has a thread of its own and reads a line only when asked, so that the answer to the last
-//! line is out before the next prompt. The printer has another one, because the editor takes a text
-//! only while it reads a line.
+//! The editor runs on a separate thread and reads a line only on request, so that the answer to the last line is
+//! printed before the next prompt. The printer runs on another thread, because the editor accepts text only while it
+//! reads a line.
 
 use std::borrow::Cow;
 use std::io::Write as _;
@@ -27,31 +27,31 @@ const PROMPT: &str = "mtorrent> ";
 /// The thread that reads lines.
 #[derive(Debug)]
 pub(super) struct Reader {
-    /// Prints above the prompt.
+    /// Printer for text above the prompt.
     pub printer: Printer,
     asked: SyncSender<()>,
 }
 
 impl Reader {
-    /// Lets it read one more line.
+    /// Requests one more line.
     pub(super) fn read_next(&self) {
-        // Its queue has room: it is asked once a line. If it is gone, it has reported why.
+        // The queue has room, because each line is requested once. A thread that has ended has reported the reason.
         let _ = self.asked.try_send(());
     }
 }
 
-/// Prints lines above the prompt, in their order.
+/// Prints lines above the prompt, in order.
 #[derive(Clone, Debug)]
 pub(super) struct Printer(SyncSender<String>);
 
 impl Printer {
-    /// Prints one text. When very many wait already it is dropped: a terminal must not stop the work.
+    /// Prints one text. If too many texts are queued it is dropped, because a terminal must not stop the work.
     pub(super) fn print(&self, text: &str) {
         let _ = self.0.try_send(format!("{text}\n"));
     }
 }
 
-/// Starts the reader and its printer; lines go to `to`.
+/// Starts the reader and its printer; the reader sends lines to `to`.
 pub(super) fn start(history: &Path, to: SyncSender<Input>) -> Result<Reader, CommandError> {
     let mut editor = editor(history).map_err(|error| no_terminal(&error))?;
     let external = editor.create_external_printer().map_err(|error| no_terminal(&error))?;
@@ -100,7 +100,7 @@ fn read_all(mut editor: Editor<Completion, FileHistory>, history: &Path, asks: &
             }
             Err(ReadlineError::Eof) => Input::End,
             Err(error) => {
-                // A terminal that cannot be read any more is an end of input.
+                // A terminal that can no longer be read counts as the end of the input.
                 log::warn!("cannot read from the terminal: {error}");
                 Input::End
             }
@@ -111,7 +111,7 @@ fn read_all(mut editor: Editor<Completion, FileHistory>, history: &Path, asks: &
     }
 }
 
-/// Ctrl-C clears the line.
+/// Reads one line; Ctrl-C clears it.
 fn read_line(editor: &mut Editor<Completion, FileHistory>) -> rustyline::Result<String> {
     loop {
         match editor.readline(PROMPT) {
@@ -129,7 +129,7 @@ fn remember(editor: &mut Editor<Completion, FileHistory>, line: &str, history: &
     }
 }
 
-/// Completes commands in the first word and paths behind it.
+/// Completes commands in the first word and paths after it.
 struct Completion(FilenameCompleter);
 
 impl Helper for Completion {}
@@ -159,7 +159,7 @@ impl Completer for Completion {
     }
 }
 
-/// The commands that go on from what was typed.
+/// The commands that begin with the typed text.
 fn complete_command(typed: &str) -> Vec<Pair> {
     let takes_more = |name: &str| !matches!(name, "help" | "limit" | "quit" | "show downloads");
     let fitting = NAMES.iter().filter(|name| name.starts_with(typed) && **name != typed);
@@ -171,27 +171,27 @@ fn complete_command(typed: &str) -> Vec<Pair> {
         .collect()
 }
 
-/// The terminal's modes before the editor changed them, for an end while it reads a line.
+/// The terminal's modes before the editor changed them, to restore when the process ends during a read.
 #[derive(Clone, Debug)]
 pub(super) struct SavedModes(rustix::termios::Termios);
 
 impl SavedModes {
-    /// The modes as they are now.
+    /// Reads the current modes.
     pub(super) fn save() -> Option<Self> {
         rustix::termios::tcgetattr(std::io::stdin()).ok().map(Self)
     }
 
-    /// Puts them back.
+    /// Restores the modes.
     pub(super) fn restore(&self) {
         use rustix::termios::{OptionalActions, tcsetattr};
-        // Nothing can be done for a terminal that is gone.
+        // An error means that the terminal is closed.
         let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &self.0);
-        // The editor asks the terminal to mark pasted text while it reads a line.
+        // The editor makes the terminal mark pasted text while it reads a line.
         let _ = std::io::stdout().write_all(b"\x1b[?2004l").and_then(|()| std::io::stdout().flush());
     }
 }
 
-/// Where the history stands in a data folder.
+/// The path of the history file in a data folder.
 pub(crate) fn history_path(data_dir: &Path) -> PathBuf {
     data_dir.join("history")
 }

@@ -1,6 +1,6 @@
-//! The demo's children: processes of this very program, their output, and their end.
+//! The child processes of the demo, which run this same program: their output and their end.
 //!
-//! A thread reads the stdout of each, and a file keeps its stderr; all lines meet in one queue, together with
+//! A thread reads the stdout of each child, and a file receives its stderr. One queue carries all lines and the
 //! signals. Dropping the children kills those that still run.
 
 use std::collections::BTreeMap;
@@ -21,18 +21,18 @@ use crate::console::signals;
 use crate::console::signals::{Signal, Stop};
 use crate::limits::{DEMO_STEP_MAX, INPUTS_MAX};
 
-/// The part that a child plays.
+/// The role of a child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Role {
-    /// The tracker that is killed.
+    /// The tracker that the demo kills.
     Tracker1,
-    /// The tracker that stays.
+    /// The tracker that keeps running.
     Tracker2,
-    /// Has the whole file.
+    /// The peer that has the whole file.
     Seeder,
-    /// Gets it.
+    /// The first peer that downloads the file.
     Getter1,
-    /// Gets it as well.
+    /// The second peer that downloads the file.
     Getter2,
 }
 
@@ -48,12 +48,12 @@ impl Role {
     }
 }
 
-/// What came from a child.
+/// Output of a child.
 #[derive(Debug)]
 pub(super) enum ChildOutput {
-    /// A line of its stdout.
+    /// One line of stdout, a JSON object.
     Object(Value),
-    /// It closed its stdout: it ends.
+    /// End of stdout: the child is ending.
     Closed,
 }
 
@@ -74,7 +74,7 @@ enum Message {
 }
 
 impl Children {
-    /// No children yet; their stderr will be kept in `folder`.
+    /// Creates an empty set of children; their stderr will be kept in `folder`.
     pub(super) fn start(folder: &Path) -> Result<Self, CommandError> {
         let to_remove = folder.to_owned();
         let (sender, receiver) = sync_channel(INPUTS_MAX);
@@ -84,12 +84,12 @@ impl Children {
             setter.set_by(signal);
             signals::queue(&to_queue, Message::Signal(signal));
         };
-        // A second signal leaves no folder behind either. The children end with this process.
+        // A second signal must not leave the folder behind. The children end with this process.
         signals::watch(notify, move || drop(std::fs::remove_dir_all(&to_remove)))?;
         Ok(Self { folder: folder.to_owned(), running: BTreeMap::new(), receiver, sender, stop })
     }
 
-    /// Set by the first signal.
+    /// The flag that the first signal sets.
     pub(super) fn stop(&self) -> &Stop {
         &self.stop
     }
@@ -100,13 +100,14 @@ impl Children {
         let program = std::env::current_exe().map_err(failed)?;
         let log = File::create(self.log(role)).map_err(failed)?;
         let mut command = Command::new(program);
-        // Settings of the user's are for the demo itself.
+        // The user's settings are meant for the demo itself, not for its children.
         let settings = std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"MTORRENT_"));
         settings.for_each(|(name, _)| {
             command.env_remove(name);
         });
         command.args(arguments).args(["--json", "--log=info"]);
-        // In a process group of its own a Ctrl-C reaches only the demo, which ends its children in order.
+        // In a process group of its own, the child does not receive Ctrl-C: the demo receives it and ends the children
+        // in order.
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).process_group(0);
         end_with_this_process(&mut command);
         let mut child = command.spawn().map_err(failed)?;
@@ -117,7 +118,7 @@ impl Children {
         thread::Builder::new().name(role.name().into()).spawn(listen).map(drop).map_err(failed)
     }
 
-    /// The next line of any child; `None` when `deadline` comes first.
+    /// The next output of any child; `None` if `deadline` is reached first.
     pub(super) fn next(&mut self, deadline: Instant) -> Result<Option<(Role, Instant, ChildOutput)>, CommandError> {
         match self.receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             Ok(Message::Output(role, at, what)) => Ok(Some((role, at, what))),
@@ -126,7 +127,7 @@ impl Children {
         }
     }
 
-    /// Waits for a child's ready line and gives back where it listens.
+    /// Waits for a child's ready line and returns its listening address.
     pub(super) fn wait_ready(&mut self, role: Role) -> Result<SocketAddr, CommandError> {
         let deadline = Instant::now() + DEMO_STEP_MAX;
         loop {
@@ -149,7 +150,7 @@ impl Children {
         }
     }
 
-    /// Asks a child to end by SIGTERM and checks that it does so, with exit code 0.
+    /// Ends a child by SIGTERM and checks that its exit code is 0.
     pub(super) fn terminate(&mut self, role: Role) -> Result<(), CommandError> {
         if let Some(child) = self.running.get(&role) {
             let id = rustix::process::Pid::from_child(child);
@@ -162,7 +163,7 @@ impl Children {
         }
     }
 
-    /// Waits for a child that is about to end; its exit code, or `None` when a signal ended it.
+    /// Waits for the end of a child and returns its exit code; `None` if a signal ended it.
     pub(super) fn wait_exit(&mut self, role: Role) -> Result<Option<i32>, CommandError> {
         let Some(mut child) = self.running.remove(&role) else { return Ok(None) };
         let deadline = Instant::now() + DEMO_STEP_MAX;
@@ -178,7 +179,7 @@ impl Children {
         }
     }
 
-    /// The error of a child that went wrong, with the last lines of its log.
+    /// The error for a child that failed, with the last lines of its log.
     pub(super) fn failure(&self, role: Role, what: &str) -> CommandError {
         let log = std::fs::read(self.log(role)).unwrap_or_default();
         let log = String::from_utf8_lossy(&log);
@@ -198,13 +199,13 @@ impl Drop for Children {
     }
 }
 
-/// Lets the kernel kill the child when the thread that started it ends, be it by SIGKILL.
+/// Makes the kernel kill the child when the thread that started it ends, even by SIGKILL.
 #[allow(unsafe_code)]
 fn end_with_this_process(command: &mut Command) {
     let parent = rustix::process::getpid();
     let ask = move || {
         rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
-        // It may have ended before the child could ask.
+        // The parent may have ended before the child made its request.
         if rustix::process::getppid() == Some(parent) { Ok(()) } else { Err(rustix::io::Errno::SRCH.into()) }
     };
     // SAFETY: between fork and exec the closure makes two system calls, and neither allocates nor locks.
@@ -212,7 +213,7 @@ fn end_with_this_process(command: &mut Command) {
 }
 
 fn end(child: &mut Child) {
-    // Both fail only when it has ended already.
+    // Both calls fail only if the child has ended already.
     let _ = child.kill();
     let _ = child.wait();
 }

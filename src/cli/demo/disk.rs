@@ -1,4 +1,4 @@
-//! What the disk can take: free space, and the rate of O_DIRECT writes in this very run.
+//! The capacity of the demo's disk: free space, and the rate of O_DIRECT writes in the same run.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -16,19 +16,19 @@ use crate::console::units::{Rate, Size};
 use crate::limits::{BLOCK_BYTES, DEMO_LIMIT_BYTES_MAX, DEMO_LIMIT_BYTES_MIN};
 use crate::text;
 
-/// Blocks that are written at once: more makes no disk here faster.
+/// Number of blocks written concurrently; more did not increase the rate of any disk tested.
 const DEPTH: u64 = 4;
 
-/// The disk's limit.
+/// The measured limit of the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Limit {
-    /// Bytes a second.
+    /// Write rate.
     pub rate: Rate,
-    /// Whether the page cache was left out; some file systems cannot.
+    /// Whether the page cache was bypassed; some file systems cannot do so.
     pub is_direct: bool,
 }
 
-/// Refuses to start what would fill the disk: the source, two copies, and a bit.
+/// Refuses to start if the source, two copies and a margin do not fit on the disk.
 pub(super) fn check_space(folder: &Path, size: u64) -> Result<(), CommandError> {
     let free = rustix::fs::statvfs(folder).map(|stat| stat.f_bavail.saturating_mul(stat.f_frsize));
     let free = free.map_err(|error| file_errors::cannot_read(folder, &error.into()))?;
@@ -42,7 +42,7 @@ pub(super) fn check_space(folder: &Path, size: u64) -> Result<(), CommandError> 
     Err(CommandError::failed(message))
 }
 
-/// Writes a fresh preallocated file and measures the rate, the final fsync included.
+/// Writes a new preallocated file and measures the rate, including the final fsync.
 pub(super) fn write_limit(path: &Path, size: u64, stop: &Stop) -> Result<Limit, CommandError> {
     let length = size.clamp(DEMO_LIMIT_BYTES_MIN, DEMO_LIMIT_BYTES_MAX).next_multiple_of(BLOCK_BYTES as u64);
     let result = measure(path, length, stop, true).or_else(|error| match error.kind() {
@@ -63,10 +63,10 @@ fn measure(path: &Path, length: u64, stop: &Stop, is_direct: bool) -> io::Result
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true).custom_flags(if is_direct { libc::O_DIRECT } else { 0 });
     let file = options.open(path)?;
-    // Where the file system cannot preallocate, the writes do.
+    // If the file system cannot preallocate, the writes allocate.
     let _ = rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, length);
     file.sync_all()?;
-    // A map is aligned to pages, as O_DIRECT asks; it is filled so that its pages are there.
+    // A memory map is aligned to pages, as O_DIRECT requires; filling it makes its pages resident.
     let mut block = MmapMut::map_anon(BLOCK_BYTES)?;
     block.fill(0x5a);
     let start = Instant::now();

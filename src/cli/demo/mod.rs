@@ -1,8 +1,8 @@
-//! `mtorrent demo`: the whole thing on loopback, by real processes of this very program.
+//! `mtorrent demo`: demonstrates the whole system on loopback, with real processes of this program.
 //!
-//! Two trackers, one seeder, two getters; tracker 1 is killed when a getter is half-way. Every child is
-//! awaited by what it prints, never by time, and ended by its handle; the folder goes at the end, also
-//! when the demo fails or is interrupted.
+//! The demo runs two trackers, one seeder and two getters, and kills tracker 1 when a getter is half-way. It waits for
+//! the output of its children, never for a fixed time, and ends each child by its handle. Its temporary folder is
+//! removed at the end, also when the demo fails or is interrupted.
 
 mod children;
 mod disk;

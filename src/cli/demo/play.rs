@@ -1,4 +1,4 @@
-//! The demo from its start to its report: who is started when, and who is killed.
+//! The course of the demo, from its start to its report: starts the children and kills tracker 1.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ use crate::console::units::Size;
 use crate::limits::{DEMO_FALLBACK_MAX, DEMO_RACE_BASE, DEMO_RACE_RATE_BYTES_S_MIN};
 use crate::text;
 
-/// How often a getter reports its bytes, so that half-way is noticed.
+/// Interval at which a getter reports its bytes, short enough to detect half-way.
 const REPORT_EVERY: &str = "10ms";
 
 /// Runs the command.
@@ -37,7 +37,7 @@ pub(crate) fn run(args: &Demo, output: &Output) -> CommandResult {
     Ok(if report.faults().is_empty() { Exit::Done } else { Exit::Failed })
 }
 
-/// The demo under way. Dropping it ends all its children.
+/// A running demo. Dropping it ends all its children.
 struct DemoRun {
     size: u64,
     folder: PathBuf,
@@ -92,7 +92,7 @@ impl DemoRun {
         self.children.spawn(role, &[&place[..], &["--wait=1m", "--report-every", REPORT_EVERY]].concat())
     }
 
-    /// Lets two getters run, kills tracker 1 half-way, and waits for all that must follow.
+    /// Runs the two getters, kills tracker 1 half-way, and waits for both downloads and the fallback.
     fn race(&mut self, trackers: [SocketAddr; 2], copies: [&Path; 2]) -> Result<Race, CommandError> {
         let mut race = Race::new(self.size, trackers[1], Instant::now());
         self.start_getter(Role::Getter1, copies[0], trackers)?;
@@ -107,7 +107,7 @@ impl DemoRun {
                 None => return Err(CommandError::failed("the getters took too long: the demo gave up")),
             }
             if race.is_half_way() && race.killed_at().is_none() {
-                // The seeder may have fallen back before the kill has returned.
+                // The kill is recorded first, because the seeder may fall back before the call returns.
                 race.note_kill(Instant::now());
                 self.children.kill(Role::Tracker1);
             }
@@ -117,7 +117,7 @@ impl DemoRun {
         }
     }
 
-    /// During the race only tracker 1 and getters that are done may end.
+    /// Checks the end of a child: during the race only tracker 1 and finished getters may end.
     fn take_end(&mut self, role: Role) -> Result<(), CommandError> {
         match role {
             Role::Tracker1 => Ok(()),
@@ -128,13 +128,13 @@ impl DemoRun {
     }
 }
 
-/// A path for a child's command line. Ours are: the folder alone could be no UTF-8.
+/// A path as an argument of a child. Only the path of the folder could be other than UTF-8.
 fn as_text(path: &Path) -> Result<String, CommandError> {
     let text = path.to_str().map(str::to_owned);
     text.ok_or_else(|| CommandError::failed(format!("the path {} is not UTF-8: give --dir DIR", text::path(path))))
 }
 
-/// The longest time that the race may take for a file of `size` bytes.
+/// The maximum duration of the race for a file of `size` bytes.
 fn time_allowed(size: u64) -> Duration {
     DEMO_RACE_BASE + Duration::from_secs(size / DEMO_RACE_RATE_BYTES_S_MIN)
 }

@@ -1,4 +1,4 @@
-//! How the race of the two getters goes, from the output of the children. Pure: the caller passes the time.
+//! The state of the race between the two getters, from the output of the children. Pure: the caller passes the time.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::children::Role;
 
-/// The race.
+/// The state of the race.
 #[derive(Debug)]
 pub(super) struct Race {
     size: u64,
@@ -31,7 +31,7 @@ struct Kill {
 }
 
 impl Race {
-    /// A race for a file of `size` bytes that starts now.
+    /// Creates a race for a file of `size` bytes that starts now.
     pub(super) fn new(size: u64, second_tracker: SocketAddr, now: Instant) -> Self {
         Self {
             size,
@@ -43,13 +43,13 @@ impl Race {
         }
     }
 
-    /// Takes in a line of a child.
+    /// Records a line of a child.
     pub(super) fn take(&mut self, role: Role, at: Instant, object: Value) {
         let getter = match role {
             Role::Getter1 => &mut self.getters[0],
             Role::Getter2 => &mut self.getters[1],
             Role::Seeder if object["event"] == "announced" && object["tracker"] == self.second_tracker.as_str() => {
-                // What came before the kill was no fallback.
+                // An acknowledgement before the kill is no fallback.
                 if self.kill.is_some_and(|kill| kill.at <= at) {
                     self.fell_back_at.get_or_insert(at);
                 }
@@ -65,18 +65,18 @@ impl Race {
         }
     }
 
-    /// Tracker 1 is killed now: call it before that is done, because what follows may be quicker than the killing.
+    /// Records that tracker 1 is killed now. Call it before the kill, because the fallback may be faster than the kill.
     pub(super) fn note_kill(&mut self, now: Instant) {
         let done_bytes = self.getters.iter().map(|getter| getter.done_bytes).max().unwrap_or(0);
         self.kill = Some(Kill { at: now, done_bytes });
     }
 
-    /// When tracker 1 was killed.
+    /// The time at which tracker 1 was killed.
     pub(super) fn killed_at(&self) -> Option<Instant> {
         self.kill.map(|kill| kill.at)
     }
 
-    /// How much of the file the faster getter had then, percent.
+    /// Progress of the faster getter at that time, percent.
     pub(super) fn killed_at_percent(&self) -> u64 {
         self.kill.map_or(0, |kill| (kill.done_bytes * 100).checked_div(self.size).unwrap_or(100))
     }
@@ -91,18 +91,18 @@ impl Race {
         self.getters.iter().all(|getter| getter.ended.is_some())
     }
 
-    /// From the kill until tracker 2 had acknowledged the seeder.
+    /// Time from the kill until tracker 2 acknowledged the seeder.
     pub(super) fn fell_back_after(&self) -> Option<Duration> {
         Some(self.fell_back_at?.saturating_duration_since(self.kill?.at))
     }
 
-    /// From the start of the getters' processes until the later one was done.
+    /// Time from the start of the getters' processes until both were done.
     pub(super) fn took(&self) -> Duration {
         let ends = self.getters.iter().filter_map(|getter| getter.ended.as_ref());
         ends.map(|(at, _)| at.saturating_duration_since(self.started_at)).max().unwrap_or_default()
     }
 
-    /// The getters' last objects.
+    /// The last object of each getter.
     pub(super) fn ended(&self) -> [Option<&Value>; 2] {
         [0, 1].map(|index| self.getters[index].ended.as_ref().map(|(_, object)| object))
     }

@@ -1,4 +1,4 @@
-//! What the demo measured, and whether all is as it should be. Pure.
+//! The measurements of the demo, and the checks of its success. Pure.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::console::demo_figures::{DemoFigures, GetterFigures};
 use crate::console::units::{Rate, Size, Took};
 use crate::limits::DEMO_FALLBACK_MAX;
 
-/// What the demo measured.
+/// The measurements of one run.
 #[derive(Clone, Debug)]
 pub(super) struct Report {
     size: u64,
@@ -24,7 +24,7 @@ pub(super) struct Report {
     sums: [String; 3],
 }
 
-/// The last line of a getter.
+/// Figures in the last line of a getter.
 #[derive(Clone, Copy, Debug, Default)]
 struct Getter {
     took: Duration,
@@ -56,7 +56,7 @@ impl Getter {
 }
 
 impl Report {
-    /// The report on a finished race.
+    /// Creates the report on a finished race.
     pub(super) fn new(size: u64, limit: Limit, race: &Race, seeder: SocketAddr, sums: [String; 3]) -> Self {
         let getter = |object: Option<&Value>| object.map(|o| Getter::from_object(o, seeder)).unwrap_or_default();
         Self {
@@ -70,7 +70,7 @@ impl Report {
         }
     }
 
-    /// What is not as it should be.
+    /// The checks that failed.
     pub(super) fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
         for (number, getter) in (1..).zip(&self.getters) {
@@ -87,7 +87,7 @@ impl Report {
         faults
     }
 
-    /// The rate at which both copies together grew.
+    /// The combined growth rate of the two copies.
     fn rate_together(&self) -> Rate {
         Rate::mean(2 * self.size, self.took)
     }
@@ -96,7 +96,7 @@ impl Report {
         self.rate_together().0 as f64 / self.limit.rate.0.max(1) as f64
     }
 
-    /// For people; the last line is PASS or FAIL.
+    /// The report as text; its last line is PASS or FAIL.
     fn text(&self) -> String {
         let how = if self.limit.is_direct { "O_DIRECT" } else { "buffered, this file system refuses O_DIRECT" };
         let mut lines = vec![
@@ -131,7 +131,7 @@ impl Report {
         lines.join("\n")
     }
 
-    /// What is printed.
+    /// The figures to print.
     pub(super) fn figures(&self) -> DemoFigures {
         let getters = self.getters.map(|getter| GetterFigures {
             seconds: getter.took.as_secs_f64(),

@@ -1,4 +1,4 @@
-//! Random files, and the SHA-256 by which the demo compares them: another hash than the protocol's.
+//! Random files, and the SHA-256 that the demo compares them by: another hash than the protocol's.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -12,7 +12,7 @@ use crate::console::file_errors;
 use crate::console::signals::Stop;
 use crate::limits::BLOCK_BYTES;
 
-/// Writes `size` random bytes and makes them durable, so that no writeback disturbs what is measured.
+/// Writes `size` random bytes and makes them durable, so that no writeback disturbs the measurement.
 pub(super) fn write_random(path: &Path, size: u64, stop: &Stop) -> Result<(), CommandError> {
     fill(path, size, stop).map_err(|error| file_errors::cannot_write(path, &error))?;
     check_stop(stop)
@@ -32,7 +32,7 @@ fn fill(path: &Path, size: u64, stop: &Stop) -> io::Result<()> {
     file.sync_all()
 }
 
-/// The SHA-256 of each file, in hexadecimal; the files are read at the same time.
+/// SHA-256 of each file, in hexadecimal; the files are read concurrently.
 pub(super) fn of_files(paths: [&Path; 3], stop: &Stop) -> Result<[String; 3], CommandError> {
     let [a, b, c] = std::thread::scope(|scope| {
         paths
