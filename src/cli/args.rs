@@ -34,7 +34,7 @@ pub fn forget_empty_variables() {
     }
 }
 
-/// A whole command line.
+/// A complete command line.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "mtorrent", version, about, propagate_version = true)]
 #[command(
@@ -42,10 +42,10 @@ pub fn forget_empty_variables() {
                         4 data is wrong; 130 and 143 on SIGINT and SIGTERM before the work was done."
 )]
 pub struct LowArgs {
-    /// What every command knows.
+    /// Options of every command.
     #[command(flatten)]
     pub common: CommonArgs,
-    /// The command.
+    /// The command and its arguments.
     #[command(subcommand)]
     pub command: LowCommand,
 }
@@ -57,7 +57,7 @@ pub fn wants_json(arguments: &[OsString]) -> bool {
     typed || std::env::var_os("MTORRENT_JSON").is_some_and(|value| is_on(value).unwrap_or_default())
 }
 
-/// What every command knows.
+/// Options of every command.
 #[derive(Clone, Debug, Args)]
 pub struct CommonArgs {
     /// Write answers to stdout as JSON, one object a line
@@ -89,7 +89,7 @@ pub enum LowCommand {
     Demo(DemoArgs),
 }
 
-/// Executors.
+/// Number of executors.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct CoresArgs {
     /// Cores to use [default: those that affinity and cgroup allow, at most 8]
@@ -105,7 +105,7 @@ pub struct TrackersArgs {
     pub trackers: Vec<String>,
 }
 
-/// What every peer needs.
+/// Options of every peer.
 #[derive(Clone, Debug, Args)]
 pub struct PeerArgs {
     /// The address on which to accept other peers; port 0 takes a free port
@@ -117,7 +117,7 @@ pub struct PeerArgs {
     /// The trackers to ask.
     #[command(flatten)]
     pub trackers: TrackersArgs,
-    /// Executors.
+    /// Number of executors.
     #[command(flatten)]
     pub cores: CoresArgs,
     /// Memory for chunks just received, from which other peers are served
@@ -173,7 +173,7 @@ pub struct TrackerArgs {
     /// The most endpoints of one file at one address; one more takes the place of the youngest
     #[arg(long, value_name = "N", env = "MTORRENT_MAX_ENDPOINTS_PER_ADDRESS", default_value_t = ENDPOINTS_PER_ADDRESS_MAX)]
     pub max_endpoints_per_address: usize,
-    /// Executors.
+    /// Number of executors.
     #[command(flatten)]
     pub cores: CoresArgs,
 }
@@ -181,7 +181,7 @@ pub struct TrackerArgs {
 /// `mtorrent client`.
 #[derive(Clone, Debug, Args)]
 pub struct ClientArgs {
-    /// What every peer needs.
+    /// Options of every peer.
     #[command(flatten)]
     pub peer: PeerArgs,
     /// The folder that keeps shares, downloads and history [default: $XDG_STATE_HOME/mtorrent, else ~/.local/state/mtorrent]
@@ -192,7 +192,7 @@ pub struct ClientArgs {
     pub wait: Option<Duration>,
 }
 
-/// How a new `.mtorrent` file is made.
+/// Options for a new `.mtorrent` file.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct NewArgs {
     /// Chunk size, a power of two from 256KiB to 16MiB [default: 1MiB, more for very large files]
@@ -212,10 +212,10 @@ pub struct ShareArgs {
     /// Its .mtorrent file; if it exists already, FILE is verified against it
     #[arg(value_name = "NAME.mtorrent")]
     pub metainfo: PathBuf,
-    /// What every peer needs.
+    /// Options of every peer.
     #[command(flatten)]
     pub peer: PeerArgs,
-    /// How the `.mtorrent` file is made.
+    /// Options for a new `.mtorrent` file.
     #[command(flatten)]
     pub new: NewArgs,
 }
@@ -229,7 +229,7 @@ pub struct GetArgs {
     /// The file to write, or a folder that gets it under its own name; not needed with --discard
     #[arg(value_name = "DEST", required_unless_present = "discard")]
     pub dest: Option<PathBuf>,
-    /// What every peer needs.
+    /// Options of every peer.
     #[command(flatten)]
     pub peer: PeerArgs,
     /// How long to wait for trackers and seeders before giving up
@@ -265,10 +265,10 @@ pub struct CreateArgs {
     /// The trackers to write into it.
     #[command(flatten)]
     pub trackers: TrackersArgs,
-    /// How the `.mtorrent` file is made.
+    /// Options for a new `.mtorrent` file.
     #[command(flatten)]
     pub new: NewArgs,
-    /// Threads that hash.
+    /// Number of threads that hash.
     #[command(flatten)]
     pub cores: CoresArgs,
 }
@@ -290,7 +290,7 @@ pub struct VerifyArgs {
     /// The file to check, or the folder that holds it under its own name
     #[arg(value_name = "PATH")]
     pub path: PathBuf,
-    /// Threads that hash.
+    /// Number of threads that hash.
     #[command(flatten)]
     pub cores: CoresArgs,
 }

@@ -5,30 +5,30 @@ use serde::{Serialize, Serializer};
 use super::download_text;
 use crate::node::{DownloadId, DownloadState, DownloadStatus, TimeSpent};
 
-/// A download with all its figures.
+/// All fields of a download.
 ///
 /// | key | value |
 /// |---|---|
-/// | `id` | its number |
+/// | `id` | number of the download |
 /// | `state` | `waiting`, `hashing`, `running`, `stalled`, `done` or `failed` |
-/// | `name` | the file's name |
-/// | `dest` | the file that is written; null with `--discard` |
-/// | `info_hash` | null while the .mtorrent file could not be read |
-/// | `bytes` | the file's size |
-/// | `done_bytes` | verified bytes, those of earlier runs included |
-/// | `fetched_bytes` | bytes that this run fetched |
-/// | `fetched_from` | `endpoint` and `bytes` of each peer that sent some |
+/// | `name` | name of the file |
+/// | `dest` | path of the finished file; null with `--discard` |
+/// | `info_hash` | info hash of the file; null until the .mtorrent file is read |
+/// | `bytes` | length of the file |
+/// | `done_bytes` | verified bytes, including those of earlier runs |
+/// | `fetched_bytes` | bytes fetched in this run |
+/// | `fetched_from` | `endpoint` and `bytes` of each peer that sent data |
 /// | `seconds` | time since the start, or from start to end |
-/// | `rate_bytes_s` | the rate now; at the end the mean rate of this run |
-/// | `peers` | peers connected |
-/// | `bad_chunks` | chunks that failed their hash |
+/// | `rate_bytes_s` | current rate; at the end the mean rate of this run |
+/// | `peers` | number of connected peers |
+/// | `bad_chunks` | number of received chunks whose hash was wrong |
 /// | `verified` | whether the whole file is verified |
-/// | `up_to_date` | whether it was there already |
-/// | `best_rate_bytes_s` (optional) | the best rate of this run |
-/// | `ideal_seconds` (optional) | the time that `fetched_bytes` take at that rate |
-/// | `spent_seconds` (optional) | where the time went: `at_full_rate`, `without_peers`, `for_first_copies`, `for_uplinks`, `for_disk` |
-/// | `waits_for` (optional) | why it cannot begin |
-/// | `error` (optional) | why it failed |
+/// | `up_to_date` | whether the file existed already |
+/// | `best_rate_bytes_s` (optional) | best rate of this run |
+/// | `ideal_seconds` (optional) | time to fetch `fetched_bytes` at that rate |
+/// | `spent_seconds` (optional) | time by limiting resource: `at_full_rate`, `without_peers`, `for_first_copies`, `for_uplinks`, `for_disk` |
+/// | `waits_for` (optional) | the reason why the download cannot start yet |
+/// | `error` (optional) | the reason why the download failed |
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct DownloadFields<'a>(pub &'a DownloadStatus);
 

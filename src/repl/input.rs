@@ -20,7 +20,7 @@ pub(super) enum Input {
     Closed,
     /// The end of the hashing for a `share`.
     Hashed {
-        /// Number of the `share`, counted by its queue.
+        /// Number of the `share`, counted by the hashing queue.
         id: u64,
         /// FILE of the command.
         file: PathBuf,

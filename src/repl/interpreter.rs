@@ -310,7 +310,8 @@ impl<'a> Interpreter<'a> {
         self.open.is_empty() && self.hashing.unfinished() == 0
     }
 
-    /// Whether only downloads remain that wait without a seeder or a disk; a later run resumes them.
+    /// Whether the wait is over and every download has ended, is restored and without a seeder, or waits for its disk.
+    /// A later run resumes the last two kinds.
     fn has_nothing_to_wait_for(&self, since: Instant) -> bool {
         let has_waited = self.settings.wait.is_some_and(|wait| since.elapsed() >= wait);
         let waits = |status: &DownloadStatus| {
