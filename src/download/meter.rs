@@ -1,4 +1,4 @@
-//! The rate that people see, and the time since the last byte.
+//! The displayed rate, and the time since the last byte.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ pub(super) struct RateMeter {
 }
 
 impl RateMeter {
-    /// Starts at the figures as they are.
+    /// A meter that starts at the current figures.
     pub(super) fn new(progress: &Progress) -> Self {
         Self {
             at: Instant::now(),
@@ -31,17 +31,17 @@ impl RateMeter {
         }
     }
 
-    /// Time since a byte arrived.
+    /// Time since the last byte arrived.
     pub(super) fn still_for(&self) -> Duration {
         self.moved_at.elapsed()
     }
 
-    /// Whether it is time for the next look.
+    /// Whether the next sample is due.
     pub(super) fn is_due(&self) -> bool {
         self.at.elapsed() >= DRIVER_TICK
     }
 
-    /// Takes a sample; `wait_reason` says why no more arrives.
+    /// Takes a sample; `wait_reason` is the reason why no more arrives.
     pub(super) fn tick(&mut self, progress: &Progress, wait_reason: WaitReason) {
         let (bytes, seconds) = (progress.fetched_bytes.load(Ordering::Relaxed), self.at.elapsed().as_secs_f64());
         let sample = (bytes - self.bytes) as f64 / seconds.max(1e-3);
