@@ -166,8 +166,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Answers a request for a chunk when the scheduler grants it. Returns `is_held`: whether the frame that was read
-    /// last still has to be answered.
+    /// Answers a request for a chunk when the scheduler grants it. Sets `is_held` if the frame that was read last still
+    /// has to be answered.
     async fn answer_request(
         &mut self,
         request: ChunkRequest,
