@@ -1,4 +1,4 @@
-//! A core's chunk memory: budgets, cache, loans, and giving back.
+//! Tests of a core's chunk memory: budgets, cache, loans, and the return of memory.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -170,8 +170,8 @@ fn memory_comes_with_the_bytes() {
     });
 }
 
-/// Chunks of 16 MiB on one core: slow peers hold some bytes of theirs, and neither a new peer nor a proven one
-/// waits for them.
+/// Chunks of 16 MiB on one core: slow peers have received some bytes of their chunks, and neither a new peer nor a
+/// proven one waits for them.
 #[test]
 fn limited_peers_leave_memory_to_others() {
     on_a_core(|| async {
@@ -192,7 +192,7 @@ fn limited_peers_leave_memory_to_others() {
         let proven = deadline(soon, async { (first.await, second.await, third.await) }).await;
         assert!(proven.is_ok(), "those of proven peers have their own");
         assert!(deadline(Duration::from_millis(20), slow[0].grow(BLOCK_BYTES)).await.is_err());
-        // What has arrived does not depend on its peer any more.
+        // A complete chunk does not depend on its peer any more.
         unproven.complete();
         deadline(soon, slow[0].grow(BLOCK_BYTES)).await.expect("it goes on");
     });
