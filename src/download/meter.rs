@@ -16,7 +16,7 @@ pub(super) struct RateMeter {
     bytes: u64,
     bytes_s: f64,
     arrived_bytes: u64,
-    moved_at: Instant,
+    arrived_at: Instant,
 }
 
 impl RateMeter {
@@ -27,13 +27,13 @@ impl RateMeter {
             bytes: progress.fetched_bytes.load(Ordering::Relaxed),
             bytes_s: 0.0,
             arrived_bytes: 0,
-            moved_at: Instant::now(),
+            arrived_at: Instant::now(),
         }
     }
 
     /// Time since the last byte arrived.
     pub(super) fn still_for(&self) -> Duration {
-        self.moved_at.elapsed()
+        self.arrived_at.elapsed()
     }
 
     /// Whether the next sample is due.
@@ -50,7 +50,7 @@ impl RateMeter {
         let arrived_bytes = progress.arrived_bytes.load(Ordering::Relaxed);
         let new_bytes = arrived_bytes - std::mem::replace(&mut self.arrived_bytes, arrived_bytes);
         if new_bytes > 0 {
-            self.moved_at = Instant::now();
+            self.arrived_at = Instant::now();
         }
         let backlog_bytes = arrived_bytes.saturating_sub(bytes);
         let arriving_bytes_s = new_bytes as f64 / seconds.max(1e-3);

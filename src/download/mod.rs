@@ -3,7 +3,7 @@
 //! ```text
 //! core 0   driver: prepares the destination; batches -> disk thread; the end
 //!          peer_set: trackers -> peers, a control connection to each
-//!          session_driver: the session (crate::swarm) decides whom to ask for what
+//!          session_driver: the session (crate::swarm) decides which peer to ask
 //!             | open, request, cancel, close           ^ started, received, verified, refused
 //!             v                                        |
 //! core k   shard: data connections -> pipeline: verifier (hash) -> writer (O_DIRECT) -> bit

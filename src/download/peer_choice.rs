@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_blamed_connects_anew_even_when_the_pause_is_over_before_anybody_looks() {
+    fn a_blamed_peer_reconnects_even_if_its_pause_ends_before_the_check() {
         let (blame, late) = (Duration::from_secs(1), Duration::from_secs(100));
         let connection_failed = |peer: &mut Peer, now| assert!(peer.connection_failed(now));
         for blamed in [connection_failed, Peer::bad_chunk] {
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn liars_without_number_keep_nobody_out() {
+    fn many_bad_peers_do_not_keep_others_out() {
         let (mut peers, now, mut rng) = (Peers::default(), Duration::ZERO, StdRng::seed_from_u64(1));
         for liar in 0..2 * PEERS_KNOWN_MAX {
             assert!(peers.admit(endpoint(liar), now, &mut rng).is_some(), "peer {liar}");
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn so_many_at_once_and_the_next_when_one_is_gone() {
+    fn connected_peers_are_bounded_and_a_free_place_is_filled() {
         let (mut peers, now, mut rng) = (Peers::default(), Duration::ZERO, StdRng::seed_from_u64(2));
         (0..2 * PEERS_KNOWN_MAX).for_each(|peer| _ = peers.admit(endpoint(peer), now, &mut rng));
         assert_eq!((count(&peers, Peer::has_place), peers.values().count()), (PEERS_PER_DOWNLOAD_MAX, PEERS_KNOWN_MAX));
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_named_late_is_talked_to_as_often_as_who_was_first() {
+    fn late_peers_are_connected_as_often_as_early_ones() {
         let (now, named, runs) = (Duration::ZERO, 4 * PEERS_PER_DOWNLOAD_MAX, 20);
         let mut late = 0;
         for seed in 0..runs {

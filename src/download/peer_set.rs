@@ -35,7 +35,7 @@ pub(crate) struct PeerSet {
     started: Instant,
     /// Time when a peer was last connected.
     last_contact: Cell<Instant>,
-    /// Why the trackers gave no answer to the last query.
+    /// The reason why the trackers gave no answer to the last query.
     tracker_failure: RefCell<Option<String>>,
 }
 
@@ -324,7 +324,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_family_without_a_way_is_told() {
+    fn a_family_without_a_route_is_reported() {
         let family_of = |peers: &[(&str, i32)]| {
             let mut known = Peers::default();
             for (address, errno) in peers {

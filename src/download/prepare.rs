@@ -248,7 +248,7 @@ mod tests {
     use crate::geometry::Geometry;
 
     #[test]
-    fn what_was_not_hashed_is_not_called_different() {
+    fn chunks_not_hashed_are_not_reported_as_different() {
         let folder = tempfile::tempdir().unwrap();
         let dest = folder.path().join("file");
         std::fs::write(&dest, [1; 100]).unwrap();

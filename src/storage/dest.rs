@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_ours_needs_force() {
+    fn foreign_files_need_force() {
         let folder = tempfile::tempdir().unwrap();
         let dest = folder.path().join("file");
         for (name, content) in [("file.part", "somebody's"), ("file.part.mtorrent", "garbage")] {
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn our_own_file_that_was_cut_is_gone_on_with_and_nothing_else_that_was_put_into_it() {
+    fn our_own_file_that_was_cut_is_resumed_without_foreign_data() {
         let geometry = claim().geometry;
         let second = geometry.chunk(1).unwrap();
         let right = |chunks: &[ChunkIndex]| {
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_do_to_the_part_is_noticed() {
+    fn changes_to_the_part_by_others_are_detected() {
         let geometry = claim().geometry;
         let fault = |error: io::Error| error.get_ref().unwrap().downcast_ref::<PartFault>().unwrap().clone();
         for what in ["removed", "replaced", "cut"] {
@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_crash_leaves_is_no_hindrance() {
+    fn leftovers_of_a_crash_do_not_block_a_download() {
         let folder = tempfile::tempdir().unwrap();
         let (dest, record) = (folder.path().join("file"), folder.path().join("file.part.mtorrent"));
         for left in [&[][..], &[0; 8192]] {

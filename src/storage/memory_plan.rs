@@ -54,8 +54,8 @@ impl MemoryPlan {
             let needed = (needed * CHUNK_MEMORY_SHARE_OF_ALLOWED) as u64;
             return Err(TooLittleMemory { allowed: allowed.unwrap_or(u64::MAX), chunk_bytes, needed });
         }
-        // First one chunk of a proven peer and one of a limited peer; at most half of the rest for the cache, and all else for
-        // more chunks.
+        // First one chunk of a proven peer and one of a limited peer; at most half of the rest is for the cache,
+        // and all else for more chunks.
         let cache_bytes = (cache_bytes / cores).min((per_core - needed) / 2);
         let rest = per_core - cache_bytes;
         let by_share = rest / (LIMITED_SHARE_OF_FLIGHT + 1) * LIMITED_SHARE_OF_FLIGHT;
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_container_has_fewer_cores_or_a_sentence() {
+    fn a_small_container_has_fewer_cores_or_an_error() {
         let plan = MemoryPlan::new(8, CACHE_BYTES_DEFAULT, 16 * MIB, Some(256 << 20)).unwrap();
         assert_eq!(plan.cores, 4);
         let refused = MemoryPlan::new(8, CACHE_BYTES_DEFAULT, 16 * MIB, Some(48 << 20)).unwrap_err();

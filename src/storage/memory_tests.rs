@@ -105,7 +105,7 @@ impl Wake for WokenFlag {
 }
 
 #[test]
-fn what_the_cache_takes_over_is_free_for_those_that_wait() {
+fn memory_that_the_cache_takes_over_is_free_for_waiting_chunks() {
     on_a_core(|| async {
         let memory = Memory::new(1 << 20, 2 << 20);
         let first = Rc::new(memory.chunk(1 << 20, false).await);
@@ -137,7 +137,7 @@ fn a_loan_outlives_the_core_that_lent() {
 }
 
 #[test]
-fn writes_leave_memory_to_what_arrives() {
+fn writes_leave_memory_for_arriving_chunks() {
     on_a_core(|| async {
         let memory = Memory::new(FLIGHT_BYTES_PER_CORE_MAX, 0);
         let mut writing = Vec::new();
@@ -199,7 +199,7 @@ fn limited_peers_leave_memory_to_others() {
 }
 
 #[test]
-fn what_nobody_needs_is_given_back() {
+fn unneeded_memory_is_returned() {
     on_a_core(|| async {
         let memory = Memory::new(8 << 20, 8 << 20);
         for index in 0..4 {

@@ -41,14 +41,14 @@ impl Writer {
     /// first.
     pub async fn open(layout: Layout, path: &Path, record: &Path, part: Arc<File>, blocking: Blocking) -> Self {
         // A file system that hangs must not block the core.
-        let (asked, looked) = (path.to_owned(), part.clone());
-        let look = move || {
-            let device = looked.metadata().map_or(0, |metadata| metadata.dev());
-            (check_what_glommio_asks(&asked, &looked), is_in_memory(&looked), device)
+        let (path_to_check, part_to_check) = (path.to_owned(), part.clone());
+        let check = move || {
+            let device = part_to_check.metadata().map_or(0, |metadata| metadata.dev());
+            (check_what_glommio_asks(&path_to_check, &part_to_check), is_in_memory(&part_to_check), device)
         };
-        let looked = blocking.run(look).await;
-        let (well, in_memory, device) = looked.unwrap_or_else(|error| (Err(io::Error::other(error)), false, 0));
-        let direct = match open_direct(path, record, well).await {
+        let checks = blocking.run(check).await;
+        let (checked, in_memory, device) = checks.unwrap_or_else(|error| (Err(io::Error::other(error)), false, 0));
+        let direct = match open_direct(path, record, checked).await {
             Ok(direct) => Some(direct),
             Err(why) => {
                 log::debug!("{} cannot be written with O_DIRECT: {why}", path.display());
@@ -106,8 +106,8 @@ impl Writer {
 
 /// Opens the file for the ring. Information that a sandbox or a container hides makes glommio panic; here it is an
 /// error, and the file is written by the buffered writer.
-async fn open_direct(path: &Path, record: &Path, looked: io::Result<()>) -> Result<DmaFile, String> {
-    looked.map_err(|error| error.to_string())?;
+async fn open_direct(path: &Path, record: &Path, checked: io::Result<()>) -> Result<DmaFile, String> {
+    checked.map_err(|error| error.to_string())?;
     let open = async {
         if let Ok(file) = DmaFile::open(record).await {
             // Only the probe mattered.

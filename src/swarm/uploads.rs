@@ -60,7 +60,7 @@ pub struct Busy;
 /// Upload state of a file.
 #[derive(Debug)]
 struct File {
-    /// How often each chunk was sent.
+    /// Number of times that each chunk was sent.
     sent: Vec<u8>,
     is_complete: bool,
 }
@@ -100,7 +100,7 @@ struct Sending {
 struct Getter {
     /// Bytes sent to it, counted from the lowest count among those that waited when it came.
     served: u64,
-    /// Its waiting requests.
+    /// Number of its waiting requests.
     waiting: usize,
     /// Shortest time that sending a chunk to it took, raised slightly with every chunk since.
     quickest: Option<Duration>,
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn first_copies_go_first_and_then_who_got_least() {
+    fn first_copies_go_first_and_then_the_least_served() {
         let mut uploads = warmed_up(true);
         enqueue(&mut uploads, 1, 1, &[0]).unwrap();
         assert_eq!(next(&mut uploads), Some((1, Some(0))));
@@ -377,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_taken_back_is_not_sent() {
+    fn cancelled_chunks_are_not_sent() {
         let mut uploads = warmed_up(true);
         let geometry = Geometry::new(8 << 20, 1 << 20).unwrap();
         let mut busy = warmed_up(false);
@@ -393,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_is_bounded() {
+    fn waiting_requests_are_bounded() {
         let mut uploads = warmed_up(true);
         let taken =
             (1..=2 * REQUESTS_WAITING_MAX as u64).filter(|n| enqueue(&mut uploads, *n, 1, &[0]).is_ok()).count();

@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn one_chunk_that_cannot_be_read_is_refused_alone_and_told_once() {
+    fn one_unreadable_chunk_is_refused_alone_and_reported_once() {
         let folder = tempfile::tempdir().unwrap();
         let torrent = torrent(&folder.path().join("file"));
         let [first, second] = [0, 1].map(|index| torrent.metainfo.geometry().chunk(index).unwrap());

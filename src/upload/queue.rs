@@ -1,7 +1,7 @@
 //! The waiting requests for chunks of this process, for all of its cores: [`Uploads`] decides, and the queue passes the
 //! decisions to the connections.
 //!
-//! Its lock is held for moments, twice a chunk, and never while a byte is sent.
+//! The lock is held for moments, twice a chunk, and never while a byte is sent.
 
 use std::collections::HashMap;
 use std::net::IpAddr;

@@ -86,8 +86,8 @@ impl World {
             if drawn >= self.scenario.peers_max {
                 return;
             }
-            let gone = node.connected.swap_remove(drawn);
-            self.disconnect(getter, gone);
+            let replaced = node.connected.swap_remove(drawn);
+            self.disconnect(getter, replaced);
         }
         let node = &mut self.nodes[getter];
         let slot = PeerSlot::new(node.peers.len() as u32);
@@ -148,8 +148,8 @@ impl World {
         }
         node.have.insert(chunk);
         if node.new_chunks.is_empty() {
-            let told = self.now + HAVE_CHUNKS_INTERVAL.as_secs_f64();
-            self.timeline.in_lane(Lane::NewChunks, told, Event::NewChunks(getter));
+            let due_at = self.now + HAVE_CHUNKS_INTERVAL.as_secs_f64();
+            self.timeline.in_lane(Lane::NewChunks, due_at, Event::NewChunks(getter));
         }
         node.new_chunks.push(chunk);
         if missing == 0 {
@@ -179,16 +179,16 @@ impl World {
         self.grant(getter);
         self.grant(0);
         let now = self.clock();
-        let mut moved = Vec::new();
+        let mut received = Vec::new();
         for flow in self.nodes[getter].incoming.iter().copied() {
             if let Some((_, connection, chunk)) = self.flows[flow] {
                 let left = self.network.left(self.now, flow);
-                moved.push((parts(connection).1, (f64::from(self.geometry.chunk_len(chunk)) - left) as u64));
+                received.push((parts(connection).1, (f64::from(self.geometry.chunk_len(chunk)) - left) as u64));
             }
         }
-        moved.sort_unstable();
+        received.sort_unstable();
         self.session(getter, |session| {
-            moved.into_iter().for_each(|(connection_slot, bytes)| session.bytes_received(now, connection_slot, bytes));
+            received.into_iter().for_each(|(connection_slot, bytes)| session.bytes_received(now, connection_slot, bytes));
             session.tick(now);
         });
         self.timeline.in_lane(Lane::Tick, self.now + TICK_S, Event::Tick(getter));

@@ -70,7 +70,7 @@ mod tests {
 
     /// A slow getter takes ten times as long to pass on a first copy, so it must not have the only one.
     #[test]
-    fn slow_getters_hold_up_nobody_else() {
+    fn slow_getters_do_not_delay_fast_ones() {
         for seed in 0..4 {
             let some_slow = Scenario { length: 128 * MIB, latency_s: 0.001, slow_share: 0.2, ..scenario(seed) };
             check("some are slow", &some_slow, 1.16);
@@ -80,7 +80,7 @@ mod tests {
     /// More getters than one of them may be connected with. If all connected with the first peers that the tracker
     /// names, the uplinks of the others would be unused, and the last getter would take seven times the ideal.
     #[test]
-    fn everybody_serves_in_a_swarm_larger_than_a_table_of_peers() {
+    fn all_getters_serve_in_a_swarm_larger_than_a_peer_table() {
         for seed in 0..2 {
             let large = Scenario { getters: 60, peers_max: 8, has_tracker: true, ..scenario(seed) };
             check("a large swarm", &large, 1.7);

@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn flows_share_what_there_is() {
+    fn flows_share_the_available_rate() {
         let mut network = Network::default();
         let nodes: Vec<NodeId> = (0..4).map(|_| network.add_node(100.0, 100.0)).collect();
         let a = network.begin(0.0, nodes[0], nodes[1], 1000.0);
