@@ -22,9 +22,9 @@ use crate::storage::{Claim, DestError, DiskFiles, Layout, Ledger, Opened, PartFa
 /// Content of a destination.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Found {
-    /// Nothing is there.
+    /// The destination does not exist.
     Nothing,
-    /// The whole file is there.
+    /// The destination is the whole file, and right.
     Whole,
     /// Another file, or another version, that may be replaced. These of its chunks are right.
     Replaceable(Bitfield),
@@ -81,7 +81,7 @@ impl Preparation<'_> {
     }
 
     /// Opens the `.part` with its record, and hashes the data that an earlier download left there. Right chunks that
-    /// `sources` have are copied. The bitfield has the chunks that are there and right.
+    /// `sources` have are copied. The bitfield has the right chunks.
     pub(crate) fn open(
         self,
         dest: &Path,

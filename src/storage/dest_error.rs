@@ -88,7 +88,7 @@ pub enum DestError {
     Special {
         /// Path of the `.part` or its record.
         path: PathBuf,
-        /// Description of what is there.
+        /// Description of the object, for the message.
         what: &'static str,
     },
     /// The file at the destination is a different one.

@@ -25,7 +25,7 @@ pub struct Unfinished {
     geometry: Geometry,
     files: DiskFiles,
     part: Arc<File>,
-    /// The record; `None` when there is none of this file.
+    /// The record; `None` without a record of this file.
     record: Option<Record>,
     mark: FileMark,
     /// Length of the `.part`, bytes.

@@ -43,7 +43,7 @@ pub(crate) struct Torrent {
 }
 
 impl Torrent {
-    /// A torrent whose chunks in `have` are there.
+    /// A torrent of which this client has the chunks in `have`.
     pub(crate) fn new(metainfo: Arc<Metainfo>, have: SharedBitfield, file: Option<SeedFile>) -> Self {
         let layout = Layout::one_file(metainfo.geometry());
         let unfinished = if have.is_full() { 0 } else { metainfo.geometry().chunk_count() };
@@ -81,27 +81,27 @@ impl Torrent {
         is_new
     }
 
-    /// Whether the chunk is here.
+    /// Whether this client has the chunk.
     pub(crate) fn contains(&self, chunk: ChunkIndex) -> bool {
         self.have.contains(chunk)
     }
 
-    /// Number of chunks that are here.
+    /// Number of chunks that this client has.
     pub(crate) fn held_count(&self) -> u32 {
         self.have.count()
     }
 
-    /// Whether all chunks are here.
+    /// Whether this client has all chunks.
     pub(crate) fn is_complete(&self) -> bool {
         self.have.is_full()
     }
 
-    /// A copy of the set of chunks that are here now.
+    /// A copy of the set of chunks that this client has now.
     pub(crate) fn held(&self) -> Bitfield {
         self.have.snapshot()
     }
 
-    /// Adds to `known` up to `max` chunks that are here and not in it, and calls `each` with each of them.
+    /// Adds to `known` up to `max` of this client's chunks that it lacks, and calls `each` with each of them.
     pub(crate) fn take_new(&self, known: &mut Bitfield, max: usize, each: impl FnMut(ChunkIndex)) {
         self.have.take_new(known, max, each);
     }
@@ -143,7 +143,7 @@ impl Torrent {
         self.subscribers.load(Ordering::Relaxed) > 0
     }
 
-    /// Whether a request for the chunk can be answered: the chunk is there, and the disk has not refused it recently.
+    /// Whether a request for the chunk can be answered: this client has the chunk, and the disk has not refused it recently.
     pub(crate) fn serves(&self, chunk: ChunkIndex) -> bool {
         self.have.contains(chunk) && !self.unreadable.contains(chunk)
     }

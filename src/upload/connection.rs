@@ -135,7 +135,7 @@ impl Connection {
         if torrent.stopped().is_some() { Err(Status::FileChanged) } else { Ok(torrent) }
     }
 
-    /// Sends the chunks that are here; returns the file and these chunks, if the file is served.
+    /// Sends the set of chunks that this client has; returns the file and this set, if the file is served.
     async fn send_chunk_info(
         &mut self,
         info_hash: InfoHash,

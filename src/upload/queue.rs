@@ -121,7 +121,7 @@ impl Ticket {
         self.granted.recv().await.ok().flatten()
     }
 
-    /// Ends an answer that was sent, with this many bytes of data.
+    /// Ends an answer that was sent with `bytes` of data.
     pub(crate) fn sent(mut self, bytes: u64) {
         self.sent_bytes = bytes;
     }

@@ -105,7 +105,7 @@ impl Session {
     }
 
     /// Handles data that did not match its hash. The connection may be gone. The chunk is wanted again, and the peer
-    /// gets no further requests until it comes up anew.
+    /// gets no further requests until [`Session::peer_up`].
     pub fn chunk_wrong(&mut self, now: Duration, slot: PeerSlot, connection: ConnectionSlot, chunk: ChunkIndex) {
         self.stopped_arriving(connection, chunk);
         self.peer_down(now, slot);

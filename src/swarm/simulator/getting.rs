@@ -179,16 +179,16 @@ impl World {
         self.grant(getter);
         self.grant(0);
         let now = self.clock();
-        let mut received = Vec::new();
+        let mut flows = Vec::new();
         for flow in self.nodes[getter].incoming.iter().copied() {
             if let Some((_, connection, chunk)) = self.flows[flow] {
                 let left = self.network.left(self.now, flow);
-                received.push((parts(connection).1, (f64::from(self.geometry.chunk_len(chunk)) - left) as u64));
+                flows.push((parts(connection).1, (f64::from(self.geometry.chunk_len(chunk)) - left) as u64));
             }
         }
-        received.sort_unstable();
+        flows.sort_unstable();
         self.session(getter, |session| {
-            received.into_iter().for_each(|(connection_slot, bytes)| session.bytes_received(now, connection_slot, bytes));
+            flows.into_iter().for_each(|(connection_slot, bytes)| session.bytes_received(now, connection_slot, bytes));
             session.tick(now);
         });
         self.timeline.in_lane(Lane::Tick, self.now + TICK_S, Event::Tick(getter));
