@@ -96,7 +96,7 @@ impl Batches {
         };
         let kept = self.lend(keep).await;
         if let Err(error) = kept.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
-            log::warn!("the record of the unfinished download could not be brought up to date: {error}");
+            log::warn!("the record of the unfinished download could not be updated: {error}");
         }
     }
 }

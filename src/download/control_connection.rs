@@ -224,6 +224,6 @@ fn checked(info: &ChunkInfo<'_>, request: SubscribeRequest) -> Result<Bitfield, 
 
 /// Counts an answer, which must belong to one of our requests.
 fn answered(asked: &mut u32) -> Result<(), RpcError> {
-    *asked = asked.checked_sub(1).ok_or(RpcError::Misbehaved("it answers what nobody asked"))?;
+    *asked = asked.checked_sub(1).ok_or(RpcError::Misbehaved("it sent an unrequested answer"))?;
     Ok(())
 }

@@ -190,7 +190,7 @@ impl Receiver<'_> {
         let refused = match self.head(wanted.geometry.chunk_size()).await? {
             Err(status) => status,
             Ok(head) => {
-                let asked = self.connection.oldest().ok_or(RpcError::Misbehaved("it answered what nobody asked"))?;
+                let asked = self.connection.oldest().ok_or(RpcError::Misbehaved("it sent an unrequested answer"))?;
                 let chunk = asked.chunks.iter().copied().find(|chunk| chunk.get() == head.index);
                 let chunk = chunk.filter(|_| head.info_hash == wanted.info_hash);
                 let chunk = chunk.ok_or(RpcError::Misbehaved("it answered another request than the oldest"))?;

@@ -238,8 +238,8 @@ impl NoProgress {
             Self::NoRoute(family) => (
                 FailureKind::Retry,
                 format!(
-                    "cannot get {name}: its seeders are known by {family} addresses only, and this machine has no way to \
-                     these: give it one, or let a seeder announce another address"
+                    "cannot get {name}: its seeders are known by {family} addresses only, and this machine has no \
+                     route to these: add one, or let a seeder announce another address"
                 ),
             ),
             Self::Stalled => {

@@ -57,7 +57,7 @@ impl Preparation<'_> {
             Ok(found) => found,
             // A dangling link is a destination, too.
             Err(error) if is_absent(&error) => return Ok(Found::Nothing),
-            Err(error) => return Err(Failure::local(format!("cannot look at {}: {error}", dest.display()))),
+            Err(error) => return Err(Failure::local(format!("cannot inspect {}: {error}", dest.display()))),
         };
         if found.is_dir() {
             return Err(Failure::local(format!("{} is a folder: name a file in it", dest.display())));

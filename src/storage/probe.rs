@@ -47,7 +47,7 @@ fn check_replaceable(paths: &Paths, dest: &Metadata, folder: &Metadata) -> Resul
     let me = rustix::process::geteuid().as_raw();
     // The kernel's rule, except for a process that has the capability without being root.
     if folder.mode() & STICKY != 0 && me != 0 && me != dest.uid() && me != folder.uid() {
-        return refused("it belongs to somebody else and stands in a sticky folder such as /tmp");
+        return refused("it belongs to another user and is in a sticky folder such as /tmp");
     }
     Ok(())
 }

@@ -119,7 +119,7 @@ impl ChunkSender {
         match self.blocking(torrent).run(populate).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err((error, _))) if !matches!(error.raw_os_error(), Some(libc::EFAULT | libc::EIO)) => {
-                log::warn!("a chunk could not be read in: {error}");
+                log::warn!("a chunk could not be loaded: {error}");
                 Err(Status::Internal)
             }
             Ok(Err((error, is_cut))) => Err(torrent.cannot_read(chunk, is_cut, &error)),
