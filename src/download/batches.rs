@@ -88,7 +88,7 @@ impl Batches {
         outcome
     }
 
-    /// Updates the record for the next try. If nothing was received, removes the files.
+    /// Updates the record for the next try. If nothing was received, removes the files that this run created.
     pub(super) async fn keep_for_later(&self) {
         let written = self.job.torrent.held();
         let keep = move |ledger: &mut Ledger, files: &mut DiskFiles| {
