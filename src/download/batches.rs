@@ -1,4 +1,4 @@
-//! Makes written chunks durable in batches, beside the download, one batch at a time.
+//! Makes written chunks durable in batches while the download runs, one batch at a time.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -11,18 +11,18 @@ use crate::limits::{COMMIT_BYTES, COMMIT_INTERVAL};
 use crate::runtime::{Blocking, BlockingError, Signal};
 use crate::storage::{DiskFiles, Ledger};
 
-/// The open files with their record, lent to the blocking thread that makes a batch durable.
+/// The open files and their record, lent to the blocking thread that makes a batch durable.
 pub(super) type Durable = (Ledger, DiskFiles);
 
-/// The files of one download, while nobody works on them; on core 0 only.
+/// The files of one download while no thread works on them; on core 0 only.
 pub(super) struct Batches {
     job: Arc<Job>,
     blocking: Blocking,
     durable: RefCell<Option<Durable>>,
-    /// They will not come back: the work on them panicked, or the program is closing.
+    /// The files will not come back: the work on them panicked, or the program is closing.
     lost: Cell<bool>,
     returned: Signal,
-    /// When the last batch began, and the bytes that were done then.
+    /// Start of the last batch, and the bytes that were done then.
     last: Cell<(Instant, u64)>,
 }
 
@@ -40,7 +40,7 @@ impl Batches {
         })
     }
 
-    /// Begins a batch if enough was written, or long enough ago, and none is under way.
+    /// Begins a batch if enough bytes or enough time have passed since the last one, and none is running.
     pub(super) fn commit_if_due(self: &Rc<Self>) {
         let (at, bytes) = self.last.get();
         let done_bytes = self.job.progress.done_bytes.load(Ordering::Relaxed);
@@ -62,7 +62,7 @@ impl Batches {
         }
     }
 
-    /// Gives the files to `work` on a blocking thread, once no batch is under way.
+    /// Lends the files to `work` on a blocking thread, once no batch is running.
     pub(super) async fn lend<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Ledger, &mut DiskFiles) -> T + Send + 'static,
@@ -88,7 +88,7 @@ impl Batches {
         outcome
     }
 
-    /// Brings the record up to date for the next try. Where nothing was received, nothing stays behind.
+    /// Updates the record for the next try. If nothing was received, removes the files that this run created.
     pub(super) async fn keep_for_later(&self) {
         let written = self.job.torrent.held();
         let keep = move |ledger: &mut Ledger, files: &mut DiskFiles| {
@@ -96,7 +96,7 @@ impl Batches {
         };
         let kept = self.lend(keep).await;
         if let Err(error) = kept.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
-            log::warn!("the record of the unfinished download could not be brought up to date: {error}");
+            log::warn!("the record of the unfinished download could not be updated: {error}");
         }
     }
 }

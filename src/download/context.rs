@@ -1,4 +1,4 @@
-//! What the work on one download needs of core 0.
+//! Services of core 0 that a download uses.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -12,35 +12,35 @@ use crate::net::Net;
 use crate::runtime::Blocking;
 use crate::torrent::Registry;
 
-/// What a driver needs of core 0 for one download.
+/// Services of core 0 that the driver of one download uses.
 pub(crate) struct DriverContext {
     /// Connections of core 0.
     pub net: Net,
     /// Threads that may block.
     pub blocking: Blocking,
-    /// This client's id.
+    /// Id of this client.
     pub id: PeerId,
-    /// The port under which the trackers know us.
+    /// Port under which the trackers know this client.
     pub port: u16,
-    /// What is served.
+    /// Files that this client serves.
     pub registry: Arc<Registry>,
-    /// All cores.
+    /// Number of cores.
     pub cores: usize,
-    /// Hands a message to this download's shard on a core.
+    /// Sends a message to this download's shard on a core.
     pub send: Box<dyn Fn(usize, ShardMessage)>,
-    /// Downloads of this client that run.
+    /// Number of running downloads of this client.
     pub running: Rc<Cell<usize>>,
     /// Shows the user a notice.
     pub notice: Box<dyn Fn(String)>,
 }
 
 impl DriverContext {
-    /// Data connections that one download may have: its share of the client's.
+    /// Maximum number of data connections of one download: its share of the client's.
     pub(crate) fn connections_max(&self) -> usize {
         (DATA_CONNECTIONS_MAX / self.running.get().max(1)).max(1)
     }
 
-    /// Hands a message to every shard of this download.
+    /// Sends a message to every shard of this download.
     pub(crate) fn post(&self, message: ShardMessage) {
         (0..self.cores).for_each(|core| (self.send)(core, message.clone()));
     }
@@ -60,7 +60,7 @@ impl DriverContext {
     }
 }
 
-/// Waits until every core has answered or let go of the channel.
+/// Waits until every core has answered or dropped its sender.
 async fn wait_for_all(answers: &async_channel::Receiver<()>) {
     while answers.recv().await.is_ok() {}
 }

@@ -1,4 +1,4 @@
-//! The control connection to one peer: who it is, what it has, what it gets.
+//! The control connection to one peer: its identity, its chunks, and the chunks that it gets.
 
 use std::time::Duration;
 
@@ -16,31 +16,31 @@ use crate::rpc::{self, FrameReader, RpcError};
 use crate::runtime::{deadline, sleep};
 use crate::wire::{ChunkInfo, Message, Status};
 
-/// What is new of the peer.
+/// A change in a peer's state.
 #[derive(Debug)]
 pub(crate) enum PeerUpdate {
-    /// It is connected: the chunks that it has, and the round trip to it.
+    /// The peer is connected: its chunks, and the round trip to it.
     Connected(Bitfield, Duration),
-    /// It got these chunks since.
+    /// The peer got these chunks since.
     Has(Vec<ChunkIndex>),
 }
 
-/// How a control connection ended.
+/// The reason why a control connection ended.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ControlEnd {
-    /// It is ourselves.
+    /// The peer is this client.
     #[error("that is this client itself")]
     Myself,
-    /// It does not serve the file.
+    /// The peer does not serve the file.
     #[error("it does not serve the file: {0}")]
     Refused(Status),
-    /// Its answer fits no file of this geometry.
+    /// The peer's answer fits no file of this geometry.
     #[error("it has another file under this info hash")]
     OtherFile,
-    /// Its data connections failed, or it sent wrong chunks.
+    /// The peer's data connections failed, or it sent wrong chunks.
     #[error("its data connections failed")]
     Blamed,
-    /// The connection.
+    /// The connection failed.
     #[error(transparent)]
     Rpc(#[from] RpcError),
 }
@@ -48,13 +48,13 @@ pub(crate) enum ControlEnd {
 /// A subscription to the chunks of one file.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SubscribeRequest {
-    /// This client's id.
+    /// Id of this client.
     pub own_id: PeerId,
-    /// The port under which the trackers know us.
+    /// Port under which the trackers know this client.
     pub own_port: u16,
     /// Info hash of the file.
     pub info_hash: InfoHash,
-    /// Its geometry.
+    /// Geometry of the file.
     pub geometry: Geometry,
 }
 
@@ -64,7 +64,7 @@ struct Control {
     net: Net,
     request: SubscribeRequest,
     known: Bitfield,
-    /// The peer knows no subscriptions: it is asked again and again.
+    /// The peer does not support subscriptions, so it is polled.
     polls: bool,
     /// Requests that are not answered yet.
     asked: u32,
@@ -72,7 +72,7 @@ struct Control {
     redundant_messages: u32,
 }
 
-/// Keeps the connection until it ends, and calls `update` with what is new of the peer.
+/// Runs the connection until it ends, and calls `update` with every change of the peer.
 pub(crate) async fn run(
     net: &Net,
     peer: Endpoint,
@@ -104,13 +104,13 @@ async fn open(net: &Net, peer: Endpoint, request: SubscribeRequest) -> Result<Co
 }
 
 impl Control {
-    /// Only a peer with our own port may be ourselves, so no other need know of peer ids.
+    /// Only a peer with our own port can be this client, so no other peer has to support peer ids.
     async fn run(
         &mut self,
         may_be_me: bool,
         update: impl Fn(PeerUpdate),
     ) -> Result<std::convert::Infallible, ControlEnd> {
-        // Before the subscription: chunks are kept in memory for as long as anybody waits for them.
+        // Sent before the subscription: chunks are kept in memory while any subscriber waits for them.
         if may_be_me {
             self.send(&Message::PeerIdRequest).await?;
             self.introduce().await?;
@@ -125,7 +125,7 @@ impl Control {
         }
     }
 
-    /// Takes the answer to PeerIdRequest; a peer that does not know it is somebody else.
+    /// Receives the answer to PeerIdRequest; a peer that does not support the request is another client.
     async fn introduce(&mut self) -> Result<(), ControlEnd> {
         self.wait_for_answer().await?;
         match Message::decode(self.frames.frame()?) {
@@ -134,7 +134,7 @@ impl Control {
         }
     }
 
-    /// Takes the answer to the subscription: what the peer has.
+    /// Receives the answer to the subscription: the peer's chunks.
     async fn subscribe(&mut self) -> Result<Bitfield, ControlEnd> {
         self.wait_for_answer().await?;
         let status = match Message::decode(self.frames.frame()?) {
@@ -159,7 +159,7 @@ impl Control {
     async fn next(&mut self) -> Result<Option<Vec<ChunkIndex>>, ControlEnd> {
         let pause = if self.polls { POLL_CHUNKS_INTERVAL } else { PING_INTERVAL };
         if !self.wait_or_pause(pause).await? {
-            // A poll, or a ping that also finds what got lost.
+            // A poll, or a ping that also recovers lost updates.
             self.send(&Message::ChunkInfoRequest(self.request.info_hash)).await?;
             self.asked += 1;
             return Ok(None);
@@ -187,11 +187,11 @@ impl Control {
         Ok((!fresh.is_empty()).then_some(fresh))
     }
 
-    /// Waits for a frame; `false` after the pause.
+    /// Waits for a frame; returns `false` when the pause ends first.
     async fn wait_or_pause(&mut self, pause: Duration) -> Result<bool, RpcError> {
         let frame = async {
             let has_frame = self.frames.fill(&mut self.stream).await?;
-            // Only what the peer sends shows that it is alive, not our own requests.
+            // Only received frames show that the peer is alive, not our own requests.
             self.stream.allow(3 * PING_INTERVAL);
             has_frame.then_some(true).ok_or(NetError::Closed.into())
         };
@@ -222,8 +222,8 @@ fn checked(info: &ChunkInfo<'_>, request: SubscribeRequest) -> Result<Bitfield, 
     Bitfield::from_wire(info.bitfield, request.geometry).map_err(|_| ControlEnd::OtherFile)
 }
 
-/// Counts an answer, which must be one to a request of ours.
+/// Counts an answer, which must belong to one of our requests.
 fn answered(asked: &mut u32) -> Result<(), RpcError> {
-    *asked = asked.checked_sub(1).ok_or(RpcError::Misbehaved("it answers what nobody asked"))?;
+    *asked = asked.checked_sub(1).ok_or(RpcError::Misbehaved("it sent an unrequested answer"))?;
     Ok(())
 }

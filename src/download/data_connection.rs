@@ -1,5 +1,5 @@
-//! One data connection to one peer: requests go out as they are made, answers come back in their order, each
-//! received from the socket straight into the buffer that is hashed and written.
+//! One data connection to one peer. Requests go out as they are made, and answers come back in their order. Each answer
+//! is received from the socket straight into the buffer that is hashed and written.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -25,31 +25,31 @@ use crate::wire::{
     DATA_HEAD_LEN, DataHead, DataParsed, HaveChunks, Indices, MAGIC_END, Message, SendChunkRequest, Status, parse_data,
 };
 
-/// The file that is fetched.
+/// The file that is downloaded.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wanted {
-    /// Its info hash.
+    /// Info hash of the file.
     pub info_hash: InfoHash,
-    /// Its geometry.
+    /// Geometry of the file.
     pub geometry: Geometry,
 }
 
-/// A data connection as its shard sees it.
+/// A data connection in its shard.
 pub(crate) struct DataConnection {
-    /// Its slot, and the source that it leads to.
+    /// Slot of the connection, and the source at its other end.
     pub origin: Origin,
     wanted: Wanted,
-    /// Asked and not answered, oldest first.
+    /// Unanswered requests, oldest first.
     asked: RefCell<VecDeque<Asked>>,
-    /// Frames that wait for the connection.
+    /// Frames that wait for the connection to open.
     unsent: RefCell<Vec<u8>>,
-    /// The way to the peer while it is connected.
+    /// The sending side while the peer is connected.
     outlet: RefCell<Option<Outlet>>,
     idle_since: Cell<Option<Instant>>,
-    /// Of the chunk that arrives, what is there.
+    /// Bytes of the current chunk that have arrived.
     arrived_bytes: Cell<Option<u64>>,
     closing: Cell<bool>,
-    /// A request could not be sent.
+    /// Whether a request could not be sent.
     is_stuck: Cell<bool>,
     wake: Signal,
 }
@@ -60,7 +60,7 @@ struct Asked {
     is_limited: bool,
 }
 
-/// The open connection with the part of an answer's head that has arrived.
+/// The open connection and the received part of an answer's head.
 struct Receiver<'a> {
     connection: &'a DataConnection,
     stream: Stream,
@@ -70,7 +70,7 @@ struct Receiver<'a> {
 }
 
 impl DataConnection {
-    /// A connection that is not connected yet.
+    /// A connection that is not open yet.
     pub(crate) fn new(origin: Origin, wanted: Wanted) -> Rc<Self> {
         Rc::new(Self {
             origin,
@@ -86,8 +86,8 @@ impl DataConnection {
         })
     }
 
-    /// Asks for one of the chunks, of which there is one at least. What comes from a limited peer, slow or not yet proven,
-    /// must not hold the memory that others need.
+    /// Requests one of the chunks, of which there must be at least one. The chunks of a limited peer, slow or not yet
+    /// proven, must not take the memory that other peers need.
     pub(crate) fn request(&self, chunks: Choice, is_limited: bool) {
         let indices: Vec<u32> = chunks.iter().map(|chunk| chunk.get()).collect();
         let Some((index, others)) = indices.split_first() else { return };
@@ -97,7 +97,7 @@ impl DataConnection {
         self.wake.notify();
     }
 
-    /// The chunks come from elsewhere.
+    /// Cancels chunks that come from another source.
     pub(crate) fn cancel(&self, chunks: &[u32]) {
         let (info_hash, indices) = (self.wanted.info_hash, Indices::from(chunks));
         self.send(&Message::HaveChunks(HaveChunks { info_hash, indices }));
@@ -109,7 +109,7 @@ impl DataConnection {
         self.wake.notify();
     }
 
-    /// Of the chunk that arrives, the bytes that are there; `None` while none arrives.
+    /// Bytes of the current chunk that have arrived; `None` while no chunk is arriving.
     pub(crate) fn arrived_bytes(&self) -> Option<u64> {
         self.arrived_bytes.get()
     }
@@ -118,7 +118,7 @@ impl DataConnection {
         let mut frame = Vec::with_capacity(message.encoded_len());
         message.encode(&mut frame);
         let mut outlet = self.outlet.borrow_mut();
-        // The peer may have closed what was idle for so long: that is no fault of its.
+        // The peer may have closed a connection that was idle for so long: that is not its fault.
         let is_stale = self.idle_since.take().is_some_and(|since| since.elapsed() > IDLE_TIMEOUT / 2);
         if is_stale {
             *outlet = None;
@@ -134,9 +134,9 @@ impl DataConnection {
         }
     }
 
-    /// Connects and works until closed or broken. What arrives goes into the pipeline.
+    /// Connects, and works until the connection is closed or broken. Received chunks go into the pipeline.
     pub(crate) async fn run(&self, net: &Net, pipeline: &Pipeline) -> Result<(), RpcError> {
-        // Nothing in the work is harmed by being dropped: no write to a disk happens here.
+        // The work is safe to drop: no write to a disk happens here.
         let ended = async {
             self.wake.until(|| (self.closing.get() || self.is_stuck.get()).then_some(())).await;
             if self.closing.get() { Ok(()) } else { Err(NetError::Silent.into()) }
@@ -164,7 +164,7 @@ impl DataConnection {
         }
     }
 
-    /// Connects, and sends what has waited for that.
+    /// Connects, and sends the frames that waited.
     async fn connect(&self, net: &Net) -> Result<Stream, RpcError> {
         let mut stream = self.origin.source.connect(net).await?;
         loop {
@@ -190,7 +190,7 @@ impl Receiver<'_> {
         let refused = match self.head(wanted.geometry.chunk_size()).await? {
             Err(status) => status,
             Ok(head) => {
-                let asked = self.connection.oldest().ok_or(RpcError::Misbehaved("it answered what nobody asked"))?;
+                let asked = self.connection.oldest().ok_or(RpcError::Misbehaved("it sent an unrequested answer"))?;
                 let chunk = asked.chunks.iter().copied().find(|chunk| chunk.get() == head.index);
                 let chunk = chunk.filter(|_| head.info_hash == wanted.info_hash);
                 let chunk = chunk.ok_or(RpcError::Misbehaved("it answered another request than the oldest"))?;
@@ -214,7 +214,7 @@ impl Receiver<'_> {
         let origin = &self.connection.origin;
         self.report(Report::AnswerStarted { connection: origin.connection, chunk });
         self.connection.arrived_bytes.set(Some(0));
-        // Waiting for memory is our own affair, not the peer's silence.
+        // The wait for memory is local, and does not count as the peer's silence.
         self.stream.allow(TURN_WAIT_MAX);
         let mut buffer = self.pipeline.buffer(len, is_limited).await;
         self.data(&mut buffer).await?;
@@ -222,7 +222,7 @@ impl Receiver<'_> {
         self.connection.arrived_bytes.set(None);
         self.connection.asked.borrow_mut().pop_front();
         self.report(Report::ChunkReceived { connection: origin.connection });
-        // The session has written off what a connection that it closed still brings.
+        // The session has written off all later chunks of a connection that it closed.
         if !self.connection.closing.get() {
             self.pipeline.received(chunk, buffer, origin.clone());
         }
@@ -233,8 +233,8 @@ impl Receiver<'_> {
         self.pipeline.job().report(report);
     }
 
-    /// The head of the next answer, or the status of another message in its place. It may be long in coming: others
-    /// are served first.
+    /// Receives the head of the next answer, or the status of another message in its place. It may take long: the peer
+    /// serves others first.
     async fn head(&mut self, chunk_size: u32) -> Result<Result<DataHead, Status>, RpcError> {
         self.stream.allow(TURN_WAIT_MAX);
         loop {
@@ -262,7 +262,7 @@ impl Receiver<'_> {
         }
     }
 
-    /// The chunk's bytes: what came with the head is copied, the rest is received where it stays.
+    /// Receives the chunk's bytes: those that came with the head are copied, the rest is received in place.
     async fn data(&mut self, buffer: &mut ChunkBuffer) -> Result<(), RpcError> {
         let (len, mut at) = (buffer.len(), 0);
         while at < len && self.head_len > 0 {
@@ -291,13 +291,13 @@ impl Receiver<'_> {
         Ok(())
     }
 
-    /// Waits for memory, which is our own affair, not the peer's silence.
+    /// Waits for memory; this wait is local, and does not count as the peer's silence.
     async fn grow(&mut self, buffer: &mut ChunkBuffer, at: usize) {
         self.stream.allow(TURN_WAIT_MAX);
         buffer.grow(at).await;
     }
 
-    /// The end of the frame and, if another answer follows, as much of its head as came with it.
+    /// Receives the end of the frame and, if another answer follows, the part of its head that came with it.
     async fn end_of_frame(&mut self) -> Result<(), RpcError> {
         let more = self.connection.asked.borrow().len() > 1;
         let wanted = MAGIC_END.len() + if more { DATA_HEAD_LEN } else { 0 };

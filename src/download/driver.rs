@@ -1,5 +1,5 @@
-//! One download from its request to its end, on core 0: prepares the destination, keeps the peers and
-//! the shards going, has batches made durable, and finishes the file.
+//! One download from its request to its end, on core 0. The driver prepares the destination, runs the peers and the
+//! shards, has batches made durable, and finishes the file.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -31,33 +31,33 @@ use crate::torrent::RegistryError;
 use crate::torrent::Torrent;
 use crate::tracker_client::{Announcement, Announcer};
 
-/// What to download.
+/// Parameters of a download.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
-    /// The file.
+    /// Metainfo of the file.
     pub metainfo: Arc<Metainfo>,
-    /// Its path when finished; `None` discards it.
+    /// Path of the finished file; `None` discards the data.
     pub dest: Option<PathBuf>,
-    /// Replace what is there.
+    /// Whether an existing file may be replaced.
     pub force: bool,
-    /// How long to be without any peer before giving up.
+    /// Time without any peer after which the download gives up.
     pub wait: Option<Duration>,
-    /// The same once something was received: sources may be away for a while.
+    /// The same time once any data was received: sources may be away for a while.
     pub stall_timeout: Duration,
-    /// How chunks are chosen.
+    /// Strategy by which chunks are chosen.
     pub strategy: Strategy,
-    /// Where we serve what we have.
+    /// Endpoint at which this client serves its chunks.
     pub endpoint: Endpoint,
 }
 
-/// A download as its client sees it while it runs.
+/// Handle of a running download, for its client.
 #[derive(Debug)]
 pub(crate) struct Driver {
-    /// What to download.
+    /// Parameters of the download.
     pub request: Request,
-    /// Set once the shards work.
+    /// Figures of the download; set once the shards run.
     pub progress: OnceLock<Arc<Progress>>,
-    /// Ends the download early.
+    /// Set to end the download early.
     pub cancelled: AtomicBool,
 }
 
@@ -71,18 +71,18 @@ struct Run {
     batches: Option<Rc<Batches>>,
     announced: Cell<bool>,
     not_direct_reported: Cell<bool>,
-    /// When a notice last said why nothing comes.
+    /// Time of the last notice that said why nothing arrives.
     missing_reported_at: Cell<Option<Instant>>,
 }
 
 impl Driver {
-    /// A download that is not started yet.
+    /// A download that has not started yet.
     pub(crate) fn new(request: Request) -> Arc<Self> {
         Arc::new(Self { request, progress: OnceLock::new(), cancelled: AtomicBool::new(false) })
     }
 
-    /// Downloads to the end. Without an `announcer` (no tracker is known) only a file that is there already
-    /// is right. Calls `state` with each state. The file goes on being served.
+    /// Downloads to the end. Without an `announcer` (no tracker is known) only an existing, right file is a success.
+    /// Calls `state` with each state. The file continues to be served.
     pub(crate) async fn run(
         self: Arc<Self>,
         context: Rc<DriverContext>,
@@ -119,7 +119,7 @@ impl Driver {
         prepare::Preparation { metainfo, force: *force, threads, stop: &self.cancelled }
     }
 
-    /// What is at the destination.
+    /// Inspects the destination.
     async fn is_finished(self: &Arc<Self>, context: &DriverContext) -> Result<Found, Failure> {
         let Some(dest) = self.request.dest.clone() else { return Ok(Found::Nothing) };
         let (this, threads) = (self.clone(), context.cores);
@@ -127,7 +127,7 @@ impl Driver {
         context.blocking.run_long(work).await.map_err(Failure::local)?
     }
 
-    /// Opens the destination; says what is there.
+    /// Opens the destination; returns the state of its files.
     async fn open(
         self: &Arc<Self>,
         context: &DriverContext,
@@ -139,7 +139,7 @@ impl Driver {
         let (this, threads) = (self.clone(), context.cores);
         let shared = context.registry.get(&self.request.metainfo.info_hash());
         let work = move || {
-            // What is right of the file that will be replaced, or is shared from here, need not be fetched.
+            // Right chunks of the file that will be replaced, or of a file shared from here, need not be downloaded.
             let mut sources = Vec::new();
             if let Found::Replaceable(right) = found {
                 sources.push((dest.as_path(), right));
@@ -153,7 +153,7 @@ impl Driver {
         Ok((Some((ledger, files)), have))
     }
 
-    /// The destination was right already: it is served as any share.
+    /// Serves a destination that was right already, like any other share.
     fn serve_finished(&self, context: &DriverContext, announcer: Option<&Announcer>) -> Result<(), Failure> {
         let Some(dest) = &self.request.dest else { return Ok(()) };
         let metainfo = self.request.metainfo.clone();
@@ -161,7 +161,7 @@ impl Driver {
         let have = SharedBitfield::new(&Bitfield::full(metainfo.geometry()));
         let torrent = Arc::new(Torrent::new(metainfo.clone(), have, Some(file)));
         match context.registry.insert(torrent) {
-            // The same content is shared already, perhaps from here.
+            // The same content is shared already, perhaps from the same path.
             Ok(()) | Err(RegistryError::Known) => {}
             Err(error) => return Err(Failure::local(error)),
         }
@@ -191,7 +191,8 @@ impl Driver {
         let part = target.as_ref().map(|target| target.part.clone());
         let open = move || {
             let reserved = length.next_multiple_of(DIRECT_ALIGN);
-            // Opened anew: the lock on the .part ends with the download, while connections may still hold this.
+            // Opened anew: the lock on the .part ends with the download, while connections may still hold this
+            // descriptor.
             part.map(|part| File::open(part).and_then(|file| SeedFile::unfinished(file, reserved))).transpose()
         };
         let opened = context.blocking.run(open).await.map_err(Failure::local)?;
@@ -230,11 +231,11 @@ impl Driver {
 }
 
 impl Run {
-    /// Keeps everything going until all chunks are in their place.
+    /// Runs the download until all chunks are written.
     async fn work(self: &Rc<Self>, state: &impl Fn(DownloadState)) -> Result<(), Failure> {
         let mut rate = RateMeter::new(&self.job.progress);
         loop {
-            // First: what a failed sync lost must not be taken for done.
+            // Checked first: chunks that a failed sync lost must not count as done.
             if let Some(error) = self.job.failure.get() {
                 return Err(self.write_failure(error));
             }
@@ -248,7 +249,7 @@ impl Run {
             }
             if let Ok(Ok(report)) = deadline(DRIVER_TICK, self.job.received.recv()).await {
                 self.act_on(report);
-                // What has come with it costs no wait of its own.
+                // Further reports that have arrived are handled without another wait.
                 for report in std::iter::from_fn(|| self.job.received.try_recv().ok()).take(REPORTS_AT_ONCE_MAX) {
                     self.act_on(report);
                 }
@@ -293,7 +294,7 @@ impl Run {
         }
     }
 
-    /// Where the download stands; fails when it was alone, or stood still, for too long.
+    /// The state of the download; fails when there was no peer, or no progress, for too long.
     fn check_progress(&self, still_for: Duration) -> Result<DownloadState, Failure> {
         let (state, waited, why) = match self.peer_set.no_peers_since() {
             Some((alone_for, why)) => (DownloadState::Waiting, alone_for, why),
@@ -314,7 +315,7 @@ impl Run {
         Ok(state)
     }
 
-    /// Says from time to time why nothing comes.
+    /// Reports from time to time why nothing arrives.
     fn report_what_is_missing(&self, waited: Duration, why: &str) {
         let is_due = waited >= STALL_NOTICE_AFTER
             && self.missing_reported_at.get().is_none_or(|at| at.elapsed() >= STALL_NOTICE_INTERVAL);
@@ -324,7 +325,7 @@ impl Run {
         }
     }
 
-    /// From the first chunk on this client is a seeder too.
+    /// Announces the file: from the first chunk on, this client is a seeder too.
     fn announce_once(&self) {
         if self.job.target.is_some() && self.has_any() && !self.announced.replace(true) {
             let metainfo = self.job.torrent.metainfo.clone();
@@ -353,14 +354,14 @@ impl Run {
         batches.lend(work).await.map_err(Failure::local)?.map_err(Failure::from)
     }
 
-    /// Keeps what is there for the next try.
+    /// Keeps the received data for the next try.
     async fn give_up(&self) {
         self.job.torrent.stop("the download ended early".to_owned());
         if let Some(batches) = &self.batches {
             self.context.registry.remove(&self.job.torrent);
             batches.keep_for_later().await;
         }
-        // What was discarded may be shared from elsewhere.
+        // The destination that was discarded may be shared from elsewhere.
         let served = || self.context.registry.get(&self.job.torrent.info_hash());
         let is_shared = || served().is_some_and(|torrent| torrent.stopped().is_none());
         if self.announced.get() && !is_shared() {
@@ -370,7 +371,7 @@ impl Run {
                 withdrawal.await;
                 drop(done);
             });
-            // A tracker that does not answer gets it later, or its lease ends: both errors end the wait.
+            // A tracker that does not answer gets the withdrawal later, or its lease ends: both errors end the wait.
             let _ = deadline(WITHDRAWAL_WAIT, acknowledged.recv()).await;
         }
     }

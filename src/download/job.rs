@@ -1,4 +1,4 @@
-//! What all cores know of one download.
+//! State of one download that all cores share.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,112 +16,112 @@ use crate::wire::Status;
 /// One download, shared by its shards and its driver.
 #[derive(Debug)]
 pub(crate) struct Job {
-    /// The file, with the chunks that are there.
+    /// The file and its verified chunks.
     pub torrent: Arc<Torrent>,
-    /// Where chunks are written; `None` discards them.
+    /// Files that chunks are written to; `None` discards them.
     pub target: Option<Target>,
-    /// Figures for people, which outlive the job.
+    /// Figures for display; they outlive the job.
     pub progress: Arc<Progress>,
-    /// Reports for the driver: [`Report::Written`] once at most, and a few for every request that is open, so that the
-    /// limits on connections and requests bound it.
+    /// Reports for the driver: at most one [`Report::Written`], and a few for every open request, so that the limits on
+    /// connections and requests bound the channel.
     pub reports: async_channel::Sender<Report>,
-    /// The driver's end of it.
+    /// The driver's end of the channel.
     pub received: async_channel::Receiver<Report>,
-    /// A [`Report::Written`] is under way.
+    /// Whether a [`Report::Written`] is in the channel.
     pub written_reported: AtomicBool,
-    /// Set once: why the download cannot go on.
+    /// The reason why the download cannot continue; set at most once.
     pub failure: OnceLock<std::io::Error>,
 }
 
-/// The `.part` file as the cores open it.
+/// The `.part` file that the cores open.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
-    /// `DEST.part`.
+    /// Path of `DEST.part`.
     pub part: PathBuf,
-    /// Its record, which holds data already.
+    /// Path of its record, which contains data already.
     pub record: PathBuf,
-    /// The file, for writes without O_DIRECT.
+    /// The open file, for writes without O_DIRECT.
     pub file: Arc<std::fs::File>,
 }
 
-/// From a shard to the driver.
+/// A report from a shard to the driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Report {
     /// The head of an answer has arrived.
     AnswerStarted {
-        /// The connection.
+        /// Slot of the connection.
         connection: ConnectionSlot,
-        /// The chunk that follows.
+        /// Index of the chunk that follows.
         chunk: ChunkIndex,
     },
-    /// Of the chunk that arrives on the connection, so many bytes are there.
+    /// Part of the current chunk on the connection has arrived.
     BytesReceived {
-        /// The connection.
+        /// Slot of the connection.
         connection: ConnectionSlot,
-        /// The bytes.
+        /// Bytes that have arrived.
         bytes: u64,
     },
-    /// The chunk has arrived in whole.
+    /// The chunk has arrived completely.
     ChunkReceived {
-        /// The connection.
+        /// Slot of the connection.
         connection: ConnectionSlot,
     },
     /// A chunk matched its hash.
     Verified {
-        /// The source that sent it.
+        /// Slot of the source that sent it.
         slot: PeerSlot,
-        /// The chunk.
+        /// Index of the chunk.
         chunk: ChunkIndex,
     },
     /// A chunk did not match its hash.
     Wrong {
-        /// The source that sent it.
+        /// Slot of the source that sent it.
         slot: PeerSlot,
-        /// The connection.
+        /// Slot of the connection.
         connection: ConnectionSlot,
-        /// The chunk.
+        /// Index of the chunk.
         chunk: ChunkIndex,
     },
     /// The oldest request of the connection was not answered by a chunk.
     Refused {
-        /// The connection.
+        /// Slot of the connection.
         connection: ConnectionSlot,
-        /// How the peer answered.
+        /// Status that the peer sent instead.
         status: Status,
     },
     /// A data connection could not be opened, or broke.
     ConnectionFailed(ConnectionSlot),
-    /// Bytes were written: a batch may be due, or the end.
+    /// A chunk was written: a batch may be due, or the end.
     Written,
     /// The file system refuses O_DIRECT.
     NotDirect,
-    /// The download cannot go on: see [`Job::failure`].
+    /// The download cannot continue: see [`Job::failure`].
     Failed,
 }
 
-/// Figures that cores add to and people read.
+/// Figures that the cores update, for display.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
-    /// Bytes verified and written, earlier runs included.
+    /// Bytes verified and written, including earlier runs.
     pub done_bytes: AtomicU64,
-    /// Bytes fetched by this run.
+    /// Bytes downloaded by this run.
     pub fetched_bytes: AtomicU64,
-    /// Bytes that arrived, be they part of a chunk that counts or not: shows whether anything moves.
+    /// Bytes that arrived, in useful chunks or not: they show whether there is progress.
     pub arrived_bytes: AtomicU64,
     /// Chunks that failed their hash.
     pub bad_chunks: AtomicU64,
     /// Bytes a second over the last seconds.
     pub rate_bytes_s: AtomicU64,
-    /// Where the time went.
+    /// Account of the time spent.
     pub spent: SpentAccount,
     /// Peers that are or were connected.
     peers: Mutex<Vec<Arc<PeerProgress>>>,
 }
 
-/// What one peer delivered.
+/// Figures of one peer.
 #[derive(Debug)]
 pub(crate) struct PeerProgress {
-    /// Where it is.
+    /// Endpoint of the peer.
     pub endpoint: Endpoint,
     /// Verified bytes that it sent.
     pub fetched_bytes: AtomicU64,
@@ -136,7 +136,7 @@ impl PeerProgress {
 }
 
 impl Progress {
-    /// The figures of the peer at `endpoint`, made when it is new.
+    /// The figures of the peer at `endpoint`; creates them for a new peer.
     pub(crate) fn peer(&self, endpoint: Endpoint) -> Arc<PeerProgress> {
         let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = peers.iter().find(|peer| peer.endpoint == endpoint) {
@@ -146,7 +146,7 @@ impl Progress {
             && let Some(least) =
                 peers.iter().position(|peer| !peer.is_up.load(Ordering::Relaxed) && peer.delivered() == 0)
         {
-            // Whoever came and went without delivering anything is not worth remembering.
+            // A peer that came and went without delivering anything need not be remembered.
             peers.remove(least);
         }
         let new = PeerProgress { endpoint, fetched_bytes: AtomicU64::new(0), is_up: AtomicBool::new(false) };
@@ -154,13 +154,13 @@ impl Progress {
         peers[peers.len() - 1].clone()
     }
 
-    /// Peers connected now.
+    /// Number of peers connected now.
     pub(crate) fn peers_up(&self) -> u32 {
         let peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
         peers.iter().filter(|peer| peer.is_up.load(Ordering::Relaxed)).count() as u32
     }
 
-    /// Every peer with what it delivered.
+    /// Every peer with the bytes that it delivered.
     pub(crate) fn fetched_from(&self) -> Vec<(Endpoint, u64)> {
         let peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
         peers.iter().map(|peer| (peer.endpoint, peer.delivered())).collect()
@@ -168,7 +168,7 @@ impl Progress {
 }
 
 impl Job {
-    /// The chunk that `peer` sent is written: from now on it counts, and is served.
+    /// Counts a written chunk that `peer` sent; from now on the chunk is served.
     pub(crate) fn chunk_done(&self, chunk: &VerifiedChunk, peer: &PeerProgress) {
         if self.torrent.add(chunk) {
             let bytes = u64::from(self.torrent.metainfo.geometry().chunk_len(chunk.index()));
@@ -181,14 +181,14 @@ impl Job {
         }
     }
 
-    /// The download cannot go on.
+    /// Fails the download, which cannot continue.
     pub(crate) fn fail(&self, error: std::io::Error) {
         // The first reason is the one to report.
         let _ = self.failure.set(error);
         self.report(Report::Failed);
     }
 
-    /// Starts a task without which the download cannot go on: a panic in it fails the download, and calls `panicked`.
+    /// Starts a task that the download depends on: a panic in it fails the download, and calls `panicked`.
     pub(crate) fn spawn_part(
         self: &Arc<Self>,
         what: &'static str,

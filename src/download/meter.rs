@@ -1,4 +1,4 @@
-//! The rate that people see, and the time since the last byte.
+//! The displayed rate, and the time since the last byte.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -16,32 +16,32 @@ pub(super) struct RateMeter {
     bytes: u64,
     bytes_s: f64,
     arrived_bytes: u64,
-    moved_at: Instant,
+    arrived_at: Instant,
 }
 
 impl RateMeter {
-    /// Starts at the figures as they are.
+    /// A meter that starts at the current figures.
     pub(super) fn new(progress: &Progress) -> Self {
         Self {
             at: Instant::now(),
             bytes: progress.fetched_bytes.load(Ordering::Relaxed),
             bytes_s: 0.0,
             arrived_bytes: 0,
-            moved_at: Instant::now(),
+            arrived_at: Instant::now(),
         }
     }
 
-    /// Time since a byte arrived.
+    /// Time since the last byte arrived.
     pub(super) fn still_for(&self) -> Duration {
-        self.moved_at.elapsed()
+        self.arrived_at.elapsed()
     }
 
-    /// Whether it is time for the next look.
+    /// Whether the next sample is due.
     pub(super) fn is_due(&self) -> bool {
         self.at.elapsed() >= DRIVER_TICK
     }
 
-    /// Takes a sample; `wait_reason` says why no more arrives.
+    /// Takes a sample; `wait_reason` is the reason why no more arrives.
     pub(super) fn tick(&mut self, progress: &Progress, wait_reason: WaitReason) {
         let (bytes, seconds) = (progress.fetched_bytes.load(Ordering::Relaxed), self.at.elapsed().as_secs_f64());
         let sample = (bytes - self.bytes) as f64 / seconds.max(1e-3);
@@ -50,7 +50,7 @@ impl RateMeter {
         let arrived_bytes = progress.arrived_bytes.load(Ordering::Relaxed);
         let new_bytes = arrived_bytes - std::mem::replace(&mut self.arrived_bytes, arrived_bytes);
         if new_bytes > 0 {
-            self.moved_at = Instant::now();
+            self.arrived_at = Instant::now();
         }
         let backlog_bytes = arrived_bytes.saturating_sub(bytes);
         let arriving_bytes_s = new_bytes as f64 / seconds.max(1e-3);

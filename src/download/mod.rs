@@ -1,20 +1,21 @@
-//! One download: who has which chunk, whom to ask for it, and what becomes of the answer.
+//! One download: which peers have which chunks, which of them to ask, and what happens to the answers.
 //!
 //! ```text
 //! core 0   driver: prepares the destination; batches -> disk thread; the end
 //!          peer_set: trackers -> peers, a control connection to each
-//!          session_driver: the session (crate::swarm) decides whom to ask for what
+//!          session_driver: the session (crate::swarm) decides which peer to ask
 //!             | open, request, cancel, close           ^ started, received, verified, refused
 //!             v                                        |
 //! core k   shard: data connections -> pipeline: verifier (hash) -> writer (O_DIRECT) -> bit
 //! ```
 //!
 //! A chunk belongs to the core on whose data connection it arrives: that core receives, hashes, writes and keeps it.
-//! [`pipeline`] shows its way from the last byte to the bit. `peer_choice` and `peer_standing` are pure, as the session
-//! is: they take the time and a random generator. The rest has effects and decides nothing that could be decided there.
+//! [`pipeline`] shows its path from the last byte to the bit. `peer_choice` and `peer_standing` are pure, as the
+//! session is: they take the time and a random generator. The other modules have the effects, and leave every decision
+//! that can be pure to those three.
 //!
-//! It must never count a chunk before its hash matched, never set its bit before its write ended, and
-//! never let one peer hold up the download: what a peer does not deliver is asked of another.
+//! A download must never count a chunk before its hash matched, never set its bit before its write ended, and never let
+//! one peer delay the whole download: a chunk that one peer does not deliver is requested from another.
 
 mod batches;
 mod context;

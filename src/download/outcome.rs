@@ -1,42 +1,42 @@
-//! Where a download stands, and how it can end.
+//! State of a download, and the ways in which it can end.
 
 use crate::storage::DestError;
 
-/// Where a download stands.
+/// State of a download.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DownloadState {
-    /// No seeder yet.
+    /// No seeder is known yet.
     Waiting,
-    /// What is on the disk already is being verified.
+    /// Existing data on the disk is being verified.
     Hashing,
-    /// Chunks arrive.
+    /// Chunks are arriving.
     Running,
-    /// Seeders are known, yet nothing arrives.
+    /// Seeders are known, but no data arrives.
     Stalled,
-    /// Complete, verified and durable; says `true` when the destination was right from the start.
+    /// The file is complete, verified and durable.
     Done {
-        /// Nothing had to be fetched.
+        /// Whether the destination was right already, so that nothing was downloaded.
         up_to_date: bool,
     },
-    /// Given up.
+    /// The download was given up.
     Failed(Failure),
 }
 
-/// Why something was given up: one sentence, and who must act.
+/// The reason why an operation was given up, as one sentence, with the party that must act.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// What kind of failure, for exit codes.
+    /// Kind of the failure, for exit codes.
     pub kind: FailureKind,
-    /// One sentence: what happened, to what, and what to do.
+    /// One sentence: what happened, to which object, and what to do.
     pub message: String,
 }
 
-/// Kinds of failure that a script tells apart.
+/// Kinds of failure that a script distinguishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureKind {
     /// The user or this machine must change something.
     Local,
-    /// No tracker, no seeder, timed out: worth trying again.
+    /// No tracker, no seeder, or a timeout: a later try may succeed.
     Retry,
     /// The data is wrong.
     Data,
@@ -45,17 +45,17 @@ pub enum FailureKind {
 }
 
 impl Failure {
-    /// A failure that the user or this machine must mend.
+    /// A failure that the user or this machine must repair.
     pub fn local(message: impl ToString) -> Self {
         Self { kind: FailureKind::Local, message: message.to_string() }
     }
 
-    /// Something outside of this process must change, and may do so by itself.
+    /// A failure outside of this process, which may go away by itself.
     pub fn retry(message: impl ToString) -> Self {
         Self { kind: FailureKind::Retry, message: message.to_string() }
     }
 
-    /// The user does not want it any more.
+    /// A download that the user cancelled.
     pub fn cancelled() -> Self {
         Self { kind: FailureKind::Cancelled, message: "cancelled".to_owned() }
     }
@@ -64,7 +64,7 @@ impl Failure {
 impl From<DestError> for Failure {
     fn from(error: DestError) -> Self {
         match error {
-            // Whoever writes it will be done.
+            // The other download will end.
             DestError::Busy(_) => Self::retry(error),
             _ => Self::local(error),
         }

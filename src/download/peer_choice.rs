@@ -1,7 +1,9 @@
-//! The peers that a download knows, and which of them it talks to. Pure: `now` is time since any fixed start.
+//! The peers that a download knows, and the selection of those that it connects to. Pure: `now` is time since any fixed
+//! start.
 //!
-//! Where more are named than may be talked to, those that are talked to are drawn evenly from all that were named, early
-//! or late: a large swarm in which all talk to those who came first leaves the uplinks of the others unused.
+//! Where trackers name more peers than may be connected, the connected ones are drawn evenly from all named peers,
+//! early or late. In a large swarm where every node connected to the first peers, the uplinks of the other peers would
+//! be unused.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -13,39 +15,39 @@ use crate::ids::Endpoint;
 use crate::limits::{FAILURES_UNTIL_FORGOTTEN, PEERS_KNOWN_MAX, PEERS_PER_DOWNLOAD_MAX};
 use crate::swarm::PeerSlot;
 
-/// The peers that trackers have named, bounded.
+/// The peers that trackers have named; their number is bounded.
 #[derive(Default)]
 pub(super) struct Peers {
     known: HashMap<Endpoint, Peer>,
     next_slot: PeerSlot,
-    /// Endpoints that were new when they were named.
+    /// Number of endpoints that were new when they were named.
     named: usize,
 }
 
-/// One of them.
+/// A known peer.
 pub(super) struct Peer {
-    /// Its number.
+    /// Slot of the peer.
     pub slot: PeerSlot,
-    /// What is thought of it.
+    /// Standing of the peer.
     pub standing: PeerStanding,
-    /// It may be asked for chunks.
+    /// Whether it may be asked for chunks.
     pub is_up: bool,
-    /// It has a task that talks to it, or waits to do so again.
+    /// Whether a task is connected to it, or waits to reconnect.
     pub is_running: bool,
-    /// It is this client.
+    /// Whether it is this client.
     pub is_myself: bool,
-    /// This machine has no way to addresses like its.
+    /// Whether this machine has no route to addresses of its family.
     pub has_no_route: bool,
-    /// Its control connection must end: what its data connections did is to be paid for by a pause.
+    /// Whether its control connection must end and reconnect after a pause, because its data connections failed.
     pub is_blamed: bool,
-    /// Its control connection must end: another peer has its place.
+    /// Whether its control connection must end because another peer takes its place.
     pub is_replaced: bool,
-    /// What it had delivered when it was looked at last.
+    /// Bytes that it had delivered at the last check.
     pub fetched_bytes: u64,
 }
 
 impl Peers {
-    /// A tracker names a peer: its number, if it is to be talked to from now on.
+    /// Adds a peer that a tracker names; returns its slot if the download is to connect to it now.
     pub(super) fn admit(&mut self, endpoint: Endpoint, now: Duration, rng: &mut impl Rng) -> Option<PeerSlot> {
         let is_new = !self.known.contains_key(&endpoint);
         if is_new && self.known.len() >= PEERS_KNOWN_MAX {
@@ -68,8 +70,8 @@ impl Peers {
         is_admitted.then_some(peer.slot)
     }
 
-    /// If no further peer may be talked to, one of those that are gives up its place; never one of the half that
-    /// delivered most, or names without number would drive out the only source.
+    /// If no further peer may be connected, replaces one that is. It is never one of the half that delivered most, or
+    /// else a flood of names would drive out the only source.
     fn make_room(&mut self, rng: &mut impl Rng) {
         let mut places: Vec<(u64, PeerSlot)> =
             self.known.values().filter(|peer| peer.has_place()).map(|peer| (peer.fetched_bytes, peer.slot)).collect();
@@ -85,16 +87,16 @@ impl Peers {
         }
     }
 
-    /// Room is made by who cannot be reached, and only where all are banned by one of those: it would have to
-    /// be found out anew.
+    /// Forgets an idle peer to make room. A banned one is forgotten only if all idle ones are banned: its
+    /// misbehaviour would have to be discovered anew.
     fn forget_one(&mut self, now: Duration) {
         let idle = self.known.iter().filter(|(_, peer)| !peer.is_running);
         let gone = idle.min_by_key(|(_, peer)| (peer.is_banned(now), peer.slot)).map(|(known, _)| *known);
         gone.and_then(|gone| self.known.remove(&gone));
     }
 
-    /// Peers that nobody talks to and that may be tried again, those that failed least often first, of these those that were
-    /// replaced last.
+    /// Unconnected peers that may be tried again: those with the fewest failures first, and among equals those that
+    /// were replaced last.
     pub(super) fn waiting(&self, now: Duration) -> Vec<Endpoint> {
         let may_be_tried = |peer: &Peer| {
             !peer.is_running
@@ -112,22 +114,22 @@ impl Peers {
         self.known.get(endpoint)
     }
 
-    /// The same, to be changed.
+    /// Mutable access to the peer at `endpoint`.
     pub(super) fn get_mut(&mut self, endpoint: &Endpoint) -> Option<&mut Peer> {
         self.known.get_mut(endpoint)
     }
 
-    /// All of them.
+    /// All known peers.
     pub(super) fn values(&self) -> impl Iterator<Item = &Peer> {
         self.known.values()
     }
 
-    /// All of them with where they are.
+    /// All known peers with their endpoints.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Endpoint, &Peer)> {
         self.known.iter()
     }
 
-    /// All of them with where they are, to be changed.
+    /// Mutable access to all known peers, with their endpoints.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&Endpoint, &mut Peer)> {
         self.known.iter_mut()
     }
@@ -152,8 +154,8 @@ impl Peer {
         self.is_running && !self.is_replaced
     }
 
-    /// A data connection failed; says whether that is anything new. One incident shows on every core and
-    /// connection; it counts once.
+    /// Counts a failed data connection; returns whether it is a new incident. One incident shows on every core and
+    /// connection, and counts once.
     pub(super) fn connection_failed(&mut self, now: Duration) -> bool {
         if self.is_up {
             self.standing.connection_failed(now);
@@ -162,19 +164,19 @@ impl Peer {
         self.is_up
     }
 
-    /// A chunk was wrong. Each of them counts, also those that were under way when the first was found out.
+    /// Counts a wrong chunk. Every one counts, also those that were in flight when the first was detected.
     pub(super) fn bad_chunk(&mut self, now: Duration) {
         self.standing.bad_chunk(now);
         self.is_blamed = true;
     }
 
-    /// Whether its control connection must end, however late that is looked at: the pause may be over, and
-    /// only a new connection brings the peer up again.
+    /// Whether its control connection must end, however late this is checked: the pause may be over, but only a new
+    /// connection brings the peer up again.
     pub(super) fn must_end(&self, now: Duration) -> bool {
         self.is_blamed || self.is_replaced || self.standing.verdict(now) != Verdict::Welcome
     }
 
-    /// Whether it is not talked to any more.
+    /// Whether the peer must not be contacted any more.
     pub(super) fn is_banned(&self, now: Duration) -> bool {
         self.standing.verdict(now) == Verdict::Banned
     }
@@ -192,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_blamed_connects_anew_even_when_the_pause_is_over_before_anybody_looks() {
+    fn a_blamed_peer_reconnects_even_if_its_pause_ends_before_the_check() {
         let (blame, late) = (Duration::from_secs(1), Duration::from_secs(100));
         let connection_failed = |peer: &mut Peer, now| assert!(peer.connection_failed(now));
         for blamed in [connection_failed, Peer::bad_chunk] {
@@ -206,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn liars_without_number_keep_nobody_out() {
+    fn many_bad_peers_do_not_keep_others_out() {
         let (mut peers, now, mut rng) = (Peers::default(), Duration::ZERO, StdRng::seed_from_u64(1));
         for liar in 0..2 * PEERS_KNOWN_MAX {
             assert!(peers.admit(endpoint(liar), now, &mut rng).is_some(), "peer {liar}");
@@ -224,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn so_many_at_once_and_the_next_when_one_is_gone() {
+    fn connected_peers_are_bounded_and_a_free_place_is_filled() {
         let (mut peers, now, mut rng) = (Peers::default(), Duration::ZERO, StdRng::seed_from_u64(2));
         (0..2 * PEERS_KNOWN_MAX).for_each(|peer| _ = peers.admit(endpoint(peer), now, &mut rng));
         assert_eq!((count(&peers, Peer::has_place), peers.values().count()), (PEERS_PER_DOWNLOAD_MAX, PEERS_KNOWN_MAX));
@@ -245,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_named_late_is_talked_to_as_often_as_who_was_first() {
+    fn late_peers_are_connected_as_often_as_early_ones() {
         let (now, named, runs) = (Duration::ZERO, 4 * PEERS_PER_DOWNLOAD_MAX, 20);
         let mut late = 0;
         for seed in 0..runs {

@@ -1,5 +1,5 @@
-//! The peers of one download: found through the trackers, each with a control connection and a
-//! standing. Their chunks go into the session.
+//! The peers of one download: found through the trackers, each with a control connection and a standing. Their chunks
+//! go into the session.
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
@@ -33,13 +33,13 @@ pub(crate) struct PeerSet {
     trackers: Rc<TrackerGroup>,
     peers: RefCell<Peers>,
     started: Instant,
-    /// When a peer was connected last.
+    /// Time when a peer was last connected.
     last_contact: Cell<Instant>,
-    /// Why the trackers gave no answer when they were asked last.
+    /// The reason why the trackers gave no answer to the last query.
     tracker_failure: RefCell<Option<String>>,
 }
 
-/// How a download without any peer is to be explained.
+/// The reason why a download has no peers or no progress.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum NoProgress {
     /// The trackers do not answer.
@@ -48,16 +48,16 @@ pub(crate) enum NoProgress {
     NoSeeder,
     /// The seeders that the trackers know cannot be reached.
     Unreachable(usize),
-    /// The seeders that the trackers know all have addresses of a family that this machine has no way to.
+    /// All seeders that the trackers know have addresses of a family to which this machine has no route.
     NoRoute(&'static str),
-    /// Peers are there, and nothing comes.
+    /// Peers are connected, but no data arrives.
     Stalled,
     /// Every peer sent wrong chunks.
     AllWrong,
 }
 
 impl PeerSet {
-    /// Starts looking for peers; ends when dropped.
+    /// Starts to look for peers; ends when dropped.
     pub(crate) fn start(
         context: Rc<DriverContext>,
         job: Arc<Job>,
@@ -83,7 +83,7 @@ impl PeerSet {
         peer_set
     }
 
-    /// Time since a peer was connected, and why there is none; `None` while there is one.
+    /// Time since a peer was last connected, and why there is none; `None` while there is one.
     pub(crate) fn no_peers_since(&self) -> Option<(Duration, NoProgress)> {
         let peers = self.peers.borrow();
         if peers.values().any(|peer| peer.is_up) {
@@ -104,7 +104,7 @@ impl PeerSet {
         Some((self.last_contact.get().elapsed(), why))
     }
 
-    /// The peer sent a chunk that does not match its hash.
+    /// Blames the peer for a chunk that did not match its hash.
     pub(crate) fn bad_chunk(&self, slot: PeerSlot) {
         self.blame(slot, |peer, now| {
             peer.bad_chunk(now);
@@ -112,12 +112,12 @@ impl PeerSet {
         });
     }
 
-    /// A data connection to the peer failed.
+    /// Blames the peer for a data connection that failed.
     pub(crate) fn connection_failed(&self, slot: PeerSlot) {
         self.blame(slot, Peer::connection_failed);
     }
 
-    /// Takes the peer down, and notes why; `blame` says whether that is anything new.
+    /// Takes the peer down and records the reason; `blame` returns whether it is a new incident.
     fn blame(&self, slot: PeerSlot, blame: impl Fn(&mut Peer, Duration) -> bool) {
         let mut peers = self.peers.borrow_mut();
         let Some((endpoint, peer)) = peers.iter_mut().find(|(_, peer)| peer.slot == slot) else { return };
@@ -133,7 +133,7 @@ impl PeerSet {
         }
     }
 
-    /// Peers that delivered something since the last call are forgiven their failures.
+    /// Clears the failures of peers that delivered data since the last call.
     pub(crate) fn check_deliveries(&self) {
         for (endpoint, peer) in self.peers.borrow_mut().iter_mut().filter(|(_, peer)| peer.is_up) {
             let fetched_bytes = self.job.progress.peer(*endpoint).fetched_bytes.load(Ordering::Relaxed);
@@ -148,7 +148,7 @@ impl PeerSet {
         self.session_driver.source_down(slot);
     }
 
-    /// A tracker names a peer.
+    /// Adds a peer that a tracker names.
     fn add(self: &Rc<Self>, endpoint: Endpoint) {
         if let Some(slot) = self.peers.borrow_mut().admit(endpoint, self.now(), &mut rand::rng()) {
             crate::runtime::spawn("control connection", keep_control_connection(Rc::downgrade(self), endpoint, slot));
@@ -170,13 +170,13 @@ impl PeerSet {
         }
     }
 
-    /// Tries peers again whose pause is over, as far as connections allow: those that failed least first.
+    /// Reconnects peers whose pause is over, as far as connections allow, those with the fewest failures first.
     pub(crate) fn retry(self: &Rc<Self>) {
         let waiting = self.peers.borrow().waiting(self.now());
         waiting.into_iter().for_each(|endpoint| self.add(endpoint));
     }
 
-    /// The control connection ended: it is tried again after a pause, if at all.
+    /// Handles the end of a control connection: the peer is tried again after a pause, if at all.
     fn ended(&self, endpoint: Endpoint, end: &ControlEnd) {
         let mut peers = self.peers.borrow_mut();
         let Some(peer) = peers.get_mut(&endpoint) else { return };
@@ -193,7 +193,7 @@ impl PeerSet {
         peer.is_running = false;
     }
 
-    /// Whether a connection that is up must be ended: the peer was blamed meanwhile.
+    /// Whether an open connection must end because the peer was blamed meanwhile.
     fn is_blamed(&self, endpoint: Endpoint) -> bool {
         let peers = self.peers.borrow();
         peers.get(&endpoint).is_none_or(|peer| peer.must_end(self.now()))
@@ -204,7 +204,7 @@ impl PeerSet {
     }
 }
 
-/// The family of the peers' addresses, when it is the same and this machine has no way to any of them.
+/// Address family of the peers, if all have the same and this machine has no route to any of them.
 fn other_family<'a>(mut peers: impl Iterator<Item = (&'a Endpoint, &'a Peer)>) -> Option<&'static str> {
     let is_v6 = |endpoint: &Endpoint| endpoint.ip().is_ipv6();
     let (first, peer) = peers.next()?;
@@ -212,13 +212,14 @@ fn other_family<'a>(mut peers: impl Iterator<Item = (&'a Endpoint, &'a Peer)>) -
     all.then_some(if is_v6(first) { "IPv6" } else { "IPv4" })
 }
 
-/// Whether a connection failed before anything was sent: there is no address of ours, or no network, for its family.
+/// Whether a connection failed before anything was sent, because this machine has no address or no network for its
+/// family.
 fn is_no_route(error: &std::io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENETUNREACH | libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL))
 }
 
 impl NoProgress {
-    /// The failure of the download of `name`.
+    /// Converts the reason to a failure of the download of `name`.
     pub(crate) fn into_failure(self, name: &str) -> Failure {
         let name = crate::text::plain(name);
         let (kind, message) = match self {
@@ -237,8 +238,8 @@ impl NoProgress {
             Self::NoRoute(family) => (
                 FailureKind::Retry,
                 format!(
-                    "cannot get {name}: its seeders are known by {family} addresses only, and this machine has no way to \
-                     these: give it one, or let a seeder announce another address"
+                    "cannot get {name}: its seeders are known by {family} addresses only, and this machine has no \
+                     route to these: add one, or let a seeder announce another address"
                 ),
             ),
             Self::Stalled => {
@@ -253,7 +254,7 @@ impl NoProgress {
     }
 }
 
-/// Asks the trackers for seeders as long as the peer set lives.
+/// Queries the trackers for seeders for as long as the peer set exists.
 async fn discover(peer_set: Weak<PeerSet>) {
     let mut pause = DISCOVER_PAUSE_MIN;
     loop {
@@ -265,7 +266,7 @@ async fn discover(peer_set: Weak<PeerSet>) {
                 endpoints.into_iter().for_each(|endpoint| this.add(endpoint));
             }
             Ok(Answer::Seeders { .. }) => {
-                // Trackers that do not keep each other in sync may know different seeders.
+                // Trackers that do not synchronize may know different seeders.
                 let others = this.trackers.ask_others(this.subscribe_request.info_hash).await;
                 others.into_iter().for_each(|endpoint| this.add(endpoint));
             }
@@ -279,8 +280,8 @@ async fn discover(peer_set: Weak<PeerSet>) {
         let this_started = this.started;
         drop(this);
         sleep(pause).await;
-        // Others that came at the same time are known to the tracker after their first chunk: asking often at first, and
-        // then ever less, finds each of them within an eighth of the time that has passed.
+        // Getters that started at the same time are known to the tracker after their first chunk. Queries that are
+        // frequent at first, and then ever rarer, find each of them within an eighth of the time that has passed.
         pause = if has_peers {
             (this_started.elapsed() / DISCOVER_PARTS).clamp(DISCOVER_PAUSE_MIN, DISCOVER_PAUSE_MAX)
         } else {
@@ -289,7 +290,7 @@ async fn discover(peer_set: Weak<PeerSet>) {
     }
 }
 
-/// Keeps a control connection to one peer to its end.
+/// Runs a control connection to one peer until it ends.
 async fn keep_control_connection(peer_set: Weak<PeerSet>, endpoint: Endpoint, slot: PeerSlot) {
     let Some(this) = peer_set.upgrade() else { return };
     let (net, subscribe_request) = (this.context.net.clone(), this.subscribe_request);
@@ -301,7 +302,7 @@ async fn keep_control_connection(peer_set: Weak<PeerSet>, endpoint: Endpoint, sl
     };
     let connection = control_connection::run(&net, endpoint, subscribe_request, update);
     let watched = async {
-        // Ends with the peer set, and when the peer is blamed for what its data connections did.
+        // Ends with the peer set, and when the peer is blamed for failures of its data connections.
         loop {
             sleep(DRIVER_TICK).await;
             if peer_set.upgrade().is_none_or(|this| this.is_blamed(endpoint)) {
@@ -323,7 +324,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_family_without_a_way_is_told() {
+    fn a_family_without_a_route_is_reported() {
         let family_of = |peers: &[(&str, i32)]| {
             let mut known = Peers::default();
             for (address, errno) in peers {

@@ -1,22 +1,22 @@
-//! What one download thinks of one peer: whether it is trusted, and when to try it again.
-//! Pure: `now` is time since any fixed start.
+//! Standing of one peer in one download: whether it is trusted, and when to try it again. Pure: `now` is time since any
+//! fixed start.
 
 use std::time::Duration;
 
 use crate::limits::{BAD_CHUNK_PAUSE, BAD_CHUNKS_UNTIL_BAN, RECONNECT_PAUSE_MAX, RECONNECT_PAUSE_MIN};
 
-/// Whether a peer may be talked to.
+/// Whether a peer may be contacted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// Now.
+    /// The peer may be contacted now.
     Welcome,
-    /// Not before this time.
+    /// The peer may be contacted from this time on.
     Later(Duration),
-    /// Never again for this file.
+    /// The peer must never be contacted again for this file.
     Banned,
 }
 
-/// One peer's record over all its connections.
+/// Record of one peer over all its connections.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct PeerStanding {
     bad_chunks: u32,
@@ -25,20 +25,20 @@ pub(crate) struct PeerStanding {
 }
 
 impl PeerStanding {
-    /// A chunk from this peer did not match its hash.
+    /// Counts a chunk from this peer that did not match its hash.
     pub(crate) fn bad_chunk(&mut self, now: Duration) {
         self.bad_chunks += 1;
         self.not_before = self.not_before.max(now + BAD_CHUNK_PAUSE);
     }
 
-    /// A connection could not be opened, or broke.
+    /// Counts a connection that could not be opened, or broke.
     pub(crate) fn connection_failed(&mut self, now: Duration) {
         let pause = RECONNECT_PAUSE_MIN * 2u32.saturating_pow(self.failures);
         self.failures = (self.failures + 1).min(16);
         self.not_before = self.not_before.max(now + pause.min(RECONNECT_PAUSE_MAX));
     }
 
-    /// The peer answered as it should.
+    /// Clears the failures: the peer answered correctly.
     pub(crate) fn answered(&mut self) {
         self.failures = 0;
     }
@@ -48,12 +48,12 @@ impl PeerStanding {
         self.bad_chunks > 0
     }
 
-    /// Connections in a row that failed.
+    /// Number of consecutive failed connections.
     pub(crate) fn failures(&self) -> u32 {
         self.failures
     }
 
-    /// Whether to talk to it.
+    /// Whether the peer may be contacted.
     pub(crate) fn verdict(&self, now: Duration) -> Verdict {
         if self.bad_chunks >= BAD_CHUNKS_UNTIL_BAN {
             Verdict::Banned

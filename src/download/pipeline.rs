@@ -1,4 +1,4 @@
-//! The way of a chunk on one core, from its last byte to its bit. All of it stands here, in order:
+//! The path of a chunk on one core, from its last byte to its bit. The whole path is in this file, in order:
 //!
 //! ```text
 //! DataConnection --received--> Verifier --VerifiedChunk--> Writer --> cache, bit, figures
@@ -18,13 +18,13 @@ use crate::runtime::{Blocking, Core, Signal};
 use crate::storage::{ChunkBuffer, Layout, Memory, ReceivedChunk, VerifiedChunk, Verifier, Writer, WrongChunk};
 use crate::swarm::ConnectionSlot;
 
-/// One core's way from socket to disk for one download.
+/// The path from socket to disk on one core, for one download.
 pub(crate) struct Pipeline {
     core: Core,
     memory: Memory,
     job: Arc<Job>,
     verifier: Verifier<Origin>,
-    /// `None` when the download is discarded.
+    /// Writes the chunks; `None` when the download is discarded.
     writer: Option<Writer>,
     /// Chunks whose writes have begun and not ended.
     writing: Cell<usize>,
@@ -32,17 +32,17 @@ pub(crate) struct Pipeline {
     drained: Signal,
 }
 
-/// How a chunk came. The connection and the source may be gone when the chunk is verified.
+/// Origin of a chunk. The connection and the source may be gone when the chunk is verified.
 #[derive(Clone, Debug)]
 pub(crate) struct Origin {
-    /// The connection.
+    /// Slot of the connection.
     pub connection: ConnectionSlot,
     /// The source that sent it.
     pub source: Source,
 }
 
 impl Pipeline {
-    /// Opens the file on this core, and begins to verify.
+    /// Opens the file on this core, and starts the verifier.
     pub(crate) async fn open(core: Core, memory: Memory, blocking: Blocking, job: Arc<Job>) -> Rc<Self> {
         let writer = match &job.target {
             Some(Target { part, record, file }) => {
@@ -68,17 +68,17 @@ impl Pipeline {
         pipeline
     }
 
-    /// The download.
+    /// The download's shared state.
     pub(crate) fn job(&self) -> &Job {
         &self.job
     }
 
-    /// Memory for a chunk that is about to be received.
+    /// Allocates memory for a chunk that is about to be received.
     pub(crate) async fn buffer(&self, len: usize, is_limited: bool) -> ChunkBuffer {
         self.memory.chunk(len, is_limited).await
     }
 
-    /// Step 1: a chunk has arrived in whole.
+    /// Step 1: a chunk has arrived completely.
     pub(crate) fn received(&self, index: ChunkIndex, buffer: ChunkBuffer, origin: Origin) {
         self.verifier.push(ReceivedChunk { index, buffer, origin });
     }
@@ -90,7 +90,7 @@ impl Pipeline {
         futures_lite::future::or(hashing, stopped).await;
     }
 
-    /// Step 3: its hash is known. A right chunk is written beside the next ones' hashes.
+    /// Step 3: the result of the hash is known. A right chunk is written while the next ones are hashed.
     fn verified(self: &Rc<Self>, origin: Origin, outcome: Result<VerifiedChunk, WrongChunk>) {
         if self.stopped.get() {
             return;
@@ -105,7 +105,7 @@ impl Pipeline {
             }
         };
         self.job.report(Report::Verified { slot, chunk: chunk.index() });
-        // Another peer may have been faster.
+        // Another peer may have delivered the chunk first.
         if !self.job.torrent.contains(chunk.index()) {
             self.writing.set(self.writing.get() + 1);
             let this = self.clone();
@@ -113,7 +113,7 @@ impl Pipeline {
         }
     }
 
-    /// Step 4: it is written, kept for others to fetch, and then counts and is served.
+    /// Step 4: the chunk is written and cached for other peers; then it counts and is served.
     async fn store(self: Rc<Self>, chunk: VerifiedChunk, source: Source) {
         match self.write(&chunk).await {
             Ok(()) => {
@@ -144,7 +144,7 @@ impl Pipeline {
         self.drained.notify();
     }
 
-    /// Verifies nothing more, and returns when every write has ended.
+    /// Stops verifying, and returns when every write has ended.
     pub(crate) async fn drain(&self) {
         self.stopped.set(true);
         self.drained.notify();

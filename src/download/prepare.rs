@@ -1,7 +1,7 @@
-//! What is at the destination before a download begins. Calls block: run them on a blocking thread.
+//! Inspection of the destination before a download begins. Calls block: run them on a blocking thread.
 //!
-//! A chunk on the disk is right, wrong or unreadable. Wrong ones are fetched; what cannot be read may be right
-//! once the disk is well again, so it ends the run and everything is left as it is.
+//! A chunk on the disk is right, wrong or unreadable. Wrong chunks are downloaded. An unreadable chunk may be right
+//! once the disk is repaired, so it ends the run and leaves everything as it is.
 
 use std::fs::File;
 use std::io;
@@ -19,31 +19,31 @@ use crate::metainfo::Metainfo;
 use crate::storage::paths::is_absent;
 use crate::storage::{Claim, DestError, DiskFiles, Layout, Ledger, Opened, PartFault, Unfinished, copy};
 
-/// What of a file is at its destination.
+/// Content of a destination.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Found {
-    /// Nothing.
+    /// The destination does not exist.
     Nothing,
-    /// All of it.
+    /// The destination is the whole file, and right.
     Whole,
     /// Another file, or another version, that may be replaced. These of its chunks are right.
     Replaceable(Bitfield),
 }
 
-/// How to go about it.
+/// Parameters of the preparation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Preparation<'a> {
-    /// The file.
+    /// Metainfo of the file.
     pub metainfo: &'a Metainfo,
-    /// What is there may be replaced.
+    /// Whether an existing file may be replaced.
     pub force: bool,
-    /// Threads that hash.
+    /// Number of threads that hash.
     pub threads: usize,
-    /// Ends it early.
+    /// Set to end the preparation early.
     pub stop: &'a AtomicBool,
 }
 
-/// What of a file is right.
+/// Result of hashing a file.
 struct Verified {
     right: Bitfield,
     /// The first chunk that could not be read.
@@ -51,18 +51,18 @@ struct Verified {
 }
 
 impl Preparation<'_> {
-    /// What is at the destination. What is there and different is an error unless it may be replaced.
+    /// Inspects the destination. An existing, different file is an error unless it may be replaced.
     pub(crate) fn inspect(self, dest: &Path) -> Result<Found, Failure> {
         let found = match std::fs::metadata(dest) {
             Ok(found) => found,
-            // A link to nothing is a destination, too.
+            // A dangling link is a destination, too.
             Err(error) if is_absent(&error) => return Ok(Found::Nothing),
-            Err(error) => return Err(Failure::local(format!("cannot look at {}: {error}", dest.display()))),
+            Err(error) => return Err(Failure::local(format!("cannot inspect {}: {error}", dest.display()))),
         };
         if found.is_dir() {
             return Err(Failure::local(format!("{} is a folder: name a file in it", dest.display())));
         }
-        // Opening a pipe would wait for its other end, and nobody means to replace a device.
+        // Opening a pipe would wait for its other end, and a device is never meant to be replaced.
         if !found.is_file() {
             return Err(Failure::local(DestError::NotAFile(dest.to_owned())));
         }
@@ -80,8 +80,8 @@ impl Preparation<'_> {
         }
     }
 
-    /// Opens the `.part` with its record, and hashes what an earlier download left there. Right chunks that
-    /// `sources` have are copied. The bitfield says which chunks are there and right.
+    /// Opens the `.part` with its record, and hashes the data that an earlier download left there. Right chunks that
+    /// `sources` have are copied. The bitfield has the right chunks.
     pub(crate) fn open(
         self,
         dest: &Path,
@@ -142,7 +142,7 @@ impl Preparation<'_> {
         Ok(())
     }
 
-    /// The right chunks of what stands at `dest`. Unless it may be replaced, one wrong chunk is enough.
+    /// The right chunks of the file at `dest`. Unless it may be replaced, the first wrong chunk is an error.
     fn right_chunks(self, dest: &Path) -> Result<Bitfield, Failure> {
         let geometry = self.metainfo.geometry();
         let unreadable = |error: io::Error| match error.kind() {
@@ -150,7 +150,7 @@ impl Preparation<'_> {
             _ => Failure::local(format!("cannot read {}: {error}", dest.display())),
         };
         let file = match open_to_read(dest) {
-            // Nobody knows what is in it, and it is to be replaced.
+            // The content is unknown, and the file is to be replaced.
             Err(_) if self.force => return Ok(Bitfield::empty(geometry)),
             opened => opened.map_err(unreadable)?,
         };
@@ -161,14 +161,14 @@ impl Preparation<'_> {
         let layout = Layout::one_file(geometry);
         let is_there = |chunk| layout.segment(chunk).end() <= length;
         if self.force {
-            // An unreadable chunk is fetched and the file replaced: that is the remedy.
+            // An unreadable chunk is downloaded and the file replaced: that is the remedy.
             return Ok(self.verify(&file, &is_there, false)?.right);
         }
         let verified = self.verify(&file, &|_| true, true)?;
         verified.unreadable.map_or(Ok(verified.right), |error| Err(cannot_read(dest, &error)))
     }
 
-    /// The wanted chunks that are right; one that cannot be read is a failure.
+    /// The wanted chunks that are right; an unreadable one is a failure.
     fn verify_strictly(
         self,
         file: &File,
@@ -179,8 +179,8 @@ impl Preparation<'_> {
         verified.unreadable.map_or(Ok(verified.right), |error| Err(cannot_read(path, &error)))
     }
 
-    /// Which of the wanted chunks of `file` match their hash. What was not hashed because of `stop` must not be
-    /// taken for wrong: then nothing is said. `until_wrong` ends it at the first chunk that is not right.
+    /// Hashes the wanted chunks of `file`. A chunk that was not hashed because of `stop` must not count as wrong: then
+    /// the call returns no result. `until_wrong` ends it at the first chunk that is not right.
     fn verify(
         self,
         file: &File,
@@ -210,8 +210,8 @@ impl Preparation<'_> {
     }
 }
 
-/// Refuses a `.part` all of whose chunks were written and that has places where nothing stands: somebody cut it, and
-/// later writes made it as long again. File systems that store no zeros have such places, too, so they are hashed.
+/// Refuses a `.part` that has holes although all its chunks were written: another process cut it, and later writes
+/// extended it again. File systems that store no zeros have such holes, too, so those chunks are hashed.
 pub(crate) fn check_whole(metainfo: &Metainfo, files: &DiskFiles) -> Result<(), DestError> {
     let (geometry, path) = (metainfo.geometry(), &files.paths().part);
     let failed = |error| DestError::from_io(path, geometry.length(), error);
@@ -236,7 +236,7 @@ fn claim(metainfo: &Metainfo) -> Claim {
     Claim { info_hash: metainfo.info_hash(), geometry: metainfo.geometry() }
 }
 
-/// Without waiting for the other end of a pipe that has just come to stand there.
+/// Opens a file without waiting for the other end of a pipe that has just appeared there.
 fn open_to_read(path: &Path) -> io::Result<File> {
     File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)
 }
@@ -248,7 +248,7 @@ mod tests {
     use crate::geometry::Geometry;
 
     #[test]
-    fn what_was_not_hashed_is_not_called_different() {
+    fn chunks_not_hashed_are_not_reported_as_different() {
         let folder = tempfile::tempdir().unwrap();
         let dest = folder.path().join("file");
         std::fs::write(&dest, [1; 100]).unwrap();

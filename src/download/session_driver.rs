@@ -1,5 +1,5 @@
-//! Connects a download's [`Session`] with the cores: updates of peers and reports of shards go in, and its actions go to
-//! the shards. On core 0 only.
+//! Connects a download's [`Session`] with the cores: peer updates and shard reports go in, and its actions go to the
+//! shards. On core 0 only.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -17,30 +17,30 @@ use crate::bitfield::Bitfield;
 use crate::geometry::ChunkIndex;
 use crate::swarm::{Action, AnswerStart, ConnectionSlot, PeerSlot, Session, Strategy, WaitReason};
 
-/// The session of one download with what carries out its actions.
+/// The session of one download, with the state that its actions need.
 pub(crate) struct SessionDriver {
     context: Rc<DriverContext>,
     session: RefCell<Session>,
     started: Instant,
-    /// Every source that may be asked.
+    /// All sources that may be asked, by slot.
     sources: RefCell<HashMap<PeerSlot, Source>>,
-    /// The core and the source of every data connection.
+    /// Core and source of every data connection.
     connections: RefCell<HashMap<ConnectionSlot, (usize, PeerSlot)>>,
 }
 
-/// Who is at fault in what a shard reported.
+/// The party at fault in a shard's report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Blame {
-    /// Nobody.
+    /// No party is at fault.
     Nobody,
-    /// The peer does not deliver, or broke the protocol.
+    /// The peer did not deliver, or broke the protocol.
     Failed(PeerSlot),
     /// The peer sent a wrong chunk.
     WrongChunk(PeerSlot),
 }
 
 impl SessionDriver {
-    /// A session for what is not in `have`.
+    /// A session for the chunks that are not in `have`.
     pub(crate) fn new(context: Rc<DriverContext>, have: &Bitfield, strategy: Strategy) -> Rc<Self> {
         let rng = StdRng::from_rng(&mut rand::rng());
         let session = RefCell::new(Session::new(have, strategy, context.connections_max(), rng));
@@ -48,7 +48,7 @@ impl SessionDriver {
         Rc::new(Self { context, session, started: Instant::now(), sources, connections })
     }
 
-    /// A source may be asked.
+    /// Adds a source that may be asked.
     pub(crate) fn source_up(&self, source: Source, chunks: Bitfield, rtt: Duration) {
         let slot = source.slot;
         self.sources.borrow_mut().insert(slot, source);
@@ -56,20 +56,20 @@ impl SessionDriver {
         self.act();
     }
 
-    /// A source has further chunks.
+    /// Adds chunks that a source has got.
     pub(crate) fn source_has(&self, slot: PeerSlot, chunks: Vec<ChunkIndex>) {
         self.session.borrow_mut().peer_has(self.now(), slot, chunks);
         self.act();
     }
 
-    /// A source may not be asked any more.
+    /// Removes a source that may not be asked any more.
     pub(crate) fn source_down(&self, slot: PeerSlot) {
         self.session.borrow_mut().peer_down(self.now(), slot);
         self.act();
         self.sources.borrow_mut().remove(&slot);
     }
 
-    /// Gives the session a shard's report; returns who is at fault.
+    /// Passes a shard's report to the session; returns the party at fault.
     pub(crate) fn report(&self, report: Report) -> Blame {
         let now = self.now();
         let mut session = self.session.borrow_mut();
@@ -112,7 +112,7 @@ impl SessionDriver {
         blame
     }
 
-    /// Does what time alone makes due.
+    /// Lets the session act on the passage of time.
     pub(crate) fn tick(&self) {
         let mut session = self.session.borrow_mut();
         session.set_connections_max(self.context.connections_max());
@@ -121,7 +121,7 @@ impl SessionDriver {
         self.act();
     }
 
-    /// Why no more arrives than does.
+    /// The reason why no more data arrives.
     pub(crate) fn wait_reason(&self) -> WaitReason {
         self.session.borrow().wait_reason()
     }
@@ -131,7 +131,7 @@ impl SessionDriver {
         let mut cancelled: Option<(ConnectionSlot, Vec<u32>)> = None;
         loop {
             let action = self.session.borrow_mut().next_action();
-            // Chunks that are taken back on one connection travel in one message.
+            // Chunks that are cancelled on one connection travel in one message.
             if let (Some(Action::Cancel { connection, chunk }), Some((known, chunks))) = (&action, &mut cancelled)
                 && connection == known
             {
@@ -184,7 +184,7 @@ impl SessionDriver {
     }
 }
 
-/// What our own code rules out: a debug build stops at it.
+/// Reports a state that our own code rules out: a debug build panics.
 fn internal_error(what: &str) {
     debug_assert!(false, "{what}");
     log::error!("internal error: {what}");

@@ -1,5 +1,5 @@
-//! One core's part of a download: its data connections, and the requests that the driver sends on them. What arrives
-//! goes into the core's [`Pipeline`].
+//! One core's part of a download: its data connections, and the requests that the driver sends on them. Received chunks
+//! go into the core's [`Pipeline`].
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -16,53 +16,53 @@ use crate::runtime::{Blocking, Core};
 use crate::storage::Memory;
 use crate::swarm::{Choice, ConnectionSlot};
 
-/// What a shard needs of its core; clones share it.
+/// Services of a core that a shard uses; clones share them.
 #[derive(Clone)]
 pub(crate) struct ShardContext {
-    /// This core.
+    /// Index of this core.
     pub core: Core,
-    /// Its connections.
+    /// Connections of this core.
     pub net: Net,
-    /// Its chunk memory.
+    /// Chunk memory of this core.
     pub memory: Memory,
     /// Threads that may block.
     pub blocking: Blocking,
 }
 
-/// From the driver to a shard of its download.
+/// A message from the driver to a shard of its download.
 #[derive(Clone, Debug)]
 pub(crate) enum ShardMessage {
-    /// Begin; answer when ready.
+    /// Start, and answer when ready.
     Start(Arc<Job>, async_channel::Sender<()>),
     /// Open a data connection.
     Open {
-        /// Its slot.
+        /// Slot of the connection.
         connection: ConnectionSlot,
-        /// Where it leads.
+        /// Source at its other end.
         source: Source,
     },
-    /// Ask for one of the chunks.
+    /// Request one of the chunks.
     Request {
-        /// The connection.
+        /// Slot of the connection.
         connection: ConnectionSlot,
-        /// The chunks.
+        /// The chunks, first choice first.
         chunks: Choice,
-        /// The peer is slow, or has not proven itself yet.
+        /// Whether the peer is slow, or not proven yet.
         is_limited: bool,
     },
-    /// The chunks come from elsewhere.
+    /// Cancel chunks that come from another source.
     Cancel {
-        /// The connection on which they were requested.
+        /// Slot of the connection on which they were requested.
         connection: ConnectionSlot,
-        /// Their indices.
+        /// Indices of the chunks.
         chunks: Vec<u32>,
     },
     /// Close a data connection.
     Close {
-        /// The connection.
+        /// Slot of the connection.
         connection: ConnectionSlot,
     },
-    /// End; answer when every write has ended.
+    /// Stop, and answer when every write has ended.
     Stop(async_channel::Sender<()>),
 }
 
@@ -77,7 +77,7 @@ pub(crate) struct Shard {
 }
 
 impl Shard {
-    /// Opens the file on this core and begins.
+    /// Opens the file on this core, and starts the shard.
     pub(crate) async fn start(context: ShardContext, job: Arc<Job>) -> Rc<Self> {
         let ShardContext { core, net, memory, blocking } = context;
         let metainfo = &job.torrent.metainfo;
@@ -93,7 +93,7 @@ impl Shard {
         shard
     }
 
-    /// Acts on a message of the driver (all but `Start`).
+    /// Handles a message of the driver (all but `Start`).
     pub(crate) fn handle(self: &Rc<Self>, message: ShardMessage) {
         match message {
             ShardMessage::Start(..) => {
@@ -132,7 +132,7 @@ impl Shard {
 
     async fn run_connection(self: Rc<Self>, connection: Rc<DataConnection>) {
         let ended = connection.run(&self.net, &self.pipeline).await;
-        // One that was closed from here is forgotten already.
+        // A connection that was closed from here is already removed.
         let was_open = self.connections.borrow_mut().remove(&connection.origin.connection).is_some();
         if let Err(error) = ended
             && was_open
@@ -142,7 +142,7 @@ impl Shard {
         }
     }
 
-    /// Reports how much of each chunk has arrived.
+    /// Reports at intervals how many bytes of each chunk have arrived.
     async fn tick(self: Rc<Self>) {
         while !self.stopped.get() {
             crate::runtime::sleep(DRIVER_TICK).await;
@@ -158,7 +158,7 @@ impl Shard {
         self.stopped.set(true);
         self.connections.borrow_mut().drain().for_each(|(_, connection)| connection.close());
         self.pipeline.drain().await;
-        // The driver may have given up waiting.
+        // The driver may have stopped waiting.
         let _ = done.send(()).await;
     }
 }

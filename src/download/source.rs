@@ -1,5 +1,5 @@
-//! Where the chunks of a download come from. The session knows a source by its slot, a shard by a [`Source`], and only
-//! this file opens a connection to one: a source of another kind has its place here.
+//! Sources of a download's chunks. The session knows a source by its slot, a shard by a [`Source`], and only this file
+//! opens a connection to one: a source of another kind would be added here.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,14 +13,14 @@ use crate::swarm::PeerSlot;
 /// A source of chunks: a peer.
 #[derive(Clone, Debug)]
 pub(crate) struct Source {
-    /// Its slot in the session.
+    /// Slot of the source in the session.
     pub slot: PeerSlot,
-    /// What it has delivered.
+    /// Figures of the source.
     pub progress: Arc<PeerProgress>,
 }
 
 impl Source {
-    /// Connects for chunk data.
+    /// Opens a connection for chunk data.
     pub(crate) async fn connect(&self, net: &Net) -> Result<Stream, NetError> {
         connect(net, self.progress.endpoint).await
     }

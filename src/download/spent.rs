@@ -1,35 +1,35 @@
-//! Where a download's time went: how long its own downlink was full, and what it waited for meanwhile. Looked at once a
-//! tick; what lies between two looks counts as the later one.
+//! Account of a download's time: how long its downlink was full, and what it waited for otherwise. It is updated once a
+//! tick; the time between two ticks counts for the cause at the later one.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::swarm::WaitReason;
 
-/// The part of the best rate with which the downlink counts as full.
+/// Share of the best rate from which the downlink counts as full.
 const FULL: f64 = 0.85;
-/// Bytes that have arrived and are not in their place, with which the disk (or the hash) is behind.
+/// Bytes received and not yet written from which the disk (or the hash) counts as behind.
 const BACKLOG_BYTES: u64 = 24 << 20;
 
-/// The account of one download, added to on core 0 and read by anybody.
+/// The account of one download, updated on core 0 and readable on every core.
 #[derive(Debug, Default)]
 pub(crate) struct SpentAccount {
     best_bytes_s: AtomicU64,
     milliseconds: [AtomicU64; Cause::COUNT],
 }
 
-/// What a download was doing, or waited for.
+/// Activity of a download, or the cause of its waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
-    /// Its own downlink was full.
+    /// The downlink was full.
     FullRate,
-    /// No peer was there.
+    /// No peer was connected.
     Peers,
-    /// The peers had nothing that it lacked: what it lacks had not left its seeder yet.
+    /// The peers had no missing chunk: those chunks had not left their seeder yet.
     FirstCopies,
-    /// What it asked for was sent to others first, or came slowly.
+    /// The peers served others first, or sent slowly.
     Uplinks,
-    /// More had arrived than was hashed and written.
+    /// Chunks arrived faster than they were hashed and written.
     Disk,
 }
 
@@ -37,25 +37,25 @@ impl Cause {
     const COUNT: usize = 5;
 }
 
-/// The account as it stands.
+/// Snapshot of the account.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TimeSpent {
     /// The highest rate at which bytes arrived over one tick, bytes a second.
     pub best_bytes_s: u64,
-    /// Time at about that rate.
+    /// Time at or near the best rate.
     pub at_full_rate: Duration,
     /// Time without any peer.
     pub without_peers: Duration,
-    /// Time in which the peers had nothing new.
+    /// Time in which the peers had no new chunks.
     pub for_first_copies: Duration,
-    /// Time in which the peers' uplinks were busy with others.
+    /// Time in which the peers' uplinks were busy with other getters.
     pub for_uplinks: Duration,
     /// Time in which this machine's disk or hash was behind.
     pub for_disk: Duration,
 }
 
 impl SpentAccount {
-    /// Adds a tick of `time` in which bytes arrived at `bytes_s`; `backlog_bytes` of them are not in their place.
+    /// Adds a tick of `time` in which bytes arrived at `bytes_s`; `backlog_bytes` are received and not yet written.
     pub(crate) fn add(&self, time: Duration, bytes_s: f64, backlog_bytes: u64, wait_reason: WaitReason) {
         let best = self.best_bytes_s.fetch_max(bytes_s as u64, Ordering::Relaxed).max(bytes_s as u64);
         let cause = match wait_reason {
@@ -68,7 +68,7 @@ impl SpentAccount {
         self.milliseconds[cause as usize].fetch_add(time.as_millis() as u64, Ordering::Relaxed);
     }
 
-    /// The account as it stands.
+    /// Takes a snapshot of the account.
     pub(crate) fn snapshot(&self) -> TimeSpent {
         let time = |cause: Cause| Duration::from_millis(self.milliseconds[cause as usize].load(Ordering::Relaxed));
         TimeSpent {
@@ -83,7 +83,7 @@ impl SpentAccount {
 }
 
 impl TimeSpent {
-    /// The time that `bytes` take at the best rate that was seen; `None` before the first byte.
+    /// Time that `bytes` take at the best rate seen; `None` before the first byte.
     pub fn ideal(&self, bytes: u64) -> Option<Duration> {
         (self.best_bytes_s > 0).then(|| Duration::from_secs_f64(bytes as f64 / self.best_bytes_s as f64))
     }

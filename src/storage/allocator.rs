@@ -1,15 +1,15 @@
 //! The program's allocator: the system's, except that blocks of chunk memory lie in huge pages.
 //!
-//! glommio takes a DMA buffer from the global allocator, where glibc puts each block into a mapping of its own that
-//! is aligned to no huge page. In pages of 4 KiB a block costs 256 page faults once, and for every write 256 pages
-//! that the kernel must find and hold. Here two blocks of 1 MiB, or more smaller ones, share one huge page (PERF.md
-//! has the difference).
+//! glommio takes a DMA buffer from the global allocator, where glibc puts each block into a mapping of its own that is
+//! not aligned to a huge page. In pages of 4 KiB a block takes 256 page faults once, and for every write the kernel
+//! must find and pin 256 pages. Here two blocks of 1 MiB, or more smaller ones, share one huge page (PERF.md has the
+//! difference).
 //!
-//! A block is known by its layout only: a power of two from `UNIT_BYTES` to [`BLOCK_BYTES`] long and aligned to
-//! `BLOCK_ALIGN`, which nothing else asks for. Memory that is freed is the system's again at once: what is freed of a
-//! huge page breaks it up, and its addresses are not used until all of it is free and is unmapped. So every block that
-//! is handed out lies in a whole huge page. Chunk memory recycles its blocks itself and frees them rarely. Nothing
-//! here may allocate or panic.
+//! The allocator recognizes a block by its layout only: a power of two from `UNIT_BYTES` to [`BLOCK_BYTES`] long and
+//! aligned to `BLOCK_ALIGN`, which no other code requests. Freed memory returns to the system at once: freeing a part
+//! of a huge page breaks the page up, and its addresses are not used until all of it is free and is unmapped. So every
+//! block that is handed out lies in a whole huge page. Chunk memory recycles its blocks itself and frees them rarely.
+//! This code must not allocate or panic.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ptr::{self, NonNull};
@@ -20,25 +20,26 @@ use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
 use crate::limits::BLOCK_BYTES;
 use crate::runtime::heap;
 
-/// What glommio aligns DMA buffers to, bytes.
+/// Alignment of glommio's DMA buffers, bytes.
 const BLOCK_ALIGN: usize = 4096;
-/// A huge page of x86-64, and of AArch64 with pages of 4 KiB, bytes. With others a block is merely aligned.
+/// Size of a huge page of x86-64, and of AArch64 with pages of 4 KiB, bytes. With other sizes a block is merely
+/// aligned.
 const HUGE_PAGE_BYTES: usize = 2 << 20;
-/// The smallest block, of which eight make a huge page, bytes: one bit each.
+/// Size of the smallest block, bytes; eight make a huge page, with one bit each.
 const UNIT_BYTES: usize = 256 << 10;
-/// Huge pages that can be had: as much memory as a machine has. The table takes memory only where it is used.
+/// Maximum number of huge pages: as much memory as a machine has. The table takes memory only where it is used.
 const PAGES_MAX: usize = 1 << 20;
 
-/// What the program's `#[global_allocator]` is.
+/// The type of the program's `#[global_allocator]`.
 #[derive(Debug)]
 pub struct Allocator {
     blocks: Mutex<Blocks>,
 }
 
-/// The huge pages.
+/// All huge pages.
 #[derive(Debug)]
 struct Blocks {
-    /// Room for `PAGES_MAX`, mapped when the first is needed.
+    /// Table with room for `PAGES_MAX`, mapped when the first page is needed.
     table: Option<NonNull<Page>>,
     count: usize,
 }
@@ -47,9 +48,9 @@ struct Blocks {
 #[derive(Clone, Copy, Debug)]
 struct Page {
     start: NonNull<u8>,
-    /// Units that somebody has, lowest address first.
+    /// Units in use, one bit each, lowest address first.
     taken: u8,
-    /// Units that were never handed out.
+    /// Units that were never handed out, one bit each.
     fresh: u8,
 }
 
@@ -58,7 +59,7 @@ struct Page {
 unsafe impl Send for Blocks {}
 
 impl Allocator {
-    /// An allocator without a block yet.
+    /// An allocator without blocks.
     pub const fn new() -> Self {
         Self { blocks: Mutex::new(Blocks { table: None, count: 0 }) }
     }
@@ -83,9 +84,9 @@ fn is_block(layout: Layout) -> bool {
     layout.align() == BLOCK_ALIGN && (UNIT_BYTES..=BLOCK_BYTES).contains(&bytes) && bytes.is_power_of_two()
 }
 
-// SAFETY: a block is as long as its layout says, aligned to its own length, and in no other hands until it is
-// given back with the same layout; all other layouts are the system allocator's alone, since a
-// reallocation from one kind to the other copies.
+// SAFETY: a block is as long as its layout says, aligned to its own length, and in no other hands until it is freed
+// with the same layout; all other layouts belong to the system allocator alone, since a reallocation from one kind to
+// the other copies.
 #[allow(unsafe_code)]
 unsafe impl GlobalAlloc for Allocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -114,7 +115,7 @@ unsafe impl GlobalAlloc for Allocator {
             Some(block) if is_block(layout) => self.give_back(block, layout.size()),
             _ => {
                 heap::freed(layout.size());
-                // SAFETY: the caller's promise; it is no block, so it came from there.
+                // SAFETY: the caller's promise; it is no block, so the system allocator made it.
                 unsafe { System.dealloc(start, layout) }
             }
         }
@@ -146,7 +147,7 @@ fn units(bytes: usize, first: usize) -> u8 {
 }
 
 impl Page {
-    /// The first unit of a block of `bytes` that was never handed out.
+    /// The first unit where a block of `bytes` fits that was never handed out.
     fn room(&self, bytes: usize) -> Option<usize> {
         let mut places = (0..HUGE_PAGE_BYTES / UNIT_BYTES).step_by(bytes / UNIT_BYTES);
         places.find(|first| self.fresh & units(bytes, *first) == units(bytes, *first))
@@ -164,7 +165,7 @@ impl Blocks {
     }
 
     fn take(&mut self, bytes: usize) -> Option<NonNull<u8>> {
-        // The last pages are those with room, but for what trims left.
+        // The last pages are those with room, except those that trims left behind.
         let found = self.pages().iter().enumerate().rev().find_map(|(n, page)| Some((n, page.room(bytes)?)));
         let (n, first) = match found {
             Some(found) => found,
@@ -177,7 +178,7 @@ impl Blocks {
         Some(unsafe { page.start.add(first * UNIT_BYTES) })
     }
 
-    /// One more page; its number.
+    /// Adds a page; returns its index.
     fn add_page(&mut self) -> Option<usize> {
         if self.table.is_none() {
             let (bytes, protection) = (PAGES_MAX * size_of::<Page>(), ProtFlags::READ | ProtFlags::WRITE);
@@ -205,16 +206,16 @@ impl Blocks {
             let last = pages.len() - 1;
             pages.swap(n, last);
             self.count = last;
-            // SAFETY: the page is not used any more; where it cannot be unmapped the memory stays, unused.
+            // SAFETY: the page is not used any more; if it cannot be unmapped the memory stays, unused.
             let _ = unsafe { munmap(page.start.as_ptr().cast(), HUGE_PAGE_BYTES) };
         } else {
-            // SAFETY: the block is not used any more; where the advice fails the memory stays, unused.
+            // SAFETY: the block is not used any more; if the advice fails the memory stays, unused.
             let _ = unsafe { madvise(block.as_ptr().cast(), bytes, Advice::LinuxDontNeed) };
         }
     }
 }
 
-/// Fresh addresses of one huge page, which gets memory when it is first touched.
+/// A new range of addresses for one huge page, which gets memory when it is first touched.
 #[allow(unsafe_code)]
 fn huge_page() -> Option<NonNull<u8>> {
     const MAPPED: usize = 2 * HUGE_PAGE_BYTES;
@@ -228,7 +229,7 @@ fn huge_page() -> Option<NonNull<u8>> {
             let _ = munmap(mapped.cast(), before);
         }
         let _ = munmap(page.add(HUGE_PAGE_BYTES).cast(), MAPPED - HUGE_PAGE_BYTES - before);
-        // A system without huge pages has the same memory in small ones.
+        // A system without huge pages provides the same memory in small ones.
         let _ = madvise(page.cast(), HUGE_PAGE_BYTES, Advice::LinuxHugepage);
         NonNull::new(page)
     }
@@ -301,7 +302,7 @@ mod tests {
         }
     }
 
-    /// Over the border between blocks and the rest, there and back.
+    /// Reallocates between blocks and other layouts, in both directions.
     #[test]
     fn reallocation_keeps_the_bytes() {
         let allocator = Allocator::new();

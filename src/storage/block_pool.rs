@@ -1,7 +1,7 @@
-//! The blocks of which a core's chunks are made, and the budgets by which chunks get them.
+//! The blocks that hold a core's chunks, and the budgets from which chunks get them.
 //!
 //! A block has at most [`BLOCK_BYTES`], the largest safe unit of I/O. Blocks are recycled, so that steady work touches
-//! no new page; those that were not needed for some seconds are given back to the system.
+//! no new page; those that were not needed for some seconds are returned to the system.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -14,57 +14,57 @@ use super::memory_grants::{GrantId, Grants};
 use crate::limits::{BLOCK_BYTES, CHUNK_SIZE_MIN, LIMITED_SHARE_OF_FLIGHT, WRITING_BLOCKS_MAX};
 use crate::runtime::Signal;
 
-/// What a chunk's memory counts as.
+/// The budget that a chunk's memory is charged to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Account {
-    /// In flight from a limited peer.
+    /// Chunks in flight from limited peers.
     Limited(GrantId),
-    /// In flight.
+    /// Chunks in flight from proven peers.
     Flight,
-    /// Kept to be served.
+    /// Chunks cached for serving.
     Cached,
-    /// Not in the cache any more, and still being sent.
+    /// Chunks that have left the cache and are still being sent.
     Lingering,
 }
 
-/// The blocks of one core and what they are used for.
+/// The blocks of one core, charged to accounts.
 pub(super) struct BlockPool {
     flight_bytes_max: usize,
-    /// Bytes of all blocks that exist, free ones included.
+    /// Bytes of all blocks, including free ones.
     allocated: Cell<usize>,
-    /// Bytes of chunks in flight, those that have not arrived yet included.
+    /// Bytes reserved for chunks in flight, including the parts that have not arrived yet.
     flight: Cell<usize>,
     /// Bytes of chunks in the cache.
     cached: Cell<usize>,
     /// Bytes of chunks that left the cache while they were being sent.
     lingering: Cell<usize>,
-    /// What chunks of limited peers hold.
+    /// Grants to chunks of limited peers.
     limited: RefCell<Grants>,
-    /// Room for blocks that are being written, and how much there is.
+    /// Permits for blocks that are being written; `writes_max` is their number.
     writes: Rc<Semaphore>,
     writes_max: u64,
     /// Free blocks by length.
     free: RefCell<HashMap<usize, FreeBlocks>>,
-    /// Notified when anything was given back.
+    /// Notified when memory is returned.
     freed: Signal,
 }
 
 #[derive(Default)]
 struct FreeBlocks {
     blocks: Vec<Rc<DmaBuffer>>,
-    /// The fewest that there were since the last trim: so many were not needed.
+    /// Lowest number of free blocks since the last trim: that many were not needed.
     fewest: usize,
 }
 
-/// The length of a block, or of a chunk, as it is written.
+/// Length of a block, or of a chunk, as it is written: `len` rounded up, bytes.
 pub(super) fn aligned(len: usize) -> usize {
     len.next_multiple_of(super::allocate::DIRECT_ALIGN as usize)
 }
 
 impl BlockPool {
-    /// A pool for `flight_bytes_max` of chunks in flight, and what is cached besides.
+    /// A pool for `flight_bytes_max` of chunks in flight, in addition to the cached ones.
     pub(super) fn new(flight_bytes_max: usize) -> Self {
-        // What is being written leaves memory to what arrives.
+        // Blocks that are being written must leave memory for chunks that arrive.
         let writes_max = (flight_bytes_max / 3 * 2 / BLOCK_BYTES).clamp(1, WRITING_BLOCKS_MAX as usize) as u64;
         Self {
             flight_bytes_max,
@@ -80,7 +80,7 @@ impl BlockPool {
         }
     }
 
-    /// Waits until a chunk of `len` bytes of a proven peer has its memory, and sets it aside.
+    /// Waits until memory for a chunk of `len` bytes of a proven peer is free, and reserves it.
     pub(super) async fn reserve_flight(&self, len: usize) {
         let fits = || self.flight.get() == 0 || self.flight.get() + len <= self.flight_bytes_max;
         self.freed.until(|| fits().then(|| self.flight.set(self.flight.get() + len))).await;
@@ -91,18 +91,18 @@ impl BlockPool {
         Account::Limited(self.limited.borrow_mut().enter(aligned(len)))
     }
 
-    /// Waits for room to write `blocks` blocks. `None` if the semaphore is closed, which nobody does.
+    /// Waits for permits to write `blocks` blocks. `None` if the semaphore is closed, which never happens.
     pub(super) async fn write_turn(&self, blocks: u64) -> Option<StaticPermit> {
         self.writes.acquire_static_permit(blocks.min(self.writes_max)).await.ok()
     }
 
     /// Waits until a chunk can have a block of `bytes`.
     pub(super) async fn block(&self, account: Account, bytes: usize) -> Rc<DmaBuffer> {
-        // Another may be faster after each wake.
+        // After each wake-up another chunk may be faster.
         self.freed.until(|| self.take_block(account, bytes)).await
     }
 
-    /// A block of `bytes` for a chunk; `None` when a limited one must wait.
+    /// A block of `bytes` for a chunk; `None` when a limited chunk must wait.
     pub(super) fn take_block(&self, account: Account, bytes: usize) -> Option<Rc<DmaBuffer>> {
         if let Account::Limited(id) = account {
             let pool_bytes = self.flight_bytes_max / LIMITED_SHARE_OF_FLIGHT;
@@ -113,18 +113,18 @@ impl BlockPool {
         if let Some(block) = self.free.borrow_mut().get_mut(&bytes).and_then(FreeBlocks::pop) {
             return Some(block);
         }
-        // Blocks of other lengths may be free, and are then too many.
+        // There may be free blocks of other lengths, which are then excess.
         while self.allocated.get() + bytes > self.needed_bytes_max() && self.drop_free_block() {}
         self.allocated.set(self.allocated.get() + bytes);
         Some(Rc::new(glommio::allocate_dma_buffer_global(bytes)))
     }
 
-    /// What chunks in flight and those that are kept may take together.
+    /// Maximum bytes of chunks in flight and cached chunks together.
     fn needed_bytes_max(&self) -> usize {
         self.flight_bytes_max + self.limited.borrow().held_bytes() + self.cached.get() + self.lingering.get()
     }
 
-    /// A chunk of `len` bytes counts as something else from now on, or, at its end, as nothing.
+    /// Moves a chunk of `len` bytes to another account, or, at its end, to none.
     pub(super) fn account(&self, len: usize, from: Account, to: Option<Account>) {
         match from {
             Account::Limited(id) => self.limited.borrow_mut().leave(id),
@@ -141,7 +141,7 @@ impl BlockPool {
         self.freed.notify();
     }
 
-    /// Bytes of all blocks that exist.
+    /// Bytes of all blocks, including free ones.
     pub(super) fn allocated_bytes(&self) -> usize {
         self.allocated.get()
     }
@@ -161,7 +161,7 @@ impl BlockPool {
 
     pub(super) fn recycle(&self, blocks: Vec<Rc<DmaBuffer>>) {
         for mut block in blocks {
-            // A block that a cancelled write still holds, or a tail of odd length, stays with its last user.
+            // A block that a cancelled write still uses, or a tail of odd length, is left to its last user.
             let recyclable = block.len().is_power_of_two() && block.len() >= CHUNK_SIZE_MIN as usize;
             if recyclable && Rc::get_mut(&mut block).is_some() {
                 self.free.borrow_mut().entry(block.len()).or_default().blocks.push(block);
@@ -171,7 +171,7 @@ impl BlockPool {
         }
     }
 
-    /// Frees the blocks that were free since the last call.
+    /// Frees the blocks that have been free since the last call.
     pub(super) fn trim(&self) {
         let unneeded: Vec<_> = self.free.borrow_mut().values_mut().flat_map(FreeBlocks::trim).collect();
         let bytes: usize = unneeded.iter().map(|block| block.len()).sum();
@@ -186,7 +186,7 @@ impl FreeBlocks {
         block
     }
 
-    /// Takes out what was free all the time: the oldest.
+    /// Removes the blocks that were free all the time: the oldest.
     fn trim(&mut self) -> Vec<Rc<DmaBuffer>> {
         let unneeded = self.blocks.drain(..self.fewest).collect();
         self.fewest = self.blocks.len();

@@ -1,4 +1,4 @@
-//! The memory of one chunk, which grows block by block as its bytes come.
+//! The memory of one chunk, which grows block by block as its bytes arrive.
 
 use std::cell::Cell;
 use std::rc::{Rc, Weak};
@@ -11,7 +11,7 @@ use crate::limits::BLOCK_BYTES;
 
 /// Memory of one chunk. Exclusive while the socket fills it, then shared by hash, write and cache.
 pub struct ChunkBuffer {
-    /// Those that it has so far.
+    /// Blocks that it has so far.
     blocks: Vec<Rc<DmaBuffer>>,
     len: usize,
     account: Cell<Account>,
@@ -24,7 +24,7 @@ impl ChunkBuffer {
         Self { blocks, len, account: Cell::new(account), pool }
     }
 
-    /// Bytes of the chunk.
+    /// Length of the chunk, bytes.
     pub fn len(&self) -> usize {
         self.len
     }
@@ -34,8 +34,8 @@ impl ChunkBuffer {
         self.len == 0
     }
 
-    /// Waits until there is memory for byte `at`, where the bytes before it have theirs. Only a limited peer's chunk
-    /// ever waits: call it before each [`ChunkBuffer::unfilled`].
+    /// Waits until there is memory for byte `at`; all bytes before it must have theirs. Only a limited peer's chunk
+    /// ever waits. Must be called before each [`ChunkBuffer::unfilled`].
     pub async fn grow(&mut self, at: usize) {
         while !self.try_grow(at) {
             let Some(pool) = self.pool.upgrade() else { return };
@@ -44,7 +44,7 @@ impl ChunkBuffer {
         }
     }
 
-    /// Takes blocks up to byte `at` as far as that goes without waiting; says whether that byte has its memory.
+    /// Takes blocks up to byte `at` as far as possible without waiting; returns whether that byte has memory.
     fn try_grow(&mut self, at: usize) -> bool {
         while self.blocks.len() * BLOCK_BYTES <= at && at < self.len {
             let Some(pool) = self.pool.upgrade() else { return false };
@@ -60,8 +60,8 @@ impl ChunkBuffer {
         aligned((self.len - self.blocks.len() * BLOCK_BYTES).min(BLOCK_BYTES))
     }
 
-    /// Where byte `at` of the chunk and those after it in the same block go; empty at the chunk's end,
-    /// while there is no memory ([`ChunkBuffer::grow`]), and once the buffer is shared.
+    /// Memory for byte `at` of the chunk and those after it in the same block. Empty at the chunk's end, while there is
+    /// no memory ([`ChunkBuffer::grow`]), and once the buffer is shared.
     pub fn unfilled(&mut self, at: usize) -> &mut [u8] {
         self.try_grow(at);
         let in_block = (self.len - at).min(BLOCK_BYTES - at % BLOCK_BYTES);
@@ -75,8 +75,8 @@ impl ChunkBuffer {
         Some(&block.as_bytes()[..block.len().min(self.len - n * BLOCK_BYTES)])
     }
 
-    /// All bytes are there: no peer holds this memory any more. Fills the last block up to its aligned length with
-    /// zeros, which follow the chunk on the disk until the file is cut to its length.
+    /// Marks the chunk complete: its memory no longer depends on a peer. Fills the last block up to its aligned length
+    /// with zeros, which follow the chunk on the disk until the file is cut to its length.
     pub fn complete(&mut self) {
         if matches!(self.account.get(), Account::Limited(_)) {
             self.move_to(Account::Flight);
@@ -87,7 +87,7 @@ impl ChunkBuffer {
         }
     }
 
-    /// Counts the memory as something else.
+    /// Charges the memory to another account.
     pub(super) fn move_to(&self, account: Account) {
         let from = self.account.replace(account);
         if let Some(pool) = self.pool.upgrade() {
@@ -95,13 +95,13 @@ impl ChunkBuffer {
         }
     }
 
-    /// Waits until the chunk may be written: what is being written holds a part of the memory only, so that meanwhile
-    /// others are received and hashed.
+    /// Waits until the chunk may be written: chunks that are being written use only a part of the memory, so that
+    /// meanwhile others are received and hashed.
     pub async fn write_turn(&self) -> Option<StaticPermit> {
         self.pool.upgrade()?.write_turn(self.len.div_ceil(BLOCK_BYTES) as u64).await
     }
 
-    /// The blocks as they are written, with their offsets in the chunk.
+    /// The blocks as they are written, each with its offset in the chunk.
     pub fn aligned_blocks(&self) -> impl Iterator<Item = (u64, &Rc<DmaBuffer>)> {
         self.blocks.iter().enumerate().map(|(n, block)| ((n * BLOCK_BYTES) as u64, block))
     }

@@ -1,4 +1,4 @@
-//! The chunks that were received last, kept to be served from memory.
+//! The most recently received chunks, cached to be served from memory.
 
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
@@ -9,21 +9,21 @@ use crate::geometry::ChunkIndex;
 use crate::ids::InfoHash;
 use crate::limits::{CACHE_IDLE_INTERVALS, CACHE_TIME};
 
-/// Names a chunk among all files.
+/// Key of a chunk among all files.
 pub type ChunkKey = (InfoHash, ChunkIndex);
 
 /// The cache of one core.
 #[derive(Default)]
 pub(super) struct ChunkCache {
     chunks: HashMap<ChunkKey, Cached>,
-    /// Oldest first; chunks that left early may still be named.
+    /// Keys, oldest first; chunks that left early may still be in it.
     order: VecDeque<ChunkKey>,
     bytes: usize,
 }
 
 struct Cached {
     chunk: Rc<ChunkBuffer>,
-    /// Trims since it was kept or asked for.
+    /// Trims since the chunk was inserted or last requested.
     idle: u32,
     kept_at: Instant,
 }
@@ -33,13 +33,13 @@ impl ChunkCache {
         self.chunks.contains_key(key)
     }
 
-    /// Keeps a chunk, and returns those that leave so that no more than `bytes_max` stay.
+    /// Inserts a chunk, and returns those that are evicted so that at most `bytes_max` stay.
     pub(super) fn insert(&mut self, key: ChunkKey, chunk: Rc<ChunkBuffer>, bytes_max: usize) -> Vec<Rc<ChunkBuffer>> {
         self.bytes += chunk.len();
         self.order.push_back(key);
         self.chunks.insert(key, Cached { chunk, idle: 0, kept_at: Instant::now() });
         let mut evicted = Vec::new();
-        // What comes slowly needs little memory: what was kept long ago was fetched, or is fetched from the disk.
+        // Chunks that arrive slowly need little memory: old chunks were fetched already, or are read from the disk.
         while self.bytes > bytes_max || self.oldest_is_old() {
             let Some(oldest) = self.order.pop_front() else { break };
             evicted.extend(self.remove(&oldest));
@@ -47,14 +47,14 @@ impl ChunkCache {
         evicted
     }
 
-    /// The chunk to be sent, if it is here.
+    /// The chunk for sending, if it is cached.
     pub(super) fn get(&mut self, key: &ChunkKey) -> Option<Rc<ChunkBuffer>> {
         let cached = self.chunks.get_mut(key)?;
         cached.idle = 0;
         Some(cached.chunk.clone())
     }
 
-    /// Takes out the chunks that were not asked for in several intervals.
+    /// Removes the chunks that were not requested for several intervals.
     pub(super) fn take_idle(&mut self) -> Vec<Rc<ChunkBuffer>> {
         self.chunks.values_mut().for_each(|cached| cached.idle += 1);
         let is_idle = |cached: &Cached| cached.idle > CACHE_IDLE_INTERVALS;
@@ -65,13 +65,13 @@ impl ChunkCache {
         chunks
     }
 
-    /// Whether the chunk that was kept first was kept long ago, or is gone already.
+    /// Whether the chunk that was inserted first is old, or is gone already.
     fn oldest_is_old(&self) -> bool {
         let is_old = |key| self.chunks.get(key).is_none_or(|cached: &Cached| cached.kept_at.elapsed() > CACHE_TIME);
         self.order.front().is_some_and(is_old)
     }
 
-    /// Takes a chunk out, except from the order.
+    /// Removes a chunk, except from the order.
     fn remove(&mut self, key: &ChunkKey) -> Option<Rc<ChunkBuffer>> {
         let chunk = self.chunks.remove(key)?.chunk;
         self.bytes -= chunk.len();

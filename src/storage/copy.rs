@@ -1,5 +1,5 @@
-//! A range of one file copied to the same offset of another: shared on file systems that can, without a way
-//! through this process where the kernel can, else read and written.
+//! Copies a range of one file to the same offset of another: shared on file systems that support it, without passing
+//! through this process if the kernel can, else read and written.
 
 use std::fs::File;
 use std::io;
@@ -8,8 +8,8 @@ use std::os::unix::fs::FileExt;
 
 use crate::limits::BLOCK_BYTES;
 
-/// Copies the range. Where the source cannot be read, or is shorter, the rest is left out: a hash of the copy
-/// finds out. An error is one of writing.
+/// Copies the range. If the source cannot be read, or is shorter, the rest is left out: a hash of the copy detects
+/// that. An error is always one of writing.
 pub(crate) fn range(from: &File, to: &File, range: Range<u64>) -> io::Result<()> {
     let (mut at_from, mut at_to) = (range.start, range.start);
     while at_to < range.end {
@@ -17,7 +17,7 @@ pub(crate) fn range(from: &File, to: &File, range: Range<u64>) -> io::Result<()>
         match rustix::fs::copy_file_range(from, Some(&mut at_from), to, Some(&mut at_to), len) {
             Ok(0) => break,
             Ok(_) => {}
-            // Between two file systems, or on one that cannot; a true reason shows again below.
+            // The files are on two file systems, or the file system cannot do it; a real error shows again below.
             Err(_) => return through_memory(from, to, at_to..range.end),
         }
     }
@@ -58,7 +58,7 @@ mod tests {
         for (name, copy) in [("a", range as fn(&File, &File, Range<u64>) -> io::Result<()>), ("b", through_memory)] {
             std::fs::write(path(name), vec![0; bytes.len()]).unwrap();
             let to = File::options().write(true).open(path(name)).unwrap();
-            // Beyond its end there is nothing to copy.
+            // Beyond the end of the source there is nothing to copy.
             copy(&File::open(path("from")).unwrap(), &to, 4096..bytes.len() as u64 + 10_000).unwrap();
             let copied = std::fs::read(path(name)).unwrap();
             assert!(copied[4096..] == bytes[4096..] && copied[..4096].iter().all(|byte| *byte == 0), "{name}");

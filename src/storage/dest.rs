@@ -1,6 +1,6 @@
-//! What stands at a download's destination, and whether it may be used: the refusals a user sees.
+//! State of a download's destination, and whether it may be used: the refusals that a user sees.
 //!
-//! The record is read only under its lock, and nothing is changed before it is clear whose it is.
+//! The record is read only under its lock, and nothing is changed before its owner is known.
 
 use std::fs::File;
 use std::io;
@@ -21,34 +21,35 @@ use crate::ids::InfoHash;
 /// The file that a destination is for.
 #[derive(Clone, Copy, Debug)]
 pub struct Claim {
-    /// Its info hash.
+    /// Info hash of the file.
     pub info_hash: InfoHash,
-    /// Its geometry.
+    /// Geometry of the file.
     pub geometry: Geometry,
 }
 
-/// A destination ready for work.
+/// A destination that is ready for a download.
 #[derive(Debug)]
 pub enum Opened {
-    /// Nothing was there.
+    /// There was no `.part`.
     Fresh(DiskFiles, Ledger),
-    /// A `.part` was there; each of its chunks must be hashed before it counts.
+    /// There was a `.part`; each of its chunks must be hashed before it counts.
     Unfinished(Unfinished),
 }
 
-/// What stands in a file where a record should be.
+/// Content of a file that should be a record.
 enum Content {
-    /// A record of this file.
+    /// A record of this download's file.
     Record(Record),
-    /// Nothing: a crash before the first record was written leaves it empty or, after a power loss, full of zeros.
+    /// No content: a crash before the first record was written leaves the file empty or, after a power loss, full of
+    /// zeros.
     Blank,
-    /// Something else.
+    /// Anything else.
     Other,
 }
 
 impl Claim {
-    /// Opens the `.part` of `dest`: resumes what an earlier run left, else starts anew. With `force` a
-    /// foreign `.part` is used, too. Blocks.
+    /// Opens the `.part` of `dest`: resumes the `.part` of an earlier run, or creates a new one. With `force` a foreign
+    /// `.part` is used, too. Blocks.
     pub fn open(self, dest: &Path, force: bool) -> Result<Opened, DestError> {
         let (paths, length) = (Paths::new(dest), self.geometry.length());
         let failed = |error| DestError::from_io(&paths.dest, length, error);
@@ -63,13 +64,13 @@ impl Claim {
             (_, Some(part)) if force => self.unfinished(paths.clone(), part, record, None, force).map_err(failed),
             (_, Some(_)) => Err(DestError::Foreign(paths.part)),
             (Some(Content::Other), None) if !force => Err(DestError::Foreign(paths.record)),
-            // A record of ours without its .part, or nothing at all: there is nothing to lose.
+            // Our record without its .part, or neither file: there is nothing to lose.
             (_, None) => self.create(paths.clone(), record).map_err(failed),
         }
     }
 
-    /// Removes what a crash between the last steps of a download leaves beside the finished file: a second name
-    /// of it, and the record.
+    /// Removes the files that a crash between the last steps of a download leaves beside the finished file: a second
+    /// name of it, and the record.
     pub fn tidy(self, dest: &Path) -> io::Result<()> {
         let paths = Paths::new(dest);
         let Occupant::Regular(record) = Occupant::at(&paths.record)? else { return Ok(()) };
@@ -89,7 +90,7 @@ impl Claim {
         match Ledger::create(self.info_hash, Bitfield::empty(self.geometry), &mut files) {
             Ok(ledger) => Ok(Opened::Fresh(files, ledger)),
             Err(error) => {
-                // What cannot be downloaded leaves nothing behind.
+                // A download that cannot start leaves no files behind.
                 if let Err(error) = files.discard() {
                     log::warn!("the .part of a download that could not begin is not removed: {error}");
                 }
@@ -114,7 +115,7 @@ impl Claim {
 
     fn read_record(self, file: &File) -> io::Result<Content> {
         let most = 2 * record::slot_len(self.geometry);
-        // One byte more shows that it is something else.
+        // One byte more detects a file that is too long to be a record.
         let mut bytes = vec![0; most + 1];
         let mut len = 0;
         while len < bytes.len() {
@@ -132,8 +133,8 @@ impl Claim {
     }
 }
 
-/// The regular file at one of our paths, locked; `None` if there is none. With `force` a name that is only a
-/// second one, or a link, is taken away.
+/// The regular file at one of our paths, locked; `None` if there is none. With `force`, a name that is only a second
+/// name, or a link, is removed.
 fn at(
     path: &Path,
     paths: &Paths,
@@ -196,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_ours_needs_force() {
+    fn foreign_files_need_force() {
         let folder = tempfile::tempdir().unwrap();
         let dest = folder.path().join("file");
         for (name, content) in [("file.part", "somebody's"), ("file.part.mtorrent", "garbage")] {
@@ -234,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn our_own_file_that_was_cut_is_gone_on_with_and_nothing_else_that_was_put_into_it() {
+    fn our_own_file_that_was_cut_is_resumed_without_foreign_data() {
         let geometry = claim().geometry;
         let second = geometry.chunk(1).unwrap();
         let right = |chunks: &[ChunkIndex]| {
@@ -256,7 +257,7 @@ mod tests {
             let Ok(Opened::Fresh(mut files, mut ledger)) = claim().open(&dest, false) else { panic!("fresh") };
             ledger.commit(right(&[geometry.chunk(0).unwrap()]), &mut files).unwrap();
             drop(files);
-            // The very same inode.
+            // The same inode.
             let cut = File::options().write(true).truncate(true).open(&part).unwrap();
             act(&cut);
             let Ok(Opened::Unfinished(unfinished)) = claim().open(&dest, false) else { panic!("unfinished") };
@@ -299,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_do_to_the_part_is_noticed() {
+    fn changes_to_the_part_by_others_are_detected() {
         let geometry = claim().geometry;
         let fault = |error: io::Error| error.get_ref().unwrap().downcast_ref::<PartFault>().unwrap().clone();
         for what in ["removed", "replaced", "cut"] {
@@ -345,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_crash_leaves_is_no_hindrance() {
+    fn leftovers_of_a_crash_do_not_block_a_download() {
         let folder = tempfile::tempdir().unwrap();
         let (dest, record) = (folder.path().join("file"), folder.path().join("file.part.mtorrent"));
         for left in [&[][..], &[0; 8192]] {

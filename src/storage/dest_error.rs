@@ -1,45 +1,45 @@
-//! Why a destination cannot be used: one message each, with what to do.
+//! Reasons why a destination cannot be used: one message each, with the remedy.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::paths::{folder_of, is_absent};
 
-/// Why a destination cannot be used, and what to do.
+/// The reason why a destination cannot be used, with the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum DestError {
-    /// No such folder.
+    /// The folder does not exist.
     #[error("the folder of {0} does not exist: create it first")]
     NoFolder(PathBuf),
     /// The parent is not a folder.
     #[error("the folder of {0} is not a folder: choose another destination")]
     NotAFolder(PathBuf),
-    /// The unfinished download was there and is not any more.
+    /// The unfinished download existed and has disappeared.
     #[error("{0}, or a file beside it, was removed meanwhile: start the download again")]
     Vanished(PathBuf),
-    /// No right to write there.
+    /// The user may not write there.
     #[error("no permission to write {0}: choose another destination or change its rights")]
     NotPermitted(PathBuf),
-    /// The file system refuses writes of every user.
+    /// The destination or its folder does not permit replacing the file.
     #[error("{path} cannot be replaced, because {why}: choose another destination or change that")]
     NotReplaceable {
-        /// The destination.
+        /// Path of the destination.
         path: PathBuf,
-        /// What is special about it.
+        /// The property that prevents it.
         why: &'static str,
     },
-    /// Files can be made in the folder, and not renamed.
+    /// Files can be created in the folder, but not renamed.
     #[error("files in the folder of {path} cannot be renamed ({error}): choose another destination")]
     NoRename {
-        /// The destination.
+        /// Path of the destination.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the system.
         error: io::Error,
     },
     /// The file system is read-only.
     #[error("{0} is on a read-only file system: choose another destination")]
     ReadOnly(PathBuf),
-    /// The file system does not take the name.
+    /// The file system does not accept the name.
     #[error("the name of {0} is too long for its file system: give DEST as the path of a file with a shorter name")]
     NameTooLong(PathBuf),
     /// This process may open no more files.
@@ -48,17 +48,17 @@ pub enum DestError {
     /// The disk is full.
     #[error("no space for {bytes} bytes at {path}: free some or choose another destination")]
     NoSpace {
-        /// The destination.
+        /// Path of the destination.
         path: PathBuf,
-        /// Bytes of the whole file.
+        /// Length of the whole file, bytes.
         bytes: u64,
     },
     /// The user's share of the disk is used up.
     #[error("the disk quota does not allow {bytes} bytes at {path}: free some or choose another destination")]
     Quota {
-        /// The destination.
+        /// Path of the destination.
         path: PathBuf,
-        /// Bytes of the whole file.
+        /// Length of the whole file, bytes.
         bytes: u64,
     },
     /// The process, or the file system, has a limit on the size of one file.
@@ -67,65 +67,65 @@ pub enum DestError {
          another file system"
     )]
     TooLarge {
-        /// The destination.
+        /// Path of the destination.
         path: PathBuf,
-        /// Bytes of the whole file.
+        /// Length of the whole file, bytes.
         bytes: u64,
     },
-    /// Another download holds it.
+    /// Another download uses the destination.
     #[error("{0} is being written by another mtorrent: wait for it or choose another destination")]
     Busy(PathBuf),
-    /// A `.part` that no record of this file explains, or a record of something else.
+    /// A `.part` without a record of this file, or a record of something else.
     #[error("{0} is not an unfinished download of this file: remove it, or use --force to overwrite it")]
     Foreign(PathBuf),
-    /// A record of ours beside a file that is none of ours.
+    /// A record of ours beside a file that is not ours.
     #[error(
         "{0} does not hold what its record says, so it may be another file: remove it, or use --force to keep what of it is right and overwrite the rest"
     )]
     NotOurs(PathBuf),
-    /// What stands where we would write is a link, a pipe or a device, or has a second name.
+    /// A link, a pipe or a device, or a file with a second name, is at one of our paths.
     #[error("{path} is {what} and will not be written: remove it, or choose another destination")]
     Special {
-        /// The `.part` or its record.
+        /// Path of the `.part` or its record.
         path: PathBuf,
-        /// What it is.
+        /// Description of the object, for the message.
         what: &'static str,
     },
-    /// What stands at the destination is another file.
+    /// The file at the destination is a different one.
     #[error("{0} is there and different: use --force to replace it, or choose another destination")]
     Different(PathBuf),
-    /// What stands at the destination cannot be read, so it is unknown whether it is right.
+    /// The file at the destination cannot be read, so it is unknown whether it is right.
     #[error("no permission to read {0}, which is there: change its rights or choose another destination")]
     Unreadable(PathBuf),
     /// A device, a pipe or a socket: replacing it is never meant.
     #[error("{0} is there and is not a regular file: choose another destination")]
     NotAFile(PathBuf),
-    /// Something came to stand at the destination meanwhile.
+    /// A file has appeared at the destination meanwhile.
     #[error("{0} exists: use --force to replace it")]
     Exists(PathBuf),
     /// The `.part` is not what this download has written.
     #[error("{0}")]
     Part(#[from] PartFault),
-    /// The file system can do no more.
+    /// Any other error of the file system.
     #[error("cannot write {path}: {error}")]
     Io {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the system.
         error: io::Error,
     },
 }
 
-/// What somebody else did to a `.part` that is being written.
+/// A change to a `.part` by another process while it is being written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PartFault {
-    /// Its name is gone.
+    /// The `.part` has lost its name.
     #[error("{0} was removed during the download: start it again")]
     Removed(PathBuf),
-    /// Its name leads to another file.
+    /// The name of the `.part` leads to another file.
     #[error("{0} was replaced by another file during the download: move that away and start again")]
     Replaced(PathBuf),
-    /// Some of what was written, or reserved, is not there any more.
+    /// A part of the written or reserved data is missing.
     #[error("{0} was cut during the download: start again, and what is left of it is verified and kept")]
     Cut(PathBuf),
 }
@@ -137,7 +137,7 @@ impl From<PartFault> for io::Error {
 }
 
 impl DestError {
-    /// Says what an error on `path` means.
+    /// Converts an I/O error on `path` to its meaning.
     pub fn from_io(path: &Path, bytes: u64, error: io::Error) -> Self {
         if let Some(fault) = error.get_ref().and_then(|inner| inner.downcast_ref::<PartFault>()) {
             return Self::Part(fault.clone());
@@ -159,7 +159,7 @@ impl DestError {
         }
     }
 
-    /// The folder does not exist only if it does not exist.
+    /// Only a missing folder is reported as missing.
     fn absent(path: PathBuf) -> Self {
         match std::fs::metadata(folder_of(&path)) {
             Ok(folder) if !folder.is_dir() => Self::NotAFolder(path),

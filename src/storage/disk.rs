@@ -1,8 +1,8 @@
 //! The files of one download on a real file system. Calls block: run them on a blocking thread.
 //!
-//! Only files that a download made are written: what stands under their names is opened without following
-//! links, and must be a regular file with one name. Somebody else may still remove, replace or cut the
-//! `.part` while it is written; that is checked before every record, and before it gets its name.
+//! Only files that a download created are written: a file under one of their names is opened without following links,
+//! and must be a regular file with one name. Another process may still remove, replace or cut the `.part` while it is
+//! written; that is checked before every record, and before the file gets its final name.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
@@ -25,37 +25,37 @@ use super::record::FileMark;
 use crate::bitfield::Bitfield;
 use crate::geometry::Geometry;
 
-/// Rights of a new file, before the umask.
+/// Mode of a new file, before the umask.
 const MODE_NEW: u32 = 0o666;
-/// Rights without those that a change of the owner takes away.
+/// Mode bits without those that a change of the owner clears.
 const MODE_PLAIN: u32 = 0o777;
 
-/// Paths of a download and its open files, locked. Drop it only when every write to them has ended.
+/// Paths of a download and its open files, locked. Must be dropped only when every write to them has ended.
 #[derive(Debug)]
 pub struct DiskFiles {
     paths: Paths,
     length: u64,
     part: Option<Arc<File>>,
     record: File,
-    /// This run made the `.part`, so it may be removed when nothing has arrived.
+    /// This run created the `.part`, so it may be removed when nothing has arrived.
     is_new: bool,
-    /// This run made the record.
+    /// This run created the record.
     is_record_new: bool,
 }
 
-/// What stands under the name of a `.part` or a record.
+/// The object under the name of a `.part` or a record.
 #[derive(Debug)]
 pub(crate) enum Occupant {
-    /// Nothing.
+    /// The name does not exist.
     Nothing,
     /// A regular file with one name, locked.
     Regular(File),
-    /// Something that is not written: said what.
+    /// Any other object, which is never written; the text describes it.
     Special(&'static str),
 }
 
 impl Occupant {
-    /// Looks, opens and locks. `WouldBlock` when another download holds the file.
+    /// Inspects, opens and locks the path. `WouldBlock` when another download has the lock.
     pub(crate) fn at(path: &Path) -> io::Result<Self> {
         let found = match std::fs::symlink_metadata(path) {
             Ok(found) => found,
@@ -65,7 +65,7 @@ impl Occupant {
         if let Some(what) = what_is_special(&found) {
             return Ok(Self::Special(what));
         }
-        // Without O_NONBLOCK a pipe that has just come to stand there would wait for its other end.
+        // Without O_NONBLOCK, opening a pipe that has just appeared there would wait for its other end.
         let mut options = OpenOptions::new();
         options.read(true).write(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
         Ok(Self::Regular(lock(options.open(path)?, path)?))
@@ -89,13 +89,13 @@ fn what_is_special(found: &Metadata) -> Option<&'static str> {
 const LINK: &str = "a symbolic link";
 const SECOND_NAME: &str = "a second name of another file";
 
-/// Whether no file is lost with the name.
+/// Whether removing the name loses no file.
 pub(crate) fn is_only_a_name(what: &str) -> bool {
     what == LINK || what == SECOND_NAME
 }
 
 impl DiskFiles {
-    /// A record, new or one that explains nothing; the `.part` is created by the ledger.
+    /// Creates a record, or empties one that is not usable; the ledger creates the `.part`.
     pub fn create(paths: Paths, length: u64, record: Option<File>) -> io::Result<Self> {
         let is_record_new = record.is_none();
         let record = record.map_or_else(|| create_locked(&paths.record, MODE_NEW), Ok)?;
@@ -103,49 +103,49 @@ impl DiskFiles {
         Ok(Self { paths, length, part: None, record, is_new: true, is_record_new })
     }
 
-    /// What an earlier run left, or somebody: not changed until [`DiskFiles::reserve`].
+    /// Files that an earlier run, or another program, left: not changed until [`DiskFiles::reserve`].
     pub fn existing(paths: Paths, length: u64, part: File, record: Option<File>) -> io::Result<Self> {
         let is_record_new = record.is_none();
         let record = record.map_or_else(|| create_locked(&paths.record, MODE_NEW), Ok)?;
         Ok(Self { paths, length, part: Some(Arc::new(part)), record, is_new: false, is_record_new })
     }
 
-    /// Forgets what the record says.
+    /// Empties the record.
     pub fn clear_record(&mut self) -> io::Result<()> {
         self.record.set_len(0)
     }
 
-    /// Makes room for the whole file.
+    /// Reserves space for the whole file.
     pub fn reserve(&self) -> io::Result<()> {
         reserve(self.open_part()?, self.length)
     }
 
-    /// The paths.
+    /// Paths of the files.
     pub fn paths(&self) -> &Paths {
         &self.paths
     }
 
-    /// The open `.part`, once it was created.
+    /// The open `.part`, once it exists.
     pub fn part(&self) -> Option<&Arc<File>> {
         self.part.as_ref()
     }
 
-    /// A path by which this process opens the very same `.part`, whatever has come to stand under its name.
+    /// A path by which this process opens the same `.part`, whatever is under its name now.
     pub fn part_path(&self) -> PathBuf {
         self.part.as_ref().map_or_else(|| self.paths.part.clone(), |part| own_path(part, &self.paths.part))
     }
 
-    /// The same for the record.
+    /// A path by which this process opens the same record.
     pub fn record_path(&self) -> PathBuf {
         own_path(&self.record, &self.paths.record)
     }
 
-    /// Which file the `.part` is.
+    /// Mark that identifies the `.part`.
     pub fn mark(&self) -> io::Result<FileMark> {
         Ok(mark(&self.open_part()?.metadata()?))
     }
 
-    /// Removes the `.part` and its record, if this run made them: there is nothing in them.
+    /// Removes the `.part` and its record, if this run created them: they have no content.
     pub fn discard(&self) -> io::Result<()> {
         if !self.is_new {
             return Ok(());
@@ -184,7 +184,7 @@ impl DiskFiles {
         }
     }
 
-    /// Whether the `.part` still has its name and at least `bytes`.
+    /// Checks that the `.part` still has its name and at least `bytes`.
     fn check_part(&self, bytes: u64) -> io::Result<()> {
         let opened = self.open_part()?.metadata()?;
         let path = || self.paths.part.clone();
@@ -203,14 +203,14 @@ impl DiskFiles {
 }
 
 impl Drop for DiskFiles {
-    /// The destination is free from now on, though cores or connections may have the same open file a little longer.
+    /// Unlocks the destination, though cores or connections may keep the same open file a little longer.
     fn drop(&mut self) {
-        // A record that was made and never written explains nothing.
+        // A record that was created and never written has no content.
         if self.is_record_new && self.record.metadata().is_ok_and(|record| record.len() == 0) {
             let _ = remove_if_same(&self.paths.record, &self.record);
         }
         let files = self.part.as_deref().into_iter().chain([&self.record]);
-        // What cannot be unlocked is when its last descriptor is closed.
+        // A file that cannot be unlocked here is unlocked when its last descriptor is closed.
         files.for_each(|file| {
             let _ = rustix::fs::flock(file, FlockOperation::Unlock);
         });
@@ -219,7 +219,7 @@ impl Drop for DiskFiles {
 
 impl PartFiles for DiskFiles {
     fn create_part(&mut self) -> io::Result<FileMark> {
-        // What replaces a file that others must not read is not for them either.
+        // The replacement of a file that others must not read must not be readable to them either.
         let replaced = std::fs::metadata(&self.paths.dest).ok().filter(Metadata::is_file);
         let mode = replaced.map_or(MODE_NEW, |dest| dest.mode() & MODE_PLAIN | 0o600);
         let part = create_locked(&self.paths.part, mode)?;
@@ -229,7 +229,7 @@ impl PartFiles for DiskFiles {
     }
 
     fn sync_data(&mut self) -> io::Result<()> {
-        // A record must not claim what somebody has cut off.
+        // A record must not claim data that another process has cut off.
         self.check_part(self.length)?;
         self.open_part()?.sync_data()
     }
@@ -243,7 +243,7 @@ impl PartFiles for DiskFiles {
     }
 
     fn set_length(&mut self, bytes: u64) -> io::Result<()> {
-        // What was cut must not be made longer again, full of zeros.
+        // A file that was cut must not be extended again with zeros.
         self.check_part(bytes)?;
         self.open_part()?.set_len(bytes)
     }
@@ -272,7 +272,7 @@ impl PartFiles for DiskFiles {
 
     fn sync_folder(&mut self) -> io::Result<()> {
         match File::open(&self.paths.folder)?.sync_all() {
-            // Some network file systems cannot sync a folder; their names are durable at once.
+            // Some network file systems cannot sync a folder; names are durable at once there.
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
             synced => synced,
         }
@@ -283,8 +283,8 @@ impl PartFiles for DiskFiles {
     }
 }
 
-/// Renames unless something is there already. A file system that knows no such rename gets a hard link, which
-/// never replaces either; one that has neither checks first.
+/// Renames a file unless the target exists. A file system without such a rename gets a hard link, which never replaces
+/// either; one without hard links gets a check first.
 pub(crate) fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
     match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {}
@@ -298,8 +298,8 @@ pub(crate) fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-/// Gives the new file the owner and the mode of the one that it replaces, as far as this process may. Without
-/// the owner it gets no set-id bits.
+/// Gives the new file the owner and the mode of the one that it replaces, as far as this process may. Without the owner
+/// it gets no set-id bits.
 pub(crate) fn take_over_rights(new: &File, old: &Metadata) -> io::Result<()> {
     let own = new.metadata()?;
     let mut mode = old.mode() & 0o7777;
@@ -310,12 +310,12 @@ pub(crate) fn take_over_rights(new: &File, old: &Metadata) -> io::Result<()> {
             mode &= MODE_PLAIN;
         }
     }
-    // A file system without modes refuses, and has nothing to keep.
+    // A file system without modes refuses, and has none to keep.
     let _ = rustix::fs::fchmod(new, Mode::from_raw_mode(mode));
     Ok(())
 }
 
-/// Whether two looks were at the same file.
+/// Whether both metadata are of the same file.
 pub(crate) fn is_same(a: &Metadata, b: &Metadata) -> bool {
     (a.dev(), a.ino()) == (b.dev(), b.ino())
 }
@@ -326,7 +326,7 @@ fn mark(metadata: &Metadata) -> FileMark {
     FileMark { inode: metadata.ino(), created_ns }
 }
 
-/// The open file as this process can open it once more, or its name where there is no /proc.
+/// A path by which this process can open the file once more, or its name where there is no /proc.
 fn own_path(file: &File, named: &Path) -> PathBuf {
     let own = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
     if own.exists() { own } else { named.to_owned() }
@@ -344,18 +344,18 @@ fn create_locked(path: &Path, mode: u32) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create_new(true).mode(mode).custom_flags(libc::O_NOFOLLOW);
     let file = match options.open(path) {
-        // Another download was a moment faster.
+        // Another download was faster.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(io::ErrorKind::WouldBlock.into()),
         opened => opened?,
     };
     lock(file, path)
 }
 
-/// Locks the file. One that lost its name between its opening and this (its download ended, and it is `DEST`
-/// now) counts as busy.
+/// Locks the file. A file that lost its name between the open and the lock (its download ended, and it is `DEST` now)
+/// counts as busy.
 fn lock(file: File, path: &Path) -> io::Result<File> {
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        // A file system without locks: two downloads onto one file are not prevented there.
+        // On a file system without locks, two downloads to one file are not prevented.
         Err(Errno::NOSYS | Errno::OPNOTSUPP | Errno::NOLCK) => log::warn!("{} cannot be locked", path.display()),
         locked => locked?,
     }

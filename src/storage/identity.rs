@@ -1,25 +1,25 @@
-//! The attributes by which one state of a file differs from another.
+//! Attributes that distinguish one state of a file from another.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 
-/// The attributes that show whether a file is still the one that was hashed.
+/// Attributes that show whether a file is still the one that was hashed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// The device that it is on.
+    /// Device number of its file system.
     pub device: u64,
-    /// Its inode.
+    /// Inode number.
     pub inode: u64,
-    /// Its length.
+    /// Length of the file, bytes.
     pub bytes: u64,
-    /// When it was modified: seconds, and nanoseconds of the second.
+    /// Time of the last modification: seconds, and nanoseconds of the second.
     pub modified: (i64, i64),
-    /// When its state changed, its content, name, owner or mode: as above. A program cannot choose it.
+    /// Time of the last change of its content, name, owner or mode: as `modified`. A program cannot set it.
     pub changed: (i64, i64),
 }
 
 impl Identity {
-    /// The file that the metadata is of.
+    /// Identity of the file that the metadata describes.
     pub fn of(metadata: &Metadata) -> Self {
         Self {
             device: metadata.dev(),
@@ -30,7 +30,7 @@ impl Identity {
         }
     }
 
-    /// Whether the two differ by nothing but the change of a name, of the owner or of rights, if no program lies.
+    /// Whether the content is the same: at most a name, the owner or the mode differs, unless a program forges times.
     pub fn has_same_content(&self, other: &Self) -> bool {
         Self { changed: self.changed, ..*other } == *self
     }

@@ -1,6 +1,6 @@
-//! Where on the disk the chunks of a torrent lie. Who reads, writes, sends or hashes content asks here.
+//! Positions of a torrent's chunks on the disk. All code that reads, writes, sends or hashes content uses this mapping.
 //!
-//! Every file of a torrent starts on a chunk, so a chunk lies in one segment of one file.
+//! Every file of a torrent starts with a chunk, so a chunk lies in one segment of one file.
 
 use std::ops::Range;
 
@@ -9,9 +9,9 @@ use crate::geometry::{ChunkIndex, Geometry};
 /// A contiguous part of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment {
-    /// Its first byte in the file.
+    /// Offset of its first byte in the file.
     pub offset: u64,
-    /// Bytes of it.
+    /// Length, bytes.
     pub len: u32,
 }
 
@@ -22,17 +22,17 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// One file that holds all chunks, one behind the other.
+    /// A layout of one file that contains all chunks, one after the other.
     pub fn one_file(geometry: Geometry) -> Self {
         Self { geometry }
     }
 
-    /// Where the chunk lies.
+    /// Segment of the chunk.
     pub fn segment(&self, chunk: ChunkIndex) -> Segment {
         Segment { offset: self.geometry.offset(chunk), len: self.geometry.chunk_len(chunk) }
     }
 
-    /// The chunks of which a part lies in this range of the file.
+    /// The chunks that lie, wholly or partly, in this range of the file.
     pub fn chunks_in(&self, range: Range<u64>) -> impl Iterator<Item = ChunkIndex> + use<> {
         let (geometry, chunk_size) = (self.geometry, u64::from(self.geometry.chunk_size()));
         let indices = range.start / chunk_size..range.end.div_ceil(chunk_size);
@@ -41,12 +41,12 @@ impl Layout {
 }
 
 impl Segment {
-    /// The byte behind its last one.
+    /// Offset of the byte after its last one.
     pub fn end(&self) -> u64 {
         self.offset + u64::from(self.len)
     }
 
-    /// Its bytes in the file.
+    /// Byte range in the file.
     pub fn range(&self) -> Range<u64> {
         self.offset..self.end()
     }

@@ -1,12 +1,12 @@
-//! The durable order of a download, written once. It decides, [`PartFiles`] acts.
+//! The order of a download's durable steps, in one place. The ledger decides, [`PartFiles`] acts.
 //!
 //! - The start: write and sync an empty record, create the `.part`, sync the folder: a `.part` without a
-//!   record is never ours. Then the record learns which file the `.part` is.
+//!   record is never ours. Then write into the record which file the `.part` is.
 //! - A batch: sync the data, write the record, sync the record.
-//! - The end: cut the file to its length, sync it, give it its name, sync the folder, remove the record.
-//!   Where it replaces a file, it takes over that one's owner and mode before the sync.
+//! - The end: cut the file to its length, sync it, rename it, sync the folder, remove the record.
+//!   If it replaces a file, it takes over the owner and mode of that file before the sync.
 //!
-//! So a record on disk never claims a chunk that the disk does not hold, whatever the moment of a crash.
+//! So a record on disk never claims a chunk that the disk does not have, whenever a crash happens.
 
 use std::io;
 
@@ -14,9 +14,9 @@ use crate::bitfield::Bitfield;
 use crate::ids::InfoHash;
 use crate::storage::record::{FileMark, Record};
 
-/// The files of one download as the order needs them. Calls may block.
+/// The file operations of one download that the ledger orders. Calls may block.
 pub trait PartFiles {
-    /// Creates `DEST.part`, with room for the whole file; says which file it is.
+    /// Creates `DEST.part`, with space for the whole file; returns the mark that identifies it.
     fn create_part(&mut self) -> io::Result<FileMark>;
     /// Makes every completed write to `DEST.part` durable (fdatasync).
     fn sync_data(&mut self) -> io::Result<()>;
@@ -26,7 +26,7 @@ pub trait PartFiles {
     fn sync_record(&mut self) -> io::Result<()>;
     /// Cuts `DEST.part` to its length.
     fn set_length(&mut self, bytes: u64) -> io::Result<()>;
-    /// Gives `DEST.part` what is to be kept of the `DEST` that it replaces.
+    /// Gives `DEST.part` the owner and mode of the `DEST` that it replaces.
     fn take_over_rights(&mut self) -> io::Result<()>;
     /// Makes `DEST.part` durable with its length (fsync).
     fn sync_file(&mut self) -> io::Result<()>;
@@ -38,16 +38,16 @@ pub trait PartFiles {
     fn remove_record(&mut self) -> io::Result<()>;
 }
 
-/// What the record on disk says, and how the next one is written.
+/// The record on disk, and the writer of the next one.
 #[derive(Clone, Debug)]
 pub struct Ledger {
     recorded: Record,
-    /// A sync failed: the kernel reports that once, so nothing written until then can be trusted any more.
+    /// A sync failed. The kernel reports that once, so nothing written before it can be trusted any more.
     poisoned: bool,
 }
 
 impl Ledger {
-    /// For a new download: writes the first, empty record, then makes the `.part`.
+    /// Ledger of a new download: writes the first, empty record, then creates the `.part`.
     pub fn create(info_hash: InfoHash, empty: Bitfield, files: &mut impl PartFiles) -> io::Result<Self> {
         let mut ledger = Self::begin(info_hash, FileMark::default(), empty, files)?;
         let part = files.create_part()?;
@@ -57,7 +57,7 @@ impl Ledger {
         Ok(ledger)
     }
 
-    /// For a `.part` that was there without a record: writes the first record, which claims nothing.
+    /// Ledger of an existing `.part` without a record: writes the first record, which claims nothing.
     pub fn adopt(info_hash: InfoHash, part: FileMark, empty: Bitfield, files: &mut impl PartFiles) -> io::Result<Self> {
         let ledger = Self::begin(info_hash, part, empty, files)?;
         files.sync_folder()?;
@@ -71,13 +71,13 @@ impl Ledger {
         Ok(ledger)
     }
 
-    /// For a download that goes on in the file `part`. `verified` is what of the record's claim the disk
-    /// really holds.
+    /// Ledger of a download that is resumed in the file `part`. `verified` is the part of the record's claim that the
+    /// disk really has.
     pub fn resume(record: Record, part: FileMark, verified: Bitfield) -> Self {
         Self { recorded: Record { part, chunks: verified, ..record }, poisoned: false }
     }
 
-    /// Chunks that the record on disk claims at most.
+    /// Upper bound on the chunks that the record on disk claims.
     pub fn recorded(&self) -> &Bitfield {
         &self.recorded.chunks
     }
@@ -93,7 +93,7 @@ impl Ledger {
         self.write(Record { sequence, info_hash, part, chunks: written }, files)
     }
 
-    /// Ends a download all of whose chunks have been written.
+    /// Finishes a download all of whose chunks have been written.
     pub fn finish(&mut self, replace: bool, files: &mut impl PartFiles) -> io::Result<()> {
         files.set_length(self.recorded.chunks.geometry().length())?;
         if replace {
@@ -143,7 +143,7 @@ mod tests {
             }
             ledger.commit(written.clone(), files)?;
         }
-        // Every second time it replaces a file.
+        // Every second run replaces a file.
         ledger.finish(batch % 2 == 1, files)
     }
 
@@ -156,7 +156,7 @@ mod tests {
         data.get(geometry.offset(chunk) as usize..).is_some_and(|rest| rest.starts_with(&content))
     }
 
-    /// After a crash: no record claims what the disk lacks, and a published file is whole.
+    /// Checks the files after a crash: no record claims a chunk that the disk lacks, and a published file is whole.
     fn check(crash: &Crash, geometry: Geometry) {
         if let Some(data) = &crash.published {
             assert_eq!(data.len() as u64, geometry.length(), "the published file is whole");
@@ -220,7 +220,7 @@ mod tests {
         fn any_crash_claims_nothing_false(seed: u64, steps in 0usize..80, chunks in 1u64..12, batch in 1usize..5) {
             let geometry = Geometry::new(u64::from(CHUNK) * chunks - 1, CHUNK).unwrap();
             let mut files = Double::new(seed, steps);
-            // An error is the power failure itself.
+            // The power failure ends the run with an error.
             let _ = download(&mut files, geometry, batch);
             check(&files.crash(), geometry);
         }

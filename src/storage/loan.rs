@@ -1,5 +1,5 @@
-//! Chunks lent to other cores: the bytes stay where they are and are released by a message back, because a buffer's
-//! count of users is its core's alone.
+//! Chunks lent to other cores. The bytes stay where they are, and a message releases them, because only the owning core
+//! may change a buffer's count of users.
 
 use std::collections::HashMap;
 use std::ptr::NonNull;
@@ -44,7 +44,7 @@ impl Loans {
         Loan { parts, id, returned: self.returned.clone() }
     }
 
-    /// Releases the chunks that came back.
+    /// Releases the chunks that were returned.
     pub(super) fn take_returned(&mut self) {
         while let Some(id) = self.returned.pop() {
             self.out.remove(&id);
@@ -53,7 +53,7 @@ impl Loans {
 }
 
 impl Drop for Loans {
-    /// A core may end before those that were lent its chunks: what is still out stays where it is, for ever.
+    /// A core may end before the borrowers of its chunks: chunks that are still out are leaked.
     fn drop(&mut self) {
         self.take_returned();
         std::mem::take(&mut self.out).into_values().for_each(std::mem::forget);
@@ -61,18 +61,18 @@ impl Drop for Loans {
 }
 
 impl Loan {
-    /// The chunk, block after block.
+    /// The chunk, block by block.
     #[allow(unsafe_code)]
     pub fn blocks(&self) -> impl Iterator<Item = &[u8]> {
-        // SAFETY: the lender keeps the buffer, filled and unchanging, until this loan's id is returned,
-        // which happens when the loan is dropped; if it ends before, it leaves the buffer allocated. The slices
-        // borrow from the loan.
+        // SAFETY: the lender keeps the buffer, filled and unchanging, until this loan's id is returned, which happens
+        // when the loan is dropped; if the lender ends before, it leaves the buffer allocated. The slices borrow from
+        // the loan.
         self.parts.iter().map(|(start, len)| unsafe { std::slice::from_raw_parts(start.as_ptr(), *len) })
     }
 }
 
-// SAFETY: a loan gives read access only, to bytes that are not written while it lives (see `blocks`), and
-// its way back is a queue for many threads.
+// SAFETY: a loan gives read access only, to bytes that are not written while it exists (see `blocks`), and it is
+// returned through a queue that many threads may use.
 #[allow(unsafe_code)]
 unsafe impl Send for Loan {}
 

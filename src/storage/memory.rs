@@ -1,13 +1,13 @@
-//! One core's chunk memory: buffers that a socket fills, that are hashed and written where they lie,
-//! and that stay as a cache of the chunks received last.
+//! One core's chunk memory: buffers that a socket fills, that are hashed and written in place, and that stay as a cache
+//! of the most recently received chunks.
 //!
-//! A chunk is held in blocks (`block_pool`), which it takes as its bytes come. Three parties have bounds of their own,
-//! so that none can keep another waiting: chunks of proven peers, for whom a whole chunk's memory is set aside before
-//! its first byte; chunks of limited peers, the slow and the unproven, who share a smaller pool block by block
-//! (`memory_grants`); and the cache. Free blocks and cached chunks that were not needed for some seconds are given back
-//! to the system.
+//! A chunk consists of blocks (`block_pool`), which it takes as its bytes arrive. Three kinds of chunks have bounds of
+//! their own, so that none can block another. Chunks of proven peers have memory for the whole chunk reserved before
+//! their first byte. Chunks of limited peers, the slow and the unproven, share a smaller pool block by block
+//! (`memory_grants`). Cached chunks have a bound of their own. Free blocks and cached chunks that were not needed for
+//! some seconds are returned to the system.
 //!
-//! A chunk that another core wants to send is lent ([`Loan`]).
+//! A chunk that another core is to send is lent ([`Loan`]).
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -25,7 +25,7 @@ pub struct Memory {
 }
 
 struct Shared {
-    // Field order: what the cache and the loans hold goes back to the pool.
+    // Fields are dropped in order: the chunks of the loans and of the cache return their memory to the pool.
     loans: RefCell<Loans>,
     cache: RefCell<ChunkCache>,
     cache_bytes_max: usize,
@@ -33,8 +33,8 @@ struct Shared {
 }
 
 impl Memory {
-    /// Memory for `flight_bytes_max` of chunks in flight, a part of that on top for limited peers, and a cache of
-    /// `cache_bytes_max`. Call it on an executor.
+    /// Memory for `flight_bytes_max` of chunks in flight, an additional part of that for limited peers, and a cache of
+    /// `cache_bytes_max`. Must be called on an executor.
     pub fn new(flight_bytes_max: usize, cache_bytes_max: usize) -> Self {
         let shared = Rc::new(Shared {
             loans: RefCell::new(Loans::new()),
@@ -55,8 +55,8 @@ impl Memory {
         Self { shared }
     }
 
-    /// Begins a chunk of `len` bytes, at most `CHUNK_SIZE_MAX`. That of a proven peer waits until all of it can be
-    /// had; that of a limited peer waits for each block instead ([`ChunkBuffer::grow`]).
+    /// Allocates a chunk of `len` bytes, at most `CHUNK_SIZE_MAX`. A proven peer's chunk waits here until all of its
+    /// memory is free; a limited peer's chunk waits for each block instead ([`ChunkBuffer::grow`]).
     pub async fn chunk(&self, len: usize, is_limited: bool) -> ChunkBuffer {
         let Shared { loans, pool, .. } = &*self.shared;
         loans.borrow_mut().take_returned();
@@ -69,26 +69,26 @@ impl Memory {
         ChunkBuffer::new(len, account, Rc::downgrade(pool))
     }
 
-    /// Keeps a chunk that was received and verified for others to fetch.
+    /// Caches a chunk that was received and verified, for other peers.
     pub(super) fn keep(&self, key: ChunkKey, chunk: &Rc<ChunkBuffer>) {
         let Shared { cache, cache_bytes_max, .. } = &*self.shared;
         if chunk.len() > *cache_bytes_max || cache.borrow().contains(&key) {
             return;
         }
-        // What it took from the flight is free for others.
+        // Its part of the flight budget is free for other chunks.
         chunk.move_to(Account::Cached);
         let evicted = cache.borrow_mut().insert(key, chunk.clone(), *cache_bytes_max);
         evicted.into_iter().for_each(|chunk| chunk.move_to(Account::Lingering));
     }
 
-    /// The chunk to be sent, if it is still here, and if the chunks that left the cache while they are sent do not hold
-    /// too much already.
+    /// The chunk for sending, if it is still cached, and if the chunks that left the cache while being sent do not take
+    /// too much memory already.
     pub fn cached(&self, key: &ChunkKey) -> Option<Rc<ChunkBuffer>> {
         let Shared { cache, cache_bytes_max, pool, .. } = &*self.shared;
         if pool.lingering_bytes() > cache_bytes_max / 2 { None } else { cache.borrow_mut().get(key) }
     }
 
-    /// The chunk for another core to send, if it is still here and not too many are out.
+    /// The chunk for another core to send, if it is still cached and not too many are out on loan.
     pub fn lend(&self, key: &ChunkKey) -> Option<Loan> {
         let loans = &self.shared.loans;
         loans.borrow_mut().take_returned();
@@ -99,7 +99,7 @@ impl Memory {
         Some(loans.borrow_mut().lend(chunk))
     }
 
-    /// Bytes of all blocks that exist.
+    /// Bytes of all blocks, including free ones.
     pub fn allocated_bytes(&self) -> usize {
         self.shared.pool.allocated_bytes()
     }
@@ -111,7 +111,7 @@ impl Memory {
 }
 
 impl Shared {
-    /// Frees what was not needed since the last call.
+    /// Frees the memory that was not needed since the last call.
     fn trim(&self) {
         self.loans.borrow_mut().take_returned();
         let idle = self.cache.borrow_mut().take_idle();

@@ -1,16 +1,16 @@
-//! Decides which chunk of a limited peer, the slow and the unproven, gets the next block of memory. Pure.
+//! Grants memory blocks to the chunks of limited peers, the slow and the unproven. Pure.
 //!
-//! A limited peer's chunk takes memory block by block, as its bytes come, out of a pool that is smaller than all such
-//! chunks together. So that they cannot come to wait for each other for ever, a block is granted only if afterwards
-//! all of them can still be completed one after the other (the banker's algorithm): the one that needs least first,
-//! which then leaves what it holds to the next.
+//! A limited peer's chunk takes memory block by block, as its bytes arrive, out of a pool that is smaller than all such
+//! chunks together. To prevent a deadlock between them, a block is granted only if afterwards all of them can still be
+//! completed one after the other (the banker's algorithm): the one that needs least first, which then leaves its memory
+//! to the next.
 
 use std::collections::HashMap;
 
-/// Names a chunk that takes part.
+/// Id of a participating chunk.
 pub(super) type GrantId = u64;
 
-/// The chunks of limited peers and what they hold.
+/// The chunks of limited peers, with the bytes granted to each.
 #[derive(Debug, Default)]
 pub(super) struct Grants {
     chunks: HashMap<GrantId, Part>,
@@ -21,12 +21,12 @@ pub(super) struct Grants {
 #[derive(Clone, Copy, Debug)]
 struct Part {
     held: usize,
-    /// Not granted yet.
+    /// Bytes not granted yet.
     missing: usize,
 }
 
 impl Grants {
-    /// A chunk takes part that will need `bytes`, and holds none yet.
+    /// Adds a chunk that will need `bytes`, and has none yet.
     pub(super) fn enter(&mut self, bytes: usize) -> GrantId {
         let id = self.next;
         self.next += 1;
@@ -34,8 +34,8 @@ impl Grants {
         id
     }
 
-    /// Grants `bytes` more to a chunk, if all can still be completed within a pool of `pool_bytes`. The pool is at
-    /// least as large as the largest chunk.
+    /// Grants `bytes` more to a chunk, if all chunks can still be completed within a pool of `pool_bytes`. The pool is
+    /// at least as large as the largest chunk.
     pub(super) fn grant(&mut self, id: GrantId, bytes: usize, pool_bytes: usize) -> bool {
         let Some(part) = self.chunks.get(&id).copied() else { return false };
         let after = Part { held: part.held + bytes, missing: part.missing.saturating_sub(bytes) };
@@ -49,14 +49,14 @@ impl Grants {
         false
     }
 
-    /// A chunk takes part no more, complete or given up; the others may ask again.
+    /// Removes a chunk, complete or given up; the others may try again.
     pub(super) fn leave(&mut self, id: GrantId) {
         if let Some(part) = self.chunks.remove(&id) {
             self.held_bytes -= part.held;
         }
     }
 
-    /// Bytes held by all of them.
+    /// Bytes granted to all chunks together.
     pub(super) fn held_bytes(&self) -> usize {
         self.held_bytes
     }
@@ -81,7 +81,7 @@ mod tests {
 
     const BLOCK: usize = 1 << 20;
 
-    /// Nine slow peers that hold a block each leave enough for a quick one that comes later.
+    /// Nine slow peers that have a block each leave enough for a fast one that comes later.
     #[test]
     fn slow_chunks_leave_room_for_one_that_moves() {
         let mut grants = Grants::default();
@@ -108,7 +108,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the order in which chunks ask, somebody can always go on, and the pool holds.
+        /// Whatever the order in which chunks request blocks, one of them can always continue, and the pool's size is
+        /// never exceeded.
         #[test]
         fn they_never_wait_for_each_other(
             sizes in prop::collection::vec(1usize..17, 1..20),

@@ -1,4 +1,4 @@
-//! How much chunk memory the cores of a process may have, by what its control group allows.
+//! Chunk memory of the cores of a process, within the limit of its control group.
 
 use std::path::Path;
 
@@ -6,25 +6,25 @@ use crate::limits::{
     CHUNK_MEMORY_SHARE_OF_ALLOWED, CHUNKS_PER_CORE_MIN, FLIGHT_BYTES_PER_CORE_MAX, LIMITED_SHARE_OF_FLIGHT,
 };
 
-/// Where control groups are mounted.
+/// Folder where control groups are mounted.
 const CGROUPS: &str = "/sys/fs/cgroup";
-/// What version 1 says where there is no limit is near this.
+/// Lower bound of the values by which version 1 reports that there is no limit, bytes.
 const NO_LIMIT_MIN: u64 = 1 << 62;
 
-/// What each core may have.
+/// Memory of each core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryPlan {
-    /// Executors; fewer than wanted where memory is short.
+    /// Number of executors; fewer than requested if memory is short.
     pub cores: usize,
-    /// Chunks in flight, a core, bytes.
+    /// Chunks in flight, bytes a core.
     pub flight_bytes: usize,
-    /// Chunks kept to be served, a core, bytes.
+    /// Cached chunks, bytes a core.
     pub cache_bytes: usize,
-    /// The largest chunk for which this is enough, bytes.
+    /// Largest chunk size for which the memory suffices, bytes.
     pub chunk_bytes_max: usize,
 }
 
-/// Less memory than chunks of this size need.
+/// Error: there is less memory than chunks of this size need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the control group allows {} MiB of memory, and chunks of {} KiB need at least {} MiB: raise its limit (memory.max), \
@@ -37,8 +37,8 @@ pub struct TooLittleMemory {
 }
 
 impl MemoryPlan {
-    /// For `cores` at most and a cache of `cache_bytes` over all of them, where the control group allows `allowed`
-    /// bytes, so that chunks of `chunk_bytes` can be received.
+    /// A plan for at most `cores` cores and a cache of `cache_bytes` over all of them, in a control group that allows
+    /// `allowed` bytes, so that chunks of `chunk_bytes` can be received.
     pub fn new(
         cores: usize,
         cache_bytes: usize,
@@ -54,7 +54,8 @@ impl MemoryPlan {
             let needed = (needed * CHUNK_MEMORY_SHARE_OF_ALLOWED) as u64;
             return Err(TooLittleMemory { allowed: allowed.unwrap_or(u64::MAX), chunk_bytes, needed });
         }
-        // First one chunk of a proven peer and one of another, then the cache and more of them by halves.
+        // First one chunk of a proven peer and one of a limited peer; at most half of the rest is for the cache,
+        // and all else for more chunks.
         let cache_bytes = (cache_bytes / cores).min((per_core - needed) / 2);
         let rest = per_core - cache_bytes;
         let by_share = rest / (LIMITED_SHARE_OF_FLIGHT + 1) * LIMITED_SHARE_OF_FLIGHT;
@@ -65,7 +66,7 @@ impl MemoryPlan {
         Ok(Self { cores, flight_bytes, cache_bytes, chunk_bytes_max })
     }
 
-    /// Whether chunks of this size can be received; the error message if not.
+    /// Checks that chunks of this size can be received.
     pub fn check(&self, chunk_bytes: usize) -> Result<(), TooLittleMemory> {
         if chunk_bytes <= self.chunk_bytes_max {
             return Ok(());
@@ -75,12 +76,12 @@ impl MemoryPlan {
     }
 }
 
-/// What the control groups of this process allow, bytes: the least of its own and those above it.
+/// Memory limit of this process, bytes: the least of its own control groups and those above them.
 pub(crate) fn allowed_memory() -> Option<u64> {
     allowed_by(&std::fs::read_to_string("/proc/self/cgroup").ok()?, Path::new(CGROUPS))
 }
 
-/// The same for the lines of a `/proc/PID/cgroup` and a folder where the groups are mounted.
+/// Memory limit from the lines of a `/proc/PID/cgroup` and the folder where the groups are mounted, bytes.
 fn allowed_by(groups: &str, mounted: &Path) -> Option<u64> {
     let limits = groups.lines().filter_map(|line| {
         let mut fields = line.splitn(3, ':');
@@ -98,8 +99,8 @@ fn allowed_by(groups: &str, mounted: &Path) -> Option<u64> {
     limits.min()
 }
 
-/// The least limit of a group and those above it. In a container the group's path may be that of the host, and only
-/// its own group is to be seen, at the top.
+/// The least limit of a group and those above it, bytes. In a container the group's path may be that of the host, and
+/// only the container's own group is visible, at the top.
 fn least(mounted: &Path, group: &str, file: &str) -> Option<u64> {
     let group = Path::new(group.trim_start_matches('/'));
     let limits = group.ancestors().filter_map(|group| {
@@ -148,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_container_has_fewer_cores_or_a_sentence() {
+    fn a_small_container_has_fewer_cores_or_an_error() {
         let plan = MemoryPlan::new(8, CACHE_BYTES_DEFAULT, 16 * MIB, Some(256 << 20)).unwrap();
         assert_eq!(plan.cores, 4);
         let refused = MemoryPlan::new(8, CACHE_BYTES_DEFAULT, 16 * MIB, Some(48 << 20)).unwrap_err();

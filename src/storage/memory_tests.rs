@@ -1,4 +1,4 @@
-//! A core's chunk memory: budgets, cache, loans, and giving back.
+//! Tests of a core's chunk memory: budgets, cache, loans, and the return of memory.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -105,7 +105,7 @@ impl Wake for WokenFlag {
 }
 
 #[test]
-fn what_the_cache_takes_over_is_free_for_those_that_wait() {
+fn memory_that_the_cache_takes_over_is_free_for_waiting_chunks() {
     on_a_core(|| async {
         let memory = Memory::new(1 << 20, 2 << 20);
         let first = Rc::new(memory.chunk(1 << 20, false).await);
@@ -137,7 +137,7 @@ fn a_loan_outlives_the_core_that_lent() {
 }
 
 #[test]
-fn writes_leave_memory_to_what_arrives() {
+fn writes_leave_memory_for_arriving_chunks() {
     on_a_core(|| async {
         let memory = Memory::new(FLIGHT_BYTES_PER_CORE_MAX, 0);
         let mut writing = Vec::new();
@@ -170,8 +170,8 @@ fn memory_comes_with_the_bytes() {
     });
 }
 
-/// Chunks of 16 MiB on one core: slow peers hold some bytes of theirs, and neither a new peer nor a proven one
-/// waits for them.
+/// Chunks of 16 MiB on one core: slow peers have received some bytes of their chunks, and neither a new peer nor a
+/// proven one waits for them.
 #[test]
 fn limited_peers_leave_memory_to_others() {
     on_a_core(|| async {
@@ -192,14 +192,14 @@ fn limited_peers_leave_memory_to_others() {
         let proven = deadline(soon, async { (first.await, second.await, third.await) }).await;
         assert!(proven.is_ok(), "those of proven peers have their own");
         assert!(deadline(Duration::from_millis(20), slow[0].grow(BLOCK_BYTES)).await.is_err());
-        // What has arrived does not depend on its peer any more.
+        // A complete chunk does not depend on its peer any more.
         unproven.complete();
         deadline(soon, slow[0].grow(BLOCK_BYTES)).await.expect("it goes on");
     });
 }
 
 #[test]
-fn what_nobody_needs_is_given_back() {
+fn unneeded_memory_is_returned() {
     on_a_core(|| async {
         let memory = Memory::new(8 << 20, 8 << 20);
         for index in 0..4 {

@@ -1,11 +1,11 @@
-//! Files on disk: a download's `.part` and its record, the buffers that are written with O_DIRECT, and
-//! seeded files, memory-mapped.
+//! Files on disk: a download's `.part` and its record, the buffers that are written with O_DIRECT, and seeded files,
+//! memory-mapped.
 //!
-//! The order of durability stands once, in [`ledger`]; what it orders is behind [`ledger::PartFiles`],
-//! so that the tests can tear and lose unsynced writes at every point. User space never loads from a
-//! memory map (a truncated file would raise SIGBUS): the kernel reads it when it copies to a socket.
+//! The order of durability is in one place, [`ledger`]; the operations that it orders are behind [`ledger::PartFiles`],
+//! so that the tests can tear and lose unsynced writes at every point. User space never loads from a memory map (a
+//! truncated file would raise SIGBUS): the kernel reads it when it copies to a socket.
 //!
-//! Nothing here opens a path that came from the network, and nothing here writes or keeps a received chunk before
+//! This layer must never open a path that came from the network, and never write or cache a received chunk before
 //! [`verifier`] has matched its hash.
 
 pub(crate) mod allocate;

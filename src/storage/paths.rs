@@ -1,10 +1,10 @@
-//! Where a download's files are: `DEST`, `DEST.part` and `DEST.part.mtorrent`.
+//! Paths of a download's files: `DEST`, `DEST.part` and `DEST.part.mtorrent`.
 //!
-//! A symbolic link at `DEST` is followed to its end, be something there or not: the file behind it is the
-//! destination, and the other two stand beside that file, on its file system.
+//! A symbolic link at `DEST` is followed to its end, even if nothing exists there: the file behind it is the
+//! destination, and the other two are in the same folder as that file, on its file system.
 //!
-//! A name too long to be followed by `.part.mtorrent` is shortened for these two (not for `DEST`): its
-//! first bytes, a dot, and the first 16 hexadecimal digits of the SHA-1 of the whole name.
+//! If a name is too long for the suffix `.part.mtorrent`, it is shortened for these two (not for `DEST`): its first
+//! bytes, a dot, and the first 16 hexadecimal digits of the SHA-1 of the whole name.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -16,24 +16,24 @@ use crate::limits::{LINKS_FOLLOWED_MAX, NAME_BYTES_MAX};
 
 const PART: &str = ".part";
 const RECORD: &str = ".part.mtorrent";
-/// Bytes of a shortened name behind its prefix: a dot and 16 digits.
+/// Length of the suffix that marks a shortened name, bytes: a dot and 16 digits.
 const MARK_BYTES: usize = 17;
 
-/// `DEST`, `DEST.part` and `DEST.part.mtorrent`.
+/// Paths of `DEST`, `DEST.part` and `DEST.part.mtorrent`.
 #[derive(Clone, Debug)]
 pub struct Paths {
-    /// The finished file.
+    /// Path of the finished file.
     pub dest: PathBuf,
-    /// The unfinished one.
+    /// Path of the unfinished file.
     pub part: PathBuf,
-    /// Its record.
+    /// Path of its record.
     pub record: PathBuf,
-    /// The folder of all three.
+    /// Path of the folder of all three.
     pub folder: PathBuf,
 }
 
 impl Paths {
-    /// The paths that belong to `dest`, or to what it is a link to. Blocks for a moment.
+    /// The paths that belong to `dest`, or to the target of a link there. Blocks for a moment.
     pub fn new(dest: &Path) -> Self {
         let dest = follow_links(dest);
         let folder = folder_of(&dest).to_owned();
@@ -47,13 +47,13 @@ impl Paths {
     }
 }
 
-/// The folder that a path's last component is in.
+/// Folder of a path's last component.
 pub(crate) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Where a path leads when it is a symbolic link, also if nothing is there. Links that lead in a circle are
-/// left as they are: opening them reports it.
+/// The target of a path that is a symbolic link, even if nothing exists there. Links that lead in a circle are left as
+/// they are: opening them reports it.
 pub(crate) fn follow_links(path: &Path) -> PathBuf {
     let mut followed = path.to_owned();
     for _ in 0..LINKS_FOLLOWED_MAX {
@@ -68,12 +68,12 @@ pub(crate) fn follow_links(path: &Path) -> PathBuf {
 /// Longest name in the folder, bytes.
 fn name_bytes_max(folder: &Path) -> usize {
     let stat = rustix::fs::statvfs(folder).ok();
-    // Some network file systems say 0, or more than a name can have.
+    // Some network file systems report 0, or more than a name can have.
     let bytes = stat.and_then(|stat| usize::try_from(stat.f_namemax).ok()).filter(|bytes| *bytes > 0);
     bytes.unwrap_or(NAME_BYTES_MAX).clamp(2 * (RECORD.len() + MARK_BYTES), NAME_BYTES_MAX)
 }
 
-/// What the suffixes are added to.
+/// The name to which the suffixes are added.
 fn base_name(name: &OsStr, name_bytes_max: usize) -> OsString {
     let room = name_bytes_max - RECORD.len();
     if name.len() <= room {
@@ -81,7 +81,7 @@ fn base_name(name: &OsStr, name_bytes_max: usize) -> OsString {
     }
     let bytes = name.as_bytes();
     let mut end = room - MARK_BYTES;
-    // Not within a character: some file systems refuse names that are not UTF-8.
+    // A character is not split: some file systems refuse names that are not UTF-8.
     while end > 0 && bytes[end] & 0xc0 == 0x80 {
         end -= 1;
     }
@@ -92,7 +92,7 @@ fn base_name(name: &OsStr, name_bytes_max: usize) -> OsString {
     OsString::from_vec(base)
 }
 
-/// Whether an error on a path says that the path leads nowhere.
+/// Whether an error means that the path does not exist.
 pub(crate) fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }

@@ -1,5 +1,5 @@
-//! Whether a finished file will get its name: tried before the first byte, because finding it out after the
-//! last one costs the whole download.
+//! Check that a finished file can get its name. It is made before the first byte, because a failure after the last one
+//! wastes the whole download.
 
 use std::fs::Metadata;
 use std::io;
@@ -16,7 +16,7 @@ use super::paths::Paths;
 
 const STICKY: u32 = 0o1000;
 
-/// Tries what the end of a download of `bytes` needs. Makes and removes an empty file in the folder.
+/// Tries the operations that the end of a download of `bytes` needs. Creates and removes an empty file in the folder.
 pub(super) fn probe(paths: &Paths, bytes: u64) -> Result<(), DestError> {
     let failed = |error| DestError::from_io(&paths.dest, bytes, error);
     let folder = std::fs::metadata(&paths.folder).map_err(failed)?;
@@ -38,27 +38,27 @@ pub(super) fn probe(paths: &Paths, bytes: u64) -> Result<(), DestError> {
     try_rename(paths, failed)
 }
 
-/// A rename onto what is there must be possible.
+/// Checks that a rename can replace the existing file.
 fn check_replaceable(paths: &Paths, dest: &Metadata, folder: &Metadata) -> Result<(), DestError> {
     let refused = |why| Err(DestError::NotReplaceable { path: paths.dest.clone(), why });
     if let Some(why) = attributes(&paths.dest).and_then(file_attribute) {
         return refused(why);
     }
     let me = rustix::process::geteuid().as_raw();
-    // As the kernel decides, but for a process that has the capability without being root.
+    // The kernel's rule, except for a process that has the capability without being root.
     if folder.mode() & STICKY != 0 && me != 0 && me != dest.uid() && me != folder.uid() {
-        return refused("it belongs to somebody else and stands in a sticky folder such as /tmp");
+        return refused("it belongs to another user and is in a sticky folder such as /tmp");
     }
     Ok(())
 }
 
-/// The attributes of what stands there, as far as kernel and file system report them.
+/// Attributes of the file at `path`, as far as kernel and file system report them.
 fn attributes(path: &Path) -> Option<StatxAttributes> {
     let stat = rustix::fs::statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::BASIC_STATS).ok()?;
     Some(stat.stx_attributes)
 }
 
-/// What keeps a file from being replaced.
+/// The attribute that prevents a file from being replaced, as text.
 fn file_attribute(attributes: StatxAttributes) -> Option<&'static str> {
     [
         (StatxAttributes::IMMUTABLE, "it is immutable (chattr -i)"),
@@ -69,7 +69,7 @@ fn file_attribute(attributes: StatxAttributes) -> Option<&'static str> {
     .find_map(|(attribute, why)| attributes.contains(attribute).then_some(why))
 }
 
-/// What keeps names in a folder from being made or changed.
+/// The attribute that prevents names in a folder from being created or changed, as text.
 fn folder_attribute(attributes: StatxAttributes) -> Option<&'static str> {
     [
         (StatxAttributes::IMMUTABLE, "its folder is immutable (chattr -i)"),
@@ -85,7 +85,7 @@ fn try_rename(paths: &Paths, failed: impl Fn(io::Error) -> DestError) -> Result<
     drop(file);
     let renamed = rename_to_new(&from, &to).and_then(|()| std::fs::remove_file(&to));
     renamed.map_err(|error| {
-        // At most one of them is there.
+        // At most one of them exists.
         let _ = [from, to].map(std::fs::remove_file);
         DestError::NoRename { path: paths.dest.clone(), error }
     })

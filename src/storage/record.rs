@@ -1,4 +1,4 @@
-//! The record of an unfinished download, `DEST.part.mtorrent`: which chunks the disk holds. Pure.
+//! The record of an unfinished download, `DEST.part.mtorrent`: the chunks that are on the disk. Pure.
 //!
 //! ```text
 //! slot 0, then slot 1, each `slot_len` bytes, a multiple of 4096, zero-padded:
@@ -13,9 +13,9 @@
 //!   n  bitfield, one bit a chunk as on the wire
 //!  20  SHA-1 of everything before it in this slot
 //! ```
-//! Format 1, of earlier versions, has no inode and no time, and is read as well.
-//! Integers are big-endian. Records are written to the two slots in turn, so that a torn write leaves
-//! the one before it; the valid slot with the higher sequence number counts.
+//! Format 1, of earlier versions, has no inode and no time, and is supported as well. Integers are big-endian. Records
+//! are written to the two slots alternately, so that a torn write leaves the one before it; the valid slot with the
+//! higher sequence number counts.
 
 use crate::bitfield::Bitfield;
 use crate::geometry::Geometry;
@@ -25,35 +25,35 @@ use crate::ids::InfoHash;
 const MAGIC: &[u8; 8] = b"mTorPart";
 const FORMAT: u32 = 2;
 const FORMAT_WITHOUT_MARK: u32 = 1;
-/// Bytes before the mark.
+/// Length of the fields before the mark, bytes.
 const HEAD_LEN: usize = 8 + 4 + 8 + 20 + 8 + 4;
 const MARK_LEN: usize = 8 + 8;
 const CHECKSUM_LEN: usize = 20;
 const SLOT_ALIGN: usize = 4096;
 
-/// The attributes by which a file differs from another that was put under its name.
+/// Attributes that distinguish a file from another that was put under its name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FileMark {
-    /// The inode; 0 is not known.
+    /// Inode number; 0 if not known.
     pub inode: u64,
-    /// Creation, nanoseconds since 1970; 0 is not known.
+    /// Time of creation, nanoseconds since 1970; 0 if not known.
     pub created_ns: u64,
 }
 
-/// What one slot says.
+/// Content of one slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// Grows by one with every record written.
+    /// Sequence number; incremented for every record written.
     pub sequence: u64,
-    /// The file.
+    /// Info hash of the file.
     pub info_hash: InfoHash,
-    /// The `.part` that it is about.
+    /// Mark of the `.part` that the record describes.
     pub part: FileMark,
-    /// Chunks that the disk holds.
+    /// Chunks that are on the disk.
     pub chunks: Bitfield,
 }
 
-/// Bytes of one slot.
+/// Length of one slot, bytes.
 pub(crate) fn slot_len(geometry: Geometry) -> usize {
     slot_len_with(geometry, MARK_LEN)
 }
@@ -64,7 +64,7 @@ fn slot_len_with(geometry: Geometry, mark_len: usize) -> usize {
 }
 
 impl Record {
-    /// The bytes of a slot and where they belong in the file.
+    /// Encodes the record; returns its offset in the file and the bytes of the slot.
     pub fn encode(&self) -> (u64, Vec<u8>) {
         let geometry = self.chunks.geometry();
         let mut slot = Vec::with_capacity(slot_len(geometry));
@@ -77,8 +77,7 @@ impl Record {
         (self.sequence % 2 * slot_len(geometry) as u64, slot)
     }
 
-    /// The newest valid record of this file in the two slots; `None` if there is none, be it torn,
-    /// foreign or of another format.
+    /// The newest valid record of this file in the two slots; `None` if both are torn, foreign or of another format.
     pub fn decode(file: &[u8], info_hash: InfoHash, geometry: Geometry) -> Option<Self> {
         let formats = [(FORMAT, MARK_LEN), (FORMAT_WITHOUT_MARK, 0)];
         let valid = formats.into_iter().flat_map(|(format, mark_len)| {
@@ -126,7 +125,7 @@ mod tests {
         Record { sequence, info_hash: InfoHash([seed as u8; 20]), part, chunks }
     }
 
-    /// As an earlier version wrote it.
+    /// A record as an earlier version wrote it.
     #[test]
     fn a_record_without_a_mark_is_read() {
         let Record { sequence, info_hash, chunks, .. } = record(100, 3, 9);

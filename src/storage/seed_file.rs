@@ -1,4 +1,4 @@
-//! A file that is served: open, memory-mapped, with its identity, by which a change is noticed.
+//! A served file: open, memory-mapped, with an identity that shows any change.
 
 use std::fs::File;
 use std::io;
@@ -12,20 +12,20 @@ use memmap2::{Mmap, MmapOptions};
 
 use super::identity::Identity;
 
-/// A file with its memory map. The map is never loaded from by user space: its address goes to the
-/// kernel, which answers EFAULT where the file has become shorter.
+/// A file with its memory map. User space never loads from the map: its address is passed to the kernel, which answers
+/// EFAULT if the file has become shorter.
 #[derive(Debug)]
 pub struct SeedFile {
     file: File,
     map: Option<Mmap>,
-    /// The kernel shows which pages are resident only to the owner and to who may write (to others all
-    /// seem to be).
+    /// The kernel shows which pages are resident only to the owner and to users who may write (to others all pages seem
+    /// to be).
     shows_residency: bool,
     device_and_inode: (u64, u64),
     finished: OnceLock<Finished>,
 }
 
-/// A finished file's path and identity; an unfinished one has none yet.
+/// Path and identity of a finished file; an unfinished one has none yet.
 #[derive(Debug)]
 struct Finished {
     path: PathBuf,
@@ -33,7 +33,7 @@ struct Finished {
 }
 
 impl SeedFile {
-    /// Opens a finished file to be served as long as it does not change.
+    /// Opens a finished file, which is served until it changes.
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
         let metadata = file.metadata()?;
@@ -45,47 +45,47 @@ impl SeedFile {
         Ok(seed)
     }
 
-    /// Maps an unfinished download, which changes by our own writes only. `bytes` is its reserved size.
+    /// Maps an unfinished download, which only our own writes change. `bytes` is its reserved size.
     pub fn unfinished(file: File, bytes: u64) -> io::Result<Self> {
         let metadata = file.metadata()?;
         let (map, device_and_inode) = (map(&file, bytes)?, (metadata.dev(), metadata.ino()));
         Ok(Self { map, shows_residency: true, device_and_inode, finished: OnceLock::new(), file })
     }
 
-    /// The file has its final content, under this path: from now on every change counts.
+    /// Marks the content final, under this path: from now on every change counts.
     pub fn finish(&self, path: &Path) -> io::Result<()> {
         let identity = Identity::of(&self.file.metadata()?);
-        // A second call finds the first one's identity, which stays the one to compare with.
+        // A second call keeps the identity of the first one for later comparisons.
         let _ = self.finished.set(Finished { path: path.to_owned(), identity });
         Ok(())
     }
 
-    /// The device and the inode of the open file.
+    /// Device and inode of the open file.
     pub fn device_and_inode(&self) -> (u64, u64) {
         self.device_and_inode
     }
 
-    /// Where the finished file is.
+    /// Path of the finished file.
     pub fn path(&self) -> Option<&Path> {
         self.finished.get().map(|finished| finished.path.as_path())
     }
 
-    /// The finished file as it was when it was opened or finished.
+    /// Identity of the finished file when it was opened or finished.
     pub fn identity(&self) -> Option<Identity> {
         self.finished.get().map(|finished| finished.identity)
     }
 
-    /// Bytes of the file as it is now. Blocks for a moment.
+    /// Current length of the file, bytes. Blocks for a moment.
     pub fn length(&self) -> io::Result<u64> {
         Ok(self.file.metadata()?.len())
     }
 
-    /// For sendfile.
+    /// File descriptor, for sendfile.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
     }
 
-    /// A part of the map, to be handed to the kernel and never to be read here.
+    /// A part of the map, to be passed to the kernel and never to be read here.
     pub fn window(&self, offset: u64, bytes: usize) -> &[u8] {
         let all: &[u8] = self.map.as_deref().unwrap_or_default();
         let start = usize::try_from(offset).unwrap_or(usize::MAX).min(all.len());
@@ -97,7 +97,7 @@ impl SeedFile {
         self.map.as_ref().is_none_or(|map| self.shows_residency && is_resident(map, range))
     }
 
-    /// Brings the range into memory. Blocks while the disk works; fails where the file became shorter.
+    /// Loads the range into memory. Blocks while the disk works; fails if the file became shorter.
     pub fn populate(&self, range: Range<u64>) -> io::Result<()> {
         self.map.as_ref().map_or(Ok(()), |map| populate(map, range))
     }
@@ -109,10 +109,10 @@ fn map(file: &File, bytes: u64) -> io::Result<Option<Mmap>> {
     if len == 0 {
         return Ok(None);
     }
-    // SAFETY: another process may change or cut the file under the map, and no lock can forbid it. So no
-    // byte of it is ever loaded by this process: slices of the map are only passed as addresses to the
-    // kernel (send, mincore, madvise), which answers EFAULT instead of raising SIGBUS. What it sent
-    // meanwhile is checked by the receiver's hash.
+    // SAFETY: another process may change or cut the file under the map, and no lock can forbid it. So no byte of it is
+    // ever loaded by this process: slices of the map are only passed as addresses to the kernel (send, mincore,
+    // madvise), which answers EFAULT instead of raising SIGBUS. Changed bytes that were sent meanwhile are detected by
+    // the receiver's hash.
     Ok(Some(unsafe { MmapOptions::new().len(len).map(file)? }))
 }
 
@@ -139,7 +139,7 @@ fn populate(map: &Mmap, range: Range<u64>) -> io::Result<()> {
         let advise = |advice| rustix::mm::madvise(start, pages.len(), advice);
         advise(rustix::mm::Advice::WillNeed)?;
         match advise(rustix::mm::Advice::LinuxPopulateRead) {
-            // A kernel before 5.14 has only the first advice: the send itself then waits.
+            // A kernel before 5.14 supports only the first advice: the send itself then waits.
             Err(rustix::io::Errno::INVAL) => Ok(()),
             populated => Ok(populated?),
         }

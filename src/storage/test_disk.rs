@@ -1,5 +1,5 @@
-//! A test double of a download's files as the disk has them: what is not synced may be lost or torn by the
-//! power failure, and the power fails after a given number of steps.
+//! A test double of a download's files on the disk. The power fails after a given number of steps, and may lose or tear
+//! everything that is not synced.
 
 use std::io;
 
@@ -10,27 +10,27 @@ use super::ledger::PartFiles;
 use super::record::FileMark;
 use super::test_image::{Change, Image};
 
-/// The files, as they are durable and with the writes in flight.
+/// The files, each with its durable image and the writes in flight.
 pub(super) struct Double {
     rng: StdRng,
     steps_left: usize,
-    /// The next sync of the data fails. As on Linux, what was written until then is lost although it can
-    /// still be read, and the sync after it succeeds.
+    /// The next sync of the data fails. As on Linux, the data written before it is lost although it can still be read,
+    /// and the next sync succeeds.
     pub fails_sync: bool,
     part: Image,
     record: Image,
-    /// Names as the folder has them now, and as they are durable.
+    /// The folder's current names, and the durable ones.
     names: Names,
     names_durable: Names,
 }
 
-/// What is found after the power failure.
+/// The files after the power failure.
 pub(super) struct Crash {
-    /// `DEST.part`, empty if there is none.
+    /// Content of `DEST.part`, empty if there is none.
     pub part: Vec<u8>,
-    /// `DEST.part.mtorrent`, empty if there is none.
+    /// Content of `DEST.part.mtorrent`, empty if there is none.
     pub record: Vec<u8>,
-    /// `DEST`, if it has its name.
+    /// Content of `DEST`, if it was published.
     pub published: Option<Vec<u8>>,
 }
 
@@ -42,7 +42,7 @@ struct Names {
 }
 
 impl Double {
-    /// Works for `steps` steps; the one after them fails as the power does.
+    /// Works for `steps` steps; the next one fails as the power does.
     pub(super) fn new(seed: u64, steps: usize) -> Self {
         let rng = StdRng::seed_from_u64(seed);
         let names = Names::default();
@@ -57,7 +57,7 @@ impl Double {
         step
     }
 
-    /// The power fails: what is synced is there, of the rest anything.
+    /// Simulates the power failure: all synced data survives, and any part of the rest.
     pub(super) fn crash(mut self) -> Crash {
         let rng = &mut self.rng;
         let names = if rng.random() { self.names } else { self.names_durable };

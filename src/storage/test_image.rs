@@ -1,12 +1,12 @@
-//! A test double of one file as it is and as a power failure would leave it.
+//! A test double of one file: its current content, and the content that a power failure would leave.
 
 use rand::RngExt;
 use rand::rngs::StdRng;
 
-/// Unsynced writes are lost or kept in pieces of this size.
+/// Size of the pieces in which unsynced writes are lost or kept, bytes.
 const SECTOR: usize = 512;
 
-/// A file, live and durable.
+/// A file with its current and its durable content.
 #[derive(Debug, Default)]
 pub(crate) struct Image {
     live: Vec<u8>,
@@ -15,7 +15,7 @@ pub(crate) struct Image {
     pending: Vec<Change>,
 }
 
-/// What a program does to a file.
+/// A change to a file by a program.
 #[derive(Debug)]
 pub(crate) enum Change {
     /// Bytes at an offset.
@@ -25,12 +25,12 @@ pub(crate) enum Change {
 }
 
 impl Image {
-    /// A file that was there, and is safe.
+    /// An existing, durable file.
     pub(crate) fn new(bytes: Vec<u8>) -> Self {
         Self { live: bytes.clone(), durable: bytes, pending: Vec::new() }
     }
 
-    /// What a reader sees.
+    /// Content that a reader sees.
     pub(crate) fn live(&self) -> &[u8] {
         &self.live
     }
@@ -40,18 +40,18 @@ impl Image {
         self.pending.push(change);
     }
 
-    /// All changes are safe.
+    /// Makes all changes durable.
     pub(crate) fn sync(&mut self) {
         self.pending.drain(..).for_each(|change| change.apply(&mut self.durable));
     }
 
-    /// A sync failed: any part of the changes is on the disk, and no later sync will bring the rest.
+    /// Simulates a failed sync: any part of the changes is on the disk, and no later sync writes the rest.
     pub(crate) fn fail_to_sync(&mut self, rng: &mut StdRng) {
         self.durable = self.after_crash(rng);
     }
 
-    /// The durable image plus, of every change since, a random selection of its sectors. A file that was made longer
-    /// and is not, after all, has nothing behind its end: its length is the folder's affair, and not torn.
+    /// The durable image plus, of every change since, a random selection of its sectors. If an extension of the file
+    /// was lost, there is nothing behind its old end: its length is metadata, and never torn.
     pub(crate) fn after_crash(&mut self, rng: &mut StdRng) -> Vec<u8> {
         let mut image = std::mem::take(&mut self.durable);
         let mut end = usize::MAX;

@@ -1,4 +1,4 @@
-//! A `.part` that an earlier run left: which of its chunks to hash, and resuming with those that are right.
+//! A `.part` that an earlier run left: the chunks to hash, and the resumption with those that are right.
 
 use std::fs::File;
 use std::io;
@@ -18,23 +18,23 @@ use crate::bitfield::Bitfield;
 use crate::geometry::{ChunkIndex, Geometry};
 use crate::ids::InfoHash;
 
-/// A `.part` that was there, locked and not yet changed.
+/// An existing `.part`, locked and not yet changed.
 #[derive(Debug)]
 pub struct Unfinished {
     info_hash: InfoHash,
     geometry: Geometry,
     files: DiskFiles,
     part: Arc<File>,
-    /// What the record says; `None` when there is none of this file.
+    /// The record; `None` without a record of this file.
     record: Option<Record>,
     mark: FileMark,
-    /// Bytes of the `.part`.
+    /// Length of the `.part`, bytes.
     length: u64,
     force: bool,
 }
 
 impl Unfinished {
-    /// `files` are open and `length` is the size of their `.part`; with `force` it is used whosever it is.
+    /// `files` are open and `length` is the size of their `.part`; with `force` it is used whatever its origin.
     pub(super) fn new(
         info_hash: InfoHash,
         geometry: Geometry,
@@ -48,25 +48,26 @@ impl Unfinished {
         Ok(Self { info_hash, geometry, files, part, record, mark, length, force })
     }
 
-    /// The path of the file.
+    /// Path of the `.part`.
     pub fn part_name(&self) -> &Path {
         &self.files.paths().part
     }
 
-    /// The file to hash.
+    /// The open `.part`, for hashing.
     pub fn part(&self) -> &Arc<File> {
         &self.part
     }
 
-    /// Whether the chunk may be there: the record says so and the file is long enough. Without a record any may.
+    /// Whether the chunk may be there: the record claims it and the file is long enough. Without a record any chunk may
+    /// be there.
     pub fn may_have(&self, chunk: ChunkIndex) -> bool {
         self.is_long_enough(chunk) && self.record.as_ref().is_none_or(|record| record.chunks.contains(chunk))
     }
 
-    /// Chunks that are worth hashing beyond those that the record claims: all where something was written. That is so
-    /// when the user wants what can be used of the file whosever it is (`force`), or when none of what the record claims
-    /// is `right`, and the other chunks show whether this is a file of ours that was cut. `None` where neither is so, or
-    /// where all were hashed.
+    /// Further chunks to hash beyond those that the record claims: all where data was written. They are needed when the
+    /// user wants every usable chunk of the file whatever its origin (`force`), or when none of the chunks that the
+    /// record claims is `right`, and the other chunks show whether this is a file of ours that was cut. `None` if
+    /// neither applies, or if all chunks were hashed.
     pub fn others(&self, right: &Bitfield) -> io::Result<Option<Bitfield>> {
         let Some(record) = &self.record else { return Ok(None) };
         let is_doubtful = self.is_made_with(record) && record.chunks.count() > 0 && right.count() == 0;
@@ -88,8 +89,8 @@ impl Unfinished {
         Layout::one_file(self.geometry).segment(chunk).end() <= self.length
     }
 
-    /// Resumes with the chunks that are right. A file of which the record claims nothing true is left as it is,
-    /// except with `force`.
+    /// Resumes with the chunks that are right. A file is refused if none of its record's claims is true, except with
+    /// `force`.
     pub fn resume(self, verified: &Bitfield) -> Result<(DiskFiles, Ledger), DestError> {
         let failed = |error| DestError::Io { path: self.files.paths().part.clone(), error };
         let is_ours = self.is_ours(verified).map_err(failed)?;
@@ -116,8 +117,8 @@ impl Unfinished {
         Ok((self.files, ledger))
     }
 
-    /// Whether the record is about this file: some of the chunks that it claims are right, or this is the very file
-    /// that was made with it, was cut, and holds nothing of somebody else's.
+    /// Whether the record describes this file: some of the chunks that it claims are right, or this is the same file
+    /// that was created with it, was cut, and contains no foreign data.
     fn is_ours(&self, verified: &Bitfield) -> io::Result<bool> {
         let Some(record) = &self.record else { return Ok(false) };
         if record.chunks.iter().any(|chunk| verified.contains(chunk)) {
@@ -134,7 +135,7 @@ impl Unfinished {
     }
 }
 
-/// Whether there is nothing but zeros in the file.
+/// Whether the file contains only zeros.
 fn is_blank(file: &File) -> io::Result<bool> {
     let mut bytes = vec![0; 1 << 20];
     let mut at = 0;
@@ -142,7 +143,7 @@ fn is_blank(file: &File) -> io::Result<bool> {
         at = match rustix::fs::seek(file, SeekFrom::Data(at)) {
             Ok(start) => start,
             Err(Errno::NXIO) => return Ok(true),
-            // The file system does not report its holes.
+            // The file system does not report holes.
             Err(Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSYS) => at,
             Err(error) => return Err(error.into()),
         };

@@ -1,4 +1,5 @@
-//! Hashes what arrives, and alone makes a [`VerifiedChunk`]: no other chunk can be written, kept, counted or served.
+//! Hashes received chunks. Only the verifier creates a [`VerifiedChunk`]: no other chunk can be written, cached,
+//! counted or served.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -16,23 +17,23 @@ use crate::limits::{HASH_GATHER_PAUSE, HASH_STEP_BYTES};
 use crate::metainfo::Metainfo;
 use crate::runtime::{Signal, deadline, yield_now};
 
-/// A chunk in memory, all of it, unverified. `origin` is what its receiver wants to know of it afterwards.
+/// A complete chunk in memory, unverified. `origin` is returned to the receiver with the result.
 pub struct ReceivedChunk<O> {
-    /// Its number in the file.
+    /// Index of the chunk.
     pub index: ChunkIndex,
-    /// Its bytes.
+    /// Bytes of the chunk.
     pub buffer: ChunkBuffer,
-    /// Where it came from.
+    /// Origin of the chunk.
     pub origin: O,
 }
 
-/// A chunk in memory whose hash is the one of the metainfo. Only [`Verifier`] makes it.
+/// A chunk in memory whose hash matches the metainfo. Only [`Verifier`] creates it.
 pub struct VerifiedChunk {
     key: ChunkKey,
     buffer: Rc<ChunkBuffer>,
 }
 
-/// What was received is not the chunk of the metainfo.
+/// Error: the received data does not match the metainfo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("chunk {0} does not match its hash")]
 pub struct WrongChunk(pub ChunkIndex);
@@ -45,7 +46,7 @@ pub struct Verifier<O> {
 }
 
 impl VerifiedChunk {
-    /// The chunk, if its digest is the right one.
+    /// The chunk, if its digest is right.
     fn check<O>(metainfo: &Metainfo, received: ReceivedChunk<O>, digest: ChunkHash) -> (O, Result<Self, WrongChunk>) {
         let ReceivedChunk { index, buffer, origin } = received;
         if digest != metainfo.chunk_hash(index) {
@@ -54,22 +55,22 @@ impl VerifiedChunk {
         (origin, Ok(Self { key: (metainfo.info_hash(), index), buffer: Rc::new(buffer) }))
     }
 
-    /// Its number in the file.
+    /// Index of the chunk.
     pub fn index(&self) -> ChunkIndex {
         self.key.1
     }
 
-    /// Its name among the chunks of all files.
+    /// Key of the chunk among the chunks of all files.
     pub fn key(&self) -> ChunkKey {
         self.key
     }
 
-    /// Its bytes, to be written.
+    /// Bytes of the chunk, for writing.
     pub(super) fn buffer(&self) -> &Rc<ChunkBuffer> {
         &self.buffer
     }
 
-    /// Hands it to the cache of this core, for others to fetch.
+    /// Adds the chunk to the cache of this core, for other peers.
     pub fn keep_in(&self, memory: &Memory) {
         memory.keep(self.key, &self.buffer);
     }
@@ -93,7 +94,7 @@ impl<O> Verifier<O> {
         self.received.notify();
     }
 
-    /// Hashes what arrives, as many chunks at once as there are, in steps that leave the core to others. Calls `done`
+    /// Hashes queued chunks, as many at once as there are, in steps that yield the core to other tasks. Calls `done`
     /// once for each chunk, in the order in which their hashes ended.
     pub async fn run(&self, done: impl Fn(O, Result<VerifiedChunk, WrongChunk>)) -> Infallible {
         let mut hasher = Hasher::new();
@@ -111,8 +112,8 @@ impl<O> Verifier<O> {
         }
     }
 
-    /// Waits for further chunks as long as they come: a chunk alone costs the core several times as much a byte
-    /// as one among sixteen, and nobody waits for one chunk.
+    /// Waits for further chunks as long as they keep coming: hashing one chunk alone takes several times as much CPU a
+    /// byte as hashing sixteen at once, and no task waits for a single chunk.
     async fn gather(&self, hasher: &mut Hasher<ReceivedChunk<O>>) {
         loop {
             self.queue.borrow_mut().drain(..).for_each(|chunk| hasher.push(chunk));
@@ -127,7 +128,7 @@ impl<O> Verifier<O> {
     }
 }
 
-/// Verifies one chunk, as a test has it.
+/// Verifies one chunk, for tests.
 #[cfg(test)]
 pub(super) async fn verify_one(
     metainfo: Arc<Metainfo>,

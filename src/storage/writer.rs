@@ -1,5 +1,5 @@
-//! Writes verified chunks from the buffers that the socket filled: with O_DIRECT through the ring, or,
-//! where the file system refuses that, from a blocking thread.
+//! Writes verified chunks from the buffers that the socket filled: with O_DIRECT through the ring, or, if the file
+//! system refuses that, from a blocking thread.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -22,33 +22,33 @@ use super::layout::Layout;
 use super::verifier::VerifiedChunk;
 use crate::runtime::Blocking;
 
-/// One core's way to write a download's `.part`.
+/// One core's writer of a download's `.part`.
 pub struct Writer {
     layout: Layout,
     direct: Option<DmaFile>,
     refused: Cell<bool>,
-    /// The file system is memory: the ring writes there too, and there is no cache to go around.
+    /// The file system is in memory: the ring writes there too, and there is no cache to bypass.
     in_memory: bool,
     part: Arc<File>,
     blocking: Blocking,
 }
 
 impl Writer {
-    /// Opens the file on this core. `record` is a file on the same device that holds data already.
+    /// Opens the file on this core. `record` is a file on the same device that contains data already.
     ///
-    /// glommio probes a device by the first file that a thread opens on it, and takes the device for
-    /// pollable when that file is only reserved; every later read on it then fails. The record, which
-    /// holds data, is therefore opened first.
+    /// glommio probes a device by the first file that a thread opens on it, and takes the device for pollable when that
+    /// file is only reserved; every later read on it then fails. The record, which contains data, is therefore opened
+    /// first.
     pub async fn open(layout: Layout, path: &Path, record: &Path, part: Arc<File>, blocking: Blocking) -> Self {
-        // A file system that hangs must not stop the core.
-        let (asked, looked) = (path.to_owned(), part.clone());
-        let look = move || {
-            let device = looked.metadata().map_or(0, |metadata| metadata.dev());
-            (check_what_glommio_asks(&asked, &looked), is_in_memory(&looked), device)
+        // A file system that hangs must not block the core.
+        let (path_to_check, part_to_check) = (path.to_owned(), part.clone());
+        let check = move || {
+            let device = part_to_check.metadata().map_or(0, |metadata| metadata.dev());
+            (check_what_glommio_asks(&path_to_check, &part_to_check), is_in_memory(&part_to_check), device)
         };
-        let looked = blocking.run(look).await;
-        let (well, in_memory, device) = looked.unwrap_or_else(|error| (Err(io::Error::other(error)), false, 0));
-        let direct = match open_direct(path, record, well).await {
+        let checks = blocking.run(check).await;
+        let (checked, in_memory, device) = checks.unwrap_or_else(|error| (Err(io::Error::other(error)), false, 0));
+        let direct = match open_direct(path, record, checked).await {
             Ok(direct) => Some(direct),
             Err(why) => {
                 log::debug!("{} cannot be written with O_DIRECT: {why}", path.display());
@@ -63,8 +63,8 @@ impl Writer {
         self.direct.is_some() && !self.refused.get() && !self.in_memory
     }
 
-    /// Writes the chunk to its segment. Never drop the future before it ends: the kernel may
-    /// still read the buffer (it stays alive, but its memory cannot be recycled).
+    /// Writes the chunk to its segment. The future must not be dropped before it ends: the kernel may still read the
+    /// buffer (the buffer stays allocated, but its memory cannot be recycled).
     pub async fn write(&self, chunk: &VerifiedChunk) -> io::Result<()> {
         let (offset, chunk) = (self.layout.segment(chunk.index()).offset, chunk.buffer());
         let _turn = chunk.write_turn().await;
@@ -73,7 +73,7 @@ impl Writer {
         };
         match write_blocks(direct, chunk, offset).await {
             Ok(true) => Ok(()),
-            // A short write (a full disk or quota): the other way gives the true reason.
+            // A short write (a full disk or quota): the buffered write reports the real error.
             Ok(false) => self.write_buffered(chunk, offset).await,
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
                 self.refused.set(true);
@@ -83,7 +83,7 @@ impl Writer {
         }
     }
 
-    /// Ends the use of the file.
+    /// Closes the file.
     pub async fn close(self) {
         if let Some(file) = self.direct
             && let Err(error) = file.close().await
@@ -95,7 +95,7 @@ impl Writer {
     async fn write_buffered(&self, chunk: &Rc<ChunkBuffer>, offset: u64) -> io::Result<()> {
         for n in 0.. {
             let Some(block) = chunk.block(n) else { break };
-            // The slow way copies: it serves file systems without O_DIRECT only.
+            // The buffered write copies: it serves only file systems without O_DIRECT.
             let (bytes, part) = (block.to_vec(), self.part.clone());
             let at = offset + (n * crate::limits::BLOCK_BYTES) as u64;
             self.blocking.run(move || part.write_all_at(&bytes, at)).await.map_err(io::Error::other)??;
@@ -104,10 +104,10 @@ impl Writer {
     }
 }
 
-/// Opens the file for the ring. What glommio panics about, where a sandbox or a container hides it, is an error here:
-/// then the file is written another way.
-async fn open_direct(path: &Path, record: &Path, looked: io::Result<()>) -> Result<DmaFile, String> {
-    looked.map_err(|error| error.to_string())?;
+/// Opens the file for the ring. Information that a sandbox or a container hides makes glommio panic; here it is an
+/// error, and the file is written by the buffered writer.
+async fn open_direct(path: &Path, record: &Path, checked: io::Result<()>) -> Result<DmaFile, String> {
+    checked.map_err(|error| error.to_string())?;
     let open = async {
         if let Ok(file) = DmaFile::open(record).await {
             // Only the probe mattered.
@@ -118,14 +118,14 @@ async fn open_direct(path: &Path, record: &Path, looked: io::Result<()>) -> Resu
     AssertUnwindSafe(open).catch_unwind().await.unwrap_or_else(|_| Err("opening it ended by a panic".to_owned()))
 }
 
-/// Asks for the file system and for the properties of its device, as glommio does when it opens a file.
+/// Reads the file system's type and the properties of its device, as glommio does when it opens a file.
 fn check_what_glommio_asks(path: &Path, part: &File) -> io::Result<()> {
     rustix::fs::statfs(path)?;
     let device = part.metadata()?.dev();
     let device = format!("/sys/dev/block/{}:0", rustix::fs::major(device));
     let queue = match std::fs::canonicalize(device) {
         Ok(device) => device.join("queue"),
-        // No block device: it is taken for memory.
+        // No block device: glommio takes it for memory.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
     };
@@ -140,7 +140,7 @@ fn check_what_glommio_asks(path: &Path, part: &File) -> io::Result<()> {
     std::fs::read_dir(queue.with_file_name("slaves"))?.try_for_each(|slave| slave.map(drop))
 }
 
-/// What glommio reads of a device, as numbers.
+/// Numeric properties that glommio reads of a device.
 const DEVICE_NUMBERS: [&str; 7] = [
     "rotational",
     "minimum_io_size",
@@ -151,7 +151,7 @@ const DEVICE_NUMBERS: [&str; 7] = [
     "max_segment_size",
 ];
 
-/// Writes all blocks at once and waits for all of them; `false` when one was written in part only.
+/// Writes all blocks at once and waits for all of them; `false` when one was written only in part.
 async fn write_blocks(file: &DmaFile, chunk: &ChunkBuffer, offset: u64) -> io::Result<bool> {
     let mut writes: Vec<_> = chunk
         .aligned_blocks()

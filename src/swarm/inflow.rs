@@ -1,36 +1,37 @@
-//! How many answers should arrive at once: enough to fill this node's own link, and no more. Pure.
+//! Number of answers that should arrive at once: enough to fill this node's downlink, and no more. Pure.
 //!
-//! A node that receives from three at once seldom has an idle link, and leaves the uplinks of all others to those who
-//! have. Where three do not fill the link, as with many slow peers, more are tried, one at a time, and kept while
-//! that brings more.
+//! A node that receives three answers at once seldom has an idle link, and it leaves the peers' uplinks to other
+//! getters. Where three answers do not fill the link, as with many slow peers, the node tries one more at a time and
+//! keeps it while the rate grows.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::limits::{INFLOW_EXTRA, INFLOW_FAILURES_MAX, INFLOW_PROBE_INTERVAL, INFLOW_SAMPLES_MAX, INFLOW_START};
 
-/// What one more answer at a time must bring to be kept, and what one less may cost.
+/// Gain in rate that one more answer must bring to be kept, and the largest loss that one answer fewer may cause. A
+/// factor.
 const GAIN: f64 = 1.08;
-/// What is kept of the best rate from one look to the next: links change.
+/// Share of the best rate that is kept from one probe to the next, because links change.
 const BEST_KEPT: f64 = 0.99;
-/// The part of the best rate with which the link counts as full.
+/// Share of the best rate from which the link counts as full.
 const FULL: f64 = 0.75;
 
 /// The number of answers that should arrive at once.
 #[derive(Clone, Debug)]
 pub(crate) struct Inflow {
     target: usize,
-    /// Answers beyond the target that keep the link busy over a round trip.
+    /// Answers beyond the target that keep the link busy for a round trip.
     ahead: usize,
     bytes: u64,
     since: Duration,
-    /// The last arrivals: when, and the bytes.
+    /// The last arrivals: their time and their bytes.
     recent: VecDeque<(Duration, u64)>,
-    /// The bytes of all of them but the first.
+    /// Bytes of all recent arrivals except the first.
     recent_bytes: u64,
-    /// The highest rate that was seen, bytes a second.
+    /// Highest rate seen, bytes a second.
     best: f64,
-    /// What is tried, and the rate before, bytes a second.
+    /// The current trial, and the rate before it, bytes a second.
     trial: Option<(Trial, f64)>,
     last: Trial,
     failures: u32,
@@ -64,8 +65,8 @@ impl Default for Inflow {
 }
 
 impl Inflow {
-    /// Whether no more should come beside so many `arrivals`. While less comes than this node has received before, it
-    /// takes more of them.
+    /// Whether `arrivals` answers at once are enough. While the rate is below what this node has received before, it
+    /// allows more of them.
     pub(crate) fn is_enough(&mut self, now: Duration, arrivals: usize) -> bool {
         let extra = if self.is_missing(now) { INFLOW_EXTRA } else { 0 };
         let is_enough = arrivals >= self.target + self.ahead + extra;
@@ -73,12 +74,12 @@ impl Inflow {
         is_enough
     }
 
-    /// Whether less comes than this node has received before.
+    /// Whether the rate is below what this node has received before.
     pub(crate) fn is_missing(&self, now: Duration) -> bool {
         self.recent_rate(now) < FULL * self.best
     }
 
-    /// Bytes have arrived.
+    /// Counts bytes that have arrived.
     pub(crate) fn delivered(&mut self, now: Duration, bytes: u64) {
         self.bytes += bytes;
         self.recent_bytes += if self.recent.is_empty() { 0 } else { bytes };
@@ -90,13 +91,13 @@ impl Inflow {
         }
     }
 
-    /// The rate of the last arrivals, bytes a second.
+    /// Rate of the last arrivals, bytes a second.
     fn recent_rate(&self, now: Duration) -> f64 {
         let since = self.recent.front().map_or(now, |(at, _)| *at);
         self.recent_bytes as f64 / now.saturating_sub(since).as_secs_f64().max(1e-3)
     }
 
-    /// Looks whether more at once bring more; `rtt` is the usual round trip.
+    /// Checks whether more answers at once raise the rate; `rtt` is the usual round trip.
     pub(crate) fn tick(&mut self, now: Duration, rtt: Duration, chunk_bytes: u32) {
         let time = now.saturating_sub(self.since);
         if time < INFLOW_PROBE_INTERVAL {
@@ -122,7 +123,7 @@ impl Inflow {
         }
     }
 
-    /// Tries more and less in turn: a rate that grew by itself must not be taken for a gain for ever.
+    /// Tries more and fewer alternately: a rate that grew by itself must not count as a gain for ever.
     fn begin_trial(&mut self, rate: f64) {
         self.last = match self.last {
             Trial::More if self.target > INFLOW_START => Trial::Less,
@@ -137,7 +138,7 @@ impl Inflow {
 mod tests {
     use super::*;
 
-    /// A node whose link is filled by `filling` peers at once.
+    /// Target of a node whose link is filled by `filling` peers at once, after it has settled.
     fn settled(filling: usize) -> usize {
         let (mut inflow, mut now) = (Inflow::default(), Duration::ZERO);
         for _ in 0..400 {

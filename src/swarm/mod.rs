@@ -1,9 +1,9 @@
-//! How a file gets from one to many: what getters ask, what servers answer, and in which order. Pure: it takes the time
-//! and a random generator, and returns what is to be done.
+//! Distribution of a file from one node to many: the requests of getters, the answers of servers, and their order.
+//! Pure: it takes the time and a random generator, and returns the actions to carry out.
 //!
-//! [`session`] is a getter's side; [`picker`] chooses its chunks, [`rate`] how much is open with a peer, and [`inflow`]
-//! how much should arrive at once. [`uploads`] is a server's side. `download` and `upload` do what they return with
-//! sockets, [`simulator`] with a network that is made of numbers.
+//! [`session`] is the getter's side: [`picker`] chooses its chunks, [`rate`] the number of open requests with a peer,
+//! and [`inflow`] the number of answers at once. [`uploads`] is the server's side. `download` and `upload` carry out
+//! their decisions with sockets, [`simulator`] with a computed network.
 
 pub(crate) mod inflow;
 pub(crate) mod picker;

@@ -1,12 +1,12 @@
-//! Which chunks to ask a peer for: the seed's 2-D map *chunk -> peers*, kept by columns. Pure.
+//! Chunks to request from a peer: the seed's 2-D map *chunk -> peers*, kept by columns. Pure.
 //!
-//! A peer's column is its bitfield, which the session owns; this side has, for each chunk, the number of partial
-//! peers that have it (peers with everything count for no chunk), and the wanted chunks in buckets by that number.
-//! A peer with a part of the file that comes or goes costs one pass over the file's bits, whatever the number of
-//! peers: the buckets are built anew before they are used next.
+//! A peer's column is its bitfield, which the session owns. The picker keeps, for each chunk, the number of partial
+//! peers that have it (complete peers are not counted), and the wanted chunks in buckets by that number. When a partial
+//! peer comes or goes, the picker makes one pass over the file's bits, whatever the number of peers, and rebuilds the
+//! buckets before their next use.
 //!
-//! A chunk is *wanted* until its data begins to arrive; being named in a request reserves nothing, it is only
-//! counted, so that other requests name other chunks while there are any.
+//! A chunk is *wanted* until its data begins to arrive. A request that names it reserves nothing; it is only counted,
+//! so that other requests name other chunks while there are any.
 
 use rand::seq::SliceRandom;
 use rand::{Rng, RngExt};
@@ -15,40 +15,40 @@ use crate::bitfield::Bitfield;
 use crate::geometry::{ChunkIndex, Geometry};
 use crate::limits::{PICKER_PROBES_MAX, REQUEST_CHUNKS_MAX};
 
-/// How chunks are chosen among those that a peer has.
+/// Order in which chunks are chosen from those that a peer has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Strategy {
-    /// The chunks that fewest peers have, ties at random.
+    /// The chunks that the fewest peers have, ties at random.
     #[default]
     RarestFirst,
-    /// Any, at random: the seed's own.
+    /// Any chunk, at random: the seed's own strategy.
     Random,
 }
 
-/// Chunks for one request, the first choice first.
+/// Chunks for one request, first choice first.
 pub type Choice = arrayvec::ArrayVec<ChunkIndex, REQUEST_CHUNKS_MAX>;
 
-/// Where the chunks of one download stand.
+/// State of every chunk of one download.
 #[derive(Debug)]
 pub struct Picker {
     geometry: Geometry,
     strategy: Strategy,
     chunks: Vec<Chunk>,
     wanted: Bitfield,
-    /// Wanted chunks by availability; `Chunk::position` finds them there. Not to be used while `is_stale`.
+    /// Wanted chunks by availability; `Chunk::position` is the index in the bucket. Invalid while `is_stale`.
     buckets: Vec<Vec<ChunkIndex>>,
     is_stale: bool,
     missing: u32,
-    /// Grows whenever a peer that had nothing to be asked for may have something.
+    /// Incremented whenever a peer that could not be asked for anything may have become useful.
     changes: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Chunk {
     state: State,
-    /// Open requests that name it.
+    /// Open requests that name the chunk.
     named: u8,
-    /// Partial peers that have it.
+    /// Partial peers that have the chunk.
     availability: u16,
     position: u32,
 }
@@ -61,7 +61,7 @@ enum State {
 }
 
 impl Picker {
-    /// All chunks but those `held`.
+    /// A picker for all chunks except those `held`.
     pub fn new(held: &Bitfield, strategy: Strategy) -> Self {
         let geometry = held.geometry();
         let mut wanted = Bitfield::empty(geometry);
@@ -77,7 +77,7 @@ impl Picker {
         Self { geometry, strategy, chunks, wanted, buckets: Vec::new(), is_stale: true, missing, changes: 0 }
     }
 
-    /// The file.
+    /// Geometry of the file.
     pub fn geometry(&self) -> Geometry {
         self.geometry
     }
@@ -112,24 +112,25 @@ impl Picker {
         self.chunks[chunk.as_usize()].availability
     }
 
-    /// A number that is another one whenever any peer may have something to be asked for which it had not.
+    /// Change counter: it differs whenever any peer may have become useful for a request that it could not serve
+    /// before.
     pub fn changes(&self) -> u64 {
         self.changes
     }
 
-    /// A partial peer came.
+    /// Counts the chunks of a partial peer that came.
     pub fn add_peer(&mut self, chunks: &Bitfield) {
         chunks.iter().for_each(|chunk| self.chunks[chunk.as_usize()].availability += 1);
         self.is_stale = true;
     }
 
-    /// A partial peer left.
+    /// Stops counting the chunks of a partial peer that left.
     pub fn remove_peer(&mut self, chunks: &Bitfield) {
         chunks.iter().for_each(|chunk| self.chunks[chunk.as_usize()].availability -= 1);
         self.is_stale = true;
     }
 
-    /// A partial peer got a chunk, or proved not to have it.
+    /// Counts that a partial peer got a chunk (`has`), or turned out not to have it.
     pub fn count(&mut self, chunk: ChunkIndex, has: bool) {
         let is_listed = !self.is_stale && self.is_wanted(chunk);
         if is_listed {
@@ -142,7 +143,7 @@ impl Picker {
         }
     }
 
-    /// A request that names the chunk was sent (`true`) or is over.
+    /// Counts that a request that names the chunk was sent (`true`) or has ended (`false`).
     pub fn name(&mut self, chunk: ChunkIndex, sent: bool) {
         let named = &mut self.chunks[chunk.as_usize()].named;
         *named = if sent { named.saturating_add(1) } else { named.saturating_sub(1) };
@@ -151,7 +152,7 @@ impl Picker {
         }
     }
 
-    /// The chunk's data begins to arrive.
+    /// Marks that the chunk's data begins to arrive.
     pub fn begin(&mut self, chunk: ChunkIndex) {
         if self.is_wanted(chunk) {
             if !self.is_stale {
@@ -162,7 +163,7 @@ impl Picker {
         }
     }
 
-    /// Nobody is sending the chunk any more, or what came was wrong.
+    /// Marks the chunk wanted again: no peer is sending it any more, or its data was wrong.
     pub fn want_again(&mut self, chunk: ChunkIndex) {
         if self.chunks[chunk.as_usize()].state == State::Arriving {
             self.chunks[chunk.as_usize()].state = State::Wanted;
@@ -174,7 +175,7 @@ impl Picker {
         }
     }
 
-    /// The chunk was verified; says whether it is new.
+    /// Marks the chunk verified; returns whether it is new.
     pub fn hold(&mut self, chunk: ChunkIndex) -> bool {
         if self.is_held(chunk) {
             return false;
@@ -198,7 +199,7 @@ impl Picker {
         if choice.is_empty() { self.search(has, max, named_max, rng) } else { choice }
     }
 
-    /// Looks at some chunks of each availability, rarest first.
+    /// Samples some chunks of each availability, rarest first.
     fn probe(&mut self, has: &Bitfield, max: usize, named_max: u8, rng: &mut impl Rng) -> Choice {
         self.refresh();
         let mut choice = Choice::new();
@@ -215,7 +216,7 @@ impl Picker {
                     choice.push(chunk);
                 }
             }
-            // A server that sends its rarest first must not be offered commoner ones beside them.
+            // A server that sends its rarest chunk first must not be offered commoner ones beside it.
             if !choice.is_empty() {
                 return choice;
             }
@@ -223,7 +224,7 @@ impl Picker {
         choice
     }
 
-    /// Looks through what is wanted, from a random place on, until enough is found to draw from.
+    /// Searches the wanted chunks from a random position on, until there are enough to draw from.
     fn search(&mut self, has: &Bitfield, max: usize, named_max: u8, rng: &mut impl Rng) -> Choice {
         let mut choice = Choice::new();
         if self.geometry.chunk_count() == 0 {

@@ -1,4 +1,5 @@
-//! How fast a peer delivers, and how many requests keep it busy. Pure: `now` is time since any fixed start.
+//! Rate at which a peer delivers, and the number of requests that keep it busy. Pure: `now` is time since any fixed
+//! start.
 
 use std::time::Duration;
 
@@ -6,10 +7,10 @@ use crate::limits::{REQUEST_AHEAD, REQUESTS_PER_PEER_MAX};
 
 /// Weight of the newest sample.
 const SAMPLE_WEIGHT: f64 = 0.5;
-/// Shortest time over which a sample is taken.
+/// Shortest time that a sample covers.
 const SAMPLE_TIME: Duration = Duration::from_millis(20);
 
-/// The rate at which one peer delivers while it is asked for something.
+/// Rate at which one peer delivers while requests to it are open.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Rate {
     bytes_s: Option<f64>,
@@ -18,12 +19,12 @@ pub(crate) struct Rate {
 }
 
 impl Rate {
-    /// The peer is asked for something, and was not before: time counts from now on.
+    /// Starts the clock: the first request to an idle peer was sent.
     pub(crate) fn begin(&mut self, now: Duration) {
         (self.since, self.bytes) = (now, 0);
     }
 
-    /// A chunk of `bytes` has arrived.
+    /// Counts a chunk of `bytes` that has arrived.
     pub(crate) fn delivered(&mut self, now: Duration, bytes: u64) {
         self.bytes += bytes;
         let time = now.saturating_sub(self.since);
@@ -41,7 +42,7 @@ impl Rate {
         self.bytes_s
     }
 
-    /// Requests whose answers have not begun that keep the peer busy over a round trip of `rtt`: at least one.
+    /// Unanswered requests that keep the peer busy over a round trip of `rtt`: at least one.
     pub(crate) fn requests_ahead(&self, rtt: Duration, chunk_bytes: u32) -> usize {
         let ahead_bytes = self.bytes_s.unwrap_or(0.0) * (rtt + REQUEST_AHEAD).as_secs_f64();
         (1 + (ahead_bytes / f64::from(chunk_bytes)) as usize).min(REQUESTS_PER_PEER_MAX)

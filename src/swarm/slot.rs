@@ -1,12 +1,12 @@
-//! Numbers by which a session and those around it name peers and data connections.
+//! Numbers of peers and data connections within a download.
 
 use std::fmt;
 
-/// A peer within one download, or another source of chunks; never used again.
+/// Slot of a peer, or of another source of chunks, within one download; never reused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeerSlot(u32);
 
-/// A data connection within one download; never used again.
+/// Slot of a data connection within one download; never reused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionSlot(u32);
 
@@ -16,7 +16,7 @@ impl PeerSlot {
         Self(number)
     }
 
-    /// Its number.
+    /// Number of the slot.
     pub fn get(self) -> u32 {
         self.0
     }
@@ -33,7 +33,7 @@ impl ConnectionSlot {
         Self(number)
     }
 
-    /// Its number.
+    /// Number of the slot.
     pub fn get(self) -> u32 {
         self.0
     }

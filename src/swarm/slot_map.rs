@@ -1,4 +1,4 @@
-//! Values by slot: a few hundred in the order of their slots, close together in memory. Pure.
+//! A map with slots as keys: a few hundred values, sorted by slot and contiguous in memory. Pure.
 
 /// A map from slots `K` to values.
 #[derive(Debug)]
@@ -19,12 +19,12 @@ impl<K: Copy + Ord, T> SlotMap<K, T> {
         self.values.len()
     }
 
-    /// Whether there is none.
+    /// Whether the map is empty.
     pub(super) fn is_empty(&self) -> bool {
         self.values.is_empty()
     }
 
-    /// Adds a value in place of one in the same slot. Quick for the highest slot.
+    /// Inserts a value; replaces the one in the same slot. Fast for the highest slot.
     pub(super) fn insert(&mut self, slot: K, value: T) {
         match self.slots.binary_search(&slot) {
             Ok(position) => self.values[position] = value,
@@ -35,7 +35,7 @@ impl<K: Copy + Ord, T> SlotMap<K, T> {
         }
     }
 
-    /// Takes a value out.
+    /// Removes and returns the value in the slot.
     pub(super) fn remove(&mut self, slot: K) -> Option<T> {
         let position = self.slots.binary_search(&slot).ok()?;
         self.slots.remove(position);
@@ -47,7 +47,7 @@ impl<K: Copy + Ord, T> SlotMap<K, T> {
         self.slots.binary_search(&slot).ok().map(|position| &self.values[position])
     }
 
-    /// The same, to be changed.
+    /// Mutable access to the value in the slot.
     pub(super) fn get_mut(&mut self, slot: K) -> Option<&mut T> {
         self.slots.binary_search(&slot).ok().map(|position| &mut self.values[position])
     }
@@ -57,12 +57,12 @@ impl<K: Copy + Ord, T> SlotMap<K, T> {
         Some((*self.slots.get(position)?, self.values.get(position)?))
     }
 
-    /// The values in order.
+    /// The values, in the order of their slots.
     pub(super) fn values(&self) -> impl Iterator<Item = &T> {
         self.values.iter()
     }
 
-    /// The same, to be changed.
+    /// Mutable access to the values, in the order of their slots.
     pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.values.iter_mut()
     }

@@ -1,12 +1,12 @@
-//! A server's side: which of the requests that wait is answered next, and by which chunk. Pure.
+//! The server's side: the scheduler chooses which waiting request is answered next, and by which chunk. Pure.
 //!
-//! Few chunks are sent at a time, so that whoever gets one can pass it on soon: the very first one alone, then as many
-//! as keep the uplink busy while some of the getters receive from others too. What was never sent before goes out before
-//! anything is sent twice; among equals an address that got less goes first, then who came first. No request is passed
-//! over without end, and a getter that takes much longer than others holds no slot that others could have.
+//! Few chunks are sent at a time, so that a getter that has one can pass it on soon: the very first chunk alone, then
+//! as many as keep the uplink busy while some of the getters also receive from others. A chunk that was never sent goes
+//! out before any chunk is sent twice. Among equals, the address that received fewer bytes goes first, then the request
+//! that arrived first. No request waits without end, and a getter that takes much longer than others does not keep a
+//! slot from them.
 //!
-//! A connection has one request here at most, waiting or being answered: its answers come in the order of its
-//! requests.
+//! A connection has at most one request here, waiting or being answered: its answers come in the order of its requests.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -19,48 +19,48 @@ use crate::limits::{
     UPLOADS_MAX, UPLOADS_OF_GETTER_MAX, UPLOADS_OF_SEEDER_MAX, UPLOADS_TO_SLOW_MAX,
 };
 
-/// Number of a connection, unique in its process.
+/// Id of a connection, unique in its process.
 pub type ConnectionId = u64;
 
-/// Number of a served file, unique in its process.
+/// Id of a served file, unique in its process.
 pub type FileId = u64;
 
-/// How much longer than to most getters even the quickest chunk takes to a slow one.
+/// Factor by which a slow getter's quickest chunk takes longer than that of most getters.
 const SLOW_RATIO: f64 = 2.0;
-/// What is added to the quickest time with every chunk: links change.
+/// Growth of the quickest time with every chunk, because links change. A factor.
 const QUICKEST_FADES: f64 = 1.05;
 
 /// A request for one of several chunks.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// The connection that asks.
+    /// Id of the connection that sent the request.
     pub connection: ConnectionId,
     /// The address of its peer.
     pub address: IpAddr,
-    /// The file.
+    /// Id of the file.
     pub file: FileId,
-    /// The chunks, all of them here, the first choice first.
+    /// The chunks, all available here, first choice first.
     pub chunks: Choice,
 }
 
-/// What to answer now.
+/// An answer that is to begin now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grant {
-    /// The connection.
+    /// Id of the connection.
     pub connection: ConnectionId,
-    /// The chunk; `None` when all chunks of the request were taken back.
+    /// Index of the chunk; `None` when all chunks of the request were cancelled.
     pub chunk: Option<ChunkIndex>,
 }
 
-/// Too much waits already: the request is to be made again later.
+/// Error: too many requests wait already, so this one must be repeated later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many requests wait already")]
 pub struct Busy;
 
-/// A file as its server sees it.
+/// Upload state of a file.
 #[derive(Debug)]
 struct File {
-    /// How often each chunk was sent.
+    /// Number of times that each chunk was sent.
     sent: Vec<u8>,
     is_complete: bool,
 }
@@ -68,23 +68,23 @@ struct File {
 /// The requests that one process has to answer.
 #[derive(Debug, Default)]
 pub struct Uploads {
-    /// In the order of their arrival.
+    /// Waiting requests, by sequence number in the order of arrival.
     waiting: BTreeMap<u64, Waiting>,
-    /// Where the request of a connection waits.
+    /// Sequence number of the waiting request of a connection.
     connections: HashMap<ConnectionId, u64>,
-    /// The number of the next request.
+    /// Sequence number of the next request.
     next: u64,
-    /// Requests of which no chunk is left.
+    /// Waiting requests whose chunks were all cancelled.
     emptied: usize,
-    /// What is being sent, by since when.
+    /// Answers that are being sent, by connection.
     sending: HashMap<ConnectionId, Sending>,
-    /// How long a chunk usually takes to leave; `None` before the first.
+    /// Usual time that sending a chunk takes; `None` before the first chunk.
     usual: Option<Duration>,
-    /// A getter is slow when even its quickest chunk takes longer.
+    /// Time of the quickest chunk above which a getter is slow.
     slow_from: Duration,
     files: HashMap<FileId, File>,
     getters: HashMap<IpAddr, Getter>,
-    /// What newcomers start with.
+    /// Initial count of served bytes for a new address.
     floor: u64,
 }
 
@@ -95,14 +95,14 @@ struct Sending {
     is_to_slow: bool,
 }
 
-/// An address that asks.
+/// State of an address that sends requests.
 #[derive(Clone, Copy, Debug)]
 struct Getter {
-    /// Bytes that it got, counted from the least of those who waited when it came.
+    /// Bytes sent to it, counted from the lowest count among those that waited when it came.
     served: u64,
-    /// Its requests that wait.
+    /// Number of its waiting requests.
     waiting: usize,
-    /// The shortest time that a chunk took to leave for it, a little longer with every chunk since.
+    /// Shortest time that sending a chunk to it took, raised slightly with every chunk since.
     quickest: Option<Duration>,
 }
 
@@ -119,39 +119,39 @@ struct Waiting {
 }
 
 impl Uploads {
-    /// Requests that wait.
+    /// Number of waiting requests.
     pub fn waiting(&self) -> usize {
         self.waiting.len()
     }
 
-    /// Whether every chunk of the file was sent once at least.
+    /// Whether every chunk of the file was sent at least once.
     pub fn is_all_sent(&self, file: FileId) -> bool {
         self.files.get(&file).is_some_and(|file| file.sent.iter().all(|times| *times > 0))
     }
 
-    /// Whether a request of the connection waits.
+    /// Whether a request of the connection is waiting.
     pub fn is_waiting(&self, connection: ConnectionId) -> bool {
         self.connections.contains_key(&connection)
     }
 
-    /// Chunks being sent.
+    /// Number of chunks being sent.
     pub fn sending(&self) -> usize {
         self.sending.len()
     }
 
-    /// Serves a file of `chunk_count` chunks from now on.
+    /// Starts to serve a file of `chunk_count` chunks.
     pub fn add_file(&mut self, file: FileId, chunk_count: u32, is_complete: bool) {
         self.files.entry(file).or_insert_with(|| File { sent: vec![0; chunk_count as usize], is_complete });
     }
 
-    /// All of the file is here.
+    /// Marks the file complete.
     pub fn completed(&mut self, file: FileId) {
         if let Some(file) = self.files.get_mut(&file) {
             file.is_complete = true;
         }
     }
 
-    /// Serves it no more; its requests are answered by their connections.
+    /// Stops serving the file; the connections answer its requests themselves.
     pub fn remove_file(&mut self, file: FileId) {
         self.files.remove(&file);
         let gone = self.waiting.iter().filter(|(_, waiting)| waiting.request.file == file);
@@ -160,7 +160,7 @@ impl Uploads {
         }
     }
 
-    /// Queues a request. Its connection must have no other here.
+    /// Queues a request. Its connection must have no other one here.
     pub fn enqueue(&mut self, request: Request) -> Result<(), Busy> {
         let same = self.getters.get(&request.address).map_or(0, |getter| getter.waiting);
         if self.waiting.len() >= REQUESTS_WAITING_MAX || same >= REQUESTS_WAITING_PER_ADDRESS_MAX {
@@ -177,7 +177,7 @@ impl Uploads {
         Ok(())
     }
 
-    /// A connection does not want the chunk any more.
+    /// Cancels the chunk in the waiting request of a connection.
     pub fn cancel(&mut self, connection: ConnectionId, chunk: ChunkIndex) {
         let waiting = self.connections.get(&connection).and_then(|number| self.waiting.get_mut(number));
         if let Some(Waiting { request: Request { chunks, .. }, .. }) = waiting
@@ -188,7 +188,7 @@ impl Uploads {
         }
     }
 
-    /// The next answer to begin, if there is one.
+    /// The next answer to begin, if there is any.
     pub fn next(&mut self, now: Duration) -> Option<Grant> {
         if self.emptied > 0
             && let Some(empty) = self.waiting.iter().find(|(_, waiting)| waiting.request.chunks.is_empty())
@@ -226,7 +226,7 @@ impl Uploads {
         Some(Grant { connection, chunk: Some(chunk) })
     }
 
-    /// An answer has left, or its connection has; `bytes` of it were sent to `address`.
+    /// Ends an answer that was sent, or whose connection has closed; `bytes` of it were sent to `address`.
     pub fn done(&mut self, now: Duration, connection: ConnectionId, address: IpAddr, bytes: u64) {
         if let Some(Sending { since, .. }) = self.sending.remove(&connection)
             && bytes > 0
@@ -237,7 +237,7 @@ impl Uploads {
                 getter.quickest = Some(known.min(time));
             }
             self.slow_from = self.quickest_to_most().mul_f64(SLOW_RATIO);
-            // One that took very long says little about the others.
+            // An answer that took very long says little about the others.
             self.usual = Some(self.usual.map_or(time, |usual| (3 * usual + time.min(SEND_OVERDUE_RATIO * usual)) / 4));
         }
         let floor = self.floor;
@@ -247,14 +247,14 @@ impl Uploads {
         }
     }
 
-    /// A connection has ended while its request waited.
+    /// Removes the waiting request of a connection that has closed.
     pub fn leave(&mut self, connection: ConnectionId) {
         if let Some(number) = self.connections.get(&connection).copied() {
             self.take(number);
         }
     }
 
-    /// Takes a request out.
+    /// Removes and returns a request.
     fn take(&mut self, number: u64) -> Option<Request> {
         let Waiting { request, .. } = self.waiting.remove(&number)?;
         self.connections.remove(&request.connection);
@@ -269,7 +269,7 @@ impl Uploads {
         self.getters.get(address).map_or(self.floor, |getter| getter.served)
     }
 
-    /// Chunks that may be on their way at a time when one of this file begins.
+    /// Number of chunks that may be in flight at once when a chunk of this file begins.
     fn slots(&self, file: FileId) -> usize {
         match self.files.get(&file) {
             _ if self.usual.is_none() => 1,
@@ -286,14 +286,13 @@ impl Uploads {
         (is_patient, (is_copy || self.is_slow(address)) && is_patient, self.served(address))
     }
 
-    /// Whether chunks take much longer to the address than to others: what it has cannot be passed on soon.
+    /// Whether chunks take much longer to the address than to others: it cannot pass its chunks on soon.
     fn is_slow(&self, address: &IpAddr) -> bool {
         let quickest = self.getters.get(address).and_then(|getter| getter.quickest);
         quickest.is_some_and(|quickest| quickest > self.slow_from)
     }
 
-    /// The time that the quickest chunk takes to the getter in the middle; of two it is the slower one's, so that neither
-    /// is slow.
+    /// Time of the quickest chunk to the median getter. Of two getters it is the slower one's, so that neither is slow.
     fn quickest_to_most(&self) -> Duration {
         let mut times: Vec<Duration> = self.getters.values().filter_map(|getter| getter.quickest).collect();
         let middle = times.len() / 2;
@@ -333,12 +332,12 @@ mod tests {
         uploads.enqueue(Request { connection, address: [10, 0, 0, address].into(), file: FILE, chunks })
     }
 
-    /// The next answer: to whom, and with which chunk.
+    /// Connection and chunk of the next answer.
     fn next(uploads: &mut Uploads) -> Option<(ConnectionId, Option<u32>)> {
         uploads.next(NOW).map(|grant| (grant.connection, grant.chunk.map(ChunkIndex::get)))
     }
 
-    /// One chunk has left, so that several may be sent at a time.
+    /// A scheduler that has sent one chunk, so that several may be sent at a time.
     fn warmed_up(is_complete: bool) -> Uploads {
         let mut uploads = uploads(is_complete);
         enqueue(&mut uploads, 0, 9, &[7]).unwrap();
@@ -348,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn first_copies_go_first_and_then_who_got_least() {
+    fn first_copies_go_first_and_then_the_least_served() {
         let mut uploads = warmed_up(true);
         enqueue(&mut uploads, 1, 1, &[0]).unwrap();
         assert_eq!(next(&mut uploads), Some((1, Some(0))));
@@ -371,14 +370,14 @@ mod tests {
             let mut warm = warmed_up(is_complete);
             (1..=20).for_each(|connection| enqueue(&mut warm, connection, connection as u8, &[0]).unwrap());
             assert_eq!(std::iter::from_fn(|| next(&mut warm)).count(), slots);
-            // A getter that takes much longer than others holds no slot.
+            // A getter that takes much longer than others does not keep a slot.
             let later = NOW + SEND_OVERDUE_MIN + Duration::from_secs(1);
             assert!(warm.next(later).is_some());
         }
     }
 
     #[test]
-    fn what_is_taken_back_is_not_sent() {
+    fn cancelled_chunks_are_not_sent() {
         let mut uploads = warmed_up(true);
         let geometry = Geometry::new(8 << 20, 1 << 20).unwrap();
         let mut busy = warmed_up(false);
@@ -394,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_is_bounded() {
+    fn waiting_requests_are_bounded() {
         let mut uploads = warmed_up(true);
         let taken =
             (1..=2 * REQUESTS_WAITING_MAX as u64).filter(|n| enqueue(&mut uploads, *n, 1, &[0]).is_ok()).count();

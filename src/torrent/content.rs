@@ -1,5 +1,5 @@
-//! The bytes of a torrent on the disk, chunk by chunk, as they are served. Downloads write them by
-//! [`crate::storage::Writer`], which asks the same [`Layout`].
+//! The bytes of a torrent on the disk, chunk by chunk, for serving. Downloads write them by [`crate::storage::Writer`],
+//! which uses the same [`Layout`].
 
 use std::io;
 use std::path::Path;
@@ -8,7 +8,7 @@ use crate::geometry::ChunkIndex;
 use crate::net::{SendFileError, Stream};
 use crate::storage::{Identity, Layout, SeedFile};
 
-/// The file of a torrent, and where the chunks lie in it.
+/// The file of a torrent, and the positions of the chunks in it.
 #[derive(Debug)]
 pub(crate) struct Content {
     layout: Layout,
@@ -16,7 +16,7 @@ pub(crate) struct Content {
 }
 
 impl Content {
-    /// Chunks that lie in `file` as `layout` says.
+    /// Content of chunks that lie in `file` as `layout` says.
     pub(crate) fn new(layout: Layout, file: SeedFile) -> Self {
         Self { layout, file }
     }
@@ -26,12 +26,12 @@ impl Content {
         self.file.path()
     }
 
-    /// The finished file as it was when it was opened or finished.
+    /// Identity of the finished file when it was opened or finished.
     pub(crate) fn identity(&self) -> Option<Identity> {
         self.file.identity()
     }
 
-    /// The download is finished, and its file stands at `path`: from now on every change counts.
+    /// Marks the download finished, with its file at `path`: from now on every change counts.
     pub(crate) fn finish(&self, path: &Path) -> io::Result<()> {
         self.file.finish(path)
     }
@@ -46,17 +46,17 @@ impl Content {
         self.file.is_resident(self.layout.segment(chunk).range())
     }
 
-    /// Brings the chunk into memory. Blocks while the disk works; fails where the file became shorter.
+    /// Loads the chunk into memory. Blocks while the disk works; fails if the file became shorter.
     pub(crate) fn populate(&self, chunk: ChunkIndex) -> io::Result<()> {
         self.file.populate(self.layout.segment(chunk).range())
     }
 
-    /// Whether the file ends before the chunk does, as far as the disk says. Blocks for a moment.
+    /// Whether the file ends before the chunk does, according to the disk. Blocks for a moment.
     pub(crate) fn is_cut(&self, chunk: ChunkIndex) -> bool {
         self.file.length().is_ok_and(|bytes| bytes < self.layout.segment(chunk).end())
     }
 
-    /// Sends the chunk's bytes. An error of the file leaves some of them unsent.
+    /// Sends the chunk's bytes. After an error of the file, some of them are unsent.
     pub(crate) async fn send(&self, chunk: ChunkIndex, stream: &mut Stream) -> Result<(), SendFileError> {
         let segment = self.layout.segment(chunk);
         let window = |offset, len| self.file.window(offset, len);

@@ -1,6 +1,7 @@
-//! The files that this process has, in whole or in part: what every core knows of one, and the list of all.
+//! The files that this process has, in whole or in part: the shared state of each, and the registry of all.
 //!
-//! It stands below `download`, which fills a torrent, and `upload`, which serves it; neither knows the other.
+//! This layer is below `download`, which fills a torrent, and `upload`, which serves it; neither of the two knows the
+//! other.
 
 mod content;
 mod registry;

@@ -1,5 +1,5 @@
-//! What this client serves, by info hash. Looked up once a request for another file than the last one,
-//! under a lock that is held for the look only.
+//! The files that this client serves, by info hash. A lookup happens once for every request that names another file
+//! than the last one, under a lock that is held for the lookup only.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -8,25 +8,25 @@ use crate::ids::InfoHash;
 use crate::limits::TORRENTS_MAX;
 use crate::torrent::Torrent;
 
-/// The files served.
+/// The served files.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
     torrents: RwLock<HashMap<InfoHash, Arc<Torrent>>>,
 }
 
-/// Why a file cannot be served beside the others.
+/// The reason why a file cannot be added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum RegistryError {
-    /// It is there already.
+    /// The file is in the registry already.
     #[error("this file is shared or downloaded already")]
     Known,
-    /// Too many.
+    /// The registry is full.
     #[error("a client serves at most {TORRENTS_MAX} files: remove one first")]
     Full,
 }
 
 impl Registry {
-    /// Serves a file; takes the place of one that is served no more.
+    /// Adds a file; replaces one that is no longer served.
     pub(crate) fn insert(&self, torrent: Arc<Torrent>) -> Result<(), RegistryError> {
         let mut torrents = self.torrents.write().unwrap_or_else(PoisonError::into_inner);
         match torrents.get(&torrent.info_hash()) {
@@ -41,7 +41,7 @@ impl Registry {
         Ok(())
     }
 
-    /// Serves this torrent no more; says whether it was the one that is served. Another one of the same file stays.
+    /// Removes this torrent; returns whether it was in the registry. Another torrent of the same file stays.
     pub(crate) fn remove(&self, torrent: &Arc<Torrent>) -> bool {
         let mut torrents = self.torrents.write().unwrap_or_else(PoisonError::into_inner);
         let is_it = torrents.get(&torrent.info_hash()).is_some_and(|known| Arc::ptr_eq(known, torrent));

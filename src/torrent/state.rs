@@ -1,4 +1,4 @@
-//! A file that this client holds, in whole or in part, as all cores see it.
+//! The state of a file that this client has, in whole or in part, shared by all cores.
 
 use std::fmt::Display;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
@@ -17,33 +17,33 @@ use crate::storage::{Layout, SeedFile, VerifiedChunk};
 use crate::swarm::FileId;
 use crate::wire::Status;
 
-/// The number of the last torrent made.
+/// Id of the last torrent created.
 static LAST_ID: AtomicU64 = AtomicU64::new(0);
 
-/// One file's chunks and where they are.
+/// The chunks of one file, and where they are.
 #[derive(Debug)]
 pub(crate) struct Torrent {
-    /// What the file is.
+    /// Metainfo of the file.
     pub metainfo: Arc<Metainfo>,
-    /// Chunks that are verified and in the file.
+    /// Chunks that are verified and written.
     have: SharedBitfield,
-    /// The file's bytes; `None` when what is received is discarded.
+    /// The file's bytes; `None` when received data is discarded.
     pub content: Option<Content>,
     /// Bytes of chunks sent to peers.
     pub sent_bytes: AtomicU64,
-    /// Connections that subscribed to new chunks: while there are any, new chunks are kept in memory.
+    /// Number of connections that subscribed to new chunks: while there are any, new chunks are kept in memory.
     pub subscribers: AtomicU32,
     unreadable: Unreadable,
     id: FileId,
-    /// The core that has each chunk in its memory, if any has.
+    /// Index of the core that has each chunk in its memory, if any has.
     keepers: Box<[AtomicU8]>,
-    /// Notified with new chunks.
+    /// Notified when chunks are added.
     grown: Event,
     stopped: OnceLock<String>,
 }
 
 impl Torrent {
-    /// A file of which `have` is there.
+    /// A torrent of which this client has the chunks in `have`.
     pub(crate) fn new(metainfo: Arc<Metainfo>, have: SharedBitfield, file: Option<SeedFile>) -> Self {
         let layout = Layout::one_file(metainfo.geometry());
         let unfinished = if have.is_full() { 0 } else { metainfo.geometry().chunk_count() };
@@ -61,18 +61,18 @@ impl Torrent {
         }
     }
 
-    /// The file's identity.
+    /// Info hash of the file.
     pub(crate) fn info_hash(&self) -> InfoHash {
         self.metainfo.info_hash()
     }
 
-    /// Its number in this process.
+    /// Id of the torrent in this process.
     pub(crate) fn id(&self) -> FileId {
         self.id
     }
 
-    /// The chunk is written: from now on it is served. Says whether it is new, and wakes the few who have waited
-    /// longest for new chunks.
+    /// Adds a written chunk: from now on it is served. Returns whether it is new, and wakes the few listeners that have
+    /// waited longest for new chunks.
     pub(crate) fn add(&self, chunk: &VerifiedChunk) -> bool {
         let is_new = self.have.insert(chunk.index());
         if is_new {
@@ -81,39 +81,39 @@ impl Torrent {
         is_new
     }
 
-    /// Whether the chunk is here.
+    /// Whether this client has the chunk.
     pub(crate) fn contains(&self, chunk: ChunkIndex) -> bool {
         self.have.contains(chunk)
     }
 
-    /// Number of chunks that are here.
+    /// Number of chunks that this client has.
     pub(crate) fn held_count(&self) -> u32 {
         self.have.count()
     }
 
-    /// Whether all chunks are here.
+    /// Whether this client has all chunks.
     pub(crate) fn is_complete(&self) -> bool {
         self.have.is_full()
     }
 
-    /// A copy of the set of chunks that are here now.
+    /// A copy of the set of chunks that this client has now.
     pub(crate) fn held(&self) -> Bitfield {
         self.have.snapshot()
     }
 
-    /// Adds to `known` up to `max` chunks that it lacks and that are here, and calls `each` with them.
+    /// Adds to `known` up to `max` of this client's chunks that it lacks, and calls `each` with each of them.
     pub(crate) fn take_new(&self, known: &mut Bitfield, max: usize, each: impl FnMut(ChunkIndex)) {
         self.have.take_new(known, max, each);
     }
 
-    /// The chunk is in the memory of this core.
+    /// Records that the chunk is in the memory of this core.
     pub(crate) fn set_keeper(&self, chunk: &VerifiedChunk, core: usize) {
         if let Some(keeper) = self.keepers.get(chunk.index().as_usize()) {
             keeper.store(u8::try_from(core + 1).unwrap_or(0), Ordering::Relaxed);
         }
     }
 
-    /// The core in whose memory the chunk is, or was a while ago.
+    /// Index of the core that has, or recently had, the chunk in its memory.
     pub(crate) fn keeper(&self, chunk: ChunkIndex) -> Option<usize> {
         usize::from(self.keepers.get(chunk.as_usize())?.load(Ordering::Relaxed)).checked_sub(1)
     }
@@ -123,33 +123,34 @@ impl Torrent {
         self.subscribers.load(Ordering::Relaxed) as usize <= HAVE_CHUNKS_PROMPT_MAX
     }
 
-    /// Waits for the next chunk to be added, from this call on.
+    /// Listens for the next chunk that is added after this call.
     pub(crate) fn growth(&self) -> EventListener {
         self.grown.listen()
     }
 
-    /// Serves it no more. The first reason counts; says whether this is it.
+    /// Stops serving the file. Only the first reason is kept; returns whether it was this one.
     pub(crate) fn stop(&self, why: String) -> bool {
         self.stopped.set(why).is_ok()
     }
 
-    /// Why it is not served any more.
+    /// The reason why the file is no longer served.
     pub(crate) fn stopped(&self) -> Option<&str> {
         self.stopped.get().map(String::as_str)
     }
 
-    /// Whether somebody will soon ask for chunks that were just received.
+    /// Whether a peer is likely to request newly received chunks soon.
     pub(crate) fn is_awaited(&self) -> bool {
         self.subscribers.load(Ordering::Relaxed) > 0
     }
 
-    /// Whether a peer that asks for the chunk gets it: it is there, and the disk did not refuse it lately.
+    /// Whether a request for the chunk can be answered: this client has the chunk, and the disk has not refused it recently.
     pub(crate) fn serves(&self, chunk: ChunkIndex) -> bool {
         self.have.contains(chunk) && !self.unreadable.contains(chunk)
     }
 
-    /// The chunk could not be read to be sent. Where the file ends before it (`is_cut`) the whole file is served no
-    /// more; else only this chunk is not, for a while. The status is for the peer that asked.
+    /// Handles a chunk that could not be read for sending. If the file ends before the chunk (`is_cut`), the whole file
+    /// is no longer served; otherwise only this chunk is not served for a while. The status is for the peer that sent
+    /// the request.
     pub(crate) fn cannot_read(&self, chunk: ChunkIndex, is_cut: bool, why: &dyn Display) -> Status {
         if is_cut {
             self.stop("it became shorter".to_owned());
@@ -160,12 +161,12 @@ impl Torrent {
         Status::ChunkAbsent
     }
 
-    /// The chunk is not served until the disk is asked again.
+    /// Stops serving the chunk until the disk is tried again.
     pub(crate) fn set_unreadable(&self, chunk: ChunkIndex) {
         self.unreadable.insert(chunk);
     }
 
-    /// Chunks that could not be read and were not taken by this call before.
+    /// Returns the unreadable chunks that no earlier call returned.
     pub(crate) fn take_unreadable(&self) -> Vec<ChunkIndex> {
         self.unreadable.take_unreported()
     }
@@ -185,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn one_chunk_that_cannot_be_read_is_refused_alone_and_told_once() {
+    fn one_unreadable_chunk_is_refused_alone_and_reported_once() {
         let folder = tempfile::tempdir().unwrap();
         let torrent = torrent(&folder.path().join("file"));
         let [first, second] = [0, 1].map(|index| torrent.metainfo.geometry().chunk(index).unwrap());

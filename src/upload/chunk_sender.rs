@@ -1,7 +1,7 @@
 //! Sends chunks on one connection: from this core's memory, else from the page cache by sendfile, else from another
 //! core's memory, else from the disk.
 //!
-//! A frame that was begun and cannot be ended closes the connection: nothing is ever padded.
+//! A frame that was begun and cannot be completed closes the connection: no frame is ever padded.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -19,10 +19,10 @@ use crate::storage::Loan;
 use crate::torrent::{Content, Torrent};
 use crate::wire::{DATA_HEAD_LEN, DataHead, MAGIC_END, Status};
 
-/// One connection's sender.
+/// The sender of one connection.
 pub(crate) struct ChunkSender {
     context: Rc<UploadContext>,
-    /// What may be queued in the socket, bytes; 0 before the first chunk.
+    /// Limit on unsent bytes in the socket; 0 before the first chunk.
     unsent_bytes: u32,
 }
 
@@ -32,7 +32,7 @@ impl ChunkSender {
         Self { context, unsent_bytes: 0 }
     }
 
-    /// Sends the chunk, or a refusal where it cannot be read any more; returns the bytes of data that were sent.
+    /// Sends the chunk, or a refusal if it cannot be read any more; returns the bytes of data that were sent.
     pub(crate) async fn send(
         &mut self,
         torrent: &Arc<Torrent>,
@@ -55,8 +55,8 @@ impl ChunkSender {
         Ok(Some(data_len.into()))
     }
 
-    /// Little is queued in the socket behind which the next chunk, on another connection, would wait: what the
-    /// connection sends in some milliseconds at `bytes_s`.
+    /// Bounds the data queued in the socket, because the next chunk, on another connection, waits behind it. The bound
+    /// is what the connection sends in some milliseconds at `bytes_s`.
     fn bound_unsent(&mut self, stream: &Stream, bytes_s: Option<f64>) -> Result<(), NetError> {
         let wanted = match bytes_s {
             Some(bytes_s) => (bytes_s * UNSENT_TIME.as_secs_f64()) as u32,
@@ -70,7 +70,7 @@ impl ChunkSender {
         Ok(())
     }
 
-    /// Sends a chunk that is not in this core's memory; the inner error is the reason for a refusal.
+    /// Sends a chunk that is not in this core's memory; the inner error is the status of a refusal.
     async fn send_from_elsewhere(
         &self,
         head: DataHead,
@@ -96,7 +96,7 @@ impl ChunkSender {
                 let check = move || sent.content.as_ref().is_some_and(|content| content.is_cut(chunk));
                 let is_cut = self.blocking(torrent).run(check).await.unwrap_or(false);
                 torrent.cannot_read(chunk, is_cut, &"it failed while it was sent");
-                // The head is out, so only closing can signal the failure.
+                // The head has been sent, so only closing can signal the failure.
                 Err(NetError::Closed)
             }
         }
@@ -108,10 +108,10 @@ impl ChunkSender {
         self.context.blocking.on_file(device, inode)
     }
 
-    /// Has the chunk read in beside the executor.
+    /// Has a blocking thread load the chunk into memory.
     async fn populate(&self, torrent: &Arc<Torrent>, chunk: ChunkIndex) -> Result<(), Status> {
         let cold = torrent.clone();
-        // The length is read there, too: a mount that hangs must not stop the core.
+        // The length is also read there: a mount that hangs must not block the core.
         let populate = move || {
             let Some(content) = &cold.content else { return Ok(()) };
             content.populate(chunk).map_err(|error| (error, content.is_cut(chunk)))
@@ -119,7 +119,7 @@ impl ChunkSender {
         match self.blocking(torrent).run(populate).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err((error, _))) if !matches!(error.raw_os_error(), Some(libc::EFAULT | libc::EIO)) => {
-                log::warn!("a chunk could not be read in: {error}");
+                log::warn!("a chunk could not be loaded: {error}");
                 Err(Status::Internal)
             }
             Ok(Err((error, is_cut))) => Err(torrent.cannot_read(chunk, is_cut, &error)),
@@ -128,7 +128,7 @@ impl ChunkSender {
         }
     }
 
-    /// The chunk from the memory of the core that received it, while it is new.
+    /// Borrows the chunk from the core that received it, while it is in that core's memory.
     async fn borrow(&self, torrent: &Torrent, chunk: ChunkIndex) -> Option<Loan> {
         let keeper = torrent.keeper(chunk)?;
         if keeper == self.context.core.index || !torrent.is_awaited() {

@@ -1,4 +1,4 @@
-//! One connection of a peer that asks us: its requests in their order, and HaveChunks between the answers.
+//! One connection from a peer that requests chunks: its requests in their order, and HaveChunks between the answers.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -22,30 +22,30 @@ use crate::swarm::ConnectionId;
 use crate::torrent::Torrent;
 use crate::wire::{ChunkInfo, DecodeError, HaveChunks, Message, Response, Status};
 
-/// A connection's state besides its stream and frames.
+/// State of a connection, except its stream and frames.
 struct Connection {
     context: Rc<UploadContext>,
     id: ConnectionId,
     address: IpAddr,
-    /// The file that was asked for last.
+    /// The file of the last request.
     last: Option<Arc<Torrent>>,
     subscriptions: Subscriptions,
-    /// Requests behind the one that is answered, oldest first.
+    /// Requests behind the one that is being answered, oldest first.
     pending: VecDeque<ChunkRequest>,
     sender: ChunkSender,
 }
 
-/// Why a wait has ended.
+/// The reason why a wait has ended.
 enum Wakeup {
-    /// A frame is there.
+    /// A frame has arrived.
     Frame,
-    /// The other side closed between two frames.
+    /// The peer closed the connection between two frames.
     Closed,
-    /// There are new chunks to send HaveChunks about.
+    /// There are new chunks to announce by HaveChunks.
     NewChunks,
 }
 
-/// Serves a connection to its end.
+/// Serves a connection until it ends.
 pub(crate) async fn serve(context: Rc<UploadContext>, mut stream: Stream) {
     let mut frames = FrameReader::new(&context.net, FRAME_CONTROL_BYTES_MAX);
     let mut connection = Connection {
@@ -64,7 +64,7 @@ pub(crate) async fn serve(context: Rc<UploadContext>, mut stream: Stream) {
 
 impl Connection {
     async fn run(&mut self, stream: &mut Stream, frames: &mut FrameReader) -> Result<(), RpcError> {
-        // A frame that came while a request waited, and is not for the request.
+        // Whether a frame arrived during the wait of a request and does not concern that request.
         let mut is_held = false;
         loop {
             if let Some(request) = self.pending.pop_front() {
@@ -108,7 +108,7 @@ impl Connection {
             Ok(Message::ChunkInfoRequest(info_hash)) => self.send_chunk_info(info_hash, stream).await.map(|_| ()),
             Ok(Message::ChunkSubscribeRequest(info_hash)) => self.subscribe(info_hash, stream).await,
             Ok(Message::PeerIdRequest) => self.send(&Message::PeerIdResponse(self.context.id), stream).await,
-            // It takes back what its requests name; there are none.
+            // HaveChunks cancels chunks in the peer's requests; there are none.
             Ok(Message::HaveChunks(_)) => Ok(()),
             Ok(other) => {
                 log::debug!("peer {} sent {}, which is not for a peer", stream.peer(), other.kind());
@@ -135,7 +135,7 @@ impl Connection {
         if torrent.stopped().is_some() { Err(Status::FileChanged) } else { Ok(torrent) }
     }
 
-    /// Sends which chunks are here; returns the file and these chunks, if it is served.
+    /// Sends the set of chunks that this client has; returns the file and this set, if the file is served.
     async fn send_chunk_info(
         &mut self,
         info_hash: InfoHash,
@@ -166,8 +166,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Answers a request for a chunk when its turn has come. `is_held`: the frame that was read last is still to be
-    /// answered.
+    /// Answers a request for a chunk when the scheduler grants it. Sets `is_held` if the frame that was read last still
+    /// has to be answered.
     async fn answer_request(
         &mut self,
         request: ChunkRequest,
@@ -197,7 +197,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Waits for the decision on a request. Meanwhile the other side may take chunks back, and ask for more.
+    /// Waits for the decision on a request. Meanwhile the peer may cancel chunks and send more requests.
     async fn wait_for_grant(
         &mut self,
         ticket: &Ticket,
@@ -229,8 +229,8 @@ impl Connection {
         }
     }
 
-    /// The other side got chunks elsewhere that its requests name, the one that waits (for a chunk of `waiting`) and
-    /// those behind it.
+    /// Cancels chunks that the peer got elsewhere, in the waiting request (for a chunk of `waiting`) and in those
+    /// behind it.
     fn cancel(&mut self, have: &HaveChunks<'_>, waiting: InfoHash) {
         let geometry = self.last.as_ref().map(|torrent| torrent.metainfo.geometry());
         for index in have.indices.iter() {

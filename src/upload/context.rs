@@ -1,4 +1,4 @@
-//! What serving needs on one core.
+//! Services of a core that uploads use.
 
 use std::sync::Arc;
 
@@ -9,25 +9,25 @@ use crate::runtime::{Blocking, Core};
 use crate::storage::{ChunkKey, Loan, Memory};
 use crate::torrent::Registry;
 
-/// Asks the core of this index for a chunk in its memory; the answer comes by the channel.
+/// Requests a chunk from the memory of the core with this index; the answer comes through the channel.
 pub(crate) type Borrow = dyn Fn(usize, ChunkKey, async_channel::Sender<Option<Loan>>);
 
-/// What serving needs on one core.
+/// Services of one core that uploads use.
 pub(crate) struct UploadContext {
-    /// This core.
+    /// Index of this core.
     pub core: Core,
-    /// Its connections.
+    /// Connections of this core.
     pub net: Net,
-    /// Its chunk memory.
+    /// Chunk memory of this core.
     pub memory: Memory,
-    /// Threads that fetch cold pages.
+    /// Threads that load cold pages.
     pub blocking: Blocking,
-    /// What is served.
+    /// Files that this client serves.
     pub registry: Arc<Registry>,
-    /// What waits to be sent, on all cores.
+    /// Requests that wait for their answers, on all cores.
     pub uploads: Arc<UploadQueue>,
-    /// This client's id.
+    /// Id of this client.
     pub id: PeerId,
-    /// The way to other cores' memory.
+    /// Borrows chunks from the memory of other cores.
     pub borrow: Box<Borrow>,
 }

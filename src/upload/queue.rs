@@ -1,7 +1,7 @@
-//! The requests for chunks that wait in this process, for all of its cores: [`Uploads`] decides, this hands the
+//! The waiting requests for chunks of this process, for all of its cores: [`Uploads`] decides, and the queue passes the
 //! decisions to the connections.
 //!
-//! It is locked for moments, twice a chunk, and never while a byte is sent.
+//! The lock is held for moments, twice a chunk, and never while a byte is sent.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -13,7 +13,7 @@ use crate::geometry::ChunkIndex;
 use crate::swarm::{Busy, Choice, ConnectionId, FileId, Request, Uploads};
 use crate::torrent::Torrent;
 
-/// What waits to be sent; shared by all cores.
+/// Requests that wait for their answers; shared by all cores.
 #[derive(Debug)]
 pub(crate) struct UploadQueue {
     inner: Mutex<Inner>,
@@ -25,11 +25,12 @@ pub(crate) struct UploadQueue {
 struct Inner {
     uploads: Uploads,
     files: HashMap<FileId, Weak<Torrent>>,
-    /// Where the decision on a request goes.
+    /// Channel for the decision on the waiting request of each connection.
     grants: HashMap<ConnectionId, async_channel::Sender<Option<ChunkIndex>>>,
 }
 
-/// A request that waits, and then its slot among those that are answered. Dropping it gives up both.
+/// A waiting request, and after the decision its slot among those that are being answered. Dropping the ticket gives up
+/// both.
 #[derive(Debug)]
 pub(crate) struct Ticket {
     queue: Arc<UploadQueue>,
@@ -46,17 +47,17 @@ impl Default for UploadQueue {
 }
 
 impl UploadQueue {
-    /// Begins what time alone lets begin: call it every `SEND_OVERDUE_TICK`.
+    /// Begins answers that only the passage of time allows; to be called every `SEND_OVERDUE_TICK`.
     pub(crate) fn tick(&self) {
         self.lock().grant(self.started.elapsed());
     }
 
-    /// A number for a new connection.
+    /// Returns an id for a new connection.
     pub(crate) fn connection(&self) -> ConnectionId {
         self.last_connection.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Queues a request for one of `chunks`, all of them here. The connection has no other one in the queue.
+    /// Queues a request for one of `chunks`, all available here. The connection has no other one in the queue.
     pub(crate) fn enqueue(
         self: &Arc<Self>,
         connection: ConnectionId,
@@ -73,7 +74,7 @@ impl UploadQueue {
         Ok(Ticket { queue: self.clone(), connection, address, granted, sent_bytes: 0 })
     }
 
-    /// The connection's request that waits does not name the chunk any more.
+    /// Cancels the chunk in the waiting request of the connection.
     pub(crate) fn cancel(&self, connection: ConnectionId, chunk: ChunkIndex) {
         let mut inner = self.lock();
         inner.uploads.cancel(connection, chunk);
@@ -86,7 +87,7 @@ impl UploadQueue {
 }
 
 impl Inner {
-    /// Keeps count of a file's chunks as long as the file is served.
+    /// Counts a file's chunks for as long as the file is served.
     fn know(&mut self, torrent: &Arc<Torrent>) {
         let (id, is_complete) = (torrent.id(), torrent.is_complete());
         if !self.files.contains_key(&id) {
@@ -105,7 +106,7 @@ impl Inner {
 
     fn grant(&mut self, now: Duration) {
         while let Some(grant) = self.uploads.next(now) {
-            // The channel has room for the one decision; a connection that has ended gives its slot back itself.
+            // The channel has room for the one decision; a connection that has ended releases its slot itself.
             if let Some(waiter) = self.grants.remove(&grant.connection) {
                 let _ = waiter.try_send(grant.chunk);
             }
@@ -114,13 +115,13 @@ impl Inner {
 }
 
 impl Ticket {
-    /// Waits until the answer may begin: with which chunk, or `None` when all of them were taken back.
+    /// Waits until the answer may begin; returns its chunk, or `None` when all chunks were cancelled.
     pub(crate) async fn granted(&self) -> Option<ChunkIndex> {
-        // A queue that forgets a request answers it as one that was taken back.
+        // A request that the queue has forgotten is answered like a cancelled one.
         self.granted.recv().await.ok().flatten()
     }
 
-    /// The answer has left, with so many bytes of data.
+    /// Ends an answer that was sent with `bytes` of data.
     pub(crate) fn sent(mut self, bytes: u64) {
         self.sent_bytes = bytes;
     }

@@ -10,11 +10,11 @@ use crate::wire::{DataHead, SendChunkRequest, Status};
 
 /// A request that is not answered yet.
 pub(super) struct ChunkRequest {
-    /// The file.
+    /// Info hash of the file.
     pub info_hash: InfoHash,
-    /// The chunk that an answer without data names.
+    /// Index of the chunk that an answer without data names.
     index: u32,
-    /// What it still names; empty when all was taken back.
+    /// Indices of the chunks that it still names; empty when all were cancelled.
     chunks: Vec<u32>,
 }
 
@@ -27,12 +27,12 @@ impl From<SendChunkRequest<'_>> for ChunkRequest {
 }
 
 impl ChunkRequest {
-    /// The peer got the chunk elsewhere.
+    /// Cancels a chunk that the peer got elsewhere.
     pub(super) fn cancel(&mut self, index: u32) {
         self.chunks.retain(|named| *named != index);
     }
 
-    /// Those of its chunks that `torrent` serves; none when all were taken back.
+    /// The chunks of the request that `torrent` serves; empty when all were cancelled.
     pub(super) fn served_by(&self, torrent: &Arc<Torrent>) -> Result<Choice, Status> {
         let geometry = torrent.metainfo.geometry();
         if !self.chunks.is_empty() && geometry.chunk(self.index).is_none() {

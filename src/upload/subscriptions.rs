@@ -1,8 +1,8 @@
-//! The files of whose new chunks the peer at the other end of a connection wants to know.
+//! Subscriptions of one connection's peer to the new chunks of files.
 //!
-//! Each new chunk wakes a few subscribers at once, in turn. The others get HaveChunks within
-//! [`HAVE_CHUNKS_LAZY_INTERVAL`], with all chunks that came meanwhile, and nobody more often than every
-//! [`HAVE_CHUNKS_INTERVAL`].
+//! Each new chunk wakes a few subscribers at once, in rotation. The others get HaveChunks within
+//! [`HAVE_CHUNKS_LAZY_INTERVAL`], with all chunks that have come meanwhile, and no subscriber gets it more often than
+//! every [`HAVE_CHUNKS_INTERVAL`].
 
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -24,14 +24,14 @@ use crate::wire::{HaveChunks, Indices, Message};
 #[derive(Default)]
 pub(crate) struct Subscriptions {
     files: Vec<Subscription>,
-    /// When HaveChunks was sent last.
+    /// Time when HaveChunks was last sent.
     sent_at: Option<Instant>,
 }
 
-/// A subscription to one file; counted among the file's subscribers.
+/// A subscription to one file; counted in the file's subscribers.
 struct Subscription {
     torrent: Arc<Torrent>,
-    /// Chunks that the peer knows of.
+    /// Chunks that were reported to the peer.
     known: Bitfield,
 }
 
@@ -41,13 +41,13 @@ impl Subscriptions {
         self.files.len() >= SUBSCRIPTIONS_MAX
     }
 
-    /// Adds a file, of whose chunks the peer knows these; takes the place of an earlier subscription to it.
+    /// Adds a file, of which the peer knows the chunks in `known`; replaces an earlier subscription to it.
     pub(crate) fn insert(&mut self, torrent: Arc<Torrent>, known: Bitfield) {
         self.files.retain(|file| file.torrent.info_hash() != torrent.info_hash());
         self.files.push(Subscription::new(torrent, known));
     }
 
-    /// Waits until there are new chunks, and this subscriber's turn to know of them has come.
+    /// Waits until there are new chunks and this subscriber may be sent them.
     pub(crate) async fn until_due(&self) {
         loop {
             let unfinished = || self.files.iter().filter(|file| !file.known.is_full());
@@ -72,7 +72,7 @@ impl Subscriptions {
         }
     }
 
-    /// Sends the chunks that the peer does not know of.
+    /// Sends the new chunks to the peer.
     pub(crate) async fn send(&mut self, stream: &mut Stream, buffers: &Rc<BufferPool>) -> Result<(), NetError> {
         self.sent_at = Some(Instant::now());
         for Subscription { torrent, known } in &mut self.files {
@@ -94,7 +94,7 @@ impl Subscription {
         Self { torrent, known }
     }
 
-    /// Whether there are chunks that the peer does not know of.
+    /// Whether there are chunks that were not reported to the peer.
     fn is_behind(&self) -> bool {
         self.torrent.held_count() > self.known.count()
     }

@@ -1,57 +1,57 @@
-//! What a session answers: what is to be done, what an answer is worth, and why no more arrives.
+//! Output of a session: the actions to carry out, the verdict on an answer, and the reason why no more arrives.
 
 use crate::geometry::ChunkIndex;
 use crate::swarm::picker::Choice;
 use crate::swarm::slot::{ConnectionSlot, PeerSlot};
 
-/// What the session wants done.
+/// An action that the session requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Open a data connection to a peer; requests for it may follow at once.
     Open {
-        /// Its slot.
+        /// Slot of the connection.
         connection: ConnectionSlot,
-        /// The peer.
+        /// Slot of the peer.
         peer: PeerSlot,
     },
-    /// Close a data connection; nothing of it counts any more.
+    /// Close a data connection; nothing that arrives on it counts any more.
     Close {
-        /// The connection.
+        /// Slot of the connection.
         connection: ConnectionSlot,
     },
-    /// Ask for one of the chunks.
+    /// Request one of the chunks.
     Request {
-        /// The connection.
+        /// Slot of the connection.
         connection: ConnectionSlot,
-        /// The chunks, the first choice first.
+        /// The chunks, first choice first.
         chunks: Choice,
     },
-    /// Have the peer not send the chunk in answer to a request that names it.
+    /// Cancel the chunk in the requests that name it, so that the peer does not send it.
     Cancel {
-        /// The connection.
+        /// Slot of the connection.
         connection: ConnectionSlot,
-        /// The chunk.
+        /// Index of the chunk.
         chunk: ChunkIndex,
     },
 }
 
-/// What to do with the data of an answer that begins.
+/// Treatment of the data of an answer that begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AnswerStart {
-    /// Receive it.
+    /// The data is received.
     Wanted,
-    /// It is not needed: the connection was closed by an action.
+    /// The data is not needed: an action has closed the connection.
     Unneeded,
-    /// No request of the connection asked for it.
+    /// No request on the connection named the chunk.
     Unrequested,
 }
 
-/// Why no more arrives than does.
+/// The reason why no more data arrives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitReason {
-    /// There is no peer.
+    /// No peer is connected.
     NoPeers,
-    /// The peers have nothing that may be asked for.
+    /// The peers have no chunk that may be requested.
     NothingNew,
     /// Requests are open.
     RequestsOpen,

@@ -1,4 +1,4 @@
-//! What becomes of the answers to a session's requests.
+//! Events of a session: the answers to its requests.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::swarm::slot::{ConnectionSlot, PeerSlot};
 use crate::wire::Status;
 
 impl Session {
-    /// The head of an answer has arrived: `chunk` will follow.
+    /// Handles the head of an answer: `chunk` will follow.
     pub fn answer_started(&mut self, now: Duration, id: ConnectionSlot, chunk: ChunkIndex) -> AnswerStart {
         let Some(connection) = self.connections.get(id) else { return AnswerStart::Unneeded };
         let Some(request) = connection
@@ -48,7 +48,7 @@ impl Session {
         AnswerStart::Unneeded
     }
 
-    /// Of the answer that arrives on the connection, `bytes` are there.
+    /// Notes that `bytes` of the current answer on the connection have arrived.
     pub fn bytes_received(&mut self, now: Duration, connection: ConnectionSlot, bytes: u64) {
         if let Some(incoming) = self.connections.get_mut(connection).and_then(|connection| connection.incoming.as_mut())
             && bytes > incoming.bytes
@@ -57,7 +57,7 @@ impl Session {
         }
     }
 
-    /// A chunk has arrived in whole and is to be verified.
+    /// Handles a chunk that has arrived completely and is to be verified.
     pub fn chunk_received(&mut self, now: Duration, id: ConnectionSlot) -> Option<ChunkIndex> {
         let (slot, incoming) = self.edit(id, |connection, _, _| {
             let incoming = connection.incoming.take();
@@ -75,7 +75,7 @@ impl Session {
         Some(incoming.chunk)
     }
 
-    /// The chunk matched its hash; says whether it is new.
+    /// Handles a chunk that matched its hash; returns whether it is new.
     pub fn chunk_verified(&mut self, now: Duration, slot: PeerSlot, chunk: ChunkIndex) -> bool {
         if let Some(peer) = self.peers.get_mut(slot) {
             peer.is_proven = true;
@@ -104,16 +104,16 @@ impl Session {
         is_new
     }
 
-    /// What arrived on the connection, which may be gone, did not match its hash: the chunk is wanted again, and the peer is
-    /// not asked for any other until it comes up anew.
+    /// Handles data that did not match its hash. The connection may be gone. The chunk is wanted again, and the peer
+    /// gets no further requests until [`Session::peer_up`].
     pub fn chunk_wrong(&mut self, now: Duration, slot: PeerSlot, connection: ConnectionSlot, chunk: ChunkIndex) {
         self.stopped_arriving(connection, chunk);
         self.peer_down(now, slot);
         self.request_from_all(now);
     }
 
-    /// The peer answers the connection's oldest request by a refusal. Says whether it is to be blamed: all but Busy and
-    /// ChunkAbsent mean that it will not deliver others either.
+    /// Handles the refusal of the connection's oldest request. Returns whether the peer is to be blamed: every status
+    /// except Busy and ChunkAbsent means that it will not deliver other chunks either.
     pub fn request_refused(&mut self, now: Duration, id: ConnectionSlot, status: Status) -> bool {
         let Some(request) =
             self.edit(id, |connection, _, _| connection.requests.pop_front().map(|request| (connection.peer, request)))
@@ -121,7 +121,7 @@ impl Session {
             return false;
         };
         let Some((slot, request)) = request else { return true };
-        // A request whose chunks were all taken back is answered so, too.
+        // The peer also refuses a request whose chunks were all cancelled.
         let was_cancelled = request.chunks.is_empty();
         self.unname(&request);
         let Some(peer) = self.peers.get_mut(slot) else { return false };

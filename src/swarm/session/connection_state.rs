@@ -1,4 +1,4 @@
-//! A data connection as its getter sees it: what was asked on it and what arrives. Pure.
+//! A data connection in its getter's session: the open requests and the chunk that arrives. Pure.
 
 use std::collections::VecDeque;
 use std::ops::{AddAssign, SubAssign};
@@ -9,67 +9,67 @@ use crate::limits::{LATE_AFTER_MIN, STILL_AFTER};
 use crate::swarm::picker::Choice;
 use crate::swarm::slot::PeerSlot;
 
-/// A data connection.
+/// State of a data connection.
 #[derive(Debug)]
 pub(super) struct ConnectionState {
-    /// The peer that it leads to.
+    /// Slot of the peer at the other end.
     pub peer: PeerSlot,
-    /// Oldest first; the first one's answer may be arriving.
+    /// Open requests, oldest first; the answer to the first one may be arriving.
     pub requests: VecDeque<OpenRequest>,
-    /// What arrives.
+    /// The chunk that arrives.
     pub incoming: Option<IncomingChunk>,
 }
 
-/// A request that is open.
+/// An open request.
 #[derive(Debug)]
 pub(super) struct OpenRequest {
-    /// What it named when it was sent.
+    /// Chunks that it named when it was sent.
     pub sent: Choice,
-    /// What it still names.
+    /// Chunks that it still names.
     pub chunks: Choice,
-    /// When it was sent.
+    /// Time when it was sent.
     pub since: Duration,
-    /// Counted as naming its chunks.
+    /// Whether the picker counts it as naming its chunks.
     pub is_counted: bool,
-    /// Its chunk arrives elsewhere, slowly.
+    /// Whether its chunk also arrives elsewhere, slowly.
     pub is_second: bool,
-    /// The peer alone has its chunks.
+    /// Whether the peer alone has its chunks.
     pub is_rare: bool,
 }
 
-/// An answer that arrives.
+/// An answer that is arriving.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct IncomingChunk {
-    /// The chunk that arrives.
+    /// Index of the chunk.
     pub chunk: ChunkIndex,
-    /// When it began.
+    /// Time when the answer began.
     pub since: Duration,
-    /// How much of it is here.
+    /// Bytes that have arrived.
     pub bytes: u64,
-    /// When the last byte came.
+    /// Time when the last byte arrived.
     pub last_byte_at: Duration,
 }
 
-/// What is open on connections, counted.
+/// Counts of what is open on connections.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct OpenCounts {
-    /// Requests, those being answered included.
+    /// Open requests, including those that are being answered.
     pub open: u32,
-    /// Answers that arrive.
+    /// Answers that are arriving.
     pub arriving: u32,
-    /// Requests that may be answered by a chunk which others have too.
+    /// Requests that may be answered by a chunk that other peers have too.
     pub waiting: u32,
-    /// Requests that are not counted as naming their chunks.
+    /// Requests that the picker does not count as naming their chunks.
     pub uncounted: u32,
 }
 
 impl ConnectionState {
-    /// A connection to a peer on which nothing is open.
+    /// A connection to a peer, with no open request.
     pub(super) fn new(peer: PeerSlot) -> Self {
         Self { peer, requests: VecDeque::new(), incoming: None }
     }
 
-    /// What is open on it.
+    /// Counts of this connection.
     pub(super) fn open_counts(&self) -> OpenCounts {
         let waits = |request: &&OpenRequest| !request.chunks.is_empty() && !request.is_rare;
         OpenCounts {
@@ -80,7 +80,7 @@ impl ConnectionState {
         }
     }
 
-    /// Whether a request names the chunk.
+    /// Whether an open request names the chunk.
     pub(super) fn names(&self, chunk: ChunkIndex) -> bool {
         self.requests.iter().any(|request| request.chunks.contains(&chunk))
     }
@@ -91,7 +91,7 @@ impl ConnectionState {
         self.requests.iter_mut().skip(is_arriving)
     }
 
-    /// Seconds until the chunk that arrives is complete at its present rate; `None` while that is unknown.
+    /// Seconds until the arriving chunk is complete at its present rate; `None` while the rate is unknown.
     pub(super) fn time_left(&self, now: Duration, len: u64) -> Option<f64> {
         let incoming = self.incoming?;
         if now.saturating_sub(incoming.last_byte_at) > STILL_AFTER {
@@ -107,7 +107,7 @@ impl ConnectionState {
 }
 
 impl OpenRequest {
-    /// Names the chunk no more; says whether it did.
+    /// Stops naming the chunk; returns whether the request named it.
     pub(super) fn cancel(&mut self, chunk: ChunkIndex) -> bool {
         let position = self.chunks.iter().position(|named| *named == chunk);
         position.map(|position| self.chunks.remove(position)).is_some()

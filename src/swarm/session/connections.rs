@@ -1,4 +1,4 @@
-//! Which data connections a session has open.
+//! The data connections that a session has open.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::limits::DATA_CONNECTION_RETRY_PAUSE;
 use crate::swarm::slot::{ConnectionSlot, PeerSlot};
 
 impl Session {
-    /// Opens a first connection to every peer, then further ones where one does not keep up.
+    /// Opens a first connection to every peer, then further ones where one connection does not keep up.
     pub(super) fn open_connections(&mut self, now: Duration) {
         if self.picker.missing() == 0 {
             return;
@@ -45,8 +45,8 @@ impl Session {
         }
     }
 
-    /// A data connection could not be opened, or broke. Only its own chunks are wanted again. Says whether the peer has
-    /// no other.
+    /// Handles a data connection that could not be opened, or broke. Only its own chunks are wanted again. Returns
+    /// whether it was the peer's last connection.
     pub fn connection_failed(&mut self, now: Duration, connection: ConnectionSlot) -> bool {
         let Some(slot) = self.forget(connection) else { return false };
         let is_last = self.peers.get_mut(slot).is_some_and(|peer| {
@@ -57,14 +57,14 @@ impl Session {
         is_last
     }
 
-    /// Closes a connection; returns whose it was.
+    /// Closes a connection; returns its peer.
     pub(super) fn close(&mut self, connection: ConnectionSlot) -> Option<PeerSlot> {
         let slot = self.forget(connection)?;
         self.actions.push_back(Action::Close { connection });
         Some(slot)
     }
 
-    /// Takes a connection out; its chunks are wanted again.
+    /// Removes a connection; its chunks are wanted again.
     fn forget(&mut self, id: ConnectionSlot) -> Option<PeerSlot> {
         let connection = self.connections.remove(id)?;
         self.open_counts -= connection.open_counts();

@@ -1,20 +1,21 @@
-//! A getter's side of one download: whom to ask for what, and what becomes of the answers. Pure.
+//! The getter's side of one download: it decides which peer to ask for which chunk, and handles the answers. Pure.
 //!
-//! Events go in with the time, [`Action`]s come out; sockets, disk and hashes are elsewhere, and so the simulator
-//! runs this very code.
+//! Events go in with the time, and [`Action`]s come out. Sockets, disk and hashes are elsewhere, so the simulator runs
+//! this same code.
 //!
-//! A *peer* may be asked from [`Session::peer_up`] on. Requests travel on *connections* for data alone, and the answers on
-//! one come in the order of its requests. A request names several chunks and the peer sends one of them,
-//! the one that it sent least often: so the first copy of every chunk leaves the seeder before the second of any.
-//! Nothing is reserved by being named. When the data of a chunk begins to arrive, it is taken back from the other
+//! A *peer* may be asked from [`Session::peer_up`] on. Requests travel on *connections* that carry data only, and the
+//! answers on one connection come in the order of its requests. A request names several chunks, and the peer sends the
+//! one that it has sent least often: so the first copy of every chunk leaves the seeder before the second copy of any.
+//! A request reserves nothing. When the data of a chunk begins to arrive, the session cancels that chunk in the other
 //! requests that name it ([`Action::Cancel`]).
 //!
-//! [`Session`] has its state in `state` (with the peers in `peer_state`, the connections in `connection_state`) and its
-//! events in `peers`, `answers`, `connections`; `requests` decides whom to ask for what.
+//! `state` has the state of a [`Session`], with the peers in `peer_state` and the connections in `connection_state`.
+//! `peers`, `answers` and `connections` handle its events, and `requests` chooses peers and chunks.
 //!
-//! What is open with a peer follows its rate: one request until it has delivered one right chunk, then what keeps
-//! it busy over a round trip. A transfer that moves is never thrown away: when nothing else is left to ask for, a
-//! chunk that arrives slowly is asked of a second peer too, and the first to deliver ends the other.
+//! The number of open requests with a peer follows its rate: one until it has delivered one right chunk, then as many
+//! as keep it busy over a round trip. A transfer that makes progress is never thrown away. When nothing else is left to
+//! request, a chunk that arrives slowly is also requested from a second peer, and the first to deliver ends the other
+//! transfer.
 
 mod action;
 mod answers;

@@ -1,4 +1,4 @@
-//! A peer as a session sees it: what it has, what is open with it, and how fast it delivers.
+//! A peer in a session: its chunks, its open requests, and its rate.
 
 use std::time::Duration;
 
@@ -9,30 +9,30 @@ use crate::swarm::picker::Picker;
 use crate::swarm::rate::Rate;
 use crate::swarm::slot::ConnectionSlot;
 
-/// A peer that may be asked.
+/// State of a peer that may be asked.
 #[derive(Debug)]
 pub(super) struct PeerState {
     pub chunks: Bitfield,
-    /// Counted in the picker's availability.
+    /// Whether the picker's availability counts it.
     pub is_partial: bool,
     pub connections: Vec<ConnectionSlot>,
-    /// What is open on them.
+    /// Counts of what is open on its connections.
     pub open_counts: OpenCounts,
     pub rate: Rate,
     pub rtt: Duration,
-    /// It delivered a right chunk.
+    /// Whether it has delivered a right chunk.
     pub is_proven: bool,
-    /// Chunks of it that are being verified.
+    /// Chunks from it that are being verified.
     pub unjudged: u32,
     pub not_before: Duration,
     pub busy_pause: Duration,
     pub open_after: Duration,
-    /// It had nothing to be asked for when the picker's changes were these.
+    /// The picker's change counter when the peer had nothing to be asked for.
     pub exhausted_at: Option<u64>,
 }
 
 impl PeerState {
-    /// A peer with these chunks that was never asked for any.
+    /// A peer that has `chunks` and was never asked for any.
     pub(super) fn new(chunks: Bitfield, rtt: Duration) -> Self {
         Self {
             is_partial: !chunks.is_full(),
@@ -54,7 +54,7 @@ impl PeerState {
         self.rate.requests_ahead(self.rtt, picker.geometry().chunk_size())
     }
 
-    /// Whether it may be asked for more.
+    /// Whether another request may be sent to it.
     pub(super) fn has_room(&self, now: Duration, picker: &Picker) -> bool {
         let OpenCounts { open, arriving, .. } = self.open_counts;
         let has_room = if self.is_proven {
@@ -65,7 +65,7 @@ impl PeerState {
         has_room && self.not_before <= now && self.exhausted_at != Some(picker.changes())
     }
 
-    /// Whether its connections cannot hold the requests that keep it busy.
+    /// Whether its connections are too few for the requests that keep it busy.
     pub(super) fn lacks_connection(&self, picker: &Picker) -> bool {
         self.is_proven
             && self.connections.len() < DATA_CONNECTIONS_PER_PEER_MAX

@@ -1,4 +1,4 @@
-//! Peers that come, get chunks, and go.
+//! Events of a session: peers come, get chunks, and go.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::geometry::ChunkIndex;
 use crate::swarm::slot::PeerSlot;
 
 impl Session {
-    /// A peer may be asked for its chunks. `rtt` is the round trip to it.
+    /// Adds a peer that may be asked for its chunks. `rtt` is the round trip to it.
     pub fn peer_up(&mut self, now: Duration, slot: PeerSlot, chunks: Bitfield, rtt: Duration) {
         self.peer_down(now, slot);
         if chunks.is_full() {
@@ -22,7 +22,7 @@ impl Session {
         self.request_from_all(now);
     }
 
-    /// A peer has further chunks.
+    /// Adds chunks that a peer has got.
     pub fn peer_has(&mut self, now: Duration, slot: PeerSlot, chunks: impl IntoIterator<Item = ChunkIndex>) {
         let Some(peer) = self.peers.get_mut(slot) else { return };
         for chunk in chunks {
@@ -38,7 +38,7 @@ impl Session {
         self.request_from(now, slot);
     }
 
-    /// A peer may not be asked any more: what is open with it is wanted again.
+    /// Removes a peer that may not be asked any more: the chunks of its open requests are wanted again.
     pub fn peer_down(&mut self, now: Duration, slot: PeerSlot) {
         let Some(peer) = self.peers.get(slot) else { return };
         for connection in peer.connections.clone() {
@@ -53,7 +53,7 @@ impl Session {
         self.request_from_all(now);
     }
 
-    /// The peer does not have the chunk after all.
+    /// Removes a chunk that the peer turned out not to have.
     pub(super) fn lacks(&mut self, slot: PeerSlot, chunk: ChunkIndex) {
         let Some(peer) = self.peers.get_mut(slot) else { return };
         if !peer.is_partial {

@@ -1,4 +1,4 @@
-//! Which peer a session asks for which chunks, and when it takes requests back.
+//! Requests of a session: which peer is asked for which chunks, and when requests are cancelled.
 
 use std::time::Duration;
 
@@ -16,9 +16,9 @@ use crate::swarm::picker::Choice;
 use crate::swarm::slot::{ConnectionSlot, PeerSlot};
 
 impl Session {
-    /// Enough arrives at once: what would come besides takes its room from what is on its way. So that other getters have
-    /// the peers' uplinks instead, every request that waits with a peer which sends nothing is taken back, but those for
-    /// chunks that this peer alone has.
+    /// Cancels waiting requests once enough answers arrive at once: a further answer would only take bandwidth from
+    /// those in flight. To leave the peers' uplinks to other getters, the session cancels every request that waits with
+    /// a peer that sends nothing, except those for chunks that this peer alone has.
     pub(super) fn cancel_waiting(&mut self, now: Duration) {
         if self.open_counts.waiting == 0 || !self.inflow.is_enough(now, self.open_counts.arriving as usize) {
             return;
@@ -39,7 +39,7 @@ impl Session {
         });
     }
 
-    /// The peer of every answer that arrives.
+    /// Peers of all answers that are arriving, one item an answer.
     fn sending(&self) -> impl Iterator<Item = PeerSlot> {
         self.arriving.iter().flat_map(|(chunk, connections)| {
             let connections = connections.iter().filter_map(|id| self.connections.get(*id));
@@ -49,7 +49,7 @@ impl Session {
         })
     }
 
-    /// Whether a request may wait with a peer that sends nothing, besides those elsewhere.
+    /// Whether a request may wait with a peer that sends nothing, besides the answers from other peers.
     fn may_wait(&mut self, now: Duration) -> bool {
         let open_max = if self.inflow.is_missing(now) { 2 * REQUESTS_OPEN_MAX } else { REQUESTS_OPEN_MAX };
         (self.open_counts.waiting as usize) < open_max
@@ -61,12 +61,12 @@ impl Session {
         self.is_only_full(slot) && self.picker.availability(chunk) == 0
     }
 
-    /// Whether the peer alone has everything.
+    /// Whether the peer is the only complete one.
     fn is_only_full(&self, slot: PeerSlot) -> bool {
         self.full_peers == [slot]
     }
 
-    /// Asks every peer with room, in random order.
+    /// Sends requests to every peer with room, in random order.
     pub(super) fn request_from_all(&mut self, now: Duration) {
         if !self.may_wait(now) {
             return self.request_from_exempt(now);
@@ -89,7 +89,7 @@ impl Session {
         self.positions = positions;
     }
 
-    /// Asks the peers whom a request may wait with at all times.
+    /// Sends requests to the peers with which a request may always wait.
     fn request_from_exempt(&mut self, now: Duration) {
         let mut slots: Vec<PeerSlot> = self.sending().collect();
         if let [only] = self.full_peers[..] {
@@ -99,7 +99,7 @@ impl Session {
         slots.into_iter().for_each(|slot| self.request_from(now, slot));
     }
 
-    /// Asks one peer for as much as it has room for.
+    /// Sends one peer as many requests as it has room for.
     pub(super) fn request_from(&mut self, now: Duration, slot: PeerSlot) {
         loop {
             let Some(peer) = self.peers.get(slot).filter(|peer| peer.has_room(now, &self.picker)) else { return };
@@ -132,7 +132,7 @@ impl Session {
         }
     }
 
-    /// The least busy connection of a peer, if it takes a further request.
+    /// The least busy connection of a peer, if it has room for another request.
     fn connection_with_room(&self, slot: PeerSlot) -> Option<ConnectionSlot> {
         let connections = self
             .peers
@@ -144,7 +144,7 @@ impl Session {
         (requests < REQUESTS_IN_FLIGHT_MAX).then_some(id)
     }
 
-    /// What to ask the peer for, and whether that arrives already from another.
+    /// Chunks to request from the peer, and whether they already arrive from another.
     fn choose(&mut self, now: Duration, slot: PeerSlot) -> Option<(Choice, bool)> {
         let peer = self.peers.get(slot)?;
         let open = self.peers.len().max(peer.requests_ahead(&self.picker));
@@ -172,7 +172,7 @@ impl Session {
             .collect()
     }
 
-    /// The chunk that will be longest on its way, if this peer is expected to deliver it much sooner.
+    /// The chunk with the longest time left, if this peer is expected to deliver it much sooner.
     fn slowest_arrival(&self, now: Duration, slot: PeerSlot) -> Option<ChunkIndex> {
         let peer = self.peers.get(slot).filter(|peer| peer.is_proven)?;
         let own = self.named_to(slot);
@@ -194,8 +194,8 @@ impl Session {
         late.max_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1))).map(|(_, chunk)| chunk)
     }
 
-    /// Takes the chunk back from every request that names it and is not being answered; from those that are to be
-    /// faster than an answer on its way only when it is here (`is_here`).
+    /// Cancels the chunk in every unanswered request that names it. Requests that race against a slow answer are
+    /// cancelled only when the chunk has arrived (`is_here`).
     pub(super) fn cancel(&mut self, chunk: ChunkIndex, is_here: bool) {
         if self.picker.named(chunk) == 0 && self.open_counts.uncounted == 0 {
             return;
@@ -217,7 +217,7 @@ impl Session {
         }
     }
 
-    /// A request that has waited for long does not keep others from naming its chunks.
+    /// Stops counting requests that have waited for long, so that others may name their chunks.
     pub(super) fn stop_counting_late(&mut self, now: Duration) {
         let late_after = LATE_AFTER_MIN.max(3 * self.wait);
         self.edit_all(|_, connection, picker, _| {

@@ -1,4 +1,4 @@
-//! The state of a session, and how it is kept consistent: every change of a connection goes through [`Session::edit`].
+//! State of a session. Every change of a connection goes through [`Session::edit`], which keeps the state consistent.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -15,36 +15,36 @@ use crate::swarm::picker::{Picker, Strategy};
 use crate::swarm::slot::{ConnectionSlot, PeerSlot};
 use crate::swarm::slot_map::SlotMap;
 
-/// How many times slower than the fastest a slow peer is.
+/// Ratio of the fastest peer's rate to a peer's own from which that peer is slow.
 const SLOW_PEER_RATIO: f64 = 8.0;
 
-/// One download as its getter sees it.
+/// State of one download on the getter's side.
 #[derive(Debug)]
 pub struct Session {
     pub(super) picker: Picker,
     pub(super) peers: SlotMap<PeerSlot, PeerState>,
     pub(super) connections: SlotMap<ConnectionSlot, ConnectionState>,
-    /// What is open on all connections together.
+    /// Counts of what is open on all connections together.
     pub(super) open_counts: OpenCounts,
     /// Peers that have everything.
     pub(super) full_peers: Vec<PeerSlot>,
-    /// Connections on which something is open.
+    /// Connections with open requests.
     pub(super) busy_connections: Vec<ConnectionSlot>,
-    /// Positions in `peers` of those that may be asked; kept for its memory.
+    /// Positions in `peers` of those that may be asked; kept to reuse its memory.
     pub(super) positions: Vec<usize>,
-    /// Connections by the chunk that arrives on them, while it is not verified.
+    /// Connections by the chunk that arrives on them, until the chunk is verified.
     pub(super) arriving: BTreeMap<ChunkIndex, Vec<ConnectionSlot>>,
     pub(super) actions: VecDeque<Action>,
     pub(super) next_connection: ConnectionSlot,
     pub(super) connections_max: usize,
-    /// Time from a request to the beginning of its answer, smoothed.
+    /// Smoothed time from a request to the beginning of its answer.
     pub(super) wait: Duration,
     pub(super) inflow: Inflow,
     pub(super) rng: StdRng,
 }
 
 impl Session {
-    /// A download of what is not `held`, with at most `links_max` data connections.
+    /// A download of all chunks that are not `held`, with at most `connections_max` data connections.
     pub fn new(held: &Bitfield, strategy: Strategy, connections_max: usize, rng: StdRng) -> Self {
         Self {
             picker: Picker::new(held, strategy),
@@ -64,12 +64,12 @@ impl Session {
         }
     }
 
-    /// The next thing to do.
+    /// Removes and returns the next action.
     pub fn next_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
     }
 
-    /// Why no more arrives than does.
+    /// The reason why no more data arrives.
     pub fn wait_reason(&self) -> WaitReason {
         if self.peers.is_empty() {
             WaitReason::NoPeers
@@ -85,23 +85,23 @@ impl Session {
         self.picker.missing()
     }
 
-    /// Whether the peer has not proven itself, or is much slower than the fastest: what it sends must not hold the memory
-    /// that others need.
+    /// Whether the peer is unproven, or much slower than the fastest one: its chunks must not take the memory that
+    /// other peers need.
     pub fn is_limited(&self, slot: PeerSlot) -> bool {
         let rate = |peer: &PeerState| peer.rate.bytes_s().unwrap_or(0.0);
         let fastest = self.peers.values().map(rate).fold(0.0, f64::max);
         self.peers.get(slot).is_none_or(|peer| !peer.is_proven || rate(peer) * SLOW_PEER_RATIO < fastest)
     }
 
-    /// Changes how many data connections there may be.
+    /// Sets the maximum number of data connections.
     pub fn set_connections_max(&mut self, connections_max: usize) {
         self.connections_max = connections_max;
     }
 
-    /// Looks at what time alone changes: call it a few times a second.
+    /// Handles the passage of time; to be called a few times a second.
     pub fn tick(&mut self, now: Duration) {
         self.stop_counting_late(now);
-        // What arrives may have become late, and can then be asked of others too.
+        // A chunk that is arriving may have become late, and may then be requested from other peers too.
         self.peers.values_mut().for_each(|peer| peer.exhausted_at = None);
         let rtt = self.peers.values().map(|peer| peer.rtt).sum::<Duration>() / self.peers.len().max(1) as u32;
         self.inflow.tick(now, rtt, self.picker.geometry().chunk_size());
@@ -109,7 +109,7 @@ impl Session {
         self.request_from_all(now);
     }
 
-    /// Changes a connection, and keeps count of what is open.
+    /// Changes a connection, and updates the counts of open requests.
     pub(super) fn edit<R>(
         &mut self,
         id: ConnectionSlot,
@@ -139,7 +139,7 @@ impl Session {
         Some(result)
     }
 
-    /// The same for all connections on which something is open.
+    /// Changes all connections with open requests as [`Session::edit`] does.
     pub(super) fn edit_all(
         &mut self,
         mut change: impl FnMut(ConnectionSlot, &mut ConnectionState, &mut Picker, &mut VecDeque<Action>),

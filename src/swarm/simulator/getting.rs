@@ -1,4 +1,4 @@
-//! What the getters of a swarm do.
+//! The getters of a simulated swarm.
 
 use std::time::Duration;
 
@@ -15,11 +15,11 @@ use crate::limits::{
 };
 use crate::swarm::{ConnectionId, PeerSlot};
 
-/// Time between two looks of a getter, seconds.
+/// Time between two ticks of a getter, seconds.
 const TICK_S: f64 = 0.25;
 
 impl World {
-    /// A getter comes.
+    /// Starts a getter.
     pub(super) fn start(&mut self, getter: NodeId) {
         if self.scenario.has_tracker {
             self.discover(getter);
@@ -30,7 +30,7 @@ impl World {
         self.timeline.at(first_tick, Event::Tick(getter));
     }
 
-    /// Connects a getter with the seeder and with others that are there, both ways.
+    /// Connects a getter with the seeder and with other nodes that have started, in both directions.
     fn know_others(&mut self, getter: NodeId) {
         let others_max = self.scenario.peers_max - 1;
         let drawn = self.draw(self.nodes.len() - 1, others_max + 1);
@@ -43,8 +43,8 @@ impl World {
         self.connect(getter, 0);
     }
 
-    /// The tracker answers a getter: some of the nodes that have chunks, drawn at random. The getter asks again ever
-    /// less often, as `download::peer_set` does.
+    /// Answers a getter's query to the tracker: some of the nodes that have chunks, drawn at random. The getter queries
+    /// at growing intervals, as `download::peer_set` does.
     pub(super) fn discover(&mut self, getter: NodeId) {
         let node = &self.nodes[getter];
         if node.done_at.is_some() {
@@ -65,13 +65,13 @@ impl World {
         self.timeline.at(asked_again, Event::Discover(getter));
     }
 
-    /// Up to `max` different numbers below `count`, in random order.
+    /// Draws up to `max` different numbers below `count`, in random order.
     fn draw(&mut self, count: usize, max: usize) -> Vec<usize> {
         seq::index::sample(&mut self.rng, count, max.min(count)).into_vec()
     }
 
-    /// A getter learns of a peer, and is connected with it if it is to be one of those that it talks to, which are drawn
-    /// evenly from all that it learned of, as `download::peer_choice` does.
+    /// Makes a peer known to a getter, and connects them if the peer is among those drawn. The draw is even over all
+    /// known peers, as in `download::peer_choice`.
     fn connect(&mut self, getter: NodeId, peer: NodeId) {
         let count = self.nodes.len();
         let node = &mut self.nodes[getter];
@@ -86,8 +86,8 @@ impl World {
             if drawn >= self.scenario.peers_max {
                 return;
             }
-            let gone = node.connected.swap_remove(drawn);
-            self.disconnect(getter, gone);
+            let replaced = node.connected.swap_remove(drawn);
+            self.disconnect(getter, replaced);
         }
         let node = &mut self.nodes[getter];
         let slot = PeerSlot::new(node.peers.len() as u32);
@@ -103,7 +103,7 @@ impl World {
         self.session(getter, |session| session.peer_down(now, slot));
     }
 
-    /// A getter is connected with a peer.
+    /// Handles that a getter is connected with a peer.
     pub(super) fn peer_up(&mut self, getter: NodeId, slot: PeerSlot) {
         let peer = self.nodes[getter].peers[slot.get() as usize];
         let node = &self.nodes[getter];
@@ -117,7 +117,7 @@ impl World {
         self.session(getter, |session| session.peer_up(now, slot, chunks, rtt));
     }
 
-    /// A peer of the getter has further chunks.
+    /// Handles that a peer of the getter has further chunks.
     pub(super) fn has(&mut self, getter: NodeId, slot: PeerSlot, chunks: &[ChunkIndex]) {
         if self.nodes[getter].done_at.is_none() {
             let now = self.clock();
@@ -125,7 +125,7 @@ impl World {
         }
     }
 
-    /// A chunk has arrived.
+    /// Handles a chunk that has arrived.
     pub(super) fn arrived(&mut self, connection: ConnectionId) {
         let (getter, connection_slot) = parts(connection);
         let now = self.clock();
@@ -148,8 +148,8 @@ impl World {
         }
         node.have.insert(chunk);
         if node.new_chunks.is_empty() {
-            let told = self.now + HAVE_CHUNKS_INTERVAL.as_secs_f64();
-            self.timeline.in_lane(Lane::NewChunks, told, Event::NewChunks(getter));
+            let due_at = self.now + HAVE_CHUNKS_INTERVAL.as_secs_f64();
+            self.timeline.in_lane(Lane::NewChunks, due_at, Event::NewChunks(getter));
         }
         node.new_chunks.push(chunk);
         if missing == 0 {
@@ -171,7 +171,7 @@ impl World {
         }
     }
 
-    /// A getter looks at what has moved, and at what time alone changes.
+    /// Handles a getter's tick: it counts the bytes that have arrived, and lets the session act on the time.
     pub(super) fn tick(&mut self, getter: NodeId) {
         if self.nodes[getter].done_at.is_some() {
             return;
@@ -179,16 +179,16 @@ impl World {
         self.grant(getter);
         self.grant(0);
         let now = self.clock();
-        let mut moved = Vec::new();
+        let mut flows = Vec::new();
         for flow in self.nodes[getter].incoming.iter().copied() {
             if let Some((_, connection, chunk)) = self.flows[flow] {
                 let left = self.network.left(self.now, flow);
-                moved.push((parts(connection).1, (f64::from(self.geometry.chunk_len(chunk)) - left) as u64));
+                flows.push((parts(connection).1, (f64::from(self.geometry.chunk_len(chunk)) - left) as u64));
             }
         }
-        moved.sort_unstable();
+        flows.sort_unstable();
         self.session(getter, |session| {
-            moved.into_iter().for_each(|(connection_slot, bytes)| session.bytes_received(now, connection_slot, bytes));
+            flows.into_iter().for_each(|(connection_slot, bytes)| session.bytes_received(now, connection_slot, bytes));
             session.tick(now);
         });
         self.timeline.in_lane(Lane::Tick, self.now + TICK_S, Event::Tick(getter));

@@ -1,8 +1,8 @@
-//! Whole swarms on a virtual clock: the sessions and upload schedulers of production, joined by a [`network`] that is
-//! made of numbers. Pure and seeded, so that scheduling is worked out in seconds, and a failure can be run again.
+//! Whole swarms on a virtual clock: the sessions and upload schedulers of production, joined by a computed [`network`].
+//! Pure and seeded: scheduling is tested in seconds, and a failure can be reproduced.
 //!
-//! What is left out: the CPU, the disk, lost packets and the ramp of a connection's rate. Control messages take the
-//! latency; they take no room on the links.
+//! The model leaves out the CPU, the disk, lost packets and the ramp of a connection's rate. Control messages take the
+//! latency, but no bandwidth.
 
 mod getting;
 pub(crate) mod network;
@@ -40,7 +40,7 @@ mod tests {
         }
     }
 
-    /// Runs it and checks that everybody got everything within `last_max` times the ideal.
+    /// Runs a scenario and checks that every getter finishes within `last_max` times the ideal.
     fn check(what: &str, scenario: &Scenario, last_max: f64) -> Report {
         let report = run(scenario);
         let (seed, last) = (scenario.seed, report.last_fast());
@@ -68,19 +68,19 @@ mod tests {
         check("few peers are known", &Scenario { peers_max: 5, ..scenario(7) }, 1.6);
     }
 
-    /// A first copy that a slow one has takes ten times as long to be passed on: it must not be the only one.
+    /// A slow getter takes ten times as long to pass on a first copy, so it must not have the only one.
     #[test]
-    fn slow_getters_hold_up_nobody_else() {
+    fn slow_getters_do_not_delay_fast_ones() {
         for seed in 0..4 {
             let some_slow = Scenario { length: 128 * MIB, latency_s: 0.001, slow_share: 0.2, ..scenario(seed) };
             check("some are slow", &some_slow, 1.16);
         }
     }
 
-    /// More getters than one of them may talk to. If all talked to those whom the tracker named first, the others'
-    /// uplinks would be unused, and the last would take seven times the ideal.
+    /// More getters than one of them may be connected with. If all connected with the first peers that the tracker
+    /// names, the uplinks of the others would be unused, and the last getter would take seven times the ideal.
     #[test]
-    fn everybody_serves_in_a_swarm_larger_than_a_table_of_peers() {
+    fn all_getters_serve_in_a_swarm_larger_than_a_peer_table() {
         for seed in 0..2 {
             let large = Scenario { getters: 60, peers_max: 8, has_tracker: true, ..scenario(seed) };
             check("a large swarm", &large, 1.7);

@@ -1,23 +1,23 @@
-//! A network made of numbers: every node has a rate up and a rate down, and flows share them as TCP does in the long
-//! run, max-min fair. Pure.
+//! A computed network: every node has a rate up and a rate down, and flows share them as TCP does in the long run,
+//! max-min fair. Pure.
 //!
-//! Each direction of a node has a *level*, the rate that it gives a flow at most, and a share for each of its flows, at
-//! most what the flow's other end gives; a flow has the lower one of its two shares. When a flow comes or goes the
-//! shares at its two ends are worked out anew, then those of their neighbours, as far as anything changes by more than
+//! Each direction of a node has a *level*, the highest rate that it gives a flow, and a share for each of its flows, at
+//! most what the flow's other end gives. A flow has the lower of its two shares. When a flow comes or goes, the network
+//! recomputes the shares at its two ends, then those of their neighbours, as far as anything changes by more than
 //! `PRECISION`. However early that ends, no direction ever carries more than its rate.
 
 use std::collections::VecDeque;
 
-/// Number of a node.
+/// Index of a node.
 pub(crate) type NodeId = usize;
-/// Number of a flow; used again when it has ended.
+/// Index of a flow; reused after it has ended.
 pub(crate) type FlowId = usize;
 
-/// Changes of a level below this share of it are not passed on.
+/// Smallest relative change of a level that is passed on to neighbours.
 const PRECISION: f64 = 0.01;
-/// Times that differ by less are the same, seconds.
+/// Times that differ by less are equal, seconds.
 const SHORTEST_S: f64 = 1e-9;
-/// Levels that are worked out after one change, at most.
+/// Maximum number of levels recomputed after one change.
 const STEPS_MAX: usize = 400;
 
 /// Nodes, their rates, and the flows between them.
@@ -26,11 +26,11 @@ pub(crate) struct Network {
     sides: Vec<Side>,
     flows: Vec<Option<Flow>>,
     free: Vec<FlowId>,
-    /// Flows whose rate has changed since their ends were taken.
+    /// Flows whose rate has changed since `take_ends` was last called.
     changed: Vec<FlowId>,
-    /// Kept for its memory.
+    /// Scratch space; kept to reuse its memory.
     limits: Vec<f64>,
-    /// The last version given to any flow, so that no later flow with the same number has it.
+    /// The last version given to any flow, so that no later flow with the same index has it.
     version: u64,
 }
 
@@ -44,16 +44,16 @@ struct Side {
 
 #[derive(Debug)]
 struct Flow {
-    /// Sides: up of the source, down of the target.
+    /// Side indices: up of the source, down of the target.
     sides: [usize; 2],
-    /// What each side gives it.
+    /// Rate that each side gives the flow, bytes a second.
     shares: [f64; 2],
     rate: f64,
     left: f64,
-    /// When `left` was right.
+    /// Time at which `left` was computed, seconds.
     at: f64,
     version: u64,
-    /// The end that was given out last, unless later ones made it too early.
+    /// The end that was last returned, unless a later change made it too early.
     foreseen: f64,
 }
 
@@ -82,7 +82,7 @@ impl Network {
         id
     }
 
-    /// Ends a flow, done or not; returns the bytes that had not moved.
+    /// Ends a flow, complete or not; returns the bytes that had not moved.
     pub(crate) fn end(&mut self, now: f64, id: FlowId) -> f64 {
         let Some(flow) = self.flows[id].take() else { return 0.0 };
         for side in flow.sides {
@@ -98,8 +98,8 @@ impl Network {
         self.flows[id].as_ref().map_or(0.0, |flow| flow.left - flow.rate * (now - flow.at))
     }
 
-    /// Flows whose end is to be looked at at a time: with a version that tells later ends of the same flow apart, and the
-    /// time. An end that moves away is left where it was; see [`Network::has_ended`].
+    /// Returns the flows whose end must be checked: each with a version that distinguishes it from later ends of the
+    /// same flow, and the time in seconds. An end that moves later keeps its old entry; see [`Network::has_ended`].
     pub(crate) fn take_ends(&mut self, ends: &mut Vec<(FlowId, u64, f64)>) {
         for id in self.changed.drain(..) {
             let Some(flow) = self.flows[id].as_mut() else { continue };
@@ -112,8 +112,8 @@ impl Network {
         }
     }
 
-    /// Whether all of the flow has moved, at the time that was foreseen for this version. If that was too early, another
-    /// end is foreseen.
+    /// Whether all of the flow has moved by the time predicted for this version. If that time was too early, a new end
+    /// is predicted.
     pub(crate) fn has_ended(&mut self, now: f64, id: FlowId, version: u64) -> bool {
         let Some(flow) = self.flows[id].as_mut().filter(|flow| flow.version == version) else { return false };
         let has_ended = flow.end() <= now + SHORTEST_S;
@@ -140,14 +140,14 @@ impl Network {
         }
     }
 
-    /// The other side's number and level, of a flow of this side.
+    /// Index and level of the side at the other end of a flow of this side.
     fn other(&self, side: usize, id: FlowId) -> (usize, f64) {
         let sides = self.flows[id].as_ref().map_or([side; 2], |flow| flow.sides);
         let other = sides[usize::from(sides[0] == side)];
         (other, self.sides[other].level)
     }
 
-    /// The rate that this side gives a flow at most, given what the other sides allow.
+    /// Highest rate that this side gives a flow, given the limits of the other sides.
     fn level(&mut self, side: usize) -> f64 {
         let mut limits = std::mem::take(&mut self.limits);
         limits.clear();
@@ -187,7 +187,7 @@ impl Network {
 }
 
 impl Flow {
-    /// When all of it will have moved, as it moves now.
+    /// Time when all of the flow will have moved at its present rate, seconds.
     fn end(&self) -> f64 {
         self.at + self.left.max(0.0) / self.rate.max(1e-9)
     }
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn flows_share_what_there_is() {
+    fn flows_share_the_available_rate() {
         let mut network = Network::default();
         let nodes: Vec<NodeId> = (0..4).map(|_| network.add_node(100.0, 100.0)).collect();
         let a = network.begin(0.0, nodes[0], nodes[1], 1000.0);

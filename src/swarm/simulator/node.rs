@@ -7,33 +7,33 @@ use crate::bitfield::Bitfield;
 use crate::geometry::ChunkIndex;
 use crate::swarm::{Choice, ConnectionId, ConnectionSlot, PeerSlot, Session, Uploads};
 
-/// A node: a getter with what it serves, or a seeder, which has no session.
+/// A node: a getter that also serves its chunks, or a seeder, which has no session.
 pub(super) struct Node {
     pub session: Option<Session>,
     pub uploads: Uploads,
     pub have: Bitfield,
     pub is_gone: bool,
-    /// Who gets HaveChunks, and the node's slot there.
+    /// Nodes that get HaveChunks, each with this node's slot there.
     pub subscribers: Vec<(NodeId, PeerSlot)>,
     /// Chunks that no HaveChunks has named yet.
     pub new_chunks: Vec<ChunkIndex>,
-    /// Chunks that were named to a few subscribers only.
+    /// Chunks that were announced to a few subscribers only.
     pub late_chunks: Vec<ChunkIndex>,
-    /// Peers that it has been connected with, by slot in its session.
+    /// Peers that it has ever been connected with, by slot in its session.
     pub peers: Vec<NodeId>,
-    /// Those that it is connected with now.
+    /// Slots of the peers that it is connected with now.
     pub connected: Vec<PeerSlot>,
-    /// Nodes that it ever learned of.
+    /// Whether it knows a node, by node index.
     pub known: Vec<bool>,
-    /// How many those are.
+    /// Number of known nodes.
     pub named: usize,
-    /// Requests that have arrived and wait for those before them, by connection.
+    /// Requests that have arrived and wait behind earlier ones, by connection.
     pub pending: BTreeMap<ConnectionId, VecDeque<Choice>>,
-    /// What is being sent.
+    /// Flows of the answers that are being sent, by connection.
     pub sending: BTreeMap<ConnectionId, FlowId>,
-    /// What arrives.
+    /// Flows that are arriving.
     pub incoming: Vec<FlowId>,
-    /// The peer of each data connection of the session.
+    /// Peer of each data connection of the session.
     pub connection_peers: BTreeMap<ConnectionSlot, PeerSlot>,
     pub done_at: Option<f64>,
     pub sent_bytes: f64,
@@ -65,12 +65,12 @@ impl Node {
     }
 }
 
-/// A connection as its server numbers it: the getter and its slot in the getter's session.
+/// The server's id of a connection: the getter and its slot in the getter's session.
 pub(super) fn connection(getter: NodeId, connection_slot: ConnectionSlot) -> ConnectionId {
     (getter as u64) << 32 | u64::from(connection_slot.get())
 }
 
-/// The getter and the slot in its session.
+/// The getter and the slot in its session, from the server's id.
 pub(super) fn parts(connection: ConnectionId) -> (NodeId, ConnectionSlot) {
     ((connection >> 32) as NodeId, ConnectionSlot::new(connection as u32))
 }

@@ -1,50 +1,50 @@
-//! What is simulated, and what came of it.
+//! Input and result of a simulation.
 
 use crate::swarm::Strategy;
 
-/// What is simulated.
+/// Input of a simulation.
 #[derive(Clone, Debug)]
 pub struct Scenario {
-    /// Getters.
+    /// Number of getters.
     pub getters: usize,
-    /// Bytes of the file.
+    /// Length of the file, bytes.
     pub length: u64,
-    /// Bytes of a chunk.
+    /// Size of a chunk, bytes.
     pub chunk_size: u32,
     /// Rate of every node up and down, bytes a second.
     pub bytes_s: f64,
     /// Time that a message takes from node to node, seconds.
     pub latency_s: f64,
-    /// Share of the getters whose rates are a tenth.
+    /// Share of the getters that have a tenth of the rate, 0 to 1.
     pub slow_share: f64,
-    /// Peers that a getter knows, the seeder among them.
+    /// Maximum number of peers of a getter, including the seeder.
     pub peers_max: usize,
-    /// Getters find each other through a tracker, as in production; else they know each other from the start.
+    /// Getters find each other through a tracker, as in production; otherwise they know each other from the start.
     pub has_tracker: bool,
-    /// Getters leave as soon as they are done.
+    /// Getters leave as soon as they have the whole file.
     pub leave_when_done: bool,
-    /// The getters start within this time, seconds.
+    /// Getters start within this time, seconds.
     pub spread_s: f64,
-    /// How chunks are chosen.
+    /// Strategy by which getters choose chunks.
     pub strategy: Strategy,
-    /// Seed of all that is drawn.
+    /// Seed of the random generator.
     pub seed: u64,
 }
 
-/// What came of it.
+/// Result of a simulation.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    /// Time that each getter took, seconds, in the order of their numbers; those that never got all are not there.
+    /// Time that each getter took, seconds, in the order of the getters; those that never finished are left out.
     pub times_s: Vec<f64>,
-    /// The same without slow getters.
+    /// Times as in `times_s`, without slow getters.
     pub fast_times_s: Vec<f64>,
     /// Getters that never got the whole file.
     pub unfinished: usize,
     /// Copies of the file that the seeder sent.
     pub seeder_copies: f64,
-    /// Bytes that arrived for nothing, in copies of the file.
+    /// Wasted bytes that arrived, in copies of the file.
     pub wasted_copies: f64,
-    /// Messages between nodes, data not counted.
+    /// Messages between nodes, data excluded.
     pub messages: u64,
     /// Time until the seeder had sent every chunk once, seconds.
     pub first_copy_s: f64,
@@ -53,12 +53,12 @@ pub struct Report {
 }
 
 impl Report {
-    /// The last getter's time over the ideal.
+    /// Ratio of the last getter's time to the ideal.
     pub fn last(&self) -> f64 {
         self.times_s.iter().copied().fold(0.0, f64::max) / self.ideal_s
     }
 
-    /// The same of those that are not slow.
+    /// Ratio of the last fast getter's time to the ideal.
     pub fn last_fast(&self) -> f64 {
         self.fast_times_s.iter().copied().fold(0.0, f64::max) / self.ideal_s
     }

@@ -1,4 +1,4 @@
-//! What those who have chunks do: the seeder, and every getter.
+//! The serving side of a simulated swarm: the seeder, and every getter.
 
 use std::rc::Rc;
 
@@ -13,7 +13,7 @@ use crate::swarm::{ConnectionId, Request};
 use crate::wire::Status;
 
 impl World {
-    /// Hands the connection's next request to the scheduler, if it has none there.
+    /// Passes the connection's next request to the scheduler, if none of its requests is there.
     pub(super) fn serve(&mut self, server: NodeId, connection: ConnectionId) {
         let node = &mut self.nodes[server];
         if node.is_gone || node.sending.contains_key(&connection) || node.uploads.is_waiting(connection) {
@@ -36,7 +36,7 @@ impl World {
         self.grant(server);
     }
 
-    /// A connection does not want these chunks any more.
+    /// Cancels these chunks in the requests of a connection.
     pub(super) fn cancelled(&mut self, server: NodeId, connection: ConnectionId, chunks: &[ChunkIndex]) {
         let node = &mut self.nodes[server];
         for pending in node.pending.get_mut(&connection).into_iter().flatten() {
@@ -67,7 +67,7 @@ impl World {
         }
     }
 
-    /// The getter has closed the connection.
+    /// Handles a connection that the getter has closed.
     pub(super) fn closed(&mut self, server: NodeId, connection: ConnectionId) {
         let node = &mut self.nodes[server];
         node.pending.remove(&connection);
@@ -82,7 +82,7 @@ impl World {
         self.grant(server);
     }
 
-    /// A flow's last byte has left, if nothing has changed since that was foreseen.
+    /// Handles the predicted end of a flow, if nothing has changed since the prediction.
     pub(super) fn flow_ends(&mut self, flow: FlowId, version: u64) {
         if !self.network.has_ended(self.now, flow, version) {
             return;
@@ -97,7 +97,8 @@ impl World {
         self.grant(server);
     }
 
-    /// Ends a flow of which `left` bytes have not moved; returns its connection, its chunk and the bytes that have.
+    /// Ends a flow of which `left` bytes have not moved; returns its connection, its chunk and the bytes that have
+    /// moved.
     fn end_flow(&mut self, flow: FlowId, left: f64) -> Option<(ConnectionId, ChunkIndex, f64)> {
         let (server, connection, chunk) = self.flows[flow].take()?;
         self.network.end(self.now, flow);
@@ -112,7 +113,8 @@ impl World {
         Some((connection, chunk, moved))
     }
 
-    /// A few subscribers, drawn at random, get HaveChunks at once, all others at the next beat of the node's slow clock.
+    /// Sends HaveChunks to a few subscribers, drawn at random, at once; all others get it at the node's next slow
+    /// interval.
     pub(super) fn send_new_chunks(&mut self, node: NodeId) {
         let chunks = std::mem::take(&mut self.nodes[node].new_chunks);
         self.forget_done_subscribers(node);
@@ -128,7 +130,7 @@ impl World {
         if count > prompt {
             if self.nodes[node].late_chunks.is_empty() {
                 let interval_s = HAVE_CHUNKS_LAZY_INTERVAL.as_secs_f64();
-                // Clocks of different nodes do not beat together.
+                // The intervals of different nodes have different phases.
                 let phase_s = interval_s * (node as f64 * 0.618_034).fract();
                 let beat = (((self.now - phase_s) / interval_s).floor() + 1.0) * interval_s + phase_s;
                 self.timeline.at(beat, Event::LateChunks(node));
@@ -137,7 +139,7 @@ impl World {
         }
     }
 
-    /// Names to all subscribers what was named to a few.
+    /// Announces to all subscribers the chunks that only a few have been sent.
     pub(super) fn send_late_chunks(&mut self, node: NodeId) {
         let chunks = std::mem::take(&mut self.nodes[node].late_chunks);
         self.forget_done_subscribers(node);

@@ -1,25 +1,25 @@
-//! What is due when. Pure.
+//! Queue of events by time. Pure.
 //!
-//! Most events come a fixed time after their cause, so that those of a kind are due in the order in which they were
-//! made: a queue each. Only the others need a heap.
+//! Most events come a fixed time after their cause, so events of one kind are due in the order of their creation: each
+//! kind has a plain queue. Only the other events need a heap.
 
 use std::cmp::Ordering;
 use std::collections::{BinaryHeap, VecDeque};
 
-/// Delays that are the same for all events of a kind.
+/// Kinds of events that have a fixed delay each.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Lane {
     /// A message from node to node.
     Message,
     /// The time for which new chunks are gathered.
     NewChunks,
-    /// The time between two looks of a getter.
+    /// The time between two ticks of a getter.
     Tick,
 }
 
 const LANES: usize = 3;
 
-/// Events to come; those due at the same time in the order in which they were added.
+/// Future events; those due at the same time are in the order of insertion.
 #[derive(Debug)]
 pub(super) struct Timeline<E> {
     lanes: [VecDeque<Due<E>>; LANES],
@@ -55,7 +55,7 @@ impl<E> Timeline<E> {
         lane.push_back(Due { at, order: self.order, event });
     }
 
-    /// Takes out the next event with its time.
+    /// Removes and returns the next event with its time.
     pub(super) fn next(&mut self) -> Option<(f64, E)> {
         let heads = self.lanes.iter().map(VecDeque::front).chain([self.others.peek()]).enumerate();
         let (place, _) = heads.filter_map(|(place, head)| Some((place, head?))).max_by(|a, b| a.1.cmp(b.1))?;
@@ -78,7 +78,7 @@ impl<E> PartialOrd for Due<E> {
     }
 }
 
-/// The earliest is the greatest.
+/// The earliest event compares as the greatest.
 impl<E> Ord for Due<E> {
     fn cmp(&self, other: &Self) -> Ordering {
         other.at.total_cmp(&self.at).then(other.order.cmp(&self.order))

@@ -1,4 +1,4 @@
-//! A swarm as a whole: its nodes, the events between them, and what came of it.
+//! The swarm as a whole: its nodes, the events between them, and the report.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
@@ -16,7 +16,7 @@ use crate::geometry::{ChunkIndex, Geometry};
 use crate::swarm::{Action, AnswerStart, Choice, ConnectionId, PeerSlot, Session, Uploads};
 use crate::wire::Status;
 
-/// Something that happens to one node.
+/// An event at one node.
 #[derive(Debug)]
 pub(super) enum Event {
     Start(NodeId),
@@ -38,21 +38,21 @@ pub(super) enum Event {
     Tick(NodeId),
 }
 
-/// The swarm. Its methods stand in `world` (time and messages), `getting` and `serving`.
+/// The swarm. Its methods are in `world` (time and messages), `getting` and `serving`.
 pub(super) struct World {
     pub scenario: Scenario,
     pub geometry: Geometry,
     pub network: Network,
-    /// The seeder first.
+    /// All nodes, the seeder first.
     pub nodes: Vec<Node>,
     pub timeline: Timeline<Event>,
     pub now: f64,
-    /// The server, the connection and the chunk of every flow.
+    /// Server, connection and chunk of every flow.
     pub flows: Vec<Option<(NodeId, ConnectionId, ChunkIndex)>>,
     /// Nodes that the tracker knows.
     pub announced: Vec<NodeId>,
     pub rng: StdRng,
-    /// Getters that are not done.
+    /// Number of getters that have not finished.
     pub left: usize,
     pub wasted_bytes: f64,
     pub messages: u64,
@@ -60,10 +60,10 @@ pub(super) struct World {
     ends: Vec<(FlowId, u64, f64)>,
 }
 
-/// A swarm that takes this many times the ideal is stuck.
+/// Ratio to the ideal time at which a swarm counts as stuck.
 const GIVE_UP_AFTER: f64 = 30.0;
 
-/// Runs a swarm to its end.
+/// Runs a swarm until it ends.
 pub fn run(scenario: &Scenario) -> Report {
     let geometry = Geometry::new(scenario.length, scenario.chunk_size).expect("a scenario has a valid geometry");
     let mut world = World {
@@ -120,7 +120,7 @@ impl World {
         getter as f64 <= self.scenario.slow_share * self.scenario.getters as f64
     }
 
-    /// A message from one node to another.
+    /// Sends a message from one node to another.
     pub(super) fn send(&mut self, event: Event) {
         self.messages += 1;
         self.timeline.in_lane(Lane::Message, self.now + self.scenario.latency_s, event);
@@ -171,7 +171,7 @@ impl World {
         }
     }
 
-    /// Works on a getter's session and does what it wants done.
+    /// Calls `work` with a getter's session, and carries out its actions.
     pub(super) fn session(&mut self, getter: NodeId, work: impl FnOnce(&mut Session)) {
         let Some(session) = self.nodes[getter].session.as_mut() else { return };
         work(session);
@@ -187,7 +187,7 @@ impl World {
             }
             let Some(slot) = node.connection_peers.get(&connection_slot).copied() else { continue };
             let (server, connection) = (node.peers[slot.get() as usize], connection(getter, connection_slot));
-            // Chunks that are taken back on one connection travel in one message.
+            // Chunks that are cancelled on one connection travel in one message.
             match (&action, &mut cancelled) {
                 (Action::Cancel { chunk, .. }, Some((_, known, chunks))) if *known == connection => {
                     chunks.push(*chunk);
@@ -245,7 +245,7 @@ impl World {
     }
 }
 
-/// Where a node's requests come from.
+/// Address from which a node's requests come.
 pub(super) fn address(node: NodeId) -> IpAddr {
     Ipv4Addr::from_bits(0x0a00_0000 + node as u32).into()
 }
