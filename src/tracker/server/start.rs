@@ -19,22 +19,22 @@ use crate::runtime::{self, Cores};
 use crate::tracker::replica::hello::{GroupKey, GroupMember, HelloError};
 use crate::tracker::store::{Store, StoreError};
 
-/// Why a tracker does not start, and what to do.
+/// The reason why a tracker does not start, and its remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The address cannot be listened on.
+    /// The tracker cannot listen on the address.
     #[error(transparent)]
     Listen(#[from] ListenError),
-    /// The machine lacks what executors need.
+    /// The machine lacks resources that executors need.
     #[error(transparent)]
     Runtime(#[from] runtime::StartError),
     /// The lease is too short: the operator's fault.
     #[error("a lease of {0:?} is too short: the shortest is one second")]
     Lease(Duration),
-    /// The data folder or the store in it cannot be used.
+    /// The data folder or its store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Another tracker is reached over the network, and there is no key.
+    /// Another tracker is reached over the network, and no group key is configured.
     #[error(transparent)]
     GroupKey(#[from] HelloError),
 }
