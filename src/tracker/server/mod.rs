@@ -4,7 +4,7 @@
 //! - `worker`: one core, assembled from its parts, run and ended; `sweep` and `clock` serve its table;
 //! - `clients`: the connections of a core, and the requests that it forwards to other cores;
 //! - `request`, `shard`: translate a frame to a change of the table and a reply; `unsaved` refuses changes that the
-//! store cannot take;
+//!   store cannot take;
 //! - `links`: the connections to the other trackers, by the rules of [`super::replica`].
 //!
 //! The core that accepted a connection serves it. A request for a file of another core is forwarded to that core, and
