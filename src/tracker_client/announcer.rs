@@ -50,7 +50,7 @@ pub(crate) struct Announcer {
 }
 
 struct Entry {
-    what: Announcement,
+    announcement: Announcement,
     /// Last version that a tracker assigned to the file.
     version: Option<Version>,
     /// Epoch of the connection over which the file was announced; 0 if it was not announced.
@@ -97,9 +97,10 @@ impl Announcer {
     }
 
     /// Announces the file from now on.
-    pub(crate) fn add(&self, what: Announcement) {
-        let entry = Entry { version: None, epoch: 0, attempted: false, refused: false, due: Instant::now(), what };
-        self.entries.borrow_mut().entry(entry.what.metainfo.info_hash()).or_insert(entry);
+    pub(crate) fn add(&self, announcement: Announcement) {
+        let entry =
+            Entry { version: None, epoch: 0, attempted: false, refused: false, due: Instant::now(), announcement };
+        self.entries.borrow_mut().entry(entry.announcement.metainfo.info_hash()).or_insert(entry);
         self.added.notify();
     }
 
@@ -119,14 +120,14 @@ impl Announcer {
         let this = self.clone();
         async move {
             let Some(entry) = entry else { return };
-            let change = SeederChange { info_hash, endpoint: entry.what.endpoint, version: entry.version };
+            let change = SeederChange { info_hash, endpoint: entry.announcement.endpoint, version: entry.version };
             let mut answer = this.group.request(&Message::RemoveSeeder(change)).await;
             if change.version.is_some() && matches!(&answer, Ok(answer) if answer.status() == Status::BadRequest) {
                 answer = this.group.request(&Message::RemoveSeeder(SeederChange { version: None, ..change })).await;
             }
             if let Err(error) = answer {
                 this.listener
-                    .notice(format!("could not withdraw {}: {error}", text::plain(entry.what.metainfo.name())));
+                    .notice(format!("could not withdraw {}: {error}", text::plain(entry.announcement.metainfo.name())));
             }
             this.withdrawing.borrow_mut().remove(&info_hash);
             this.added.notify();
@@ -151,7 +152,7 @@ impl Announcer {
         let is_due = |entry: &Entry| entry.due <= now || (entry.epoch != 0 && entry.epoch != epoch);
         let mut free = entries.iter().filter(|(info_hash, _)| !withdrawing.contains(*info_hash));
         let (_, entry) = free.find(|(_, entry)| is_due(entry))?;
-        Some((entry.what.clone(), entry.version, entry.epoch == epoch && epoch != 0))
+        Some((entry.announcement.clone(), entry.version, entry.epoch == epoch && epoch != 0))
     }
 
     fn next_due(&self) -> Duration {
@@ -161,16 +162,16 @@ impl Announcer {
     }
 
     /// Announces one file: renews its lease, or sends a Share if the tracker does not know it.
-    async fn announce(&self, what: &Announcement, version: Option<Version>, renew: bool) -> bool {
-        let info_hash = what.metainfo.info_hash();
+    async fn announce(&self, announcement: &Announcement, version: Option<Version>, renew: bool) -> bool {
+        let info_hash = announcement.metainfo.info_hash();
         self.entries.borrow_mut().entry(info_hash).and_modify(|entry| entry.attempted = true);
-        let change = SeederChange { info_hash, endpoint: what.endpoint, version };
+        let change = SeederChange { info_hash, endpoint: announcement.endpoint, version };
         let share = Share {
             info_hash,
-            name: what.metainfo.name(),
-            length: what.metainfo.geometry().length(),
-            chunk_size: what.metainfo.geometry().chunk_size(),
-            endpoint: what.endpoint,
+            name: announcement.metainfo.name(),
+            length: announcement.metainfo.geometry().length(),
+            chunk_size: announcement.metainfo.geometry().chunk_size(),
+            endpoint: announcement.endpoint,
             version,
         };
         let mut answer = Err(());
@@ -190,7 +191,7 @@ impl Announcer {
             answer = self.group.request(&Message::Share(share)).await.map_err(|_| ());
         }
         let Ok(answer) = answer else { return false };
-        self.note(info_hash, what.metainfo.name(), &answer);
+        self.note(info_hash, announcement.metainfo.name(), &answer);
         true
     }
 
@@ -203,7 +204,7 @@ impl Announcer {
             (entry.version, entry.epoch) = (answer.version().or(entry.version), epoch);
             entry.due = Instant::now() + RENEW_INTERVAL;
             entry.refused = false;
-            let endpoint = entry.what.endpoint;
+            let endpoint = entry.announcement.endpoint;
             drop(entries);
             self.forget_refusals();
             self.warn_of_local_tracker(endpoint);
@@ -265,8 +266,8 @@ impl Announcer {
 async fn run(announcer: std::rc::Weak<Announcer>) {
     loop {
         let Some(announcer) = announcer.upgrade().filter(|announcer| !announcer.ended.get()) else { return };
-        while let Some((what, version, renew)) = announcer.due() {
-            if !announcer.announce(&what, version, renew).await {
+        while let Some((announcement, version, renew)) = announcer.due() {
+            if !announcer.announce(&announcement, version, renew).await {
                 crate::runtime::sleep(TRACKER_RETRY_PAUSE).await;
                 break;
             }

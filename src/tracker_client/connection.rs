@@ -80,7 +80,7 @@ impl Connection {
                     text: text::plain(response.text),
                     version: response.version,
                 }),
-                _ => Err(RpcError::Misbehaved("that is no answer of a tracker")),
+                _ => Err(RpcError::Misbehaved("that is not an answer of a tracker")),
             }
         };
         deadline(TRACKER_TIMEOUT, answer).await.unwrap_or(Err(NetError::Silent.into()))

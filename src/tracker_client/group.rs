@@ -209,15 +209,15 @@ impl TrackerGroup {
         &self,
         failures: impl Iterator<Item = (usize, ConnectionError)>,
     ) -> Result<(usize, (Connection, Answer)), AllTrackersFailed> {
-        let mut sentences = Vec::new();
+        let mut messages = Vec::new();
         for (index, error) in failures {
             match error {
                 ConnectionError::Unwell(answered) => return Ok((index, *answered)),
-                error => sentences.push((index, format!("{}: {error}", text::plain(&self.names[index])))),
+                error => messages.push((index, format!("{}: {error}", text::plain(&self.names[index])))),
             }
         }
-        sentences.sort_unstable();
-        Err(AllTrackersFailed(sentences.into_iter().map(|(_, sentence)| sentence).collect()))
+        messages.sort_unstable();
+        Err(AllTrackersFailed(messages.into_iter().map(|(_, message)| message).collect()))
     }
 
     fn keep(&self, connection: Option<Connection>) {

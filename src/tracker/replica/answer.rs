@@ -10,7 +10,7 @@ pub fn to_entry(merged: Merged, entry: &Entry<'_>) -> Response<'static> {
     let (status, text) = match merged {
         Merged::New | Merged::Late | Merged::Old | Merged::Expired => (Status::Ok, ""),
         Merged::Ahead(error) => {
-            log::debug!("an entry of tracker {:016x} waits there: its {error}", entry.version.tracker.0);
+            log::debug!("an entry of tracker {:016x} is deferred at its sender: its {error}", entry.version.tracker.0);
             (Status::Busy, "the version is ahead of this tracker's clock: it is taken when it is due")
         }
         Merged::Full => (Status::OverLimit, "this tracker's table is full"),

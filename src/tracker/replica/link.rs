@@ -63,10 +63,10 @@ pub enum LinkError {
     #[error("the other tracker sent a bad message: {0}")]
     Decode(#[from] DecodeError),
     /// The peer sent an answer of the wrong type.
-    #[error("the other tracker sent {0} where it does not belong")]
+    #[error("the other tracker sent {0} out of place")]
     Unexpected(&'static str),
     /// The peer's page has entries that were not requested.
-    #[error("the other tracker sent an entry that was not asked for")]
+    #[error("the other tracker sent an entry that was not requested")]
     Foreign,
     /// The peer's pages do not advance.
     #[error(transparent)]

@@ -23,7 +23,7 @@ struct Running {
 
 /// The peer answered with an invalid cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a page of sync goes on where it does not belong")]
+#[error("a sync page continues at an invalid position")]
 pub struct CursorError;
 
 impl Repair {

@@ -29,7 +29,7 @@ impl ClockWatch {
         if Duration::from_millis(set_ms.abs_diff(self.reported_ms)) > CLOCK_SKEW_NOTED {
             self.reported_ms = set_ms;
             log::warn!(
-                "the clock of this machine was set, by {} s since this tracker started, which goes on by its own: it takes the new time when it is restarted",
+                "the clock of this machine was set, by {} s since this tracker started: the tracker keeps its own time until it is restarted",
                 set_ms / 1000
             );
         }

@@ -46,7 +46,7 @@ pub fn start(config: TrackerConfig) -> Result<TrackerHandle, StartError> {
     }
     if config.lease <= 2 * RENEW_INTERVAL {
         log::warn!(
-            "a lease of {:?} is short: clients renew every {RENEW_INTERVAL:?}, and are in no answer between a lease's end and its renewal",
+            "a lease of {:?} is short: clients renew every {RENEW_INTERVAL:?}, and answers omit a seeder between the end of its lease and its renewal",
             config.lease
         );
     }
@@ -63,7 +63,7 @@ pub fn start(config: TrackerConfig) -> Result<TrackerHandle, StartError> {
     }
     if key.is_none() && !config.listen.ip().to_canonical().is_loopback() {
         log::warn!(
-            "without --group-key-file any process of this machine may link with this tracker and change its table: give one where others work on this machine"
+            "without --group-key-file any process of this machine may link with this tracker and change its table: give one if other users work on this machine"
         );
     }
     if store.is_none() {

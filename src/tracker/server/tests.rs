@@ -338,7 +338,7 @@ fn every_refusal_is_clear_and_counted() {
     ];
     for (number, (message, status, words)) in refused.iter().enumerate() {
         match client.ask(message) {
-            Reply::Response(told, text, None) if told == *status && text.contains(words) => {}
+            Reply::Response(got, text, None) if got == *status && text.contains(words) => {}
             other => panic!("{message:?}: {other:?}"),
         }
         wait_for_stats(&tracker, "a refusal is not counted", |stats| stats.refusals == number as u64 + 1);
@@ -381,9 +381,9 @@ fn a_dead_peer_leaves_within_its_lease() {
             panic!("one ttls")
         };
         assert!(seeders.contains(&endpoint(1, 6)));
-        let is_told = seeders.contains(&endpoint(1, 5));
-        assert!(is_told || start.elapsed() + Duration::from_millis(1) >= lease, "gone after {:?}", start.elapsed());
-        assert!(!is_told || asked < added + lease, "told after {asked:?}");
+        let is_listed = seeders.contains(&endpoint(1, 5));
+        assert!(is_listed || start.elapsed() + Duration::from_millis(1) >= lease, "gone after {:?}", start.elapsed());
+        assert!(!is_listed || asked < added + lease, "listed after {asked:?}");
         if asked > lease * 2 {
             break;
         }

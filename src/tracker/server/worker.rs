@@ -95,7 +95,7 @@ impl CoreParts {
             // No other task runs on this core yet.
             let read = reader.read(buckets_of(core.index, core.count), &mut |entry| shard.restore(entry));
             if let Err(error) = read {
-                log::error!("cannot read the store again: {error}; what is missing comes from the other trackers");
+                log::error!("cannot read the store again: {error}; missing entries are taken from the other trackers");
             }
         }
         shard
@@ -114,7 +114,7 @@ pub(super) async fn run_core(mut parts: CoreParts, core: Core, stop: async_chann
     // The other cores' handles are dropped: the store ends when all logs have ended.
     let handle = std::mem::take(&mut parts.logs).into_iter().nth(core.index);
     let log = Log::start(handle, move || {
-        log::error!("the store has ended: so does this tracker, so that clients go to the others");
+        log::error!("the store has ended: this tracker ends too, so that clients use the others");
         stop.close();
     });
     let shard = parts.shard(core, log);

@@ -77,7 +77,7 @@ pub(super) fn open_whole(backend: impl StorageBackend) -> Result<(Database, u64,
     }
     let About { tracker, clock, damaged, .. } = about.ok_or_else(|| Unopened::damaged("its format is unknown"))?;
     if damaged || about != unchecked {
-        return Err(Unopened::damaged("what was last acknowledged is damaged"));
+        return Err(Unopened::damaged("its last acknowledged commit is damaged"));
     }
     let mut whole = true;
     read(&database, 0..BUCKETS, &mut |entry| whole &= entry.is_some())?;

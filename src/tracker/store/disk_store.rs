@@ -73,7 +73,7 @@ impl Store {
         // The library panics on some damage.
         let opened = catch_panic(|| database::open_whole(backend));
         let (database, tracker, clock) =
-            opened.unwrap_or_else(|why| Err(Unopened::Damaged(format!("its pages do not fit together: {why}"))))?;
+            opened.unwrap_or_else(|why| Err(Unopened::Damaged(format!("its pages are inconsistent: {why}"))))?;
         Ok(Self { database: Some(Arc::new(database)), path: None, _lock: None, tracker: TrackerId(tracker), clock })
     }
 

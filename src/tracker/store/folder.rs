@@ -16,8 +16,8 @@ use super::unopened::Unopened;
 use crate::limits::STORE_CACHE_BYTES;
 use crate::text;
 
-/// Mode bits of a folder that others than its owner may write to, and the sticky bit, with which they may only add
-/// files.
+/// Mode bits: `WRITABLE_BY_OTHERS` lets other users than the owner write to the folder, and `STICKY` restricts them to
+/// adding files.
 const WRITABLE_BY_OTHERS: u32 = 0o022;
 const STICKY: u32 = 0o1000;
 
@@ -28,7 +28,7 @@ pub(super) fn lock(folder: &Path) -> Result<File, StoreError> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
     let mode = fs::metadata(folder).map_err(failed)?.permissions().mode();
     if mode & WRITABLE_BY_OTHERS != 0 && mode & STICKY == 0 {
-        ::log::warn!("others may write to the data folder {}: chmod 700 keeps it yours", text::path(folder));
+        ::log::warn!("other users may write to the data folder {}: restrict it by chmod 700", text::path(folder));
     }
     // A symbolic link placed by another user must not redirect the lock file.
     let nofollow = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
@@ -55,7 +55,7 @@ pub(super) fn upgrade_file(folder: &Path, path: &Path) -> Result<(), Unopened> {
         let old = OldStore::open(old, STORE_CACHE_BYTES)?;
         publish_file(folder, path, |backend| copy_on(&old, backend))
     });
-    copied.unwrap_or_else(|why| Err(Unopened::Damaged(format!("its pages do not fit together: {why}"))))
+    copied.unwrap_or_else(|why| Err(Unopened::Damaged(format!("its pages are inconsistent: {why}"))))
 }
 
 /// Writes a store's file by `fill`. The file gets its name when it is complete and on the disk, because the library

@@ -31,7 +31,7 @@ impl OldStore {
         database.check_integrity()?;
         let about = read_about(&database)?;
         if about != unchecked {
-            return Err(Error::Corrupted("what was last acknowledged is damaged".to_owned()));
+            return Err(Error::Corrupted("its last acknowledged commit is damaged".to_owned()));
         }
         Ok(Self { database, about })
     }

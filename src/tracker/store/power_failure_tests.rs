@@ -121,7 +121,7 @@ struct Played {
     /// Number of acknowledged commits.
     acknowledged: usize,
     /// After a failed commit a later one succeeded.
-    goes_on: bool,
+    continues: bool,
     /// All commits were acknowledged, and the store was closed.
     is_done: bool,
 }
@@ -134,7 +134,7 @@ fn play(disk: &Disk, history: &History) -> Played {
         played.tracker = Some(store.tracker());
         for group in &history.groups {
             if store.commit(group).is_err() {
-                played.goes_on = store.commit(&history.groups[0]).is_ok();
+                played.continues = store.commit(&history.groups[0]).is_ok();
                 return;
             }
             played.acknowledged += 1;
@@ -164,7 +164,7 @@ fn check(image: Vec<u8>, history: &History, played: &Played, rng: &mut StdRng) {
         history.contents.get(at).is_some_and(|content| (content, history.clocks[at]) == (&found.0, found.1))
     };
     let holds = (played.acknowledged..=played.acknowledged + 1).any(is_it);
-    assert!(holds, "{played:?}: the store holds neither what was acknowledged nor the next commit");
+    assert!(holds, "{played:?}: the content is neither that of the acknowledged commits nor that of one commit more");
     // The store takes further commits.
     store.commit(&history.groups[0]).unwrap();
 }
@@ -182,7 +182,7 @@ fn fail_everywhere(seed: u64, fault: fn(usize) -> Fault) -> usize {
         let disk = Disk::new(Vec::new(), fault(step), seed << 32 | step as u64);
         let played = play(&disk, &history);
         assert!(
-            !played.goes_on,
+            !played.continues,
             "seed {seed}, {:?}: whatever a disk says after a failure, it is not believed",
             fault(step)
         );

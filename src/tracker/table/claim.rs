@@ -27,14 +27,14 @@ pub enum Refusal {
         max: usize,
     },
     /// The address has recently removed too many files.
-    #[error("{ip} has removed too many files lately: wait until their records lapse")]
+    #[error("{ip} has removed too many files recently: wait until their records lapse")]
     RemovalsOfAddress {
         /// The address.
         ip: IpAddr,
     },
     /// The network of the address has recently had too many endpoints of the file.
     #[error(
-        "the network of {ip} has announced {max} endpoints of this file lately, the most that one may have: wait until they lapse, or ask the operator to trust it"
+        "the network of {ip} has announced {max} endpoints of this file recently, the most that one may have: wait until they lapse, or ask the operator to trust it"
     )]
     EndpointsOfNetwork {
         /// An address in the network.

@@ -51,7 +51,7 @@ impl Clock {
         self.tracker
     }
 
-    /// Returns a version greater than all that were given for the same, and greater than `above`.
+    /// Returns a version greater than `above`, which is the highest earlier version of the same key.
     pub fn tick(&mut self, now_ms: u64, above: Option<Version>) -> Version {
         if is_lost(Version { clock: self.last, tracker: self.tracker }, now_ms) {
             self.last = 0;

@@ -1,8 +1,8 @@
 //! Digests that two trackers compare to find differences between their tables, and the pages of entries that heal them.
 //!
 //! The digest of a bucket at a cut-off time is the XOR of the fingerprints of its entries that end after that time. The
-//! cut-off is a little in the future, so that trackers agree whose clocks differ a little, and who have swept to
-//! different points. Every write updates the XOR over all entries; entries that end before the cut-off are searched for
+//! cut-off is a little in the future, so that trackers agree even if their clocks differ a little and their sweeps have
+//! reached different points. Every write updates the XOR over all entries; entries that end before the cut-off are searched for
 //! only if the bucket's soonest end says that there may be some.
 
 use super::entry::{Body, Entry};

@@ -110,13 +110,13 @@ impl AddressCounts {
         std::iter::once((self.get(ip), 1)).chain(network)
     }
 
-    pub(crate) fn add(&self, ip: IpAddr, what: Counted) {
-        self.all_counters(ip).for_each(|counter| _ = counter.fetch_add(unit(what), Ordering::Relaxed));
+    pub(crate) fn add(&self, ip: IpAddr, kind: Counted) {
+        self.all_counters(ip).for_each(|counter| _ = counter.fetch_add(unit(kind), Ordering::Relaxed));
     }
 
     /// Reverts one [`AddressCounts::add`] with the same arguments.
-    pub(crate) fn subtract(&self, ip: IpAddr, what: Counted) {
-        self.all_counters(ip).for_each(|counter| _ = counter.fetch_sub(unit(what), Ordering::Relaxed));
+    pub(crate) fn subtract(&self, ip: IpAddr, kind: Counted) {
+        self.all_counters(ip).for_each(|counter| _ = counter.fetch_sub(unit(kind), Ordering::Relaxed));
     }
 
     fn count(&self, key: u128) -> AddressCount {
@@ -154,8 +154,8 @@ fn network(ip: IpAddr) -> Option<u128> {
     }
 }
 
-fn unit(what: Counted) -> u64 {
-    match what {
+fn unit(kind: Counted) -> u64 {
+    match kind {
         Counted::File => 1,
         Counted::Removal => REMOVAL,
     }

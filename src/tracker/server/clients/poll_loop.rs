@@ -136,7 +136,7 @@ impl Clients {
     pub(super) fn guarded(&self, work: impl FnOnce()) -> bool {
         let done = catch_unwind(AssertUnwindSafe(work)).is_ok();
         if !done {
-            log::error!("internal error: a turn ended by a panic; please report it with the lines above");
+            log::error!("internal error: serving connections panicked; please report it with the lines above");
             let GroupBuffers { input, cuts, replies, .. } = &mut *self.buffers.borrow_mut();
             input.clear();
             cuts.clear();

@@ -125,7 +125,7 @@ impl GroupMembers {
                 log::info!("tracker {:016x} at {endpoint} is linked from now on", tracker.0);
                 self.add(endpoint.to_string(), true, tracker.0);
             }
-            None => log::warn!("tracker {:016x} at {endpoint} is one tracker too many for the group", tracker.0),
+            None => log::warn!("tracker {:016x} at {endpoint} is not linked: the group is full", tracker.0),
         }
     }
 
