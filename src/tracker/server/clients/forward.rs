@@ -68,7 +68,7 @@ impl Batch {
         self.requests.is_empty() && self.replies.is_empty()
     }
 
-    /// Turns acknowledgements among the replies into refusals. Such a batch has no requests.
+    /// Converts acknowledgements among the replies into refusals. Such a batch has no requests.
     fn refuse(&mut self, why: &str) {
         debug_assert!(self.requests.is_empty());
         let mut bytes = Vec::with_capacity(self.bytes.len());

@@ -232,7 +232,7 @@ impl PendingReply {
         true
     }
 
-    /// Turns acknowledgements into refusals: the changes are not durable, and perhaps never will be. No byte was sent
+    /// Converts acknowledgements into refusals: the changes are not durable, and perhaps never will be. No byte was sent
     /// yet.
     fn refuse(&mut self, why: &str, scratch: &mut Vec<u8>) {
         debug_assert!(self.sent == 0);

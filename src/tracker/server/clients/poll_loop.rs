@@ -3,7 +3,6 @@
 //! One task serves all connections (the socket set in [`crate::net`] explains why). Ready connections are served in
 //! small groups: the bytes of each connection in a group are received and cut into frames, the records of the named
 //! files are prefetched together, and then each connection is answered. No step waits.
-//! prefetched together, then each connection is answered. Nothing in a turn waits.
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
