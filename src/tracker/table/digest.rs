@@ -2,8 +2,8 @@
 //!
 //! The digest of a bucket at a cut-off time is the XOR of the fingerprints of its entries that end after that time. The
 //! cut-off is a little in the future, so that trackers agree even if their clocks differ a little and their sweeps have
-//! reached different points. Every write updates the XOR over all entries; entries that end before the cut-off are searched for
-//! only if the bucket's soonest end says that there may be some.
+//! reached different points. Every write updates the XOR over all entries; entries that end before the cut-off are
+//! searched for only if the bucket's soonest end says that there may be some.
 
 use super::entry::{Body, Entry};
 use super::file_table::Table;
