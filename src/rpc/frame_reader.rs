@@ -1,4 +1,4 @@
-//! Frames out of a stream: one pooled buffer, borrowed views, no allocation a frame.
+//! Reads frames from a stream: one pooled buffer, borrowed views, no allocation per frame.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -10,8 +10,8 @@ use crate::wire::{self, Frame, Parsed};
 
 /// The read side of a connection that carries frames.
 ///
-/// Bytes `start..end` of the buffer have arrived and are not consumed; the first `frame_len` of them
-/// are the frame that was handed out last.
+/// Bytes `start..end` of the buffer are received and not consumed. The first `frame_len` of them are the frame that was
+/// returned last.
 pub(crate) struct FrameReader {
     pool: Rc<BufferPool>,
     buffer: PooledBuffer,
@@ -22,27 +22,28 @@ pub(crate) struct FrameReader {
 }
 
 impl FrameReader {
-    /// A reader of frames whose payloads have at most `payload_bytes_max` bytes.
+    /// Creates a reader that accepts payloads of at most `payload_bytes_max` bytes.
     pub(crate) fn new(net: &Net, payload_bytes_max: usize) -> Self {
         let pool = net.buffers().clone();
         let buffer = pool.take(BUFFER_SMALL_BYTES);
         Self { pool, buffer, start: 0, end: 0, frame_len: 0, payload_bytes_max }
     }
 
-    /// The next frame; `None` when the other side closed between two frames.
+    /// Returns the next frame, or `None` if the other side closed the connection between two frames.
     pub(crate) async fn next(&mut self, stream: &mut Stream) -> Result<Option<Frame<'_>>, RpcError> {
         if self.fill(stream).await? { Ok(Some(self.frame()?)) } else { Ok(None) }
     }
 
-    /// Leaves the frame before and waits until the next one has arrived in whole; `false` when the
-    /// other side closed between two frames.
+    /// Consumes the last frame and waits until the next one has arrived completely. Returns `false` if the other side
+    /// closed the connection between two frames.
     ///
-    /// May be dropped while it waits and called again: nothing that arrived is lost.
+    /// Cancel-safe: a dropped call loses no received bytes.
     pub(crate) async fn fill(&mut self, stream: &mut Stream) -> Result<bool, RpcError> {
         self.fill_timed(stream, None).await
     }
 
-    /// The same; from its first byte on a frame has `limit` to arrive in whole, however slowly its bytes trickle in.
+    /// Like [`FrameReader::fill`], but a frame must arrive completely within `limit` of its first byte, however slowly
+    /// its bytes trickle in.
     pub(crate) async fn fill_within(&mut self, stream: &mut Stream, limit: Duration) -> Result<bool, RpcError> {
         self.fill_timed(stream, Some(limit)).await
     }
@@ -70,7 +71,7 @@ impl FrameReader {
         }
     }
 
-    /// The frame that [`FrameReader::fill`] waited for.
+    /// Returns the frame that [`FrameReader::fill`] waited for.
     pub(crate) fn frame(&self) -> Result<Frame<'_>, RpcError> {
         let whole = &self.buffer[self.start..self.start + self.frame_len];
         match wire::parse(whole, self.payload_bytes_max)? {
@@ -79,7 +80,7 @@ impl FrameReader {
         }
     }
 
-    /// Whether a part of a frame has arrived and the rest has not.
+    /// Returns whether only a part of a frame has arrived.
     pub(crate) fn is_mid_frame(&self) -> bool {
         self.end - self.start > self.frame_len
     }
@@ -95,7 +96,7 @@ impl FrameReader {
         }
     }
 
-    /// Makes `need` bytes from `start` on fit, with room for at least one more.
+    /// Ensures that the buffer can store `need` bytes from `start`, and at least one more byte after `end`.
     fn make_room(&mut self, need: usize) {
         if self.start + need <= self.buffer.len() && self.end < self.buffer.len() {
             return;

@@ -1,11 +1,11 @@
-//! Messages that are sent whole, from memory.
+//! Sending messages that are encoded completely in memory.
 
 use std::rc::Rc;
 
 use crate::net::{BufferPool, NetError, Stream};
 use crate::wire::{Message, Response, Status};
 
-/// Sends one message, encoded in a pooled buffer.
+/// Encodes a message in a pooled buffer and sends it.
 pub(crate) async fn send(stream: &mut Stream, message: &Message<'_>, buffers: &Rc<BufferPool>) -> Result<(), NetError> {
     let len = message.encoded_len();
     let mut buffer = buffers.take(len);
@@ -13,7 +13,7 @@ pub(crate) async fn send(stream: &mut Stream, message: &Message<'_>, buffers: &R
     stream.write_all(&buffer[..len]).await
 }
 
-/// The frame for a connection that is one too many.
+/// Returns the encoded refusal of a connection over the connection limit.
 pub(crate) fn too_many_connections() -> Vec<u8> {
     let refusal = Response { status: Status::OverLimit, text: "too many connections, try again later", version: None };
     let mut frame = Vec::new();

@@ -1,9 +1,10 @@
-//! Messages over connections: `net` moves bytes, `wire` knows messages, and here they meet.
+//! Sends and receives messages over connections: `net` moves bytes, `wire` encodes messages, and this module joins
+//! them.
 //!
-//! [`FrameReader`] takes frames out of a stream, [`send`] puts a message into one, [`too_many_connections`] is what a
-//! listener sends to a connection that it refuses.
+//! [`FrameReader`] reads frames from a stream, [`send`] writes a message to one, and [`too_many_connections`] encodes
+//! the refusal that a listener sends to a connection over the limit.
 //!
-//! It must never know what a message means: that is the affair of the servers and clients above.
+//! It must never know what a message means: the servers and clients above decide that.
 
 mod error;
 mod frame_reader;

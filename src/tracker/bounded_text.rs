@@ -1,25 +1,25 @@
-//! The text of a refusal, put together without allocation.
+//! The text of a refusal, formatted without allocation.
 
 use std::fmt::{self, Display, Write};
 
 use crate::limits::RESPONSE_TEXT_BYTES_MAX;
 
-/// As much of a text as a Response may carry.
+/// A text cut to the length that a Response may carry.
 pub struct BoundedText {
     bytes: [u8; RESPONSE_TEXT_BYTES_MAX],
     len: usize,
 }
 
 impl BoundedText {
-    /// As much of `text` as there is room for.
+    /// Formats `text`, cut to the available room.
     pub fn new(text: impl Display) -> Self {
         let mut bounded = Self { bytes: [0; RESPONSE_TEXT_BYTES_MAX], len: 0 };
-        // It ends where there is no more room.
+        // An error only means that the room is used up.
         let _ = write!(bounded, "{text}");
         bounded
     }
 
-    /// The text, in whole characters.
+    /// The text, cut between characters.
     pub fn as_str(&self) -> &str {
         // Only whole characters were written.
         std::str::from_utf8(&self.bytes[..self.len]).unwrap_or_default()

@@ -1,7 +1,7 @@
-//! Faults of our own that should be impossible.
+//! Reports of internal faults that should be impossible.
 
-/// Reports a state that the code around it excludes: it stops a debug build, and is logged with a request to report it
-/// in a release, which goes on with a safe answer.
+/// Reports a state that the code excludes. A debug build panics. A release build logs it with a request to report it,
+/// and continues with a safe answer.
 pub(crate) fn report_bug(what: &str) {
     debug_assert!(false, "{what}");
     log::error!("internal error: {what}; please report it with the lines above");

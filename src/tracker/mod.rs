@@ -1,13 +1,13 @@
-//! The tracker: it knows which peers seed which file.
+//! The tracker: a directory of the peers that seed each file.
 //!
-//! The pure part takes the time and random numbers, and returns what is to be done:
+//! The pure part takes the time and random numbers, and returns actions:
 //!
 //! - [`table`]: one core's shard of the file table, and the rules of what may be written into it;
-//! - [`replica`]: how trackers keep each other in sync;
-//! - [`requests`]: from a message to a change of the table, and from its outcome to the reply; [`bounded_text`]: the text
-//!   of a refusal.
+//! - [`replica`]: the rules that keep trackers in sync;
+//! - [`requests`]: translates a message to a change of the table, and the outcome to the reply;
+//! - [`bounded_text`]: the text of a refusal.
 //!
-//! None of these may open a socket, read a clock or know of executors. [`server`] does: it runs them on cores, and
+//! None of these may open a socket, read a clock or know of executors. [`server`] does: it runs them on cores.
 //! [`store`] keeps the table on the disk.
 
 pub mod bounded_text;

@@ -1,7 +1,7 @@
-//! From a client's message to a change of the table, and from its outcome to the reply.
+//! Translates a client's message to a change of the table, and the outcome of the change to the reply.
 //!
-//! Pure. Reading a message and judging its sender ([`Request::read`]) happens on the core that has the
-//! connection; executing it ([`Request::execute`]) on the core that has the file.
+//! Pure. The core that owns the connection reads a message and checks its sender ([`Request::read`]). The core that
+//! owns the file executes the request ([`Request::execute`]).
 
 use std::net::IpAddr;
 
@@ -14,10 +14,10 @@ use super::table::{Accepted, Claim, Journal, Refusal, Sender, Table};
 use crate::ids::{Endpoint, InfoHash};
 use crate::wire::{Endpoints, Message, Response, SeederChange, SeederInfo, Share, Status};
 
-/// What a client asks for.
+/// A client's request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request<'a> {
-    /// Share, with what the file is, or AddSeeder, without.
+    /// Share with the file's metadata, or AddSeeder without.
     Add(Claim, Option<FileInfo<'a>>),
     /// RemoveSeeder.
     Remove(Claim),
@@ -25,7 +25,7 @@ pub enum Request<'a> {
     List(InfoHash),
 }
 
-/// Why a message is no request of a table.
+/// The reason why a message is not an acceptable request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Denial {
     /// The sender may not change this endpoint.
@@ -33,18 +33,18 @@ pub enum Denial {
         "{sender} may not change endpoint {endpoint}: an address changes its own endpoints only, unless the tracker trusts it (--trust)"
     )]
     ForeignEndpoint {
-        /// The address that the message came from.
+        /// Source address of the message.
         sender: IpAddr,
         /// The endpoint in the message.
         endpoint: Endpoint,
     },
-    /// Not a message for a tracker.
+    /// The message is not for a tracker.
     #[error("a tracker does not serve {0}")]
     NotForTrackers(&'static str),
 }
 
 impl Denial {
-    /// The status that it is answered by.
+    /// Status of the reply.
     pub fn status(self) -> Status {
         match self {
             Self::ForeignEndpoint { .. } => Status::NotAllowed,
@@ -53,21 +53,21 @@ impl Denial {
     }
 }
 
-/// How a request went. For [`Request::List`] the endpoints come beside it.
+/// The outcome of a request. [`Request::List`] returns its endpoints separately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The change is made.
+    /// The change was made.
     Accepted(Accepted),
-    /// The change is refused.
+    /// The change was refused.
     Refused(Refusal),
     /// The endpoints are the answer.
     Listed,
-    /// No such file.
+    /// The file is unknown.
     Unlisted,
 }
 
 impl Refusal {
-    /// The status that it is answered by.
+    /// Status of the reply.
     pub fn status(self) -> Status {
         match self {
             Self::Ahead(_) => Status::BadRequest,
@@ -82,13 +82,13 @@ impl Refusal {
 }
 
 impl Sender {
-    /// The sender of what comes from `ip`.
+    /// Creates the sender for the source address `ip`.
     pub fn new(ip: IpAddr, trust: &[Cidr]) -> Self {
         let ip = ip.to_canonical();
         Self { ip, trusted: trust.iter().any(|network| network.contains(ip)) }
     }
 
-    /// The endpoint that the sender means, if it may change that.
+    /// Returns the endpoint that the sender means, if the sender may change it.
     fn endpoint(self, endpoint: Endpoint) -> Result<Endpoint, Denial> {
         let endpoint = endpoint.seen_from(self.ip);
         if self.trusted || endpoint.ip() == self.ip {
@@ -100,7 +100,7 @@ impl Sender {
 }
 
 impl<'a> Request<'a> {
-    /// What a client's message asks for.
+    /// Reads a request from a client's message.
     pub fn read(message: &Message<'a>, sender: Sender) -> Result<Self, Denial> {
         let claim = |info_hash, endpoint, seen| -> Result<Claim, Denial> {
             Ok(Claim { info_hash, endpoint: sender.endpoint(endpoint)?, seen })
@@ -120,7 +120,7 @@ impl<'a> Request<'a> {
         })
     }
 
-    /// The requested file.
+    /// Info hash of the requested file.
     pub fn info_hash(&self) -> InfoHash {
         match *self {
             Self::Add(Claim { info_hash, .. }, _) | Self::Remove(Claim { info_hash, .. }) | Self::List(info_hash) => {

@@ -1,4 +1,4 @@
-//! Keeps what this client seeds known to the trackers.
+//! Keeps the files that this client seeds registered at the trackers.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
@@ -16,45 +16,46 @@ use crate::runtime::Signal;
 use crate::text;
 use crate::wire::{Message, SeederChange, Share, Status};
 
-/// What is to be announced.
+/// A file to announce, and the endpoint that serves it.
 #[derive(Clone, Debug)]
 pub(crate) struct Announcement {
-    /// The file.
+    /// Metainfo of the file.
     pub metainfo: Arc<Metainfo>,
-    /// Where we serve it.
+    /// Endpoint at which this client serves the file.
     pub endpoint: Endpoint,
 }
 
-/// Receives how announcing goes.
+/// Receives the results of announcing.
 pub(crate) trait Listener {
     /// A tracker acknowledged the file.
     fn announced(&self, info_hash: InfoHash, tracker: &str);
-    /// A sentence that the user should see.
+    /// Reports a message that the user should see.
     fn notice(&self, text: String);
 }
 
-/// The announcements of one group of trackers; on core 0 only.
+/// The announcements to one group of trackers; used on core 0 only.
 pub(crate) struct Announcer {
     group: Rc<TrackerGroup>,
     entries: RefCell<HashMap<InfoHash, Entry>>,
-    /// Files whose withdrawal is under way; announced anew only afterwards, so that no tracker receives that first.
+    /// Files with a withdrawal in flight. They are announced again only afterwards, so that no tracker receives the
+    /// announcement first.
     withdrawing: RefCell<HashSet<InfoHash>>,
     added: Signal,
     listener: Rc<dyn Listener>,
-    /// Refusals that were reported already: by which tracker, and why.
+    /// Refusals that were already reported: the tracker and the status.
     refusals: RefCell<HashSet<(String, Status)>>,
-    /// The user was told that a tracker is on this machine.
+    /// The user has been warned that the tracker is on this machine.
     local_reported: Cell<bool>,
     ended: Cell<bool>,
 }
 
 struct Entry {
-    what: Announcement,
-    /// The last version that a tracker gave for the file.
+    announcement: Announcement,
+    /// Last version that a tracker assigned to the file.
     version: Option<Version>,
-    /// Connection over which it was announced; 0 for none.
+    /// Epoch of the connection over which the file was announced; 0 if it was not announced.
     epoch: u64,
-    /// A tracker may know it, even when no answer came.
+    /// A request with the file was sent, so a tracker may know it even if no answer arrived.
     attempted: bool,
     /// The last answer was a refusal.
     refused: bool,
@@ -78,17 +79,17 @@ impl Announcer {
         announcer
     }
 
-    /// The trackers.
+    /// The group of trackers that receives the announcements.
     pub(crate) fn group(&self) -> &Rc<TrackerGroup> {
         &self.group
     }
 
-    /// Whether nothing is announced, and no withdrawal is under way.
+    /// Returns whether nothing is announced and no withdrawal is in flight.
     pub(crate) fn is_idle(&self) -> bool {
         self.entries.borrow().is_empty() && self.withdrawing.borrow().is_empty()
     }
 
-    /// Ends announcing, and the connection to the tracker. Nobody may use it any more.
+    /// Stops announcing and closes the connection to the tracker. The announcer must not be used afterwards.
     pub(crate) fn end(&self) {
         self.ended.set(true);
         self.added.notify();
@@ -96,20 +97,21 @@ impl Announcer {
     }
 
     /// Announces the file from now on.
-    pub(crate) fn add(&self, what: Announcement) {
-        let entry = Entry { version: None, epoch: 0, attempted: false, refused: false, due: Instant::now(), what };
-        self.entries.borrow_mut().entry(entry.what.metainfo.info_hash()).or_insert(entry);
+    pub(crate) fn add(&self, announcement: Announcement) {
+        let entry =
+            Entry { version: None, epoch: 0, attempted: false, refused: false, due: Instant::now(), announcement };
+        self.entries.borrow_mut().entry(entry.announcement.metainfo.info_hash()).or_insert(entry);
         self.added.notify();
     }
 
-    /// Whether the tracker in use has acknowledged the file.
+    /// Returns whether the tracker in use has acknowledged the file.
     pub(crate) fn is_announced(&self, info_hash: InfoHash) -> bool {
         let entries = self.entries.borrow();
         entries.get(&info_hash).is_some_and(|entry| entry.epoch != 0 && entry.epoch == self.group.epoch())
     }
 
-    /// Announces the file no more from this call on; the future withdraws it from the tracker, and ends when it answered or
-    /// all have failed.
+    /// Stops announcing the file at once. The returned future withdraws it from the tracker, and completes when a
+    /// tracker has answered or all have failed.
     pub(crate) fn withdraw(self: &Rc<Self>, info_hash: InfoHash) -> impl Future<Output = ()> + use<> {
         let entry = self.entries.borrow_mut().remove(&info_hash).filter(|entry| entry.attempted);
         if entry.is_some() {
@@ -118,21 +120,21 @@ impl Announcer {
         let this = self.clone();
         async move {
             let Some(entry) = entry else { return };
-            let change = SeederChange { info_hash, endpoint: entry.what.endpoint, version: entry.version };
+            let change = SeederChange { info_hash, endpoint: entry.announcement.endpoint, version: entry.version };
             let mut answer = this.group.request(&Message::RemoveSeeder(change)).await;
             if change.version.is_some() && matches!(&answer, Ok(answer) if answer.status() == Status::BadRequest) {
                 answer = this.group.request(&Message::RemoveSeeder(SeederChange { version: None, ..change })).await;
             }
             if let Err(error) = answer {
                 this.listener
-                    .notice(format!("could not withdraw {}: {error}", text::plain(entry.what.metainfo.name())));
+                    .notice(format!("could not withdraw {}: {error}", text::plain(entry.announcement.metainfo.name())));
             }
             this.withdrawing.borrow_mut().remove(&info_hash);
             this.added.notify();
         }
     }
 
-    /// Withdraws everything, and waits for withdrawals that are under way.
+    /// Withdraws all files, and waits for withdrawals in flight.
     pub(crate) async fn withdraw_all(self: &Rc<Self>) {
         let all: Vec<InfoHash> = self.entries.borrow().keys().copied().collect();
         for info_hash in all {
@@ -141,16 +143,16 @@ impl Announcer {
         self.added.until(|| self.withdrawing.borrow().is_empty().then_some(())).await;
     }
 
-    /// The entry that must be announced now, if there is one.
+    /// Returns an entry that must be announced now, if there is one.
     fn due(&self) -> Option<(Announcement, Option<Version>, bool)> {
         let (now, epoch) = (Instant::now(), self.group.epoch());
         let entries = self.entries.borrow();
-        // What was refused waits for its time, whatever the connection.
+        // A refused entry waits until it is due, even on a new connection.
         let withdrawing = self.withdrawing.borrow();
         let is_due = |entry: &Entry| entry.due <= now || (entry.epoch != 0 && entry.epoch != epoch);
         let mut free = entries.iter().filter(|(info_hash, _)| !withdrawing.contains(*info_hash));
         let (_, entry) = free.find(|(_, entry)| is_due(entry))?;
-        Some((entry.what.clone(), entry.version, entry.epoch == epoch && epoch != 0))
+        Some((entry.announcement.clone(), entry.version, entry.epoch == epoch && epoch != 0))
     }
 
     fn next_due(&self) -> Duration {
@@ -159,17 +161,17 @@ impl Announcer {
         next.unwrap_or(PING_INTERVAL).min(PING_INTERVAL)
     }
 
-    /// Announces one file: renews a lease, or shares it where it is not known yet.
-    async fn announce(&self, what: &Announcement, version: Option<Version>, renew: bool) -> bool {
-        let info_hash = what.metainfo.info_hash();
+    /// Announces one file: renews its lease, or sends a Share if the tracker does not know it.
+    async fn announce(&self, announcement: &Announcement, version: Option<Version>, renew: bool) -> bool {
+        let info_hash = announcement.metainfo.info_hash();
         self.entries.borrow_mut().entry(info_hash).and_modify(|entry| entry.attempted = true);
-        let change = SeederChange { info_hash, endpoint: what.endpoint, version };
+        let change = SeederChange { info_hash, endpoint: announcement.endpoint, version };
         let share = Share {
             info_hash,
-            name: what.metainfo.name(),
-            length: what.metainfo.geometry().length(),
-            chunk_size: what.metainfo.geometry().chunk_size(),
-            endpoint: what.endpoint,
+            name: announcement.metainfo.name(),
+            length: announcement.metainfo.geometry().length(),
+            chunk_size: announcement.metainfo.geometry().chunk_size(),
+            endpoint: announcement.endpoint,
             version,
         };
         let mut answer = Err(());
@@ -177,19 +179,19 @@ impl Announcer {
             answer = self.group.request(&Message::AddSeeder(change)).await.map_err(|_| ());
         }
         if !self.entries.borrow().contains_key(&info_hash) {
-            // Withdrawn meanwhile.
+            // The file was withdrawn meanwhile.
             return true;
         }
         if !matches!(&answer, Ok(answer) if answer.status() == Status::Ok) {
             answer = self.group.request(&Message::Share(share)).await.map_err(|_| ());
         }
         if version.is_some() && matches!(&answer, Ok(answer) if answer.status() == Status::BadRequest) {
-            // The version is from a tracker whose clock was wrong. Without it the announcement is as good.
+            // The version is from a tracker with a wrong clock. An announcement without a version is just as good.
             let share = Share { version: None, ..share };
             answer = self.group.request(&Message::Share(share)).await.map_err(|_| ());
         }
         let Ok(answer) = answer else { return false };
-        self.note(info_hash, what.metainfo.name(), &answer);
+        self.note(info_hash, announcement.metainfo.name(), &answer);
         true
     }
 
@@ -202,7 +204,7 @@ impl Announcer {
             (entry.version, entry.epoch) = (answer.version().or(entry.version), epoch);
             entry.due = Instant::now() + RENEW_INTERVAL;
             entry.refused = false;
-            let endpoint = entry.what.endpoint;
+            let endpoint = entry.announcement.endpoint;
             drop(entries);
             self.forget_refusals();
             self.warn_of_local_tracker(endpoint);
@@ -218,7 +220,7 @@ impl Announcer {
         self.report_refusal(name, answer);
     }
 
-    /// A tracker that refuses one file mostly refuses many, again and again: one sentence for each of its reasons.
+    /// Reports a refusal once per tracker and status: a tracker that refuses one file usually refuses many, repeatedly.
     fn report_refusal(&self, name: &str, answer: &Answer) {
         let (tracker, status) = (self.group.current().to_owned(), answer.status());
         let shown =
@@ -231,14 +233,14 @@ impl Announcer {
         }
     }
 
-    /// Nothing is refused any more: the next refusal is reported.
+    /// Clears the reported refusals once no file is refused, so that the next refusal is reported.
     fn forget_refusals(&self) {
         if !self.entries.borrow().values().any(|entry| entry.refused) {
             self.refusals.borrow_mut().clear();
         }
     }
 
-    /// What is announced to a tracker on this machine by its loopback address is found from this machine only.
+    /// Warns that a file announced to a local tracker with a loopback address can be found from this machine only.
     fn warn_of_local_tracker(&self, endpoint: Endpoint) {
         let is_useless = endpoint.ip().is_unspecified() && self.group.is_local();
         if is_useless && !self.local_reported.replace(true) {
@@ -250,7 +252,7 @@ impl Announcer {
         }
     }
 
-    /// Shows the tracker that this client is there, so that the connection is not closed as idle.
+    /// Sends a request that keeps the tracker from closing the connection as idle.
     async fn ping(&self) {
         let any = self.entries.borrow().keys().next().copied();
         if let Some(info_hash) = any
@@ -264,12 +266,12 @@ impl Announcer {
 async fn run(announcer: std::rc::Weak<Announcer>) {
     loop {
         let Some(announcer) = announcer.upgrade().filter(|announcer| !announcer.ended.get()) else { return };
-        while let Some((what, version, renew)) = announcer.due() {
-            if !announcer.announce(&what, version, renew).await {
+        while let Some((announcement, version, renew)) = announcer.due() {
+            if !announcer.announce(&announcement, version, renew).await {
                 crate::runtime::sleep(TRACKER_RETRY_PAUSE).await;
                 break;
             }
-            // Many announcements are spread out, and let other requests in between.
+            // Spreads many announcements out, so that other requests run in between.
             crate::runtime::sleep(ANNOUNCE_SPACING).await;
         }
         let (group, epoch) = (announcer.group.clone(), announcer.group.epoch());

@@ -1,38 +1,38 @@
-//! What a tracker answered to a request.
+//! The answer of a tracker to a request.
 
 use crate::ids::{Endpoint, Version};
 use crate::wire::Status;
 
-/// What a tracker answered.
+/// A tracker's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// To SeederInfoRequest.
+    /// Answer to SeederInfoRequest.
     Seeders {
-        /// How it judged the request.
+        /// Status of the request.
         status: Status,
         /// Endpoints that seed the file.
         endpoints: Vec<Endpoint>,
     },
-    /// To everything else, or in the place of any answer.
+    /// Answer to all other requests, or an error answer to any request.
     Response {
-        /// How it judged the request.
+        /// Status of the request.
         status: Status,
-        /// A sentence, for people.
+        /// Message for the user.
         text: String,
-        /// The version given to the change.
+        /// Version that the tracker assigned to the change.
         version: Option<Version>,
     },
 }
 
 impl Answer {
-    /// How the tracker judged the request.
+    /// Returns the status of the request.
     pub(crate) fn status(&self) -> Status {
         match self {
             Self::Seeders { status, .. } | Self::Response { status, .. } => *status,
         }
     }
 
-    /// The tracker's text, for people; empty in an answer with seeders.
+    /// Returns the tracker's message for the user; empty in an answer with seeders.
     pub(crate) fn text(&self) -> &str {
         match self {
             Self::Seeders { .. } => "",
@@ -40,7 +40,7 @@ impl Answer {
         }
     }
 
-    /// The version that the tracker gave.
+    /// Returns the version that the tracker assigned to the change.
     pub(crate) fn version(&self) -> Option<Version> {
         match self {
             Self::Seeders { .. } => None,

@@ -1,4 +1,4 @@
-//! One connection to one tracker.
+//! A connection to one tracker.
 
 use super::answer::Answer;
 use crate::ids::Endpoint;
@@ -9,26 +9,26 @@ use crate::runtime::deadline;
 use crate::text;
 use crate::wire::Message;
 
-/// An open connection with what of the answer has arrived.
+/// An open connection, with the received part of the next answer.
 pub(super) struct Connection {
     stream: Stream,
     frames: FrameReader,
     net: Net,
 }
 
-/// Why a tracker gave no answer.
+/// The reason why a tracker gave no usable answer.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ConnectionError {
-    /// Its name cannot be resolved.
+    /// The tracker's name cannot be resolved.
     #[error(transparent)]
     Resolve(#[from] resolve::ResolveError),
-    /// It cannot be connected to, or its connection broke.
+    /// The connection cannot be opened, or it broke.
     #[error(transparent)]
     Rpc(#[from] RpcError),
-    /// It answered that it cannot do what it is asked now.
+    /// The tracker answered that it cannot serve the request now.
     #[error("{} {}", .0.1.status(), .0.1.text())]
     Unwell(Box<(Connection, Answer)>),
-    /// It knows no seeder.
+    /// The tracker knows no seeder of the file.
     #[error("it knows no seeder")]
     NoSeeder,
 }
@@ -45,7 +45,7 @@ impl Connection {
         let addresses = resolve::resolve(name).await?;
         let open = async {
             let mut failed = NetError::Closed;
-            // A silent address leaves time for the others.
+            // The timeout is divided among the addresses, so that a silent one leaves time for the others.
             let limit = TRACKER_TIMEOUT / addresses.len().max(1) as u32;
             for address in addresses {
                 match net.connect(address, limit).await {
@@ -76,24 +76,24 @@ impl Connection {
                 }),
                 Ok(Message::Response(response)) => Ok(Answer::Response {
                     status: response.status,
-                    // People read it in a line of ours.
+                    // The text is printed for the user, so control characters are removed.
                     text: text::plain(response.text),
                     version: response.version,
                 }),
-                _ => Err(RpcError::Misbehaved("that is no answer of a tracker")),
+                _ => Err(RpcError::Misbehaved("that is not an answer of a tracker")),
             }
         };
         deadline(TRACKER_TIMEOUT, answer).await.unwrap_or(Err(NetError::Silent.into()))
     }
 
-    /// Whether the tracker is on this machine.
+    /// Returns whether the tracker is on this machine.
     pub(super) fn is_local(&self) -> bool {
         self.stream.peer().ip().to_canonical().is_loopback()
     }
 
-    /// Waits until the tracker closes the connection, or sends something that nobody asked for.
+    /// Waits until the tracker closes the connection or sends an unrequested message.
     pub(super) async fn closed(&mut self) {
-        // Either way the connection is of no more use.
+        // In both cases the connection is unusable.
         let _ = self.frames.fill(&mut self.stream).await;
     }
 }

@@ -1,4 +1,4 @@
-//! A list of trackers of which one is in use.
+//! A list of trackers, one of which is in use.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -16,15 +16,15 @@ use crate::runtime::Signal;
 use crate::text;
 use crate::wire::{Message, Status};
 
-/// No tracker of the group answered.
+/// All trackers of the group failed.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("no tracker answers: {}", .0.join("; "))]
 pub(crate) struct AllTrackersFailed(
-    /// A sentence for each tracker.
+    /// One error message per tracker.
     pub Vec<String>,
 );
 
-/// Trackers in the order in which they are tried; on core 0 only.
+/// Trackers in the order in which they are tried; used on core 0 only.
 pub(crate) struct TrackerGroup {
     names: Vec<String>,
     net: Net,
@@ -32,20 +32,21 @@ pub(crate) struct TrackerGroup {
     /// Index of the tracker in use.
     current: Cell<usize>,
     connection: RefCell<Option<Connection>>,
-    /// Whether somebody uses the connection; requests are served one at a time.
+    /// A task uses the connection; requests are served one at a time.
     busy: Cell<bool>,
-    /// Requests that wait for the connection.
+    /// Number of requests that wait for the connection.
     waiting: Cell<usize>,
-    /// The connection may be free, or somebody waits for it.
+    /// Notified when the connection is released or a request starts to wait for it.
     released: Signal,
-    /// Grows with every new connection.
+    /// Incremented with every new connection.
     epoch: Cell<u64>,
     changed: Signal,
     ended: Cell<bool>,
 }
 
 impl TrackerGroup {
-    /// A group of at least one `HOST:PORT`. `notice` gets a sentence when a tracker is lost or another one used.
+    /// Creates a group of at least one `HOST:PORT`. `notice` receives a message when a tracker is lost or another one
+    /// is used.
     pub(crate) fn new(names: Vec<String>, net: Net, notice: Box<dyn Fn(String)>) -> Rc<Self> {
         let group = Rc::new(Self {
             names,
@@ -64,22 +65,22 @@ impl TrackerGroup {
         group
     }
 
-    /// Whether the tracker in use is on this machine, while it is connected.
+    /// Returns whether the tracker in use is connected and on this machine.
     pub(crate) fn is_local(&self) -> bool {
         self.connection.borrow().as_ref().is_some_and(Connection::is_local)
     }
 
-    /// The tracker in use.
+    /// Returns the name of the tracker in use.
     pub(crate) fn current(&self) -> &str {
         &self.names[self.current.get()]
     }
 
-    /// Grows with every new connection: then all that was announced must be announced anew.
+    /// Returns the connection epoch. It grows with every new connection; then all files must be announced again.
     pub(crate) fn epoch(&self) -> u64 {
         self.epoch.get()
     }
 
-    /// Waits until the epoch is another one than `seen`, or a connection was lost.
+    /// Waits until the epoch differs from `seen` or the connection is lost.
     pub(crate) async fn changed(&self, seen: u64) {
         self.changed.until(|| (self.epoch.get() != seen || self.connection_is_lost()).then_some(())).await;
     }
@@ -91,8 +92,9 @@ impl TrackerGroup {
         self.released.notify();
     }
 
-    /// Asks the tracker in use; when it fails, the others, from the next one on. A silent one is given a moment before the
-    /// next one is asked beside it; the one that answers first is used from then on.
+    /// Sends a request to the tracker in use. If that one fails, the others are tried in order, starting with the next
+    /// one. If a tracker is silent for a moment, the next one is tried in parallel. The first tracker that answers is
+    /// used from then on.
     pub(crate) async fn request(&self, message: &Message<'_>) -> Result<Answer, AllTrackersFailed> {
         let _in_use = self.acquire().await;
         let mut connection = self.connection.borrow_mut().take();
@@ -108,7 +110,7 @@ impl TrackerGroup {
                 self.keep(connection);
                 return Ok(answer);
             }
-            // A connection that broke while it was idle says nothing about the tracker.
+            // An idle connection that broke is no sign that the tracker has failed.
             None | Some(Err(RpcError::Net(NetError::Closed | NetError::Io(_)))) => {}
             Some(Ok(answer)) => {
                 self.keep(connection.filter(|_| candidates.len() == 1));
@@ -136,7 +138,7 @@ impl TrackerGroup {
         Ok(answer)
     }
 
-    /// Asks the trackers that are not in use for seeders, on connections of their own, until one names some.
+    /// Requests seeders from the trackers that are not in use, on separate connections, until one returns some.
     pub(crate) async fn ask_others(&self, info_hash: InfoHash) -> Vec<Endpoint> {
         let others: Vec<usize> = (0..self.names.len()).filter(|index| *index != self.current.get()).collect();
         let ask = |index: usize| async move {
@@ -149,19 +151,19 @@ impl TrackerGroup {
         self.race(&others, ask).await.map_or_else(|_| Vec::new(), |(_, endpoints)| endpoints)
     }
 
-    /// One tracker on a new connection.
+    /// Sends the request to one tracker on a new connection.
     async fn attempt(&self, index: usize, message: &Message<'_>) -> Result<(Connection, Answer), ConnectionError> {
         let mut connection = Connection::open(&self.net, &self.names[index]).await?;
         let answer = connection.request(message).await?;
         if is_unwell(&answer) && self.names.len() > 1 {
-            // What the others say may be better.
+            // Another tracker may give a better answer.
             return Err(ConnectionError::Unwell(Box::new((connection, answer))));
         }
         Ok((connection, answer))
     }
 
-    /// The first of the candidates that succeeds, in their order: the next one starts when one has failed, or all are
-    /// silent.
+    /// Returns the first candidate that succeeds. Candidates start in order: the next one starts when one has failed or
+    /// all running ones are silent.
     async fn race<'a, T, F>(
         &'a self,
         candidates: &[usize],
@@ -202,20 +204,20 @@ impl TrackerGroup {
         }
     }
 
-    /// No tracker did what it was asked. One that answered, and said why, is better than none.
+    /// Handles the failure of all trackers. An answer that explains its failure is better than none.
     fn all_failed(
         &self,
         failures: impl Iterator<Item = (usize, ConnectionError)>,
     ) -> Result<(usize, (Connection, Answer)), AllTrackersFailed> {
-        let mut sentences = Vec::new();
+        let mut messages = Vec::new();
         for (index, error) in failures {
             match error {
                 ConnectionError::Unwell(answered) => return Ok((index, *answered)),
-                error => sentences.push((index, format!("{}: {error}", text::plain(&self.names[index])))),
+                error => messages.push((index, format!("{}: {error}", text::plain(&self.names[index])))),
             }
         }
-        sentences.sort_unstable();
-        Err(AllTrackersFailed(sentences.into_iter().map(|(_, sentence)| sentence).collect()))
+        messages.sort_unstable();
+        Err(AllTrackersFailed(messages.into_iter().map(|(_, message)| message).collect()))
     }
 
     fn keep(&self, connection: Option<Connection>) {
@@ -234,12 +236,12 @@ impl TrackerGroup {
     }
 }
 
-/// Whether another tracker may do better: this one is starting, or its disk has failed.
+/// Returns whether another tracker may succeed: this one is starting, or its disk has failed.
 fn is_unwell(answer: &Answer) -> bool {
     matches!(answer.status(), Status::Busy | Status::Internal)
 }
 
-/// The place of the first one that ends, and its result.
+/// Returns the index and the result of the first future that completes.
 async fn next_end<F: Future + Unpin>(running: &mut [(usize, F)]) -> Option<(usize, F::Output)> {
     std::future::poll_fn(|context| {
         for (at, (_, future)) in running.iter_mut().enumerate() {
@@ -252,7 +254,7 @@ async fn next_end<F: Future + Unpin>(running: &mut [(usize, F)]) -> Option<(usiz
     .await
 }
 
-/// A request that waits for the connection, counted for as long as it is awaited.
+/// A request that waits for the connection; counted until it is dropped.
 struct Waiting<'a>(&'a Cell<usize>);
 
 impl<'a> Waiting<'a> {
@@ -268,7 +270,7 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// The right to use the connection.
+/// The exclusive right to use the connection.
 struct InUse<'a>(&'a TrackerGroup);
 
 impl Drop for InUse<'_> {
@@ -279,7 +281,7 @@ impl Drop for InUse<'_> {
     }
 }
 
-/// Notices at once when the tracker in use goes away, also while nobody asks it anything.
+/// Detects at once that the tracker in use closed the connection, even while no request is sent.
 async fn watch(group: std::rc::Weak<TrackerGroup>) {
     loop {
         let Some(group) = group.upgrade().filter(|group| !group.ended.get()) else { return };

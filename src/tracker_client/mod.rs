@@ -1,12 +1,12 @@
-//! The client's side of a tracker: asks which peers seed a file, announces what this client seeds, and falls back to
+//! The tracker client: requests the seeders of a file, announces the files that this client seeds, and falls back to
 //! another tracker when one is down.
 //!
-//! A [`TrackerGroup`] is a list of trackers of which one is in use; the next takes over when it refuses,
-//! breaks or is silent. The [`Announcer`] keeps what this client seeds known there: it renews leases,
-//! and announces everything anew after every change of connection, because the tracker behind it may be
-//! another one, or the same with an empty table.
+//! A [`TrackerGroup`] is a list of trackers, one of which is in use. The next one takes over when it refuses, breaks or
+//! is silent. The [`Announcer`] keeps this client's files registered at the tracker in use. It renews leases, and
+//! announces all files again after every change of connection, because the new tracker may be another one, or the same
+//! one with an empty table.
 //!
-//! It must never make a chunk wait for a tracker, and never lose a withdrawal that was answered.
+//! It must never make a chunk wait for a tracker, and never lose a withdrawal that was acknowledged.
 
 pub(crate) mod announcer;
 mod answer;

@@ -1,16 +1,16 @@
-//! The accepting side of a link: the table's reply to an entry, and to a question for what differs.
+//! The accepting side of a link: replies to an entry, and to a list request.
 
 use crate::limits::SYNC_PAGE_BYTES;
 use crate::tracker::table::digest::Page;
 use crate::tracker::table::{Merged, Table};
 use crate::wire::{EntriesBuffer, Entry, ListRequest, ListResponse, Response, Status};
 
-/// The reply to an entry that was merged.
+/// Returns the reply to a merged entry.
 pub fn to_entry(merged: Merged, entry: &Entry<'_>) -> Response<'static> {
     let (status, text) = match merged {
         Merged::New | Merged::Late | Merged::Old | Merged::Expired => (Status::Ok, ""),
         Merged::Ahead(error) => {
-            log::debug!("an entry of tracker {:016x} waits there: its {error}", entry.version.tracker.0);
+            log::debug!("an entry of tracker {:016x} is deferred at its sender: its {error}", entry.version.tracker.0);
             (Status::Busy, "the version is ahead of this tracker's clock: it is taken when it is due")
         }
         Merged::Full => (Status::OverLimit, "this tracker's table is full"),
@@ -18,7 +18,7 @@ pub fn to_entry(merged: Merged, entry: &Entry<'_>) -> Response<'static> {
     Response::new(status, text, None)
 }
 
-/// The reply to a question for what differs; the entries are put together in `page`.
+/// Returns the reply to a list request; the entries are collected in `page`.
 pub fn to_list<'a>(
     table: &Table,
     request: &ListRequest<'_>,

@@ -1,5 +1,5 @@
-//! Opening a link: both sides must speak the same protocol, keep entries for the same time, and know the key of
-//! the group, which only loopback can do without.
+//! Opening a link: both sides must speak the same protocol, keep entries for the same time, and have the group's key;
+//! only loopback works without a key.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -22,8 +22,8 @@ pub(crate) struct GroupKey(Arc<[u8; HMAC_BLOCK_LEN]>);
 const HMAC_BLOCK_LEN: usize = 64;
 
 impl GroupKey {
-    /// From a secret of any length. As HMAC has it, one that is longer than a block is hashed, and a shorter one is filled
-    /// up by zeros.
+    /// Creates the key from a secret of any length. As in HMAC, a secret longer than a block is hashed, and a shorter
+    /// one is padded with zeros.
     pub(crate) fn new(secret: &[u8]) -> Self {
         let mut block = [0; HMAC_BLOCK_LEN];
         if secret.len() > block.len() {
@@ -35,7 +35,7 @@ impl GroupKey {
         Self(Arc::new(block))
     }
 
-    /// What makes the digests of the group's tables.
+    /// The fingerprint function of the group's tables.
     pub(crate) fn fingerprints(&self) -> Fingerprints {
         Fingerprints::keyed(&self.mac(b"digests").finalize().into_bytes().into())
     }
@@ -53,29 +53,29 @@ impl fmt::Debug for GroupKey {
     }
 }
 
-/// How the two sides of a link know that they belong together.
+/// The authentication of the two sides of a link.
 #[derive(Clone)]
 enum Authentication {
-    /// Each proves that it has the group's key.
+    /// Each side proves that it has the group's key.
     Key(GroupKey),
-    /// The other side is on this machine, and this one has no key: nothing is proved.
+    /// The other side is on this machine, and this one has no key: no proof is required.
     SameMachine,
 }
 
-/// A tracker as it presents itself to the group, and what it demands of the others.
+/// A tracker as it presents itself to the group, and its requirements for the others.
 #[derive(Clone, Debug)]
 pub(crate) struct GroupMember {
-    /// Random, kept with its store.
+    /// Random id, kept with the store.
     pub tracker: TrackerId,
-    /// Its lease and the life of its removals.
+    /// The lease and the lifetime of removals.
     pub ttls: Ttls,
-    /// Where it listens.
+    /// Endpoint at which the tracker listens.
     pub endpoint: Endpoint,
     /// The group's key.
     pub key: Option<GroupKey>,
 }
 
-/// Why there is no link.
+/// The reason why a link was not opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HelloError {
     /// A link over a network without a key: the operator's fault.
@@ -87,26 +87,26 @@ pub enum HelloError {
     /// The other side speaks another protocol.
     #[error("the other tracker speaks version {theirs} of the sync protocol, this one {SYNC_PROTOCOL}")]
     Protocol {
-        /// What it speaks.
+        /// Protocol version of the other side.
         theirs: u32,
     },
     /// Entries would end at different times.
     #[error("the other tracker's lease is {theirs_ms} ms, this one's {ours_ms} ms: give all trackers the same --lease")]
     Ttls {
-        /// Its lease.
+        /// Lease of the other tracker, milliseconds.
         theirs_ms: u64,
-        /// Ours.
+        /// Lease of this tracker, milliseconds.
         ours_ms: u64,
     },
     /// The other side is this tracker.
     #[error("that is this tracker itself, or one with a copy of its data directory")]
     Itself,
-    /// The hellos came out of their order.
+    /// The hellos arrived in the wrong order.
     #[error("a link is opened by SyncHello, twice with the same nonce")]
     OutOfOrder,
 }
 
-/// A dialler's side while the link is being opened.
+/// The dialler's state while the link is being opened.
 #[derive(Clone)]
 pub(crate) struct Dialling {
     member: GroupMember,
@@ -120,11 +120,11 @@ impl fmt::Debug for Dialling {
     }
 }
 
-/// A proof that goes into the second hello; none without a key.
+/// The proof in the second hello; `None` without a key.
 pub(crate) type Proof = Option<[u8; PROOF_LEN]>;
 
 impl Dialling {
-    /// Towards `peer`; `nonce` is random.
+    /// Starts dialling `peer`; `nonce` is random.
     pub(crate) fn new(member: GroupMember, peer: IpAddr, nonce: [u8; 16]) -> Result<Self, HelloError> {
         Ok(Self { authentication: member.authentication(peer)?, member, nonce })
     }
@@ -134,7 +134,7 @@ impl Dialling {
         self.member.hello(self.nonce)
     }
 
-    /// The other side's hello has come: returns its id, and the proof that the second hello carries.
+    /// Handles the other side's hello. Returns its id, and the proof for the second hello.
     pub(crate) fn answered(&self, theirs: &SyncHello<'_>) -> Result<(TrackerId, Proof), HelloError> {
         self.member.check(theirs)?;
         self.authentication.verify(b'A', self.nonce, theirs.nonce, theirs)?;
@@ -142,7 +142,7 @@ impl Dialling {
     }
 }
 
-/// The accepting side while the link is being opened.
+/// The acceptor's state while the link is being opened.
 #[derive(Clone)]
 pub(crate) struct Accepting {
     authentication: Authentication,
@@ -157,7 +157,7 @@ impl fmt::Debug for Accepting {
 }
 
 impl Accepting {
-    /// The first hello came from `peer`; `nonce` is random.
+    /// Handles the first hello from `peer`; `nonce` is random.
     pub(crate) fn new(
         member: &GroupMember,
         peer: IpAddr,
@@ -168,20 +168,20 @@ impl Accepting {
         if theirs.proof.is_some() {
             return Err(HelloError::OutOfOrder);
         }
-        // The dialler finds out by our answer that it called itself.
+        // A dialler that called itself learns it from our answer.
         if theirs.tracker != member.tracker {
             member.check(theirs)?;
         }
         Ok(Self { authentication, theirs: SyncHello { proof: None, ..*theirs }, nonce })
     }
 
-    /// The answer, with its proof.
+    /// The answer to the first hello, with its proof.
     pub(crate) fn hello(&self, member: &GroupMember) -> (SyncHello<'static>, Proof) {
         let hello = member.hello(self.nonce);
         (hello, self.authentication.prove(b'A', self.theirs.nonce, self.nonce, &hello))
     }
 
-    /// The second hello has come: returns the id of the linked tracker, and where it listens.
+    /// Handles the second hello. Returns the id and the listening endpoint of the linked tracker.
     pub(crate) fn finish(
         &self,
         member: &GroupMember,
@@ -229,7 +229,7 @@ impl GroupMember {
 }
 
 impl Authentication {
-    /// The proof of the side that sends `hello` as `role`.
+    /// Computes the proof of the side that sends `hello` as `role`.
     fn prove(&self, role: u8, dialler: [u8; 16], acceptor: [u8; 16], hello: &SyncHello<'_>) -> Proof {
         match self {
             Self::Key(key) => Some(key.mac(&proof_text(role, dialler, acceptor, hello)).finalize().into_bytes().into()),
@@ -260,7 +260,7 @@ impl Authentication {
 mod tests {
     use super::*;
 
-    /// The block is what HMAC makes of a secret of any length.
+    /// The block equals the one that HMAC derives from a secret of any length.
     #[test]
     fn a_key_is_what_hmac_makes_of_its_secret() {
         for len in [0, 1, 63, 64, 65, 1000] {

@@ -1,5 +1,5 @@
-//! The dialler's side of an open link, in exchanges: one sends changes, and at most one question of a repair with them,
-//! and ends when all of it is answered.
+//! The dialler's side of an open link, in exchanges. An exchange sends changes and at most one request of a repair, and
+//! ends when all of them are answered.
 
 use std::collections::VecDeque;
 
@@ -19,14 +19,14 @@ pub struct Link {
     relay: Relay,
     repair: Repair,
     awaited: VecDeque<Awaited>,
-    /// When the next repair starts, on a clock that never steps.
+    /// Time of the next repair, milliseconds on the steady clock.
     repair_due_ms: u64,
-    /// When the next exchange is due at the latest.
+    /// Latest time of the next exchange, milliseconds on the steady clock.
     ping_due_ms: u64,
     repaired: bool,
-    /// A warning said that the other tracker refused an entry on this connection.
+    /// A warning has reported that the other tracker refused an entry on this connection.
     refusal_reported: bool,
-    /// The wall clock against the steady one. After a step of it, entries that were refused may be good.
+    /// Wall clock minus steady clock. After a step of the wall clock, entries that were refused may be valid.
     wall_offset_ms: u64,
 }
 
@@ -34,16 +34,16 @@ pub struct Link {
 enum Awaited {
     Entry,
     Page,
-    /// An answer that shows only that the link works.
+    /// An answer that only confirms that the link works.
     KeepAlive,
 }
 
-/// The time on two clocks, milliseconds.
+/// The readings of two clocks at one time, milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Times {
-    /// Since 1970; may step.
+    /// Milliseconds since 1970; may step.
     pub wall_ms: u64,
-    /// Since any start; never steps.
+    /// Milliseconds since an arbitrary start; never steps.
     pub steady_ms: u64,
 }
 
@@ -53,37 +53,37 @@ impl Times {
     }
 }
 
-/// A change of the wall clock that is no drift.
+/// Smallest change of the wall clock that counts as a step and not as drift.
 const CLOCK_STEP_MS: u64 = 2000;
 
-/// Why a link is closed: the peer's fault.
+/// The reason why a link is closed: the peer's fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LinkError {
-    /// It sent what is no message.
+    /// The peer sent an invalid message.
     #[error("the other tracker sent a bad message: {0}")]
     Decode(#[from] DecodeError),
-    /// It answered something else than was asked.
-    #[error("the other tracker sent {0} where it does not belong")]
+    /// The peer sent an answer of the wrong type.
+    #[error("the other tracker sent {0} out of place")]
     Unexpected(&'static str),
-    /// Its pages have entries that were not asked for.
-    #[error("the other tracker sent an entry that was not asked for")]
+    /// The peer's page has entries that were not requested.
+    #[error("the other tracker sent an entry that was not requested")]
     Foreign,
-    /// Its pages do not advance.
+    /// The peer's pages do not advance.
     #[error(transparent)]
     Cursor(#[from] super::repair::CursorError),
 }
 
-/// What became of a page.
+/// The result of taking a page.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Taken {
-    /// Entries that are new here.
+    /// Number of entries that are new here.
     pub news: usize,
     /// The repair is done with this page.
     pub done: bool,
 }
 
 impl Link {
-    /// The link is open: what was not answered is sent again, and a repair starts.
+    /// Handles the opening of the link: unanswered changes are sent again, and a repair starts.
     pub fn opened(&mut self, peer: TrackerId, times: Times) {
         self.peer = Some(peer);
         self.refusal_reported = false;
@@ -93,39 +93,39 @@ impl Link {
         self.wall_offset_ms = times.wall_offset_ms();
     }
 
-    /// The link is lost.
+    /// Handles the loss of the link.
     pub fn closed(&mut self) {
         self.awaited.clear();
         self.relay.retry();
         self.repair.stop();
     }
 
-    /// The tracker at its other end, once known.
+    /// Id of the tracker at the other end, once known.
     pub fn peer(&self) -> Option<TrackerId> {
         self.peer
     }
 
-    /// Whether a repair from this peer was ever done.
+    /// Returns whether a repair from this peer was ever completed.
     pub fn repaired(&self) -> bool {
         self.repaired
     }
 
-    /// Passes an entry on.
+    /// Queues an entry for the peer.
     pub fn push(&mut self, entry: &Entry<'_>) {
         self.relay.push(entry);
     }
 
-    /// A repair starts at this time at the latest: the peer has something that is ahead of our clock, which is good then.
+    /// Schedules a repair for this time at the latest: the peer has an entry ahead of our clock, which is valid then.
     pub fn repair_by(&mut self, steady_ms: u64) {
         self.repair_due_ms = self.repair_due_ms.min(steady_ms);
     }
 
-    /// A repair starts with the next exchange: the other tracker says that there is something to take.
+    /// Starts a repair with the next exchange: the other tracker reports that it has entries to take.
     pub fn repair_now(&mut self) {
         self.repair_due_ms = 0;
     }
 
-    /// Whether an exchange would send something.
+    /// Returns whether an exchange would send something.
     pub fn is_due(&self, times: Times) -> bool {
         self.relay.has_more()
             || self.repair.is_running()
@@ -134,12 +134,12 @@ impl Link {
             || self.clock_was_set(times)
     }
 
-    /// Whether all that was sent is answered: then the next exchange may start.
+    /// Returns whether everything sent is answered, so that the next exchange may start.
     pub fn is_idle(&self) -> bool {
         self.awaited.is_empty()
     }
 
-    /// Starts an exchange: appends its frames to `out`. `hello` is what asks the peer to repair itself from us.
+    /// Starts an exchange: appends its frames to `out`. `hello` is the message that asks the peer to repair from us.
     pub fn send(&mut self, table: &Table, hello: &SyncHello<'_>, times: Times, out: &mut Vec<u8>) {
         debug_assert!(self.is_idle());
         for _ in 0..self.relay.send(out) {
@@ -174,7 +174,7 @@ impl Link {
         times.wall_offset_ms().abs_diff(self.wall_offset_ms) > CLOCK_STEP_MS
     }
 
-    /// Takes an answer. Entries of a page go to `merge`, which returns what became of each.
+    /// Handles an answer. Entries of a page are passed to `merge`, which returns the outcome for each.
     pub fn receive(
         &mut self,
         frame: Frame<'_>,
@@ -208,7 +208,7 @@ impl Link {
         }
     }
 
-    /// All entries of a page are in the table.
+    /// Completes a page after all its entries are merged.
     pub fn page_taken(&mut self, page: PageEnd, table: &Table) -> Result<Taken, LinkError> {
         let done = self.repair.answered(page.next, table)?;
         self.repaired |= done;
@@ -216,7 +216,7 @@ impl Link {
     }
 }
 
-/// A page whose entries are taken.
+/// The end of a page whose entries are merged.
 #[derive(Clone, Copy, Debug)]
 pub struct PageEnd {
     news: usize,

@@ -1,4 +1,4 @@
-//! Changes on their way to one peer: a queue of frames, bounded in bytes, each sent again until it is answered.
+//! Changes in flight to one peer: a queue of frames, bounded in bytes, each sent again until it is answered.
 
 use std::collections::VecDeque;
 
@@ -17,7 +17,7 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Queues an entry; one that does not fit is left to the repair, see [`Relay::take_lost`].
+    /// Queues an entry; an entry that does not fit is left to the repair, see [`Relay::take_lost`].
     pub fn push(&mut self, entry: &Entry<'_>) {
         let message = Message::SyncEntry(*entry);
         let len = message.encoded_len();
@@ -29,7 +29,7 @@ impl Relay {
         self.lens.push_back(len as u32);
     }
 
-    /// Appends the next frames to `out`, and returns how many.
+    /// Appends the next frames to `out`, and returns their number.
     pub fn send(&mut self, out: &mut Vec<u8>) -> usize {
         let start = self.done + self.lens.iter().take(self.in_flight).map(|len| *len as usize).sum::<usize>();
         let (mut count, mut len) = (0, 0);
@@ -45,7 +45,7 @@ impl Relay {
         count
     }
 
-    /// The first frame in flight was answered.
+    /// Removes the first frame in flight, which was answered.
     pub fn answered(&mut self) {
         debug_assert!(self.in_flight > 0);
         self.in_flight = self.in_flight.saturating_sub(1);
@@ -59,17 +59,17 @@ impl Relay {
         }
     }
 
-    /// The link is lost: what was in flight is sent again on the next one.
+    /// Handles the loss of the link: frames in flight are sent again on the next one.
     pub fn retry(&mut self) {
         self.in_flight = 0;
     }
 
-    /// Whether there is something to send.
+    /// Returns whether there is something to send.
     pub fn has_more(&self) -> bool {
         self.lens.len() > self.in_flight
     }
 
-    /// Whether anything did not fit since the last call.
+    /// Returns whether an entry did not fit since the last call.
     pub fn take_lost(&mut self) -> bool {
         std::mem::take(&mut self.lost)
     }

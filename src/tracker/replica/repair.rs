@@ -1,12 +1,12 @@
-//! One repair: the buckets of a table are compared with a peer's, and what differs is taken, page by page.
+//! A repair: the buckets of a table are compared with a peer's, and the entries that differ are taken, page by page.
 //!
-//! Only takes: the peer repairs itself over its own link. Both together heal any difference.
+//! A repair only takes entries: the peer repairs over its own link. The two repairs together heal any difference.
 
 use crate::limits::REPAIR_BUCKETS_MAX;
 use crate::tracker::table::Table;
 use crate::wire::{Cursor, ListRequest};
 
-/// How far a repair has come; ready for the next when it is done.
+/// Progress of a repair; ready for the next when it is done.
 #[derive(Debug, Default)]
 pub(crate) struct Repair {
     running: Option<Running>,
@@ -16,35 +16,35 @@ pub(crate) struct Repair {
 #[derive(Clone, Copy, Debug)]
 struct Running {
     at: Cursor,
-    /// The bucket behind the last one of the request that is being answered.
+    /// End of the bucket range of the request in flight, exclusive.
     window_end: usize,
     cut_off_ms: u64,
 }
 
-/// The peer answered with a cursor that cannot be.
+/// The peer answered with an invalid cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a page of sync goes on where it does not belong")]
+#[error("a sync page continues at an invalid position")]
 pub struct CursorError;
 
 impl Repair {
-    /// Starts from the table's first bucket.
+    /// Starts a repair from the table's first bucket.
     pub(crate) fn begin(&mut self, table: &Table, now_ms: u64) {
         let first = table.buckets().start;
         self.running = Some(Running { at: Cursor::at(first), window_end: first, cut_off_ms: table.cut_off(now_ms) });
     }
 
-    /// Whether there is more to ask.
+    /// Returns whether there is more to request.
     pub(crate) fn is_running(&self) -> bool {
         self.running.is_some()
     }
 
-    /// Whether entries of a bucket belong to the answer that is awaited.
+    /// Returns whether the bucket belongs to the request in flight.
     pub(crate) fn asks_for(&self, bucket: usize) -> bool {
         let asked = |running: &Running| usize::from(running.at.bucket) <= bucket && bucket < running.window_end;
         self.running.as_ref().is_some_and(asked)
     }
 
-    /// The next question; `None` when nothing runs.
+    /// Returns the next request; `None` when no repair runs.
     pub(crate) fn request(&mut self, table: &Table) -> Option<ListRequest<'_>> {
         let running = self.running.as_mut()?;
         let first = usize::from(running.at.bucket);
@@ -54,7 +54,7 @@ impl Repair {
         Some(ListRequest { start: running.at, cut_off_ms: running.cut_off_ms, digests: self.digests.as_slice().into() })
     }
 
-    /// A page was taken. True when the repair is done.
+    /// Handles a page that was taken. Returns true when the repair is done.
     pub(crate) fn answered(&mut self, next: Option<Cursor>, table: &Table) -> Result<bool, CursorError> {
         let Some(running) = &mut self.running else { return Err(CursorError) };
         running.at = match next {
@@ -69,7 +69,7 @@ impl Repair {
         Ok(false)
     }
 
-    /// The link is lost.
+    /// Stops the repair when the link is lost.
     pub(crate) fn stop(&mut self) {
         self.running = None;
     }

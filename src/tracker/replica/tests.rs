@@ -1,4 +1,4 @@
-//! Links are opened by those who may, and the relay forgets nothing that was not answered.
+//! Tests of link opening, and of the relay, which keeps every entry until it is answered.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -58,7 +58,7 @@ fn who_may_link() {
     assert!(matches!(open(&member(1, None), &short, LOOPBACK), Err(HelloError::Ttls { .. })));
 }
 
-/// What was seen on one link proves nothing on another, nor from the other side.
+/// A proof from one link is invalid on another link, and from the other side.
 #[test]
 fn proofs_are_good_once() {
     let (a, b) = (member(1, Some(b"key")), member(2, Some(b"key")));
@@ -130,7 +130,7 @@ fn the_relay_is_bounded_and_says_what_it_lost() {
     assert_eq!(taken, (0..pushed - 1).collect::<Vec<_>>());
 }
 
-/// A peer's page may hold anything: what belongs to another core, or was not asked for, is never taken.
+/// A peer's page may have any content: entries that belong to another core or were not requested are never taken.
 #[test]
 fn a_page_of_foreign_buckets_ends_the_link() {
     let counts = Arc::new(AddressCounts::new(16, 1));

@@ -1,12 +1,12 @@
-//! The tracker's clock, which never steps, and the watch over the machine's clock, which may.
+//! The tracker's clock, which never steps, and the detection of steps of the machine's clock.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::limits::CLOCK_SKEW_NOTED;
 
-/// The wall clock as it was when this process started, and the time since: milliseconds since 1970. It never steps, so
-/// that no lease ends when somebody sets the clock.
+/// Milliseconds since 1970: the wall clock at the start of this process plus the time since. It never steps, so no
+/// lease ends early when the machine's clock is set.
 pub(crate) fn now_ms() -> u64 {
     static START: OnceLock<(Instant, u64)> = OnceLock::new();
     let (start, wall_ms) = START.get_or_init(|| (Instant::now(), wall_ms()));
@@ -17,7 +17,7 @@ fn wall_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
 
-/// Warns once when somebody has set the machine's clock.
+/// Warns once when the machine's clock has been set.
 #[derive(Default)]
 pub(super) struct ClockWatch {
     reported_ms: i64,
@@ -29,7 +29,7 @@ impl ClockWatch {
         if Duration::from_millis(set_ms.abs_diff(self.reported_ms)) > CLOCK_SKEW_NOTED {
             self.reported_ms = set_ms;
             log::warn!(
-                "the clock of this machine was set, by {} s since this tracker started, which goes on by its own: it takes the new time when it is restarted",
+                "the clock of this machine was set, by {} s since this tracker started: the tracker keeps its own time until it is restarted",
                 set_ms / 1000
             );
         }

@@ -1,4 +1,4 @@
-//! What the operator chose for a tracker.
+//! The tracker's configuration.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -17,37 +17,37 @@ use crate::tracker::table::Rules;
 use crate::tracker::table::records::Ttls;
 use crate::tracker::table::rights::Cidr;
 
-/// What the operator chose.
+/// The tracker's configuration.
 #[derive(Clone)]
 pub struct TrackerConfig {
-    /// Where to listen; port 0 takes a free one, `[::]` serves both families.
+    /// Listening address; port 0 selects a free port, `[::]` serves both families.
     pub listen: SocketAddr,
-    /// Other trackers of the group, `HOST:PORT`.
+    /// Other trackers of the group, as `HOST:PORT`.
     pub peers: Vec<String>,
-    /// Where the table is kept; `None` keeps it in memory only.
+    /// Folder of the stored table; `None` keeps the table in memory only.
     pub data_dir: Option<PathBuf>,
-    /// The secret that all trackers of the group share and nobody else knows; needed except on loopback.
+    /// Secret shared by all trackers of the group and by nobody else; required except on loopback.
     pub group_key: Option<Vec<u8>>,
-    /// Executors, 1 to [`TRACKER_CORES_MAX`](crate::limits::TRACKER_CORES_MAX).
+    /// Number of executors, 1 to [`TRACKER_CORES_MAX`](crate::limits::TRACKER_CORES_MAX).
     pub cores: usize,
     /// Networks that may change any endpoint and have no caps.
     pub trust: Vec<Cidr>,
-    /// How long a seeder entry is live unless it is renewed. Removals are remembered for twice that.
+    /// Time that a seeder entry is live after its last renewal. Removals are kept for twice that time.
     pub lease: Duration,
-    /// Connections in all.
+    /// Maximum number of connections.
     pub connections_max: usize,
-    /// Connections from one address.
+    /// Maximum number of connections per address.
     pub connections_per_address_max: usize,
-    /// Files of one address.
+    /// Maximum number of files per address.
     pub files_per_address_max: usize,
-    /// Endpoints of one file.
+    /// Maximum number of endpoints per file.
     pub endpoints_per_file_max: usize,
-    /// Endpoints of one file at one address.
+    /// Maximum number of endpoints of one address per file.
     pub endpoints_per_address_max: usize,
 }
 
 impl TrackerConfig {
-    /// The defaults, on one core, in memory.
+    /// The default configuration: one core, in memory.
     pub fn new(listen: SocketAddr) -> Self {
         Self {
             listen,
@@ -65,7 +65,7 @@ impl TrackerConfig {
         }
     }
 
-    /// The bounds on connections; those of trusted addresses are not counted by address.
+    /// The connection limits; connections of trusted addresses are not counted per address.
     pub(crate) fn connection_limits(&self) -> Arc<ConnectionLimits> {
         let trust = self.trust.clone();
         let is_trusted = move |ip| trust.iter().any(|network| network.contains(ip));
@@ -75,7 +75,7 @@ impl TrackerConfig {
 
     /// The rules of the table, the same on all cores.
     pub(crate) fn rules(&self, key: Option<&GroupKey>) -> Rules {
-        // Twice the lease: a removal must outlive everything that it wins over, on trackers whose clocks lag too.
+        // Twice the lease: a removal must outlive every entry that it wins over, even on trackers whose clocks lag.
         let lease_ms = self.lease.as_millis() as u64;
         Rules {
             ttls: Ttls { lease_ms, tombstone_ms: 2 * lease_ms },
@@ -89,14 +89,14 @@ impl TrackerConfig {
 }
 
 impl Default for TrackerConfig {
-    /// On a free port of all addresses of this machine.
+    /// A free port on all addresses of this machine.
     fn default() -> Self {
         Self::new(SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, 0)))
     }
 }
 
 impl fmt::Debug for TrackerConfig {
-    /// Without the group's secret.
+    /// Omits the group's secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TrackerConfig")
             .field("listen", &self.listen)

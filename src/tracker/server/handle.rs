@@ -1,4 +1,4 @@
-//! A running tracker, as its owner sees it.
+//! The owner's handle of a running tracker.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,18 +9,18 @@ use super::stats::{Figures, TrackerStats};
 use crate::net::ConnectionLimits;
 use crate::runtime::{Cores, CoresError};
 
-/// Why a tracker ended.
+/// The reason why a tracker ended with an error.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// A core failed.
     #[error(transparent)]
     Cores(#[from] CoresError),
-    /// The disk failed: nothing more can be acknowledged, so the others must serve.
+    /// The store failed: no change can be acknowledged any more, so the other trackers must serve.
     #[error("the tracker ended because its store cannot be written: {0}")]
     Store(String),
 }
 
-/// A running tracker. Dropping it leaves the tracker running; see [`TrackerHandle::stop`].
+/// A running tracker. Dropping the handle leaves the tracker running; see [`TrackerHandle::stop`].
 #[derive(Debug)]
 pub struct TrackerHandle {
     pub(super) address: SocketAddr,
@@ -34,18 +34,18 @@ pub struct TrackerHandle {
 }
 
 impl TrackerHandle {
-    /// The address with its real port.
+    /// The listening address with its actual port.
     pub fn listen_addr(&self) -> SocketAddr {
         self.address
     }
 
-    /// Whether the table was taken from a peer before the first request was served. A tracker without peers
-    /// has nobody to take it from, and is in sync. Later [`TrackerStats::peers_in_sync`] counts those it is in sync with.
+    /// Returns whether the table was taken from a peer before the first request was served; true for a tracker without
+    /// peers. [`TrackerStats::peers_in_sync`] counts the peers that are in sync later.
     pub fn synced(&self) -> bool {
         self.synced
     }
 
-    /// Its figures now.
+    /// Returns the current figures.
     pub fn stats(&self) -> TrackerStats {
         let [peers, peers_linked, peers_in_sync] = self.members.counts();
         let connections_refused = self.limits.refused() as u64;
@@ -55,12 +55,13 @@ impl TrackerHandle {
         TrackerStats { connections_refused, links_refused, peers, peers_linked, peers_in_sync, skew_ms_max, ..sum }
     }
 
-    /// Whether it was stopped, or ends by itself because its store failed: [`TrackerHandle::join`] returns which.
+    /// Returns whether the tracker was stopped or ended because its store failed. [`TrackerHandle::join`] reports
+    /// which.
     pub fn has_ended(&self) -> bool {
         self.stop.is_closed()
     }
 
-    /// Ends all cores; connections are closed.
+    /// Stops all cores and closes their connections.
     pub fn stop(&self) {
         self.stop.close();
     }

@@ -1,16 +1,17 @@
-//! The tracker as a running service: a thread and an executor a core, each with its shard of the table.
+//! The tracker as a running service: one thread and executor per core, each with its shard of the table.
 //!
-//! - `config`, `start`, `handle`, `stats`: what the operator chooses, how a tracker starts, and what its owner sees;
-//! - `worker`: one core, put together from its parts, run and ended; `sweep` and `clock` serve its table;
+//! - `config`, `start`, `handle`, `stats`: the configuration, the start, and the owner's view of a tracker;
+//! - `worker`: one core, assembled from its parts, run and ended; `sweep` and `clock` serve its table;
 //! - `clients`: the connections of a core, and the requests that it forwards to other cores;
-//! - `request`, `shard`: from a frame to a change of the table and its reply; `unsaved` refuses what the store cannot take;
-//! - `links`: the other trackers, by the rules of [`super::replica`].
+//! - `request`, `shard`: translate a frame to a change of the table and a reply; `unsaved` refuses changes that the
+//!   store cannot take;
+//! - `links`: the connections to the other trackers, by the rules of [`super::replica`].
 //!
-//! The core that accepted a connection serves it, together with its others. A request for a file of another core is
-//! forwarded there, and its reply takes its place among the connection's others. The store ([`super::store`]) keeps the
-//! table on the disk.
+//! The core that accepted a connection serves it. A request for a file of another core is forwarded to that core, and
+//! its reply is inserted among the connection's other replies in order. The store ([`super::store`]) keeps the table on
+//! the disk.
 //!
-//! It must never decide anything about the table: the rules are in [`super::table`] and [`super::requests`].
+//! It must never decide anything about the table: [`super::table`] and [`super::requests`] contain the rules.
 
 mod clients;
 mod clock;

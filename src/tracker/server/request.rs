@@ -1,11 +1,12 @@
-//! A request: its frame, what the frame asks for, and its sender.
+//! A request: its frame, its decoded form, and its sender.
 
 use crate::ids::{InfoHash, TrackerId};
 use crate::tracker::requests::{Denial, Request};
 use crate::tracker::table::Sender;
 use crate::wire::{Entry, Frame, ListRequest, Response, SyncHello};
 
-/// A whole frame, and the file that it begins with: by that its record is prefetched, and its core is found.
+/// A whole frame, and the info hash at its start. The info hash selects the record to prefetch and the core that owns
+/// it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RequestFrame<'a> {
     pub(crate) frame: Frame<'a>,
@@ -13,7 +14,7 @@ pub(crate) struct RequestFrame<'a> {
 }
 
 impl<'a> RequestFrame<'a> {
-    /// Stands for no frame.
+    /// A placeholder for no frame.
     pub(crate) const EMPTY: RequestFrame<'static> =
         RequestFrame { frame: Frame { kind: &[], payload: &[] }, file: None };
 
@@ -22,29 +23,29 @@ impl<'a> RequestFrame<'a> {
     }
 }
 
-/// The sender of a request: a client, or a tracker whose link is open.
+/// The sender of a request: a client, or a tracker with an open link.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Requester {
     pub(crate) sender: Sender,
     pub(crate) tracker: Option<TrackerId>,
 }
 
-/// What a frame asks for, once it is decoded.
+/// A decoded request.
 pub(crate) enum ParsedRequest<'a> {
-    /// A client's request of the table; the core that has the file executes it.
+    /// A client's request; the core that owns the file executes it.
     Request(Request<'a>),
     /// A tracker's change.
     Entry(Entry<'a>),
-    /// A tracker's question for what differs.
+    /// A tracker's request for the entries that differ.
     List(ListRequest<'a>),
-    /// A tracker opens a link; its connection answers.
+    /// A tracker's hello, which opens a link; its connection answers.
     Hello(SyncHello<'a>),
-    /// The sender may not do it, or it is not for a tracker.
+    /// The sender may not make the request, or the message is not for a tracker.
     Denied(Denial),
-    /// A change or question of a tracker that did not open a link.
+    /// A change or list request of a tracker without an open link.
     Unlinked,
-    /// This tracker still takes the table from the others.
+    /// This tracker is still taking the table from the others.
     Starting,
-    /// The frame is no message.
+    /// The frame is not a valid message.
     Undecodable(Response<'static>),
 }

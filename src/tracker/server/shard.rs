@@ -1,6 +1,6 @@
-//! A core's shard in service: frames in, frames out.
+//! A core's shard in service: request frames in, reply frames out.
 //!
-//! Nothing here waits, so that a borrow of the table never spans one.
+//! No function here waits, so a borrow of the table never spans a wait.
 
 use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, UdpSocket};
@@ -29,14 +29,14 @@ use crate::tracker::table::rights::Cidr;
 use crate::tracker::table::{Durability, Journal, Merged, Sender, Table};
 use crate::wire::{EntriesBuffer, Frame, Message, Response, Status, SyncHello};
 
-/// One core's table and what it needs to answer.
+/// One core's table, and the state needed to answer requests.
 pub(crate) struct Shard {
     inside: RefCell<Inside>,
     cores: usize,
     trust: Arc<[Cidr]>,
     links: RefCell<Vec<Rc<LinkHandle>>>,
     log: Rc<Log>,
-    /// Whether clients are served, or the table is still being taken from the other trackers.
+    /// True once clients are served; false while the table is still being taken from the other trackers.
     serves: Arc<AtomicBool>,
     requests: Cell<u64>,
     refusals: Cell<u64>,
@@ -49,12 +49,12 @@ struct Inside {
     page: EntriesBuffer,
 }
 
-/// Whether an address is one of this machine's: only such a one can be bound.
+/// Returns whether an address belongs to this machine: only such an address can be bound.
 fn is_own(ip: IpAddr) -> bool {
     !ip.is_unspecified() && !ip.is_loopback() && UdpSocket::bind((ip, 0)).is_ok()
 }
 
-/// What is written goes to the store and to all peers.
+/// A journal that writes to the store and to all peers.
 struct Out<'a> {
     log: &'a Log,
     links: &'a [Rc<LinkHandle>],
@@ -87,22 +87,22 @@ impl Shard {
         }
     }
 
-    /// The sender of what comes from `ip`.
+    /// Creates the sender for the source address `ip`.
     pub(crate) fn sender(&self, ip: IpAddr) -> Sender {
         Sender::new(ip, &self.trust)
     }
 
-    /// This core's side of the store.
+    /// This core's log of the store.
     pub(crate) fn log(&self) -> &Rc<Log> {
         &self.log
     }
 
-    /// From now on changes go to this peer too.
+    /// Adds a link that receives all further changes.
     pub(crate) fn add_link(&self, link: Rc<LinkHandle>) {
         self.links.borrow_mut().push(link);
     }
 
-    /// The peer has retired.
+    /// Removes the link of a peer that has retired.
     pub(crate) fn remove_link(&self, link: &LinkHandle) {
         self.links.borrow_mut().retain(|other| other.number() != link.number());
     }
@@ -112,7 +112,7 @@ impl Shard {
         self.inside.borrow().table.prefetch(files);
     }
 
-    /// Decodes what the frame asks for, and judges whether the requester may ask it now.
+    /// Decodes a frame, and checks whether the requester may send that request now.
     pub(crate) fn parse<'a>(&self, frame: Frame<'a>, requester: Requester) -> ParsedRequest<'a> {
         let message = match Message::decode(frame) {
             Ok(message) => message,
@@ -133,8 +133,8 @@ impl Shard {
         }
     }
 
-    /// A client on this machine that reaches us by loopback may announce any of the machine's own addresses: by that one
-    /// others find it.
+    /// Reads a client's request. A client on this machine that connects over loopback may announce any of the machine's
+    /// own addresses, because others find it at that address.
     fn read_request<'a>(&self, message: &Message<'a>, sender: Sender) -> Result<Request<'a>, Denial> {
         let read = Request::read(message, sender);
         match read {
@@ -145,17 +145,17 @@ impl Shard {
         }
     }
 
-    /// The core that has the file.
+    /// Index of the core that owns the file.
     pub(crate) fn owner_of_file(&self, file: InfoHash) -> usize {
         self.owner_of_bucket(bucket_of(file))
     }
 
-    /// The core that has the bucket.
+    /// Index of the core that owns the bucket.
     pub(crate) fn owner_of_bucket(&self, bucket: usize) -> usize {
         core_of(bucket, self.cores)
     }
 
-    /// Does what is asked, and appends the reply's frame to `out`. What is asked of a table is asked of this one.
+    /// Executes a request on this core's table, and appends the reply frame to `out`.
     pub(crate) fn answer(&self, asked: &ParsedRequest<'_>, requester: Requester, now_ms: u64, out: &mut Vec<u8>) {
         self.requests.set(self.requests.get() + 1);
         match asked {
@@ -163,7 +163,7 @@ impl Shard {
             ParsedRequest::Entry(entry) => {
                 let merged = self.merge(entry, now_ms, |link| link.link.borrow().peer() != requester.tracker);
                 if let Merged::Ahead(error) = merged {
-                    // It stays where it is until it is due.
+                    // The entry stays at its sender until it is due; a repair takes it then.
                     let links = self.links.borrow();
                     let same = links.iter().filter(|link| link.link.borrow().peer() == requester.tracker);
                     same.for_each(|link| link.repair_within(error.due_in_ms()));
@@ -207,7 +207,7 @@ impl Shard {
         let mut journal = Out { log: &self.log, links: &self.links.borrow() };
         let outcome = request.execute(table, sender, now_ms, rng, &mut journal, endpoints);
         match outcome {
-            // What it acknowledges was written earlier, perhaps a moment ago.
+            // The acknowledged state was written earlier, perhaps only a moment ago.
             Outcome::Accepted(accepted) if accepted.written != Some(Durability::Sync) => {
                 if self.log.has_missed(request.info_hash()) {
                     table.entries(request.info_hash()).for_each(|entry| self.log.write(&entry, Durability::Sync));
@@ -229,7 +229,7 @@ impl Shard {
         Message::Response(Response::new(status, text, None)).encode(out);
     }
 
-    /// Takes a tracker's entry; what is new goes to the store, and to the links of which `to` is true.
+    /// Merges a tracker's entry. A new entry is written to the store and to the links for which `to` is true.
     fn merge(&self, entry: &Entry<'_>, now_ms: u64, to: impl Fn(&LinkHandle) -> bool) -> Merged {
         let merged = self.inside.borrow_mut().table.merge(entry, now_ms);
         if matches!(merged, Merged::Ahead(_) | Merged::Full) {
@@ -237,7 +237,7 @@ impl Shard {
         }
         if matches!(merged, Merged::New | Merged::Late) {
             self.log.write_merged(entry);
-            // The others have what a starting tracker takes from them.
+            // The other trackers already have the entries that a starting tracker takes from them.
             if merged == Merged::New && self.serves.load(Ordering::Relaxed) {
                 self.links.borrow().iter().filter(|link| to(link)).for_each(|link| link.push(entry));
             }
@@ -245,7 +245,7 @@ impl Shard {
         merged
     }
 
-    /// Takes an entry from the store.
+    /// Restores an entry from the store.
     pub(crate) fn restore(&self, entry: &Entry<'_>) {
         self.inside.borrow_mut().table.restore(entry, now_ms());
     }
@@ -284,7 +284,7 @@ impl Shard {
         self.inside.borrow_mut().table.set_skews(skews, now_ms);
     }
 
-    /// Writes to the store what it was too slow for.
+    /// Writes entries to the store that it was too slow to take before.
     pub(crate) fn write_missed(&self) {
         while let Some(bucket) = self.log.take_missed() {
             self.inside.borrow().table.for_each_of(bucket, &mut |entry| self.log.write_merged(entry));
@@ -296,7 +296,7 @@ impl Shard {
         self.inside.borrow_mut().table.sweep(now_ms, budget, &mut |entry| self.log.remove(entry))
     }
 
-    /// Number of buckets here.
+    /// Number of buckets on this core.
     pub(crate) fn buckets(&self) -> usize {
         self.inside.borrow().table.buckets().len()
     }

@@ -19,22 +19,22 @@ use crate::runtime::{self, Cores};
 use crate::tracker::replica::hello::{GroupKey, GroupMember, HelloError};
 use crate::tracker::store::{Store, StoreError};
 
-/// Why a tracker does not start, and what to do.
+/// The reason why a tracker does not start, and its remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The address cannot be listened on.
+    /// The tracker cannot listen on the address.
     #[error(transparent)]
     Listen(#[from] ListenError),
-    /// The machine lacks what executors need.
+    /// The machine lacks resources that executors need.
     #[error(transparent)]
     Runtime(#[from] runtime::StartError),
     /// The lease is too short: the operator's fault.
     #[error("a lease of {0:?} is too short: the shortest is one second")]
     Lease(Duration),
-    /// The data folder or the store in it cannot be used.
+    /// The data folder or its store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Another tracker is reached over the network, and there is no key.
+    /// Another tracker is reached over the network, and no group key is configured.
     #[error(transparent)]
     GroupKey(#[from] HelloError),
 }
@@ -46,7 +46,7 @@ pub fn start(config: TrackerConfig) -> Result<TrackerHandle, StartError> {
     }
     if config.lease <= 2 * RENEW_INTERVAL {
         log::warn!(
-            "a lease of {:?} is short: clients renew every {RENEW_INTERVAL:?}, and are in no answer between a lease's end and its renewal",
+            "a lease of {:?} is short: clients renew every {RENEW_INTERVAL:?}, and answers omit a seeder between the end of its lease and its renewal",
             config.lease
         );
     }
@@ -63,7 +63,7 @@ pub fn start(config: TrackerConfig) -> Result<TrackerHandle, StartError> {
     }
     if key.is_none() && !config.listen.ip().to_canonical().is_loopback() {
         log::warn!(
-            "without --group-key-file any process of this machine may link with this tracker and change its table: give one where others work on this machine"
+            "without --group-key-file any process of this machine may link with this tracker and change its table: give one if other users work on this machine"
         );
     }
     if store.is_none() {

@@ -1,8 +1,8 @@
-//! What a tracker holds and has done, in numbers.
+//! Figures about a tracker's contents and activity.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What a tracker holds and has done, summed over its cores and brought up to date ten times a second.
+/// Figures about a tracker's contents and activity, summed over its cores and updated ten times a second.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TrackerStats {
     /// Files with any entry.
@@ -11,27 +11,28 @@ pub struct TrackerStats {
     pub seeders: u64,
     /// Records of removals.
     pub removals: u64,
-    /// Bytes that the table takes.
+    /// Bytes that the table occupies.
     pub table_bytes: u64,
     /// Requests answered, refusals included.
     pub requests: u64,
-    /// Requests refused: not allowed, over a limit, wrong; and entries of other trackers that cannot be taken.
+    /// Requests refused because they are not allowed, over a limit or invalid, and entries of other trackers that
+    /// cannot be taken.
     pub refusals: u64,
-    /// Connections refused: too many in all, or of one address.
+    /// Connections refused because there are too many in total or of one address.
     pub connections_refused: u64,
     /// Links of other trackers refused: no key or a wrong one, another lease, another protocol.
     pub links_refused: u64,
-    /// Other trackers that are known.
+    /// Known other trackers.
     pub peers: u64,
-    /// Those that all cores have a link to.
+    /// Other trackers to which all cores have a link.
     pub peers_linked: u64,
-    /// Those of them that all cores have repaired from.
+    /// Linked trackers from which all cores have repaired.
     pub peers_in_sync: u64,
-    /// By how much the clock of another tracker differs from this one's at the most, milliseconds.
+    /// Largest difference between the clock of another tracker and this one's, milliseconds.
     pub skew_ms_max: u64,
 }
 
-/// One row of numbers a core, written by that core only.
+/// One row of numbers per core, written by that core only.
 #[derive(Debug)]
 pub(super) struct Figures {
     cores: Vec<[AtomicU64; 6]>,

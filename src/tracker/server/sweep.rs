@@ -1,4 +1,4 @@
-//! The task of a core that sweeps its table, and keeps its figures and the others' clocks up to date.
+//! The task of a core that sweeps its table, and updates its figures and the clock differences of the others.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use super::stats::Figures;
 use crate::limits::{SWEEP_CYCLE, SWEEP_STEP_MAX};
 use crate::runtime;
 
-/// How often a core sweeps, and brings its figures up to date.
+/// Interval at which a core sweeps and updates its figures.
 const SWEEP_TICK: Duration = Duration::from_millis(100);
 
-/// Removes lapsed entries, so that it passes all buckets once in a [`SWEEP_CYCLE`].
+/// Removes lapsed entries, so that all buckets are passed once per [`SWEEP_CYCLE`].
 pub(super) async fn sweep(shard: Rc<Shard>, figures: Arc<Figures>, members: Arc<GroupMembers>, core: usize) {
     let ticks = (SWEEP_CYCLE.as_millis() / SWEEP_TICK.as_millis()) as usize;
     let (mut watch, mut clocks_seen, mut skews_due_ms) = (ClockWatch::default(), 0, 0);
@@ -32,7 +32,7 @@ pub(super) async fn sweep(shard: Rc<Shard>, figures: Arc<Figures>, members: Arc<
         let mut passed = 0;
         while passed < buckets.div_ceil(ticks) {
             match shard.sweep(now_ms(), SWEEP_STEP_MAX) {
-                // A bucket too large for one step: the rest of it comes with the next step.
+                // The bucket is too large for one step: the next step continues with it.
                 0 => break,
                 step => passed += step,
             }

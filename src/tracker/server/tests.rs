@@ -1,4 +1,4 @@
-//! A tracker on two cores, asked over real sockets.
+//! Tests of a tracker on two cores over real sockets.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -18,7 +18,7 @@ struct Client {
     buffer: Vec<u8>,
 }
 
-/// A reply that owns what it says.
+/// A reply with owned content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Reply {
     Response(Status, String, Option<Version>),
@@ -30,7 +30,7 @@ impl Client {
         Self::on(TcpStream::connect(tracker.listen_addr()).unwrap())
     }
 
-    /// From an address of loopback.
+    /// Connects from a loopback address.
     fn from(tracker: &TrackerHandle, host: u8) -> Self {
         let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
         socket.bind(&SocketAddr::from(([127, 0, 0, host], 0)).into()).unwrap();
@@ -54,7 +54,7 @@ impl Client {
         self.reply().expect("the tracker closed the connection")
     }
 
-    /// The next reply; `None` when the tracker has closed.
+    /// Receives the next reply; `None` when the tracker has closed the connection.
     fn reply(&mut self) -> Option<Reply> {
         loop {
             if let Parsed::Frame { frame, len } = wire::parse(&self.buffer, FRAME_CONTROL_BYTES_MAX).unwrap() {
@@ -100,7 +100,7 @@ impl Reply {
     }
 }
 
-/// A file of either core by its number's lowest bit.
+/// An info hash; the lowest bit of `number` selects the core.
 fn hash(number: u8) -> InfoHash {
     let mut hash = [number; 20];
     hash[0] = number.rotate_right(1);
@@ -174,7 +174,8 @@ fn pipelined_requests_are_answered_in_their_order() {
     stop(tracker);
 }
 
-/// What it is owed waits in the tracker, others are served meanwhile, and no more than one round is waiting.
+/// The replies of a client that does not read wait in the tracker. Others are served meanwhile, and at most one round
+/// is waiting.
 #[test]
 fn who_does_not_read_gets_all_replies_later() {
     let tracker = start(TrackerConfig { trust: vec!["127.0.0.0/8".parse().unwrap()], ..config() }).unwrap();
@@ -235,7 +236,7 @@ fn a_frame_may_come_in_any_pieces() {
         client.stream.write_all(&[*byte]).unwrap();
     }
     assert_eq!(client.reply().unwrap().status(), Status::Ok);
-    // A frame larger than a connection's own buffer, of a type that nobody knows.
+    // A frame larger than a connection's own buffer, of an unknown type.
     let mut large = Vec::from(*b"mTor\0\0\0\x04What");
     large.extend_from_slice(&40_004u32.to_be_bytes());
     large.extend_from_slice(&40_000u32.to_be_bytes());
@@ -260,7 +261,7 @@ fn what_is_wrong_is_answered_and_what_is_malformed_closes() {
         }
         other => panic!("{other:?}"),
     }
-    // What came before the malformed frame is answered.
+    // Requests before the malformed frame are answered.
     let mut frames = Vec::new();
     (0..4).for_each(|file| add(file, 5).encode(&mut frames));
     frames.extend_from_slice(b"mTor\0\0\0\0");
@@ -301,7 +302,7 @@ fn an_address_has_its_share_of_files_over_all_cores() {
     stop(tracker);
 }
 
-/// Figures come ten times a second.
+/// Waits for figures that satisfy `holds`; they are updated ten times a second.
 fn wait_for_stats(tracker: &TrackerHandle, what: &str, holds: impl Fn(TrackerStats) -> bool) {
     let start = Instant::now();
     while !holds(tracker.stats()) {
@@ -310,7 +311,7 @@ fn wait_for_stats(tracker: &TrackerHandle, what: &str, holds: impl Fn(TrackerSta
     }
 }
 
-/// Each is told in words, counted, and changes nothing.
+/// Every refusal has a text, is counted, and changes nothing.
 #[test]
 fn every_refusal_is_clear_and_counted() {
     let config = TrackerConfig { files_per_address_max: 2, endpoints_per_file_max: 2, ..config() };
@@ -337,14 +338,14 @@ fn every_refusal_is_clear_and_counted() {
     ];
     for (number, (message, status, words)) in refused.iter().enumerate() {
         match client.ask(message) {
-            Reply::Response(told, text, None) if told == *status && text.contains(words) => {}
+            Reply::Response(got, text, None) if got == *status && text.contains(words) => {}
             other => panic!("{message:?}: {other:?}"),
         }
         wait_for_stats(&tracker, "a refusal is not counted", |stats| stats.refusals == number as u64 + 1);
     }
     let both = vec![endpoint(1, 5), endpoint(1, 6)];
     assert_eq!(client.ask(&Message::SeederInfoRequest(hash(1))), Reply::Info(hash(1), Status::Ok, both));
-    // A version within the bound is none to refuse.
+    // A version within the bound is not refused.
     assert_eq!(client.ask(&Message::AddSeeder(change(1, 5, version(50_000)))).status(), Status::Ok);
     // The file is full for the next address.
     let mut third = Client::from(&tracker, 3);
@@ -353,7 +354,7 @@ fn every_refusal_is_clear_and_counted() {
         Reply::Response(Status::OverLimit, text, None) => assert!(text.contains("2 endpoints"), "{text}"),
         other => panic!("{other:?}"),
     }
-    // None of it is for who is trusted.
+    // No limit applies to a trusted sender.
     let mut trusted = Client::from(&tracker, 9);
     for file in 1..6 {
         let any = SeederChange { endpoint: endpoint(7, 5), ..change(file, 5, None) };
@@ -362,7 +363,7 @@ fn every_refusal_is_clear_and_counted() {
     stop(tracker);
 }
 
-/// Without a renewal it is told no more when its lease is over, and not before.
+/// A seeder that is not renewed is listed until its lease ends, and no longer.
 #[test]
 fn a_dead_peer_leaves_within_its_lease() {
     let lease = Duration::from_millis(1500);
@@ -373,16 +374,16 @@ fn a_dead_peer_leaves_within_its_lease() {
     // The tracker counts whole milliseconds.
     let added = start.elapsed() + Duration::from_millis(1);
     loop {
-        // One that lives, and renews as often as it likes.
+        // A live seeder may be renewed any number of times.
         assert_eq!(client.ask(&add(1, 6)).status(), Status::Ok);
         let asked = start.elapsed();
         let Reply::Info(_, Status::Ok, seeders) = client.ask(&Message::SeederInfoRequest(hash(1))) else {
             panic!("one ttls")
         };
         assert!(seeders.contains(&endpoint(1, 6)));
-        let is_told = seeders.contains(&endpoint(1, 5));
-        assert!(is_told || start.elapsed() + Duration::from_millis(1) >= lease, "gone after {:?}", start.elapsed());
-        assert!(!is_told || asked < added + lease, "told after {asked:?}");
+        let is_listed = seeders.contains(&endpoint(1, 5));
+        assert!(is_listed || start.elapsed() + Duration::from_millis(1) >= lease, "gone after {:?}", start.elapsed());
+        assert!(!is_listed || asked < added + lease, "listed after {asked:?}");
         if asked > lease * 2 {
             break;
         }

@@ -1,4 +1,4 @@
-//! One core of a tracker: its parts, put together, run and ended.
+//! One core of a tracker: assembled from its parts, run and ended.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -27,13 +27,13 @@ use crate::tracker::table::entry::buckets_of;
 use crate::tracker::table::rights::AddressCounts;
 use crate::tracker::table::{Rules, Table};
 
-/// Where accepted connections go, by core.
+/// Queues of accepted connections, by core.
 type Queues = Vec<async_channel::Sender<net::Accepted>>;
 
 /// The parts that the cores take when they start.
 #[derive(Clone)]
 pub(super) struct CoreParts {
-    /// For the core that accepts.
+    /// The listener, for the core that accepts connections.
     listener: Arc<Mutex<Option<(Listener, Queues)>>>,
     incoming: Vec<Incoming>,
     pub(super) limits: Arc<ConnectionLimits>,
@@ -45,9 +45,9 @@ pub(super) struct CoreParts {
     stopped: async_channel::Receiver<()>,
     members: Arc<GroupMembers>,
     pub(super) serves: Arc<AtomicBool>,
-    /// The store's entries, and its highest version.
+    /// Reader of the store's entries, and the store's highest version.
     pub(super) restore: Option<(StoreReader, Version)>,
-    /// By core; none without a store.
+    /// Log handles by core; empty without a store.
     pub(super) logs: Vec<LogHandle>,
 }
 
@@ -92,10 +92,10 @@ impl CoreParts {
         let (table, trust) = (self.table(core), self.rules.trust.clone());
         let shard = Rc::new(Shard::new(table, core.count, trust, log, self.serves.clone()));
         if let Some((reader, _)) = &self.restore {
-            // Nothing else runs on this core yet.
+            // No other task runs on this core yet.
             let read = reader.read(buckets_of(core.index, core.count), &mut |entry| shard.restore(entry));
             if let Err(error) = read {
-                log::error!("cannot read the store again: {error}; what is missing comes from the other trackers");
+                log::error!("cannot read the store again: {error}; missing entries are taken from the other trackers");
             }
         }
         shard
@@ -111,10 +111,10 @@ pub(super) async fn run_core(mut parts: CoreParts, core: Core, stop: async_chann
             return;
         }
     };
-    // The other cores' handles are dropped: the store ends when all logs have.
+    // The other cores' handles are dropped: the store ends when all logs have ended.
     let handle = std::mem::take(&mut parts.logs).into_iter().nth(core.index);
     let log = Log::start(handle, move || {
-        log::error!("the store has ended: so does this tracker, so that clients go to the others");
+        log::error!("the store has ended: this tracker ends too, so that clients use the others");
         stop.close();
     });
     let shard = parts.shard(core, log);
@@ -155,13 +155,13 @@ pub(super) async fn run_core(mut parts: CoreParts, core: Core, stop: async_chann
             admitting.admit(accepted);
         }
     });
-    // Closing the channel is the message.
+    // The closing of the channel is the message.
     let _ = parts.stopped.recv().await;
     dialler.ends.set(true);
     ending.shut_down();
     clients.close_all();
     log.close();
-    // Tasks that an executor leaves behind keep their sockets: they are given the time to end.
+    // Tasks that an executor leaves behind keep their sockets open, so they are given time to end.
     let start = Instant::now();
     while parts.limits.open() > 0 && start.elapsed() < TRACKER_END_TIMEOUT {
         runtime::sleep(END_POLL).await;
@@ -171,5 +171,5 @@ pub(super) async fn run_core(mut parts: CoreParts, core: Core, stop: async_chann
     runtime::sleep(END_POLL).await;
 }
 
-/// How often the core checks whether they have.
+/// Interval at which the core checks whether its tasks have ended.
 const END_POLL: Duration = Duration::from_millis(2);

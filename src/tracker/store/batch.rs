@@ -1,20 +1,20 @@
-//! What one core writes to the store in one go: a run of bytes, so that filling one allocates nothing.
+//! A batch of one core's writes to the store: a run of bytes, so that filling it allocates nothing.
 //!
 //! ```text
-//! an operation: key size u8 | value size u16 | key | value      no value: the key goes; no key: nothing happens
+//! an operation: key size u8 | value size u16 | key | value      no value: removes the key; no key: no effect
 //! ```
 
 use super::write_sequence::WriteSequence;
 use crate::tracker::table::entry::{Body, Entry};
 use crate::wire::Message;
 
-/// Writes of one core, in their order.
+/// Writes of one core, in order.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     pub(crate) core: usize,
-    /// Its last write.
+    /// The last write of the batch.
     pub(crate) last: WriteSequence,
-    /// The highest clock in it.
+    /// Highest clock reading in the batch.
     pub(crate) clock: u64,
     operations: Vec<u8>,
 }
@@ -27,34 +27,34 @@ pub(crate) struct Operation<'a> {
 }
 
 impl Batch {
-    /// An empty one, ready for a core's first write.
+    /// Creates an empty batch for a core's first write.
     pub(crate) fn of_core(core: usize) -> Self {
         Self { core, ..Self::default() }
     }
 
-    /// An empty one whose numbers go on behind `last`.
+    /// Returns the batch, emptied, with write numbers that continue behind `last`.
     pub(crate) fn following(self, last: &Self) -> Self {
         debug_assert!(self.is_empty());
         Self { last: last.last, clock: last.clock, ..self }
     }
 
-    /// Writes an entry.
+    /// Adds the write of an entry.
     pub(crate) fn put(&mut self, entry: &Entry<'_>) {
         self.add(entry, |value| Message::SyncEntry(*entry).encode(value));
     }
 
-    /// Takes an entry out.
+    /// Adds the removal of an entry.
     pub(crate) fn remove(&mut self, entry: &Entry<'_>) {
         self.add(entry, |_| ());
     }
 
-    /// Writes nothing, under a number of its own: it is safe when all that was written before is.
+    /// Adds a write without effect that has its own number: it is durable when all earlier writes are.
     pub(crate) fn mark(&mut self) {
         self.operations.extend_from_slice(&[0; 3]);
         self.last = self.last.next();
     }
 
-    /// Bytes that wait.
+    /// Bytes of the collected operations.
     pub(crate) fn len(&self) -> usize {
         self.operations.len()
     }
@@ -67,7 +67,7 @@ impl Batch {
         self.operations.clear();
     }
 
-    /// The writes, without those that write nothing.
+    /// The writes, except those without effect.
     pub(crate) fn operations(&self) -> impl Iterator<Item = Operation<'_>> {
         let mut bytes = self.operations.as_slice();
         let all = std::iter::from_fn(move || {
@@ -92,7 +92,7 @@ impl Batch {
         self.operations.extend_from_slice(endpoint);
         let value_start = self.operations.len();
         value(&mut self.operations);
-        // A frame of an entry has a name of 255 bytes at most.
+        // An entry's frame has a name of at most 255 bytes.
         let value_len = (self.operations.len() - value_start) as u16;
         self.operations[start + 1..start + 3].copy_from_slice(&value_len.to_be_bytes());
         self.clock = self.clock.max(entry.version.clock);

@@ -1,4 +1,4 @@
-//! Work of a library that panics on bad input: the panic becomes an answer, and nothing of it is printed.
+//! Runs library code that panics on bad input: the panic becomes an error, and nothing is printed.
 
 use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe};
@@ -8,7 +8,8 @@ thread_local! {
     static IS_CAUGHT: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Calls `work` on this thread; if it panics, returns the panic's message. What it worked on is not used afterwards.
+/// Calls `work` on this thread. If it panics, returns the panic's message; the caller must not use the data of `work`
+/// afterwards.
 pub(crate) fn catch_panic<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {

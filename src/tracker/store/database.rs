@@ -1,4 +1,4 @@
-//! The library's tables: how entries lie in them, and what a store notes of itself.
+//! The library's tables: the layout of entries, and the store's own metadata.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use crate::wire::{self, Message, Parsed};
 
 const ENTRIES: TableDefinition<&[u8], &[u8]> = TableDefinition::new("entries");
 const ABOUT: TableDefinition<&str, u64> = TableDefinition::new("about");
-/// The number that a store notes as its format.
+/// Format number in the store's metadata.
 pub(super) const FORMAT: u64 = 1;
 
-/// Makes an empty store.
+/// Creates an empty store.
 pub(super) fn make_on(backend: impl StorageBackend) -> Result<(), Unopened> {
     let database =
         Database::builder().create_with_backend(HardenedBackend::new(backend, Arc::new(AtomicBool::new(true))))?;
@@ -36,7 +36,8 @@ pub(super) fn make_on(backend: impl StorageBackend) -> Result<(), Unopened> {
     Ok(make()?)
 }
 
-/// Writes what an old store holds. An error if that is not all ours: then nothing may be replaced by it.
+/// Copies the contents of an old store. Returns an error if any content is not ours: then nothing may be replaced by
+/// the copy.
 pub(super) fn copy_on(old: &OldStore, backend: impl StorageBackend) -> Result<(), Unopened> {
     let about = |key| old.about().get(key).copied();
     if about("format") != Some(FORMAT) || about("damaged").is_some_and(|damaged| damaged != 0) {
@@ -61,22 +62,22 @@ pub(super) fn copy_on(old: &OldStore, backend: impl StorageBackend) -> Result<()
     Ok(change.commit().map_err(redb::Error::from)?)
 }
 
-/// Database, tracker id and clock of a store that is whole.
+/// Opens an undamaged store; returns its database, tracker id and clock.
 pub(super) fn open_whole(backend: impl StorageBackend) -> Result<(Database, u64, u64), Unopened> {
     let is_open = Arc::new(AtomicBool::new(false));
     let backend = HardenedBackend::new(backend, is_open.clone());
     let mut database = Database::builder().set_cache_size(STORE_CACHE_BYTES).create_with_backend(backend)?;
     let unchecked = about(&database)?;
-    // It verifies all pages, and where the last commit's are damaged it goes back to the one before.
+    // The check verifies all pages. If those of the last commit are damaged, it reverts to the commit before.
     database.check_integrity()?;
     let about = about(&database)?;
     if about != unchecked {
-        // From here on it would pass for whole.
+        // Without this note the store would now pass for undamaged.
         set_about(&database, "damaged", 1)?;
     }
     let About { tracker, clock, damaged, .. } = about.ok_or_else(|| Unopened::damaged("its format is unknown"))?;
     if damaged || about != unchecked {
-        return Err(Unopened::damaged("what was last acknowledged is damaged"));
+        return Err(Unopened::damaged("its last acknowledged commit is damaged"));
     }
     let mut whole = true;
     read(&database, 0..BUCKETS, &mut |entry| whole &= entry.is_some())?;
@@ -87,17 +88,17 @@ pub(super) fn open_whole(backend: impl StorageBackend) -> Result<(Database, u64,
     Ok((database, tracker, clock))
 }
 
-/// What a store notes of itself.
+/// The store's metadata.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct About {
     tracker: u64,
     clock: u64,
-    /// Commits since it was made.
+    /// Number of commits since the store was created.
     commits: u64,
     damaged: bool,
 }
 
-/// `None` for a format that is not ours.
+/// Reads the metadata; returns `None` for a foreign format.
 fn about(database: &Database) -> Result<Option<About>, Failed> {
     let about = database.begin_read()?.open_table(ABOUT)?;
     let get = |key| -> Result<Option<u64>, Failed> { Ok(about.get(key)?.map(|value| value.value())) };
@@ -119,7 +120,7 @@ fn set_about(database: &Database, key: &str, value: u64) -> Result<(), Failed> {
     Ok(change.commit()?)
 }
 
-/// Writes a group of batches in one commit, and `clock` as the highest clock written.
+/// Writes a group of batches in one commit, with `clock` as the highest clock written.
 pub(super) fn commit(database: &Database, group: &[Batch], clock: u64) -> Result<(), Failed> {
     let mut change = database.begin_write()?;
     change.set_durability(Durability::Immediate)?;
@@ -139,7 +140,7 @@ pub(super) fn commit(database: &Database, group: &[Batch], clock: u64) -> Result
     Ok(change.commit()?)
 }
 
-/// Takes the entries out of some buckets that `is_lapsed`.
+/// Removes the entries of a range of buckets for which `is_lapsed` is true.
 pub(super) fn purge(
     database: &Database,
     buckets: Range<usize>,
@@ -164,7 +165,7 @@ pub(super) fn purge(
     Ok(change.commit()?)
 }
 
-/// Calls `each` with every entry of some buckets, and with `None` for what is no entry.
+/// Calls `each` with every entry of a range of buckets, and with `None` for content that is not an entry.
 pub(super) fn read(
     database: &Database,
     buckets: Range<usize>,
@@ -183,7 +184,7 @@ pub(super) fn read(
     Ok(())
 }
 
-/// Where the keys of a bucket begin.
+/// Returns the first bytes of the keys of a bucket.
 fn bucket_key(bucket: usize) -> [u8; 2] {
     [(bucket >> 4) as u8, (bucket << 4) as u8]
 }

@@ -1,4 +1,4 @@
-//! The store of a data folder: opened, read, and opened again after an error.
+//! The store of a data folder: opening, reading, and reopening after an error.
 
 use std::fs::File;
 use std::ops::Range;
@@ -17,23 +17,23 @@ use crate::ids::{TrackerId, Version};
 use crate::limits::STORE_PURGE_BUCKETS_MAX;
 use crate::tracker::table::entry::{BUCKETS, Entry};
 
-/// The file in the data folder.
+/// Name of the file in the data folder.
 pub(super) const FILE_NAME: &str = "tracker.redb";
 
-/// An open store, not yet written to.
+/// An open store that has not been written to.
 pub(crate) struct Store {
-    /// None while it must be opened again.
+    /// `None` while the store must be reopened.
     pub(super) database: Option<Arc<Database>>,
-    /// Where it is; unknown to tests.
+    /// Path of the file; `None` in tests.
     pub(super) path: Option<PathBuf>,
-    /// Held as long as the store is open.
+    /// Lock on the folder, kept while the store is open.
     _lock: Option<File>,
     tracker: TrackerId,
     pub(super) clock: u64,
 }
 
 impl Store {
-    /// Opens or makes the store of a data folder, and reads all of it once: what is damaged is found now.
+    /// Opens or creates the store of a data folder, and reads all of it once, so that damage is found now.
     pub(crate) fn open(folder: &Path) -> Result<Self, StoreError> {
         let lock = folder::lock(folder)?;
         let path = folder.join(FILE_NAME);
@@ -53,8 +53,8 @@ impl Store {
         Ok(Self { _lock: Some(lock), path: Some(path), ..store })
     }
 
-    /// Takes out what `is_lapsed`: while the tracker was down, nobody else did. Where the disk does not take that, it
-    /// stays for the next time.
+    /// Removes the entries for which `is_lapsed` is true: no sweep ran while the tracker was down. If the disk does not
+    /// take the removal, they stay until the next time.
     pub(crate) fn purge(&mut self, is_lapsed: impl Fn(&Entry<'_>) -> bool) {
         let Some(database) = self.database.clone() else { return };
         for start in (0..BUCKETS).step_by(STORE_PURGE_BUCKETS_MAX) {
@@ -73,26 +73,26 @@ impl Store {
         // The library panics on some damage.
         let opened = catch_panic(|| database::open_whole(backend));
         let (database, tracker, clock) =
-            opened.unwrap_or_else(|why| Err(Unopened::Damaged(format!("its pages do not fit together: {why}"))))?;
+            opened.unwrap_or_else(|why| Err(Unopened::Damaged(format!("its pages are inconsistent: {why}"))))?;
         Ok(Self { database: Some(Arc::new(database)), path: None, _lock: None, tracker: TrackerId(tracker), clock })
     }
 
-    /// The id of the tracker that owns the store: random, made with the store.
+    /// Id of the tracker that owns the store: random, created with the store.
     pub(crate) fn tracker(&self) -> TrackerId {
         self.tracker
     }
 
-    /// The highest version that was written.
+    /// Highest version that was written.
     pub(crate) fn highest(&self) -> Version {
         Version { clock: self.clock, tracker: self.tracker }
     }
 
-    /// A way to read while cores start.
+    /// Creates a reader for the start of the cores.
     pub(crate) fn reader(&self) -> StoreReader {
         StoreReader(self.database.clone())
     }
 
-    /// Opens a store again that could not be written.
+    /// Reopens a store after a failed write.
     pub(super) fn reopen(&mut self) -> Result<(), Failed> {
         if self.database.is_none() {
             let path = self.path.as_deref().ok_or("the store cannot be written")?;
@@ -108,7 +108,7 @@ impl Store {
 pub(crate) struct StoreReader(Option<Arc<Database>>);
 
 impl StoreReader {
-    /// Calls `each` with every entry of some buckets.
+    /// Calls `each` with every entry of a range of buckets.
     pub(crate) fn read(&self, buckets: Range<usize>, each: &mut impl FnMut(&Entry<'_>)) -> Result<(), String> {
         let database = self.0.as_ref().ok_or("it could not be opened again")?;
         database::read(database, buckets, &mut |entry| entry.iter().for_each(&mut *each))

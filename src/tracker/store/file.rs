@@ -1,4 +1,4 @@
-//! The store's file, with more promises than files give, so that its header is true after a power failure.
+//! The store's file, with stronger guarantees than files give, so that its header is correct after a power failure.
 
 use std::fs::File;
 use std::io;
@@ -12,27 +12,27 @@ use redb::{BackendError, StorageBackend};
 
 use super::unopened::Unopened;
 
-/// A file that does what the library should:
+/// A file with two guarantees that the library needs and does not provide:
 ///
-/// - A new length is on the disk before anything else is written. The library makes the file longer and writes that
-///   length into its header without a sync between the two; and file systems sync data before lengths.
-/// - Until the store is open the header says that it must be repaired. The library takes that back before it has
-///   written all that it repaired, and what a power failure in between leaves is taken for closed well.
+/// - A new length is on the disk before anything else is written. The library extends the file and writes the new
+///   length into its header without a sync between the two, and file systems sync data before lengths.
+/// - Until the store is open, the header says that the store must be repaired. The library clears that flag before it
+///   has written all repaired pages, so a power failure in between would leave a store that passes for cleanly closed.
 ///
-/// A header that does not fit the rest counts as damage, and the store is lost.
+/// A header that does not match the rest counts as damage, and the store is lost.
 #[derive(Debug)]
 pub(crate) struct HardenedBackend<B> {
     backend: B,
     is_open: Arc<AtomicBool>,
 }
 
-/// Where the header, at the start of the file, has its flags: behind the magic number.
+/// Offset of the flags in the header at the start of the file, behind the magic number.
 const FLAGS: usize = 9;
-/// The flag that a repair is needed: it is there unless the store was closed well.
+/// Flag that a repair is needed; it is set unless the store was closed cleanly.
 const REPAIR_NEEDED: u8 = 2;
 
 impl<B: StorageBackend> HardenedBackend<B> {
-    /// `is_open` is to be set when the store is open.
+    /// Wraps `backend`; `is_open` must be set when the store is open.
     pub(crate) fn new(backend: B, is_open: Arc<AtomicBool>) -> Self {
         Self { backend, is_open }
     }
@@ -78,7 +78,7 @@ impl<B: StorageBackend> StorageBackend for HardenedBackend<B> {
     }
 }
 
-/// A file that is there, and not empty.
+/// Opens an existing file that is not empty.
 pub(crate) fn open(path: &Path) -> Result<FileBackend, Unopened> {
     let file = File::options().read(true).write(true).open(path).map_err(Unopened::Io)?;
     if file.metadata().map_err(Unopened::Io)?.len() == 0 {
@@ -87,7 +87,7 @@ pub(crate) fn open(path: &Path) -> Result<FileBackend, Unopened> {
     Ok(FileBackend::new(file)?)
 }
 
-/// A file that is not there yet.
+/// Creates a file that does not exist yet.
 pub(crate) fn create(path: &Path) -> Result<FileBackend, Unopened> {
     let file = File::options().read(true).write(true).create_new(true).open(path).map_err(Unopened::Io)?;
     Ok(FileBackend::new(file)?)

@@ -16,20 +16,21 @@ use super::unopened::Unopened;
 use crate::limits::STORE_CACHE_BYTES;
 use crate::text;
 
-/// Bits of a folder's mode: somebody but its owner may write to it; and then only add to it.
+/// Mode bits: `WRITABLE_BY_OTHERS` lets other users than the owner write to the folder, and `STICKY` restricts them to
+/// adding files.
 const WRITABLE_BY_OTHERS: u32 = 0o022;
 const STICKY: u32 = 0o1000;
 
-/// Makes the folder if it is not there, and locks it for this process.
+/// Creates the folder if it does not exist, and locks it for this process.
 pub(super) fn lock(folder: &Path) -> Result<File, StoreError> {
     let failed = |error| StoreError::Folder(folder.to_owned(), error);
-    // A folder that is there belongs to whoever made it, and stays as it is.
+    // An existing folder keeps its owner and mode.
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
     let mode = fs::metadata(folder).map_err(failed)?.permissions().mode();
     if mode & WRITABLE_BY_OTHERS != 0 && mode & STICKY == 0 {
-        ::log::warn!("others may write to the data folder {}: chmod 700 keeps it yours", text::path(folder));
+        ::log::warn!("other users may write to the data folder {}: restrict it by chmod 700", text::path(folder));
     }
-    // No link that somebody has put there leads elsewhere.
+    // A symbolic link placed by another user must not redirect the lock file.
     let nofollow = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
     let mut lock = File::options();
     let lock = lock.write(true).create(true).truncate(false).mode(0o600).custom_flags(nofollow);
@@ -41,12 +42,12 @@ pub(super) fn lock(folder: &Path) -> Result<File, StoreError> {
     }
 }
 
-/// Makes the file of a new store.
+/// Creates the file of a new store.
 pub(super) fn make_file(folder: &Path, path: &Path) -> Result<(), Unopened> {
     publish_file(folder, path, make_on)
 }
 
-/// Writes a store of an earlier build anew. A failure at any point leaves the old file as it was.
+/// Rewrites a store of an earlier build in the present format. A failure at any point leaves the old file unchanged.
 pub(super) fn upgrade_file(folder: &Path, path: &Path) -> Result<(), Unopened> {
     ::log::info!("the store {} is of an earlier build: it is rewritten", text::path(path));
     let old = File::open(path).map_err(Unopened::Io)?;
@@ -54,11 +55,11 @@ pub(super) fn upgrade_file(folder: &Path, path: &Path) -> Result<(), Unopened> {
         let old = OldStore::open(old, STORE_CACHE_BYTES)?;
         publish_file(folder, path, |backend| copy_on(&old, backend))
     });
-    copied.unwrap_or_else(|why| Err(Unopened::Damaged(format!("its pages do not fit together: {why}"))))
+    copied.unwrap_or_else(|why| Err(Unopened::Damaged(format!("its pages are inconsistent: {why}"))))
 }
 
-/// Writes a store's file by `fill`. It gets its name when it is whole and on the disk: the library takes one that it
-/// was kept from finishing for damaged.
+/// Writes a store's file by `fill`. The file gets its name when it is complete and on the disk, because the library
+/// takes an unfinished file for damaged.
 fn publish_file(
     folder: &Path,
     path: &Path,
@@ -73,7 +74,7 @@ fn publish_file(
     let publish = || {
         File::open(&new)?.sync_all()?;
         fs::rename(&new, path)?;
-        // Its name, and the folder's own, which may be new too.
+        // Syncs the directory entries of the file and of the folder, which may be new too.
         folder.ancestors().take(2).filter(|at| !at.as_os_str().is_empty()).try_for_each(|at| File::open(at)?.sync_all())
     };
     publish().map_err(Unopened::Io)

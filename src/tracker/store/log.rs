@@ -1,8 +1,8 @@
-//! A core's side of the store: what it wrote, on its way to the disk, and the tasks that wait for it there.
+//! A core's side of the store: its writes in flight to the disk, and the tasks that wait for them.
 //!
-//! Writes are numbered. A change may be acknowledged when its number is safe; so may a request that changed nothing
-//! because the change was here already, which is the reason why the last change of every file is remembered until it
-//! is safe ([`Log::confirm`]): whoever asks again gets no promise that the first asker was not given.
+//! Writes are numbered. A change may be acknowledged when its number is durable. The same holds for a request that
+//! changed nothing because the change exists already; therefore the last change of every file is remembered until it is
+//! durable ([`Log::confirm`]). A repeated request gets no promise that the first one was not given.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -20,7 +20,7 @@ use crate::runtime;
 use crate::tracker::table::Durability;
 use crate::tracker::table::entry::{Entry, bucket_of};
 
-/// What a core takes with it to write to the store.
+/// The channels that a core needs to write to the store.
 #[derive(Clone)]
 pub(crate) struct LogHandle {
     pub(crate) core: usize,
@@ -28,28 +28,29 @@ pub(crate) struct LogHandle {
     pub(crate) reports: async_channel::Receiver<StoreReport>,
 }
 
-/// A core's side of the store; without one it does nothing and never waits.
+/// A core's side of the store. Without a store it does nothing and never waits.
 pub(crate) struct Log {
-    /// Where batches go; none without a store, and when this core ends.
+    /// Channel for batches; `None` without a store, and when this core is ending.
     batches: RefCell<Option<mpsc::Sender<Batch>>>,
     filling: RefCell<Batch>,
-    /// A free batch: none while one is being committed.
+    /// A free batch; `None` while one is being committed.
     free: RefCell<Option<Batch>>,
-    /// The last write that must be safe before it is acknowledged.
+    /// The last write that must be durable before it is acknowledged.
     awaited: Cell<WriteSequence>,
     /// The last write that is durable.
     durable: Cell<WriteSequence>,
-    /// The last change by file. Files share cells, so one may wait for another's.
+    /// The last change by file. Files share cells, so one may wait for another's change.
     changes: Box<[Cell<WriteSequence>]>,
-    /// Why the store cannot be written now.
+    /// The reason why the store cannot be written now.
     failing: RefCell<Option<Arc<str>>>,
-    /// Buckets of which entries were not kept for the store, because it was too slow.
+    /// Buckets with entries that were not kept for the store because it was too slow.
     missed: RefCell<BTreeSet<usize>>,
     waiting: RefCell<Vec<Waker>>,
 }
 
 impl Log {
-    /// Starts the task that receives the store's reports. `failed` is called once when the store can no longer be written.
+    /// Starts the task that receives the store's reports. `failed` is called once when the store can no longer be
+    /// written.
     pub(crate) fn start(handle: Option<LogHandle>, failed: impl FnOnce() + 'static) -> Rc<Self> {
         let Some(LogHandle { core, batches, reports }) = handle else { return Rc::new(Self::new(0, None)) };
         let log = Rc::new(Self::new(core, Some(batches)));
@@ -87,7 +88,7 @@ impl Log {
         self.wake();
     }
 
-    /// Why nothing can be written now.
+    /// The reason why the store cannot be written now.
     pub(crate) fn failing(&self) -> Option<Arc<str>> {
         self.failing.borrow().clone()
     }
@@ -106,7 +107,7 @@ impl Log {
         self.waiting.borrow_mut().drain(..).for_each(Waker::wake);
     }
 
-    /// Writes an entry of a client; it is handed over by [`Log::flush`].
+    /// Writes a client's entry; [`Log::flush`] sends it to the store.
     pub(crate) fn write(&self, entry: &Entry<'_>, durability: Durability) {
         if self.batches.borrow().is_none() {
             return;
@@ -121,13 +122,13 @@ impl Log {
         }
     }
 
-    /// Writes an entry of another tracker, which nobody here was promised.
+    /// Writes another tracker's entry, which no client of this tracker waits for.
     pub(crate) fn write_merged(&self, entry: &Entry<'_>) {
         if self.batches.borrow().is_none() {
             return;
         }
         if !self.has_room() {
-            // The table has it; what the table has of this bucket is written when there is room.
+            // The table has the entry; its entries of this bucket are written when there is room.
             self.missed.borrow_mut().insert(bucket_of(entry.info_hash));
             return;
         }
@@ -136,32 +137,32 @@ impl Log {
         self.change(entry.info_hash).set(filling.last);
     }
 
-    /// Whether the writes that are not safe yet are few.
+    /// Returns whether few writes are not durable yet.
     fn has_room(&self) -> bool {
         self.filling.borrow().len() <= STORE_PENDING_BYTES_MAX
     }
 
-    /// A bucket of which not all was kept for the store, once there is room for it: all that the table has of it is to
-    /// be written by [`Log::write_merged`].
+    /// Returns a bucket with missed entries once there is room for it. The caller must write all of the table's entries
+    /// of the bucket by [`Log::write_merged`].
     pub(crate) fn take_missed(&self) -> Option<usize> {
         let is_idle = self.filling.borrow().len() <= STORE_PENDING_BYTES_MAX / 2;
         if is_idle { self.missed.borrow_mut().pop_first() } else { None }
     }
 
-    /// Whether something of the file's bucket was not kept for the store.
+    /// Returns whether an entry of the file's bucket was missed.
     pub(crate) fn has_missed(&self, info_hash: InfoHash) -> bool {
         self.missed.borrow().contains(&bucket_of(info_hash))
     }
 
-    /// Takes out an entry that has lapsed.
+    /// Removes an entry that has lapsed.
     pub(crate) fn remove(&self, entry: &Entry<'_>) {
         if self.batches.borrow().is_some() {
             self.filling.borrow_mut().remove(entry);
         }
     }
 
-    /// What is known of the file is acknowledged though nothing was written for it now: where it is not safe yet,
-    /// the acknowledgement is awaited like a change.
+    /// Handles an acknowledgement of the file's present state without a new write. If that state is not durable yet,
+    /// the acknowledgement waits for it like a change.
     pub(crate) fn confirm(&self, info_hash: InfoHash) {
         if self.batches.borrow().is_some() && self.change(info_hash).get() > self.durable.get() {
             let filling = &mut *self.filling.borrow_mut();
@@ -170,13 +171,13 @@ impl Log {
         }
     }
 
-    /// The cell of a file's last change; there is one while there is a store.
+    /// Returns the cell of a file's last change; cells exist only with a store.
     fn change(&self, info_hash: InfoHash) -> &Cell<WriteSequence> {
         let [.., high, low] = info_hash.0;
         &self.changes[usize::from(u16::from_be_bytes([high, low])) % self.changes.len()]
     }
 
-    /// Hands over what was written, unless a batch is being committed: then that one's end does it.
+    /// Sends the collected writes, unless a batch is being committed: then the end of that commit sends them.
     pub(crate) fn flush(&self) {
         let batches = self.batches.borrow();
         let Some(batches) = &*batches else { return };
@@ -186,12 +187,12 @@ impl Log {
         }
         if let Some(free) = self.free.borrow_mut().take() {
             let next = free.following(filling);
-            // When the store has ended its reports end too, and that task fails this log.
+            // When the store has ended, its reports end too, and the task that receives them fails this log.
             let _ = batches.send(std::mem::replace(filling, next));
         }
     }
 
-    /// Hands over all that was written: this core ends, and the store when all have.
+    /// Sends all collected writes when this core ends. The store ends when all cores have.
     pub(crate) fn close(&self) {
         *self.free.borrow_mut() = Some(Batch::of_core(self.filling.borrow().core));
         self.flush();
@@ -203,29 +204,29 @@ impl Log {
         self.awaited.get()
     }
 
-    /// The same, if it is another one than `before`.
+    /// Returns [`Log::awaited`] if it is later than `before`.
     pub(crate) fn awaited_since(&self, before: WriteSequence) -> Option<WriteSequence> {
         Some(self.awaited.get()).filter(|awaited| *awaited > before)
     }
 
-    /// Whether a write is durable; no write is.
+    /// Returns whether a write is durable; `None` counts as durable.
     pub(crate) fn is_durable(&self, write: Option<WriteSequence>) -> bool {
         write.is_none_or(|write| self.durable.get() >= write)
     }
 
-    /// Waits until the writes that are not safe yet are few.
+    /// Waits until few writes are not durable yet.
     pub(crate) async fn room(&self) {
         let (len, last) = {
             let filling = self.filling.borrow();
             (filling.len(), filling.last)
         };
         if len > STORE_PENDING_BYTES_MAX {
-            // What comes while the store cannot be written is missed, and written later.
+            // Entries that arrive while the store cannot be written are missed, and written later.
             let _ = self.durable(last).await;
         }
     }
 
-    /// Waits until a write is safe; false when the store cannot be written now.
+    /// Waits until a write is durable; returns false when the store cannot be written now.
     pub(crate) async fn durable(&self, write: WriteSequence) -> bool {
         if !self.is_durable(Some(write)) {
             self.flush();
@@ -256,14 +257,14 @@ mod tests {
         Entry { info_hash: InfoHash([file; 20]), version, body: Body::Seeder(endpoint) }
     }
 
-    /// Whether an acknowledgement that is given now must wait.
+    /// Returns whether an acknowledgement of `work` must wait.
     fn waits(log: &Log, work: impl FnOnce(&Log)) -> bool {
         let before = log.awaited();
         work(log);
         log.awaited() > before && !log.is_durable(Some(log.awaited()))
     }
 
-    /// A client that asks again on a new connection, while its first answer still waits for the disk.
+    /// A client asks again on a new connection, while its first answer still waits for the disk.
     #[test]
     fn what_is_not_safe_yet_is_not_confirmed_to_a_second_asker() {
         let (sender, batches) = mpsc::channel();
@@ -279,12 +280,12 @@ mod tests {
         batch.clear();
         log.committed(batch);
         assert!(!waits(&log, confirm(1)), "it is safe");
-        // What another tracker gave is awaited by nobody until it is confirmed.
+        // An entry of another tracker is not awaited until it is confirmed.
         assert!(!waits(&log, |log| log.write_merged(&entry(2))));
         assert!(waits(&log, confirm(2)));
-        // The marks went with the batch behind the first; these are on their way too.
+        // The marks were sent with the batch behind the first; these are in flight too.
         assert_eq!(batches.recv().unwrap().operations().count(), 0);
-        // A renewal is not awaited, and what it replaces was safe.
+        // A renewal is not awaited, and the entry that it replaces is durable.
         assert!(!waits(&log, |log| log.write(&entry(1), Durability::Lazy)));
         assert!(!waits(&log, confirm(1)));
     }

@@ -1,10 +1,10 @@
 //! The table on the disk: an embedded store in the data folder, written by one thread in group commits.
 //!
-//! A core hands over what it wrote in batches, one at a time: while one is being committed the next one gathers, so
-//! commits follow each other as fast as the disk syncs and share out its cost. A batch is reported to its core when it
-//! is on the disk ([`Log`]); what must be safe before it is acknowledged waits for that. Renewals wait for nothing
-//! and go with the next batch. While the disk takes nothing (it is full, say) changes are refused, what is in memory is
-//! served on, and what was written is kept and tried again.
+//! A core sends its writes in batches, one at a time. While one batch is being committed the next one is filled, so
+//! commits follow each other as fast as the disk syncs, and each sync serves many writes. When a batch is on the disk,
+//! the store reports it to its core ([`Log`]), and the acknowledgements that wait for it are sent. Renewals wait for
+//! nothing and are written with the next batch. While the disk takes no writes (it is full, say), changes are refused,
+//! the table in memory is still served, and pending writes are kept and retried.
 //!
 //! ```text
 //! entries   info hash 20, or info hash 20 + endpoint 6 or 18  ->  the entry's SyncShare, SyncAddSeeder or
@@ -13,24 +13,25 @@
 //!           "damaged" -> 1 where a commit was found damaged (all u64)
 //! ```
 //!
-//! What the disk must do: a write that was synced stays, and one that was not may be lost or torn, but harms nothing
-//! beside it. Then a power failure at any point leaves what was acknowledged, and whole commits only (`power`). A
-//! store with damaged pages is refused. One case cannot be detected: damage to the last commit of a store that a power
-//! failure ended looks like a commit that was under way.
+//! The disk must keep every write that was synced; a write that was not synced may be lost or torn, but must not damage
+//! adjacent data. Then a power failure at any point leaves every acknowledged change, and whole commits only (`power`).
+//! A store with damaged pages is refused. One case cannot be detected: damage to the last commit of a store that a
+//! power failure ended looks like a commit that was in progress.
 //!
 //! # Stores of earlier builds
 //!
-//! Earlier builds wrote files of version 2 of the library, which the present one does not read. Such a store is read by
-//! the old library (`old_format`) and written anew; the new file takes the old one's place when it is whole and on the
-//! disk. One that is damaged is refused and stays as it is.
+//! Earlier builds wrote files of version 2 of the library, which the present one does not read. The old library
+//! (`old_format`) reads such a store, and it is written anew; the new file replaces the old one when it is complete and
+//! on the disk. A damaged store is refused and stays unchanged.
 //!
-//! # What the loss of one disk loses
+//! # Effects of the loss of one disk
 //!
-//! What no other tracker had received: what was acknowledged while none was reachable, and what was acknowledged within
-//! the moment that a change takes to the others. A seeder lost so is back when its client renews or, because the
-//! connection to the tracker broke, announces anew; a removal lost so leaves the seeder live until its lease ends.
+//! The loss of one disk loses the entries that no other tracker had received: those acknowledged while no other tracker
+//! was reachable, and those acknowledged within the moment that a change takes to reach the others. A lost seeder is
+//! back when its client renews, or announces again because the connection to the tracker broke. A lost removal leaves
+//! the seeder live until its lease ends.
 
-// An error of the store ends the tracker: its size is paid for once.
+// An error of the store ends the tracker, so its size matters only once.
 #![allow(clippy::result_large_err)]
 
 mod batch;

@@ -1,6 +1,6 @@
 //! Stores that earlier builds wrote with version 2 of the library, which the present version does not read.
 //!
-//! The old file is never written: what the old library writes while it opens and repairs it stays in memory.
+//! The old file is never written: the writes of the old library while it opens and repairs the file stay in memory.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -15,28 +15,28 @@ const ABOUT: TableDefinition<&str, u64> = TableDefinition::new("about");
 /// Bytes of a page that is kept in memory.
 const PAGE: usize = 4096;
 
-/// A whole store of the old format.
+/// An undamaged store of the old format.
 pub(super) struct OldStore {
     database: Database,
     about: BTreeMap<String, u64>,
 }
 
 impl OldStore {
-    /// Opens it and verifies all of its pages. An error if the last commit is damaged. May panic on other damage, as
-    /// the library does.
+    /// Opens the store and verifies all of its pages. Returns an error if the last commit is damaged. May panic on
+    /// other damage, as the library does.
     pub(super) fn open(file: File, cache_bytes: usize) -> Result<Self, Error> {
         let mut database = Database::builder().set_cache_size(cache_bytes).create_with_backend(Overlay::new(file)?)?;
         let unchecked = read_about(&database)?;
-        // Where the last commit's pages are damaged it goes back to the commit before.
+        // If the last commit's pages are damaged, the check reverts to the commit before.
         database.check_integrity()?;
         let about = read_about(&database)?;
         if about != unchecked {
-            return Err(Error::Corrupted("what was last acknowledged is damaged".to_owned()));
+            return Err(Error::Corrupted("its last acknowledged commit is damaged".to_owned()));
         }
         Ok(Self { database, about })
     }
 
-    /// What the store says of itself.
+    /// The store's metadata.
     pub(super) fn about(&self) -> &BTreeMap<String, u64> {
         &self.about
     }
@@ -61,7 +61,7 @@ fn read_about(database: &Database) -> Result<BTreeMap<String, u64>, Error> {
     Ok(pairs.collect::<Result<_, StorageError>>()?)
 }
 
-/// A file and, over it, what was written to it since it was opened.
+/// A file, overlaid with the writes since it was opened.
 #[derive(Debug)]
 struct Overlay {
     file: File,
@@ -86,7 +86,7 @@ impl Overlay {
         self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A page as it is now; zeros behind the end.
+    /// Returns the current content of a page; zeros behind the end.
     fn page(&self, written: &Written, number: u64) -> io::Result<Box<[u8; PAGE]>> {
         if let Some(page) = written.pages.get(&number) {
             return Ok(page.clone());
@@ -98,8 +98,8 @@ impl Overlay {
     }
 }
 
-/// Calls `each` with every page that `len` bytes from `offset` on touch: its number, the range in it, the range of the
-/// bytes.
+/// Calls `each` with every page that the `len` bytes from `offset` touch: the page number, the range in the page, and
+/// the range in the bytes.
 fn for_each_page(
     offset: u64,
     len: usize,

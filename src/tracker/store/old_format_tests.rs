@@ -1,4 +1,4 @@
-//! Stores of earlier builds, made by the library of then: all that they hold is there after the start of this one.
+//! Tests of stores that the earlier library made: after the start of this build all of their content is present.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -48,7 +48,7 @@ fn frame(entry: &Entry<'_>) -> Vec<u8> {
     frame
 }
 
-/// Writes a store as the earlier build did, in several commits; not closed if `is_crashed`.
+/// Writes a store as the earlier build did, in several commits; leaves it unclosed if `is_crashed`.
 fn make_old(folder: &Path, content: &Content, is_crashed: bool) {
     let path = folder.join(FILE_NAME);
     let made = folder.join("made");
@@ -73,7 +73,7 @@ fn make_old(folder: &Path, content: &Content, is_crashed: bool) {
         fs::rename(&made, &path).unwrap();
         return;
     }
-    // What the disk has while it is open.
+    // The state on the disk while the store is open.
     fs::copy(&made, &path).unwrap();
 }
 
@@ -100,14 +100,14 @@ fn an_old_store_is_rewritten_and_holds_all_that_it_held() {
     }
 }
 
-/// A store that cannot be copied as a whole is refused, and stays as it is.
+/// A store that cannot be copied completely is refused, and stays unchanged.
 #[test]
 fn a_damaged_old_store_is_refused_and_kept() {
     let folder = tempfile::tempdir().unwrap();
     make_old(folder.path(), &content(), false);
     let path = folder.path().join(FILE_NAME);
     let mut bytes = fs::read(&path).unwrap();
-    // In the middle of every page that the tables may use.
+    // Damages the middle of every page that the tables may use.
     bytes.chunks_mut(4096).skip(1).for_each(|page| page[100] ^= 1);
     fs::write(&path, &bytes).unwrap();
     for _ in 0..2 {
@@ -117,7 +117,7 @@ fn a_damaged_old_store_is_refused_and_kept() {
     }
 }
 
-/// An entry that is none of ours is no reason to throw the others away.
+/// A foreign entry does not cause the other entries to be dropped.
 #[test]
 fn an_old_store_with_a_foreign_entry_is_refused_and_kept() {
     let folder = tempfile::tempdir().unwrap();

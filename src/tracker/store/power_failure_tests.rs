@@ -1,5 +1,5 @@
-//! The store over power failures at every point: what was acknowledged is there, what was not is there as a whole
-//! batch group or not at all, and nothing else is.
+//! Tests of the store with power failures at every point: acknowledged commits are present, other batch groups are
+//! present completely or not at all, and there is no other content.
 //!
 //! `MTORRENT_POWER_SEEDS=100 cargo test --release power` plays more histories than the ordinary run.
 
@@ -27,10 +27,10 @@ const FILES: u8 = 60;
 /// Bytes of the library's pages.
 const PAGE: usize = 4096;
 
-/// What a store holds: frames by key.
+/// The content of a store: frames by key.
 type Content = BTreeMap<(InfoHash, Option<Endpoint>), Vec<u8>>;
 
-/// Commits, and what the store must hold after each number of them.
+/// Commits, and the expected content of the store after each number of them.
 struct History {
     groups: Vec<Vec<Batch>>,
     contents: Vec<Content>,
@@ -64,7 +64,7 @@ impl History {
     }
 }
 
-/// One write of a core; cores have no file in common.
+/// Adds one write of a core; cores have no file in common.
 fn write(batch: &mut Batch, content: &mut Content, core: u8, clock: u64, rng: &mut StdRng) {
     let mut info_hash = InfoHash([rng.random_range(0..FILES); 20]);
     info_hash.0[0] |= core << 6;
@@ -98,7 +98,7 @@ fn frame(entry: &Entry<'_>) -> Vec<u8> {
     frame
 }
 
-/// As [`Store::open`] does with files.
+/// Opens the store as [`Store::open`] does with files.
 fn open(disk: &Disk) -> Result<Store, Unopened> {
     if !disk.is_published() {
         make_on(disk.clone())?;
@@ -113,28 +113,28 @@ fn content(store: &Store) -> Content {
     content
 }
 
-/// What a history came to before its disk failed.
+/// The progress of a history before its disk failed.
 #[derive(Debug, Default)]
 struct Played {
-    /// Whose store it was, once it was open.
+    /// Id of the store's tracker, once the store was open.
     tracker: Option<TrackerId>,
-    /// Commits that were acknowledged.
+    /// Number of acknowledged commits.
     acknowledged: usize,
-    /// After a commit that failed another one was taken.
-    goes_on: bool,
+    /// After a failed commit a later one succeeded.
+    continues: bool,
     /// All commits were acknowledged, and the store was closed.
     is_done: bool,
 }
 
 fn play(disk: &Disk, history: &History) -> Played {
     let mut played = Played::default();
-    // The store's thread and the library may panic over a disk that fails; the process ends then anyway.
+    // The store's thread and the library may panic when the disk fails; the process ends then anyway.
     let _ = catch_panic(|| {
         let Ok(mut store) = open(disk) else { return };
         played.tracker = Some(store.tracker());
         for group in &history.groups {
             if store.commit(group).is_err() {
-                played.goes_on = store.commit(&history.groups[0]).is_ok();
+                played.continues = store.commit(&history.groups[0]).is_ok();
                 return;
             }
             played.acknowledged += 1;
@@ -145,10 +145,10 @@ fn play(disk: &Disk, history: &History) -> Played {
     played
 }
 
-/// Opens what a failure left, and checks it against what was acknowledged.
+/// Opens the remains of a failure, and checks them against the acknowledged commits.
 fn check(image: Vec<u8>, history: &History, played: &Played, rng: &mut StdRng) {
     let mut image = image;
-    // The power may fail again, while the store is being opened.
+    // The power may fail again while the store is being opened.
     while rng.random_bool(0.5) {
         let disk = Disk::new(image, Fault::Power(rng.random_range(0..30)), rng.random());
         let _ = catch_panic(|| open(&disk).map(drop));
@@ -164,8 +164,8 @@ fn check(image: Vec<u8>, history: &History, played: &Played, rng: &mut StdRng) {
         history.contents.get(at).is_some_and(|content| (content, history.clocks[at]) == (&found.0, found.1))
     };
     let holds = (played.acknowledged..=played.acknowledged + 1).any(is_it);
-    assert!(holds, "{played:?}: the store holds neither what was acknowledged nor the next commit");
-    // And it goes on.
+    assert!(holds, "{played:?}: the content is neither that of the acknowledged commits nor that of one commit more");
+    // The store takes further commits.
     store.commit(&history.groups[0]).unwrap();
 }
 
@@ -174,7 +174,7 @@ fn seeds() -> std::ops::Range<u64> {
     0..given.unwrap_or(SEEDS)
 }
 
-/// Plays a history with the fault at every step; returns how many there were.
+/// Plays a history with the fault at every step; returns the number of steps.
 fn fail_everywhere(seed: u64, fault: fn(usize) -> Fault) -> usize {
     let mut rng = StdRng::seed_from_u64(seed);
     let history = History::new(&mut rng);
@@ -182,7 +182,7 @@ fn fail_everywhere(seed: u64, fault: fn(usize) -> Fault) -> usize {
         let disk = Disk::new(Vec::new(), fault(step), seed << 32 | step as u64);
         let played = play(&disk, &history);
         assert!(
-            !played.goes_on,
+            !played.continues,
             "seed {seed}, {:?}: whatever a disk says after a failure, it is not believed",
             fault(step)
         );
@@ -213,7 +213,7 @@ fn a_disk_that_fails_once_ends_the_store_and_loses_nothing() {
     }
 }
 
-/// Damage is refused, or hits what is not in use; a store found damaged stays refused.
+/// Damage is refused, or affects only unused bytes; a store found damaged stays refused.
 #[test]
 fn a_flipped_byte_in_any_page_is_refused_or_harmless() {
     let mut rng = StdRng::seed_from_u64(3);
@@ -222,7 +222,7 @@ fn a_flipped_byte_in_any_page_is_refused_or_harmless() {
     assert!(play(&disk, &history).is_done);
     let image = disk.crash();
     let (mut refused, pages) = (0, image.len() / PAGE);
-    // The first page is the library's own: where it tells the last commit is not told anywhere else.
+    // The first page is the library's own: its reference to the last commit is stored nowhere else.
     for page in (1..pages).step_by(5) {
         let mut image = image.clone();
         image[page * PAGE + rng.random_range(0..64)] ^= 1 << rng.random_range(0..8);
@@ -238,7 +238,7 @@ fn a_flipped_byte_in_any_page_is_refused_or_harmless() {
     assert!(refused > 3, "{refused} of {} damaged pages", pages / 5);
 }
 
-/// The double itself: a store that does not sync loses what it acknowledged.
+/// Test of the double itself: a store that does not sync loses acknowledged commits.
 #[test]
 fn without_syncs_the_double_loses_acknowledged_entries() {
     #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! What the store's thread reports to a core.
+//! Reports of the store's thread to a core.
 
 use std::sync::Arc;
 
@@ -6,8 +6,8 @@ use super::batch::Batch;
 
 /// A report of the store's thread.
 pub(crate) enum StoreReport {
-    /// All of a batch is on the disk.
+    /// A batch is completely on the disk.
     Committed(Batch),
-    /// It cannot be written now, and why. It is tried on.
+    /// The store cannot be written now, for this reason. Writing is retried.
     Failing(Arc<str>),
 }

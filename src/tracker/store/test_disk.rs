@@ -1,5 +1,4 @@
-//! A test double of the store's disk: it tears and loses what is not synced when the power fails, and it fails on
-//! demand.
+//! A test double of the store's disk: it tears and loses unsynced writes when the power fails, and it fails on demand.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,17 +9,17 @@ use redb::StorageBackend;
 
 use crate::storage::test_image::{Change, Image};
 
-/// What goes wrong, by the number of the step: a write, a new length or a sync.
+/// A fault, by the number of the step at which it occurs; a step is a write, a new length or a sync.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     None,
-    /// This step and all after it fail.
+    /// This step and all later ones fail.
     Power(usize),
-    /// This step fails; the disk goes on as if nothing had been.
+    /// Only this step fails; later steps succeed.
     Once(usize),
 }
 
-/// The disk. Clones are the same one.
+/// A simulated disk. Clones share its state.
 #[derive(Clone, Debug)]
 pub(crate) struct Disk(Arc<Mutex<State>>);
 
@@ -35,7 +34,7 @@ struct State {
 }
 
 impl Disk {
-    /// A disk with a store's bytes on it; without any there is no file.
+    /// Creates a disk with a store's bytes; if `bytes` is empty there is no file.
     pub(crate) fn new(bytes: Vec<u8>, fault: Fault, seed: u64) -> Self {
         let rng = StdRng::seed_from_u64(seed);
         Self(Arc::new(Mutex::new(State {
@@ -47,24 +46,24 @@ impl Disk {
         })))
     }
 
-    /// Steps taken.
+    /// Number of steps taken.
     pub(crate) fn steps(&self) -> usize {
         self.state().steps
     }
 
-    /// Whether the file has its name.
+    /// Returns whether the file has its name.
     pub(crate) fn is_published(&self) -> bool {
         self.state().is_published
     }
 
-    /// The file is synced and gets its name.
+    /// Syncs the file and gives it its name.
     pub(crate) fn publish(&self) -> io::Result<()> {
         self.sync_data()?;
         self.state().is_published = true;
         Ok(())
     }
 
-    /// The power fails, if it has not yet: what is there afterwards; nothing if the file had no name.
+    /// Makes the power fail if it has not yet. Returns the bytes that are left; none if the file had no name.
     pub(crate) fn crash(&self) -> Vec<u8> {
         let State { image, rng, fault, is_published, .. } = &mut *self.state();
         *fault = Fault::Power(0);
@@ -77,7 +76,7 @@ impl Disk {
 }
 
 impl State {
-    /// Whether the next step works.
+    /// Counts a step; returns an error if it fails.
     fn step(&mut self) -> io::Result<()> {
         let step = self.steps;
         self.steps += 1;
@@ -88,7 +87,7 @@ impl State {
         }
     }
 
-    /// A change of the failing step may have been made in part.
+    /// Makes a change. The change of the failing step may be made in part.
     fn change(&mut self, change: Change) -> io::Result<()> {
         let had_power = !matches!(self.fault, Fault::Power(at) if self.steps > at);
         let step = self.step();

@@ -1,15 +1,15 @@
-//! Why the library or the system does not open a store; the operator reads it as a [`super::StoreError`].
+//! The reasons why the library or the system does not open a store; the operator reads them as a [`super::StoreError`].
 
 use redb::{DatabaseError, StorageError};
 
-/// An error of the library; only people read it.
+/// An error of the library; only its text is used.
 pub(super) type Failed = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why a store does not open.
+/// The reason why a store does not open.
 #[derive(Debug)]
 pub(super) enum Unopened {
     Io(std::io::Error),
-    /// An earlier build wrote it, with a version of the library whose files this one does not read.
+    /// An earlier build wrote the store, with a version of the library whose files this one does not read.
     OldFormat,
     Damaged(String),
 }
@@ -33,7 +33,7 @@ impl Unopened {
 impl From<DatabaseError> for Unopened {
     fn from(error: DatabaseError) -> Self {
         match error {
-            // An error without the system's number is the library's: the file is none of its own.
+            // An error without a system error number comes from the library: the file is not one of its own.
             DatabaseError::Storage(StorageError::Io(error)) if error.raw_os_error().is_some() => Self::Io(error),
             DatabaseError::UpgradeRequired(_) => Self::OldFormat,
             error => Self::Damaged(error.to_string()),

@@ -1,4 +1,4 @@
-//! The thread that writes the store: group commits, tried again while the disk takes nothing.
+//! The thread that writes the store: group commits, retried while the disk takes no writes.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
@@ -14,11 +14,11 @@ use super::report::StoreReport;
 use super::unopened::Failed;
 use crate::limits::{STORE_REPORTS_MAX, STORE_RETRY_PAUSE};
 
-/// The cores' ends of the store, and its thread.
+/// The cores' log handles, and the writing thread.
 pub(crate) type Started = (Vec<LogHandle>, thread::JoinHandle<Result<(), String>>);
 
 impl Store {
-    /// Starts the thread that writes; it ends when all cores' logs are gone, or with an error.
+    /// Starts the writing thread. It ends when all cores' logs are dropped, or with an error.
     pub(crate) fn start(self, cores: usize) -> std::io::Result<Started> {
         let (sender, batches) = mpsc::channel();
         let (reports, handles) = (0..cores)
@@ -46,15 +46,15 @@ impl Store {
             self.commit_at_last(&mut group, batches, reports)?;
             for mut batch in group.drain(..) {
                 batch.clear();
-                // Without this report the core would wait for ever; one that has ended waits for nothing.
+                // Without this report the core would wait for ever; a core that has ended waits for nothing.
                 let _ = reports[batch.core].send_blocking(StoreReport::Committed(batch));
             }
         }
         Ok(())
     }
 
-    /// Commits a group. Where the disk does not take it, it is tried on: nothing of it was acknowledged, and what is in
-    /// memory serves meanwhile. An error when the cores end.
+    /// Commits a group, and retries while the disk does not take it: nothing of the group was acknowledged, and the
+    /// table in memory is served meanwhile. Returns an error when the cores end.
     fn commit_at_last(
         &mut self,
         group: &mut Vec<Batch>,
@@ -70,7 +70,7 @@ impl Store {
                 }
                 return Ok(());
             };
-            // After an error the library writes no more before the store is opened again.
+            // After an error the library writes no more before the store is reopened.
             self.database = None;
             if self.path.is_none() {
                 return Err(error.to_string());
@@ -78,7 +78,7 @@ impl Store {
             if !std::mem::replace(&mut is_failing, true) {
                 log::error!("the store cannot be written: {error}; changes are refused until it can");
                 let why: Arc<str> = error.to_string().into();
-                // A core that has not taken the last ones yet learns it from them.
+                // A core whose queue is full learns the failure from the reports in the queue.
                 reports.iter().for_each(|core| _ = core.try_send(StoreReport::Failing(why.clone())));
             }
             let until = Instant::now() + STORE_RETRY_PAUSE;

@@ -1,8 +1,8 @@
-//! Which of a file's seeders an answer names. Pure.
+//! Selects the seeders of a file for an answer. Pure.
 //!
-//! Networks are drawn first (an IPv4 address; 64 bits of an IPv6 one), then an endpoint of each: so an address with many
-//! endpoints, all of them dead perhaps, leaves as much room for the others as one that has a single one. Where there is
-//! room left the rest has its chance.
+//! Networks are drawn first (an IPv4 address; the first 64 bits of an IPv6 address), then one endpoint of each. So an
+//! address with many endpoints, perhaps all dead, leaves as much room for the others as an address with one. Remaining
+//! room is filled from the remaining endpoints.
 
 use std::net::IpAddr;
 
@@ -14,14 +14,14 @@ use super::record::{Record, Seeder, Stamp};
 use crate::ids::{Endpoint, InfoHash};
 use crate::limits::ANSWER_ENDPOINTS_MAX;
 
-/// Seeders of a file from which on answers are drawn at places, instead of checking all.
+/// Number of seeders from which an answer is drawn by random index instead of checking all seeders.
 const DRAWN_FROM: usize = 4 * ANSWER_ENDPOINTS_MAX;
-/// Draws after which it shows whether enough of them hit.
+/// Number of draws after which the hit rate decides whether drawing continues.
 const DRAWS_ON_TRIAL: usize = 32;
 
 impl Table {
-    /// SeederInfoRequest: at most [`ANSWER_ENDPOINTS_MAX`] live endpoints in `out`, drawn at random. Loopback
-    /// endpoints are for loopback only.
+    /// Answers SeederInfoRequest: writes at most [`ANSWER_ENDPOINTS_MAX`] live endpoints to `out`, drawn at random.
+    /// Loopback endpoints are given to loopback senders only.
     pub fn list(
         &self,
         info_hash: InfoHash,
@@ -50,7 +50,7 @@ impl Table {
     }
 }
 
-/// Takes all that suit; false if they are too many.
+/// Takes all suitable seeders; returns false if there are too many.
 fn take_all(record: Record<'_>, suits: &mut impl FnMut(Seeder) -> bool, out: &mut Vec<Endpoint>) -> bool {
     for seeder in record.seeders().filter(|seeder| suits(*seeder)) {
         if out.len() == ANSWER_ENDPOINTS_MAX {
@@ -62,7 +62,8 @@ fn take_all(record: Record<'_>, suits: &mut impl FnMut(Seeder) -> bool, out: &mu
     true
 }
 
-/// Draws networks at random until enough are found; false if too few are, and all must be checked.
+/// Draws networks at random until enough suitable seeders are found. Returns false if too few are, so that all seeders
+/// must be checked.
 fn draw(
     record: Record<'_>,
     suits: &mut impl FnMut(Seeder) -> bool,
@@ -76,7 +77,7 @@ fn draw(
         let index = rng.random_range(0..record.seeder_count());
         let network = Network::of(record.seeder(index).endpoint);
         let run = network.run(record, index);
-        // Every network has the same chance, however many seeders it has.
+        // Every network is equally likely, however many seeders it has.
         if (run.len() > 1 && rng.random_range(0..run.len()) > 0)
             || out.iter().any(|endpoint| Network::of(*endpoint) == network)
         {
@@ -92,8 +93,8 @@ fn draw(
     false
 }
 
-/// Checks all seeders. Keeps one of each network, all networks with the same chance, and where these are few any of
-/// the rest, each with the same chance (Vitter's algorithm R).
+/// Checks all seeders. Keeps one of each network, with every network equally likely. If the networks are too few, fills
+/// up with the rest, each equally likely (Vitter's algorithm R).
 fn choose(
     record: Record<'_>,
     suits: &mut impl FnMut(Seeder) -> bool,
@@ -110,7 +111,7 @@ fn choose(
             networks += 1;
         }
     }
-    // In the order of the record, as long as none was replaced.
+    // The entries of `out` are in record order, because none was replaced.
     let first = out.len();
     let (mut next, mut rest) = (0, 0);
     if first == ANSWER_ENDPOINTS_MAX {
@@ -126,7 +127,8 @@ fn choose(
     }
 }
 
-/// Keeps the endpoint, the `seen`-th of its kind, in one of the places from `first` on; an error while there is room.
+/// Keeps the endpoint, the `seen`-th of its kind, with the right probability at a random index from `first` on. Returns
+/// it as an error while there is room.
 fn keep(
     out: &mut [Endpoint],
     first: usize,
@@ -143,7 +145,7 @@ fn keep(
     Ok(())
 }
 
-/// One of several, each with the same chance.
+/// Returns one item, each equally likely.
 fn one_of<T>(all: impl Iterator<Item = T>, rng: &mut (impl rand_core::Rng + ?Sized)) -> Option<T> {
     let mut chosen = None;
     for (seen, one) in all.enumerate() {
@@ -154,12 +156,12 @@ fn one_of<T>(all: impl Iterator<Item = T>, rng: &mut (impl rand_core::Rng + ?Siz
     chosen
 }
 
-/// What counts as one in an answer.
+/// The unit that an answer counts as one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Network {
     /// An IPv4 address.
     V4(u32),
-    /// The first 64 bits of an IPv6 address: a host that has one of the network may have them all.
+    /// The first 64 bits of an IPv6 address: a host with one address of the network may have all of them.
     V6(u64),
 }
 
@@ -171,7 +173,7 @@ impl Network {
         }
     }
 
-    /// The seeders of this network, of which `index` is one.
+    /// Returns the index range of this network's seeders, which includes `index`.
     fn run(self, record: Record<'_>, index: usize) -> std::ops::Range<usize> {
         let is_here = |index: usize| Self::of(record.seeder(index).endpoint) == self;
         let is_alone =

@@ -1,35 +1,35 @@
-//! Memory for the records of a table: blocks of bytes out of large pages, named by 32 bits.
+//! Memory for the records of a table: blocks of bytes in large pages, addressed by 32-bit handles.
 //!
-//! A record has some hundred bytes and there are millions, so each must cost little beyond itself, and a
-//! steady state must not go to the allocator. Sizes are rounded to classes: steps of 16 bytes up to
-//! 1 KiB, eight steps a doubling up to 256 KiB. A freed block waits on the list of its class. A block
-//! above 256 KiB has a page of its own, which goes back to the system when freed.
+//! A record has about a hundred bytes and there are millions, so the overhead per record must be small, and a steady
+//! state must not call the allocator. Sizes are rounded to classes: steps of 16 bytes up to 1 KiB, eight steps per
+//! doubling up to 256 KiB. A freed block is put on the free list of its class. A block above 256 KiB has a page of its
+//! own, which is returned to the system when freed.
 //!
-//! Knows nothing of what the bytes mean. A block's length is the caller's to remember: the record says it.
+//! The arena does not interpret the bytes. The caller must know a block's length; the record contains it.
 
 use std::ops::{Deref, DerefMut};
 
-/// Where a block is: page in the upper 16 bits, unit in the page in the lower.
+/// The position of a block: page in the upper 16 bits, unit in the page in the lower.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Handle(u32);
 
 /// Bytes of a unit.
 const UNIT: usize = 16;
-/// Bytes of a page: as many units as 16 bits name.
+/// Bytes of a page: as many units as 16 bits can address.
 const PAGE: usize = UNIT << 16;
-/// Classes up to here grow by one unit.
+/// Classes up to this size grow by one unit.
 const FINE_UNITS: usize = 64;
-/// Largest block that shares a page, in units.
+/// Units of the largest block that shares a page.
 const SHARED_UNITS: usize = 1 << 14;
-/// Steps of a class in a doubling, above [`FINE_UNITS`].
+/// Size classes per doubling, above [`FINE_UNITS`].
 const STEPS: usize = 8;
 const CLASSES: usize = FINE_UNITS + 1 + 8 * STEPS;
 const PAGES_MAX: usize = 1 << 16;
-/// No block: the first unit of the first page is never given out.
+/// No block: the first unit of the first page is never allocated.
 const NONE: u32 = 0;
 
-/// Bytes in whole memory pages: one of [`PAGE`] bytes is what the program's allocator puts into huge pages, where the
-/// processor finds any record without first looking up its address in memory too.
+/// Bytes in whole memory pages. The program's allocator puts a run of [`PAGE`] bytes into huge pages, where the
+/// processor finds any record without an additional memory access for its address translation.
 #[derive(Default)]
 struct Page {
     memory: Box<[MemoryPage]>,
@@ -52,7 +52,7 @@ impl Deref for Page {
 
     #[allow(unsafe_code)]
     fn deref(&self) -> &[u8] {
-        // SAFETY: memory pages are bytes and nothing else, one after the other.
+        // SAFETY: `memory` is contiguous memory pages, which consist of initialised bytes only.
         unsafe { std::slice::from_raw_parts(self.memory.as_ptr().cast(), self.memory.len() * MEMORY_PAGE) }
     }
 }
@@ -60,7 +60,7 @@ impl Deref for Page {
 impl DerefMut for Page {
     #[allow(unsafe_code)]
     fn deref_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as above, and nobody else has them.
+        // SAFETY: as above, and `&mut self` makes the access exclusive.
         unsafe { std::slice::from_raw_parts_mut(self.memory.as_mut_ptr().cast(), self.memory.len() * MEMORY_PAGE) }
     }
 }
@@ -68,16 +68,16 @@ impl DerefMut for Page {
 /// The pages and the free lists.
 pub(crate) struct Arena {
     pages: Vec<Page>,
-    /// Numbers of pages whose memory went back.
+    /// Numbers of pages whose memory was returned.
     free_pages: Vec<u16>,
-    /// Head of the list of free blocks a class; each holds the next in its first four bytes.
+    /// Head of the free list of each class; each free block stores the next one in its first four bytes.
     free: [u32; CLASSES],
-    /// What is left of the page that blocks are cut from: next unit and page.
+    /// The unused part of the page that blocks are cut from: next unit and page.
     cut_page: usize,
     cut_unit: usize,
 }
 
-/// The arena names no more memory: 64 GiB a table.
+/// The arena can address no more memory: 64 GiB per table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ArenaFull;
 
@@ -86,7 +86,7 @@ impl Arena {
         Self { pages: Vec::new(), free_pages: Vec::new(), free: [NONE; CLASSES], cut_page: 0, cut_unit: PAGE / UNIT }
     }
 
-    /// A block of at least `len` bytes, of any content.
+    /// Allocates a block of at least `len` bytes with arbitrary content.
     pub(crate) fn allocate(&mut self, len: usize) -> Result<Handle, ArenaFull> {
         let Some(class) = class(len) else { return self.allocate_page(len) };
         let head = self.free[class];
@@ -104,7 +104,7 @@ impl Arena {
         Ok(handle)
     }
 
-    /// Gives back a block that was allocated for `len` bytes.
+    /// Frees a block that was allocated for `len` bytes.
     pub(crate) fn free(&mut self, handle: Handle, len: usize) {
         match class(len) {
             Some(class) => {
@@ -120,29 +120,29 @@ impl Arena {
         }
     }
 
-    /// Whether blocks of these lengths are alike, so that a record may grow or shrink in its place.
+    /// Returns whether blocks of these lengths have one size class, so that a record may grow or shrink in place.
     pub(crate) fn same_class(len: usize, other: usize) -> bool {
         class(len).is_some() && class(len) == class(other)
     }
 
-    /// The first `len` bytes of a block.
+    /// Returns the first `len` bytes of a block.
     pub(crate) fn block(&self, handle: Handle, len: usize) -> &[u8] {
         let start = start(handle);
         &self.pages[page(handle)][start..start + len]
     }
 
-    /// The first `len` bytes of a block.
+    /// Returns the first `len` bytes of a block.
     pub(crate) fn block_mut(&mut self, handle: Handle, len: usize) -> &mut [u8] {
         let start = start(handle);
         &mut self.pages[page(handle)][start..start + len]
     }
 
-    /// What a block holds up to the end of its page: at least its own bytes.
+    /// Returns the bytes from the block's start to the end of its page: at least the block's own bytes.
     pub(crate) fn from(&self, handle: Handle) -> &[u8] {
         &self.pages[page(handle)][start(handle)..]
     }
 
-    /// Bytes of all pages.
+    /// Total bytes of all pages.
     pub(crate) fn bytes(&self) -> usize {
         self.pages.iter().map(|page| page.len()).sum()
     }
@@ -151,7 +151,7 @@ impl Arena {
         self.add_page(Page::new(len)).map(|page| handle(page, 0))
     }
 
-    /// Starts a new page to cut blocks from; the rest of the old one goes to the free lists.
+    /// Starts a new page to cut blocks from; the rest of the old page is added to the free lists.
     fn next_page(&mut self) -> Result<(), ArenaFull> {
         let page = self.add_page(Page::new(PAGE))?;
         while self.cut_unit < PAGE / UNIT {
@@ -164,7 +164,7 @@ impl Arena {
     }
 
     fn add_page(&mut self, bytes: Page) -> Result<usize, ArenaFull> {
-        // Page 0 is one that is cut, so that handle 0 is never given out.
+        // Page 0 must be a page for cutting, so that handle 0 is never allocated.
         if self.pages.is_empty() && bytes.len() != PAGE {
             self.next_page()?;
         }
@@ -181,12 +181,12 @@ impl Arena {
 }
 
 impl Handle {
-    /// For an index that keeps 0 for "nothing".
+    /// Returns the raw value, never 0, for an index that stores 0 for an empty slot.
     pub(crate) fn get(self) -> u32 {
         self.0
     }
 
-    /// The handle whose [`Handle::get`] this was.
+    /// Creates the handle from a value of [`Handle::get`].
     pub(crate) fn from_raw(raw: u32) -> Self {
         Self(raw)
     }
@@ -204,7 +204,7 @@ fn start(handle: Handle) -> usize {
     (handle.0 & 0xffff) as usize * UNIT
 }
 
-/// The class of blocks for `len` bytes; `None` for a page of its own.
+/// Returns the size class for `len` bytes; `None` for a block with a page of its own.
 fn class(len: usize) -> Option<usize> {
     let units = len.div_ceil(UNIT).max(1);
     if units <= FINE_UNITS {
@@ -213,7 +213,7 @@ fn class(len: usize) -> Option<usize> {
     if units > SHARED_UNITS {
         return None;
     }
-    // units - 1 is at least 64: its highest bit is the doubling, the next three bits the step.
+    // units - 1 is at least 64: its highest bit selects the doubling, the next three bits the step.
     let exponent = (units - 1).ilog2() as usize;
     let step = (units - 1) >> (exponent - 3) & (STEPS - 1);
     Some(FINE_UNITS + 1 + (exponent - 6) * STEPS + step)
@@ -247,7 +247,7 @@ mod tests {
     }
 
     proptest! {
-        /// Blocks keep their bytes while others come and go.
+        /// Blocks keep their bytes while others are allocated and freed.
         #[test]
         fn blocks_do_not_overlap(steps in prop::collection::vec((any::<u8>(), 1usize..3000, any::<bool>()), 1..300)) {
             let mut arena = Arena::new();

@@ -1,4 +1,4 @@
-//! What a client claims about a seeder, who the client is, and how the table judges the claim.
+//! A client's claim about a seeder, the client, and the table's verdict.
 
 use std::net::IpAddr;
 
@@ -7,13 +7,13 @@ use super::clock::AheadError;
 use super::journal::Durability;
 use crate::ids::{Endpoint, InfoHash, Version};
 
-/// Why a client's change is refused; the client is at fault, or the limit is the operator's.
+/// The reason why a client's change is refused: the client's fault, or a limit of the operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// The version that the client sent cannot be.
+    /// The client's version is impossible.
     #[error("the request's {0}; send it without a version")]
     Ahead(#[from] AheadError),
-    /// Nothing to remove.
+    /// There is nothing to remove.
     #[error("nothing is known of this file")]
     NotFound,
     /// The address has too many files.
@@ -26,18 +26,18 @@ pub enum Refusal {
         /// The limit.
         max: usize,
     },
-    /// The address has removed too much lately.
-    #[error("{ip} has removed too many files lately: wait until their records lapse")]
+    /// The address has recently removed too many files.
+    #[error("{ip} has removed too many files recently: wait until their records lapse")]
     RemovalsOfAddress {
         /// The address.
         ip: IpAddr,
     },
-    /// The network of the address has had too many endpoints of the file lately.
+    /// The network of the address has recently had too many endpoints of the file.
     #[error(
-        "the network of {ip} has announced {max} endpoints of this file lately, the most that one may have: wait until they lapse, or ask the operator to trust it"
+        "the network of {ip} has announced {max} endpoints of this file recently, the most that one may have: wait until they lapse, or ask the operator to trust it"
     )]
     EndpointsOfNetwork {
-        /// An address in it.
+        /// An address in the network.
         ip: IpAddr,
         /// The limit.
         max: usize,
@@ -48,7 +48,7 @@ pub enum Refusal {
         /// The limit.
         max: usize,
     },
-    /// The table is at its end.
+    /// The table is full.
     #[error("this tracker's table is full")]
     Full,
 }
@@ -62,28 +62,28 @@ impl From<ArenaFull> for Refusal {
 /// A client's claim that an endpoint seeds a file, or no longer does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Claim {
-    /// The file.
+    /// Info hash of the file.
     pub info_hash: InfoHash,
-    /// The seeder.
+    /// Endpoint of the seeder.
     pub endpoint: Endpoint,
-    /// The last version that the client saw for this file.
+    /// Last version that the client received for this file.
     pub seen: Option<Version>,
 }
 
 /// The sender of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sender {
-    /// The address that the request came from.
+    /// Source address of the request.
     pub ip: IpAddr,
-    /// Whether that is in a trusted network: then no caps apply.
+    /// Whether the address is in a trusted network, to which no caps apply.
     pub trusted: bool,
 }
 
-/// A client's change that is made.
+/// The result of a client's accepted change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Accepted {
-    /// The version of the seeder's entry now.
+    /// Present version of the seeder's entry.
     pub version: Version,
-    /// What was written for it, if anything: the acknowledgement of a [`Durability::Sync`] waits for the store.
+    /// Durability of the write, if there was one: the acknowledgement of a [`Durability::Sync`] waits for the store.
     pub written: Option<Durability>,
 }

@@ -1,37 +1,38 @@
-//! The hybrid logical clock that orders all changes at all trackers, and how far the others' clocks are from this one's.
+//! The hybrid logical clock that orders all changes at all trackers, and the differences between the trackers' clocks.
 //!
-//! Pure: the clock comes in as `now_ms`, milliseconds since 1970. It must not step while a tracker runs.
+//! Pure: the time is passed in as `now_ms`, milliseconds since 1970. It must not step while a tracker runs.
 //!
-//! Two readings of a clock are never equal. A change must win over what it replaces and over what its client has seen
-//! elsewhere, so its version is above these too; where they are ahead of the clock, it is one of the next after them,
-//! by their tracker's clock. The clock itself never follows what comes from outside: nobody can pull it.
+//! Two readings of a clock are never equal. A change must win over the entry that it replaces and over versions that
+//! its client received from other trackers, so its version is greater than these too. If they are ahead of the clock,
+//! the new version is one of the next after them, by their tracker's clock. The clock itself never follows outside
+//! versions, so no client or tracker can move it.
 //!
-//! A version may be at most [`VERSION_AHEAD_MAX`] ahead of the clock of the tracker that gave it, or of our own. Ours
-//! decides for a tracker whose clock nobody has measured.
+//! A version may be at most [`VERSION_AHEAD_MAX`] ahead of the clock of the tracker that gave it, or of our own clock
+//! if the tracker's clock was not measured.
 
 use super::rights::mix;
 use crate::ids::{TrackerId, Version};
 use crate::limits::{CLOCK_SKEW_NOTED, VERSION_AHEAD_MAX};
 
-/// A version ahead of the clock by more than anyone may be.
+/// A version is further ahead of the clock than allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "version is {ahead_ms} ms ahead of this tracker's clock, more than {} s: set the clock that gave it",
     VERSION_AHEAD_MAX.as_secs()
 )]
 pub struct AheadError {
-    /// How far ahead it is.
+    /// Lead of the version over the clock, milliseconds.
     pub ahead_ms: u64,
 }
 
 impl AheadError {
-    /// When the version will be no longer too far ahead, from now on.
+    /// Time from now until the version is no longer too far ahead, milliseconds.
     pub fn due_in_ms(self) -> u64 {
         self.ahead_ms - AHEAD_MS_MAX
     }
 }
 
-/// Gives out versions.
+/// Generates versions.
 #[derive(Clone, Debug)]
 pub struct Clock {
     tracker: TrackerId,
@@ -40,17 +41,17 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// A clock that signs by `tracker`.
+    /// Creates a clock that signs its versions as `tracker`.
     pub fn new(tracker: TrackerId) -> Self {
         Self { tracker, last: 0 }
     }
 
-    /// The tracker that signs.
+    /// The tracker that signs the versions.
     pub fn tracker(&self) -> TrackerId {
         self.tracker
     }
 
-    /// A version above all that were given for the same, and above `above`.
+    /// Returns a version greater than `above`, which is the highest earlier version of the same key.
     pub fn tick(&mut self, now_ms: u64, above: Option<Version>) -> Version {
         if is_lost(Version { clock: self.last, tracker: self.tracker }, now_ms) {
             self.last = 0;
@@ -63,29 +64,29 @@ impl Clock {
         }
     }
 
-    /// Of the readings after another tracker's, which other trackers give out too, and so did we before a restart: each takes
-    /// one of many.
+    /// Step from another tracker's version to the next one. Other trackers, and this one before a restart, may continue
+    /// from the same version, so each takes one of many readings.
     fn step(&self) -> u64 {
         mix(self.last ^ STEP_KEYS[0], self.tracker.0 ^ STEP_KEYS[1]) & STEP_MASK
     }
 
-    /// The next readings are above one that was given before a restart, as far as that is not ahead by more than clocks
-    /// differ at any time: it may have been a client's.
+    /// Makes further readings greater than `version`, which was given before a restart. The bound is the ordinary
+    /// difference between clocks, because the version may be a client's.
     pub fn start_above(&mut self, version: Version, now_ms: u64) {
         let most = (now_ms + CLOCK_SKEW_NOTED.as_millis() as u64) << COUNTER_BITS;
         self.last = self.last.max(version.clock.min(most));
     }
 }
 
-/// How far the clocks of other trackers are ahead of this one's, milliseconds; behind where that is negative.
+/// Leads of other trackers' clocks over this one's, milliseconds; negative for a clock that is behind.
 ///
-/// A tracker may be here twice: what its clock said before it was set is good for what it gave then.
+/// A tracker may be listed twice: the skew from before its clock was set applies to the versions that it gave then.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Skews(Vec<(TrackerId, i64)>);
 
 impl Skews {
-    /// From what was measured: now, and not long ago where that was something else. What clocks differ at any time is
-    /// left out.
+    /// Creates the list from the measurements: the present skew of each tracker and, if it changed recently, the
+    /// earlier one. Differences that clocks ordinarily have are omitted.
     pub fn new(measured: impl IntoIterator<Item = (TrackerId, i64, Option<i64>)>) -> Self {
         let is_noted = |skew_ms: i64| skew_ms.unsigned_abs() > CLOCK_SKEW_NOTED.as_millis() as u64;
         let mut skews = Vec::new();
@@ -97,13 +98,15 @@ impl Skews {
         Self(skews)
     }
 
-    /// Whether `holds` for the time by the clock of the tracker that gave `version`; by ours where that is not known.
+    /// Returns whether `holds` is true for the time by the clock of the tracker that gave `version`, or by ours if that
+    /// is unknown.
     pub(crate) fn any(&self, version: Version, now_ms: u64, holds: impl Fn(u64) -> bool) -> bool {
         let mut times = self.times_of(version, now_ms).peekable();
         if times.peek().is_none() { holds(now_ms) } else { times.any(holds) }
     }
 
-    /// The time by the clock of the tracker that gave `version`, as late as it may be; by ours where that is not known.
+    /// Returns the latest possible time by the clock of the tracker that gave `version`, or our time if that is
+    /// unknown.
     pub(crate) fn time_of(&self, version: Version, now_ms: u64) -> u64 {
         self.times_of(version, now_ms).max().unwrap_or(now_ms)
     }
@@ -113,12 +116,12 @@ impl Skews {
         of_tracker.map(move |(_, skew_ms)| now_ms.saturating_add_signed(*skew_ms))
     }
 
-    /// The time by the clock that is furthest ahead.
+    /// Time by the clock that is furthest ahead, milliseconds since 1970.
     pub(crate) fn latest(&self, now_ms: u64) -> u64 {
         now_ms.saturating_add_signed(self.0.iter().map(|(_, skew_ms)| *skew_ms).max().unwrap_or_default().max(0))
     }
 
-    /// The time by the clock that is furthest behind.
+    /// Time by the clock that is furthest behind, milliseconds since 1970.
     pub(crate) fn earliest(&self, now_ms: u64) -> u64 {
         now_ms.saturating_add_signed(self.0.iter().map(|(_, skew_ms)| *skew_ms).min().unwrap_or_default().min(0))
     }
@@ -133,12 +136,12 @@ impl Skews {
     }
 }
 
-/// Whether a version was accepted once and is so far ahead now that the clock must have been wrong then.
+/// Returns whether a version, accepted earlier, is so far ahead now that the clock must have been wrong then.
 pub(crate) fn is_lost(version: Version, now_ms: u64) -> bool {
     version.time_ms() > lost_after(now_ms)
 }
 
-/// The highest time of a version that is not lost.
+/// The highest time of a version that is not lost, milliseconds since 1970.
 pub(crate) fn lost_after(now_ms: u64) -> u64 {
     now_ms + 2 * AHEAD_MS_MAX
 }
@@ -146,9 +149,9 @@ pub(crate) fn lost_after(now_ms: u64) -> u64 {
 const AHEAD_MS_MAX: u64 = VERSION_AHEAD_MAX.as_millis() as u64;
 /// Bits of the counter, below the milliseconds.
 const COUNTER_BITS: u32 = 16;
-/// Readings of which one is the next after another tracker's: 64 such steps are a millisecond.
+/// Mask of the possible steps from another tracker's version; 64 such steps are a millisecond.
 const STEP_MASK: u64 = 0x3ff;
-/// Any odd numbers.
+/// Arbitrary odd numbers.
 const STEP_KEYS: [u64; 2] = [0x9e37_79b9_7f4a_7c15, 0xd1b5_4a32_d192_ed03];
 
 #[cfg(test)]
@@ -179,7 +182,7 @@ mod tests {
         assert_eq!(last.time_ms(), 5001);
     }
 
-    /// A client that sends versions from the future gets what it asks for, and moves nothing else.
+    /// A client that sends versions from the future gets its change accepted, and does not move the clock.
     #[test]
     fn what_is_seen_elsewhere_is_passed_and_pulls_nothing() {
         let mut clock = clock();
@@ -196,7 +199,7 @@ mod tests {
         let seen = at(65_000, 1);
         let mut given = Vec::new();
         for tracker in 2..12 {
-            // After a restart it knows nothing of what it gave.
+            // After a restart the clock does not know the versions that it gave.
             let mut again = |now_ms| given.push(Clock::new(TrackerId(tracker)).tick(now_ms, Some(seen)));
             again(5000);
             again(5100);
@@ -217,7 +220,7 @@ mod tests {
             (Version { clock: u64::MAX, tracker: TrackerId(1) }, Some((u64::MAX >> 16) - 5000)),
             (at(7_265_000, 2), None),
             (at(7_265_001, 2), Some(60_001)),
-            // What its clock said before it was set is good for what it gave then.
+            // The skew from before the clock was set applies to the versions given then.
             (at(65_000, 3), None),
             (at(65_500, 4), Some(60_500)),
         ] {
@@ -242,7 +245,7 @@ mod tests {
             let mut clock = clock();
             let mut highest = Version::default();
             for (now, foreign) in steps {
-                // The clock may step back, but not by more than versions may be ahead.
+                // The clock may step back, but by no more than versions may be ahead.
                 let now = 1_000_000 + now % 60_000;
                 let seen = foreign.then(|| at(now + 100, 9));
                 let version = clock.tick(now, seen);

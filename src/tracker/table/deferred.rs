@@ -1,23 +1,23 @@
-//! Entries of the store whose clocks nobody has measured since the start.
+//! Entries of the store whose trackers' clocks were not measured since the start.
 //!
-//! The table took such an entry when it knew that the clock of the entry's tracker was far ahead. After a restart it
-//! does not know that yet, so the entry looks like one from the future. It is kept here and tried again whenever clocks
-//! have been measured. Otherwise an acknowledged removal would be lost, and the removed seeder would be back.
+//! The table took such an entry while it knew that the clock of the entry's tracker was far ahead. After a restart it
+//! does not know that yet, so the entry seems to be from the future. It is kept here and retried each time clocks were
+//! measured. Otherwise an acknowledged removal would be lost, and the removed seeder would be back.
 
 use super::entry::Entry;
 use crate::limits::DEFERRED_BYTES_MAX;
 use crate::wire::Message;
 
-/// Deferred entries, as the frames that they are in the store.
+/// Deferred entries, as frames in the store's format.
 #[derive(Default)]
 pub(crate) struct DeferredEntries {
     frames: Vec<u8>,
-    /// When everything that was written before the restart has expired, milliseconds since 1970.
+    /// Expiry time of all entries written before the restart, milliseconds since 1970.
     until_ms: u64,
 }
 
 impl DeferredEntries {
-    /// Keeps an entry until `until_ms`; one that finds no room is dropped, and comes back from the other trackers.
+    /// Keeps an entry until `until_ms`; an entry without room is dropped, and is sent again by the other trackers.
     pub(crate) fn push(&mut self, entry: &Entry<'_>, until_ms: u64) {
         if self.frames.len() < DEFERRED_BYTES_MAX {
             Message::SyncEntry(*entry).encode(&mut self.frames);
@@ -25,13 +25,13 @@ impl DeferredEntries {
         }
     }
 
-    /// Takes all frames out; none once they have expired.
+    /// Takes all frames out; returns none once they have expired.
     pub(crate) fn take(&mut self, now_ms: u64) -> Vec<u8> {
         let frames = std::mem::take(&mut self.frames);
         if now_ms >= self.until_ms { Vec::new() } else { frames }
     }
 
-    /// When the entries expire, milliseconds since 1970.
+    /// Expiry time of the entries, milliseconds since 1970.
     pub(crate) fn until_ms(&self) -> u64 {
         self.until_ms
     }

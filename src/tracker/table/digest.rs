@@ -1,9 +1,9 @@
-//! What two trackers compare to find where their tables differ, and the pages that heal it.
+//! Digests that two trackers compare to find differences between their tables, and the pages of entries that heal them.
 //!
-//! The digest of a bucket at a cut-off time is the XOR of the fingerprints of its entries that end after that
-//! time. A cut-off a little in the future makes trackers agree whose clocks differ a little, and who have swept
-//! to different points. The XOR over all entries is kept with every write; entries that end before the
-//! cut-off are looked for only where the bucket's soonest end says that there may be some.
+//! The digest of a bucket at a cut-off time is the XOR of the fingerprints of its entries that end after that time. The
+//! cut-off is a little in the future, so that trackers agree even if their clocks differ a little and their sweeps have
+//! reached different points. Every write updates the XOR over all entries; entries that end before the cut-off are
+//! searched for only if the bucket's soonest end says that there may be some.
 
 use super::entry::{Body, Entry};
 use super::file_table::Table;
@@ -13,7 +13,7 @@ use crate::limits::{REPAIR_RECORDS_MAX, VERSION_AHEAD_MAX};
 pub(crate) use crate::wire::Cursor;
 
 impl Cursor {
-    /// At a bucket's start.
+    /// The start of a bucket.
     pub fn at(bucket: usize) -> Self {
         Self { bucket: bucket as u16, tag: 0, skip: 0 }
     }
@@ -23,20 +23,20 @@ impl Cursor {
     }
 }
 
-/// Takes the entries of a page; false when it wants no more.
+/// Collects the entries of a page.
 pub trait Page {
-    /// One entry.
+    /// Adds an entry; returns false when the page takes no more.
     fn add(&mut self, entry: &Entry<'_>) -> bool;
 }
 
 impl Table {
-    /// The cut-off for a repair that starts now: what ends within the time that clocks may differ is left out, and all of
-    /// those that are known to be further behind is in.
+    /// Returns the cut-off for a repair that starts now. It excludes entries that end within the ordinary difference
+    /// between clocks, and includes all live entries of clocks known to be further behind.
     pub fn cut_off(&self, now_ms: u64) -> u64 {
         self.skews.earliest(now_ms) + (VERSION_AHEAD_MAX.as_millis() as u64).min(self.rules.ttls.lease_ms / 4)
     }
 
-    /// The digest of one of this table's buckets.
+    /// Returns the digest of one of this table's buckets.
     pub fn digest(&self, bucket: usize, cut_off_ms: u64) -> u128 {
         let found = self.records.bucket(bucket);
         if found.soonest_ms > cut_off_ms {
@@ -50,7 +50,7 @@ impl Table {
         entries.filter(ended).fold(found.digest, |digest, entry| digest ^ self.records.prints.of(&entry))
     }
 
-    /// Calls `each` with all entries of a bucket, expired ones that are still here included.
+    /// Calls `each` with all entries of a bucket, including expired ones that are not swept yet.
     pub fn for_each_of(&self, bucket: usize, each: &mut impl FnMut(&Entry<'_>)) {
         let slots = self.records.bucket(bucket).index.slots();
         for found in (0..slots).filter_map(|slot| self.records.at(bucket, slot)) {
@@ -58,15 +58,16 @@ impl Table {
         }
     }
 
-    /// Records in a bucket: what its digest may cost.
+    /// Number of records in a bucket, which bounds the work for its digest.
     pub fn records_in(&self, bucket: usize) -> usize {
         self.records.bucket(bucket).index.len()
     }
 
-    /// Adds the live entries from `start` on of the buckets whose digests differ from `digests`, the first of
-    /// which is `start`'s bucket's. Returns where to go on; `None` when all buckets of `digests` are done.
+    /// Adds the live entries from `start` on of the buckets whose digests differ from `digests`, the first of which
+    /// belongs to the bucket of `start`. Returns the cursor at which to continue; `None` when all buckets of `digests`
+    /// are done.
     ///
-    /// Ends early where this table's buckets end, or after a bounded number of records, so a page may be empty.
+    /// Stops early at the end of this table's buckets, or after a bounded number of records, so a page may be empty.
     pub fn page(
         &self,
         start: Cursor,

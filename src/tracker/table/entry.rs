@@ -1,30 +1,30 @@
-//! Entries, which trackers keep and send to each other, each with the version at which it was written.
+//! Entries, which trackers store and send to each other, each with the version at which it was written.
 //!
-//! Plain data and one rule: of two entries of the same key the one with the higher version wins. A key is
-//! an info hash (what the file is) or an info hash and an endpoint (whether it seeds the file).
+//! Plain data and one rule: of two entries of the same key the one with the higher version wins. A key is an info hash
+//! (the file's metadata) or an info hash and an endpoint (whether the endpoint seeds the file).
 
 use sha1::{Digest, Sha1};
 
 use crate::ids::InfoHash;
 pub use crate::wire::{Body, Entry, FileInfo};
 
-/// Makes the entries' parts of their buckets' digests. Trackers that know a group key make them by it: then nobody else
-/// can put entries together that hide a difference.
+/// Computes the fingerprints that entries add to their buckets' digests. Trackers with a group key use it in the
+/// fingerprints, so that nobody else can construct entries that hide a difference.
 #[derive(Clone, Debug, Default)]
 pub struct Fingerprints(Sha1);
 
 impl Fingerprints {
-    /// By a key; without one see [`Fingerprints::default`].
+    /// Creates fingerprints with a key; without one use [`Fingerprints::default`].
     pub fn keyed(key: &[u8; 32]) -> Self {
         let mut hash = Sha1::new();
-        // A whole block, which is hashed once for all.
+        // The key is padded to a whole block, which is hashed only once.
         hash.update(key);
         hash.update([0; 32]);
         Self(hash)
     }
 
-    /// The first 16 bytes of SHA-1 over kind, key, value and version, behind the block of the group's key where there is
-    /// one (32 bytes and as many zeros).
+    /// Returns the first 16 bytes of SHA-1 over kind, key, value and version, preceded by the block of the group's key
+    /// if there is one (32 bytes and as many zeros).
     ///
     /// ```text
     /// kind u8 | info hash 20 | endpoint 6 or 18, not for a file | length u64, chunk size u32, name, for a file | version 16
@@ -52,20 +52,21 @@ impl Fingerprints {
     }
 }
 
-/// Buckets of the table: the first 12 bits of the info hash, whatever the cores.
+/// Number of buckets of the table: one for each value of the first 12 bits of the info hash, independent of the number
+/// of cores.
 pub const BUCKETS: usize = crate::wire::sync::SYNC_BUCKETS;
 
-/// The bucket of a file, below [`BUCKETS`].
+/// Returns the bucket of a file, below [`BUCKETS`].
 pub fn bucket_of(info_hash: InfoHash) -> usize {
     usize::from(info_hash.0[0]) << 4 | usize::from(info_hash.0[1] >> 4)
 }
 
-/// The core that owns a bucket, and with it every file in it: cores share the buckets out in runs.
+/// Returns the core that owns a bucket and every file in it: each core owns a contiguous run of buckets.
 pub fn core_of(bucket: usize, cores: usize) -> usize {
     bucket * cores / BUCKETS
 }
 
-/// The buckets of a core.
+/// Returns the buckets of a core.
 pub fn buckets_of(core: usize, cores: usize) -> std::ops::Range<usize> {
     let start = |core: usize| (core * BUCKETS).div_ceil(cores);
     start(core)..start(core + 1)

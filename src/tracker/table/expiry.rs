@@ -1,6 +1,7 @@
-//! The sweep: lapsed entries leave the memory, a bounded number of records a call.
+//! The sweep: removes lapsed entries from memory, a bounded number of records per call.
 //!
-//! Nothing depends on when it happens: an entry stops to count at its time, wherever its bytes still are.
+//! Nothing depends on the time of the sweep: an entry stops counting when it lapses, even if its bytes are still
+//! present.
 
 use super::clock::lost_after;
 use super::entry::Entry;
@@ -8,12 +9,12 @@ use super::file_table::Table;
 use super::records::Records;
 use super::sweep_progress::Within;
 
-/// Entries that cost as much to check as finding their record.
+/// Number of entries whose check takes as long as finding their record.
 const ENTRIES_A_RECORD: usize = 16;
 
 impl Table {
-    /// Checks about `budget` records, or fewer at the table's end, and removes lapsed entries, each of which it passes to
-    /// `gone`. Returns how many buckets it passed.
+    /// Checks about `budget` records, or fewer at the table's end, and removes lapsed entries, each of which is passed
+    /// to `gone`. Returns the number of buckets passed.
     pub fn sweep(&mut self, now_ms: u64, budget: usize, gone: &mut impl FnMut(&Entry<'_>)) -> usize {
         self.report_forgotten(gone);
         let buckets = self.records.buckets();
@@ -35,7 +36,7 @@ impl Table {
         passed
     }
 
-    /// Passes on what was removed before its time, unless another entry has taken its key since.
+    /// Reports entries that were removed before their time, unless another entry has taken their key since.
     fn report_forgotten(&mut self, gone: &mut impl FnMut(&Entry<'_>)) {
         for entry in std::mem::take(&mut self.forgotten) {
             if self.records.find(entry.info_hash).is_none_or(|found| self.held(found, &entry.body).is_none()) {
@@ -51,7 +52,7 @@ impl Table {
     fn end_round(&mut self, now_ms: u64) {
         self.sweep.bucket = self.records.buckets().start;
         if self.sweep.set_back {
-            // What is further ahead is gone.
+            // Entries further ahead were removed.
             self.records.newest_ms = lost_after(self.skews.latest(now_ms));
         }
     }
@@ -61,7 +62,7 @@ impl Table {
         self.sweep.within.is_some() || self.sweep.set_back || soonest_ms <= self.skews.latest(now_ms)
     }
 
-    /// False if the budget ended first.
+    /// Sweeps the present bucket; returns false if the budget ended first.
     fn sweep_bucket(&mut self, now_ms: u64, left: &mut usize, gone: &mut impl FnMut(&Entry<'_>)) -> bool {
         let bucket = self.sweep.bucket;
         let Within { tag, mut soonest_ms } = self.sweep.within.take().unwrap_or_else(|| {
@@ -80,7 +81,7 @@ impl Table {
             }
             let (end_ms, removed) = self.sweep_slot(slot, now_ms, left, gone);
             soonest_ms = soonest_ms.min(end_ms);
-            // What follows a record that is gone may have moved into its slot.
+            // The record behind a removed one may have moved into its slot.
             slot += usize::from(!removed);
         }
         let bucket = self.records.bucket_mut(bucket);
@@ -88,7 +89,7 @@ impl Table {
         true
     }
 
-    /// The soonest end of what stays in a record, and whether nothing does.
+    /// Sweeps the record in a slot. Returns the soonest end of its remaining entries, and whether none remains.
     fn sweep_slot(
         &mut self,
         slot: usize,

@@ -1,4 +1,4 @@
-//! The table itself: what clients and other trackers may write into it.
+//! The table itself: decides which writes of clients and other trackers are accepted.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -16,25 +16,26 @@ use super::rules::Rules;
 use super::sweep_progress::SweepProgress;
 use crate::ids::{Endpoint, InfoHash, TrackerId, Version};
 
-/// What became of an entry from another tracker or from the store.
+/// The outcome of an entry from another tracker or from the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Merged {
-    /// It wins over what was there.
+    /// The entry wins over the present one.
     New,
-    /// It is taken, and not passed on. Its address left more records of removals than are kept, and one that is forgotten
-    /// may have been about it: trackers that passed such entries on would do so again and again. Repairs settle it.
+    /// The entry is taken but not passed on. Its address has more records of removals than are kept, and a forgotten
+    /// one may have removed this entry. Trackers that passed such entries on would do so endlessly; repairs propagate
+    /// them.
     Late,
-    /// What is here is as new or newer.
+    /// The present entry is as new or newer.
     Old,
-    /// It has expired.
+    /// The entry has expired.
     Expired,
-    /// Its version is ahead of every clock that may have given it.
+    /// The entry's version is ahead of every clock that may have given it.
     Ahead(AheadError),
-    /// There is no room for it.
+    /// There is no room for the entry.
     Full,
 }
 
-/// Nothing is known of the file.
+/// The file is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotFound;
 
@@ -46,13 +47,13 @@ pub struct Table {
     pub(crate) records: Records,
     pub(crate) sweep: SweepProgress,
     pub(crate) counts: Arc<AddressCounts>,
-    /// Removals that were taken out before their time, until the sweep reports them.
+    /// Removals that were dropped before their time, until the sweep reports them.
     pub(crate) forgotten: Vec<Entry<'static>>,
     pub(crate) deferred: DeferredEntries,
 }
 
 impl Table {
-    /// An empty table of the buckets in `buckets`. `key` is random, `counts` is shared by all cores.
+    /// Creates an empty table of the buckets in `buckets`. `key` is random, `counts` is shared by all cores.
     pub fn new(
         rules: Arc<Rules>,
         counts: Arc<AddressCounts>,
@@ -74,12 +75,12 @@ impl Table {
         }
     }
 
-    /// Prefetches the records of files that will be asked for next.
+    /// Prefetches the records of files that will be requested next.
     pub fn prefetch(&self, files: impl Iterator<Item = InfoHash> + Clone) {
         self.records.prefetch(files);
     }
 
-    /// Share (with `file`) or AddSeeder (without).
+    /// Executes Share (with `file`) or AddSeeder (without).
     pub fn add(
         &mut self,
         claim: Claim,
@@ -116,8 +117,8 @@ impl Table {
         Ok(Accepted { version, written })
     }
 
-    /// RemoveSeeder. What is not here may be elsewhere, on its way: the removal is written all the same when
-    /// the client has seen a version of it.
+    /// Executes RemoveSeeder. An entry that is absent here may be in flight from another tracker, so the removal is
+    /// written anyway if the client has received a version of it.
     pub fn remove(
         &mut self,
         claim: Claim,
@@ -141,7 +142,7 @@ impl Table {
         Ok(Accepted { version, written: Some(Durability::Sync) })
     }
 
-    /// Takes an entry from another tracker. The file's bucket is one of this table's.
+    /// Merges an entry from another tracker. The file's bucket must be one of this table's.
     pub fn merge(&mut self, entry: &Entry<'_>, now_ms: u64) -> Merged {
         debug_assert!(self.records.owns(entry.info_hash), "entries are handed to the core that owns them");
         if let Err(error) = self.skews.check(entry.version, now_ms) {
@@ -152,7 +153,7 @@ impl Table {
             return Merged::Expired;
         }
         let found = self.records.find(entry.info_hash);
-        // What has lapsed is as good as gone: whether it was swept already must make no difference.
+        // A lapsed entry counts as absent: the result must not depend on whether it was swept already.
         let held = found.and_then(|found| self.held(found, &entry.body)).filter(|held| self.counts_now(*held, now_ms));
         if let (Some(found), Some(held)) = (found, held)
             && (held.version > entry.version
@@ -186,7 +187,7 @@ impl Table {
         self.clock.start_above(version, now_ms);
     }
 
-    /// How far the others' clocks are from this one's, from now on.
+    /// Replaces the known differences between the other trackers' clocks and this one's.
     pub fn set_skews(&mut self, skews: Skews, now_ms: u64) {
         if self.skews != skews {
             self.skews = skews;
@@ -194,12 +195,12 @@ impl Table {
         }
     }
 
-    /// How many entries the table has.
+    /// Counts of the table's entries.
     pub fn totals(&self) -> Totals {
         self.records.totals
     }
 
-    /// Bytes that the table takes.
+    /// Bytes that the table occupies.
     pub fn bytes(&self) -> usize {
         self.records.bytes()
     }
@@ -219,7 +220,7 @@ impl Table {
         &self.rules
     }
 
-    /// All entries of a file, expired ones that are still here included; for tests and reports.
+    /// Returns all entries of a file, including expired ones that are not swept yet; for tests and reports.
     pub fn entries(&self, info_hash: InfoHash) -> impl Iterator<Item = Entry<'_>> {
         self.records.find(info_hash).map(|found| Records::entries(self.records.record(found))).into_iter().flatten()
     }
@@ -233,7 +234,7 @@ impl Table {
         record.find(endpoint).ok().map(|place| record.stamp(place))
     }
 
-    /// The stamp of what is here under the key of `body`.
+    /// Returns the stamp of the present entry with the key of `body`.
     pub(crate) fn held(&self, found: Found, body: &Body<'_>) -> Option<Stamp> {
         match *body {
             Body::File(_) => self.records.record(found).file().map(|(version, _)| Stamp { version, removed: false }),
@@ -241,8 +242,8 @@ impl Table {
         }
     }
 
-    /// Two trackers went on from the same version of a third one in different ways, and came to the same: all must settle for
-    /// the same of them.
+    /// Resolves a tie: two trackers continued from the same version of a third one with different changes, and reached
+    /// the same version. All trackers must prefer the same change.
     fn wins_tie(&self, found: Found, held: Stamp, body: &Body<'_>) -> bool {
         fn order<'a>(info: FileInfo<'a>) -> (u64, u32, &'a str) {
             (info.length, info.chunk_size, info.name)
@@ -264,17 +265,17 @@ impl Table {
         Ok(())
     }
 
-    /// See `Ttls::counts`.
+    /// Returns whether an entry counts now, see `Ttls::counts`.
     pub(crate) fn counts_now(&self, stamp: Stamp, now_ms: u64) -> bool {
         self.rules.ttls.counts(&self.skews, stamp.version, stamp.removed, now_ms)
     }
 
-    /// Whether an entry need not be renewed yet.
+    /// Returns whether an entry need not be renewed yet.
     fn is_fresh(&self, version: Version, now_ms: u64) -> bool {
         version.time_ms() + self.rules.ttls.lease_ms / 2 > self.skews.time_of(version, now_ms)
     }
 
-    /// Writes the file entry of a Share, or renews the one that is there.
+    /// Writes the file entry of a Share, or renews the present one.
     fn write_file(
         &mut self,
         info_hash: InfoHash,

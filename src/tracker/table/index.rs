@@ -1,13 +1,13 @@
-//! Where a bucket's records are: an open hash table whose slots are in the order of their tags.
+//! Finds a bucket's records: an open-addressing hash table whose slots are sorted by tag.
 //!
-//! A tag is 32 bits of a keyed hash of the info hash, so that nobody outside can aim at a slot: info hashes
-//! are whatever a client says. Slots are probed linearly, and kept sorted by tag: a search ends early, and
-//! going through the table in order of the tags, with stops between, needs no sorting.
+//! A tag is 32 bits of a keyed hash of the info hash, so that no client can target a slot: clients choose info hashes
+//! freely. Slots are probed linearly, and kept sorted by tag, so a search ends early, and an iteration in tag order,
+//! even with pauses, needs no sorting.
 
 use super::arena::Handle;
 use super::prefetch::prefetch;
 
-/// One record: 8 bytes a slot.
+/// One slot of 8 bytes, for one record.
 #[derive(Clone, Copy)]
 struct Slot {
     tag: u32,
@@ -16,14 +16,14 @@ struct Slot {
 }
 
 const EMPTY: Slot = Slot { tag: 0, handle: 0 };
-/// Slots beyond the last home, so that nothing wraps around.
+/// Slots beyond the last home, so that probing never wraps around.
 const TAIL: usize = 8;
 const HOMES_MIN: usize = 8;
 
-/// The records of one bucket by tag.
+/// The records of one bucket, by tag.
 #[derive(Default)]
 pub(crate) struct Index {
-    /// `homes` + a tail; empty until the first record.
+    /// `homes` slots and the tail; empty until the first record.
     slots: Vec<Slot>,
     homes: usize,
     len: usize,
@@ -34,7 +34,7 @@ impl Index {
         self.len
     }
 
-    /// The slot of the record with this tag that `is_it` knows.
+    /// Returns the slot of the record with this tag for which `is_it` is true.
     pub(crate) fn find(&self, tag: u32, is_it: impl Fn(Handle) -> bool) -> Option<usize> {
         let start = self.home(tag);
         let run = self.slots.get(start..)?.iter().take_while(|slot| slot.handle != 0 && slot.tag <= tag);
@@ -42,24 +42,24 @@ impl Index {
         run.enumerate().find(found).map(|(distance, _)| start + distance)
     }
 
-    /// Prefetches the slots where a tag is looked for.
+    /// Prefetches the slots in which a tag is searched.
     pub(crate) fn prefetch(&self, tag: u32) {
         if let Some(slot) = self.slots.get(self.home(tag)) {
             prefetch(slot);
         }
     }
 
-    /// The first record with this tag: most likely the one that is meant.
+    /// Returns the first record with this tag, most likely the requested one.
     pub(crate) fn guess(&self, tag: u32) -> Option<Handle> {
         self.find(tag, |_| true).map(|slot| Handle::from_raw(self.slots[slot].handle))
     }
 
-    /// The record in a slot.
+    /// Returns the tag and the record in a slot.
     pub(crate) fn get(&self, slot: usize) -> Option<(u32, Handle)> {
         self.slots.get(slot).filter(|slot| slot.handle != 0).map(|slot| (slot.tag, Handle::from_raw(slot.handle)))
     }
 
-    /// Puts another record into a slot that [`Index::find`] gave.
+    /// Replaces the record in a slot that [`Index::find`] returned.
     pub(crate) fn set(&mut self, slot: usize, handle: Handle) {
         self.slots[slot].handle = handle.get();
     }
@@ -73,11 +73,11 @@ impl Index {
         self.len += 1;
     }
 
-    /// Takes a record out of its slot; what follows may move one slot down.
+    /// Removes a record from its slot; the following ones may move one slot down.
     pub(crate) fn remove(&mut self, slot: usize) {
         let mut hole = slot;
         while let Some(next) = self.slots.get(hole + 1).copied() {
-            // A record at its home or before the hole's turn stays.
+            // A record at its home, or whose home is behind the hole, stays.
             if next.handle == 0 || self.home(next.tag) > hole {
                 break;
             }
@@ -88,7 +88,7 @@ impl Index {
         self.len -= 1;
     }
 
-    /// The first slot that may hold a tag of `tag` or above.
+    /// Returns the first slot that may have a tag of `tag` or above.
     pub(crate) fn first_slot(&self, tag: u32) -> usize {
         let mut slot = self.home(tag);
         while self.slots.get(slot).is_some_and(|found| found.handle != 0 && found.tag < tag) {
@@ -97,7 +97,7 @@ impl Index {
         slot
     }
 
-    /// Slots, empty ones and the tail included.
+    /// Number of slots, empty ones and the tail included.
     pub(crate) fn slots(&self) -> usize {
         self.slots.len()
     }
@@ -111,7 +111,7 @@ impl Index {
         ((u64::from(tag) * self.homes as u64) >> 32) as usize
     }
 
-    /// Puts a slot where its tag belongs, moving those above it up.
+    /// Inserts a slot at its tag's position, and moves the slots above it up.
     fn place(&mut self, slot: Slot) {
         let mut at = self.home(slot.tag);
         while self.slots.get(at).is_some_and(|found| found.handle != 0 && found.tag <= slot.tag) {
@@ -130,7 +130,7 @@ impl Index {
         let old = std::mem::take(&mut self.slots);
         self.homes = (self.homes * 2).max(HOMES_MIN);
         self.slots = vec![EMPTY; self.homes + TAIL];
-        // In the order of the tags each goes behind the one before it.
+        // In tag order, each slot is inserted behind the previous one.
         let mut next = 0;
         for slot in old.iter().filter(|slot| slot.handle != 0) {
             next = self.home(slot.tag).max(next);
@@ -150,7 +150,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     proptest! {
-        /// Against a map of tags to handles; few tags, so that they collide.
+        /// Comparison with a map of tags to handles; few tags, so that they collide.
         #[test]
         fn holds_what_a_map_holds(
             spread in prop::sample::select(vec![1u32, 1 << 26, u32::MAX / 300]),

@@ -1,18 +1,18 @@
-//! Where the table writes: the store, and the links to other trackers.
+//! The destinations of the table's writes: the store, and the links to other trackers.
 
 use super::entry::Entry;
 
-/// Where entries go that were written here for the first time.
+/// Receives entries that were written here for the first time.
 pub trait Journal {
-    /// Called once for each, in the order of writing.
+    /// Called once for each entry, in the order of writing.
     fn write(&mut self, entry: &Entry<'_>, durability: Durability);
 }
 
-/// How much it would cost to lose an entry.
+/// The durability that an entry needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
-    /// It may not be acknowledged before it is durable.
+    /// The entry must be durable before it is acknowledged.
     Sync,
-    /// The same entry with a later end: what it replaces is durable already.
+    /// The same entry with a later end: the replaced one is durable already.
     Lazy,
 }

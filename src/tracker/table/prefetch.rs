@@ -1,9 +1,9 @@
-//! Asking the processor for memory before it is needed.
+//! Prefetching memory into the processor's caches.
 //!
-//! A table of a million files is found outside the caches, a tenth of a microsecond away. A caller that
-//! knows which files will be asked for next loads their records together instead of waiting for each.
+//! A table of a million files is mostly outside the caches, a tenth of a microsecond away. A caller that knows the next
+//! requested files loads their records together instead of waiting for each.
 
-/// Loads the cache line where `item` begins, to be used once: it takes no room that others need for longer.
+/// Loads the cache line at which `item` begins, for a single use: it displaces no lines that others need for longer.
 /// Never waits.
 #[allow(unsafe_code)]
 pub(crate) fn prefetch<T>(item: &T) {

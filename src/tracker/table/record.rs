@@ -1,4 +1,4 @@
-//! One file's record: all that a tracker knows of it, in one run of bytes.
+//! A file's record: all entries of one file, in one run of bytes.
 //!
 //! ```text
 //!  0           20       28        44     46     48           49          50
@@ -8,12 +8,12 @@
 //!  +-----------+--------+---------+------+------+------------+-----------+------+---------+---------+
 //! ```
 //!
-//! - The version is the file entry's; all zero where only seeders are known (AddSeeder without Share).
-//! - A seeder is its endpoint (6 or 18 bytes) and its version (16), whose highest bit says "removed": 48 bits
-//!   of milliseconds leave it free until the year 6429, and the clock refuses what is ahead. Seeders are
-//!   in the order of their endpoints' bytes, IPv4 first, so that one is found by halving.
+//! - The version is the file entry's; all zero if only seeders are known (AddSeeder without Share).
+//! - A seeder is its endpoint (6 or 18 bytes) and its version (16), whose highest bit says "removed": 48 bits of
+//!   milliseconds leave it free until the year 6429, and the clock refuses versions that are ahead. Seeders are sorted
+//!   by their endpoints' bytes, IPv4 first, so that a binary search finds one.
 //!
-//! Integers are big-endian, like all that leaves the process. This file knows the bytes and no rule.
+//! Integers are big-endian, like all data that leaves the process. This file defines the layout and contains no rules.
 
 use std::net::IpAddr;
 use std::ops::Range;
@@ -38,21 +38,21 @@ const STRIDE_V6: usize = ENDPOINT_V6 + STAMP;
 
 const REMOVED: u8 = 0x80;
 
-/// When a seeder entry was written, and which way.
+/// The version of a seeder entry, and whether it is a removal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
     pub(crate) version: Version,
     pub(crate) removed: bool,
 }
 
-/// One seeder of a file.
+/// A seeder of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seeder {
     pub(crate) endpoint: Endpoint,
     pub(crate) stamp: Stamp,
 }
 
-/// Where a seeder's bytes are, or would be.
+/// The position of a seeder's bytes, present or to be inserted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     offset: usize,
@@ -64,7 +64,7 @@ pub(crate) struct Place {
 pub(crate) struct Record<'a>(&'a [u8]);
 
 impl<'a> Record<'a> {
-    /// The record that starts at the first of `bytes`.
+    /// Returns the record that starts at the first byte of `bytes`.
     pub(crate) fn at_start_of(bytes: &'a [u8]) -> Self {
         let len = Self(bytes).seeders_end();
         Self(&bytes[..len])
@@ -82,28 +82,28 @@ impl<'a> Record<'a> {
         InfoHash(array(&self.0[..20]))
     }
 
-    /// The file entry, if there is one.
+    /// Returns the file entry, if there is one.
     pub(crate) fn file(self) -> Option<(Version, FileInfo<'a>)> {
         let version = Version::from_bytes(array(&self.0[VERSION]));
         if version == Version::default() {
             return None;
         }
-        // The name came in as UTF-8; `set_file` took nothing else.
+        // The name is valid UTF-8; `set_file` accepts only that.
         let name = std::str::from_utf8(&self.0[NAME..NAME + self.name_len()]).unwrap_or_default();
         let length = u64::from_be_bytes(array(&self.0[LENGTH]));
         Some((version, FileInfo { name, length, chunk_size: 1 << (self.0[CHUNK_SIZE] & 31) }))
     }
 
-    /// Seeders, removed and expired ones included.
+    /// Number of seeders, removed and expired ones included.
     pub(crate) fn seeder_count(self) -> usize {
         self.count_v4() + self.count_v6()
     }
 
-    /// The seeder in a place of the order; `index` is below [`Record::seeder_count`].
+    /// Returns the seeder at `index`, which is below [`Record::seeder_count`].
     pub(crate) fn seeder(self, index: usize) -> Seeder {
         let place = self.place(index);
         let bytes = &self.0[place.offset..];
-        // Only `insert` writes these bytes, and it has them from an endpoint.
+        // Only `insert` writes these bytes, and it takes them from an endpoint.
         let endpoint = Endpoint::from_bytes(&bytes[..place.endpoint_len]).expect("a record holds endpoints");
         Seeder { endpoint, stamp: self.stamp(place) }
     }
@@ -112,7 +112,7 @@ impl<'a> Record<'a> {
         (0..self.seeder_count()).map(move |index| self.seeder(index))
     }
 
-    /// Where the endpoint is, or where it belongs.
+    /// Returns the position of the endpoint, or as an error the position at which to insert it.
     pub(crate) fn find(self, endpoint: Endpoint) -> Result<Place, Place> {
         let mut key = [0; 18];
         let key = endpoint.to_bytes(&mut key);
@@ -133,8 +133,7 @@ impl<'a> Record<'a> {
         Err(Place { offset: start + low * stride, endpoint_len: key.len() })
     }
 
-    /// Which seeders, by their places in the order, have an address that begins like `ip`: with the same `prefix_len`
-    /// bytes of 4 or 16.
+    /// Returns the index range of the seeders whose address has the same first `prefix_len` bytes, of 4 or 16, as `ip`.
     pub(crate) fn at_address(self, ip: IpAddr, prefix_len: usize) -> Range<usize> {
         let mut bytes = [0; 16];
         let (first, start, count, stride) = match ip {
@@ -194,7 +193,7 @@ impl<'a> Record<'a> {
     }
 }
 
-/// The first of `range` of which `is_before` is false.
+/// Returns the first index in `range` for which `is_before` is false.
 fn partition_point(range: Range<usize>, is_before: impl Fn(usize) -> bool) -> usize {
     let Range { start: mut low, end: mut high } = range;
     while low < high {
@@ -211,7 +210,7 @@ pub(crate) fn start(out: &mut Vec<u8>, info_hash: InfoHash) {
     out.resize(NAME, 0);
 }
 
-/// Writes the file entry. The name has 255 bytes at most, the chunk size is a power of two.
+/// Writes the file entry. The name has at most 255 bytes, the chunk size is a power of two.
 pub(crate) fn set_file(record: &mut Vec<u8>, version: Version, file: &FileInfo<'_>) {
     let name = file.name.as_bytes();
     debug_assert!(name.len() <= NAME_BYTES_MAX && file.chunk_size.is_power_of_two());
@@ -223,25 +222,25 @@ pub(crate) fn set_file(record: &mut Vec<u8>, version: Version, file: &FileInfo<'
     record[NAME_SIZE] = name.len() as u8;
 }
 
-/// Writes the version of a file entry that is otherwise as it was.
+/// Writes the version of a file entry and leaves the rest unchanged.
 pub(crate) fn set_file_version(record: &mut [u8], version: Version) {
     record[VERSION].copy_from_slice(&version.to_bytes());
 }
 
-/// Takes the file entry out.
+/// Removes the file entry.
 pub(crate) fn clear_file(record: &mut Vec<u8>) {
     record.drain(NAME..NAME + Record(record).name_len());
     record[LENGTH.start..VERSION.end].fill(0);
     (record[CHUNK_SIZE], record[NAME_SIZE]) = (0, 0);
 }
 
-/// Writes over the stamp of a seeder that [`Record::find`] found.
+/// Overwrites the stamp of a seeder that [`Record::find`] found.
 pub(crate) fn set_stamp(record: &mut [u8], place: Place, stamp: Stamp) {
     let offset = place.offset + place.endpoint_len;
     record[offset..offset + STAMP].copy_from_slice(&stamp_bytes(stamp));
 }
 
-/// Adds a seeder at the place that [`Record::find`] gave for it.
+/// Inserts a seeder at the position that [`Record::find`] returned for it.
 pub(crate) fn insert(record: &mut Vec<u8>, place: Place, seeder: Seeder) {
     let mut bytes = [0; STRIDE_V6];
     let mut endpoint = [0; 18];
@@ -249,7 +248,7 @@ pub(crate) fn insert(record: &mut Vec<u8>, place: Place, seeder: Seeder) {
     bytes[..endpoint.len()].copy_from_slice(endpoint);
     bytes[endpoint.len()..endpoint.len() + STAMP].copy_from_slice(&stamp_bytes(seeder.stamp));
     record.splice(place.offset..place.offset, bytes[..place.endpoint_len + STAMP].iter().copied());
-    // The table refuses more than ENTRIES_PER_FILE_MAX, which 16 bits hold.
+    // The table refuses more than ENTRIES_PER_FILE_MAX, which fits in 16 bits.
     let (field, count) = match place.endpoint_len {
         ENDPOINT_V4 => (COUNT_V4, Record(record).count_v4()),
         _ => (COUNT_V6, Record(record).count_v6()),
@@ -257,7 +256,7 @@ pub(crate) fn insert(record: &mut Vec<u8>, place: Place, seeder: Seeder) {
     set_count(record, field, count as u16 + 1);
 }
 
-/// Takes out the seeders of which `keep` is false.
+/// Removes the seeders for which `keep` is false.
 pub(crate) fn retain(record: &mut Vec<u8>, mut keep: impl FnMut(Seeder) -> bool) {
     let view = Record(record);
     let (mut read, mut write, count) = (0, view.seeders_start(), view.seeder_count());
@@ -288,7 +287,7 @@ fn stamp_bytes(stamp: Stamp) -> [u8; STAMP] {
     bytes
 }
 
-/// The bytes as an array; every caller slices exactly `N`.
+/// Returns the bytes as an array; every caller slices exactly `N`.
 fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
     let mut array = [0; N];
     array.copy_from_slice(bytes);
@@ -328,7 +327,7 @@ mod tests {
     }
 
     proptest! {
-        /// Against a map of endpoints to stamps.
+        /// Comparison with a map of endpoints to stamps.
         #[test]
         fn seeders_are_what_a_map_holds(
             steps in prop::collection::vec((any::<bool>(), 0u8..20, 1u64..1000, any::<bool>(), any::<bool>()), 1..80),

@@ -1,8 +1,7 @@
-//! The records of a core's buckets, and each bucket's digest kept up to date with every byte that changes.
+//! The records of a core's buckets, and each bucket's digest, which is updated with every byte that changes.
 //!
-//! Everything that writes an entry goes through here, so that digests, address counts and the soonest expiry
-//! can never part from the records. Knows how long entries are live; [`crate::tracker::table`] decides
-//! who may write what.
+//! Everything that writes an entry uses this module, so that digests, address counts and the soonest expiry always
+//! match the records. It knows how long entries are live; [`crate::tracker::table`] decides which writes are accepted.
 
 use std::net::IpAddr;
 use std::ops::Range;
@@ -17,39 +16,39 @@ use super::record::{self, Record, Seeder, Stamp};
 use super::rights::{AddressCounts, Cidr, Counted, mix};
 use crate::ids::{InfoHash, Version};
 
-/// Bytes of a cache line of the processors that we know.
+/// Bytes of a cache line on supported processors.
 const CACHE_LINE: usize = 64;
-/// Lines of a record that are prefetched: the file entry, and a seeder or two.
+/// Number of prefetched cache lines of a record: the file entry, and a seeder or two.
 const RECORD_LINES: usize = 2;
 
-/// How long entries are live, milliseconds.
+/// Lifetimes of entries, milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ttls {
-    /// A file or a seeder.
+    /// Lifetime of a file or a seeder.
     pub lease_ms: u64,
-    /// The record of a removal; at least two leases.
+    /// Lifetime of the record of a removal; at least two leases.
     pub tombstone_ms: u64,
 }
 
 impl Ttls {
-    /// When an entry stops to count.
+    /// Returns the time at which an entry stops counting, milliseconds since 1970.
     pub(crate) fn end_of(self, version: Version, removed: bool) -> u64 {
         version.time_ms() + if removed { self.tombstone_ms } else { self.lease_ms }
     }
 
-    /// Whether an entry counts: neither expired nor, because a clock was set back, refused by now. The clock is that of the
-    /// tracker that gave its version: where clocks differ no lease ends for that.
+    /// Returns whether an entry counts: it is not expired and, although a clock may have been set back, not too far
+    /// ahead. The time is that of the tracker that gave the version, so a clock difference ends no lease.
     pub(crate) fn counts(self, skews: &Skews, version: Version, removed: bool, now_ms: u64) -> bool {
         let ttls = |now_ms| self.end_of(version, removed) > now_ms;
         skews.any(version, now_ms, ttls) && skews.check(version, now_ms).is_ok()
     }
 
-    /// Whether an entry's time is over, whoever gave it.
+    /// Returns whether an entry has lapsed, whichever tracker gave it.
     pub fn has_lapsed(self, entry: &Entry<'_>, now_ms: u64) -> bool {
         self.end_of(entry.version, matches!(entry.body, Body::Removed(_))) <= now_ms
     }
 
-    /// When an entry that counts ends, by the clock that gave its version; `None` if it does not count.
+    /// Returns the end of an entry that counts, by the clock that gave its version; `None` if it does not count.
     pub(crate) fn live_until(self, skews: &Skews, entry: &Entry<'_>, now_ms: u64) -> Option<u64> {
         let removed = matches!(entry.body, Body::Removed(_));
         let counts = self.counts(skews, entry.version, removed, now_ms);
@@ -57,18 +56,18 @@ impl Ttls {
     }
 }
 
-/// One bucket: its records and what is known of them as a whole.
+/// A bucket: its records, and figures about all of them.
 pub(crate) struct Bucket {
     pub(crate) index: Index,
-    /// The XOR of all entries' fingerprints, expired ones that are still here included.
+    /// The XOR of all entries' fingerprints, including expired entries that are not swept yet.
     pub(crate) digest: u128,
-    /// No entry ends before this.
+    /// Lower bound of the entries' ends, milliseconds since 1970.
     pub(crate) soonest_ms: u64,
-    /// The soonest end of what was written since the sweep last entered the bucket.
+    /// The soonest end among entries written since the sweep last entered the bucket, milliseconds since 1970.
     pub(crate) written_soonest_ms: u64,
 }
 
-/// Where a record is.
+/// The position of a record.
 #[derive(Clone, Copy)]
 pub(crate) struct Found {
     bucket: usize,
@@ -81,7 +80,7 @@ pub(crate) struct Found {
 pub struct Totals {
     /// Files with any entry.
     pub files: u64,
-    /// Seeder entries, those that lapsed since the last sweep included.
+    /// Seeder entries, including those that lapsed since the last sweep.
     pub seeders: u64,
     /// Records of removals.
     pub removals: u64,
@@ -92,16 +91,17 @@ pub(crate) struct Records {
     first_bucket: usize,
     buckets: Vec<Bucket>,
     arena: Arena,
-    /// Secret, so that nobody outside can predict tags.
+    /// Secret key, so that clients cannot predict tags.
     key: [u64; 3],
     ttls: Ttls,
     counts: Arc<AddressCounts>,
-    /// Addresses that are not counted.
+    /// Networks whose addresses are not counted.
     trust: Arc<[Cidr]>,
     scratch: Vec<u8>,
     pub(crate) prints: Fingerprints,
     pub(crate) totals: Totals,
-    /// The highest time of any entry: where it is past the wall clock, entries need a second look.
+    /// The highest time of any entry, milliseconds since 1970: if it is past the wall clock, entries need a second
+    /// check.
     pub(crate) newest_ms: u64,
 }
 
@@ -135,7 +135,7 @@ impl Records {
         self.first_bucket..self.first_bucket + self.buckets.len()
     }
 
-    /// A bucket of ours by its number.
+    /// Returns one of this core's buckets by its number.
     pub(crate) fn bucket(&self, bucket: usize) -> &Bucket {
         &self.buckets[bucket - self.first_bucket]
     }
@@ -144,19 +144,19 @@ impl Records {
         &mut self.buckets[bucket - self.first_bucket]
     }
 
-    /// Whether the file's bucket is ours.
+    /// Returns whether this core owns the file's bucket.
     pub(crate) fn owns(&self, info_hash: InfoHash) -> bool {
         self.buckets().contains(&bucket_of(info_hash))
     }
 
-    /// The file's place among its bucket's records.
+    /// Returns the file's tag, which orders the records of its bucket.
     pub(crate) fn tag(&self, info_hash: InfoHash) -> u32 {
         let part = |range: Range<usize>| {
             let mut bytes = [0; 8];
             bytes[..range.len()].copy_from_slice(&info_hash.0[range]);
             u64::from_le_bytes(bytes)
         };
-        // Every byte counts: a client may send hashes that differ in any one place only.
+        // All bytes are hashed, because a client may send hashes that differ in any one byte only.
         let first = mix(part(0..8) ^ self.key[0], part(8..16) ^ self.key[1]);
         (mix(first ^ part(16..20), self.key[2]) >> 32) as u32
     }
@@ -168,10 +168,10 @@ impl Records {
         self.at(bucket, slot)
     }
 
-    /// Prefetches all that [`Records::find`] and the record's first lines are read from, for many files at a time. Files
-    /// of other cores are left out.
+    /// Prefetches the memory that [`Records::find`] and the first lines of the records need, for many files at a time.
+    /// Files of other cores are skipped.
     pub(crate) fn prefetch(&self, files: impl Iterator<Item = InfoHash> + Clone) {
-        // Where one place is read to find the next, it was asked for before all files' reads began.
+        // Each step prefetches for all files the memory that the next step reads.
         let bucket_of = |file: InfoHash| self.buckets.get(bucket_of(file).checked_sub(self.first_bucket)?);
         files.clone().filter_map(bucket_of).for_each(prefetch);
         for file in files.clone() {
@@ -186,7 +186,7 @@ impl Records {
         }
     }
 
-    /// The record in a slot of a bucket.
+    /// Returns the record in a slot of a bucket.
     pub(crate) fn at(&self, bucket: usize, slot: usize) -> Option<Found> {
         self.bucket(bucket).index.get(slot).map(|(_, handle)| Found { bucket, slot, handle })
     }
@@ -195,14 +195,14 @@ impl Records {
         Record::at_start_of(self.arena.from(found.handle))
     }
 
-    /// The entries of a record.
+    /// Returns the entries of a record.
     pub(crate) fn entries<'a>(record: Record<'a>) -> impl Iterator<Item = Entry<'a>> + 'a {
         let info_hash = record.info_hash();
         let file = record.file().map(|(version, info)| Entry { info_hash, version, body: Body::File(info) });
         file.into_iter().chain(record.seeders().map(move |seeder| seeder_entry(info_hash, seeder)))
     }
 
-    /// Writes the file entry of a record, making the record if there is none.
+    /// Writes the file entry of a record; creates the record if there is none.
     pub(crate) fn put_file(
         &mut self,
         info_hash: InfoHash,
@@ -224,7 +224,7 @@ impl Records {
         Ok(())
     }
 
-    /// Writes the version of a file entry that is otherwise as it was, if there is one.
+    /// Writes the version of a file entry, if there is one, and leaves the rest unchanged.
     pub(crate) fn renew_file(&mut self, info_hash: InfoHash, version: Version) {
         let Some(found) = self.find(info_hash) else { return };
         let Some((old, info)) = self.record(found).file() else { return };
@@ -234,7 +234,7 @@ impl Records {
         self.note(bucket_of(info_hash), change, version, false);
     }
 
-    /// Writes a seeder of a record, making either if it is not there.
+    /// Writes a seeder of a record; creates the record if there is none.
     pub(crate) fn put_seeder(&mut self, info_hash: InfoHash, seeder: Seeder) -> Result<(), ArenaFull> {
         let Seeder { endpoint, stamp } = seeder;
         let found = self.find(info_hash);
@@ -257,8 +257,8 @@ impl Records {
         Ok(())
     }
 
-    /// Takes the entries out of a record of which `keep` is false, each passed to `gone`; true if the whole
-    /// record went.
+    /// Removes the entries of a record for which `keep` is false, and passes each to `gone`. Returns true if the whole
+    /// record was removed.
     pub(crate) fn retain(
         &mut self,
         found: Found,
@@ -296,7 +296,7 @@ impl Records {
         if empty {
             self.remove(found);
         } else {
-            // Only a larger record can find no room, and this one did not grow.
+            // Only a larger record can lack room, and this one did not grow.
             let _ = self.store(found.bucket, Some(found), &scratch);
         }
         self.scratch = scratch;
@@ -309,7 +309,7 @@ impl Records {
         self.arena.bytes() + tables + self.buckets.len() * size_of::<Bucket>()
     }
 
-    /// Changes a record whose length stays.
+    /// Changes a record whose length stays the same.
     fn edit_in_place(&mut self, found: Option<Found>, edit: impl FnOnce(&mut [u8])) {
         if let Some(found) = found {
             let len = self.record(found).len();
@@ -337,7 +337,7 @@ impl Records {
         stored
     }
 
-    /// Puts a record's new bytes where its old ones were, or elsewhere if they do not fit.
+    /// Stores a record's new bytes in place of its old ones, or in another block if they do not fit.
     fn store(&mut self, bucket: usize, found: Option<Found>, bytes: &[u8]) -> Result<(), ArenaFull> {
         let old_len = found.map_or(0, |found| self.record(found).len());
         let handle = match found {
@@ -394,7 +394,7 @@ impl Records {
         if removed { &mut self.totals.removals } else { &mut self.totals.seeders }
     }
 
-    /// Whether the address is not counted.
+    /// Returns whether the address is trusted and therefore not counted.
     pub(crate) fn is_trusted(&self, ip: IpAddr) -> bool {
         self.trust.iter().any(|network| network.contains(ip))
     }
@@ -404,7 +404,7 @@ fn counted(removed: bool) -> Counted {
     if removed { Counted::Removal } else { Counted::File }
 }
 
-/// A seeder as an entry.
+/// Returns a seeder as an entry.
 pub(crate) fn seeder_entry(info_hash: InfoHash, seeder: Seeder) -> Entry<'static> {
     let Seeder { endpoint, stamp: Stamp { version, removed } } = seeder;
     Entry { info_hash, version, body: if removed { Body::Removed(endpoint) } else { Body::Seeder(endpoint) } }

@@ -1,4 +1,4 @@
-//! Taking entries from the store when the tracker starts.
+//! Restoring entries from the store when the tracker starts.
 
 use super::entry::Entry;
 use super::file_table::{Merged, Table};
@@ -6,13 +6,13 @@ use crate::limits::FRAME_SYNC_BYTES_MAX;
 use crate::wire::{Message, Parsed, parse};
 
 impl Table {
-    /// Takes an entry from the store; one that is ahead of every known clock is deferred.
+    /// Restores an entry from the store; an entry that is ahead of every known clock is deferred.
     pub fn restore(&mut self, entry: &Entry<'_>, now_ms: u64) -> Merged {
         let until_ms = now_ms + self.rules.ttls.tombstone_ms;
         self.restore_until(entry, now_ms, until_ms)
     }
 
-    /// Tries the deferred entries again: clocks have been measured.
+    /// Retries the deferred entries after clocks were measured.
     pub(crate) fn retry_deferred(&mut self, now_ms: u64) {
         let (until_ms, frames) = (self.deferred.until_ms(), self.deferred.take(now_ms));
         let mut rest = &frames[..];
@@ -54,7 +54,7 @@ mod tests {
     const NOW: u64 = 1_700_000_000_000;
     const HOUR: u64 = 3_600_000;
     const FILE: InfoHash = InfoHash([1; 20]);
-    /// Whose clock is two hours ahead.
+    /// A tracker whose clock is two hours ahead.
     const FAST: TrackerId = TrackerId(9);
 
     fn table() -> Table {

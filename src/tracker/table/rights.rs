@@ -1,6 +1,6 @@
-//! Trusted networks, which may change anything, and how many files each address has.
+//! Trusted networks, which may change any endpoint, and the number of files of each address.
 //!
-//! Pure, but for counters that the cores share; they are atomics, so no core waits for another.
+//! Pure, except for counters that the cores share; they are atomics, so no core waits for another.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -9,20 +9,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::limits::NETWORK_ROOM;
 
-/// A network: an address and how many of its first bits count.
+/// A network: an address and the number of its significant leading bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cidr {
     address: IpAddr,
     bits: u8,
 }
 
-/// A text that is no network.
+/// The text is not a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a network is written ADDRESS/BITS, such as 10.0.0.0/8 or fd00::/8, or as one address")]
 pub struct CidrError;
 
 impl Cidr {
-    /// Whether the address is in the network. IPv4-mapped addresses are IPv4.
+    /// Returns whether the address is in the network. IPv4-mapped addresses count as IPv4.
     pub fn contains(&self, ip: IpAddr) -> bool {
         match (self.address, ip.to_canonical()) {
             (IpAddr::V4(network), IpAddr::V4(ip)) => {
@@ -34,7 +34,7 @@ impl Cidr {
     }
 }
 
-/// Whether the first `bits` of 128 are the same.
+/// Returns whether the first `bits` of 128 are equal.
 fn same_prefix(a: u128, b: u128, bits: u32) -> bool {
     bits == 0 || (a ^ b) >> (128 - bits) == 0
 }
@@ -60,20 +60,20 @@ impl fmt::Display for Cidr {
     }
 }
 
-/// Counters of one address, packed: seeder entries in the lower half, removals in the upper.
+/// A removal in the packed counters of an address: seeder entries in the lower half, removals in the upper.
 const REMOVAL: u64 = 1 << 32;
 
-/// How many entries each address has in the tables of all cores.
+/// The number of entries of each address in the tables of all cores.
 ///
-/// Two rows of counters, addressed by keyed hashes of the address; the lower of the two counts. So memory is
-/// fixed however many addresses there are, an address never gets more than its due, and one gets less only
-/// if two strangers with many files fall on both its counters, which nobody outside can arrange.
+/// Two rows of counters, addressed by keyed hashes of the address; the lower of the two counts. So memory is fixed
+/// however many addresses there are. An address never gets more than its limit. It gets less only if two other
+/// addresses with many files share both its counters, which no client can arrange.
 pub struct AddressCounts {
     rows: [Box<[AtomicU64]>; 2],
     key: u64,
 }
 
-/// What an address has.
+/// The entries of an address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AddressCount {
     /// Seeder entries.
@@ -82,7 +82,7 @@ pub struct AddressCount {
     pub removals: u32,
 }
 
-/// What an entry counts as.
+/// The kind of a counted entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Counted {
     File,
@@ -90,32 +90,33 @@ pub(crate) enum Counted {
 }
 
 impl AddressCounts {
-    /// `counters` a row, a power of two; `key` is random, so that nobody knows who shares a counter.
+    /// Creates rows of `counters` counters, a power of two; `key` is random, so that no client can predict which
+    /// addresses share a counter.
     pub fn new(counters: usize, key: u64) -> Self {
         debug_assert!(counters.is_power_of_two());
         let row = || (0..counters).map(|_| AtomicU64::new(0)).collect();
         Self { rows: [row(), row()], key }
     }
 
-    /// What the address has.
+    /// Returns the counts of the address.
     pub fn get(&self, ip: IpAddr) -> AddressCount {
         self.count(address(ip))
     }
 
-    /// What the address has and, for IPv6, what its network of 64 bits has: with how many times an address' share it may
-    /// have.
+    /// Returns the counts of the address and, for IPv6, of its network of 64 bits, each with the multiple of an
+    /// address' limit that applies.
     pub(crate) fn levels(&self, ip: IpAddr) -> impl Iterator<Item = (AddressCount, usize)> {
         let network = network(ip).map(|key| (self.count(key), NETWORK_ROOM));
         std::iter::once((self.get(ip), 1)).chain(network)
     }
 
-    pub(crate) fn add(&self, ip: IpAddr, what: Counted) {
-        self.all_counters(ip).for_each(|counter| _ = counter.fetch_add(unit(what), Ordering::Relaxed));
+    pub(crate) fn add(&self, ip: IpAddr, kind: Counted) {
+        self.all_counters(ip).for_each(|counter| _ = counter.fetch_add(unit(kind), Ordering::Relaxed));
     }
 
-    /// Undoes one [`AddressCounts::add`] of the same.
-    pub(crate) fn subtract(&self, ip: IpAddr, what: Counted) {
-        self.all_counters(ip).for_each(|counter| _ = counter.fetch_sub(unit(what), Ordering::Relaxed));
+    /// Reverts one [`AddressCounts::add`] with the same arguments.
+    pub(crate) fn subtract(&self, ip: IpAddr, kind: Counted) {
+        self.all_counters(ip).for_each(|counter| _ = counter.fetch_sub(unit(kind), Ordering::Relaxed));
     }
 
     fn count(&self, key: u128) -> AddressCount {
@@ -137,7 +138,7 @@ impl AddressCounts {
     }
 }
 
-/// What an address is counted by.
+/// Returns the counter key of an address.
 fn address(ip: IpAddr) -> u128 {
     match ip {
         IpAddr::V4(ip) => u32::from(ip).into(),
@@ -145,7 +146,7 @@ fn address(ip: IpAddr) -> u128 {
     }
 }
 
-/// What the network of an IPv6 address is counted by: whoever has one address of it may have them all.
+/// Returns the counter key of an IPv6 address' network: a host with one address of it may have all of them.
 fn network(ip: IpAddr) -> Option<u128> {
     match ip {
         IpAddr::V4(_) => None,
@@ -153,14 +154,14 @@ fn network(ip: IpAddr) -> Option<u128> {
     }
 }
 
-fn unit(what: Counted) -> u64 {
-    match what {
+fn unit(kind: Counted) -> u64 {
+    match kind {
         Counted::File => 1,
         Counted::Removal => REMOVAL,
     }
 }
 
-/// The two halves of a product, folded: every bit of the result depends on every bit of both.
+/// Returns the folded halves of a product: every bit of the result depends on every bit of both factors.
 pub(crate) fn mix(a: u64, b: u64) -> u64 {
     let product = u128::from(a) * u128::from(b);
     product as u64 ^ (product >> 64) as u64

@@ -1,7 +1,8 @@
-//! How much of the table one sender may take: of a file, of all files, of a file's endpoints. Pure.
+//! Limits on the share of the table that one sender may take: endpoints of a file, of all files, and of one address.
+//! Pure.
 //!
-//! What other trackers send was judged where the client was, and is bounded by the table's own size. Only the records of
-//! an address' removals have a bound everywhere.
+//! Entries of other trackers were checked at the client's tracker, and are bounded by the table's own size. Only the
+//! records of an address' removals are bounded at every tracker.
 
 use std::net::IpAddr;
 
@@ -16,7 +17,7 @@ use crate::limits::{
 };
 
 impl Table {
-    /// Whether a file may get one more entry, whoever sends it.
+    /// Returns whether a file may get one more entry, from any sender.
     pub(crate) fn has_room(&self, found: Option<Found>) -> bool {
         match found {
             Some(found) => self.records.record(found).seeder_count() < ENTRIES_PER_FILE_MAX,
@@ -24,7 +25,7 @@ impl Table {
         }
     }
 
-    /// Whether a seeder may be added that is not live now. Returns the one that must make way for it.
+    /// Checks whether a seeder that is not live may be added. Returns the endpoint that must be removed for it, if any.
     pub(crate) fn check_room(
         &self,
         found: Option<Found>,
@@ -50,7 +51,7 @@ impl Table {
         Ok(gives_way)
     }
 
-    /// Whether a removal may be written for an entry that is not here.
+    /// Checks whether a removal may be written for an absent entry.
     pub(crate) fn check_room_for_removal(
         &self,
         found: Option<Found>,
@@ -74,10 +75,10 @@ impl Table {
         !seeder.stamp.removed && self.counts_now(seeder.stamp, now_ms)
     }
 
-    /// Files and removals of an address, and of its network.
+    /// Checks the files and removals of an address, and of its network.
     fn check_counts(&self, ip: IpAddr, old: Option<Stamp>) -> Result<(), Refusal> {
         let max = self.rules.files_per_address_max;
-        // One that lapsed and was not cleared away yet is counted already.
+        // A lapsed entry that is not swept yet is counted already.
         let counted = u32::from(old.is_some_and(|stamp| !stamp.removed));
         for (count, room) in self.counts.levels(ip) {
             if count.files.saturating_sub(counted) as usize >= max * room {
@@ -90,7 +91,7 @@ impl Table {
         Ok(())
     }
 
-    /// Endpoints of a file at one address, and in its network. Returns the youngest if there are too many.
+    /// Checks the endpoints of a file at one address, and in its network. Returns the youngest if there are too many.
     fn check_address(
         &self,
         found: Found,
@@ -118,8 +119,8 @@ impl Table {
         Ok(None)
     }
 
-    /// Whether a file may get one more entry of an IPv6 network, the records of removals included. Those of one address
-    /// are bounded otherwise: see [`Table::forget_oldest_removal`].
+    /// Checks whether a file may get one more entry of an IPv6 network, the records of removals included.
+    /// [`Table::forget_oldest_removal`] bounds those of one address.
     fn check_network(&self, found: Found, ip: IpAddr) -> Result<(), Refusal> {
         let record = self.records.record(found);
         let max = self.removals_of_address_max() * NETWORK_ROOM;
@@ -127,9 +128,9 @@ impl Table {
         if is_full { Err(Refusal::EndpointsOfNetwork { ip, max }) } else { Ok(()) }
     }
 
-    /// An address that comes and goes on ever new ports leaves few records of removals behind: the oldest is forgotten,
-    /// at all trackers the same one. What it removed comes back only from a tracker that has missed the removal, and
-    /// until its lease ends.
+    /// Limits the records of removals that an address on ever new ports leaves behind: the oldest is forgotten, the
+    /// same one at all trackers. The entry that it removed returns only from a tracker that missed the removal, and
+    /// only until its lease ends.
     pub(crate) fn forget_oldest_removal(&mut self, info_hash: InfoHash, ip: IpAddr) {
         let Some(found) = self.records.find(info_hash) else { return };
         let Some((count, oldest)) = self.removals_at(found, ip) else { return };
@@ -141,7 +142,8 @@ impl Table {
         self.forgotten.push(seeder_entry(info_hash, oldest));
     }
 
-    /// Whether an entry is older than all removals that are remembered of its address: then one of it may be forgotten.
+    /// Returns whether an entry is older than all remembered removals of its address: then a forgotten one may have
+    /// removed it.
     pub(crate) fn is_forgotten(&self, found: Option<Found>, body: &Body<'_>, version: Version) -> bool {
         let (Some(found), Body::Seeder(endpoint) | Body::Removed(endpoint)) = (found, body) else { return false };
         let max = self.removals_of_address_max();
@@ -149,7 +151,7 @@ impl Table {
         removals.is_some_and(|(count, oldest)| count >= max && version < oldest.stamp.version)
     }
 
-    /// How many removals of a file an address has, and the oldest of them; `None` where they are few.
+    /// Returns the number of removals of a file at an address, and the oldest of them; `None` if they are few.
     fn removals_at(&self, found: Found, ip: IpAddr) -> Option<(usize, Seeder)> {
         let record = self.records.record(found);
         let run = record.at_address(ip, address_len(ip));
@@ -171,9 +173,10 @@ fn address_len(ip: IpAddr) -> usize {
     if ip.is_ipv4() { 4 } else { 16 }
 }
 
-/// What counts as one sender: how many bytes of the address, and how many times an address' share it may have.
+/// Returns the prefixes that count as one sender: the bytes of the prefix, and the multiple of an address' limit that
+/// applies.
 fn prefixes(ip: IpAddr) -> impl Iterator<Item = (usize, usize)> {
-    // Whoever has one address of a network of 64 bits may have them all.
+    // A host with one address of a network of 64 bits may have all of them.
     let network = ip.is_ipv6().then_some((NETWORK_LEN_V6, NETWORK_ROOM));
     std::iter::once((address_len(ip), 1)).chain(network)
 }

@@ -1,4 +1,4 @@
-//! What the operator chose for the table.
+//! The operator's settings for the table.
 
 use std::sync::Arc;
 
@@ -7,20 +7,20 @@ use super::records::Ttls;
 use super::rights::Cidr;
 use crate::limits::{ENDPOINTS_PER_ADDRESS_MAX, ENDPOINTS_PER_FILE_MAX, FILES_PER_ADDRESS_MAX, LEASE, TOMBSTONE};
 
-/// What the operator chose; the same on all cores.
+/// The operator's settings for the table; the same on all cores.
 #[derive(Clone, Debug)]
 pub struct Rules {
-    /// The lease of seeders and the life of removals.
+    /// The lifetimes of seeders and removals.
     pub ttls: Ttls,
-    /// Live endpoints that a file may have before more are refused.
+    /// Maximum number of live endpoints of a file; more are refused.
     pub endpoints_per_file_max: usize,
-    /// Live endpoints of one address that a file may have; the next one takes the place of the youngest.
+    /// Maximum number of live endpoints of one address per file; the next one replaces the youngest.
     pub endpoints_per_address_max: usize,
-    /// Files that an address may have before more are refused.
+    /// Maximum number of files of an address; more are refused.
     pub files_per_address_max: usize,
     /// Networks whose addresses may change any endpoint, and are not counted.
     pub trust: Arc<[Cidr]>,
-    /// What makes the digests; the same at all trackers of a group.
+    /// The fingerprint function of the digests; the same at all trackers of a group.
     pub prints: Fingerprints,
 }
 

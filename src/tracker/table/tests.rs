@@ -1,4 +1,4 @@
-//! The table's rules: case by case, and against a naive model of them.
+//! Tests of the table's rules: case by case, and against a naive model of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -22,7 +22,7 @@ const LEASE: u64 = 900_000;
 const TOMBSTONE: u64 = 1_800_000;
 const NOW: u64 = 1_700_000_000_000;
 
-/// An entry that owns what it says.
+/// An entry with owned content.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Owned {
     info_hash: InfoHash,
@@ -155,7 +155,7 @@ fn share_says_what_the_file_is_and_renewals_keep_it() {
     assert_eq!(share(&mut table, "a", NOW + 1), []);
     assert_eq!(share(&mut table, "b", NOW + 2), [change("b")]);
     assert_eq!(share(&mut table, "b", NOW + LEASE / 2 + 2), [renewal("b"), renewal("")]);
-    // An AddSeeder renews the file too.
+    // AddSeeder renews the file too.
     let later = NOW + LEASE + 2;
     let mut log = Log::default();
     table.add(claim(1, endpoint(1), None), None, from(endpoint(1)), later, &mut log).unwrap();
@@ -192,7 +192,7 @@ fn an_add_takes_a_version_when_the_client_has_seen_a_later_one_elsewhere() {
     let entry = Entry { info_hash: hash(1), version: added.version, body: Body::Seeder(endpoint(1)) };
     assert_eq!(b.merge(&entry, NOW), Merged::New);
     let removed = remove(&mut a, 1, 1, Some(added.version), NOW + 1).unwrap();
-    // The removal has not come to B yet, where the entry looks fresh.
+    // The removal has not reached B yet, where the entry is still fresh.
     let again = add(&mut b, 1, 1, Some(removed.version), NOW + 2).unwrap();
     assert_eq!(again.written, Some(Durability::Sync));
     let removal = Entry { info_hash: hash(1), version: removed.version, body: Body::Removed(endpoint(1)) };
@@ -220,7 +220,7 @@ fn versions_from_the_future_are_refused() {
     let entry = Entry { info_hash: hash(1), version: future, body: Body::Seeder(endpoint(1)) };
     assert!(matches!(table.merge(&entry, NOW), Merged::Ahead(_)));
     assert_eq!(table.merge(&entry, NOW + 1), Merged::New);
-    // It counts for as long as it would be taken, and no longer.
+    // The entry counts for as long as it would be accepted, and no longer.
     assert_eq!(list(&table, 1, NOW + 1), Ok(vec![endpoint(1)]));
     assert_eq!(list(&table, 1, NOW), Err(NotFound));
     let set_back = NOW - 60_000;
@@ -230,7 +230,7 @@ fn versions_from_the_future_are_refused() {
     assert_eq!((gone, table.totals().files), (1, 0));
 }
 
-/// Whatever the order in which two trackers hear of entries of one version, they end up with the same.
+/// Two trackers that receive entries of one version in different orders end up with the same entry.
 #[test]
 fn a_tie_of_versions_is_settled_alike_everywhere() {
     fn info(name: &str, length: u64, chunk_size: u32) -> Body<'_> {
@@ -316,7 +316,7 @@ fn caps_hold_for_strangers_only() {
     remove(&mut table, 3, 1, None, NOW).unwrap();
     remove(&mut table, 2, 1, None, NOW + LEASE / 2).unwrap();
     add(&mut table, 4, 1, None, NOW).unwrap();
-    // What lapsed counts no longer, once it is swept, and may be renewed before.
+    // Lapsed entries count no longer once they are swept, and may be renewed before.
     assert!(add(&mut table, 1, 1, None, NOW + LEASE).is_ok());
     table.sweep(NOW + 2 * LEASE, usize::MAX, &mut |_| ());
     assert!(add(&mut table, 5, 1, None, NOW + 2 * LEASE).is_ok());
@@ -328,7 +328,7 @@ fn caps_hold_for_strangers_only() {
     assert!(add(&mut table, 5, 4, None, NOW + 3 * LEASE).is_ok());
 }
 
-/// An endpoint of an address, in a network of 64 bits if it is an IPv6 one.
+/// An endpoint of an address, in a network of 64 bits if the address is IPv6.
 fn at(ip: &str, port: u16) -> Endpoint {
     Endpoint::new(ip.parse().unwrap(), port).unwrap()
 }
@@ -337,7 +337,7 @@ fn add_at(table: &mut Table, endpoint: Endpoint, now: u64) -> Result<Accepted, R
     table.add(claim(1, endpoint, None), None, from(endpoint), now, &mut Log::default())
 }
 
-/// Who announces many endpoints gets few, and hides nobody: neither at its address nor elsewhere.
+/// An address that announces many endpoints gets few, and displaces no other seeder at its address or elsewhere.
 #[test]
 fn an_address_has_few_endpoints_of_a_file() {
     for (honest, ips) in [
@@ -373,7 +373,7 @@ fn an_address_has_few_endpoints_of_a_file() {
             assert!(table.totals().seeders as usize <= 1 + 8 * ips.len().min(16));
         }
     }
-    // A trusted sender may have all that it wants.
+    // A trusted sender has no limit.
     let mut table = table();
     let trusted = Sender { ip: endpoint(1).ip(), trusted: true };
     for port in 1..200 {
@@ -390,7 +390,7 @@ fn an_address_has_few_endpoints_of_a_file() {
     }
 }
 
-/// The place that is taken is told to the other trackers and to the store, like any removal.
+/// The displaced seeder is written to the journal like any removal.
 #[test]
 fn the_youngest_makes_way_by_a_removal() {
     let mut table = table_of(Rules { endpoints_per_address_max: 2, ..rules() }, 1);
@@ -411,8 +411,7 @@ fn the_youngest_makes_way_by_a_removal() {
     );
 }
 
-/// A client that comes and goes on ever new ports leaves few records behind, is never refused, and answers stay what they
-/// are.
+/// A client on ever new ports leaves few records behind, is never refused, and does not change the answers.
 #[test]
 fn removals_cannot_fill_a_file() {
     let mut table = table();
@@ -423,21 +422,21 @@ fn removals_cannot_fill_a_file() {
             add_at(&mut table, endpoint, NOW).unwrap();
             table.remove(claim(1, endpoint, None), from(endpoint), NOW, &mut log).unwrap();
         }
-        // Nor do removals of what never was here.
+        // Removals of absent entries leave few records too.
         let seen = Some(Version { clock: NOW << 16, tracker: TrackerId(9) });
         let never = Endpoint::new([10, 0, 0, host].into(), 9999).unwrap();
         table.remove(claim(1, never, seen), from(never), NOW, &mut log).unwrap();
     }
     assert_eq!(table.totals().removals, 15 * 64);
     add_at(&mut table, endpoint(99), NOW).unwrap();
-    // One that was forgotten and is back leaves the store no more.
+    // A forgotten entry that is back is not removed from the store again.
     let back = Endpoint::new([10, 0, 0, 1].into(), 1).unwrap();
     add_at(&mut table, back, NOW).unwrap();
     assert_eq!(list(&table, 1, NOW), Ok(vec![back, endpoint(99)]));
     let mut gone = BTreeSet::new();
     table.sweep(NOW, usize::MAX, &mut |entry| assert!(gone.insert(Owned::from(entry).endpoint)));
     assert_eq!((gone.len(), gone.contains(&Some(back))), (15 * (501 - 64) - 1, false));
-    // What another tracker kept of them is not taken again, in whatever order it comes.
+    // Another tracker's copies of them are not taken again, in any order of arrival.
     let mut other = table_of(rules(), 2);
     for (removal, _) in log.0.iter().rev() {
         other.merge(&removal.entry(), NOW);
@@ -450,7 +449,7 @@ fn removals_cannot_fill_a_file() {
     }
 }
 
-/// Trackers pass on what is news: if what was forgotten could be news again they would do so without end.
+/// Trackers pass new entries on: if a forgotten entry could be new again, they would do so endlessly.
 #[test]
 fn what_was_removed_and_forgotten_is_no_news_again() {
     let mut table = table();
@@ -464,7 +463,7 @@ fn what_was_removed_and_forgotten_is_no_news_again() {
         assert_eq!(table.merge(&entry(port, false), NOW), Merged::New);
         assert_eq!(table.merge(&entry(port, true), NOW), Merged::New);
     }
-    // The removals of the last 64 are remembered.
+    // The last 64 removals are remembered.
     for _ in 0..2 {
         assert_eq!(table.merge(&entry(20, false), NOW), Merged::Late);
         assert_eq!(list(&table, 1, NOW), Ok(vec![endpoint(20)]));
@@ -546,7 +545,7 @@ fn a_message_becomes_a_reply() {
     );
 }
 
-/// All live entries of a table at a time, by pages of `page_len` entries.
+/// Collects all live entries of a table at a time, by pages of `page_len` entries.
 fn pages(table: &Table, digests: &[u128], cut_off: u64, now: u64, page_len: usize) -> Vec<Owned> {
     let mut all = Vec::new();
     let mut next = Some(Cursor::at(0));
@@ -581,8 +580,8 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
-    /// Entries in any order leave the newest of each key; digests and pages tell what is there; the sweep
-    /// takes what has lapsed and nothing else; counts agree.
+    /// Entries in any order leave the newest of each key; digests and pages match the content; the sweep removes
+    /// exactly the lapsed entries; the counts agree.
     #[test]
     fn the_table_is_what_a_map_would_be(steps in prop::collection::vec(step(), 1..150)) {
         let mut table = table();

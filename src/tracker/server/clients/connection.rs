@@ -1,7 +1,7 @@
-//! One client's connection: its state, what it keeps between two turns, and its socket.
+//! A client's connection: its state, the bytes that it keeps between two turns, and its socket.
 //!
-//! There are thousands of them and each has its turn for a few microseconds, so a connection takes little memory, in
-//! one place.
+//! A core has thousands of connections and serves each for a few microseconds at a time, so a connection occupies
+//! little memory, in one place. A turn is one service of a connection by the poll loop.
 
 use std::io;
 use std::net::IpAddr;
@@ -20,58 +20,59 @@ use crate::wire::SyncHello;
 pub(super) struct Connection {
     socket: WatchedSocket,
     sender: Sender,
-    /// When it is closed as silent, by the core's coarse clock.
+    /// Time at which the connection is closed as silent, by the core's coarse clock, milliseconds.
     pub(super) deadline_ms: u64,
     state: State,
     readiness: Readiness,
     held: Held,
-    /// Of another tracker only.
+    /// Present only on connections of other trackers.
     link: Option<Box<LinkExchange>>,
 }
 
-/// What a connection waits for. Every change goes through a method of [`Connection`] and keeps its invariants.
+/// The event that a connection waits for. Every change goes through a method of [`Connection`] and keeps its
+/// invariants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// For bytes of the client: there is nothing to receive and nothing to answer.
+    /// The connection waits for bytes of the client: there is nothing to receive and nothing to answer.
     Idle,
-    /// For its turn: the poll loop lists it.
+    /// The connection waits to be served: the poll loop lists it.
     Runnable,
-    /// For nothing: it has its turn.
+    /// The poll loop is serving the connection.
     Serving,
-    /// For its pending reply to leave: only then it may have a further turn.
+    /// The connection waits until its pending reply is sent; it is not served before.
     Replying(PendingReplyId),
-    /// For its pending reply to leave: it is closed then.
+    /// The connection waits until its pending reply is sent, and is closed then.
     Closing(PendingReplyId),
 }
 
-/// What is known of the socket.
+/// The known state of the socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Readiness {
     /// There is nothing to receive before the next ready event.
     Drained,
     /// There may be something to receive.
     Readable,
-    /// The client has ended its stream: there may be something to receive, and the end comes behind it.
+    /// The client has ended its stream: there may be bytes to receive, followed by the end.
     Ending,
 }
 
-/// What a turn begins with.
+/// The input at the start of a turn.
 pub(super) enum Received {
-    /// Nothing so far.
+    /// No bytes so far.
     Nothing,
-    /// This many bytes in the room that it was given.
+    /// Number of bytes received into the given room.
     Bytes(usize),
-    /// What was kept, with what was received behind it.
+    /// The kept bytes, followed by the newly received ones.
     Held(HeldBytes),
-    /// The client has closed the connection, between two frames.
+    /// The client has closed the connection between two frames.
     End,
 }
 
-/// What follows for a connection whose pending reply has left.
+/// The next step for a connection whose pending reply was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AfterReply {
     Close,
-    /// The poll loop lists it.
+    /// The poll loop lists the connection.
     Run,
     Wait,
 }
@@ -89,14 +90,16 @@ impl Connection {
         }
     }
 
-    /// A ready event has come; `ends` when the client has ended its stream. True if the poll loop must list it.
+    /// Handles a ready event; `ends` is true when the client has ended its stream. Returns true if the poll loop must
+    /// list the connection.
     pub(super) fn on_ready(&mut self, ends: bool) -> bool {
         let is_ending = ends || self.readiness == Readiness::Ending;
         self.readiness = if is_ending { Readiness::Ending } else { Readiness::Readable };
         self.run_if_idle()
     }
 
-    /// Its turn has come. False if it is not runnable: the list may name a connection that was closed since.
+    /// Starts a turn. Returns false if the connection is not runnable: the list may name a connection that was closed
+    /// since.
     pub(super) fn begin_turn(&mut self) -> bool {
         let is_runnable = self.state == State::Runnable;
         if is_runnable {
@@ -105,7 +108,7 @@ impl Connection {
         is_runnable
     }
 
-    /// Receives behind what is kept, or else into `room`; whole frames that are kept come first.
+    /// Receives behind the kept bytes if there are any, else into `room`. Kept whole frames are returned first.
     pub(super) fn receive(&mut self, room: &mut [u8]) -> Result<Received, NetError> {
         let mut held = match std::mem::replace(&mut self.held, Held::Nothing) {
             Held::WholeFrames(held) => return Ok(Received::Held(held)),
@@ -118,7 +121,7 @@ impl Connection {
             (None, _) => Readiness::Drained,
             (Some(_), Readiness::Ending) => Readiness::Ending,
             (Some(len), _) if len == room_len => Readiness::Readable,
-            // Less than fits was all that there was: what comes later is a ready event.
+            // A read shorter than the room emptied the socket; later bytes cause a ready event.
             (Some(_), _) => Readiness::Drained,
         };
         match (received, held) {
@@ -136,13 +139,14 @@ impl Connection {
         }
     }
 
-    /// Its turn brought nothing: it keeps what it kept. True if the poll loop must list it again.
+    /// Ends a turn that received nothing; kept bytes stay. Returns true if the poll loop must list the connection
+    /// again.
     pub(super) fn end_empty_turn(&mut self) -> bool {
         let held = std::mem::replace(&mut self.held, Held::Nothing);
         self.end_turn(held)
     }
 
-    /// Its turn is over and leaves `held`. True if the poll loop must list it again.
+    /// Ends a turn that leaves `held`. Returns true if the poll loop must list the connection again.
     pub(super) fn end_turn(&mut self, held: Held) -> bool {
         self.held = held;
         if self.state == State::Serving {
@@ -151,7 +155,7 @@ impl Connection {
         self.run_if_idle()
     }
 
-    /// The pending reply that its turn goes to; `begin` makes one if there is none yet.
+    /// Returns the pending reply of this turn; `begin` creates one if there is none yet.
     pub(super) fn pending_reply(&mut self, begin: impl FnOnce() -> PendingReplyId) -> PendingReplyId {
         let reply = self.reply().unwrap_or_else(begin);
         debug_assert!(!matches!(self.state, State::Closing(_)), "a connection that closes has no turn");
@@ -160,7 +164,7 @@ impl Connection {
         reply
     }
 
-    /// The pending reply that it waits for.
+    /// The pending reply that the connection waits for.
     pub(super) fn reply(&self) -> Option<PendingReplyId> {
         match self.state {
             State::Replying(reply) | State::Closing(reply) => Some(reply),
@@ -168,7 +172,7 @@ impl Connection {
         }
     }
 
-    /// Its pending reply has left.
+    /// Handles that the pending reply was sent.
     pub(super) fn reply_left(&mut self) -> AfterReply {
         let closes = matches!(self.state, State::Closing(_));
         self.state = State::Idle;
@@ -178,7 +182,8 @@ impl Connection {
         if self.run_if_idle() { AfterReply::Run } else { AfterReply::Wait }
     }
 
-    /// Closes it as soon as its pending reply has left; false if there is none, and it is to be closed now.
+    /// Schedules closing after the pending reply is sent. Returns false if there is none and the connection must be
+    /// closed now.
     pub(super) fn close_after_reply(&mut self) -> bool {
         let Some(reply) = self.reply() else { return false };
         (self.state, self.held) = (State::Closing(reply), Held::Nothing);
@@ -186,7 +191,7 @@ impl Connection {
         true
     }
 
-    /// Whether it keeps bytes: mostly a frame that has begun and whose rest is to come.
+    /// Returns whether the connection keeps bytes, usually the start of a frame.
     pub(super) fn is_within_a_frame(&self) -> bool {
         !matches!(self.held, Held::Nothing)
     }
@@ -195,7 +200,7 @@ impl Connection {
         self.socket.peer().ip()
     }
 
-    /// Sends as much as there is room for; if that is not all, a ready event comes once there is more.
+    /// Sends as many bytes as the socket takes. If some are left, a ready event reports when there is room again.
     pub(super) fn send(&self, bytes: &[u8]) -> io::Result<usize> {
         self.socket.send(bytes)
     }

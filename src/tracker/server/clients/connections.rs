@@ -1,4 +1,4 @@
-//! All connections of a core, by id: which of them are runnable, and how each ends.
+//! All connections of a core, by id: the list of runnable ones, and the ways in which one is closed.
 
 use std::io;
 
@@ -17,9 +17,9 @@ use crate::tracker::server::request::RequestFrame;
 pub(super) struct Connections {
     by_id: Vec<Option<Connection>>,
     free: Vec<ConnectionId>,
-    /// Runnable connections, in the order of their turns. It may name one that was closed since.
+    /// Runnable connections, in the order of service. The list may name a connection that was closed since.
     pub(super) runnable: Vec<ConnectionId>,
-    /// Pending replies that may leave. It may name one twice, or one that has left.
+    /// Pending replies that may be sent. The list may name one twice, or one that was sent since.
     resumable: Vec<PendingReplyId>,
 }
 
@@ -42,7 +42,7 @@ impl Connections {
         }
     }
 
-    /// `None` where it was closed: ready events and lists may name it still.
+    /// Returns `None` for a closed connection, which ready events and lists may still name.
     pub(super) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Connection> {
         self.by_id.get_mut(id.index())?.as_mut()
     }
@@ -52,7 +52,7 @@ impl Connections {
         for ReadyEvent { socket, ends } in events.drain(..) {
             let id = ConnectionId(socket);
             let Some(connection) = self.get_mut(id) else { continue };
-            // There may be room in the socket now.
+            // The socket may have room again.
             let (reply, is_runnable) = (connection.reply(), connection.on_ready(ends));
             self.resumable.extend(reply);
             if is_runnable {
@@ -61,7 +61,7 @@ impl Connections {
         }
     }
 
-    /// Begins the turns of a group, and receives what each has sent.
+    /// Starts the turns of a group of connections, and receives the bytes of each.
     pub(super) fn receive(&mut self, group: &[ConnectionId], input: &mut GroupInput, service: &Service) {
         for &id in group {
             let Some(connection) = self.get_mut(id) else { continue };
@@ -82,7 +82,7 @@ impl Connections {
         }
     }
 
-    /// Answers the frames of a connection's turn into `replies`, and sends these if nothing must be waited for.
+    /// Answers the frames of a connection into `replies`, and sends them if they need not wait.
     pub(super) fn answer(
         &mut self,
         id: ConnectionId,
@@ -110,9 +110,9 @@ impl Connections {
         }
     }
 
-    /// Ends the turn of a connection that keeps `held`; `began_within` where it began with kept bytes.
+    /// Ends the turn of a connection that keeps `held`; `began_within` is true if the turn began with kept bytes.
     pub(super) fn end_turn(&mut self, id: ConnectionId, cut: Cut, held: Held, began_within: bool, service: &Service) {
-        // It may have failed when its replies were sent.
+        // The connection may have failed when its replies were sent.
         let Some(connection) = self.get_mut(id) else { return };
         if let Rest::Malformed(error) = cut.rest {
             return self.fail(id, &error.into(), service);
@@ -121,7 +121,7 @@ impl Connections {
             if matches!(held, Held::Nothing) {
                 connection.deadline_ms = service.deadline(IDLE_TIMEOUT);
             } else if !cut.frames.is_empty() || !began_within {
-                // A frame that has begun must end in its time, however slowly its bytes trickle in.
+                // A frame must be complete within its time limit, however slowly its bytes trickle in.
                 connection.deadline_ms = service.deadline(FRAME_TIMEOUT);
             }
         }
@@ -130,7 +130,7 @@ impl Connections {
         }
     }
 
-    /// Resumes the pending replies that may leave.
+    /// Resumes the pending replies that may be sent.
     pub(super) fn resume_replies(&mut self, service: &Service) {
         service.pending_replies.take_resumable(&mut self.resumable);
         while let Some(reply) = self.resumable.pop() {
@@ -138,7 +138,7 @@ impl Connections {
         }
     }
 
-    /// Sends a pending reply as far as it can leave; when all of it has, its connection may have its next turn.
+    /// Sends as much of a pending reply as possible. Once it is sent completely, its connection may be served again.
     fn resume(&mut self, reply: PendingReplyId, service: &Service) {
         let Some(id) = service.pending_replies.owner(reply) else { return };
         let Some(connection) = self.get_mut(id).filter(|connection| connection.reply() == Some(reply)) else {
@@ -161,7 +161,7 @@ impl Connections {
         }
     }
 
-    /// Closes the connections whose time is over.
+    /// Closes the connections whose deadline has passed.
     pub(super) fn close_silent(&mut self, service: &Service) {
         let now_ms = service.net.clock_ms();
         for id in (0..self.by_id.len() as u32).map(ConnectionId) {
@@ -178,7 +178,8 @@ impl Connections {
         }
     }
 
-    /// Ends a connection for a reason. A client that sent something wrong gets the replies to what came before.
+    /// Closes a connection because of an error. A client that sent invalid data still gets the replies to its earlier
+    /// requests.
     fn fail(&mut self, id: ConnectionId, error: &RpcError, service: &Service) {
         let Some(connection) = self.get_mut(id) else { return };
         let ip = connection.ip();
@@ -194,14 +195,14 @@ impl Connections {
         }
     }
 
-    /// Closes a connection as soon as its pending reply has left.
+    /// Closes a connection as soon as its pending reply is sent.
     fn close(&mut self, id: ConnectionId, service: &Service) {
         if !self.get_mut(id).is_some_and(Connection::close_after_reply) {
             self.cut(id, service);
         }
     }
 
-    /// Closes a connection now. Replies of other cores that are still to come are dropped when they do.
+    /// Closes a connection now. Outstanding replies of other cores are dropped when they arrive.
     pub(super) fn cut(&mut self, id: ConnectionId, service: &Service) {
         let Some(connection) = self.by_id.get_mut(id.index()).and_then(Option::take) else { return };
         if let Some(reply) = connection.reply() {

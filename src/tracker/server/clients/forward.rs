@@ -1,8 +1,8 @@
-//! Requests that another core answers, because it has the file, and their replies on the way back, in batches.
+//! Requests forwarded to the core that owns the file, and their replies, in batches.
 //!
-//! What the connections of a core ask of another one gathers in a batch, which leaves when all tasks that can run have
-//! run: under load many requests share a message, and an idle core sends at once. The buffers of a batch that has arrived
-//! serve for the next one that leaves.
+//! The requests of a core's connections to another core are collected in a batch, which is sent when all runnable tasks
+//! have run. Under load many requests share a message, and an idle core sends at once. The buffers of a received batch
+//! are reused for the next batch sent.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -22,22 +22,22 @@ use crate::tracker::server::unsaved::refuse_acknowledged;
 use crate::tracker::store::WriteSequence;
 use crate::wire::Frame;
 
-/// Which of the two batches for a core.
+/// Index of a core's batch of requests.
 const REQUESTS: usize = 0;
 const REPLIES: usize = 1;
 
-/// Requests on their way to a core, or replies on their way back.
+/// Requests to a core, or replies from it, in flight.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
-    /// Replies: they may leave when this write of the answering core is durable.
+    /// For replies: the write of the answering core that must be durable before they are sent.
     written: Option<WriteSequence>,
     requests: Vec<Forwarded>,
     replies: Vec<Reply>,
-    /// The bytes of either, one after the other: a request's type and payload, a reply's frame.
+    /// Concatenated bytes: type and payload of each request, or the frame of each reply.
     bytes: Vec<u8>,
 }
 
-/// A request; its frame was cut on the core that has the connection, and comes in its two parts.
+/// A forwarded request. The core that owns the connection has split its frame into type and payload.
 #[derive(Clone, Copy, Debug)]
 struct Forwarded {
     to: ReplySlot,
@@ -45,18 +45,18 @@ struct Forwarded {
     file: Option<InfoHash>,
     /// Bytes of the frame's type.
     kind_len: u32,
-    /// Bytes of its payload.
+    /// Bytes of the payload.
     payload_len: u32,
 }
 
-/// A reply, `len` bytes.
+/// A reply of `len` bytes.
 #[derive(Clone, Copy, Debug)]
 struct Reply {
     to: ReplySlot,
     len: u32,
 }
 
-/// Where a reply belongs on the core that has the connection.
+/// The slot of a reply on the core that owns the connection.
 #[derive(Clone, Copy, Debug)]
 struct ReplySlot {
     reply: PendingReplyId,
@@ -68,7 +68,7 @@ impl Batch {
         self.requests.is_empty() && self.replies.is_empty()
     }
 
-    /// Refuses what the replies acknowledge. Such a batch has no requests.
+    /// Converts acknowledgements among the replies into refusals. Such a batch has no requests.
     fn refuse(&mut self, why: &str) {
         debug_assert!(self.requests.is_empty());
         let mut bytes = Vec::with_capacity(self.bytes.len());
@@ -91,21 +91,21 @@ impl Batch {
     }
 }
 
-/// A core's way to the other cores' shards.
+/// A core's connection to the other cores' shards.
 pub(crate) struct Forwarder {
     core: Core,
     shard: Rc<Shard>,
     pending_replies: Rc<PendingReplies>,
-    /// Batches that are being filled, two a core: [`REQUESTS`] and [`REPLIES`].
+    /// Batches that are being filled, two per core: [`REQUESTS`] and [`REPLIES`].
     filling: RefCell<Vec<[Batch; 2]>>,
     kept: RefCell<Vec<Batch>>,
-    /// Wakes the task that sends; it is taken while that has been woken.
+    /// Wakes the sending task; empty once that task has been woken.
     sender: Cell<Option<Waker>>,
     to_send: Cell<bool>,
 }
 
 impl Forwarder {
-    /// Joins the other cores; `None` if this core has joined already.
+    /// Joins the mesh of cores; returns `None` if this core has joined already.
     pub(crate) async fn join(
         plan: MeshPlan<Batch>,
         core: Core,
@@ -127,12 +127,12 @@ impl Forwarder {
         Some(forwarder)
     }
 
-    /// Which core this is.
+    /// This core.
     pub(crate) fn core(&self) -> Core {
         self.core
     }
 
-    /// Sends a request to the core `to`, which has its file. The reply fills the slot of the pending reply.
+    /// Forwards a request to the core `to`, which owns its file. The reply fills the slot of the pending reply.
     pub(crate) fn forward(
         &self,
         to: usize,
@@ -149,7 +149,7 @@ impl Forwarder {
         batch.requests.push(Forwarded { to: ReplySlot { reply, slot }, requester, file, kind_len, payload_len });
     }
 
-    /// Something is about to be added to the batch.
+    /// Prepares a batch for an addition.
     fn begin(&self, batch: &mut Batch) {
         if batch.is_empty() {
             *batch = self.kept.borrow_mut().pop().unwrap_or_default();
@@ -160,7 +160,7 @@ impl Forwarder {
         }
     }
 
-    /// Sends what has gathered, whenever the tasks before this one have run.
+    /// Sends the collected batches each time the tasks before this one have run.
     async fn send_all(self: Rc<Self>, mesh: Rc<Mesh<Batch>>) {
         loop {
             poll_fn(|context| {
@@ -187,7 +187,7 @@ impl Forwarder {
         }
     }
 
-    /// Sends replies once a write is durable; when the store fails, what they acknowledge is refused.
+    /// Sends replies once a write is durable. If the store fails, acknowledgements among them become refusals.
     async fn send_when_durable(
         self: Rc<Self>,
         mesh: Rc<Mesh<Batch>>,
@@ -219,7 +219,7 @@ impl Forwarder {
         }
     }
 
-    /// Answers the requests that `bytes` begins with; returns what is behind them.
+    /// Answers the requests at the start of `bytes`, and returns the remaining bytes.
     fn answer<'b>(&self, from: usize, requests: &[Forwarded], mut bytes: &'b [u8]) -> &'b [u8] {
         let now_ms = now_ms();
         let awaited_before = self.shard.log().awaited();

@@ -1,4 +1,4 @@
-//! What a group of connections has sent, cut into frames once.
+//! The input of a group of connections, cut into frames once.
 
 use std::ops::Range;
 use std::rc::Rc;
@@ -10,22 +10,22 @@ use crate::net::BufferPool;
 use crate::tracker::server::request::RequestFrame;
 use crate::wire::{self, FrameError, Parsed};
 
-/// The bytes of a group, connection by connection. Its buffers serve for the next group.
+/// The bytes of a group, connection by connection. Its buffers are reused for the next group.
 pub(super) struct GroupInput {
-    /// What was received and is not behind kept bytes, one connection after the other.
+    /// Received bytes that do not continue kept bytes, one connection after the other.
     received: Vec<u8>,
     len: usize,
     turns: Vec<Turn>,
 }
 
-/// One connection's bytes.
+/// The input of one connection.
 pub(super) struct Turn {
     pub(super) id: ConnectionId,
     bytes: TurnBytes,
 }
 
 enum TurnBytes {
-    /// These of the group's.
+    /// A range of the group's received bytes.
     Received(Range<usize>),
     Held(HeldBytes),
 }
@@ -33,20 +33,20 @@ enum TurnBytes {
 /// The frames of one connection's turn.
 #[derive(Debug)]
 pub(super) struct Cut {
-    /// Which of the group's frames.
+    /// Range among the group's frames.
     pub(super) frames: Range<usize>,
-    /// Their bytes.
+    /// Total bytes of the frames.
     len: usize,
-    /// What stands behind them.
+    /// The content behind the frames.
     pub(super) rest: Rest,
 }
 
-/// What stands behind the frames of a turn.
+/// The content behind the frames of a turn.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Rest {
-    /// More whole frames, perhaps: the turn had as many as it may have.
+    /// Possibly more whole frames: the turn has reached its maximum number of frames.
     Frames,
-    /// The start of a frame that has this many bytes at least.
+    /// The start of a frame of at least this many bytes.
     Partial(usize),
     Malformed(FrameError),
 }
@@ -56,18 +56,18 @@ impl GroupInput {
         Self { received: vec![0; GROUP_CONNECTIONS_MAX * BUFFER_SMALL_BYTES], len: 0, turns: Vec::new() }
     }
 
-    /// Forgets all bytes.
+    /// Discards all bytes.
     pub(super) fn clear(&mut self) {
         self.len = 0;
         self.turns.clear();
     }
 
-    /// The room for what the next connection has sent.
+    /// The buffer for the next connection's bytes.
     pub(super) fn room(&mut self) -> &mut [u8] {
         &mut self.received[self.len..self.len + BUFFER_SMALL_BYTES]
     }
 
-    /// The first `len` bytes of the room are the connection's.
+    /// Assigns the first `len` bytes of the room to the connection.
     pub(super) fn add_received(&mut self, id: ConnectionId, len: usize) {
         let start = self.len;
         self.len += len;
@@ -82,12 +82,13 @@ impl GroupInput {
         &self.turns
     }
 
-    /// Cuts all bytes into frames, which go behind those in `frames`; one cut a turn.
+    /// Cuts all bytes into frames, appended to `frames`, with one cut per turn.
     pub(super) fn cut<'a>(&'a self, frames: &mut Vec<RequestFrame<'a>>, cuts: &mut Vec<Cut>) {
         cuts.extend(self.turns.iter().map(|turn| cut(turn.bytes.of(&self.received), frames)));
     }
 
-    /// Calls `each` with every turn's connection and cut, with what it keeps, and whether it began with kept bytes.
+    /// Calls `each` with the connection and the cut of every turn, the bytes to keep, and whether the turn began with
+    /// kept bytes.
     pub(super) fn end_turns(
         &mut self,
         cuts: &mut Vec<Cut>,
@@ -112,7 +113,7 @@ impl TurnBytes {
         }
     }
 
-    /// What is left behind the frames.
+    /// Returns the bytes behind the frames.
     fn after(self, received: &[u8], cut: &Cut, buffers: &Rc<BufferPool>) -> Held {
         let need = match cut.rest {
             Rest::Frames => None,

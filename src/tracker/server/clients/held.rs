@@ -1,20 +1,20 @@
-//! Bytes that a connection keeps between two turns: the start of a frame, or whole frames that were too many for one.
+//! Bytes that a connection keeps between two turns: the start of a frame, or whole frames that exceeded one turn.
 
 use std::rc::Rc;
 
 use crate::limits::{BUFFER_SMALL_BYTES, FRAME_CONTROL_BYTES_MAX};
 use crate::net::{BufferPool, PooledBuffer};
 
-/// What a connection keeps. An idle one keeps no buffer.
+/// The bytes that a connection keeps. An idle connection keeps no buffer.
 pub(super) enum Held {
     Nothing,
-    /// The start of a frame whose rest has not come.
+    /// The start of a frame whose rest has not been received.
     PartialFrame(HeldBytes),
-    /// Whole frames, mostly: they are answered before anything more is received.
+    /// Mostly whole frames; they are answered before more is received.
     WholeFrames(HeldBytes),
 }
 
-/// Received bytes in a buffer of their own.
+/// Received bytes in a separate buffer.
 pub(super) struct HeldBytes {
     buffer: PooledBuffer,
     start: usize,
@@ -22,7 +22,7 @@ pub(super) struct HeldBytes {
 }
 
 impl HeldBytes {
-    /// A copy of `bytes`, in a buffer with room for a frame of `need` bytes, if that is known.
+    /// Copies `bytes` to a buffer with room for a frame of `need` bytes, if that is known.
     pub(super) fn copied(bytes: &[u8], need: Option<usize>, buffers: &Rc<BufferPool>) -> Self {
         let is_small = need.unwrap_or_default() <= BUFFER_SMALL_BYTES;
         let mut buffer = buffers.take(if is_small { BUFFER_SMALL_BYTES } else { FRAME_CONTROL_BYTES_MAX });
@@ -39,18 +39,18 @@ impl HeldBytes {
         &mut self.buffer[self.end..]
     }
 
-    /// Has room for at least one more byte.
+    /// Makes room for at least one more byte.
     pub(super) fn has_room(&self) -> bool {
         self.end < self.buffer.len()
     }
 
-    /// The first `len` bytes of the room were received.
+    /// Adds the first `len` bytes of the room, which were received.
     pub(super) fn extend(&mut self, len: usize) {
         self.end += len;
         debug_assert!(self.end <= self.buffer.len());
     }
 
-    /// What is left behind the first `len` bytes, with room for a frame of `need` bytes, if that is known.
+    /// Returns the bytes behind the first `len`, with room for a frame of `need` bytes, if that is known.
     pub(super) fn after(mut self, len: usize, need: Option<usize>, buffers: &Rc<BufferPool>) -> Option<Self> {
         self.start += len;
         debug_assert!(self.start <= self.end);

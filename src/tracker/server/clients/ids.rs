@@ -1,10 +1,10 @@
-//! The numbers by which a core names its connections and their pending replies.
+//! Ids of a core's connections and pending replies.
 
-/// A connection of this core: its slot among the core's connections, used again once it is closed.
+/// A connection of this core: its slot among the core's connections, reused once it is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ConnectionId(pub(crate) u32);
 
-/// A pending reply of this core: its slot among them, used again once it has left.
+/// A pending reply of this core: its slot among the core's pending replies, reused once it is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PendingReplyId(pub(crate) u32);
 

@@ -1,9 +1,10 @@
-//! The clients of a core: their connections, and what each is owed.
+//! The clients of a core: their connections and their pending replies.
 //!
-//! `poll_loop` serves the `connections` in small groups: it receives (`group_input` cuts what came into frames, once),
-//! has `service` answer, and sends. What cannot leave within its turn is a `pending_replies` entry, and its connection
-//! has no further turn before that has left. `forward` takes a request to the core that has its file, and brings the reply
-//! back. A request that stays on its core costs one receive and one send, no task, no timer and no allocation.
+//! `poll_loop` serves the `connections` in small groups: it receives bytes (`group_input` cuts them into frames, once),
+//! has `service` answer, and sends. A reply that cannot be sent at once becomes a `pending_replies` entry, and its
+//! connection is not served again before that is sent. `forward` sends a request to the core that owns the file, and
+//! returns the reply. A request that stays on its core needs one receive and one send, no task, no timer and no
+//! allocation.
 
 mod connection;
 mod connections;

@@ -1,10 +1,10 @@
 //! Replies that could not be sent at once.
 //!
-//! What a connection asked in one turn is answered in one piece and in the order of asking, when the last reply is there
-//! and what the replies acknowledge is durable. Most replies leave within their turn and never come here; the others wait
-//! for another core's replies, for the store, or for room in the socket.
+//! The requests of one turn are answered in one piece and in their order, once the last reply has arrived and the
+//! acknowledged changes are durable. Most replies are sent within their turn and never come here. The others wait for
+//! another core's replies, for the store, or for room in the socket.
 //!
-//! A pending reply knows its connection by id only. The poll loop resumes those that may leave.
+//! A pending reply stores only the id of its connection. The poll loop resumes the pending replies that may be sent.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -24,7 +24,7 @@ pub(crate) struct PendingReplies {
     socket_set: SocketSet,
     log: Rc<Log>,
     inside: RefCell<Inside>,
-    /// There is a pending reply that waits for the store.
+    /// Notified when a pending reply waits for the store.
     unsaved: Signal,
 }
 
@@ -32,45 +32,45 @@ pub(crate) struct PendingReplies {
 struct Inside {
     replies: Vec<PendingReply>,
     free: Vec<PendingReplyId>,
-    /// Pending replies that may leave.
+    /// Pending replies that may be sent.
     resumable: Vec<PendingReplyId>,
-    /// The pending replies that wait for the store, and for which write: these never get smaller.
+    /// The pending replies that wait for the store, each with its write; the writes never decrease.
     unsaved: VecDeque<(WriteSequence, PendingReplyId)>,
     scratch: Vec<u8>,
 }
 
-/// One pending reply. Its buffers serve for the next one with its id.
+/// A pending reply. Its buffers are reused for the next one with the same id.
 #[derive(Default)]
 struct PendingReply {
     stage: Stage,
-    /// This core's write that must be durable first.
+    /// The write of this core that must be durable first.
     written: Option<WriteSequence>,
     /// The replies, at first without the deferred parts.
     bytes: Vec<u8>,
-    /// How many of these bytes have left.
+    /// Number of these bytes already sent.
     sent: usize,
-    /// The deferred parts' bytes, in the order of coming.
+    /// Bytes of the deferred parts, in the order of arrival.
     deferred: Vec<u8>,
     parts: Vec<DeferredPart>,
 }
 
-/// What a pending reply waits for besides its write.
+/// The state of a pending reply, apart from its write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Stage {
-    /// Nobody uses it.
+    /// The slot is free.
     #[default]
     Free,
-    /// Its connection waits for it, and it for `awaited` deferred parts.
+    /// The connection `owner` waits for the reply, which waits for `awaited` deferred parts.
     Open { owner: ConnectionId, awaited: u32 },
-    /// Its connection is closed; `awaited` deferred parts, one at least, come all the same, and name its id.
+    /// The connection is closed. `awaited` deferred parts, at least one, still arrive and name this id.
     Abandoned { awaited: u32 },
 }
 
 /// A reply that another core sends.
 struct DeferredPart {
-    /// It belongs behind this many of the other bytes.
+    /// Number of the other bytes that precede the part.
     at: usize,
-    /// Where it is in `deferred`; empty until it has come.
+    /// Range in `deferred`; empty until the part has arrived.
     bytes: Range<usize>,
 }
 
@@ -79,7 +79,7 @@ impl PendingReplies {
         Rc::new(Self { socket_set, log, inside: RefCell::default(), unsaved: Signal::default() })
     }
 
-    /// Begins a pending reply of connection `owner`.
+    /// Creates a pending reply for connection `owner`.
     pub(crate) fn begin(&self, owner: ConnectionId) -> PendingReplyId {
         let Inside { replies, free, .. } = &mut *self.inside.borrow_mut();
         let id = free.pop().unwrap_or_else(|| {
@@ -103,7 +103,7 @@ impl PendingReplies {
         SlotId(reply.parts.len() as u32 - 1)
     }
 
-    /// A deferred part has come.
+    /// Stores a deferred part that has arrived.
     pub(crate) fn fill(&self, id: PendingReplyId, slot: SlotId, bytes: &[u8]) {
         let inside = &mut *self.inside.borrow_mut();
         let Some(reply) = inside.replies.get_mut(id.index()) else {
@@ -122,8 +122,8 @@ impl PendingReplies {
         }
     }
 
-    /// Takes the replies out of `bytes`, the first `sent` of which have left. They wait until this core's write `written`
-    /// is durable.
+    /// Takes the replies out of `bytes`, the first `sent` of which are sent already. The rest waits until this core's
+    /// write `written` is durable.
     pub(crate) fn hold(&self, id: PendingReplyId, bytes: &mut Vec<u8>, sent: usize, written: Option<WriteSequence>) {
         let Inside { replies, unsaved, .. } = &mut *self.inside.borrow_mut();
         let reply = &mut replies[id.index()];
@@ -136,7 +136,7 @@ impl PendingReplies {
         }
     }
 
-    /// Lists the pending replies whose writes have become durable; when the store fails, all: they are refused.
+    /// Lists the pending replies whose writes have become durable. If the store fails, lists all and refuses them.
     pub(crate) async fn follow_the_store(self: Rc<Self>) {
         loop {
             let first = || self.inside.borrow().unsaved.front().copied();
@@ -150,12 +150,12 @@ impl PendingReplies {
         }
     }
 
-    /// Moves the pending replies that may leave behind those in `resumable`. One may come twice, or after it has left.
+    /// Appends the pending replies that may be sent to `resumable`. One may be listed twice, or after it was sent.
     pub(crate) fn take_resumable(&self, resumable: &mut Vec<PendingReplyId>) {
         resumable.append(&mut self.inside.borrow_mut().resumable);
     }
 
-    /// The connection that waits for it; `None` when it has left, or its connection is closed.
+    /// The connection that waits for the reply; `None` if the reply was sent or its connection is closed.
     pub(crate) fn owner(&self, id: PendingReplyId) -> Option<ConnectionId> {
         match self.inside.borrow().replies.get(id.index())?.stage {
             Stage::Open { owner, .. } => Some(owner),
@@ -163,8 +163,8 @@ impl PendingReplies {
         }
     }
 
-    /// Sends by `send`, which returns how much of its bytes it sent, if all replies are there and durable. True once all
-    /// of them have left.
+    /// Sends the reply if all parts have arrived and are durable. `send` returns the number of bytes that it sent.
+    /// Returns true once all bytes are sent.
     pub(crate) fn resume<E>(
         &self,
         id: PendingReplyId,
@@ -187,14 +187,14 @@ impl PendingReplies {
         Ok(reply.sent == reply.bytes.len())
     }
 
-    /// All of it has left: its id is free.
+    /// Frees the id of a reply that was sent completely.
     pub(crate) fn end(&self, id: PendingReplyId) {
         let inside = &mut *self.inside.borrow_mut();
         debug_assert!(matches!(inside.replies[id.index()].stage, Stage::Open { awaited: 0, .. }));
         inside.release(id);
     }
 
-    /// Its connection is closed: its id is free once the deferred parts that are to come have come.
+    /// Handles the end of the connection: the id is free once the outstanding deferred parts have arrived.
     pub(crate) fn abandon(&self, id: PendingReplyId) {
         let inside = &mut *self.inside.borrow_mut();
         let reply = &mut inside.replies[id.index()];
@@ -210,7 +210,7 @@ impl Inside {
     fn release(&mut self, id: PendingReplyId) {
         let reply = &mut self.replies[id.index()];
         if self.free.len() >= PENDING_REPLIES_KEPT_MAX {
-            // Many waited once: their buffers are not kept for the next time.
+            // Many replies were pending at once: the buffers of the surplus ones are released.
             *reply = PendingReply::default();
         } else {
             reply.clear();
@@ -220,7 +220,7 @@ impl Inside {
 }
 
 impl PendingReply {
-    /// Takes a deferred part; false if none is awaited in the slot.
+    /// Stores a deferred part; returns false if none is awaited in the slot.
     fn fill(&mut self, slot: SlotId, bytes: &[u8]) -> bool {
         let (Stage::Open { awaited, .. } | Stage::Abandoned { awaited }) = &mut self.stage else { return false };
         let Some(part) = self.parts.get_mut(slot.index()).filter(|_| *awaited > 0) else { return false };
@@ -232,7 +232,8 @@ impl PendingReply {
         true
     }
 
-    /// Refuses what the replies acknowledge: it is not durable, and perhaps never will be. Nothing of them has left.
+    /// Converts acknowledgements into refusals: the changes are not durable, and perhaps never will be. No byte was sent
+    /// yet.
     fn refuse(&mut self, why: &str, scratch: &mut Vec<u8>) {
         debug_assert!(self.sent == 0);
         scratch.clear();
@@ -244,7 +245,7 @@ impl PendingReply {
         self.written = None;
     }
 
-    /// Puts the deferred parts among the other replies.
+    /// Inserts the deferred parts among the other replies.
     fn merge(&mut self, scratch: &mut Vec<u8>) {
         if self.parts.is_empty() {
             return;
@@ -287,7 +288,7 @@ mod tests {
         Cores::start("test", 1, test).unwrap().join().unwrap();
     }
 
-    /// Resumes the reply, if it is listed, as often as it can; each send takes `step` bytes at most. True once it has left.
+    /// Resumes a listed reply as often as possible; each send takes `step` bytes at most. Returns true once it is sent.
     fn resume(replies: &PendingReplies, id: PendingReplyId, step: usize, sent: &mut Vec<u8>) -> bool {
         let mut resumable = Vec::new();
         replies.take_resumable(&mut resumable);
@@ -340,7 +341,7 @@ mod tests {
         });
     }
 
-    /// The other core knows nothing of the connection's end, and answers all the same.
+    /// The other core does not know that the connection has ended, and answers anyway.
     #[test]
     fn the_id_of_an_abandoned_reply_is_free_when_its_last_part_has_come() {
         with_replies(|replies| {
@@ -358,7 +359,7 @@ mod tests {
         });
     }
 
-    /// What was acknowledged is refused when the store fails; answers that acknowledge nothing stay.
+    /// Acknowledgements are refused when the store fails; other answers stay.
     #[test]
     fn acknowledgements_become_refusals() {
         let version = Some(crate::ids::Version { clock: 5, tracker: crate::ids::TrackerId(1) });

@@ -1,8 +1,8 @@
 //! The poll loop of a core: it receives from ready connections, answers them, and resumes pending replies.
 //!
-//! One task serves all connections (the socket set in [`crate::net`] says why). Ready ones have their turn in small groups:
-//! what each of a group has sent is received and cut into frames, the records of the files that these name are
-//! prefetched together, then each connection is answered. Nothing in a turn waits.
+//! One task serves all connections (the socket set in [`crate::net`] explains why). Ready connections are served in
+//! small groups: the bytes of each connection in a group are received and cut into frames, the records of the named
+//! files are prefetched together, and then each connection is answered. No step waits.
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,7 +21,7 @@ use crate::runtime;
 use crate::tracker::server::clock::now_ms;
 use crate::tracker::server::request::RequestFrame;
 
-/// How often connections whose time is over are looked for.
+/// Interval at which connections past their deadline are closed.
 pub(super) const SILENCE_TICK: Duration = Duration::from_millis(250);
 
 /// The connections of one core, and the tasks that serve them.
@@ -32,7 +32,7 @@ pub(crate) struct Clients {
     buffers: RefCell<GroupBuffers>,
 }
 
-/// Buffers of a group's turns; they serve for the next group.
+/// Buffers for serving a group; reused for the next group.
 struct GroupBuffers {
     input: GroupInput,
     /// Empty between two groups: see [`recycled`].
@@ -53,14 +53,14 @@ impl Clients {
         })
     }
 
-    /// Starts the tasks which serve.
+    /// Starts the serving tasks.
     pub(crate) fn start(self: &Rc<Self>) {
         runtime::spawn_vital("clients", self.clone().serve());
         runtime::spawn_vital("time limits of clients", self.clone().keep_time());
         runtime::spawn_vital("pending replies", self.service.pending_replies.clone().follow_the_store());
     }
 
-    /// Takes an accepted connection.
+    /// Adds an accepted connection.
     pub(crate) fn admit(&self, accepted: Accepted) {
         let peer = accepted.peer();
         if let Err(error) = self.connections.borrow_mut().admit(accepted, &self.socket_set, &self.service) {
@@ -84,7 +84,7 @@ impl Clients {
                 runtime::yield_now().await;
                 self.socket_set.take(&mut events);
             } else {
-                // A client that sends without end does not keep the rest of this core waiting.
+                // A client that sends without pause must not starve the rest of this core.
                 runtime::sleep(FLOOD_PAUSE).await;
                 self.socket_set.take(&mut events);
                 in_a_row = 0;
@@ -107,7 +107,7 @@ impl Clients {
         }
     }
 
-    /// Gives each connection of a group its turn.
+    /// Serves each connection of a group once.
     pub(super) fn serve_group(&self, group: &[ConnectionId]) {
         let (service, connections) = (&self.service, &mut *self.connections.borrow_mut());
         let GroupBuffers { input, frames, cuts, replies } = &mut *self.buffers.borrow_mut();
@@ -131,11 +131,11 @@ impl Clients {
         self.guarded(|| self.connections.borrow_mut().resume_replies(&self.service));
     }
 
-    /// Does some work. A bug in it costs the connections that the work was about, not the core: then this is false.
+    /// Runs `work`. A panic closes only the connections involved, not the core; then this returns false.
     pub(super) fn guarded(&self, work: impl FnOnce()) -> bool {
         let done = catch_unwind(AssertUnwindSafe(work)).is_ok();
         if !done {
-            log::error!("internal error: a turn ended by a panic; please report it with the lines above");
+            log::error!("internal error: serving connections panicked; please report it with the lines above");
             let GroupBuffers { input, cuts, replies, .. } = &mut *self.buffers.borrow_mut();
             input.clear();
             cuts.clear();
@@ -152,8 +152,8 @@ impl Clients {
     }
 }
 
-/// The memory of a group's requests, for those of the next group, whose bytes are others. The iterator has nothing to
-/// map; collecting it in place keeps the allocation.
+/// Reuses the memory of a group's requests for the next group, whose bytes differ. The iterator has nothing to map;
+/// collecting it in place keeps the allocation.
 fn recycled(mut requests: Vec<RequestFrame<'_>>) -> Vec<RequestFrame<'static>> {
     requests.clear();
     requests.into_iter().map(|_| RequestFrame::EMPTY).collect()

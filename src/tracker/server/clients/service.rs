@@ -1,4 +1,4 @@
-//! What serving a client needs of its core, and answering a connection's frames.
+//! The parts of a core that serve its clients, and the answering of a connection's frames.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::tracker::server::links::group_members::GroupMembers;
 use crate::tracker::server::request::{ParsedRequest, RequestFrame};
 use crate::tracker::server::shard::Shard;
 
-/// A core's parts that its connections share.
+/// The parts of a core that its connections share.
 pub(crate) struct Service {
     pub(crate) net: Net,
     pub(crate) shard: Rc<Shard>,
@@ -23,12 +23,12 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// When `limit` is over, by the core's coarse clock.
+    /// Returns the time at which `limit` is over, by the core's coarse clock, milliseconds.
     pub(super) fn deadline(&self, limit: Duration) -> u64 {
         self.net.clock_ms() + limit.as_millis() as u64
     }
 
-    /// Answers a connection's frames, in their order, into `out`. The replies of other cores come to its pending reply.
+    /// Answers a connection's frames in order into `out`. Replies of other cores go to the connection's pending reply.
     pub(super) fn answer(
         &self,
         id: ConnectionId,
@@ -39,7 +39,7 @@ impl Service {
     ) {
         let own_core = self.forwarder.core().index;
         for request in frames {
-            // The core that has the file decodes whatever begins with one.
+            // The core that owns the file decodes every frame that begins with an info hash.
             match request.file.map(|file| self.shard.owner_of_file(file)) {
                 Some(owner) if owner != own_core => self.forward(owner, request, id, connection, out.len()),
                 _ => self.answer_here(id, connection, request, now_ms, out),
@@ -60,7 +60,7 @@ impl Service {
         match &parsed {
             ParsedRequest::Hello(hello) => return connection.hello(hello, &self.members, out),
             ParsedRequest::List(list) if list.digests.is_empty() => {
-                // It asks for nothing: it shows that the link works, and what the other tracker's clock says.
+                // The message requests nothing: it shows that the link works, and carries the other tracker's clock.
                 if let Some(tracker) = requester.tracker.filter(|_| list.cut_off_ms > 0) {
                     self.members.measured(tracker, list.cut_off_ms, now_ms);
                 }
@@ -76,7 +76,8 @@ impl Service {
         self.shard.answer(&parsed, requester, now_ms, out);
     }
 
-    /// Sends a request to the core that owns its file; the reply's place is behind `reply_len` bytes of the others.
+    /// Forwards a request to the core that owns its file; the reply belongs behind `reply_len` bytes of the other
+    /// replies.
     fn forward(
         &self,
         owner: usize,

@@ -1,4 +1,4 @@
-//! The poll loop over real sockets, driven by the test.
+//! Tests of the poll loop over real sockets, driven by the test itself.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -28,7 +28,7 @@ use crate::wire::{self, Message, Parsed, SeederChange, Status};
 
 const FILE: InfoHash = InfoHash([7; 20]);
 
-/// A core's clients, which nobody serves but the test.
+/// A core's clients, served only by the test.
 struct Fixture {
     clients: Rc<Clients>,
     incoming: net::Incoming,
@@ -58,7 +58,7 @@ impl Fixture {
         Self { clients, incoming: incoming.into_iter().next().unwrap(), address }
     }
 
-    /// A connection; the first has number 0.
+    /// Opens a connection; the first has number 0.
     async fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).unwrap();
         stream.set_nonblocking(true).unwrap();
@@ -66,7 +66,7 @@ impl Fixture {
         stream
     }
 
-    /// Makes ready events of connection 0, and serves until nothing is runnable.
+    /// Generates ready events of connection 0, and serves until no connection is runnable.
     fn turn(&self) {
         self.ready(&[0]);
         self.serve_runnable();
@@ -108,7 +108,7 @@ fn request() -> Vec<u8> {
     frame
 }
 
-/// The statuses of the replies that are there.
+/// The statuses of the replies received so far.
 fn replies(stream: &mut TcpStream) -> Vec<Status> {
     let (mut bytes, mut statuses) = (Vec::new(), Vec::new());
     let error = stream.read_to_end(&mut bytes).unwrap_err();
@@ -141,7 +141,7 @@ fn whoever_is_silent_for_too_long_is_closed() {
     });
 }
 
-/// A byte now and then is no reason to wait for a frame for ever.
+/// A client that sends a byte now and then does not extend the time limit of its frame.
 #[test]
 fn only_whole_frames_lengthen_a_frames_time() {
     on_a_core(|fixture| async move {
@@ -156,7 +156,7 @@ fn only_whole_frames_lengthen_a_frames_time() {
         stream.write_all(&frame[10..20]).unwrap();
         fixture.turn();
         assert_eq!(deadline(&fixture), 7);
-        // The end of this one and the start of the next.
+        // The end of this frame and the start of the next.
         stream.write_all(&frame[20..]).unwrap();
         stream.write_all(&frame[..10]).unwrap();
         fixture.turn();
@@ -169,7 +169,7 @@ fn only_whole_frames_lengthen_a_frames_time() {
     });
 }
 
-/// Stale news may name a number twice, or one whose connection is another by now.
+/// Stale events may name an id twice, or one that is another connection's by now.
 #[test]
 fn a_turn_too_many_does_no_harm() {
     on_a_core(|fixture| async move {

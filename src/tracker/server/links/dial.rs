@@ -1,7 +1,7 @@
-//! Links to other trackers, on the dialling side: one a core and peer, kept open as long as this tracker runs.
+//! The dialling side of links to other trackers: one link per core and peer, kept open as long as this tracker runs.
 //!
-//! [`crate::tracker::replica::link`] decides what a link sends and what the answers mean. This connects, waits, and gives
-//! up a tracker that does not answer.
+//! [`crate::tracker::replica::link`] decides what a link sends and what the answers mean. This module connects, waits,
+//! and closes links to trackers that do not answer.
 
 use std::cell::Cell;
 use std::net::SocketAddr;
@@ -30,10 +30,10 @@ use crate::tracker::server::clock::now_ms;
 use crate::tracker::server::shard::Shard;
 use crate::wire::{DecodeError, Message, SyncHello};
 
-/// How often a core looks for new trackers, and an idle link checks whether a repair is due.
+/// Interval at which a core checks for new trackers, and an idle link checks whether a repair is due.
 const TICK: Duration = Duration::from_millis(50);
 
-/// Why a link failed.
+/// The reason why a link failed.
 #[derive(Debug, thiserror::Error)]
 enum DialError {
     #[error(transparent)]
@@ -54,17 +54,17 @@ enum DialError {
     OneOfOurs,
 }
 
-/// What all links of a core share.
+/// State shared by all links of a core.
 pub(crate) struct Dialler {
     pub(crate) net: Net,
     pub(crate) shard: Rc<Shard>,
     pub(crate) members: Arc<GroupMembers>,
     pub(crate) core: usize,
-    /// This core ends: links are not opened again.
+    /// This core is ending: links are not opened again.
     pub(crate) ends: Cell<bool>,
 }
 
-/// Keeps a link to every other tracker, new ones included.
+/// Keeps a link to every other tracker, including trackers that are added later.
 pub(crate) async fn keep_links(dialler: Rc<Dialler>) {
     let mut known = 0;
     loop {
@@ -78,13 +78,13 @@ pub(crate) async fn keep_links(dialler: Rc<Dialler>) {
     }
 }
 
-/// Resolves a name that the operator gave, again and again. Otherwise a tracker that found only itself there, because it
-/// was the first, or because the name server knew no more, would never find the others, and a group could stay in parts
-/// that do not know of each other.
+/// Resolves a configured name repeatedly. Without this, a tracker that found only itself under the name (because it was
+/// the first, or because the name server knew no other) would never find the others, and a group could stay split into
+/// parts that do not know of each other.
 pub(crate) async fn follow_name(members: Arc<GroupMembers>, name: String) {
     loop {
         runtime::sleep(PEER_NAME_INTERVAL).await;
-        // The link reports a name server that is away.
+        // The link reports a name server that does not answer.
         if let Ok(addresses) = resolve(&name).await {
             members.add_addresses(addresses.into_iter());
         }
@@ -129,7 +129,7 @@ async fn keep_link(dialler: Rc<Dialler>, handle: Rc<LinkHandle>) {
 }
 
 impl Dialler {
-    /// Opens a link and runs it; `Ok` when the peer has retired.
+    /// Opens a link and runs it; returns `Ok` when the peer has retired.
     async fn run(&self, handle: &LinkHandle, was_open: &mut bool) -> Result<(), DialError> {
         let addresses = resolve(handle.peer.name()).await?;
         let others: Vec<_> = addresses.iter().copied().filter(|other| !handle.own.borrow().contains(other)).collect();
@@ -137,7 +137,7 @@ impl Dialler {
         stream.allow(SYNC_ANSWER_TIMEOUT);
         let mut frames = FrameReader::new(&self.net, FRAME_SYNC_BYTES_MAX);
         let (tracker, hello, clock) = match self.shake_hands(&mut stream, &mut frames).await {
-            // The name may be that of all members: the others are at its other addresses.
+            // The name may cover all members: the others are at its other addresses.
             Err(DialError::Hello(HelloError::Itself)) if others.len() > 1 => {
                 handle.own.borrow_mut().push(stream.peer());
                 return Err(DialError::OneOfOurs);
@@ -150,7 +150,7 @@ impl Dialler {
         }
         if let Some((theirs_ms, now_ms)) = clock {
             self.members.measured(tracker, theirs_ms, now_ms);
-            // What comes first is to be judged by it already.
+            // The first entries received must be checked against these skews.
             self.shard.set_skews(self.members.skews(now_ms), now_ms);
         }
         handle.peer.set_linked(true);
@@ -191,8 +191,8 @@ impl Dialler {
         Err(failed.into())
     }
 
-    /// Returns the other tracker's id, the hello that opened the link, and, where the other side sent its clock, what both
-    /// clocks said at one time.
+    /// Returns the other tracker's id and the hello that opened the link. If the other side sent its clock, also
+    /// returns both clocks' readings at one time.
     async fn shake_hands(
         &self,
         stream: &mut Stream,
@@ -247,13 +247,13 @@ impl Dialler {
             }
         }
         self.shard.log().room().await;
-        // Clients have their turn between two pages.
+        // Clients are served between two pages.
         runtime::yield_now().await;
         Ok(())
     }
 
     fn times(&self) -> Times {
-        // This one does not step either.
+        // This clock does not step either.
         Times { wall_ms: now_ms(), steady_ms: now_ms() }
     }
 }

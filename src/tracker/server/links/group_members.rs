@@ -1,5 +1,5 @@
-//! The other trackers of the group: those that the operator named, and those that opened a link to this one. Shared by
-//! all cores.
+//! The other trackers of the group: those that the operator configured, and those that opened a link to this one.
+//! Shared by all cores.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -14,7 +14,7 @@ use crate::limits::{ADDRESSES_PER_NAME_MAX, CLOCK_SKEW_NOTED, SYNC_PEERS_MAX};
 use crate::tracker::replica::hello::GroupMember;
 use crate::tracker::table::clock::Skews;
 
-/// Change of the difference of two clocks that is none of the network's.
+/// Smallest change of a clock difference that network delay does not explain, milliseconds.
 const SKEW_CHANGE_MS: u64 = 500;
 
 /// The other trackers, by number.
@@ -23,42 +23,42 @@ pub(crate) struct GroupMembers {
     member: GroupMember,
     cores: usize,
     list: Mutex<Vec<Arc<PeerTracker>>>,
-    /// Number of trackers ever added: cores check whether it has grown.
+    /// Number of trackers ever added; cores compare it to detect new ones.
     added: AtomicUsize,
-    /// Links refused.
+    /// Number of refused links.
     refused: AtomicU64,
-    /// Addresses that turned out to be another tracker's too, or our own, and the tracker there.
+    /// Addresses found to belong to another known tracker or to this one, each with the id of that tracker.
     known: Mutex<HashMap<String, TrackerId>>,
-    /// How often another tracker's clock was found changed: cores check whether it has grown.
+    /// Number of changes detected in the clocks of other trackers; cores compare it to detect new ones.
     clocks_seen: AtomicUsize,
     startup: Startup,
 }
 
-/// One other tracker.
+/// Another tracker.
 #[derive(Debug)]
 pub(crate) struct PeerTracker {
     number: usize,
     /// `HOST:PORT`.
     name: String,
-    /// It opened a link to this tracker, and nobody named it.
+    /// The tracker opened a link to this one, and its name is not configured.
     learnt: bool,
-    /// Its id; 0 while unknown.
+    /// Id of the tracker; 0 while unknown.
     tracker: AtomicU64,
-    /// How often it asked this tracker to repair from it.
+    /// Number of times that the tracker asked this one to repair from it.
     repair_requests: AtomicU64,
     retired: AtomicBool,
-    /// How far its clock is ahead of ours, milliseconds.
+    /// Lead of the tracker's clock over ours, milliseconds.
     skew_ms: AtomicI64,
-    /// How far it was before that changed, and when that was.
+    /// The lead before its last change, and the time of that change.
     skew_before_ms: AtomicI64,
     skew_changed_ms: AtomicU64,
-    /// Cores with an open link, and cores that have repaired from it at least once.
+    /// Number of cores with an open link, and number of cores that have repaired from the tracker at least once.
     linked: AtomicUsize,
     repaired: AtomicUsize,
 }
 
 impl GroupMembers {
-    /// The trackers that the operator named; `member` is this one.
+    /// Creates the list from the configured names; `member` is this tracker.
     pub(crate) fn new(member: GroupMember, names: &[String], cores: usize) -> Arc<Self> {
         let peers = Self {
             member,
@@ -76,23 +76,24 @@ impl GroupMembers {
         Arc::new(peers)
     }
 
-    /// Names that the operator gave; an address is none.
+    /// Configured names, without those that are addresses.
     pub(crate) fn names(&self) -> impl Iterator<Item = String> {
         let named = |peer: &&Arc<PeerTracker>| !peer.learnt && peer.name.parse::<SocketAddr>().is_err();
         self.list().iter().filter(named).map(|peer| peer.name.clone()).collect::<Vec<_>>().into_iter()
     }
 
-    /// This tracker.
+    /// This tracker, as it presents itself to the group.
     pub(crate) fn member(&self) -> &GroupMember {
         &self.member
     }
 
-    /// GroupMembers from number `from` on.
+    /// Returns the trackers from number `from` on.
     pub(crate) fn since(&self, from: usize) -> Vec<Arc<PeerTracker>> {
         if self.added.load(Ordering::Acquire) <= from { Vec::new() } else { self.list()[from..].to_vec() }
     }
 
-    /// All that are not retired, by how many have a link and how many were repaired from, on all cores.
+    /// Returns the number of trackers that are not retired, the number of them linked on all cores, and the number of
+    /// those linked and repaired from on all cores.
     pub(crate) fn counts(&self) -> [u64; 3] {
         let list = self.list();
         let current = || list.iter().filter(|peer| !peer.is_retired());
@@ -104,17 +105,18 @@ impl GroupMembers {
         ]
     }
 
-    /// A tracker's link to this one was refused.
+    /// Counts a refused link of another tracker.
     pub(crate) fn count_refused(&self) {
         self.refused.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Links refused since the start.
+    /// Number of links refused since the start.
     pub(crate) fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// A tracker opened a link to this one, which dials it back, or repairs from it where it is dialled already.
+    /// Adds a tracker that opened a link to this one. It is dialled back; if it is dialled already, this tracker
+    /// repairs from it.
     pub(crate) fn add_linked(&self, tracker: TrackerId, endpoint: Endpoint) {
         let known = self.list().iter().find(|peer| peer.is(tracker)).cloned();
         match known {
@@ -123,21 +125,21 @@ impl GroupMembers {
                 log::info!("tracker {:016x} at {endpoint} is linked from now on", tracker.0);
                 self.add(endpoint.to_string(), true, tracker.0);
             }
-            None => log::warn!("tracker {:016x} at {endpoint} is one tracker too many for the group", tracker.0),
+            None => log::warn!("tracker {:016x} at {endpoint} is not linked: the group is full", tracker.0),
         }
     }
 
-    /// A tracker that is linked asks this one to repair from it.
+    /// Records that a linked tracker asks this one to repair from it.
     pub(crate) fn request_repair(&self, tracker: TrackerId) {
         self.list().iter().filter(|peer| peer.is(tracker)).for_each(|peer| peer.request_repair());
     }
 
-    /// A tracker's clock says `theirs_ms` when ours says `now_ms`.
+    /// Records that a tracker's clock reads `theirs_ms` when ours reads `now_ms`.
     pub(crate) fn measured(&self, tracker: TrackerId, theirs_ms: u64, now_ms: u64) {
         let Some(peer) = self.list().iter().find(|peer| peer.is(tracker)).cloned() else { return };
         let skew_ms = (theirs_ms as i64).wrapping_sub(now_ms as i64);
         let before_ms = peer.skew_ms.load(Ordering::Relaxed);
-        // Smaller changes are the network's.
+        // Smaller changes are due to the network.
         if skew_ms.abs_diff(before_ms) <= SKEW_CHANGE_MS {
             return;
         }
@@ -157,16 +159,16 @@ impl GroupMembers {
         }
     }
 
-    /// How often the others' clocks were found changed.
+    /// Number of changes detected in the other trackers' clocks.
     pub(crate) fn clocks_seen(&self) -> usize {
         self.clocks_seen.load(Ordering::Acquire)
     }
 
-    /// How far the others' clocks are from ours.
+    /// Differences between the other trackers' clocks and ours.
     pub(crate) fn skews(&self, now_ms: u64) -> Skews {
         let of = |peer: &Arc<PeerTracker>| {
             let changed_ms = peer.skew_changed_ms.load(Ordering::Relaxed);
-            // As long as any version from before the change is of use.
+            // The earlier difference is used while a version from before the change may count.
             let before = changed_ms + self.member.ttls.tombstone_ms > now_ms;
             let before_ms = before.then(|| peer.skew_before_ms.load(Ordering::Relaxed));
             (TrackerId(peer.tracker.load(Ordering::Relaxed)), peer.skew(), before_ms)
@@ -174,7 +176,7 @@ impl GroupMembers {
         Skews::new(self.list().iter().filter(|peer| !peer.is_retired()).map(of))
     }
 
-    /// The largest difference of a clock from ours, milliseconds.
+    /// Largest difference of a clock from ours, milliseconds.
     pub(crate) fn skew_ms_max(&self) -> u64 {
         let current = self.list();
         current
@@ -185,7 +187,7 @@ impl GroupMembers {
             .unwrap_or_default()
     }
 
-    /// A link has learnt its tracker's id. Of two entries that are one tracker, one retires.
+    /// Records the id of a link's tracker. If two list entries are the same tracker, one of them retires.
     pub(crate) fn identified(&self, peer: &PeerTracker, tracker: TrackerId) {
         peer.tracker.store(tracker.0, Ordering::Relaxed);
         let list = self.list();
@@ -198,8 +200,8 @@ impl GroupMembers {
         }
     }
 
-    /// A name has these addresses: other trackers of the group may be there. Those that turned out to be a peer that we
-    /// have, or ourselves, are not tried again.
+    /// Adds the addresses of a name, where other trackers of the group may listen. Addresses that were found to be a
+    /// known peer's or our own are not tried again.
     pub(crate) fn add_addresses(&self, addresses: impl Iterator<Item = SocketAddr>) {
         for address in addresses {
             let name = address.to_string();
@@ -211,29 +213,29 @@ impl GroupMembers {
         }
     }
 
-    /// The address was found to be that of a peer that we have, or our own.
+    /// Records that the address belongs to a known peer or to this tracker.
     pub(crate) fn note_known(&self, name: &str, tracker: TrackerId) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= SYNC_PEERS_MAX * ADDRESSES_PER_NAME_MAX {
-            // Names whose addresses change for ever: all are tried once more.
+            // The addresses of a name may keep changing, so the map is bounded. Every address is tried once more.
             known.clear();
         }
         known.insert(name.to_owned(), tracker);
     }
 
-    /// Whether the address is our own, or that of a tracker which is a peer still.
+    /// Returns whether the address is our own, or that of a tracker that is still a peer.
     fn is_known(&self, name: &str) -> bool {
         let tracker = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(name).copied();
         tracker.is_some_and(|tracker| tracker == self.member.tracker || self.list().iter().any(|peer| peer.is(tracker)))
     }
 
-    /// How far the cores have taken the table from the others.
+    /// Progress of the cores in taking the table from the others.
     pub(crate) fn startup(&self) -> &Startup {
         &self.startup
     }
 
-    /// Waits until every core has taken its part of the table from a peer that answers. False when they do not,
-    /// or stand still for `SYNC_START_TIMEOUT`.
+    /// Waits until every core has taken its part of the table from a peer that answers. Returns false if no peer
+    /// answers, or if there is no progress for `SYNC_START_TIMEOUT`.
     pub(crate) fn wait_for_tables(&self) -> bool {
         let named = self.added.load(Ordering::Acquire);
         let synced = named == 0 || self.startup.wait(named, self.cores);
@@ -278,7 +280,7 @@ impl PeerTracker {
         self.learnt
     }
 
-    /// No more links to it.
+    /// Retires the tracker: no further links to it are opened.
     pub(crate) fn retire(&self) {
         self.retired.store(true, Ordering::Relaxed);
     }
@@ -291,12 +293,12 @@ impl PeerTracker {
         self.skew_ms.load(Ordering::Relaxed)
     }
 
-    /// Grows whenever the tracker asks this one to repair from it.
+    /// Number of times that the tracker asked this one to repair from it.
     pub(crate) fn repair_requests(&self) -> u64 {
         self.repair_requests.load(Ordering::Relaxed)
     }
 
-    /// A core's link is open, or no longer.
+    /// Records that a core's link was opened or closed.
     pub(crate) fn set_linked(&self, linked: bool) {
         if linked {
             self.linked.fetch_add(1, Ordering::Relaxed);
@@ -305,7 +307,7 @@ impl PeerTracker {
         }
     }
 
-    /// A core has repaired from it for the first time.
+    /// Records that a core has repaired from the tracker for the first time.
     pub(crate) fn set_repaired(&self) {
         self.repaired.fetch_add(1, Ordering::Relaxed);
     }
@@ -337,7 +339,7 @@ mod tests {
         peers.list().iter().filter(|peer| !peer.is_retired()).map(|peer| peer.name.clone()).collect()
     }
 
-    /// The name gives its addresses in any order, some of them later, and our own among them.
+    /// A name lists its addresses in any order, some of them later, and our own among them.
     #[test]
     fn every_address_of_a_name_is_tried_once() {
         let address = |host: u8| SocketAddr::from(([10, 0, 0, host], 7000));
@@ -360,7 +362,7 @@ mod tests {
             peers.add_addresses(order.map(address).into_iter());
             assert_eq!(current(&peers), ["group:7000", "10.0.0.3:7000"]);
         }
-        // The peer at the name is another one now: the first one's address is tried again.
+        // Another peer now listens at the name: the first one's address is tried again.
         peers.list()[0].tracker.store(4, Ordering::Relaxed);
         peers.add_addresses([2, 1].map(address).into_iter());
         assert_eq!(current(&peers), ["group:7000", "10.0.0.3:7000", "10.0.0.2:7000"]);

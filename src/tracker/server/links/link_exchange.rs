@@ -9,7 +9,7 @@ use crate::tracker::replica::hello::{Accepting, HelloError};
 use crate::tracker::server::clock::now_ms;
 use crate::wire::{Message, Response, Status, SyncHello};
 
-/// How far a connection is on its way to be a link.
+/// The state of a connection that may become a link.
 pub(crate) struct LinkExchange {
     members: Arc<GroupMembers>,
     from: IpAddr,
@@ -17,9 +17,9 @@ pub(crate) struct LinkExchange {
 }
 
 enum State {
-    /// No hello has come, or a wrong one.
+    /// No valid hello has been received.
     Closed,
-    /// The first hello has come.
+    /// The first hello has been received.
     Begun(Accepting),
     Open(TrackerId),
 }
@@ -29,7 +29,7 @@ impl LinkExchange {
         Self { members, from, state: State::Closed }
     }
 
-    /// The tracker at the other end, once the link is open.
+    /// Id of the tracker at the other end, once the link is open.
     pub(crate) fn tracker(&self) -> Option<TrackerId> {
         match self.state {
             State::Open(tracker) => Some(tracker),

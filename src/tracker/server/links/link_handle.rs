@@ -1,4 +1,4 @@
-//! One core's link to one other tracker: its state, and what wakes the task that runs it.
+//! One core's link to one other tracker: its state, and the signal that wakes its task.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -12,18 +12,18 @@ use crate::tracker::replica::link::Link;
 use crate::tracker::server::clock::now_ms;
 use crate::wire::Entry;
 
-/// One core's link to one peer, and what wakes it.
+/// One core's link to one peer, and the signal that wakes its task.
 pub(crate) struct LinkHandle {
     pub(crate) link: RefCell<Link>,
     pub(super) peer: Arc<PeerTracker>,
     waker: Cell<Option<Waker>>,
     woken: Cell<bool>,
-    /// Addresses of the tracker's name at which this one itself listens.
+    /// Addresses of the tracker's name at which this tracker itself listens.
     pub(super) own: RefCell<Vec<SocketAddr>>,
 }
 
 impl LinkHandle {
-    /// A handle of a link that is not open yet.
+    /// Creates a handle of a link that is not open yet.
     pub(crate) fn new(peer: Arc<PeerTracker>) -> Self {
         Self {
             link: RefCell::default(),
@@ -43,7 +43,7 @@ impl LinkHandle {
         }
     }
 
-    /// A repair starts in this time at the latest.
+    /// Schedules a repair to start within `wait_ms` milliseconds.
     pub(crate) fn repair_within(&self, wait_ms: u64) {
         let mut link = self.link.borrow_mut();
         link.repair_by(
@@ -51,7 +51,7 @@ impl LinkHandle {
         );
     }
 
-    /// The number of its tracker.
+    /// Number of the tracker in the group.
     pub(crate) fn number(&self) -> usize {
         self.peer.number()
     }

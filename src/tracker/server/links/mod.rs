@@ -1,6 +1,6 @@
-//! Links to the other trackers of the group: which trackers are dialled, and what goes over a link.
+//! Links to the other trackers of the group: the choice of trackers to dial, and the traffic on each link.
 //!
-//! The rules of a link are pure and stand in [`crate::tracker::replica`]; sockets, tasks and clocks are here.
+//! The rules of a link are pure and are defined in [`crate::tracker::replica`]; sockets, tasks and clocks are here.
 
 pub(crate) mod dial;
 pub(crate) mod group_members;

@@ -1,4 +1,4 @@
-//! How a starting tracker takes the table from the others, by tracker and core.
+//! Progress of a starting tracker in taking the table from the others, by tracker and core.
 
 use std::collections::HashMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::limits::{SYNC_START_FAILURES_MAX, SYNC_START_TIMEOUT, TRACKER_CORES_MAX};
 
-/// How the taking of the table goes, by peer and core.
+/// Progress in taking the table, by peer and core.
 #[derive(Debug, Default)]
 pub(crate) struct Startup {
     state: Mutex<State>,
@@ -15,28 +15,28 @@ pub(crate) struct Startup {
 
 #[derive(Debug, Default)]
 struct State {
-    /// By tracker and core: how it goes, and how many attempts have failed.
+    /// Progress and number of failed attempts, by tracker and core.
     progress_by_core: HashMap<(usize, usize), (SyncProgress, u32)>,
-    /// Grows with everything that comes.
+    /// Incremented with every step.
     progress: u64,
     over: bool,
 }
 
-/// How far one core has taken the table from one tracker.
+/// Progress of one core in taking the table from one tracker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SyncProgress {
-    /// It cannot be reached.
+    /// The tracker cannot be reached.
     Failed,
-    /// Pages come.
+    /// Pages are being received.
     Taking,
-    /// All is taken.
+    /// The table is taken completely.
     Done,
-    /// There will be nothing.
+    /// The tracker will send no pages.
     Away,
 }
 
 impl Startup {
-    /// Notes how it goes on a core; without one, on all.
+    /// Records the progress of a core; `None` means all cores.
     pub(crate) fn set(&self, peer: usize, core: Option<usize>, step: SyncProgress) {
         let mut state = self.lock();
         if state.over {
@@ -57,7 +57,7 @@ impl Startup {
         self.changed.notify_all();
     }
 
-    /// Whether the tracker serves already, or still takes the table.
+    /// Waits until the tracker may serve. Returns whether the table was taken.
     pub(super) fn wait(&self, peers: usize, cores: usize) -> bool {
         let mut state = self.lock();
         let (mut seen, mut since) = (state.progress, Instant::now());
@@ -85,7 +85,7 @@ impl Startup {
 }
 
 impl State {
-    /// `None` while there is something to wait for.
+    /// Returns `None` while there is something to wait for.
     fn outcome(&self, peers: usize, cores: usize) -> Option<bool> {
         let step = |peer, core| self.progress_by_core.get(&(peer, core)).map(|(step, _)| *step);
         let all = || (0..peers).flat_map(|peer| (0..cores).map(move |core| (peer, core)));
