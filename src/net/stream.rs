@@ -259,7 +259,7 @@ mod tests {
     const SOON: Duration = Duration::from_millis(50);
     const LATE: Duration = Duration::from_secs(60);
     const LOW_WATER_BYTES: u32 = 64 << 10;
-    /// What the kernel may queue beyond a low water: one buffer of its own.
+    /// Bytes that the kernel may queue above the low-water mark: one buffer of its own.
     const KERNEL_BUFFER_BYTES: usize = 128 << 10;
 
     /// Runs `test` on a core with a connection to a plain socket.
