@@ -11,7 +11,7 @@ use crate::ids::ChunkHash;
 pub(super) struct Lane<J, C: Compression> {
     pub(super) job: J,
     pub(super) state: C::State,
-    /// Index of the current piece of the job, and the bytes of it that are hashed.
+    /// Index of the current piece of the job, and the position in it.
     piece: usize,
     offset: usize,
     /// Bytes hashed, including those in `edge`.

@@ -36,7 +36,7 @@ impl<'a> DescribedFile<'a> {
         Self::new(length, paths(file, PATH, "path.utf-8", as_path)?)
     }
 
-    /// Takes the first path that is a file's name, else the last one as it is. There is one at least.
+    /// Selects the first path that is a file name, else the last one unchanged. There is at least one.
     fn new(length: u64, paths: Vec<Vec<&'a [u8]>>) -> Result<Self, MetainfoError> {
         let best = paths.iter().find(|path| judge(path).is_ok()).or(paths.last()).map_or(&[][..], Vec::as_slice);
         let name = best.iter().map(|part| String::from_utf8_lossy(part)).collect::<Vec<_>>().join("/");
