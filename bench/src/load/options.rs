@@ -1,4 +1,4 @@
-//! What the user typed.
+//! Command-line options.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
-/// Requests in flight on a connection at most: more would not fit into the smallest socket buffer.
+/// Most requests in flight on a connection: more would not fit into the smallest socket buffer.
 pub const DEPTH_MAX: usize = 128;
 
 /// Loads a tracker or Redis and prints one line of figures.
@@ -68,7 +68,7 @@ pub struct Options {
     pub peers: Vec<String>,
 }
 
-/// What a server speaks.
+/// Protocol of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Protocol {
     /// Our frames.
@@ -83,12 +83,12 @@ impl Options {
         Self::parse_from(["load".to_owned(), server.to_string()])
     }
 
-    /// How long is measured.
+    /// Duration of the measurement.
     pub fn measured(&self) -> Duration {
         Duration::from_secs(self.seconds)
     }
 
-    /// Connections of the thread `index`.
+    /// Number of connections of the thread `index`.
     pub fn connections_of(&self, index: usize) -> usize {
         self.connections / self.threads + usize::from(index < self.connections % self.threads)
     }
