@@ -1,4 +1,4 @@
-//! What the user typed, and what it comes to.
+//! Command-line options and their resolution.
 
 use std::path::PathBuf;
 
@@ -61,7 +61,7 @@ pub enum Part {
 }
 
 impl Options {
-    /// The rows; those that others are held against come before them.
+    /// The rows to run; rows used for comparison precede the others.
     pub fn rows(&self) -> Vec<Row> {
         let rows = if self.rows.is_empty() { Row::defaults() } else { self.rows.clone() };
         let mut all: Vec<Row> = Vec::new();
