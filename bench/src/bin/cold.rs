@@ -36,16 +36,16 @@ const CHUNKS: usize = 16;
 /// Interval between two requests.
 const EVERY: Duration = Duration::from_millis(2);
 
-/// Measures what seeding from the disk costs others.
+/// Measures the effect of seeding from the disk on other transfers.
 #[derive(Clone, Debug, Parser)]
 struct Args {
-    /// Where the files are made, in a folder of their own.
+    /// Folder in which a folder for the files is created.
     #[arg(long, default_value = ".")]
     folder: PathBuf,
     /// GiB of the large file.
     #[arg(long, default_value_t = 4)]
     size_gib: u64,
-    /// How often.
+    /// Number of rounds.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
 }

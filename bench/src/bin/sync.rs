@@ -23,13 +23,13 @@ use mtorrent_bench::own::{Failed, Running, program};
 /// Measures trackers in sync.
 #[derive(Clone, Debug, Parser)]
 struct Args {
-    /// What to measure.
+    /// Measurement to run.
     #[arg(value_enum)]
     what: What,
     /// Files, each with two seeders.
     #[arg(long, default_value_t = 1_000_000)]
     files: u64,
-    /// How often.
+    /// Number of rounds.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
     /// Seconds of each load.
@@ -38,8 +38,8 @@ struct Args {
     /// Requests in flight on each of the load's 500 connections.
     #[arg(long, default_value_t = 4)]
     depth: usize,
-    /// Files that the load asks for, as a multiple of those that are there: the first seeder of another one is a change
-    /// that is written and passed on, a renewal is not.
+    /// Number of files in the load's requests, as a multiple of those in the table: the first seeder of a new file is a
+    /// change that is written and sent to the peer, a renewal is not.
     #[arg(long, default_value_t = 4)]
     spread: u64,
     /// Requests of a hundred that are AddSeeder.

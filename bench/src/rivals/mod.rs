@@ -1,11 +1,11 @@
 //! The rivals' harness: every contestant downloads one file on this machine in turn, each in its fastest sensible
 //! configuration, compared with the machine's limits.
 //!
-//! A run makes a [`Source`](crate::harness::source::Source) of random bytes, enters a [`Network`] of its own (so that nothing of the
-//! machine's set-up is changed), and lets each [`contestant`] fetch the file in alternating rounds, with
-//! each congestion control, to the disk and then with the disk taken out. A contestant prepares a
-//! [`session`] (seeders that are ready, one getter's command line); [`race`] times the getter from its
-//! exec to its end and compares every byte. [`summary`], [`plot`] and [`report`] write what was seen.
+//! A run creates a [`Source`](crate::harness::source::Source) of random bytes, enters a [`Network`] of its own (so that
+//! the machine's configuration stays unchanged), and lets each [`contestant`] download the file in alternating rounds,
+//! with each congestion control, to the disk and then without the disk. A contestant prepares a [`session`] (seeders
+//! that are ready, one getter's command line); [`race`] times the getter from its exec to its end and compares every
+//! byte. [`summary`], [`plot`] and [`report`] write the results.
 //!
 //! It must never print a time without stating whether the bytes were right, never leave a process, a folder or a
 //! setting behind, and never give one contestant an advantage over another.

@@ -11,7 +11,7 @@ use crate::harness::program;
 #[derive(Debug, Clone, Parser)]
 #[command(name = "rivals", version)]
 pub struct Options {
-    /// What all races take
+    /// Options of all races
     #[command(flatten)]
     pub common: CommonOptions,
     /// Size of the file that is fetched, e.g. 4GiB

@@ -17,13 +17,13 @@ const RETRY: Duration = Duration::from_millis(2);
 /// One node's part of the floor.
 #[derive(Debug, Clone, Args)]
 pub struct FlowOptions {
-    /// Receives here
+    /// Address at which it receives
     #[arg(long)]
     pub receive: Option<SocketAddrV4>,
-    /// Sends there
+    /// Address to which it sends
     #[arg(long)]
     pub send: Option<SocketAddrV4>,
-    /// As many bytes
+    /// Number of bytes
     #[arg(long)]
     pub bytes: u64,
 }

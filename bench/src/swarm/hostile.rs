@@ -16,7 +16,7 @@ use mtorrent::wire::{ChunkInfo, Message, SeederChange, SendChunk, Status};
 use super::chunks::read_metainfo;
 use super::connection::Connection;
 
-/// How a hostile peer fails.
+/// Way in which a hostile peer fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Failing {
     /// Sends data that is not the chunk's.
@@ -27,16 +27,16 @@ pub enum Failing {
     Slow,
     /// Sends half of its first chunk and is gone.
     Vanishing,
-    /// Has none of the chunks that it says it has.
+    /// Has none of the chunks that it claims to have.
     Lying,
 }
 
-/// How a hostile peer is started.
+/// Options of a hostile peer.
 #[derive(Debug, Clone, Args)]
 pub struct HostileOptions {
-    /// How it fails
+    /// Way in which it fails
     pub failing: Failing,
-    /// Where it listens
+    /// Address at which it listens
     #[arg(long)]
     pub listen: SocketAddr,
     /// The tracker at which it registers

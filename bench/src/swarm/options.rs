@@ -14,7 +14,7 @@ use crate::harness::options::CommonOptions;
 #[derive(Debug, Clone, Parser)]
 #[command(name = "swarm", version)]
 pub struct Options {
-    /// What all races take
+    /// Options of all races
     #[command(flatten)]
     pub common: CommonOptions,
     /// Rounds of every row
@@ -41,12 +41,12 @@ pub struct Options {
     /// Keep what the programs wrote, a folder a turn in this one
     #[arg(long)]
     pub keep_logs: Option<PathBuf>,
-    /// What a run starts on its nodes
+    /// Helpers that a run starts on its nodes
     #[command(subcommand)]
     pub part: Option<Part>,
 }
 
-/// What a run starts on its nodes; not for people.
+/// Helpers that a run starts on its nodes; not for users.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Part {
     /// One node's plain TCP flows

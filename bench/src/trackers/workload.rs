@@ -5,7 +5,7 @@ use clap::ValueEnum;
 /// One kind of load at one depth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Workload {
-    /// The requests.
+    /// Kind of the requests.
     pub what: What,
     /// Requests in flight on each connection; 0 if the load does not count them in this way.
     pub depth: usize,
@@ -16,13 +16,13 @@ pub struct Workload {
 pub enum What {
     /// Seeders that the table has are added again: leases are renewed.
     Renew,
-    /// Who has the file?
+    /// Queries for the seeders of a file.
     Ask,
     /// Half of each.
     Mixed,
     /// Seeders of files that the table does not have.
     New,
-    /// What aquatic_udp's own load tester sends: connects and announces, half of each.
+    /// The requests of aquatic_udp's own load tester: connects and announces, half of each.
     Announce,
 }
 
