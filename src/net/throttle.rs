@@ -44,7 +44,7 @@ pub(super) struct Meter {
     /// Bytes booked and not transferred yet.
     bytes: usize,
     /// Time from which they may be transferred, nanoseconds since the start.
-    turn_ns: u64,
+    from_ns: u64,
     changes: u64,
 }
 
@@ -127,7 +127,7 @@ fn step(bytes_s: u64) -> usize {
 impl Meter {
     /// Creates a meter without bookings.
     pub(super) fn new(limits: Arc<RateLimits>, direction: Direction) -> Self {
-        Self { limits, direction, bytes: 0, turn_ns: 0, changes: 0 }
+        Self { limits, direction, bytes: 0, from_ns: 0, changes: 0 }
     }
 
     /// Returns how many of `wanted` bytes may be transferred now, or the time to wait before the next call.
@@ -143,9 +143,9 @@ impl Meter {
         let changes = limit.changes.load(Ordering::Relaxed);
         if self.bytes == 0 || self.changes != changes {
             (self.bytes, self.changes) = (step(bytes_s), changes);
-            self.turn_ns = limit.book(self.bytes, bytes_s, now_ns);
+            self.from_ns = limit.book(self.bytes, bytes_s, now_ns);
         }
-        match self.turn_ns.saturating_sub(now_ns) {
+        match self.from_ns.saturating_sub(now_ns) {
             0 => Allowance::Bytes(wanted.min(self.bytes)),
             wait_ns => Allowance::Wait(Duration::from_nanos(wait_ns)),
         }

@@ -25,12 +25,12 @@ const JOIN_POLL: Duration = Duration::from_millis(1);
 /// The unjoined mesh: created once, cloned to every core, and joined there.
 #[derive(Debug)]
 pub(crate) struct MeshPlan<M: Send + 'static> {
-    seats: Arc<Mutex<Vec<Option<Seat<M>>>>>,
+    parts: Arc<Mutex<Vec<Option<Ends<M>>>>>,
 }
 
 /// One core's ends of all channels; `None` at its own index.
 #[derive(Debug)]
-struct Seat<M: Send + 'static> {
+struct Ends<M: Send + 'static> {
     senders: Vec<Option<SharedSender<M>>>,
     receivers: Vec<Option<SharedReceiver<M>>>,
 }
@@ -49,7 +49,7 @@ struct Lane<M: Send + 'static> {
 
 impl<M: Send + 'static> Clone for MeshPlan<M> {
     fn clone(&self) -> Self {
-        Self { seats: self.seats.clone() }
+        Self { parts: self.parts.clone() }
     }
 }
 
@@ -57,16 +57,16 @@ impl<M: Send + 'static> MeshPlan<M> {
     /// Creates the channels among `count` cores.
     pub(crate) fn new(count: usize) -> Self {
         let empty =
-            || Seat { senders: (0..count).map(|_| None).collect(), receivers: (0..count).map(|_| None).collect() };
-        let mut seats: Vec<Seat<M>> = (0..count).map(|_| empty()).collect();
+            || Ends { senders: (0..count).map(|_| None).collect(), receivers: (0..count).map(|_| None).collect() };
+        let mut parts: Vec<Ends<M>> = (0..count).map(|_| empty()).collect();
         for (from, to) in
             (0..count).flat_map(|from| (0..count).map(move |to| (from, to))).filter(|(from, to)| from != to)
         {
             let (sender, receiver) = shared_channel::new_bounded(MESH_MESSAGES_MAX);
-            seats[from].senders[to] = Some(sender);
-            seats[to].receivers[from] = Some(receiver);
+            parts[from].senders[to] = Some(sender);
+            parts[to].receivers[from] = Some(receiver);
         }
-        Self { seats: Arc::new(Mutex::new(seats.into_iter().map(Some).collect())) }
+        Self { parts: Arc::new(Mutex::new(parts.into_iter().map(Some).collect())) }
     }
 
     /// Joins the mesh and waits until all other cores have joined. `receive` is called with the sender's index and the
@@ -74,14 +74,14 @@ impl<M: Send + 'static> MeshPlan<M> {
     ///
     /// Returns `None` if the core has joined already.
     pub(crate) async fn join(self, core: Core, receive: impl Fn(usize, M) + 'static) -> Option<Mesh<M>> {
-        let seat = self.seats.lock().unwrap_or_else(PoisonError::into_inner).get_mut(core.index)?.take()?;
+        let part = self.parts.lock().unwrap_or_else(PoisonError::into_inner).get_mut(core.index)?.take()?;
         let receive: Rc<dyn Fn(usize, M)> = Rc::new(receive);
-        for (from, receiver) in seat.receivers.into_iter().enumerate() {
+        for (from, receiver) in part.receivers.into_iter().enumerate() {
             let Some(receiver) = receiver else { continue };
             let receive = receive.clone();
             super::spawn_vital("mesh receiver", async move { pump(from, receiver.connect().await, receive).await });
         }
-        let connect = seat.senders.into_iter().map(|sender| sender.map(|s| glommio::spawn_local(s.connect())));
+        let connect = part.senders.into_iter().map(|sender| sender.map(|s| glommio::spawn_local(s.connect())));
         let connect: Vec<_> = connect.collect();
         let lanes = async {
             let mut lanes = Vec::with_capacity(connect.len());
