@@ -1,12 +1,12 @@
 //! Sets of chunks: [`Bitfield`] for one owner, [`SharedBitfield`] for all cores.
 //!
-//! The wire form puts chunk 0 into the highest bit of the first byte; spare bits are 0.
+//! In the wire form, chunk 0 is the highest bit of the first byte, and spare bits are 0.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crate::geometry::{ChunkIndex, Geometry};
 
-/// A set of chunks of one file, kept in its wire form.
+/// A set of chunks of one file, stored in its wire form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bitfield {
     bytes: Vec<u8>,
@@ -14,31 +14,31 @@ pub struct Bitfield {
     count: u32,
 }
 
-/// Bytes that are no bitfield of this file.
+/// The bytes are not a bitfield of this file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BitfieldError {
-    /// Not one bit a chunk, rounded up.
+    /// The length is not one bit a chunk, rounded up to bytes.
     #[error("the bitfield has {0} bytes, not one bit a chunk")]
     Length(usize),
-    /// A bit behind the last chunk is set.
+    /// A bit after the last chunk is set.
     #[error("the bitfield claims chunks behind the last one")]
     SpareBits,
 }
 
 impl Bitfield {
-    /// No chunk.
+    /// The empty set.
     pub fn empty(geometry: Geometry) -> Self {
         Self { bytes: vec![0; Self::wire_len(geometry.chunk_count())], geometry, count: 0 }
     }
 
-    /// Every chunk.
+    /// The set of all chunks.
     pub fn full(geometry: Geometry) -> Self {
         let mut full = Self::empty(geometry);
         geometry.chunks().for_each(|chunk| full.insert(chunk));
         full
     }
 
-    /// Checks and takes the wire form.
+    /// Validates and copies the wire form.
     pub fn from_wire(bytes: &[u8], geometry: Geometry) -> Result<Self, BitfieldError> {
         let chunk_count = geometry.chunk_count();
         if bytes.len() != Self::wire_len(chunk_count) {
@@ -54,7 +54,7 @@ impl Bitfield {
         Ok(Self { bytes: bytes.to_vec(), geometry, count })
     }
 
-    /// Bytes of the wire form.
+    /// Length of the wire form, bytes.
     pub fn wire_len(chunk_count: u32) -> usize {
         chunk_count.div_ceil(8) as usize
     }
@@ -64,7 +64,7 @@ impl Bitfield {
         &self.bytes
     }
 
-    /// The file that the chunks are of.
+    /// Geometry of the file to which the chunks belong.
     pub fn geometry(&self) -> Geometry {
         self.geometry
     }
@@ -80,13 +80,13 @@ impl Bitfield {
         self.bytes[chunk.as_usize() / 8] |= bit(chunk);
     }
 
-    /// Takes the chunk out.
+    /// Removes the chunk.
     pub fn remove(&mut self, chunk: ChunkIndex) {
         self.count -= u32::from(self.contains(chunk));
         self.bytes[chunk.as_usize() / 8] &= !bit(chunk);
     }
 
-    /// Chunks in the set.
+    /// Number of chunks in the set.
     pub fn count(&self) -> u32 {
         self.count
     }
@@ -96,7 +96,7 @@ impl Bitfield {
         self.count == self.geometry.chunk_count()
     }
 
-    /// 64 chunks from chunk `64 * n` on, the first as the highest bit.
+    /// The 64 chunks from chunk `64 * n`, the first as the highest bit.
     fn word(&self, n: usize) -> u64 {
         let bytes = &self.bytes[8 * n..self.bytes.len().min(8 * n + 8)];
         if let Ok(whole) = bytes.try_into() {
@@ -110,7 +110,7 @@ impl Bitfield {
         (0..self.words()).flat_map(|n| self.chunks_of(n, self.word(n)))
     }
 
-    /// The chunks that are in both sets of one file, once each, beginning in the 64 chunks that hold chunk `start`.
+    /// The chunks in both sets of one file, once each, starting in the 64 chunks that contain chunk `start`.
     pub fn common<'a>(&'a self, other: &'a Self, start: u32) -> impl Iterator<Item = ChunkIndex> + 'a {
         let first = start as usize / 64;
         let words = (first..self.words()).chain(0..first.min(self.words()));
@@ -131,7 +131,7 @@ impl Bitfield {
         })
     }
 
-    /// Bytes of the file that the chunks in the set hold.
+    /// Total length of the chunks in the set, bytes.
     pub fn byte_count(&self) -> u64 {
         self.iter().map(|chunk| u64::from(self.geometry.chunk_len(chunk))).sum()
     }
@@ -141,9 +141,10 @@ fn bit(chunk: ChunkIndex) -> u8 {
     0x80 >> (chunk.get() % 8)
 }
 
-/// A set of chunks that all cores read and the owning cores add to, without locks.
+/// A set of chunks that all cores read and the owning cores extend, without locks.
 ///
-/// A bit is set with release and read with acquire order: a thread that sees it sees what was written before.
+/// A bit is set with release and read with acquire order: a thread that reads it sees all writes made before it was
+/// set.
 #[derive(Debug)]
 pub struct SharedBitfield {
     words: Box<[AtomicU64]>,
@@ -152,7 +153,7 @@ pub struct SharedBitfield {
 }
 
 impl SharedBitfield {
-    /// The same set as `chunks`.
+    /// Creates a set with the same chunks as `chunks`.
     pub fn new(chunks: &Bitfield) -> Self {
         let geometry = chunks.geometry();
         let words = (0..geometry.chunk_count().div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
@@ -168,7 +169,7 @@ impl SharedBitfield {
         self.words[chunk.as_usize() / 64].load(Ordering::Acquire) & word_bit(chunk) != 0
     }
 
-    /// Adds the chunk; says whether it is new.
+    /// Adds the chunk; returns whether it is new.
     pub fn insert(&self, chunk: ChunkIndex) -> bool {
         let old = self.words[chunk.as_usize() / 64].fetch_or(word_bit(chunk), Ordering::AcqRel);
         let new = old & word_bit(chunk) == 0;
@@ -178,7 +179,7 @@ impl SharedBitfield {
         new
     }
 
-    /// Chunks in the set; grows with every new chunk, so that it also shows whether there are new ones.
+    /// Number of chunks in the set. It grows with every new chunk, so a change shows that there are new ones.
     pub fn count(&self) -> u32 {
         self.count.load(Ordering::Acquire)
     }
@@ -188,7 +189,7 @@ impl SharedBitfield {
         self.count() == self.geometry.chunk_count()
     }
 
-    /// A copy of the set as it is now.
+    /// A copy of the current set.
     pub fn snapshot(&self) -> Bitfield {
         let mut chunks = Bitfield::empty(self.geometry);
         for (bytes, word) in chunks.bytes.chunks_mut(8).zip(&self.words) {
@@ -219,7 +220,7 @@ impl SharedBitfield {
 
 const HIGHEST: u64 = 1 << 63;
 
-/// As on the wire, chunk 0 is the highest bit.
+/// Bit of a chunk in its word: as in the wire form, chunk 0 is the highest bit.
 fn word_bit(chunk: ChunkIndex) -> u64 {
     HIGHEST >> (chunk.get() % 64)
 }

@@ -1,6 +1,6 @@
-//! Which way bytes travel, as a plain value.
+//! Direction of a transfer, as a plain value.
 
-/// One of the two ways.
+/// Direction of a transfer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// From this process to others.

@@ -1,26 +1,26 @@
 //! The rule for a file's name in a `.mtorrent` file and on the wire: one path component.
 //!
-//! A name that passes can be joined to a folder without leaving it. It may still hold control
-//! characters; code that prints it escapes them.
+//! A valid name can be joined to a folder without leaving it. It may contain control characters; code that prints it
+//! escapes them.
 
 use crate::limits::NAME_BYTES_MAX;
 
-/// Why a text is no file name. Its source, the `.mtorrent` file or the peer, is at fault.
+/// The reason why a text is not a file name. Its source, the `.mtorrent` file or the peer, is at fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
-    /// Nothing at all.
+    /// The name is empty.
     #[error("the file name is empty")]
     Empty,
-    /// Longer than a Linux file system takes.
+    /// The name is longer than Linux file systems allow.
     #[error("the file name has {0} bytes, more than {NAME_BYTES_MAX}")]
     TooLong(usize),
-    /// `.` or `..`.
+    /// The name is `.` or `..`.
     #[error("the file name is a folder reference, \".\" or \"..\"")]
     Dots,
-    /// `/` or NUL.
+    /// The name contains `/` or NUL.
     #[error("the file name has a slash or a NUL byte in it")]
     Separator,
-    /// Bytes of another encoding.
+    /// The name is not UTF-8.
     #[error("the file name is not UTF-8")]
     NotUtf8,
 }
@@ -36,7 +36,8 @@ pub fn check_name(name: &str) -> Result<(), NameError> {
     }
 }
 
-/// A name that passes, as much like `name` as can be: what may not be in it is replaced, what is too long is cut.
+/// Returns a valid name that is as similar to `name` as possible: invalid characters are replaced, and a long name is
+/// cut.
 pub fn repair_name(name: &str) -> String {
     let mut repaired = name.replace(['/', '\0'], "_");
     while repaired.len() > NAME_BYTES_MAX {

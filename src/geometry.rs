@@ -1,14 +1,15 @@
-//! How a file is cut into chunks: counts, lengths and offsets, in types that cannot be out of range.
+//! Division of a file into chunks: counts, lengths and offsets, in types that cannot be out of range.
 //!
-//! One file for now. When a torrent holds several files they start on chunk boundaries (BEP 47
-//! padding), so that a chunk still lies in one file and only [`Geometry`] learns of them.
+//! A torrent has one file for now. The files of a torrent with several would start on chunk boundaries (BEP 47
+//! padding), so that a chunk still lies in one file and only [`Geometry`] changes.
 
 use crate::limits::{
     CHUNK_SIZE_CREATE_MIN, CHUNK_SIZE_DEFAULT, CHUNK_SIZE_MAX, CHUNK_SIZE_MIN, CHUNK_SIZE_READ_MAX, CHUNKS_CREATE_MAX,
     CHUNKS_CREATE_MIN, CHUNKS_MAX,
 };
 
-/// A file's length and chunk size. Every chunk has `chunk_size` bytes, the last one what remains.
+/// Length and chunk size of a file. Every chunk has `chunk_size` bytes, except that the last one has the remaining
+/// bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Geometry {
     length: u64,
@@ -16,41 +17,41 @@ pub struct Geometry {
     chunk_count: u32,
 }
 
-/// Why a length and a chunk size make no geometry.
+/// The reason why a length and a chunk size are not a valid geometry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GeometryError {
-    /// Outside of the range that is read.
+    /// The chunk size is outside of the range that is read.
     #[error("chunk size {0} is not from {CHUNK_SIZE_MIN} to {CHUNK_SIZE_READ_MAX} bytes")]
     ChunkSize(u64),
-    /// It can be read and verified, but not be shared or downloaded.
+    /// The file can be read and verified, but not shared or downloaded.
     #[error(
         "chunks of {0} bytes can be verified but not transferred: to share or get the file its chunk size must be a \
          power of two from {CHUNK_SIZE_MIN} to {CHUNK_SIZE_MAX} bytes, as in a .mtorrent file made anew"
     )]
     NotTransferable(u32),
-    /// More chunks than a `.mtorrent` file can name.
+    /// The file has more chunks than a `.mtorrent` file can list.
     #[error(
         "a file of {length} bytes in chunks of {chunk_size} has more than {CHUNKS_MAX} chunks; use a larger chunk size"
     )]
     TooManyChunks {
-        /// Bytes of the file.
+        /// Length of the file, bytes.
         length: u64,
-        /// Bytes of a chunk.
+        /// Chunk size, bytes.
         chunk_size: u32,
     },
 }
 
-/// Index of a chunk that exists: made by [`Geometry::chunk`] only.
+/// Index of a chunk that exists; created by [`Geometry::chunk`] only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChunkIndex(u32);
 
 impl ChunkIndex {
-    /// The index as it stands on the wire.
+    /// The index in its wire form.
     pub fn get(self) -> u32 {
         self.0
     }
 
-    /// The index for slices.
+    /// The index as a `usize`, for slices.
     pub fn as_usize(self) -> usize {
         self.0 as usize
     }
@@ -63,7 +64,7 @@ impl std::fmt::Display for ChunkIndex {
 }
 
 impl Geometry {
-    /// Cuts `length` bytes into chunks of `chunk_size` bytes, from 16 KiB to 256 MiB.
+    /// Divides `length` bytes into chunks of `chunk_size` bytes, from 16 KiB to 256 MiB.
     pub fn new(length: u64, chunk_size: u32) -> Result<Self, GeometryError> {
         if !(CHUNK_SIZE_MIN..=CHUNK_SIZE_READ_MAX).contains(&chunk_size) {
             return Err(GeometryError::ChunkSize(chunk_size.into()));
@@ -75,14 +76,15 @@ impl Geometry {
         Ok(Self { length, chunk_size, chunk_count: chunk_count as u32 })
     }
 
-    /// The same, if its chunks can be shared and downloaded: memory, disks and the wire take powers of two up to 16 MiB.
+    /// Returns this geometry if its chunks can be shared and downloaded: memory, disks and the wire require powers of
+    /// two up to 16 MiB.
     pub fn transferable(self) -> Result<Self, GeometryError> {
         let fits = self.chunk_size.is_power_of_two() && self.chunk_size <= CHUNK_SIZE_MAX;
         if fits { Ok(self) } else { Err(GeometryError::NotTransferable(self.chunk_size)) }
     }
 
-    /// Chunk size for a new file of `length` bytes: the default, halved while there are few chunks, for a chunk can be
-    /// passed on only when all of it is there, and doubled while there are too many.
+    /// Chunk size for a new file of `length` bytes. The default is halved while there are few chunks, because a chunk
+    /// can be forwarded only once it is complete, and doubled while there are too many.
     pub fn default_chunk_size(length: u64) -> u32 {
         let mut chunk_size = CHUNK_SIZE_DEFAULT;
         while length < u64::from(chunk_size) * CHUNKS_CREATE_MIN && chunk_size > CHUNK_SIZE_CREATE_MIN {
@@ -94,22 +96,22 @@ impl Geometry {
         chunk_size
     }
 
-    /// Bytes of the file.
+    /// Length of the file, bytes.
     pub fn length(&self) -> u64 {
         self.length
     }
 
-    /// Bytes of every chunk but the last.
+    /// Length of every chunk but the last, bytes.
     pub fn chunk_size(&self) -> u32 {
         self.chunk_size
     }
 
-    /// Chunks of the file; 0 for an empty file.
+    /// Number of chunks of the file; 0 for an empty file.
     pub fn chunk_count(&self) -> u32 {
         self.chunk_count
     }
 
-    /// The chunk with this index, if there is one.
+    /// The chunk with this index, if it exists.
     pub fn chunk(&self, index: u32) -> Option<ChunkIndex> {
         (index < self.chunk_count).then_some(ChunkIndex(index))
     }
@@ -119,12 +121,12 @@ impl Geometry {
         (0..self.chunk_count).map(ChunkIndex)
     }
 
-    /// Where the chunk starts in the file, bytes.
+    /// Offset of the chunk in the file, bytes.
     pub fn offset(&self, chunk: ChunkIndex) -> u64 {
         u64::from(chunk.0) * u64::from(self.chunk_size)
     }
 
-    /// Bytes of the chunk.
+    /// Length of the chunk, bytes.
     pub fn chunk_len(&self, chunk: ChunkIndex) -> u32 {
         debug_assert!(chunk.0 < self.chunk_count);
         (self.length - self.offset(chunk)).min(self.chunk_size.into()) as u32

@@ -6,7 +6,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
-/// A file's identity everywhere: SHA-1 over the original bytes of the metainfo's `info`.
+/// Identity of a file: SHA-1 over the original bytes of the metainfo's `info`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InfoHash(pub [u8; 20]);
 
@@ -22,12 +22,12 @@ impl fmt::Debug for InfoHash {
     }
 }
 
-/// What a `.mtorrent` file knows a chunk by: SHA-1 of its bytes.
+/// Identity of a chunk in a `.mtorrent` file: SHA-1 of its bytes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ChunkHash(pub [u8; Self::LEN]);
 
 impl ChunkHash {
-    /// Bytes of a hash.
+    /// Length of a hash, bytes.
     pub const LEN: usize = 20;
 }
 
@@ -37,7 +37,7 @@ impl fmt::Debug for ChunkHash {
     }
 }
 
-/// A text that is no info hash.
+/// The text is not an info hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an info hash has 40 hexadecimal digits")]
 pub struct InfoHashError;
@@ -59,19 +59,19 @@ impl FromStr for InfoHash {
     }
 }
 
-/// Where a peer listens. IPv4-mapped addresses are IPv4 here, and the port is never 0.
+/// Address at which a peer listens. IPv4-mapped addresses are stored as IPv4, and the port is never 0.
 ///
-/// The unspecified address means "where you see me": see [`Endpoint::seen_from`].
+/// The unspecified address stands for the sender's address as the receiver sees it: see [`Endpoint::seen_from`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Endpoint(SocketAddr);
 
 impl Endpoint {
-    /// The endpoint in its canonical form; `None` for port 0.
+    /// Creates the endpoint in its canonical form; `None` for port 0.
     pub fn new(ip: IpAddr, port: u16) -> Option<Self> {
         (port != 0).then(|| Self(SocketAddr::new(ip.to_canonical(), port)))
     }
 
-    /// The endpoint of a socket address; `None` for port 0.
+    /// Creates the endpoint of a socket address; `None` for port 0.
     pub fn from_socket(address: SocketAddr) -> Option<Self> {
         Self::new(address.ip(), address.port())
     }
@@ -102,7 +102,7 @@ impl Endpoint {
         &out[..len + 2]
     }
 
-    /// The address.
+    /// The IP address.
     pub fn ip(self) -> IpAddr {
         self.0.ip()
     }
@@ -112,12 +112,12 @@ impl Endpoint {
         self.0.port()
     }
 
-    /// For sockets.
+    /// The endpoint as a socket address.
     pub fn socket_addr(self) -> SocketAddr {
         self.0
     }
 
-    /// The endpoint with the sender's address for an unspecified one.
+    /// The endpoint, with an unspecified address replaced by the sender's.
     pub fn seen_from(self, sender: IpAddr) -> Self {
         if self.0.ip().is_unspecified() { Self(SocketAddr::new(sender.to_canonical(), self.0.port())) } else { self }
     }
@@ -135,16 +135,16 @@ impl fmt::Debug for Endpoint {
     }
 }
 
-/// Random and kept: which tracker gave a version.
+/// Identity of the tracker that issued a version: random, and kept with its store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TrackerId(pub u64);
 
-/// Order of all changes at all trackers: a hybrid logical clock, then the tracker that drew it.
+/// Total order of all changes at all trackers: a hybrid logical clock, then the tracker that issued the version.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version {
     /// 48 bits of milliseconds since 1970, 16 bits of counter.
     pub clock: u64,
-    /// The tracker that gave it; breaks ties.
+    /// The tracker that issued it; breaks ties.
     pub tracker: TrackerId,
 }
 
@@ -160,13 +160,13 @@ impl Version {
         (u128::from(self.clock) << 64 | u128::from(self.tracker.0)).to_be_bytes()
     }
 
-    /// Milliseconds since 1970 at which the version was given.
+    /// Time at which the version was issued, milliseconds since 1970.
     pub fn time_ms(self) -> u64 {
         self.clock >> 16
     }
 }
 
-/// Random a process: by it a peer knows itself behind any address.
+/// Identity of a process, random. With it a peer recognizes itself behind any address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PeerId(pub [u8; 16]);
 

@@ -1,19 +1,19 @@
-//! Texts that came from outside, made safe to show: a terminal obeys control characters, and a line's end would make a
+//! External text, made safe to print: a terminal obeys control characters, and an embedded line break would start a
 //! line that looks like one of ours. Pure.
 
 use std::path::Path;
 
-/// A name for one line: every control character is written as an escape.
+/// Formats a name for one line: every control character is escaped.
 pub(crate) fn plain(name: &str) -> String {
     escape(name, |_| false)
 }
 
-/// A path for one line; bytes that are no UTF-8 show as replacement characters.
+/// Formats a path for one line; bytes that are not UTF-8 become replacement characters.
 pub(crate) fn path(path: &Path) -> String {
     plain(&path.to_string_lossy())
 }
 
-/// Several lines: every control character but the ends of lines and tabs is written as an escape.
+/// Formats several lines: every control character except line breaks and tabs is escaped.
 pub(crate) fn lines(text: &str) -> String {
     escape(text, |character| matches!(character, '\n' | '\t'))
 }
@@ -30,7 +30,7 @@ fn escape(text: &str, keep: impl Fn(char) -> bool) -> String {
     safe
 }
 
-/// Marks that turn the direction of writing and so make a name look like another.
+/// Whether the character is a mark that changes the direction of writing, and so can make a name look like another.
 fn is_direction(character: char) -> bool {
     matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

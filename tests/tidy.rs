@@ -1,5 +1,5 @@
-//! Style that a compiler does not check: the map in `src/lib.rs` is true, what calls itself pure is, only the command
-//! line prints, ends the process or knows clap, and no file names a path of somebody's machine.
+//! Style checks beyond the compiler: the map in `src/lib.rs` is correct, modules that call themselves pure are pure,
+//! only the command line prints, ends the process or uses clap, and no file contains a path of a particular machine.
 
 #[path = "tidy/tree.rs"]
 mod tree;
@@ -8,15 +8,15 @@ use std::path::Path;
 
 use tree::{File, Module, Tree, files_below};
 
-/// Rooms with effects: what is pure imports nothing of them.
+/// Modules with effects: pure modules import nothing from them.
 const EFFECTS: &[&str] = &["runtime", "net", "rpc", "storage", "tracker::store", "tracker::server"];
-/// What only code with effects says.
+/// Names that only code with effects may use.
 const EFFECTFUL: &[&str] =
     &["glommio::", "Instant::now(", "SystemTime::now(", "std::fs", "std::thread", "rand::rng()", "rand::random"];
 
-/// The layers of the crate, highest first, as the block `text layers` in the docs of `src/lib.rs` draws them. In a line
-/// stand the rooms of one layer and, behind two spaces, what they are for. Rooms that a `|` divides do not know each
-/// other; those that a comma divides may.
+/// The layers of the crate, highest first, as listed in the block `text layers` in the docs of `src/lib.rs`. A line
+/// contains the modules of one layer and, after two spaces, their purpose. Modules separated by `|` do not import each
+/// other; those separated by commas may.
 struct Layers(Vec<Layer>);
 
 struct Layer {
@@ -35,7 +35,7 @@ impl Layers {
         Self(layers)
     }
 
-    /// Layer, counted from the lowest, and group of a module: those of the longest room that holds it.
+    /// Layer, counted from the lowest, and group of a module: those of the longest listed module that contains it.
     fn place(&self, module: &Module) -> Option<(usize, usize)> {
         let rooms = self.0.iter().rev().enumerate().flat_map(|(level, layer)| {
             layer
@@ -53,7 +53,7 @@ impl Layers {
             (Some((own_level, own_group)), Some((level, group))) => {
                 level < own_level || (level, group) == (own_level, own_group)
             }
-            // The root of the crate names its rooms.
+            // The root of the crate names its modules.
             (None, _) | (_, None) => own.is_empty(),
         }
     }
@@ -103,7 +103,7 @@ fn no_files_import_each_other_in_a_circle() {
     assert_none(&faults);
 }
 
-/// What a layer of the map, a folder's `mod.rs` or a file itself calls pure.
+/// Modules that a layer of the map, a folder's `mod.rs` or the file itself calls pure.
 #[test]
 fn what_is_called_pure_is() {
     let (tree, layers, mut faults) = (Tree::read(root(), "src"), Layers::read(), Vec::new());
@@ -169,7 +169,7 @@ fn only_output_prints_within_the_command_line() {
 fn every_file_says_what_it_is() {
     for folder in ["src", "tests", "bench/src"] {
         for (path, text) in texts(folder, &["rs"]) {
-            // A fuzz target is one line over what `tests/fuzz` says.
+            // A fuzz target is one line that calls a check of `tests/fuzz`.
             let is_target = path.starts_with("tests/fuzz/targets/");
             assert!(is_target || text.starts_with("//!"), "{path} does not open with //!");
         }
@@ -178,7 +178,7 @@ fn every_file_says_what_it_is() {
 
 #[test]
 fn nothing_is_left_for_later() {
-    // Written in two parts, so that this file does not name them.
+    // Written in two parts, so that this file does not contain them.
     let forbidden =
         [["todo", "!("], ["unimplemented", "!("], ["#[igno", "re"], ["TO", "DO"], ["FIX", "ME"], ["//! st", "ub"]];
     let all = ["src", "tests", "bench"].into_iter().flat_map(|folder| texts(folder, &["rs"]));
@@ -187,13 +187,13 @@ fn nothing_is_left_for_later() {
 
 #[test]
 fn no_paths_of_one_machine() {
-    // Written in two parts, so that this file does not name them.
+    // Written in two parts, so that this file does not contain them.
     let forbidden = [["/wo", "rk/"], ["/root", "/"], ["/home/", "user"], ["/Us", "ers/"]];
     let all = texts("", &["rs", "toml", "md", "sh", "yml", "yaml", "py", "run"]);
     assert_none(&naming(all.into_iter(), &forbidden));
 }
 
-/// Lines that name what is forbidden.
+/// Lines that contain a forbidden text.
 fn naming(all: impl Iterator<Item = (String, String)>, forbidden: &[[&str; 2]]) -> Vec<String> {
     let mut faults = Vec::new();
     for (path, text) in all {
@@ -206,7 +206,7 @@ fn naming(all: impl Iterator<Item = (String, String)>, forbidden: &[[&str; 2]]) 
     faults
 }
 
-/// Files with one of the endings (or names) below `folder`, from the root of the project.
+/// Files with one of the endings (or names) below `folder`, by path from the root of the project.
 fn texts(folder: &str, endings: &[&str]) -> Vec<(String, String)> {
     let is_meant = |path: &Path| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();

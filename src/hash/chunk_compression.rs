@@ -1,6 +1,6 @@
-//! The hash function by which chunks are known.
+//! The hash function that identifies chunks.
 
 use super::sha1::Kernel;
 
-/// SHA-1, as `.mtorrent` files of BitTorrent version 1 have it.
+/// SHA-1, as used by `.mtorrent` files and BitTorrent version 1.
 pub(super) type ChunkCompression = Kernel;

@@ -1,8 +1,9 @@
-//! The face of a hash function: what lanes, plan and hasher need to know of it, and all that they know.
+//! The interface of a hash function to lanes, plan and hasher.
 //!
-//! A hash function of the Merkle-Damgard family takes a state over a message, a block at a time, and its last state is
-//! the hash. A [`Compression`] is one way to do that for several messages at once; all of one function give the same.
-//! SHA-1 and SHA-256 share the block and the padding (FIPS 180-4, 5.1.1), which are here.
+//! A hash function of the Merkle-Damgard family updates a state with each block of a message, and the last state is the
+//! hash. A [`Compression`] is one implementation that does so for several messages at once; all implementations of a
+//! function return the same hashes. SHA-1 and SHA-256 share the block size and the padding (FIPS 180-4, 5.1.1), which
+//! are here.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -10,48 +11,49 @@ use std::time::Duration;
 use super::engine::Engine;
 use crate::ids::ChunkHash;
 
-/// Bytes that one round of compression takes.
+/// Block size, bytes: the input of one compression.
 pub(super) const BLOCK: usize = 64;
 
-/// The kernels of a process with the time that each takes for its lanes.
+/// The kernels of a process, each with its measured time over its lanes.
 pub(super) type Times<C> = OnceLock<Vec<(C, Duration)>>;
 
-/// A kernel of a hash function. A value exists only for what the CPU has, so that calling it is safe.
+/// A kernel of a hash function. A value exists only if the CPU supports it, so calling it is safe.
 pub(super) trait Compression: Copy + 'static {
-    /// The words between two blocks.
+    /// The state between two blocks.
     type State: Copy;
 
-    /// The state before the first block.
+    /// The initial state.
     const START: Self::State;
-    /// The kernel of one lane that every CPU has, and that the others must agree with.
+    /// The single-lane kernel that every CPU supports, and with which the others must agree.
     const REFERENCE: Self;
 
-    /// All kernels that this CPU has, the simplest first.
+    /// All kernels that this CPU supports, the simplest first.
     fn available() -> Vec<Self>;
 
-    /// Where the times of the kernels are kept.
+    /// Storage for the times of the kernels.
     fn times() -> &'static Times<Self>;
 
-    /// The instructions that it uses.
+    /// The instructions that the kernel uses.
     fn engine(self) -> Engine;
 
-    /// Lanes that it takes in the time of one.
+    /// Number of lanes that one call hashes in parallel.
     fn lanes(self) -> usize;
 
-    /// Takes at most [`Compression::lanes`] states over their runs, cut to the whole blocks of the shortest; states
-    /// beyond, or without a run, stay as they are.
+    /// Updates at most [`Compression::lanes`] states with their runs, cut to the whole blocks of the shortest. Further
+    /// states, and those without a run, stay unchanged.
     fn compress(self, states: &mut [Self::State], runs: &[&[u8]]);
 
-    /// The hash of a chunk that ended in this state.
+    /// The hash of a chunk whose final state this is.
     fn chunk_hash(state: Self::State) -> ChunkHash;
 
-    /// Takes one state over the whole blocks of `run`.
+    /// Updates one state with the whole blocks of `run`.
     fn compress_one(state: &mut Self::State, run: &[u8]) {
         Self::REFERENCE.compress(std::slice::from_mut(state), &[run]);
     }
 }
 
-/// Ends a message of `length` bytes whose last incomplete block holds `edge` (a bit 1, zeros, the length in bits).
+/// Finishes a message of `length` bytes whose last incomplete block is `edge`, by padding (a bit 1, zeros, the length
+/// in bits).
 pub(super) fn finish<C: Compression>(mut state: C::State, edge: &[u8], length: u64) -> ChunkHash {
     debug_assert!(edge.len() < BLOCK);
     let mut blocks = [0; 2 * BLOCK];
@@ -63,7 +65,7 @@ pub(super) fn finish<C: Compression>(mut state: C::State, edge: &[u8], length: u
     C::chunk_hash(state)
 }
 
-/// The last block of a message of `length` bytes, a multiple of [`BLOCK`].
+/// The padding block of a message of `length` bytes, a multiple of [`BLOCK`].
 pub(super) fn padding(length: u64) -> [u8; BLOCK] {
     let mut padding = [0; BLOCK];
     padding[0] = 0x80;

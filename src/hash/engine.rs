@@ -1,9 +1,9 @@
-//! The instruction sets that hash, and which of them this CPU has.
+//! The instruction sets used for hashing, and their detection.
 
-/// A set of instructions that hashes. Each has what the ones before it have, if the CPU does.
+/// An instruction set used for hashing. Each also includes the kernels of those before it, if the CPU supports them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Engine {
-    /// A crate without instructions of its own, one chunk after the other: reference and fallback.
+    /// The `sha1` crate without special instructions, one chunk after the other: reference and fallback.
     Crate,
     /// The SHA instructions of x86-64, up to 4 chunks interleaved.
     ShaNi,
@@ -14,7 +14,7 @@ pub enum Engine {
 }
 
 impl Engine {
-    /// What this CPU (and the kernel) has, from the slowest to the fastest; never empty.
+    /// The engines that this CPU (and the kernel) supports, from the slowest to the fastest; never empty.
     pub fn available() -> Vec<Engine> {
         [Self::Crate, Self::ShaNi, Self::Avx2, Self::Avx512]
             .into_iter()
@@ -22,12 +22,12 @@ impl Engine {
             .collect()
     }
 
-    /// The fastest that this CPU has.
+    /// The fastest engine that this CPU supports.
     pub fn detect() -> Engine {
         Self::available().pop().unwrap_or(Engine::Crate)
     }
 
-    /// Whether this CPU has the instructions.
+    /// Whether this CPU supports the instructions.
     #[cfg(target_arch = "x86_64")]
     pub(super) fn is_available(self) -> bool {
         match self {
@@ -43,7 +43,7 @@ impl Engine {
         }
     }
 
-    /// Whether this CPU has the instructions: other architectures have the crate only.
+    /// Whether this CPU supports the instructions: other architectures have the crate only.
     #[cfg(not(target_arch = "x86_64"))]
     pub(super) fn is_available(self) -> bool {
         self == Self::Crate

@@ -1,11 +1,11 @@
-//! A file's chunks hashed on plain threads: for create, share, verify and resume.
+//! Hashes of a file's chunks, computed on plain threads: for create, share, verify and resume.
 //!
-//! A worker claims a group of chunks and hashes them side by side, a slice of each at a time. Where the
-//! page cache has them, slices are small enough that what was just copied is hashed out of the core's
-//! own cache. Where it has not, slices are large, so that one read keeps the disk busy, and there are
-//! two workers a thread: one reads while the other hashes.
+//! A worker claims a group of chunks and hashes them side by side, a slice of each at a time. For chunks in the page
+//! cache, slices are so small that copied bytes are still in the core's own cache when they are hashed. For other
+//! chunks, slices are large, so that one read keeps the disk busy, and there are two workers a thread: one reads while
+//! the other hashes.
 //!
-//! Reads by file I/O, never by a memory map: a file that shrinks gives an error, not a signal.
+//! The file is read by file I/O, never through a memory map: a file that shrinks causes an error, not a signal.
 
 use std::fs::File;
 use std::io;
@@ -26,34 +26,33 @@ use crate::limits::{
 };
 use crate::storage::{Layout, Segment};
 
-/// Why a chunk, or all of them, could not be hashed.
+/// The reason why one chunk, or all of them, could not be hashed.
 #[derive(Debug, thiserror::Error)]
 pub enum HashError {
-    /// The disk or the file system refused a read.
+    /// The disk or the file system failed a read.
     #[error("cannot read the file at offset {offset}: {source}")]
     Read {
         /// Start of the read, bytes.
         offset: u64,
-        /// What the system said.
+        /// Error of the operating system.
         source: io::Error,
     },
-    /// The file ends before the chunk does: it was cut, or it is not the file that was meant.
+    /// The file ends before the chunk does: it was truncated, or it is a different file.
     #[error("the file ends inside a chunk, somewhere after offset {offset}")]
     Short {
-        /// Where the chunk could be read no further, bytes.
+        /// Offset at which the read ended, bytes.
         offset: u64,
     },
-    /// The system has no memory to hash with.
+    /// The system has no memory for the hash buffers.
     #[error("cannot get {HASH_BUFFER_BYTES} bytes to hash with: {0}")]
     Memory(#[source] io::Error),
 }
 
-/// Hashes the chunks of `file` that `wanted` names, on `threads` threads, and calls `each` (from any
-/// thread, in any order) once for each of them: with the hash, or with what kept it from being read.
+/// Hashes the chunks of `file` in `wanted` on `threads` threads. Calls `each` once for each of them (from any thread,
+/// in any order) with the hash, or with the read error.
 ///
-/// Stops early when `stop` is set; what was not reported then was not hashed. An error is returned only
-/// when nothing could be started. Blocks the caller, whose thread takes part. Memory: at most
-/// 2 x `HASH_BUFFER_BYTES` a thread.
+/// Stops early when `stop` is set; chunks not reported by then were not hashed. An error is returned only when nothing
+/// could be started. Blocks the caller, whose thread takes part. Memory: at most 2 x `HASH_BUFFER_BYTES` a thread.
 pub fn hash_chunks(
     file: &File,
     geometry: Geometry,
@@ -77,21 +76,21 @@ pub fn hash_chunks(
     };
     std::thread::scope(|scope| {
         for _ in 1..2 * threads {
-            // A thread that the system refuses is made up for by the others.
+            // If the system refuses a thread, the other threads do its work.
             let _ = std::thread::Builder::new().name("hash".into()).spawn_scoped(scope, || Worker::run(&work));
         }
         Worker::run(&work)
     })
 }
 
-/// Chunks that a worker claims at once: enough for all lanes and for a full buffer, but no more than
-/// leaves every thread its share.
+/// Chunks that a worker claims at once: enough for all lanes and for a full buffer, but few enough to leave every
+/// thread its share.
 fn group_max(geometry: Geometry, threads: usize) -> usize {
     let full = (HASH_BUFFER_BYTES / geometry.chunk_size() as usize).max(HASH_LANES_MAX);
     (geometry.chunk_count() as usize).div_ceil(threads).clamp(1, full)
 }
 
-/// What the workers share.
+/// State shared by the workers.
 struct Work<'a> {
     geometry: Geometry,
     layout: Layout,
@@ -101,13 +100,13 @@ struct Work<'a> {
     reader: Reader<'a>,
     plan: Plan<ChunkCompression>,
     group_max: usize,
-    /// The first chunk that no worker claimed.
+    /// The first chunk that no worker has claimed.
     next: Mutex<u32>,
     cores: Cores,
 }
 
 impl Work<'_> {
-    /// Moves the next wanted chunks into `group`; says whether there are any.
+    /// Moves the next wanted chunks into `group`; returns whether there are any.
     fn claim(&self, group: &mut Vec<ChunkIndex>) -> bool {
         group.clear();
         let mut next = lock(&self.next);
@@ -123,20 +122,20 @@ impl Work<'_> {
         !group.is_empty()
     }
 
-    /// Whether the page cache has the group, judged by some of its pages.
+    /// Whether the page cache has the group, estimated from some of its pages.
     fn is_cached(&self, group: &[ChunkIndex]) -> bool {
         let stride = (HASH_PROBE_STRIDE_BYTES / self.geometry.chunk_size() as usize).max(1);
         group.iter().step_by(stride).all(|chunk| self.reader.is_cached(self.layout.segment(*chunk).offset))
     }
 }
 
-/// The right to compute, so that twice as many workers as threads use no more cores than threads.
+/// A semaphore for cores: twice as many workers as threads use no more cores than threads.
 struct Cores {
     free: Mutex<usize>,
     freed: Condvar,
 }
 
-/// One core, until it is dropped.
+/// Permission to use one core, until it is dropped.
 struct CorePermit<'a>(&'a Cores);
 
 impl Cores {
@@ -157,19 +156,19 @@ impl Drop for CorePermit<'_> {
     }
 }
 
-/// The value behind the lock: plain numbers, right even if a thread died holding it.
+/// Locks the value: plain numbers, which stay valid even if a thread panicked while holding the lock.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// One thread's part: its buffer and the states of the chunks that it is at.
+/// State of one thread: its buffer and the hash states of its chunks.
 struct Worker<'a> {
     work: &'a Work<'a>,
     buffer: MmapMut,
     states: Vec<<ChunkCompression as Compression>::State>,
 }
 
-/// How a group is read.
+/// The way in which a group is read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Source {
     Cached,
@@ -201,7 +200,8 @@ impl<'a> Worker<'a> {
         };
         let chunk_size = geometry.chunk_size() as usize;
         let slice_len = slice_max.min(chunk_size);
-        // Lanes go in step over equal slices of whole blocks; other programs make chunks that have none.
+        // Lanes advance together over equal slices of whole blocks; chunk sizes of other programs may not divide into
+        // those.
         if !chunk_size.is_multiple_of(slice_len) || !chunk_size.is_multiple_of(BLOCK) {
             return group.iter().for_each(|chunk| self.alone(*chunk));
         }
@@ -218,7 +218,7 @@ impl<'a> Worker<'a> {
 
     /// Hashes whole chunks side by side, a slice of each at a time. After an error nothing is reported.
     fn span(&mut self, span: &[ChunkIndex], slice_len: usize, source: Source) -> io::Result<()> {
-        // Copying out of the page cache is work for a core, waiting for the disk is not.
+        // Copying from the page cache uses a core; waiting for the disk does not.
         let _core = (source == Source::Cached).then(|| self.work.cores.take());
         self.states.clear();
         self.states.resize(span.len(), ChunkCompression::START);
@@ -231,7 +231,7 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    /// Reads the slice at `start` of every chunk, one behind the other; neighbours in one read.
+    /// Reads the slice at `start` of every chunk into consecutive parts of the buffer; adjacent slices in one read.
     fn fill(&mut self, span: &[ChunkIndex], start: usize, slice_len: usize, source: Source) -> io::Result<()> {
         let Work { geometry, layout, ref reader, .. } = *self.work;
         let whole = slice_len == geometry.chunk_size() as usize;
@@ -247,7 +247,7 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    /// Takes every state over its slice in the buffer.
+    /// Updates every state with its slice in the buffer.
     fn compress(&mut self, slice_len: usize) {
         let mut slices = self.buffer.chunks_exact(slice_len);
         for states in self.states.chunks_mut(HASH_LANES_MAX) {
@@ -258,7 +258,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Ends the states, all by the same padding, and reports the hashes.
+    /// Finishes the states, all with the same padding, and reports the hashes.
     fn report(&mut self, span: &[ChunkIndex]) {
         let padding = padding(self.work.geometry.chunk_size().into());
         for (states, chunks) in self.states.chunks_mut(HASH_LANES_MAX).zip(span.chunks(HASH_LANES_MAX)) {
@@ -269,7 +269,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Hashes one chunk by itself: a short one, or one near which something could not be read.
+    /// Hashes one chunk by itself: a short one, or one near a read error.
     fn alone(&mut self, chunk: ChunkIndex) {
         let core = self.work.cores.take();
         let hash = self.hash_alone(chunk);
@@ -291,17 +291,17 @@ impl<'a> Worker<'a> {
             })?;
             plan.compress(std::slice::from_mut(&mut state), &[bytes]);
         }
-        // What the last slice has beyond whole blocks.
+        // The last slice may have bytes beyond whole blocks.
         let last = len % HASH_CACHED_SLICE_BYTES;
         Ok(finish::<ChunkCompression>(state, &self.buffer[last / BLOCK * BLOCK..last], len as u64))
     }
 }
 
-/// Memory for a worker: anonymous, aligned for O_DIRECT, in huge pages where the system has them (its
-/// first use touches it, and it is used until the end).
+/// Memory for a worker: anonymous, aligned for O_DIRECT, in huge pages where the system has them (they are allocated on
+/// first use and kept to the end).
 fn buffer() -> io::Result<MmapMut> {
     let buffer = MmapMut::map_anon(HASH_BUFFER_BYTES)?;
-    // Only fewer page faults and larger requests: right without.
+    // Huge pages only save page faults and allow larger requests, so a failure is harmless.
     let _ = buffer.advise(Advice::HugePage);
     Ok(buffer)
 }

@@ -1,4 +1,4 @@
-//! [`Hasher`]: jobs that are hashed side by side, a bounded step at a time, by one owner.
+//! [`Hasher`]: jobs that one owner hashes side by side, a bounded step at a time.
 
 use std::collections::VecDeque;
 
@@ -13,52 +13,52 @@ use crate::limits::HASH_LANES_MAX;
 
 /// Lanes that hash side by side, and the jobs that wait for one.
 ///
-/// The caller bounds it: it holds what was pushed and not popped.
+/// The caller bounds its size: it holds every job that was pushed and not popped.
 pub struct Hasher<J: Blocks> {
     plan: Plan<ChunkCompression>,
-    /// At most `plan.width()`, oldest first. Every lane has a run of whole blocks to go.
+    /// At most `plan.width()` lanes, oldest first. Each has a run of whole blocks left.
     lanes: Vec<Lane<J, ChunkCompression>>,
     waiting: VecDeque<J>,
     done: VecDeque<(J, ChunkHash)>,
 }
 
 impl<J: Blocks> Hasher<J> {
-    /// A hasher by the fastest engine of this CPU.
+    /// Creates a hasher with the fastest engine of this CPU.
     pub fn new() -> Self {
         Self::with_engine(Engine::detect())
     }
 
-    /// A hasher by `engine`, or by what the CPU has below it: for tests and benches.
+    /// Creates a hasher with `engine`, or with the next lower one that the CPU supports: for tests and benches.
     pub fn with_engine(engine: Engine) -> Self {
         let plan = Plan::new(engine);
         let lanes = Vec::with_capacity(plan.width());
         Self { plan, lanes, waiting: VecDeque::new(), done: VecDeque::new() }
     }
 
-    /// Jobs at once at which it is at its best.
+    /// Number of concurrent jobs at which the throughput is highest.
     pub fn width(&self) -> usize {
         self.plan.width()
     }
 
-    /// Jobs not done yet.
+    /// Number of unfinished jobs.
     pub fn len(&self) -> usize {
         self.lanes.len() + self.waiting.len()
     }
 
-    /// Whether all jobs are done (some may still be there for [`Hasher::pop_done`]).
+    /// Whether all jobs are finished (some may still wait for [`Hasher::pop_done`]).
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Adds a job behind those that are there.
+    /// Appends a job.
     pub fn push(&mut self, job: J) {
         self.waiting.push_back(job);
     }
 
-    /// Hashes about `bytes_max` bytes at most, over all lanes, and returns how many it hashed.
+    /// Hashes at most about `bytes_max` bytes over all lanes, and returns how many it hashed.
     ///
-    /// One block a lane at least, so that steps always lead to the end; less than `bytes_max` only when
-    /// nothing is left. Tails under 64 bytes are done on the way and not counted.
+    /// A step hashes at least one block a lane, so that steps always reach the end, and fewer than `bytes_max` bytes
+    /// only when nothing is left. Tails under 64 bytes are hashed as well and not counted.
     pub fn step(&mut self, bytes_max: usize) -> usize {
         let mut hashed = 0;
         self.admit();
@@ -69,7 +69,7 @@ impl<J: Blocks> Hasher<J> {
         hashed
     }
 
-    /// A job that is done, with its hash, in the order in which they ended.
+    /// Removes a finished job with its hash, in the order in which the jobs finished.
     pub fn pop_done(&mut self) -> Option<(J, ChunkHash)> {
         self.done.pop_front()
     }
@@ -86,7 +86,7 @@ impl<J: Blocks> Hasher<J> {
         }
     }
 
-    /// Takes the oldest lanes, as many as go well together, over their shortest run.
+    /// Hashes the oldest lanes, as many as the plan combines, over their shortest run.
     fn turn(&mut self, bytes_max: usize) -> usize {
         let turn = self.plan.turn(self.lanes.len());
         let count = turn.lanes;
@@ -103,7 +103,7 @@ impl<J: Blocks> Hasher<J> {
         count * len
     }
 
-    /// One call of a kernel over the oldest lanes; returns the bytes done in each.
+    /// Calls a kernel once over the oldest lanes; returns the bytes hashed in each.
     fn compress(&mut self, turn: Turn<ChunkCompression>, len_max: usize) -> usize {
         let lanes = &mut self.lanes[..turn.lanes];
         let len = lanes.iter().map(|lane| lane.run().len()).min().unwrap_or(0).min(len_max);

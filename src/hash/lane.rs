@@ -1,7 +1,7 @@
 //! A lane: one job in progress, with the state of its hash and its position.
 //!
-//! Whole blocks that lie in one piece are left to the kernels; the rest (a block over the edge of two
-//! pieces, and the padding at the end) is done here, by the reference kernel.
+//! The kernels hash whole blocks that lie in one piece. The rest (a block that spans two pieces, and the padding at the
+//! end) is hashed here, by the reference kernel.
 
 use super::blocks::Blocks;
 use super::compression::{BLOCK, Compression, finish};
@@ -11,12 +11,12 @@ use crate::ids::ChunkHash;
 pub(super) struct Lane<J, C: Compression> {
     pub(super) job: J,
     pub(super) state: C::State,
-    /// The piece of the job that is read now, and how much of it is done.
+    /// Index of the current piece of the job, and the position in it.
     piece: usize,
     offset: usize,
-    /// Bytes done, those in `edge` too.
+    /// Bytes hashed, including those in `edge`.
     length: u64,
-    /// The start of a block whose rest is in the next piece; `edge_len < BLOCK` between calls.
+    /// The start of a block that continues in the next piece; `edge_len < BLOCK` between calls.
     edge: [u8; BLOCK],
     edge_len: usize,
 }
@@ -26,19 +26,19 @@ impl<J: Blocks, C: Compression> Lane<J, C> {
         Self { job, state: C::START, piece: 0, offset: 0, length: 0, edge: [0; BLOCK], edge_len: 0 }
     }
 
-    /// The whole blocks that come next and lie in one piece; not empty after [`Lane::settle`] gave `None`.
+    /// The next whole blocks that lie in one piece; not empty after [`Lane::settle`] returned `None`.
     pub(super) fn run(&self) -> &[u8] {
         let rest = self.rest().unwrap_or_default();
         &rest[..rest.len() / BLOCK * BLOCK]
     }
 
-    /// Counts `len` bytes of [`Lane::run`] as done.
+    /// Marks `len` bytes of [`Lane::run`] as hashed.
     pub(super) fn advance(&mut self, len: usize) {
         self.offset += len;
         self.length += len as u64;
     }
 
-    /// Goes on to the next run; at the end of the job returns its hash.
+    /// Advances to the next run; at the end of the job returns its hash.
     pub(super) fn settle(&mut self) -> Option<ChunkHash> {
         while let Some(rest) = self.rest() {
             if rest.len() >= BLOCK && self.edge_len == 0 {
@@ -54,12 +54,12 @@ impl<J: Blocks, C: Compression> Lane<J, C> {
         Some(self.finish())
     }
 
-    /// What is left of the piece; `None` at the end of the job.
+    /// The rest of the piece; `None` at the end of the job.
     fn rest(&self) -> Option<&[u8]> {
         self.job.block(self.piece).map(|piece| piece.get(self.offset..).unwrap_or_default())
     }
 
-    /// Moves bytes from the piece to the edge, and takes the state over the edge once it is whole.
+    /// Moves bytes from the piece to the edge, and updates the state with the edge once it is complete.
     fn fill_edge(&mut self) {
         let Some(rest) = self.job.block(self.piece).and_then(|piece| piece.get(self.offset..)) else { return };
         let len = rest.len().min(BLOCK - self.edge_len);

@@ -1,10 +1,10 @@
-//! How many lanes to take at once, and by which kernel.
+//! Selection of the kernel and of the number of lanes for one call.
 //!
-//! What is fastest for three lanes, or for nine, differs between CPUs by a factor of two (on some the
-//! SHA instructions gain from four chunks, on others from two only), so the kernels are timed once a
-//! process, in well under a millisecond, and a plan is made: for every number of live lanes a kernel.
+//! The fastest way to hash three lanes, or nine, differs between CPUs by a factor of two (on some the SHA instructions
+//! gain from four chunks, on others from two only). The kernels are therefore timed once a process, in well under a
+//! millisecond, and the plan assigns a kernel to every number of live lanes.
 //!
-//! Knows nothing of jobs, padding or files: only states and runs of whole blocks.
+//! The plan knows nothing of jobs, padding or files: only states and runs of whole blocks.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use super::compression::Compression;
 use super::engine::Engine;
 use crate::limits::{HASH_CALIBRATION_BYTES, HASH_CALIBRATION_ROUNDS, HASH_LANES_MAX};
 
-/// What to do with a number of live lanes: how many of them to take together, and how.
+/// The kernel for a number of live lanes, and how many of them one call combines.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Turn<C> {
     pub(super) lanes: usize,
@@ -22,20 +22,20 @@ pub(super) struct Turn<C> {
 /// The plan of an engine on this CPU.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plan<C> {
-    /// The turn for 1, 2, ... live lanes.
+    /// The call for 1, 2, ... live lanes.
     turns: [Turn<C>; HASH_LANES_MAX],
     width: usize,
 }
 
 impl<C: Compression> Plan<C> {
-    /// The plan of `engine`, or of what the CPU has below it. The first call times the kernels.
+    /// Creates the plan of `engine`, or of the next lower one that the CPU supports. The first call times the kernels.
     pub(super) fn new(engine: Engine) -> Self {
         let measure = || C::available().into_iter().map(|kernel| (kernel, time(kernel))).collect();
         let times = C::times().get_or_init(measure);
         Self::by_times(times.iter().filter(|(kernel, _)| kernel.engine() <= engine))
     }
 
-    /// For every number of lanes the kernel that gets most lanes through in the least time.
+    /// Assigns to every number of lanes the kernel with the highest throughput.
     fn by_times<'a>(times: impl Iterator<Item = &'a (C, Duration)> + Clone) -> Self {
         let best = |live: usize| {
             let rate = |&(kernel, time): &(C, Duration)| {
@@ -49,17 +49,17 @@ impl<C: Compression> Plan<C> {
         Self { turns, width: best(HASH_LANES_MAX).0.lanes }
     }
 
-    /// Lanes at which the engine is at its best, at most `HASH_LANES_MAX`.
+    /// Number of lanes at which the engine's throughput is highest, at most `HASH_LANES_MAX`.
     pub(super) fn width(&self) -> usize {
         self.width
     }
 
-    /// What to do with `live` lanes (at least 1, and more than `HASH_LANES_MAX` are as many as that).
+    /// The call for `live` lanes, at least 1; more than `HASH_LANES_MAX` count as that many.
     pub(super) fn turn(&self, live: usize) -> Turn<C> {
         self.turns[live.clamp(1, HASH_LANES_MAX) - 1]
     }
 
-    /// Takes every state over its run, a few turns long. Runs are cut to the shortest, to whole blocks.
+    /// Updates every state with its run, in one or more calls. Runs are cut to the shortest, to whole blocks.
     pub(super) fn compress(&self, mut states: &mut [C::State], mut runs: &[&[u8]]) {
         while !states.is_empty() && !runs.is_empty() {
             let Turn { lanes, kernel } = self.turn(states.len().min(runs.len()));
@@ -70,8 +70,8 @@ impl<C: Compression> Plan<C> {
     }
 }
 
-/// The least time in which the kernel takes its lanes over some blocks: of several, so that neither a
-/// cold start nor a neighbour on the core counts.
+/// Shortest time of several in which the kernel hashes some blocks in its lanes, so that neither a cold start nor other
+/// load on the core counts.
 fn time<C: Compression>(kernel: C) -> Duration {
     let bytes = [0x5a; HASH_CALIBRATION_BYTES];
     let mut states = [C::START; HASH_LANES_MAX];

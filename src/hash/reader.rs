@@ -1,8 +1,8 @@
-//! How a file's bytes come to the hashing threads: from the page cache, or from the disk past it.
+//! Reads for the hashing threads: from the page cache, or directly from the disk.
 //!
-//! Cached pages are copied (several GB/s a core); pages that are not there are read with O_DIRECT, which
-//! reaches the disk's rate where filling the page cache costs a core, and leaves the cache to others.
-//! Nothing here maps a file: what is gone is an error.
+//! Cached pages are copied (several GB/s a core). Other pages are read with O_DIRECT, which reaches the disk's rate
+//! where filling the page cache takes a whole core, and leaves the cache to other programs. Nothing here maps a file: a
+//! missing page is an error.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSliceMut};
@@ -17,12 +17,12 @@ use rustix::io::{ReadWriteFlags, preadv2};
 /// A file that several threads read at any offset.
 pub(super) struct Reader<'a> {
     file: &'a File,
-    /// The same file opened anew with O_DIRECT, where that is possible.
+    /// The same file reopened with O_DIRECT, where that is possible.
     direct: Option<File>,
-    /// Set when the file system takes O_DIRECT at open but refuses to read so.
+    /// Set if the file system accepts O_DIRECT at open but refuses to read with it.
     direct_refused: AtomicBool,
-    /// The same file opened anew without readahead: asking whether a page is there may read it in, and
-    /// should not bring its neighbours.
+    /// The same file reopened without readahead: checking whether a page is cached may read it, and should not load its
+    /// neighbours.
     probe: Option<File>,
 }
 
@@ -36,7 +36,7 @@ impl<'a> Reader<'a> {
         Self { file, direct, direct_refused: AtomicBool::new(false), probe: probe.ok() }
     }
 
-    /// Whether the page at `offset` is in the page cache; `false` where the system does not report it.
+    /// Whether the page at `offset` is in the page cache; `false` if the system does not report it.
     pub(super) fn is_cached(&self, offset: u64) -> bool {
         let file = self.probe.as_ref().unwrap_or(self.file);
         let mut byte = [0];
@@ -49,7 +49,7 @@ impl<'a> Reader<'a> {
         self.file.read_exact_at(bytes, offset)
     }
 
-    /// Fills `bytes` from the disk: in one request, so that all of its parts are in flight at once.
+    /// Fills `bytes` from the disk in one request, so that all of its parts are in flight at once.
     ///
     /// `bytes`, its length and `offset` should be aligned to 4 KiB.
     pub(super) fn read_cold(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
@@ -63,13 +63,13 @@ impl<'a> Reader<'a> {
                 read => return read,
             }
         }
-        // Only a hint: where it fails the read itself is as right, and slower.
+        // Only a hint: if it fails, the read is still correct, but slower.
         let _ = fadvise(self.file, offset, NonZeroU64::new(bytes.len() as u64), Advice::WillNeed);
         self.read(bytes, offset)
     }
 }
 
-/// Opens the file that is already open once more: with its own flags and its own readahead.
+/// Reopens the file with flags and readahead of its own.
 fn reopen(file: &File, flags: i32) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(flags).open(format!("/proc/self/fd/{}", file.as_raw_fd()))
 }

@@ -58,7 +58,7 @@ fn fips_vectors() {
     rows.iter().for_each(|(bytes, expected)| assert_eq!(hex(chunk_hash(bytes)), *expected));
 }
 
-/// Boundaries of blocks and padding, and anything up to several KiB.
+/// Lengths at boundaries of blocks and padding, and any up to several KiB.
 fn length() -> impl Strategy<Value = usize> {
     prop_oneof![
         (0usize..40, prop::sample::select(vec![0usize, 55, 56, 63, 64, 65, 119, 120, 127, 128]))
@@ -67,7 +67,7 @@ fn length() -> impl Strategy<Value = usize> {
     ]
 }
 
-/// What happens to a hasher: a job of some length in pieces joins, or a step is made.
+/// An operation on a hasher: push a job of some length in pieces, or run a step.
 #[derive(Clone, Debug)]
 enum Action {
     Push { len: usize, piece_len: usize, seed: u8 },
@@ -152,13 +152,13 @@ mod files {
         file
     }
 
-    /// Makes the file's pages leave the cache, where the file system has one.
+    /// Evicts the file's pages from the page cache, where the file system has one.
     fn cool(file: &File) {
         file.sync_all().unwrap();
         rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
     }
 
-    /// Every chunk that is reported, once, with its digest or error.
+    /// Every reported chunk, once, with its digest or error.
     fn reported(
         file: &File,
         geometry: Geometry,
@@ -178,7 +178,7 @@ mod files {
     fn digests_are_right() {
         const K: usize = 1 << 10;
         let bytes = bytes(21 * K * K + 777, 3);
-        // Bytes of the file, bytes of a chunk, threads, every how many chunks one is wanted.
+        // Bytes of the file, bytes of a chunk, threads, and the interval of the wanted chunks.
         for (len, chunk_size, threads, every) in [
             (0, 16 * K, 1, 1),
             (1, 16 * K, 2, 1),
@@ -192,7 +192,7 @@ mod files {
             (20 * K * K, 1024 * K, 2, 4),
             (bytes.len(), 8192 * K, 1, 1),
             (bytes.len(), 16_384 * K, 2, 1),
-            // As other programs cut files: not by a power of two, not by blocks, not by pages.
+            // Chunk sizes of other programs: not a power of two, nor a multiple of blocks or pages.
             (bytes.len(), 48 * K, 2, 1),
             (bytes.len(), 80 * K, 1, 3),
             (bytes.len(), 320 * K, 2, 1),
@@ -274,7 +274,7 @@ mod files {
             stop.store(true, std::sync::atomic::Ordering::Relaxed);
         })
         .unwrap();
-        // Groups that were claimed before are done in whole.
+        // Groups that were claimed before the stop are hashed completely.
         assert!((1..=256).contains(&*count.lock().unwrap()));
         hash_chunks(&file(&bytes), geometry, &|_| true, 1, &stop, &|_, _| panic!("it was stopped")).unwrap();
     }

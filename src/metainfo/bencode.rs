@@ -1,22 +1,22 @@
-//! Bencode (BEP 3), read with bounds, written canonically.
+//! Bencode (BEP 3): a bounded reader and a canonical writer.
 //!
-//! What could mean two things is refused: integers and lengths with leading zeros or `-0`, a key that a dictionary has
-//! twice. What only is not canonical is read, because other programs write it: keys in any order, and anything behind the
-//! root. Knows nothing of what the values mean.
+//! Ambiguous input is refused: integers and lengths with leading zeros or `-0`, a key that a dictionary has twice.
+//! Input that is merely not canonical is accepted, because other programs write it: keys in any order, and anything
+//! after the root. This module knows nothing of the meaning of the values.
 
 use crate::limits::{BENCODE_DEPTH_MAX, BENCODE_VALUES_MAX};
 
-/// Where and why bytes are no bencode. The author of the bytes is at fault.
+/// A bencode error and its position. The author of the bytes is at fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{fault} at byte {at}")]
 pub struct BencodeError {
     /// Offset of the offending value, bytes.
     pub at: usize,
-    /// What is wrong there.
+    /// The error at that position.
     pub fault: BencodeFault,
 }
 
-/// Why bytes are no bencode.
+/// The reason why bytes are not bencode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BencodeFault {
     /// The bytes end within a value.
@@ -25,19 +25,19 @@ pub enum BencodeFault {
     /// No value starts with this byte.
     #[error("no value starts with byte 0x{0:02x}")]
     Start(u8),
-    /// Not digits, leading zeros, or `-0`.
+    /// An integer that is not digits, has leading zeros, or is `-0`.
     #[error("an integer is not written canonically")]
     Integer,
-    /// Not digits, leading zeros, or over any file's size.
+    /// A length that is not digits, has leading zeros, or exceeds any file's size.
     #[error("the length of a string is not written canonically")]
     Length,
-    /// A dictionary's key is no string.
+    /// A key of a dictionary that is not a string.
     #[error("the key of a dictionary is no string")]
     Key,
-    /// The same key twice.
+    /// A key that a dictionary has twice.
     #[error("a dictionary has the same key twice")]
     DuplicateKey,
-    /// More lists and dictionaries in one another than [`BENCODE_DEPTH_MAX`].
+    /// Lists and dictionaries nested deeper than [`BENCODE_DEPTH_MAX`].
     #[error("lists and dictionaries are nested more than {BENCODE_DEPTH_MAX} deep")]
     Depth,
     /// More values than [`BENCODE_VALUES_MAX`].
@@ -45,26 +45,26 @@ pub enum BencodeFault {
     Values,
 }
 
-/// A value, borrowed from the bytes that it was read from.
+/// A value, borrowed from the bytes from which it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Value<'a> {
-    /// The bytes of the value as they were written.
+    /// The original bytes of the value.
     pub(super) raw: &'a [u8],
-    /// Where the value ends in the bytes that were parsed.
+    /// End of the value, as an offset in the parsed bytes.
     pub(super) end: usize,
     pub(super) kind: Kind<'a>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Kind<'a> {
-    /// Its digits, canonical, of any length.
+    /// The digits, canonical, of any number.
     Integer(&'a [u8]),
     Bytes(&'a [u8]),
     List(Vec<Value<'a>>),
     Dictionary(Dictionary<'a>),
 }
 
-/// Entries sorted by key, in whatever order they were written.
+/// Entries sorted by key, whatever their original order was.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Dictionary<'a>(pub(super) Vec<(&'a [u8], Value<'a>)>);
 
@@ -76,7 +76,7 @@ impl<'a> Dictionary<'a> {
 }
 
 impl<'a> Value<'a> {
-    /// The number, if it is one that a u64 holds.
+    /// The number, if it fits into a u64.
     pub(super) fn as_u64(&self) -> Option<u64> {
         match self.kind {
             Kind::Integer(digits) => std::str::from_utf8(digits).ok()?.parse().ok(),
@@ -106,7 +106,7 @@ impl<'a> Value<'a> {
     }
 }
 
-/// Reads the value that `bytes` start with.
+/// Reads the value at the start of `bytes`.
 pub(super) fn parse(bytes: &[u8]) -> Result<Value<'_>, BencodeError> {
     Parser { bytes, at: 0, values: 0 }.value(0)
 }
@@ -122,7 +122,7 @@ struct Parser<'a> {
 }
 
 impl<'a> Parser<'a> {
-    /// Calls itself at most [`BENCODE_DEPTH_MAX`] deep.
+    /// Recurses at most [`BENCODE_DEPTH_MAX`] deep.
     fn value(&mut self, depth: usize) -> Result<Value<'a>, BencodeError> {
         let start = self.at;
         self.values += 1;
@@ -144,7 +144,7 @@ impl<'a> Parser<'a> {
         self.bytes.get(self.at).copied().ok_or(fault(self.at, BencodeFault::Truncated))
     }
 
-    /// Whether the list or dictionary ends here; then its `e` is taken.
+    /// Returns whether the list or dictionary ends here, and consumes its `e` if so.
     fn take_end(&mut self) -> Result<bool, BencodeError> {
         let end = self.peek()? == b'e';
         self.at += usize::from(end);
@@ -169,7 +169,7 @@ impl<'a> Parser<'a> {
             }
             entries.push((self.string()?, self.value(depth)?));
         }
-        // Equal keys keep the order in which they were written.
+        // The sort is stable: equal keys stay adjacent in their original order.
         entries.sort_by_key(|(key, _)| *key);
         match entries.windows(2).find(|pair| pair[0].0 == pair[1].0) {
             Some(pair) => {
@@ -200,7 +200,7 @@ impl<'a> Parser<'a> {
         Ok(string)
     }
 
-    /// The digits (and sign) from `from` up to `end`, which is taken, too.
+    /// The digits (and sign) from `from` up to `end`, which is consumed too.
     fn until(&mut self, end: u8, from: usize) -> Result<&'a [u8], BencodeError> {
         let rest = &self.bytes[from..];
         let len = rest.iter().take_while(|byte| byte.is_ascii_digit() || **byte == b'-').count();
@@ -214,7 +214,7 @@ impl<'a> Parser<'a> {
     }
 }
 
-/// Digits without a leading zero, or zero.
+/// Whether these are digits without a leading zero, or a single zero.
 fn is_canonical(digits: &[u8]) -> bool {
     digits == b"0" || (digits.first().is_some_and(|first| *first != b'0') && digits.iter().all(u8::is_ascii_digit))
 }

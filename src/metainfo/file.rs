@@ -1,4 +1,4 @@
-//! The one file that an info dictionary describes, by `length` and `name` or by a `files` list of one entry.
+//! The single file that an info dictionary describes, by `length` and `name` or by a `files` list of one entry.
 
 use super::bencode::{Dictionary, Value};
 use super::error::MetainfoError;
@@ -12,11 +12,11 @@ const PATH: &str = "path";
 #[derive(Debug)]
 pub(super) struct DescribedFile<'a> {
     pub(super) length: u64,
-    /// Its name, or its path joined by slashes, as written; bytes that are no UTF-8 are replaced.
+    /// The name, or the path joined by slashes, as written; bytes that are not UTF-8 are replaced.
     pub(super) name: String,
-    /// Why the name is no file name.
+    /// The reason why the name is not a file name.
     pub(super) name_error: Option<NameError>,
-    /// The parts of its path by which a version 2 part may know it: one of these.
+    /// The paths by which a version 2 part may list the file: any one of them.
     pub(super) paths: Vec<Vec<&'a [u8]>>,
 }
 
@@ -36,7 +36,7 @@ impl<'a> DescribedFile<'a> {
         Self::new(length, paths(file, PATH, "path.utf-8", as_path)?)
     }
 
-    /// Takes the first path that is a file's name, else the last one as it is. There is one at least.
+    /// Selects the first path that is a file name, else the last one unchanged. There is at least one.
     fn new(length: u64, paths: Vec<Vec<&'a [u8]>>) -> Result<Self, MetainfoError> {
         let best = paths.iter().find(|path| judge(path).is_ok()).or(paths.last()).map_or(&[][..], Vec::as_slice);
         let name = best.iter().map(|part| String::from_utf8_lossy(part)).collect::<Vec<_>>().join("/");
@@ -44,7 +44,7 @@ impl<'a> DescribedFile<'a> {
     }
 }
 
-/// Whether a path is one part that can be a file's name.
+/// Checks that a path has a single part that is a valid file name.
 fn judge(path: &[&[u8]]) -> Result<(), NameError> {
     match path {
         [] => Err(NameError::Empty),
@@ -53,8 +53,8 @@ fn judge(path: &[&[u8]]) -> Result<(), NameError> {
     }
 }
 
-/// The paths of a key that old programs wrote in an encoding of theirs, and of the one that they wrote in UTF-8 beside it,
-/// which goes first. Each alone is enough.
+/// The UTF-8 path of `key`, if present, followed by the one that old programs wrote in their own encoding. Either of
+/// them is enough.
 fn paths<'a>(
     dictionary: &Dictionary<'a>,
     key: &'static str,
@@ -79,7 +79,7 @@ fn as_path<'a>(value: &Value<'a>) -> Option<Vec<&'a [u8]>> {
     value.as_list()?.iter().map(Value::as_bytes).collect()
 }
 
-/// Refuses what BEP 47 marks as something else than a file.
+/// Refuses an entry that BEP 47 attributes mark as something other than a file.
 fn check_attributes(file: &Dictionary<'_>) -> Result<(), MetainfoError> {
     let attributes = file.get("attr").and_then(Value::as_bytes).unwrap_or_default();
     match attributes {

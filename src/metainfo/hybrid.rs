@@ -1,7 +1,7 @@
 //! The version 2 part of a hybrid (BEP 52): it is not used, but it must not describe another file.
 //!
-//! A program that reads version 2 would get that other file under the same name, so one of the two is a lie. What is absent
-//! contradicts nothing.
+//! A program that reads version 2 would download that other file under the same name, so one of the two parts is wrong.
+//! Absent entries contradict nothing.
 
 use sha2::{Digest, Sha256};
 
@@ -11,9 +11,9 @@ use super::file::DescribedFile;
 use super::keys::wrong_type;
 use crate::geometry::Geometry;
 
-/// Bytes of a SHA-256 hash.
+/// Length of a SHA-256 hash, bytes.
 const HASH_LEN: usize = 32;
-/// What one hash at the bottom of the tree stands for, bytes.
+/// Bytes that one hash at the bottom of the tree covers.
 const BLOCK_BYTES: u64 = 16 << 10;
 
 /// Refuses a version 2 part that describes another file than `file`.
@@ -44,7 +44,7 @@ pub(super) fn check(
     }
 }
 
-/// What the tree says of the file at `path`, when it has this file and no other.
+/// The entry of the tree for the file at `path`, if the tree has this file and no other.
 fn leaf<'v, 'a>(tree: &'v Value<'a>, path: &[&[u8]]) -> Option<&'v Dictionary<'a>> {
     let end: &[u8] = b"";
     path.iter()
@@ -56,7 +56,8 @@ fn leaf<'v, 'a>(tree: &'v Value<'a>, path: &[&[u8]]) -> Option<&'v Dictionary<'a
         .as_dictionary()
 }
 
-/// Checks what can be checked without the file: that its root is one, and that the hashes of its pieces lead to it.
+/// Checks all that can be checked without the file: that the root has the form of a hash, and that the hashes of its
+/// pieces lead to it.
 fn check_hashes(root: &Dictionary<'_>, pieces_root: &Value<'_>, geometry: Geometry) -> Result<(), MetainfoError> {
     let contradiction = MetainfoError::Hybrid("has hashes that do not belong together");
     let Some(pieces_root) = pieces_root.as_bytes().filter(|hash| hash.len() == HASH_LEN) else {
@@ -79,7 +80,7 @@ fn check_hashes(root: &Dictionary<'_>, pieces_root: &Value<'_>, geometry: Geomet
     }
 }
 
-/// The root of the tree over `hashes`, filled up with `padding` to a power of two.
+/// The root of the tree over `hashes`, padded with `padding` to a power of two.
 fn merkle_root(hashes: &[[u8; HASH_LEN]], padding: [u8; HASH_LEN]) -> [u8; HASH_LEN] {
     let mut layer = hashes.to_vec();
     layer.resize(hashes.len().next_power_of_two(), padding);
@@ -89,7 +90,7 @@ fn merkle_root(hashes: &[[u8; HASH_LEN]], padding: [u8; HASH_LEN]) -> [u8; HASH_
     layer.first().copied().unwrap_or(padding)
 }
 
-/// The hash of a piece of which there is nothing: the root over blocks of zero hashes.
+/// The hash of an absent piece: the root over blocks of zero hashes.
 fn padding(geometry: Geometry) -> [u8; HASH_LEN] {
     let levels = (u64::from(geometry.chunk_size()) / BLOCK_BYTES).ilog2();
     (0..levels).fold([0; HASH_LEN], |hash, _| parent(&[hash, hash]))

@@ -1,4 +1,4 @@
-//! The keys that we read, and reading what stands under one.
+//! The keys that are read, and access to their values.
 
 use super::bencode::{Dictionary, Value};
 use super::error::MetainfoError;

@@ -10,15 +10,16 @@
 //! └─ mtorrent trackers list of strings HOST:PORT; may be absent
 //! ```
 //!
-//! So it is written, with sorted keys and a piece length that is a power of two from 256 KiB to 16 MiB. Of what others
-//! write, all that means one file is read: keys in any order, bytes behind the end, a `files` list of one entry,
-//! `name.utf-8`, a name that cannot be a file's (then [`Metainfo::file_name`] says why), and the version 1 part of a
-//! hybrid whose version 2 part (BEP 52) describes the same file. What contradicts itself is refused.
+//! This is the form in which the program writes it, with sorted keys and a piece length that is a power of two from 256
+//! KiB to 16 MiB. From other programs it reads everything that describes one file: keys in any order, bytes after the
+//! end, a `files` list of one entry, `name.utf-8`, a name that is not a valid file name (then [`Metainfo::file_name`]
+//! returns the reason), and the version 1 part of a hybrid whose version 2 part (BEP 52) describes the same file. A
+//! file that contradicts itself is refused.
 //!
-//! All other keys (`announce`, `private`, `created by`, ...) mean nothing to us and are kept as they are. Reading is
+//! All other keys (`announce`, `private`, `created by`, ...) have no meaning here and are preserved. Reading is
 //! bounded: at most [`crate::limits::METAINFO_BYTES_MAX`] bytes.
 //!
-//! Pure: no files, no clock. Must never know the wire; must never panic on bytes from outside.
+//! Pure: no files, no clock. This module must never know the wire, and must never panic on external bytes.
 
 mod bencode;
 mod error;

@@ -1,4 +1,4 @@
-//! What is read, what is refused and why, and that everything is written back as it was read.
+//! Accepted files, refused files with their errors, and that every file is written back as it was read.
 
 mod foreign;
 mod oracle;
@@ -27,7 +27,7 @@ fn reads_what_is_there() {
     assert_eq!(metainfo.trackers(), ["host:1", "[::1]:7000"]);
     assert_eq!(&metainfo.chunk_hash(metainfo.geometry().chunk(0).unwrap()).0, b"01234567890123456789");
     assert_eq!(metainfo.to_bytes(), bytes);
-    // sha1sum of the bytes of `info`, from its d to its e.
+    // The sha1sum of the bytes of `info`, from its d to its e.
     assert_eq!(metainfo.info_hash().to_string(), "febb81daf2a61311a75f49c17cf723cb54be0ffb");
     assert!(!format!("{metainfo:?}").contains("0123456789"), "hashes do not belong into logs");
 }

@@ -1,4 +1,4 @@
-//! What a `.mtorrent` file says: reading it, and writing a new one.
+//! The content of a `.mtorrent` file: reading it, and writing a new one.
 
 use std::fmt;
 use std::ops::Range;
@@ -17,19 +17,19 @@ use crate::geometry::{ChunkIndex, Geometry, GeometryError};
 use crate::ids::{ChunkHash, InfoHash};
 use crate::limits::{METAINFO_BYTES_MAX, TRACKERS_MAX};
 
-/// What a `.mtorrent` file says. A clone is cheap: the bytes are shared.
+/// The content of a `.mtorrent` file. A clone is cheap: the bytes are shared.
 #[derive(Clone)]
 pub struct Metainfo {
     /// The whole file.
     bytes: Arc<[u8]>,
-    /// Where in `bytes` the chunks' hashes stand.
+    /// Position of the chunks' hashes in `bytes`.
     pieces: Range<usize>,
     info_hash: InfoHash,
     /// The name as its author wrote it.
     written_name: String,
-    /// One path component, made from it.
+    /// One path component, derived from it.
     name: String,
-    /// What keeps the written name from being a file's.
+    /// The reason why the written name is not a file name.
     name_error: Option<NameError>,
     geometry: Geometry,
     trackers: Vec<String>,
@@ -64,7 +64,7 @@ impl Metainfo {
         })
     }
 
-    /// The metainfo of a file; `pieces` holds the SHA-1 of each chunk, 20 bytes each, in order.
+    /// Creates the metainfo of a file; `pieces` has the SHA-1 of each chunk, 20 bytes each, in order.
     pub fn new(name: &str, geometry: Geometry, pieces: Vec<u8>, trackers: Vec<String>) -> Result<Self, MetainfoError> {
         check_name(name)?;
         let mut info = b"d".to_vec();
@@ -81,7 +81,7 @@ impl Metainfo {
         Self::parse(&write_root(entries.into_iter(), &trackers))
     }
 
-    /// The same file with other trackers; with none of ours if there are none. The info hash stays.
+    /// The same file with other trackers; without the key if there are none. The info hash stays the same.
     pub fn with_trackers(self, trackers: Vec<String>) -> Result<Self, MetainfoError> {
         let value = bencode::parse(&self.bytes)?;
         let root = value.as_dictionary().ok_or(MetainfoError::NotADictionary)?;
@@ -89,40 +89,40 @@ impl Metainfo {
         Self::parse(&write_root(others.map(|(key, value)| (*key, value.raw)), &trackers))
     }
 
-    /// The bytes of the `.mtorrent` file: those that were read, unless its trackers were changed.
+    /// The bytes of the `.mtorrent` file: the original ones, unless its trackers were changed.
     pub fn to_bytes(&self) -> Vec<u8> {
         self.bytes.to_vec()
     }
 
-    /// The file's name for people and trackers: one path component of 1 to 255 bytes. Where the author's is none, it
-    /// is one like it.
+    /// The file's name for display and for trackers: one path component of 1 to 255 bytes. If the author's name is not
+    /// valid, a similar one.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The name as its author wrote it, to be shown: any text of any length; the parts of a path are joined by slashes,
-    /// bytes that are no UTF-8 are replaced.
+    /// The name as its author wrote it, for display: any text of any length. The parts of a path are joined by slashes;
+    /// bytes that are not UTF-8 are replaced.
     pub fn written_name(&self) -> &str {
         &self.written_name
     }
 
-    /// The name that the file gets in a folder; an error where its author's is no file name, so that the user has to
-    /// give one.
+    /// The name of the file in a folder. Returns an error if the author's name is not a valid file name, so that the
+    /// user has to choose one.
     pub fn file_name(&self) -> Result<&str, NameError> {
         self.name_error.map_or(Ok(&self.name), Err)
     }
 
-    /// How the file is cut into chunks.
+    /// Division of the file into chunks.
     pub fn geometry(&self) -> Geometry {
         self.geometry
     }
 
-    /// The file's identity.
+    /// Identity of the file.
     pub fn info_hash(&self) -> InfoHash {
         self.info_hash
     }
 
-    /// The hash of the chunk, which is one of this file's [`Geometry`].
+    /// The hash of the chunk, which must belong to this file's [`Geometry`].
     pub fn chunk_hash(&self, chunk: ChunkIndex) -> ChunkHash {
         // `parse` checked that there is one hash for each chunk of the geometry.
         let (hashes, _) = self.bytes[self.pieces.clone()].as_chunks();
@@ -146,7 +146,7 @@ impl fmt::Debug for Metainfo {
     }
 }
 
-/// The root dictionary of sorted entries and, at its place among them, our trackers.
+/// Writes the root dictionary of sorted entries, with our trackers at their place among them.
 fn write_root<'a>(entries: impl Iterator<Item = (&'a [u8], &'a [u8])>, trackers: &[String]) -> Vec<u8> {
     let mut list = b"l".to_vec();
     trackers.iter().for_each(|tracker| write_bytes(&mut list, tracker.as_bytes()));
@@ -171,7 +171,7 @@ fn read_geometry(info: &Dictionary<'_>, length: u64) -> Result<Geometry, Metainf
     Ok(Geometry::new(length, chunk_size)?)
 }
 
-/// Where in the file the hashes stand: one for each chunk.
+/// Position of the hashes in the file: one for each chunk.
 fn read_pieces(info: &Dictionary<'_>, geometry: Geometry) -> Result<Range<usize>, MetainfoError> {
     let value = required(info, PIECES)?;
     let pieces = value.as_bytes().ok_or(wrong_type(PIECES, "a string"))?;

@@ -1,14 +1,14 @@
-//! `HOST:PORT`, as trackers are named in `.mtorrent` files and by users. Checked, never resolved here.
+//! `HOST:PORT`, the form in which `.mtorrent` files and users name trackers. Validated, never resolved here.
 
 use std::net::{Ipv4Addr, SocketAddrV6};
 
-/// Why a text is no `HOST:PORT`. Its writer, the file's author or the user, is at fault.
+/// The reason why a text is not `HOST:PORT`. Its writer, the file's author or the user, is at fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TrackerAddressError {
-    /// There is no port, or it is not 1 to 65535.
+    /// The port is missing, or not 1 to 65535.
     #[error("tracker {0:?} is not HOST:PORT with a port from 1 to 65535")]
     Port(String),
-    /// The host is no address and no name.
+    /// The host is neither an address nor a name.
     #[error(
         "tracker {0:?} is not HOST:PORT: the host is a name of letters, digits, dots and hyphens, an IPv4 address, \
          or an IPv6 address in brackets"
@@ -16,14 +16,14 @@ pub enum TrackerAddressError {
     Host(String),
 }
 
-/// Longest name of the DNS, bytes.
+/// Longest DNS name, bytes.
 const NAME_BYTES_MAX: usize = 253;
 /// Longest part of a name between dots, bytes.
 const LABEL_BYTES_MAX: usize = 63;
 
 /// Checks that `text` is `NAME:PORT`, `IPV4:PORT` or `[IPV6]:PORT` with a port from 1 to 65535.
 pub fn check_tracker_address(text: &str) -> Result<(), TrackerAddressError> {
-    // What an error shows is bounded: the text may be a hostile file's.
+    // The text in an error is bounded: it may come from a hostile file.
     let shown = || text.chars().take(NAME_BYTES_MAX).collect();
     let (host, port) = text.rsplit_once(':').ok_or_else(|| TrackerAddressError::Port(shown()))?;
     if !is_port(port) {

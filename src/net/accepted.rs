@@ -29,8 +29,8 @@ pub(crate) fn queues(count: usize) -> (Vec<async_channel::Sender<Accepted>>, Vec
         .unzip()
 }
 
-/// Gives the connection to core `first` or, where that one is far behind, to the next that is not; closes it where all
-/// are. Returns whether the cores still run.
+/// Sends the connection to core `first` or, if that queue is full, to the next core with room; closes it if all queues
+/// are full. Returns whether the cores still run.
 pub(super) fn hand_out(accepted: Accepted, cores: &[async_channel::Sender<Accepted>], first: usize) -> bool {
     let mut accepted = accepted;
     for core in (first..).take(cores.len()) {
@@ -45,14 +45,14 @@ pub(super) fn hand_out(accepted: Accepted, cores: &[async_channel::Sender<Accept
 }
 
 impl Incoming {
-    /// The next connection of this core; `None` when the listener has ended.
+    /// Returns the next connection of this core; `None` after the listener has ended.
     pub(crate) async fn next(&self) -> Option<Accepted> {
         self.queue.recv().await.ok()
     }
 }
 
 impl Accepted {
-    /// The other side's address.
+    /// Address of the remote end.
     pub(crate) fn peer(&self) -> SocketAddr {
         self.channel.peer()
     }

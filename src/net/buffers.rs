@@ -1,5 +1,5 @@
-//! Buffers for frames, pooled a core: small ones that every connection holds, large ones lent while a
-//! large frame arrives. Buffers that were not needed for an interval are freed.
+//! Buffers for frames, pooled per core. Every connection holds a small one; a large one is lent while a large frame
+//! arrives. Buffers that were not needed for an interval are freed.
 
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
@@ -17,19 +17,19 @@ pub(crate) struct BufferPool {
 #[derive(Default)]
 struct FreeBuffers {
     buffers: Vec<Box<[u8]>>,
-    /// Fewest free buffers since the last trim: so many were not needed.
+    /// Minimum number of free buffers since the last trim; that many were not needed.
     fewest: usize,
 }
 
-/// A buffer that goes back to its pool when dropped.
+/// A buffer that returns to its pool when dropped.
 pub(crate) struct PooledBuffer {
     bytes: Box<[u8]>,
     pool: Rc<BufferPool>,
 }
 
 impl BufferPool {
-    /// A buffer of at least `bytes_min` bytes: a small one if that is enough, else one for a whole
-    /// frame with a payload of `bytes_min`.
+    /// Takes a buffer of at least `bytes_min` bytes: a small one if that is enough, else one for a whole frame with a
+    /// payload of `bytes_min`.
     pub(crate) fn take(self: &Rc<Self>, bytes_min: usize) -> PooledBuffer {
         let (free, len) = if bytes_min <= BUFFER_SMALL_BYTES {
             (&self.small, BUFFER_SMALL_BYTES)

@@ -1,10 +1,10 @@
-//! The bytes of one TCP connection: it owns the descriptor, and every byte goes through here.
+//! The bytes of one TCP connection. The channel owns the descriptor, and every byte passes through it.
 //!
-//! Both ways to serve a connection stand on it: [`super::Stream`], which has a task of its own, and
+//! Both ways to serve a connection build on it: [`super::Stream`], which has a task of its own, and
 //! [`super::WatchedSocket`], which shares one. Nothing else in this folder receives or sends on a connected socket, so
-//! that encryption has one place to be added.
+//! encryption could be added in one place.
 //!
-//! Nothing here waits: what cannot be done now fails with `WouldBlock`.
+//! Nothing here waits: an operation that would block fails with `WouldBlock`.
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,14 +21,14 @@ use super::socket_options;
 /// One connection. Dropping it closes it.
 #[derive(Debug)]
 pub(super) struct Channel {
-    // Field order: the limits forget the descriptor before it is closed.
+    // Field order: the limits must drop the descriptor before it is closed.
     _permit: Option<Permit>,
     socket: Socket,
     peer: SocketAddr,
 }
 
 impl Channel {
-    /// Begins to connect. Once the channel is writable, [`Channel::connected`] says whether it succeeded.
+    /// Starts to connect. Once the channel is writable, [`Channel::connected`] returns the outcome.
     pub(super) fn connect(to: SocketAddr) -> io::Result<(Self, Congestion)> {
         let socket = Socket::new(Domain::for_address(to), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
         let congestion = Congestion::begin(&socket);
@@ -38,7 +38,7 @@ impl Channel {
         }
     }
 
-    /// The outcome of [`Channel::connect`].
+    /// Outcome of [`Channel::connect`].
     pub(super) fn connected(&self, congestion: &Congestion) -> io::Result<()> {
         if let Some(error) = self.socket.take_error()? {
             return Err(error);
@@ -47,46 +47,46 @@ impl Channel {
         Ok(())
     }
 
-    /// The connection of a non-blocking socket: with a permit, if a listener accepted it and will not refuse it.
+    /// Wraps a non-blocking socket. An accepted connection has a permit unless it will be refused.
     pub(super) fn new(permit: Option<Permit>, socket: Socket, peer: SocketAddr) -> io::Result<Self> {
         let channel = Self { _permit: permit, socket, peer };
         channel.socket.set_tcp_nodelay(true)?;
         Ok(channel)
     }
 
-    /// Receives into `buf`; 0 means that the other side has closed.
+    /// Receives into `buf`; 0 means that the remote end has closed.
     pub(super) fn receive(&self, buf: &mut [u8]) -> io::Result<usize> {
         Ok(rustix::net::recv(&self.socket, buf, RecvFlags::DONTWAIT)?.0)
     }
 
-    /// Sends what there is room for of `bytes`.
+    /// Sends as much of `bytes` as the socket has room for.
     pub(super) fn send(&self, bytes: &[u8]) -> io::Result<usize> {
         Ok(rustix::net::send(&self.socket, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?)
     }
 
-    /// The same, and lets the kernel join the bytes with what follows at once.
+    /// Like [`Channel::send`], but lets the kernel join the bytes with those that follow at once.
     pub(super) fn send_more(&self, bytes: &[u8]) -> io::Result<usize> {
         let flags = SendFlags::MORE | SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
         Ok(rustix::net::send(&self.socket, bytes, flags)?)
     }
 
-    /// Sends up to `len` bytes of `file` from `offset` on, which it advances; 0 means that the file ends there.
+    /// Sends up to `len` bytes of `file` from `offset`, which it advances; 0 means that the file ends there.
     pub(super) fn send_file(&self, file: BorrowedFd<'_>, offset: &mut u64, len: usize) -> io::Result<usize> {
         Ok(rustix::fs::sendfile(&self.socket, file, Some(offset), len)?)
     }
 
-    /// Ends the connection both ways; it stays counted until it is dropped.
+    /// Shuts down both directions. The connection counts until it is dropped.
     pub(super) fn shut_down(&self) {
-        // A connection that is gone already needs no shutdown.
+        // A connection that is already closed needs no shutdown.
         let _ = rustix::net::shutdown(&self.socket, Shutdown::Both);
     }
 
-    /// The other side's address.
+    /// Address of the remote end.
     pub(super) fn peer(&self) -> SocketAddr {
         self.peer
     }
 
-    /// The round trip that the kernel has measured, if it has.
+    /// Round-trip time measured by the kernel, if available.
     pub(super) fn rtt(&self) -> Option<Duration> {
         socket_options::rtt(self.as_fd()).ok().flatten()
     }
@@ -96,18 +96,18 @@ impl Channel {
         Ok(rustix::io::ioctl_fionread(&self.socket)?)
     }
 
-    /// Bytes that were sent and not handed to the network for the first time yet.
+    /// Bytes queued in the kernel that were never transmitted.
     #[cfg(test)]
     pub(super) fn unsent_bytes(&self) -> io::Result<usize> {
         socket_options::unsent_bytes(self.as_fd())
     }
 
-    /// Bytes that were sent and that the other side has not acknowledged.
+    /// Bytes sent that the remote end has not acknowledged.
     pub(super) fn unacknowledged_bytes(&self) -> io::Result<usize> {
         socket_options::unacknowledged_bytes(self.as_fd())
     }
 
-    /// Reports the channel as readable only when `bytes` have arrived (or the connection ended).
+    /// Reports the channel as readable only once `bytes` have arrived or the connection has ended.
     pub(super) fn set_receive_low_water(&self, bytes: usize) -> io::Result<()> {
         socket_options::set_receive_low_water(self.as_fd(), bytes)
     }

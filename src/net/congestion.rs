@@ -1,10 +1,10 @@
-//! Congestion control by distance.
+//! Selection of the congestion control algorithm by distance.
 //!
-//! bbr sets a timer for every segment of at most 64 KiB, unless the queueing discipline fq does it instead. Over a
-//! path of a fraction of a millisecond there is nothing to smooth, and the timers cost as much CPU as sending does
-//! (PERF.md). A connection that was paced once stays so, whatever it is set to later. Therefore, where the
-//! system's choice is bbr, sockets begin with cubic, and a connection whose handshake shows that the peer is far
-//! takes the system's choice before its first byte. Any other choice of the system is left alone.
+//! bbr sets a timer for every segment of at most 64 KiB, unless the queueing discipline fq does it instead. Over a path
+//! of a fraction of a millisecond there is nothing to smooth, and the timers use as much CPU as sending does (PERF.md).
+//! A connection that was paced once stays paced, whatever algorithm is set later. Therefore, where the system's default
+//! is bbr, sockets start with cubic, and a connection whose handshake shows a distant peer switches to the default
+//! before its first byte. Any other default is left alone.
 
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -14,17 +14,17 @@ use socket2::Socket;
 use super::socket_options::rtt;
 use crate::limits::NEAR_RTT_MAX;
 
-/// What near connections use, the first that this system permits.
+/// Algorithms for near connections; the first one that this system permits is used.
 const NEAR: [&[u8]; 2] = [b"cubic", b"reno"];
 
-/// What sockets that began with something else are set to when they turn out to lead far.
+/// Algorithm for connections to distant peers, if sockets started with another one.
 #[derive(Clone, Debug)]
 pub(super) struct Congestion {
     far: Option<Vec<u8>>,
 }
 
 impl Congestion {
-    /// Prepares a socket that will connect, or listen for others that take after it.
+    /// Prepares a socket that will connect, or a listener whose sockets inherit the algorithm.
     pub(super) fn begin(socket: &Socket) -> Self {
         let system = socket.tcp_congestion().ok();
         let far = system.map(without_padding).filter(|name| paces(name));
@@ -32,7 +32,7 @@ impl Congestion {
         Self { far: far.filter(|_| is_near) }
     }
 
-    /// Decides for a socket that has just connected.
+    /// Selects the algorithm of a socket that has just connected.
     pub(super) fn settle(&self, socket: &Socket) {
         self.settle_beyond(NEAR_RTT_MAX, socket);
     }
@@ -50,7 +50,7 @@ fn paces(name: &[u8]) -> bool {
     name.starts_with(b"bbr")
 }
 
-/// The name as it is written: the kernel fills its field with zeros.
+/// The name without the zeros by which the kernel pads its field.
 fn without_padding(mut name: Vec<u8>) -> Vec<u8> {
     name.truncate(name.iter().position(|byte| *byte == 0).unwrap_or(name.len()));
     name
@@ -84,7 +84,7 @@ mod tests {
         assert_eq!((congestion.far, name(&socket)), (None, b"reno".to_vec()));
     }
 
-    /// Both ends of a connection over loopback, whose round trip takes more than nothing and less than a minute.
+    /// Both ends of a connection over loopback, whose round-trip time is above zero and below a minute.
     #[test]
     fn distance_decides() {
         let listener = Socket::from(TcpListener::bind("127.0.0.1:0").unwrap());
@@ -94,7 +94,7 @@ mod tests {
         let client = Socket::from(TcpStream::connect(listener.local_addr().unwrap().as_socket().unwrap()).unwrap());
         client.set_tcp_congestion(chosen).unwrap();
         let (server, _) = listener.accept().unwrap();
-        // Any other name will do for the system's choice; which there are is the system's affair.
+        // Any other name can stand for the system's default; the available ones depend on the system.
         let other = if *chosen == b"reno" { return } else { b"reno".to_vec() };
         let congestion = Congestion { far: Some(other.clone()) };
         for socket in [&client, &server] {

@@ -1,7 +1,7 @@
-//! Limits on connections: in all, and from one address.
+//! Limits on the number of connections: in total and per address.
 //!
-//! Where there is no room for one more, the connection that was idle for longest makes room: of the address that has
-//! most of them, so that nobody can crowd the others out.
+//! When a limit is reached, the connection that was idle for longest is closed to make room. It is chosen from the
+//! address with the most connections, so that no address can crowd out the others.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::socket_options::idle_for;
 use crate::limits::{CONNECTIONS_PER_NETWORK_FACTOR, EVICTED_AFTER, EVICTION_PROBES_MAX, REFUSALS_MAX};
 
-/// How many connections may be open, in all and from one address; shared by all cores.
+/// Limits on open connections, in total and per address; shared by all cores.
 #[derive(Debug)]
 pub(crate) struct ConnectionLimits {
     max: usize,
@@ -23,20 +23,20 @@ pub(crate) struct ConnectionLimits {
     by_network: Mutex<HashMap<IpAddr, Network>>,
     refused: AtomicUsize,
     evicted: AtomicUsize,
-    /// Refusals under way.
+    /// Refusals in progress.
     refusals: AtomicUsize,
 }
 
-/// The open connections of one address; of IPv6 of a network of 64 bits, all of which one host may have.
+/// The open connections of one address. An IPv6 entry covers a network of 64 bits, all of which one host may have.
 #[derive(Debug, Default)]
 struct Network {
     count: usize,
     last_id: u64,
-    /// By permit, of the connections that were not evicted: descriptors that are open as long as they stand here.
+    /// Descriptors by permit, of connections that were not evicted. Each is open as long as it is listed here.
     descriptors: HashMap<u64, RawFd>,
 }
 
-/// Which addresses may have any number of connections.
+/// Predicate for addresses without a limit per address.
 struct Trusted(Box<dyn Fn(IpAddr) -> bool + Send + Sync>);
 
 impl std::fmt::Debug for Trusted {
@@ -45,8 +45,8 @@ impl std::fmt::Debug for Trusted {
     }
 }
 
-/// The right of one connection to be open, given back when dropped. It must be dropped before its socket: until then
-/// the socket may be shut down to make room.
+/// Permission for one connection to be open, returned when dropped. The permit must be dropped before its socket; until
+/// then the socket may be shut down to make room.
 #[derive(Debug)]
 pub(super) struct Permit {
     limits: Arc<ConnectionLimits>,
@@ -54,18 +54,18 @@ pub(super) struct Permit {
     id: u64,
 }
 
-/// A refusal under way, counted until it is dropped.
+/// A refusal in progress, counted until it is dropped.
 pub(super) struct Refusal {
     limits: Arc<ConnectionLimits>,
 }
 
 impl ConnectionLimits {
-    /// At most `max` connections, and `per_address_max` from one address that is not loopback.
+    /// Allows `max` connections, and `per_address_max` from one address that is not loopback.
     pub(crate) fn new(max: usize, per_address_max: usize) -> Arc<Self> {
         Self::trusting(max, per_address_max, |_| false)
     }
 
-    /// The same, but addresses that are `trusted` have only the limit on all connections.
+    /// Like [`ConnectionLimits::new`], but `trusted` addresses are subject to the total limit only.
     pub(crate) fn trusting(
         max: usize,
         per_address_max: usize,
@@ -103,7 +103,7 @@ impl ConnectionLimits {
         self.by_network.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A permit for the connection, if need be in place of an idle one.
+    /// Returns a permit for the connection, if necessary by evicting an idle one.
     pub(super) fn admit(limits: &Arc<Self>, peer: SocketAddr, socket: &impl AsRawFd) -> Option<Permit> {
         let key = network_of(peer.ip());
         let is_full = limits.open() >= limits.max && !limits.evict_idle(EVICTED_AFTER);
@@ -126,7 +126,7 @@ impl ConnectionLimits {
         Some(Permit { limits: limits.clone(), network: key, id })
     }
 
-    /// Counts a refusal under way; `None` where there are too many.
+    /// Counts a refusal in progress; `None` if there are too many.
     pub(super) fn begin_refusal(limits: &Arc<Self>) -> Option<Refusal> {
         let refusal = Refusal { limits: limits.clone() };
         (limits.refusals.fetch_add(1, Ordering::Relaxed) < REFUSALS_MAX).then_some(refusal)
@@ -140,8 +140,8 @@ impl ConnectionLimits {
         }
     }
 
-    /// Shuts down the connection that was idle for longest, `idle_min` at least, of the address with most
-    /// connections; its task then closes it. Returns whether there was one.
+    /// Shuts down the connection that was idle for longest, `idle_min` at least, of the address with most connections;
+    /// its task then closes it. Returns whether there was one.
     pub(super) fn evict_idle(&self, idle_min: Duration) -> bool {
         let mut networks = self.networks();
         let most = networks.values_mut().max_by_key(|network| network.descriptors.len());
@@ -152,8 +152,8 @@ impl ConnectionLimits {
 impl Network {
     fn evict_idle(&mut self, idle_min: Duration, evicted: &AtomicUsize) -> bool {
         let idle = self.descriptors.iter().take(EVICTION_PROBES_MAX).filter_map(|(id, fd)| {
-            // SAFETY: the descriptor is open while it stands here: its permit, which is dropped before its socket,
-            // takes it out under the same lock.
+            // SAFETY: the descriptor is open while it is listed here: its permit, which is dropped before its socket,
+            // removes it under the same lock.
             #[allow(unsafe_code)]
             let socket = unsafe { BorrowedFd::borrow_raw(*fd) };
             Some((idle_for(socket).ok()?, *id, socket))
@@ -162,7 +162,7 @@ impl Network {
         if idle_for < idle_min {
             return false;
         }
-        // One that is gone already needs no shutdown.
+        // A connection that is already closed needs no shutdown.
         let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Both);
         self.descriptors.remove(&id);
         evicted.fetch_add(1, Ordering::Relaxed);
@@ -170,7 +170,7 @@ impl Network {
     }
 }
 
-/// The key by which connections are counted.
+/// The key by which connections are counted: an IPv6 address is reduced to its network of 64 bits.
 fn network_of(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V6(ip) if !ip.is_loopback() => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64)),
@@ -207,7 +207,7 @@ mod tests {
         text.parse().unwrap()
     }
 
-    /// Admits a connection whose socket does not exist, so that it is never evicted.
+    /// Admits a connection whose socket does not exist, so it is never evicted.
     fn admit(limits: &Arc<ConnectionLimits>, from: &str) -> Option<Permit> {
         ConnectionLimits::admit(limits, peer(from), &i32::MAX)
     }

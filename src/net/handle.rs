@@ -1,4 +1,4 @@
-//! A core's handle on its sockets: opens connections and takes accepted ones in.
+//! A core's handle on its sockets: it opens connections and adopts accepted ones.
 
 use std::io;
 use std::net::SocketAddr;
@@ -28,12 +28,12 @@ pub(crate) struct Net {
 }
 
 impl Net {
-    /// Starts the watchdog and the poller of this core: call it on an executor.
+    /// Starts the watchdog and the poller of this core. Must be called on an executor.
     pub(crate) fn start() -> io::Result<Self> {
         Self::start_limited(RateLimits::new(None, None))
     }
 
-    /// The same with rate limits, which all cores share.
+    /// Like [`Net::start`], with rate limits that all cores share.
     pub(crate) fn start_limited(rates: Arc<RateLimits>) -> io::Result<Self> {
         let buffers = Rc::new(BufferPool::default());
         let pool = Rc::downgrade(&buffers);
@@ -61,7 +61,7 @@ impl Net {
         crate::runtime::deadline(limit, open).await.unwrap_or(Err(NetError::Silent))
     }
 
-    /// Takes an accepted connection onto this core.
+    /// Moves an accepted connection to this core.
     pub(crate) fn adopt(&self, accepted: Accepted) -> io::Result<Stream> {
         self.stream(accepted.channel)
     }
@@ -82,18 +82,18 @@ impl Net {
         &self.poller
     }
 
-    /// This core's coarse clock: milliseconds since its start, less the time for which the process was stopped. It
-    /// is for time limits, and advances a few times a second.
+    /// This core's coarse clock: milliseconds since its start, less the time for which the process was stopped. It is
+    /// meant for time limits, and advances a few times a second.
     pub(crate) fn clock_ms(&self) -> u64 {
         self.watchdog.clock_ms()
     }
 
-    /// Ends all connections of this core: what reads or writes on them fails from now on.
+    /// Shuts down all connections of this core: pending and later reads and writes fail.
     pub(crate) fn shut_down(&self) {
         self.watchdog.shut_down_all();
     }
 
-    /// The core's buffers.
+    /// The core's pool of receive buffers.
     pub(crate) fn buffers(&self) -> &Rc<BufferPool> {
         &self.buffers
     }

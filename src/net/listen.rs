@@ -1,10 +1,10 @@
 //! One listening socket for all cores.
 //!
-//! The socket is bound without SO_REUSEPORT (glommio's own `bind` sets it, and two programs would
-//! silently share the port), so a port in use is an error, also when it is used by ourselves. Core 0
-//! accepts and hands the connections out in turn, so that few connections still spread evenly.
+//! The socket is bound without SO_REUSEPORT (glommio's own `bind` sets it, and two programs would silently share the
+//! port), so a port in use is an error, even if this process uses it. Core 0 accepts and hands the connections out in
+//! rotation, so that few connections still spread evenly.
 //!
-//! The bytes of a refusal come from above: the listener knows no protocol.
+//! The caller provides the bytes of a refusal: the listener knows no protocol.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -22,27 +22,27 @@ use super::connection_limits::ConnectionLimits;
 use super::handle::Net;
 use crate::limits::{ACCEPTS_IN_A_ROW_MAX, FLOOD_PAUSE, LISTEN_BACKLOG, REFUSAL_TIMEOUT};
 
-/// Pause after an accept that failed for want of descriptors or memory.
+/// Pause after an accept that failed for lack of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 
-/// An address that cannot be listened on, and what to do.
+/// The reason why listening on an address failed, and the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
-    /// Somebody has the port.
+    /// Another socket is bound to the port.
     #[error("{0} is in use by another program (or by a second mtorrent): choose another port or stop that program")]
     InUse(SocketAddr),
-    /// Not an address of this machine.
+    /// The address does not belong to this machine.
     #[error("{0} is not an address of this machine: listen on one of its own, or on [::]:{port}", port = .0.port())]
     NotOurs(SocketAddr),
-    /// Ports below 1024 need a right.
+    /// Ports below 1024 require a capability.
     #[error("listening on {0} is not permitted: use a port of 1024 or above, or grant CAP_NET_BIND_SERVICE")]
     NotPermitted(SocketAddr),
-    /// Anything else.
+    /// Any other error.
     #[error("cannot listen on {0}: {1}")]
     Io(SocketAddr, io::Error),
 }
 
-/// A bound socket that listens already; it serves once [`Listener::serve`] runs on core 0.
+/// A bound socket that already listens; its connections are accepted once [`Listener::serve`] runs on core 0.
 #[derive(Debug)]
 pub(crate) struct Listener {
     socket: Socket,
@@ -51,7 +51,7 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// Binds and listens; port 0 takes a free one, `[::]` serves both families.
+    /// Binds and listens. Port 0 selects a free port; `[::]` serves both families.
     pub(crate) fn bind(address: SocketAddr) -> Result<Self, ListenError> {
         let listen = |address: SocketAddr| {
             let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
@@ -78,13 +78,13 @@ impl Listener {
         })
     }
 
-    /// The address with its real port.
+    /// The bound address with its actual port.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Accepts for ever and hands connections to the cores in turn: run it on core 0. A connection for which `limits`
-    /// have no room is sent `refusal` and closed.
+    /// Accepts for ever and hands connections to the cores in rotation; runs on core 0. A connection that `limits` do
+    /// not admit is sent `refusal` and closed.
     pub(crate) async fn serve(
         self,
         net: Net,
@@ -100,7 +100,7 @@ impl Listener {
         let accept = || Ok(accept_with(&self.socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?);
         for turn in 0.. {
             if turn % ACCEPTS_IN_A_ROW_MAX == 0 {
-                // A flood of connections leaves time to those that are open.
+                // During a flood of connections, the open ones get time to be served.
                 crate::runtime::sleep(FLOOD_PAUSE).await;
             }
             let socket = match watch.accept(accept).await {
@@ -110,7 +110,7 @@ impl Listener {
                     continue;
                 }
             };
-            // A connection that is gone already has no address.
+            // A connection that is already closed has no address.
             let Some(peer) = socket.peer_addr().ok().and_then(|peer| peer.as_socket()) else { continue };
             let permit = ConnectionLimits::admit(&limits, peer, &socket);
             let is_admitted = permit.is_some();
@@ -127,15 +127,15 @@ impl Listener {
     }
 }
 
-/// Whether the system has no IPv6 at all, or no address of it.
+/// Whether the system has no IPv6 at all, or no IPv6 address.
 fn is_no_ipv6(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL))
 }
 
-/// Does what can be done when a connection could not be accepted, and lets a moment pass.
+/// Evicts an idle connection where that helps after a failed accept, and pauses.
 async fn make_room(limits: &ConnectionLimits, error: &io::Error) {
     match error.raw_os_error() {
-        // The other side gave up before its turn.
+        // The remote end gave up before it was accepted.
         Some(libc::ECONNABORTED | libc::EPROTO) => return,
         Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => {
             let was_made = limits.evict_idle(Duration::ZERO);
@@ -149,7 +149,7 @@ async fn make_room(limits: &ConnectionLimits, error: &io::Error) {
 
 fn refuse(net: &Net, limits: &Arc<ConnectionLimits>, channel: Channel, refusal: Arc<[u8]>) {
     log::warn!("refused a connection from {}: too many connections", channel.peer());
-    // Beyond some at once they learn it from the closed connection.
+    // Above this limit, connections are closed without a refusal.
     let Some(under_way) = ConnectionLimits::begin_refusal(limits) else { return };
     let Ok(mut stream) = net.stream(channel) else { return };
     crate::runtime::spawn("refusal", async move {

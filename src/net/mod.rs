@@ -1,14 +1,14 @@
 //! Sockets on a core: listening, connecting, receiving, sending bytes and files, and the limits on all that.
 //!
-//! Everything is bounded here, below the protocols: `connection_limits` bounds the connections in all and per address,
-//! `buffers` the memory for what is being received, `watchdog` the time for which a connection may be silent, and
+//! Everything is bounded here, below the protocols: `connection_limits` bounds the number of connections in total and
+//! per address, `buffers` the memory for received data, `watchdog` the time for which a connection may be silent, and
 //! `throttle` the rate. `poller` reports readiness; `congestion` selects pacing.
 //!
 //! A connection is a `channel` (its bytes) in one of two forms: a [`Stream`], served by a task of its own, or a
-//! [`WatchedSocket`] of a [`SocketSet`], in which one task serves many connections with little to say.
+//! [`WatchedSocket`] of a [`SocketSet`], in which one task serves many connections with little traffic.
 //!
-//! It must never know a protocol (`rpc` stands above it), and never resolve a name on an executor ([`resolve`] does it
-//! on a thread).
+//! This layer must never know a protocol (`rpc` stands above it), and never resolve a name on an executor ([`resolve`]
+//! does so on a thread).
 
 mod accepted;
 mod buffers;

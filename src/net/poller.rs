@@ -1,12 +1,11 @@
-//! Readiness of a core's sockets to be read or written: one edge-triggered epoll set, watched by one task.
+//! Read and write readiness of a core's sockets: one edge-triggered epoll set, watched by one task.
 //!
-//! glommio waits for a socket by a poll request of its own for every wait, and its rings ask the kernel to
-//! interrupt this core whenever one completes: under many small requests that is most of what they cost
-//! (PERF.md). An epoll set takes neither. glommio's ring watches the set itself, so that an idle core sleeps as
-//! before.
+//! glommio submits a poll request for every wait on a socket, and its rings ask the kernel to interrupt this core
+//! whenever one completes. Under many small requests that is most of their CPU time (PERF.md). An epoll set needs
+//! neither. glommio's ring watches the set itself, so an idle core still sleeps.
 //!
-//! It must never read or write a socket: it only says when that is worth trying. Its task takes no descriptor while
-//! it runs: a process that is out of them still learns of its sockets.
+//! The poller must never read or write a socket: it only reports when that may succeed. Its task opens no descriptor
+//! while it runs, so a process that is out of descriptors still receives events.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -23,14 +22,14 @@ use rustix::event::{EventfdFlags, Timespec, eventfd};
 use super::ready_queue::{ReadyEvent, ReadyQueue};
 use crate::limits::{FLOOD_PAUSE, READS_IN_A_ROW_MAX, READY_SOCKETS_MAX};
 
-/// Token of what ends the task; sockets have smaller ones.
+/// Token of the event that ends the task; sockets have smaller ones.
 const END: u64 = u64::MAX;
-/// In the token of a socket of the set, above its number.
+/// Flag in the token of a socket of the set, above its number.
 const IN_SET: u64 = 1 << 32;
-/// What every socket is watched for.
+/// Events for which every socket is watched.
 const WATCHED: EventFlags = EventFlags::IN.union(EventFlags::OUT).union(EventFlags::RDHUP).union(EventFlags::ET);
 
-/// The sockets of one core; clones share them. The last one to go ends the task.
+/// The sockets of one core; clones share them. The task ends when the last clone is dropped.
 #[derive(Clone)]
 pub(super) struct Poller {
     handle: Rc<Handle>,
@@ -43,12 +42,12 @@ struct Handle {
 
 struct Shared {
     epoll: OwnedFd,
-    /// A second descriptor of the set, by which glommio's ring watches it; away while a wait has it.
+    /// A second descriptor of the set, by which glommio's ring watches it; `None` while a wait uses it.
     watched_by_ring: Cell<Option<OwnedFd>>,
-    /// By token.
+    /// Interests by token.
     interests: RefCell<Vec<Option<Rc<Interest>>>>,
     free: RefCell<Vec<u64>>,
-    /// For the sockets that one task serves.
+    /// Events of the sockets that one task serves.
     ready_queue: ReadyQueue,
 }
 
@@ -57,7 +56,7 @@ struct Shared {
 struct Interest {
     read: Readiness,
     write: Readiness,
-    /// The other side ends its stream: reading never blocks.
+    /// The remote end closed its stream: reading never blocks.
     hung_up: Cell<bool>,
     /// Reads since the last wait.
     in_a_row: Cell<usize>,
@@ -69,7 +68,7 @@ struct Readiness {
     waiter: Cell<Option<Waker>>,
 }
 
-/// A socket's registration in the set. It must be dropped before its descriptor is closed.
+/// A socket's registration in the set. It must be dropped before the socket's descriptor is closed.
 pub(super) struct Watch {
     shared: Rc<Shared>,
     interest: Rc<Interest>,
@@ -97,7 +96,7 @@ impl Poller {
     pub(super) fn watch(&self, socket: BorrowedFd<'_>) -> io::Result<Watch> {
         let shared = self.handle.shared.clone();
         let interest = Rc::new(Interest::default());
-        // Most can be written at once.
+        // Most sockets are writable at once.
         interest.write.ready.set(true);
         let token = shared.enter(interest.clone());
         let watch = Watch { shared, interest, token };
@@ -118,7 +117,7 @@ impl Poller {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        // The counter has room for one.
+        // The eventfd counter has room for one more.
         let _ = rustix::io::write(&self.end, &1u64.to_ne_bytes());
     }
 }
@@ -138,8 +137,8 @@ impl Shared {
         }
     }
 
-    /// Wakes the tasks whose sockets became ready, and waits on the ring for more: so every task has run, and files and
-    /// timers were polled, before the next look, even if sockets are ready all the time.
+    /// Wakes the tasks whose sockets became ready, and waits on the ring for more. Before the next check, every task
+    /// has run, and files and timers were polled, even if sockets are ready all the time.
     async fn watch(self: Rc<Self>) {
         let mut events = Vec::with_capacity(READY_SOCKETS_MAX);
         loop {
@@ -151,7 +150,7 @@ impl Shared {
         }
     }
 
-    /// Takes the new events; returns whether the task shall end.
+    /// Takes the new events; returns whether the task should end.
     fn look(&self, events: &mut Vec<epoll::Event>) -> io::Result<bool> {
         events.clear();
         let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
@@ -181,14 +180,14 @@ impl Shared {
     /// Waits until the set has an event.
     async fn wait(&self) {
         let Some(set) = self.watched_by_ring.take() else { return };
-        // SAFETY: the stream is the only owner of the descriptor until it gives it back below.
+        // SAFETY: the stream is the only owner of the descriptor until it is returned below.
         #[allow(unsafe_code)]
         let mut stream = unsafe { TcpStream::from_raw_fd(set.into_raw_fd()) };
-        // A stream made of a descriptor first waits until that is readable, and an epoll set is readable when it has events.
-        // Receiving from it then fails, as it is no socket: that is the answer.
+        // A stream made of a descriptor first waits until that is readable, and an epoll set is readable when it has
+        // events. The receive then fails, because it is no socket; that result is expected.
         let _ = stream.read(&mut [0]).await;
-        // The stream's wait has ended, so nothing but the descriptor is in it, and that is used for the next wait: to
-        // duplicate one for each would end in deafness as soon as there are none left.
+        // The stream's wait has ended, so it owns nothing but the descriptor, which the next wait uses again.
+        // Duplicating one for each wait would stop all events as soon as no descriptors are left.
         let set = stream.as_raw_fd();
         std::mem::forget(stream);
         // SAFETY: the forgotten stream does not close it, and nothing else owns it.
@@ -225,7 +224,7 @@ impl Readiness {
         }
     }
 
-    /// Tries `work` whenever it may succeed. It says `WouldBlock` when it must wait.
+    /// Calls `work` whenever it may succeed. `work` returns `WouldBlock` when it must wait.
     fn poll<T>(&self, context: &Context<'_>, mut work: impl FnMut() -> io::Result<T>) -> Poll<io::Result<T>> {
         while self.ready.get() {
             match work() {
@@ -240,16 +239,16 @@ impl Readiness {
 }
 
 impl Watch {
-    /// Reads by `work` as soon as there is something to read. `work` returns how much it read of `wanted` bytes.
+    /// Reads by `work` once the socket is readable. `work` returns how many of the `wanted` bytes it read.
     pub(super) async fn read(&self, wanted: usize, mut work: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
         let Interest { read, hung_up, in_a_row, .. } = &*self.interest;
-        // A peer that sends without end does not keep the others of this core waiting.
+        // A peer that sends without end must not starve the other connections of this core.
         if in_a_row.get() >= READS_IN_A_ROW_MAX {
             in_a_row.set(0);
             crate::runtime::sleep(FLOOD_PAUSE).await;
         }
         let len = poll_fn(|context| read.poll(context, &mut work)).await?;
-        // Fewer bytes than wanted were all that there were: later ones raise a new event.
+        // A short read drained the socket: later bytes raise a new event.
         if len < wanted && !hung_up.get() {
             read.ready.set(false);
             in_a_row.set(0);
@@ -259,17 +258,17 @@ impl Watch {
         Ok(len)
     }
 
-    /// Accepts, or does what else a listening socket can, by `work` as soon as it is ready.
+    /// Accepts, or performs another operation on a listening socket, by `work` once the socket is ready.
     pub(super) async fn accept<T>(&self, mut work: impl FnMut() -> io::Result<T>) -> io::Result<T> {
         poll_fn(|context| self.interest.read.poll(context, &mut work)).await
     }
 
-    /// Writes by `work` as soon as there is room.
+    /// Writes by `work` once the socket has room.
     pub(super) async fn write<T>(&self, mut work: impl FnMut() -> io::Result<T>) -> io::Result<T> {
         poll_fn(|context| self.interest.write.poll(context, &mut work)).await
     }
 
-    /// Waits for the event that a connecting socket is writable: it is connected.
+    /// Waits until a connecting socket is writable, that is connected.
     pub(super) async fn connected(&self) {
         self.interest.write.ready.set(false);
         let _ = self.write(|| Ok(())).await;
@@ -317,12 +316,12 @@ mod tests {
             let watch = poller.watch(ours.as_fd()).unwrap();
             let mut buf = [0; 4];
             assert!(deadline(SOON, read(&watch, &ours, &mut buf)).await.is_err(), "nothing has come");
-            // Six bytes for a buffer of four: the second read finds the rest without further news.
+            // Six bytes for a buffer of four: the second read gets the rest without a further event.
             rustix::io::write(&theirs, b"abcdef").unwrap();
             assert_eq!(deadline(LATE, read(&watch, &ours, &mut buf)).await.unwrap().unwrap(), 4);
             assert_eq!(deadline(LATE, read(&watch, &ours, &mut buf)).await.unwrap().unwrap(), 2);
             assert!(deadline(SOON, read(&watch, &ours, &mut buf)).await.is_err(), "all is read");
-            // The end that came with the last bytes is not missed.
+            // An end of stream that arrives with the last bytes is not missed.
             rustix::io::write(&theirs, b"g").unwrap();
             drop(theirs);
             assert_eq!(deadline(LATE, read(&watch, &ours, &mut buf)).await.unwrap().unwrap(), 1);

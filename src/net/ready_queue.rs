@@ -1,15 +1,15 @@
-//! Sockets of a [`super::SocketSet`] that became ready: the poller pushes them, the set's task takes them.
+//! Queue of the sockets of a [`super::SocketSet`] that became ready: the poller pushes, the set's task takes.
 
 use std::cell::{Cell, RefCell};
 
 use crate::runtime::Signal;
 
-/// A socket of a set became ready. Its number may meanwhile belong to another socket.
+/// A socket of a set became ready. Its number may have been reused for another socket since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ReadyEvent {
     /// The number under which the socket was added.
     pub socket: u32,
-    /// The other side ends its stream: after the last bytes, receiving reports the end.
+    /// The remote end closed its stream: after the last bytes, receiving returns the end.
     pub ends: bool,
 }
 
@@ -27,7 +27,7 @@ impl ReadyQueue {
         self.signal.notify();
     }
 
-    /// Waits until there is an event or somebody calls [`ReadyQueue::wake`].
+    /// Waits until there is an event or [`ReadyQueue::wake`] is called.
     pub(super) async fn wait(&self) {
         let is_due = || (self.is_woken.replace(false) || !self.events.borrow().is_empty()).then_some(());
         self.signal.until(is_due).await;

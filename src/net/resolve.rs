@@ -1,7 +1,7 @@
-//! `HOST:PORT` to addresses, on plain threads: a name server may take its time.
+//! Resolution of `HOST:PORT` to addresses, on plain threads, because a name server may be slow.
 //!
-//! Each name has a thread of its own while it is looked up, so that a slow one delays no other. A second
-//! request for a name that is being looked up waits for the same answer.
+//! Each lookup has a thread of its own, so a slow one delays no other. A second request for a name whose lookup is
+//! running waits for the same answer.
 
 use std::collections::HashMap;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -11,24 +11,25 @@ use std::thread;
 
 use crate::limits::{ADDRESSES_PER_NAME_MAX, LOOKUPS_MAX, RESOLVE_TIMEOUT};
 
-/// A name that gives no address.
+/// A name could not be resolved.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("cannot resolve {name}: {why}")]
 pub(crate) struct ResolveError {
     /// `HOST:PORT` as given.
     pub name: String,
-    /// What the resolver said.
+    /// Error of the resolver.
     pub why: String,
 }
 
-/// The result of a lookup.
+/// Result of a lookup.
 type Outcome = Result<Vec<SocketAddr>, String>;
-/// By name that is being looked up: the requests that wait for it.
+/// Requests that wait, by the name whose lookup is running.
 type Waiting = HashMap<String, Vec<async_channel::Sender<Outcome>>>;
 
 static LOOKUPS: LazyLock<Mutex<Waiting>> = LazyLock::new(Mutex::default);
 
-/// The addresses of `name`, IPv4 first, within [`RESOLVE_TIMEOUT`]; an address itself needs no resolver. On an executor.
+/// Resolves `name`, IPv4 addresses first, within [`RESOLVE_TIMEOUT`]. A literal address needs no resolver. Must be
+/// called on an executor.
 pub(crate) async fn resolve(name: &str) -> Result<Vec<SocketAddr>, ResolveError> {
     let failed = |why: String| ResolveError { name: name.to_owned(), why };
     let looked_up = crate::runtime::deadline(RESOLVE_TIMEOUT, look_up(name)).await;
@@ -47,12 +48,12 @@ async fn look_up(name: &str) -> Outcome {
     if addresses.is_empty() { Err("the name has no address".to_owned()) } else { Ok(addresses) }
 }
 
-/// Joins the requests that wait for the name; the first one starts the lookup.
+/// Adds a request to those that wait for the name; the first one starts the lookup.
 fn join_lookup(name: &str) -> Result<async_channel::Receiver<Outcome>, String> {
     let (sender, answer) = async_channel::bounded(1);
     let mut lookups = lookups();
     if let Some(waiting) = lookups.get_mut(name) {
-        // Requests that were given up make room.
+        // Abandoned requests free their slots.
         waiting.retain(|waiting| !waiting.is_closed());
         waiting.push(sender);
         return Ok(answer);
@@ -96,7 +97,7 @@ mod tests {
 
     #[test]
     fn who_asks_at_the_same_time_waits_for_the_same_answer() {
-        // Under the lock no lookup ends.
+        // No lookup can end while the lock is held.
         let held = lookups();
         let one = thread::spawn(|| block_on(look_up("localhost:81")));
         let two = thread::spawn(|| block_on(look_up("localhost:81")));

@@ -1,40 +1,40 @@
-//! What the kernel knows of a TCP socket, and options of it, that no crate of ours offers: all of this module's unsafe
-//! calls to the kernel.
+//! State and options of TCP sockets that none of our crates offers. All unsafe calls to the kernel of this module are
+//! here.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
-/// The request for the bytes that are queued and not sent yet (linux/sockios.h).
+/// The ioctl for the bytes that are queued and not transmitted yet (linux/sockios.h).
 #[cfg(test)]
 const SIOCOUTQNSD: libc::Ioctl = 0x894b;
-/// The request for the bytes that are queued or sent, and not acknowledged (SIOCOUTQ by its other name).
+/// The ioctl for the bytes that are queued or sent, and not acknowledged (SIOCOUTQ by its other name).
 const SIOCOUTQ: libc::Ioctl = libc::TIOCOUTQ;
 
-/// The round trip that the kernel has measured, if it has.
+/// Round-trip time measured by the kernel, if available.
 pub(super) fn rtt(socket: BorrowedFd<'_>) -> io::Result<Option<Duration>> {
     let info = tcp_info(socket)?;
     Ok((info.tcpi_rtt > 0).then(|| Duration::from_micros(info.tcpi_rtt.into())))
 }
 
-/// The time for which nothing was sent or received.
+/// Time since the last byte was sent or received.
 pub(super) fn idle_for(socket: BorrowedFd<'_>) -> io::Result<Duration> {
     let info = tcp_info(socket)?;
     Ok(Duration::from_millis(info.tcpi_last_data_recv.min(info.tcpi_last_data_sent).into()))
 }
 
-/// Bytes that were written and not sent for the first time yet.
+/// Bytes written and not transmitted for the first time yet.
 #[cfg(test)]
 pub(super) fn unsent_bytes(socket: BorrowedFd<'_>) -> io::Result<usize> {
     queued_bytes(socket, SIOCOUTQNSD)
 }
 
-/// Bytes that were written and that the other side has not acknowledged.
+/// Bytes written that the remote end has not acknowledged.
 pub(super) fn unacknowledged_bytes(socket: BorrowedFd<'_>) -> io::Result<usize> {
     queued_bytes(socket, SIOCOUTQ)
 }
 
-/// Reports the socket as readable only when `bytes` have arrived (or the connection ended).
+/// Reports the socket as readable only once `bytes` have arrived or the connection has ended.
 #[allow(unsafe_code)]
 pub(super) fn set_receive_low_water(socket: BorrowedFd<'_>, bytes: usize) -> io::Result<()> {
     let value = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
@@ -51,7 +51,7 @@ pub(super) fn set_receive_low_water(socket: BorrowedFd<'_>, bytes: usize) -> io:
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// `request` is one of those of linux/sockios.h that write a count of bytes.
+/// Calls an ioctl of linux/sockios.h that writes a count of bytes; `request` must be one of those.
 #[allow(unsafe_code)]
 fn queued_bytes(socket: BorrowedFd<'_>, request: libc::Ioctl) -> io::Result<usize> {
     let mut bytes: libc::c_int = 0;

@@ -1,9 +1,9 @@
 //! Connections that share one task.
 //!
-//! A task, a waker and an entry among the core's sockets for each connection are memory that every request finds
-//! outside the cache again once there are hundreds of them; where a request is small, as a tracker's are, that was a
-//! fourth of what it cost (PERF.md). Here one task learns which sockets are ready and does at once what can be done:
-//! receiving and sending never wait.
+//! A task, a waker and an entry among the core's sockets for each connection are memory that is out of the cache at
+//! every request once there are hundreds of connections. For small requests, such as a tracker's, that was a fourth of
+//! the CPU time (PERF.md). Here one task receives the ready sockets and serves each at once: receiving and sending
+//! never wait.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,7 +14,7 @@ use super::channel::Channel;
 use super::poller::Poller;
 use super::ready_queue::ReadyEvent;
 
-/// The connections of a core that are served together; clones share them.
+/// The connections of a core that one task serves; clones share them.
 #[derive(Clone)]
 pub(crate) struct SocketSet {
     poller: Poller,
@@ -31,43 +31,44 @@ impl SocketSet {
         Self { poller }
     }
 
-    /// Adds an accepted connection. From now on, and for what has come already, there are events of socket `number`.
+    /// Adds an accepted connection. Bytes that have already arrived, and all later ones, raise events of socket
+    /// `number`.
     pub(crate) fn add(&self, accepted: Accepted, number: u32) -> io::Result<WatchedSocket> {
         let Accepted { channel } = accepted;
         self.poller.watch_in_set(channel.as_fd(), number)?;
         Ok(WatchedSocket { channel })
     }
 
-    /// Waits until a socket is ready or somebody calls [`SocketSet::wake`], and appends the events to `events`.
+    /// Waits until a socket is ready or [`SocketSet::wake`] is called, and appends the events to `events`.
     pub(crate) async fn wait(&self, events: &mut Vec<ReadyEvent>) {
         self.poller.ready_queue().wait().await;
         self.take(events);
     }
 
-    /// Appends the events that there are to `events`.
+    /// Appends the pending events to `events`.
     pub(crate) fn take(&self, events: &mut Vec<ReadyEvent>) {
         self.poller.ready_queue().take(events);
     }
 
-    /// Ends the wait: the set's task has something else to do.
+    /// Ends the wait when the set's task has other work.
     pub(crate) fn wake(&self) {
         self.poller.ready_queue().wake();
     }
 }
 
 impl WatchedSocket {
-    /// The other side's address.
+    /// Address of the remote end.
     pub(crate) fn peer(&self) -> SocketAddr {
         self.channel.peer()
     }
 
-    /// Receives into `buf`, which is not empty. 0 means that the other side has closed, `None` that nothing has arrived.
-    /// If fewer bytes come than fit, nothing more has arrived, unless the other side ends its stream.
+    /// Receives into `buf`, which must not be empty. 0 means that the remote end has closed, `None` that nothing has
+    /// arrived. A short read means that nothing more has arrived, unless the remote end closed its stream.
     pub(crate) fn receive(&self, buf: &mut [u8]) -> io::Result<Option<usize>> {
         none_if_it_would_block(|| self.channel.receive(buf))
     }
 
-    /// Sends as much of `bytes` as there is room for. If that is not all, there will be an event once there is room.
+    /// Sends as much of `bytes` as there is room for. After a short send, an event follows once there is room.
     pub(crate) fn send(&self, bytes: &[u8]) -> io::Result<usize> {
         let mut sent = 0;
         while sent < bytes.len() {

@@ -1,7 +1,7 @@
-//! A connection on its core: reads into the caller's slice, writes from it, sends a file by sendfile.
+//! A connection served by its own task: reads into the caller's slice, writes from it, sends a file by sendfile.
 //!
-//! Chunk data ([`Stream::read_data`], [`Stream::write_data`], [`Stream::send_file`]) keeps to the process' rate limits;
-//! all else counts in them and never waits for them.
+//! Chunk data ([`Stream::read_data`], [`Stream::write_data`], [`Stream::send_file`]) obeys the process's rate limits.
+//! All other bytes count towards them and are never delayed.
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,7 +21,7 @@ use crate::limits::{SEND_FILE_STEP_BYTES, SEND_SILENCE_TIMEOUT, SEND_WAIT_BYTES,
 
 /// A TCP connection. Dropping it closes it.
 pub(crate) struct Stream {
-    // Field order: the poller forgets the descriptor before it is closed.
+    // Field order: the poller must drop the descriptor before it is closed.
     watch: Watch,
     watched: Rc<Watched>,
     channel: Rc<Channel>,
@@ -29,15 +29,15 @@ pub(crate) struct Stream {
     down: Meter,
 }
 
-/// A way to send small messages on a connection while others read or write on it. It does not keep the connection open.
+/// Sends small messages on a connection while its task reads or writes. It does not keep the connection open.
 #[derive(Debug)]
 pub(crate) struct Outlet {
     channel: Weak<Channel>,
 }
 
 impl Outlet {
-    /// Sends all of `bytes` at once. An error says that the connection is gone, or that the other side has not read
-    /// what was sent before for so long that there is no room: then a part may have been sent.
+    /// Sends all of `bytes` at once. Fails if the connection is closed, or if the remote end has read so little that
+    /// there is no room; in that case some of `bytes` may have been sent.
     pub(crate) fn send(&self, bytes: &[u8]) -> io::Result<()> {
         let channel = self.channel.upgrade().ok_or(io::ErrorKind::NotConnected)?;
         let sent = channel.send(bytes)?;
@@ -45,13 +45,13 @@ impl Outlet {
     }
 }
 
-/// Why a file could not be sent.
+/// The reason why a file could not be sent.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SendFileError {
-    /// The connection failed: the other side's affair.
+    /// The connection failed; the remote end is at fault.
     #[error(transparent)]
     Net(#[from] NetError),
-    /// The file is shorter than it was, or cannot be read: ours.
+    /// The file became shorter or cannot be read; this side is at fault.
     #[error("the file became shorter or unreadable while it was sent")]
     File,
 }
@@ -63,41 +63,42 @@ impl Stream {
         Self { watch, watched, channel, up, down }
     }
 
-    /// Waits until a connection that was begun is open.
+    /// Waits until a connection attempt succeeds or fails.
     pub(super) async fn connected(&self, congestion: &Congestion) -> io::Result<()> {
         self.watch.connected().await;
         self.channel.connected(congestion)
     }
 
-    /// For small messages beside what the connection's task reads and writes; never in the middle of its frames.
+    /// Returns an outlet for small messages beside the traffic of the connection's task; never to be used in the middle
+    /// of a frame.
     pub(crate) fn outlet(&self) -> Outlet {
         Outlet { channel: Rc::downgrade(&self.channel) }
     }
 
-    /// The round trip that the kernel has measured, if it has.
+    /// Round-trip time measured by the kernel, if available.
     pub(crate) fn rtt(&self) -> Option<Duration> {
         self.channel.rtt()
     }
 
-    /// The other side's address.
+    /// Address of the remote end.
     pub(crate) fn peer(&self) -> SocketAddr {
         self.channel.peer()
     }
 
-    /// From now on the connection is shut down unless this is called again within `limit`.
+    /// Shuts the connection down after `limit` unless this is called again before.
     pub(crate) fn allow(&self, limit: Duration) {
         self.watched.allow(limit);
     }
 
-    /// Receives into `buf`; 0 means that the other side has closed.
+    /// Receives into `buf`; 0 means that the remote end has closed.
     pub(crate) async fn read(&mut self, buf: &mut [u8]) -> Result<usize, NetError> {
         let len = self.receive(buf).await?;
         self.down.count(len);
         Ok(len)
     }
 
-    /// Receives chunk data into `buf`, not more than the download limit allows. What it does not read yet stays in
-    /// the socket, so that the other side slows down.
+    /// Receives chunk data into `buf`, within the download limit. Unread data stays in the socket, so that the sender
+    /// slows down.
     pub(crate) async fn read_data(&mut self, buf: &mut [u8]) -> Result<usize, NetError> {
         let allowed = self.allowance(Direction::Down, buf.len()).await;
         let len = self.receive(&mut buf[..allowed]).await?;
@@ -105,7 +106,7 @@ impl Stream {
         Ok(len)
     }
 
-    /// How much of `wanted` bytes may be moved, when it is this connection's turn.
+    /// Waits until this connection may transfer, and returns how many of `wanted` bytes it may transfer.
     async fn allowance(&mut self, direction: Direction, wanted: usize) -> usize {
         loop {
             let meter = if direction == Direction::Up { &mut self.up } else { &mut self.down };
@@ -114,7 +115,7 @@ impl Stream {
                 Allowance::Wait(wait) => {
                     let wait = wait.min(THROTTLE_SLEEP_MAX);
                     crate::runtime::sleep(wait).await;
-                    // The delay is ours, not the peer's.
+                    // The delay is caused by our limit, not by the peer.
                     self.watched.allow_again();
                 }
             }
@@ -136,7 +137,7 @@ impl Stream {
         self.send_all(buf, Channel::send).await.map_err(|error| self.failed(error))
     }
 
-    /// Sends all of `buf`, which is chunk data, not faster than the upload limit allows.
+    /// Sends all of `buf`, which is chunk data, within the upload limit.
     pub(crate) async fn write_data(&mut self, mut buf: &[u8]) -> Result<(), NetError> {
         while !buf.is_empty() {
             let part;
@@ -147,7 +148,7 @@ impl Stream {
         Ok(())
     }
 
-    /// Sends all of `buf` and lets the kernel join it with what follows at once.
+    /// Sends all of `buf` and lets the kernel join it with the bytes that follow at once.
     pub(crate) async fn write_all_more(&mut self, buf: &[u8]) -> Result<(), NetError> {
         self.up.count(buf.len());
         self.send_all(buf, Channel::send_more).await.map_err(|error| self.failed(error))
@@ -169,29 +170,28 @@ impl Stream {
         Ok(())
     }
 
-    /// Wakes a waiting read only when `bytes` have arrived (or the connection ended).
+    /// Wakes a waiting read only once `bytes` have arrived or the connection has ended.
     pub(crate) fn set_receive_low_water(&self, bytes: usize) -> Result<(), NetError> {
         Ok(self.watched.set_low_water(bytes)?)
     }
 
-    /// Makes writes wait while `bytes` or more are queued here that the kernel has not sent for the first time yet:
-    /// what is queued behind them could not overtake them. Data in flight does not count, so that the connection
-    /// stays as fast as it is. The kernel may queue one buffer of its own more, and reports room at half of it.
+    /// Makes writes wait while `bytes` or more are queued in the kernel and not transmitted for the first time, because
+    /// later data could not overtake them. Data in flight does not count, so the connection keeps its rate. The kernel
+    /// may queue one more buffer of its own, and reports room at half of the limit.
     pub(crate) fn set_unsent_low_water(&self, bytes: u32) -> Result<(), NetError> {
         Ok(self.channel.set_unsent_low_water(bytes)?)
     }
 
-    /// Bytes that were written and not sent for the first time yet.
+    /// Bytes written and not transmitted for the first time yet.
     #[cfg(test)]
     pub(crate) fn unsent_bytes(&self) -> Result<usize, NetError> {
         Ok(self.channel.unsent_bytes()?)
     }
 
-    /// Sends `len` bytes of `file` from `offset` on. `window` gives up to `SEND_WAIT_BYTES` of the same
-    /// file from a memory map: they are written through the stream where it must wait for room, and
-    /// are read by the kernel only.
+    /// Sends `len` bytes of `file` from `offset`. `window` returns up to `SEND_WAIT_BYTES` of the same file from a
+    /// memory map. They are written through the stream where it must wait for room; only the kernel reads them.
     ///
-    /// The pages must be resident, or the whole core waits for the disk.
+    /// The pages must be resident; otherwise the whole core waits for the disk.
     pub(crate) async fn send_file<'f>(
         &mut self,
         file: BorrowedFd<'_>,
@@ -206,7 +206,7 @@ impl Stream {
             let step = self.allowance(Direction::Up, SEND_FILE_STEP_BYTES.min((end - at) as usize)).await;
             match self.channel.send_file(file, &mut at, step) {
                 Ok(0) => return Err(SendFileError::File),
-                // The socket may take more at once: others have their turn first.
+                // The socket may have more room: other tasks run first.
                 Ok(sent) => {
                     self.up.moved(sent);
                     crate::runtime::yield_now().await;
@@ -226,7 +226,7 @@ impl Stream {
 
     fn send_failed(&self, error: io::Error) -> SendFileError {
         match error.raw_os_error() {
-            // A page of the map is gone, or the file cannot be read.
+            // A page of the map is not available, or the file cannot be read.
             Some(libc::EFAULT | libc::EIO) => SendFileError::File,
             _ => SendFileError::Net(self.failed(error)),
         }
@@ -259,7 +259,7 @@ mod tests {
     const SOON: Duration = Duration::from_millis(50);
     const LATE: Duration = Duration::from_secs(60);
     const LOW_WATER_BYTES: u32 = 64 << 10;
-    /// What the kernel may queue beyond a low water: one buffer of its own.
+    /// Bytes that the kernel may queue above the low-water mark: one buffer of its own.
     const KERNEL_BUFFER_BYTES: usize = 128 << 10;
 
     /// Runs `test` on a core with a connection to a plain socket.
@@ -279,7 +279,7 @@ mod tests {
         Cores::start("test", 1, core).unwrap().join().unwrap();
     }
 
-    /// Sends to a peer that does not read, until the socket takes no more; returns the unsent bytes.
+    /// Sends to a peer that does not read, until the socket is full; returns the unsent bytes.
     async fn unsent_when_full(stream: &mut Stream, by_sendfile: bool) -> usize {
         let file = tempfile::tempfile().unwrap();
         let bytes = vec![7; 64 << 20];
@@ -310,7 +310,7 @@ mod tests {
                 let unsent = unsent_when_full(&mut stream, by_sendfile).await;
                 let max = LOW_WATER_BYTES as usize + KERNEL_BUFFER_BYTES;
                 assert!((1..=max).contains(&unsent), "{unsent} bytes, sendfile {by_sendfile}");
-                // Without the bound the socket takes more.
+                // Without the bound the socket accepts more.
                 stream.set_unsent_low_water(u32::MAX >> 1).unwrap();
                 let unbound = unsent_when_full(&mut stream, by_sendfile).await;
                 assert!(unbound > max, "{unbound} bytes, sendfile {by_sendfile}");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use socket2::Socket;
 
-/// `count` connections over loopback: ours and theirs.
+/// Opens `count` connections over loopback; returns both ends of each.
 pub(super) fn connections(count: usize) -> Vec<(Socket, TcpStream)> {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let connect = || {
@@ -16,7 +16,7 @@ pub(super) fn connections(count: usize) -> Vec<(Socket, TcpStream)> {
     (0..count).map(|_| connect()).collect()
 }
 
-/// Whether the other side has closed the connection.
+/// Whether the remote end has closed the connection.
 pub(super) fn has_ended(stream: &mut TcpStream) -> bool {
     stream.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
     matches!(stream.read(&mut [0]), Ok(0))

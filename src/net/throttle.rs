@@ -1,11 +1,11 @@
-//! Rate limits of the whole process, one for what it sends and one for what it receives, shared by all its cores.
+//! Rate limits of the process, one for each direction, shared by all its cores.
 //!
-//! A limit is a virtual clock: one atomic holds the time until which the bandwidth is booked. A connection
-//! books a few milliseconds' worth of bytes, which advances that time, and may move them from the time at which the
-//! booking began: so turns come in the order of booking, whichever core or connection books, and no byte is moved
-//! that was not booked. A booking that is not used up stays with its connection and is returned at its end.
+//! A limit is a virtual clock: one atomic holds the time until which the bandwidth is booked. A connection books a few
+//! milliseconds' worth of bytes, which advances that time, and may transfer them from the start of its booking.
+//! Bookings are served in order, whichever core or connection made them, and only booked bytes are transferred. The
+//! unused part of a booking stays with its connection and is returned at its end.
 //!
-//! Without a limit all this is one relaxed load a step. Nothing here waits: [`super::Stream`] does.
+//! Without a limit, the overhead is one relaxed load a step. Nothing here waits: [`super::Stream`] does.
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -25,40 +25,40 @@ pub struct RateLimits {
     down: RateLimit,
 }
 
-/// One limit.
+/// The limit of one direction.
 #[derive(Debug, Default)]
 struct RateLimit {
-    /// Bytes a second; 0 is no limit.
+    /// Bytes a second; 0 means no limit.
     bytes_s: AtomicU64,
-    /// Until when the bandwidth is booked, nanoseconds since the start.
+    /// Time until which the bandwidth is booked, nanoseconds since the start.
     booked_until_ns: AtomicU64,
-    /// How often the limit was set: bookings of an older one count no more.
+    /// Number of changes of the limit; bookings from before a change are void.
     changes: AtomicU64,
 }
 
-/// One connection's bookings in one direction.
+/// Bookings of one connection in one direction.
 #[derive(Debug)]
 pub(super) struct Meter {
     limits: Arc<RateLimits>,
     direction: Direction,
-    /// Bytes booked and not moved yet.
+    /// Bytes booked and not transferred yet.
     bytes: usize,
-    /// From when on they may be moved, nanoseconds since the start.
-    turn_ns: u64,
+    /// Time from which they may be transferred, nanoseconds since the start.
+    from_ns: u64,
     changes: u64,
 }
 
-/// What a connection may do now.
+/// Reply to a request for bandwidth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Allowance {
-    /// Move so many bytes.
+    /// Up to this many bytes may be transferred now.
     Bytes(usize),
-    /// Wait.
+    /// Time to wait before the next request.
     Wait(Duration),
 }
 
 impl RateLimits {
-    /// The limits, bytes a second; `None` is no limit.
+    /// Creates the limits, in bytes a second; `None` means no limit.
     pub fn new(up: Option<NonZeroU64>, down: Option<NonZeroU64>) -> Arc<Self> {
         let limits = Self { started: Instant::now(), up: RateLimit::default(), down: RateLimit::default() };
         limits.set(Direction::Up, up);
@@ -66,12 +66,12 @@ impl RateLimits {
         Arc::new(limits)
     }
 
-    /// The limit, bytes a second.
+    /// The current limit, bytes a second.
     pub fn get(&self, direction: Direction) -> Option<NonZeroU64> {
         NonZeroU64::new(self.limit(direction).bytes_s.load(Ordering::Relaxed))
     }
 
-    /// Sets the limit from now on, bytes a second.
+    /// Sets the limit, bytes a second, with immediate effect.
     pub fn set(&self, direction: Direction, bytes_s: Option<NonZeroU64>) {
         self.limit(direction).set(bytes_s.map_or(0, NonZeroU64::get), self.now_ns());
     }
@@ -95,8 +95,8 @@ impl RateLimit {
         self.changes.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Books `bytes` at `bytes_s` and returns the time from which on they may be moved. Unused time is kept for a
-    /// little while only, to make up for late turns.
+    /// Books `bytes` at `bytes_s` and returns the time from which they may be transferred. Unused time is kept only
+    /// briefly, to make up for late wake-ups.
     fn book(&self, bytes: usize, bytes_s: u64, now_ns: u64) -> u64 {
         let earliest_ns = now_ns.saturating_sub(THROTTLE_CATCH_UP.as_nanos() as u64);
         let takes_ns = nanos(bytes, bytes_s);
@@ -113,24 +113,24 @@ impl RateLimit {
     }
 }
 
-/// The time that `bytes` take, rounded up so that no limit is passed.
+/// Nanoseconds that `bytes` take, rounded up so that no limit is exceeded.
 fn nanos(bytes: usize, bytes_s: u64) -> u64 {
     u64::try_from((bytes as u128 * u128::from(NANOS_PER_S)).div_ceil(bytes_s.into())).unwrap_or(u64::MAX / 4)
 }
 
-/// What is booked at once: `THROTTLE_STEP` of the rate.
+/// Bytes of one booking: `THROTTLE_STEP` at this rate.
 fn step(bytes_s: u64) -> usize {
     let bytes = u128::from(bytes_s) * THROTTLE_STEP.as_nanos() / u128::from(NANOS_PER_S);
     (bytes as usize).clamp(THROTTLE_STEP_BYTES_MIN, THROTTLE_STEP_BYTES_MAX)
 }
 
 impl Meter {
-    /// A connection that has booked nothing.
+    /// Creates a meter without bookings.
     pub(super) fn new(limits: Arc<RateLimits>, direction: Direction) -> Self {
-        Self { limits, direction, bytes: 0, turn_ns: 0, changes: 0 }
+        Self { limits, direction, bytes: 0, from_ns: 0, changes: 0 }
     }
 
-    /// How much of `wanted` bytes may be moved now, or how long to wait until it is asked again.
+    /// Returns how many of `wanted` bytes may be transferred now, or the time to wait before the next call.
     pub(super) fn ask(&mut self, wanted: usize) -> Allowance {
         match self.limits.get(self.direction) {
             None => Allowance::Bytes(wanted),
@@ -143,21 +143,21 @@ impl Meter {
         let changes = limit.changes.load(Ordering::Relaxed);
         if self.bytes == 0 || self.changes != changes {
             (self.bytes, self.changes) = (step(bytes_s), changes);
-            self.turn_ns = limit.book(self.bytes, bytes_s, now_ns);
+            self.from_ns = limit.book(self.bytes, bytes_s, now_ns);
         }
-        match self.turn_ns.saturating_sub(now_ns) {
+        match self.from_ns.saturating_sub(now_ns) {
             0 => Allowance::Bytes(wanted.min(self.bytes)),
             wait_ns => Allowance::Wait(Duration::from_nanos(wait_ns)),
         }
     }
 
-    /// `bytes` of what was allowed were moved.
+    /// Deducts `bytes` that were transferred from the booking.
     pub(super) fn moved(&mut self, bytes: usize) {
-        // Where there was no limit nothing was booked.
+        // Without a limit nothing was booked.
         self.bytes = self.bytes.saturating_sub(bytes);
     }
 
-    /// Counts bytes that were moved without asking: others wait for them, they for none.
+    /// Books bytes that were transferred without asking: later bookings wait for them, but they wait for none.
     pub(super) fn count(&mut self, bytes: usize) {
         if let Some(bytes_s) = self.limits.get(self.direction) {
             self.limits.limit(self.direction).book(bytes, bytes_s.get(), self.limits.now_ns());
@@ -188,13 +188,13 @@ mod tests {
 
     fn limits(bytes_s: u64) -> Arc<RateLimits> {
         let limits = RateLimits::new(None, NonZeroU64::new(bytes_s));
-        // The tests' clock begins at nothing.
+        // The tests' clock starts at zero.
         limits.down.booked_until_ns.store(0, Ordering::Relaxed);
         limits
     }
 
-    /// Connections that always want more, each of which comes late to its turn by up to `late_ms`: what each has
-    /// moved after `time_ms`.
+    /// Simulates connections that always want more, each of which wakes up to `late_ms` late; returns the bytes that
+    /// each has transferred after `time_ms`.
     fn run(limits: &Arc<RateLimits>, bytes_s: u64, connections: usize, late_ms: u64, time_ms: u64) -> Vec<u64> {
         let mut rng = StdRng::seed_from_u64(7);
         let mut meters: Vec<_> =
@@ -219,7 +219,7 @@ mod tests {
     }
 
     proptest! {
-        // Each case is four seconds of turns.
+        // Each case simulates four seconds.
         #![proptest_config(ProptestConfig::with_cases(32))]
         #[test]
         fn the_rate_is_kept(
@@ -229,10 +229,10 @@ mod tests {
         ) {
             let moved: u64 = run(&limits(bytes_s), bytes_s, connections, late_ms, 4000).iter().sum();
             let ideal = 4 * bytes_s;
-            // One step may lie over each end of the time.
+            // One step may extend over each end of the interval.
             prop_assert!(moved <= ideal + 2 * step(bytes_s) as u64, "{moved} of {ideal} bytes");
             let rest = connections * step(bytes_s);
-            // Late turns of one connection are made up for; what is faster than the steps' maximum allows is not.
+            // A connection makes up for late wake-ups, within the steps' maximum.
             if bytes_s < 100 << 20 {
                 prop_assert!(moved as f64 + rest as f64 >= 0.97 * ideal as f64, "{moved} of {ideal} bytes");
             }

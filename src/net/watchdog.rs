@@ -1,5 +1,5 @@
-//! Time limits of connections without a timer a request: a coarse clock a core, and one task that
-//! shuts down every connection whose time is over.
+//! Time limits of connections without a timer per request: a coarse clock per core, and one task that shuts down every
+//! connection whose limit has passed.
 //!
 //! A read or write on a connection that was shut down ends at once, so nothing hangs.
 
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::channel::Channel;
 use crate::limits::{LOW_WATER_PATIENCE, WATCHDOG_TICK};
 
-/// The connections of one core; clones share them.
+/// The watched connections of one core; clones share them.
 #[derive(Clone)]
 pub(super) struct Watchdog {
     shared: Rc<Shared>,
@@ -20,21 +20,21 @@ pub(super) struct Watchdog {
 struct Shared {
     started: Instant,
     now_ms: Cell<u64>,
-    /// Time that does not count.
+    /// Time for which the process was stopped, milliseconds; it does not count.
     paused_ms: Cell<u64>,
     watched: RefCell<Vec<Weak<Watched>>>,
 }
 
-/// One connection's time limit.
+/// Time limit of one connection.
 pub(super) struct Watched {
     shared: Rc<Shared>,
     channel: Rc<Channel>,
     limit_ms: Cell<u64>,
     deadline_ms: Cell<u64>,
     low_water: Cell<usize>,
-    /// A task waits for room to send.
+    /// Whether a task waits for room to send.
     sending: Cell<bool>,
-    /// What the other side had not acknowledged when half the time of a wait to send was over, bytes.
+    /// Bytes that were unacknowledged when half the limit of a wait to send had passed.
     unacknowledged: Cell<Option<usize>>,
     expired: Cell<bool>,
 }
@@ -61,13 +61,13 @@ impl Watchdog {
         Self { shared }
     }
 
-    /// Ends every connection that there is, so that the tasks which serve them end too.
+    /// Shuts down every connection, so that the tasks that serve them end.
     pub(super) fn shut_down_all(&self) {
         let watched = self.shared.watched.borrow();
         watched.iter().filter_map(Weak::upgrade).for_each(|watched| watched.shut_down());
     }
 
-    /// The coarse clock, milliseconds since the start; time for which the process was stopped does not count.
+    /// The coarse clock: milliseconds since the start, less the time for which the process was stopped.
     pub(super) fn clock_ms(&self) -> u64 {
         self.shared.now_ms.get()
     }
@@ -91,8 +91,8 @@ impl Watchdog {
 
 impl Shared {
     fn tick(&self) {
-        // A process that was stopped for a while finds all of its connections silent for that long; they
-        // get their time to say otherwise.
+        // After the process was stopped for a while, all connections seem silent for that long. The pause does not
+        // count, so that they keep their time.
         let elapsed_ms = self.started.elapsed().as_millis() as u64 - self.paused_ms.get();
         let now_ms = elapsed_ms.min(self.now_ms.get() + 4 * WATCHDOG_TICK.as_millis() as u64);
         self.paused_ms.set(self.paused_ms.get() + elapsed_ms - now_ms);
@@ -108,7 +108,7 @@ impl Shared {
 }
 
 impl Watched {
-    /// From now on the connection has `limit` until the next call.
+    /// Sets the connection's limit, from now until the next call.
     pub(super) fn allow(&self, limit: Duration) {
         let limit_ms = limit.as_millis() as u64;
         self.limit_ms.set(limit_ms);
@@ -116,21 +116,21 @@ impl Watched {
         self.unacknowledged.set(None);
     }
 
-    /// Sets whether a task waits for room to send: then acknowledgements show that the other side lives, for the kernel
-    /// reports room only when much of what it holds is acknowledged, which takes a slow reader its time.
+    /// Sets whether a task waits for room to send. Acknowledgements then show that the remote end is alive: the kernel
+    /// reports room only once much of its queue is acknowledged, which a slow reader delays.
     pub(super) fn set_sending(&self, sending: bool) {
         self.sending.set(sending);
         self.unacknowledged.set(None);
     }
 
-    /// Starts the last limit anew: the time that passed was no silence of the other side.
+    /// Restarts the current limit: the time that passed was not silence of the remote end.
     pub(super) fn allow_again(&self) {
         if self.deadline_ms.get() != u64::MAX {
             self.allow(Duration::from_millis(self.limit_ms.get()));
         }
     }
 
-    /// Wakes a waiting read only when `bytes` have arrived (or the connection ended).
+    /// Wakes a waiting read only once `bytes` have arrived or the connection has ended.
     pub(super) fn set_low_water(&self, bytes: usize) -> io::Result<()> {
         if self.low_water.replace(bytes) != bytes {
             self.channel.set_receive_low_water(bytes)?;
@@ -138,7 +138,7 @@ impl Watched {
         Ok(())
     }
 
-    /// Whether the connection was shut down because its time was over.
+    /// Whether the connection was shut down because its limit had passed.
     pub(super) fn is_expired(&self) -> bool {
         self.expired.get()
     }
@@ -152,7 +152,7 @@ impl Watched {
             && self.is_below_low_water()
             && self.set_low_water(1).is_ok()
         {
-            // It is not silent, only slow: the read now sees what came.
+            // The connection is slow, not silent: the read now receives the bytes that have arrived.
             self.deadline_ms.set(now_ms + self.limit_ms.get());
             return;
         }
@@ -165,7 +165,7 @@ impl Watched {
         }
     }
 
-    /// Whether the other side has acknowledged something since this was last asked during the same wait.
+    /// Whether the remote end has acknowledged bytes since the previous call during the same wait.
     fn acknowledges(&self) -> bool {
         let Ok(bytes) = self.channel.unacknowledged_bytes() else { return false };
         self.unacknowledged.replace(Some(bytes)).is_some_and(|before| bytes < before)

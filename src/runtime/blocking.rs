@@ -1,10 +1,10 @@
-//! Work that blocks, on plain threads: making files durable, fetching cold pages, checking files.
+//! Blocking work on plain threads: making files durable, fetching cold pages, checking files.
 //!
-//! There is a pool for each kind of work, so that no kind waits for another, and within a pool each device (or whatever
-//! else the work is [`Blocking::on`]) has a few threads only: a hung mount or a dead disk holds those, and the work of
-//! the others goes on. Threads are started when they are needed and end when they are idle. Every queue is bounded;
-//! what does not fit is [`BlockingError::Busy`]. What takes long (hashing a file) has a thread of its own, one at a time
-//! for each device. A panic in a job is an error for its caller only.
+//! Each kind of work has its own pool, so that no kind waits for another. Within a pool, each device (or other key
+//! passed to [`Blocking::on`]) has a few threads only: a hung mount or a dead disk blocks those, and the work of the
+//! other devices continues. Threads are started on demand and end when they are idle. Every queue is bounded; a job
+//! that does not fit is refused with [`BlockingError::Busy`]. Long work (hashing a file) runs on a thread of its own,
+//! one job at a time per device. A panic in a job is an error for its caller only.
 
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
@@ -15,29 +15,29 @@ use super::blocking_error::BlockingError;
 use super::blocking_pool::{Job, Kind, Pool};
 use crate::limits::BLOCKING_JOBS_MAX;
 
-/// A handle on a pool; clones share it, and its threads end with the last of them.
+/// A handle on a pool; clones share it. The threads end after the last handle is dropped.
 #[derive(Clone, Debug)]
 pub struct Blocking {
     pool: Arc<Handle>,
     target: Target,
 }
 
-/// The device, file or path on which the work is.
+/// The device, file or path of the work.
 #[derive(Clone, Debug, Default)]
 struct Target {
-    /// Known at the latest after the first long work at `path`.
+    /// The device; set at the latest by the first long job at `path`.
     device: Arc<OnceLock<u64>>,
     file: Option<u64>,
     path: Option<Arc<PathBuf>>,
 }
 
 impl Blocking {
-    /// A pool of this kind. It has no thread until there is work.
+    /// Creates a pool of this kind. It has no thread until there is work.
     pub fn new(kind: Kind) -> Self {
         Self { pool: Arc::new(Handle(Arc::new(Pool::new(kind)))), target: Target::default() }
     }
 
-    /// A pool of at most `threads` threads for work of any kind.
+    /// Creates a pool of at most `threads` threads for work of any kind.
     pub fn start(threads: usize) -> std::io::Result<Self> {
         let (threads_max, per_file_max) = (threads.max(1), usize::MAX);
         let per_device_max = threads_max;
@@ -45,26 +45,26 @@ impl Blocking {
         Ok(Self::new(Kind { name: "blocking", threads_max, per_device_max, waiting_max, per_file_max }))
     }
 
-    /// The same pool for work on this device.
+    /// The same pool, for work on this device.
     pub fn on(&self, device: u64) -> Self {
         let target = Target { device: Arc::new(OnceLock::from(device)), ..Target::default() };
         Self { pool: self.pool.clone(), target }
     }
 
-    /// The same pool for work on this file of the device.
+    /// The same pool, for work on this file of the device.
     pub fn on_file(&self, device: u64, inode: u64) -> Self {
         let mut on = self.on(device);
         on.target.file = Some(inode);
         on
     }
 
-    /// The same pool for work at a path, which need not exist: its device is found out by the first long work.
+    /// The same pool, for work at a path, which need not exist. The first long job looks up its device.
     pub fn at(&self, path: &Path) -> Self {
         let target = Target { path: Some(Arc::new(path.to_owned())), ..Target::default() };
         Self { pool: self.pool.clone(), target }
     }
 
-    /// Runs `work`, which takes long and uses all CPUs, on a thread of its own; one such work a device at a time.
+    /// Runs long `work` that uses all CPUs, on a thread of its own; one such job at a time per device.
     pub async fn run_long<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -80,7 +80,7 @@ impl Blocking {
         result.recv().await.map_err(|_| BlockingError::Closed)?
     }
 
-    /// Runs `work` on one of the threads. It runs to its end even when the caller stops waiting.
+    /// Runs `work` on one of the threads. It runs to its end even if the caller stops waiting.
     pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, BlockingError> {
         let (job, result) = job(work);
         let device = self.target.device.get().copied().unwrap_or_default();
@@ -90,7 +90,7 @@ impl Blocking {
 }
 
 impl Target {
-    /// The device, looked up where it is not known yet. Blocks.
+    /// Returns the device, and looks it up if it is not known yet. Blocks.
     fn device(&self) -> u64 {
         *self.device.get_or_init(|| {
             let ancestors = self.path.iter().flat_map(|path| path.ancestors());
@@ -110,14 +110,14 @@ impl Drop for Handle {
     }
 }
 
-/// The work as a job that sends its outcome.
+/// Wraps the work as a job that sends its outcome.
 fn job<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> (Job, async_channel::Receiver<Result<T, BlockingError>>) {
     let (done, result) = async_channel::bounded(1);
     let job = Box::new(move || {
         let outcome = panic::catch_unwind(AssertUnwindSafe(work)).map_err(|_| BlockingError::Panicked);
-        // The caller may have stopped waiting; then the outcome is dropped.
+        // If the caller has stopped waiting, the outcome is dropped.
         let _ = done.try_send(outcome);
     });
     (job, result)
@@ -156,7 +156,7 @@ mod tests {
         Kind { name: "test", threads_max: 8, per_device_max: 2, waiting_max, per_file_max }
     }
 
-    /// Begins a job that hangs until the sender is dropped; it runs when this returns.
+    /// Starts a job that hangs until the sender is dropped; the job runs when this returns.
     fn hang(blocking: &Blocking) -> Sender<()> {
         let (release, released) = channel::<()>();
         let (begun, has_begun) = channel();

@@ -1,4 +1,4 @@
-//! A pool of threads for one kind of work that blocks, with bounds for each device and file.
+//! A pool of threads for one kind of blocking work, with bounds per device and per file.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -11,26 +11,26 @@ use crate::limits::{
     SHARE_CHECK_THREADS, SHARE_CHECK_THREADS_PER_DEVICE,
 };
 
-/// Work to be done on a thread.
+/// A unit of work for a thread.
 pub(super) type Job = Box<dyn FnOnce() + Send>;
 
-/// What a pool is for, and its bounds.
+/// The purpose of a pool, and its bounds.
 #[derive(Clone, Copy, Debug)]
 pub struct Kind {
-    /// Names its threads.
+    /// Name of its threads.
     pub name: &'static str,
-    /// Threads in all.
+    /// Maximum number of threads.
     pub threads_max: usize,
-    /// Threads that work for one device.
+    /// Maximum number of threads that work for one device.
     pub per_device_max: usize,
-    /// Jobs of one device that wait for a thread.
+    /// Maximum number of jobs of one device that wait for a thread.
     pub waiting_max: usize,
-    /// Jobs of one file, those at work included.
+    /// Maximum number of jobs of one file, running ones included.
     pub per_file_max: usize,
 }
 
 impl Kind {
-    /// Writes, fsync, renames: what a download waits for.
+    /// Writes, fsync and renames, on which downloads wait.
     pub const DURABLE: Self = Self {
         name: "durable",
         threads_max: DURABLE_THREADS,
@@ -38,7 +38,7 @@ impl Kind {
         waiting_max: BLOCKING_JOBS_MAX,
         per_file_max: usize::MAX,
     };
-    /// Pages that a peer asks for and that are not in memory.
+    /// Reads of pages that a peer requests and that are not in memory.
     pub const COLD_READS: Self = Self {
         name: "cold reads",
         threads_max: COLD_THREADS,
@@ -46,7 +46,7 @@ impl Kind {
         waiting_max: COLD_JOBS_PER_DEVICE_MAX,
         per_file_max: COLD_JOBS_PER_FILE_MAX,
     };
-    /// Checks whether files have changed, one check a device at a time: another would wait for the same answer.
+    /// Checks whether files have changed, one at a time per device: a second one would wait for the same result.
     pub const CHECKS: Self = Self {
         name: "checks",
         threads_max: CHECK_THREADS,
@@ -54,7 +54,7 @@ impl Kind {
         waiting_max: 0,
         per_file_max: usize::MAX,
     };
-    /// Hashes whole files, one at a time for each device.
+    /// Hashes of whole files, one at a time per device.
     pub const HASHING: Self = Self {
         name: "hashing",
         threads_max: SHARE_CHECK_THREADS,
@@ -64,25 +64,25 @@ impl Kind {
     };
 }
 
-/// Threads for one kind of work, and the jobs that wait for them.
+/// The threads of one kind of work, and the jobs that wait for them.
 #[derive(Debug)]
 pub(super) struct Pool {
     kind: Kind,
     state: Mutex<State>,
     work: Condvar,
-    /// By device: held by its one long job that runs; the others wait for it on their threads.
+    /// Locks by device. The running long job holds its device's lock; the others wait for it on their threads.
     long_job_locks: Mutex<HashMap<u64, Arc<Mutex<()>>>>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     devices: HashMap<u64, Device>,
-    /// Devices with waiting jobs, the next one to be served first.
+    /// Devices with waiting jobs, in the order in which they are served.
     queued_devices: VecDeque<u64>,
     threads: usize,
-    /// Threads that wait for work and were not called.
+    /// Idle threads that were not woken.
     idle: usize,
-    /// Calls that no idle thread has taken yet.
+    /// Wake-ups that no idle thread has taken yet.
     calls: usize,
     is_closed: bool,
 }
@@ -91,7 +91,7 @@ struct State {
 struct Device {
     running: usize,
     waiting: VecDeque<Waiting>,
-    /// Jobs by file, waiting and running.
+    /// Number of jobs by file, waiting and running.
     files: HashMap<u64, usize>,
 }
 
@@ -107,12 +107,12 @@ impl std::fmt::Debug for Waiting {
 }
 
 impl Pool {
-    /// A pool without threads.
+    /// Creates a pool without threads.
     pub(super) fn new(kind: Kind) -> Self {
         Self { kind, state: Mutex::default(), work: Condvar::new(), long_job_locks: Mutex::default() }
     }
 
-    /// Lets the threads end when there are no more jobs.
+    /// Lets the threads end once no job is left.
     pub(super) fn close(&self) {
         self.lock().is_closed = true;
         self.work.notify_all();
@@ -129,12 +129,12 @@ impl Pool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What a long job on the device holds while it runs.
+    /// The lock that a long job on the device holds while it runs.
     pub(super) fn long_job_lock(&self, device: u64) -> Arc<Mutex<()>> {
         self.long_job_locks.lock().unwrap_or_else(PoisonError::into_inner).entry(device).or_default().clone()
     }
 
-    /// Queues a job on the device `key`, and on a file of it if it is known, and provides a thread for it.
+    /// Queues a job on the device `key`, and on one of its files if given, and provides a thread for it.
     pub(super) fn put(this: &Arc<Self>, key: u64, file: Option<u64>, job: Job) -> Result<(), BlockingError> {
         let mut state = this.lock();
         let device = state.devices.entry(key).or_default();
@@ -159,7 +159,7 @@ impl Pool {
         Ok(())
     }
 
-    /// Starts a thread; returns whether the system gave one.
+    /// Starts a thread; returns whether the system allowed it.
     fn start_thread(self: &Arc<Self>, state: &mut State) -> bool {
         let pool = self.clone();
         let thread = thread::Builder::new().name(self.kind.name.to_owned()).spawn(move || pool.serve());
@@ -167,7 +167,7 @@ impl Pool {
         thread.is_ok()
     }
 
-    /// Does jobs on this thread, and ends when there was none for a while.
+    /// Runs jobs on this thread, until there was none for a while.
     fn serve(&self) {
         let mut state = self.lock();
         loop {
@@ -198,7 +198,7 @@ impl Pool {
 }
 
 impl State {
-    /// The next job that may begin, of the devices in rotation.
+    /// Takes the next job that may start, with the devices in rotation.
     fn next(&mut self, per_device_max: usize) -> Option<(u64, Waiting)> {
         for _ in 0..self.queued_devices.len() {
             let key = self.queued_devices.pop_front()?;
@@ -224,7 +224,7 @@ impl State {
         }
     }
 
-    /// Removes the job that was queued last: no thread will do it.
+    /// Removes the job that was queued last, because no thread will run it.
     fn take_back(&mut self, key: u64) {
         let Some(device) = self.devices.get_mut(&key) else { return };
         if let Some(job) = device.waiting.pop_back() {

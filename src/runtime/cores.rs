@@ -1,4 +1,4 @@
-//! One executor a core, each on a thread of its own, started together and ended together.
+//! One executor per core, each on its own thread. All are started and ended together.
 
 use std::future::Future;
 use std::panic::{self, AssertUnwindSafe};
@@ -11,17 +11,17 @@ use glommio::{LocalExecutor, LocalExecutorBuilder, Placement};
 use super::probe::{self, StartError};
 use crate::limits::{RING_DEPTH, RING_MEMORY_BYTES};
 
-/// Interval at which the end of the cores is polled.
+/// Interval at which the cores are polled for their end.
 const JOIN_POLL: Duration = Duration::from_millis(1);
-/// Wakes an executor that was parked wrongly.
+/// Interval of the timer that wakes an executor which was parked with runnable tasks.
 const HEARTBEAT: Duration = Duration::from_millis(100);
 
-/// Which core this is, of how many.
+/// Identity of a core among all cores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Core {
     /// 0-based index.
     pub index: usize,
-    /// All cores.
+    /// Number of cores.
     pub count: usize,
 }
 
@@ -35,17 +35,17 @@ pub(crate) struct Cores {
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("internal error: core {core} did not end well: {why}")]
 pub struct CoresError {
-    /// Which core.
+    /// Index of the core.
     pub core: usize,
-    /// What it said.
+    /// The cause.
     pub why: String,
 }
 
 impl Cores {
     /// Starts `count` executors that run `main(core)` to its end.
     ///
-    /// The threads are not pinned: on a machine that runs other work too the kernel balances better
-    /// than a fixed choice (two processes of one core each would both sit on the first CPU).
+    /// The threads are not pinned: on a machine with other load, the kernel balances better than a fixed choice (two
+    /// processes of one core each would both be pinned to the first CPU).
     pub(crate) fn start<F, T>(name: &str, count: usize, main: F) -> Result<Self, StartError>
     where
         F: Fn(Core) -> T + Clone + Send + 'static,
@@ -65,8 +65,7 @@ impl Cores {
         }
         // A core that ends without a report must not be waited for.
         drop(report);
-        // All or none: a core that cannot be made would leave the others waiting for it. Dropping `go`
-        // ends them.
+        // All or none: if a core cannot be created, the others would wait for it. Dropping `go` ends them.
         for _ in 0..count {
             reports.recv().unwrap_or_else(|_| Err(StartError::Threads("a core ended at once".to_owned())))?;
         }
@@ -77,7 +76,7 @@ impl Cores {
         Ok(Self { threads })
     }
 
-    /// Waits until every core has ended, though no longer than `limit`: one may hang on a disk that does not answer.
+    /// Waits until every core has ended, for `limit` at most: one may hang on a disk that does not answer.
     pub(crate) fn join_within(self, limit: Duration) -> Result<(), CoresError> {
         let deadline = Instant::now() + limit;
         while let Some(core) = self.threads.iter().position(|thread| !thread.is_finished()) {
@@ -102,7 +101,7 @@ impl Cores {
     }
 }
 
-/// Makes the executor, reports whether that went well, and runs `main` once all cores may go.
+/// Creates the executor, reports the outcome, and runs `main` once all cores are ready.
 fn run_core<F, T>(
     name: &str,
     core: Core,
@@ -115,7 +114,7 @@ where
     T: Future<Output = ()>,
 {
     let made = make_executor(name);
-    // The starter of the cores may have given up already.
+    // The starting thread may have given up already.
     let _ = report.send(made.as_ref().map(|_| ()).map_err(StartError::clone));
     drop(report);
     let executor = made.map_err(|error| error.to_string())?;
@@ -133,14 +132,14 @@ where
             main(core).await;
         })
     });
-    // The others would wait for this core for ever.
+    // The other cores would wait for this core for ever.
     panic::catch_unwind(run).map_err(|_| {
         super::fail(&format!("internal error: core {} ended by a panic; please report it", core.index));
         "panic".to_owned()
     })
 }
 
-/// glommio panics where the system gives it no thread of its own, or no memory for its rings.
+/// Converts the panic of glommio where the system refuses it a thread or the memory for its rings.
 fn make_executor(name: &str) -> Result<LocalExecutor, StartError> {
     let builder = LocalExecutorBuilder::new(Placement::Unbound);
     let make = || builder.name(name).io_memory(RING_MEMORY_BYTES).ring_depth(RING_DEPTH).make();

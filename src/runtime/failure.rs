@@ -1,7 +1,7 @@
-//! The end of a process that cannot do its work any more.
+//! Termination of a process that can no longer do its work.
 //!
-//! A core that no longer learns of its sockets, or accepts nothing, looks healthy from outside and is not: it is better
-//! that the process ends with a message, and its supervisor starts it again.
+//! A core that no longer receives socket events, or accepts nothing, looks healthy from outside but is not. The process
+//! had better end with a message, so that its supervisor restarts it.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -12,12 +12,12 @@ type Handler = Box<dyn Fn(&str) + Send + Sync>;
 
 static HANDLER: RwLock<Option<Handler>> = RwLock::new(None);
 
-/// Sets what [`fail`] calls after it has logged: the program prints the message and ends.
+/// Sets the handler that [`fail`] calls after it has logged: the program prints the message and exits.
 pub(crate) fn on_failure(handler: impl Fn(&str) + Send + Sync + 'static) {
     *HANDLER.write().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(handler));
 }
 
-/// This process can do its work no more, for the reason `why`.
+/// Reports that this process can no longer do its work, for the reason `why`.
 pub(crate) fn fail(why: &str) {
     log::error!("{why}");
     if let Some(handler) = &*HANDLER.read().unwrap_or_else(PoisonError::into_inner) {
@@ -25,8 +25,8 @@ pub(crate) fn fail(why: &str) {
     }
 }
 
-/// Lets panics be said in the log, in one line, and not written to stderr by the thread that panics: that may be a
-/// core, and stderr a pipe that nobody reads.
+/// Logs panics in one line, instead of writing them to stderr on the panicking thread: that may be a core, and stderr a
+/// pipe that nothing reads.
 pub(crate) fn log_panics() {
     static SET: Once = Once::new();
     SET.call_once(|| {
@@ -53,7 +53,7 @@ pub(crate) fn catch_panic<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     result.map_err(|payload| words(&*payload).to_owned())
 }
 
-/// What a panic says.
+/// The message of a panic.
 fn words(payload: &(dyn Any + Send)) -> &str {
     let text = payload.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("no reason given")

@@ -1,26 +1,26 @@
-//! The C library's heap, kept near what is in use.
+//! The C library's heap, kept close to the size in use.
 //!
-//! glibc keeps what is freed in the middle of its heaps for ever, and learns from large pieces that are freed to keep
-//! ever larger ones: what thousands of connections needed once stays with the process. Here its thresholds are fixed at
-//! the start, and its free pages are given back when much was freed. The bytes of chunks are not in these heaps.
+//! glibc keeps freed memory in the middle of its heaps for ever, and raises its thresholds when large blocks are freed,
+//! so memory that thousands of connections once needed stays with the process. Here the thresholds are fixed at the
+//! start, and free pages are returned after much was freed. The bytes of chunks are not in these heaps.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use crate::limits::{HEAP_COUNTED_BYTES_MIN, HEAP_TRIMMED_BYTES_MIN};
 
-/// Bytes in large pieces that were freed since the free pages were last given back.
+/// Bytes in large blocks that were freed since the free pages were last returned.
 static FREED: AtomicUsize = AtomicUsize::new(0);
 
-/// A piece of `bytes` was freed, or became smaller by so many.
+/// Records that a block of `bytes` was freed, or shrank by that much.
 pub(crate) fn freed(bytes: usize) {
     if bytes >= HEAP_COUNTED_BYTES_MIN {
         FREED.fetch_add(bytes, Ordering::Relaxed);
     }
 }
 
-/// Gives the free pages back if much was freed since the last time, on a thread of its own: each heap is locked
-/// meanwhile, for milliseconds.
+/// Returns the free pages to the system if much was freed since the last time. Runs on a thread of its own, because
+/// each heap is locked for milliseconds.
 pub(crate) fn trim() {
     if FREED.load(Ordering::Relaxed) < HEAP_TRIMMED_BYTES_MIN {
         return;
@@ -31,12 +31,12 @@ pub(crate) fn trim() {
     }
 }
 
-/// Fixes the thresholds: call it before there are threads.
+/// Fixes the thresholds. Must be called before threads are started.
 #[cfg(target_env = "gnu")]
 #[allow(unsafe_code)]
 pub(crate) fn limit() {
     use crate::limits::HEAP_KEPT_BYTES_MAX;
-    // SAFETY: both take a number, and nothing of this program depends on what they were.
+    // SAFETY: both calls take a number, and nothing in this program depends on the previous values.
     unsafe {
         libc::mallopt(libc::M_TRIM_THRESHOLD, HEAP_KEPT_BYTES_MAX);
         libc::mallopt(libc::M_MMAP_THRESHOLD, HEAP_KEPT_BYTES_MAX);
@@ -46,11 +46,11 @@ pub(crate) fn limit() {
 #[cfg(target_env = "gnu")]
 #[allow(unsafe_code)]
 fn give_back() {
-    // SAFETY: it may be called from any thread at any time.
+    // SAFETY: malloc_trim may be called from any thread at any time.
     unsafe { libc::malloc_trim(0) };
 }
 
-/// Other C libraries give back what is freed by themselves.
+/// Other C libraries return freed memory by themselves.
 #[cfg(not(target_env = "gnu"))]
 pub fn limit() {}
 

@@ -1,4 +1,4 @@
-//! What this process may use of the machine, files and address space, and what that leaves for cores and connections.
+//! The limits on this process's files and address space, and the cores and connections that they allow.
 
 use crate::limits::{
     ADDRESS_SPACE_BYTES_PER_CORE, ADDRESS_SPACE_BYTES_PROGRAM, DESCRIPTORS_PER_CORE, DESCRIPTORS_PROGRAM,
@@ -6,38 +6,38 @@ use crate::limits::{
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Raises the soft limit of open files to the hard one, within reason: many systems give 1024 to programs that use
-/// `select`, which this one does not.
+/// Raises the soft limit on open files to the hard one, up to a bound: many systems default to 1024 for programs that
+/// use `select`, which this one does not.
 pub(crate) fn raise_open_files() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let wanted = maximum.unwrap_or(OPEN_FILES_RAISED_MAX).min(OPEN_FILES_RAISED_MAX);
     if current.is_some_and(|current| current < wanted) {
-        // Where that is refused the limit stays, and connections follow it.
+        // If that is refused, the limit stays, and the number of connections follows it.
         let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum });
     }
 }
 
-/// Files and sockets that this process may have open; `None` means without limit.
+/// Maximum number of files and sockets that this process may have open; `None` means no limit.
 pub(crate) fn open_files_max() -> Option<u64> {
     getrlimit(Resource::Nofile).current
 }
 
-/// The smallest limit with which `cores` cores work.
+/// Minimum number of descriptors with which `cores` cores work.
 pub(crate) fn descriptors_needed(cores: usize) -> u64 {
     (DESCRIPTORS_PROGRAM + DESCRIPTORS_PER_CORE * cores.max(1)) as u64
 }
 
-/// Bytes of address space that this process may use; `None` means without limit.
+/// Bytes of address space that this process may use; `None` means no limit.
 pub(crate) fn address_space_max() -> Option<u64> {
     getrlimit(Resource::As).current
 }
 
-/// The smallest address space with which `cores` cores work, bytes.
+/// Minimum address space with which `cores` cores work, bytes.
 pub(crate) fn address_space_needed(cores: usize) -> u64 {
     ADDRESS_SPACE_BYTES_PROGRAM + ADDRESS_SPACE_BYTES_PER_CORE * cores.max(1) as u64
 }
 
-/// As many of `cores` as the limits let work, one at least.
+/// Number of cores, of at most `cores`, that the limits allow; at least one.
 pub(crate) fn cores_within(cores: usize) -> usize {
     let files = open_files_max().unwrap_or(u64::MAX);
     let space = address_space_max().unwrap_or(u64::MAX);
@@ -45,8 +45,8 @@ pub(crate) fn cores_within(cores: usize) -> usize {
     (1..=cores.max(1)).rev().find(fits).unwrap_or(1)
 }
 
-/// Of `wanted` connections as many as others may open to this process, when `cores` cores run in it: the program
-/// itself, its files and the connections that it opens keep their part.
+/// Number of incoming connections, of at most `wanted`, that the limits allow when `cores` cores run in this process.
+/// The program itself, its files and its outgoing connections keep their share.
 pub(crate) fn connections_within(wanted: usize, cores: usize) -> usize {
     connections_of(open_files_max(), wanted, cores)
 }

@@ -1,10 +1,10 @@
 //! Messages between cores: a full mesh of glommio's single-producer channels.
 //!
-//! glommio's own mesh builder shares a plain `Rc` between threads and numbers the executors by thread
-//! id; this one moves each channel end once and numbers them as our cores are.
+//! glommio's own mesh builder shares a plain `Rc` between threads and numbers the executors by thread id; this one
+//! moves each channel end once and numbers them as our cores are numbered.
 //!
-//! Sending never waits: what a full channel does not take stays in this core's outbox, which a task
-//! flushes. The users bound what can be outstanding, so two cores can never wait for each other.
+//! Sending never waits: messages that do not fit into a full channel stay in this core's outbox, which a task flushes.
+//! The callers bound the number of outstanding messages, so two cores can never wait for each other.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -19,23 +19,23 @@ use glommio::channels::shared_channel::{self, ConnectedReceiver, ConnectedSender
 use super::Core;
 use crate::limits::MESH_MESSAGES_MAX;
 
-/// Pause between two looks whether the other cores have joined: nothing wakes a core for that.
+/// Interval at which a core polls whether the other cores have joined: nothing wakes it for that.
 const JOIN_POLL: Duration = Duration::from_millis(1);
 
-/// Made once, cloned to every core, joined there.
+/// The unjoined mesh: created once, cloned to every core, and joined there.
 #[derive(Debug)]
 pub(crate) struct MeshPlan<M: Send + 'static> {
-    seats: Arc<Mutex<Vec<Option<Seat<M>>>>>,
+    parts: Arc<Mutex<Vec<Option<Ends<M>>>>>,
 }
 
 /// One core's ends of all channels; `None` at its own index.
 #[derive(Debug)]
-struct Seat<M: Send + 'static> {
+struct Ends<M: Send + 'static> {
     senders: Vec<Option<SharedSender<M>>>,
     receivers: Vec<Option<SharedReceiver<M>>>,
 }
 
-/// One core's way to all others.
+/// One core's channels to all others.
 pub(crate) struct Mesh<M: Send + 'static> {
     core: Core,
     lanes: Vec<Option<Rc<Lane<M>>>>,
@@ -49,39 +49,39 @@ struct Lane<M: Send + 'static> {
 
 impl<M: Send + 'static> Clone for MeshPlan<M> {
     fn clone(&self) -> Self {
-        Self { seats: self.seats.clone() }
+        Self { parts: self.parts.clone() }
     }
 }
 
 impl<M: Send + 'static> MeshPlan<M> {
-    /// Channels among `count` cores.
+    /// Creates the channels among `count` cores.
     pub(crate) fn new(count: usize) -> Self {
         let empty =
-            || Seat { senders: (0..count).map(|_| None).collect(), receivers: (0..count).map(|_| None).collect() };
-        let mut seats: Vec<Seat<M>> = (0..count).map(|_| empty()).collect();
+            || Ends { senders: (0..count).map(|_| None).collect(), receivers: (0..count).map(|_| None).collect() };
+        let mut parts: Vec<Ends<M>> = (0..count).map(|_| empty()).collect();
         for (from, to) in
             (0..count).flat_map(|from| (0..count).map(move |to| (from, to))).filter(|(from, to)| from != to)
         {
             let (sender, receiver) = shared_channel::new_bounded(MESH_MESSAGES_MAX);
-            seats[from].senders[to] = Some(sender);
-            seats[to].receivers[from] = Some(receiver);
+            parts[from].senders[to] = Some(sender);
+            parts[to].receivers[from] = Some(receiver);
         }
-        Self { seats: Arc::new(Mutex::new(seats.into_iter().map(Some).collect())) }
+        Self { parts: Arc::new(Mutex::new(parts.into_iter().map(Some).collect())) }
     }
 
-    /// Joins the mesh and waits until all other cores have joined. `receive` gets the sender's index
-    /// and the message, in the order of sending; it must not wait.
+    /// Joins the mesh and waits until all other cores have joined. `receive` is called with the sender's index and the
+    /// message, in the order of sending; it must not wait.
     ///
-    /// `None` if the core has joined already.
+    /// Returns `None` if the core has joined already.
     pub(crate) async fn join(self, core: Core, receive: impl Fn(usize, M) + 'static) -> Option<Mesh<M>> {
-        let seat = self.seats.lock().unwrap_or_else(PoisonError::into_inner).get_mut(core.index)?.take()?;
+        let part = self.parts.lock().unwrap_or_else(PoisonError::into_inner).get_mut(core.index)?.take()?;
         let receive: Rc<dyn Fn(usize, M)> = Rc::new(receive);
-        for (from, receiver) in seat.receivers.into_iter().enumerate() {
+        for (from, receiver) in part.receivers.into_iter().enumerate() {
             let Some(receiver) = receiver else { continue };
             let receive = receive.clone();
             super::spawn_vital("mesh receiver", async move { pump(from, receiver.connect().await, receive).await });
         }
-        let connect = seat.senders.into_iter().map(|sender| sender.map(|s| glommio::spawn_local(s.connect())));
+        let connect = part.senders.into_iter().map(|sender| sender.map(|s| glommio::spawn_local(s.connect())));
         let connect: Vec<_> = connect.collect();
         let lanes = async {
             let mut lanes = Vec::with_capacity(connect.len());
@@ -110,7 +110,7 @@ async fn pump<M: Send + 'static>(from: usize, receiver: ConnectedReceiver<M>, re
 }
 
 impl<M: Send + 'static> Mesh<M> {
-    /// Hands the message to core `to`; to the own core by a direct call.
+    /// Sends the message to core `to`; to this core itself by a direct call.
     pub(crate) fn send(&self, to: usize, message: M) {
         let Some(lane) = self.lanes.get(to).and_then(Option::as_ref) else {
             (self.local)(self.core.index, message);
@@ -126,7 +126,7 @@ impl<M: Send + 'static> Mesh<M> {
         }
     }
 
-    /// Hands a message to every core, this one included.
+    /// Sends a message to every core, this one included.
     #[cfg(test)]
     pub(crate) fn broadcast(&self, message: impl Fn() -> M) {
         (0..self.core.count).for_each(|to| self.send(to, message()));
@@ -143,7 +143,7 @@ async fn flush<M: Send + 'static>(lane: Rc<Lane<M>>) {
                 lane.outbox.borrow_mut().push_front(message);
                 super::sleep(JOIN_POLL).await;
             }
-            // The other core has ended: the rest is of no use.
+            // The other core has ended: the remaining messages are dropped.
             Err(_) => return lane.outbox.borrow_mut().clear(),
         }
     }
@@ -177,7 +177,7 @@ mod tests {
                 while done.get() < 3 {
                     crate::runtime::sleep(Duration::from_millis(1)).await;
                 }
-                // The others may still wait for what is in the outboxes.
+                // The other cores may still wait for messages in the outboxes.
                 while mesh.lanes.iter().flatten().any(|lane| !lane.outbox.borrow().is_empty()) {
                     crate::runtime::sleep(Duration::from_millis(1)).await;
                 }

@@ -1,18 +1,18 @@
-//! The thin layer over glommio: executors a core, timers, blocking work, the mesh between cores.
+//! The thin layer over glommio: one executor per core, timers, blocking work, the mesh between cores.
 //!
-//! Everything that glommio 0.9 must be protected from is here or in [`crate::net`] and
-//! [`crate::storage`], so that nothing above knows its traps:
+//! All workarounds for glommio 0.9 are here or in [`crate::net`] and [`crate::storage`], so that no layer above needs
+//! to know its pitfalls:
 //!
-//! - it panics where the kernel refuses io_uring: [`probe`] asks first and names the remedy;
+//! - it panics where the kernel refuses io_uring: [`probe`] checks first and names the remedy;
 //! - each executor pins three times its I/O memory and only warns when that fails: [`cores`] sizes it
 //!   small, because chunk buffers come from the ordinary heap and are pooled by us;
 //! - a panic inside its `spawn_blocking` hangs the caller: [`blocking`] has threads of its own;
-//! - a panic in a task kills the executor: [`spawn`] catches it and logs; where the core is of no use without the task,
+//! - a panic in a task kills the executor: [`spawn`] catches and logs it; where the core cannot work without the task,
 //!   [`spawn_vital`] ends the process with a message;
 //! - `spawn_local` polls the new task inside the call, under whatever the caller holds: [`spawn`] does not;
-//! - an executor was seen parked with runnable tasks: every core runs a heartbeat timer.
+//! - an executor was observed parked with runnable tasks: every core runs a heartbeat timer.
 //!
-//! It must never know a protocol, a file or a torrent.
+//! This layer must never know a protocol, a file or a torrent.
 
 pub(crate) mod blocking;
 mod blocking_error;

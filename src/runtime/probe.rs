@@ -1,4 +1,4 @@
-//! Asks the kernel for what glommio needs before glommio does, so that a refusal is an error message and
+//! Checks that the kernel provides what glommio needs before glommio starts, so that a refusal is an error message and
 //! not a panic.
 
 use std::io;
@@ -8,16 +8,16 @@ use std::thread;
 use super::machine;
 use crate::limits::{LOCKED_MEMORY_BYTES_MIN, SPARE_THREADS, SPARE_THREADS_PER_CORE};
 
-/// Stack of a thread that only shows that it can be had, bytes.
+/// Stack of a thread that only proves that it can be started, bytes.
 const SPARE_STACK_BYTES: usize = 64 << 10;
 
-/// Why the cores cannot be started; each names the remedy.
+/// Why the cores cannot be started. Each message names the remedy.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StartError {
     /// The kernel has no io_uring.
     #[error("this kernel has no io_uring (it needs Linux 5.8 or later): upgrade the kernel")]
     IoUringMissing,
-    /// io_uring is there and forbidden.
+    /// The kernel has io_uring, but this process may not use it.
     #[error(
         "the kernel refuses io_uring to this process: allow it with `sysctl kernel.io_uring_disabled=0`, and in a \
          container with a seccomp profile that permits io_uring_setup, io_uring_enter and io_uring_register"
@@ -26,57 +26,57 @@ pub enum StartError {
     /// io_uring failed in another way.
     #[error("io_uring cannot be set up: {0}")]
     IoUring(String),
-    /// Too little locked memory.
+    /// The limit on locked memory is too low.
     #[error(
         "this process may lock only {limit_kib} KiB of memory and io_uring needs {} KiB: raise it with `ulimit -l {0}`, \
          LimitMEMLOCK= in a systemd unit, or `--ulimit memlock=-1` for a container",
         LOCKED_MEMORY_BYTES_MIN / 1024
     )]
     LockedMemory {
-        /// The limit found, KiB.
+        /// Current limit, KiB.
         limit_kib: u64,
     },
-    /// Too few open files.
+    /// The limit on open files is too low.
     #[error(
         "this process may open only {limit} files and needs {needed}: raise the limit with `ulimit -n 1024` or \
          LimitNOFILE= in a systemd unit"
     )]
     OpenFiles {
-        /// The limit found.
+        /// Current limit.
         limit: u64,
-        /// The smallest that will do.
+        /// Minimum that is needed.
         needed: u64,
     },
-    /// Too few threads.
+    /// The system refuses to start enough threads.
     #[error(
         "the system refuses threads to this process ({0}): raise the limits on processes and on memory (ulimit -u and \
          -v, TasksMax= in a systemd unit, `--pids-limit` for a container)"
     )]
     NoThreads(String),
-    /// Too little address space.
+    /// The limit on address space is too low.
     #[error(
         "this process may use only {limit_mib} MiB of address space and needs {needed_mib} MiB: raise the limit with \
          `ulimit -v unlimited` or take fewer --cores"
     )]
     AddressSpace {
-        /// The limit found, MiB.
+        /// Current limit, MiB.
         limit_mib: u64,
-        /// The smallest that will do, MiB.
+        /// Minimum that is needed, MiB.
         needed_mib: u64,
     },
-    /// The operating system gave no ring.
+    /// The executor threads or their rings could not be created.
     #[error("the executor threads cannot be started: {0}")]
     Threads(String),
 }
 
 impl StartError {
-    /// No thread could be started.
+    /// Converts the error of a thread that could not be started.
     pub fn no_threads(error: io::Error) -> Self {
         Self::NoThreads(error.to_string())
     }
 }
 
-/// Checks what `cores` cores need.
+/// Checks the requirements of `cores` cores.
 pub(crate) fn check(cores: usize) -> Result<(), StartError> {
     check_locked_memory()?;
     check_address_space(cores)?;
@@ -88,8 +88,8 @@ pub(crate) fn check(cores: usize) -> Result<(), StartError> {
     check_io_uring()
 }
 
-/// Whether `cores` cores, which all run, can have the threads that the kernel starts for their rings and that are
-/// started later: without them requests would wait for ever.
+/// Checks that the system still allows the threads that the kernel starts for the rings of `cores` running cores, and
+/// those that are started later: without them requests would wait for ever.
 pub(crate) fn check_spare_threads(cores: usize) -> Result<(), StartError> {
     let spare = SPARE_THREADS + SPARE_THREADS_PER_CORE * cores;
     let (hold, held) = mpsc::channel::<()>();
@@ -97,13 +97,13 @@ pub(crate) fn check_spare_threads(cores: usize) -> Result<(), StartError> {
     let threads: Result<Vec<_>, _> = (0..spare)
         .map(|_| {
             let held = held.clone();
-            // Ends when `hold` is dropped.
+            // The thread ends when `hold` is dropped.
             let wait = move || drop(held.lock().map(|held| held.recv()));
             thread::Builder::new().name("spare".to_owned()).stack_size(SPARE_STACK_BYTES).spawn(wait)
         })
         .collect();
     drop(hold);
-    // What was started before the refusal ends by itself.
+    // Threads that were started before the refusal end by themselves.
     threads.map_err(StartError::no_threads)?.into_iter().for_each(|thread| drop(thread.join()));
     Ok(())
 }
@@ -125,7 +125,7 @@ fn check_locked_memory() -> Result<(), StartError> {
     }
 }
 
-/// Bytes that this process may lock; `None` means without limit.
+/// Bytes that this process may lock; `None` means no limit.
 pub(crate) fn locked_memory_bytes_max() -> Option<u64> {
     rustix::process::getrlimit(rustix::process::Resource::Memlock).current
 }

@@ -1,4 +1,4 @@
-//! Waiting for a condition among tasks of one core.
+//! A condition on which tasks of one core wait.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -12,9 +12,9 @@ pub(crate) struct Signal {
 }
 
 impl Signal {
-    /// Lets every waiter check again.
+    /// Wakes every waiter to check again.
     pub(crate) fn notify(&self) {
-        // A woken task runs later, so no waiter registers anew meanwhile.
+        // A woken task runs later, so no waiter registers again meanwhile.
         self.waiters.borrow_mut().drain(..).for_each(Waker::wake);
     }
 

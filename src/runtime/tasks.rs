@@ -8,12 +8,12 @@ use futures_lite::FutureExt;
 
 use super::failure::fail;
 
-/// The wait took longer than its limit.
+/// The wait exceeded its limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no answer within the time limit")]
 pub(crate) struct Elapsed;
 
-/// Runs `work` for at most `limit`. The work is dropped at the limit: never a DMA write.
+/// Runs `work` for at most `limit`. The work is dropped at the limit, so it must not be a DMA write.
 pub(crate) async fn deadline<T>(limit: Duration, work: impl Future<Output = T>) -> Result<T, Elapsed> {
     let timer = async {
         sleep(limit).await;
@@ -22,36 +22,36 @@ pub(crate) async fn deadline<T>(limit: Duration, work: impl Future<Output = T>) 
     async { Ok(work.await) }.or(timer).await
 }
 
-/// Waits on this core's timer.
+/// Waits for `duration` on this core's timer.
 pub(crate) async fn sleep(duration: Duration) {
     glommio::timer::Timer::new(duration).await;
 }
 
-/// Lets every other runnable task of this core run first.
+/// Yields to every other runnable task of this core.
 ///
-/// glommio looks at its rings only when no task is runnable or its timer of 100 ms fires, so what waits for a file or
-/// a timer goes on waiting; what must let that through too sleeps. (A timer of no time expires when it is first
-/// polled, and would let none through.)
+/// glommio polls its rings only when no task is runnable or its timer of 100 ms fires, so tasks that wait for a file or
+/// a timer stay blocked. A task that must let those run too has to sleep. (A timer of zero length expires when it is
+/// first polled, and would let none run.)
 pub(crate) async fn yield_now() {
     futures_lite::future::yield_now().await;
 }
 
-/// Starts a task of its own on this core. A panic in it is logged under `what` and ends only this task.
+/// Starts a task on this core. A panic in it is logged under `what` and ends only this task.
 ///
 /// The task never runs before the caller next waits, so a borrow may be held across the call.
 pub(crate) fn spawn(what: &'static str, work: impl Future<Output = ()> + 'static) {
     spawn_watched(what, work, || ());
 }
 
-/// Starts a task without which this core is of no use: a panic in it ends the process with a message. It may
-/// end as soon as nobody needs it any more.
+/// Starts a task without which this core cannot work: a panic in it ends the process with a message. It may end once it
+/// is no longer needed.
 pub(crate) fn spawn_vital(what: &'static str, work: impl Future<Output = ()> + 'static) {
     spawn_watched(what, work, move || {
         fail(&format!("internal error: {what} ended by a panic; start it again, and please report it"))
     });
 }
 
-/// Starts a task as [`spawn`] does, and calls `panicked` if it panics, for those that wait for the task's result.
+/// Starts a task like [`spawn`], and calls `panicked` if it panics, for those that wait for the task's result.
 pub(crate) fn spawn_watched(
     what: &'static str,
     work: impl Future<Output = ()> + 'static,
@@ -63,7 +63,7 @@ pub(crate) fn spawn_watched(
             panicked();
         }
     };
-    // `spawn_local` would poll the task inside the call; into a queue it is only scheduled.
+    // `spawn_local` would poll the task inside the call; a task queue only schedules it.
     match glommio::spawn_local_into(task, glommio::executor().current_task_queue()) {
         Ok(task) => drop(task.detach()),
         Err(error) => fail(&format!("internal error: {what} could not be started: {error}")),

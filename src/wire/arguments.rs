@@ -1,8 +1,7 @@
 //! The payload of a frame: arguments, each a u32 size and that many bytes.
 //!
-//! [`Arguments`] reads them, [`Payload`] writes them. A message writes its payload into any [`Sink`]:
-//! first into one that counts, for the payload's size stands before it, then into the buffer. Nothing
-//! here allocates or copies what it reads.
+//! [`Arguments`] reads them, [`Payload`] writes them. A message writes its payload into any [`Sink`]: first into one
+//! that counts, because the payload's size precedes it, then into the buffer. Reading neither allocates nor copies.
 
 use bytes::BufMut;
 
@@ -10,10 +9,10 @@ use crate::ids::{Endpoint, InfoHash, Version};
 
 use super::{DecodeError, Status};
 
-/// Bytes that stand before every argument.
+/// Length of the size that precedes every argument, bytes.
 pub(super) const SIZE_LEN: usize = 4;
 
-/// Reads arguments in order; every method takes the next one.
+/// Reads arguments in order; every method consumes the next one.
 #[derive(Clone, Copy)]
 pub(super) struct Arguments<'a> {
     rest: &'a [u8],
@@ -87,7 +86,7 @@ impl<'a> Arguments<'a> {
         Ok(Some(Version::from_bytes(bytes)))
     }
 
-    /// What is still to be read, sizes included.
+    /// The unread bytes, sizes included.
     pub(super) fn rest(&self) -> &'a [u8] {
         self.rest
     }
@@ -96,7 +95,7 @@ impl<'a> Arguments<'a> {
         self.rest.is_empty()
     }
 
-    /// Refuses arguments beyond those that the message has.
+    /// Fails if there are more arguments than the message has.
     pub(super) fn end(self) -> Result<(), DecodeError> {
         if self.is_empty() { Ok(()) } else { Err(DecodeError::BadArguments("there are too many arguments")) }
     }
@@ -105,12 +104,12 @@ impl<'a> Arguments<'a> {
 const MISSING: DecodeError = DecodeError::BadArguments("an argument is missing");
 const OVERRUN: DecodeError = DecodeError::BadArguments("an argument is longer than its payload");
 
-/// What has arguments to write.
+/// A message body that writes arguments.
 pub(super) trait Payload {
-    /// Writes the arguments in order; the same ones at every call.
+    /// Writes the arguments in order; every call writes the same ones.
     fn write(&self, sink: &mut impl Sink);
 
-    /// Bytes of the payload.
+    /// Length of the payload, bytes.
     fn len(&self) -> usize {
         let mut counter = Counter(0);
         self.write(&mut counter);
@@ -118,18 +117,18 @@ pub(super) trait Payload {
     }
 }
 
-/// Where arguments go.
+/// Destination of arguments.
 pub(super) trait Sink {
-    /// Bytes as they are, without a size before them.
+    /// Writes bytes unchanged, without a size before them.
     fn raw(&mut self, bytes: &[u8]);
 
-    /// The size before an argument whose bytes follow by [`Sink::raw`].
+    /// Writes the size of an argument whose bytes follow by [`Sink::raw`].
     fn size(&mut self, size: usize) {
         debug_assert!(u32::try_from(size).is_ok(), "an argument of 4 GiB is over every limit of frames");
         self.raw(&(size as u32).to_be_bytes());
     }
 
-    /// One argument.
+    /// Writes one argument with its size.
     fn bytes(&mut self, argument: &[u8]) {
         self.size(argument.len());
         self.raw(argument);
@@ -155,7 +154,7 @@ pub(super) trait Sink {
     }
 }
 
-/// Adds up what would be written.
+/// Counts the bytes that would be written.
 struct Counter(usize);
 
 impl Sink for Counter {
@@ -164,7 +163,7 @@ impl Sink for Counter {
     }
 }
 
-/// Writes into a buffer that has room.
+/// Writes into a buffer with sufficient room.
 pub(super) struct Buffer<'b, B>(pub(super) &'b mut B);
 
 impl<B: BufMut> Sink for Buffer<'_, B> {

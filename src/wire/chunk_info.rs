@@ -1,4 +1,4 @@
-//! ChunkInfoResponse: which chunks of a file a peer has.
+//! ChunkInfoResponse: the chunks of a file that a peer has.
 
 use crate::bitfield::Bitfield;
 use crate::ids::InfoHash;
@@ -9,11 +9,11 @@ use super::{DecodeError, Status};
 /// A peer's chunks. An error has no chunks: count 0, no bitfield.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChunkInfo<'a> {
-    /// The file.
+    /// Identity of the file.
     pub info_hash: InfoHash,
-    /// How the request went.
+    /// Outcome of the request.
     pub status: Status,
-    /// Chunks that the file has.
+    /// Number of chunks of the file.
     pub chunk_count: u32,
     /// One bit a chunk, rounded up to bytes: chunk 0 is the highest bit of the first byte, spare bits are 0.
     pub bitfield: &'a [u8],
@@ -39,7 +39,7 @@ impl<'a> ChunkInfo<'a> {
         if self.bitfield.len() != Bitfield::wire_len(self.chunk_count) {
             return Err(DecodeError::BadArguments("the bitfield does not have one bit a chunk"));
         }
-        // The last byte's spare bits are the lowest; in a full byte there is none.
+        // The last byte's spare bits are the lowest; a full byte has none.
         let used_bits = self.chunk_count % 8;
         match self.bitfield.last() {
             Some(last) if used_bits != 0 && last << used_bits != 0 => {

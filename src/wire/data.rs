@@ -1,7 +1,7 @@
 //! The head of a SendChunkResponse, parsed and sent apart from its data.
 //!
-//! The data goes from the socket straight into the buffer that is hashed and written, and to the socket
-//! straight from the map of the file; neither ever stands beside its head.
+//! The data goes from the socket straight into the buffer that is hashed and written, and to the socket straight from
+//! the map of the file. It is never in one buffer with its head.
 
 use bytes::BufMut;
 
@@ -13,58 +13,57 @@ use super::frame::{self, Header, HeaderParsed, Parsed};
 use super::message::SEND_CHUNK_RESPONSE;
 use super::{Frame, FrameError, Status};
 
-/// What stands before a chunk's data.
+/// The fields before a chunk's data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DataHead {
-    /// The file.
+    /// Identity of the file.
     pub info_hash: InfoHash,
-    /// The chunk that was asked for.
+    /// Index of the requested chunk.
     pub index: u32,
-    /// How the request went.
+    /// Outcome of the request.
     pub status: Status,
-    /// Bytes of data that follow; 0 with an error.
+    /// Length of the data that follows, bytes; 0 with an error.
     pub data_len: u32,
 }
 
-/// Bytes from the first one of the frame to the first one of the data. After the data comes
-/// [`super::MAGIC_END`].
+/// Length of everything in the frame before the data, bytes. The data is followed by [`super::MAGIC_END`].
 pub const DATA_HEAD_LEN: usize = PAYLOAD_AT + BEFORE_DATA_LEN;
 
-/// Magic start, type size, type, payload size.
+/// Offset of the payload: magic start, type size, type, payload size.
 const PAYLOAD_AT: usize = frame::TYPE_AT + SEND_CHUNK_RESPONSE.len() + 4;
-/// Info hash, index and status, each with its size.
+/// Length of info hash, index and status, each with its size.
 const FIXED_LEN: usize = (SIZE_LEN + 20) + (SIZE_LEN + 4) + (SIZE_LEN + 1);
-/// The same and the size of the data.
+/// The same, plus the size of the data.
 const BEFORE_DATA_LEN: usize = FIXED_LEN + SIZE_LEN;
 
 const _: () = assert!(DATA_HEAD_LEN == 70 && BEFORE_DATA_LEN <= FRAME_DATA_EXTRA_BYTES_MAX);
 
-/// What stands at the start of a data connection's buffer.
+/// Content at the start of a data connection's buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DataParsed<'a> {
-    /// A SendChunkResponse, always in this form: it used [`DATA_HEAD_LEN`] bytes; `data_len` bytes of data
-    /// and [`super::MAGIC_END`] follow.
+    /// A SendChunkResponse, which always has this form: it used [`DATA_HEAD_LEN`] bytes; `data_len` bytes of data and
+    /// [`super::MAGIC_END`] follow.
     Head(DataHead),
-    /// Another message, whole.
+    /// Another message, complete.
     Frame {
         /// The frame.
         frame: Frame<'a>,
-        /// Bytes of the buffer that the frame takes.
+        /// Length of the frame in the buffer, bytes.
         len: usize,
     },
-    /// The start of a head or of another frame, good so far.
+    /// The start of a head or of another frame, valid so far.
     Partial {
-        /// Bytes that there are at least up to the data or, of another message, up to the frame's end: always
-        /// more than the buffer held. A reader that never reads beyond it never reads data into its buffer.
+        /// Minimum length, in bytes, up to the data or, for another message, up to the frame's end; always more than
+        /// the buffer had. A reader that never reads beyond it never reads data into its buffer.
         need: usize,
     },
 }
 
-/// Reads what stands at the start of `buf`: a SendChunkResponse's head with at most `chunk_size_max` bytes
-/// of data behind it, or a control frame.
+/// Parses the start of `buf`: the head of a SendChunkResponse with at most `chunk_size_max` bytes of data, or a control
+/// frame.
 ///
-/// After an error the connection is closed; a SendChunkResponse with a wrong argument is one, too, because
-/// the message that asked for it can no longer be answered.
+/// After an error the connection is closed. A wrong argument of a SendChunkResponse is an error too, because its
+/// request can no longer be answered.
 pub fn parse_data(buf: &[u8], chunk_size_max: u32) -> Result<DataParsed<'_>, FrameError> {
     match frame::parse_header(buf)? {
         HeaderParsed::Header(header) if header.kind == SEND_CHUNK_RESPONSE.as_bytes() => {
@@ -107,7 +106,7 @@ impl DataHead {
         })
     }
 
-    /// Writes all that stands before the data.
+    /// Writes everything that precedes the data.
     pub fn encode(&self, out: &mut [u8; DATA_HEAD_LEN]) {
         let (header, arguments) = out.split_at_mut(PAYLOAD_AT);
         frame::encode_header(SEND_CHUNK_RESPONSE, BEFORE_DATA_LEN + self.data_len as usize, &mut &mut header[..]);

@@ -1,4 +1,4 @@
-//! Endpoints, one an argument.
+//! Lists of endpoints, one per argument.
 
 use super::DecodeError;
 use super::arguments::Arguments;
@@ -12,7 +12,7 @@ pub type Endpoints<'a> = List<'a, Endpoint>;
 impl Item for Endpoint {
     fn take(bytes: &mut &[u8]) -> Option<Endpoint> {
         let mut arguments = Arguments::new(bytes);
-        // Only the end is an error here: the endpoints were checked by `decode`.
+        // Only the end is an error here: `decode` has validated the endpoints.
         let endpoint = arguments.endpoint().ok()?;
         *bytes = arguments.rest();
         Some(endpoint)
@@ -24,7 +24,7 @@ impl Item for Endpoint {
 }
 
 impl<'a> Endpoints<'a> {
-    /// Reads them from all the arguments that are left.
+    /// Reads the list from all remaining arguments.
     pub(super) fn decode(arguments: Arguments<'a>) -> Result<Self, DecodeError> {
         let mut unchecked = arguments;
         let mut count = 0;

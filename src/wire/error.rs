@@ -1,27 +1,27 @@
-//! Why bytes are no frame, and why a frame is no message. The sender of the bytes is always at fault.
+//! Errors of frames and messages. The sender of the bytes is always at fault.
 
 use crate::limits::TYPE_BYTES_MAX;
 
 use super::Status;
 
-/// The bytes are no frame: where the next one starts is unknown, so the connection is closed.
+/// The bytes are not a frame. The start of the next one is unknown, so the connection is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
     /// The first four bytes are not [`super::MAGIC_START`].
     #[error("the frame does not start with the magic \"mTor\"")]
     MagicStart,
-    /// The type's size is 0 or over [`TYPE_BYTES_MAX`].
+    /// The size of the type is 0 or exceeds [`TYPE_BYTES_MAX`].
     #[error("the message type has {0} bytes, not 1 to {TYPE_BYTES_MAX}")]
     TypeSize(u32),
-    /// The type has a byte that is not printable ASCII.
+    /// The type contains a byte that is not printable ASCII.
     #[error("the message type is not printable ASCII")]
     Type,
-    /// The payload is over the limit of this connection.
+    /// The payload exceeds the limit of this connection.
     #[error("the payload has {size} bytes, more than {max}")]
     PayloadTooLarge {
-        /// Bytes announced.
+        /// Announced size, bytes.
         size: u32,
-        /// Bytes allowed.
+        /// Allowed size, bytes.
         max: usize,
     },
     /// The four bytes after the payload are not [`super::MAGIC_END`].
@@ -32,19 +32,19 @@ pub enum FrameError {
     Arguments,
 }
 
-/// The frame is whole but no message: it is answered by a Response, and the connection stays.
+/// The frame is complete but not a message: it is answered by a Response, and the connection stays open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// No message has this type; [`Status::UnknownType`].
     #[error("the message type is unknown")]
     UnknownType,
-    /// The type is known and its arguments are wrong; [`Status::BadRequest`]. The text says how.
+    /// The type is known but its arguments are wrong; [`Status::BadRequest`]. The text states the error.
     #[error("{0}")]
     BadArguments(&'static str),
 }
 
 impl DecodeError {
-    /// The status of the Response that answers such a frame.
+    /// The status of the Response to such a frame.
     pub fn status(self) -> Status {
         match self {
             Self::UnknownType => Status::UnknownType,
@@ -52,7 +52,7 @@ impl DecodeError {
         }
     }
 
-    /// The text of the Response that answers such a frame: the same text as `Display`.
+    /// The text of the Response to such a frame, the same as `Display`.
     pub fn text(self) -> &'static str {
         match self {
             Self::UnknownType => "the message type is unknown",

@@ -1,7 +1,7 @@
-//! Cutting a stream of bytes into frames, and putting frames around payloads.
+//! Division of a stream of bytes into frames, and encoding of payloads as frames.
 //!
-//! Knows nothing of messages. Judges every byte as soon as it is there: a wrong magic or a size over its
-//! limit is an error before the rest has come, so that a hostile sender costs no buffer.
+//! This module knows nothing of messages. It validates every byte as soon as it arrives: a wrong magic or a size over
+//! its limit is an error before the rest has arrived, so a hostile sender occupies no buffer.
 
 use bytes::BufMut;
 
@@ -16,48 +16,48 @@ pub const MAGIC_START: [u8; 4] = *b"mTor";
 /// Last bytes of a frame.
 pub const MAGIC_END: [u8; 4] = *b"roTm";
 
-/// Where the type's bytes start: after the magic and the type's size.
+/// Offset of the type's bytes: after the magic and the type's size.
 pub(super) const TYPE_AT: usize = 8;
-/// A frame's bytes beyond its type and its payload: two magics, two sizes.
+/// Bytes of a frame beyond its type and its payload: two magics, two sizes.
 const AROUND_LEN: usize = 16;
 
-/// A whole frame, borrowed from the buffer that it was read into.
+/// A complete frame, borrowed from the buffer into which it was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame<'a> {
     /// The message type: 1 to 32 bytes of printable ASCII.
     pub kind: &'a [u8],
-    /// The arguments as they came, each with its size before it.
+    /// The arguments as received, each preceded by its size.
     pub payload: &'a [u8],
 }
 
 impl Frame<'_> {
-    /// The first argument, if it has the length of an info hash. Requests for a file at a tracker begin with it.
+    /// The first argument, if it has the length of an info hash. Requests to a tracker for a file start with it.
     pub fn leading_info_hash(&self) -> Option<InfoHash> {
         Arguments::new(self.payload).info_hash().ok()
     }
 }
 
-/// What stands at the start of a buffer.
+/// Content at the start of a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parsed<'a> {
-    /// A whole frame.
+    /// A complete frame.
     Frame {
         /// The frame.
         frame: Frame<'a>,
-        /// Bytes of the buffer that the frame takes.
+        /// Length of the frame in the buffer, bytes.
         len: usize,
     },
-    /// The start of a frame, good so far.
+    /// The start of a frame, valid so far.
     Partial {
-        /// Bytes that the frame has at least, from its first one: always more than the buffer held, exact
-        /// once the payload's size is there. A reader may wait for so many without waiting too long.
+        /// Minimum length of the frame, bytes: always more than the buffer had, and exact once the payload's size has
+        /// arrived. A reader that waits for this many bytes never waits too long.
         need: usize,
     },
 }
 
-/// Reads the frame at the start of `buf`, with a payload of at most `payload_max` bytes.
+/// Parses the frame at the start of `buf`, with a payload of at most `payload_max` bytes.
 ///
-/// After an error the connection is closed: where the next frame starts is unknown.
+/// After an error the connection is closed, because the start of the next frame is unknown.
 pub fn parse(buf: &[u8], payload_max: usize) -> Result<Parsed<'_>, FrameError> {
     let header = match parse_header(buf)? {
         HeaderParsed::Header(header) => header,
@@ -77,11 +77,11 @@ pub fn parse(buf: &[u8], payload_max: usize) -> Result<Parsed<'_>, FrameError> {
     Ok(Parsed::Frame { frame: Frame { kind: header.kind, payload }, len })
 }
 
-/// What stands before a payload.
+/// The fields before a payload.
 pub(super) struct Header<'a> {
     pub(super) kind: &'a [u8],
     pub(super) payload_size: u32,
-    /// Where the payload starts in the buffer.
+    /// Offset of the payload in the buffer.
     pub(super) payload_at: usize,
 }
 
@@ -97,7 +97,7 @@ pub(super) enum HeaderParsed<'a> {
     Partial { need: usize },
 }
 
-/// Reads everything before the payload; `need` is as in [`Parsed::Partial`].
+/// Parses everything before the payload; `need` is as in [`Parsed::Partial`].
 pub(super) fn parse_header(buf: &[u8]) -> Result<HeaderParsed<'_>, FrameError> {
     check_magic(buf, MAGIC_START, FrameError::MagicStart)?;
     let Some(type_size) = read_u32(buf, MAGIC_START.len()) else {
@@ -117,7 +117,7 @@ pub(super) fn parse_header(buf: &[u8]) -> Result<HeaderParsed<'_>, FrameError> {
     }
 }
 
-/// Compares as much of the magic as is there.
+/// Compares the bytes of the magic that have arrived.
 fn check_magic(buf: &[u8], magic: [u8; 4], error: FrameError) -> Result<(), FrameError> {
     if buf.iter().zip(magic).all(|(byte, expected)| *byte == expected) { Ok(()) } else { Err(error) }
 }
@@ -126,19 +126,19 @@ fn read_u32(buf: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_be_bytes(*buf.get(at..)?.first_chunk()?))
 }
 
-/// Bytes of the frame around `payload`.
+/// Length of the frame around `payload`, bytes.
 pub(super) fn encoded_len(kind: &str, payload: &impl Payload) -> usize {
     AROUND_LEN + kind.len() + payload.len()
 }
 
-/// Writes the frame around `payload`; `out` has room for [`encoded_len`].
+/// Writes the frame around `payload`; `out` must have room for [`encoded_len`].
 pub(super) fn encode(kind: &str, payload: &impl Payload, out: &mut impl BufMut) {
     encode_header(kind, payload.len(), out);
     payload.write(&mut Buffer(out));
     out.put_slice(&MAGIC_END);
 }
 
-/// Writes what stands before a payload of `payload_size` bytes.
+/// Writes everything that precedes a payload of `payload_size` bytes.
 pub(super) fn encode_header(kind: &str, payload_size: usize, out: &mut impl BufMut) {
     debug_assert!((1..=TYPE_BYTES_MAX).contains(&kind.len()));
     debug_assert!(u32::try_from(payload_size).is_ok(), "a payload of 4 GiB is over every limit of frames");

@@ -1,5 +1,5 @@
-//! HaveChunks: chunks that the sender has from now on. It informs subscribers; on a connection with open requests it
-//! takes these chunks out of them.
+//! HaveChunks: chunks that the sender has from now on. It notifies subscribers; on a connection with open requests it
+//! also removes these chunks from them.
 
 use crate::ids::InfoHash;
 
@@ -7,12 +7,12 @@ use super::DecodeError;
 use super::arguments::{Arguments, Payload, Sink};
 use super::indices::Indices;
 
-/// Chunks that the sender got. Never answered.
+/// Chunks that the sender received. Never answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HaveChunks<'a> {
-    /// The file.
+    /// Identity of the file.
     pub info_hash: InfoHash,
-    /// The chunks. Senders keep to [`crate::limits::HAVE_CHUNKS_MAX`]; receivers take what fits into a frame.
+    /// The chunks. Senders respect [`crate::limits::HAVE_CHUNKS_MAX`]; receivers accept as many as fit into a frame.
     pub indices: Indices<'a>,
 }
 

@@ -1,15 +1,15 @@
-//! Chunk indices, in one argument.
+//! Lists of chunk indices, in one argument.
 
 use super::DecodeError;
 use super::arguments::Sink;
 use super::list::{Item, List};
 
-/// Bytes of an index on the wire.
+/// Length of an index on the wire, bytes.
 const INDEX_LEN: usize = 4;
 
 /// A list of chunk indices.
 ///
-/// They are as the sender wrote them, unchecked: unsorted, repeated, or beyond the last chunk.
+/// The indices are not validated: they may be unsorted, repeated, or beyond the last chunk.
 pub type Indices<'a> = List<'a, u32>;
 
 impl Item for u32 {
@@ -25,7 +25,7 @@ impl Item for u32 {
 }
 
 impl<'a> Indices<'a> {
-    /// Reads them from one argument.
+    /// Reads the list from one argument.
     pub(super) fn decode(argument: &'a [u8]) -> Result<Self, DecodeError> {
         if !argument.len().is_multiple_of(INDEX_LEN) {
             return Err(DecodeError::BadArguments("the chunk indices do not have 4 bytes each"));
@@ -33,7 +33,7 @@ impl<'a> Indices<'a> {
         Ok(Self::from_wire(argument))
     }
 
-    /// Writes them as one argument.
+    /// Writes the list as one argument.
     pub(super) fn write(&self, sink: &mut impl Sink) {
         sink.size(self.len() * INDEX_LEN);
         self.iter().for_each(|index| sink.raw(&index.to_be_bytes()));

@@ -1,32 +1,32 @@
-//! Lists in messages: a view over the bytes of a frame that was received, or over a slice that is to be sent.
+//! Lists in messages: a view of the bytes of a received frame, or of a slice to be sent.
 
 use std::fmt;
 
-/// What a list consists of.
+/// An element of a list.
 pub trait Item: Copy + PartialEq + fmt::Debug + 'static {
-    /// Takes the first item off the bytes of a frame, all of which were checked.
+    /// Removes the first item from the validated bytes of a frame.
     fn take(bytes: &mut &[u8]) -> Option<Self>;
 
     /// Number of items in the bytes of a frame.
     fn count(bytes: &[u8]) -> usize;
 }
 
-/// A list of items, which allocates nothing.
+/// A list of items that does not allocate.
 #[derive(Clone, Copy)]
 pub struct List<'a, T: Item>(Source<'a, T>);
 
 #[derive(Clone, Copy)]
 enum Source<'a, T: Item> {
-    /// Bytes of a frame, as [`Item`] reads them.
+    /// Bytes of a frame, in the form that [`Item`] reads.
     Wire(&'a [u8]),
     Slice(&'a [T]),
 }
 
 impl<'a, T: Item> List<'a, T> {
-    /// The list of no item.
+    /// The empty list.
     pub const NONE: Self = Self(Source::Slice(&[]));
 
-    /// A list over the bytes of a frame, which are whole items and were checked.
+    /// Creates a list over the bytes of a frame, which must be whole, validated items.
     pub(super) fn from_wire(bytes: &'a [u8]) -> Self {
         Self(Source::Wire(bytes))
     }
@@ -44,7 +44,7 @@ impl<'a, T: Item> List<'a, T> {
         }
     }
 
-    /// Whether there is none.
+    /// Whether the list is empty.
     pub fn is_empty(&self) -> bool {
         self.iter().next().is_none()
     }

@@ -1,4 +1,4 @@
-//! What frames mean: one variant a message type.
+//! The messages in frames: one variant per message type.
 
 use bytes::BufMut;
 
@@ -10,44 +10,44 @@ use super::{
     SeederInfo, SendChunk, SendChunkRequest, Share, SyncHello, frame, peer_id,
 };
 
-/// A message, borrowed from the frame that it came in, or from what is to be sent.
+/// A message, borrowed from the frame in which it arrived, or from the data to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Message<'a> {
-    /// To a tracker: a file is shared.
+    /// To a tracker: the sender shares a file.
     Share(Share<'a>),
     /// To a tracker: the sender has chunks of a file.
     AddSeeder(SeederChange),
     /// To a tracker: the sender no longer serves a file.
     RemoveSeeder(SeederChange),
-    /// To a tracker: asks for the seeders of a file.
+    /// To a tracker: requests the seeders of a file.
     SeederInfoRequest(InfoHash),
     /// Seeders of a file.
     SeederInfoResponse(SeederInfo<'a>),
-    /// To a peer: which chunks have you?
+    /// To a peer: requests the list of its chunks.
     ChunkInfoRequest(InfoHash),
-    /// Which chunks the peer has.
+    /// The chunks that the peer has.
     ChunkInfoResponse(ChunkInfo<'a>),
-    /// To a peer: asks for its chunks, and to be sent new ones.
+    /// To a peer: requests its chunks, and notifications of new ones.
     ChunkSubscribeRequest(InfoHash),
     /// To a subscriber: new chunks.
     HaveChunks(HaveChunks<'a>),
-    /// To a peer: send a chunk.
+    /// To a peer: requests a chunk.
     SendChunkRequest(SendChunkRequest<'a>),
-    /// The chunk.
+    /// The requested chunk.
     SendChunkResponse(SendChunk<'a>),
-    /// How a request went.
+    /// Outcome of a request.
     Response(Response<'a>),
-    /// To a peer: asks for its id.
+    /// To a peer: requests its id.
     PeerIdRequest,
     /// The id of the peer.
     PeerIdResponse(PeerId),
     /// Between trackers: opens a link.
     SyncHello(SyncHello<'a>),
-    /// To a tracker: SyncShare, SyncAddSeeder or SyncRemoveSeeder, by what the entry is.
+    /// To a tracker: SyncShare, SyncAddSeeder or SyncRemoveSeeder, depending on the entry.
     SyncEntry(Entry<'a>),
-    /// To a tracker: what do you have that differs?
+    /// To a tracker: requests the entries that differ.
     SyncSeederListRequest(ListRequest<'a>),
-    /// What differs.
+    /// The entries that differ.
     SyncSeederListResponse(ListResponse<'a>),
 }
 
@@ -73,7 +73,7 @@ pub(super) const SYNC_SEEDER_LIST_REQUEST: &str = "SyncSeederListRequest";
 pub(super) const SYNC_SEEDER_LIST_RESPONSE: &str = "SyncSeederListResponse";
 
 impl<'a> Message<'a> {
-    /// Reads a frame. On an error the connection stays: see [`Response::from`].
+    /// Decodes a frame. After an error the connection stays open: see [`Response::from`].
     pub fn decode(frame: Frame<'a>) -> Result<Self, DecodeError> {
         let kind = std::str::from_utf8(frame.kind).map_err(|_| DecodeError::UnknownType)?;
         let arguments = Arguments::new(frame.payload);
@@ -102,19 +102,19 @@ impl<'a> Message<'a> {
         })
     }
 
-    /// Writes the frame. `out` has room for [`Message::encoded_len`] bytes; a fixed slice without it panics.
+    /// Writes the frame. `out` must have room for [`Message::encoded_len`] bytes; a fixed slice without it panics.
     ///
-    /// The sender keeps to the limits of frames: what it writes beyond them, no receiver takes.
+    /// The caller must respect the limits of frames: receivers refuse larger ones.
     pub fn encode(&self, out: &mut impl BufMut) {
         frame::encode(self.kind(), self, out);
     }
 
-    /// Bytes of the frame, both magics counted.
+    /// Length of the frame, including both magics, bytes.
     pub fn encoded_len(&self) -> usize {
         frame::encoded_len(self.kind(), self)
     }
 
-    /// The message type as it stands in the frame.
+    /// The message type as written in the frame.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Share(_) => SHARE,

@@ -1,12 +1,12 @@
 //! The wire format, and its codec. This text is the specification of the protocol.
 //!
-//! Pure: no I/O, no clock, and no allocation in [`parse`], [`parse_data`], [`Message::decode`],
-//! [`Message::encode`]. What is decoded borrows from the buffer that the bytes were read into. Must never
-//! know a metainfo, a socket or a sender; must never panic on bytes from outside.
+//! Pure: no I/O, no clock, and no allocation in [`parse`], [`parse_data`], [`Message::decode`], [`Message::encode`].
+//! Decoded messages borrow from the buffer into which the bytes were read. This module must never know a metainfo, a
+//! socket or a sender, and must never panic on external bytes.
 //!
 //! # Frame
 //!
-//! Everything that travels, in either direction, is a frame. Integers are big-endian and unsigned.
+//! All data in either direction is sent in frames. Integers are big-endian and unsigned.
 //!
 //! ```text
 //!  0        4           8        8+t            12+t      12+t+p       16+t+p
@@ -54,11 +54,11 @@
 //! | `SyncSeederListRequest` | cursor, cut-off u64, digests | `SyncSeederListResponse` |
 //! | `SyncSeederListResponse` | status, next cursor, then one entry an argument, none or more | |
 //!
-//! `Share`, `AddSeeder`, `RemoveSeeder` and `SeederInfoRequest` go to trackers, the other requests to
-//! peers. The Sync messages are between trackers; [`sync`] has the bytes of their arguments, and how a link is
-//! opened. `PeerIdRequest` lets a client find itself among the endpoints that a tracker gave it, so only a peer
-//! with the client's own port is asked; one that does not know it answers by `Response` with status 2, and is
-//! then somebody else.
+//! `Share`, `AddSeeder`, `RemoveSeeder` and `SeederInfoRequest` are sent to trackers, the other requests to peers. The
+//! Sync messages are sent between trackers; [`sync`] specifies the bytes of their arguments, and how a link is opened.
+//! `PeerIdRequest` lets a client recognize itself among the endpoints that a tracker returned, so it is sent only to a
+//! peer with the client's own port. A peer that does not know the message answers by `Response` with status 2, and is
+//! therefore not the client itself.
 //!
 //! # Arguments
 //!
@@ -82,21 +82,21 @@
 //! | 0 | ok |
 //! | 1 | bad request: the arguments are wrong |
 //! | 2 | unknown type |
-//! | 3 | not found: nothing is known of the file |
-//! | 4 | chunk absent: the file is known, the chunk is not here |
+//! | 3 | not found: the file is unknown |
+//! | 4 | chunk absent: the file is known, the sender lacks the chunk |
 //! | 5 | not allowed |
 //! | 6 | over a limit |
-//! | 7 | busy: worth trying again |
+//! | 7 | busy: the request may be retried |
 //! | 8 | file changed on the sender's disk |
 //! | 9 | internal |
 //!
-//! With another status than 0 all fixed arguments stay; bitfield and data are empty, the chunk count is 0,
-//! and there are no endpoints.
+//! With a status other than 0 all fixed arguments are present; bitfield and data are empty, the chunk count is 0, and
+//! there are no endpoints.
 //!
 //! # The head of a SendChunkResponse
 //!
-//! Its data starts at byte 70 of the frame, so that a receiver can read the head first and then the data
-//! straight to where it belongs ([`parse_data`], [`DataHead`]):
+//! Its data starts at byte 70 of the frame, so that a receiver can read the head first and then the data straight into
+//! its destination ([`parse_data`], [`DataHead`]):
 //!
 //! ```text
 //!  0        4      8                     25         29     33          53    57      61    65       66       70
@@ -108,23 +108,24 @@
 //!
 //! # Choice
 //!
-//! A `SendChunkRequest` with further indices asks for one chunk out of all that it names. The sender chooses among those
-//! that it has the one that it sent least often, the first named of them; with none it answers by status 4. A request
-//! that waits gives up chunks: `HaveChunks` on the same connection takes the chunks that it lists out of all requests
-//! of the connection whose answers have not begun, and a request that so names nothing any more is answered by
-//! status 7. A sender need not know of this: a peer that gets a chunk twice drops it.
+//! A `SendChunkRequest` with further indices requests one chunk of all that it names. Of those that it has, the sender
+//! selects the chunk that it has sent least often, the first named in case of a tie; if it has none, it answers by
+//! status 4. A waiting request can lose chunks: `HaveChunks` on the same connection removes the chunks that it lists
+//! from all requests of the connection whose answers have not begun, and a request that then names no chunk is answered
+//! by status 7. A sender need not support this: a peer drops a chunk that it receives twice.
 //!
 //! # Order
 //!
-//! - Requests may be pipelined. Their answers come in the order of the requests; `HaveChunks` may stand
+//! - Requests may be pipelined. Their answers are sent in the order of the requests; `HaveChunks` may occur
 //!   between any two of them.
-//! - Any request may be answered by a `Response` in the place of its own answer.
-//! - Chunk data travels on connections of its own. To cancel a `SendChunkRequest`, close the connection.
-//! - Once the first byte of a frame is sent, a sender that cannot deliver the rest closes; it never pads.
+//! - Any request may be answered by a `Response` instead of its own answer.
+//! - Chunk data is sent on separate connections. To cancel a `SendChunkRequest`, close the connection.
+//! - Once the first byte of a frame is sent, a sender that cannot deliver the rest closes the connection; it
+//!   never pads.
 //!
-//! # What closes a connection, and what does not
+//! # Which errors close a connection
 //!
-//! | what the receiver sees | what it does |
+//! | event at the receiver | reaction |
 //! |---|---|
 //! | a wrong magic, at its first wrong byte | closes ([`FrameError`]) |
 //! | a type size of 0 or over 32; a type that is not printable ASCII | closes |

@@ -1,4 +1,4 @@
-//! PeerIdRequest and PeerIdResponse: by them a client knows itself among the endpoints of a tracker.
+//! PeerIdRequest and PeerIdResponse: with them a client recognizes itself among the endpoints of a tracker.
 
 use crate::ids::PeerId;
 

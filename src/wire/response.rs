@@ -1,4 +1,4 @@
-//! Response: the answer to messages that have no response of their own, and to any that cannot be served.
+//! Response: the answer to messages without a response of their own, and to any that cannot be served.
 
 use crate::ids::Version;
 use crate::limits::RESPONSE_TEXT_BYTES_MAX;
@@ -6,21 +6,21 @@ use crate::limits::RESPONSE_TEXT_BYTES_MAX;
 use super::arguments::{Arguments, Payload, Sink};
 use super::{DecodeError, Status};
 
-/// How a request went.
+/// Outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Response<'a> {
-    /// In a byte.
+    /// Outcome as one byte.
     pub status: Status,
     /// Text for people; code that prints it escapes control characters.
     pub text: &'a str,
-    /// The version that the tracker gave to the change.
+    /// The version that the tracker assigned to the change.
     pub version: Option<Version>,
 }
 
 impl<'a> Response<'a> {
-    /// A response with as much of `text` as senders may write, [`RESPONSE_TEXT_BYTES_MAX`] bytes.
+    /// Creates a response with as much of `text` as senders may write, [`RESPONSE_TEXT_BYTES_MAX`] bytes.
     ///
-    /// Receivers take what fits into a frame.
+    /// Receivers accept any text that fits into a frame.
     pub fn new(status: Status, text: &'a str, version: Option<Version>) -> Self {
         let mut end = text.len().min(RESPONSE_TEXT_BYTES_MAX);
         while !text.is_char_boundary(end) {
@@ -37,7 +37,7 @@ impl<'a> Response<'a> {
 }
 
 impl From<DecodeError> for Response<'static> {
-    /// The answer to a frame that is no message.
+    /// The answer to a frame that is not a message.
     fn from(error: DecodeError) -> Self {
         Self::new(error.status(), error.text(), None)
     }

@@ -1,4 +1,4 @@
-//! AddSeeder and RemoveSeeder: one endpoint enters or leaves a file's list at a tracker.
+//! AddSeeder and RemoveSeeder: one endpoint is added to or removed from a file's list at a tracker.
 
 use crate::ids::{Endpoint, InfoHash, Version};
 
@@ -8,11 +8,11 @@ use super::arguments::{Arguments, Payload, Sink};
 /// A change to a file's list of seeders. Answered by a Response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SeederChange {
-    /// The file.
+    /// Identity of the file.
     pub info_hash: InfoHash,
-    /// The endpoint that serves it, or no longer does.
+    /// The endpoint that serves the file, or no longer does.
     pub endpoint: Endpoint,
-    /// The last version that the sender saw for this file.
+    /// The last version that the sender received for this file.
     pub version: Option<Version>,
 }
 

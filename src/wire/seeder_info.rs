@@ -6,12 +6,12 @@ use super::arguments::{Arguments, Payload, Sink};
 use super::endpoints::Endpoints;
 use super::{DecodeError, Status};
 
-/// Some of a file's seeders, drawn at random. An error names none.
+/// Some of a file's seeders, selected at random. Empty in case of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SeederInfo<'a> {
-    /// The file.
+    /// Identity of the file.
     pub info_hash: InfoHash,
-    /// How the request went.
+    /// Outcome of the request.
     pub status: Status,
     /// The seeders, [`crate::limits::ARGUMENTS_MAX`] at most.
     pub endpoints: Endpoints<'a>,

@@ -1,26 +1,25 @@
 //! SendChunkRequest and SendChunkResponse: the data of one chunk, from peer to peer.
 //!
-//! A receiver that wants the data elsewhere than in its buffer parses only the response's head:
-//! [`super::DataHead`].
+//! A receiver that needs the data outside of its buffer parses only the response's head: [`super::DataHead`].
 
 use crate::ids::InfoHash;
 
 use super::arguments::{Arguments, Payload, Sink};
 use super::{DecodeError, Indices, Status};
 
-/// Asks for a chunk, or for one of several.
+/// Requests a chunk, or one of several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SendChunkRequest<'a> {
-    /// The file.
+    /// Identity of the file.
     pub info_hash: InfoHash,
-    /// The chunk; beyond the last one for all that is known.
+    /// Index of the chunk; it may lie beyond the last one.
     pub index: u32,
-    /// Chunks of which the sender may send one in its place: the one that it sent least often. Often none.
+    /// Chunks of which the sender may send one instead: the one that it sent least often. Often empty.
     pub others: Indices<'a>,
 }
 
 impl<'a> SendChunkRequest<'a> {
-    /// Asks for this chunk and no other.
+    /// Requests this chunk and no other.
     pub fn one(info_hash: InfoHash, index: u32) -> Self {
         Self { info_hash, index, others: Indices::from(&[][..]) }
     }
@@ -39,23 +38,23 @@ impl Payload for SendChunkRequest<'_> {
     fn write(&self, sink: &mut impl Sink) {
         sink.bytes(&self.info_hash.0);
         sink.u32(self.index);
-        // A sender that knows nothing of choice understands a request for one chunk.
+        // A sender without support for a choice understands a request for one chunk.
         if !self.others.is_empty() {
             self.others.write(sink);
         }
     }
 }
 
-/// A chunk. An error has no data.
+/// A chunk. Without data in case of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SendChunk<'a> {
-    /// The file.
+    /// Identity of the file.
     pub info_hash: InfoHash,
-    /// The chunk that was asked for.
+    /// Index of the requested chunk.
     pub index: u32,
-    /// How the request went.
+    /// Outcome of the request.
     pub status: Status,
-    /// All of the chunk's bytes, not yet verified.
+    /// All bytes of the chunk, not yet verified.
     pub data: &'a [u8],
 }
 

@@ -1,4 +1,4 @@
-//! Share: "here is a file, and I have it", from a client to a tracker.
+//! Share: a client announces to a tracker a file that it has.
 
 use crate::filename::check_name;
 use crate::geometry::Geometry;
@@ -7,20 +7,20 @@ use crate::ids::{Endpoint, InfoHash, Version};
 use super::DecodeError;
 use super::arguments::{Arguments, Payload, Sink};
 
-/// A file that is shared from now on. Answered by a Response.
+/// Announcement of a shared file. Answered by a Response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share<'a> {
-    /// The file.
+    /// Identity of the file.
     pub info_hash: InfoHash,
-    /// Its name: one path component, 1 to 255 bytes.
+    /// Name of the file: one path component, 1 to 255 bytes.
     pub name: &'a str,
-    /// Its length, bytes.
+    /// Length of the file, bytes.
     pub length: u64,
-    /// Its chunk size, bytes; together with the length a [`Geometry::transferable`] one.
+    /// Chunk size, bytes; together with the length a [`Geometry::transferable`] one.
     pub chunk_size: u32,
-    /// Where the sender serves it.
+    /// Endpoint at which the sender serves the file.
     pub endpoint: Endpoint,
-    /// The last version that the sender saw for this file.
+    /// The last version that the sender received for this file.
     pub version: Option<Version>,
 }
 

@@ -1,4 +1,4 @@
-//! How a request went: one byte.
+//! Outcome of a request, as one byte.
 
 use std::fmt;
 
@@ -6,25 +6,25 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Status {
-    /// Done.
+    /// The request succeeded.
     Ok = 0,
     /// The request's arguments are wrong.
     BadRequest = 1,
     /// The request's type is unknown.
     UnknownType = 2,
-    /// Nothing is known of the file.
+    /// The file is unknown.
     NotFound = 3,
-    /// The file is known, the chunk is not here.
+    /// The file is known, but the receiver does not have the chunk.
     ChunkAbsent = 4,
     /// The sender may not do this.
     NotAllowed = 5,
     /// A limit of the receiver is reached.
     OverLimit = 6,
-    /// Not now; worth trying again.
+    /// The receiver is busy; the request may be retried.
     Busy = 7,
-    /// The file on the receiver's disk is no longer what it was.
+    /// The file on the receiver's disk has changed.
     FileChanged = 8,
-    /// The receiver failed.
+    /// Internal error of the receiver.
     Internal = 9,
 }
 
@@ -42,12 +42,12 @@ impl Status {
         Self::Internal,
     ];
 
-    /// The status of a byte on the wire, if there is one.
+    /// The status of a byte on the wire; `None` if the byte is not assigned.
     pub fn from_byte(byte: u8) -> Option<Self> {
         Self::ALL.get(usize::from(byte)).copied()
     }
 
-    /// Whether the request was done.
+    /// Whether the request succeeded.
     pub fn is_ok(self) -> bool {
         self == Self::Ok
     }

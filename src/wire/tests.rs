@@ -8,7 +8,7 @@ use crate::filename::check_name;
 use crate::ids::{Endpoint, InfoHash, PeerId, TrackerId, Version};
 use crate::limits::{CHUNK_SIZE_MAX, FRAME_CONTROL_BYTES_MAX};
 
-/// What any message may borrow.
+/// Data that a message may borrow.
 #[derive(Clone, Debug)]
 struct Parts {
     kind: usize,
@@ -174,9 +174,9 @@ fn whole(bytes: &[u8]) -> (Frame<'_>, usize) {
     }
 }
 
-/// Reads a stream in pieces of the given sizes, as a connection does, and gives back all its frames' bytes.
+/// Reads a stream in pieces of the given sizes, as a connection does, and returns the bytes of all its frames.
 ///
-/// Proves on the way that `need` is never too much: the reader waits for it.
+/// Checks on the way that `need` is never too large, because the reader waits for it.
 fn read_in_pieces(stream: &[u8], mut piece_sizes: impl Iterator<Item = usize>) -> Vec<Vec<u8>> {
     let (mut buffer, mut at, mut frames) = (Vec::new(), 0, Vec::new());
     loop {
@@ -196,7 +196,7 @@ fn read_in_pieces(stream: &[u8], mut piece_sizes: impl Iterator<Item = usize>) -
     }
 }
 
-/// Everything that a receiver may do with bytes; for tests that nothing panics.
+/// Applies everything that a receiver may do with bytes, to test that nothing panics.
 fn take(bytes: &[u8]) {
     for payload_max in [0, 100, FRAME_CONTROL_BYTES_MAX] {
         if let Ok(Parsed::Frame { frame, len }) = parse(bytes, payload_max) {

@@ -88,7 +88,7 @@ fn nothing_is_overwritten_unasked() {
     assert!(create(&folder, "one", "x.mtorrent").expect(0).stdout.starts_with("up to date "));
     create(&folder, "two", "x.mtorrent").expect_sentence(1, "--force");
     assert_eq!(std::fs::read(folder.path("x.mtorrent")).unwrap(), first);
-    // Swapped arguments cost nobody a file, --force or not.
+    // Swapped arguments never destroy a file, --force or not.
     for arguments in [["x.mtorrent", "one"], ["one", "one"]] {
         let [file, metainfo] = arguments.map(|name| folder.text(name));
         let before = std::fs::read(folder.path("one")).unwrap();
@@ -118,7 +118,7 @@ fn share_refuses_what_does_not_fit() {
         run(line).expect_sentence(1, words);
     }
     run(["share", &folder.text("one"), &folder.text("new.mtorrent")]).expect_sentence(2, "--tracker HOST:PORT");
-    // What cannot be shared for want of a tracker is not replaced either.
+    // A file that lacks trackers and thus cannot be shared is not replaced either.
     run(["create", &folder.text("one"), &folder.text("alone.mtorrent")]).expect(0);
     for metainfo in ["alone.mtorrent", "damaged.mtorrent"] {
         let before = std::fs::read(folder.path(metainfo)).unwrap();
@@ -241,7 +241,7 @@ fn a_reader_that_went_away_is_no_error() {
 #[test]
 fn signals_before_the_work_is_done() {
     let folder = Folder::new();
-    // Sparse, and far more than is hashed while the test looks.
+    // Sparse, and far longer than can be hashed during the test.
     std::fs::File::create(folder.path("huge")).unwrap().set_len(4 << 40).unwrap();
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
         let running = Running::spawn(&mut mtorrent(["create", &folder.text("huge"), &folder.text("x.mtorrent")]));

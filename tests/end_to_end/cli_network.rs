@@ -1,4 +1,4 @@
-//! Trackers, seeders and getters as real processes on loopback: the main path and what can go wrong.
+//! Trackers, seeders and getters as real processes on loopback: the main path and its failures.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ fn tracker() -> (Running, String) {
     (tracker, format!("--tracker={}", ready.listen()))
 }
 
-/// An address where nothing listens.
+/// An address at which nothing listens.
 fn dead() -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     format!("--tracker={}", listener.local_addr().unwrap())
@@ -116,7 +116,7 @@ fn what_is_no_file_is_never_replaced() {
     for flags in [&[][..], &["--force"]] {
         get(&folder, "file", "pipe", flags).expect_sentence(1, "not a regular file");
     }
-    // A link to nothing is a name of the file that comes to be there.
+    // A dangling link counts as a name of the file that is later created at its target.
     std::os::unix::fs::symlink(folder.path("nothing"), folder.path("link")).unwrap();
     get(&folder, "file", "link", &[]).expect(0);
     assert!(folder.path("link").is_symlink());
@@ -159,11 +159,11 @@ fn the_second_tracker_takes_over() {
     let path = folder.random_file("file", 2 * CHUNK);
     let ((first, at_first), (_second, at_second)) = (tracker(), tracker());
     let dead = dead();
-    // Down from the start, for both sides.
+    // This tracker is down from the start, for both sides.
     let seeder = share(&folder, "file", &[&dead, &at_first, &at_second]);
     get(&folder, "file", "copy", &[&dead, &at_first]).expect(0);
     same(&path, &folder.path("copy"));
-    // Killed meanwhile: the seeder goes on at the next one by itself.
+    // The first tracker is killed meanwhile: the seeder switches to the next one by itself.
     first.kill();
     get(&folder, "file", "copy 2", &[&at_first, &at_second, "--wait=30s"]).expect(0);
     same(&path, &folder.path("copy 2"));
@@ -260,7 +260,7 @@ fn the_seeds_commands_from_a_pipe() {
     let mut seeder = client(&folder, "seeder", &[&at]);
     seeder.say(&format!("share '{file}' '{metainfo}'"));
     seeder.wait_line(|line| line.starts_with("announced "));
-    // The getter's input ends before its download, which is awaited.
+    // The getter's input ends before its download, for which it waits.
     let mut getter = client(&folder, "getter", &[]);
     getter.say(&format!("get '{metainfo}' '{copy}'\nshow downloads"));
     let got = getter.end().expect(0);
@@ -272,12 +272,12 @@ fn the_seeds_commands_from_a_pipe() {
         "{got:?}"
     );
     same(&path, &folder.path("copy"));
-    // What is removed is withdrawn.
+    // A removed share is withdrawn.
     seeder.say("remove 'a file.mtorrent'");
     seeder.wait_line(|line| line.starts_with("removed "));
     seeder.say("remove 'a file.mtorrent'");
     get(&folder, "a file", "copy 2", &["--wait=1s"]).expect_sentence(3, "seed");
-    // A refusal in between: exit 1 at the end.
+    // A refused command in between results in exit code 1 at the end.
     seeder.say("quit");
     seeder.wait().expect(1);
 }

@@ -10,7 +10,7 @@ fn arguments(folder: &Folder) -> [String; 7] {
     ["client", "--data-dir", &data_dir, "--listen", "127.0.0.1:0", "--cores", "1"].map(String::from)
 }
 
-/// Pipes `lines` in, waits for the end and checks the exit code.
+/// Pipes in `lines`, waits for the end and checks the exit code.
 fn pipe(folder: &Folder, lines: &str, code: i32) -> Outcome {
     let mut running = Running::piped(arguments(folder));
     running.say_bytes(lines.as_bytes());
@@ -84,7 +84,7 @@ fn sharing_goes_on_while_commands_run() {
     running.wait_line(|line| line.starts_with("hashing "));
     running.say("help");
     running.wait_line(|line| line.starts_with("sharing ") && line.contains(" info_hash="));
-    // Sharing alone keeps nobody from the end of input.
+    // A share alone does not delay the end after the end of input.
     running.end().expect(0);
     run(["verify", &folder.text("a file.mtorrent"), &folder.text("a file")]).expect(0);
 }
@@ -93,7 +93,7 @@ fn sharing_goes_on_while_commands_run() {
 fn what_is_still_hashed_can_be_removed() {
     let folder = Folder::new();
     folder.file("a file", b"");
-    // Long enough to hash, whatever comes first.
+    // Long enough to be hashing still, whichever event comes first.
     std::fs::File::options().write(true).open(folder.path("a file")).unwrap().set_len(8 << 30).unwrap();
     let (file, metainfo) = (folder.text("a file"), folder.text("a file.mtorrent"));
     for name in [metainfo.as_str(), "a file.mtorrent"] {
@@ -130,13 +130,13 @@ fn a_terminal_edits_completes_and_is_left_as_it_was() {
     terminal.type_in("show d\t\r");
     terminal.wait_shown("no downloads");
     terminal.wait_shown("mtorrent> ");
-    // Ctrl-C clears the line and the client goes on.
+    // Ctrl-C clears the line and the client continues.
     terminal.type_in("fl\x03");
     terminal.wait_shown("mtorrent> ");
     terminal.type_in("fly\r");
     terminal.wait_shown("there is no command \"fly\"");
     terminal.wait_shown("mtorrent> ");
-    // History: the line before.
+    // History: the previous line.
     terminal.type_in("\x1b[A\r");
     terminal.wait_shown("there is no command \"fly\"");
     terminal.wait_shown("mtorrent> ");
@@ -182,7 +182,7 @@ fn news_come_above_the_line_that_is_typed() {
     terminal.wait_shown("mtorrent> ");
     terminal.type_in("show down");
     terminal.wait_shown("show down");
-    // Nobody seeds until now, so its line comes while a command is being typed.
+    // Nothing has seeded until now, so the download's line is printed while a command is being typed.
     let _seeder = Running::ready(["share", &file, &metainfo, "--listen=127.0.0.1:0", "--cores=1"]);
     terminal.wait_shown("#1 done 3.0 MiB in ");
     terminal.wait_shown("mtorrent> show down");
@@ -205,12 +205,12 @@ fn quitting_with_work_running_asks_once() {
     terminal.wait_shown("#1 started");
     terminal.type_in("quit\r");
     terminal.wait_shown("quit again");
-    // Another command takes the question back.
+    // Another command cancels the question.
     terminal.type_in("help\r");
     terminal.wait_shown("# starts a comment");
     terminal.type_in("quit\r");
     terminal.wait_shown("quit again");
-    // Ctrl-D is a key only for a line editor: typed before the prompt, the kernel makes a NUL of it.
+    // Ctrl-D is a key only for a line editor: before the prompt, the kernel turns it into a NUL.
     terminal.wait_shown("mtorrent> ");
     terminal.type_in("\x04");
     assert_eq!(terminal.wait(), Some(0));

@@ -30,7 +30,7 @@ fn file(folder: &Path, bytes: usize, chunk_size: u32) -> (PathBuf, Arc<Metainfo>
     (path, content.metainfo)
 }
 
-/// Downloads to the end, and seeds on.
+/// Downloads to the end, and continues to seed.
 fn get(client: &Node, metainfo: &Arc<Metainfo>, dest: Option<PathBuf>) -> DownloadStatus {
     let request = DownloadRequest { seed: true, ..node::request(metainfo, dest, Duration::from_secs(20)) };
     node::ended(client, client.get(request).unwrap())
@@ -40,7 +40,7 @@ fn wait_for(client: &Node, wanted: impl Fn(&Event) -> bool) -> Event {
     node::wait_for(client, |event| wanted(&event).then_some(event))
 }
 
-/// Checks that the download is done and right, and that nothing else is left in its folder.
+/// Checks that the download is complete and correct, and that nothing else is left in its folder.
 fn assert_done(status: &DownloadStatus, source: &Path) {
     node::assert_done(status, &std::fs::read(source).unwrap());
     let folder = status.dest.as_deref().unwrap().parent().unwrap();
@@ -116,7 +116,7 @@ fn a_tracker_that_dies_is_replaced_by_the_next() {
     seeder.close();
 }
 
-/// One after the other, so that a tracker which takes over is not run down by the clients of another one.
+/// Clients switch one after the other, so that a tracker which takes over is not overrun by the clients of another one.
 #[test]
 fn after_a_fallback_everything_is_announced_anew_spread_over_time() {
     const FILES: usize = 40;
@@ -163,7 +163,7 @@ fn a_discarded_download_writes_nothing() {
     seeder.close();
 }
 
-/// A file as [`file`] makes it, with its `.mtorrent` file beside it.
+/// A file made by [`file`], with its `.mtorrent` file beside it.
 fn file_with_metainfo(folder: &Path, bytes: usize) -> ShareRequest {
     let (file, metainfo) = file(folder, bytes, 1 << 18);
     let metainfo_path = file.with_extension("mtorrent");
@@ -176,7 +176,7 @@ fn what_changed_just_before_the_end_is_not_taken_for_verified() {
     let tracker = TrackerDouble::start();
     let (folder, state) = (tempfile::tempdir_in(".").unwrap(), tempfile::tempdir_in(".").unwrap());
     let request = file_with_metainfo(folder.path(), 1 << 18);
-    // Long ago: the clock of a file system is coarse.
+    // An old time, because the clock of a file system is coarse.
     std::fs::File::options().write(true).open(&request.file).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
     let before = client_in(Some(state.path()), &[&tracker], 1);
     before.share(request.clone()).unwrap();
@@ -198,7 +198,7 @@ fn a_download_that_ended_is_kept_as_a_share() {
     share(&seeder, &request.file, &request.metainfo);
     let copy = folder.path().join("copy");
     assert_done(&get(&getter, &request.metainfo, Some(copy.clone())), &request.file);
-    // As a crash at this moment leaves it.
+    // The state that a crash at this moment would leave.
     let kept = std::fs::read_to_string(state.path().join("state.json")).unwrap();
     let kept: serde_json::Value = serde_json::from_str(&kept).unwrap();
     assert_eq!(kept["downloads"], serde_json::json!([]), "{kept}");
@@ -222,7 +222,8 @@ fn a_start_that_ends_early_forgets_nothing() {
     before.close();
     let saved = || std::fs::read_to_string(state.path().join("state.json")).unwrap();
     let kept = saved();
-    // The first is taken up, the second cannot be: what is saved then is what a kill at any moment leaves.
+    // The first share is resumed, the second cannot be: the state saved then is the one that a kill at any moment
+    // leaves.
     std::fs::remove_file(&requests[1].file).unwrap();
     let after = client_in(Some(state.path()), &[&tracker], 1);
     wait_for(&after, |event| matches!(event, Event::SharePaused { .. }));

@@ -1,4 +1,4 @@
-//! The program and its nodes end to end: command lines, the REPL, whole downloads, and what goes wrong with them.
+//! The program and its nodes end to end: command lines, the REPL, whole downloads, and their failures.
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,4 +1,4 @@
-//! What needs neither a network nor a disk: the wire format, what must not allocate, and trackers on a virtual clock.
+//! Tests without a network or a disk: the wire format, code that must not allocate, and trackers on a virtual clock.
 
 #[path = "../support/counting.rs"]
 mod counting;

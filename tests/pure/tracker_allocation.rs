@@ -1,5 +1,5 @@
-//! A tracker's steady state allocates nothing a request: from the bytes of a frame to the bytes of its reply, with
-//! what is written on its way to the store and to a peer, whether it is accepted or refused.
+//! A tracker's steady state allocates nothing per request: from the bytes of a frame to the bytes of its reply,
+//! including the writes to the store and to a peer, whether the request is accepted or refused.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ const NOW_MS: u64 = 1_700_000_000_000;
 const LEASE_MS: u64 = 900_000;
 const ROUNDS: usize = 200;
 
-/// One core's part of a tracker, as the server puts it together.
+/// One core's part of a tracker, assembled as in the server.
 struct Service {
     table: Table,
     rng: SmallRng,
@@ -32,7 +32,7 @@ struct Service {
     sent: Vec<u8>,
 }
 
-/// On the way to the store, and to a peer.
+/// Pending writes to the store, and to a peer.
 #[derive(Default)]
 struct Written {
     log: Vec<u8>,
@@ -67,7 +67,7 @@ impl Service {
         }
     }
 
-    /// Answers a frame; how it was judged.
+    /// Answers a frame; returns the status.
     fn answer(&mut self, bytes: &[u8], from: IpAddr, now_ms: u64) -> Status {
         let sender = Sender::new(from, &self.table.rules().trust);
         self.out.clear();
@@ -93,7 +93,7 @@ impl Service {
         }
     }
 
-    /// The store has taken what was written, and the peer too.
+    /// Lets the store and the peer take the pending writes.
     fn pass_on(&mut self) {
         self.written.log.clear();
         self.sent.clear();
@@ -138,7 +138,7 @@ fn share(file: u8, name: &str, endpoint: Endpoint) -> Vec<u8> {
     encoded(&Message::Share(Share { info_hash, name, length: 9, chunk_size: 1 << 20, endpoint, version: None }))
 }
 
-/// What clients ask again and again: the frame, where it comes from, and how it is judged.
+/// Requests that clients repeat: the frame, its source, and the expected status.
 fn requests() -> Vec<(&'static str, Vec<u8>, IpAddr, Status)> {
     let (ours, v6) = (endpoint(ip(1), 7), "2001:db8::1".parse::<IpAddr>().unwrap());
     let ahead = Version { clock: (NOW_MS * 2) << 16, tracker: TrackerId(9) };
@@ -183,13 +183,13 @@ fn a_request_allocates_nothing() {
             let mut judged = Status::Internal;
             let count = allocations(|| judged = service.answer(frame, *from, now_ms));
             assert_eq!(judged, *status, "round {round}: {what}");
-            // The first rounds are for buffers that grow to their size.
+            // Buffers grow to their size in the first rounds.
             assert!(round < 2 || count == 0, "round {round}: {what}: {count} allocations");
         }
     }
 }
 
-/// An address that comes and goes leaves its place to the next one.
+/// An endpoint that leaves frees its slot for the next one.
 #[test]
 fn entries_that_come_and_go_allocate_nothing() {
     let mut service = Service::new();

@@ -1,4 +1,4 @@
-//! Parsing, decoding and encoding of the wire make no allocation: a global allocator counts.
+//! Parsing, decoding and encoding of the wire do not allocate: a global allocator counts.
 
 use std::hint::black_box;
 
@@ -36,7 +36,7 @@ fn messages<'a>(endpoints: &'a [Endpoint], bytes: &'a [u8], indices: &'a [u32]) 
     ]
 }
 
-/// What a connection does with a message: encode, then parse byte by byte as it comes, decode and look at it.
+/// Passes a message through a connection: encode, parse byte by byte as it arrives, decode and read it.
 fn travel(message: &Message<'_>, buffer: &mut [u8]) {
     let len = message.encoded_len();
     message.encode(&mut &mut buffer[..]);

@@ -1,7 +1,7 @@
-//! The wire format against bytes written by hand: `tests/vectors/NAME.hex` for what must be understood,
-//! `tests/vectors/bad/NAME.hex` for what must be refused.
+//! The wire format compared with bytes written by hand: `tests/vectors/NAME.hex` must be accepted,
+//! `tests/vectors/bad/NAME.hex` must be refused.
 //!
-//! A vector is hexadecimal digits with spaces between them as one likes; `#` starts a comment.
+//! A vector is hexadecimal digits with optional spaces between them; `#` starts a comment.
 
 use mtorrent::ids::{Endpoint, InfoHash, PeerId, TrackerId, Version};
 use mtorrent::limits::{CHUNK_SIZE_DEFAULT, FRAME_CONTROL_BYTES_MAX};
@@ -150,7 +150,7 @@ fn between_trackers() {
     check("sync_seeder_list_response", Message::SyncSeederListResponse(more));
 }
 
-/// What other senders may write although ours do not.
+/// Messages that other senders may write although ours do not.
 #[test]
 fn taken_but_not_written() {
     let bytes = vector("add_seeder_mapped");
@@ -237,7 +237,7 @@ fn wrong_data_heads() {
     assert_eq!(parse_data(&bytes, CHUNK_SIZE_DEFAULT), Err(error));
 }
 
-/// What holds for any bytes, without a fuzzer at hand: every vector and seed, whole and cut short.
+/// The invariants for arbitrary bytes, without a fuzzer: every vector and seed, whole and truncated.
 #[test]
 fn fuzz_targets_take_every_vector() {
     let vectors = names("vectors", ".hex").into_iter().chain(names("vectors/bad", ".hex").into_iter().map(bad));

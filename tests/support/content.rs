@@ -1,4 +1,4 @@
-//! A file in memory with its metainfo and its chunks as they are sent.
+//! A file in memory with its metainfo and the frames of its chunks.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,14 +13,14 @@ use super::wire::encoded;
 /// A file in memory with its metainfo.
 #[derive(Clone)]
 pub struct Content {
-    /// Names the bytes.
+    /// Metainfo of the bytes.
     pub metainfo: Arc<Metainfo>,
     /// All bytes of the file.
     pub bytes: Arc<Vec<u8>>,
 }
 
 impl Content {
-    /// The metainfo of these bytes, naming these trackers.
+    /// Creates the metainfo of these bytes, with these trackers.
     pub fn new(name: &str, bytes: Vec<u8>, chunk_size: u32, trackers: &[SocketAddr]) -> Self {
         let geometry = Geometry::new(bytes.len() as u64, chunk_size).expect("a geometry");
         let pieces = bytes.chunks(chunk_size as usize).flat_map(sha1).collect();
@@ -29,7 +29,7 @@ impl Content {
         Self { metainfo: Arc::new(metainfo), bytes: Arc::new(bytes) }
     }
 
-    /// The chunk's bytes.
+    /// The bytes of the chunk.
     pub fn chunk(&self, index: u32) -> &[u8] {
         let geometry = self.metainfo.geometry();
         let chunk = geometry.chunk(index).expect("such a chunk");
@@ -37,18 +37,18 @@ impl Content {
         &self.bytes[start..start + geometry.chunk_len(chunk) as usize]
     }
 
-    /// The chunk as it should be sent.
+    /// The chunk's correct frame.
     pub fn chunk_frame(&self, index: u32) -> Vec<u8> {
         self.frame_of(index, self.chunk(index))
     }
 
-    /// The head of chunk `index` with any data.
+    /// The head of chunk `index` with arbitrary data.
     pub fn frame_of(&self, index: u32, data: &[u8]) -> Vec<u8> {
         let info_hash = self.metainfo.info_hash();
         encoded(&Message::SendChunkResponse(SendChunk { info_hash, index, status: Status::Ok, data }))
     }
 
-    /// The chunk with one bit turned.
+    /// The chunk's frame with one bit inverted.
     pub fn wrong_frame(&self, index: u32) -> Vec<u8> {
         let mut data = self.chunk(index).to_vec();
         let at = data.len() / 2;

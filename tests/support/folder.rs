@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rand::{RngExt as _, SeedableRng as _};
 
-/// A temporary folder with files of random bytes, which are the same again for the same seed.
+/// A temporary folder with files of random bytes, which are identical for the same seed.
 #[derive(Debug)]
 pub struct Folder {
     root: tempfile::TempDir,
@@ -12,7 +12,7 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// A new folder; its seed is printed, and taken from `MTORRENT_TEST_SEED` if that is set.
+    /// Creates a folder. Its seed is printed, and taken from `MTORRENT_TEST_SEED` if that is set.
     pub fn new() -> Self {
         let given = std::env::var("MTORRENT_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
         let seed = given.unwrap_or_else(|| rand::rng().random());
@@ -25,17 +25,17 @@ impl Folder {
         self.seed
     }
 
-    /// A path in it.
+    /// Path of a file in the folder.
     pub fn path(&self, name: &str) -> PathBuf {
         self.root.path().join(name)
     }
 
-    /// A path in it, as text.
+    /// Path of a file in the folder, as text.
     pub fn text(&self, name: &str) -> String {
         self.path(name).into_os_string().into_string().expect("UTF-8")
     }
 
-    /// The names in it, sorted.
+    /// Names of the files in the folder, sorted.
     pub fn names(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.root.path()).expect("it is there");
         let mut names: Vec<String> =
@@ -44,7 +44,7 @@ impl Folder {
         names
     }
 
-    /// Writes a file of random bytes and gives its path back.
+    /// Writes a file of random bytes and returns its path.
     pub fn random_file(&self, name: &str, length: usize) -> PathBuf {
         let path = self.path(name);
         std::fs::write(&path, random_bytes(self.seed, length)).expect("it can be written");

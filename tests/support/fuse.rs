@@ -1,5 +1,5 @@
-//! A file system in memory with faults on demand, served through /dev/fuse: one folder, regular files, neither
-//! hard links nor a rename that never replaces nor reservation of space, as on simple removable disks.
+//! A file system in memory with faults on demand, served through /dev/fuse: one folder with regular files, without hard
+//! links, non-replacing rename or reservation of space, as on simple removable disks.
 //!
 //! Only root may mount; elsewhere the tests that need it are skipped.
 
@@ -31,7 +31,7 @@ struct Shared {
     names: HashMap<Vec<u8>, u64>,
     last: u64,
     faults: Faults,
-    /// Requests without an answer.
+    /// Requests without a reply.
     hanging: Vec<Vec<u8>>,
 }
 
@@ -42,14 +42,14 @@ struct Node {
     nlink: u32,
 }
 
-/// What fails, and how often it has.
+/// The faults to inject, and a count of those that occurred.
 #[derive(Default)]
 pub struct Faults {
     /// Reads of any file that touch this range fail.
     pub read: Option<Range<u64>>,
     /// Writes to any file that touch this range fail.
     pub write: Option<Range<u64>>,
-    /// Looks at files, opening and reading them get no answer, unless their process is ended.
+    /// Lookups, opening and reading get no reply until their process ends.
     pub hangs: bool,
     /// Failures so far.
     pub count: u64,
@@ -60,7 +60,7 @@ const EIO: i32 = libc::EIO;
 const INTERRUPT: u32 = 36;
 
 impl Fuse {
-    /// Mounts an empty file system at a new folder; `None`, and the test is skipped, where that is not possible.
+    /// Mounts an empty file system at a new folder; `None`, with the test skipped, if that is not possible.
     pub fn mount(path: &Path) -> Option<Self> {
         std::fs::create_dir_all(path).expect("a folder");
         let device = File::options().read(true).write(true).open("/dev/fuse");
@@ -82,7 +82,7 @@ impl Fuse {
         Some(Self { path: path.to_owned(), device, shared, server: Some(server) })
     }
 
-    /// The faults, to be set.
+    /// Modifies the faults.
     pub fn faults<T>(&self, set: impl FnOnce(&mut Faults) -> T) -> T {
         let mut shared = lock(&self.shared);
         let done = set(&mut shared.faults);
@@ -100,7 +100,7 @@ impl Drop for Fuse {
         let path = CString::new(self.path.as_os_str().as_bytes()).expect("no zero byte");
         // SAFETY: the pointer is to a string that lives until the call has returned.
         unsafe { libc::umount2(path.as_ptr(), libc::MNT_DETACH) };
-        // It ends when the last file is closed; a child that lives on must not hold the test.
+        // The server ends when the last file is closed; a surviving child must not block the test.
         drop(self.server.take());
     }
 }
@@ -155,11 +155,11 @@ fn send(mut device: &File, unique: u64, answer: Result<Vec<u8>, i32>) {
     out.extend_from_slice(&error.to_ne_bytes());
     out.extend_from_slice(&unique.to_ne_bytes());
     out.extend_from_slice(&data);
-    // Nobody waits any more for the answer to a request that was given up.
+    // Nothing waits for the reply to a request that was given up.
     let _ = device.write_all(&out);
 }
 
-/// The answer to a request; `None` for those that have none. Numbers and layouts are of Linux's fuse.h, 7.31.
+/// The reply to a request; `None` for those without one. Numbers and layouts are those of Linux's fuse.h, 7.31.
 fn answer(shared: &mut Shared, opcode: u32, node: u64, body: &[u8]) -> Option<Result<Vec<u8>, i32>> {
     Some(match opcode {
         // FORGET, INTERRUPT, BATCH_FORGET
@@ -198,7 +198,7 @@ fn answer(shared: &mut Shared, opcode: u32, node: u64, body: &[u8]) -> Option<Re
             let node = shared.create(name_at(body, 16), u32_at(body, 4));
             Ok([&shared.entry(node)[..], &[0; 16]].concat())
         }
-        // LINK, FALLOCATE, RENAME2, LSEEK and what else there is
+        // LINK, FALLOCATE, RENAME2, LSEEK and all others
         _ => Err(libc::ENOSYS),
     })
 }
@@ -297,7 +297,7 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from_ne_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
 }
 
-/// The name that begins at `at` and ends by a zero byte.
+/// The name that starts at `at` and ends with a zero byte.
 fn name_at(bytes: &[u8], at: usize) -> &[u8] {
     bytes[at..].split(|byte| *byte == 0).next().unwrap_or_default()
 }

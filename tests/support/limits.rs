@@ -1,4 +1,4 @@
-//! A child with less of the machine than it would like: limits, refused system calls, a stderr that nobody reads.
+//! A child with restricted resources: limits, refused system calls, a stderr that is never read.
 
 use std::fs::File;
 use std::io::Write;
@@ -17,7 +17,7 @@ pub fn limit(command: &mut Command, resource: libc::__rlimit_resource_t, most: u
     unsafe { command.pre_exec(set) }
 }
 
-/// Lets the child ignore a signal from its start on, as `nohup` does.
+/// Makes the child ignore a signal from its start, as `nohup` does.
 pub fn ignore(command: &mut Command, signal: libc::c_int) -> &mut Command {
     let set = move || {
         // SAFETY: SIG_IGN installs no handler.
@@ -28,9 +28,9 @@ pub fn ignore(command: &mut Command, signal: libc::c_int) -> &mut Command {
     unsafe { command.pre_exec(set) }
 }
 
-/// Lets the child obey the modes of files, also if this is root: it loses the capabilities to read and write any file.
+/// Makes the child obey file modes even as root: it loses the capabilities to read and write any file.
 pub fn obey_modes(command: &mut Command) -> &mut Command {
-    // Of linux/capability.h.
+    // From linux/capability.h.
     const CAP_DAC_OVERRIDE: libc::c_ulong = 1;
     const CAP_DAC_READ_SEARCH: libc::c_ulong = 2;
     let drop_both = || {
@@ -44,11 +44,11 @@ pub fn obey_modes(command: &mut Command) -> &mut Command {
     unsafe { command.pre_exec(drop_both) }
 }
 
-/// A full pipe: its reading end, to be kept, and its writing end.
+/// A full pipe: its reading end, which must be kept, and its writing end.
 pub fn full_pipe() -> (OwnedFd, OwnedFd) {
     let (reader, writer) = std::io::pipe().expect("a pipe");
     let mut file = File::from(OwnedFd::from(writer));
-    // SAFETY: the call sets a flag of an open descriptor, and below sets it back.
+    // SAFETY: the call sets a flag of an open descriptor, and resets it below.
     let set = |flags: libc::c_int| unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETFL, flags) };
     assert_eq!(set(libc::O_NONBLOCK), 0);
     for size in [4096, 1] {

@@ -1,8 +1,8 @@
-//! What the tests with sockets share: the real binary as a child, nodes in this process, the other end of the wire,
-//! folders, disks and networks with faults, and what is skipped where the machine lacks something.
+//! Shared parts of the tests with sockets: the real binary as a child, nodes in this process, the remote end of the
+//! wire, folders, disks and networks with faults, and skipping where the machine lacks something.
 //!
-//! Nothing here sleeps for a start-up: a test waits for a line, an event, an exit or the deadline. Every child is
-//! ended by its handle, also when the test fails.
+//! Nothing here sleeps for a start-up: a test waits for a line, an event, an exit or the deadline. Every child is ended
+//! by its handle, even if the test fails.
 #![allow(dead_code, unused_imports, reason = "each test binary uses a part of it")]
 
 pub mod content;

@@ -1,8 +1,8 @@
-//! A network of the test's own: hosts in namespaces, each pair of them joined by a veth pair, whose links can be made
-//! to swallow every packet without a word. Nothing of the machine's own network is touched.
+//! A network of the test's own: hosts in namespaces, each pair of them joined by a veth pair, whose links can be set to
+//! drop every packet silently. The machine's own network is not touched.
 //!
-//! A namespace lives as long as a process in it: here a `cat` that waits for our end of a pipe. So the network goes
-//! with the test, however the test ends.
+//! A namespace exists as long as a process in it: here a `cat` that waits for our end of a pipe. The network is
+//! therefore removed with the test, however the test ends.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -14,16 +14,16 @@ use std::time::{Duration, Instant};
 use super::DEADLINE;
 use super::skip::{has_programs, is_root};
 
-/// Who answers to this on a link: nobody.
+/// A hardware address that no device on a link has.
 const NOBODY: &str = "02:00:00:00:ff:ff";
 
-/// Hosts `0..count` with the addresses 10.77.0.1 and on.
+/// Hosts `0..count` with the addresses from 10.77.0.1.
 pub struct Network {
     hosts: Vec<Child>,
 }
 
 impl Network {
-    /// Makes the network; `None`, and the test is skipped, where that is not possible.
+    /// Creates the network; `None`, with the test skipped, if that is not possible.
     pub fn new(count: usize) -> Option<Self> {
         if !is_root("network namespaces") || !has_programs(&["ip", "unshare", "nsenter"]) {
             return None;
@@ -54,8 +54,8 @@ impl Network {
     pub fn connect(&self, host: usize, to: SocketAddr) -> TcpStream {
         let namespace = File::open(self.namespace(host)).expect("its process lives");
         let connect = move || {
-            // SAFETY: setns takes a descriptor that is open, and moves this thread only, which ends below. A socket
-            // stays in the namespace in which it was made.
+            // SAFETY: setns takes an open descriptor, and moves this thread only, which ends below. A socket stays in
+            // the namespace in which it was created.
             let entered = unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) };
             assert_eq!(entered, 0, "{}", std::io::Error::last_os_error());
             TcpStream::connect_timeout(&to, DEADLINE).expect("it listens")
@@ -63,13 +63,13 @@ impl Network {
         std::thread::spawn(connect).join().expect("it connects")
     }
 
-    /// From now on no packet passes between the two hosts, and nothing reports that it is lost.
+    /// Drops all packets between the two hosts from now on, without an error.
     pub fn swallow(&self, a: usize, b: usize) {
         self.set_neighbour(a, b, NOBODY);
         self.set_neighbour(b, a, NOBODY);
     }
 
-    /// The link is whole again.
+    /// Restores the link.
     pub fn heal(&self, a: usize, b: usize) {
         self.set_neighbour(a, b, &hardware(b, a));
         self.set_neighbour(b, a, &hardware(a, b));
@@ -88,7 +88,7 @@ impl Network {
         self.heal(a, b);
     }
 
-    /// Where `host` sends what is for `other`.
+    /// Sets the hardware address to which `host` sends packets for `other`.
     fn set_neighbour(&self, host: usize, other: usize, hardware: &str) {
         let to = self.address(other).to_string();
         self.ip(host, &["neighbour", "replace", &to, "lladdr", hardware, "dev", &device(other), "nud", "permanent"]);
@@ -128,7 +128,7 @@ fn host() -> Child {
     child
 }
 
-/// The device of a host that leads to another one.
+/// The device of a host that leads to another host.
 fn device(to: usize) -> String {
     format!("to{to}")
 }

@@ -14,7 +14,7 @@ use mtorrent::node::{
 
 use super::DEADLINE;
 
-/// A client on a free port of loopback with `cores` executors; its trackers are each file's own.
+/// Configuration of a client on a free port of loopback with `cores` executors; its trackers are those of each file.
 pub fn config(cores: usize) -> NodeConfig {
     NodeConfig {
         listen: ([127, 0, 0, 1], 0).into(),
@@ -44,18 +44,18 @@ pub fn share(node: &Node, file: &Path, metainfo: &Arc<Metainfo>) {
     wait_for(node, |event| matches!(event, Event::Announced { .. }).then_some(()));
 }
 
-/// A download that does not seed afterwards and waits so long for a first seeder; without `dest` nothing is written.
+/// A download that does not seed afterwards and waits this long for a first seeder; without `dest` nothing is written.
 pub fn request(metainfo: &Arc<Metainfo>, dest: Option<PathBuf>, wait: Duration) -> DownloadRequest {
     let metainfo_path = "file.mtorrent".into();
     DownloadRequest { metainfo: metainfo.clone(), metainfo_path, dest, force: false, wait: Some(wait), seed: false }
 }
 
-/// Starts to download.
+/// Starts a download.
 pub fn begin(node: &Node, metainfo: &Arc<Metainfo>, dest: Option<PathBuf>, wait: Duration) -> DownloadId {
     node.get(request(metainfo, dest, wait)).expect("it starts")
 }
 
-/// Downloads to the end, whatever it is.
+/// Downloads until the end, successful or not.
 pub fn get(node: &Node, metainfo: &Arc<Metainfo>, dest: Option<PathBuf>, wait: Duration) -> DownloadStatus {
     let id = begin(node, metainfo, dest, wait);
     ended(node, id)
@@ -69,7 +69,7 @@ pub fn ended(node: &Node, id: DownloadId) -> DownloadStatus {
     })
 }
 
-/// Waits for an event in which `wanted` finds something; prints the others.
+/// Waits for an event for which `wanted` returns a value; prints the others.
 #[track_caller]
 pub fn wait_for<T>(node: &Node, wanted: impl Fn(Event) -> Option<T>) -> T {
     let deadline = Instant::now() + DEADLINE;
@@ -85,7 +85,7 @@ pub fn wait_for<T>(node: &Node, wanted: impl Fn(Event) -> Option<T>) -> T {
     }
 }
 
-/// The next event; `None` when there is none until the deadline, or the client has ended.
+/// Returns the next event; `None` if there is none until the deadline, or the client has ended.
 pub fn next_event(node: &Node, deadline: Instant) -> Option<Event> {
     let events = node.events();
     let mut next = pin!(events.recv());
@@ -111,7 +111,7 @@ impl Wake for Unpark {
     }
 }
 
-/// Checks that the download is done, and that its file, if any, is `content`.
+/// Checks that the download is complete, and that its file, if any, is `content`.
 #[track_caller]
 pub fn assert_done(status: &DownloadStatus, content: &[u8]) {
     assert_eq!(status.state, DownloadState::Done { up_to_date: false }, "{status:#?}");

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use super::DEADLINE;
 
-/// The binary, free of the surroundings' settings.
+/// The binary, without settings from the environment.
 pub fn mtorrent<S: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mtorrent"));
     let settings = std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MTORRENT_"));
@@ -24,11 +24,11 @@ pub fn mtorrent<S: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = S
 /// A finished command: exit code and output.
 #[derive(Debug)]
 pub struct Outcome {
-    /// Its exit code; `None` when a signal killed it.
+    /// The exit code; `None` if a signal killed it.
     pub code: Option<i32>,
-    /// The lines of its stdout.
+    /// All lines of stdout.
     pub stdout: String,
-    /// Its diagnostics and status lines.
+    /// All diagnostics and status lines.
     pub stderr: String,
 }
 
@@ -41,7 +41,7 @@ impl Outcome {
         self
     }
 
-    /// Checks that it ended with `code` and said one sentence with `words` in it.
+    /// Checks that it ended with `code` and reported one sentence that contains `words`.
     #[track_caller]
     pub fn expect_sentence(self, code: i32, words: &str) -> Self {
         let outcome = self.expect(code);
@@ -104,7 +104,7 @@ impl Running {
         Ready::parse(&self.wait_line(|line| line.starts_with("ready ")))
     }
 
-    /// Waits for a line of stdout and gives it back.
+    /// Waits for a line of stdout and returns it.
     pub fn wait_line(&mut self, is_it: impl Fn(&str) -> bool) -> String {
         let deadline = Instant::now() + DEADLINE;
         loop {
@@ -124,34 +124,34 @@ impl Running {
         }
     }
 
-    /// Writes one line to its stdin.
+    /// Writes one line to stdin.
     pub fn say(&mut self, line: &str) {
         let stdin = self.stdin.as_mut().expect("stdin is piped and open");
         stdin.write_all(format!("{line}\n").as_bytes()).and_then(|()| stdin.flush()).expect("it reads");
     }
 
-    /// Writes bytes to its stdin.
+    /// Writes bytes to stdin.
     pub fn say_bytes(&mut self, bytes: &[u8]) {
         self.stdin.as_mut().expect("stdin is piped and open").write_all(bytes).expect("it reads");
     }
 
-    /// Ends its stdin.
+    /// Closes stdin.
     pub fn end_input(&mut self) {
         self.stdin = None;
     }
 
-    /// Its process id.
+    /// The process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Sends it a signal.
+    /// Sends a signal.
     pub fn signal(&self, signal: rustix::process::Signal) {
         let id = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(id, signal).expect("it lives");
     }
 
-    /// Waits until it handles SIGINT itself.
+    /// Waits until the process handles SIGINT itself.
     pub fn wait_signals_handled(&self) {
         let deadline = Instant::now() + DEADLINE;
         let is_handled = || {
@@ -166,25 +166,25 @@ impl Running {
         }
     }
 
-    /// Asks it to end by SIGTERM and waits.
+    /// Sends SIGTERM and waits for the end.
     pub fn terminate(self) -> Outcome {
         self.signal(rustix::process::Signal::TERM);
         self.wait()
     }
 
-    /// Kills it.
+    /// Kills the process.
     pub fn kill(mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
-    /// Closes its stdin and waits for its end.
+    /// Closes stdin and waits for the end.
     pub fn end(mut self) -> Outcome {
         self.end_input();
         self.wait()
     }
 
-    /// Waits for its end, its stdin still open.
+    /// Waits for the end, with stdin still open.
     pub fn wait(mut self) -> Outcome {
         let deadline = Instant::now() + DEADLINE;
         loop {
@@ -203,7 +203,7 @@ impl Running {
         Outcome { code: status.code(), stdout: std::mem::take(&mut self.seen).join("\n"), stderr }
     }
 
-    /// stdout is closed, so only the last steps of its end are awaited.
+    /// Waits for the exit after stdout was closed, so only the last steps remain.
     fn wait_exit(&mut self, deadline: Instant) -> ExitStatus {
         loop {
             if let Some(status) = self.child.try_wait().expect("it is our child") {
@@ -232,7 +232,7 @@ impl Ready {
         Self(pairs.map(|(key, value)| (key.into(), value.into())).collect())
     }
 
-    /// Where it listens, as others on this machine reach it.
+    /// The address at which the process listens, as reachable on this machine.
     pub fn listen(&self) -> SocketAddr {
         self.0["listen"].parse().expect("IP:PORT")
     }

@@ -1,4 +1,4 @@
-//! A terminal for a child: what is typed goes in, what is shown comes out.
+//! A terminal for a child: the test types input and reads the displayed output.
 
 use std::ffi::CStr;
 use std::fs::{File, OpenOptions};
@@ -27,7 +27,7 @@ impl OnTerminal {
     pub fn spawn(command: &mut Command) -> Self {
         let (master, slave) = open_pair();
         let handle = || slave.try_clone().expect("a descriptor");
-        // In a process group of its own, so that a signal typed here cannot reach the test.
+        // The child has its own process group, so that a signal typed here cannot reach the test.
         command.stdin(handle()).stdout(handle()).stderr(handle()).env("TERM", "xterm").process_group(0);
         let child = command.spawn().expect("the binary starts");
         let (send, output) = channel();
@@ -48,7 +48,7 @@ impl OnTerminal {
         self.master.write_all(text.as_bytes()).expect("the terminal takes it");
     }
 
-    /// Waits until `text` is shown, and forgets what was shown up to it.
+    /// Waits until `text` is displayed, and discards the output up to it.
     pub fn wait_shown(&mut self, text: &str) {
         let deadline = Instant::now() + DEADLINE;
         loop {
@@ -69,14 +69,14 @@ impl OnTerminal {
         rustix::process::kill_process(id, signal).expect("it lives");
     }
 
-    /// Whether the terminal is in its ordinary mode, in which it echoes and makes lines.
+    /// Whether the terminal is in its ordinary mode, in which it echoes and buffers lines.
     pub fn is_in_line_mode(&self) -> bool {
         use rustix::termios::{LocalModes, tcgetattr};
         let modes = tcgetattr(&self.slave).expect("it is a terminal").local_modes;
         modes.contains(LocalModes::ECHO | LocalModes::ICANON)
     }
 
-    /// Waits for the end and gives the exit code back.
+    /// Waits for the end and returns the exit code.
     pub fn wait(&mut self) -> Option<i32> {
         let deadline = Instant::now() + DEADLINE;
         loop {
@@ -97,7 +97,7 @@ impl Drop for OnTerminal {
 }
 
 fn open_pair() -> (File, File) {
-    // SAFETY: posix_openpt takes flags and gives a descriptor that nobody else owns, or -1.
+    // SAFETY: posix_openpt takes flags and returns an unowned descriptor, or -1.
     let fd = unsafe { libc::posix_openpt(libc::O_RDWR | libc::O_NOCTTY) };
     assert!(fd >= 0, "this machine gives no terminals");
     // SAFETY: see above.

@@ -1,4 +1,4 @@
-//! A peer or a tracker that answers by a script, on plain sockets with a thread a connection.
+//! A scripted peer or tracker, on plain sockets with one thread per connection.
 
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -13,22 +13,22 @@ use mtorrent::wire::{ChunkInfo, Message, Response, Status};
 use super::content::Content;
 use super::wire::{Wire, encoded};
 
-/// A peer of a few lines that answers by a script.
+/// A minimal peer that replies by a script.
 pub struct Scripted {
-    /// Where it listens.
+    /// Address at which it listens.
     pub address: SocketAddr,
-    /// What was received there.
+    /// Messages that it received.
     pub seen: Arc<Seen>,
     ended: Arc<AtomicBool>,
     open: Arc<Mutex<Vec<TcpStream>>>,
 }
 
-/// What a scripted peer received.
+/// Messages that a scripted peer received.
 #[derive(Default)]
 pub struct Seen {
-    /// Accepted connections.
+    /// Number of accepted connections.
     pub connections: AtomicUsize,
-    /// Requests for chunks.
+    /// Number of requests for chunks.
     pub chunk_requests: AtomicUsize,
     /// Time and type of each other message.
     pub asked: Mutex<Vec<(Instant, &'static str)>>,
@@ -72,7 +72,7 @@ impl Scripted {
         drop(TcpStream::connect(self.address));
     }
 
-    /// A peer that serves all of the file, after `before` agreed to the request.
+    /// Starts a peer that serves the whole file; `before` runs before each reply.
     pub fn honest(content: &Content, before: impl Fn(u32) + Send + Sync + 'static) -> Self {
         let content = content.clone();
         Self::start(move |stream, message| {
@@ -106,17 +106,17 @@ fn converse(
             break;
         }
     }
-    // The other clone keeps the socket open: only this closes it.
+    // The other clone keeps the socket open, so only a shutdown closes the connection.
     drop(out.shutdown(std::net::Shutdown::Both));
 }
 
-/// What an honest seeder of all chunks answers.
+/// Sends the replies of an honest seeder of all chunks.
 pub fn answer(stream: &mut TcpStream, content: &Content, message: Message<'_>) -> io::Result<()> {
     let geometry = content.metainfo.geometry();
     answer_having(stream, content, &Bitfield::full(geometry), message)
 }
 
-/// What an honest seeder of these chunks answers.
+/// Sends the replies of an honest seeder of these chunks.
 pub fn answer_having(
     stream: &mut TcpStream,
     content: &Content,

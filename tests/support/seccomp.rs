@@ -3,15 +3,15 @@
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-/// Lets every io_uring_setup of the command fail with EPERM.
+/// Makes every io_uring_setup of the command fail with EPERM.
 pub fn refuse_io_uring(command: &mut Command) {
     refuse(command, libc::SYS_io_uring_setup, libc::EPERM);
 }
 
-/// Lets every call of this number that the command makes fail with `errno`.
+/// Makes every call of this number by the command fail with `errno`.
 pub fn refuse(command: &mut Command, call: libc::c_long, errno: libc::c_int) {
     let filter = [
-        // The number of the system call stands at the start of what a filter sees.
+        // The number of the system call is at the start of a filter's input.
         step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
         step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, call as u32),
         step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ERRNO | errno as u32),

@@ -1,4 +1,4 @@
-//! A tracker in this process, and a client that asks any tracker one request at a time over a real socket.
+//! A tracker in this process, and a client that sends any tracker one request at a time over a real socket.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -11,24 +11,24 @@ use mtorrent::wire::{Message, SeederChange, Status};
 use super::DEADLINE;
 use super::wire::Wire;
 
-/// A tracker on a free port of loopback that keeps nothing on a disk.
+/// Starts a tracker on a free port of loopback, without a data folder.
 pub fn start() -> TrackerHandle {
     mtorrent::tracker::server::start(TrackerConfig::new(([127, 0, 0, 1], 0).into())).expect("it starts")
 }
 
-/// A client of a tracker, which panics at any answer that a tracker may not give.
+/// A client of a tracker, which panics on any reply that a tracker may not send.
 pub struct TrackerClient {
     wire: Wire,
 }
 
-/// A tracker's answer: a Response, or the seeders of a file.
+/// A tracker's reply: a Response, or the seeders of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     pub status: Status,
-    /// Empty in a list of seeders.
+    /// Text of a Response; empty in a list of seeders.
     pub text: String,
     pub version: Option<Version>,
-    /// Empty in a Response.
+    /// Seeders of the file; empty in a Response.
     pub endpoints: Vec<Endpoint>,
 }
 
@@ -37,12 +37,12 @@ impl TrackerClient {
         Self::on(TcpStream::connect(tracker).expect("it listens"))
     }
 
-    /// On a connection that is open.
+    /// Creates a client on an open connection.
     pub fn on(stream: TcpStream) -> Self {
         Self { wire: Wire::new(stream) }
     }
 
-    /// `None` when the tracker is gone.
+    /// Sends a request; returns `None` if the tracker is gone.
     #[track_caller]
     pub fn try_ask(&mut self, message: &Message<'_>) -> Option<Reply> {
         self.wire.send(message).ok()?;
@@ -78,7 +78,7 @@ impl TrackerClient {
         ports
     }
 
-    /// Asks until the file has these seeders; how long that took.
+    /// Polls until the file has these seeders; returns the time that it took.
     #[track_caller]
     pub fn wait_for(&mut self, file: u16, ports: &[u16]) -> Duration {
         let start = Instant::now();
@@ -92,7 +92,7 @@ impl TrackerClient {
     }
 }
 
-/// Waits until a seeder that is announced to each tracker is known to all of them: of file `file`, on the ports from 1.
+/// Waits until a seeder announced to each tracker is known to all of them; uses file `file` and the ports from 1.
 #[track_caller]
 pub fn wait_for_links(clients: &mut [TrackerClient], file: u16, endpoint: impl Fn(u16) -> Endpoint) {
     for at in 0..clients.len() {
@@ -124,7 +124,7 @@ impl From<Message<'_>> for Reply {
     }
 }
 
-/// The info hash of file `file`; files are spread over all shards.
+/// The info hash of file `file`; consecutive files are distributed over all shards.
 pub fn hash(file: u16) -> InfoHash {
     let mut hash = [7; 20];
     hash[..2].copy_from_slice(&file.wrapping_mul(40_503).to_be_bytes());
@@ -132,7 +132,7 @@ pub fn hash(file: u16) -> InfoHash {
     InfoHash(hash)
 }
 
-/// On loopback.
+/// An endpoint on loopback.
 pub fn endpoint(port: u16) -> Endpoint {
     Endpoint::new(IpAddr::from([127, 0, 0, 1]), port).unwrap()
 }

@@ -1,4 +1,4 @@
-//! A tracker of a few lines, a second implementation to test clients against.
+//! A minimal tracker, a second implementation against which clients are tested.
 
 use std::collections::{HashMap, HashSet};
 use std::io::Write;
@@ -11,7 +11,7 @@ use mtorrent::wire::{Endpoints, Message, Response, SeederInfo, Status};
 use super::scripted::Scripted;
 use super::wire::encoded;
 
-/// A tracker that believes everything and forgets nothing.
+/// A tracker that accepts everything and never forgets.
 pub struct TrackerDouble {
     scripted: Scripted,
     shares: Arc<Mutex<Vec<(Instant, InfoHash)>>>,
@@ -32,17 +32,17 @@ impl TrackerDouble {
         Self { scripted, shares }
     }
 
-    /// As a user would name it: `IP:PORT`.
+    /// The tracker's name as a user would write it: `IP:PORT`.
     pub fn name(&self) -> String {
         self.scripted.address.to_string()
     }
 
-    /// The files that were shared here, and when.
+    /// The files that were shared here, with times.
     pub fn shares(&self) -> Vec<(Instant, InfoHash)> {
         self.shares.lock().unwrap().clone()
     }
 
-    /// Closes everything: new connections are refused.
+    /// Closes all connections and the listener: new connections are refused.
     pub fn kill(&self) {
         self.scripted.close();
     }

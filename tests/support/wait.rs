@@ -1,4 +1,4 @@
-//! Waiting for what another thread or process does, with a deadline.
+//! Waiting, with a deadline, for events in another thread or process.
 
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
@@ -22,7 +22,7 @@ impl Gate {
         *self.shared.0.lock().unwrap()
     }
 
-    /// Waits until it is open.
+    /// Waits until the gate is open.
     pub fn pass(&self) {
         let open = self.shared.0.lock().unwrap();
         let (open, waited) = self.shared.1.wait_timeout_while(open, DEADLINE, |open| !*open).unwrap();
@@ -30,7 +30,7 @@ impl Gate {
     }
 }
 
-/// Polls until `holds` is true; returns how long that took.
+/// Polls until `holds` returns true; returns the time that it took.
 #[track_caller]
 pub fn eventually(within: Duration, what: &str, mut holds: impl FnMut() -> bool) -> Duration {
     let started = Instant::now();

@@ -1,6 +1,6 @@
 //! A connection to a tracker or a peer on a plain socket, with whole messages.
 //!
-//! It shares no code with the client or the tracker but the codec.
+//! Apart from the codec, this shares no code with the client or the tracker.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -11,24 +11,24 @@ use mtorrent::wire::{Message, Parsed, Response, SeederChange, SendChunk, SendChu
 
 use super::DEADLINE;
 
-/// Largest frame that these ends read: a chunk of the largest size with all around it.
+/// Largest frame that these ends read: a chunk of the largest size with its overhead.
 const FRAME_MAX: usize = (16 << 20) + 65536;
 
 /// A connection with whole frames.
 pub struct Wire {
-    /// The socket.
+    /// The open socket.
     pub stream: TcpStream,
     buffer: Vec<u8>,
     handed_out: usize,
 }
 
 impl Wire {
-    /// A new connection.
+    /// Opens a connection.
     pub fn connect(to: SocketAddr) -> Self {
         Self::new(TcpStream::connect(to).expect("it listens"))
     }
 
-    /// On an open connection.
+    /// Wraps an open connection.
     pub fn new(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(DEADLINE)).expect("a timeout can be set");
         stream.set_nodelay(true).expect("a socket option");
@@ -40,14 +40,14 @@ impl Wire {
         self.stream.write_all(&encoded(message))
     }
 
-    /// Sends a request and takes the next message.
+    /// Sends a request and returns the next message.
     #[track_caller]
     pub fn ask(&mut self, message: &Message<'_>) -> Message<'_> {
         self.send(message).expect("it takes requests");
         self.receive().expect("it answers").expect("it stays")
     }
 
-    /// The next message; `None` when the other side has closed.
+    /// Returns the next message; `None` if the remote end has closed.
     pub fn receive(&mut self) -> io::Result<Option<Message<'_>>> {
         self.buffer.drain(..std::mem::take(&mut self.handed_out));
         while !self.holds_frame()? {
@@ -75,7 +75,7 @@ impl Wire {
         }
     }
 
-    /// Asks a tracker who seeds the file.
+    /// Requests the seeders of the file from a tracker.
     pub fn seeders(&mut self, info_hash: InfoHash) -> Vec<Endpoint> {
         match self.ask(&Message::SeederInfoRequest(info_hash)) {
             Message::SeederInfoResponse(info) => info.endpoints.iter().collect(),
@@ -105,7 +105,7 @@ impl Wire {
         assert!(matches!(answer, Message::Response(_)), "{answer:?}");
     }
 
-    /// Asks a peer for a chunk: its bytes or the status.
+    /// Requests a chunk from a peer; returns its bytes or the status.
     pub fn chunk(&mut self, info_hash: InfoHash, index: u32) -> io::Result<Result<Vec<u8>, Status>> {
         self.send(&Message::SendChunkRequest(SendChunkRequest::one(info_hash, index)))?;
         match self.receive()? {
@@ -119,7 +119,7 @@ impl Wire {
     }
 }
 
-/// A message's bytes.
+/// The encoded message.
 pub fn encoded(message: &Message<'_>) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(message.encoded_len());
     message.encode(&mut bytes);

@@ -1,8 +1,8 @@
-//! The source tree as text: files by module path, and what each imports.
+//! The source tree as text: files by module path, and the imports of each.
 //!
-//! It reads Rust as far as it must: comments, strings and test modules are taken out; then every path that begins with
-//! `crate`, `super` or `self`, in a `use` or inline, leads to the file that defines what it names. A name that a
-//! `mod.rs` only passes on (`pub use`) leads to the file that it comes from, so a facade is nobody's import.
+//! Rust is parsed only as far as necessary: comments, strings and test modules are removed; then every path that starts
+//! with `crate`, `super` or `self`, in a `use` or inline, is resolved to the file that defines its target. A name that
+//! a `mod.rs` only re-exports (`pub use`) is resolved to its source, so a facade does not count as an import.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -12,15 +12,15 @@ pub type Module = Vec<String>;
 
 /// A file of the tree.
 pub struct File {
-    /// From the root of the project.
+    /// Path from the root of the project.
     pub path: String,
-    /// As it stands.
+    /// The unmodified text.
     pub text: String,
-    /// Only compiled for tests.
+    /// Whether the file is compiled only for tests.
     pub is_test: bool,
-    /// Without comments, string contents and test modules.
+    /// The text without comments, string contents and test modules.
     code: String,
-    /// Names that `pub use` passes on, with the paths that they come from.
+    /// Names re-exported by `pub use`, with their source paths.
     passed_on: BTreeMap<String, String>,
     /// Child modules.
     children: BTreeSet<String>,
@@ -48,14 +48,14 @@ impl Tree {
         tree
     }
 
-    /// Modules that the file imports, tests left out.
+    /// Modules that the file imports, outside of tests.
     pub fn imports(&self, module: &Module) -> BTreeSet<&Module> {
         let file = &self.files[module];
         let paths = file.imported_paths();
         paths.iter().filter_map(|path| self.resolve(module, path, 0)).filter(|found| *found != module).collect()
     }
 
-    /// Sets of files of which each imports, directly or not, all others.
+    /// Cycles: sets of files each of which imports all others, directly or not.
     pub fn circles(&self) -> Vec<Vec<&Module>> {
         let edges: BTreeMap<&Module, BTreeSet<&Module>> = self.product().map(|(m, _)| (m, self.imports(m))).collect();
         let reach: BTreeMap<&Module, BTreeSet<&Module>> =
@@ -71,12 +71,12 @@ impl Tree {
         circles.into_iter().collect()
     }
 
-    /// Files that are compiled into the product.
+    /// Files that are compiled into the program.
     pub fn product(&self) -> impl Iterator<Item = (&Module, &File)> {
         self.files.iter().filter(|(_, file)| !file.is_test)
     }
 
-    /// The file that defines what `path`, written in `module`, names.
+    /// The file that defines the target of `path`, written in `module`.
     fn resolve(&self, module: &Module, path: &str, depth: usize) -> Option<&Module> {
         let mut parts: Vec<&str> = path.split("::").collect();
         let mut at = match parts[0] {
@@ -107,7 +107,7 @@ impl Tree {
         source.and_then(|source| self.resolve(found, source, depth + 1)).or(Some(found))
     }
 
-    /// Files that only tests compile: their parent declares them behind `#[cfg(test)]`.
+    /// Marks files that only tests compile: their parent declares them behind `#[cfg(test)]`.
     fn mark_tests(&mut self) {
         let mut tests = BTreeSet::new();
         for (module, file) in &self.files {
@@ -133,12 +133,12 @@ impl File {
         let code = without_tests(&without_comments(&text));
         let passed_on = uses(&code).filter(|(is_public, _)| *is_public).flat_map(|(_, tree)| expand(&tree));
         let passed_on = passed_on.map(|path| (last(&path).to_owned(), path)).collect();
-        // A child that only tests have is declared in the text alone.
+        // A child that exists only in tests is declared in the full text alone.
         let children = without_comments(&text).lines().filter_map(declared_child).collect();
         Self { path, text, is_test: false, code, passed_on, children }
     }
 
-    /// The paths of the code, those of `pub use` left out.
+    /// The paths in the code, without those of `pub use`.
     fn imported_paths(&self) -> Vec<String> {
         let used = uses(&self.code).filter(|(is_public, _)| !is_public).flat_map(|(_, tree)| expand(&tree));
         let mut paths: Vec<String> = used.collect();
@@ -151,19 +151,19 @@ impl File {
         paths
     }
 
-    /// The lines that are code outside of tests, trimmed, with line numbers.
+    /// The trimmed lines of code outside of tests, with line numbers.
     pub fn lines_of_code(&self) -> impl Iterator<Item = (usize, &str)> {
         let lines = (1..).zip(self.text.lines()).take_while(|(_, line)| !line.starts_with("#[cfg(test)]"));
         lines.map(|(number, line)| (number, line.trim())).filter(|(_, line)| !line.starts_with("//"))
     }
 
-    /// The `//!` lines at the top.
+    /// The `//!` lines at the top of the file.
     pub fn header(&self) -> impl Iterator<Item = &str> {
         self.text.lines().take_while(|line| line.starts_with("//!")).map(|line| line.trim_start_matches("//!"))
     }
 }
 
-/// Every file below `folder`, relative to it, without what builds leave behind.
+/// Every file below `folder`, relative to it, without build output.
 pub fn files_below(folder: &Path) -> Vec<PathBuf> {
     let (mut found, mut folders) = (Vec::new(), vec![folder.to_owned()]);
     while let Some(next) = folders.pop() {
@@ -198,7 +198,7 @@ fn reach<'a>(edges: &BTreeMap<&'a Module, BTreeSet<&'a Module>>, from: &Module) 
     reached
 }
 
-/// The text without comments, and with strings empty.
+/// The text with comments removed and strings emptied.
 fn without_comments(text: &str) -> String {
     let (mut code, mut rest) = (String::with_capacity(text.len()), text);
     while let Some(next) = rest.chars().next() {
@@ -222,7 +222,7 @@ fn without_comments(text: &str) -> String {
     code
 }
 
-/// Bytes of the string literal that `text` begins with.
+/// Length of the string literal at the start of `text`, bytes.
 fn string_len(text: &str) -> usize {
     let mut escaped = false;
     for (at, character) in text.char_indices().skip(1) {
@@ -236,7 +236,7 @@ fn string_len(text: &str) -> usize {
     text.len()
 }
 
-/// The code up to its inline test module, which stands last by convention.
+/// The code up to its inline test module, which is last by convention.
 fn without_tests(code: &str) -> String {
     let mut from = 0;
     while let Some(at) = code[from..].find("#[cfg(test)]").map(|at| from + at) {
@@ -251,7 +251,7 @@ fn without_tests(code: &str) -> String {
     code.to_owned()
 }
 
-/// Each `use`: whether it passes names on, and its tree.
+/// Each `use`: whether it re-exports names, and its tree.
 fn uses(code: &str) -> impl Iterator<Item = (bool, String)> {
     statements(code).filter_map(|(_, statement)| {
         let is_public = statement.starts_with("pub");
@@ -266,7 +266,7 @@ fn without_uses(code: &str) -> String {
     rest
 }
 
-/// `use` statements with where they begin, without the semicolon.
+/// `use` statements with their offsets, without the semicolon.
 fn statements(code: &str) -> impl Iterator<Item = (usize, &str)> {
     let mut at = 0;
     code.split_inclusive('\n').filter_map(move |line| {
@@ -279,7 +279,7 @@ fn statements(code: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
-/// The paths of a `use` tree.
+/// Expands a `use` tree into paths.
 fn expand(tree: &str) -> Vec<String> {
     let Some(open) = tree.find('{') else {
         let path = tree.split(" as ").next().unwrap_or_default();
@@ -298,7 +298,7 @@ fn expand(tree: &str) -> Vec<String> {
     parts.flat_map(|part| expand(&format!("{prefix}{}", part.trim()))).collect()
 }
 
-/// Paths with `::` in them.
+/// Paths that contain `::`.
 fn words(code: &str) -> impl Iterator<Item = String> {
     let is_word = |character: char| character.is_alphanumeric() || character == '_' || character == ':';
     let words = code.split(move |character| !is_word(character)).filter(|word| word.contains("::"));

@@ -1,5 +1,5 @@
-//! Faults that somebody met with trackers, by the real binary: silent ones, forged words, refusals without end, folders
-//! that are somebody's, starts that cannot be ended.
+//! Regression tests with trackers, by the real binary: silent trackers, forged messages, endless refusals, folders of
+//! other users, starts that cannot be ended.
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
@@ -23,7 +23,7 @@ fn tracker(flags: &[&str]) -> (Running, SocketAddr) {
     (tracker, ready.listen())
 }
 
-/// They accept connections and say nothing: the living one is asked beside them, not after all of them.
+/// The trackers accept connections and send nothing: the live one is queried in parallel, not after all of them.
 #[test]
 fn silent_trackers_come_before_a_living_one() {
     let folder = Folder::new();
@@ -42,7 +42,7 @@ fn silent_trackers_come_before_a_living_one() {
     tracker.terminate().expect(0);
 }
 
-/// What a tracker says is shown within a line of ours.
+/// A tracker's message is printed inside a line of ours.
 #[test]
 fn a_trackers_text_makes_no_line_of_its_own() {
     let folder = Folder::new();
@@ -74,7 +74,7 @@ fn many_refusals_are_one_sentence() {
         let file = folder.file(&format!("f{number}"), format!("file {number}").as_bytes());
         client.say(&format!("share {} {}", file.display(), folder.text(&format!("f{number}.mtorrent"))));
     }
-    // Whoever asks for the last one has read the refusals of those before it.
+    // A client that announces the last file has read the refusals of those before it.
     eventually(DEADLINE, "all are refused", || tracker.seen.times("Share").len() >= FILES);
     let outcome = client.terminate();
     let refusals = |text: &str| text.lines().filter(|line| line.contains("refused")).count();
@@ -92,7 +92,7 @@ fn a_folder_that_is_there_stays_as_it_is() {
         tracker.terminate().expect(0);
         assert_eq!(std::fs::metadata(&data_dir).unwrap().permissions().mode() & 0o7777, mode);
     }
-    // Somebody else's link is not followed.
+    // A link of another user is not followed.
     let elsewhere = folder.file("elsewhere", b"theirs");
     std::fs::create_dir(folder.path("d")).unwrap();
     std::os::unix::fs::symlink(&elsewhere, folder.path("d").join("tracker.lock")).unwrap();
@@ -100,7 +100,7 @@ fn a_folder_that_is_there_stays_as_it_is() {
     assert_eq!(std::fs::read(&elsewhere).unwrap(), b"theirs");
 }
 
-/// Its peer opens the link and gives no page: the tracker waits for the table, and handles signals meanwhile.
+/// The peer opens the link and sends no page: the tracker waits for the table, and handles signals meanwhile.
 #[test]
 fn a_tracker_that_starts_can_be_ended() {
     let silent = Scripted::start(|_, _| Ok(()));
@@ -113,7 +113,7 @@ fn a_tracker_that_starts_can_be_ended() {
     assert!(!outcome.stdout.contains("ready"), "{outcome:?}");
 }
 
-/// All members of a group name the same name, at which each finds only itself at first.
+/// All members of a group use the same name, at which each finds only itself at first.
 #[test]
 fn members_that_name_themselves_find_each_other_when_the_name_has_them_all() {
     if !is_root("a hosts file of its own") || !has_programs(&["unshare"]) {
@@ -159,10 +159,10 @@ fn members_that_name_themselves_find_each_other_when_the_name_has_them_all() {
     }
 }
 
-/// Who reaches the tracker by loopback may be found by an address of the same machine, and of no other.
+/// A seeder that reaches the tracker by loopback may be listed with an address of the same machine, and of no other.
 #[test]
 fn a_client_on_the_trackers_machine_announces_an_address_of_it() {
-    // No packet leaves: it shows which address this machine would use.
+    // No packet is sent: connecting only shows which address this machine would use.
     let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
     let own = socket.connect("192.0.2.1:9").ok().and_then(|()| socket.local_addr().ok()).map(|address| address.ip());
     let (tracker, at) = tracker(&[]);

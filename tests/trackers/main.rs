@@ -1,6 +1,6 @@
-//! Trackers over real sockets, in this process and as processes of their own.
+//! Trackers over real sockets, in this process and as separate processes.
 //!
-//! A binary of its own, so that what must happen within so many milliseconds does not happen beside downloads.
+//! This is a separate binary, so that tests with limits of milliseconds do not run beside downloads.
 
 #[path = "../support/mod.rs"]
 mod support;

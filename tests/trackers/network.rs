@@ -1,5 +1,5 @@
-//! Trackers on hosts of their own, joined by links that can be cut: group keys over a network, partitions, and who is
-//! sent which endpoint. Needs root and iproute2, and says so where they are missing.
+//! Trackers on separate hosts, joined by links that can be cut: group keys over a network, partitions, and the
+//! endpoints sent to each client. The tests need root and iproute2, and are skipped without them.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -11,13 +11,13 @@ use crate::support::network::Network;
 use crate::support::tracker::{Reply, TrackerClient, hash, wait_for_links};
 use crate::support::{Folder, Outcome, Running};
 
-/// In which all trackers must agree after a link is whole again.
+/// Time within which all trackers must agree after a link is restored.
 const HEALED_MAX: Duration = Duration::from_secs(5);
-/// Longest wait for one answer of a tracker, whatever ails its links.
+/// Longest wait for one reply of a tracker, whatever the state of its links.
 const ANSWER_MAX: Duration = Duration::from_millis(500);
 const PORT: u16 = 7000;
 
-/// A tracker on a host, which knows those on `peers`.
+/// Starts a tracker on a host, with those on `peers` as its peers.
 fn tracker(network: &Network, host: usize, peers: &[usize], flags: &[&str]) -> Running {
     let mut line = vec![env!("CARGO_BIN_EXE_mtorrent").to_owned(), "tracker".into(), "--cores=1".into()];
     line.push(format!("--listen=0.0.0.0:{PORT}"));
@@ -30,12 +30,12 @@ fn at(network: &Network, host: usize) -> SocketAddr {
     (network.address(host), PORT).into()
 }
 
-/// A client on a host, at the tracker of a host.
+/// A client on host `from`, connected to the tracker on host `to`.
 fn client(network: &Network, from: usize, to: usize) -> TrackerClient {
     TrackerClient::on(network.connect(from, at(network, to)))
 }
 
-/// The endpoint at whatever address the client speaks from.
+/// An endpoint with the address from which the client connects.
 fn own(port: u16) -> Endpoint {
     Endpoint::new([0, 0, 0, 0].into(), port).unwrap()
 }
@@ -65,11 +65,12 @@ fn after_a_partition_all_agree_within_seconds() {
             tracker
         })
         .collect();
-    // Each on the host of its tracker, but by the address that others use too: so an endpoint is the same anywhere.
+    // Each client is on its tracker's host, but uses an address that is valid everywhere, so an endpoint is the same
+    // anywhere.
     let mut clients: Vec<TrackerClient> = (0..3).map(|host| client(&network, host, host)).collect();
     wait_for_links(&mut clients, 9999, own);
 
-    // One silence that TCP may bridge, and one after which links must be opened anew.
+    // One silence that TCP may bridge, and one after which links must be reopened.
     for (round, silence) in [(0u16, Duration::from_millis(1500)), (1, Duration::from_secs(7))] {
         let file = |number: u16| 1000 * round + number;
         let before: Vec<_> = (0..20).map(|number| add(&mut clients[0], file(number), own(9), None).version).collect();
@@ -96,7 +97,7 @@ fn after_a_partition_all_agree_within_seconds() {
             }
             let last = file(number - 1);
             assert!(clients[2].wait_for(last, &[9]) < ANSWER_MAX, "the side that is whole waits");
-            // Some hundred changes a second are enough, and there are less than a round's thousand.
+            // A few hundred changes a second are enough, and fewer than the thousand of one exchange.
             std::thread::sleep(Duration::from_millis(20));
         }
         assert!(longest < ANSWER_MAX, "a client waited for {longest:?}");
@@ -134,7 +135,7 @@ fn only_who_knows_the_key_links_over_a_network() {
     assert_eq!(other.wait_ready().get("synced"), Some("no"));
     let mut there = client(&network, 1, 1);
     assert!(there.ports(1).is_empty());
-    // Nothing comes from it either; and a client is served whatever key its tracker has.
+    // Nothing is received from it either; and a client is served whatever key its tracker has.
     assert_eq!(add(&mut there, 2, own(9), None).status, Status::Ok);
     assert!(here.ports(2).is_empty());
     let Outcome { stderr, .. } = other.terminate().expect(0);
@@ -149,7 +150,7 @@ fn only_who_knows_the_key_links_over_a_network() {
     first.terminate().expect(0);
 }
 
-/// Without a key a tracker links with nobody who is not on its machine, even if it was named by none.
+/// Without a key a tracker links only with trackers on its own machine, even if none was configured.
 #[test]
 fn a_tracker_without_a_key_refuses_links_from_the_network() {
     let Some(network) = Network::new(2) else { return };
@@ -172,14 +173,14 @@ fn endpoints_are_changed_by_their_own_address_and_loopback_is_sent_to_loopback_o
     let mut trusted = client(&network, 2, 0);
     let endpoint = |host: usize| Endpoint::new(network.address(host), 9).unwrap();
 
-    // A loopback seeder is for those who can reach it.
+    // A loopback seeder is listed only for clients that can reach it.
     assert_eq!(add(&mut local, 1, own(8), None).status, Status::Ok);
     assert_eq!(local.ports(1), [8]);
     assert!(far.ports(1).is_empty());
     assert_eq!(add(&mut far, 1, own(9), None).status, Status::Ok);
     assert_eq!((local.ports(1), far.ports(1)), (vec![8, 9], vec![9]));
 
-    // Nobody speaks for another address, and nobody from the network for loopback.
+    // No client may announce another address, and none from the network may announce loopback.
     for foreign in [endpoint(2), Endpoint::new([127, 0, 0, 1].into(), 8).unwrap()] {
         for reply in [add(&mut far, 1, foreign, None), remove(&mut far, 1, foreign, None)] {
             assert_eq!(reply.status, Status::NotAllowed);
@@ -188,7 +189,7 @@ fn endpoints_are_changed_by_their_own_address_and_loopback_is_sent_to_loopback_o
     }
     assert_eq!(local.ports(1), [8, 9]);
 
-    // Caps hold for an address, and not for one that is trusted, which may speak for others too.
+    // Limits apply to an address, but not to a trusted one, which may also announce other addresses.
     assert_eq!(add(&mut far, 2, own(9), None).status, Status::Ok);
     let full = add(&mut far, 3, own(9), None);
     assert!(full.status == Status::OverLimit && full.text.contains("10.77.0.2 has 2 files"), "{full:?}");

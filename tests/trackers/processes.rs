@@ -1,4 +1,4 @@
-//! Trackers as processes: killed, restarted, stopped and continued, while the others serve on.
+//! Trackers as processes: killed, restarted, stopped and continued, while the others keep serving.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -9,9 +9,9 @@ use rustix::process::Signal;
 use crate::support::tracker::{self, TrackerClient};
 use crate::support::{Folder, Ready, Running, mtorrent};
 
-/// In which trackers that reach each other again must agree.
+/// Time within which trackers that reach each other again must agree.
 const CONVERGED_MAX: Duration = Duration::from_secs(5);
-/// Longest wait for one answer of a tracker that is well, whatever ails the others.
+/// Longest wait for one reply of a healthy tracker, whatever the state of the others.
 const ANSWER_MAX: Duration = Duration::from_millis(500);
 /// A file whose seeders show that a link works.
 const SIGN: u16 = 9999;
@@ -21,7 +21,7 @@ fn start(flags: &[String]) -> (Running, Ready) {
     Running::ready(flags)
 }
 
-/// Ports of loopback that nobody uses, so that all trackers of a group can name each other.
+/// Unused ports of loopback, so that all trackers of a group can name each other.
 fn addresses<const N: usize>() -> [SocketAddr; N] {
     let listeners = [(); N].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
     listeners.map(|listener| listener.local_addr().unwrap())
@@ -34,7 +34,7 @@ fn flags(own: usize, group: &[SocketAddr], folder: &Folder) -> Vec<String> {
     [listen, data].into_iter().chain(peers).collect()
 }
 
-/// Waits until a change at each is at all others.
+/// Waits until a change at each tracker has reached all others.
 fn wait_for_links(clients: &mut [TrackerClient]) {
     tracker::wait_for_links(clients, SIGN, tracker::endpoint);
 }
@@ -50,7 +50,7 @@ fn one_that_is_stopped_keeps_nobody_waiting_and_catches_up() {
     clients[2].wait_for(49, &[9]);
 
     trackers[2].0.signal(Signal::STOP);
-    // Longer than a link waits for an answer, so that links break and are opened anew meanwhile.
+    // Longer than a link waits for a reply, so that links break and are reopened meanwhile.
     let stopped = Instant::now();
     let (mut longest, mut file) = (Duration::ZERO, 100);
     while stopped.elapsed() < Duration::from_secs(7) {
@@ -60,7 +60,7 @@ fn one_that_is_stopped_keeps_nobody_waiting_and_catches_up() {
         longest = longest.max(asked.elapsed());
         assert!(second.wait_for(file, &[9]) < ANSWER_MAX, "the others wait for the one that is stopped");
         file += 1;
-        // Some hundred changes a second are enough.
+        // A few hundred changes a second are enough.
         std::thread::sleep(Duration::from_millis(2));
     }
     assert!(longest < ANSWER_MAX, "a client waited for {longest:?}");
@@ -97,16 +97,16 @@ fn one_that_is_killed_comes_back_with_what_it_acknowledged_and_what_it_missed() 
     (50..75).for_each(|file| assert_eq!(first.add(file, 9, None).status, Status::Ok));
     let (_second, ready) = start(&flags(1, &group, &folder));
     assert_eq!(ready.get("synced"), Some("yes"));
-    // Ready means that all is there.
+    // The ready line means that the whole table is present.
     let mut there = TrackerClient::new(group[1]);
     (0..25).for_each(|file| assert!(there.ports(file).is_empty(), "file {file} was removed"));
     (25..75).for_each(|file| assert_eq!(there.ports(file), [9], "file {file}"));
-    // The other one finds it again by itself.
+    // The other tracker reconnects by itself.
     there.add(75, 9, None);
     assert!(first.wait_for(75, &[9]) < CONVERGED_MAX);
 }
 
-/// What the loss of one tracker's disk loses, as README says: only what no other tracker had received yet.
+/// The loss of one tracker's disk loses only changes that no other tracker had received yet, as README states.
 #[test]
 fn the_loss_of_one_disk_loses_what_nobody_else_had() {
     let folder = Folder::new();
@@ -121,7 +121,7 @@ fn the_loss_of_one_disk_loses_what_nobody_else_had() {
     let removed_later = clients[0].add(2, 9, None);
     clients[1].wait_for(2, &[9]);
 
-    // While the other one is away: a seeder comes and another one goes.
+    // While the other tracker is down, one seeder joins and another one leaves.
     assert_eq!(second.terminate().expect(0).code, Some(0));
     assert_eq!(clients[0].add(3, 9, None).status, Status::Ok);
     assert_eq!(clients[0].remove(2, 9, removed_later.version).status, Status::Ok);
@@ -133,7 +133,7 @@ fn the_loss_of_one_disk_loses_what_nobody_else_had() {
     let mut client = TrackerClient::new(group[0]);
     assert_eq!(client.ports(1), [9], "what the other one had is there");
     assert!(client.ports(3).is_empty(), "what only this disk had is lost until its seeder renews");
-    // The removal is lost too: its file is back, until the lease ends.
+    // The removal is lost too: the entry is back until the lease ends.
     if client.ports(2) == [9] {
         client.wait_for(2, &[]);
     }
@@ -142,7 +142,7 @@ fn the_loss_of_one_disk_loses_what_nobody_else_had() {
     assert_eq!(client.ports(3), [9]);
 }
 
-/// A tracker that ends as it should when its disk is damaged says what to do, and serves again when that is done.
+/// A tracker whose disk is damaged ends with an error that names the remedy, and serves again after that.
 #[test]
 fn a_damaged_store_is_reported_and_the_table_comes_from_the_peers() {
     let folder = Folder::new();

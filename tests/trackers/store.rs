@@ -1,4 +1,4 @@
-//! What a tracker keeps on its disk: across a restart, across kill -9, and what it says of a damaged store.
+//! The store of a tracker on disk: across a restart, across kill -9, and its errors when damaged.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -14,7 +14,7 @@ use mtorrent::wire::Status;
 use crate::support::tracker::{TrackerClient, add};
 use crate::support::{DEADLINE, eventually};
 
-/// Makes a process of this test the tracker of the data folder that it names.
+/// Makes a process of this test the tracker of the data folder in this variable.
 const FOLDER: &str = "MTORRENT_TEST_TRACKER_FOLDER";
 const ROUNDS: u16 = 5;
 
@@ -68,7 +68,8 @@ fn what_lapsed_leaves_the_store() {
     stop(tracker);
 }
 
-/// What lapses while nobody runs is taken out at the next start: the store holds the table, and not the past.
+/// Entries that lapse while no tracker runs are removed at the next start: the store contains the table, and not the
+/// past.
 #[test]
 fn what_lapsed_meanwhile_leaves_the_store() {
     let folder = tempfile::tempdir().unwrap();
@@ -81,7 +82,7 @@ fn what_lapsed_meanwhile_leaves_the_store() {
     stop(tracker);
     std::thread::sleep(Duration::from_millis(2100));
     stop(start(short()).unwrap());
-    // By a lease of an hour they would be live, were they there still.
+    // With a lease of an hour they would be live if they were still stored.
     let tracker = start(long()).unwrap();
     let mut client = TrackerClient::new(tracker.listen_addr());
     assert!(client.ports(1).is_empty() && client.ports(2).is_empty());
@@ -116,7 +117,7 @@ fn a_damaged_store_is_refused_and_can_be_moved_aside() {
     stop(tracker);
 }
 
-/// The process that is killed: prints its address, and serves.
+/// The process that is killed: it prints its address, and serves.
 #[test]
 fn child_process() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };

@@ -26,7 +26,7 @@ fn wait_for_links(tracker: &TrackerHandle, count: u64) {
     eventually(DEADLINE, "the links are there", || tracker.stats().peers_in_sync == count);
 }
 
-/// Only the second knows the first by --peer; the first connects back.
+/// Only the second tracker knows the first by --peer; the first connects back.
 #[test]
 fn a_change_is_at_the_other_within_100_ms() {
     let first = start(config(&[])).unwrap();
@@ -40,7 +40,7 @@ fn a_change_is_at_the_other_within_100_ms() {
         let [here, there] = &mut clients;
         let added = here.add(file, 9, None);
         waits.push(there.wait_for(file, &[9]));
-        // A removal at the other one beats what the first has given.
+        // A removal at the other tracker wins over the entry that the first has issued.
         let removed = there.remove(file, 9, added.version);
         assert!(removed.version > added.version);
         waits.push(here.wait_for(file, &[]));
@@ -87,7 +87,7 @@ fn one_that_was_away_catches_up() {
     let mut client = TrackerClient::new(address);
     client.wait_for(1, &[]);
     client.wait_for(2, &[9]);
-    // And the first one finds it again by itself.
+    // The first tracker reconnects by itself.
     client.add(3, 9, None);
     TrackerClient::new(first.listen_addr()).wait_for(3, &[9]);
     stop([first, second]);
@@ -119,7 +119,7 @@ fn a_group_that_names_itself_and_each_other_is_one_link_each() {
     assert!(first.synced());
     wait_for_links(&first, 1);
     wait_for_links(&second, 1);
-    // Who said hello before its own link was open is known twice at first.
+    // A tracker that said hello before its own link was open is listed twice at first.
     eventually(DEADLINE, "each peer counts once", || (first.stats().peers, second.stats().peers) == (1, 1));
     stop([first, second]);
 }
@@ -151,7 +151,7 @@ fn a_peer_over_the_network_needs_a_key() {
     assert!(matches!(error, StartError::GroupKey(_)) && error.to_string().contains("--group-key-file"), "{error}");
 }
 
-/// Who did not open a link changes nothing by Sync messages.
+/// Sync messages on a connection without an open link change nothing.
 #[test]
 fn strangers_are_refused() {
     let tracker = start(config(&[])).unwrap();

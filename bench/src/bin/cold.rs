@@ -1,14 +1,15 @@
-//! Whether a seeder that reads from the disk keeps others waiting: how long a chunk of a cached file takes from a
-//! seeder that is idle, that sends a large cached file meanwhile, and that sends it from the disk.
+//! Measures whether a seeder that reads from the disk delays other transfers: the time of a chunk of a cached file from
+//! a seeder that is idle, that also sends a large cached file, and that also sends it from the disk.
 //!
 //! ```text
 //! cargo build --release --workspace
 //! target/release/cold [--folder .] [--size-gib 4] [--rounds 3]
 //! ```
 //!
-//! One `mtorrent client` seeds both files; `mtorrent get --discard` fetches the large one; this program asks for a
-//! chunk of the small one every two milliseconds. The three share the machine's cores, so the cached row has what the
-//! cores' load alone costs, and the row of the disk must be held against that one. The disk's own rate is that of
+//! One `mtorrent client` seeds both files; `mtorrent get --discard` downloads the large one; this program requests a
+//! chunk of the small one every two milliseconds. The three share the machine's cores, so the cached row shows the
+//! effect of the CPU load alone, and the row of the disk must be compared with that one. The disk's own rate is that of
+//! `dd iflag=direct bs=4M` on the same file.
 //! `dd iflag=direct bs=4M` on the same file.
 
 use std::fs::File;
@@ -30,21 +31,21 @@ use rand::{Rng, make_rng};
 
 /// Chunk size of both files, the default, bytes.
 const CHUNK_BYTES: usize = 1 << 20;
-/// Chunks of the small file.
+/// Number of chunks of the small file.
 const CHUNKS: usize = 16;
-/// From one question to the next.
+/// Interval between two requests.
 const EVERY: Duration = Duration::from_millis(2);
 
-/// Measures what seeding from the disk costs others.
+/// Measures the effect of seeding from the disk on other transfers.
 #[derive(Clone, Debug, Parser)]
 struct Args {
-    /// Where the files are made, in a folder of their own.
+    /// Folder in which a folder for the files is created.
     #[arg(long, default_value = ".")]
     folder: PathBuf,
     /// GiB of the large file.
     #[arg(long, default_value_t = 4)]
     size_gib: u64,
-    /// How often.
+    /// Number of rounds.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
 }
@@ -100,7 +101,7 @@ fn write_random(path: &Path, bytes: u64) -> Result<(), Failed> {
     Ok(file.sync_all()?)
 }
 
-/// Takes a file that is on the disk out of the page cache.
+/// Evicts a file on the disk from the page cache.
 fn forget(path: &Path) -> Result<(), Failed> {
     Ok(rustix::fs::fadvise(File::open(path)?, 0, None, rustix::fs::Advice::DontNeed)?)
 }
@@ -124,7 +125,7 @@ fn fetch(metainfo: &Path) -> Result<(), Failed> {
     if status.success() { Ok(()) } else { Err(format!("get ended with {status}").into()) }
 }
 
-/// Seconds that reading the whole file past the page cache takes.
+/// Seconds to read the whole file past the page cache.
 fn read_directly(path: &Path) -> Result<f64, Failed> {
     let start = Instant::now();
     let status = Command::new("dd")
@@ -134,7 +135,8 @@ fn read_directly(path: &Path) -> Result<f64, Failed> {
     if status.success() { Ok(start.elapsed().as_secs_f64()) } else { Err("dd failed".into()) }
 }
 
-/// Asks for chunks of the small file while `work` runs: how long each took, microseconds, and how long the work, seconds.
+/// Requests chunks of the small file while `work` runs; returns the time of each, microseconds, and that of the work,
+/// seconds.
 fn ask_during(
     address: &str,
     file: InfoHash,

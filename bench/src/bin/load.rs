@@ -1,6 +1,6 @@
-//! Load for a tracker, and by the same means for Redis: see [`mtorrent_bench::load`].
+//! Load for a tracker and, by the same means, for Redis: see [`mtorrent_bench::load`].
 //!
-//! A run, server and load each on a core of its own:
+//! A run, with server and load each on its own core:
 //!
 //! ```text
 //! taskset -c 0 load 127.0.0.1:7000 --serve [--cores 2] [--data-dir DIR] [--peer HOST:PORT] &
@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use mtorrent_bench::load::{self, Options};
 
-/// As the program itself has it.
+/// The same allocator as in the program.
 #[global_allocator]
 static ALLOCATOR: mtorrent::storage::allocator::Allocator = mtorrent::storage::allocator::Allocator::new();
 

@@ -1,4 +1,4 @@
-//! mtorrent beside its rivals and the machine's limits, in one run: see [`mtorrent_bench::rivals`].
+//! Comparison of mtorrent with its rivals and the machine's limits, in one run: see [`mtorrent_bench::rivals`].
 
 use std::process::ExitCode;
 

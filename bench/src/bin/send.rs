@@ -1,4 +1,4 @@
-//! Ways to send a cached file over TCP, beside each other: see the module `send`.
+//! Comparison of ways to send a cached file over TCP: see the module `send`.
 
 #[path = "../send/mod.rs"]
 mod send;

@@ -1,4 +1,4 @@
-//! Swarms on a virtual clock: the scheduling of production, without sockets, for any number of nodes.
+//! Swarms on a virtual clock: the production scheduling, without sockets, for any number of nodes.
 
 use std::process::ExitCode;
 use std::time::Instant;

@@ -1,6 +1,6 @@
-//! What keeping trackers in sync costs: the time in which an empty tracker takes a table, the memory of one, and by
-//! how much requests slow down meanwhile. The trackers are `mtorrent tracker` processes, the requests come from
-//! `load`, both taken from the folder that this program is in.
+//! Measures the overhead of keeping trackers in sync: the time in which an empty tracker loads a table, the memory of a
+//! tracker, and the slowdown of requests meanwhile. The trackers are `mtorrent tracker` processes, the requests come
+//! from `load`; both are taken from the folder of this program.
 //!
 //! ```text
 //! cargo build --release --workspace
@@ -9,8 +9,8 @@
 //! target/release/sync slowdown [--files 1000000]    requests alone, with changes passed on, while a table is taken
 //! ```
 //!
-//! The tracker that is asked has CPU 0 for itself. The load has CPU 1; the other tracker has what the load leaves of
-//! that (SCHED_IDLE), so that what slows requests down is the work of the tracker that is asked.
+//! The measured tracker has CPU 0 for itself. The load has CPU 1; the other tracker runs on the idle time of that CPU
+//! (SCHED_IDLE), so that only the work of the measured tracker slows requests down.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -23,13 +23,13 @@ use mtorrent_bench::own::{Failed, Running, program};
 /// Measures trackers in sync.
 #[derive(Clone, Debug, Parser)]
 struct Args {
-    /// What to measure.
+    /// Measurement to run.
     #[arg(value_enum)]
     what: What,
     /// Files, each with two seeders.
     #[arg(long, default_value_t = 1_000_000)]
     files: u64,
-    /// How often.
+    /// Number of rounds.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
     /// Seconds of each load.
@@ -38,8 +38,8 @@ struct Args {
     /// Requests in flight on each of the load's 500 connections.
     #[arg(long, default_value_t = 4)]
     depth: usize,
-    /// Files that the load asks for, as a multiple of those that are there: the first seeder of another one is a change
-    /// that is written and passed on, a renewal is not.
+    /// Number of files in the load's requests, as a multiple of those in the table: the first seeder of a new file is a
+    /// change that is written and sent to the peer, a renewal is not.
     #[arg(long, default_value_t = 4)]
     spread: u64,
     /// Requests of a hundred that are AddSeeder.
@@ -113,10 +113,10 @@ fn slowdown(args: &Args) -> Result<(), Failed> {
     Ok(())
 }
 
-/// What the load leaves of its CPU.
+/// The idle time of the load's CPU.
 const IDLE: [&str; 6] = ["taskset", "-c", "1", "chrt", "--idle", "0"];
 
-/// A tracker's process; it ends with this.
+/// A tracker's process, which ends when this is dropped.
 struct Tracker {
     running: Running,
     address: String,
@@ -134,7 +134,7 @@ impl Tracker {
         Ok(Self { running, address, synced })
     }
 
-    /// One with all files.
+    /// Starts a tracker with all files.
     fn full(args: &Args) -> Result<Self, Failed> {
         let tracker = Self::start(&["taskset", "-c", "0"], None)?;
         tracker.fill(args)?;
@@ -154,7 +154,7 @@ impl Tracker {
         load(&[&self.address, &pid, &files, &depth, &adds, &seconds, "--sleep"])
     }
 
-    /// Loads while one empty tracker after the other takes the table.
+    /// Runs the load while one empty tracker after the other loads the table.
     fn load_while_taken(&self, args: &Args, taken: &Arc<AtomicUsize>) -> Result<Answered, Failed> {
         let done = AtomicBool::new(false);
         std::thread::scope(|scope| {
@@ -172,7 +172,7 @@ impl Tracker {
         })
     }
 
-    /// A line of the kernel's account of the process, bytes.
+    /// A line of the process's status in /proc, bytes.
     fn memory(&self, field: &str) -> Result<u64, Failed> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.running.child.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix(field)).ok_or("no such line")?;
@@ -181,7 +181,7 @@ impl Tracker {
     }
 }
 
-/// What a load said.
+/// The figures that a load reported.
 struct Answered {
     answered: f64,
     line: String,

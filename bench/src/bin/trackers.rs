@@ -1,4 +1,5 @@
-//! The tracker beside Redis and a BitTorrent tracker, under the same load: see [`mtorrent_bench::trackers`].
+//! Comparison of the tracker with Redis and a BitTorrent tracker, under the same load: see
+//! [`mtorrent_bench::trackers`].
 
 use std::process::ExitCode;
 

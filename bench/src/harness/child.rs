@@ -1,8 +1,7 @@
-//! A process that the harness started: waited for, measured and ended by its handle only.
+//! A process started by the harness: waited for, measured and ended only by its handle.
 //!
-//! Each child leads a process group of its own, so that what it forked ends with it; if the harness
-//! is killed outright, the kernel ends the child. Its output goes to a file, so that nothing has to
-//! read a pipe while the clock runs.
+//! Each child leads its own process group, so that its descendants end with it; if the harness is killed outright, the
+//! kernel ends the child. Its output goes to a file, so that nothing has to read a pipe while the clock runs.
 
 use std::fs::{self, File};
 use std::os::fd::{AsFd, OwnedFd};
@@ -18,14 +17,14 @@ use super::Error;
 use super::interrupt;
 use super::process_tree::{self, Cpu};
 
-/// How long a wait sleeps before it looks at the interrupt flag and at a log again.
+/// Interval at which a wait checks the interrupt flag and a log.
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);
-/// How much of what a child wrote is quoted when it fails.
+/// Number of characters of a child's output that are quoted when it fails.
 const TAIL_CHARS_MAX: usize = 600;
-/// How long a child may take to obey SIGTERM before SIGKILL.
+/// Time for a child to obey SIGTERM before SIGKILL.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// A running, or ended, process.
+/// A process, running or ended.
 #[derive(Debug)]
 pub struct Child {
     name: String,
@@ -37,10 +36,10 @@ pub struct Child {
     ended: Option<Ended>,
 }
 
-/// How a process ended and what it used, with all descendants that it waited for.
+/// Exit and resource usage of a process, with all descendants that it waited for.
 #[derive(Debug, Clone, Copy)]
 pub struct Ended {
-    /// Its exit code or signal.
+    /// Exit code or signal.
     pub status: ExitStatus,
     /// User CPU seconds.
     pub user_s: f64,
@@ -71,12 +70,12 @@ impl Child {
         Ok(Self { name: name.to_owned(), typed, pid, handle, stdout, stderr, ended: None })
     }
 
-    /// Its process id, for /proc.
+    /// The process id, for /proc.
     pub fn id(&self) -> u32 {
         self.pid.as_raw_pid().unsigned_abs()
     }
 
-    /// Its command line.
+    /// The command line.
     pub fn typed(&self) -> &str {
         &self.typed
     }
@@ -86,29 +85,29 @@ impl Child {
         process_tree::cpu(self.id())
     }
 
-    /// CPU seconds that it used, if it has ended, else so far; descendants included.
+    /// CPU seconds, in total if the process has ended, else so far; descendants included.
     pub fn used_s(&self) -> f64 {
         self.ended.map_or_else(|| self.cpu().all_s(), |ended| ended.user_s + ended.system_s)
     }
 
-    /// What it has written to stdout.
+    /// The output on stdout so far.
     pub fn output(&self) -> String {
         read_lossy(&self.stdout)
     }
 
-    /// The file that gets its stdout.
+    /// The file that receives stdout.
     pub fn stdout(&self) -> &Path {
         &self.stdout
     }
 
-    /// Sends it, and what it forked, a signal, if it still runs.
+    /// Sends a signal to the process and its descendants, if it still runs.
     pub fn signal(&self, signal: Signal) {
         if self.ended.is_none() {
             let _ = kill_process_group(self.pid, signal);
         }
     }
 
-    /// Waits at most `wait` for its end; `None` if it still runs then.
+    /// Waits at most `wait` for the end; `None` if the process still runs then.
     pub fn wait_for(&mut self, wait: Duration) -> Result<Option<Ended>, Error> {
         if let Some(ended) = self.ended {
             return Ok(Some(ended));
@@ -122,7 +121,7 @@ impl Child {
         }
     }
 
-    /// Waits until a line that begins with `prefix` is on its stdout, and returns that line.
+    /// Waits for a line on stdout that starts with `prefix`, and returns that line.
     pub fn wait_line(&mut self, prefix: &str, deadline: Instant) -> Result<String, Error> {
         loop {
             let output = self.output();
@@ -134,7 +133,7 @@ impl Child {
         }
     }
 
-    /// Waits until `text` is anywhere in what it wrote.
+    /// Waits until `text` is anywhere in the output.
     pub fn wait_text(&mut self, text: &str, deadline: Instant) -> Result<(), Error> {
         while !self.output().contains(text) && !read_lossy(&self.stderr).contains(text) {
             self.still_running(&format!("it says {text:?}"), deadline)?;
@@ -142,7 +141,7 @@ impl Child {
         Ok(())
     }
 
-    /// Waits until `ready` says yes while the process lives.
+    /// Waits until `ready` returns true while the process runs.
     pub fn wait_until(&mut self, what: &str, deadline: Instant, ready: impl Fn() -> bool) -> Result<(), Error> {
         while !ready() {
             self.still_running(what, deadline)?;
@@ -150,21 +149,21 @@ impl Child {
         Ok(())
     }
 
-    /// An error with the end of what it wrote.
+    /// An error with the end of the output.
     pub fn complaint(&self, what: &str) -> Error {
         let tail = tail(&(self.output() + "\n" + &read_lossy(&self.stderr)));
         let said = if tail.is_empty() { "it said nothing".to_owned() } else { format!("it said: {tail}") };
         Error::Contestant(format!("{} {what}; {said}", self.name))
     }
 
-    /// Ends it, and what it forked: SIGTERM, then SIGKILL if it does not obey.
+    /// Ends the process and its descendants: SIGTERM, then SIGKILL if it does not obey.
     pub fn end(&mut self) {
         if self.ended.is_none() {
             let _ = kill_process_group(self.pid, Signal::TERM);
             let deadline = Instant::now() + GRACE;
             while Instant::now() < deadline && matches!(self.wait_for(LOOK_INTERVAL), Ok(None)) {}
         }
-        // The group may outlive its leader, and the leader its grace.
+        // The group may outlive its leader, and the leader its grace period.
         let _ = kill_process_group(self.pid, Signal::KILL);
         if self.ended.is_none() {
             let _ = self.reap();
@@ -195,7 +194,7 @@ impl Drop for Child {
     }
 }
 
-/// `command` as one would type it.
+/// `command` as a user would type it.
 pub fn words(command: &Command) -> String {
     let quoted = std::iter::once(command.get_program()).chain(command.get_args()).map(|word| {
         let word = word.to_string_lossy();
@@ -209,7 +208,7 @@ pub fn words(command: &Command) -> String {
     quoted.collect::<Vec<_>>().join(" ")
 }
 
-/// The last lines of `text`, at most [`TAIL_CHARS_MAX`]; a progress line counts as it stood last.
+/// The last lines of `text`, at most [`TAIL_CHARS_MAX`] characters; of a progress line the last state.
 fn tail(text: &str) -> String {
     let as_seen = |line: &'_ str| line.trim_end().rsplit('\r').next().unwrap_or("").trim().to_owned();
     let lines: Vec<String> = text.lines().map(as_seen).filter(|line| !line.is_empty()).collect();
@@ -237,7 +236,7 @@ fn end_with_parent(command: &mut Command) {
 
 fn wait4(pid: Pid) -> std::io::Result<Ended> {
     let mut status = 0;
-    // SAFETY: rusage is plain integers, for which all zeroes is a value.
+    // SAFETY: rusage consists of plain integers, for which all zeroes is a value.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
     // SAFETY: both pointers are to live, writable values of the types that wait4 fills.
     while unsafe { libc::wait4(pid.as_raw_pid(), &mut status, 0, &mut usage) } < 0 {
@@ -254,7 +253,7 @@ fn wait4(pid: Pid) -> std::io::Result<Ended> {
     })
 }
 
-/// When a server that is being started must be ready: it may have to hash the whole source first.
+/// Time by which a starting server must be ready: it may have to hash the whole source first.
 pub fn ready_deadline() -> Instant {
     Instant::now() + Duration::from_secs(180)
 }

@@ -1,36 +1,36 @@
-//! What can stop the harness, or one run of one contestant.
+//! Errors that end the harness, or one run of one contestant.
 
 use std::io;
 
-/// Why a run, or the harness itself, did not come to its end.
+/// The reason why a run, or the harness itself, did not complete.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The user's fault: an option, a missing right, a full disk.
+    /// The user is at fault: an option, a missing privilege, a full disk.
     #[error("{0}")]
     Refused(String),
-    /// SIGINT, SIGTERM or SIGHUP came; everything was cleaned up.
+    /// SIGINT, SIGTERM or SIGHUP was received; everything was cleaned up.
     #[error("interrupted; nothing was written")]
     Interrupted,
-    /// The machine's fault: an operation on a file, a process or a socket failed.
+    /// The machine is at fault: an operation on a file, a process or a socket failed.
     #[error("cannot {doing}: {source}")]
     Io {
-        /// What was being done, in the infinitive.
+        /// The failed operation, in the infinitive.
         doing: String,
-        /// What the kernel said.
+        /// Error of the operating system.
         source: io::Error,
     },
-    /// A contestant's fault: it ended early, said something unexpected or took too long.
+    /// A contestant is at fault: it ended early, printed something unexpected or took too long.
     #[error("{0}")]
     Contestant(String),
 }
 
 impl Error {
-    /// An [`Error::Io`] of `doing` ("write FILE").
+    /// Creates an [`Error::Io`] of `doing` ("write FILE").
     pub fn io(doing: impl Into<String>, source: io::Error) -> Self {
         Self::Io { doing: doing.into(), source }
     }
 
-    /// The process's exit code: 2 for the user's fault, 130 after a signal, else 1.
+    /// The exit code of the process: 2 if the user is at fault, 130 after a signal, else 1.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Refused(_) => 2,

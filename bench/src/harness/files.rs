@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::Error;
 
-/// Makes the folder `path` if it is not there yet.
+/// Creates the folder `path` if it does not exist.
 pub fn make_folder(path: &Path) -> Result<PathBuf, Error> {
     std::fs::create_dir_all(path).map_err(|source| Error::io(format!("make {}", path.display()), source))?;
     Ok(path.to_owned())

@@ -1,4 +1,4 @@
-//! Ctrl-C: a flag that every wait looks at, so that the harness unwinds and its guards clean up.
+//! Ctrl-C: a flag that every wait checks, so that the harness unwinds and its guards clean up.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -9,7 +9,7 @@ use super::Error;
 
 static RAISED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 
-/// Lets SIGINT, SIGTERM and SIGHUP raise the flag in place of ending the process.
+/// Makes SIGINT, SIGTERM and SIGHUP set the flag instead of ending the process.
 pub fn install() -> Result<(), Error> {
     for signal in [SIGINT, SIGTERM, SIGHUP] {
         signal_hook::flag::register(signal, RAISED.clone())
@@ -18,7 +18,7 @@ pub fn install() -> Result<(), Error> {
     Ok(())
 }
 
-/// [`Error::Interrupted`] once a signal has come.
+/// Returns [`Error::Interrupted`] once a signal was received.
 pub fn check() -> Result<(), Error> {
     if RAISED.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
 }

@@ -1,4 +1,4 @@
-//! The lock that keeps two runs from disturbing each other's figures.
+//! The lock that prevents two runs from disturbing each other's figures.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -7,14 +7,14 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::Error;
 
-/// Held while a run is under way; the kernel gives it back whatever ends the process.
+/// Held during a run; the kernel releases it whatever ends the process.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
 }
 
 impl Lock {
-    /// Takes the machine's lock, or says that another run holds it.
+    /// Takes the machine's lock, or fails if another run holds it.
     pub fn take() -> Result<Self, Error> {
         let path = path();
         let file = File::options().create(true).truncate(false).write(true).open(&path);
@@ -29,7 +29,7 @@ impl Lock {
     }
 }
 
-/// The same for all users and folders of the machine.
+/// Path of the lock, the same for all users and folders of the machine.
 fn path() -> PathBuf {
     PathBuf::from("/tmp/mtorrent-rivals.lock")
 }

@@ -1,4 +1,4 @@
-//! The machine and the source tree, as a report names them.
+//! Description of the machine and the source tree, for reports.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,7 +8,7 @@ use super::files::make_folder;
 use super::options::workspace;
 use super::program::first_line;
 
-/// Makes and returns `out`/DATE-HOST and `kind`, with a number behind it if there is such a folder already.
+/// Creates and returns the folder `out`/DATE-HOST and `kind`, with a number appended if it exists already.
 pub fn run_folder(out: &Path, kind: &str) -> Result<PathBuf, Error> {
     let name = format!("{}-{}{kind}", ask("date", &["-u", "+%Y-%m-%d"]), host());
     let numbered = (2..1000).map(|number| format!("{name}-{number}"));
@@ -16,7 +16,7 @@ pub fn run_folder(out: &Path, kind: &str) -> Result<PathBuf, Error> {
     make_folder(&free.unwrap_or_else(|| out.join(&name)))
 }
 
-/// What everything depends on.
+/// The hardware and kernel on which all figures depend.
 pub fn hardware() -> [(&'static str, String); 4] {
     [
         ("CPU", field_of("/proc/cpuinfo", "model name")),
@@ -26,7 +26,7 @@ pub fn hardware() -> [(&'static str, String); 4] {
     ]
 }
 
-/// A small file of the kernel's, in one line.
+/// A small file of the kernel, in one line.
 pub fn read(path: &str) -> String {
     let line = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
     std::fs::read_to_string(path).map_or("?".to_owned(), line)

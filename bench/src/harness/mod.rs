@@ -1,7 +1,7 @@
-//! What all races share: children that are measured and ended, what must be installed, who takes part, the file that is
-//! fetched, a network of the run's own, statistics, and the parts of a run's folder.
+//! Shared parts of all races: children that are measured and ended, required programs, selection of contestants, the
+//! file to be downloaded, a network of the run's own, statistics, and the parts of a run's folder.
 //!
-//! It must not know any contestant, nor what is measured.
+//! This module must not know any contestant, nor what is measured.
 
 pub mod child;
 mod error;

@@ -1,8 +1,8 @@
-//! A network namespace of the run's own: loopback only, with its own congestion control, so that the
-//! machine's settings stay as they are whatever ends the run.
+//! A network namespace of the run's own: loopback only, with its own congestion control, so that the machine's settings
+//! stay unchanged whatever ends the run.
 //!
-//! It must be entered before the first thread starts: a namespace belongs to a thread, and only those
-//! that are started later inherit it.
+//! It must be entered before the first thread starts: a namespace belongs to a thread, and only threads started later
+//! inherit it.
 
 use std::fs::File;
 use std::io::Write;
@@ -11,7 +11,7 @@ use std::process::Command;
 
 use super::Error;
 
-/// Addresses on the loopback device for those that refuse peers at 127.x; the bytes take the same way.
+/// Addresses on the loopback device for programs that refuse peers at 127.x; the bytes take the same path.
 pub const PLAIN_ADDRESSES: [Ipv4Addr; 9] = {
     let mut addresses = [Ipv4Addr::UNSPECIFIED; 9];
     let mut at = 0;
@@ -25,14 +25,14 @@ pub const PLAIN_ADDRESSES: [Ipv4Addr; 9] = {
 const CONTROL: &str = "/proc/sys/net/ipv4/tcp_congestion_control";
 const ALLOWED: &str = "/proc/sys/net/ipv4/tcp_allowed_congestion_control";
 
-/// The namespace that this process and all its children are in.
+/// The namespace of this process and all its children.
 #[derive(Debug)]
 pub struct Network {
     _allowed: Option<AllowedControls>,
 }
 
 impl Network {
-    /// Leaves the machine's network for one of its own in which each of `controls` can be used.
+    /// Moves from the machine's network to a new one in which each of `controls` can be used.
     pub fn enter(controls: &[String]) -> Result<Self, Error> {
         let allowed = AllowedControls::extend(controls)?;
         unshare().map_err(|source| match source.raw_os_error() {
@@ -44,7 +44,7 @@ impl Network {
             ip(&["address", "add", &format!("{address}/32"), "dev", "lo"])?;
         }
         let network = Self { _allowed: allowed };
-        // Say now, not half-way, that one of them cannot be had.
+        // Fail now, not half-way, if one of them is not available.
         for control in controls.iter().rev() {
             network.set_congestion_control(control)?;
         }
@@ -64,11 +64,11 @@ pub fn congestion_control() -> Result<String, Error> {
     Ok(read.trim().to_owned())
 }
 
-/// Namespaces may use only the congestion controls that the machine allows to everyone. The missing
-/// ones are added for the time of the run; the old list is put back at its end.
+/// Namespaces may use only the congestion controls that the machine allows to everyone. The missing ones are added
+/// during the run; the old list is restored at its end.
 #[derive(Debug)]
 struct AllowedControls {
-    /// Opened in the machine's own namespace: in ours the list cannot be written.
+    /// Opened in the machine's own namespace, because the list cannot be written in the run's namespace.
     file: File,
     before: String,
 }

@@ -1,10 +1,10 @@
-//! The command line that all races share.
+//! The command-line options that all races share.
 
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-/// What every race takes.
+/// Options of every race.
 #[derive(Debug, Clone, Args)]
 pub struct CommonOptions {
     /// Only these contestants, by name, comma-separated
@@ -31,7 +31,7 @@ impl CommonOptions {
     }
 }
 
-/// The folder of the source tree that this program was built from.
+/// The folder of the source tree from which this program was built.
 pub fn workspace() -> &'static Path {
     let bench = Path::new(env!("CARGO_MANIFEST_DIR"));
     bench.parent().unwrap_or(bench)

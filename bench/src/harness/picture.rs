@@ -1,4 +1,4 @@
-//! What the SVG pictures share.
+//! Shared parts of the SVG pictures.
 
 /// The colour of texts and lines.
 pub const INK: &str = "#222222";
@@ -12,7 +12,7 @@ pub fn svg(width: f64, height: f64, font_size: u32, content: &str) -> String {
     )
 }
 
-/// The text with what means something in SVG escaped.
+/// The text with the special characters of SVG escaped.
 pub fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

@@ -1,6 +1,6 @@
-//! What a process and its descendants use, read from /proc while they live.
+//! Resource usage of a process and its descendants, read from /proc while they run.
 //!
-//! It must never be called so often that it shows in the figures: one sample is some ten small reads.
+//! One sample is some ten small reads, so it must not be taken so often that it affects the figures.
 
 use std::fs;
 
@@ -9,18 +9,18 @@ use std::fs;
 pub struct Memory {
     /// Resident: anonymous, and mapped file pages.
     pub resident: u64,
-    /// Resident anonymous plus locked: what the process holds for itself.
+    /// Resident anonymous plus locked: private memory of the process.
     pub own: u64,
 }
 
 impl Memory {
-    /// The larger of each.
+    /// The maximum of each field.
     pub fn max(self, other: Self) -> Self {
         Self { resident: self.resident.max(other.resident), own: self.own.max(other.own) }
     }
 }
 
-/// Memory of `pid` and its living descendants; 0 for what has ended.
+/// Memory of `pid` and its live descendants; 0 for processes that have ended.
 pub fn memory(pid: u32) -> Memory {
     let mut sum = Memory::default();
     for pid in members(pid) {
@@ -34,25 +34,25 @@ pub fn memory(pid: u32) -> Memory {
 /// CPU time.
 #[derive(Debug, Default, Clone, Copy, PartialEq)]
 pub struct Cpu {
-    /// In the program itself, seconds.
+    /// User time, seconds.
     pub user_s: f64,
-    /// In the kernel for it, seconds.
+    /// System time, seconds.
     pub kernel_s: f64,
 }
 
 impl Cpu {
-    /// All of it, seconds.
+    /// User and system time, seconds.
     pub fn all_s(self) -> f64 {
         self.user_s + self.kernel_s
     }
 
-    /// What came after `before`.
+    /// The difference from `before`.
     pub fn since(self, before: Self) -> Self {
         Self { user_s: self.user_s - before.user_s, kernel_s: self.kernel_s - before.kernel_s }
     }
 }
 
-/// CPU time of `pid`, its living descendants and those that they have waited for.
+/// CPU time of `pid`, its live descendants and those that they have waited for.
 pub fn cpu(pid: u32) -> Cpu {
     let [user, kernel] =
         members(pid).into_iter().map(cpu_ticks).fold([0, 0], |sum, more| [sum[0] + more[0], sum[1] + more[1]]);
@@ -60,10 +60,10 @@ pub fn cpu(pid: u32) -> Cpu {
     Cpu { user_s: seconds(user), kernel_s: seconds(kernel) }
 }
 
-/// In the program and in the kernel.
+/// User and system time in ticks.
 fn cpu_ticks(pid: u32) -> [u64; 2] {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // The name, in parentheses, may hold anything; fields 14 to 17 are utime, stime, cutime, cstime.
+    // The name, in parentheses, may contain anything; fields 14 to 17 are utime, stime, cutime, cstime.
     let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
     let fields: Vec<u64> =
         after_name.split_whitespace().skip(11).take(4).map_while(|field| field.parse().ok()).collect();
@@ -77,7 +77,7 @@ fn field_kib(status: &str, key: &str) -> u64 {
     line.and_then(|value| value.split_whitespace().next()).and_then(|value| value.parse().ok()).unwrap_or(0)
 }
 
-/// `pid` and all that descends from it.
+/// `pid` and all its descendants.
 fn members(pid: u32) -> Vec<u32> {
     let mut found = vec![pid];
     let mut next = 0;

@@ -1,4 +1,4 @@
-//! What has to be installed: found, named when it is missing, and installed when the user says so.
+//! Required programs: found, reported when missing, and installed on request.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,21 +7,21 @@ use super::Error;
 use super::options::workspace;
 use super::python;
 
-/// Something that a contestant cannot do without.
+/// A requirement of a contestant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
     /// A program in the path, from a Debian package.
     Program {
-        /// Its file name.
+        /// File name of the program.
         name: &'static str,
-        /// The package that has it.
+        /// Package that contains it.
         package: &'static str,
     },
     /// A python3 with the module libtorrent.
     PythonLibtorrent,
     /// A program that cargo installs from crates.io.
     Crate {
-        /// Its name, and the program's.
+        /// Name of the crate, and of its program.
         name: &'static str,
         /// Arguments of `cargo install`.
         arguments: &'static [&'static str],
@@ -31,7 +31,8 @@ pub enum Need {
 }
 
 impl Need {
-    /// `None` if it is there, else what is missing and how to get it. The program of this tree is at `mtorrent`.
+    /// Returns `None` if the requirement is met, else what is missing and how to get it. The program of this tree is at
+    /// `mtorrent`.
     pub fn missing(self, mtorrent: &Path) -> Option<String> {
         match self {
             Self::Program { name, .. } if find(name).is_some() => None,
@@ -49,7 +50,7 @@ impl Need {
     fn package(self) -> Option<&'static str> {
         match self {
             Self::Program { package, .. } => Some(package),
-            // Debian's Python makes an environment without pip if this is missing.
+            // Without this package, Debian's Python creates an environment without pip.
             Self::PythonLibtorrent => Some("python3-venv"),
             Self::Crate { .. } | Self::Mtorrent => None,
         }
@@ -62,19 +63,19 @@ pub fn own_mtorrent() -> PathBuf {
     own.parent().unwrap_or(Path::new(".")).join("mtorrent")
 }
 
-/// This program.
+/// Path of this program.
 pub fn own_program() -> Result<PathBuf, Error> {
     std::env::current_exe().map_err(|source| Error::io("find this program", source))
 }
 
-/// The first line that `program` prints when it is asked with `arguments`.
+/// The first line that `program` prints when it is run with `arguments`.
 pub fn first_line(program: &Path, arguments: &[&str]) -> Option<String> {
     let asked = Command::new(program).args(arguments).output().ok()?;
     let text = String::from_utf8_lossy(&asked.stdout) + String::from_utf8_lossy(&asked.stderr);
     text.lines().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned)
 }
 
-/// Where the program `name` is that cargo may have installed: outside the usual path of root.
+/// Path of the program `name` that cargo may have installed: outside the usual path of root.
 pub fn installed(name: &str) -> Option<PathBuf> {
     let folder = |variable: &str| std::env::var_os(variable).map(PathBuf::from);
     let home = || folder("HOME").map(|home| home.join(".cargo"));
@@ -83,10 +84,10 @@ pub fn installed(name: &str) -> Option<PathBuf> {
     find(name).or(installed)
 }
 
-/// Where the program `name` is.
+/// Path of the program `name`.
 pub fn find(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    // Debian keeps nginx and ip where only root's path looks.
+    // Debian installs nginx and ip in folders that only root's path contains.
     let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
     folders.map(|folder| folder.join(name)).find(|path| path.is_file())
 }
@@ -102,7 +103,7 @@ fn no_mtorrent(path: &Path) -> Option<String> {
     }
 }
 
-/// Builds the program of this tree next to this harness, so that no stale one is measured.
+/// Builds the program of this tree next to this harness, so that no outdated one is measured.
 pub fn build_mtorrent() {
     let own = std::env::current_exe().unwrap_or_default();
     let Some(target) = own.parent().filter(|folder| folder.ends_with("release")).and_then(Path::parent) else {
@@ -110,7 +111,7 @@ pub fn build_mtorrent() {
     };
     let mut cargo = Command::new("cargo");
     cargo.current_dir(workspace()).args(["build", "--release", "--quiet", "--package", "mtorrent", "--target-dir"]);
-    // A failure shows itself: cargo says why, and the program is then missing or old.
+    // A failure is visible: cargo prints the reason, and the program is then missing or old.
     match cargo.arg(target).status() {
         Ok(status) if status.success() => {}
         Ok(_) | Err(_) => {
@@ -120,7 +121,7 @@ pub fn build_mtorrent() {
     }
 }
 
-/// Installs those of `needs` that are missing.
+/// Installs the missing ones of `needs`.
 pub fn install(needs: &[Need], mtorrent: &Path) -> Result<(), Error> {
     let missing: Vec<Need> = needs.iter().copied().filter(|need| need.missing(mtorrent).is_some()).collect();
     let mut packages: Vec<&str> = missing.iter().filter_map(|need| need.package()).collect();
@@ -133,7 +134,7 @@ pub fn install(needs: &[Need], mtorrent: &Path) -> Result<(), Error> {
     if missing.contains(&Need::PythonLibtorrent) {
         for (program, arguments) in python::installers() {
             let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-            // The other rivals do not need it: without it the run goes on.
+            // The other rivals do not need it, so the run continues without it.
             if let Err(error) = installer(&program.to_string_lossy(), &arguments) {
                 eprintln!("{error}");
                 break;
@@ -142,7 +143,7 @@ pub fn install(needs: &[Need], mtorrent: &Path) -> Result<(), Error> {
     }
     for need in missing {
         let Need::Crate { arguments, .. } = need else { continue };
-        // The other rivals do not need it: without it the run goes on.
+        // The other rivals do not need it, so the run continues without it.
         if let Err(error) = installer("cargo", &[&["install"], arguments].concat()) {
             eprintln!("{error}");
         }
@@ -153,7 +154,7 @@ pub fn install(needs: &[Need], mtorrent: &Path) -> Result<(), Error> {
 fn installer(program: &str, arguments: &[&str]) -> Result<(), Error> {
     eprintln!("{program} {}", arguments.join(" "));
     let mut command = Command::new(program);
-    // stdout is data.
+    // stdout is reserved for data.
     command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive").stdout(std::io::stderr());
     let status = command.status().map_err(|source| Error::io(format!("run {program}"), source))?;
     if status.success() { Ok(()) } else { Err(Error::Refused(format!("{program} failed; install by hand"))) }

@@ -1,4 +1,4 @@
-//! The Python that has the module libtorrent.
+//! A Python with the module libtorrent.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,10 +10,10 @@ use super::options::workspace;
 /// The release that is installed from PyPI: Debian's 2.0 is slower on the disk.
 const RELEASE: &str = "2.1.1";
 
-/// The Python that has the module, if one has: the virtual environment's, else Debian's, which may be another than the
+/// A Python with the module, if there is one: that of the virtual environment, else Debian's, which may differ from the
 /// first in the path.
 pub fn find() -> Option<&'static Path> {
-    // One that is missing may be installed later.
+    // A missing one is not cached, because it may be installed later.
     static FOUND: OnceLock<PathBuf> = OnceLock::new();
     let has_module = |python: &PathBuf| {
         let asked = Command::new(python).args(["-c", "import libtorrent"]).output();
@@ -31,7 +31,7 @@ fn environment() -> PathBuf {
     workspace().join("target/tools").join(format!("libtorrent-{RELEASE}"))
 }
 
-/// What makes the virtual environment.
+/// Commands that create the virtual environment.
 pub fn installers() -> [(PathBuf, Vec<String>); 2] {
     let environment = environment();
     let folder = environment.to_string_lossy().into_owned();
@@ -42,10 +42,10 @@ pub fn installers() -> [(PathBuf, Vec<String>); 2] {
     ]
 }
 
-/// As [`find`], or an error that says what is missing.
+/// Like [`find`], but returns an error that names what is missing.
 pub fn with_libtorrent() -> Result<&'static Path, Error> {
     find().ok_or_else(|| Error::Contestant("no python3 has the module libtorrent".to_owned()))
 }
 
-/// What makes [`find`]'s Python print the module's version.
+/// Statements that make [`find`]'s Python print the module's version.
 pub const PRINT_VERSION: &str = "import libtorrent; print(libtorrent.__version__)";

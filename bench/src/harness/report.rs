@@ -1,4 +1,4 @@
-//! README.md of a run: its head and its foot, the same for every race.
+//! README.md of a run: its start and its end, the same for every race.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -6,8 +6,8 @@ use std::path::Path;
 use super::machine::{ask, commit, host};
 use super::program::first_line;
 
-/// The start of a README.md: `race` ("Trackers, ", or nothing), when and where; the command line that runs the same again;
-/// how many runs were right; the machine; the versions.
+/// The start of a README.md: `race` ("Trackers, ", or nothing), date and machine; the command line that repeats the
+/// run; the number of correct runs; the hardware; the versions.
 pub fn head<'a>(
     race: &str,
     again: &str,
@@ -28,7 +28,7 @@ pub fn head<'a>(
     text
 }
 
-/// The end of a README.md: who was wanted and is not installed.
+/// The end of a README.md: contestants that were wanted and are not installed.
 pub fn left_out(names: &[&str]) -> String {
     if names.is_empty() {
         return String::new();
@@ -36,10 +36,11 @@ pub fn left_out(names: &[&str]) -> String {
     format!("\nNot installed, so left out: {}.\n", names.join(", "))
 }
 
-/// Name and version of each program, given the arguments that make it say so; without those that do not answer.
+/// Name and version of each program, given the arguments that make it print its version; programs without output are
+/// left out.
 pub fn versions<'a>(programs: impl IntoIterator<Item = (&'a str, &'a Path, &'a [&'a str])>) -> Vec<(String, String)> {
     let version = |(name, program, arguments): (&str, &Path, &[&str])| {
-        // A module that is not installed is no version.
+        // The error of a missing module is not a version.
         let line = first_line(program, arguments).filter(|line| !line.contains("Error"))?;
         Some((name.to_owned(), line))
     };

@@ -1,4 +1,4 @@
-//! Who takes part: whom the user named, and whose programs are installed.
+//! Selection of the contestants: those that the user named and whose programs are installed.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use super::Error;
 use super::options::CommonOptions;
 use super::program::{self, Need};
 
-/// True if `only` has `name`, or is empty.
+/// True if `only` contains `name`, or is empty.
 pub fn is_chosen(name: &str, only: &[String]) -> bool {
     only.is_empty() || only.iter().any(|chosen| chosen == name)
 }
@@ -21,8 +21,8 @@ pub fn check_names(names: &[&str], only: &[String]) -> Result<(), Error> {
     }
 }
 
-/// Whether all that the contestant `name` needs is installed; says so on stderr. The program of this tree is at
-/// `mtorrent`.
+/// Whether all requirements of the contestant `name` are installed; reports missing ones on stderr. The program of this
+/// tree is at `mtorrent`.
 pub fn is_installed(name: &str, needs: &[Need], mtorrent: &Path) -> bool {
     let missing: Vec<String> = needs.iter().filter_map(|need| need.missing(mtorrent)).collect();
     if missing.is_empty() {
@@ -41,21 +41,21 @@ pub fn not_empty<T>(present: Vec<T>) -> Result<Vec<T>, Error> {
     Ok(present)
 }
 
-/// Those of `wanted` who are not in `present`.
+/// Those of `wanted` that are not in `present`.
 pub fn left_out<'a>(wanted: impl Iterator<Item = &'a str>, present: &[&str]) -> Vec<&'a str> {
     wanted.filter(|name| !present.contains(name)).collect()
 }
 
-/// A contestant that the selection knows by its name and its needs.
+/// A contestant, as the selection needs it.
 pub trait Candidate {
-    /// Its name in tables and for `--only`.
+    /// Name in tables and for `--only`.
     fn name(&self) -> &'static str;
-    /// What has to be installed.
+    /// Requirements.
     fn needs(&self) -> &'static [Need];
 }
 
-/// Builds and installs what `options` allow, says who of `all` takes part and who does not and why, and returns those who
-/// do. Without `mtorrent` the program of this source tree is built.
+/// Builds and installs what `options` allow, prints which of `all` take part and why others do not, and returns those
+/// that do. Without `mtorrent` the program of this source tree is built.
 pub fn select<C: Candidate>(
     all: &[&'static C],
     options: &CommonOptions,
@@ -76,7 +76,7 @@ pub fn select<C: Candidate>(
     not_empty(chosen().filter(is_there).collect())
 }
 
-/// The names of those of `all` who were wanted and are not in `present`.
+/// The names of those of `all` that were wanted and are not in `present`.
 pub fn absent<C: Candidate>(all: &[&'static C], options: &CommonOptions, present: &[&C]) -> Vec<&'static str> {
     let present: Vec<&str> = present.iter().map(|candidate| candidate.name()).collect();
     let wanted = all.iter().map(|candidate| candidate.name()).filter(|name| is_chosen(name, &options.only));

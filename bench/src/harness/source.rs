@@ -1,5 +1,5 @@
-//! The file that everyone fetches: random bytes, so that nothing can compress or deduplicate them,
-//! with the SHA-1 of each piece; and the comparison of a copy with it.
+//! The file that every contestant downloads: random bytes, so that nothing can compress or deduplicate them, with the
+//! SHA-1 of each piece; and the comparison of a copy with it.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -17,16 +17,16 @@ use super::interrupt;
 /// The source file.
 #[derive(Debug)]
 pub struct Source {
-    /// Where it lies.
+    /// Path of the file.
     pub path: PathBuf,
-    /// Bytes.
+    /// Length of the file, bytes.
     pub length: u64,
     /// The 20-byte SHA-1 of each piece, one after the other.
     pub pieces: Vec<u8>,
 }
 
 impl Source {
-    /// Bytes of a piece of the torrent: our own default chunk size, for everyone.
+    /// Piece size of the torrent, bytes: our own default chunk size, for every contestant.
     pub const PIECE_BYTES: usize = 1 << 20;
 
     /// Writes `length` random bytes to a new file in `folder`.
@@ -50,7 +50,7 @@ impl Source {
         Ok(Self { path: path.clone(), length, pieces })
     }
 
-    /// The SHA-1 of each piece of another size, one after the other.
+    /// The SHA-1 of each piece of another size, concatenated.
     pub fn piece_hashes(&self, piece_bytes: usize) -> Result<Vec<u8>, Error> {
         let fail = |source| Error::io(format!("read {}", self.path.display()), source);
         let mut file = File::open(&self.path).map_err(fail)?;
@@ -67,12 +67,12 @@ impl Source {
         Ok(hashes)
     }
 
-    /// Its name without the folder.
+    /// The file name without the folder.
     pub fn name(&self) -> &'static str {
         "source.bin"
     }
 
-    /// Reads it once, so that it lies in the page cache, and returns the part that does, 0 to 1.
+    /// Reads the file once, so that it is in the page cache, and returns the cached part, 0 to 1.
     pub fn warm(&self) -> Result<f64, Error> {
         let fail = |source| Error::io(format!("read {}", self.path.display()), source);
         let mut file = File::open(&self.path).map_err(fail)?;
@@ -83,8 +83,8 @@ impl Source {
         resident_part(&file, self.length).map_err(fail)
     }
 
-    /// `None` if the file at `copy` holds the same bytes, else what is wrong with it. Reads past the
-    /// page cache where the filesystem lets it, so that what was stored is compared, not what is cached.
+    /// Returns `None` if the file at `copy` has the same bytes, else the difference. Reads past the page cache if the
+    /// file system allows it, so that the stored bytes are compared, not the cached ones.
     pub fn difference(&self, copy: &Path) -> Result<Option<String>, Error> {
         let fail = |path: &Path| {
             let doing = format!("compare {}", path.display());
@@ -116,9 +116,9 @@ impl Source {
     }
 }
 
-/// What is read at once, bytes.
+/// Bytes per read.
 const BLOCK_BYTES: usize = 4 << 20;
-/// What O_DIRECT wants a buffer to be aligned to, bytes.
+/// Alignment of buffers for O_DIRECT, bytes.
 const DIRECT_ALIGNMENT: usize = 4 << 10;
 
 /// A block whose start is aligned for O_DIRECT.
@@ -154,7 +154,7 @@ fn fill(file: &mut File, block: &mut [u8]) -> std::io::Result<usize> {
             0 => break,
             count => filled += count,
         }
-        // A direct read that stops between two sectors has met the end of the file.
+        // A direct read that stops inside a sector has reached the end of the file.
         if filled % 512 != 0 {
             break;
         }
@@ -162,7 +162,7 @@ fn fill(file: &mut File, block: &mut [u8]) -> std::io::Result<usize> {
     Ok(filled)
 }
 
-/// The part of the file's pages that the page cache holds.
+/// The part of the file's pages that is in the page cache, 0 to 1.
 fn resident_part(file: &File, length: u64) -> std::io::Result<f64> {
     let pages = (length as usize).div_ceil(rustix::param::page_size());
     let mut resident = vec![0u8; pages];

@@ -1,12 +1,12 @@
-//! Medians, and how far to trust them: percentile bootstrap with a fixed seed, so that the same rows
-//! give the same interval.
+//! Medians and their confidence intervals: percentile bootstrap with a fixed seed, so that the same rows yield the same
+//! interval.
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 /// Resamples of a bootstrap.
 const RESAMPLES: usize = 10_000;
-/// Any number; it is fixed so that a summary can be made again.
+/// An arbitrary number, fixed so that a summary can be reproduced.
 const SEED: u64 = 0x6d54_6f72;
 
 /// A median or a ratio of medians with its 95 % interval.
@@ -36,7 +36,7 @@ pub fn median_estimate(values: &[f64]) -> Option<Estimate> {
     estimate(|draw| draw.median(values), median(values), values.is_empty())
 }
 
-/// The median of `over` by the median of `under`, with the interval; `None` if either has none.
+/// The median of `over` divided by the median of `under`, with the interval; `None` if either is empty.
 pub fn ratio_estimate(over: &[f64], under: &[f64]) -> Option<Estimate> {
     let value = median(over) / median(under);
     estimate(|draw| draw.median(over) / draw.median(under), value, over.is_empty() || under.is_empty())
@@ -69,7 +69,7 @@ fn estimate(resample: impl Fn(&mut Draw) -> f64, value: f64, empty: bool) -> Opt
     Some(Estimate { value, low: at(0.025), high: at(0.975) })
 }
 
-/// A figure with as many digits as are significant.
+/// A figure with its significant digits.
 pub fn number(value: f64) -> String {
     match value {
         value if !value.is_finite() => "–".to_owned(),

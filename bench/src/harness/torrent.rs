@@ -1,4 +1,4 @@
-//! The torrent of the source file, BEP 3, with an announce URL: what the rivals are given.
+//! The torrent of the source file, BEP 3, with an announce URL, for the rivals.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ pub fn metainfo(source: &Source, announce: &str) -> Vec<u8> {
     metainfo_of(source, Source::PIECE_BYTES as u64, &source.pieces, announce)
 }
 
-/// The same in pieces of `piece_bytes` with the hashes `pieces`.
+/// Like [`metainfo`], with pieces of `piece_bytes` and the hashes `pieces`.
 pub fn metainfo_of(source: &Source, piece_bytes: u64, pieces: &[u8], announce: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(pieces.len() + 512);
     bytes.push(b'd');
@@ -32,9 +32,9 @@ pub fn metainfo_of(source: &Source, piece_bytes: u64, pieces: &[u8], announce: &
     bytes
 }
 
-/// The info hash of what [`metainfo_of`] made.
+/// The info hash of a metainfo made by [`metainfo_of`].
 pub fn info_hash(metainfo: &[u8]) -> [u8; 20] {
-    // Nothing before the key has these bytes in it, and one `e` follows the value.
+    // These bytes do not occur before the key, and one `e` follows the value.
     let key = b"4:info";
     let start = metainfo.windows(key.len()).position(|window| window == key).map_or(0, |at| at + key.len());
     Sha1::digest(&metainfo[start..metainfo.len().saturating_sub(1).max(start)]).into()

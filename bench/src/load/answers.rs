@@ -1,4 +1,4 @@
-//! What answers there are at the start of a buffer. Every one is read whole and held against what was asked.
+//! Answers at the start of a buffer. Each is read completely and compared with its request.
 
 use mtorrent::limits::FRAME_CONTROL_BYTES_MAX;
 use mtorrent::wire::{Message, Parsed, Status, parse};
@@ -7,18 +7,19 @@ use super::options::Protocol;
 use super::requests::Expected;
 use super::resp::{self, Value};
 
-/// What an answer says.
+/// Result of checking an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// What was asked for.
+    /// The requested answer.
     Right,
-    /// That nobody has the file.
+    /// The file has no seeders.
     Nobody,
-    /// A refusal, or the answer to something else.
+    /// A refusal, or the answer to another request.
     Wrong,
 }
 
-/// Reads one answer: what it says, and its bytes. `Ok(None)` if it is not all there; an error where no answer starts.
+/// Reads one answer; returns the verdict, and its length in bytes. `Ok(None)` if it is incomplete; an error if no
+/// answer starts there.
 pub fn take(protocol: Protocol, bytes: &[u8], expected: &Expected) -> Result<Option<(Verdict, usize)>, String> {
     if bytes.is_empty() {
         return Ok(None);

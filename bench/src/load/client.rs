@@ -1,4 +1,4 @@
-//! One thread of a load: its connections, in one loop that asks the kernel over and over what has come.
+//! One thread of a load: its connections, in one loop that polls the kernel continuously.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -14,17 +14,17 @@ use super::requests::Requests;
 use crate::harness::process_tree::{self, Cpu};
 use crate::harness::{Error, interrupt};
 
-/// Connections that one look of the clock is for: few, so that latencies are right to some 100 us.
+/// Connections per reading of the clock: few, so that latencies are accurate to some 100 us.
 const BATCH: usize = 64;
-/// Room for what one receive gives: more than the largest answer and the rest of one before it.
+/// Size of a receive buffer, bytes: more than the largest answer and the rest of one before it.
 const RECEIVE_BYTES: usize = 192 << 10;
-/// How long a server may take for an answer.
+/// Time limit of a server's answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A thread's connections and buffers.
 pub struct Client<'a> {
     options: &'a Options,
-    /// Whether it asks for the server's CPU time.
+    /// Whether this thread measures the server's CPU time.
     asks_cpu: bool,
     epoll: OwnedFd,
     connections: Vec<Connection>,
@@ -33,7 +33,7 @@ pub struct Client<'a> {
     events: Vec<epoll::Event>,
     received: Box<[u8]>,
     to_send: Vec<u8>,
-    /// When the last answer came.
+    /// Time of the last answer.
     last_answer: Instant,
 }
 
@@ -46,7 +46,7 @@ impl<'a> Client<'a> {
         let connections: io::Result<Vec<_>> = (0..options.connections_of(index)).map(|_| connect()).collect();
         let connections = connections.map_err(|source| Error::io(format!("connect to {}", options.server), source))?;
         for (number, connection) in connections.iter().enumerate() {
-            // With each arrival one event: a round that is not whole is not looked at again before more has come.
+            // One event per arrival: an incomplete round is not checked again before more bytes have arrived.
             let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
             epoll::add(&epoll, connection, epoll::EventData::new_u64(number as u64), flags)
                 .map_err(|errno| Error::io("add a connection to epoll", errno.into()))?;
@@ -65,7 +65,7 @@ impl<'a> Client<'a> {
         })
     }
 
-    /// Loads for the time that the options say.
+    /// Runs the load for the configured time.
     pub fn load(mut self) -> Result<Figures, Error> {
         self.start_all()?;
         self.drive(Instant::now() + Duration::from_secs(self.options.warm_up))?;
@@ -95,7 +95,7 @@ impl<'a> Client<'a> {
         (0..self.connections.len()).try_for_each(|number| self.send_round(number, now))
     }
 
-    /// Answers what comes with new requests, until `end`.
+    /// Sends new requests for each answer, until `end`.
     fn drive(&mut self, end: Instant) -> Result<(), Error> {
         let patience =
             if self.options.sleep { Timespec { tv_sec: 0, tv_nsec: 1_000_000 } } else { Timespec::default() };

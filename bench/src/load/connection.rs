@@ -1,5 +1,5 @@
-//! One connection: its requests in flight, and what came of an answer so far. It must stay small, so that the cache
-//! holds all of them.
+//! One connection: its requests in flight, and the incomplete answer. It must stay small, so that the cache holds all
+//! connections.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
@@ -11,25 +11,25 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 use super::requests::Expected;
 
-/// For a send, which waits only for a server that does not receive.
+/// Time limit of a send, which waits only for a server that does not receive.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A connection in a closed loop: a round of requests goes out when the last round is answered.
+/// A connection in a closed loop: a round of requests is sent once the last round is answered.
 #[derive(Debug)]
 pub struct Connection {
     stream: TcpStream,
-    /// What the round's answers must be, in order.
+    /// Expected answers of the round, in order.
     pub expected: Vec<Expected>,
-    /// How many of them have come.
+    /// Number of them that have arrived.
     pub answered: usize,
-    /// When the round was sent.
+    /// Time at which the round was sent.
     pub sent: Instant,
-    /// The start of an answer whose rest has not come.
+    /// The start of an incomplete answer.
     pub rest: Vec<u8>,
 }
 
 impl Connection {
-    /// Connects; `depth` requests will be in flight.
+    /// Connects, for `depth` requests in flight.
     pub fn open(server: SocketAddr, depth: usize) -> io::Result<Self> {
         let stream = TcpStream::connect(server)?;
         stream.set_nodelay(true)?;
@@ -55,7 +55,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Receives what is there, behind the rest of last time; `None` if nothing is.
+    /// Receives the available bytes, after the rest of the last call; `None` if there are none.
     pub fn receive<'b>(&mut self, buffer: &'b mut [u8]) -> io::Result<Option<&'b [u8]>> {
         let kept = self.rest.len();
         buffer[..kept].copy_from_slice(&self.rest);

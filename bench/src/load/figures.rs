@@ -1,4 +1,4 @@
-//! What a load saw.
+//! Figures of a load.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -8,19 +8,19 @@ use hdrhistogram::Histogram;
 use super::options::Options;
 use crate::harness::process_tree::Cpu;
 
-/// The longest latency that is distinguished from longer ones, microseconds.
+/// Upper bound of recorded latencies, microseconds; longer ones count as this.
 const LATENCY_US_MAX: u64 = 60_000_000;
 
 /// The figures of one thread, or of all.
 #[derive(Clone, Debug)]
 pub struct Figures {
-    /// How long it was measured.
+    /// Duration of the measurement, seconds.
     pub seconds: f64,
-    /// From a round's sending to each of its answers, microseconds.
+    /// Time from sending a round to each of its answers, microseconds.
     pub latencies_us: Histogram<u64>,
-    /// Answers that refuse, or that answer something else.
+    /// Refusals, and answers to another request.
     pub errors: u64,
-    /// Answers that nobody has the file: right, but cheap.
+    /// Answers that the file has no seeders: correct, but cheap.
     pub nobody: u64,
     /// CPU time of the server.
     pub server_cpu: Option<Cpu>,
@@ -33,7 +33,7 @@ impl Default for Figures {
 }
 
 impl Figures {
-    /// Nothing seen yet.
+    /// Figures without answers.
     pub fn new() -> Self {
         let latencies_us = Histogram::new_with_bounds(1, LATENCY_US_MAX, 3);
         Self {
@@ -45,14 +45,14 @@ impl Figures {
         }
     }
 
-    /// Counts `answers` that came after `latency`.
+    /// Counts `answers` that arrived after `latency`.
     pub fn record(&mut self, latency: Duration, answers: usize) {
         self.latencies_us.saturating_record_n((latency.as_micros() as u64).max(1), answers as u64);
     }
 
-    /// With those of another thread that ran at the same time.
+    /// Adds the figures of another thread that ran at the same time.
     pub fn and(mut self, other: Self) -> Self {
-        // The bounds are the same.
+        // This cannot fail, because the bounds are the same.
         let _ = self.latencies_us.add(&other.latencies_us);
         self.seconds = self.seconds.max(other.seconds);
         self.errors += other.errors;
@@ -61,7 +61,7 @@ impl Figures {
         self
     }
 
-    /// Answers, wrong ones counted.
+    /// Number of answers, wrong ones included.
     pub fn answers(&self) -> u64 {
         self.latencies_us.len()
     }
@@ -71,17 +71,17 @@ impl Figures {
         self.answers() as f64 / self.seconds
     }
 
-    /// The part of a core that the server took, 1 for all of one.
+    /// The part of a core that the server used; 1 is all of one.
     pub fn server_cores(&self) -> Option<f64> {
         self.server_cpu.map(|cpu| cpu.all_s() / self.seconds)
     }
 
-    /// CPU time of the server an answer, microseconds.
+    /// CPU time of the server per answer, microseconds.
     pub fn cpu_us_per_answer(&self) -> Option<f64> {
         self.server_cpu.map(|cpu| 1e6 * cpu.all_s() / self.answers() as f64)
     }
 
-    /// The part of it outside the kernel.
+    /// User CPU time of the server per answer, microseconds.
     pub fn user_us_per_answer(&self) -> Option<f64> {
         self.server_cpu.map(|cpu| 1e6 * cpu.user_s / self.answers() as f64)
     }

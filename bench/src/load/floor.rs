@@ -1,7 +1,7 @@
-//! What no server can go below: answers `:0` to whatever comes, and does nothing else.
+//! The lower bound for any server: answers `:0` to every request, and does nothing else.
 //!
-//! One thread over an edge-triggered epoll set, one receive and one send for each request, as the tracker does at
-//! depth 1; nothing is parsed, kept or looked up. Load it as Redis, at depth 1 only.
+//! One thread with an edge-triggered epoll set, one receive and one send for each request, as the tracker does at depth
+//! 1; nothing is parsed, stored or looked up. It is loaded like Redis, at depth 1 only.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -12,11 +12,11 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 use crate::harness::Error;
 
-/// Events that one look takes.
+/// Events per poll.
 const BATCH: usize = 512;
-/// More than the largest request.
+/// Size of a receive buffer, bytes: more than the largest request.
 const RECEIVE_BYTES: usize = 4096;
-/// Redis' answer to a SADD of what is there.
+/// Redis's answer to a SADD of an existing member.
 const ANSWER: &[u8] = b":0\r\n";
 
 /// Serves `connections` connections until all of them have ended.
@@ -53,7 +53,7 @@ fn answer(connections: &[TcpStream]) -> io::Result<()> {
                     open -= 1;
                 }
                 Ok(_) => match send(connection, ANSWER, SendFlags::NOSIGNAL) {
-                    // The end of who is gone comes as an event of its own.
+                    // The end of a closed connection arrives as a separate event.
                     Ok(_) | Err(Errno::PIPE | Errno::CONNRESET) => {}
                     Err(errno) => return Err(errno.into()),
                 },

@@ -1,14 +1,15 @@
-//! Load for a tracker, and by the same means for Redis: many connections, each a closed loop of so many requests in
-//! flight, a mix of AddSeeder (SADD) and SeederInfoRequest (SRANDMEMBER) over many files.
+//! Load for a tracker and, by the same means, for Redis: many connections, each a closed loop with a fixed number of
+//! requests in flight, a mix of AddSeeder (SADD) and SeederInfoRequest (SRANDMEMBER) over many files.
 //!
-//! Says answers a second, latencies, and what CPU time the server took: only where that is over 95 % of a core do
-//! the figures are those of the server.
+//! It reports answers a second, latencies, and the CPU time of the server: only if that is over 95 % of a core are the
+//! figures those of the server.
 //!
-//! The load must cost the server nothing but the requests. A [`client`] is a thread over epoll that never sleeps: a
-//! sleeping one makes the server's core wake it, and one that has its completions run by io_uring is interrupted by
-//! the server's core at every answer, which cost Redis 7 us an answer. It must also be faster than any server: a round
-//! on a [`connection`] is one send and one receive; [`requests`] are copied from templates, nothing is allocated, and
-//! every answer is checked in place ([`answers`]). What a server costs that does nothing is what [`floor`] shows.
+//! The load must not use the server's CPU except by its requests. A [`client`] is a thread over epoll that never
+//! sleeps: a sleeping one makes the server's core wake it, and one whose completions io_uring runs is interrupted by
+//! the server's core at every answer, which took 7 us an answer of Redis. The load must also be faster than any server:
+//! a round on a [`connection`] is one send and one receive; [`requests`] are copied from templates, nothing is
+//! allocated, and every answer is checked in place ([`answers`]). [`floor`] shows the CPU time of a server that does
+//! nothing.
 
 pub mod answers;
 pub mod client;
@@ -27,7 +28,7 @@ use client::Client;
 pub use figures::Figures;
 pub use options::{Options, Protocol};
 
-/// Does what the command line says, and prints it.
+/// Executes the command line, and prints the result.
 pub fn execute(options: &Options) -> Result<(), Error> {
     if options.serve {
         return tracker::serve(options);
@@ -41,7 +42,7 @@ pub fn execute(options: &Options) -> Result<(), Error> {
 
 /// Loads the server, or fills it.
 pub fn run(options: &Options) -> Result<Figures, Error> {
-    // Nobody is measured before everybody is connected.
+    // The measurement starts only after all threads are connected.
     let connected = Barrier::new(options.threads);
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..options.threads)

@@ -1,4 +1,4 @@
-//! What the user typed.
+//! Command-line options.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -6,46 +6,46 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
-/// Requests in flight on a connection at most: more would not fit into the smallest socket buffer.
+/// Most requests in flight on a connection: more would not fit into the smallest socket buffer.
 pub const DEPTH_MAX: usize = 128;
 
 /// Loads a tracker or Redis and prints one line of figures.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "load", version)]
 pub struct Options {
-    /// Where the server listens.
+    /// Address of the server.
     pub server: SocketAddr,
-    /// What it speaks.
+    /// Protocol of the server.
     #[arg(long, value_enum, default_value = "mtorrent")]
     pub protocol: Protocol,
-    /// Connections in all.
+    /// Number of connections.
     #[arg(long, default_value_t = 500)]
     pub connections: usize,
-    /// Requests in flight on each.
+    /// Requests in flight on each connection.
     #[arg(long, default_value_t = 1, value_parser = parse_depth)]
     pub depth: usize,
-    /// Files that are asked for.
+    /// Number of files in the requests.
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub files: u64,
-    /// Requests of a hundred that change something.
+    /// Requests of a hundred that add a seeder.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(..=100))]
     pub adds: u32,
-    /// Another one draws other files.
+    /// Seed of the sequence of files.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// Seconds of measuring.
+    /// Duration of the measurement, seconds.
     #[arg(long, default_value_t = 10)]
     pub seconds: u64,
-    /// Seconds of the same before that.
+    /// Duration of the same load before that, seconds.
     #[arg(long, default_value_t = 2)]
     pub warm_up: u64,
-    /// Threads of the load; each takes a core.
+    /// Number of threads of the load; each occupies a core.
     #[arg(long, default_value_t = 1, value_parser = parse_threads)]
     pub threads: usize,
-    /// Sleep while there is no answer: leaves the core to others, but the server pays for waking the load.
+    /// Sleep while there is no answer: leaves the core to other processes, but the server's core has to wake the load.
     #[arg(long)]
     pub sleep: bool,
-    /// The server's process, for its CPU time.
+    /// Process id of the server, for its CPU time.
     #[arg(long)]
     pub pid: Option<u32>,
     /// Instead of loading for a time, add every file once with two seeders.
@@ -54,21 +54,21 @@ pub struct Options {
     /// Instead of loading, be a tracker that trusts loopback, until killed.
     #[arg(long)]
     pub serve: bool,
-    /// Instead of loading, answer `:0` to whatever comes on that many connections: what no server can go below.
+    /// Instead of loading, answer `:0` to every request on that many connections: the lower bound for any server.
     #[arg(long)]
     pub floor: bool,
-    /// Executors of that tracker.
+    /// Number of executors of that tracker.
     #[arg(long, default_value_t = 1)]
     pub cores: usize,
-    /// Where that tracker keeps its table.
+    /// Data folder of that tracker.
     #[arg(long)]
     pub data_dir: Option<PathBuf>,
-    /// Other trackers of that tracker.
+    /// Peers of that tracker.
     #[arg(long = "peer")]
     pub peers: Vec<String>,
 }
 
-/// What a server speaks.
+/// Protocol of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Protocol {
     /// Our frames.
@@ -83,12 +83,12 @@ impl Options {
         Self::parse_from(["load".to_owned(), server.to_string()])
     }
 
-    /// How long is measured.
+    /// Duration of the measurement.
     pub fn measured(&self) -> Duration {
         Duration::from_secs(self.seconds)
     }
 
-    /// Connections of the thread `index`.
+    /// Number of connections of the thread `index`.
     pub fn connections_of(&self, index: usize) -> usize {
         self.connections / self.threads + usize::from(index < self.connections % self.threads)
     }

@@ -1,6 +1,6 @@
-//! The requests of a load: which file comes next, and its bytes.
+//! The requests of a load: the sequence of files, and the bytes.
 //!
-//! A request is copied from a template and the file's hash put into it: the codec, ours or RESP, has run once.
+//! A request is copied from a template and the file's hash is inserted: the codec, ours or RESP, has run once.
 
 use std::net::Ipv4Addr;
 
@@ -12,19 +12,19 @@ use rand::{RngExt, SeedableRng};
 use super::options::{Options, Protocol};
 use super::resp;
 
-/// Seeders of each file.
+/// Number of seeders of each file.
 pub const SEEDERS: u64 = 2;
 
-/// What an answer must be.
+/// The expected answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expected {
-    /// That a seeder was added.
+    /// Confirmation that a seeder was added.
     Added,
-    /// The seeders of the file whose hash this is.
+    /// The seeders of the file with this hash.
     Seeders(InfoHash),
 }
 
-/// An endless row of requests, or one that fills a table.
+/// An endless sequence of requests, or one that fills a table.
 #[derive(Debug)]
 pub struct Requests {
     files: u64,
@@ -35,19 +35,19 @@ pub struct Requests {
 
 #[derive(Debug)]
 enum Order {
-    /// Any file, any of its seeders; so many requests of a hundred add.
+    /// Random files and seeders; this many requests of a hundred add a seeder.
     Random { rng: SmallRng, adds: u32 },
-    /// Every seeder of every file, of which this row takes its share.
+    /// Every seeder of every file; this sequence has one share of them.
     Every { next: u64, step: u64 },
 }
 
 impl Requests {
-    /// The row of thread `index`.
+    /// The sequence of thread `index`.
     pub fn new(options: &Options, index: usize) -> Self {
         let order = if options.fill {
             Order::Every { next: index as u64, step: options.threads as u64 }
         } else {
-            // So that no two threads and no two seeds share a row.
+            // Gives every thread and every seed a sequence of its own.
             let seed = options.seed.wrapping_mul(1 << 16) + index as u64;
             Order::Random { rng: SmallRng::seed_from_u64(seed), adds: options.adds }
         };
@@ -55,7 +55,7 @@ impl Requests {
         Self { files: options.files, order, add: [add(0), add(1)], ask: Template::ask(options.protocol) }
     }
 
-    /// Appends the next request to `out`; `None` at the end of the row.
+    /// Appends the next request to `out`; `None` at the end of the sequence.
     pub fn write_next(&mut self, out: &mut Vec<u8>) -> Option<Expected> {
         let (file, seeder, adds) = self.order.next(self.files)?;
         let info_hash = hash(file);
@@ -70,7 +70,7 @@ impl Requests {
 }
 
 impl Order {
-    /// A file, one of its seeders, and whether that is added.
+    /// A file, one of its seeders, and whether the request adds it.
     fn next(&mut self, files: u64) -> Option<(u64, u64, bool)> {
         match self {
             Self::Random { rng, adds } => {
@@ -86,7 +86,7 @@ impl Order {
     }
 }
 
-/// A request and where the hash stands in it.
+/// A request, and the offset of the hash in it.
 #[derive(Debug)]
 struct Template {
     bytes: Vec<u8>,
@@ -131,7 +131,7 @@ impl Template {
     }
 }
 
-/// Spread as SHA-1 would be.
+/// A hash of the file, distributed as with SHA-1.
 fn hash(file: u64) -> InfoHash {
     let mut state = file.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mut hash = [0; 20];

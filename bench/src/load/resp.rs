@@ -1,4 +1,4 @@
-//! What of RESP, the protocol of Redis, a load needs.
+//! The parts of RESP, the protocol of Redis, that a load needs.
 
 /// Writes a command of byte strings.
 pub fn write_command(parts: &[&[u8]], out: &mut Vec<u8>) {
@@ -17,14 +17,14 @@ pub enum Value {
     Number,
     /// `$`: a byte string, or null.
     Bytes,
-    /// `*`: so many values.
+    /// `*`: an array of this many values.
     Array(usize),
-    /// `-`, `+` and whatever else is a line.
+    /// `-`, `+` and any other line.
     Other,
 }
 
-/// Reads a whole value: what it is, and how many bytes of `bytes` it takes. `None` if it is not all there, or if no
-/// number stands where one must.
+/// Reads a whole value; returns its kind and its length in bytes. `None` if it is incomplete, or if a number is
+/// missing.
 pub fn parse(bytes: &[u8]) -> Option<(Value, usize)> {
     let end = bytes.iter().position(|byte| *byte == b'\n')?;
     let after = end + 1;
@@ -47,7 +47,7 @@ pub fn parse(bytes: &[u8]) -> Option<(Value, usize)> {
 fn number(digits: &[u8]) -> Option<i64> {
     let (sign, digits) = digits.strip_prefix(b"-").map_or((1, digits), |digits| (-1, digits));
     let add = |sum: i64, digit: &u8| Some(sum * 10 + i64::from(digit.is_ascii_digit().then(|| digit - b'0')?));
-    // So many digits do not overflow.
+    // This many digits do not overflow.
     (1..=9).contains(&digits.len()).then(|| digits.iter().try_fold(0, add))?.map(|sum| sign * sum)
 }
 

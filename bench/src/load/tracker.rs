@@ -7,10 +7,10 @@ use mtorrent::tracker::server::{self, TrackerConfig};
 use super::options::Options;
 use crate::harness::Error;
 
-/// A tracker brings its figures up to date within this.
+/// Longest delay with which a tracker updates its figures.
 const STATS_PAUSE: Duration = Duration::from_millis(300);
 
-/// Serves until killed; says when it is ready, and what it holds then.
+/// Serves until killed; prints when it is ready, and the size of its table then.
 pub fn serve(options: &Options) -> Result<(), Error> {
     let failed = |error: &dyn std::fmt::Display| Error::Contestant(format!("the tracker: {error}"));
     let start = Instant::now();

@@ -1,4 +1,4 @@
-//! aria2 as a BitTorrent client, from another aria2.
+//! aria2 as a BitTorrent client, downloading from another aria2.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! What a contestant is.
+//! A contestant and its properties.
 
 use super::options::Options;
 use super::session::Session;
@@ -7,22 +7,22 @@ use crate::harness::Error;
 use crate::harness::program::Need;
 use crate::harness::selection::Candidate;
 
-/// A program in its fastest sensible setting.
+/// A program in its fastest sensible configuration.
 #[derive(Debug)]
 pub struct Contestant {
-    /// Its name in tables and for `--only`.
+    /// Name in tables and for `--only`.
     pub name: &'static str,
-    /// What it is here for.
+    /// Role in the comparison.
     pub role: Role,
-    /// In how many rounds it takes part.
+    /// Number of rounds in which it takes part.
     pub pace: Pace,
-    /// Where it can put the copy; one run a round for each.
+    /// Possible destinations of the copy; one run a round for each.
     pub sinks: &'static [Sink],
-    /// What has to be installed.
+    /// Required programs.
     pub needs: &'static [Need],
-    /// Its settings and what to know about its figures, for the report.
+    /// Its settings, and notes on its figures, for the report.
     pub settings: &'static str,
-    /// Starts its servers and writes its getter's command line.
+    /// Starts its servers and builds its getter's command line.
     pub prepare: fn(&Stage) -> Result<Session, Error>,
 }
 
@@ -36,14 +36,14 @@ impl Candidate for Contestant {
     }
 }
 
-/// In how many rounds a contestant takes part: always the first ones.
+/// Number of rounds in which a contestant takes part: always the first ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pace {
-    /// In all of them.
+    /// All rounds.
     Fast,
-    /// In `--slow-rounds`.
+    /// `--slow-rounds` rounds.
     Slow,
-    /// In one: a run of it takes minutes.
+    /// One round, because a run takes minutes.
     Slowest,
 }
 
@@ -58,10 +58,10 @@ impl Pace {
     }
 }
 
-/// What a contestant is here for.
+/// Role of a contestant in the comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// What the machine can do at best.
+    /// A limit of the machine.
     Limit,
     /// mtorrent.
     Ours,
@@ -72,7 +72,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// The word in raw.csv and in tables.
+    /// Name of the role in raw.csv and in tables.
     pub fn word(self) -> &'static str {
         match self {
             Self::Limit => "limit",

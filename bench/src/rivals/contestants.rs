@@ -1,4 +1,4 @@
-//! Who takes part, in the order of an odd round.
+//! The contestants, in the order of an odd round.
 
 use super::contestant::Contestant;
 use super::options::Options;
@@ -6,7 +6,7 @@ use super::{aria2, curl, libtorrent, limit, mtorrent, rqbit, rsync, transmission
 use crate::harness::Error;
 use crate::harness::{program, selection};
 
-/// Everyone. The disk's limit stands on both sides of mtorrent, so that it is beside it in every round.
+/// All contestants. The disk's limit is before and after mtorrent, so that the two are adjacent in every round.
 pub const ALL: [&Contestant; 12] = [
     &limit::FIO_URING,
     &mtorrent::MTORRENT,
@@ -22,7 +22,8 @@ pub const ALL: [&Contestant; 12] = [
     &rqbit::RQBIT,
 ];
 
-/// Builds and installs what `options` allow, says who takes part and who does not and why, and returns those who do.
+/// Builds and installs what `options` allow, prints which contestants take part and why others do not, and returns
+/// those that do.
 pub fn select_contestants(options: &Options) -> Result<Vec<&'static Contestant>, Error> {
     if program::find("ip").is_none() {
         return Err(Error::Refused("no ip: apt-get install iproute2".to_owned()));
@@ -30,7 +31,7 @@ pub fn select_contestants(options: &Options) -> Result<Vec<&'static Contestant>,
     selection::select(&ALL, &options.common, options.mtorrent.as_deref())
 }
 
-/// The names of those who were wanted and are not in `field`.
+/// The names of those that were wanted and are not in `field`.
 pub fn left_out(options: &Options, field: &[&Contestant]) -> Vec<&'static str> {
     selection::absent(&ALL, &options.common, field)
 }

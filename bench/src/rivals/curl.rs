@@ -1,4 +1,4 @@
-//! curl from nginx.
+//! curl, downloading from nginx.
 
 use std::process::Command;
 
@@ -11,7 +11,7 @@ use crate::harness::child::ready_deadline;
 use crate::harness::ports::free_port;
 use crate::harness::program::Need;
 
-/// HTTP as fast as it goes with what everyone has.
+/// HTTP at full speed with widespread programs.
 pub const CURL: Contestant = Contestant {
     name: "curl",
     role: Role::Copier,

@@ -1,4 +1,4 @@
-//! One getter's run: from exec to its end, with what it used.
+//! One getter's run, from exec to its end, with its resource usage.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -10,25 +10,25 @@ use crate::harness::child::{Child, Ended};
 use crate::harness::interrupt;
 use crate::harness::process_tree::{self, Memory};
 
-/// How often the getter's memory is looked at. Its end is seen at once, whatever this is.
+/// Interval at which the getter's memory is sampled. Its end is detected at once.
 const SAMPLE_INTERVAL: Duration = Duration::from_millis(20);
-/// The slowest getter that is still waited for, bytes a second, after [`PATIENCE`].
+/// Rate of the slowest getter for which the run waits, bytes a second, after [`PATIENCE`].
 const RATE_MIN: u64 = 10 << 20;
-/// What every getter may take, whatever the size.
+/// Time that every getter may take, whatever the size.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// What a getter's run showed.
+/// Results of a getter's run.
 #[derive(Debug)]
 pub struct Run {
-    /// From just before exec to its end.
+    /// Time from just before exec to the end, seconds.
     pub wall_s: f64,
     /// User and system CPU seconds, descendants included.
     pub cpu_s: f64,
-    /// The largest memory that was seen.
+    /// Largest memory sampled.
     pub memory: Memory,
-    /// Its stdout.
+    /// Output on stdout.
     pub output: String,
-    /// Its command line.
+    /// The command line.
     pub typed: String,
 }
 
@@ -63,12 +63,12 @@ pub fn run(getter: Command, end: &End, name: &str, stage: &Stage) -> Result<Run,
     Ok(Run { wall_s, cpu_s, memory, output: child.output(), typed: child.typed().to_owned() })
 }
 
-/// True once a getter that goes on running has said that it is done.
+/// True once a getter that continues to run has reported that it is done.
 fn is_marked(end: &End) -> bool {
     matches!(end, End::Marker(marker) if marker.exists())
 }
 
-/// Ends a getter that is done but goes on running.
+/// Ends a getter that is done but continues to run.
 fn end_now(child: &mut Child) -> Result<Ended, Error> {
     child.end();
     child.wait_for(Duration::ZERO)?.ok_or_else(|| Error::Contestant("a getter outlived SIGKILL".to_owned()))

@@ -1,4 +1,4 @@
-//! libtorrent (the library of qBittorrent and Deluge) by its Python binding, from another one.
+//! libtorrent (the library of qBittorrent and Deluge) with its Python binding, downloading from another one.
 
 use std::path::Path;
 use std::process::Command;
@@ -35,7 +35,7 @@ fn prepare(stage: &Stage) -> Result<Session, Error> {
     let port = free_port()?;
     let metainfo = stage.scratch.join("source.torrent");
     torrent::write(&metainfo, stage.source, "http://127.0.0.1:9/none")?;
-    // Not libtorrent.py: Python would import the script in place of the module.
+    // Not libtorrent.py: Python would import the script instead of the module.
     let script = stage.file("transfer.py", SCRIPT)?;
     let seeder = side(&script, "seed", &metainfo, stage.seed(), port)?;
     let mut seeder = Child::spawn(seeder, "libtorrent-seeder", &stage.scratch)?;

@@ -1,5 +1,5 @@
-//! What the machine can do at best: the disk without a network, the network without a disk, SHA-1
-//! without either, and a plain copy in memory.
+//! The machine's limits: the disk without a network, the network without a disk, SHA-1 without either, and a plain copy
+//! in memory.
 
 use std::process::Command;
 use std::time::Instant;
@@ -60,7 +60,7 @@ pub const SHA1: Contestant = Contestant {
     prepare: sha1,
 };
 
-/// What copying costs without network and disk.
+/// Time of a copy without network and disk.
 pub const CP: Contestant = Contestant {
     name: "cp",
     role: Role::Limit,
@@ -71,7 +71,7 @@ pub const CP: Contestant = Contestant {
     prepare: cp,
 };
 
-/// Bytes a second that the sha1 crate hashes on one core, over about `bytes` bytes.
+/// Bytes a second that the sha1 crate hashes on one core, measured over about `bytes` bytes.
 pub fn sha1_bytes_per_s(bytes: u64) -> f64 {
     let block: Vec<u8> = (0..1usize << 20).map(|at| (at * 31 + (at >> 8)) as u8).collect();
     let rounds = (bytes >> 20).max(1);

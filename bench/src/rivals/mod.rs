@@ -1,14 +1,14 @@
-//! The rivals' harness: one file, fetched by everyone on this machine in turn, each in its fastest
-//! sensible setting, beside the limits that the machine sets.
+//! The rivals' harness: every contestant downloads one file on this machine in turn, each in its fastest sensible
+//! configuration, compared with the machine's limits.
 //!
-//! A run makes a [`Source`](crate::harness::source::Source) of random bytes, enters a [`Network`] of its own (so that nothing of the
-//! machine's set-up is changed), and lets each [`contestant`] fetch the file in alternating rounds, with
-//! each congestion control, to the disk and then with the disk taken out. A contestant prepares a
-//! [`session`] (seeders that are ready, one getter's command line); [`race`] times the getter from its
-//! exec to its end and compares every byte. [`summary`], [`plot`] and [`report`] write what was seen.
+//! A run creates a [`Source`](crate::harness::source::Source) of random bytes, enters a [`Network`] of its own (so that
+//! the machine's configuration stays unchanged), and lets each [`contestant`] download the file in alternating rounds,
+//! with each congestion control, to the disk and then without the disk. A contestant prepares a [`session`] (seeders
+//! that are ready, one getter's command line); [`race`] times the getter from its exec to its end and compares every
+//! byte. [`summary`], [`plot`] and [`report`] write the results.
 //!
-//! It must never print a time without saying whether the bytes were right, never leave a process, a
-//! folder or a setting behind, and never give one contestant what another one did not get.
+//! It must never print a time without stating whether the bytes were right, never leave a process, a folder or a
+//! setting behind, and never give one contestant an advantage over another.
 
 pub mod aria2;
 pub mod contestant;
@@ -40,7 +40,7 @@ use crate::harness::machine::run_folder;
 use crate::harness::network::Network;
 use crate::harness::{Error, interrupt, lock};
 
-/// Runs what `options` asks for. True if every run of every contestant ended well with the right bytes.
+/// Runs the comparison. True if every run of every contestant ended well with the right bytes.
 pub fn run(options: &Options) -> Result<bool, Error> {
     if let Some(bytes) = options.sha1_limit_bytes {
         println!("{}", limit::sha1_bytes_per_s(bytes));
@@ -53,7 +53,7 @@ pub fn run(options: &Options) -> Result<bool, Error> {
     if options.common.check {
         return Ok(true);
     }
-    // From here on the process has a network of its own: what must reach the outside is done above.
+    // From here on the process has its own network: all work that needs the outside is done above.
     let network = Network::enter(&options.congestion_controls)?;
     let race = race::Race::prepare(&options, &field, &network)?;
     let outcome = race.run();

@@ -10,7 +10,7 @@ use crate::harness::child::Child;
 use crate::harness::child::ready_deadline;
 use crate::harness::program::Need;
 
-/// mtorrent as a user would start it, without any setting.
+/// mtorrent as a user would start it, without any options.
 pub const MTORRENT: Contestant = Contestant {
     name: "mtorrent",
     role: Role::Ours,
@@ -42,14 +42,14 @@ fn prepare(stage: &Stage) -> Result<Session, Error> {
     Ok(session)
 }
 
-/// The program, with its state in this turn's folder.
+/// The program, with its state in this run's folder.
 fn program(stage: &Stage) -> Command {
     let mut command = Command::new(stage.mtorrent);
     command.env("XDG_STATE_HOME", stage.scratch.join("state"));
     command
 }
 
-/// Starts a long-running command and returns it with the address of its ready line.
+/// Starts a long-running command; returns it with the address in its ready line.
 fn start(command: Command, name: &str, stage: &Stage) -> Result<(Child, String), Error> {
     let mut child = Child::spawn(command, &format!("mtorrent-{name}"), &stage.scratch)?;
     let line = child.wait_line("ready ", ready_deadline())?;

@@ -1,4 +1,4 @@
-//! What the user typed, and what it comes to.
+//! Command-line options and their resolution.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use crate::harness::program;
 #[derive(Debug, Clone, Parser)]
 #[command(name = "rivals", version)]
 pub struct Options {
-    /// What all races take
+    /// Options of all races
     #[command(flatten)]
     pub common: CommonOptions,
     /// Size of the file that is fetched, e.g. 4GiB
@@ -41,7 +41,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// The same with `--quick` worked in.
+    /// The options with `--quick` applied.
     pub fn resolved(&self) -> Self {
         let mut resolved = self.clone();
         if self.quick {
@@ -53,7 +53,7 @@ impl Options {
         resolved
     }
 
-    /// Where the mtorrent program is, or should be.
+    /// Path of the mtorrent program, which may not exist yet.
     pub fn mtorrent(&self) -> PathBuf {
         self.mtorrent.clone().unwrap_or_else(program::own_mtorrent)
     }

@@ -1,8 +1,7 @@
-//! A BitTorrent HTTP tracker: it answers with the seeders, and knows from their own announces when
-//! all of them are ready.
+//! A BitTorrent HTTP tracker: it returns the seeders, and knows from their own announces when all of them are ready.
 //!
-//! It stands in for a tracker program so that each client gets its peer at once and from the same
-//! source; it must never be on the way of the data.
+//! It replaces a tracker program so that each client gets its peer at once and from the same source; it must never be
+//! in the path of the data.
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
@@ -36,7 +35,7 @@ struct State {
 }
 
 impl PeerList {
-    /// Starts a tracker that names `seeders`, each with a port of its own, to everyone but them.
+    /// Starts a tracker that returns `seeders`, each with its own port, to all other clients.
     pub fn start(seeders: Vec<SocketAddrV4>) -> Result<Self, Error> {
         let fail = |source| Error::io("start the peer list", source);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(fail)?;
@@ -47,7 +46,7 @@ impl PeerList {
         Ok(Self { address, state, thread: Some(thread) })
     }
 
-    /// What a torrent's announce key says.
+    /// The announce URL for a torrent.
     pub fn announce(&self) -> String {
         format!("http://{}/announce", self.address)
     }
@@ -61,7 +60,7 @@ impl PeerList {
 impl Drop for PeerList {
     fn drop(&mut self) {
         self.state.is_ending.store(true, Ordering::Release);
-        // The accept returns for this connection and sees the flag.
+        // The accept call returns for this connection and checks the flag.
         let _ = TcpStream::connect(self.address);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -75,7 +74,7 @@ fn serve(listener: &TcpListener, state: &State) {
             return;
         }
         if let Ok(stream) = stream {
-            // A client that breaks off has only itself to blame.
+            // A client that disconnects needs no answer.
             let _ = answer(stream, state);
         }
     }
@@ -124,12 +123,12 @@ fn body(named: &[SocketAddrV4]) -> Vec<u8> {
     body
 }
 
-/// What of an announce matters here.
+/// The relevant parts of an announce.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Announce {
     port: Option<u16>,
     left: Option<u64>,
-    /// Transmission says so before it starts, too.
+    /// Transmission also sends this before it starts.
     is_leaving: bool,
 }
 

@@ -1,4 +1,4 @@
-//! plot.svg: the medians as bars with their intervals, one panel a table.
+//! plot.svg: the medians as bars with their intervals, one panel per table.
 
 use std::fmt::Write;
 

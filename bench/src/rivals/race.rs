@@ -1,4 +1,4 @@
-//! The rounds: every contestant in turn, each finding the same cold destination and the same warm source.
+//! The rounds: every contestant in turn, each with the same cold destination and the same warm source.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -22,7 +22,7 @@ use crate::harness::network::Network;
 use crate::harness::program;
 use crate::harness::source::Source;
 
-/// Everything that is there before the first round. Dropping it removes its folders.
+/// Everything that exists before the first round. Dropping it removes its folders.
 #[derive(Debug)]
 pub struct Race<'a> {
     options: &'a Options,
@@ -53,7 +53,7 @@ impl<'a> Race<'a> {
         Ok(Self { options, field, network, mtorrent, work, memory, source, typed: RefCell::default() })
     }
 
-    /// Runs all rounds. A contestant that fails costs its run, not the race.
+    /// Runs all rounds. A contestant that fails loses its run; the race continues.
     pub fn run(&self) -> Result<Vec<Record>, Error> {
         let mut records = Vec::new();
         for round in 1..=self.options.rounds {
@@ -75,7 +75,7 @@ impl<'a> Race<'a> {
         typed.iter().filter(|((owner, _), _)| *owner == name).map(|((_, sink), lines)| (*sink, lines.clone())).collect()
     }
 
-    /// Who runs in `round`: even rounds go backwards, so that nobody always follows the same one.
+    /// The contestants of `round`: even rounds are reversed, so that no contestant always follows the same one.
     fn order(&self, round: u32) -> Vec<(&'static Contestant, Sink)> {
         let takes_part = |contestant: &&&Contestant| round <= contestant.pace.rounds(self.options);
         let has_sink = |sink: Sink| sink != Sink::Memory || self.memory.is_some();
@@ -120,7 +120,7 @@ impl<'a> Race<'a> {
         let Session { servers, getter, end, rate, proof, peer_list } = (contestant.prepare)(stage)?;
         let source_cached = self.source.warm()?;
         if stage.sink == Sink::Memory {
-            // The last thing before the clock starts: the host may take back what lies free for a second or two.
+            // The last step before the clock starts: the host may reclaim free memory within a second or two.
             touch_memory(&stage.got.with_file_name("touched"), self.source.length)?;
         }
         let server_cpu_s = || servers.iter().map(|server| server.cpu().all_s()).sum::<f64>();
@@ -168,7 +168,7 @@ impl<'a> Race<'a> {
             .or_insert_with(|| servers.chain([getter]).map(|line| self.abbreviated(line)).collect());
     }
 
-    /// `text` with the folders of this run and of the programs by short names.
+    /// `text` with the folders of this run and of the programs replaced by short names.
     fn abbreviated(&self, text: &str) -> String {
         let mut text = text.replace(&*self.work.path().to_string_lossy(), "$WORK");
         if let Some(memory) = &self.memory {
@@ -191,13 +191,13 @@ impl<'a> Race<'a> {
         text
     }
 
-    /// Leaves nothing of a turn behind, in the folders and in the disk's queue.
+    /// Removes all traces of a run, in the folders and in the disk's queue.
     fn clear(&self, stage: &Stage) -> Result<(), Error> {
         for folder in [&stage.got, &stage.scratch] {
             std::fs::remove_dir_all(folder)
                 .map_err(|source| Error::io(format!("remove {}", folder.display()), source))?;
         }
-        // aria2 may leave its notes beside the source.
+        // aria2 may leave its control files beside the source.
         let seed = std::fs::read_dir(stage.seed()).into_iter().flatten().flatten();
         for entry in seed.filter(|entry| entry.path() != self.source.path) {
             let _ = std::fs::remove_file(entry.path());
@@ -207,7 +207,7 @@ impl<'a> Race<'a> {
     }
 }
 
-/// Seconds that fsync of `copy` takes; 0 if there is no such file, which the comparison will report.
+/// Seconds that fsync of `copy` takes; 0 if the file does not exist, which the comparison will report.
 fn settle(copy: &Path) -> Result<f64, Error> {
     let start = Instant::now();
     match File::open(copy) {
@@ -218,8 +218,8 @@ fn settle(copy: &Path) -> Result<f64, Error> {
     Ok(start.elapsed().as_secs_f64())
 }
 
-/// Writes as much memory as a copy needs and gives it back: on a virtual machine the first touch of a
-/// page costs more than everything else, and it should cost nobody.
+/// Writes as much memory as a copy needs and frees it: on a virtual machine the first access to a page takes longer
+/// than everything else, and no contestant should be charged for it.
 fn touch_memory(path: &Path, bytes: u64) -> Result<(), Error> {
     let fail = |source| Error::io(format!("write {}", path.display()), source);
     let block = vec![1; 1 << 20];
@@ -252,7 +252,7 @@ fn free_bytes(dir: &Path) -> Result<u64, Error> {
     Ok(space.f_bavail * space.f_frsize)
 }
 
-/// A folder on the tmpfs, or `None`, and said so, if it is none or memory is too small for a copy.
+/// A folder on the tmpfs; `None`, with a message, if it is not a tmpfs or memory is too small for a copy.
 fn memory_folder(options: &Options) -> Result<Option<TempDir>, Error> {
     const TMPFS_MAGIC: i64 = 0x0102_1994;
     let dir = &options.memory_dir;

@@ -1,42 +1,42 @@
-//! One row of raw.csv: one run of one contestant, with the verdict on its bytes beside its time.
+//! One row of raw.csv: one run of one contestant, with its time and the check of its bytes.
 
 use super::contestant::{Contestant, Role};
 use super::stage::Sink;
 use crate::harness::process_tree::Memory;
 
-/// What one run showed.
+/// Results of one run.
 #[derive(Debug, Clone)]
 pub struct Record {
-    /// From 1.
+    /// Number of the round, from 1.
     pub round: u32,
     /// TCP congestion control.
     pub control: String,
     /// The contestant's name.
     pub name: &'static str,
-    /// What it is here for.
+    /// Role of the contestant.
     pub role: Role,
-    /// Where the bytes went.
+    /// Destination of the bytes.
     pub sink: Sink,
-    /// The figures, or why there are none.
+    /// The figures, or the reason why there are none.
     pub outcome: Result<Figures, String>,
 }
 
-/// The figures of a run that came to its end.
+/// The figures of a complete run.
 #[derive(Debug, Clone)]
 pub struct Figures {
-    /// From the getter's exec to its end, seconds.
+    /// Time from the getter's exec to its end, seconds.
     pub wall_s: f64,
-    /// What fsync of the copy took after that, seconds: near 0 for a getter that has done it itself.
+    /// Time of an fsync of the copy after that, seconds: near 0 for a getter that has called it itself.
     pub settle_s: f64,
-    /// Bytes a second: by wall time, or as a limit's own report says.
+    /// Bytes a second: by wall time, or as reported by a limit's program.
     pub bytes_per_s: f64,
     /// User and system CPU seconds of the getter.
     pub getter_cpu_s: f64,
     /// User and system CPU seconds of all its servers while it ran; 10 ms steps.
     pub server_cpu_s: f64,
-    /// The getter's largest memory.
+    /// Largest memory of the getter.
     pub memory: Memory,
-    /// The part of the source that the page cache held just before, 0 to 1.
+    /// The part of the source that was in the page cache just before, 0 to 1.
     pub source_cached: f64,
     /// Whether the bytes were right.
     pub verdict: Verdict,
@@ -45,20 +45,20 @@ pub struct Figures {
 /// Whether the bytes were right.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// Every byte of the copy is the source's.
+    /// Every byte of the copy equals the source's.
     Same,
-    /// The program itself checked every chunk's hash and ended well; nothing was kept.
+    /// The program itself checked every chunk's hash and ended well; no copy was kept.
     Hashed,
-    /// As many bytes as the source has; nothing was kept.
+    /// The number of bytes equals that of the source; no copy was kept.
     Counted,
     /// A limit, not a copy.
     Limit,
-    /// Wrong, and how.
+    /// Wrong, with the difference.
     Wrong(String),
 }
 
 impl Record {
-    /// True if the run ended and its bytes were right, as far as they could be looked at.
+    /// True if the run ended and its bytes were right, as far as they could be checked.
     pub fn is_right(&self) -> bool {
         self.outcome.as_ref().is_ok_and(|figures| !matches!(figures.verdict, Verdict::Wrong(_)))
     }
@@ -74,7 +74,7 @@ impl Record {
         Self { round, control: control.to_owned(), name: contestant.name, role: contestant.role, sink, outcome }
     }
 
-    /// What stands in the column of correctness, and a remark.
+    /// The column of correctness, and a remark.
     pub fn verdict(&self) -> (&'static str, &str) {
         match &self.outcome {
             Err(why) => ("failed", why),
@@ -89,7 +89,7 @@ impl Record {
     }
 }
 
-/// All rows in the order in which they were run, with a heading.
+/// All rows in the order in which they were run, with a header.
 pub fn csv(records: &[Record]) -> String {
     let mut text =
         "round,congestion_control,contestant,role,sink,bytes_are,wall_s,fsync_after_s,gb_per_s,getter_cpu_s,\

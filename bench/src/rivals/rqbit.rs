@@ -1,4 +1,4 @@
-//! rqbit, a BitTorrent client in Rust, from another rqbit.
+//! rqbit, a BitTorrent client in Rust, downloading from another rqbit.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::Path;
@@ -22,7 +22,7 @@ pub const RQBIT: Contestant = Contestant {
     sinks: &[Sink::Disk, Sink::Memory],
     needs: &[Need::Crate {
         name: "rqbit",
-        // Without its web interface, which npm would have to fetch and build, and without a database.
+        // Without its web interface, which npm would have to download and build, and without a database.
         arguments: &["--locked", "--no-default-features", "--features", "default-tls", "rqbit"],
     }],
     settings: "rqbit from rqbit: TCP only, no DHT, LSD, UPnP or tracker, the seeder given as --initial-peers, \

@@ -1,4 +1,4 @@
-//! rsync from its daemon.
+//! rsync, downloading from its daemon.
 
 use std::process::Command;
 
@@ -11,7 +11,7 @@ use crate::harness::child::ready_deadline;
 use crate::harness::ports::free_port;
 use crate::harness::program::Need;
 
-/// rsync with everything off that costs time on a fast network.
+/// rsync without any option that slows it down on a fast network.
 pub const RSYNC: Contestant = Contestant {
     name: "rsync",
     role: Role::Copier,

@@ -1,4 +1,4 @@
-//! A contestant that is ready: its servers run, its getter's command line is written.
+//! A contestant that is ready: its servers run, and its getter's command line is complete.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -6,61 +6,61 @@ use std::process::Command;
 use super::peer_list::PeerList;
 use crate::harness::child::Child;
 
-/// Servers that are up and one getter that is not. Dropping it ends the servers.
+/// Servers that run and one getter that was not started. Dropping it ends the servers.
 #[derive(Debug)]
 pub struct Session {
-    /// Seeders, trackers, daemons: their CPU counts as the sending side's.
+    /// Seeders, trackers, daemons: their CPU time counts as the sending side's.
     pub servers: Vec<Child>,
-    /// What the clock runs for.
+    /// The measured command.
     pub getter: Command,
-    /// When the getter is done.
+    /// Criterion for the end of the getter.
     pub end: End,
-    /// Where its rate comes from.
+    /// Source of the rate.
     pub rate: Rate,
-    /// How its copy is judged.
+    /// Check of the copy.
     pub proof: Proof,
-    /// The BitTorrent tracker, for those that need one.
+    /// The BitTorrent tracker, for contestants that need one.
     pub peer_list: Option<PeerList>,
 }
 
-/// When a getter is done.
+/// Criterion for the end of a getter.
 #[derive(Debug)]
 pub enum End {
-    /// When it exits with code 0.
+    /// The getter exits with code 0.
     Exit,
-    /// When this file appears: for a getter that goes on seeding. It is then ended.
+    /// This file appears, for a getter that continues to seed. It is then ended.
     Marker(PathBuf),
 }
 
-/// Where the rate of a run comes from.
+/// Source of the rate of a run.
 #[derive(Debug, Clone, Copy)]
 pub enum Rate {
-    /// The source's size by the wall time from exec to end.
+    /// The source's size divided by the wall time from exec to end.
     Wall,
-    /// Bytes a second as the getter's own output says.
+    /// Bytes a second as reported in the getter's own output.
     Reported(fn(&str) -> Option<f64>),
 }
 
-/// How a copy is judged.
+/// Check of a copy.
 #[derive(Debug)]
 pub enum Proof {
     /// Every byte of this file is compared with the source.
     Bytes(PathBuf),
-    /// Nothing was kept, but the getter exits with 0 only if every chunk had the right SHA-1.
+    /// No copy was kept, but the getter exits with 0 only if every chunk had the right SHA-1.
     Hashed,
-    /// Nothing was kept: the getter's output says how many bytes it received.
+    /// No copy was kept: the getter's output reports how many bytes it received.
     Count(fn(&str) -> Option<u64>),
     /// A limit, not a copy of the source.
     None,
 }
 
 impl Session {
-    /// A session whose getter exits when it has fetched the file to `copy`.
+    /// A session whose getter exits when it has downloaded the file to `copy`.
     pub fn copy(servers: Vec<Child>, getter: Command, copy: PathBuf) -> Self {
         Self { servers, getter, end: End::Exit, rate: Rate::Wall, proof: Proof::Bytes(copy), peer_list: None }
     }
 
-    /// A session that measures a limit: the rate is what the program's output says.
+    /// A session that measures a limit: the program's output reports the rate.
     pub fn limit(servers: Vec<Child>, program: Command, rate: fn(&str) -> Option<f64>) -> Self {
         Self {
             servers,

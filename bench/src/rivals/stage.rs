@@ -1,4 +1,4 @@
-//! What a contestant finds when its turn comes: the source, empty folders, and where the copy shall go.
+//! Environment of a contestant's run: the source, empty folders, and the destination of the copy.
 
 use std::path::{Path, PathBuf};
 
@@ -6,19 +6,19 @@ use crate::harness::Error;
 use crate::harness::files::{make_folder, write};
 use crate::harness::source::Source;
 
-/// Where the bytes of a copy go.
+/// Destination of a copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sink {
     /// A file on the disk.
     Disk,
     /// A file on a tmpfs.
     Memory,
-    /// Nowhere: received, and by some verified, but not kept.
+    /// No file: received, and by some verified, but not kept.
     Nothing,
 }
 
 impl Sink {
-    /// The word in raw.csv.
+    /// Name of the destination in raw.csv.
     pub fn word(self) -> &'static str {
         match self {
             Self::Disk => "disk",
@@ -28,18 +28,18 @@ impl Sink {
     }
 }
 
-/// One turn of one contestant.
+/// One run of one contestant.
 #[derive(Debug)]
 pub struct Stage<'a> {
-    /// What is fetched. Its folder is the seeders' folder.
+    /// The file to be downloaded. Its folder is the seeders' folder.
     pub source: &'a Source,
-    /// Where the copy goes.
+    /// Destination of the copy.
     pub sink: Sink,
     /// The mtorrent program.
     pub mtorrent: &'a Path,
-    /// An empty folder on the disk for this turn: configuration, state, logs.
+    /// An empty folder on the disk for this run: configuration, state, logs.
     pub scratch: PathBuf,
-    /// An empty folder where the sink is.
+    /// An empty folder at the destination.
     pub got: PathBuf,
 }
 
@@ -49,12 +49,12 @@ impl Stage<'_> {
         self.got.join(self.source.name())
     }
 
-    /// The folder that the source lies in.
+    /// The folder of the source.
     pub fn seed(&self) -> &Path {
         self.source.path.parent().unwrap_or(Path::new("/"))
     }
 
-    /// Makes a folder in the scratch folder.
+    /// Creates a folder in the scratch folder.
     pub fn folder(&self, name: &str) -> Result<PathBuf, Error> {
         make_folder(&self.scratch.join(name))
     }

@@ -1,5 +1,5 @@
-//! summary.md: what the rows come to. Only runs whose bytes were right count; how many did not stands
-//! beside every figure.
+//! summary.md: medians of the rows. Only runs whose bytes were right count; the number of the others is stated beside
+//! every figure.
 
 use std::fmt::Write;
 
@@ -11,28 +11,28 @@ use crate::harness::statistics::{Estimate, interval, median, median_estimate, nu
 /// One table: one congestion control, with or without the disk.
 #[derive(Debug)]
 pub struct Table {
-    /// Its heading.
+    /// Heading of the table.
     pub title: String,
-    /// The rate that it is held against: "fio" or "iperf3".
+    /// The limit with which rates are compared: "fio" or "iperf3".
     pub limit: &'static str,
-    /// Limits first, then the fastest first.
+    /// Limits first, then the others, the fastest first.
     pub rows: Vec<Row>,
 }
 
 /// One contestant in one table.
 #[derive(Debug)]
 pub struct Row {
-    /// Its name, and where the bytes went if that is not plain from the table.
+    /// Name of the contestant, and the destination of the bytes if the table does not imply it.
     pub label: String,
-    /// What it is here for.
+    /// Role of the contestant.
     pub role: Role,
-    /// Runs.
+    /// Number of runs.
     pub runs: usize,
-    /// Runs that ended with the right bytes.
+    /// Number of runs that ended with the right bytes.
     pub right: usize,
     /// Median rate, GB/s.
     pub rate: Option<Estimate>,
-    /// Median rate with the fsync after it in the time, GB/s.
+    /// Median rate including the time of the final fsync, GB/s.
     pub synced: f64,
     /// Median CPU seconds a GB, getter and servers.
     pub cpu_s_per_gb: (f64, f64),
@@ -40,9 +40,9 @@ pub struct Row {
     pub own_memory: f64,
     /// Median of the largest resident memory, bytes.
     pub resident_memory: f64,
-    /// Its rate by the limit's.
+    /// Rate as a ratio to the limit's.
     pub of_limit: Option<Estimate>,
-    /// mtorrent's rate by its rate.
+    /// Ratio of mtorrent's rate to this rate.
     pub ours_by_it: Option<Estimate>,
 }
 
@@ -55,7 +55,7 @@ pub fn tables(records: &[Record]) -> Vec<Table> {
     for control in controls {
         for (place, sinks, limit) in PLACES {
             let rows = rows(&Selection { records, control }, sinks, limit);
-            // A table of limits alone says nothing.
+            // A table of limits alone has no information.
             if rows.iter().any(|row| row.role != Role::Limit) {
                 tables.push(Table { title: format!("{place}, {control}"), limit, rows });
             }
@@ -64,7 +64,7 @@ pub fn tables(records: &[Record]) -> Vec<Table> {
     tables
 }
 
-/// All of summary.md.
+/// The complete summary.md.
 pub fn markdown(tables: &[Table], records: &[Record]) -> String {
     let mut text = "# Summary\n\nRates are medians of GB/s (10^9 bytes) from the getter's exec to its end, with 95 % \
                     bootstrap intervals in brackets; with few runs the interval is their whole range. *right* counts \
@@ -87,7 +87,7 @@ pub fn markdown(tables: &[Table], records: &[Record]) -> String {
     text
 }
 
-/// The tables of one congestion control: heading, sinks, and the limit that rates are held against.
+/// The tables of one congestion control: heading, destinations, and the limit with which rates are compared.
 const PLACES: [(&str, &[Sink], &str); 2] =
     [("To the disk", &[Sink::Disk], "fio"), ("The disk taken out", &[Sink::Memory, Sink::Nothing], "iperf3")];
 
@@ -116,7 +116,7 @@ impl<'a> Selection<'a> {
         self.right(name, sink).iter().map(|figures| figures.bytes_per_s).collect()
     }
 
-    /// The rates of the fastest of those to `sink` whose name and role fit.
+    /// The rates of the fastest contestant with this `sink` whose name and role match.
     fn best(self, sink: Sink, fits: impl Fn(&str, Role) -> bool) -> Vec<f64> {
         let mut names: Vec<&str> =
             self.records.iter().filter(|record| fits(record.name, record.role)).map(|record| record.name).collect();

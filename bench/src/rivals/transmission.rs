@@ -1,7 +1,7 @@
-//! transmission, from another transmission.
+//! transmission, downloading from another transmission.
 //!
-//! It refuses peers at 127.x addresses, so all sides get addresses of their own on the loopback device
-//! of the run's network namespace: the same way for the bytes, another name.
+//! It refuses peers at 127.x addresses, so all sides use other addresses on the loopback device of the run's network
+//! namespace: the bytes take the same path.
 
 use std::net::SocketAddrV4;
 use std::os::unix::fs::PermissionsExt;
@@ -52,7 +52,7 @@ fn prepare(stage: &Stage) -> Result<Session, Error> {
         seeders.push(Child::spawn(seeder, &name, &stage.scratch)?);
     }
     for seeder in &mut seeders {
-        // Its announce may come before its hash check is done, and then it announces nothing after it.
+        // Its announce may precede the end of its hash check; it then sends none after it.
         seeder.wait_text("Seeding", ready_deadline())?;
     }
     let marker = stage.scratch.join("done");

@@ -1,4 +1,4 @@
-//! What others took of the machine's cores while the run went on: figures of a busy machine say little.
+//! CPU usage of other processes during the run: figures of a busy machine are not reliable.
 
 use std::fs;
 use std::time::Instant;
@@ -7,7 +7,7 @@ use mtorrent_bench::harness::Error;
 
 use super::syscall;
 
-/// Where the counters stood at the start.
+/// The counters at the start.
 #[derive(Debug)]
 pub struct Load {
     start: Instant,
@@ -15,12 +15,12 @@ pub struct Load {
     own_s: f64,
 }
 
-/// The means over the run.
+/// Means over the run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Means {
-    /// How long the run took, seconds.
+    /// Duration of the run, seconds.
     pub wall_s: f64,
-    /// Cores in use by others (the kernel's own threads too).
+    /// Cores used by others, including the kernel's own threads.
     pub others_cores: f64,
 }
 
@@ -31,7 +31,7 @@ impl Load {
         Ok(Self { start: Instant::now(), busy_s, own_s })
     }
 
-    /// Reads them again.
+    /// Reads the counters again, and returns the means.
     pub fn end(&self) -> Result<Means, Error> {
         let (busy_s, own_s) = counters()?;
         let wall_s = self.start.elapsed().as_secs_f64();
@@ -47,7 +47,7 @@ fn counters() -> Result<(f64, f64), Error> {
     Ok((busy_ticks(&stat) / syscall::ticks_per_second(), own_s))
 }
 
-/// All of the first line but idle, iowait, and the guests' time that user has already.
+/// All ticks of the first line except idle, iowait, and the guests' time, which is included in user.
 fn busy_ticks(stat: &str) -> f64 {
     let counters = stat.lines().next().unwrap_or_default().split_whitespace().skip(1).take(8);
     let counters = counters.enumerate().filter(|(at, _)| ![3, 4].contains(at));

@@ -1,5 +1,4 @@
-//! The ways to send a chunk. Each must hand the socket exactly the bytes asked for, or fail; none may
-//! read the map in user space.
+//! The ways to send a chunk. Each must send exactly the requested bytes, or fail; none may read the map in user space.
 
 use std::io;
 use std::net::TcpStream;
@@ -10,7 +9,7 @@ use super::source::Source;
 use super::syscall;
 use super::zerocopy::ZeroCopy;
 
-/// A way to send.
+/// A way to send a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Method {
     /// write(2) from the map.
@@ -26,10 +25,10 @@ pub enum Method {
 }
 
 impl Method {
-    /// All, in the table's order.
+    /// All methods, in the table's order.
     pub const ALL: [Self; 5] = [Self::Write, Self::SendFile, Self::Splice, Self::VmSplice, Self::ZeroCopy];
 
-    /// As the table names it.
+    /// Name in the table.
     pub fn name(self) -> &'static str {
         match self {
             Self::Write => "write from the map",
@@ -41,7 +40,7 @@ impl Method {
     }
 }
 
-/// A method at work on one connection.
+/// A method in use on one connection.
 #[derive(Debug)]
 pub struct Sender<'a> {
     socket: &'a TcpStream,
@@ -65,7 +64,7 @@ struct Pipe {
 }
 
 impl<'a> Sender<'a> {
-    /// Makes what the method needs; fails where the kernel has it not.
+    /// Creates the resources of the method; fails if the kernel does not support it.
     pub fn new(method: Method, socket: &'a TcpStream, source: &'a Source) -> io::Result<Self> {
         let tools = match method {
             Method::Write => Tools::Write,
@@ -102,8 +101,8 @@ impl<'a> Sender<'a> {
         }
     }
 
-    /// Waits until the kernel is done with the pages; which share of the zero-copy calls it copied after
-    /// all, from 0 to 1, if the method is one of those.
+    /// Waits until the kernel no longer uses the pages. Returns the share of the zero-copy calls that it copied after
+    /// all, from 0 to 1, if the method uses such calls.
     pub fn finish(self) -> io::Result<Option<f64>> {
         match self.tools {
             Tools::ZeroCopy(zerocopy) => zerocopy.finish(self.socket.as_fd()).map(Some),
@@ -118,14 +117,14 @@ impl Pipe {
         Ok(Self { out, into })
     }
 
-    /// Moves the `len` bytes that are in the pipe on.
+    /// Moves the `len` bytes in the pipe to the socket.
     fn empty_into(&self, socket: BorrowedFd<'_>, len: usize) -> io::Result<usize> {
         all(len, |done| syscall::splice(self.out.as_fd(), None, socket, len - done))?;
         Ok(len)
     }
 }
 
-/// Calls `send` with what is done until `len` bytes are.
+/// Calls `send` with the number of bytes done so far, until `len` are done.
 fn all(len: usize, mut send: impl FnMut(usize) -> io::Result<usize>) -> io::Result<()> {
     let mut done = 0;
     while done < len {

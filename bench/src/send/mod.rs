@@ -1,10 +1,10 @@
-//! What does it cost a seeder to send a cached file? Every method sends the same chunks in the same order
-//! to one receiver that discards them, over loopback and over a veth pair between two namespaces, with
-//! each congestion control; rounds alternate between the methods.
+//! Measures how much CPU time a seeder needs to send a cached file. Every method sends the same chunks in the same
+//! order to one receiver that discards them, over loopback and over a veth pair between two namespaces, with each
+//! congestion control; rounds alternate between the methods.
 //!
-//! It must never change a setting of the machine: congestion control is set per socket, and the
-//! namespaces are the run's own and go with it, on errors, panics and signals too (only SIGKILL leaves
-//! them; their names start with `mtsend-`).
+//! It must never change a setting of the machine: congestion control is set per socket, and the namespaces are the
+//! run's own and are removed with it, on errors, panics and signals too (only SIGKILL leaves them; their names start
+//! with `mtsend-`).
 
 mod load;
 mod method;
@@ -31,10 +31,10 @@ use transfer::Transfer;
 
 /// The congestion controls compared, set per socket.
 const CONTROLS: [&str; 2] = ["bbr", "cubic"];
-/// What the check of the bytes sends at most; hashing all of it would take longer than the rounds.
+/// Most chunks that the check of the bytes sends; hashing all of them would take longer than the rounds.
 const CHECKED_CHUNKS_MAX: usize = 256;
 
-/// Runs all rounds and prints the table; whether every available method delivered the right bytes.
+/// Runs all rounds and prints the table; returns whether every available method delivered the right bytes.
 pub fn run(options: &Options) -> Result<bool, Error> {
     interrupt::install()?;
     let source = Source::create(&options.dir, options.chunks())?;
@@ -45,7 +45,8 @@ pub fn run(options: &Options) -> Result<bool, Error> {
     for round in 0..options.rounds() {
         let plan = Plan::shuffled(source.chunks(), round.into());
         for group in rows.chunks_mut(Method::ALL.len()) {
-            // Another one begins each round: what the machine does at its start hits all alike.
+            // Each round starts with another method, so that activity of the machine at a round's start affects all
+            // alike.
             group.rotate_left(1);
             for row in group {
                 measure(row, &source, &plan, options)?;
@@ -75,7 +76,7 @@ fn rows(places: &[Result<Place, String>; 2]) -> Vec<Row<'_>> {
     rows
 }
 
-/// Sends a part with every method at every place, compares SHA-1s and strikes out what does not work.
+/// Sends a part with every method at every place, compares SHA-1s and excludes the combinations that do not work.
 fn check(rows: &mut [Row<'_>], source: &Source, options: &Options) -> Result<(), Error> {
     let plan = Plan::shuffled(source.chunks().min(CHECKED_CHUNKS_MAX), u64::MAX);
     let right = plan.digest(source)?;

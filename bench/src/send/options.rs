@@ -1,4 +1,4 @@
-//! What the user asks for. Nothing here touches the machine.
+//! Command-line options. Nothing here accesses the machine.
 
 use std::path::PathBuf;
 
@@ -31,13 +31,13 @@ impl Options {
         self.rounds.unwrap_or(if self.quick { 1 } else { 5 })
     }
 
-    /// Chunks of the file, of 1 MiB each.
+    /// Number of chunks of the file, of 1 MiB each.
     pub fn chunks(&self) -> usize {
         self.size.unwrap_or(if self.quick { 256 } else { 2048 })
     }
 }
 
-/// "2G" or "512M" as chunks.
+/// Parses "2G" or "512M" as a number of chunks.
 fn parse_chunks(text: &str) -> Result<usize, String> {
     let wrong = || format!("{text:?} is no size like 2G or 512M, from 1M to 64G");
     let (digits, chunks_each) = match text.strip_suffix('G') {

@@ -1,6 +1,6 @@
-//! Where the two ends are: both on loopback, or in two namespaces joined by a veth pair, which are made
-//! here and removed when the value is dropped. A socket stays in the namespace of the thread that made
-//! it, so only that one step is done inside; no thread that measures is moved.
+//! Placement of the two ends: both on loopback, or in two namespaces joined by a veth pair, which are created here and
+//! removed when the value is dropped. A socket stays in the namespace of the thread that created it, so only that step
+//! runs inside; no measuring thread is moved.
 
 use std::fs::File;
 use std::io;
@@ -23,12 +23,12 @@ pub enum Place {
 }
 
 impl Place {
-    /// Makes the namespaces; why it cannot otherwise.
+    /// Creates the namespaces; returns the reason if that is not possible.
     pub fn veth() -> Result<Self, String> {
         Veth::create().map(Self::Veth)
     }
 
-    /// A new connection whose sender uses the congestion control.
+    /// Opens a connection whose sender uses the congestion control.
     pub fn connect(&self, control: &str) -> Result<Sockets, Error> {
         let fail = |source| Error::io(format!("connect with the congestion control {control}"), source);
         let (sender, receiver) = match self {
@@ -42,12 +42,12 @@ impl Place {
 
 fn pair(address: Ipv4Addr) -> io::Result<(TcpStream, TcpStream)> {
     let (listener, bound) = listen(address)?;
-    // The backlog holds it until it is accepted.
+    // The connection waits in the backlog until it is accepted.
     let receiver = connect(bound)?;
     Ok((listener.accept()?.0, receiver))
 }
 
-/// Two namespaces and what joins them.
+/// Two namespaces and the veth pair between them.
 #[derive(Debug)]
 pub struct Veth {
     sender: Namespace,
@@ -92,7 +92,7 @@ impl Namespace {
         ip(&["-n", &self.name, "link", "set", "veth0", "up"])
     }
 
-    /// Does `work` on a thread of its own that is in the namespace.
+    /// Runs `work` on a separate thread in the namespace.
     fn inside<T: Send>(&self, work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
         let namespace = File::open(format!("/run/netns/{}", self.name))?;
         let enter = || {
@@ -105,7 +105,7 @@ impl Namespace {
 }
 
 impl Drop for Namespace {
-    /// The veth pair goes with the first of the two.
+    /// The veth pair is removed with the first of the two.
     fn drop(&mut self) {
         if let Err(error) = ip(&["netns", "delete", &self.name]) {
             eprintln!("send: {error}");

@@ -1,5 +1,5 @@
-//! Which chunks are sent, in which order, and what stands around each: the frame of a data message has
-//! 70 bytes before the chunk and 4 after it. Pure, but for reading the file to know the right digest.
+//! The chunks to be sent, their order, and the bytes around each: the frame of a data message has 70 bytes before the
+//! chunk and 4 after it. Pure, except that it reads the file for the expected digest.
 
 use mtorrent_bench::harness::Error;
 use rand::SeedableRng;
@@ -9,9 +9,9 @@ use sha1::{Digest, Sha1};
 
 use super::source::{CHUNK_BYTES, Source};
 
-/// What comes before a chunk, bytes.
+/// Length of the bytes before a chunk.
 pub const HEAD_BYTES: usize = 70;
-/// What comes after a chunk.
+/// The bytes after a chunk.
 pub const TAIL: [u8; 4] = *b"tail";
 
 /// The order of one round, the same for all methods.
@@ -21,24 +21,24 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Each of `chunks` once; the same seed gives the same order.
+    /// Each of `chunks` once; the same seed yields the same order.
     pub fn shuffled(chunks: usize, seed: u64) -> Self {
         let mut order: Vec<u32> = (0..).take(chunks).collect();
         order.shuffle(&mut StdRng::seed_from_u64(seed));
         Self { order }
     }
 
-    /// The chunks' indexes in the order in which they are sent.
+    /// The chunks' indices in the order of sending.
     pub fn order(&self) -> &[u32] {
         &self.order
     }
 
-    /// Bytes of the chunks alone.
+    /// Total length of the chunks alone, bytes.
     pub fn data_bytes(&self) -> u64 {
         self.order.len() as u64 * CHUNK_BYTES as u64
     }
 
-    /// Bytes that the receiver sees.
+    /// Total length of the stream at the receiver, bytes.
     pub fn stream_bytes(&self) -> u64 {
         self.data_bytes() + self.order.len() as u64 * (HEAD_BYTES + TAIL.len()) as u64
     }
@@ -57,7 +57,7 @@ impl Plan {
     }
 }
 
-/// What comes before chunk `index`.
+/// The bytes before chunk `index`.
 pub fn head(index: u32) -> [u8; HEAD_BYTES] {
     let mut head = [b'h'; HEAD_BYTES];
     head[..4].copy_from_slice(&index.to_le_bytes());

@@ -1,4 +1,4 @@
-//! One connection's two ends, set as mtorrent sets its own. Every wait on them is bounded.
+//! The two ends of one connection, configured as mtorrent configures its own. Every wait on them is bounded.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::syscall;
 
-/// How long an end may wait for the other.
+/// Longest time that an end may wait for the other.
 pub const STALL_MAX: Duration = Duration::from_secs(10);
 
 /// Both ends of a connection.

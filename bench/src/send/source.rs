@@ -1,5 +1,5 @@
-//! The file that is sent: random bytes, without a name, in the page cache and in a memory map. Nobody
-//! else can open it, and it must never be written again or cut once the map is there.
+//! The file to be sent: random bytes, without a name, in the page cache and in a memory map. No other process can open
+//! it, and it must never be written or truncated once the map exists.
 
 use std::fs::File;
 use std::io::Write;
@@ -12,9 +12,9 @@ use rand::{Rng, SeedableRng};
 
 use super::syscall::Map;
 
-/// A chunk, bytes: also what one call to the kernel is asked to send.
+/// Chunk size, bytes; also the number of bytes per call to the kernel.
 pub const CHUNK_BYTES: usize = 1 << 20;
-/// Any number: the same bytes in each run.
+/// An arbitrary number, so that each run has the same bytes.
 const SEED: u64 = 0x7365_6e64;
 
 /// The file and its map, all pages present in both.
@@ -36,23 +36,23 @@ impl Source {
             random.fill_bytes(&mut chunk);
             file.write_all(&chunk).map_err(fail)?;
         }
-        // Dirty pages would be written back while rounds run.
+        // Otherwise dirty pages would be written back during the rounds.
         file.sync_data().map_err(fail)?;
         let map = Map::populated(&file, chunks * CHUNK_BYTES).map_err(fail)?;
         Ok(Self { file, map })
     }
 
-    /// How many chunks it has.
+    /// Number of chunks.
     pub fn chunks(&self) -> usize {
         self.map.bytes().len() / CHUNK_BYTES
     }
 
-    /// For sendfile and splice.
+    /// The file, for sendfile and splice.
     pub fn file(&self) -> &File {
         &self.file
     }
 
-    /// Chunk `index` in the map; it must be below [`Self::chunks`].
+    /// Chunk `index` in the map; the index must be below [`Self::chunks`].
     pub fn mapped(&self, index: u32) -> &[u8] {
         &self.map.bytes()[index as usize * CHUNK_BYTES..][..CHUNK_BYTES]
     }

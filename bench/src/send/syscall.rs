@@ -1,36 +1,36 @@
-//! The kernel's calls that std has not, each behind a safe function. Nothing here decides anything;
-//! calls that a signal interrupted are made again.
+//! System calls that std lacks, each behind a safe function. Nothing here makes decisions; calls that a signal
+//! interrupted are repeated.
 
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
-/// A file's pages, readable, all present when it is made.
+/// Readable pages of a file, all present from the start.
 #[derive(Debug)]
 pub struct Map {
     start: *mut libc::c_void,
     len: usize,
 }
 
-// SAFETY: the pages are only read, and no thread owns them.
+// SAFETY: the pages are only read, and are not bound to a thread.
 unsafe impl Send for Map {}
 // SAFETY: as above.
 unsafe impl Sync for Map {}
 
 impl Map {
-    /// Maps the first `len` bytes of `file`, which nobody may write or cut from now on.
+    /// Maps the first `len` bytes of `file`, which must not be written or truncated from now on.
     pub fn populated(file: &File, len: usize) -> io::Result<Self> {
         let flags = libc::MAP_SHARED | libc::MAP_POPULATE;
-        // SAFETY: a new mapping at a place that the kernel chooses touches no memory in use.
+        // SAFETY: a new mapping at an address that the kernel chooses touches no memory in use.
         let start = unsafe { libc::mmap(std::ptr::null_mut(), len, libc::PROT_READ, flags, file.as_raw_fd(), 0) };
         if start == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(Self { start, len }) }
     }
 
-    /// All of it.
+    /// The whole mapping.
     pub fn bytes(&self) -> &[u8] {
-        // SAFETY: the mapping is `len` readable bytes until drop; the file has no name, and its one owner
-        // does not write or cut it.
+        // SAFETY: the mapping is `len` readable bytes until drop; the file has no name, and its one owner does not
+        // write or truncate it.
         unsafe { std::slice::from_raw_parts(self.start.cast(), self.len) }
     }
 }
@@ -42,26 +42,26 @@ impl Drop for Map {
     }
 }
 
-/// send(2); how many bytes the socket took.
+/// send(2); returns the number of bytes that the socket accepted.
 pub fn send(socket: BorrowedFd<'_>, bytes: &[u8], flags: i32) -> io::Result<usize> {
     let flags = flags | libc::MSG_NOSIGNAL;
     // SAFETY: the kernel reads `bytes.len()` bytes from a live slice.
     again(|| unsafe { libc::send(socket.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), flags) })
 }
 
-/// write(2); how many bytes were taken.
+/// write(2); returns the number of bytes accepted.
 pub fn write(socket: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
     // SAFETY: the kernel reads `bytes.len()` bytes from a live slice.
     again(|| unsafe { libc::write(socket.as_raw_fd(), bytes.as_ptr().cast(), bytes.len()) })
 }
 
-/// sendfile(2) of up to `len` bytes at `offset`, which moves on by what is returned.
+/// sendfile(2) of up to `len` bytes at `offset`, which advances by the returned number.
 pub fn send_file(socket: BorrowedFd<'_>, file: &File, offset: &mut i64, len: usize) -> io::Result<usize> {
     // SAFETY: `offset` is a live i64; the rest are integers.
     again(|| unsafe { libc::sendfile(socket.as_raw_fd(), file.as_raw_fd(), offset, len) })
 }
 
-/// splice(2) of up to `len` bytes; `offset` is the place in `from` if that is a file, and moves on.
+/// splice(2) of up to `len` bytes; `offset` is the position in `from` if that is a file, and advances.
 pub fn splice(from: BorrowedFd<'_>, offset: Option<&mut i64>, to: BorrowedFd<'_>, len: usize) -> io::Result<usize> {
     let offset = offset.map_or(std::ptr::null_mut(), std::ptr::from_mut);
     let (from, to) = (from.as_raw_fd(), to.as_raw_fd());
@@ -69,8 +69,8 @@ pub fn splice(from: BorrowedFd<'_>, offset: Option<&mut i64>, to: BorrowedFd<'_>
     again(|| unsafe { libc::splice(from, offset, to, std::ptr::null_mut(), len, libc::SPLICE_F_MOVE) })
 }
 
-/// vmsplice(2): lends the pages of `bytes` to a pipe; how many bytes it took. The receiver of the pipe
-/// sees later changes, so `bytes` should be of a [`Map`].
+/// vmsplice(2): lends the pages of `bytes` to a pipe; returns the number of bytes accepted. The reader of the pipe sees
+/// later changes, so `bytes` should be from a [`Map`].
 pub fn vmsplice(pipe: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
     let part = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
     // SAFETY: `part` describes a live slice, and a pipe's write end only reads it; the kernel holds its
@@ -78,12 +78,12 @@ pub fn vmsplice(pipe: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
     again(|| unsafe { libc::vmsplice(pipe.as_raw_fd(), &raw const part, 1, 0) })
 }
 
-/// A pipe with room for `bytes`: its read end and its write end.
+/// A pipe with a capacity of `bytes`: its read end and its write end.
 pub fn pipe(bytes: usize) -> io::Result<(OwnedFd, OwnedFd)> {
     let mut ends = [0; 2];
     // SAFETY: the kernel writes two descriptors into a live array.
     again(|| unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) } as isize)?;
-    // SAFETY: both are open, and nobody else has them.
+    // SAFETY: both are open, and have no other owner.
     let (out, into) = unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) };
     let bytes = i32::try_from(bytes).map_err(io::Error::other)?;
     // SAFETY: fcntl with integers only.
@@ -99,7 +99,7 @@ pub fn set_option(socket: BorrowedFd<'_>, level: i32, name: i32, value: &[u8]) -
     Ok(())
 }
 
-/// Waits until the socket has something in its error queue; an error after `limit`.
+/// Waits until the socket's error queue is not empty; returns an error after `limit`.
 pub fn wait_for_errors(socket: BorrowedFd<'_>, limit: Duration) -> io::Result<()> {
     let mut poll = libc::pollfd { fd: socket.as_raw_fd(), events: 0, revents: 0 };
     let limit_ms = i32::try_from(limit.as_millis()).unwrap_or(i32::MAX);
@@ -110,9 +110,9 @@ pub fn wait_for_errors(socket: BorrowedFd<'_>, limit: Duration) -> io::Result<()
     }
 }
 
-/// One entry of the socket's error queue, if it has one that belongs to IPv4.
+/// Takes one entry of the socket's error queue, if it has one that belongs to IPv4.
 pub fn take_error(socket: BorrowedFd<'_>) -> io::Result<Option<libc::sock_extended_err>> {
-    // u64s, since control messages must be aligned.
+    // An array of u64, because control messages must be aligned.
     let mut control = [0_u64; 32];
     // SAFETY: all zeroes is a valid msghdr.
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
@@ -164,7 +164,7 @@ fn cpu_seconds(whose: i32) -> io::Result<f64> {
     Ok(seconds(usage.ru_utime) + seconds(usage.ru_stime))
 }
 
-/// Keeps the calling thread on the `nth` of the cores that it may use, counted round and round.
+/// Pins the calling thread to the `nth` of the cores that it may use, modulo their number.
 pub fn pin(nth: usize) -> io::Result<()> {
     let size = size_of::<libc::cpu_set_t>();
     // SAFETY: all zeroes is an empty set.

@@ -1,4 +1,4 @@
-//! The table. Pure: it must not measure or decide anything.
+//! The table of results. Pure: it must not measure or decide anything.
 
 use std::fmt::Write;
 
@@ -15,35 +15,35 @@ use super::transfer::Run;
 pub struct Row<'a> {
     /// The place's name.
     pub name: &'static str,
-    /// The place, if it could be made.
+    /// The place, if it could be created.
     pub place: Option<&'a Place>,
     /// The congestion control.
     pub control: &'static str,
     /// The method.
     pub method: Method,
-    /// What came of it.
+    /// Result of the row.
     pub outcome: Outcome,
 }
 
-/// What came of a row.
+/// Result of a row.
 #[derive(Debug)]
 pub enum Outcome {
-    /// Its bytes were right; its rounds.
+    /// The bytes were right; measurements of its rounds.
     Runs(Vec<Run>),
-    /// It could not be had, and why.
+    /// The method is not available, with the reason.
     Unavailable(String),
-    /// Others than the file's bytes came.
+    /// The received bytes were not those of the file.
     WrongBytes,
 }
 
 impl Row<'_> {
-    /// Whether it delivered the right bytes, or said that it cannot.
+    /// Whether the row delivered the right bytes, or is unavailable.
     pub fn is_right(&self) -> bool {
         !matches!(self.outcome, Outcome::WrongBytes)
     }
 }
 
-/// The table with what one must know to read it, markdown.
+/// The table with the notes needed to read it, as markdown.
 pub fn render(options: &Options, rows: &[Row<'_>], load: &Means) -> String {
     let mut text = format!(
         "Median (min-max) of {} rounds of {} MiB, chunks of 1 MiB in random order; sender and receiver {}. The run \

@@ -1,5 +1,5 @@
-//! One transfer: a thread that sends a plan's chunks, a thread that receives and discards them, both
-//! measured from the moment at which both are ready.
+//! One transfer: a thread that sends a plan's chunks and a thread that receives and discards them, both measured from
+//! the moment at which both are ready.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -17,29 +17,29 @@ use super::source::CHUNK_BYTES;
 use super::source::Source;
 use super::syscall;
 
-/// What is to be transferred, and how.
+/// Parameters of a transfer.
 #[derive(Debug, Clone, Copy)]
 pub struct Transfer<'a> {
-    /// Has the chunks.
+    /// Source of the chunks.
     pub source: &'a Source,
-    /// Their order.
+    /// Order of the chunks.
     pub plan: &'a Plan,
-    /// How they are sent.
+    /// Way to send the chunks.
     pub method: Method,
-    /// Whether each thread has a core of its own.
+    /// Whether each thread is pinned to its own core.
     pub pinned: bool,
-    /// Whether the receiver hashes what comes; then its times mean nothing.
+    /// Whether the receiver hashes the received bytes; its times are then meaningless.
     pub hashed: bool,
 }
 
-/// What was measured.
+/// Measurements of a transfer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Run {
-    /// Chunks' bytes by wall time, GB/s.
+    /// Bytes of the chunks divided by wall time, GB/s.
     pub rate: f64,
-    /// The sender's CPU time, seconds a GB.
+    /// CPU time of the sender, seconds a GB.
     pub sender_cpu: f64,
-    /// The receiver's CPU time, seconds a GB.
+    /// CPU time of the receiver, seconds a GB.
     pub receiver_cpu: f64,
     /// The share of zero-copy calls that were copied after all, from 0 to 1, if any were made.
     pub copied: Option<f64>,
@@ -60,12 +60,12 @@ struct Received {
 }
 
 impl Transfer<'_> {
-    /// Sends all over the connection and closes it.
+    /// Sends all chunks over the connection and closes it.
     pub fn run(&self, sockets: Sockets) -> Result<Run, Error> {
         let barrier = Barrier::new(2);
         let Sockets { sender, receiver } = sockets;
         let (sent, received) = std::thread::scope(|scope| {
-            // Each thread owns its end: if one fails, the other sees the connection end.
+            // Each thread owns its end: if one fails, the other receives the end of the connection.
             let sending = scope.spawn(|| self.send(sender, &barrier));
             let receiving = scope.spawn(|| self.receive(receiver, &barrier));
             (sending.join(), receiving.join())
@@ -84,7 +84,7 @@ impl Transfer<'_> {
 
     fn send(&self, socket: TcpStream, barrier: &Barrier) -> io::Result<Sent> {
         let made = self.pin(0).and_then(|()| Sender::new(self.method, &socket, self.source));
-        // Passed on failure too, or the other side would wait for ever.
+        // Reached on failure too; otherwise the other side would wait for ever.
         barrier.wait();
         let mut sender = made?;
         let (start, cpu_before) = (Instant::now(), syscall::thread_cpu_seconds()?);
@@ -99,7 +99,7 @@ impl Transfer<'_> {
 
     fn receive(&self, mut socket: TcpStream, barrier: &Barrier) -> io::Result<Received> {
         let pinned = self.pin(1);
-        // Not zeroes: those would be pages that are first touched within the measurement.
+        // Not zeroes: those pages would be first touched during the measurement.
         let mut buffer = vec![1; CHUNK_BYTES];
         let mut hasher = self.hashed.then(Sha1::new);
         barrier.wait();
@@ -131,7 +131,7 @@ fn panicked() -> io::Error {
     io::Error::other("its thread panicked")
 }
 
-/// Sends all of `bytes`, which the kernel may join with what follows.
+/// Sends all of `bytes`, which the kernel may join with those that follow.
 fn send_more(socket: &TcpStream, bytes: &[u8]) -> io::Result<()> {
     let mut done = 0;
     while done < bytes.len() {

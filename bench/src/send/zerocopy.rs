@@ -1,6 +1,6 @@
-//! MSG_ZEROCOPY: the kernel counts the calls of a socket and reports ranges of them in the error queue
-//! when it needs their pages no more (Documentation/networking/msg_zerocopy.rst of the kernel). It must
-//! never lose count: a missed report would look like pages in use for ever.
+//! MSG_ZEROCOPY: the kernel counts the calls of a socket and reports ranges of them in the error queue when it no
+//! longer needs their pages (Documentation/networking/msg_zerocopy.rst of the kernel). The count must stay exact: a
+//! missed report would look like pages in use for ever.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -28,7 +28,7 @@ impl ZeroCopy {
         Ok(Self::default())
     }
 
-    /// Sends from `bytes`, which must stay as they are until the end; how many it took.
+    /// Sends from `bytes`, which must not change until the end; returns the number of bytes accepted.
     pub fn send(&mut self, socket: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
         loop {
             match syscall::send(socket, bytes, libc::MSG_ZEROCOPY) {
@@ -36,7 +36,7 @@ impl ZeroCopy {
                     self.sent += 1;
                     return Ok(sent);
                 }
-                // The socket's memory for reports is full of those not yet taken.
+                // The socket's memory for reports is full of those not taken yet.
                 Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) && self.completed < self.sent => {
                     syscall::wait_for_errors(socket, STALL_MAX)?;
                     self.reap(socket)?;
@@ -46,13 +46,13 @@ impl ZeroCopy {
         }
     }
 
-    /// Takes the reports that are there.
+    /// Takes the available reports.
     pub fn reap(&mut self, socket: BorrowedFd<'_>) -> io::Result<()> {
         while let Some(report) = syscall::take_error(socket)? {
             if report.ee_origin != ORIGIN_ZEROCOPY {
                 return Err(io::Error::from_raw_os_error(report.ee_errno.cast_signed()));
             }
-            // Both ends belong to the range, and the kernel's counter wraps.
+            // The range includes both ends, and the kernel's counter wraps.
             let calls = u64::from(report.ee_data.wrapping_sub(report.ee_info)) + 1;
             self.completed += calls;
             if report.ee_code == CODE_COPIED {
@@ -62,7 +62,7 @@ impl ZeroCopy {
         Ok(())
     }
 
-    /// Waits for the missing reports; the share of calls whose bytes were copied after all, from 0 to 1.
+    /// Waits for the missing reports; returns the share of calls whose bytes were copied after all, from 0 to 1.
     pub fn finish(mut self, socket: BorrowedFd<'_>) -> io::Result<f64> {
         self.reap(socket)?;
         while self.completed < self.sent {

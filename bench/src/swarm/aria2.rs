@@ -13,7 +13,7 @@ use crate::harness::Error;
 use crate::harness::child::Child;
 use crate::harness::program::{Need, find};
 
-/// aria2c everywhere.
+/// aria2c as seeder and getters.
 pub const ARIA2: Kind = Kind {
     name: "aria2",
     needs: &[
@@ -28,7 +28,7 @@ pub const ARIA2: Kind = Kind {
     getter,
 };
 
-/// Where every peer listens, each on an address of its own.
+/// Port of every peer, each on its own address.
 const PORT: u16 = 6881;
 
 fn serve(stage: &Stage, _: &Contestant) -> Result<Servers, Error> {

@@ -12,7 +12,7 @@ use crate::harness::Error;
 use crate::harness::child::{Child, ready_deadline};
 use crate::harness::program::own_program;
 
-/// Who the bad peers of a row are.
+/// The kinds of the bad peers of a row.
 pub const FIELD: [Failing; BAD_PEERS] = [
     Failing::Wrong,
     Failing::Silent,
@@ -25,7 +25,7 @@ pub const FIELD: [Failing; BAD_PEERS] = [
     Failing::Vanishing,
 ];
 
-/// What the slow one sends without a cap, bytes a second.
+/// Rate of the slow peer without a cap, bytes a second.
 const SLOW_UNCAPPED: u64 = 1_000_000;
 
 /// Starts all of them on their nodes, and waits until they are registered.

@@ -1,29 +1,29 @@
-//! A link's rate, and the parameters of its token bucket filter.
+//! Rate of a link, and the parameters of its token bucket filter.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// Part of a capped link's bits that a TCP payload gets at an MTU of 1500: 1448 bytes of a frame of 1514.
+/// Part of a capped link's bits available to a TCP payload at an MTU of 1500: 1448 bytes of a frame of 1514.
 pub const PAYLOAD_SHARE: f64 = 0.956;
 
 /// The smallest burst, bytes.
 const BURST_MIN: u64 = 4_000;
-/// Bytes that a segment of 64 KiB takes on the link with the headers of all its packets.
+/// Length of a segment of 64 KiB on the link, with the headers of all its packets, bytes.
 const UNCUT_SEGMENT: u64 = 70_000;
 /// The smallest queue, bytes.
 const QUEUE_MIN: u64 = 32_000;
 
-/// Bits a second that a node may send, and as many that it may receive; or as many as the machine can.
+/// Bits a second that a node may send, and as many that it may receive; or no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cap {
     /// Bits a second.
     Bits(u64),
-    /// No filter at all.
+    /// No filter.
     None,
 }
 
 impl Cap {
-    /// A tenth of it.
+    /// A tenth of the cap.
     pub fn tenth(self) -> Self {
         match self {
             Self::Bits(bits) => Self::Bits((bits / 10).max(1)),
@@ -31,7 +31,7 @@ impl Cap {
         }
     }
 
-    /// Seconds that `bytes` of payload take at least; `None` without a cap.
+    /// Minimum time for `bytes` of payload, seconds; `None` without a cap.
     pub fn ideal_s(self, bytes: u64) -> Option<f64> {
         match self {
             Self::Bits(bits) => Some(bytes as f64 * 8.0 / (bits as f64 * PAYLOAD_SHARE)),
@@ -39,9 +39,9 @@ impl Cap {
         }
     }
 
-    /// The arguments of `tbf`: what 10 ms carry may go in one burst, within 4 kB and what one segment of TCP takes that
-    /// the kernel has not yet cut into packets (cutting it here would cost more CPU time than everything else), and more
-    /// only where 1 ms carries more; behind it a queue of 50 ms, of 32 kB at least.
+    /// The arguments of `tbf`. The burst is the amount of 10 ms, but at least 4 kB and at most one segment of TCP that
+    /// the kernel has not yet cut into packets (cutting it here would take more CPU time than everything else); it is
+    /// larger only if 1 ms carries more. The queue behind it is 50 ms, at least 32 kB.
     pub fn filter(self) -> Option<String> {
         let Self::Bits(bits) = self else { return None };
         let bytes_per_s = bits / 8;

@@ -1,4 +1,4 @@
-//! Waits until every chunk is on some getter, by asking them: so that the seeder can be killed just then.
+//! Waits until every chunk is on some getter, by polling them, so that the seeder can be killed at that moment.
 
 use std::io::{Error, ErrorKind, Result};
 use std::net::SocketAddr;
@@ -12,12 +12,12 @@ use mtorrent::wire::Message;
 
 use super::connection::Connection;
 
-/// Between two questions to all.
+/// Pause between two polls.
 const PAUSE: Duration = Duration::from_millis(50);
-/// How long one may take to answer.
+/// Time limit of one reply.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Whom to ask, and of which file.
+/// The peers to poll, and the file.
 #[derive(Debug, Clone, Args)]
 pub struct ChunksOptions {
     /// The file's .mtorrent
@@ -28,14 +28,14 @@ pub struct ChunksOptions {
     pub peers: Vec<SocketAddr>,
 }
 
-/// Returns, and says `complete`, once each chunk is on one of the peers.
+/// Returns, and prints `complete`, once each chunk is on one of the peers.
 pub fn run(options: &ChunksOptions) -> Result<()> {
     let metainfo = read_metainfo(&options.metainfo)?;
     let mut union = Bitfield::empty(metainfo.geometry());
     let mut connections: Vec<Option<Connection>> = options.peers.iter().map(|_| None).collect();
     while !union.is_full() {
         for (peer, connection) in options.peers.iter().zip(&mut connections) {
-            // It may not listen yet; it is asked again.
+            // The peer may not listen yet; it is polled again.
             if ask(*peer, connection, &metainfo, &mut union).is_err() {
                 *connection = None;
             }

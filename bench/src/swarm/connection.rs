@@ -1,4 +1,4 @@
-//! A blocking connection that speaks the wire format: for what a run puts on its nodes beside the contestants.
+//! A blocking connection with the wire format, for the helpers that a run starts on its nodes beside the contestants.
 
 use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -7,10 +7,10 @@ use std::time::Duration;
 use mtorrent::limits::FRAME_CONTROL_BYTES_MAX;
 use mtorrent::wire::{Message, Parsed, parse};
 
-/// How long a connection may take to be made.
+/// Time limit of a connection attempt.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A connection with what came and was not yet read.
+/// A connection with its received, unread bytes.
 #[derive(Debug)]
 pub struct Connection {
     stream: TcpStream,
@@ -18,13 +18,13 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// One that was accepted.
+    /// Wraps an accepted connection.
     pub fn new(stream: TcpStream) -> Result<Self> {
         stream.set_nodelay(true)?;
         Ok(Self { stream, received: Vec::new() })
     }
 
-    /// One to `to`, whose answers must come within `timeout`.
+    /// Connects to `to`; replies must arrive within `timeout`.
     pub fn connect(to: SocketAddr, timeout: Duration) -> Result<Self> {
         let stream = TcpStream::connect_timeout(&to, CONNECT_TIMEOUT)?;
         stream.set_read_timeout(Some(timeout))?;
@@ -43,7 +43,7 @@ impl Connection {
         self.stream.write_all(bytes)
     }
 
-    /// Waits for the next message and returns what `read` makes of it; `None` if it is none that is known.
+    /// Waits for the next message and returns the result of `read`; `None` if the message is unknown.
     pub fn next<T>(&mut self, read: impl FnOnce(Message<'_>) -> T) -> Result<Option<T>> {
         loop {
             let parsed = parse(&self.received, FRAME_CONTROL_BYTES_MAX);

@@ -1,4 +1,4 @@
-//! What a contestant is.
+//! A contestant and its properties.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -12,62 +12,62 @@ use crate::harness::program::Need;
 /// The name of mtorrent.
 pub const OURS: &str = "mtorrent";
 
-/// A kind of program in its fastest sensible setting.
+/// A kind of program in its fastest sensible configuration.
 #[derive(Debug)]
 pub struct Kind {
-    /// Its name in tables and for `--only`.
+    /// Name in tables and for `--only`.
     pub name: &'static str,
-    /// What has to be installed.
+    /// Required programs.
     pub needs: &'static [Need],
-    /// Its settings and what to know about its figures, for the report.
+    /// Its settings, and notes on its figures, for the report.
     pub settings: &'static str,
-    /// What it takes part in.
+    /// The variants in which it takes part.
     pub variants: &'static [Variant],
     /// Starts tracker and seeder, and waits until they are ready.
     pub serve: fn(&Stage, &Contestant) -> Result<Servers, Error>,
-    /// Writes a getter's command line.
+    /// Builds a getter's command line.
     pub getter: fn(&Stage, &Contestant, &Servers, usize) -> Result<GetterPlan, Error>,
 }
 
 /// A program that takes part.
 #[derive(Debug, Clone)]
 pub struct Contestant {
-    /// Its name in tables: the kind's, or mtorrent's label.
+    /// Name in tables: the kind's, or mtorrent's label.
     pub name: String,
     /// The mtorrent program, for mtorrent.
     pub program: PathBuf,
-    /// What it is.
+    /// Kind of the program.
     pub kind: &'static Kind,
 }
 
-/// What runs before the clock starts.
+/// Processes that run before the clock starts.
 #[derive(Debug)]
 pub struct Servers {
-    /// The tracker, and what else is there.
+    /// The tracker, and other helpers.
     pub others: Vec<Child>,
-    /// The only one that has the file.
+    /// The only process that has the file.
     pub seeder: Child,
-    /// The file's description, where there is one.
+    /// The file's metainfo, if there is one.
     pub metainfo: Option<PathBuf>,
 }
 
 /// A getter to be started.
 #[derive(Debug)]
 pub struct GetterPlan {
-    /// Its command line.
+    /// The command line.
     pub command: Command,
-    /// How it says that it is done.
+    /// Signal of completion.
     pub done: Done,
-    /// Its copy, if it makes one.
+    /// Path of its copy, if it writes one.
     pub copy: Option<PathBuf>,
 }
 
-/// How a getter says that it is done.
+/// Signal by which a getter reports completion.
 #[derive(Debug, Clone)]
 pub enum Done {
-    /// By a line on its stdout that has this in it.
+    /// A line on its stdout that contains this text.
     Line(&'static str),
-    /// By making this file.
+    /// Creation of this file.
     Marker(PathBuf),
 }
 

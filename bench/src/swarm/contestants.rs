@@ -1,4 +1,4 @@
-//! Who takes part, in the order of an odd round.
+//! The contestants, in the order of an odd round.
 
 use std::path::{Path, PathBuf};
 
@@ -9,11 +9,12 @@ use crate::harness::Error;
 use crate::harness::program;
 use crate::harness::selection::{self, check_names, is_chosen, is_installed, not_empty};
 
-/// Everyone.
+/// All contestants.
 const KINDS: [&Kind; 5] =
     [&floor::FLOOR, &mtorrent::MTORRENT, &aria2::ARIA2, &libtorrent::LIBTORRENT, &libtorrent::SUPER_SEEDING];
 
-/// Builds and installs what `options` allow, says who takes part and who does not and why, and returns those who do.
+/// Builds and installs what `options` allow, prints which contestants take part and why others do not, and returns
+/// those that do.
 pub fn select_contestants(options: &Options) -> Result<Vec<Contestant>, Error> {
     check_names(&KINDS.map(|kind| kind.name), &options.common.only)?;
     let wanted = || KINDS.into_iter().filter(|kind| is_wanted(kind, &options.common.only));
@@ -49,13 +50,13 @@ fn absolute(path: &str) -> PathBuf {
     Path::new(path).canonicalize().unwrap_or_else(|_| path.into())
 }
 
-/// True if the user named it, or nobody, and it is not one that has to be named.
+/// True if the user named it, or named none and it need not be named explicitly.
 fn is_wanted(kind: &Kind, only: &[String]) -> bool {
     let needs_naming = kind.name == libtorrent::SUPER_SEEDING.name;
     is_chosen(kind.name, only) && !(only.is_empty() && needs_naming)
 }
 
-/// The names of those who were wanted and are not in `field`.
+/// The names of those that were wanted and are not in `field`.
 pub fn left_out(options: &Options, field: &[Contestant]) -> Vec<&'static str> {
     let present: Vec<&str> = field.iter().map(|contestant| contestant.kind.name).collect();
     let wanted = KINDS.into_iter().filter(|kind| is_wanted(kind, &options.common.only)).map(|kind| kind.name);

@@ -1,4 +1,5 @@
-//! The floor: as many bytes as the file has, by one plain TCP flow from each node to the next, so that every link carries
+//! The lower bound: as many bytes as the file has, by one plain TCP flow from each node to the next, so that every link
+//! carries the file once each way.
 //! the file once each way.
 
 use super::contestant::{Contestant, Done, GetterPlan, Kind, Servers};
@@ -19,7 +20,7 @@ pub const FLOOR: Kind = Kind {
     getter,
 };
 
-/// Where a flow's receiver listens.
+/// Port of a flow's receiver.
 const PORT: u16 = 7700;
 
 fn serve(stage: &Stage, _: &Contestant) -> Result<Servers, Error> {

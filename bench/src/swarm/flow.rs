@@ -1,5 +1,5 @@
-//! One node's part of the floor, as a program of its own: receives and sends so many bytes by plain TCP. Nothing is read,
-//! hashed or written.
+//! One node's part of the lower bound, as a separate program: it receives and sends a number of bytes by plain TCP.
+//! Nothing is read, hashed or written.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddrV4, TcpListener, TcpStream};
@@ -7,28 +7,28 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-/// What is sent and received at once, bytes.
+/// Bytes per send and receive.
 const BLOCK_BYTES: usize = 256 << 10;
-/// How long a sender tries to reach a receiver that may not listen yet.
+/// Time during which a sender retries a receiver that may not listen yet.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How long it waits between two tries.
+/// Pause between two attempts.
 const RETRY: Duration = Duration::from_millis(2);
 
 /// One node's part of the floor.
 #[derive(Debug, Clone, Args)]
 pub struct FlowOptions {
-    /// Receives here
+    /// Address at which it receives
     #[arg(long)]
     pub receive: Option<SocketAddrV4>,
-    /// Sends there
+    /// Address to which it sends
     #[arg(long)]
     pub send: Option<SocketAddrV4>,
-    /// As many bytes
+    /// Number of bytes
     #[arg(long)]
     pub bytes: u64,
 }
 
-/// Sends and receives, says `done` when all is received, and stays until all is sent.
+/// Sends and receives, prints `done` when all bytes are received, and exits once all are sent.
 pub fn run(options: &FlowOptions) -> std::io::Result<()> {
     let listener = options.receive.map(TcpListener::bind).transpose()?;
     let FlowOptions { send, bytes, .. } = *options;

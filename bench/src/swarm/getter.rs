@@ -1,5 +1,5 @@
-//! One getter of a turn: watched without reading its pipe or its /proc more than needed, so that 32 of them cost the two
-//! CPUs nothing that shows.
+//! One getter of a turn. Its pipe and its /proc are read only as needed, so that watching 32 of them takes no visible
+//! share of the two CPUs.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -20,26 +20,26 @@ use crate::harness::process_tree::Memory;
 /// A getter that was started.
 #[derive(Debug)]
 pub struct Getter {
-    /// Its process.
+    /// The process.
     pub child: Child,
-    /// The largest memory that was seen.
+    /// Largest memory sampled.
     pub memory: Memory,
     number: usize,
     done: Done,
     copy: Option<PathBuf>,
     output: Output,
-    /// After the turn's start, seconds.
+    /// Start, after the turn's start, seconds.
     started_s: f64,
-    /// After the turn's start, seconds.
+    /// Completion, after the turn's start, seconds.
     done_s: Option<f64>,
     failure: Option<String>,
     restarts: u32,
-    /// CPU seconds of the processes that were killed.
+    /// CPU seconds of the killed processes.
     lost_cpu_s: f64,
 }
 
 impl Getter {
-    /// Starts it. `turn_start` is when the turn's clock began to run.
+    /// Starts the getter. `turn_start` is the time at which the turn's clock started.
     pub fn start(plan: GetterPlan, number: usize, turn_start: Instant, logs: &Path) -> Result<Self, Error> {
         let started_s = turn_start.elapsed().as_secs_f64();
         let GetterPlan { command, done, copy } = plan;
@@ -60,7 +60,7 @@ impl Getter {
         })
     }
 
-    /// Kills it without warning and starts it again; its clock goes on.
+    /// Kills the getter without warning and restarts it; its clock continues.
     pub fn restart(&mut self, plan: GetterPlan, logs: &Path) -> Result<(), Error> {
         self.lost_cpu_s += self.child.cpu().all_s();
         self.child.signal(Signal::KILL);
@@ -71,12 +71,12 @@ impl Getter {
         Ok(())
     }
 
-    /// Looks whether it is done or has ended without being done.
+    /// Checks whether the getter is done, or has ended without being done.
     pub fn look(&mut self, turn_start: Instant) -> Result<(), Error> {
         if self.is_over() {
             return Ok(());
         }
-        // It may have ended after its last line: so the end is looked at first.
+        // It may have ended after its last line, so the end is checked first.
         let ended = self.child.wait_for(Duration::ZERO)?;
         if self.says_done()? {
             self.done_s = Some(turn_start.elapsed().as_secs_f64());
@@ -96,7 +96,7 @@ impl Getter {
         self.lost_cpu_s + self.child.used_s()
     }
 
-    /// What it comes to, once it has ended: its copy is compared with the source.
+    /// The getter's figures, once it has ended: its copy is compared with the source.
     pub fn figures(&self, stage: &Stage, contestant: &Contestant) -> Result<GetterFigures, Error> {
         let mut failure = self.failure.clone();
         if failure.is_none() && self.done_s.is_none() {
@@ -126,12 +126,12 @@ impl Getter {
     }
 }
 
-/// What a getter has written so far, read once.
+/// A getter's output so far, each byte read once.
 #[derive(Debug)]
 struct Output {
     file: File,
     path: PathBuf,
-    /// From the beginning of the line that is not yet whole.
+    /// The start of the incomplete last line.
     rest: String,
 }
 
@@ -142,7 +142,7 @@ impl Output {
         Ok(Self { file, path, rest: String::new() })
     }
 
-    /// True if a whole line that came since the last call has `text` in it.
+    /// True if a complete line received since the last call contains `text`.
     fn has_line(&mut self, text: &str) -> Result<bool, Error> {
         let mut new = Vec::new();
         let read = self.file.read_to_end(&mut new);
@@ -158,7 +158,7 @@ impl Output {
     }
 }
 
-/// Bytes by address that sent them, as a getter's last object says.
+/// Bytes by address of the sender, according to a getter's last object.
 fn received(output: &str) -> BTreeMap<String, u64> {
     let mut ended = output.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let ended = ended.rfind(|object| object["event"] == "ended").unwrap_or_default();

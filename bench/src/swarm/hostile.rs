@@ -1,4 +1,4 @@
-//! Peers that register as seeders and are none: they say that they have every chunk, and then fail in a way of their own.
+//! Peers that register as seeders but are not: they claim to have every chunk, and then fail in different ways.
 
 use std::io::{Error, Result};
 use std::net::{SocketAddr, TcpListener};
@@ -16,7 +16,7 @@ use mtorrent::wire::{ChunkInfo, Message, SeederChange, SendChunk, Status};
 use super::chunks::read_metainfo;
 use super::connection::Connection;
 
-/// How a hostile peer fails.
+/// Way in which a hostile peer fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Failing {
     /// Sends data that is not the chunk's.
@@ -27,16 +27,16 @@ pub enum Failing {
     Slow,
     /// Sends half of its first chunk and is gone.
     Vanishing,
-    /// Has none of the chunks that it says it has.
+    /// Has none of the chunks that it claims to have.
     Lying,
 }
 
-/// How a hostile peer is started.
+/// Options of a hostile peer.
 #[derive(Debug, Clone, Args)]
 pub struct HostileOptions {
-    /// How it fails
+    /// Way in which it fails
     pub failing: Failing,
-    /// Where it listens
+    /// Address at which it listens
     #[arg(long)]
     pub listen: SocketAddr,
     /// The tracker at which it registers
@@ -53,9 +53,9 @@ pub struct HostileOptions {
     pub slow_bytes: u64,
 }
 
-/// How long the tracker may take.
+/// Time limit of a tracker's reply.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-/// Between two pieces of a slow answer.
+/// Pause between two pieces of a slow reply.
 const SLOW_PAUSE: Duration = Duration::from_millis(50);
 
 /// Registers and serves until it is ended.
@@ -73,14 +73,14 @@ pub fn run(options: &HostileOptions) -> Result<()> {
     for stream in listener.incoming() {
         let (stream, options, metainfo) = (stream?, options.clone(), Arc::clone(&metainfo));
         std::thread::spawn(move || {
-            // Whoever it fails may break off at any time.
+            // A contestant may disconnect from a hostile peer at any time.
             let _ = Connection::new(stream).and_then(|connection| serve(connection, &options, &metainfo));
         });
     }
     Ok(())
 }
 
-/// What was asked.
+/// A received request.
 enum Asked {
     Chunks,
     Chunk(u32),
@@ -142,7 +142,7 @@ fn fail(connection: &mut Connection, options: &HostileOptions, metainfo: &Metain
         }
         Failing::Vanishing => {
             connection.send_bytes(&bytes[..bytes.len() / 2])?;
-            // A machine that is gone: nobody listens there any more.
+            // A machine that has failed: nothing listens there any more.
             std::process::exit(0);
         }
         Failing::Wrong | Failing::Silent | Failing::Lying => connection.send_bytes(&bytes),

@@ -1,4 +1,4 @@
-//! libtorrent, by a few lines of Python.
+//! libtorrent, with a short Python script.
 
 use std::process::Command;
 
@@ -13,7 +13,7 @@ use crate::harness::child::ready_deadline;
 use crate::harness::program::Need;
 use crate::harness::python::with_libtorrent;
 
-/// libtorrent everywhere.
+/// libtorrent as seeder and getters.
 pub const LIBTORRENT: Kind = Kind {
     name: "libtorrent",
     needs: &[Need::PythonLibtorrent, Need::Program { name: "opentracker", package: "opentracker" }],
@@ -24,7 +24,7 @@ pub const LIBTORRENT: Kind = Kind {
     getter,
 };
 
-/// The same with super-seeding: only when it is asked for.
+/// The same with super-seeding: only if it is named explicitly.
 pub const SUPER_SEEDING: Kind = Kind {
     name: "libtorrent-super",
     settings: "as libtorrent, with super-seeding at the seeder, which sends one copy and hardly more, but offers a \

@@ -1,14 +1,15 @@
-//! The swarm: one file onto many nodes, each behind a link of its own, by mtorrent, by its rivals and by plain TCP.
+//! The swarm: one file to many nodes, each behind its own link, by mtorrent, by its rivals and by plain TCP.
 //!
-//! A [`row`] is a case: how many getters, how fast the links, how large the file, and what goes wrong. For each turn of
-//! each [`contestant`] the [`nodes`] are made anew, namespaces on a bridge with a [`cap`] at each end of each link;
-//! [`turn`] starts the getters together once tracker and seeder are ready, and watches them until the last one is done;
-//! every copy is compared with the source. [`floor`] is what plain TCP takes on the same links;
-//! [`bad_peers`] starts the bad peers, [`chunks`] knows when the seeder may die. [`record`] is a
-//! row of the figures, [`summary`] the medians, [`plot`] and [`report`] what else a run's folder has; what is not special to swarms is [`crate::harness`]'.
+//! A [`row`] is a case: the number of getters, the rate of the links, the size of the file, and the faults. For each
+//! turn of each [`contestant`] the [`nodes`] are created anew: namespaces on a bridge with a [`cap`] at each end of
+//! each link. [`turn`] starts the getters together once tracker and seeder are ready, and watches them until the last
+//! one is done; every copy is compared with the source. [`floor`] measures plain TCP on the same links; [`bad_peers`]
+//! starts the bad peers, [`chunks`] detects when the seeder may be killed. [`record`] is a row of the figures,
+//! [`summary`] the medians; [`plot`] and [`report`] write the other files of a run's folder. Parts that are not
+//! specific to swarms are in [`crate::harness`].
 //!
-//! It must never print a time without saying how many copies were right, never leave a process, a folder or a namespace
-//! behind, and never touch the machine's own network.
+//! It must never print a time without stating how many copies were right, never leave a process, a folder or a
+//! namespace behind, and never touch the machine's own network.
 
 pub mod aria2;
 pub mod bad_peers;
@@ -43,7 +44,7 @@ use crate::harness::{Error, interrupt, lock};
 pub use options::{Options, Part};
 use record::Record;
 
-/// Runs what `options` ask for. True if every getter of every turn has a right copy.
+/// Runs the comparison. True if every getter of every turn has a right copy.
 pub fn run(options: &Options) -> Result<bool, Error> {
     match &options.part {
         Some(part) => run_part(part).map(|()| true),
@@ -69,12 +70,12 @@ fn run_race(options: &Options) -> Result<bool, Error> {
     let race = race::Race::prepare(options, &field)?;
     let folder = run_folder(&options.common.out, "-swarm")?;
     let records = race.run(|records| {
-        // What a long run has shown so far is not lost with its end; that it cannot be written shows there.
+        // The results so far of a long run are kept if it is aborted; a failure to write them appears at the end.
         let _ = write(&folder, "raw.csv", record::csv(records));
         let _ = write(&folder, "getters.csv", record::getters_csv(records));
     });
     if records.is_err() {
-        // Only where nothing is in it.
+        // Succeeds only if the folder is empty.
         let _ = std::fs::remove_dir(&folder);
     }
     let records = records?;

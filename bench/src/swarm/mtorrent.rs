@@ -12,7 +12,7 @@ use crate::harness::child::Child;
 use crate::harness::child::ready_deadline;
 use crate::harness::program::Need;
 
-/// mtorrent as a user would start it, without any setting.
+/// mtorrent as a user would start it, without any options.
 pub const MTORRENT: Kind = Kind {
     name: OURS,
     needs: &[Need::Mtorrent],
@@ -31,9 +31,9 @@ pub const MTORRENT: Kind = Kind {
     getter,
 };
 
-/// Where every peer listens, each on an address of its own.
+/// Port of every peer, each on its own address.
 pub const PEER_PORT: u16 = 7601;
-/// Where the tracker listens.
+/// Port of the tracker.
 const TRACKER_PORT: u16 = 7600;
 
 fn serve(stage: &Stage, contestant: &Contestant) -> Result<Servers, Error> {
@@ -72,12 +72,12 @@ fn program(node: &Node, contestant: &Contestant, folder: &Path) -> Command {
     command
 }
 
-/// Where the tracker is.
+/// Address of the tracker.
 pub fn tracker(stage: &Stage) -> String {
     format!("{}:{TRACKER_PORT}", stage.tracker().address())
 }
 
-/// Where the peer of a node is.
+/// Endpoint of a node's peer.
 pub fn endpoint(node: &Node) -> String {
     format!("{}:{PEER_PORT}", node.address())
 }

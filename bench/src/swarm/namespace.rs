@@ -1,5 +1,5 @@
-//! A network namespace without a name: it is gone when the last process in it has ended and its descriptor is closed,
-//! whatever ends the harness.
+//! A network namespace without a name: it disappears once the last process in it has ended and its descriptor is
+//! closed, whatever ends the harness.
 
 use std::fs::File;
 use std::io::Write;
@@ -10,16 +10,16 @@ use std::process::{Command, Stdio};
 
 use crate::harness::Error;
 
-/// A namespace that the harness made.
+/// A namespace created by the harness.
 #[derive(Debug)]
 pub struct Namespace {
     handle: File,
 }
 
 impl Namespace {
-    /// Makes an empty one: loopback only, no IPv6, so that nothing speaks in it by itself.
+    /// Creates an empty namespace: loopback only, no IPv6, so that nothing in it sends packets by itself.
     pub fn new() -> Result<Self, Error> {
-        // A namespace belongs to a thread: a new one enters it, and this one stays where it is.
+        // A namespace belongs to a thread: a new thread enters it, and this one stays in its own.
         let made = std::thread::spawn(|| {
             unshare()?;
             std::fs::write("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1").or_else(ignore_missing)?;
@@ -33,12 +33,12 @@ impl Namespace {
         })
     }
 
-    /// A path by which `ip` finds it.
+    /// A path by which `ip` finds the namespace.
     pub fn path(&self) -> String {
         format!("/proc/{}/fd/{}", std::process::id(), self.handle.as_raw_fd())
     }
 
-    /// A command that will run in it.
+    /// A command that will run in the namespace.
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
         let handle = self.handle.as_raw_fd();
@@ -48,7 +48,7 @@ impl Namespace {
         command
     }
 
-    /// What `work` returns in it, on a thread of its own.
+    /// Runs `work` in the namespace on a separate thread, and returns its result.
     pub fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T, Error> {
         let handle = self.handle.as_raw_fd();
         let enter_and_work = move || enter(handle).map(|()| work());
@@ -57,7 +57,7 @@ impl Namespace {
         done.map_err(|source| Error::io("enter a network namespace", source))
     }
 
-    /// Runs `ip` or `tc` in it with one command a line.
+    /// Runs `ip` or `tc` in the namespace with one command per line.
     pub fn batch(&self, tool: &Path, lines: &str) -> Result<(), Error> {
         let name = tool.display();
         let fail = |source| Error::io(format!("run {name}"), source);
@@ -65,7 +65,7 @@ impl Namespace {
         command.args(["-batch", "-"]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(fail)?;
         if let Some(mut stdin) = child.stdin.take() {
-            // If it ended early, its message says why.
+            // If the process ended early, its message has the reason.
             let _ = stdin.write_all(lines.as_bytes());
         }
         let done = child.wait_with_output().map_err(fail)?;
@@ -75,7 +75,7 @@ impl Namespace {
         Err(Error::Refused(format!("{name} failed: {}", String::from_utf8_lossy(&done.stderr).trim())))
     }
 
-    /// What `tool` prints in it.
+    /// The output of `tool` in the namespace.
     pub fn ask(&self, tool: &Path, arguments: &[&str]) -> Result<String, Error> {
         let done = self.command(tool).args(arguments).stdin(Stdio::null()).output();
         let done = done.map_err(|source| Error::io(format!("run {}", tool.display()), source))?;
@@ -83,12 +83,12 @@ impl Namespace {
     }
 }
 
-/// A kernel without IPv6 has nothing to be switched off.
+/// A kernel without IPv6 needs no switch to disable it.
 fn ignore_missing(error: std::io::Error) -> std::io::Result<()> {
     if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
 }
 
-/// Lets this thread, or what is about to be executed, enter the namespace of `handle`.
+/// Moves this thread, or the program about to be executed, into the namespace of `handle`.
 fn enter(handle: RawFd) -> std::io::Result<()> {
     // SAFETY: setns takes plain integers, touches no memory of this process and is async-signal-safe.
     match unsafe { libc::setns(handle, libc::CLONE_NEWNET) } {

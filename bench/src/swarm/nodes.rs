@@ -1,8 +1,9 @@
-//! The nodes of a swarm: a namespace each, on one bridge that has a namespace of its own. Nothing of the machine's own
-//! network is touched.
+//! The nodes of a swarm: one namespace each, on a bridge in another namespace. The machine's own network is not
+//! touched.
 //!
-//! Each link is a veth pair with the MTU of an Ethernet. What a node sends is held to its cap at the node's end, what it
-//! receives at the bridge's end. Neighbours are set by hand: not every kernel lets them find each other.
+//! Each link is a veth pair with the MTU of an Ethernet. The cap on what a node sends is at the node's end, that on
+//! what it receives at the bridge's end. Neighbours are set explicitly, because some kernels do not let them find each
+//! other.
 
 use std::fmt::Write;
 use std::net::Ipv4Addr;
@@ -15,9 +16,9 @@ use super::namespace::Namespace;
 use crate::harness::Error;
 use crate::harness::program;
 
-/// Bytes of an IP packet.
+/// Largest IP packet, bytes.
 const MTU: u32 = 1500;
-/// More would not fit into the addresses.
+/// Most nodes for which there are addresses.
 const NODES_MAX: usize = 250;
 
 /// All nodes and their bridge. Dropping it removes them.
@@ -36,7 +37,7 @@ pub struct Node {
     number: usize,
 }
 
-/// Where `ip` and `tc` are.
+/// Paths of `ip` and `tc`.
 #[derive(Debug, Clone)]
 struct Tools {
     ip: PathBuf,
@@ -44,7 +45,7 @@ struct Tools {
 }
 
 impl Nodes {
-    /// One node for each of `caps`.
+    /// Creates one node for each of `caps`.
     pub fn new(caps: &[Cap]) -> Result<Self, Error> {
         if caps.len() > NODES_MAX {
             return Err(Error::Refused(format!("{} nodes are too many; {NODES_MAX} fit on the bridge", caps.len())));
@@ -83,23 +84,23 @@ impl Nodes {
 }
 
 impl Node {
-    /// Its address.
+    /// Address of the node.
     pub fn address(&self) -> Ipv4Addr {
         address(self.number)
     }
 
-    /// A command that will run on it.
+    /// A command that will run on the node.
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> std::process::Command {
         self.namespace.command(program)
     }
 
-    /// What `work` returns on it.
+    /// Runs `work` on the node, and returns its result.
     pub fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T, Error> {
         self.namespace.inside(work)
     }
 
-    /// Bytes of payload that it has sent, estimated from all bytes: repeated segments and the
-    /// protocol's own messages count, headers of the network do not.
+    /// Payload bytes that the node has sent, estimated from all bytes: retransmissions and the protocol's own messages
+    /// count, network headers do not.
     pub fn sent_bytes(&self) -> Result<f64, Error> {
         match self.cap {
             // The filter counts the headers of every segment.
@@ -108,7 +109,7 @@ impl Node {
                 let bytes = number_in(&report, &["bytes"]);
                 bytes.map(|bytes| bytes * PAYLOAD_SHARE).ok_or_else(|| no_counter("tc", &report))
             }
-            // Without it most segments are counted as one, with one header.
+            // Without a filter most segments are counted as one, with one header.
             Cap::None => {
                 let report = self.namespace.ask(&self.tools.ip, &["-s", "-j", "link", "show", "dev", "eth0"])?;
                 number_in(&report, &["stats64", "tx", "bytes"]).ok_or_else(|| no_counter("ip", &report))

@@ -1,4 +1,4 @@
-//! The tracker of the BitTorrent clients, and the torrent that names it.
+//! The tracker of the BitTorrent clients, and the torrent that refers to it.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -13,29 +13,29 @@ use crate::harness::files::make_folder;
 use crate::harness::program;
 use crate::harness::torrent;
 
-/// Where it listens.
+/// Port of the tracker.
 const PORT: u16 = 7650;
-/// How long one question to it may take.
+/// Time limit of one query.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
-/// Between two questions.
+/// Pause between two queries.
 const PAUSE: Duration = Duration::from_millis(50);
-/// Pieces that a torrent should have: what the usual makers of torrents aim at.
+/// Target number of pieces of a torrent, as in common torrent creators.
 const PIECES: u64 = 1024;
 /// Smallest and largest piece, bytes.
 const PIECE_BYTES: (u64, u64) = (64 << 10, 1 << 20);
 
-/// A tracker that runs, and the torrent of the stage's source.
+/// A running tracker, and the torrent of the stage's source.
 #[derive(Debug)]
 pub struct Opentracker {
-    /// Its process.
+    /// The process.
     pub child: Child,
-    /// The torrent.
+    /// Path of the torrent.
     pub torrent: PathBuf,
     info_hash: [u8; 20],
 }
 
 impl Opentracker {
-    /// Starts it on the tracker's node.
+    /// Starts the tracker on its node.
     pub fn start(stage: &Stage) -> Result<Self, Error> {
         let address = stage.tracker().address();
         let torrent = stage.folder.join("source.torrent");
@@ -45,7 +45,7 @@ impl Opentracker {
         let bytes = torrent::metainfo_of(stage.source, piece_bytes, &pieces, &announce);
         let info_hash = torrent::info_hash(&bytes);
         std::fs::write(&torrent, bytes).map_err(|source| Error::io(format!("write {}", torrent.display()), source))?;
-        // It locks itself into its folder.
+        // opentracker changes its root to its folder.
         let folder = make_folder(&stage.folder.join("opentracker"))?;
         let hex: String = info_hash.iter().map(|byte| format!("{byte:02x}")).collect();
         stage.file("opentracker/whitelist", &format!("{hex}\n"))?;
@@ -58,12 +58,12 @@ impl Opentracker {
         Ok(tracker)
     }
 
-    /// Waits until it knows `seeder`.
+    /// Waits until the tracker lists `seeder`.
     pub fn wait_seeder(&mut self, stage: &Stage, seeder: &mut Child) -> Result<(), Error> {
         self.wait(stage, 1, Some(seeder))
     }
 
-    /// Waits until it answers and knows `count` seeders.
+    /// Waits until the tracker replies and lists `count` seeders.
     fn wait(&mut self, stage: &Stage, count: u64, mut seeder: Option<&mut Child>) -> Result<(), Error> {
         let deadline = ready_deadline();
         loop {
@@ -83,7 +83,7 @@ impl Opentracker {
         }
     }
 
-    /// `None` if it does not answer; without a torrent that is known it knows 0 seeders.
+    /// Number of seeders; `None` if the tracker does not reply. For an unknown torrent it is 0.
     fn seeders(&self, stage: &Stage) -> Result<Option<u64>, Error> {
         let hash: String = self.info_hash.iter().map(|byte| format!("%{byte:02x}")).collect();
         let address = stage.tracker().address();
@@ -99,13 +99,13 @@ impl Opentracker {
     }
 }
 
-/// The number after `complete` in a scrape's answer.
+/// The number after `complete` in a scrape's reply.
 fn complete(answer: &str) -> u64 {
     let value = answer.split("8:completei").nth(1).and_then(|rest| rest.split('e').next());
     value.and_then(|value| value.parse().ok()).unwrap_or(0)
 }
 
-/// A power of two that makes about [`PIECES`] of `length` bytes.
+/// A power of two that divides `length` bytes into about [`PIECES`].
 fn piece_bytes(length: u64) -> u64 {
     (length / PIECES).next_power_of_two().clamp(PIECE_BYTES.0, PIECE_BYTES.1)
 }

@@ -1,4 +1,4 @@
-//! What the user typed, and what it comes to.
+//! Command-line options and their resolution.
 
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ use crate::harness::options::CommonOptions;
 #[derive(Debug, Clone, Parser)]
 #[command(name = "swarm", version)]
 pub struct Options {
-    /// What all races take
+    /// Options of all races
     #[command(flatten)]
     pub common: CommonOptions,
     /// Rounds of every row
@@ -41,12 +41,12 @@ pub struct Options {
     /// Keep what the programs wrote, a folder a turn in this one
     #[arg(long)]
     pub keep_logs: Option<PathBuf>,
-    /// What a run starts on its nodes
+    /// Helpers that a run starts on its nodes
     #[command(subcommand)]
     pub part: Option<Part>,
 }
 
-/// What a run starts on its nodes; not for people.
+/// Helpers that a run starts on its nodes; not for users.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Part {
     /// One node's plain TCP flows
@@ -61,7 +61,7 @@ pub enum Part {
 }
 
 impl Options {
-    /// The rows; those that others are held against come before them.
+    /// The rows to run; rows used for comparison precede the others.
     pub fn rows(&self) -> Vec<Row> {
         let rows = if self.rows.is_empty() { Row::defaults() } else { self.rows.clone() };
         let mut all: Vec<Row> = Vec::new();

@@ -1,4 +1,5 @@
-//! plot.svg: the last getter's time by the ideal, over the plain rows from few getters to many, a line a contestant.
+//! plot.svg: the last getter's time as a ratio to the ideal, over the plain rows from few getters to many, one line per
+//! contestant.
 
 use std::fmt::Write;
 
@@ -12,7 +13,7 @@ const TOP: f64 = 50.0;
 const HEIGHT: f64 = 300.0;
 const BOTTOM: f64 = 50.0;
 const COLUMN: f64 = 110.0;
-/// What is drawn beyond this by the ideal is drawn at it.
+/// Larger ratios are drawn at this one.
 const RATIO_MAX: f64 = 5.0;
 const COLOURS: [&str; 7] = ["#b8b8b8", "#d1495b", "#4a7fb5", "#6fa287", "#c58b2a", "#7b5ea7", "#333333"];
 
@@ -54,7 +55,7 @@ pub fn svg(lines: &[Line]) -> String {
     picture::svg(width, height, 12, &text)
 }
 
-/// From 1 at the bottom to the largest at the top.
+/// A scale from 1 at the bottom to the largest value at the top.
 struct Scale {
     largest: f64,
 }

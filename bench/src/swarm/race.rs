@@ -1,4 +1,4 @@
-//! The rounds: every row in turn, and in it every contestant on the same nodes, made anew.
+//! The rounds: every row in turn, and in it every contestant on newly created nodes of the same kind.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -18,10 +18,10 @@ use crate::harness::options::workspace;
 use crate::harness::source::Source;
 use crate::harness::{Error, interrupt};
 
-/// How every folder of a run begins: by it the left-overs of one that was killed are known.
+/// Prefix of every run's folder, by which left-overs of a killed run are recognized.
 const PREFIX: &str = "mtorrent-swarm-run-";
 
-/// Everything that is there before the first round. Dropping it removes its folder.
+/// Everything that exists before the first round. Dropping it removes its folder.
 #[derive(Debug)]
 pub struct Race<'a> {
     options: &'a Options,
@@ -32,7 +32,7 @@ pub struct Race<'a> {
 }
 
 impl<'a> Race<'a> {
-    /// Makes the folder and a source of each size.
+    /// Creates the folder and a source of each size.
     pub fn prepare(options: &'a Options, field: &'a [Contestant]) -> Result<Self, Error> {
         let dir = make_folder(&options.common.dir())?;
         let dir = dir.canonicalize().map_err(|source| Error::io(format!("find {}", dir.display()), source))?;
@@ -52,15 +52,15 @@ impl<'a> Race<'a> {
         Ok(Self { options, field, work, sources, typed: RefCell::default() })
     }
 
-    /// Runs all rounds. A contestant that fails costs its turn, not the race. What there is so far goes to `report`
-    /// after every row.
+    /// Runs all rounds. A contestant that fails loses its turn; the race continues. The results so far are passed to
+    /// `report` after every row.
     pub fn run(&self, mut report: impl FnMut(&[Record])) -> Result<Vec<Record>, Error> {
         let mut records = Vec::new();
         for round in 1..=self.options.rounds {
             for row in self.options.rows() {
                 let mut order: Vec<&Contestant> =
                     self.field.iter().filter(|contestant| contestant.takes_part(row.variant)).collect();
-                // So that nobody always follows the same one.
+                // Even rounds are reversed, so that no contestant always follows the same one.
                 if round.is_multiple_of(2) {
                     order.reverse();
                 }
@@ -102,10 +102,10 @@ impl<'a> Race<'a> {
         Ok(record)
     }
 
-    /// Leaves nothing of a turn behind, in the folders and in the disk's queue.
+    /// Removes all traces of a turn, in the folders and in the disk's queue.
     fn clear(&self, folder: &Path, source: &Source) -> Result<(), Error> {
         std::fs::remove_dir_all(folder).map_err(|source| Error::io(format!("remove {}", folder.display()), source))?;
-        // aria2 may leave its notes beside the source.
+        // aria2 may leave its control files beside the source.
         let beside = source.path.parent().map(std::fs::read_dir).into_iter().flatten().flatten().flatten();
         for entry in beside.filter(|entry| entry.path() != source.path) {
             let _ = std::fs::remove_file(entry.path());
@@ -114,7 +114,7 @@ impl<'a> Race<'a> {
         Ok(())
     }
 
-    /// `text` with the folders of this run and of the programs by short names.
+    /// `text` with the folders of this run and of the programs replaced by short names.
     fn abbreviated(&self, text: &str, contestant: &Contestant) -> String {
         let own = std::env::current_exe().unwrap_or_default();
         let text = text.replace(&*self.work.path().to_string_lossy(), "$WORK");
@@ -127,7 +127,7 @@ impl<'a> Race<'a> {
     }
 }
 
-/// Removes the folders of runs that were killed: no other run is under way, the machine's lock is ours.
+/// Removes the folders of killed runs: no other run is active, because this one holds the machine's lock.
 fn remove_left_overs(dir: &Path) {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
     for entry in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX)) {

@@ -6,64 +6,64 @@ use super::row::Row;
 use crate::harness::process_tree::Memory;
 use crate::harness::statistics::median;
 
-/// Above this part of the machine's CPU time, CPUs may be what holds a turn.
+/// Above this part of the machine's CPU time, a turn may be limited by the CPUs.
 pub const CPU_BOUND: f64 = 0.85;
 
-/// What one turn showed.
+/// Results of one turn.
 #[derive(Debug, Clone)]
 pub struct Record {
-    /// From 1.
+    /// Number of the round, from 1.
     pub round: u32,
     /// The case.
     pub row: Row,
     /// The contestant's name.
     pub name: String,
-    /// The figures, or why there are none.
+    /// The figures, or the reason why there are none.
     pub outcome: Result<Figures, String>,
 }
 
-/// The figures of a turn that came to its end, well or not.
+/// The figures of a turn that ended, well or not.
 #[derive(Debug, Clone)]
 pub struct Figures {
-    /// Every getter.
+    /// Figures of every getter.
     pub getters: Vec<GetterFigures>,
-    /// Copies of the file that the seeder's link carried.
+    /// Number of copies of the file that the seeder's link carried.
     pub seeder_sent: f64,
     /// Part of the machine's CPU time that was not idle, 0 to 1.
     pub busy: f64,
-    /// CPU seconds of the machine.
+    /// CPU seconds used on the machine.
     pub machine_cpu_s: f64,
     /// CPU seconds of the contestant's own processes.
     pub own_cpu_s: f64,
-    /// When the seeder was killed, after the turn's start, seconds.
+    /// Time at which the seeder was killed, after the turn's start, seconds.
     pub seeder_died_s: Option<f64>,
-    /// Command lines: servers, and the first getter.
+    /// Command lines of the servers and of the first getter.
     pub typed: Vec<String>,
 }
 
-/// What one getter came to.
+/// Results of one getter.
 #[derive(Debug, Clone)]
 pub struct GetterFigures {
-    /// From 0.
+    /// Index of the getter, from 0.
     pub number: usize,
-    /// It had a tenth of the rate.
+    /// Whether it had a tenth of the rate.
     pub is_slow: bool,
-    /// Its start after the turn's, seconds.
+    /// Its start, after the turn's start, seconds.
     pub started_s: f64,
-    /// When it was done, after the turn's start, seconds.
+    /// Its completion, after the turn's start, seconds.
     pub done_s: Option<f64>,
-    /// Why it has no right copy.
+    /// The reason why it has no right copy.
     pub failure: Option<String>,
-    /// How often it was killed and started again.
+    /// Number of times that it was killed and restarted.
     pub restarts: u32,
-    /// The largest memory that was seen.
+    /// Largest memory sampled.
     pub memory: Memory,
-    /// Bytes by address that sent them, where it says so.
+    /// Bytes by address of the sender, if the program reports them.
     pub received: BTreeMap<String, u64>,
 }
 
 impl GetterFigures {
-    /// From its start until it was done, seconds.
+    /// Time from its start to its completion, seconds.
     pub fn took_s(&self) -> Option<f64> {
         Some(self.done_s? - self.started_s)
     }
@@ -80,7 +80,7 @@ impl Figures {
         self.times_s().into_iter().fold(f64::NAN, f64::max)
     }
 
-    /// The median time of those, seconds.
+    /// The median time of the getters with the full rate, seconds.
     pub fn median_s(&self) -> f64 {
         median(&self.times_s())
     }
@@ -90,12 +90,12 @@ impl Figures {
         self.getters.iter().filter(|getter| getter.is_slow).filter_map(GetterFigures::took_s).reduce(f64::max)
     }
 
-    /// Getters with a right copy.
+    /// Number of getters with a right copy.
     pub fn right(&self) -> usize {
         self.getters.iter().filter(|getter| getter.failure.is_none()).count()
     }
 
-    /// Copies of the file that the getters had from the seeder by their own account.
+    /// Number of copies of the file that the getters received from the seeder, according to their own reports.
     pub fn payload_copies(&self, row: &Row) -> Option<f64> {
         let seeder = super::nodes::address(super::stage::SEEDER_AT).to_string();
         if self.getters.iter().all(|getter| getter.received.is_empty()) {
@@ -117,18 +117,18 @@ impl Record {
         self.outcome.as_ref().is_ok_and(|figures| figures.right() == self.row.getters)
     }
 
-    /// Time of the last getter by the ideal; without a cap NaN.
+    /// Time of the last getter as a ratio to the ideal; NaN without a cap.
     pub fn ratio(&self) -> f64 {
         let last_s = self.outcome.as_ref().map_or(f64::NAN, Figures::last_s);
         last_s / self.row.ideal_s().unwrap_or(f64::NAN)
     }
 
-    /// Gigabytes that all getters together wanted.
+    /// Gigabytes that all getters together requested.
     pub fn moved_gb(&self) -> f64 {
         self.row.getters as f64 * self.row.size as f64 / 1e9
     }
 
-    /// What went wrong, in one line.
+    /// The faults, in one line.
     pub fn remark(&self) -> String {
         match &self.outcome {
             Err(why) => why.clone(),
@@ -142,7 +142,7 @@ impl Record {
     }
 }
 
-/// All turns in the order in which they were run, with a heading.
+/// All turns in the order in which they were run, with a header.
 pub fn csv(records: &[Record]) -> String {
     let mut text = "round,row,contestant,getters_right,getters,last_s,median_s,ideal_s,last_by_ideal,median_by_ideal,\
                     slow_last_s,seeder_sent_copies,seeder_payload_copies,busy,cpu_bound,machine_cpu_s_per_gb,\
@@ -183,7 +183,7 @@ fn fields(record: &Record, figures: &Figures) -> String {
     .join(",")
 }
 
-/// All getters of all turns, with a heading.
+/// All getters of all turns, with a header.
 pub fn getters_csv(records: &[Record]) -> String {
     let mut text =
         "round,row,contestant,getter,slow,started_s,done_s,took_s,right,restarts,own_memory_bytes,received\n"

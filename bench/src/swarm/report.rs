@@ -1,4 +1,4 @@
-//! README.md of a run: the machine, the versions, the exact commands, so that others can do it again.
+//! README.md of a run: the machine, the versions, the exact commands, so that others can repeat it.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -94,7 +94,7 @@ fn versions(field: &[Contestant]) -> Vec<(String, String)> {
     report::versions(ours.chain(others))
 }
 
-/// The command that runs the same again, without the paths of this machine.
+/// The command that repeats the run, without the paths of this machine.
 fn again(options: &Options) -> String {
     let mut line = "cargo run --release --locked -p mtorrent-bench --bin swarm --".to_owned();
     let _ = write!(line, " --rounds {}", options.rounds);

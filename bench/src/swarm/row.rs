@@ -1,4 +1,4 @@
-//! A row of the table: how many getters, how fast the links, how large the file, and what goes wrong.
+//! A row of the table: the number of getters, the rate of the links, the size of the file, and the faults.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,17 +10,17 @@ use crate::harness::options::parse_size;
 /// One case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Row {
-    /// Getters, 1 at least.
+    /// Number of getters, at least 1.
     pub getters: usize,
-    /// What each node may send, and receive.
+    /// Rate limit of each node, in each direction.
     pub cap: Cap,
-    /// Bytes of the file.
+    /// Size of the file, bytes.
     pub size: u64,
-    /// What is special.
+    /// Variant of the case.
     pub variant: Variant,
 }
 
-/// What is special about a row.
+/// Variant of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Variant {
     /// All getters start together and seed until the last is done.
@@ -35,11 +35,11 @@ pub enum Variant {
     Restart,
     /// The seeder is killed once every chunk is on some getter.
     SeederDies,
-    /// Beside the seeder there are nine that are bad.
+    /// Nine bad peers run beside the seeder.
     Bad,
 }
 
-/// Hostile peers of [`Variant::Bad`].
+/// Number of hostile peers of [`Variant::Bad`].
 pub const BAD_PEERS: usize = 9;
 
 impl Variant {
@@ -61,7 +61,7 @@ impl Variant {
 }
 
 impl Row {
-    /// The rows whose goals are set, and those that show what goes wrong.
+    /// The rows with goals, and those with faults.
     pub fn defaults() -> Vec<Self> {
         let texts = [
             "1:200Mbit:256MiB",
@@ -83,15 +83,15 @@ impl Row {
         texts.into_iter().filter_map(|text| text.parse().ok()).collect()
     }
 
-    /// Seconds that the file takes at least at the full rate; without a cap there is no such figure.
+    /// Minimum time for the file at the full rate, seconds; `None` without a cap.
     pub fn ideal_s(&self) -> Option<f64> {
         self.cap.ideal_s(self.size)
     }
 
-    /// When everyone must be done.
+    /// Time limit for all getters.
     pub fn patience(&self) -> Duration {
         let ideal_s = self.ideal_s().unwrap_or(self.size as f64 / 20e6);
-        // The slow ones need ten times the ideal.
+        // The slow getters need ten times the ideal.
         let times = if self.variant == Variant::Slow { 20.0 } else { 6.0 };
         Duration::from_secs_f64(40.0 + times * ideal_s)
     }
@@ -102,12 +102,12 @@ impl Row {
         (0..self.getters).map(|getter| if getter < slow { self.cap.tenth() } else { self.cap }).collect()
     }
 
-    /// A quarter of the getters, one at least.
+    /// A quarter of the getters, at least one.
     pub fn quarter(&self) -> usize {
         (self.getters / 4).max(1)
     }
 
-    /// The same row with nothing special: what others are held against.
+    /// The same row without a variant, for comparison.
     pub fn plain(self) -> Self {
         Self { variant: Variant::Plain, ..self }
     }

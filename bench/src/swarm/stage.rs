@@ -1,4 +1,4 @@
-//! What a contestant finds when its turn comes: the nodes, the source, an empty folder.
+//! Environment of a contestant's turn: the nodes, the source, an empty folder.
 
 use std::path::{Path, PathBuf};
 
@@ -13,24 +13,24 @@ use crate::harness::source::Source;
 /// One turn of one contestant. The tracker's node has no cap.
 #[derive(Debug)]
 pub struct Stage<'a> {
-    /// What the user typed.
+    /// Command-line options.
     pub options: &'a Options,
     /// The case.
     pub row: Row,
-    /// What is fetched. Its folder is the seeder's.
+    /// The file to be downloaded. Its folder is the seeder's.
     pub source: &'a Source,
     /// An empty folder on the disk for this turn: copies, configuration, state, logs.
     pub folder: PathBuf,
     nodes: Nodes,
 }
 
-/// The seeder's node.
+/// Index of the seeder's node.
 pub const SEEDER_AT: usize = 1;
-/// Nodes before the getters: the tracker's and the seeder's.
+/// Number of nodes before the getters: the tracker's and the seeder's.
 const GETTERS_AT: usize = 2;
 
 impl<'a> Stage<'a> {
-    /// Makes the nodes of `row`.
+    /// Creates the nodes of `row`.
     pub fn new(options: &'a Options, row: Row, source: &'a Source, folder: PathBuf) -> Result<Self, Error> {
         let mut caps = vec![Cap::None, row.cap];
         caps.extend(row.getter_caps());
@@ -40,22 +40,22 @@ impl<'a> Stage<'a> {
         Ok(Self { options, row, source, folder, nodes: Nodes::new(&caps)? })
     }
 
-    /// Where the tracker runs.
+    /// Node of the tracker.
     pub fn tracker(&self) -> &Node {
         self.nodes.node(0)
     }
 
-    /// Where the seeder runs.
+    /// Node of the seeder.
     pub fn seeder(&self) -> &Node {
         self.nodes.node(SEEDER_AT)
     }
 
-    /// Where the getter `number` runs.
+    /// Node of the getter `number`.
     pub fn getter(&self, number: usize) -> &Node {
         self.nodes.node(GETTERS_AT + number)
     }
 
-    /// Where the hostile peer `number` runs.
+    /// Node of the hostile peer `number`.
     pub fn bad(&self, number: usize) -> &Node {
         self.nodes.node(GETTERS_AT + self.row.getters + number)
     }
@@ -65,7 +65,7 @@ impl<'a> Stage<'a> {
         make_folder(&self.folder.join(format!("getter-{number}")))
     }
 
-    /// The folder that the source lies in.
+    /// The folder of the source.
     pub fn seed(&self) -> &Path {
         self.source.path.parent().unwrap_or(Path::new("/"))
     }

@@ -1,4 +1,4 @@
-//! summary.md: what the turns come to.
+//! summary.md: medians of the turns.
 
 use std::fmt::Write;
 
@@ -13,17 +13,17 @@ pub struct Line {
     pub row: Row,
     /// The contestant.
     pub name: String,
-    /// Turns.
+    /// Number of turns.
     pub turns: usize,
-    /// Turns in which every copy was right.
+    /// Number of turns in which every copy was right.
     pub right: usize,
     /// Time of the last getter, seconds.
     pub last_s: Option<Estimate>,
-    /// Time of the last getter by the ideal.
+    /// Time of the last getter as a ratio to the ideal.
     pub ratio: Option<Estimate>,
-    /// Time of the median getter by the ideal.
+    /// Time of the median getter as a ratio to the ideal.
     pub median_ratio: f64,
-    /// Copies that the seeder sent.
+    /// Number of copies that the seeder sent.
     pub copies: f64,
     /// Part of the machine's CPU time that was not idle.
     pub busy: f64,
@@ -33,13 +33,13 @@ pub struct Line {
     pub memory: f64,
     /// Time of the last slow getter, seconds.
     pub slow_s: f64,
-    /// When the seeder was killed, seconds.
+    /// Time at which the seeder was killed, seconds.
     pub seeder_died_s: f64,
-    /// Times in the row without what goes wrong, by which this one may be held.
+    /// Ratio of its times to those of the row without faults, if there is one.
     pub by_plain: Option<f64>,
 }
 
-/// The lines of `records`, in the order in which they came first.
+/// The lines of `records`, in the order of first appearance.
 pub fn lines(records: &[Record]) -> Vec<Line> {
     let mut places: Vec<(Row, &str)> = Vec::new();
     for record in records {
@@ -88,7 +88,7 @@ fn line(records: &[Record], row: Row, name: &str) -> Line {
     }
 }
 
-/// All of summary.md.
+/// The complete summary.md.
 pub fn markdown(records: &[Record]) -> String {
     let mut text = HEAD.to_owned();
     for line in lines(records) {

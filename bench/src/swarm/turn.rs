@@ -17,12 +17,12 @@ use crate::harness::child::Child;
 use crate::harness::program::own_program;
 use crate::harness::{Error, interrupt, process_tree};
 
-/// How often the getters are looked at: a time is this much too long at most.
+/// Interval at which the getters are checked: a time is too long by this at most.
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);
-/// How often their memory is looked at.
+/// Interval at which their memory is sampled.
 const MEMORY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A turn under way. Dropping it ends all its processes.
+/// An active turn. Dropping it ends all its processes.
 struct Turn<'a> {
     stage: &'a Stage<'a>,
     contestant: &'a Contestant,
@@ -31,12 +31,12 @@ struct Turn<'a> {
     start: Instant,
     memory_at: Instant,
     is_restart_due: bool,
-    /// Ends when every chunk is on some getter: then the seeder is killed.
+    /// Ends when every chunk is on some getter; then the seeder is killed.
     chunks: Option<Child>,
     seeder_died_s: Option<f64>,
 }
 
-/// Lets `contestant` take its turn.
+/// Runs the turn of `contestant`.
 pub fn run(stage: &Stage, contestant: &Contestant) -> Result<Figures, Error> {
     let mut servers = (contestant.kind.serve)(stage, contestant)?;
     if stage.row.variant == Variant::Bad {
@@ -99,7 +99,7 @@ impl Turn<'_> {
         }
     }
 
-    /// Starts the getters whose time has come.
+    /// Starts the getters that are due.
     fn start_due(&mut self) -> Result<(), Error> {
         while self.getters.len() < self.stage.row.getters {
             let number = self.getters.len();
@@ -121,7 +121,7 @@ impl Turn<'_> {
         }
     }
 
-    /// Does what the variant wants to go wrong.
+    /// Causes the faults of the variant.
     fn act(&mut self) -> Result<(), Error> {
         let half = Duration::from_secs_f64(self.stage.row.ideal_s().unwrap_or(4.0) / 2.0);
         if self.is_restart_due && self.start.elapsed() > half {
@@ -134,7 +134,7 @@ impl Turn<'_> {
         self.kill_seeder()
     }
 
-    /// Kills the seeder as soon as nobody needs it any more.
+    /// Kills the seeder as soon as every chunk is on some getter.
     fn kill_seeder(&mut self) -> Result<(), Error> {
         let is_started = self.getters.len() == self.stage.row.getters;
         if self.stage.row.variant != Variant::SeederDies || self.seeder_died_s.is_some() || !is_started {
@@ -174,7 +174,7 @@ impl Turn<'_> {
         servers.map(|server| server.cpu().all_s()).sum()
     }
 
-    /// Ends everything, all at the same time.
+    /// Ends all processes at the same time.
     fn end(&mut self) {
         let children = || self.getters.iter().map(|getter| &getter.child);
         let servers = self.servers.others.iter().chain([&self.servers.seeder]);
@@ -196,7 +196,7 @@ impl Drop for Turn<'_> {
     }
 }
 
-/// Where a getter's or server's output of a failed turn is kept.
+/// Keeps the output of getters and servers of a failed turn; returns its path.
 pub fn keep_logs(folder: &std::path::Path, to: &std::path::Path) -> Result<PathBuf, Error> {
     let fail = |source| Error::io(format!("keep logs in {}", to.display()), source);
     std::fs::create_dir_all(to).map_err(fail)?;

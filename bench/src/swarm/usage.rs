@@ -1,8 +1,8 @@
-//! How busy the machine was, by its own account.
+//! CPU usage of the machine, from /proc.
 
 use std::time::Instant;
 
-/// The machine's CPU time at a moment.
+/// CPU time of the machine at one moment.
 #[derive(Debug, Clone, Copy)]
 pub struct Usage {
     busy_ticks: u64,
@@ -10,7 +10,7 @@ pub struct Usage {
     at: Instant,
 }
 
-/// What was used between two moments.
+/// CPU time used between two moments.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Used {
     /// Part of all CPUs' time that was not idle, 0 to 1.
@@ -20,14 +20,14 @@ pub struct Used {
 }
 
 impl Usage {
-    /// Now.
+    /// The current CPU time.
     pub fn now() -> Self {
         let text = std::fs::read_to_string("/proc/stat").unwrap_or_default();
         let (busy_ticks, all_ticks) = ticks(&text);
         Self { busy_ticks, all_ticks, at: Instant::now() }
     }
 
-    /// What was used since `before`.
+    /// CPU time used since `before`.
     pub fn since(self, before: Self) -> Used {
         let busy = self.busy_ticks.saturating_sub(before.busy_ticks) as f64;
         let all = self.all_ticks.saturating_sub(before.all_ticks) as f64;
@@ -37,7 +37,7 @@ impl Usage {
     }
 }
 
-/// Busy and all ticks of the line of all CPUs: user, nice, system, idle, iowait, irq, softirq, steal.
+/// Busy and total ticks of the line of all CPUs: user, nice, system, idle, iowait, irq, softirq, steal.
 fn ticks(text: &str) -> (u64, u64) {
     let fields = text.lines().next().unwrap_or_default().split_whitespace().skip(1).take(8);
     let fields: Vec<u64> = fields.map_while(|field| field.parse().ok()).collect();

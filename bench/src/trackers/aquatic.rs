@@ -1,4 +1,4 @@
-//! aquatic_udp, a BitTorrent tracker in Rust, under its own load tester: what a request is to it, only that knows.
+//! aquatic_udp, a BitTorrent tracker in Rust, under its own load tester, because only that knows its requests.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -33,9 +33,9 @@ pub const AQUATIC: Contestant = Contestant {
 
 const TRACKER: &str = "aquatic_udp";
 const TESTER: &str = "aquatic_udp_load_test";
-/// The load tester prints figures so often, and cannot do otherwise.
+/// Fixed interval at which the load tester prints figures.
 const INTERVAL: Duration = Duration::from_secs(5);
-/// For making two million peers and what was not thought of.
+/// Time to create two million peers, with a reserve.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 fn start(stage: &Stage) -> Result<Server, Error> {
@@ -60,7 +60,7 @@ fn start(stage: &Stage) -> Result<Server, Error> {
     Ok(server)
 }
 
-/// Runs the load tester; the server's CPU time is that of the same interval.
+/// Runs the load tester; the server's CPU time is measured over the same interval.
 pub fn load(server: &Server, stage: &Stage) -> Result<Figures, Error> {
     let intervals = stage.options.seconds.div_ceil(INTERVAL.as_secs());
     let (measured_s, whole_s) = (intervals * INTERVAL.as_secs(), (intervals + 1) * INTERVAL.as_secs());
@@ -102,7 +102,7 @@ struct Report {
     errors: f64,
 }
 
-/// The summary at the end of what the load tester prints.
+/// The summary at the end of the load tester's output.
 fn report(output: &str) -> Option<Report> {
     let (_, summary) = output.split_once("# aquatic load test report")?;
     let figure = |key: &str| summary.lines().find_map(|line| line.trim().strip_prefix(key)?.trim().parse().ok());
@@ -113,7 +113,7 @@ fn program(name: &str) -> Result<PathBuf, Error> {
     installed(name).ok_or_else(|| Error::Contestant(format!("{name} is not installed")))
 }
 
-/// Whether a socket has that port, by the kernel's list.
+/// Whether a socket has that port, according to the kernel's list.
 fn listens_on_udp(port: u16) -> bool {
     let list = std::fs::read_to_string(Path::new("/proc/net/udp")).unwrap_or_default();
     list.contains(&format!(":{port:04X} 00000000:0000"))

@@ -1,4 +1,4 @@
-//! What a contestant is.
+//! A contestant and its properties.
 
 use super::server::{Server, Stage};
 use super::workload::What;
@@ -6,22 +6,22 @@ use crate::harness::Error;
 use crate::harness::program::Need;
 use crate::harness::selection::Candidate;
 
-/// A server in one setting.
+/// A server in one configuration.
 #[derive(Debug)]
 pub struct Contestant {
-    /// Its name in tables and for `--only`.
+    /// Name in tables and for `--only`.
     pub name: &'static str,
-    /// What has to be installed.
+    /// Required programs.
     pub needs: &'static [Need],
-    /// Its settings, what its acknowledgement means, and what to know about its figures, for the report.
+    /// Its settings, the meaning of its acknowledgement, and notes on its figures, for the report.
     pub settings: &'static str,
-    /// What it is loaded with.
+    /// Its workloads.
     pub workloads: &'static [What],
-    /// Whether it has the whole table before that.
+    /// Whether it is filled with the whole table before that.
     pub filled: bool,
-    /// Whether it has one CPU for itself; else it shares the load's, and its rate tells nothing.
+    /// Whether it has one CPU for itself; otherwise it shares the load's, and its rate is not meaningful.
     pub pinned: bool,
-    /// Starts it.
+    /// Starts the server.
     pub start: fn(&Stage) -> Result<Server, Error>,
 }
 

@@ -1,33 +1,33 @@
-//! Who used the CPUs of a run: us, the server among us, or others.
+//! CPU usage during a run: by this process with its server, and by others.
 
 use std::fs;
 
 use crate::harness::process_tree;
 
-/// The CPUs and this process, with what it started, at one moment. Seconds since the machine started.
+/// CPU times of the CPUs and of this process with its children, at one moment. Seconds since the machine started.
 #[derive(Debug, Clone, Copy)]
 pub struct CpuTime {
-    /// Used, on the server's CPU and the load's.
+    /// Busy time of the server's CPU and the load's.
     used_s: f64,
-    /// Used by us.
+    /// Time used by this process and its children.
     ours_s: f64,
-    /// Not used, on the server's CPU.
+    /// Idle time of the server's CPU.
     idle_s: f64,
-    /// All of the server's CPU.
+    /// Total time of the server's CPU.
     all_s: f64,
 }
 
-/// What became of the CPUs between two moments.
+/// CPU usage between two moments.
 #[derive(Debug, Clone, Copy)]
 pub struct Usage {
-    /// The part of the server's CPU that nobody used, 0 to 1.
+    /// The idle part of the server's CPU, 0 to 1.
     pub idle: f64,
-    /// What others used of both CPUs, 0 to 2.
+    /// CPU usage by others on both CPUs, 0 to 2.
     pub others: f64,
 }
 
 impl CpuTime {
-    /// Of the CPUs of the server and of the load.
+    /// The current times of the CPUs of the server and of the load.
     pub fn now(server_cpu: usize, load_cpu: usize) -> Self {
         let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
         let [server, load] = [server_cpu, load_cpu].map(|number| Ticks::of(&stat, number).unwrap_or_default());
@@ -40,7 +40,7 @@ impl CpuTime {
         }
     }
 
-    /// What happened from `self` to `later`.
+    /// Usage from `self` to `later`.
     pub fn until(self, later: Self) -> Usage {
         let all_s = later.all_s - self.all_s;
         let others_s = (later.used_s - self.used_s) - (later.ours_s - self.ours_s);
@@ -48,7 +48,7 @@ impl CpuTime {
     }
 }
 
-/// What a CPU has done since the machine started, in clock ticks.
+/// Ticks of a CPU since the machine started.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 struct Ticks {
     used: u64,
@@ -57,12 +57,12 @@ struct Ticks {
 }
 
 impl Ticks {
-    /// Of the CPU `number`, from the text of /proc/stat.
+    /// Ticks of the CPU `number`, from the text of /proc/stat.
     fn of(stat: &str, number: usize) -> Option<Self> {
         let name = format!("cpu{number} ");
         let line = stat.lines().find_map(|line| line.strip_prefix(&name))?;
         let ticks: Vec<u64> = line.split_whitespace().map_while(|field| field.parse().ok()).collect();
-        // What guests had, at the end of the line, is in user already. Interrupts are nobody's.
+        // The time of guests, at the end of the line, is included in user. Interrupts belong to no process.
         let [user, nice, system, idle, wait, interrupts, soft_interrupts, stolen] = *ticks.first_chunk()?;
         let (used, idle) = (user + nice + system + stolen, idle + wait);
         Some(Self { used, idle, all: used + idle + interrupts + soft_interrupts })

@@ -1,4 +1,4 @@
-//! How a server is loaded.
+//! Load on a server.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -10,12 +10,12 @@ use super::workload::{What, Workload};
 use crate::harness::Error;
 use crate::load::{self, Protocol};
 
-/// Files that a load draws new ones from: so many that it hardly draws one twice.
+/// Number of files from which a load draws new ones: so many that repetitions are rare.
 const NEW_FILES: u64 = 1 << 40;
-/// Seconds before a run is measured.
+/// Seconds of load before the measurement.
 const WARM_UP_S: u64 = 1;
 
-/// Loads the server for the time that the options of `stage` say.
+/// Loads the server for the time in the options of `stage`.
 pub fn load(server: &Server, workload: Workload, seed: u64, stage: &Stage) -> Result<Figures, Error> {
     let Speaks::Tcp(protocol) = server.speaks else { return aquatic::load(server, stage) };
     let options = load_options(stage.options, workload, seed, server.address, protocol);
@@ -44,7 +44,7 @@ fn load_options(
     }
 }
 
-/// The same as one would type it.
+/// The command line of our load as a user would type it.
 pub fn load_line(options: &Options, workload: Workload, protocol: Protocol) -> String {
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
     let load::Options { connections, depth, files, adds, seconds, warm_up, .. } =

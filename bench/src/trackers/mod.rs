@@ -1,13 +1,13 @@
-//! The tracker beside Redis and a BitTorrent tracker: how many requests a second one core answers, and what CPU time
-//! an answer takes.
+//! Comparison of the tracker with Redis and a BitTorrent tracker: the requests a second that one core answers, and the
+//! CPU time of an answer.
 //!
-//! In each round every [`contestant`] starts its server, pinned to one core; then the [`workload`]s follow each other,
-//! each one offered to all servers in turn by the same [`crate::load`], pinned to another core, over the loopback device
-//! of a network namespace of the run's own. [`race`] is that loop,
-//! [`record`] a row of it, [`summary`] the medians; what is not special to trackers is [`crate::harness`]'.
+//! In each round every [`contestant`] starts its server, pinned to one core. Then the [`workload`]s follow each other;
+//! each is applied to all servers in turn by the same [`crate::load`], pinned to another core, over the loopback device
+//! of a network namespace of the run's own. [`race`] is that loop, [`record`] a row of it, [`summary`] the medians.
+//! Parts that are not specific to trackers are in [`crate::harness`].
 //!
-//! It must never print a rate without the errors and the server's CPU beside it, and never leave a process or a folder
-//! behind.
+//! It must never print a rate without the errors and the server's CPU usage beside it, and never leave a process or a
+//! folder behind.
 
 pub mod aquatic;
 pub mod contestant;
@@ -32,7 +32,7 @@ pub use options::Options;
 use race::Race;
 use record::Record;
 
-/// Runs what `options` ask for. True if every run of every contestant ended well and without a wrong answer.
+/// Runs the comparison. True if every run of every contestant ended well and without a wrong answer.
 pub fn run(options: &Options) -> Result<bool, Error> {
     interrupt::install()?;
     let _lock = lock::Lock::take()?;
@@ -41,7 +41,7 @@ pub fn run(options: &Options) -> Result<bool, Error> {
     if options.common.check {
         return Ok(true);
     }
-    // A firewall's rules for the machine's own loopback cost every packet of everybody.
+    // Firewall rules for the machine's own loopback would slow down every packet of all contestants.
     let _network = Network::enter(&[congestion_control()?])?;
     let race = Race::prepare(&options, &field)?;
     let records = race.run()?;

@@ -1,4 +1,4 @@
-//! What the user typed, and what it comes to.
+//! Command-line options and their resolution.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use crate::harness::program;
 #[derive(Debug, Clone, Parser)]
 #[command(name = "trackers", version)]
 pub struct Options {
-    /// What all races take
+    /// Options of all races
     #[command(flatten)]
     pub common: CommonOptions,
     /// Rounds
@@ -39,7 +39,7 @@ pub struct Options {
     /// The mtorrent program; without it the one of this source tree is built and used
     #[arg(long)]
     pub mtorrent: Option<PathBuf>,
-    /// How often a run is repeated in which others used over a tenth of a CPU
+    /// Repetitions of a run in which others used over a tenth of a CPU
     #[arg(long, default_value_t = 2)]
     pub retries: u32,
     /// A file that each round locks, on a machine where others do so too before they measure
@@ -51,7 +51,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// The same with `--quick` worked in.
+    /// The options with `--quick` applied.
     pub fn resolved(&self) -> Self {
         let mut resolved = self.clone();
         if self.quick {
@@ -60,7 +60,7 @@ impl Options {
         resolved
     }
 
-    /// Where the mtorrent program is, or should be.
+    /// Path of the mtorrent program, which may not exist yet.
     pub fn mtorrent(&self) -> PathBuf {
         self.mtorrent.clone().unwrap_or_else(program::own_mtorrent)
     }

@@ -1,4 +1,4 @@
-//! The rounds.
+//! The rounds: all servers start, then every workload is applied to each.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ use crate::harness::Error;
 use crate::harness::files::make_folder;
 use crate::harness::interrupt;
 
-/// Everything that is there before the first round. Dropping it removes its folder.
+/// Everything that exists before the first round. Dropping it removes its folder.
 #[derive(Debug)]
 pub struct Race<'a> {
     options: &'a Options,
@@ -39,7 +39,7 @@ struct Turn<'a> {
 }
 
 impl<'a> Race<'a> {
-    /// Makes the folder, and pins this process, of which the load is a part.
+    /// Creates the folder, and pins this process, which includes the load.
     pub fn prepare(options: &'a Options, field: &'a [&'static Contestant]) -> Result<Self, Error> {
         if options.server_cpu == options.load_cpu {
             return Err(Error::Refused("the server and the load need a CPU each".to_owned()));
@@ -54,7 +54,7 @@ impl<'a> Race<'a> {
         Ok(Self { options, field, mtorrent, work, typed: RefCell::default() })
     }
 
-    /// Runs all rounds. A contestant that fails costs its runs, not the race.
+    /// Runs all rounds. A contestant that fails loses its runs; the race continues.
     pub fn run(&self) -> Result<Vec<Record>, Error> {
         let mut records = Vec::new();
         for round in 1..=self.options.rounds {
@@ -92,7 +92,7 @@ impl<'a> Race<'a> {
             }
         }
         let folders: Vec<PathBuf> = turns.iter().map(|turn| turn.stage.folder.clone()).collect();
-        // Servers end before their folders go.
+        // Servers must end before their folders are removed.
         drop(turns);
         for folder in folders {
             std::fs::remove_dir_all(&folder)
@@ -127,7 +127,7 @@ impl<'a> Race<'a> {
         Ok(Turn { contestant, stage, server })
     }
 
-    /// What becomes of a contestant's failure: a remark, unless it is the user's wish.
+    /// Converts a contestant's failure into a remark, unless the user interrupted.
     fn unless_interrupted<T>(&self, outcome: Result<T, Error>) -> Result<Result<T, String>, Error> {
         interrupt::check()?;
         match outcome {
@@ -140,7 +140,7 @@ impl<'a> Race<'a> {
         self.typed.borrow_mut().entry(name).or_insert_with(|| self.abbreviated(typed));
     }
 
-    /// `text` with the folders of this run and of the programs by short names.
+    /// `text` with the folders of this run and of the programs replaced by short names.
     fn abbreviated(&self, text: &str) -> String {
         let mut text = text.replace(&*self.work.path().to_string_lossy(), "$WORK");
         let tools = crate::harness::program::installed("aquatic_udp");
@@ -175,7 +175,7 @@ fn pin(cpu: usize) -> Result<(), Error> {
         .map_err(|errno| Error::Refused(format!("cannot use CPU {cpu} for the load ({errno}); name others")))
 }
 
-/// How often it is tried to get the lock.
+/// Interval between two attempts to take the lock.
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// Waits for the lock `path`, which is held as long as the file is open.

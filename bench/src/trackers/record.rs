@@ -1,43 +1,43 @@
-//! One row of raw.csv: one run of one workload, with what was wrong beside its rate.
+//! One row of raw.csv: one run of one workload, with its rate and its errors.
 
 use super::cpu_time::Usage;
 use super::workload::Workload;
 use crate::load;
 
-/// What others may use of the CPUs in a run that counts, in CPUs.
+/// Most CPU usage by others in a run that counts, in CPUs.
 const OTHERS_MAX: f64 = 0.1;
 
-/// What one run showed.
+/// Results of one run.
 #[derive(Debug, Clone)]
 pub struct Record {
-    /// From 1.
+    /// Number of the round, from 1.
     pub round: u32,
     /// The contestant's name.
     pub name: &'static str,
-    /// What it was loaded with.
+    /// Workload of the run.
     pub workload: Workload,
-    /// Who used the CPUs.
+    /// CPU usage of the run.
     pub usage: Usage,
-    /// The figures, or why there are none.
+    /// The figures, or the reason why there are none.
     pub outcome: Result<Figures, String>,
 }
 
-/// The figures of a run that came to its end.
+/// The figures of a complete run.
 #[derive(Debug, Clone)]
 pub struct Figures {
-    /// Answers a second, wrong ones counted.
+    /// Answers a second, wrong ones included.
     pub answers_per_s: f64,
-    /// User and system CPU time of the server an answer, microseconds.
+    /// User and system CPU time of the server per answer, microseconds.
     pub cpu_us: f64,
-    /// The part of it outside the kernel.
+    /// User CPU time of the server per answer, microseconds.
     pub user_us: f64,
-    /// The part of a core that the server had; 1 is all of it.
+    /// The part of a core that the server used; 1 is all of it.
     pub server_cores: f64,
     /// Median and 99th percentile of the time from a request to its answer, if the load measures it.
     pub latency_us: Option<(u64, u64)>,
-    /// Answers that refuse, or that answer something else.
+    /// Number of refusals, and of answers to another request.
     pub errors: u64,
-    /// Answers without a seeder, where every file has two.
+    /// Number of answers without a seeder, although every file has two.
     pub nobody: u64,
 }
 
@@ -78,17 +78,17 @@ impl Record {
         self.right().is_some()
     }
 
-    /// Whether the CPUs were ours.
+    /// Whether the CPUs were undisturbed.
     pub fn is_quiet(&self) -> bool {
         self.usage.others <= OTHERS_MAX
     }
 
-    /// The figures, if they count: every answer was right, and nobody disturbed.
+    /// The figures, if they count: every answer was right, and the CPUs were undisturbed.
     pub fn counted(&self) -> Option<&Figures> {
         self.right().filter(|_| self.is_quiet())
     }
 
-    /// Why it is not right.
+    /// The reason why the run is not right.
     pub fn remark(&self) -> String {
         match &self.outcome {
             Err(why) => why.replace('"', "'").replace('\n', " "),
@@ -98,7 +98,7 @@ impl Record {
     }
 }
 
-/// All rows in the order in which they were run, with a heading.
+/// All rows in the order in which they were run, with a header.
 pub fn csv(records: &[Record]) -> String {
     let mut text =
         "round,contestant,workload,depth,answers_per_s,server_cpu_us_per_answer,user_us_per_answer,server_cores,\

@@ -13,7 +13,7 @@ use crate::harness::ports::free_port;
 use crate::harness::program::Need;
 use crate::load::Protocol;
 
-/// In memory.
+/// Redis with its table in memory.
 pub const MEMORY: Contestant = Contestant {
     name: "redis",
     needs: &[Need::Program { name: "redis-server", package: "redis-server" }],
@@ -25,7 +25,7 @@ pub const MEMORY: Contestant = Contestant {
     start: |stage| start(stage, &["--appendonly", "no"]),
 };
 
-/// With its log on the disk.
+/// Redis with its log on the disk.
 pub const DURABLE: Contestant = Contestant {
     name: "redis-durable",
     settings: "as redis, with `appendfsync always`: acknowledged when its fdatasync is done. The table is empty at \

@@ -1,4 +1,4 @@
-//! README.md of a run: the machine, the versions, the exact commands, so that others can do it again.
+//! README.md of a run: the machine, the versions, the exact commands, so that others can repeat it.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -71,7 +71,7 @@ fn versions(options: &Options) -> Vec<(String, String)> {
     report::versions(programs)
 }
 
-/// The command that runs the same again, without the paths of this machine.
+/// The command that repeats the run, without the paths of this machine.
 fn again(options: &Options) -> String {
     let mut line = "cargo run --release --locked -p mtorrent-bench --bin trackers --".to_owned();
     let _ = write!(line, " --rounds {} --seconds {}", options.rounds, options.seconds);

@@ -1,4 +1,4 @@
-//! A server that is up.
+//! A running server.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -11,10 +11,10 @@ use crate::harness::child::Child;
 use crate::harness::files::make_folder;
 use crate::load::{self, Protocol};
 
-/// What a contestant finds when it starts.
+/// Environment of a contestant's server.
 #[derive(Debug)]
 pub struct Stage<'a> {
-    /// What the user chose.
+    /// Command-line options.
     pub options: &'a Options,
     /// An empty folder on the disk: its table, configuration and logs.
     pub folder: PathBuf,
@@ -23,19 +23,19 @@ pub struct Stage<'a> {
 }
 
 impl Stage<'_> {
-    /// A command that is pinned to the server's CPU, its own folder the current one.
+    /// A command pinned to the server's CPU, with its own folder as the current one.
     pub fn on_server_cpu(&self, program: &Path) -> Command {
         self.on_cpus(&self.options.server_cpu.to_string(), program)
     }
 
-    /// A command that is pinned to `cpus`.
+    /// A command pinned to `cpus`.
     pub fn on_cpus(&self, cpus: &str, program: &Path) -> Command {
         let mut command = Command::new("taskset");
         command.args(["-c", cpus]).arg(program).current_dir(&self.folder);
         command
     }
 
-    /// Makes a folder in the own one.
+    /// Creates a folder in the server's folder.
     pub fn folder(&self, name: &str) -> Result<PathBuf, Error> {
         make_folder(&self.folder.join(name))
     }
@@ -44,25 +44,25 @@ impl Stage<'_> {
 /// A running server. Dropping it ends it.
 #[derive(Debug)]
 pub struct Server {
-    /// Its process.
+    /// The process.
     pub child: Child,
-    /// What it understands.
+    /// Protocol of the server.
     pub speaks: Speaks,
-    /// Where it listens.
+    /// Address at which it listens.
     pub address: SocketAddr,
 }
 
-/// What a server understands.
+/// Protocol of a server.
 #[derive(Debug, Clone, Copy)]
 pub enum Speaks {
-    /// What our load speaks.
+    /// A protocol of our load.
     Tcp(Protocol),
     /// BitTorrent's tracker protocol over UDP.
     Udp,
 }
 
 impl Server {
-    /// Gives it the whole table.
+    /// Fills the server with the whole table.
     pub fn fill(&self, options: &Options) -> Result<(), Error> {
         let Speaks::Tcp(protocol) = self.speaks else { return Ok(()) };
         let defaults = load::Options::new(self.address);
@@ -75,10 +75,10 @@ impl Server {
     }
 }
 
-/// What the contestant `name` finds, its folder in `work`.
+/// Environment of the contestant `name`, with its folder in `work`.
 pub fn stage<'a>(options: &'a Options, work: &Path, mtorrent: &'a Path, name: &str) -> Result<Stage<'a>, Error> {
     Ok(Stage { options, folder: make_folder(&work.join(name))?, mtorrent })
 }
 
-/// How long a server that is being started may take.
+/// Time limit of a server's start.
 pub const START_TIMEOUT: Duration = Duration::from_secs(30);

@@ -1,5 +1,5 @@
-//! summary.md: what the rows come to. Only runs without a wrong answer and without neighbours count; how many there
-//! were stands beside every figure.
+//! summary.md: medians of the rows. Only runs without a wrong answer and without other CPU usage count; their number is
+//! stated beside every figure.
 
 use std::fmt::Write;
 
@@ -9,10 +9,10 @@ use super::workload::{What, Workload};
 use super::{aquatic, mtorrent, redis};
 use crate::harness::statistics::{Estimate, interval, median, median_estimate, number, ratio_estimate};
 
-/// A server with less of its core than this waited for something else: the load, the disk or a neighbour.
+/// Below this part of its core, a server was limited by something else: the load, the disk or other processes.
 const TELLING_CORES: f64 = 0.95;
 
-/// All of summary.md.
+/// The complete summary.md.
 pub fn markdown(field: &[&Contestant], records: &[Record]) -> String {
     let mut text = "# Summary\n\nMedians with 95 % bootstrap intervals in brackets; with few rounds the interval is \
                     their whole range. *counted* are the runs in which every answer was right and others used at most \
@@ -61,7 +61,7 @@ impl<'a> Selection<'a> {
         self.of(name, |figures| figures.cpu_us)
     }
 
-    /// Whether the server had its core for itself.
+    /// Whether the server used its whole core.
     fn is_core_bound(self, name: &'a str) -> bool {
         median(&self.of(name, |figures| figures.server_cores)) >= TELLING_CORES
     }
@@ -117,7 +117,7 @@ fn row(contestant: &Contestant, selection: Selection) -> String {
     format!("| {} |\n", line.join(" | "))
 }
 
-/// The Redis that acknowledges as `name` does.
+/// The Redis configuration with the same acknowledgement as `name`.
 fn counterpart(name: &str) -> Option<&'static str> {
     [(mtorrent::MEMORY.name, redis::MEMORY.name), (mtorrent::DURABLE.name, redis::DURABLE.name)]
         .into_iter()
@@ -128,12 +128,12 @@ fn whole(estimate: Option<Estimate>) -> String {
     estimate.map_or("–".to_owned(), |Estimate { value, low, high }| format!("{value:.0} [{low:.0}, {high:.0}]"))
 }
 
-/// What must be shown.
+/// A goal to be shown.
 struct Goal {
     what: &'static str,
     wanted: Wanted,
     ratio: Option<Estimate>,
-    /// Whether both servers had their core.
+    /// Whether both servers used their whole cores.
     is_core_bound: bool,
 }
 

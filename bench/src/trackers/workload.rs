@@ -1,13 +1,13 @@
-//! What a server is loaded with.
+//! Workloads of a server.
 
 use clap::ValueEnum;
 
 /// One kind of load at one depth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Workload {
-    /// The requests.
+    /// Kind of the requests.
     pub what: What,
-    /// Requests in flight on each connection; 0 where the load does not count them so.
+    /// Requests in flight on each connection; 0 if the load does not count them in this way.
     pub depth: usize,
 }
 
@@ -16,18 +16,18 @@ pub struct Workload {
 pub enum What {
     /// Seeders that the table has are added again: leases are renewed.
     Renew,
-    /// Who has the file?
+    /// Queries for the seeders of a file.
     Ask,
     /// Half of each.
     Mixed,
     /// Seeders of files that the table does not have.
     New,
-    /// What aquatic_udp's own load tester sends: connects and announces, half of each.
+    /// The requests of aquatic_udp's own load tester: connects and announces, half of each.
     Announce,
 }
 
 impl What {
-    /// The word in raw.csv and for `--workload`.
+    /// Name in raw.csv and for `--workload`.
     pub fn word(self) -> &'static str {
         match self {
             Self::Renew => "renew",
@@ -38,7 +38,7 @@ impl What {
         }
     }
 
-    /// For headings.
+    /// Title for headings.
     fn title(self) -> &'static str {
         match self {
             Self::Renew => "AddSeeder of what is there (SADD)",
@@ -49,7 +49,7 @@ impl What {
         }
     }
 
-    /// Requests of a hundred that add.
+    /// Requests of a hundred that add a seeder.
     pub fn adds(self) -> u32 {
         match self {
             Self::Renew | Self::New => 100,
@@ -60,7 +60,7 @@ impl What {
 }
 
 impl Workload {
-    /// In the order of a round. New files come last, since the table grows by them.
+    /// All workloads in the order of a round. New files are last, because they make the table grow.
     pub const ALL: [Self; 9] = [
         Self::of(What::Renew, 1),
         Self::of(What::Renew, 16),
@@ -77,7 +77,7 @@ impl Workload {
         Self { what, depth }
     }
 
-    /// For headings.
+    /// Title for headings.
     pub fn title(self) -> String {
         match self.depth {
             0 => self.what.title().to_owned(),

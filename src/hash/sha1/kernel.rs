@@ -1,4 +1,4 @@
-//! The kernels of SHA-1 behind one face.
+//! The kernels of SHA-1 behind one interface.
 
 use super::state::{START, State};
 #[cfg(target_arch = "x86_64")]
@@ -7,7 +7,7 @@ use crate::hash::compression::{BLOCK, Compression, Times};
 use crate::hash::engine::Engine;
 use crate::ids::ChunkHash;
 
-/// One way to take a few states over a run of blocks each.
+/// An implementation that updates a few states with a run of blocks each.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::hash) enum Kernel {
     Crate,
@@ -95,7 +95,7 @@ impl Compression for Kernel {
     }
 }
 
-/// The kernels of several lanes that this CPU has.
+/// The multi-lane kernels that this CPU supports.
 #[cfg(target_arch = "x86_64")]
 fn wide() -> impl Iterator<Item = Kernel> {
     let sha = ShaNi::detect().into_iter();
@@ -109,7 +109,7 @@ fn wide() -> impl Iterator<Item = Kernel> {
     std::iter::empty()
 }
 
-/// Calls `compress` with exactly `N` lanes: idle ones hash the same as the first, and their states are dropped.
+/// Calls `compress` with exactly `N` lanes: unused ones hash the same input as the first, and their states are dropped.
 #[cfg(target_arch = "x86_64")]
 fn filled<const N: usize>(states: &mut [State], runs: &[&[u8]], compress: impl FnOnce(&mut [State; N], [&[u8]; N])) {
     let Some(first) = runs.first() else { return };
@@ -130,7 +130,7 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// Any states, any bytes, any count of lanes, runs of unequal length at odd addresses.
+        /// Random states, bytes and lane counts, with runs of unequal length at odd addresses.
         #[test]
         fn kernels_agree_with_the_crate(
             bytes in prop::collection::vec(any::<u8>(), 64 * 40),

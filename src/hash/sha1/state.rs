@@ -1,6 +1,6 @@
-//! What SHA-1 carries from block to block.
+//! The state that SHA-1 carries from block to block.
 
-/// The five words between two blocks.
+/// The five words of the state between two blocks.
 pub(super) type State = [u32; 5];
 
 /// The state before the first block (FIPS 180-4, 5.3.1).

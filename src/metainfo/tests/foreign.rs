@@ -1,4 +1,4 @@
-//! Files as other programs write them: what means one file is read, what contradicts itself is refused.
+//! Files of other programs: those that describe one file are read, those that contradict themselves are refused.
 
 use sha1::{Digest as _, Sha1};
 
@@ -16,7 +16,7 @@ fn parse(info: &str) -> Result<Metainfo, MetainfoError> {
     parse_bytes(info.as_bytes())
 }
 
-/// Reads an info dictionary of these entries, and checks that its hash is over them as they are.
+/// Reads an info dictionary of these entries, and checks that its hash covers the original bytes.
 fn parse_bytes(info: &[u8]) -> Result<Metainfo, MetainfoError> {
     let dictionary = [b"d", info, b"e"].concat();
     let bytes = [b"d4:info", dictionary.as_slice(), b"e"].concat();
@@ -87,7 +87,8 @@ fn names() {
     let cut = &long[..255];
     let utf8 = |name: &str| format!("10:name.utf-8{}:{name}", name.len());
     let (in_utf8, slash_in_utf8) = (utf8("ä"), utf8("b/c"));
-    // The name, what else is there, and then: the name shown, the one told to others, and why it is no file name.
+    // The name, further entries, and the expected results: the name displayed, the name sent to others, and the name
+    // error.
     for (name, more, written, shown, error) in [
         (&b"a.bin"[..], "", "a.bin", "a.bin", None),
         (b"a.bin", &in_utf8, "ä", "ä", None),
@@ -194,7 +195,7 @@ fn the_version_two_part_of_a_hybrid_agrees() {
     assert!(listed("l3:bare").is_err());
 }
 
-/// Three pieces of 32 KiB: the layer is their three hashes, and the fourth is that of a piece of nothing.
+/// Three pieces of 32 KiB: the layer is their three hashes, and the fourth is that of an absent piece.
 #[test]
 fn the_hashes_of_a_hybrid_lead_to_its_root() {
     use sha2::Sha256;

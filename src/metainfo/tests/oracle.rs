@@ -1,8 +1,8 @@
-//! Our reader of bencode beside `bt_bencode`, a reader by others, over generated and damaged bytes.
+//! Our bencode reader compared with `bt_bencode`, an independent reader, over generated and damaged bytes.
 //!
-//! What we accept it reads to the same values, up to the same byte; so what it refuses we refuse. Two differences are
-//! meant: it reads what could mean two things (leading zeros, a key twice, a key that is no string) and has no bounds,
-//! and its integers have 64 bits where ours may have any number of digits.
+//! Bytes that we accept must parse to the same values, up to the same byte; so we refuse all that it refuses. Two
+//! differences are intended: it accepts ambiguous bytes (leading zeros, a key twice, a key that is not a string) and
+//! has no bounds, and its integers have 64 bits where ours may have any number of digits.
 
 use bt_bencode::{Deserializer, Value as Theirs};
 use proptest::sample::Index;
@@ -11,7 +11,7 @@ use serde::Deserialize as _;
 use super::*;
 use crate::metainfo::bencode::{Dictionary, Kind, Value, parse, write_bytes};
 
-/// The value that `bytes` start with, as the oracle reads it, and how many bytes it takes.
+/// The value at the start of `bytes`, as the oracle reads it, and its length in bytes.
 fn oracle(bytes: &[u8]) -> Result<(Theirs, usize), String> {
     let mut reader = Deserializer::from_slice(bytes);
     let value = Theirs::deserialize(&mut reader).map_err(|error| error.to_string())?;
@@ -37,7 +37,7 @@ fn is_same(ours: &Value<'_>, theirs: &Theirs) -> bool {
     }
 }
 
-/// Whether an integer is in it that the oracle has no room for.
+/// Whether the value contains an integer that exceeds the oracle's range.
 fn has_large_integer(value: &Value<'_>) -> bool {
     match &value.kind {
         Kind::Integer(digits) => {
@@ -50,7 +50,7 @@ fn has_large_integer(value: &Value<'_>) -> bool {
     }
 }
 
-/// What we refuse though the oracle reads it.
+/// Whether we refuse this fault although the oracle accepts it.
 fn is_stricter(fault: BencodeFault) -> bool {
     use BencodeFault::*;
     match fault {
@@ -97,7 +97,7 @@ fn bencode() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// One damage: a byte replaced, put in or taken out, or all behind it cut off.
+/// One damage: a byte replaced, inserted or removed, or the rest cut off.
 #[derive(Clone, Debug)]
 enum Damage {
     Replace(Index, u8),
@@ -133,7 +133,7 @@ fn apply(damages: &[Damage], bytes: &mut Vec<u8>) {
     }
 }
 
-/// What a `.mtorrent` file says, by the oracle: length, name, piece length, pieces.
+/// Content of a `.mtorrent` file according to the oracle: length, name, piece length, pieces.
 fn described(bytes: &[u8]) -> Option<(u64, Vec<u8>, u64, Vec<u8>)> {
     let (root, _) = oracle(bytes).ok()?;
     let info = root.get("info")?;

@@ -1,21 +1,21 @@
-//! Where a page of sync starts.
+//! Cursor: the start of a page of sync.
 
 use crate::wire::DecodeError;
 use crate::wire::arguments::Sink;
 
-/// Buckets of a table: the first 12 bits of the info hash.
+/// Number of buckets of a table; the first 12 bits of the info hash select the bucket.
 pub const SYNC_BUCKETS: usize = 4096;
-/// Bytes of a cursor.
+/// Length of a cursor, bytes.
 const CURSOR_LEN: usize = 10;
 
-/// Where a page starts: a bucket, and what to skip in it.
+/// Start of a page: a bucket, and the entries to skip in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cursor {
-    /// Number of the bucket.
+    /// Index of the bucket, below 4,096.
     pub bucket: u16,
-    /// The answering tracker's own order of records; 0 at the bucket's start.
+    /// Position in the answering tracker's own order of records; 0 at the bucket's start.
     pub tag: u32,
-    /// Entries to skip from there.
+    /// Number of entries to skip from there.
     pub skip: u32,
 }
 

@@ -1,11 +1,11 @@
-//! Digests of neighbouring buckets, in one argument.
+//! Digests of consecutive buckets, in one argument.
 
 use crate::wire::list::{Item, List};
 
-/// Bytes of a digest on the wire.
+/// Length of a digest on the wire, bytes.
 pub(super) const DIGEST_LEN: usize = 16;
 
-/// Digests of neighbouring buckets.
+/// Digests of consecutive buckets.
 pub type Digests<'a> = List<'a, u128>;
 
 impl Item for u128 {

@@ -1,4 +1,4 @@
-//! The entries of a page: read from a frame, or put together to be sent.
+//! The entries of a page: read from a frame, or collected to be sent.
 
 use std::fmt;
 
@@ -7,12 +7,12 @@ use crate::limits::SYNC_ENTRIES_MAX;
 use crate::wire::DecodeError;
 use crate::wire::arguments::{Arguments, Buffer, SIZE_LEN};
 
-/// Bytes of the smallest entry in a frame.
+/// Length of the smallest entry in a frame, bytes.
 const ENTRY_LEN_MIN: usize = SIZE_LEN + ENTRY_FIXED_LEN + 6;
 
 const _: () = assert!(SYNC_ENTRIES_MAX * ENTRY_LEN_MIN >= crate::limits::SYNC_PAGE_BYTES);
 
-/// The entries of a page: a view over the arguments of a frame or of a [`EntriesBuffer`]; all were checked.
+/// The entries of a page: a view of the validated arguments of a frame or of an [`EntriesBuffer`].
 #[derive(Clone, Copy)]
 pub struct Entries<'a>(pub(super) Arguments<'a>);
 
@@ -33,11 +33,11 @@ impl<'a> Entries<'a> {
     /// The entries in order.
     pub fn iter(&self) -> impl Iterator<Item = Entry<'a>> + use<'a> {
         let mut arguments = self.0;
-        // Only the end is an error here: the entries were checked.
+        // Only the end is an error here: the entries were validated.
         std::iter::from_fn(move || Entry::from_bytes(arguments.bytes().ok()?).ok())
     }
 
-    /// Whether there is none.
+    /// Whether there is no entry.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -57,37 +57,37 @@ impl fmt::Debug for Entries<'_> {
     }
 }
 
-/// The entries of a page that is put together.
+/// Buffer for the entries of a page to be sent.
 #[derive(Clone, Debug, Default)]
 pub struct EntriesBuffer {
     bytes: Vec<u8>,
 }
 
 impl EntriesBuffer {
-    /// One without entries.
+    /// A buffer without entries.
     pub const NONE: Self = Self { bytes: Vec::new() };
 
-    /// Adds an entry; its name and sizes are those of a file.
+    /// Adds an entry; its name and sizes must be valid for a file.
     pub fn push(&mut self, entry: &Entry<'_>) {
         entry.write(&mut Buffer(&mut self.bytes));
     }
 
-    /// Bytes that the entries take in a frame.
+    /// Length of the entries in a frame, bytes.
     pub fn len(&self) -> usize {
         self.bytes.len()
     }
 
-    /// Whether there is none.
+    /// Whether there is no entry.
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
-    /// Empties it, and keeps its memory.
+    /// Removes all entries, and keeps the memory.
     pub fn clear(&mut self) {
         self.bytes.clear();
     }
 
-    /// The entries, to be sent.
+    /// The entries, for sending.
     pub fn entries(&self) -> Entries<'_> {
         Entries(Arguments::new(&self.bytes))
     }

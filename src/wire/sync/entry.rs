@@ -1,5 +1,5 @@
-//! An entry: what trackers keep of a file, and what they pass on. SyncShare, SyncAddSeeder and SyncRemoveSeeder have one
-//! each.
+//! An entry: a tracker's record about a file, as sent to other trackers. SyncShare, SyncAddSeeder and SyncRemoveSeeder
+//! contain one each.
 
 use crate::filename::check_name;
 use crate::geometry::Geometry;
@@ -7,24 +7,24 @@ use crate::ids::{Endpoint, InfoHash, Version};
 use crate::wire::DecodeError;
 use crate::wire::arguments::{Arguments, Payload, Sink};
 
-/// Kind, info hash and version of an entry.
+/// Length of kind, info hash and version of an entry, bytes.
 pub(super) const ENTRY_FIXED_LEN: usize = 1 + 20 + 16;
 
-/// What a Share says of a file.
+/// The description of a file in a Share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileInfo<'a> {
-    /// One path component, 1 to 255 bytes of UTF-8.
+    /// Name of the file: one path component, 1 to 255 bytes of UTF-8.
     pub name: &'a str,
-    /// Bytes of the file.
+    /// Length of the file, bytes.
     pub length: u64,
-    /// Bytes of a chunk, a power of two.
+    /// Chunk size, bytes, a power of two.
     pub chunk_size: u32,
 }
 
 /// The statement of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Body<'a> {
-    /// What the file is. Never removed; it lapses.
+    /// The description of the file. It is never removed, but lapses.
     File(FileInfo<'a>),
     /// The endpoint seeds the file until its lease ends.
     Seeder(Endpoint),
@@ -32,19 +32,19 @@ pub enum Body<'a> {
     Removed(Endpoint),
 }
 
-/// One statement about one file, which trackers keep and send to each other.
+/// One statement about one file, which trackers store and send to each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry<'a> {
-    /// The file.
+    /// Identity of the file.
     pub info_hash: InfoHash,
-    /// Its time and the tracker that gave it: the later one wins.
+    /// The time of the statement and the tracker that issued it: the later one wins.
     pub version: Version,
-    /// Its statement.
+    /// The statement.
     pub body: Body<'a>,
 }
 
 impl<'a> Entry<'a> {
-    /// The arguments of SyncShare.
+    /// Decodes the arguments of SyncShare.
     pub(in crate::wire) fn decode_share(mut arguments: Arguments<'a>) -> Result<Self, DecodeError> {
         let info_hash = arguments.info_hash()?;
         let file =
@@ -54,7 +54,7 @@ impl<'a> Entry<'a> {
         Ok(Self { info_hash, version, body: Body::File(file) })
     }
 
-    /// The arguments of SyncAddSeeder and SyncRemoveSeeder.
+    /// Decodes the arguments of SyncAddSeeder and SyncRemoveSeeder.
     pub(in crate::wire) fn decode_seeder(mut arguments: Arguments<'a>, removed: bool) -> Result<Self, DecodeError> {
         let info_hash = arguments.info_hash()?;
         let endpoint = arguments.endpoint()?;
@@ -63,7 +63,7 @@ impl<'a> Entry<'a> {
         Ok(Self { info_hash, version, body: if removed { Body::Removed(endpoint) } else { Body::Seeder(endpoint) } })
     }
 
-    /// One argument of a SyncSeederListResponse.
+    /// Decodes one argument of a SyncSeederListResponse.
     pub(super) fn from_bytes(bytes: &'a [u8]) -> Result<Self, DecodeError> {
         let (&[kind], rest) = bytes.split_first_chunk().ok_or(ENTRY)?;
         let (info_hash, rest) = rest.split_first_chunk().ok_or(ENTRY)?;
@@ -78,7 +78,7 @@ impl<'a> Entry<'a> {
         Ok(Self { info_hash: InfoHash(*info_hash), version: Version::from_bytes(*version), body })
     }
 
-    /// One argument of a SyncSeederListResponse, its size before it.
+    /// Writes one argument of a SyncSeederListResponse, with its size.
     pub(super) fn write(&self, sink: &mut impl Sink) {
         let mut bytes = [0; 18];
         let (kind, len) = match self.body {
@@ -102,7 +102,7 @@ impl<'a> Entry<'a> {
 }
 
 impl Payload for Entry<'_> {
-    /// The arguments of SyncShare, SyncAddSeeder or SyncRemoveSeeder.
+    /// Writes the arguments of SyncShare, SyncAddSeeder or SyncRemoveSeeder.
     fn write(&self, sink: &mut impl Sink) {
         sink.bytes(&self.info_hash.0);
         match self.body {

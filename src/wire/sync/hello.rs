@@ -8,34 +8,34 @@ use crate::ids::{Endpoint, TrackerId};
 use crate::wire::DecodeError;
 use crate::wire::arguments::{Arguments, Payload, Sink};
 
-/// The protocol of links that this program speaks.
+/// Version of the link protocol that this program uses.
 pub const SYNC_PROTOCOL: u32 = 1;
-/// Bytes of a proof.
+/// Length of a proof, bytes.
 pub const PROOF_LEN: usize = 32;
-/// Bytes of [`proof_text`].
+/// Length of [`proof_text`], bytes.
 pub const PROOF_TEXT_LEN: usize = 1 + 16 + 16 + 4 + 8 + 8 + 8;
 
-/// Opens a link.
+/// The message that opens a link.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SyncHello<'a> {
-    /// The protocol that the sender speaks.
+    /// Protocol version of the sender.
     pub protocol: u32,
-    /// The sender.
+    /// Identity of the sender.
     pub tracker: TrackerId,
-    /// Its life of a seeder, milliseconds.
+    /// Lifetime of a seeder entry at the sender, milliseconds.
     pub lease_ms: u64,
-    /// Its life of a removal's record, milliseconds.
+    /// Lifetime of the record of a removal at the sender, milliseconds.
     pub tombstone_ms: u64,
-    /// Where it listens.
+    /// Endpoint at which the sender listens.
     pub endpoint: Endpoint,
-    /// Random, new for each link.
+    /// Random bytes, new for each link.
     pub nonce: [u8; 16],
-    /// Proof that the sender has the group's key.
+    /// Proof that the sender knows the group's key.
     pub proof: Option<&'a [u8; PROOF_LEN]>,
 }
 
 impl fmt::Debug for SyncHello<'_> {
-    /// Without nonce and proof.
+    /// Formats the message without nonce and proof.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SyncHello")
             .field("protocol", &self.protocol)

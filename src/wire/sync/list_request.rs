@@ -1,4 +1,4 @@
-//! SyncSeederListRequest: asks for the entries of buckets that differ.
+//! SyncSeederListRequest: requests the entries of buckets that differ.
 
 use super::cursor::{Cursor, SYNC_BUCKETS};
 use super::digests::{DIGEST_LEN, Digests};
@@ -6,14 +6,14 @@ use crate::limits::REPAIR_BUCKETS_MAX;
 use crate::wire::DecodeError;
 use crate::wire::arguments::{Arguments, Payload, Sink};
 
-/// Asks for what differs.
+/// Requests the entries that differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListRequest<'a> {
-    /// Where to start.
+    /// Start of the page.
     pub start: Cursor,
-    /// What ends at this time or before is in no digest, milliseconds since 1970.
+    /// Entries that end at this time or before are left out of the digests, milliseconds since 1970.
     pub cut_off_ms: u64,
-    /// The asker's digests, from the start's bucket on.
+    /// Digests of the requesting tracker, starting with the start's bucket.
     pub digests: Digests<'a>,
 }
 

@@ -5,12 +5,12 @@ use super::entries::Entries;
 use crate::wire::arguments::{Arguments, Payload, Sink};
 use crate::wire::{DecodeError, Status};
 
-/// A page of what differs.
+/// A page of entries that differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListResponse<'a> {
-    /// How it went.
+    /// Outcome of the request.
     pub status: Status,
-    /// Where to go on; `None` when all buckets of the request are done.
+    /// Start of the next page; `None` when all buckets of the request are done.
     pub next: Option<Cursor>,
     /// The entries.
     pub entries: Entries<'a>,

@@ -2,9 +2,9 @@
 //!
 //! # Messages
 //!
-//! A link is a connection that one tracker dials to another. Its dialler sends requests and pushes its changes;
-//! the other side answers each frame by exactly one, in order. A tracker that accepted a link dials one back, so that
-//! between two trackers there is a link in each direction.
+//! A link is a connection that one tracker dials to another. Its dialler sends requests and pushes its changes; the
+//! other side answers each frame by exactly one, in order. A tracker that accepted a link dials one back, so that two
+//! trackers have a link in each direction.
 //!
 //! | type | arguments, in order | answered by |
 //! |---|---|---|
@@ -42,13 +42,13 @@
 //!
 //! - The bucket of an entry is the first 12 bits of its info hash. A bucket's digest is the XOR over its entries
 //!   of the first 16 bytes of SHA-1 over: kind; info hash; for a file length, chunk size and name, for the others
-//!   the endpoint; version. Where there is a group key, one block comes before it: HMAC-SHA-256, by that key, over
+//!   the endpoint; version. If there is a group key, one block precedes it: HMAC-SHA-256, by that key, over
 //!   `digests`, and 32 zeros.
-//! - A response holds entries of buckets whose digests differ from those of the request. It may end anywhere, and
-//!   hold none: the next request goes on at the next cursor, with digests from that bucket on. Responses are 1 MiB
+//! - A response contains entries of buckets whose digests differ from those of the request. It may end anywhere, and
+//!   be empty: the next request continues at the next cursor, with digests from that bucket on. Responses are 1 MiB
 //!   at most; all other messages of a link 64 KiB.
-//! - `SyncSeederListRequest` without digests asks for nothing: it shows that both sides live, and by its cut-off what the
-//!   sender's clock says. So does the version in the `Response` that opens a link.
+//! - `SyncSeederListRequest` without digests requests nothing: it shows that both sides are alive, and its cut-off
+//!   reports the sender's clock. So does the version in the `Response` that opens a link.
 //!
 //! # Opening a link
 //!
@@ -60,12 +60,12 @@
 //!                                       <-       Response 0                 (or Response 5: a wrong proof)
 //! ```
 //!
-//! A proof is HMAC-SHA-256, by the group key, over: one byte (`D` or `A`), the dialler's nonce, the acceptor's
-//! nonce, then protocol, tracker id, lease and tombstone life of the prover, as they stand in its hello. A
-//! tracker without a group key sends no proof, and links with loopback addresses only. Protocol, lease and
-//! tombstone life must be the same on both sides. Any other Sync message before the link is open is answered by
-//! `Response` 5. A dialler may send `SyncHello` without a proof again on an open link: it has changes that it
-//! could not keep, and asks to be repaired from; the answer is `Response`.
+//! A proof is HMAC-SHA-256, by the group key, over: one byte (`D` or `A`), the dialler's nonce, the acceptor's nonce,
+//! then protocol, tracker id, lease and tombstone life of the prover, as written in its hello. A tracker without a
+//! group key sends no proof, and links with loopback addresses only. Protocol, lease and tombstone life must be the
+//! same on both sides. Any other Sync message before the link is open is answered by `Response` 5. A dialler may send
+//! `SyncHello` without a proof again on an open link: it has changes that it could not keep, and requests that the
+//! other side repairs from it; the answer is `Response`.
 
 mod cursor;
 mod digests;

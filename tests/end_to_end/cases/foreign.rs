@@ -1,4 +1,4 @@
-//! `.mtorrent` files that other programs made, and names that were chosen to deceive.
+//! `.mtorrent` files of other programs, and deceptive names.
 
 use sha1::{Digest as _, Sha1};
 
@@ -12,7 +12,7 @@ fn text(bytes: impl AsRef<[u8]>) -> Vec<u8> {
     [format!("{}:", bytes.len()).as_bytes(), bytes].concat()
 }
 
-/// A `.mtorrent` file whose info dictionary has unsorted keys, the name as it is given, and bytes behind its end.
+/// A `.mtorrent` file whose info dictionary has unsorted keys, the given name, and bytes after its end.
 fn metainfo(content: &[u8], chunk_size: usize, name: &[u8], tracker: &str) -> Vec<u8> {
     let pieces: Vec<u8> = content.chunks(chunk_size).flat_map(|chunk| <[u8; 20]>::from(Sha1::digest(chunk))).collect();
     let info = [
@@ -98,7 +98,7 @@ fn a_file_whose_name_is_none_goes_where_dest_says() {
         assert_eq!(std::fs::read(dest).expect("it is there"), content);
         seeder.terminate().expect(0);
     }
-    // The name in UTF-8 beside one in an encoding of old.
+    // The UTF-8 name beside one in a legacy encoding.
     let name = [named(b"\xe4"), text("name.utf-8"), text("ä")].concat();
     let path = folder.file("utf8.mtorrent", &metainfo(&content, 1 << 15, &name, &tracker)).display().to_string();
     std::fs::write(folder.path("ä"), &content).expect("it can be written");

@@ -1,5 +1,5 @@
-//! In a small container a download works with what there is, or says in one sentence what is missing; what many
-//! needed once is given back.
+//! In a small container a download works with the available memory, or reports what is missing in one sentence; memory
+//! that many connections once needed is returned.
 
 use std::net::{Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -17,11 +17,11 @@ use crate::support::{Content, DEADLINE, Folder, Outcome, Running, eventually, fi
 const LOOPBACK: &str = "--listen=127.0.0.1:0";
 const MIB: usize = 1 << 20;
 
-/// A control group of our own with a limit on memory, removed when dropped.
+/// A control group of the test with a memory limit, removed when dropped.
 struct Group(PathBuf);
 
 impl Group {
-    /// `None` where this process may not make one.
+    /// Returns `None` if this process may not create one.
     fn new(name: &str, bytes: usize) -> Option<Self> {
         let name = format!("mtorrent-test-{name}-{}", std::process::id());
         let version1 = (Path::new("/sys/fs/cgroup/memory"), "memory.limit_in_bytes");
@@ -44,12 +44,12 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // It is empty, since what ran there has ended.
+        // The group is empty, because its process has ended.
         let _ = std::fs::remove_dir(&self.0);
     }
 }
 
-/// Eight cores with chunks of 16 MiB would take 768 MiB.
+/// Eight cores with chunks of 16 MiB would need 768 MiB.
 #[test]
 fn a_small_container_is_enough_or_refused_at_once() {
     let (Some(enough), Some(too_small)) = (Group::new("enough", 192 * MIB), Group::new("small", 48 * MIB)) else {
@@ -70,14 +70,14 @@ fn a_small_container_is_enough_or_refused_at_once() {
     assert!(std::fs::read(&file).unwrap() == std::fs::read(&got).unwrap(), "the copy differs");
 }
 
-/// Memory of the process that is not of files, bytes.
+/// Anonymous memory of the process, bytes.
 fn resident(process: &Running) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{}/status", process.id())).expect("it lives");
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("Linux shows it");
     line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") << 10
 }
 
-/// A connection that takes next to nothing in, and how much of its questions it has sent.
+/// A connection that reads almost nothing, and the number of request bytes that it has sent.
 fn slow_reader(to: SocketAddr) -> (Socket, usize) {
     let socket = Socket::new(Domain::IPV6, Type::STREAM, None).expect("a socket");
     socket.set_recv_buffer_size(2048).expect("a size");
@@ -89,7 +89,7 @@ fn slow_reader(to: SocketAddr) -> (Socket, usize) {
 #[test]
 fn what_slow_readers_needed_is_given_back() {
     if std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
-        // One address of IPv4 has too few seeders and connections.
+        // One IPv4 address may have too few seeders and connections.
         return skipped("IPv6");
     }
     let limit = rustix::process::getrlimit(Resource::Nofile);
@@ -119,7 +119,7 @@ fn what_slow_readers_needed_is_given_back() {
     println!("{} MiB before, {} MiB with slow readers", before / MIB, during / MIB);
     assert!(during > before + 24 * MIB, "{before} and {during} bytes: nothing waits, no test");
     drop(readers);
-    // What stays is what a tracker keeps for the next so many: tables and pools, both bounded.
+    // The tracker keeps only bounded tables and pools for as many later connections.
     let kept_max = before + (during - before) / 2;
     eventually(DEADLINE, "their memory is given back", || resident(&tracker) < kept_max);
 }

@@ -1,4 +1,4 @@
-//! Faults that somebody met, by topic, with the real binary.
+//! Regression tests by topic, with the real binary.
 
 mod disks;
 mod foreign;

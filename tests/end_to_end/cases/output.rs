@@ -1,4 +1,4 @@
-//! What is said, and to whom: the log, progress, settings, many commands at once.
+//! Output and its destination: the log, progress, settings, many commands at once.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -13,7 +13,7 @@ use crate::support::{DEADLINE, Folder, Running, finish, limits, mtorrent, run};
 const LOOPBACK: &str = "--listen=127.0.0.1:0";
 const HELLOS: usize = 3000;
 
-/// A tracker's hello with a lease that no group has: each is refused and worth a line of the log.
+/// A tracker's hello with a lease that no group has: each is refused and logged.
 fn strange_hello() -> Vec<u8> {
     let arguments: [&[u8]; 7] = [
         &1u32.to_be_bytes(),
@@ -94,7 +94,7 @@ fn a_download_without_a_terminal_reports_its_progress() {
     let (_tracker, ready) = Running::ready(["tracker", LOOPBACK, "--cores=1"]);
     let at = format!("--tracker={}", ready.listen());
     run(["create", &folder.text("f"), &folder.text("f.mtorrent"), &at]).expect(0);
-    // Nobody seeds it, so that there is time enough.
+    // Nothing seeds the file, so the command waits.
     let get = ["get", &folder.text("f.mtorrent"), &folder.text("g"), LOOPBACK, "--wait=1s", "--report-every=50ms"];
     let outcome = run(get).expect(3);
     assert!(outcome.stderr.lines().any(|line| line.starts_with("f: 0 B of 1.0 MiB (0 %)")), "{}", outcome.stderr);
@@ -158,7 +158,7 @@ fn a_destination_in_use_is_worth_trying_again() {
     let (metainfo, dest) = (folder.text("f.mtorrent"), folder.text("g"));
     let get = ["get", &metainfo, &dest, LOOPBACK, "--json"];
     let mut first = Running::piped(get.into_iter().chain(["--wait=10m", "--report-every=50ms"]));
-    // Nobody seeds it, so that the first one holds DEST.
+    // Nothing seeds the file, so the first command keeps DEST locked.
     first.wait_line(|line| line.contains("\"progress\""));
     let second = run(get).expect(3);
     assert!(second.stderr.contains("another mtorrent: wait for it"), "{second:?}");

@@ -1,4 +1,4 @@
-//! Rate limits hold for the whole process, and what they slow down does not fail.
+//! Rate limits apply to the whole process, and slow transfers do not fail.
 
 use std::path::Path;
 use std::time::Instant;
@@ -7,9 +7,9 @@ use crate::support::{Folder, Outcome, Running, finish, mtorrent};
 
 const LOOPBACK: &str = "--listen=127.0.0.1:0";
 const MIB: usize = 1 << 20;
-/// What may pass before a limit holds: the time that may be made up for, and a step on each core.
+/// Bytes that may pass before a limit applies, as a part of a second: the catch-up time, and a step on each core.
 const HEAD_START: f64 = 0.06;
-/// A loaded machine is slower than the limit, never faster.
+/// A loaded machine may be slower than the limit, never faster.
 const SLACK: f64 = 4.0;
 
 fn tracker() -> (Running, String) {
@@ -27,7 +27,7 @@ fn get(folder: &Folder, name: &str, dest: &str, flags: &[&str]) -> Outcome {
     finish(&mut mtorrent([&["get", &metainfo, &dest, LOOPBACK, "--json"], flags].concat())).expect(0)
 }
 
-/// The time that the download took by its own account.
+/// Duration of the download according to its own report, seconds.
 fn seconds(outcome: &Outcome) -> f64 {
     let last: serde_json::Value = serde_json::from_str(outcome.stdout.lines().last().expect("a line")).expect("JSON");
     last["seconds"].as_f64().expect("a number")
@@ -60,7 +60,7 @@ fn each_limit_holds_over_cores_and_connections() {
     same(&file, &folder.path("down"));
 }
 
-/// Several getters share what one seeder may send.
+/// Several getters share the upload limit of one seeder.
 #[test]
 fn an_upload_limit_is_for_all_peers_together() {
     let folder = Folder::new();
@@ -71,7 +71,7 @@ fn an_upload_limit_is_for_all_peers_together() {
     std::thread::scope(|scope| {
         for dest in ["a", "b"] {
             let folder = &folder;
-            // They do not serve each other.
+            // The getters do not serve each other.
             let flags = ["--cores=1", "--discard", "--upload-limit=1KiB"];
             scope.spawn(move || get(folder, "f", dest, &flags));
         }
@@ -79,7 +79,7 @@ fn an_upload_limit_is_for_all_peers_together() {
     takes(started.elapsed().as_secs_f64(), 16 * MIB, 8 * MIB);
 }
 
-/// A limit far below what connections and chunks were made for: each chunk takes longer than a silence may last.
+/// A limit far below the intended range: each chunk takes longer than the silence timeout.
 #[test]
 fn a_small_limit_fails_nothing() {
     let folder = Folder::new();

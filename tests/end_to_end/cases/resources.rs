@@ -1,4 +1,4 @@
-//! What the machine does not give ends in a sentence, and what it takes away for a while is missed for a while only.
+//! A missing resource is reported in one sentence, and a temporary shortage has only a temporary effect.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -12,7 +12,7 @@ use crate::support::{DEADLINE, Folder, Running, finish, limits, mtorrent, run, s
 
 const LOOPBACK: &str = "--listen=127.0.0.1:0";
 
-/// A tracker and a seeder of `f`, and the tracker's flag.
+/// A tracker and a seeder of `f`, and the flag that names the tracker.
 fn swarm(folder: &Folder) -> (Running, Running, String) {
     let (tracker, ready) = Running::ready(["tracker", LOOPBACK, "--cores=1"]);
     let at = format!("--tracker={}", ready.listen());
@@ -34,8 +34,8 @@ fn is_served(address: SocketAddr) -> bool {
     TcpStream::connect(address).is_ok_and(|mut stream| is_answered(&mut stream))
 }
 
-/// More connections than there are descriptors, of which one is in use: those that are idle make room for others, and
-/// every core serves again when they are gone.
+/// More connections than descriptors, of which one is in use: idle ones are evicted to make room, and every core serves
+/// again when they are closed.
 #[test]
 fn a_tracker_that_ran_out_of_descriptors_serves_its_connections() {
     let mut command = mtorrent(["tracker", LOOPBACK, "--cores=2"]);
@@ -47,7 +47,7 @@ fn a_tracker_that_ran_out_of_descriptors_serves_its_connections() {
     for round in 0..400 {
         flood.push(TcpStream::connect(address).expect("it listens"));
         if round % 10 == 0 && !is_answered(&mut talker) {
-            // It was idle for as long as any other.
+            // This connection was idle for as long as any other.
             talker = TcpStream::connect(address).expect("it listens");
         }
     }
@@ -107,7 +107,7 @@ fn little_address_space_is_enough_or_one_error() {
     let folder = Folder::new();
     folder.random_file("f", 3 << 20);
     let (_tracker, _seeder, at) = swarm(&folder);
-    // The sentence about too small a limit, and those about memory that is wanting later.
+    // The message about a limit that is too small, and those about later lack of memory.
     let arguments = ["tracker", LOOPBACK, "--cores=1"];
     finish(limits::limit(&mut mtorrent(arguments), libc::RLIMIT_AS, 300 << 20)).expect_sentence(1, "ulimit -v");
     for mib in [600, 650, 700, 900, 1500, 3000] {
@@ -121,7 +121,7 @@ fn little_address_space_is_enough_or_one_error() {
     }
 }
 
-/// What asks for the file system is refused in sandboxes; the file is then written another way.
+/// A sandbox may refuse the query of the file system; the file is then written in another way.
 #[test]
 fn a_core_that_may_not_ask_for_the_file_system_writes_another_way() {
     let folder = Folder::new();
@@ -146,7 +146,7 @@ fn a_file_over_the_size_limit_is_one_error_and_leaves_nothing() {
     assert_eq!(folder.names(), ["f", "f.mtorrent"]);
 }
 
-/// Sockets of a process, as its open descriptors show them.
+/// Sockets of a process, according to its open descriptors.
 fn sockets(id: u32) -> usize {
     let entries = std::fs::read_dir(format!("/proc/{id}/fd")).expect("it lives");
     let links = entries.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
@@ -161,7 +161,7 @@ fn what_was_opened_for_trackers_goes_with_the_last_share_that_names_them() {
     for number in 0..SHARES {
         let (name, metainfo) = (format!("f{number}"), folder.text(&format!("f{number}.mtorrent")));
         let file = folder.file(&name, name.as_bytes());
-        // Each list is another one; all begin with the tracker that answers.
+        // Each list differs, but all start with the tracker that replies.
         let (first, second) = (format!("--tracker={}", ready.listen()), format!("--tracker=127.0.0.1:{}", number + 1));
         run([file.to_str().expect("UTF-8")].iter().copied().fold(vec!["create"], |mut all, file| {
             all.extend([file, &metainfo, &first, &second]);

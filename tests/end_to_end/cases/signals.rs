@@ -1,4 +1,4 @@
-//! A signal ends a command soon, whatever its threads wait for, and leaves nothing behind.
+//! A signal ends a command promptly, whatever its threads wait for, and leaves nothing behind.
 
 use std::os::fd::AsRawFd;
 use std::process::Stdio;
@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use crate::support::{DEADLINE, Folder, Running, limits, mtorrent, run};
 
 const LOOPBACK: &str = "--listen=127.0.0.1:0";
-/// Three seconds are promised; a loaded machine may double them.
+/// The program promises three seconds; a loaded machine may need twice that.
 const SOON: Duration = Duration::from_secs(6);
 
 #[test]
@@ -23,7 +23,7 @@ fn a_hang_up_withdraws_as_a_termination_does() {
         let (seeder, _) = Running::ready(["share", &file, &metainfo, LOOPBACK, &at, "--cores=1"]);
         seeder.signal(signal);
         seeder.wait().expect(0);
-        // A seeder that is still known would be waited for in vain, and another sentence would say so.
+        // If the seeder were still listed, the command would try it in vain and report a different error.
         let got = run(["get", &metainfo, &folder.text("g"), LOOPBACK, &at, "--wait=200ms"]);
         got.expect_sentence(3, "no seeder");
     }
@@ -35,11 +35,11 @@ fn a_hang_up_that_was_ignored_at_the_start_stays_so() {
     let mut tracker = Running::spawn(limits::ignore(&mut command, libc::SIGHUP));
     tracker.wait_ready();
     tracker.signal(Signal::HUP);
-    // It would have ended before it could act on a later signal.
+    // The process would have ended before it could handle a later signal.
     tracker.terminate().expect(0);
 }
 
-/// The tracker's address takes the connection and never answers; stderr takes nothing.
+/// The tracker's address accepts the connection and never replies; stderr is never read.
 #[test]
 fn a_termination_is_obeyed_whatever_is_waited_for() {
     let folder = Folder::new();
@@ -80,7 +80,7 @@ fn wait_for_signals(id: u32) {
     }
 }
 
-/// Ids of the processes whose command lines name the folder.
+/// Ids of the processes whose command lines contain the folder.
 fn processes(folder: &Folder) -> Vec<u32> {
     let name = folder.as_ref().to_string_lossy().into_owned();
     let ids =
@@ -98,7 +98,7 @@ fn a_demo_that_ends_early_leaves_no_children() {
         let mut command = mtorrent(["demo", "--size=64MiB", "--dir", &folder.text("")]);
         let demo = Running::spawn(&mut command);
         let deadline = Instant::now() + DEADLINE;
-        // The demo itself names the folder, and so do the seeder and the getters.
+        // The command lines of the demo itself, of the seeder and of the getters contain the folder.
         while processes(&folder).len() < 2 {
             assert!(Instant::now() < deadline, "the demo starts no child");
             std::thread::yield_now();

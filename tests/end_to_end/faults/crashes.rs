@@ -1,5 +1,5 @@
-//! A `get` that is killed, ended or joined by a second one: what is on the disk stays true, and the next one
-//! goes on from it.
+//! A `get` that is killed, ended or joined by a second one: the data on disk stays valid, and the next run resumes from
+//! it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -25,7 +25,7 @@ use crate::support::{Content, Folder, Gate, Outcome, Running, eventually, finish
 
 const CHUNK: u32 = 256 << 10;
 
-/// Bytes in the largest file here.
+/// Length of the largest file here, bytes.
 const LARGE: usize = 64 << 20;
 
 /// A folder with `NAME.mtorrent` of a content, and the commands on it.
@@ -57,7 +57,7 @@ impl<'a> Place<'a> {
         Record::decode(&record, metainfo.info_hash(), metainfo.geometry())
     }
 
-    /// The newest record, each of whose chunks must be in the `.part`.
+    /// The newest record. Every chunk that it lists must be valid in the `.part`.
     #[track_caller]
     fn checked_record(&self, dest: &str) -> Option<Record> {
         let (metainfo, record) = (&self.content.metainfo, self.record(dest)?);
@@ -88,13 +88,13 @@ fn assert_holds(metainfo: &Metainfo, record: &Record, part: &Path) {
     }
 }
 
-/// The object of a command that said one.
+/// The JSON object that a command printed.
 fn object(outcome: &Outcome) -> serde_json::Value {
     let last = outcome.stdout.lines().last().expect("an object");
     serde_json::from_str(last).expect("JSON")
 }
 
-/// An honest seeder that takes so long for each chunk, one after the other.
+/// An honest seeder that takes this long for each chunk, one after the other.
 fn paced(content: &Content) -> (Scripted, Arc<AtomicU64>) {
     let pause_us = Arc::new(AtomicU64::new(0));
     let (pause, turn) = (pause_us.clone(), std::sync::Mutex::new(()));
@@ -115,16 +115,16 @@ fn killed_at_any_moment_it_goes_on() {
     let place = Place::new(&folder, &content);
     let (seeder, pause) = paced(&content);
     Wire::connect(tracker.listen_addr()).announce(&content.metainfo, seeder.address);
-    // The whole would take five seconds: several batches become durable.
+    // The whole download would take five seconds, so several batches become durable.
     pause.store(20_000, Ordering::SeqCst);
     let mut rng = StdRng::seed_from_u64(folder.seed());
     let mut recorded = 0;
     for round in 0..3 {
         let getter = Running::spawn(&mut place.command("copy", &[]));
-        // This is the crash's random moment, not a wait for something.
+        // The random moment of the crash, not a wait for an event.
         let moment = Duration::from_millis(rng.random_range(100..1500));
         if round == 2 {
-            // One of them comes after a batch for sure.
+            // One of the crashes follows a durable batch for certain.
             let count = || place.record("copy").map_or(0, |record| record.chunks.count());
             eventually(Duration::from_secs(10), "a batch is durable", || count() > recorded);
         }
@@ -233,7 +233,7 @@ fn two_gets_on_one_destination() {
     let (place, other_place) = (Place::new(&folder, &content), Place::new(&folder, &other));
     let door = Gate::default();
     let closed = door.clone();
-    // The first chunks come at once, the rest when the door opens.
+    // The first chunks arrive at once, the others when the gate opens.
     let count = AtomicU64::new(0);
     let seeder = Scripted::honest(&content, move |_| {
         if count.fetch_add(1, Ordering::SeqCst) >= 4 {
@@ -282,7 +282,7 @@ fn cancelled_and_got_again_in_one_client() {
     assert!(getter.cancel(first).is_err(), "it has ended already");
     let record = Place { folder: &folder, content: &content }.checked_record("copy").expect("a record");
     assert_eq!(record.chunks.byte_count(), status.done_bytes);
-    // Nothing of it is served or announced any more.
+    // None of it is served or announced any more.
     let seeders = Wire::connect(tracker.listen_addr()).seeders(content.metainfo.info_hash());
     assert_eq!(seeders, [crate::support::wire::endpoint(seeder.address)]);
     door.open();

@@ -1,5 +1,5 @@
-//! Floods of frames, right, damaged and random, and more connections than allowed: a server answers what it can,
-//! closes what it must, and lives.
+//! Floods of valid, damaged and random frames, and more connections than allowed: a server answers valid requests,
+//! closes invalid connections, and survives.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -19,7 +19,7 @@ use crate::support::wire::{Wire, encoded, endpoint};
 use crate::support::{Content, Folder, Running, finish, random_bytes, run};
 
 const CHUNK: u32 = 256 << 10;
-/// Connections of one flood, and frames on each at most.
+/// Connections of one flood, and most frames on each.
 const CONNECTIONS: u64 = 250;
 const FRAMES: usize = 16;
 
@@ -48,7 +48,7 @@ fn any_message(rng: &mut StdRng, known: InfoHash) -> Vec<u8> {
     })
 }
 
-/// The bytes of one connection: frames as they should be, damaged, or no frames at all.
+/// The bytes of one connection: valid frames, damaged ones, or no frames at all.
 fn any_bytes(rng: &mut StdRng, known: InfoHash) -> Vec<u8> {
     let mut bytes = Vec::new();
     for _ in 0..rng.random_range(1..=FRAMES) {
@@ -60,7 +60,7 @@ fn any_bytes(rng: &mut StdRng, known: InfoHash) -> Vec<u8> {
             2 => frame.insert(at, rng.random()),
             3 => rng.fill(&mut frame[at..]),
             4 => {
-                // Another type of the same size; or another size of an argument.
+                // Replaces the type by another of the same size, or changes the size of an argument.
                 let end = (at + 4).min(frame.len());
                 frame[at..end].fill(rng.random_range(0..3) * 0x7f);
             }
@@ -71,7 +71,7 @@ fn any_bytes(rng: &mut StdRng, known: InfoHash) -> Vec<u8> {
     bytes
 }
 
-/// What a server answered on one connection: only whole frames, then the end; the last one may be cut by a reset.
+/// Checks a server's replies on one connection: only whole frames, then the end; a reset may cut the last one.
 #[track_caller]
 fn check_answers(seed: u64, answers: &[u8], is_cut: bool) -> usize {
     let (mut at, mut count) = (0, 0);
@@ -89,7 +89,7 @@ fn check_answers(seed: u64, answers: &[u8], is_cut: bool) -> usize {
     count
 }
 
-/// Floods a server from several threads; gives back how many answers came.
+/// Floods a server from several threads; returns the number of replies.
 fn flood(seed: u64, to: SocketAddr, known: InfoHash) -> usize {
     let one = |seed: u64| -> usize {
         let mut rng = StdRng::seed_from_u64(seed);
@@ -97,7 +97,7 @@ fn flood(seed: u64, to: SocketAddr, known: InfoHash) -> usize {
         let mut stream = TcpStream::connect(to).expect("it listens");
         stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
         let mut rest = stream.try_clone().expect("a descriptor");
-        // The answers are taken meanwhile, or both sides would wait for each other.
+        // Replies are read concurrently; otherwise both sides would wait for each other.
         let writer = std::thread::spawn(move || {
             let written = bytes.chunks(bytes.len() / 3 + 1).try_for_each(|part| rest.write_all(part));
             written.and_then(|()| rest.shutdown(Shutdown::Write))
@@ -106,10 +106,10 @@ fn flood(seed: u64, to: SocketAddr, known: InfoHash) -> usize {
         let read = stream.read_to_end(&mut answers);
         let written = writer.join().expect("no panic");
         match read {
-            // All answers come, whole, when all that was sent was taken.
+            // If the server received everything, all replies arrive complete.
             Ok(_) if written.is_ok() => check_answers(seed, &answers, false),
-            // It closed on what it cannot read, with more of it behind. The reset is reported once: to the writer or to
-            // the reader, for whom the answers end anywhere then.
+            // The server closed on an invalid frame, with more bytes behind it. The reset is reported once: to the
+            // writer or to the reader, whose replies may then end anywhere.
             Ok(_) => {
                 check_answers(seed, &answers, true);
                 0
@@ -139,7 +139,7 @@ fn a_flood_of_frames_harms_nobody() {
     folder.file("file.mtorrent", &content.metainfo.to_bytes());
     let (seeder, seeding) = Running::ready(["share", &file, &metainfo, &listen, "--cores=2"]);
     let info_hash = content.metainfo.info_hash();
-    // Connections that are in the middle of something all the while.
+    // Connections that are in the middle of a request all the while.
     let mut idle = [ready.listen(), seeding.listen()].map(|to| (0..50).map(|_| half_a_frame(to)).collect::<Vec<_>>());
     for (name, to) in [("tracker", ready.listen()), ("peer", seeding.listen())] {
         let started = Instant::now();
@@ -147,7 +147,7 @@ fn a_flood_of_frames_harms_nobody() {
         println!("{name}: {CONNECTIONS} connections, {answers} answers, {:?}", started.elapsed());
         assert!(answers > CONNECTIONS as usize, "{name} answered {answers} times only");
     }
-    // The tracker's list may name others now; ours is among them, and everything still works.
+    // The tracker's list may contain other endpoints now; ours is among them, and everything still works.
     let mut wire = Wire::connect(ready.listen());
     assert!(wire.seeders(info_hash).contains(&endpoint(seeding.listen())));
     run(["get", &metainfo, &folder.text("copy"), &listen]).expect(0);
@@ -168,7 +168,7 @@ fn a_frame_that_has_begun_must_end_in_its_time() {
     let client = ["client", "--data-dir", &data_dir, &listen, "--cores=1"];
     let mut client = Running::piped(client);
     let started = Instant::now();
-    // As the first frame of a connection, and behind a whole one.
+    // As the first frame of a connection, and after a valid one.
     let streams = [ready.listen(), client.wait_ready().listen()].map(|to| {
         let mut second = half_a_frame(to);
         finish_frame(&mut second);
@@ -184,14 +184,14 @@ fn a_frame_that_has_begun_must_end_in_its_time() {
     }
 }
 
-/// A connection on which the first half of a request has come.
+/// A connection on which the first half of a request was sent.
 fn half_a_frame(to: SocketAddr) -> TcpStream {
     let mut stream = TcpStream::connect(to).expect("it listens");
     stream.write_all(&encoded(&Message::PeerIdRequest)[..9]).expect("it takes that");
     stream
 }
 
-/// The other half, and an answer.
+/// Sends the other half, and reads the reply.
 fn finish_frame(stream: &mut TcpStream) {
     stream.write_all(&encoded(&Message::PeerIdRequest)[9..]).expect("it takes that");
     let mut wire = Wire::new(stream.try_clone().expect("a descriptor"));
@@ -199,7 +199,7 @@ fn finish_frame(stream: &mut TcpStream) {
     assert!(matches!(answer, Message::PeerIdResponse(_) | Message::Response(_)), "{answer:?}");
 }
 
-/// Says what comes on a connection that is one too many, though it has asked something already.
+/// Reads the refusal of a connection over the limit, although it has sent a request already.
 #[track_caller]
 fn assert_refused(to: SocketAddr) {
     let mut wire = Wire::connect(to);
@@ -221,12 +221,12 @@ fn more_connections_than_allowed_are_refused() {
     let listen = format!("--listen={LOOPBACK}");
     let flags = ["tracker", &listen, "--cores=2", "--max-connections=20", "--max-connections-per-address=3"];
     let (tracker, ready) = Running::ready(flags);
-    // Loopback is exempt from the limit of an address, not from the limit of all.
+    // Loopback is exempt from the limit per address, not from the total limit.
     let mut open: Vec<Wire> = (0..20).map(|_| Wire::connect(ready.listen())).collect();
     open.iter_mut().for_each(assert_served);
     (0..20).for_each(|_| assert_refused(ready.listen()));
     open.iter_mut().for_each(assert_served);
-    // A place that is left is free again.
+    // The slot of a closed connection is free again.
     drop(open.pop());
     let deadline = Instant::now() + Duration::from_secs(5);
     loop {
@@ -270,11 +270,11 @@ fn inside_a_network_of_its_own() {
     let mut open: Vec<Wire> = (0..3).map(|_| Wire::connect(other(ready.listen()))).collect();
     open.iter_mut().for_each(assert_served);
     (0..5).for_each(|_| assert_refused(other(ready.listen())));
-    // Others are not concerned.
+    // Other addresses are not affected.
     let mut loopback: Vec<Wire> = (0..10).map(|_| Wire::connect(local(ready.listen()))).collect();
     loopback.iter_mut().for_each(assert_served);
     open.iter_mut().for_each(assert_served);
-    // A peer allows many, and not more.
+    // A peer accepts many connections, up to its limit.
     folder.random_file("file", 1000);
     let at = format!("--tracker={}", local(ready.listen()));
     let (file, metainfo) = (folder.text("file"), folder.text("file.mtorrent"));

@@ -1,4 +1,4 @@
-//! Chunks on both sides of 4 GiB, where 32 bits end: asked for, served, received, verified, written.
+//! Chunks on both sides of 4 GiB, the limit of 32 bits: requested, served, received, verified, written.
 
 use std::fs::File;
 use std::io::Write;
@@ -20,15 +20,15 @@ use crate::support::tracker;
 use crate::support::wire::{Wire, encoded, endpoint};
 use crate::support::{Folder, eventually};
 
-/// Where 32 bits end.
+/// Limit of 32-bit offsets, bytes.
 const BORDER: u64 = 4 << 30;
 const LENGTH: u64 = BORDER + (1 << 20) + 5;
 const CHUNK: u32 = 16 << 20;
-/// What stands across the border, and at the end; all else is zero.
+/// The bytes across the border, and at the end; all others are zero.
 const MARK: &[u8] = b"across the border";
 const MARK_AT: u64 = BORDER - 5;
 
-/// The three kinds of chunk, as frames that a peer sends and as what they hold.
+/// The three kinds of chunk, as frames and as contents.
 struct Large {
     metainfo: Arc<Metainfo>,
     zeros: Vec<u8>,
@@ -63,7 +63,7 @@ impl Large {
         }
     }
 
-    /// A seeder, from memory, of these chunks.
+    /// A seeder of these chunks, from memory.
     fn seeder(self: &Arc<Self>, chunks: Bitfield) -> Scripted {
         let this = self.clone();
         let info_hash = self.metainfo.info_hash();
@@ -76,7 +76,7 @@ impl Large {
             Message::SendChunkRequest(request) => {
                 let data = this.chunk(request.index);
                 let empty = SendChunk { info_hash, index: request.index, status: Status::Ok, data };
-                // The head, the data and the end, without a copy of the data.
+                // Head, data and end, without a copy of the data.
                 stream.write_all(&head(&empty))?;
                 stream.write_all(data)?;
                 stream.write_all(b"roTm")
@@ -143,7 +143,7 @@ fn chunks_are_written_on_both_sides_of_4_gib() {
     let bytes = u64::from(CHUNK) + (1 << 20) + 5;
     let id = begin(&getter, &large.metainfo, Some(folder.path("copy")), Duration::from_secs(20));
     eventually(Duration::from_secs(20), "both chunks are there", || getter.downloads()[0].done_bytes == bytes);
-    // What it has, it serves.
+    // It serves the chunks that it has.
     let mut peer = Wire::connect(getter.listen_addr());
     for index in [255, 256] {
         let chunk = peer.chunk(large.metainfo.info_hash(), index).unwrap();

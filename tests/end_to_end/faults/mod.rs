@@ -1,4 +1,4 @@
-//! What must hold when things go wrong: hostile peers, crashes, files that change under a seeder, floods.
+//! Behaviour under faults: hostile peers, crashes, files that change under a seeder, floods.
 //!
 //! Random tests print `MTORRENT_TEST_SEED`; the same seed in the environment repeats them.
 

@@ -1,4 +1,4 @@
-//! Peers that lie, dawdle, babble or break off: each costs its chunks a retry elsewhere, never the download.
+//! Peers that lie, stall, flood or disconnect: each causes a retry of its chunks elsewhere, never a failed download.
 
 use std::io::{self, Write};
 use std::net::TcpStream;
@@ -19,7 +19,7 @@ use crate::support::{Content, Folder, Gate, eventually, random_bytes, run};
 const CHUNK: u32 = 256 << 10;
 const WAIT: Duration = Duration::from_secs(20);
 
-/// A file of so many chunks, the last one short, whose only tracker is this one.
+/// A file with this many chunks, the last one short, whose only tracker is this one.
 fn content(chunks: usize, tracker: std::net::SocketAddr) -> Content {
     let length = chunks * CHUNK as usize - 1000;
     Content::new("a file.bin", random_bytes(chunks as u64, length), CHUNK, &[tracker])
@@ -30,7 +30,7 @@ fn fetched_from(status: &DownloadStatus, peer: &Scripted) -> u64 {
     status.fetched_from.iter().filter(|(from, _)| *from == peer).map(|(_, bytes)| bytes).sum()
 }
 
-/// What a hostile peer does with a request for a chunk; an error closes the connection.
+/// Reaction of a hostile peer to a request for a chunk; an error closes the connection.
 type ChunkScript = fn(&mut TcpStream, &Content, u32) -> io::Result<()>;
 
 fn break_off() -> io::Result<()> {
@@ -42,7 +42,7 @@ fn send_chunk_error(stream: &mut TcpStream, content: &Content, index: u32, statu
     stream.write_all(&encoded(&Message::SendChunkResponse(SendChunk { info_hash, index, status, data: &[] })))
 }
 
-/// Every way to answer a request for a chunk badly, none of which may cost the download.
+/// Every kind of bad reply to a request for a chunk; none of them may fail the download.
 const BAD_CHUNK_ANSWERS: &[(&str, ChunkScript)] = &[
     ("silent", |_, _, _| Ok(())),
     ("closes at once", |_, _, _| break_off()),
@@ -68,7 +68,7 @@ const BAD_CHUNK_ANSWERS: &[(&str, ChunkScript)] = &[
         stream.write_all(&frame)
     }),
     ("another chunk", |stream, content, index| {
-        // A request may name several; this one is in none.
+        // A request may name several chunks; this one is in none.
         stream.write_all(&content.frame_of(16, content.chunk(index)))
     }),
     ("another file", |stream, content, index| {
@@ -123,7 +123,7 @@ fn no_answer_to_a_chunk_request_costs_the_download() {
     });
 }
 
-/// What a hostile peer does with a message on its control connection.
+/// Reaction of a hostile peer to a message on its control connection.
 type ControlScript = fn(&mut TcpStream, &Content, Message<'_>) -> io::Result<()>;
 
 fn chunk_info(content: &Content, chunk_count: u32, bitfield: &[u8]) -> Vec<u8> {
@@ -131,7 +131,7 @@ fn chunk_info(content: &Content, chunk_count: u32, bitfield: &[u8]) -> Vec<u8> {
     encoded(&Message::ChunkInfoResponse(ChunkInfo { info_hash, status: Status::Ok, chunk_count, bitfield }))
 }
 
-/// Every way to begin a conversation badly.
+/// Every kind of bad start of a control connection.
 const BAD_CONTROL_ANSWERS: &[(&str, ControlScript)] = &[
     ("silent", |_, _, _| Ok(())),
     ("closes at once", |_, _, _| break_off()),
@@ -182,7 +182,7 @@ const BAD_CONTROL_ANSWERS: &[(&str, ControlScript)] = &[
                 data: &[1; 1000],
             })))
         }
-        // Between its two messages it may well be asked for a chunk.
+        // Between its two messages it may receive a request for a chunk.
         Message::SendChunkRequest(_) => break_off(),
         other => answer(stream, content, other),
     }),
@@ -198,7 +198,7 @@ fn no_message_on_a_control_connection_costs_the_download() {
     });
 }
 
-/// For each script: a hostile peer is asked first, an honest one delivers once the hostile one acted.
+/// For each script: a hostile peer receives requests first; an honest one delivers once the hostile one has acted.
 fn each<S: Copy + Send + Sync + 'static>(
     scripts: &'static [(&'static str, S)],
     hostile: fn(Content, Gate, S) -> Scripted,
@@ -207,7 +207,7 @@ fn each<S: Copy + Send + Sync + 'static>(
     let (tracker, getter) = (tracker::start(), start(2));
     let mut running = Vec::new();
     for (n, (name, script)) in scripts.iter().enumerate() {
-        // Each its own file, so that all of them run at once.
+        // Each has its own file, so that all of them run at once.
         let length = 16 * CHUNK as usize - n;
         let content = Content::new("file", random_bytes(n as u64, length), CHUNK, &[tracker.listen_addr()]);
         let gate = Gate::default();
@@ -267,7 +267,7 @@ fn a_wrong_chunk_pauses_its_peer_and_a_second_one_bans_it() {
     let mut wire = Wire::connect(tracker.listen_addr());
     wire.announce(&content.metainfo, liar.address);
     let id = begin(&getter, &content.metainfo, Some(folder.path("copy")), WAIT);
-    // The honest one comes after the first lie.
+    // The honest peer joins after the first lie.
     eventually(Duration::from_secs(10), "the liar is asked", || !wrong.lock().unwrap().is_empty());
     eventually(Duration::from_secs(1), "the lie is seen", || getter.downloads()[0].bad_chunks == 1);
     assert_eq!(getter.downloads()[0].done_bytes, 0, "a wrong chunk counts for nothing");
@@ -306,7 +306,7 @@ fn a_liar_is_contacted_twice_at_most() {
     let honest = Scripted::honest(&content, move |index| {
         door.pass();
         if index == 63 {
-            // Time enough for a liar that was only paused to come again.
+            // Time enough for a peer that was only paused to be used again.
             std::thread::sleep(Duration::from_millis(2600));
         }
     });
@@ -316,7 +316,7 @@ fn a_liar_is_contacted_twice_at_most() {
     let status = get(&getter, &content.metainfo, None, WAIT);
     assert_done(&status, &content.bytes);
     println!("{} lies, {} seen, {:?}", lies.load(Ordering::SeqCst), status.bad_chunks, status.elapsed);
-    // Twice, when only one lie was seen before it was paused; no more, and not at all after a second lie.
+    // Twice, if only one lie was detected before the pause; not more often, and never after a second lie.
     let introduced = liar.seen.times("ChunkSubscribeRequest").len();
     assert!(introduced <= 2, "it was contacted {introduced} times, with {} wrong chunks", status.bad_chunks);
     let taken_max = 2 * 2;
@@ -363,12 +363,12 @@ fn nothing_but_wrong_chunks_is_exit_code_4() {
 #[test]
 fn a_slow_drip_is_no_silence() {
     let (tracker, getter) = (tracker::start(), start(1));
-    // 46 KiB/s: less than the least that wakes a receiving core arrives within the time of a silence.
+    // 46 KiB/s: within the silence timeout, fewer bytes arrive than wake a receiving core.
     let one = content(1, tracker.listen_addr());
     let dripping = drip(&one, 46 << 10);
     Wire::connect(tracker.listen_addr()).announce(&one.metainfo, dripping.address);
     let id = begin(&getter, &one.metainfo, None, Duration::from_secs(4));
-    // Meanwhile, beside an honest peer, the same slowness costs next to nothing.
+    // Beside an honest peer, the same slow peer barely delays the download.
     let many = Content::new("many", random_bytes(9, 64 * CHUNK as usize), CHUNK, &[tracker.listen_addr()]);
     let slow = drip(&many, 64 << 10);
     let seen = slow.seen.clone();
@@ -415,10 +415,10 @@ fn a_peer_without_subscriptions_is_polled_once_a_second() {
         let (content, polls) = (content.clone(), polls.clone());
         Scripted::start(move |stream, message| match message {
             Message::ChunkSubscribeRequest(_) => stream.write_all(&response(Status::UnknownType, "what is that?")),
-            // Not even a response for what no peer needs to know.
+            // No reply at all, not even to a message that a peer need not know.
             Message::PeerIdRequest => break_off(),
             Message::ChunkInfoRequest(_) => {
-                // One chunk more with each question.
+                // One more chunk with each request.
                 let geometry = content.metainfo.geometry();
                 let mut chunks = Bitfield::empty(geometry);
                 let count = polls.fetch_add(1, Ordering::SeqCst);
@@ -475,19 +475,19 @@ fn a_client_does_not_download_from_itself() {
     share(&both, &file, &content.metainfo);
     let mut wire = Wire::connect(tracker.listen_addr());
     assert_eq!(wire.seeders(content.metainfo.info_hash()), [endpoint(both.listen_addr())]);
-    // Alone with itself there is no seeder.
+    // The client finds only itself, so there is no seeder.
     let status = get(&both, &content.metainfo, None, Duration::from_secs(1));
     assert!(matches!(&status.state, DownloadState::Failed(why) if why.kind == FailureKind::Retry), "{status:#?}");
     assert_eq!((status.fetched_bytes, status.peers), (0, 0), "{status:#?}");
     assert_eq!(both.shares()[0].stopped, None, "the share goes on");
-    // With another one there, all comes from that one.
+    // With another seeder, all chunks come from that one.
     let honest = Scripted::honest(&content, |_| ());
     wire.announce(&content.metainfo, honest.address);
     let status = get(&both, &content.metainfo, None, WAIT);
     assert_done(&status, &content.bytes);
     assert_eq!(fetched_from(&status, &honest), content.bytes.len() as u64, "{status:#?}");
     assert_eq!(both.shares()[0].sent_bytes, 0, "it sent something to itself");
-    // And what was shared before is still shared.
+    // An earlier share is still served.
     let mut peer = Wire::connect(both.listen_addr());
     assert!(peer.chunk(content.metainfo.info_hash(), 3).unwrap().as_deref() == Ok(content.chunk(3)));
     both.close();

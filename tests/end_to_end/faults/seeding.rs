@@ -1,5 +1,5 @@
-//! A seeder whose file is changed, cut or removed, and a share that is withdrawn: nobody gets a wrong byte,
-//! all its clients and trackers are notified.
+//! A seeder whose file is changed, truncated or removed, and a share that is withdrawn: no wrong byte is delivered, and
+//! all clients and trackers are notified.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -18,10 +18,10 @@ use crate::support::wire::{Wire, endpoint};
 use crate::support::{Content, Folder, Running, eventually, mtorrent, random_bytes, run};
 
 const CHUNK: u32 = 256 << 10;
-/// The files are looked at once a second; a moment more for this machine.
+/// The files are checked once a second; this allows a moment more for a loaded machine.
 const NOTICED_WITHIN: Duration = Duration::from_millis(2200);
 
-/// What somebody does to a file.
+/// A modification of a file.
 type Damage = fn(&Path);
 
 const DAMAGES: &[(&str, Damage)] = &[
@@ -89,14 +89,14 @@ fn a_file_that_is_changed_is_served_no_more() {
     seeder.say("quit");
     let said = seeder.wait().expect(0);
     for (name, _, _, path) in &shared {
-        // What was removed may come back.
+        // A removed file may come back.
         let word = if *name == "removed" { "for now" } else { "any more" };
         let line = format!("{} is not seeded {word}: ", path.display());
         assert_eq!(said.stderr.matches(&line).count(), 1, "{name}: {said:#?}");
     }
 }
 
-/// Asks for chunks until the answer is status 8; what comes until then may be wrong only where the file is.
+/// Requests chunks until the reply is status 8; earlier replies may be wrong only where the file is.
 fn noticed(name: &str, content: &Content, address: std::net::SocketAddr) -> Duration {
     let (started, info_hash) = (Instant::now(), content.metainfo.info_hash());
     let mut peer = Wire::connect(address);
@@ -109,7 +109,7 @@ fn noticed(name: &str, content: &Content, address: std::net::SocketAddr) -> Dura
                 }
                 Ok(Err(Status::FileChanged)) => return started.elapsed(),
                 Ok(Err(status)) => panic!("{name}: {status}"),
-                // A chunk that could not be delivered in whole.
+                // A chunk that could not be delivered completely.
                 Err(_) => peer = Wire::connect(address),
             }
         }
@@ -132,7 +132,7 @@ fn a_getter_of_a_changing_file_accepts_no_wrong_byte() {
     let path = folder.file("file", &content.bytes);
     let seeder = start(1);
     share(&seeder, &path, &content.metainfo);
-    // Every second chunk is wrong before the first is asked for; an honest seeder is there too.
+    // Every second chunk is wrong before the first request; an honest seeder is present too.
     let file = File::options().write(true).open(&path).unwrap();
     (0..64).for_each(|n| {
         file.write_all_at(&[!content.bytes[n * 2 * CHUNK as usize]], (n * 2) as u64 * u64::from(CHUNK)).unwrap()
@@ -173,13 +173,13 @@ fn what_is_removed_is_gone_at_once() {
     let withdrawn = eventually(Duration::from_secs(2), "it is withdrawn", || wire.seeders(info_hash).is_empty());
     println!("withdrawn after {withdrawn:?}");
     assert!(seeder.remove("file.mtorrent").is_err() && seeder.shares().is_empty());
-    // And it may be shared again, removed again and shared again, in one breath.
+    // It may be shared again, removed again and shared again, in quick succession.
     share(&seeder, &path, &content.metainfo);
     seeder.remove("file.mtorrent").unwrap();
     share(&seeder, &path, &content.metainfo);
     let ours = [endpoint(seeder.listen_addr())];
     eventually(Duration::from_secs(2), "it is announced", || wire.seeders(info_hash) == ours);
-    // A client announces and withdraws in order: when a later file is announced, all before it has been sent.
+    // A client announces and withdraws in order: once a later file is announced, all earlier messages have been sent.
     let later = Content::new("later", random_bytes(1, 1000), CHUNK, &[tracker.listen_addr()]);
     share(&seeder, &folder.file("later", &later.bytes), &later.metainfo);
     eventually(Duration::from_secs(2), "the later file is announced", || {
@@ -204,7 +204,7 @@ fn after_a_change_the_file_may_be_got_or_shared_again() {
     let info_hash = content.metainfo.info_hash();
     let mut peer = Wire::connect(both.listen_addr());
     eventually(NOTICED_WITHIN, "noticed", || peer.chunk(info_hash, 0).unwrap() == Err(Status::FileChanged));
-    // The file is lost here, and others have it.
+    // This seeder loses the file while others have it.
     let copy = folder.path("copy");
     let status = get(&both, &content.metainfo, Some(copy.clone()), Duration::from_secs(10));
     assert_done(&status, &content.bytes);

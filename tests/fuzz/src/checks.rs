@@ -1,10 +1,10 @@
-//! What must hold for any bytes. Called by the fuzz targets, and by `tests/pure/wire_vectors.rs` with every vector.
+//! Invariants for arbitrary bytes. Called by the fuzz targets, and by `tests/pure/wire_vectors.rs` with every vector.
 
 use mtorrent::limits::{CHUNK_SIZE_DEFAULT, FRAME_CONTROL_BYTES_MAX};
 use mtorrent::metainfo::{Metainfo, MetainfoError};
 use mtorrent::wire::{DATA_HEAD_LEN, DataParsed, Message, Parsed, parse, parse_data};
 
-/// A stream of frames: each is taken apart, decoded, and encoded to what decodes to the same.
+/// A stream of frames: each is parsed, decoded, and encoded to bytes that decode to the same message.
 pub fn frame(bytes: &[u8]) {
     let mut rest = bytes;
     while let Ok(Parsed::Frame { frame, len }) = parse(rest, FRAME_CONTROL_BYTES_MAX) {
@@ -16,7 +16,7 @@ pub fn frame(bytes: &[u8]) {
     }
 }
 
-/// A good frame is good from its first byte on, and never needs more than it has.
+/// Every prefix of a valid frame is accepted, and never needs more bytes than the frame has.
 fn check_prefixes(bytes: &[u8], len: usize) {
     for arrived in (0..len).step_by(1 + len / 64) {
         match parse(&bytes[..arrived], FRAME_CONTROL_BYTES_MAX) {
@@ -36,7 +36,7 @@ fn check_encoding(message: &Message<'_>) {
     assert_eq!((len, Message::decode(frame).as_ref()), (encoded.len(), Ok(message)));
 }
 
-/// The start of a data connection: a head is what was written, and agrees with the whole message.
+/// The start of a data connection: a head is encoded to the same bytes, and agrees with the whole message.
 pub fn data_head(bytes: &[u8]) {
     match parse_data(bytes, CHUNK_SIZE_DEFAULT) {
         Ok(DataParsed::Head(head)) => {
@@ -66,7 +66,7 @@ fn check_whole_chunk(bytes: &[u8]) {
     }
 }
 
-/// A `.mtorrent` file: what is read is kept, and only its trackers change.
+/// A `.mtorrent` file: everything that is read is preserved, and only its trackers can change.
 pub fn metainfo(bytes: &[u8]) {
     let Ok(metainfo) = Metainfo::parse(bytes) else { return };
     assert_eq!(metainfo.to_bytes(), bytes);

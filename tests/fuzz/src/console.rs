@@ -1,4 +1,4 @@
-//! Sizes, rates and durations as the user writes them.
+//! Sizes, rates and durations in the user's notation.
 
 #[path = "../../../src/console/units.rs"]
 pub mod units;

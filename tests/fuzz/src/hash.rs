@@ -1,4 +1,4 @@
-//! As in the program, whose module has kernels of its own besides.
+//! The same function as in the program, whose module also has kernels of its own.
 
 use sha1::{Digest, Sha1};
 

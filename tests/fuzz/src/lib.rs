@@ -1,12 +1,12 @@
-//! The layers of mtorrent that read what others wrote, compiled from its own files, and what must hold of them for any
-//! bytes.
+//! The layers of mtorrent that read external input, compiled from the program's own files, with the invariants that
+//! must hold for arbitrary bytes.
 //!
-//! Not a dependency on the whole crate: its runtime, store and command line take minutes to build with the
-//! fuzzer's flags, and nothing here calls them.
+//! This crate does not depend on the whole program, whose runtime, store and command line take minutes to build with
+//! the fuzzer's flags, and are not called here.
 
 #![allow(dead_code, reason = "the files hold more than what is fuzzed")]
 
-// The files below and the checks say `crate::` and `mtorrent::`; both are this crate.
+// The files below and the checks use `crate::` and `mtorrent::`; both are this crate.
 extern crate self as mtorrent;
 
 #[path = "../../../src/bitfield.rs"]

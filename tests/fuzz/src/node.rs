@@ -1,4 +1,4 @@
-//! What a client keeps on the disk.
+//! State of a client on disk.
 
 #[path = "../../../src/node/folder_mark.rs"]
 pub mod folder_mark;

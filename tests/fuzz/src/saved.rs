@@ -1,4 +1,4 @@
-//! What must hold for any bytes of what is kept on the disk, and for any line that is typed.
+//! Invariants for arbitrary bytes of the files on disk, and for arbitrary lines of input.
 
 use std::path::Path;
 
@@ -11,11 +11,11 @@ use mtorrent::storage::record::{Record, slot_len};
 
 const CHUNK_SIZE: u32 = 1 << 14;
 const INFO_HASH: InfoHash = InfoHash([7; 20]);
-/// Bytes of a slot before its bitfield, in both formats.
+/// Length of a slot before its bitfield, bytes, in both formats.
 const HEAD_LENS: [(u32, usize); 2] = [(1, 52), (2, 68)];
 
-/// The record of an unfinished download: the first two bytes say how many chunks it has, the rest is its slots. They are
-/// read as they are, and with a head and a checksum that are right.
+/// The record of an unfinished download: the first two bytes give its number of chunks, the others its slots. The slots
+/// are read unchanged, and with a valid head and checksum.
 pub fn record(bytes: &[u8]) {
     let Some(([high, low], slots)) = bytes.split_first_chunk() else { return };
     let chunk_count = u64::from(u16::from_be_bytes([*high, *low]) & 0xfff);
@@ -44,7 +44,7 @@ pub fn record(bytes: &[u8]) {
     }
 }
 
-/// What is read is written so that the same is read again.
+/// A record that was read is written so that it reads the same again.
 fn check_record(record: &Record) {
     let (at, slot) = record.encode();
     let len = slot_len(record.chunks.geometry());
@@ -53,7 +53,7 @@ fn check_record(record: &Record) {
     assert_eq!(Record::decode(&file, record.info_hash, record.chunks.geometry()).as_ref(), Some(record));
 }
 
-/// `state.json`: what is read is written so that the same is read again.
+/// `state.json`: a state that was read is written so that it reads the same again.
 pub fn state(bytes: &[u8]) {
     let Ok(saved) = serde_json::from_slice::<Saved>(bytes) else { return };
     let written = serde_json::to_vec_pretty(&saved).expect("what was read is written");
@@ -63,7 +63,7 @@ pub fn state(bytes: &[u8]) {
     }
 }
 
-/// A line of the REPL: a command, or one clear line that says what is wrong.
+/// A line of the REPL: a command, or a clear error in one line.
 pub fn line(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     match command::parse(&text, Some(Path::new("/home/u"))) {

@@ -1,8 +1,8 @@
-//! What must hold of two trackers in sync, whatever they receive.
+//! Invariants of two trackers in sync, whatever they receive.
 //!
-//! The bytes are a scenario: each step takes some of them. Entries come to either tracker as from a third one, clients
-//! announce and leave, time passes, pages of any bytes arrive. At the end each table is what its parts say, and two
-//! repairs make both the same.
+//! The bytes are a scenario, and each step consumes some of them. Entries arrive at either tracker as from a third one,
+//! clients announce and leave, time passes, arbitrary pages arrive. At the end each table is consistent, and two
+//! repairs make both equal.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -22,9 +22,9 @@ use mtorrent::wire::{Cursor, EntriesBuffer, Frame, ListRequest, Message, Parsed,
 
 const START_MS: u64 = 1_700_000_000_000;
 const TTLS: Ttls = Ttls { lease_ms: 60_000, tombstone_ms: 120_000 };
-/// Few, so that a scenario takes little time.
+/// A small number, so that a scenario takes little time.
 const BUCKETS: usize = 32;
-/// Questions until a repair is done, and more.
+/// Upper bound on the requests of a repair.
 const QUESTIONS_MAX: usize = 200;
 
 /// Runs the scenario in the bytes.
@@ -98,7 +98,7 @@ impl<'a> Scenario<'a> {
     fn file(&mut self) -> InfoHash {
         let byte = self.byte().unwrap_or_default();
         let mut hash = [byte >> 4; 20];
-        // Two buckets of files, some next to each other.
+        // Two buckets of files, some adjacent.
         hash[0] = byte & 1;
         InfoHash(hash)
     }
@@ -139,7 +139,7 @@ impl<'a> Scenario<'a> {
         (Claim { info_hash, endpoint, seen }, file)
     }
 
-    /// Any bytes come as an answer to a repair, and as a question.
+    /// Passes arbitrary bytes as a response to a repair, and as a request.
     fn feed(&mut self, at: usize, bytes: &[u8]) {
         let now_ms = self.now_ms;
         let Ok(Parsed::Frame { frame, .. }) = parse(bytes, FRAME_SYNC_BYTES_MAX) else { return };
@@ -156,8 +156,8 @@ impl<'a> Scenario<'a> {
         }
     }
 
-    /// Each repairs itself from the other: then both have the same entries. What one dropped of an address' removals the
-    /// other drops with the next repair.
+    /// Repairs each tracker from the other: then both have the same entries. If one dropped some of an address's
+    /// removals, the other drops them with the next repair.
     fn converge(&mut self) {
         for _ in 0..3 {
             for at in [0, 1] {
@@ -194,12 +194,12 @@ impl<'a> Scenario<'a> {
     }
 }
 
-/// What counts for longer than a repair looks at.
+/// Entries that live for longer than the range of a repair.
 fn live(table: &Table, now_ms: u64) -> BTreeSet<String> {
     let cut_off_ms = table.cut_off(now_ms);
     let (mut live, mut page, mut next) = (BTreeSet::new(), EntriesBuffer::default(), Some(Cursor::at(0)));
     while let Some(start) = next {
-        // Digests that no bucket has: all entries are sent.
+        // Digests that no bucket has, so that all entries are sent.
         let digests = vec![1; BUCKETS - usize::from(start.bucket)];
         let request = ListRequest { start, cut_off_ms, digests: digests.as_slice().into() };
         let list = answer::to_list(table, &request, now_ms, &mut page);
@@ -224,7 +224,7 @@ fn table(tracker: u64) -> Table {
     table
 }
 
-/// The digest is that of what is there, and so are the counts.
+/// The digest and the counts match the content.
 fn check_table(table: &Table) {
     let prints = Fingerprints::default();
     let (mut seeders, mut removals) = (0, 0);
@@ -244,7 +244,7 @@ fn check_table(table: &Table) {
     assert_eq!((table.totals().seeders, table.totals().removals), (seeders, removals));
 }
 
-/// When all has lapsed nothing is left.
+/// Checks that nothing is left when all entries have lapsed.
 fn check_end(table: &mut Table, now_ms: u64) {
     let end_ms = now_ms + 2 * TTLS.tombstone_ms;
     table.sweep(end_ms, usize::MAX, &mut |_| ());
@@ -252,7 +252,7 @@ fn check_end(table: &mut Table, now_ms: u64) {
     assert_eq!(table.totals(), Totals::default());
 }
 
-/// A refusal says what is wrong, in one line.
+/// Whether a refusal states the error in one line.
 fn is_said(refusal: Refusal) -> bool {
     let said = refusal.to_string();
     !said.is_empty() && !said.contains('\n')

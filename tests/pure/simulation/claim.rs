@@ -1,4 +1,5 @@
-//! A client of the simulated world: what it wants, what trackers answered, and what may be expected of all trackers then.
+//! A client of the simulated world: its intent, the replies of trackers, and the expectations on all trackers that
+//! follow.
 
 use mtorrent::ids::{Endpoint, InfoHash, Version};
 
@@ -11,17 +12,17 @@ pub struct Claimed {
     pub seeding: bool,
     /// The last version that a tracker returned.
     pub seen: Option<Version>,
-    /// The tracker acknowledged it at this time; `None` while the last attempt is not acknowledged.
+    /// Time at which the tracker acknowledged it; `None` while the last attempt is not acknowledged.
     pub acknowledged_ms: Option<u64>,
-    /// When the acknowledged entry's lease ends.
+    /// End of the acknowledged entry's lease.
     pub lapses_ms: u64,
-    /// An earlier attempt to leave, or to seed, that was not acknowledged may still win against one before this time.
+    /// An earlier unacknowledged attempt to leave, or to seed, may still win against one before this time.
     pub unclear_until_ms: [u64; 2],
-    /// When it tries next.
+    /// Time of the next attempt.
     pub due_ms: u64,
 }
 
-/// What must hold for an endpoint of a file at all trackers.
+/// Expectation on an endpoint of a file at all trackers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expected {
     Live,
@@ -30,7 +31,7 @@ pub enum Expected {
 }
 
 impl Claimed {
-    /// What must hold now, as far as it will hold for `margin_ms` more.
+    /// The current expectation, as far as it will hold for `margin_ms` more.
     pub fn expected(&self, now_ms: u64, margin_ms: u64) -> Expected {
         match self.acknowledged_ms {
             Some(at) if at < self.unclear_until_ms[usize::from(!self.seeding)] => Expected::Anything,
@@ -40,13 +41,13 @@ impl Claimed {
         }
     }
 
-    /// Nothing may be expected of what happened until now.
+    /// Drops all expectations from events until now.
     pub fn forget(&mut self, until_ms: u64) {
         self.acknowledged_ms = None;
         self.unclear_until_ms.iter_mut().for_each(|unclear_ms| *unclear_ms = until_ms.max(*unclear_ms));
     }
 
-    /// The attempt may have come through or not; one of the same kind that is acknowledged later is as good.
+    /// The attempt may have succeeded or not; a later acknowledged one of the same kind is equivalent.
     pub fn leave_open(&mut self, until_ms: u64) {
         self.acknowledged_ms = None;
         let unclear_ms = &mut self.unclear_until_ms[usize::from(self.seeding)];

@@ -1,15 +1,16 @@
-//! Trackers in sync, proven by simulation: a seeded world of 3 to 5 trackers and their clients.
+//! Trackers in sync, tested by simulation: a seeded world of 3 to 5 trackers and their clients.
 //!
-//! The rules that run here are those of the server: its table, its links, its answers, frame by frame. The network
-//! is simulated: it delays, breaks connections, delivers what was sent on a broken one late and out of order, and
-//! again; it parts trackers from each other and from their clients. Trackers crash and lose what was not synced;
-//! clocks differ by seconds, by minutes in some worlds, and one is set for a while, forward or back; disks are full;
-//! members stay away for longer than a lease and a tombstone live, down or cut off with clients of their own; some know
-//! each other only by a name, at which a name server finds some of them, in any order. One host or one network of 64 bits
-//! floods them all. Clients fall back with the last version that they saw, break off and ask again.
+//! The simulation runs the server's own rules: its table, its links, its replies, frame by frame. The network is
+//! simulated: it delays, breaks connections, delivers the bytes of a broken one late, out of order and repeatedly; it
+//! partitions trackers from each other and from their clients. Trackers crash and lose unsynced changes; clocks differ
+//! by seconds, by minutes in some worlds, and one is set for a while, forward or back; disks are full; members stay
+//! away for longer than a lease and a tombstone last, down or cut off with clients of their own; some know each other
+//! only by a name, at which a name server finds some of them, in any order. One host or one network of 64 bits floods
+//! them all. Clients fall back with the last version that they received, disconnect and retry.
 //!
-//! When all is healed, within a bound all tables must be the same (see `World::check`), what was acknowledged and should
-//! live must be in them and in every answer, what was removed must not, and no honest client was ever refused.
+//! Once all faults are over, all tables must become the same within a bound (see `World::check`). Acknowledged entries
+//! that should be live must be in them and in every reply, removed ones must not, and no honest client was ever
+//! refused.
 //!
 //! `MTORRENT_SIMULATION_SEEDS=100000 cargo test --release --test pure simulation` runs more seeds;
 //! `MTORRENT_SIMULATION_SEED=N` runs one, and prints what happens.
@@ -19,9 +20,9 @@ mod world;
 
 use world::World;
 
-/// Seeds of the ordinary run.
+/// Number of seeds of the ordinary run.
 const SEEDS: u64 = 1000;
-/// Test functions that share the seeds out, so that they run side by side.
+/// Test functions that divide the seeds among them, so that they run in parallel.
 const PARTS: u64 = 2;
 
 fn number(name: &str) -> Option<u64> {

@@ -1,7 +1,7 @@
 //! SHA-1 of 8 chunks in the 8 words of AVX2 registers: for CPUs without SHA instructions.
 //!
-//! As the kernel of AVX-512, but with half the lanes, no rotation, and 16 registers, so that the
-//! schedule lives on the stack.
+//! The kernel is like that of AVX-512, but with half the lanes, no rotation, and 16 registers, so that the schedule is
+//! kept on the stack.
 
 use std::arch::x86_64::*;
 
@@ -9,20 +9,20 @@ use super::super::state::State;
 use crate::hash::compression::BLOCK;
 use crate::hash::engine::Engine;
 
-/// Lanes of this kernel.
+/// Number of lanes of this kernel.
 const LANES: usize = 8;
 
-/// Proof that the CPU has AVX2.
+/// Proof that the CPU supports AVX2.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::hash) struct Avx2(());
 
 impl Avx2 {
-    /// The token, if the CPU (and the kernel) has AVX2.
+    /// Returns the token if the CPU (and the kernel) supports AVX2.
     pub(crate) fn detect() -> Option<Self> {
         Engine::Avx2.is_available().then_some(Self(()))
     }
 
-    /// Takes the states over their runs: as many blocks as the shortest run has whole ones.
+    /// Updates the states with their runs, over as many whole blocks as the shortest run has.
     pub(crate) fn compress(self, states: &mut [State; LANES], runs: [&[u8]; LANES]) {
         // SAFETY: a token exists only where `Engine` found the instructions that `compress` enables.
         #[allow(unsafe_code)]
@@ -62,7 +62,7 @@ fn compress(states: &mut [State; LANES], runs: [&[u8]; LANES]) {
 #[target_feature(enable = "avx2")]
 fn rounds(before: [__m256i; 5], mut w: [__m256i; 16]) -> [__m256i; 5] {
     let [mut a, mut b, mut c, mut d, mut e] = before;
-    // Round `$t`: the new `a` is left in `$e`, and the names move on by one.
+    // Round `$t`: the new `a` is left in `$e`, and the names shift by one.
     macro_rules! round {
         ($f:ident, $k:ident, $t:expr, $a:ident $b:ident $c:ident $d:ident $e:ident) => {
             if $t >= 16 {
@@ -122,7 +122,7 @@ fn rotate<const LEFT: i32, const RIGHT: i32>(x: __m256i) -> __m256i {
     _mm256_or_si256(_mm256_slli_epi32::<LEFT>(x), _mm256_srli_epi32::<RIGHT>(x))
 }
 
-/// Turns 8 rows of 8 words into 8 registers of one word of each row.
+/// Transposes 8 rows of 8 words into 8 registers of one word of each row.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn transpose(rows: [__m256i; 8]) -> [__m256i; 8] {
@@ -146,7 +146,7 @@ fn transpose(rows: [__m256i; 8]) -> [__m256i; 8] {
     words
 }
 
-/// Half a block with its words in the order of the machine.
+/// Half a block, with its words in native byte order.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn load_half(block: &[u8; BLOCK], half: usize) -> __m256i {

@@ -1,9 +1,9 @@
 //! SHA-1 of 16 chunks in the 16 words of AVX-512 registers.
 //!
-//! Register `w[t]` holds word `t` of all 16 blocks: 16 blocks are loaded whole and transposed. A round
-//! costs two rotations, one ternary function and four additions for all lanes; with 32 registers the
-//! schedule and the state stay out of memory. The next blocks are transposed while the rounds of these
-//! go on, which is worth a twentieth; that the additions keep their order ([`in_order`]) is worth a tenth.
+//! Register `w[t]` holds word `t` of all 16 blocks: 16 blocks are loaded whole and transposed. A round takes two
+//! rotations, one ternary function and four additions for all lanes; with 32 registers the schedule and the state stay
+//! out of memory. The next blocks are transposed during the rounds of the current ones, which saves a twentieth of the
+//! time; fixing the order of the additions ([`in_order`]) saves a tenth.
 
 use std::arch::x86_64::*;
 
@@ -11,23 +11,23 @@ use super::super::state::State;
 use crate::hash::compression::BLOCK;
 use crate::hash::engine::Engine;
 
-/// Lanes of this kernel.
+/// Number of lanes of this kernel.
 const LANES: usize = 16;
 
-/// One run of blocks a lane.
+/// One run of blocks per lane.
 type Runs<'a> = [&'a [[u8; BLOCK]]; LANES];
 
-/// Proof that the CPU has AVX-512 F and BW.
+/// Proof that the CPU supports AVX-512 F and BW.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::hash) struct Avx512(());
 
 impl Avx512 {
-    /// The token, if the CPU (and the kernel) has AVX-512 F and BW.
+    /// Returns the token if the CPU (and the kernel) supports AVX-512 F and BW.
     pub(crate) fn detect() -> Option<Self> {
         Engine::Avx512.is_available().then_some(Self(()))
     }
 
-    /// Takes the states over their runs: as many blocks as the shortest run has whole ones.
+    /// Updates the states with their runs, over as many whole blocks as the shortest run has.
     pub(crate) fn compress(self, states: &mut [State; LANES], runs: [&[u8]; LANES]) {
         // SAFETY: a token exists only where `Engine` found the instructions that `compress` enables.
         #[allow(unsafe_code)]
@@ -49,7 +49,7 @@ fn compress(states: &mut [State; LANES], runs: [&[u8]; LANES]) {
     if count > 0 {
         let mut words = Transposed::whole(&runs, 0);
         for block in 1..=count {
-            // Behind the last block the last one is transposed again, unused.
+            // After the last block, it is transposed again and not used.
             (state, words) = rounds(state, words, &runs, block.min(count - 1));
         }
     }
@@ -60,15 +60,15 @@ fn compress(states: &mut [State; LANES], runs: [&[u8]; LANES]) {
     }
 }
 
-/// The 80 rounds over one block a lane, and between them, on the ports that they leave free, the
-/// transposition of block `next`.
+/// The 80 rounds over one block a lane. The transposition of block `next` is interleaved with them, on the ports that
+/// they leave free.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
 fn rounds(before: [__m512i; 5], mut w: [__m512i; 16], runs: &Runs<'_>, next: usize) -> ([__m512i; 5], [__m512i; 16]) {
     let [mut a, mut b, mut c, mut d, mut e] = before;
     let mut transposed = Transposed::new();
-    // Round `$t`: the new `a` is left in `$e`, and the names move on by one. `$f` is the table of the
-    // ternary function: choose 0xca, parity 0x96, majority 0xe8.
+    // Round `$t`: the new `a` is left in `$e`, and the names shift by one. `$f` is the table of the ternary function:
+    // choose 0xca, parity 0x96, majority 0xe8.
     macro_rules! round {
         ($f:literal, $k:ident, $t:expr, $a:ident $b:ident $c:ident $d:ident $e:ident) => {
             if $t >= 16 {
@@ -109,12 +109,12 @@ fn rounds(before: [__m512i; 5], mut w: [__m512i; 16], runs: &Runs<'_>, next: usi
     (std::array::from_fn(|word| _mm512_add_epi32(after[word], before[word])), transposed.words)
 }
 
-/// The same value, but the compiler may not move additions over it: left alone it adds the newest word
-/// first, and the chain from round to round is five instructions long where two will do.
+/// Returns the same value, but the compiler may not move additions across it. Otherwise it adds the newest word first,
+/// and the dependency chain from round to round is five instructions long instead of two.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn in_order(mut sum: __m512i) -> __m512i {
-    // SAFETY: no instruction at all.
+    // SAFETY: the block contains no instruction.
     #[allow(unsafe_code)]
     unsafe {
         std::arch::asm!("/* {0} */", inout(zmm_reg) sum, options(pure, nomem, nostack, preserves_flags));
@@ -184,7 +184,7 @@ impl Transposed {
     }
 }
 
-/// A block with its words in the order of the machine.
+/// A block, with its words in native byte order.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
 fn load_block(block: &[u8; BLOCK]) -> __m512i {

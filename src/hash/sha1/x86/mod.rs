@@ -1,8 +1,8 @@
-//! The kernels of x86-64. A token of each exists only where the CPU has its instructions, so that its
-//! safe functions are safe to call.
+//! The kernels of x86-64. A token of each exists only if the CPU supports its instructions, so its safe functions are
+//! safe to call.
 //!
-//! All work on the plain form of a state (five words) and on runs of whole blocks of equal length; all
-//! follow FIPS 180-4, 6.1, with the message schedule kept in a ring of 16 words.
+//! All work on the plain form of a state (five words) and on runs of whole blocks of equal length. All follow FIPS
+//! 180-4, 6.1, with the message schedule kept in a ring of 16 words.
 
 mod avx2;
 mod avx512;

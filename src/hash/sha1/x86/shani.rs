@@ -1,7 +1,7 @@
 //! SHA-1 by the SHA instructions, N chunks interleaved.
 //!
-//! `sha1rnds4` has a latency of several cycles and the next four rounds wait for it: with one chunk the
-//! unit idles, with up to four its throughput is used.
+//! `sha1rnds4` has a latency of several cycles and the next four rounds depend on it: with one chunk the unit idles,
+//! with up to four its throughput is used.
 
 use std::arch::x86_64::*;
 
@@ -9,17 +9,17 @@ use super::super::state::State;
 use crate::hash::compression::BLOCK;
 use crate::hash::engine::Engine;
 
-/// Proof that the CPU has the SHA instructions.
+/// Proof that the CPU supports the SHA instructions.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::hash) struct ShaNi(());
 
 impl ShaNi {
-    /// The token, if the CPU has the instructions.
+    /// Returns the token if the CPU supports the instructions.
     pub(crate) fn detect() -> Option<Self> {
         Engine::ShaNi.is_available().then_some(Self(()))
     }
 
-    /// Takes `N` states over their runs: as many blocks as the shortest run has whole ones.
+    /// Updates `N` states with their runs, over as many whole blocks as the shortest run has.
     pub(crate) fn compress<const N: usize>(self, states: &mut [State; N], runs: [&[u8]; N]) {
         // SAFETY: a token exists only where `Engine` found the instructions that `compress` enables.
         #[allow(unsafe_code)]
@@ -36,7 +36,7 @@ fn compress<const N: usize>(states: &mut [State; N], runs: [&[u8]; N]) {
     let count = runs.iter().map(|run| run.len()).min().unwrap_or(0);
     let runs = runs.map(|run| &run[..count]);
     let swap = _mm_set_epi64x(0x0001_0203_0405_0607, 0x0809_0a0b_0c0d_0e0f);
-    // `abcd` and `e` stand in the order that the instructions want: the first word highest.
+    // `abcd` and `e` have the order that the instructions require: the first word highest.
     let mut abcd = [_mm_setzero_si128(); N];
     let mut e = [_mm_setzero_si128(); N];
     for lane in 0..N {
@@ -86,7 +86,7 @@ fn compress<const N: usize>(states: &mut [State; N], runs: [&[u8]; N]) {
     }
 }
 
-/// Words `4 * quarter ..` of a block, as they lie in memory.
+/// Words `4 * quarter ..` of a block, in memory order.
 #[inline]
 #[target_feature(enable = "sse2")]
 fn load(block: &[u8; BLOCK], quarter: usize) -> __m128i {

@@ -1,5 +1,5 @@
-//! Disks that are full before a download, or get full in the middle of it: small ones in a file, mounted for the
-//! test. Where a file system cannot be made or mounted its row says so.
+//! Disks that are full before a download, or fill up during it: small ones in a file, mounted for the test. If a file
+//! system cannot be created or mounted, its row is reported as skipped.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -23,7 +23,7 @@ impl Drop for Disk {
     }
 }
 
-/// `mkfs` with its options, and the size of the image that it needs, MiB.
+/// `mkfs` with its options, and the size of the image, MiB.
 const SYSTEMS: [(&[&str], u64); 3] =
     [(&["mkfs.ext4", "-q", "-F"], 32), (&["mkfs.xfs", "-q"], 320), (&["mkfs.btrfs", "-q"], 128)];
 
@@ -54,7 +54,7 @@ fn a_disk_that_is_too_small_is_reported_before_the_first_byte() {
         let left = std::fs::read_dir(&at).unwrap().flatten().filter(|entry| entry.file_name() != *"filler");
         let left: Vec<_> = left.map(|entry| entry.file_name()).filter(|name| name != "lost+found").collect();
         assert!(left.is_empty(), "{mkfs:?}: {left:?}");
-        // What has its place cannot be taken by others.
+        // Blocks that are allocated already cannot be taken by others.
         filler.set_len(0).unwrap();
         filler.sync_all().unwrap();
         let getter = place.begin("disk/copy", &["--wait=1m"]);
@@ -62,7 +62,7 @@ fn a_disk_that_is_too_small_is_reported_before_the_first_byte() {
         door.open();
         let outcome = getter.wait();
         if outcome.code != Some(0) {
-            // One that copies on write needs room for a record, too; then the next run goes on.
+            // A copy-on-write file system also needs room for a record; the next run then resumes.
             outcome.expect_sentence(1, "no space for");
             println!("{mkfs:?}: no room for a record");
             let names = std::fs::read_dir(&at).unwrap().flatten().map(|entry| entry.path());

@@ -1,5 +1,5 @@
-//! Disks that are away, fill up or fail, and files that others touch: nothing that the user asked for is lost,
-//! nothing that is not ours is written, nothing wrong is called done.
+//! Disks that are missing, fill up or fail, and files that others modify: no request of the user is lost, no foreign
+//! file is written, and no wrong file is reported as done.
 
 mod full;
 mod parts;
@@ -39,7 +39,7 @@ impl Place {
         Self { folder, content, tracker }
     }
 
-    /// A seeder that sends `first` chunks at once, and the others when the door is open.
+    /// A seeder that sends `first` chunks at once, and the others once the gate is open.
     fn seeder(&self, first: u32) -> (Scripted, Gate) {
         let door = Gate::default();
         let (closed, sent) = (door.clone(), AtomicU32::new(0));
@@ -62,7 +62,7 @@ impl Place {
         finish(&mut self.get_command(dest, flags))
     }
 
-    /// Gets the file, of which so many chunks must be fetched.
+    /// Gets the file, of which this many chunks must be downloaded.
     #[track_caller]
     fn get_fetching(&self, dest: &str, flags: &[&str], chunks: u64) {
         let outcome = self.get(dest, flags).expect(0);
@@ -95,12 +95,12 @@ impl Place {
         assert!(copy == *self.content.bytes, "{dest} differs from its source");
     }
 
-    /// A running client with its state in the folder.
+    /// Starts a client with its state in the folder.
     fn client(&self) -> Running {
         self.client_at().0
     }
 
-    /// The same, and where it listens.
+    /// Like [`Place::client`]; also returns the address at which it listens.
     fn client_at(&self) -> (Running, SocketAddr) {
         let (state, listen) = (self.folder.text("state"), format!("--listen={LOOPBACK}"));
         let tracker = format!("--tracker={}", self.tracker.listen_addr());
@@ -115,7 +115,7 @@ impl Place {
     }
 }
 
-/// The file with one byte of a chunk turned.
+/// The file with one byte of a chunk inverted.
 fn spoilt(content: &Content, chunk: u32) -> Vec<u8> {
     let mut bytes = Arc::unwrap_or_clone(content.bytes.clone());
     bytes[(chunk * CHUNK) as usize + 77] ^= 1;

@@ -1,4 +1,4 @@
-//! What stands at DEST, DEST.part and its record, and what others do to them meanwhile.
+//! The states of DEST, DEST.part and its record, and interference by others.
 
 use std::fs::File;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -64,7 +64,7 @@ fn what_others_did_to_the_part_is_never_called_done() {
         assert!(outcome.stderr.contains(words) || what.starts_with("gone"), "{what}: {outcome:?}");
         assert!(!place.path("in/copy").exists(), "{what}");
         if what == "cut" {
-            // What is left is verified and kept.
+            // The remaining data is verified and kept.
             place.get("in/copy", &[]).expect(0);
             place.assert_right("in/copy");
         }
@@ -83,7 +83,7 @@ fn a_record_of_ours_makes_no_other_file_ours() {
     let refused = place.get("copy", &[]).expect_sentence(1, "does not hold what its record says");
     assert!(refused.stderr.contains("--force"), "{refused:?}");
     assert!(std::fs::read(place.path("copy.part")).unwrap() == std::fs::read(&theirs).unwrap(), "it was changed");
-    // What can be used of it is used.
+    // All valid chunks of it are reused.
     std::fs::write(place.path("copy.part"), spoilt(&place.content, 5)).unwrap();
     place.get_fetching("copy", &["--force"], 1);
 }
@@ -166,14 +166,14 @@ fn the_longest_names_are_taken() {
     assert_eq!(left, 0);
 }
 
-/// What would only show after the last byte shows before the first.
+/// Errors that would otherwise appear after the last byte are reported before the first.
 #[test]
 fn a_destination_that_cannot_be_replaced_is_refused_at_once() {
     if !is_root("chattr and mount") {
         return;
     }
     let place = Place::new(4);
-    // No chunk ever comes: whoever waits for one fails.
+    // No chunk ever arrives, so a test that waits for one fails.
     let (_seeder, _door) = place.seeder(0);
     let (dest, other) = (place.folder.file("dest", b"old"), place.folder.file("other", b"mounted"));
     let [dest_text, other_text] = [&dest, &other].map(|path| path.to_str().unwrap());
@@ -201,7 +201,7 @@ fn a_destination_that_cannot_be_replaced_is_refused_at_once() {
     assert!(!place.path("large.part").exists());
 }
 
-/// Removable disks: no links, no rename that never replaces, no reservation.
+/// Removable disks: no hard links, no rename that never replaces, no reservation.
 #[test]
 fn a_simple_file_system_takes_a_download() {
     let place = Place::new(8);
@@ -232,7 +232,7 @@ fn what_cannot_be_read_once_is_not_lost() {
     assert!(claimed > 0);
     let files = || ["disk/copy.part", "disk/copy.part.mtorrent"].map(|name| std::fs::read(place.path(name)).unwrap());
     let before = files();
-    // The record is shorter: it can be read.
+    // The record is shorter than that, so it can be read.
     disk.faults(|faults| faults.read = Some(16384..u64::MAX));
     let refused = place.get("disk/copy", &["--wait=1s"]).expect_sentence(1, "cannot read the file at offset");
     assert!(refused.stderr.contains("nothing of it was changed"), "{refused:?}");

@@ -1,4 +1,4 @@
-//! Shares whose file is away, touched, replaced or unreadable in parts.
+//! Shares whose file is missing, touched, replaced or partly unreadable.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -13,9 +13,9 @@ use crate::support::fuse::Fuse;
 use crate::support::wire::Wire;
 use crate::support::{Content, DEADLINE, Running, eventually, mtorrent, random_bytes};
 
-/// Longest time until a peer can ask again after the file is there again and right.
+/// Longest time until a peer is served again after the file has returned unchanged.
 const AGAIN_WITHIN: Duration = Duration::from_secs(20);
-/// Longest time until a client has ended, on a machine that is busy.
+/// Longest time until a client has ended, on a busy machine.
 const ENDS_WITHIN: Duration = Duration::from_secs(8);
 
 fn share(place: &Place, file: &str) -> (Running, SocketAddr) {
@@ -28,7 +28,7 @@ fn share(place: &Place, file: &str) -> (Running, SocketAddr) {
     (seeder, address.expect("an address").parse().expect("IP:PORT"))
 }
 
-/// The answer to a request for a chunk; a connection that breaks counts as a changed file.
+/// Requests a chunk; a connection that breaks counts as a changed file.
 fn ask(place: &Place, address: SocketAddr, chunk: u32) -> Result<Vec<u8>, Status> {
     Wire::connect(address).chunk(place.content.metainfo.info_hash(), chunk).unwrap_or(Err(Status::FileChanged))
 }
@@ -52,7 +52,7 @@ fn what_is_touched_or_away_for_a_while_is_shared_on() {
         std::fs::File::options().write(true).open(path).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
     };
     touch(&file);
-    // Announced again: so it was noticed, hashed and found right.
+    // The new announcement shows that the change was noticed, and that the file was hashed and found right.
     seeder.wait_line(announced);
     assert!(is_served(&place, address) && is_announced(&place));
     let again = place.folder.file("again", &place.content.bytes);
@@ -82,7 +82,7 @@ fn a_change_of_rights_interrupts_nothing() {
     let mut peer = Wire::connect(address);
     for mode in [0o600, 0o640, 0o644] {
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
-        // Longer than from one look to the next.
+        // Longer than one check interval.
         for _ in 0..30 {
             let chunk = peer.chunk(place.content.metainfo.info_hash(), 2).expect("the connection stays");
             assert!(chunk.as_deref() == Ok(place.content.chunk(2)), "{mode:o}");
@@ -138,7 +138,7 @@ fn one_unreadable_sector_costs_one_chunk() {
     let (seeder, address) = share(&place, "disk/file");
     let sector = 3 * u64::from(CHUNK) + 4096;
     disk.faults(|faults| faults.read = Some(sector..sector + 512));
-    // Opening drops what is cached of the file.
+    // Opening drops the file's cached pages.
     let file = std::fs::File::open(place.path("disk/file")).unwrap();
     rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
     for chunk in [3, 0, 3, 1, 2, 4, 5, 6, 7] {
@@ -151,7 +151,7 @@ fn one_unreadable_sector_costs_one_chunk() {
     seeder.signal(Signal::TERM);
     let said = seeder.wait().expect(0).stderr;
     assert!(said.matches("chunk 3 of ").count() <= 1 && !said.contains("not seeded"), "{said}");
-    // A share that begins so serves the others, too, and verify names the chunk.
+    // A share that starts in this state serves the other chunks, and verify names the unreadable one.
     let (seeder, address) = share(&place, "disk/file");
     assert_eq!(ask(&place, address, 3), Err(Status::ChunkAbsent));
     assert!(ask(&place, address, 4).as_deref() == Ok(place.content.chunk(4)));
@@ -162,7 +162,7 @@ fn one_unreadable_sector_costs_one_chunk() {
     assert!(verified.stdout.contains("bad chunk 3 ") && verified.stdout.contains(" unreadable"), "{verified:?}");
 }
 
-/// Reads and looks at files that get no answer hold up nothing that lies elsewhere.
+/// Reads and checks of files on a hung disk block nothing on other disks.
 #[test]
 fn a_mount_that_hangs_holds_up_its_own_files_only() {
     let place = Place::new(8);
@@ -176,13 +176,13 @@ fn a_mount_that_hangs_holds_up_its_own_files_only() {
         client.say(&format!("share {} {}", file.display(), place.folder.text(metainfo)));
         client.wait_line(|line| line.starts_with("announced "));
     }
-    // Opening drops what is cached of the file.
+    // Opening drops the file's cached pages.
     let file = std::fs::File::open(place.path("disk/hung")).unwrap();
     rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
     disk.faults(|faults| faults.hangs = true);
     let hash = hung.metainfo.info_hash();
     for number in 0..32 {
-        // Nobody waits for these answers.
+        // Nothing waits for these replies.
         std::thread::spawn(move || Wire::connect(address).chunk(hash, number % 8));
     }
     let hanging = || disk.faults(|faults| faults.count);
@@ -190,7 +190,7 @@ fn a_mount_that_hangs_holds_up_its_own_files_only() {
     for seconds in [1_000_000_001, 1_000_000_002] {
         let modified = std::time::UNIX_EPOCH + Duration::from_secs(seconds);
         std::fs::File::options().write(true).open(&well).unwrap().set_modified(modified).unwrap();
-        // It is looked at, hashed, kept so and announced again while the others hang.
+        // The file is checked, hashed, saved and announced again while the others hang.
         let kept = || std::fs::read_to_string(place.path("state/state.json")).unwrap();
         eventually(DEADLINE, "it is verified again", || kept().contains(&seconds.to_string()));
         place.get(&format!("copy {seconds}"), &["--wait=20s"]).expect(0);
@@ -199,7 +199,7 @@ fn a_mount_that_hangs_holds_up_its_own_files_only() {
     client.say(&format!("get {} {}", place.folder.text("file.mtorrent"), place.folder.text("another")));
     client.wait_line(|line| line.starts_with("#1 done ") || line.starts_with("#1 up to date "));
     place.assert_right("another");
-    // All is well again.
+    // The disk works again.
     disk.faults(|faults| faults.hangs = false);
     let peer = || Wire::connect(address).chunk(hash, 5).unwrap_or(Err(Status::Busy));
     eventually(AGAIN_WITHIN, "it is read again", || peer().as_deref() == Ok(hung.chunk(5)));

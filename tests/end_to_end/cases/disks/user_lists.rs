@@ -1,4 +1,4 @@
-//! The list of what a client shares and gets is the user's: what is absent for a while stays in it.
+//! A client's list of shares and downloads belongs to the user: an entry whose file is missing for a while stays in it.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -58,7 +58,7 @@ fn a_disk_that_is_away_at_one_start_loses_nothing() {
         assert_eq!(state(&place), kept, "an empty folder: {is_empty_folder_there}");
     }
     assert_eq!(std::fs::read_dir(&disk).unwrap().count(), 0, "it began anew in the empty folder");
-    // The disk comes back while the client runs: all goes on.
+    // The disk returns while the client runs: all transfers resume.
     let mut client = place.client();
     eventually(DEADLINE, "it waits", || row(&mut client).contains("another folder"));
     std::fs::remove_dir(&disk).unwrap();
@@ -148,7 +148,7 @@ fn removing_a_share_that_stopped_leaves_a_download_of_it_alone() {
             door.open();
             client.wait_line(|line| line.starts_with("#1 done "));
         } else {
-            // Both are seeded under that name: which one is meant must be said.
+            // Both are seeded under that name, so the command must state which one is meant.
             client.say(&format!("remove {}", file.display()));
             client.wait_line(|line| line.starts_with("removed "));
         }
@@ -174,7 +174,7 @@ fn what_was_verified_before_a_start_is_not_hashed_at_it() {
     client.say(&format!("share {} {}", file.display(), place.folder.text("file.mtorrent")));
     client.wait_line(|line| line.starts_with("announced "));
     quit(client);
-    // Another content with the same stamps cannot be made: the time of the last change of state differs.
+    // A different content with identical timestamps is impossible: the change time differs.
     let modified = std::fs::metadata(&file).unwrap().modified().unwrap();
     let client = place.client();
     place.get("first", &["--wait=20s"]).expect(0);

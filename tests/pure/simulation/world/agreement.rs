@@ -1,4 +1,4 @@
-//! What must hold in the simulated world when all is healed.
+//! Invariants of the simulated world once all faults are over.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use super::{FILES, LEASE_MS, MARGIN_MS, SKEW_MS, World, hash};
 use crate::simulation::claim::{Claimed, Expected};
 
 impl World {
-    /// All tables are the same.
+    /// Checks that all tables are the same.
     pub(super) fn check_agreement(&self) {
         let tables: Vec<_> = (0..self.trackers.len()).map(|at| self.live(at)).collect();
         for (at, table) in tables.iter().enumerate().skip(1) {
@@ -27,7 +27,7 @@ impl World {
         (1..self.trackers.len()).all(|at| self.live(at) == first)
     }
 
-    /// What trackers acknowledged to clients is true.
+    /// Checks that everything that trackers acknowledged to clients is true.
     pub(super) fn check_claims(&self) {
         let now_ms = self.now_ms;
         let table = self.live(0);
@@ -45,7 +45,8 @@ impl World {
         }
     }
 
-    /// A seeder is in the answers, whatever anybody else announces: where tables agree already, of all trackers.
+    /// Checks that a seeder is in the replies, whatever others announce; where tables agree already, in those of all
+    /// trackers.
     fn check_found(&self, claimed: &Claimed) {
         let mut rng = SmallRng::seed_from_u64(claimed.lapses_ms);
         let mut found = Vec::new();
@@ -56,16 +57,16 @@ impl World {
         }
     }
 
-    /// What counts at a tracker for so long that the others, whose clocks differ, must count it too.
+    /// Entries that are live at a tracker for so long that the others, whose clocks differ, must have them too.
     fn live(&self, at: usize) -> BTreeMap<(InfoHash, Option<Endpoint>), Owned> {
         let mut live = BTreeMap::new();
         for file in 0..FILES {
             for entry in self.trackers[at].table.entries(hash(file)) {
                 let given_ms = self.given_ms(entry.version);
-                // What was given while a clock was set counts by other clocks than its own.
+                // Entries issued while a clock was set are judged by clocks other than their own.
                 let is_odd = given_ms.abs_diff(self.now_ms) > 4 * LEASE_MS || given_ms > self.now_ms + MARGIN_MS;
                 let ttls = given_ms + LEASE_MS > self.now_ms + MARGIN_MS && !is_odd;
-                // A tombstone that is older than an entry which has lapsed may be here and not there.
+                // A tombstone older than a lapsed entry may exist at one tracker and not at another.
                 if ttls && !matches!(entry.body, Body::Removed(_)) {
                     live.insert(key(&entry), Owned::new(&entry));
                 }

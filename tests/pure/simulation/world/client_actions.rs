@@ -1,4 +1,4 @@
-//! What the clients of the simulated world do: seed and leave, renew, fall back, break off and ask again.
+//! Actions of the clients of the simulated world: seed and leave, renew, fall back, disconnect and retry.
 
 use mtorrent::tracker::table::entry::{Entry, FileInfo};
 use mtorrent::tracker::table::{Claim, Durability, Journal, Refusal, Sender};
@@ -7,12 +7,12 @@ use rand::RngExt;
 use super::owned::Owned;
 use super::{LEASE_MS, Loss, World};
 
-/// What a change writes: to the disk, and to the links.
+/// The writes of a change: to the disk, and to the links.
 #[derive(Default)]
 pub(super) struct Written(Vec<(Owned, Durability)>);
 
 impl Written {
-    /// All of it, and what is lost with each.
+    /// All of them, with the loss that a crash causes for each.
     pub(super) fn taken(self) -> Vec<(Owned, Loss)> {
         let loss = |durability| if durability == Durability::Lazy { Loss::Life } else { Loss::Nothing };
         self.0.into_iter().map(|(entry, durability)| (entry, loss(durability))).collect()
@@ -26,7 +26,7 @@ impl Journal for Written {
 }
 
 impl World {
-    /// A client does what it is time for.
+    /// Runs the due action of a client.
     pub(super) fn act(&mut self, client: usize, file: usize) {
         let claimed = &mut self.clients[client][file];
         if self.now_ms < claimed.due_ms {
@@ -42,10 +42,10 @@ impl World {
         claimed.due_ms = self.now_ms + self.rng.random_range(1000..LEASE_MS / 3);
         let first = self.rng.random_range(0..self.trackers.len());
         for turn in 0..self.trackers.len() {
-            // Mostly the same tracker first; the next one when it cannot be reached.
+            // Mostly the same tracker first; the next one if it cannot be reached.
             let tracker = if self.rng.random_bool(0.8) { turn } else { (first + turn) % self.trackers.len() };
             let reachable = self.trackers[tracker].up && !self.unreachable[client][tracker];
-            // Who broke off may ask the same one again at once.
+            // A client that disconnected may retry the same tracker at once.
             if reachable
                 && (self.ask(client, file, tracker)
                     || (self.rng.random_bool(0.5) && self.asks_again(client, file, tracker)))
@@ -60,7 +60,7 @@ impl World {
         self.trackers[at].up && self.ask(client, file, at)
     }
 
-    /// False if the client has no acknowledgement.
+    /// Sends a request; returns false if the client receives no acknowledgement.
     fn ask(&mut self, client: usize, file: usize, at: usize) -> bool {
         let wall_ms = self.wall_ms(at);
         if self.trackers[at].refuses {
@@ -80,12 +80,12 @@ impl World {
         };
         self.say(|| format!("client {client} file {file} seeding {} at tracker {at}: {outcome:?}", claimed.seeding));
         let changed = written.0.iter().any(|(_, durability)| *durability == Durability::Sync);
-        // What is acknowledged without a change was here already, but perhaps it is not safe yet.
+        // An entry acknowledged without a change was present already, but may not be durable yet.
         let confirmed = outcome.is_ok_and(|accepted| accepted.written != Some(Durability::Sync));
         let unsafe_yet = |(entry, loss): &(Owned, Loss)| *loss == Loss::Nothing && entry.key().0 == claimed.info_hash;
         let awaited = changed || (confirmed && self.trackers[at].unsynced.iter().any(unsafe_yet));
         self.pass_on(at, at, written.taken());
-        // It may die before it has written, or its answer may be lost, or not be waited for.
+        // The tracker may crash before it has written, or its reply may be lost, or the client may not wait for it.
         let dies = self.rng.random_bool(0.02);
         let hangs_up = self.rng.random_bool(0.02);
         if dies {
@@ -96,7 +96,7 @@ impl World {
         let now_ms = self.now_ms;
         // Another tracker's clock may be behind by as much as this one's is ahead.
         let unclear_ms = now_ms + self.spread_ms() + 1;
-        // A full disk is found out by the first change: it is refused when it is in memory already.
+        // A full disk is detected by the first change, which is refused when it is in memory already.
         let is_refused = awaited && self.trackers[at].is_full;
         let lost = dies || hangs_up || is_refused || self.rng.random_bool(0.03);
         let lapses_ms = outcome.map(|accepted| self.given_ms(accepted.version) + LEASE_MS);
@@ -110,14 +110,14 @@ impl World {
                 claimed.seen = Some(accepted.version);
                 claimed.acknowledged_ms = Some(now_ms);
                 claimed.lapses_ms = lapses_ms.unwrap_or_default();
-                // It may die as soon as it has answered, before any other tracker has received it.
+                // The tracker may crash right after its reply, before any other tracker has received the change.
                 if self.rng.random_bool(0.02) {
                     self.crash(at);
                 }
                 true
             }
             Err(Refusal::Ahead(_)) => {
-                // Its clock is not known here: what was given by it may win until it lapses.
+                // Its clock is not known here: an entry that it issued may win until it lapses.
                 claimed.seen = None;
                 claimed.forget(unclear_ms + LEASE_MS);
                 false

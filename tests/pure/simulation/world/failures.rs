@@ -1,4 +1,4 @@
-//! What goes wrong in the simulated world.
+//! Faults of the simulated world.
 
 use std::ops::Range;
 
@@ -6,10 +6,10 @@ use rand::RngExt;
 
 use super::{DAY_MS, LEASE_MS, Loss, START_MS, TTLS, World, pairs};
 
-/// Minutes, in both directions: many leases of the simulated world.
+/// Ten minutes, in both directions: many leases of the simulated world.
 const APART_MS_MAX: i64 = 600_000;
 
-/// A tracker that is away for longer than a tombstone lives.
+/// A tracker that is away for longer than a tombstone lasts.
 #[derive(Clone, Debug)]
 pub struct Exile {
     pub tracker: usize,
@@ -26,11 +26,11 @@ pub struct ClockSet {
     pub when_ms: Range<u64>,
 }
 
-/// Steps of a clock that somebody met: a resumed machine, a wrong clock at boot, summer time.
+/// Observed steps of a clock: a resumed machine, a wrong clock at boot, summer time.
 const STEPS_MS: [i64; 4] = [DAY_MS as i64, 960_000, 7_200_000, -3_600_000];
 
 impl World {
-    /// What will ail this world besides what happens at any time, and when that ends.
+    /// Plans the faults of this world besides the random ones; returns the time at which they end.
     pub(super) fn plan(&mut self) -> u64 {
         // Clocks that are minutes apart, and stay so.
         if self.rng.random_bool(0.2) {
@@ -46,13 +46,13 @@ impl World {
             let until_ms = from_ms + TTLS.tombstone_ms + self.rng.random_range(0..2 * LEASE_MS);
             let tracker = self.rng.random_range(0..self.trackers.len());
             self.exile = Some(Exile { tracker, when_ms: from_ms..until_ms, down: self.rng.random_bool(0.5) });
-            // Sometimes it comes back when all is healed.
+            // Sometimes it returns only when all faults are over.
             end_ms = until_ms + self.rng.random_range(0..2) * self.rng.random_range(0..LEASE_MS);
         } else if self.rng.random_bool(0.3) {
             // From the start on, or in the middle.
             let from_ms = self.rng.random_range(0..2) * self.rng.random_range(0..end_ms - START_MS);
-            // A link notices with its next round, which it has within a second of the last one's end. What lapses in a
-            // shorter moment comes back with the next ordinary repair.
+            // A link notices with its next exchange, which starts within a second of the end of the last one. Entries
+            // that lapse in a shorter interval come back with the next ordinary repair.
             let until_ms = from_ms + self.rng.random_range(2000..LEASE_MS);
             let by_ms = match self.rng.random_range(0..3) {
                 0 => STEPS_MS[self.rng.random_range(0..STEPS_MS.len())],
@@ -118,7 +118,7 @@ impl World {
         let lost = std::mem::take(&mut tracker.unsynced);
         let now_ms = self.now_ms;
         self.trackers.iter_mut().for_each(|tracker| tracker.links[at].close(now_ms));
-        // Renewals are not awaited: what was lost of them is not missed.
+        // Renewals are not durable, so a lost one is no violation.
         for (info_hash, endpoint) in lost.iter().filter(|(_, loss)| *loss == Loss::Life).map(|(entry, _)| entry.key()) {
             for claimed in self.clients.iter_mut().flatten() {
                 if claimed.info_hash == info_hash && Some(claimed.endpoint) == endpoint && claimed.seeding {
@@ -128,7 +128,7 @@ impl World {
         }
     }
 
-    /// Whether two trackers do not reach each other.
+    /// Whether two trackers cannot reach each other.
     pub(super) fn is_cut(&self, a: usize, b: usize) -> bool {
         self.parted[a][b] || self.is_exiled(a, false) || self.is_exiled(b, false)
     }
@@ -138,8 +138,9 @@ impl World {
         self.exile.as_ref().is_some_and(is_it)
     }
 
-    /// A clock that is set lets entries lapse at its tracker, removals too, or makes them last: until all that was given
-    /// until then, and by the wrong clock, has lapsed everywhere, only agreement may be expected.
+    /// Sets and resets clocks. A clock that is set makes entries lapse early at its tracker, removals too, or makes
+    /// them last. Until all entries issued until then, or by the wrong clock, have lapsed everywhere, only agreement
+    /// may be expected.
     pub(super) fn set_clocks(&mut self) {
         let Some(ClockSet { tracker, by_ms, when_ms }) = self.clock_set.clone() else { return };
         let wrong_ms = if when_ms.contains(&self.now_ms) { by_ms } else { 0 };
@@ -148,7 +149,7 @@ impl World {
         }
     }
 
-    /// A tracker that runs does not see it: it goes by the time since it was started.
+    /// Changes the machine's clock. A running tracker does not notice: it uses the time since its start.
     fn set_clock(&mut self, tracker: usize, set_ms: i64) {
         self.say(|| format!("the clock of tracker {tracker} is set by {set_ms} ms"));
         self.trackers[tracker].set_ms = set_ms;
@@ -157,7 +158,7 @@ impl World {
         }
     }
 
-    /// A tracker that starts goes by its machine's clock from now on.
+    /// Makes a starting tracker use its machine's clock.
     pub(super) fn take_clock(&mut self, at: usize) {
         let tracker = &mut self.trackers[at];
         let change_ms = tracker.wrong_ms.abs_diff(tracker.set_ms);

@@ -1,4 +1,4 @@
-//! One host, or one IPv6 network of 64 bits, that announces and withdraws whatever it can, wherever it can.
+//! One host, or one IPv6 network of 64 bits, that announces and withdraws as much as it can, at all trackers.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -10,10 +10,10 @@ use rand::rngs::SmallRng;
 use super::client_actions::Written;
 use super::{FILES, World, hash};
 
-/// Changes in a step, which is a tenth of a second.
+/// Changes per step; a step is a tenth of a second.
 const CHANGES_A_STEP: usize = 1;
 
-/// Who floods.
+/// The source of a flood.
 #[derive(Clone, Copy, Debug)]
 pub enum Flood {
     /// One address, on any port.
@@ -23,7 +23,7 @@ pub enum Flood {
 }
 
 impl Flood {
-    /// Some worlds have one.
+    /// Selects a flood for some of the worlds.
     pub fn draw(rng: &mut SmallRng) -> Option<Self> {
         let which = rng.random_bool(0.5);
         rng.random_bool(0.2).then_some(if which { Self::Host } else { Self::Network })
@@ -39,7 +39,7 @@ impl Flood {
 }
 
 impl World {
-    /// It does what it does for a step; what is refused is its own affair.
+    /// Floods for one step; refusals are ignored.
     pub(super) fn flood(&mut self) {
         let Some(flood) = self.flood else { return };
         for _ in 0..CHANGES_A_STEP {
@@ -52,7 +52,7 @@ impl World {
             let sender = Sender { ip: endpoint.ip(), trusted: false };
             let (wall_ms, mut written) = (self.wall_ms(at), Written::default());
             let table = &mut self.trackers[at].table;
-            // Nothing was promised to it that anybody counts on.
+            // Nothing that it was promised is checked.
             let _ = if self.rng.random_bool(0.7) {
                 table.add(claim, None, sender, wall_ms, &mut written)
             } else {

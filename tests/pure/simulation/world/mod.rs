@@ -1,4 +1,4 @@
-//! The simulated world: trackers, the network between them, their clients, and what goes wrong.
+//! The simulated world: trackers, the network between them, their clients, and the faults.
 
 mod agreement;
 mod client_actions;
@@ -29,56 +29,56 @@ use owned::{Owned, frame, key, message};
 
 const LEASE_MS: u64 = 60_000;
 const TTLS: Ttls = Ttls { lease_ms: LEASE_MS, tombstone_ms: 2 * LEASE_MS };
-/// Clocks that are taken for right differ by so much from the true time.
+/// Largest error of clocks that count as correct, milliseconds.
 const SKEW_MS: u64 = 2000;
 const DAY_MS: u64 = 86_400_000;
 const START_MS: u64 = 1_700_000_000_000;
-/// Buckets of the simulated tables: fewer than there are, so that a seed takes little time.
+/// Buckets of the simulated tables: fewer than in production, so that a seed takes little time.
 const BUCKETS: usize = 512;
 const FILES: u8 = 4;
-/// In which all must be the same after the last failure.
+/// Time within which all tables must be the same after the last fault, milliseconds.
 const HEAL_MS: u64 = 5000;
-/// What lapses so soon is not repaired: see `Table::cut_off`; and clocks differ.
+/// Entries that lapse this soon are not repaired (see `Table::cut_off`), and clocks differ; milliseconds.
 const MARGIN_MS: u64 = LEASE_MS / 4 + 2 * SKEW_MS;
 const STEP_MS: u64 = 100;
-/// For how long a broken connection holds back what was sent on it.
+/// Longest time for which a broken connection holds back its bytes, milliseconds.
 const LATE_MS_MAX: u64 = 30_000;
-/// The number of all connections that are broken.
+/// The number of all broken connections.
 const HELD_BACK: u64 = 0;
-/// Pause between two looks at the name of the group, where the trackers know each other by that only.
+/// Interval between two resolutions of the group's name, where the trackers know each other only by that, milliseconds.
 const NAME_MS: u64 = 10_000;
-/// Live endpoints of a file at an address: few, so that a flood finds the limits soon.
+/// Live endpoints of a file at an address: few, so that a flood reaches the limits soon.
 const ENDPOINTS_MAX: usize = 1;
-/// Counters of addresses: so many that strangers hardly share one.
+/// Counters of addresses: so many that unrelated addresses rarely share one.
 const COUNTERS: usize = 1 << 10;
 
-/// What is lost with an entry that was not synced.
+/// Consequence of losing an entry that was not synced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Loss {
-    /// Nothing that a client was promised: a change that was not acknowledged, or what another tracker gave.
+    /// No promise to a client is broken: the change was not acknowledged, or another tracker issued it.
     Nothing,
-    /// A longer life.
+    /// A longer lease is lost.
     Life,
 }
 
 struct Tracker {
     up: bool,
-    /// What its clock is off, in this world of clocks that are never set.
+    /// Constant error of its clock, milliseconds.
     skew_ms: i64,
-    /// What it is off besides, for a while.
+    /// Additional temporary error, milliseconds.
     wrong_ms: i64,
-    /// What its machine's clock is off besides: it goes by that when it is started.
+    /// Additional error of its machine's clock, milliseconds; it applies from the next start.
     set_ms: i64,
-    /// The disk takes nothing.
+    /// Whether the disk is full.
     is_full: bool,
-    /// It has seen that, and refuses changes.
+    /// Whether the tracker has detected that, and refuses changes.
     refuses: bool,
     /// The highest version on its disk.
     highest: Version,
-    /// The others of which it knows where they are.
+    /// The other trackers whose addresses it knows.
     found: Vec<bool>,
     name_due_ms: u64,
-    /// What it found the others' clocks to be ahead of its own.
+    /// Measured lead of the other trackers' clocks over its own, milliseconds.
     measured: Vec<i64>,
     table: Table,
     disk: BTreeMap<(InfoHash, Option<Endpoint>), Owned>,
@@ -90,19 +90,19 @@ struct Tracker {
 /// A tracker's link to another.
 struct Peer {
     link: Link,
-    /// The open connection's number.
+    /// Number of the open connection.
     connection: Option<u64>,
     retry_ms: u64,
     last_delivery_ms: u64,
 }
 
-/// Bytes on their way on a connection.
+/// Bytes in flight on a connection.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Packet {
     at_ms: u64,
     number: u64,
     connection: u64,
-    /// Who dialled, and whom.
+    /// The dialling tracker, and the dialled one.
     dialler: usize,
     acceptor: usize,
     is_answer: bool,
@@ -116,17 +116,17 @@ pub struct World {
     trackers: Vec<Tracker>,
     /// Whether two trackers, by number, cannot reach each other.
     parted: Vec<Vec<bool>>,
-    /// A tracker that is away for longer than a tombstone lives, and when.
+    /// A tracker that is away for longer than a tombstone lasts, and the period.
     exile: Option<Exile>,
-    /// A tracker whose clock is set for a while, and when.
+    /// A tracker whose clock is set for a while, and the period.
     clock_set: Option<ClockSet>,
     /// Whether the trackers know each other by one name only, at which a name server finds some of them, in any order.
     is_named: bool,
-    /// One that announces and withdraws whatever it can.
+    /// A source that announces and withdraws as much as it can.
     flood: Option<Flood>,
-    /// Nothing goes wrong any more.
+    /// Whether all faults are over.
     is_healed: bool,
-    /// When an entry that a broken connection had held back last changed a table.
+    /// Time at which an entry held back by a broken connection last changed a table, milliseconds.
     late_news_ms: u64,
     /// Whether a client cannot reach a tracker.
     unreachable: Vec<Vec<bool>>,
@@ -207,14 +207,15 @@ impl World {
         }
         self.settle(loses);
         self.check();
-        // And it stays so, while what was held back on broken connections still arrives.
+        // The tables stay the same while bytes held back on broken connections still arrive.
         self.settle(loses);
         self.check();
     }
 
-    /// Where clocks are minutes apart, an entry that is about to lapse may have a higher version than one that lives on, and
-    /// may hide it for a moment at some: the next ordinary repair brings it back there. Where an address left more records of
-    /// removals than are kept, one repair tells which are kept, and the next what was under the others.
+    /// Checks all invariants. If clocks are minutes apart, an entry that is about to lapse may have a higher version
+    /// than a live one, and may hide it briefly at some trackers: the next ordinary repair restores it there. If an
+    /// address left more tombstones than are kept, one repair determines which are kept, and the next restores the
+    /// entries under the others.
     fn check(&mut self) {
         self.check_claims();
         let repairs = if self.flood.is_some() { 2 } else { u64::from(self.is_apart()) };
@@ -230,9 +231,9 @@ impl World {
         self.trackers.iter().any(|tracker| tracker.skew_ms.unsigned_abs() > SKEW_MS)
     }
 
-    /// Runs until all must be the same. Where a clock was set, everybody loses what it gave, and what that had replaced; where
-    /// clocks are minutes apart, a removal ends that won over something newer. Some of that may be on its way still and be
-    /// news once more, which needs its time to get round.
+    /// Runs until all tables must be the same. If a clock was set, all trackers lose the entries that it issued, and
+    /// those replaced by them; if clocks are minutes apart, a removal that won over a newer entry ends. Some of these
+    /// may still be in flight and change tables once more, which takes time to spread.
     fn settle(&mut self, loses: bool) {
         let least_ms = self.now_ms + HEAL_MS;
         self.run_until(least_ms);
@@ -257,19 +258,19 @@ impl World {
         self.now_ms.saturating_add_signed(self.trackers[tracker].off_ms())
     }
 
-    /// By how much clocks differ now.
+    /// Current difference of the clocks, milliseconds.
     fn spread_ms(&self) -> u64 {
         let off_ms = || self.trackers.iter().map(Tracker::off_ms);
         off_ms().max().unwrap_or_default().abs_diff(off_ms().min().unwrap_or_default())
     }
 
-    /// The true time at which a version was given, if its tracker's clock was then what it is now.
+    /// True time at which a version was issued, if its tracker's clock had its present error then, milliseconds.
     fn given_ms(&self, version: Version) -> u64 {
         let tracker = (version.tracker.0 - id(0).0) as usize;
         version.time_ms().saturating_add_signed(-self.trackers[tracker].off_ms())
     }
 
-    /// A tracker finds out what the clock of another one says.
+    /// Lets a tracker measure the clock of another one.
     fn measure(&mut self, at: usize, other: usize) {
         let skew_ms = self.trackers[other].off_ms() - self.trackers[at].off_ms();
         if self.trackers[at].measured[other] != skew_ms {
@@ -330,7 +331,7 @@ impl World {
         }
     }
 
-    /// Finds who is at the name: some while anything goes wrong, and all of them then.
+    /// Resolves the group's name: to some members during faults, and to all of them afterwards.
     fn look_at_name(&mut self, at: usize) {
         if self.now_ms < self.trackers[at].name_due_ms {
             return;
@@ -344,7 +345,7 @@ impl World {
         }
     }
 
-    /// Opens a link, or starts its next round.
+    /// Opens a link, or starts its next exchange.
     fn drive(&mut self, at: usize, to: usize) {
         let times = self.times(at);
         let reachable = self.trackers[to].up && !self.is_cut(at, to);
@@ -359,7 +360,7 @@ impl World {
                 self.numbers += 1;
                 peer.connection = Some(self.numbers);
                 peer.link.opened(id(to), times);
-                // The other side dials back, and takes what it missed.
+                // The other side dials back, and receives what it missed.
                 self.trackers[to].found[at] = true;
                 self.trackers[to].links[at].link.repair_now();
                 self.measure(at, to);
@@ -389,7 +390,7 @@ impl World {
                 is_answer: false,
                 bytes: rest[..len].to_vec(),
             };
-            // Once more, and late: what a broken connection held back.
+            // Redelivered late: a message that a broken connection held back.
             if self.rng.random_bool(0.1) && matches!(message(&packet.bytes), Message::SyncEntry(_)) {
                 let at_ms = self.now_ms + self.rng.random_range(0..LATE_MS_MAX);
                 self.packets.push(Reverse(Packet { at_ms, connection: HELD_BACK, ..packet.clone() }));
@@ -476,7 +477,7 @@ impl World {
         self.pass_on(at, from, changes);
     }
 
-    /// Entries that changed the table go to the disk and to all other peers.
+    /// Sends entries that changed the table to the disk and to all other peers.
     fn pass_on(&mut self, at: usize, from: usize, changes: Vec<(Owned, Loss)>) {
         for (entry, loss) in changes {
             for (peer, link) in self.trackers[at].links.iter_mut().enumerate() {
@@ -506,12 +507,12 @@ impl World {
 }
 
 impl Tracker {
-    /// What its clock is off.
+    /// Error of its clock, milliseconds.
     fn off_ms(&self) -> i64 {
         self.skew_ms + self.wrong_ms
     }
 
-    /// What it wrote is on the disk then, if that is not full.
+    /// Makes its writes durable, unless the disk is full.
     fn sync(&mut self) {
         self.refuses = self.is_full;
         if self.is_full {

@@ -9,7 +9,7 @@ use mtorrent::wire::{Frame, Message, Parsed, parse};
 
 use super::START_MS;
 
-/// An entry that owns what it says.
+/// An entry that owns its data.
 #[derive(Clone, PartialEq)]
 pub struct Owned {
     frame: Vec<u8>,
