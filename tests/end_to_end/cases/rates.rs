@@ -7,7 +7,7 @@ use crate::support::{Folder, Outcome, Running, finish, mtorrent};
 
 const LOOPBACK: &str = "--listen=127.0.0.1:0";
 const MIB: usize = 1 << 20;
-/// Bytes that may pass before a limit applies, as a part of a second: the catch-up time, and a step on each core.
+/// Head start of a transfer before a limit applies, seconds: the catch-up time, and a step on each core.
 const HEAD_START: f64 = 0.06;
 /// A loaded machine may be slower than the limit, never faster.
 const SLACK: f64 = 4.0;
