@@ -95,7 +95,8 @@ fn processes(folder: &Folder) -> Vec<u32> {
 fn a_demo_that_ends_early_leaves_no_children() {
     for signal in [Signal::KILL, Signal::HUP, Signal::TERM] {
         let folder = Folder::new();
-        let mut command = mtorrent(["demo", "--size=64MiB", "--dir", &folder.text("")]);
+        // Large enough that it does not end before the signal comes, however late this thread finds its children.
+        let mut command = mtorrent(["demo", "--size=1GiB", "--dir", &folder.text("")]);
         let demo = Running::spawn(&mut command);
         let deadline = Instant::now() + DEADLINE;
         // The command lines of the demo itself, of the seeder and of the getters contain the folder.
