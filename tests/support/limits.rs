@@ -19,9 +19,18 @@ pub fn limit(command: &mut Command, resource: libc::__rlimit_resource_t, most: u
 
 /// Makes the child ignore a signal from its start, as `nohup` does.
 pub fn ignore(command: &mut Command, signal: libc::c_int) -> &mut Command {
+    start_with(command, signal, libc::SIG_IGN)
+}
+
+/// Makes the child begin without that, though the tests themselves were started by `nohup`.
+pub fn heed(command: &mut Command, signal: libc::c_int) -> &mut Command {
+    start_with(command, signal, libc::SIG_DFL)
+}
+
+fn start_with(command: &mut Command, signal: libc::c_int, disposition: libc::sighandler_t) -> &mut Command {
     let set = move || {
-        // SAFETY: SIG_IGN installs no handler.
-        unsafe { libc::signal(signal, libc::SIG_IGN) };
+        // SAFETY: neither SIG_IGN nor SIG_DFL installs a handler.
+        unsafe { libc::signal(signal, disposition) };
         Ok(())
     };
     // SAFETY: between fork and exec only signal is called, which is safe there.

@@ -20,7 +20,9 @@ fn a_hang_up_withdraws_as_a_termination_does() {
     let at = format!("--tracker={}", ready.listen());
     let (file, metainfo) = (folder.text("f"), folder.text("f.mtorrent"));
     for signal in [Signal::TERM, Signal::HUP] {
-        let (seeder, _) = Running::ready(["share", &file, &metainfo, LOOPBACK, &at, "--cores=1"]);
+        let mut command = mtorrent(["share", &file, &metainfo, LOOPBACK, &at, "--cores=1"]);
+        let mut seeder = Running::spawn(limits::heed(&mut command, libc::SIGHUP));
+        seeder.wait_ready();
         seeder.signal(signal);
         seeder.wait().expect(0);
         // If the seeder were still listed, the command would try it in vain and report a different error.
@@ -95,9 +97,8 @@ fn processes(folder: &Folder) -> Vec<u32> {
 fn a_demo_that_ends_early_leaves_no_children() {
     for signal in [Signal::KILL, Signal::HUP, Signal::TERM] {
         let folder = Folder::new();
-        // Large enough that it does not end before the signal comes, however late this thread finds its children.
-        let mut command = mtorrent(["demo", "--size=1GiB", "--dir", &folder.text("")]);
-        let demo = Running::spawn(&mut command);
+        let mut command = mtorrent(["demo", "--size=64MiB", "--dir", &folder.text("")]);
+        let demo = Running::spawn(limits::heed(&mut command, libc::SIGHUP));
         let deadline = Instant::now() + DEADLINE;
         // The command lines of the demo itself, of the seeder and of the getters contain the folder.
         while processes(&folder).len() < 2 {
