@@ -1,14 +1,13 @@
 //! The resolved arguments of each subcommand: their meaning on this machine.
 
 use std::net::SocketAddr;
-use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::console::create_torrent::CreateOptions;
 use crate::ids::Endpoint;
 use crate::limits::CHUNK_SIZE_DEFAULT;
-use crate::node::{NodeConfig, Strategy};
+use crate::node::{NodeConfig, RateSetting, Strategy};
 use crate::tracker::server::TrackerConfig;
 
 /// A resolved command line.
@@ -56,8 +55,8 @@ pub(crate) struct Peer {
     pub(super) cache_bytes: usize,
     pub(super) strategy: Strategy,
     pub(super) stall_timeout: Duration,
-    pub(super) upload_limit: Option<NonZeroU64>,
-    pub(super) download_limit: Option<NonZeroU64>,
+    pub(super) upload_limit: RateSetting,
+    pub(super) download_limit: RateSetting,
     /// Trackers of the command line; a list that is not empty replaces the one in each `.mtorrent` file.
     pub trackers: Vec<String>,
     /// Number of executors, and of threads that hash.
