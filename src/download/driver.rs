@@ -6,7 +6,7 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use super::batches::{Batches, Durable};
@@ -17,6 +17,7 @@ use super::outcome::{DownloadState, Failure};
 use super::peer_set::{NoProgress, PeerSet};
 use super::prepare::{self, Found};
 use super::session_driver::{Blame, SessionDriver};
+use super::view::View;
 use crate::bitfield::{Bitfield, SharedBitfield};
 use crate::ids::Endpoint;
 use crate::limits::{
@@ -57,6 +58,8 @@ pub(crate) struct Driver {
     pub request: Request,
     /// Figures of the download; set once the shards run.
     pub progress: OnceLock<Arc<Progress>>,
+    /// The file and its chunks; set with `progress`, and gone after the end.
+    pub torrent: OnceLock<Weak<Torrent>>,
     /// Set to end the download early.
     pub cancelled: AtomicBool,
     /// Set while the download must not receive: it gives up its connections, and serves the chunks that it has.
@@ -83,7 +86,7 @@ impl Driver {
     /// A download that has not started yet.
     pub(crate) fn new(request: Request) -> Arc<Self> {
         let (cancelled, paused) = (AtomicBool::new(false), AtomicBool::new(false));
-        Arc::new(Self { request, progress: OnceLock::new(), cancelled, paused })
+        Arc::new(Self { request, progress: OnceLock::new(), torrent: OnceLock::new(), cancelled, paused })
     }
 
     /// Downloads to the end. Without an `announcer` (no tracker is known) only an existing, right file is a success.
@@ -208,6 +211,8 @@ impl Driver {
         progress.done_bytes.store(have.byte_count(), Ordering::Relaxed);
         let is_first = self.progress.set(progress.clone()).is_ok();
         debug_assert!(is_first, "a download runs once");
+        // Nothing else sets it.
+        let _ = self.torrent.set(Arc::downgrade(&torrent));
         let (written_reported, failure) = (AtomicBool::new(false), OnceLock::new());
         let job = Arc::new(Job { torrent, target, progress, reports, received, written_reported, failure });
         let batches = durable.map(|durable| Batches::new(durable, job.clone(), context.blocking.clone()));
@@ -220,6 +225,8 @@ impl Driver {
         context.start_shards(&job).await;
         let session_driver = SessionDriver::new(context.clone(), &have, self.request.strategy);
         let peer_set = PeerSet::start(context.clone(), job.clone(), session_driver.clone(), announcer.group().clone());
+        let view: Rc<dyn View> = peer_set.clone();
+        *context.view.borrow_mut() = Some(Rc::downgrade(&view));
         Ok(Rc::new(Run {
             driver: self,
             context,

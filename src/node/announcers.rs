@@ -9,7 +9,7 @@ use super::share_entry::ShareEntry;
 use crate::ids::InfoHash;
 use crate::metainfo::Metainfo;
 use crate::runtime::spawn;
-use crate::tracker_client::{Announcement, Announcer, Listener as _, TrackerGroup};
+use crate::tracker_client::{Announcement, Announcer, Listener as _, TrackerGroup, TrackerRecord};
 
 /// All announcers, keyed by their trackers.
 pub(super) struct Announcers {
@@ -42,6 +42,11 @@ impl Announcers {
     fn trackers_of<'a>(&'a self, metainfo: &'a Metainfo) -> &'a [String] {
         let configured = &self.context.core.parts.config.trackers;
         if configured.is_empty() { metainfo.trackers() } else { configured }
+    }
+
+    /// What is known of the trackers of all announcers.
+    pub(super) fn records(&self) -> Vec<TrackerRecord> {
+        self.by_trackers.borrow().values().flat_map(|announcer| announcer.records()).collect()
     }
 
     /// Ends the announcers, and their connections, that announce nothing and that no download uses.

@@ -31,21 +31,23 @@ use crate::runtime::mesh::MeshPlan;
 use crate::storage::memory_plan::allowed_memory;
 use crate::storage::{MemoryPlan, SeedFile};
 use crate::torrent::{Registry, Torrent};
+use crate::upload::Receivers;
 
 /// A running client. Dropping it without [`Node::close`] leaves its entries at the trackers to expire.
 #[derive(Debug)]
 pub struct Node {
-    config: Arc<NodeConfig>,
-    address: SocketAddr,
-    endpoint: Endpoint,
-    lists: Arc<ShareAndDownloadLists>,
-    registry: Arc<Registry>,
-    limits: Arc<RateLimits>,
-    memory: MemoryPlan,
-    instructions: async_channel::Sender<Instruction>,
-    events: async_channel::Receiver<Event>,
-    cores: Cores,
-    persistence: Arc<Persistence>,
+    pub(super) config: Arc<NodeConfig>,
+    pub(super) address: SocketAddr,
+    pub(super) endpoint: Endpoint,
+    pub(super) lists: Arc<ShareAndDownloadLists>,
+    pub(super) registry: Arc<Registry>,
+    pub(super) receivers: Arc<Receivers>,
+    pub(super) limits: Arc<RateLimits>,
+    pub(super) memory: MemoryPlan,
+    pub(super) instructions: async_channel::Sender<Instruction>,
+    pub(super) events: async_channel::Receiver<Event>,
+    pub(super) cores: Cores,
+    pub(super) persistence: Arc<Persistence>,
 }
 
 impl Node {
@@ -80,6 +82,7 @@ impl Node {
             id: PeerId(rand::random()),
             registry: Arc::new(Registry::default()),
             uploads: Arc::default(),
+            receivers: Arc::default(),
             memory,
             limits: RateLimits::new(config.upload_limit.given(), config.download_limit.given()),
             pools: Pools::start().map_err(no_threads)?,
@@ -90,7 +93,7 @@ impl Node {
         let persistence = Persistence::new(lists.clone(), data_dir);
         let (instructions, received) = async_channel::bounded(INSTRUCTIONS_QUEUED_MAX);
         let (sender, events) = async_channel::bounded(CLIENT_EVENTS_MAX);
-        let (registry, limits) = (parts.registry.clone(), parts.limits.clone());
+        let (registry, limits, receivers) = (parts.registry.clone(), parts.limits.clone(), parts.receivers.clone());
         let (handed_out, incoming) = queues(config.cores);
         let first = FirstCore {
             listener,
@@ -108,6 +111,7 @@ impl Node {
             endpoint,
             lists,
             registry,
+            receivers,
             limits,
             memory,
             instructions,
@@ -216,7 +220,16 @@ impl Node {
 
     /// All shares.
     pub fn shares(&self) -> Vec<ShareStatus> {
-        self.lists.lock().shares.iter().map(|entry| entry.status()).collect()
+        let mut rows: Vec<_> = self.lists.lock().shares.iter().map(|entry| entry.status()).collect();
+        for view in self.receivers.views() {
+            let is_of =
+                |row: &&mut ShareStatus| view.file.is_some() && row.info_hash == view.file && row.stopped.is_none();
+            if let Some(row) = rows.iter_mut().find(is_of) {
+                row.peers += 1;
+                row.rate_bytes_s += view.bytes_s;
+            }
+        }
+        rows
     }
 
     /// Removes the share that `name` names: stops serving its file and withdraws it from the trackers. Without such a
