@@ -3,21 +3,18 @@
 use super::resolved;
 use crate::console::exit::{CommandError, CommandResult};
 use crate::console::output::Output;
+use crate::control::Settings;
 use crate::node::Node;
-use crate::repl::{self, Settings};
+use crate::repl;
 
 /// Runs the command.
 pub(crate) fn run(args: resolved::Client, output: &Output) -> CommandResult {
     let data_dir = std::path::absolute(&args.data_dir)
         .map_err(|error| CommandError::failed(format!("cannot find the data folder: {error}")))?;
-    let settings = Settings {
-        trackers: args.peer.trackers.clone(),
-        threads: args.peer.cores,
-        wait: args.wait,
-        history: repl::history_path(&data_dir),
-    };
+    let settings = Settings { trackers: args.peer.trackers.clone(), threads: args.peer.cores, wait: args.wait };
+    let history = repl::history_path(&data_dir);
     let client = Node::start(args.peer.client_config(Some(data_dir)))?;
-    let result = repl::run(&client, settings, *output);
+    let result = repl::run(&client, settings, &history, *output);
     client.close();
     result
 }
