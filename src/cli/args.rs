@@ -97,6 +97,15 @@ pub struct CoresArgs {
     pub cores: Option<u16>,
 }
 
+/// The address of the figures.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct MetricsArgs {
+    /// The address on which to show figures over HTTP: /metrics for Prometheus, /health, /ready; port 0 takes a free
+    /// port. Whoever reaches it may read, so choose loopback or a network of your own
+    #[arg(long, value_name = "IP:PORT", env = "MTORRENT_METRICS", value_parser = parse_listen)]
+    pub metrics: Option<SocketAddr>,
+}
+
 /// The trackers to ask.
 #[derive(Clone, Debug, Args)]
 pub struct TrackersArgs {
@@ -135,6 +144,9 @@ pub struct PeerArgs {
     /// The most that the process receives per second, such as 100Mbit or 20MiB; `off` for no limit
     #[arg(long, value_name = "RATE", env = "MTORRENT_DOWNLOAD_LIMIT", value_parser = parse_rate_limit)]
     pub download_limit: Option<RateLimit>,
+    /// The address of the figures.
+    #[command(flatten)]
+    pub metrics: MetricsArgs,
 }
 
 /// `mtorrent tracker`.
@@ -176,6 +188,9 @@ pub struct TrackerArgs {
     /// Number of executors.
     #[command(flatten)]
     pub cores: CoresArgs,
+    /// The address of the figures.
+    #[command(flatten)]
+    pub metrics: MetricsArgs,
 }
 
 /// `mtorrent client`.

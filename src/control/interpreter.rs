@@ -1,6 +1,7 @@
 //! Executes the commands, and records running work, failures and the end of the client.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender};
@@ -38,6 +39,8 @@ pub(crate) struct Settings {
     pub threads: usize,
     /// Time that a download waits for trackers and seeders; `None` chooses the default for the kind of input.
     pub wait: Option<Duration>,
+    /// Address of the figures, for the ready line.
+    pub metrics: Option<SocketAddr>,
 }
 
 /// The state of all commands.
