@@ -54,6 +54,7 @@ fn tracker(typed: args::TrackerArgs) -> Result<TrackerConfig, CommandError> {
         data_dir: typed.data_dir,
         cores: cores(typed.cores),
         trust: typed.trust,
+        private: typed.private,
         lease: typed.lease,
         connections_max: typed.max_connections,
         connections_per_address_max: typed.max_connections_per_address,
@@ -117,6 +118,7 @@ fn peer(typed: args::PeerArgs) -> Result<Peer, CommandError> {
         },
         upload_limit: typed.upload_limit.and_then(|limit| limit.0),
         download_limit: typed.download_limit.and_then(|limit| limit.0),
+        reports_progress: !typed.no_report,
         trackers: trackers(typed.trackers)?,
         cores: cores(typed.cores),
     })
