@@ -619,9 +619,40 @@ pub const DEMO_LIMIT_BYTES_MIN: u64 = 64 << 20;
 /// Most bytes with which the demo measures the disk.
 pub const DEMO_LIMIT_BYTES_MAX: u64 = 4 << 30;
 
+// ---- HTTP: figures and the status page ----
+
+/// Longest head of a request, bytes.
+pub const HTTP_HEAD_BYTES_MAX: usize = 8 << 10;
+/// Most headers of a request.
+pub const HTTP_HEADERS_MAX: usize = 32;
+/// Connections that are served at the same time, each by a thread; streams of events count too.
+pub const HTTP_CONNECTIONS_MAX: usize = 32;
+/// Connections of one address (loopback is exempt).
+pub const HTTP_CONNECTIONS_PER_ADDRESS_MAX: usize = 12;
+/// Stack of a thread that serves a connection, bytes.
+pub const HTTP_STACK_BYTES: usize = 256 << 10;
+/// Time within which the head of a request must arrive.
+pub const HTTP_HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time within which an answer must be read.
+pub const HTTP_WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time for which the rest of a refused request is read.
+pub const HTTP_LINGER_TIMEOUT: Duration = Duration::from_millis(500);
+/// Streams of events that are open at the same time.
+pub const HTTP_STREAMS_MAX: usize = 16;
+/// Interval at which a stream's source is asked for an event.
+pub const HTTP_STREAM_TICK: Duration = Duration::from_millis(250);
+/// Bytes of one stream that wait for its reader; a larger event ends it.
+pub const HTTP_STREAM_PENDING_BYTES_MAX: usize = 1 << 20;
+/// Time after which a stream is closed whose reader takes nothing.
+pub const HTTP_STREAM_STUCK_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest silence of a stream.
+pub const HTTP_STREAM_PING_INTERVAL: Duration = Duration::from_secs(15);
+
 // ---- relations ----
 
 const _: () = {
+    // Streams of events leave connections for everything else.
+    assert!(HTTP_STREAMS_MAX < HTTP_CONNECTIONS_MAX);
     // Slowly arriving bytes are read before their download is shown as stalled.
     assert!(LOW_WATER_PATIENCE.as_millis() + 2 * WATCHDOG_TICK.as_millis() < STALLED_AFTER.as_millis());
     // The page that is written where sendfile must wait is a part of a step.

@@ -97,6 +97,15 @@ pub struct CoresArgs {
     pub cores: Option<u16>,
 }
 
+/// The address of the figures.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct MetricsArgs {
+    /// The address on which to show figures over HTTP: /metrics for Prometheus, /health, /ready; port 0 takes a free
+    /// port. Whoever reaches it may read, so choose loopback or a network of your own
+    #[arg(long, value_name = "IP:PORT", env = "MTORRENT_METRICS", value_parser = parse_listen)]
+    pub metrics: Option<SocketAddr>,
+}
+
 /// The trackers to ask.
 #[derive(Clone, Debug, Args)]
 pub struct TrackersArgs {
@@ -138,6 +147,9 @@ pub struct PeerArgs {
     /// Do not report to the trackers how far each download is
     #[arg(long, env = "MTORRENT_NO_REPORT", value_parser = BoolishValueParser::new())]
     pub no_report: bool,
+    /// The address of the figures.
+    #[command(flatten)]
+    pub metrics: MetricsArgs,
 }
 
 /// `mtorrent tracker`.
@@ -182,6 +194,9 @@ pub struct TrackerArgs {
     /// Number of executors.
     #[command(flatten)]
     pub cores: CoresArgs,
+    /// The address of the figures.
+    #[command(flatten)]
+    pub metrics: MetricsArgs,
 }
 
 /// `mtorrent client`.

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::args::{self, LowArgs, LowCommand, Picker};
-use super::resolved::{Afterwards, Client, Create, Demo, Get, HiArgs, Info, Peer, Share, Subcommand, Verify};
+use super::resolved::{Afterwards, Client, Create, Demo, Get, HiArgs, Info, Peer, Share, Subcommand, Tracker, Verify};
 use crate::console::create_torrent::CreateOptions;
 use crate::console::exit::CommandError;
 use crate::ids::Endpoint;
@@ -47,8 +47,8 @@ pub(super) fn resolve(low: LowArgs) -> Result<HiArgs, CommandError> {
     Ok(HiArgs { log: low.common.log, command })
 }
 
-fn tracker(typed: args::TrackerArgs) -> Result<TrackerConfig, CommandError> {
-    Ok(TrackerConfig {
+fn tracker(typed: args::TrackerArgs) -> Result<Tracker, CommandError> {
+    let config = TrackerConfig {
         peers: typed.peers,
         group_key: typed.group_key_file.as_deref().map(group_key).transpose()?,
         data_dir: typed.data_dir,
@@ -62,7 +62,8 @@ fn tracker(typed: args::TrackerArgs) -> Result<TrackerConfig, CommandError> {
         endpoints_per_file_max: typed.max_endpoints_per_file,
         endpoints_per_address_max: typed.max_endpoints_per_address,
         ..TrackerConfig::new(typed.listen)
-    })
+    };
+    Ok(Tracker { config, metrics: typed.metrics.metrics })
 }
 
 /// The secret in a file, without the end of line that an editor appends.
@@ -119,6 +120,7 @@ fn peer(typed: args::PeerArgs) -> Result<Peer, CommandError> {
         upload_limit: typed.upload_limit.and_then(|limit| limit.0),
         download_limit: typed.download_limit.and_then(|limit| limit.0),
         reports_progress: !typed.no_report,
+        metrics: typed.metrics.metrics,
         trackers: trackers(typed.trackers)?,
         cores: cores(typed.cores),
     })

@@ -24,7 +24,7 @@ pub(crate) struct HiArgs {
 #[derive(Clone, Debug)]
 pub(crate) enum Subcommand {
     /// Run a tracker.
-    Tracker(TrackerConfig),
+    Tracker(Tracker),
     /// Run the REPL.
     Client(Client),
     /// Seed a file.
@@ -48,6 +48,15 @@ impl Subcommand {
     }
 }
 
+/// Arguments of `mtorrent tracker`.
+#[derive(Clone, Debug)]
+pub(crate) struct Tracker {
+    /// The configuration.
+    pub config: TrackerConfig,
+    /// Address of the figures.
+    pub metrics: Option<SocketAddr>,
+}
+
 /// Options of every peer.
 #[derive(Clone, Debug)]
 pub(crate) struct Peer {
@@ -60,6 +69,8 @@ pub(crate) struct Peer {
     pub(super) download_limit: Option<NonZeroU64>,
     /// Whether trackers are told how far each download is.
     pub(super) reports_progress: bool,
+    /// Address of the figures.
+    pub metrics: Option<SocketAddr>,
     /// Trackers of the command line; a list that is not empty replaces the one in each `.mtorrent` file.
     pub trackers: Vec<String>,
     /// Number of executors, and of threads that hash.

@@ -13,6 +13,7 @@ use super::event::Event;
 use super::first_core::{FirstCore, start_cores};
 use super::instruction::Instruction;
 use super::lists::ShareAndDownloadLists;
+use super::observer::NodeObserver;
 use super::persistence::Persistence;
 use super::pools::Pools;
 use super::request::{DownloadRequest, ShareRequest, Verified};
@@ -118,6 +119,11 @@ impl Node {
     /// The listening address, with the real port.
     pub fn listen_addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// A view for threads that watch the client.
+    pub(crate) fn observer(&self) -> NodeObserver {
+        NodeObserver { lists: self.lists.clone() }
     }
 
     /// The events of the client. All receivers share one queue.

@@ -27,7 +27,12 @@ pub(crate) fn run(client: &Node, mut settings: Settings, output: Output) -> Comm
         move |signal| signals::queue(&on_signal, Input::Signal(signal)),
         move || restore.iter().flatten().for_each(terminal::SavedModes::restore),
     )?;
-    output.print(&OutputEvent::Ready { listen: client.listen_addr(), info_hash: None, synced: None })?;
+    output.print(&OutputEvent::Ready {
+        listen: client.listen_addr(),
+        info_hash: None,
+        synced: None,
+        metrics: settings.metrics,
+    })?;
     let to_queue = sender.clone();
     forward_events(client, move |event| to_queue.send(event.map_or(Input::Closed, Input::Event)).is_ok())?;
     let result = if is_terminal {

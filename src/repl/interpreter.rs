@@ -1,6 +1,7 @@
 //! Executes the commands, and records running work, failures and the end of the REPL.
 
 use std::collections::{BTreeSet, HashMap};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender};
@@ -40,6 +41,8 @@ pub(crate) struct Settings {
     pub wait: Option<Duration>,
     /// Path of the history file.
     pub history: PathBuf,
+    /// Address of the figures, for the ready line.
+    pub metrics: Option<SocketAddr>,
 }
 
 /// The REPL's state.

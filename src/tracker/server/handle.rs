@@ -2,18 +2,14 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 
 use super::links::group_members::GroupMembers;
+use super::observer::TrackerObserver;
 use super::stats::{Figures, TrackerStats};
 use super::status::page::Ask;
-use super::status::rows::StatusPage;
-use crate::limits::STATUS_PATIENCE;
 use crate::net::ConnectionLimits;
 use crate::runtime::{Cores, CoresError};
-use crate::tracker::table::entry::core_of;
-use crate::wire::Cursor;
 
 /// The reason why a tracker ended with an error.
 #[derive(Debug, thiserror::Error)]
@@ -54,21 +50,13 @@ impl TrackerHandle {
 
     /// Returns the current figures.
     pub fn stats(&self) -> TrackerStats {
-        let [peers, peers_linked, peers_in_sync] = self.members.counts();
-        let connections_refused = self.limits.refused() as u64;
-        let links_refused = self.members.refused();
-        let skew_ms_max = self.members.skew_ms_max();
-        let sum = self.figures.sum();
-        TrackerStats { connections_refused, links_refused, peers, peers_linked, peers_in_sync, skew_ms_max, ..sum }
+        self.observer().stats()
     }
 
-    /// Returns the page of what this tracker knows from `start` on, and the start of the next one; `None` if the core
-    /// that makes it has ended or does not answer in time. Waits for the core: call it from a plain thread.
-    pub fn status_page(&self, start: Cursor) -> Option<(StatusPage, Option<Cursor>)> {
-        let (answer, answered) = sync_channel(1);
-        let core = core_of(start.bucket.into(), self.asks.len());
-        self.asks.get(core)?.try_send(Ask { start, answer }).ok()?;
-        answered.recv_timeout(STATUS_PATIENCE).ok()
+    /// A view for threads that watch the tracker.
+    pub(crate) fn observer(&self) -> TrackerObserver {
+        let (figures, limits, members) = (self.figures.clone(), self.limits.clone(), self.members.clone());
+        TrackerObserver { figures, limits, members, asks: self.asks.clone() }
     }
 
     /// Returns whether the tracker was stopped or ended because its store failed. [`TrackerHandle::join`] reports

@@ -1,0 +1,4 @@
+//! A running program, seen and controlled from outside.
+
+pub(crate) mod http;
+pub(crate) mod monitor;
