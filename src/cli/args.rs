@@ -144,6 +144,9 @@ pub struct PeerArgs {
     /// The most that the process receives per second, such as 100Mbit or 20MiB; `off` for no limit
     #[arg(long, value_name = "RATE", env = "MTORRENT_DOWNLOAD_LIMIT", value_parser = parse_rate_limit)]
     pub download_limit: Option<RateLimit>,
+    /// Do not report to the trackers how far each download is
+    #[arg(long, env = "MTORRENT_NO_REPORT", value_parser = BoolishValueParser::new())]
+    pub no_report: bool,
     /// The address of the figures.
     #[command(flatten)]
     pub metrics: MetricsArgs,
@@ -167,6 +170,9 @@ pub struct TrackerArgs {
     /// A network that may change any endpoint and is exempt from all caps, such as 10.0.0.0/8
     #[arg(long, value_name = "CIDR", env = "MTORRENT_TRUST", value_delimiter = ',')]
     pub trust: Vec<Cidr>,
+    /// Tell only loopback and the networks of --trust which files there are and who downloads them
+    #[arg(long, env = "MTORRENT_PRIVATE", value_parser = BoolishValueParser::new())]
+    pub private: bool,
     /// How long a seeder entry lives unless it is renewed
     #[arg(long, value_name = "DURATION", env = "MTORRENT_LEASE", default_value = "15m", value_parser = parse_duration)]
     pub lease: Duration,

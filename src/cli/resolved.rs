@@ -67,6 +67,8 @@ pub(crate) struct Peer {
     pub(super) stall_timeout: Duration,
     pub(super) upload_limit: Option<NonZeroU64>,
     pub(super) download_limit: Option<NonZeroU64>,
+    /// Whether trackers are told how far each download is.
+    pub(super) reports_progress: bool,
     /// Address of the figures.
     pub metrics: Option<SocketAddr>,
     /// Trackers of the command line; a list that is not empty replaces the one in each `.mtorrent` file.
@@ -89,6 +91,7 @@ impl Peer {
             chunk_bytes: CHUNK_SIZE_DEFAULT as usize,
             upload_limit: self.upload_limit,
             download_limit: self.download_limit,
+            reports_progress: self.reports_progress,
             data_dir,
         }
     }

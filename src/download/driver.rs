@@ -16,6 +16,7 @@ use super::meter::RateMeter;
 use super::outcome::{DownloadState, Failure};
 use super::peer_set::{NoProgress, PeerSet};
 use super::prepare::{self, Found};
+use super::progress_reporter::ProgressReporter;
 use super::session_driver::{Blame, SessionDriver};
 use crate::bitfield::{Bitfield, SharedBitfield};
 use crate::ids::Endpoint;
@@ -30,6 +31,7 @@ use crate::swarm::Strategy;
 use crate::torrent::RegistryError;
 use crate::torrent::Torrent;
 use crate::tracker_client::{Announcement, Announcer};
+use crate::wire::ProgressState;
 
 /// Parameters of a download.
 #[derive(Clone, Debug)]
@@ -48,6 +50,8 @@ pub(crate) struct Request {
     pub strategy: Strategy,
     /// Endpoint at which this client serves its chunks.
     pub endpoint: Endpoint,
+    /// Whether the tracker is told how far the download is.
+    pub reports_progress: bool,
 }
 
 /// Handle of a running download, for its client.
@@ -70,6 +74,7 @@ struct Run {
     session_driver: Rc<SessionDriver>,
     batches: Option<Rc<Batches>>,
     announced: Cell<bool>,
+    reporter: ProgressReporter,
     not_direct_reported: Cell<bool>,
     /// Time of the last notice that said why nothing arrives.
     missing_reported_at: Cell<Option<Instant>>,
@@ -215,9 +220,11 @@ impl Driver {
         context.start_shards(&job).await;
         let session_driver = SessionDriver::new(context.clone(), &have, self.request.strategy);
         let peer_set = PeerSet::start(context.clone(), job.clone(), session_driver.clone(), announcer.group().clone());
+        let reporter = ProgressReporter::new(announcer.clone(), job.clone(), self.request.reports_progress);
         Ok(Rc::new(Run {
             driver: self,
             context,
+            reporter,
             announcer,
             peer_set,
             session_driver,
@@ -259,7 +266,9 @@ impl Run {
                 self.session_driver.tick();
                 self.peer_set.retry();
                 self.peer_set.check_deliveries();
-                state(self.check_progress(rate.still_for())?);
+                let now = self.check_progress(rate.still_for())?;
+                self.reporter.tick(&now);
+                state(now);
             }
         }
     }
@@ -351,7 +360,9 @@ impl Run {
             finished.map_err(|error| DestError::from_io(&dest, length, error))
         };
         self.announce_once();
-        batches.lend(work).await.map_err(Failure::local)?.map_err(Failure::from)
+        batches.lend(work).await.map_err(Failure::local)?.map_err(Failure::from)?;
+        self.reporter.end(ProgressState::Done);
+        Ok(())
     }
 
     /// Keeps the received data for the next try.
@@ -364,6 +375,10 @@ impl Run {
         // The destination that was discarded may be shared from elsewhere.
         let served = || self.context.registry.get(&self.job.torrent.info_hash());
         let is_shared = || served().is_some_and(|torrent| torrent.stopped().is_none());
+        if self.announced.get() && is_shared() {
+            // Without a share, the withdrawal says the same.
+            self.reporter.end(ProgressState::Ended);
+        }
         if self.announced.get() && !is_shared() {
             let withdrawal = self.announcer.withdraw(self.job.torrent.info_hash());
             let (done, acknowledged) = async_channel::bounded::<()>(1);

@@ -27,6 +27,7 @@ pub fn config(cores: usize) -> NodeConfig {
         chunk_bytes: 1 << 20,
         upload_limit: None,
         download_limit: None,
+        reports_progress: true,
         data_dir: None,
     }
 }
