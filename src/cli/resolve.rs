@@ -7,9 +7,10 @@ use super::args::{self, LowArgs, LowCommand, Picker};
 use super::resolved::{Afterwards, Client, Create, Demo, Get, HiArgs, Info, Peer, Share, Subcommand, Tracker, Verify};
 use crate::console::create_torrent::CreateOptions;
 use crate::console::exit::CommandError;
+use crate::console::units::RateLimit;
 use crate::ids::Endpoint;
 use crate::limits::{CHUNK_SIZE_CREATE_MIN, CHUNK_SIZE_MAX, CORES_DEFAULT_MAX, GROUP_KEY_BYTES_MIN, TRACKERS_MAX};
-use crate::node::Strategy;
+use crate::node::{RateSetting, Strategy};
 use crate::runtime::machine::cores_within;
 use crate::tracker::server::TrackerConfig;
 
@@ -117,13 +118,17 @@ fn peer(typed: args::PeerArgs) -> Result<Peer, CommandError> {
             Picker::Rarest => Strategy::RarestFirst,
             Picker::Random => Strategy::Random,
         },
-        upload_limit: typed.upload_limit.and_then(|limit| limit.0),
-        download_limit: typed.download_limit.and_then(|limit| limit.0),
+        upload_limit: rate_setting(typed.upload_limit),
+        download_limit: rate_setting(typed.download_limit),
         reports_progress: !typed.no_report,
         metrics: typed.metrics.metrics,
         trackers: trackers(typed.trackers)?,
         cores: cores(typed.cores),
     })
+}
+
+fn rate_setting(typed: Option<RateLimit>) -> RateSetting {
+    typed.map_or(RateSetting::Kept, |limit| RateSetting::Given(limit.0))
 }
 
 fn trackers(typed: args::TrackersArgs) -> Result<Vec<String>, CommandError> {

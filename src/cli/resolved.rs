@@ -1,14 +1,13 @@
 //! The resolved arguments of each subcommand: their meaning on this machine.
 
 use std::net::SocketAddr;
-use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::console::create_torrent::CreateOptions;
 use crate::ids::Endpoint;
 use crate::limits::CHUNK_SIZE_DEFAULT;
-use crate::node::{NodeConfig, Strategy};
+use crate::node::{NodeConfig, RateSetting, Strategy};
 use crate::tracker::server::TrackerConfig;
 
 /// A resolved command line.
@@ -65,8 +64,8 @@ pub(crate) struct Peer {
     pub(super) cache_bytes: usize,
     pub(super) strategy: Strategy,
     pub(super) stall_timeout: Duration,
-    pub(super) upload_limit: Option<NonZeroU64>,
-    pub(super) download_limit: Option<NonZeroU64>,
+    pub(super) upload_limit: RateSetting,
+    pub(super) download_limit: RateSetting,
     /// Whether trackers are told how far each download is.
     pub(super) reports_progress: bool,
     /// Address of the figures.

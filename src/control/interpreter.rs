@@ -275,7 +275,7 @@ impl<'a> Interpreter<'a> {
     fn limit(&self, origin: Origin, change: Option<(Direction, RateLimit)>) -> Result<(), CommandError> {
         let limits = self.client.limits();
         if let Some((direction, limit)) = change {
-            limits.set(direction, limit.0);
+            self.client.set_limit(direction, limit.0);
         }
         let (up_bytes_s, down_bytes_s) = (limits.get(Direction::Up), limits.get(Direction::Down));
         self.answer(origin, &OutputEvent::Limit { up_bytes_s, down_bytes_s })

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use mtorrent::metainfo::Metainfo;
 use mtorrent::node::{
-    DownloadId, DownloadRequest, DownloadState, DownloadStatus, Event, Node, NodeConfig, ShareRequest, Strategy,
+    DownloadId, DownloadRequest, DownloadState, DownloadStatus, Event, Node, NodeConfig, RateSetting, ShareRequest,
+    Strategy,
 };
 
 use super::DEADLINE;
@@ -25,8 +26,8 @@ pub fn config(cores: usize) -> NodeConfig {
         strategy: Strategy::default(),
         stall_timeout: Duration::from_secs(1),
         chunk_bytes: 1 << 20,
-        upload_limit: None,
-        download_limit: None,
+        upload_limit: RateSetting::Kept,
+        download_limit: RateSetting::Kept,
         reports_progress: true,
         data_dir: None,
     }
