@@ -97,6 +97,15 @@ pub struct CoresArgs {
     pub cores: Option<u16>,
 }
 
+/// The address of the figures.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct MetricsArgs {
+    /// The address on which to show figures over HTTP: /metrics for Prometheus, /health, /ready; port 0 takes a free
+    /// port. Whoever reaches it may read, so choose loopback or a network of your own
+    #[arg(long, value_name = "IP:PORT", env = "MTORRENT_METRICS", value_parser = parse_listen)]
+    pub metrics: Option<SocketAddr>,
+}
+
 /// The trackers to ask.
 #[derive(Clone, Debug, Args)]
 pub struct TrackersArgs {
@@ -135,6 +144,12 @@ pub struct PeerArgs {
     /// The most that the process receives per second, such as 100Mbit or 20MiB; `off` for no limit
     #[arg(long, value_name = "RATE", env = "MTORRENT_DOWNLOAD_LIMIT", value_parser = parse_rate_limit)]
     pub download_limit: Option<RateLimit>,
+    /// Do not report to the trackers how far each download is
+    #[arg(long, env = "MTORRENT_NO_REPORT", value_parser = BoolishValueParser::new())]
+    pub no_report: bool,
+    /// The address of the figures.
+    #[command(flatten)]
+    pub metrics: MetricsArgs,
 }
 
 /// `mtorrent tracker`.
@@ -155,6 +170,9 @@ pub struct TrackerArgs {
     /// A network that may change any endpoint and is exempt from all caps, such as 10.0.0.0/8
     #[arg(long, value_name = "CIDR", env = "MTORRENT_TRUST", value_delimiter = ',')]
     pub trust: Vec<Cidr>,
+    /// Tell only loopback and the networks of --trust which files there are and who downloads them
+    #[arg(long, env = "MTORRENT_PRIVATE", value_parser = BoolishValueParser::new())]
+    pub private: bool,
     /// How long a seeder entry lives unless it is renewed
     #[arg(long, value_name = "DURATION", env = "MTORRENT_LEASE", default_value = "15m", value_parser = parse_duration)]
     pub lease: Duration,
@@ -176,6 +194,9 @@ pub struct TrackerArgs {
     /// Number of executors.
     #[command(flatten)]
     pub cores: CoresArgs,
+    /// The address of the figures.
+    #[command(flatten)]
+    pub metrics: MetricsArgs,
 }
 
 /// `mtorrent client`.

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::args::{self, LowArgs, LowCommand, Picker};
-use super::resolved::{Afterwards, Client, Create, Demo, Get, HiArgs, Info, Peer, Share, Subcommand, Verify};
+use super::resolved::{Afterwards, Client, Create, Demo, Get, HiArgs, Info, Peer, Share, Subcommand, Tracker, Verify};
 use crate::console::create_torrent::CreateOptions;
 use crate::console::exit::CommandError;
 use crate::console::units::RateLimit;
@@ -48,13 +48,14 @@ pub(super) fn resolve(low: LowArgs) -> Result<HiArgs, CommandError> {
     Ok(HiArgs { log: low.common.log, command })
 }
 
-fn tracker(typed: args::TrackerArgs) -> Result<TrackerConfig, CommandError> {
-    Ok(TrackerConfig {
+fn tracker(typed: args::TrackerArgs) -> Result<Tracker, CommandError> {
+    let config = TrackerConfig {
         peers: typed.peers,
         group_key: typed.group_key_file.as_deref().map(group_key).transpose()?,
         data_dir: typed.data_dir,
         cores: cores(typed.cores),
         trust: typed.trust,
+        private: typed.private,
         lease: typed.lease,
         connections_max: typed.max_connections,
         connections_per_address_max: typed.max_connections_per_address,
@@ -62,7 +63,8 @@ fn tracker(typed: args::TrackerArgs) -> Result<TrackerConfig, CommandError> {
         endpoints_per_file_max: typed.max_endpoints_per_file,
         endpoints_per_address_max: typed.max_endpoints_per_address,
         ..TrackerConfig::new(typed.listen)
-    })
+    };
+    Ok(Tracker { config, metrics: typed.metrics.metrics })
 }
 
 /// The secret in a file, without the end of line that an editor appends.
@@ -118,6 +120,8 @@ fn peer(typed: args::PeerArgs) -> Result<Peer, CommandError> {
         },
         upload_limit: rate_setting(typed.upload_limit),
         download_limit: rate_setting(typed.download_limit),
+        reports_progress: !typed.no_report,
+        metrics: typed.metrics.metrics,
         trackers: trackers(typed.trackers)?,
         cores: cores(typed.cores),
     })

@@ -23,7 +23,7 @@ pub(crate) struct HiArgs {
 #[derive(Clone, Debug)]
 pub(crate) enum Subcommand {
     /// Run a tracker.
-    Tracker(TrackerConfig),
+    Tracker(Tracker),
     /// Run the REPL.
     Client(Client),
     /// Seed a file.
@@ -47,6 +47,15 @@ impl Subcommand {
     }
 }
 
+/// Arguments of `mtorrent tracker`.
+#[derive(Clone, Debug)]
+pub(crate) struct Tracker {
+    /// The configuration.
+    pub config: TrackerConfig,
+    /// Address of the figures.
+    pub metrics: Option<SocketAddr>,
+}
+
 /// Options of every peer.
 #[derive(Clone, Debug)]
 pub(crate) struct Peer {
@@ -57,6 +66,10 @@ pub(crate) struct Peer {
     pub(super) stall_timeout: Duration,
     pub(super) upload_limit: RateSetting,
     pub(super) download_limit: RateSetting,
+    /// Whether trackers are told how far each download is.
+    pub(super) reports_progress: bool,
+    /// Address of the figures.
+    pub metrics: Option<SocketAddr>,
     /// Trackers of the command line; a list that is not empty replaces the one in each `.mtorrent` file.
     pub trackers: Vec<String>,
     /// Number of executors, and of threads that hash.
@@ -77,6 +90,7 @@ impl Peer {
             chunk_bytes: CHUNK_SIZE_DEFAULT as usize,
             upload_limit: self.upload_limit,
             download_limit: self.download_limit,
+            reports_progress: self.reports_progress,
             data_dir,
         }
     }

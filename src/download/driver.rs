@@ -16,6 +16,7 @@ use super::meter::RateMeter;
 use super::outcome::{DownloadState, Failure};
 use super::peer_set::{NoProgress, PeerSet};
 use super::prepare::{self, Found};
+use super::progress_reporter::ProgressReporter;
 use super::session_driver::{Blame, SessionDriver};
 use super::view::View;
 use crate::bitfield::{Bitfield, SharedBitfield};
@@ -31,6 +32,7 @@ use crate::swarm::Strategy;
 use crate::torrent::RegistryError;
 use crate::torrent::Torrent;
 use crate::tracker_client::{Announcement, Announcer};
+use crate::wire::ProgressState;
 
 /// Parameters of a download.
 #[derive(Clone, Debug)]
@@ -49,6 +51,8 @@ pub(crate) struct Request {
     pub strategy: Strategy,
     /// Endpoint at which this client serves its chunks.
     pub endpoint: Endpoint,
+    /// Whether the tracker is told how far the download is.
+    pub reports_progress: bool,
 }
 
 /// Handle of a running download, for its client.
@@ -75,6 +79,7 @@ struct Run {
     session_driver: Rc<SessionDriver>,
     batches: Option<Rc<Batches>>,
     announced: Cell<bool>,
+    reporter: ProgressReporter,
     not_direct_reported: Cell<bool>,
     /// Time of the last notice that said why nothing arrives.
     missing_reported_at: Cell<Option<Instant>>,
@@ -227,9 +232,11 @@ impl Driver {
         let peer_set = PeerSet::start(context.clone(), job.clone(), session_driver.clone(), announcer.group().clone());
         let view: Rc<dyn View> = peer_set.clone();
         *context.view.borrow_mut() = Some(Rc::downgrade(&view));
+        let reporter = ProgressReporter::new(announcer.clone(), job.clone(), self.request.reports_progress);
         Ok(Rc::new(Run {
             driver: self,
             context,
+            reporter,
             announcer,
             peer_set,
             session_driver,
@@ -271,15 +278,20 @@ impl Run {
             if self.is_idle() {
                 rate.rest(&self.job.progress);
                 self.session_driver.tick();
-                state(DownloadState::Paused);
+                self.show(DownloadState::Paused, state);
             } else if rate.is_due() {
                 rate.tick(&self.job.progress, self.session_driver.wait_reason());
                 self.session_driver.tick();
                 self.peer_set.retry();
                 self.peer_set.check_deliveries();
-                state(self.check_progress(rate.still_for())?);
+                self.show(self.check_progress(rate.still_for())?, state);
             }
         }
+    }
+
+    fn show(&self, now: DownloadState, state: &impl Fn(DownloadState)) {
+        self.reporter.tick(&now);
+        state(now);
     }
 
     /// Pauses or resumes as the user wants. Paused, the download keeps its files open, makes durable what arrives late,
@@ -390,7 +402,9 @@ impl Run {
             finished.map_err(|error| DestError::from_io(&dest, length, error))
         };
         self.announce_once();
-        batches.lend(work).await.map_err(Failure::local)?.map_err(Failure::from)
+        batches.lend(work).await.map_err(Failure::local)?.map_err(Failure::from)?;
+        self.reporter.end(ProgressState::Done);
+        Ok(())
     }
 
     /// Keeps the received data for the next try.
@@ -403,6 +417,10 @@ impl Run {
         // The destination that was discarded may be shared from elsewhere.
         let served = || self.context.registry.get(&self.job.torrent.info_hash());
         let is_shared = || served().is_some_and(|torrent| torrent.stopped().is_none());
+        if self.announced.get() && is_shared() {
+            // Without a share, the withdrawal says the same.
+            self.reporter.end(ProgressState::Ended);
+        }
         if self.announced.get() && !is_shared() {
             let withdrawal = self.announcer.withdraw(self.job.torrent.info_hash());
             let (done, acknowledged) = async_channel::bounded::<()>(1);

@@ -32,6 +32,8 @@ pub struct NodeConfig {
     pub strategy: Strategy,
     /// Time that a download which has received data waits while no source is available.
     pub stall_timeout: Duration,
+    /// Whether the trackers are told how far each download is, for those who operate them.
+    pub reports_progress: bool,
     /// Folder that keeps shares and downloads over restarts; `None` keeps nothing.
     pub data_dir: Option<PathBuf>,
 }

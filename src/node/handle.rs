@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::chunk_map::FileStatus;
 use super::config::{NodeConfig, RateSetting};
 use super::data_dir::DataDir;
 use super::download_folder;
@@ -14,12 +15,15 @@ use super::event::Event;
 use super::first_core::{FirstCore, start_cores};
 use super::instruction::Instruction;
 use super::lists::ShareAndDownloadLists;
+use super::observer::NodeObserver;
+use super::peer_status::PeerStatus;
 use super::persistence::Persistence;
 use super::pools::Pools;
 use super::request::{DownloadRequest, ShareRequest, Verified};
 use super::saved::{Saved, SavedIdentity, SavedShare};
 use super::share_entry::ShareEntry;
 use super::status::{DownloadId, DownloadStatus, ShareStatus};
+use super::tracker_status::TrackerStatus;
 use super::worker::NodeParts;
 use crate::bitfield::{Bitfield, SharedBitfield};
 use crate::direction::Direction;
@@ -36,18 +40,18 @@ use crate::upload::Receivers;
 /// A running client. Dropping it without [`Node::close`] leaves its entries at the trackers to expire.
 #[derive(Debug)]
 pub struct Node {
-    pub(super) config: Arc<NodeConfig>,
-    pub(super) address: SocketAddr,
-    pub(super) endpoint: Endpoint,
-    pub(super) lists: Arc<ShareAndDownloadLists>,
-    pub(super) registry: Arc<Registry>,
-    pub(super) receivers: Arc<Receivers>,
-    pub(super) limits: Arc<RateLimits>,
-    pub(super) memory: MemoryPlan,
-    pub(super) instructions: async_channel::Sender<Instruction>,
-    pub(super) events: async_channel::Receiver<Event>,
-    pub(super) cores: Cores,
-    pub(super) persistence: Arc<Persistence>,
+    config: Arc<NodeConfig>,
+    lists: Arc<ShareAndDownloadLists>,
+    receivers: Arc<Receivers>,
+    limits: Arc<RateLimits>,
+    instructions: async_channel::Sender<Instruction>,
+    address: SocketAddr,
+    endpoint: Endpoint,
+    registry: Arc<Registry>,
+    memory: MemoryPlan,
+    events: async_channel::Receiver<Event>,
+    cores: Cores,
+    persistence: Arc<Persistence>,
 }
 
 impl Node {
@@ -124,6 +128,16 @@ impl Node {
     /// The listening address, with the real port.
     pub fn listen_addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// A view for threads that watch the client.
+    pub(crate) fn observer(&self) -> NodeObserver {
+        NodeObserver {
+            config: self.config.clone(),
+            lists: self.lists.clone(),
+            receivers: self.receivers.clone(),
+            instructions: self.instructions.clone(),
+        }
     }
 
     /// The events of the client. All receivers share one queue.
@@ -220,16 +234,23 @@ impl Node {
 
     /// All shares.
     pub fn shares(&self) -> Vec<ShareStatus> {
-        let mut rows: Vec<_> = self.lists.lock().shares.iter().map(|entry| entry.status()).collect();
-        for view in self.receivers.views() {
-            let is_of =
-                |row: &&mut ShareStatus| view.file.is_some() && row.info_hash == view.file && row.stopped.is_none();
-            if let Some(row) = rows.iter_mut().find(is_of) {
-                row.peers += 1;
-                row.rate_bytes_s += view.bytes_s;
-            }
-        }
-        rows
+        self.observer().shares()
+    }
+
+    /// The peers that send to this client and those that receive from it, those with the highest rate first.
+    pub fn peers(&self) -> Result<Vec<PeerStatus>, NodeError> {
+        self.observer().peers()
+    }
+
+    /// The trackers of this client and of its files, ordered by name.
+    pub fn trackers(&self) -> Result<Vec<TrackerStatus>, NodeError> {
+        self.observer().trackers()
+    }
+
+    /// The chunk maps, of at most `cells_max` cells each, of all downloads that have begun and of all shares that are
+    /// served.
+    pub fn files(&self, cells_max: usize) -> Result<Vec<FileStatus>, NodeError> {
+        self.observer().files(cells_max)
     }
 
     /// Removes the share that `name` names: stops serving its file and withdraws it from the trackers. Without such a

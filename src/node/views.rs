@@ -7,9 +7,9 @@ use std::sync::{Arc, Weak};
 
 use super::chunk_map::{ChunkMap, FileStatus};
 use super::error::NodeError;
-use super::handle::Node;
 use super::inspection::Inspection;
 use super::instruction::Instruction;
+use super::observer::NodeObserver;
 use super::peer_status::{PeerClass, PeerStatus};
 use super::status::DownloadId;
 use super::tracker_status::TrackerStatus;
@@ -22,9 +22,9 @@ use crate::torrent::Torrent;
 use crate::tracker_client::TrackerRecord;
 use crate::upload::ReceiverView;
 
-impl Node {
+impl NodeObserver {
     /// The peers that send to this client and those that receive from it, those with the highest rate first.
-    pub fn peers(&self) -> Result<Vec<PeerStatus>, NodeError> {
+    pub(crate) fn peers(&self) -> Result<Vec<PeerStatus>, NodeError> {
         let sources = self.ask(Inspection::Sources)?;
         let (downloads, shares) = (self.downloads(), self.shares());
         let by_id: HashMap<_, _> = downloads.iter().map(|status| (status.id, status)).collect();
@@ -45,7 +45,7 @@ impl Node {
     }
 
     /// The trackers of this client and of its files, ordered by name.
-    pub fn trackers(&self) -> Result<Vec<TrackerStatus>, NodeError> {
+    pub(crate) fn trackers(&self) -> Result<Vec<TrackerStatus>, NodeError> {
         let configured = self.config.trackers.iter().cloned().map(TrackerRecord::new);
         let mut by_name = BTreeMap::<String, TrackerRecord>::new();
         for record in self.ask(Inspection::Trackers)?.into_iter().chain(configured) {
@@ -67,7 +67,7 @@ impl Node {
 
     /// The chunk maps, of at most `cells_max` cells each, of all downloads that have begun and of all shares that are
     /// served.
-    pub fn files(&self, cells_max: usize) -> Result<Vec<FileStatus>, NodeError> {
+    pub(crate) fn files(&self, cells_max: usize) -> Result<Vec<FileStatus>, NodeError> {
         let arriving = self.ask(Inspection::Arriving)?;
         let cells_max = cells_max.min(CHUNK_CELLS_MAX);
         let (downloads, shares) = {

@@ -14,7 +14,7 @@ use crate::limits::{ANNOUNCE_RETRY_PAUSE, ANNOUNCE_SPACING, PING_INTERVAL, RENEW
 use crate::metainfo::Metainfo;
 use crate::runtime::Signal;
 use crate::text;
-use crate::wire::{Message, SeederChange, Share, Status};
+use crate::wire::{Message, Progress, ReportProgress, SeederChange, Share, Status, takes_progress};
 
 /// A file to announce, and the endpoint that serves it.
 #[derive(Clone, Debug)]
@@ -57,6 +57,8 @@ struct Entry {
     epoch: u64,
     /// A request with the file was sent, so a tracker may know it even if no answer arrived.
     attempted: bool,
+    /// The tracker that acknowledged the file last takes reports of progress.
+    takes_progress: bool,
     /// The last answer was a refusal.
     refused: bool,
     due: Instant,
@@ -110,8 +112,15 @@ impl Announcer {
 
     /// Announces the file from now on.
     pub(crate) fn add(&self, announcement: Announcement) {
-        let entry =
-            Entry { version: None, epoch: 0, attempted: false, refused: false, due: Instant::now(), announcement };
+        let entry = Entry {
+            version: None,
+            epoch: 0,
+            attempted: false,
+            takes_progress: false,
+            refused: false,
+            due: Instant::now(),
+            announcement,
+        };
         self.entries.borrow_mut().entry(entry.announcement.metainfo.info_hash()).or_insert(entry);
         self.added.notify();
     }
@@ -120,6 +129,23 @@ impl Announcer {
     pub(crate) fn is_announced(&self, info_hash: InfoHash) -> bool {
         let entries = self.entries.borrow();
         entries.get(&info_hash).is_some_and(|entry| entry.epoch != 0 && entry.epoch == self.group.epoch())
+    }
+
+    /// Returns whether the tracker in use has acknowledged the file and takes reports of progress.
+    pub(crate) fn takes_progress(&self, info_hash: InfoHash) -> bool {
+        self.is_announced(info_hash) && self.entries.borrow().get(&info_hash).is_some_and(|entry| entry.takes_progress)
+    }
+
+    /// Reports the progress of a download to the tracker in use, if it takes such reports. A report that is lost or
+    /// refused is not repeated.
+    pub(crate) async fn report(&self, info_hash: InfoHash, progress: Progress) {
+        let endpoint = self.entries.borrow().get(&info_hash).map(|entry| entry.announcement.endpoint);
+        let Some(endpoint) = endpoint.filter(|_| self.takes_progress(info_hash)) else { return };
+        let report = ReportProgress { info_hash, endpoint, progress };
+        let answer = self.group.request_on(self.group.epoch(), &Message::ReportProgress(report)).await;
+        if let Some(answer) = answer.filter(|answer| answer.status() != Status::Ok) {
+            log::debug!("a tracker refused a report of progress: {} {}", answer.status(), answer.text());
+        }
     }
 
     /// Stops announcing the file at once. The returned future withdraws it from the tracker, and completes when a
@@ -215,7 +241,7 @@ impl Announcer {
             let first = entry.epoch != epoch;
             (entry.version, entry.epoch) = (answer.version().or(entry.version), epoch);
             entry.due = Instant::now() + RENEW_INTERVAL;
-            entry.refused = false;
+            (entry.takes_progress, entry.refused) = (takes_progress(answer.text()), false);
             let endpoint = entry.announcement.endpoint;
             drop(entries);
             self.forget_refusals();

@@ -170,6 +170,16 @@ impl TrackerGroup {
         Ok(answer)
     }
 
+    /// Sends a request to the tracker in use only, on its open connection. Returns `None` if that is not the connection
+    /// of `epoch` any more, or if there is no answer.
+    pub(crate) async fn request_on(&self, epoch: u64, message: &Message<'_>) -> Option<Answer> {
+        let _in_use = self.acquire().await;
+        let mut connection = self.connection.borrow_mut().take_if(|_| self.epoch.get() == epoch)?;
+        let answer = connection.request(message).await.ok()?;
+        self.keep(Some(connection));
+        Some(answer)
+    }
+
     /// Requests seeders from the trackers that are not in use, on separate connections, until one returns some.
     pub(crate) async fn ask_others(&self, info_hash: InfoHash) -> Vec<Endpoint> {
         let others: Vec<usize> = (0..self.names.len()).filter(|index| *index != self.current.get()).collect();

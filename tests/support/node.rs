@@ -28,6 +28,7 @@ pub fn config(cores: usize) -> NodeConfig {
         chunk_bytes: 1 << 20,
         upload_limit: RateSetting::Kept,
         download_limit: RateSetting::Kept,
+        reports_progress: true,
         data_dir: None,
     }
 }

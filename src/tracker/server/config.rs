@@ -32,6 +32,8 @@ pub struct TrackerConfig {
     pub cores: usize,
     /// Networks that may change any endpoint and have no caps.
     pub trust: Vec<Cidr>,
+    /// Whether only loopback and trusted addresses are told which files there are.
+    pub private: bool,
     /// Time that a seeder entry is live after its last renewal. Removals are kept for twice that time.
     pub lease: Duration,
     /// Maximum number of connections.
@@ -56,6 +58,7 @@ impl TrackerConfig {
             group_key: None,
             cores: 1,
             trust: Vec::new(),
+            private: false,
             lease: LEASE,
             connections_max: CONNECTIONS_MAX,
             connections_per_address_max: CONNECTIONS_PER_ADDRESS_MAX,

@@ -15,8 +15,12 @@ use super::clock::now_ms;
 use super::links::link_handle::LinkHandle;
 use super::request::{ParsedRequest, Requester};
 use super::stats::TrackerStats;
+use super::status::page::{Scope, page};
+use super::status::rows::StatusPage;
+use super::status::source::StatusSource;
 use super::unsaved::refuse_unsaved;
 use crate::ids::{Endpoint, InfoHash};
+use crate::limits::{FRAME_CONTROL_BYTES_MAX, STATUS_PAGES_INTERVAL, STATUS_PAGES_MAX};
 use crate::tracker::bounded_text::BoundedText;
 use crate::tracker::bug::report_bug;
 use crate::tracker::replica::answer;
@@ -27,7 +31,7 @@ use crate::tracker::table::clock::Skews;
 use crate::tracker::table::entry::{Entry, bucket_of, core_of};
 use crate::tracker::table::rights::Cidr;
 use crate::tracker::table::{Durability, Journal, Merged, Sender, Table};
-use crate::wire::{EntriesBuffer, Frame, Message, Response, Status, SyncHello};
+use crate::wire::{self, Cursor, EntriesBuffer, Frame, Message, Response, Status, SyncHello};
 
 /// One core's table, and the state needed to answer requests.
 pub(crate) struct Shard {
@@ -38,6 +42,9 @@ pub(crate) struct Shard {
     log: Rc<Log>,
     /// True once clients are served; false while the table is still being taken from the other trackers.
     serves: Arc<AtomicBool>,
+    source: Arc<StatusSource>,
+    /// Number of the interval in which status pages were last made for clients, and how many in it.
+    status_pages: Cell<(u64, u32)>,
     requests: Cell<u64>,
     refusals: Cell<u64>,
 }
@@ -68,7 +75,14 @@ impl Journal for Out<'_> {
 }
 
 impl Shard {
-    pub(crate) fn new(table: Table, cores: usize, trust: Arc<[Cidr]>, log: Rc<Log>, serves: Arc<AtomicBool>) -> Self {
+    pub(crate) fn new(
+        table: Table,
+        cores: usize,
+        trust: Arc<[Cidr]>,
+        log: Rc<Log>,
+        serves: Arc<AtomicBool>,
+        source: Arc<StatusSource>,
+    ) -> Self {
         let inside = Inside {
             table,
             rng: SmallRng::from_rng(&mut rand::rng()),
@@ -82,6 +96,8 @@ impl Shard {
             links: RefCell::default(),
             log,
             serves,
+            source,
+            status_pages: Cell::default(),
             requests: Cell::new(0),
             refusals: Cell::new(0),
         }
@@ -125,6 +141,8 @@ impl Shard {
             }
             Message::SyncEntry(entry) => ParsedRequest::Entry(entry),
             Message::SyncSeederListRequest(request) => ParsedRequest::List(request),
+            Message::StatusRequest(_) if !self.serves.load(Ordering::Relaxed) => ParsedRequest::Starting,
+            Message::StatusRequest(start) => ParsedRequest::Status(start),
             _ => match self.read_request(&message, requester.sender) {
                 Ok(_) if !self.serves.load(Ordering::Relaxed) => ParsedRequest::Starting,
                 Ok(request) => ParsedRequest::Request(request),
@@ -174,6 +192,7 @@ impl Shard {
                 let Inside { table, page, .. } = &mut *self.inside.borrow_mut();
                 Message::SyncSeederListResponse(answer::to_list(table, request, now_ms, page)).encode(out);
             }
+            ParsedRequest::Status(start) => self.answer_status(*start, requester, now_ms, out),
             ParsedRequest::Denied(denial) => {
                 self.refuse(denial.status(), BoundedText::new(denial).as_str(), requester, out)
             }
@@ -197,7 +216,7 @@ impl Shard {
     }
 
     fn answer_request(&self, request: &Request<'_>, sender: Sender, now_ms: u64, out: &mut Vec<u8>) {
-        if !matches!(request, Request::List(_))
+        if matches!(request, Request::Add(..) | Request::Remove(_))
             && let Some(why) = self.log.failing()
         {
             self.refusals.set(self.refusals.get() + 1);
@@ -221,6 +240,31 @@ impl Shard {
             _ => {}
         }
         outcome.reply(request.info_hash(), endpoints, |reply| reply.encode(out));
+    }
+
+    fn answer_status(&self, start: Cursor, requester: Requester, now_ms: u64, out: &mut Vec<u8>) {
+        let page = |status, next, json| Message::StatusResponse(wire::StatusPage { status, next, json });
+        let (window, pages) = self.status_pages.get();
+        let this_window = now_ms / STATUS_PAGES_INTERVAL.as_millis() as u64;
+        let pages = if window == this_window { pages } else { 0 };
+        if pages >= STATUS_PAGES_MAX {
+            return page(Status::Busy, None, "").encode(out);
+        }
+        self.status_pages.set((this_window, pages + 1));
+        let Sender { ip, trusted } = requester.sender;
+        let (made, next) = self.status_page(start, Scope::of(ip, trusted, &self.source), now_ms);
+        match serde_json::to_string(&made) {
+            Ok(json) if json.len() + 64 <= FRAME_CONTROL_BYTES_MAX => page(Status::Ok, next, &json).encode(out),
+            _ => {
+                report_bug("a status page does not fit into a frame");
+                page(Status::Internal, None, "").encode(out);
+            }
+        }
+    }
+
+    /// Makes the page of this core's table from `start` on; returns the start of the next one.
+    pub(crate) fn status_page(&self, start: Cursor, scope: Scope, now_ms: u64) -> (StatusPage, Option<Cursor>) {
+        page(&self.inside.borrow().table, &self.source, start, scope, now_ms)
     }
 
     fn refuse(&self, status: Status, text: &str, requester: Requester, out: &mut Vec<u8>) {
@@ -308,6 +352,7 @@ impl Shard {
             files: totals.files,
             seeders: totals.seeders,
             removals: totals.removals,
+            downloads: inside.table.report_count() as u64,
             table_bytes: inside.table.bytes() as u64,
             requests: self.requests.get(),
             refusals: self.refusals.get(),
