@@ -5,6 +5,7 @@
 //! - `clients`: the connections of a core, and the requests that it forwards to other cores;
 //! - `request`, `shard`: translate a frame to a change of the table and a reply; `unsaved` refuses changes that the
 //!   store cannot take;
+//! - `lan`: the networks whose hosts are counted one by one;
 //! - `links`: the connections to the other trackers, by the rules of [`super::replica`].
 //!
 //! The core that accepted a connection serves it. A request for a file of another core is forwarded to that core, and
@@ -17,6 +18,7 @@ mod clients;
 mod clock;
 mod config;
 mod handle;
+mod lan;
 mod links;
 mod request;
 mod shard;

@@ -34,6 +34,8 @@ pub(crate) struct Shard {
     inside: RefCell<Inside>,
     cores: usize,
     trust: Arc<[Cidr]>,
+    /// Addresses under which others reach the clients of this machine that connect over loopback.
+    loopback_as: Arc<[IpAddr]>,
     links: RefCell<Vec<Rc<LinkHandle>>>,
     log: Rc<Log>,
     /// True once clients are served; false while the table is still being taken from the other trackers.
@@ -68,7 +70,14 @@ impl Journal for Out<'_> {
 }
 
 impl Shard {
-    pub(crate) fn new(table: Table, cores: usize, trust: Arc<[Cidr]>, log: Rc<Log>, serves: Arc<AtomicBool>) -> Self {
+    pub(crate) fn new(
+        table: Table,
+        cores: usize,
+        trust: Arc<[Cidr]>,
+        loopback_as: Arc<[IpAddr]>,
+        log: Rc<Log>,
+        serves: Arc<AtomicBool>,
+    ) -> Self {
         let inside = Inside {
             table,
             rng: SmallRng::from_rng(&mut rand::rng()),
@@ -79,6 +88,7 @@ impl Shard {
             inside: RefCell::new(inside),
             cores,
             trust,
+            loopback_as,
             links: RefCell::default(),
             log,
             serves,
@@ -133,9 +143,15 @@ impl Shard {
         }
     }
 
-    /// Reads a client's request. A client on this machine that connects over loopback may announce any of the machine's
-    /// own addresses, because others find it at that address.
+    /// Reads a client's request. A client on this machine that connects over loopback is entered under the configured
+    /// address if it names none, and may announce any of the machine's own addresses, because others find it there.
     fn read_request<'a>(&self, message: &Message<'a>, sender: Sender) -> Result<Request<'a>, Denial> {
+        let mapped = if sender.ip.is_loopback() { self.seen_by_others(sender.ip) } else { None };
+        if let Some(ip) = mapped
+            && let Ok(request) = Request::read(message, Sender { ip, ..sender })
+        {
+            return Ok(request);
+        }
         let read = Request::read(message, sender);
         match read {
             Err(Denial::ForeignEndpoint { endpoint, .. }) if sender.ip.is_loopback() && is_own(endpoint.ip()) => {
@@ -143,6 +159,12 @@ impl Shard {
             }
             read => read,
         }
+    }
+
+    /// The configured address for clients that connect over loopback, of the same family if there is one.
+    fn seen_by_others(&self, loopback: IpAddr) -> Option<IpAddr> {
+        let same_family = self.loopback_as.iter().find(|ip| ip.is_ipv4() == loopback.is_ipv4());
+        same_family.or(self.loopback_as.first()).copied()
     }
 
     /// Index of the core that owns the file.

@@ -1,6 +1,7 @@
 //! One core of a tracker: assembled from its parts, run and ended.
 
 use std::cell::Cell;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -39,6 +40,7 @@ pub(super) struct CoreParts {
     pub(super) limits: Arc<ConnectionLimits>,
     mesh: MeshPlan<Batch>,
     rules: Arc<Rules>,
+    loopback_as: Arc<[IpAddr]>,
     counts: Arc<AddressCounts>,
     tracker: TrackerId,
     figures: Arc<Figures>,
@@ -68,6 +70,7 @@ impl CoreParts {
             limits: config.connection_limits(),
             mesh: MeshPlan::new(count),
             rules: Arc::new(rules),
+            loopback_as: config.loopback_as.as_slice().into(),
             counts: Arc::new(AddressCounts::new(ADDRESS_COUNTERS, rand::random())),
             tracker: members.member().tracker,
             figures,
@@ -89,8 +92,8 @@ impl CoreParts {
     }
 
     fn shard(&self, core: Core, log: Rc<Log>) -> Rc<Shard> {
-        let (table, trust) = (self.table(core), self.rules.trust.clone());
-        let shard = Rc::new(Shard::new(table, core.count, trust, log, self.serves.clone()));
+        let (table, trust, loopback_as) = (self.table(core), self.rules.trust.clone(), self.loopback_as.clone());
+        let shard = Rc::new(Shard::new(table, core.count, trust, loopback_as, log, self.serves.clone()));
         if let Some((reader, _)) = &self.restore {
             // No other task runs on this core yet.
             let read = reader.read(buckets_of(core.index, core.count), &mut |entry| shard.restore(entry));

@@ -44,7 +44,7 @@ impl Fixture {
         let table = Table::new(rules, counts, 0..BUCKETS, TrackerId(1), [1, 2, 3]);
         let log = Log::start(None, || ());
         let serves = Arc::new(AtomicBool::new(true));
-        let shard = Rc::new(Shard::new(table, 1, Arc::from([]), log.clone(), serves));
+        let shard = Rc::new(Shard::new(table, 1, Arc::from([]), Arc::from([]), log.clone(), serves));
         let pending_replies = PendingReplies::new(net.socket_set(), log);
         let plan = MeshPlan::new(1);
         let forwarder = Forwarder::join(plan, core, shard.clone(), pending_replies.clone()).await.unwrap();
