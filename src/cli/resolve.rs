@@ -56,6 +56,7 @@ fn tracker(typed: args::TrackerArgs) -> Result<Tracker, CommandError> {
         cores: cores(typed.cores),
         trust: typed.trust,
         private: typed.private,
+        loopback_as: typed.loopback_as,
         lease: typed.lease,
         connections_max: typed.max_connections,
         connections_per_address_max: typed.max_connections_per_address,
@@ -111,7 +112,7 @@ fn peer(typed: args::PeerArgs) -> Result<Peer, CommandError> {
     Ok(Peer {
         listen: typed.listen,
         // The parser has already refused port 0.
-        advertise: typed.advertise.and_then(Endpoint::from_socket),
+        advertise: typed.advertise.into_iter().filter_map(Endpoint::from_socket).collect(),
         cache_bytes: usize::try_from(typed.cache).unwrap_or(usize::MAX),
         stall_timeout: typed.stall_timeout,
         strategy: match typed.picker {

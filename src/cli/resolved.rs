@@ -60,7 +60,7 @@ pub(crate) struct Tracker {
 #[derive(Clone, Debug)]
 pub(crate) struct Peer {
     pub(super) listen: SocketAddr,
-    pub(super) advertise: Option<Endpoint>,
+    pub(super) advertise: Vec<Endpoint>,
     pub(super) cache_bytes: usize,
     pub(super) strategy: Strategy,
     pub(super) stall_timeout: Duration,
@@ -81,7 +81,7 @@ impl Peer {
     pub(crate) fn client_config(&self, data_dir: Option<PathBuf>) -> NodeConfig {
         NodeConfig {
             listen: self.listen,
-            advertise: self.advertise,
+            advertise: self.advertise.clone(),
             trackers: self.trackers.clone(),
             cores: self.cores,
             cache_bytes: self.cache_bytes,

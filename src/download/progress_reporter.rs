@@ -67,8 +67,8 @@ fn wire_state(state: &DownloadState) -> ProgressState {
     match state {
         DownloadState::Waiting | DownloadState::Hashing => ProgressState::Waiting,
         DownloadState::Running => ProgressState::Running,
-        DownloadState::Stalled => ProgressState::Stalled,
         DownloadState::Paused => ProgressState::Paused,
+        DownloadState::Stalled => ProgressState::Stalled,
         DownloadState::Done { .. } => ProgressState::Done,
         DownloadState::Failed(_) => ProgressState::Ended,
     }

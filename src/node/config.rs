@@ -13,8 +13,9 @@ use crate::swarm::Strategy;
 pub struct NodeConfig {
     /// Address on which peers are accepted; port 0 takes a free port.
     pub listen: SocketAddr,
-    /// Endpoint that is announced to trackers in place of the listening one.
-    pub advertise: Option<Endpoint>,
+    /// Endpoints that are announced to trackers in place of the listening one. Each is announced over a connection of its
+    /// own address family, because a tracker lets a client name only the address that it speaks from.
+    pub advertise: Vec<Endpoint>,
     /// Trackers as `HOST:PORT`; a list that is not empty replaces the one in each `.mtorrent` file.
     pub trackers: Vec<String>,
     /// Number of executors.

@@ -80,7 +80,8 @@ impl Node {
         }
         let config = Arc::new(NodeConfig { cores: memory.cores, ..config });
         let address = listener.address();
-        let endpoint = config.advertise.or_else(|| advertised(address)).ok_or_else(|| refused("port 0"))?;
+        let endpoint =
+            config.advertise.first().copied().or_else(|| advertised(address)).ok_or_else(|| refused("port 0"))?;
         let no_threads = |error| refused(format!("cannot start threads: {error}"));
         let parts = NodeParts {
             id: PeerId(rand::random()),

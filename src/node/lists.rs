@@ -176,6 +176,7 @@ mod tests {
                 stall_timeout: Duration::ZERO,
                 strategy: Default::default(),
                 endpoint,
+                reports_progress: false,
             })
         };
         let mut lists = Lists::default();

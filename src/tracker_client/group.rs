@@ -12,7 +12,7 @@ use super::connection::{Connection, ConnectionError};
 use super::record::{TrackerRecord, TrackerState};
 use crate::ids::{Endpoint, InfoHash};
 use crate::limits::{TRACKER_HEDGE_FIRST, TRACKER_HEDGE_NEXT, TRACKER_RETRY_PAUSE};
-use crate::net::{Net, NetError};
+use crate::net::{Family, Net, NetError};
 use crate::rpc::RpcError;
 use crate::runtime::Signal;
 use crate::text;
@@ -31,6 +31,8 @@ pub(crate) struct TrackerGroup {
     names: Vec<String>,
     /// What is known of each, for display.
     records: RefCell<Vec<TrackerRecord>>,
+    /// Connections use addresses of this family only.
+    family: Option<Family>,
     net: Net,
     notice: Box<dyn Fn(String)>,
     /// Index of the tracker in use.
@@ -52,9 +54,19 @@ impl TrackerGroup {
     /// Creates a group of at least one `HOST:PORT`. `notice` receives a message when a tracker is lost or another one
     /// is used.
     pub(crate) fn new(names: Vec<String>, net: Net, notice: Box<dyn Fn(String)>) -> Rc<Self> {
+        Self::start(names, None, net, notice)
+    }
+
+    /// Creates a group that is reached over addresses of one family only.
+    pub(crate) fn of_family(names: Vec<String>, family: Family, net: Net, notice: Box<dyn Fn(String)>) -> Rc<Self> {
+        Self::start(names, Some(family), net, notice)
+    }
+
+    fn start(names: Vec<String>, family: Option<Family>, net: Net, notice: Box<dyn Fn(String)>) -> Rc<Self> {
         let group = Rc::new(Self {
             records: RefCell::new(names.iter().cloned().map(TrackerRecord::new).collect()),
             names,
+            family,
             net,
             notice,
             current: Cell::new(0),
@@ -196,7 +208,7 @@ impl TrackerGroup {
     async fn ask(&self, index: usize, message: &Message<'_>) -> Result<(Connection, Answer), ConnectionError> {
         self.note(index, TrackerRecord::tried);
         let asked = async {
-            let mut connection = Connection::open(&self.net, &self.names[index]).await?;
+            let mut connection = Connection::open(&self.net, &self.names[index], self.family).await?;
             let began = Instant::now();
             let answer = connection.request(message).await?;
             Ok((connection, answer, began.elapsed()))

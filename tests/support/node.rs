@@ -19,7 +19,7 @@ use super::DEADLINE;
 pub fn config(cores: usize) -> NodeConfig {
     NodeConfig {
         listen: ([127, 0, 0, 1], 0).into(),
-        advertise: None,
+        advertise: Vec::new(),
         trackers: Vec::new(),
         cores,
         cache_bytes: 16 << 20,
