@@ -17,8 +17,14 @@ pub(crate) fn report(event: &Event) {
         }
         Event::ShareResumed { file } => stderr::report(format_args!("{} is seeded again", text::path(file))),
         Event::Announced { tracker, .. } => log::info!("announced to {tracker}"),
-        Event::Ended(_) => {}
+        Event::MoveFailed { from, to, why, .. } => stderr::report(move_failed(from, to, why)),
+        Event::Ended(_) | Event::Moved { .. } => {}
     }
+}
+
+/// The message for a file that stays where it is.
+pub(crate) fn move_failed(from: &Path, to: &Path, why: &str) -> String {
+    format!("cannot move {} to {}: {}", text::path(from), text::path(to), text::plain(why))
 }
 
 /// The message for a file that is no longer seeded.

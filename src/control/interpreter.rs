@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::{Duration, Instant};
 
-use super::command::{self, Command};
+use super::command::{self, Change, Command, Target, Which};
 use super::hashing_queue::{HashingQueue, NewShare};
 use super::input::{Input, Request};
 use super::listener::{Listener, Origin};
+use super::listing;
 use crate::console::create_torrent;
 use crate::console::create_torrent::Created;
 use crate::console::destination;
@@ -26,7 +27,8 @@ use crate::console::units::RateLimit;
 use crate::ids::InfoHash;
 use crate::limits::{SESSION_TICK, TORRENTS_MAX};
 use crate::node::{
-    Direction, DownloadId, DownloadRequest, DownloadState, DownloadStatus, Event, Node, ShareRequest, Verified,
+    Direction, DownloadId, DownloadRequest, DownloadState, DownloadStatus, Event, FailureKind, MoveTarget, Moving,
+    Node, ShareRequest, Verified,
 };
 use crate::text;
 
@@ -56,6 +58,8 @@ pub(crate) struct Interpreter<'a> {
     hashing: HashingQueue,
     /// Shares whose first acknowledgement was not reported yet.
     unannounced: HashMap<InfoHash, PathBuf>,
+    /// Files that are being moved, by their old paths.
+    moving: BTreeMap<PathBuf, Origin>,
     /// Whether a command of the front end has failed.
     failed: bool,
     /// Time of the end of the input; since then the client waits for running work and ends.
@@ -83,6 +87,7 @@ impl<'a> Interpreter<'a> {
             hashing: HashingQueue::new(settings.threads, to_self),
             settings,
             unannounced: HashMap::new(),
+            moving: BTreeMap::new(),
             failed: false,
             ending: None,
             asked: false,
@@ -100,7 +105,7 @@ impl<'a> Interpreter<'a> {
             };
             match self.take(input) {
                 Ok(Some(exit)) => break Ok(exit),
-                Ok(None) if self.ending.is_some() && self.is_idle() => break Ok(self.exit()),
+                Ok(None) if self.ending.is_some() && self.is_at_rest() => break Ok(self.exit()),
                 Ok(None) => {}
                 Err(error) => break Err(error),
             }
@@ -172,10 +177,14 @@ impl<'a> Interpreter<'a> {
         match command {
             Command::Share { file, metainfo, force } => self.share(origin, &file, &metainfo, force),
             Command::Get { metainfo, dest, force } => self.get(origin, &metainfo, &dest, force),
-            Command::ShowDownloads => self.show_downloads(origin),
+            Command::Show(listing, target) => {
+                listing::show(self.client, listing, target.as_ref(), |list| self.answer(origin, list))
+            }
+            Command::Change(change, which) => self.change(origin, change, which),
+            Command::Move { target, to } => self.move_to(origin, &target, &to),
             Command::Remove { name } => self.remove(origin, &name),
             Command::Limit(change) => self.limit(origin, change),
-            Command::Help => self.answer(origin, &OutputEvent::Help { text: command::HELP }),
+            Command::Help(text) => self.answer(origin, &OutputEvent::Help { text: &text }),
             // The caller handles it.
             Command::Quit => Ok(()),
         }
@@ -253,9 +262,51 @@ impl<'a> Interpreter<'a> {
         self.answer(origin, &OutputEvent::Started { id, name: &name, dest: &dest, info_hash })
     }
 
-    fn show_downloads(&self, origin: Origin) -> Result<(), CommandError> {
-        let all = self.client.downloads();
-        self.answer(origin, &OutputEvent::downloads(&all))
+    /// Changes each of the downloads; the first refusal is reported once the others are changed.
+    fn change(&self, origin: Origin, change: Change, which: Which) -> Result<(), CommandError> {
+        let ids = match which {
+            Which::Ids(ids) => ids,
+            Which::All => self.unfinished().into_iter().map(|status| status.id).collect(),
+        };
+        let (mut changed, mut refusal) = (Vec::new(), None);
+        for id in ids {
+            let done = match change {
+                Change::Pause => self.client.pause(id),
+                Change::Resume => self.client.resume(id),
+                Change::Cancel => self.client.cancel(id),
+            };
+            match done {
+                Ok(()) => changed.push(id),
+                Err(error) => _ = refusal.get_or_insert(error),
+            }
+        }
+        let ids = &changed;
+        if refusal.is_none() || !ids.is_empty() {
+            self.answer(
+                origin,
+                &match change {
+                    Change::Pause => OutputEvent::Paused { ids },
+                    Change::Resume => OutputEvent::Resumed { ids },
+                    Change::Cancel => OutputEvent::Cancelled { ids },
+                },
+            )?;
+        }
+        refusal.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    fn move_to(&mut self, origin: Origin, target: &Target, to: &Path) -> Result<(), CommandError> {
+        let target = match target {
+            Target::Id(id) => MoveTarget::Download(*id),
+            Target::Name(name) if command::is_bare(name) => MoveTarget::Share(name.clone()),
+            Target::Name(name) => MoveTarget::Share(absolute(name)?),
+        };
+        let Moving { id, from, to } = self.client.move_to(&target, &absolute(to)?)?;
+        self.moving.insert(from.clone(), origin);
+        self.answer(origin, &OutputEvent::Moving { id, from: &from, to: &to })
+    }
+
+    fn unfinished(&self) -> Vec<DownloadStatus> {
+        self.client.downloads().into_iter().filter(|status| !download_text::is_over(&status.state)).collect()
     }
 
     fn remove(&mut self, origin: Origin, name: &Path) -> Result<(), CommandError> {
@@ -303,6 +354,16 @@ impl<'a> Interpreter<'a> {
                 }
                 None => Ok(()),
             },
+            Event::Moved { id, from, to } => {
+                let origin = self.moving.remove(&from).unwrap_or(Origin::FRONT_END);
+                self.result(origin, &OutputEvent::Moved { id, from: &from, to: &to })
+            }
+            Event::MoveFailed { from, to, why, .. } => {
+                let origin = self.moving.remove(&from).unwrap_or(Origin::FRONT_END);
+                let message = event_report::move_failed(&from, &to, &why);
+                self.refuse(origin, &CommandError::failed(message));
+                Ok(())
+            }
             other => {
                 event_report::report(&other);
                 Ok(())
@@ -312,7 +373,10 @@ impl<'a> Interpreter<'a> {
 
     fn ended(&mut self, status: &DownloadStatus) -> Result<(), CommandError> {
         let origin = self.open.remove(&status.id);
-        self.failed |= origin == Some(Origin::FRONT_END) && matches!(status.state, DownloadState::Failed(_));
+        // What the user has cancelled has not failed.
+        let is_failure =
+            matches!(&status.state, DownloadState::Failed(failure) if failure.kind != FailureKind::Cancelled);
+        self.failed |= origin == Some(Origin::FRONT_END) && is_failure;
         self.event_for_all(&OutputEvent::ended(status, true))
     }
 
@@ -357,15 +421,27 @@ impl<'a> Interpreter<'a> {
         self.open.is_empty() && self.hashing.unfinished() == 0
     }
 
+    /// Whether nothing runs: what is open is paused, and goes on only by a command.
+    fn is_at_rest(&self) -> bool {
+        let is_paused = |id: &DownloadId| {
+            self.client.downloads().iter().any(|status| status.id == *id && status.state == DownloadState::Paused)
+        };
+        self.hashing.unfinished() == 0 && self.moving.is_empty() && self.open.keys().all(is_paused)
+    }
+
     /// Whether the wait is over and every download has ended, is restored and without a seeder, or waits for its disk.
     /// A later run resumes the last two kinds.
     fn has_nothing_to_wait_for(&self, since: Instant) -> bool {
         let has_waited = self.settings.wait.is_some_and(|wait| since.elapsed() >= wait);
         let waits = |status: &DownloadStatus| {
             (self.restored.contains(&status.id) || status.waits_for.is_some()) && status.state == DownloadState::Waiting
+                || status.state == DownloadState::Paused
                 || download_text::is_over(&status.state)
         };
-        has_waited && self.hashing.unfinished() == 0 && self.client.downloads().iter().all(waits)
+        has_waited
+            && self.moving.is_empty()
+            && self.hashing.unfinished() == 0
+            && self.client.downloads().iter().all(waits)
     }
 
     /// The exit code: a user at a terminal has seen the failures, but a script needs the code.

@@ -12,10 +12,12 @@
 
 pub(crate) mod command;
 mod hashing_queue;
+pub(crate) mod help;
 pub(crate) mod http;
 mod input;
 mod interpreter;
 mod listener;
+mod listing;
 pub(crate) mod monitor;
 
 pub(crate) use input::{Input, Request};

@@ -55,7 +55,7 @@ fn on_terminal(
     sender: SyncSender<Input>,
     inputs: &Receiver<Input>,
 ) -> CommandResult {
-    let reader = terminal::start(history, sender.clone())?;
+    let reader = terminal::start(history, client.observer(), sender.clone())?;
     let printer = reader.printer.clone();
     let redirected = stderr_sink::redirect(move |sentence| printer.print(sentence));
     reader.read_next();
