@@ -16,7 +16,9 @@ pub(crate) mod http;
 mod input;
 mod interpreter;
 mod listener;
+mod listeners;
 pub(crate) mod monitor;
+mod waits;
 
 pub(crate) use input::{Input, Request};
 pub(crate) use interpreter::{Interpreter, Settings};
