@@ -1,4 +1,5 @@
 //! A running program, seen and controlled from outside.
 
 pub(crate) mod http;
+mod metrics;
 pub(crate) mod monitor;

@@ -23,13 +23,17 @@ use super::status::{DownloadId, DownloadStatus, ShareStatus};
 use super::worker::NodeParts;
 use crate::bitfield::{Bitfield, SharedBitfield};
 use crate::ids::{Endpoint, PeerId};
-use crate::limits::{CLIENT_EVENTS_MAX, CLOSE_TIMEOUT, INSTRUCTIONS_QUEUED_MAX};
-use crate::net::{Listener, RateLimits, queues};
+use crate::limits::{
+    CLIENT_EVENTS_MAX, CLOSE_TIMEOUT, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, INSTRUCTIONS_QUEUED_MAX,
+};
+use crate::net::{ConnectionLimits, Listener, RateLimits, queues};
 use crate::runtime::Cores;
+use crate::runtime::machine::connections_within;
 use crate::runtime::mesh::MeshPlan;
 use crate::storage::memory_plan::allowed_memory;
 use crate::storage::{MemoryPlan, SeedFile};
 use crate::torrent::{Registry, Torrent};
+use crate::upload::UploadQueue;
 
 /// A running client. Dropping it without [`Node::close`] leaves its entries at the trackers to expire.
 #[derive(Debug)]
@@ -40,6 +44,8 @@ pub struct Node {
     lists: Arc<ShareAndDownloadLists>,
     registry: Arc<Registry>,
     limits: Arc<RateLimits>,
+    uploads: Arc<UploadQueue>,
+    connections: Arc<ConnectionLimits>,
     memory: MemoryPlan,
     instructions: async_channel::Sender<Instruction>,
     events: async_channel::Receiver<Event>,
@@ -90,6 +96,9 @@ impl Node {
         let (instructions, received) = async_channel::bounded(INSTRUCTIONS_QUEUED_MAX);
         let (sender, events) = async_channel::bounded(CLIENT_EVENTS_MAX);
         let (registry, limits) = (parts.registry.clone(), parts.limits.clone());
+        let uploads = parts.uploads.clone();
+        let connections_max = connections_within(CONNECTIONS_MAX, config.cores);
+        let connections = ConnectionLimits::new(connections_max, CONNECTIONS_PER_ADDRESS_MAX);
         let (handed_out, incoming) = queues(config.cores);
         let first = FirstCore {
             listener,
@@ -98,6 +107,7 @@ impl Node {
             persistence: Arc::downgrade(&persistence),
             instructions: received,
             events: sender,
+            connections: connections.clone(),
             endpoint,
         };
         let cores = start_cores(parts, first, incoming)?;
@@ -108,6 +118,8 @@ impl Node {
             lists,
             registry,
             limits,
+            uploads,
+            connections,
             memory,
             instructions,
             events,
@@ -123,7 +135,14 @@ impl Node {
 
     /// A view for threads that watch the client.
     pub(crate) fn observer(&self) -> NodeObserver {
-        NodeObserver { lists: self.lists.clone() }
+        NodeObserver {
+            lists: self.lists.clone(),
+            registry: self.registry.clone(),
+            limits: self.limits.clone(),
+            uploads: self.uploads.clone(),
+            connections: self.connections.clone(),
+            memory: self.memory,
+        }
     }
 
     /// The events of the client. All receivers share one queue.

@@ -45,6 +45,6 @@ pub use config::NodeConfig;
 pub use error::NodeError;
 pub use event::Event;
 pub use handle::Node;
-pub(crate) use observer::NodeObserver;
+pub(crate) use observer::{ByClass, DownloadFigures, NodeObserver};
 pub use request::{DownloadRequest, ShareRequest, Verified};
 pub use status::{DownloadId, DownloadStatus, ShareStatus};

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use super::activity::ActivityCounts;
 use super::links::group_members::GroupMembers;
+pub(crate) use super::links::group_members::PeerFigures;
 use super::stats::{Figures, TrackerStats};
 use crate::net::ConnectionLimits;
 
@@ -14,6 +16,19 @@ pub(crate) struct TrackerObserver {
     pub(super) members: Arc<GroupMembers>,
 }
 
+/// Figures about a tracker's connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ConnectionFigures {
+    /// Open connections.
+    pub open: u64,
+    /// Most connections.
+    pub max: u64,
+    /// Connections refused since the start.
+    pub refused: u64,
+    /// Idle ones closed since the start to make room.
+    pub evicted: u64,
+}
+
 impl TrackerObserver {
     /// The current figures.
     pub(crate) fn stats(&self) -> TrackerStats {
@@ -23,5 +38,25 @@ impl TrackerObserver {
         let skew_ms_max = self.members.skew_ms_max();
         let sum = self.figures.sum();
         TrackerStats { connections_refused, links_refused, peers, peers_linked, peers_in_sync, skew_ms_max, ..sum }
+    }
+
+    /// What the tracker did, over all cores.
+    pub(crate) fn activity(&self) -> ActivityCounts {
+        self.figures.activity()
+    }
+
+    /// Figures of the other trackers.
+    pub(crate) fn peers(&self) -> Vec<PeerFigures> {
+        self.members.figures()
+    }
+
+    /// Figures about the connections.
+    pub(crate) fn connections(&self) -> ConnectionFigures {
+        ConnectionFigures {
+            open: self.limits.open() as u64,
+            max: self.limits.max() as u64,
+            refused: self.limits.refused() as u64,
+            evicted: self.limits.evicted() as u64,
+        }
     }
 }

@@ -167,6 +167,7 @@ impl Dialler {
             if handle.link.borrow().is_due(self.times()) {
                 self.round(handle, &hello, &mut stream, &mut frames, &mut out).await?;
             } else {
+                handle.peer.set_caught_up(self.core);
                 let closed = async { frames.fill(&mut stream).await.map(Some) };
                 let woken = async {
                     handle.woken().or(runtime::sleep(TICK)).await;
@@ -238,6 +239,9 @@ impl Dialler {
             let taken = self.shard.take_answer(handle, frame, now_ms())?;
             if taken.is_some() && !handle.link.borrow().repaired() {
                 self.members.startup().set(handle.peer.number(), Some(self.core), SyncProgress::Taking);
+            }
+            if let Some(taken) = taken {
+                handle.peer.count_repair(taken.news, taken.done);
             }
             if taken.is_some_and(|taken| taken.done) {
                 if !was_repaired {

@@ -12,6 +12,7 @@ use super::startup::{Startup, SyncProgress};
 use crate::ids::{Endpoint, TrackerId};
 use crate::limits::{ADDRESSES_PER_NAME_MAX, CLOCK_SKEW_NOTED, SYNC_PEERS_MAX};
 use crate::tracker::replica::hello::GroupMember;
+use crate::tracker::server::clock::now_ms;
 use crate::tracker::table::clock::Skews;
 
 /// Smallest change of a clock difference that network delay does not explain, milliseconds.
@@ -55,6 +56,30 @@ pub(crate) struct PeerTracker {
     /// Number of cores with an open link, and number of cores that have repaired from the tracker at least once.
     linked: AtomicUsize,
     repaired: AtomicUsize,
+    /// Number of repairs that ended, and of entries that they brought.
+    repairs: AtomicU64,
+    repaired_entries: AtomicU64,
+    /// Time at which each core's link had nothing to send and nothing to take, milliseconds.
+    caught_up_ms: Box<[AtomicU64]>,
+}
+
+/// Figures of one other tracker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PeerFigures {
+    /// `HOST:PORT`.
+    pub name: String,
+    /// Whether all cores have a link to it.
+    pub is_linked: bool,
+    /// Whether all cores are linked and have repaired from it.
+    pub is_in_sync: bool,
+    /// Time since all links to it were caught up, milliseconds.
+    pub lag_ms: u64,
+    /// Lead of its clock over ours, milliseconds.
+    pub skew_ms: i64,
+    /// Repairs that ended.
+    pub repairs: u64,
+    /// Entries that they brought.
+    pub repaired_entries: u64,
 }
 
 impl GroupMembers {
@@ -103,6 +128,26 @@ impl GroupMembers {
             full(|peer| peer.linked.load(Ordering::Relaxed)),
             full(|peer| peer.linked.load(Ordering::Relaxed).min(peer.repaired.load(Ordering::Relaxed))),
         ]
+    }
+
+    /// Figures of the trackers that are not retired.
+    pub(crate) fn figures(&self) -> Vec<PeerFigures> {
+        let now_ms = now_ms();
+        let figures = |peer: &Arc<PeerTracker>| PeerFigures {
+            name: peer.name.clone(),
+            is_linked: peer.linked.load(Ordering::Relaxed) >= self.cores,
+            is_in_sync: peer.linked.load(Ordering::Relaxed).min(peer.repaired.load(Ordering::Relaxed)) >= self.cores,
+            lag_ms: peer
+                .caught_up_ms
+                .iter()
+                .map(|at| now_ms.saturating_sub(at.load(Ordering::Relaxed)))
+                .max()
+                .unwrap_or(0),
+            skew_ms: peer.skew(),
+            repairs: peer.repairs.load(Ordering::Relaxed),
+            repaired_entries: peer.repaired_entries.load(Ordering::Relaxed),
+        };
+        self.list().iter().filter(|peer| !peer.is_retired()).map(figures).collect()
     }
 
     /// Counts a refused link of another tracker.
@@ -257,6 +302,9 @@ impl GroupMembers {
             skew_changed_ms: AtomicU64::new(0),
             linked: AtomicUsize::new(0),
             repaired: AtomicUsize::new(0),
+            repairs: AtomicU64::new(0),
+            repaired_entries: AtomicU64::new(0),
+            caught_up_ms: (0..self.cores).map(|_| AtomicU64::new(now_ms())).collect(),
         };
         list.push(Arc::new(peer));
         self.added.store(list.len(), Ordering::Release);
@@ -305,6 +353,19 @@ impl PeerTracker {
         } else {
             self.linked.fetch_sub(1, Ordering::Relaxed);
         }
+    }
+
+    /// Records that a core's link has nothing to send and nothing to take.
+    pub(crate) fn set_caught_up(&self, core: usize) {
+        if let Some(at) = self.caught_up_ms.get(core) {
+            at.store(now_ms(), Ordering::Relaxed);
+        }
+    }
+
+    /// Counts a page of a repair: its new entries, and whether the repair ended with it.
+    pub(crate) fn count_repair(&self, entries: usize, is_done: bool) {
+        self.repaired_entries.fetch_add(entries as u64, Ordering::Relaxed);
+        self.repairs.fetch_add(is_done.into(), Ordering::Relaxed);
     }
 
     /// Records that a core has repaired from the tracker for the first time.

@@ -1,0 +1,49 @@
+//! Figures of a tracker.
+
+use super::samples::{Labels, Samples, Value};
+use crate::metrics::{self, Counter, Timing};
+use crate::tracker::server::{PeerFigures, TrackerObserver};
+
+/// Adds the figures of a tracker.
+pub(super) fn add_to(samples: &mut Samples, observer: &TrackerObserver) {
+    let (stats, activity, connections) = (observer.stats(), observer.activity(), observer.connections());
+    samples.count("mtorrent_connections_open", connections.open);
+    samples.count("mtorrent_connections_max", connections.max);
+    samples.count("mtorrent_connections_refused", connections.refused);
+    samples.count("mtorrent_connections_evicted", connections.evicted);
+    for (kind, status, count) in activity.requests() {
+        let labels = vec![("type", kind.to_owned()), ("status", status.to_owned())];
+        samples.add("mtorrent_tracker_requests", labels, Value::Count(count));
+    }
+    for (reason, count) in activity.refusals() {
+        samples.labelled("mtorrent_tracker_refusals", ("reason", reason), count);
+    }
+    for (change, count) in activity.leases() {
+        samples.labelled("mtorrent_tracker_leases", ("change", change), count);
+    }
+    samples.count("mtorrent_tracker_files", stats.files);
+    samples.count("mtorrent_tracker_leases_live", stats.seeders);
+    samples.count("mtorrent_tracker_tombstones", stats.removals);
+    samples.count("mtorrent_tracker_table_bytes", stats.table_bytes);
+    samples.count("mtorrent_tracker_peers", stats.peers);
+    samples.count("mtorrent_tracker_links_refused", stats.links_refused);
+    // Operators configure the names, and a group has at most `SYNC_PEERS_MAX` members.
+    observer.peers().iter().for_each(|peer| add_peer(samples, peer));
+    let commits = metrics::timings(Timing::StoreCommit);
+    samples.add("mtorrent_tracker_store_commit_seconds", Labels::new(), Value::Durations(commits));
+    samples.counter("mtorrent_tracker_store_failures", Counter::StoreFailures);
+    samples.counter("mtorrent_tracker_store_entries", Counter::StoreEntries);
+}
+
+fn add_peer(samples: &mut Samples, peer: &PeerFigures) {
+    for (name, value) in [
+        ("mtorrent_tracker_peer_linked", Value::Count(peer.is_linked.into())),
+        ("mtorrent_tracker_peer_in_sync", Value::Count(peer.is_in_sync.into())),
+        ("mtorrent_tracker_peer_lag_seconds", Value::Real(peer.lag_ms as f64 / 1e3)),
+        ("mtorrent_tracker_peer_clock_skew_seconds", Value::Real(peer.skew_ms as f64 / 1e3)),
+        ("mtorrent_tracker_peer_repairs", Value::Count(peer.repairs)),
+        ("mtorrent_tracker_peer_repaired_entries", Value::Count(peer.repaired_entries)),
+    ] {
+        samples.add(name, vec![("peer", peer.name.clone())], value);
+    }
+}
