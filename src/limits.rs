@@ -424,6 +424,29 @@ pub const ANNOUNCE_RETRY_PAUSE: Duration = Duration::from_secs(30);
 
 // ---- the tracker ----
 
+/// Interval at which a downloader reports its progress to its tracker.
+pub const PROGRESS_REPORT_INTERVAL: Duration = Duration::from_secs(10);
+/// Lifetime of a downloader's report at a tracker.
+pub const REPORT_TTL: Duration = Duration::from_secs(60);
+/// Reports on one file that a tracker keeps.
+pub const REPORTS_PER_FILE_MAX: usize = 256;
+/// Reports that one core of a tracker keeps.
+pub const REPORTS_PER_CORE_MAX: usize = 16_384;
+/// Records that one slice of a tracker's list of files may check.
+pub const LISTED_RECORDS_MAX: usize = 4096;
+/// Bytes of JSON after which a page of a tracker's status ends; the last file may exceed it.
+pub const STATUS_PAGE_BYTES: usize = 44 << 10;
+/// Downloaders of one file that a page of a tracker's status names.
+pub const STATUS_DOWNLOADERS_MAX: usize = 64;
+/// Status pages that one core makes for clients in each interval of [`STATUS_PAGES_INTERVAL`]; further requests are
+/// answered as busy.
+pub const STATUS_PAGES_MAX: u32 = 20;
+/// Questions of plain threads for status pages that wait for one core.
+pub const STATUS_ASKS_MAX: usize = 8;
+/// Time that a plain thread waits for a core's page.
+pub const STATUS_PATIENCE: Duration = Duration::from_secs(2);
+/// See [`STATUS_PAGES_MAX`].
+pub const STATUS_PAGES_INTERVAL: Duration = Duration::from_millis(100);
 /// Lifetime of a seeder entry that is not renewed.
 pub const LEASE: Duration = Duration::from_secs(15 * 60);
 /// Shortest secret of a tracker group, bytes.
@@ -440,6 +463,8 @@ pub const ENDPOINTS_PER_ADDRESS_MAX: usize = 8;
 pub const REMOVALS_PER_ENDPOINT_MAX: usize = 8;
 /// Allowance of an IPv6 network of 64 bits, as a multiple of that of one address.
 pub const NETWORK_ROOM: usize = 16;
+/// Most networks of a tracker's own interfaces whose hosts are counted one by one.
+pub const LAN_NETWORKS_MAX: usize = 256;
 /// Most files and most connections that one address may have.
 pub const FILES_PER_ADDRESS_MAX: usize = 1024;
 /// Tombstones that one address may leave, as a multiple of its files; they are kept for [`TOMBSTONE`] after the file is
@@ -669,6 +694,11 @@ const _: () = {
     assert!(VERSION_AHEAD_MAX.as_millis() < LEASE.as_millis());
     // A renewal just before half the lease has passed changes nothing, so the next one must be in time.
     assert!(2 * RENEW_INTERVAL.as_millis() < LEASE.as_millis());
+    // A report may be late or lost without the downloader vanishing.
+    assert!(PROGRESS_REPORT_INTERVAL.as_millis() * 3 < REPORT_TTL.as_millis());
+    // One file more than fits, with all its downloaders, its longest name in escapes of six bytes, and the other
+    // trackers beside them.
+    assert!(STATUS_PAGE_BYTES + STATUS_DOWNLOADERS_MAX * 192 + NAME_BYTES_MAX * 6 + 1024 <= FRAME_CONTROL_BYTES_MAX);
     assert!(ENTRIES_PER_FILE_MAX <= u16::MAX as usize && ENDPOINTS_PER_FILE_MAX <= ENTRIES_PER_FILE_MAX);
     assert!(ADDRESS_COUNTERS.is_power_of_two());
     // No network can fill a file's list of endpoints.

@@ -74,6 +74,7 @@ pub(super) const FAMILIES: &[Family] = &[
     counter("mtorrent_tracker_requests", "Requests answered, by type and status."),
     counter("mtorrent_tracker_refusals", "Requests refused, by reason: the limit that was reached, or what was wrong."),
     gauge("mtorrent_tracker_files", "Files with any entry."),
+    gauge("mtorrent_tracker_downloads", "Downloads that clients report as running."),
     gauge("mtorrent_tracker_leases_live", "Leases of seeders that have not ended."),
     counter(
         "mtorrent_tracker_leases",
@@ -92,7 +93,7 @@ pub(super) const FAMILIES: &[Family] = &[
     ),
     gauge(
         "mtorrent_tracker_peer_lag_seconds",
-        "Time since the link to the other tracker had nothing left to send or take.",
+        "Time since the other tracker had acknowledged all that this one had for it; none before the first time.",
     ),
     gauge("mtorrent_tracker_peer_clock_skew_seconds", "Lead of the other tracker's clock."),
     counter("mtorrent_tracker_peer_repairs", "Repairs from the other tracker that ended."),

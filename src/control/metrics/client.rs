@@ -118,13 +118,14 @@ fn add_states(samples: &mut Samples, downloads: &[DownloadStatus], shares: &[Sha
 }
 
 /// All names of [`state_name`].
-const STATES: [&str; 6] = ["waiting", "hashing", "running", "stalled", "done", "failed"];
+const STATES: [&str; 7] = ["waiting", "hashing", "running", "paused", "stalled", "done", "failed"];
 
 fn state_name(state: &DownloadState) -> &'static str {
     match state {
         DownloadState::Waiting => "waiting",
         DownloadState::Hashing => "hashing",
         DownloadState::Running => "running",
+        DownloadState::Paused => "paused",
         DownloadState::Stalled => "stalled",
         DownloadState::Done { .. } => "done",
         DownloadState::Failed(_) => "failed",

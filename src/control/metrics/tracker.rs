@@ -22,6 +22,7 @@ pub(super) fn add_to(samples: &mut Samples, observer: &TrackerObserver) {
         samples.labelled("mtorrent_tracker_leases", ("change", change), count);
     }
     samples.count("mtorrent_tracker_files", stats.files);
+    samples.count("mtorrent_tracker_downloads", stats.downloads);
     samples.count("mtorrent_tracker_leases_live", stats.seeders);
     samples.count("mtorrent_tracker_tombstones", stats.removals);
     samples.count("mtorrent_tracker_table_bytes", stats.table_bytes);
@@ -36,14 +37,16 @@ pub(super) fn add_to(samples: &mut Samples, observer: &TrackerObserver) {
 }
 
 fn add_peer(samples: &mut Samples, peer: &PeerFigures) {
-    for (name, value) in [
-        ("mtorrent_tracker_peer_linked", Value::Count(peer.is_linked.into())),
-        ("mtorrent_tracker_peer_in_sync", Value::Count(peer.is_in_sync.into())),
-        ("mtorrent_tracker_peer_lag_seconds", Value::Real(peer.lag_ms as f64 / 1e3)),
-        ("mtorrent_tracker_peer_clock_skew_seconds", Value::Real(peer.skew_ms as f64 / 1e3)),
-        ("mtorrent_tracker_peer_repairs", Value::Count(peer.repairs)),
-        ("mtorrent_tracker_peer_repaired_entries", Value::Count(peer.repaired_entries)),
-    ] {
-        samples.add(name, vec![("peer", peer.name.clone())], value);
+    let PeerFigures { row, repairs, repaired_entries } = peer;
+    let lag = row.lag_ms.map(|lag_ms| ("mtorrent_tracker_peer_lag_seconds", Value::Real(lag_ms as f64 / 1e3)));
+    let others = [
+        ("mtorrent_tracker_peer_linked", Value::Count(row.linked.into())),
+        ("mtorrent_tracker_peer_in_sync", Value::Count(row.in_sync.into())),
+        ("mtorrent_tracker_peer_clock_skew_seconds", Value::Real(row.skew_ms as f64 / 1e3)),
+        ("mtorrent_tracker_peer_repairs", Value::Count(*repairs)),
+        ("mtorrent_tracker_peer_repaired_entries", Value::Count(*repaired_entries)),
+    ];
+    for (name, value) in others.into_iter().chain(lag) {
+        samples.add(name, vec![("peer", row.name.clone())], value);
     }
 }

@@ -19,6 +19,10 @@ pub(crate) enum RequestType {
     RemoveSeeder,
     /// SeederInfoRequest.
     SeederInfo,
+    /// ReportProgress.
+    ReportProgress,
+    /// StatusRequest.
+    Status,
     /// A change of another tracker.
     SyncEntry,
     /// A request of another tracker's repair.
@@ -44,6 +48,10 @@ pub(crate) enum RefusalReason {
     VersionAhead,
     /// There is nothing to remove.
     NotFound,
+    /// A report of a client that is not announced.
+    NotAnnounced,
+    /// Too many reports.
+    Reports,
     /// The endpoint is another address's.
     ForeignEndpoint,
     /// The message is not for a tracker, or cannot be decoded.
@@ -88,11 +96,13 @@ pub(crate) struct ActivityCounts(pub(super) [u64; CELLS]);
 
 impl RequestType {
     /// All types.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Share,
         Self::AddSeeder,
         Self::RemoveSeeder,
         Self::SeederInfo,
+        Self::ReportProgress,
+        Self::Status,
         Self::SyncEntry,
         Self::SyncList,
         Self::Other,
@@ -105,6 +115,8 @@ impl RequestType {
             ParsedRequest::Request(Request::Add(_, None)) => Self::AddSeeder,
             ParsedRequest::Request(Request::Remove(_)) => Self::RemoveSeeder,
             ParsedRequest::Request(Request::List(_)) => Self::SeederInfo,
+            ParsedRequest::Request(Request::Report(..)) => Self::ReportProgress,
+            ParsedRequest::Status(_) => Self::Status,
             ParsedRequest::Entry(_) => Self::SyncEntry,
             ParsedRequest::List(_) => Self::SyncList,
             _ => Self::Other,
@@ -118,6 +130,8 @@ impl RequestType {
             Self::AddSeeder => "add_seeder",
             Self::RemoveSeeder => "remove_seeder",
             Self::SeederInfo => "seeder_info",
+            Self::ReportProgress => "report_progress",
+            Self::Status => "status",
             Self::SyncEntry => "sync_entry",
             Self::SyncList => "sync_list",
             Self::Other => "other",
@@ -127,7 +141,7 @@ impl RequestType {
 
 impl RefusalReason {
     /// All reasons.
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::FilesOfAddress,
         Self::RemovalsOfAddress,
         Self::EndpointsOfNetwork,
@@ -135,6 +149,8 @@ impl RefusalReason {
         Self::TableFull,
         Self::VersionAhead,
         Self::NotFound,
+        Self::NotAnnounced,
+        Self::Reports,
         Self::ForeignEndpoint,
         Self::BadRequest,
         Self::NotLinked,
@@ -152,6 +168,8 @@ impl RefusalReason {
             Self::TableFull => "table_full",
             Self::VersionAhead => "version_ahead",
             Self::NotFound => "not_found",
+            Self::NotAnnounced => "not_announced",
+            Self::Reports => "reports",
             Self::ForeignEndpoint => "foreign_endpoint",
             Self::BadRequest => "bad_request",
             Self::NotLinked => "not_linked",
@@ -166,6 +184,8 @@ impl From<&Refusal> for RefusalReason {
         match refusal {
             Refusal::Ahead(_) => Self::VersionAhead,
             Refusal::NotFound => Self::NotFound,
+            Refusal::NotAnnounced => Self::NotAnnounced,
+            Refusal::Reports { .. } => Self::Reports,
             Refusal::FilesOfAddress { .. } => Self::FilesOfAddress,
             Refusal::RemovalsOfAddress { .. } => Self::RemovalsOfAddress,
             Refusal::EndpointsOfNetwork { .. } => Self::EndpointsOfNetwork,
@@ -285,6 +305,6 @@ mod tests {
         let counts = activity.counts();
         assert_eq!(counts.0, [1; CELLS]);
         let names: std::collections::HashSet<_> = counts.refusals().map(|(name, _)| name).collect();
-        assert_eq!((names.len(), counts.requests().count(), counts.leases().count()), (12, 70, 4));
+        assert_eq!((names.len(), counts.requests().count(), counts.leases().count()), (14, 90, 4));
     }
 }

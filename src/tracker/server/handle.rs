@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use super::links::group_members::GroupMembers;
 use super::observer::TrackerObserver;
 use super::stats::{Figures, TrackerStats};
+use super::status::page::Ask;
 use crate::net::ConnectionLimits;
 use crate::runtime::{Cores, CoresError};
 
@@ -31,6 +32,7 @@ pub struct TrackerHandle {
     pub(super) figures: Arc<Figures>,
     pub(super) limits: Arc<ConnectionLimits>,
     pub(super) members: Arc<GroupMembers>,
+    pub(super) asks: Vec<async_channel::Sender<Ask>>,
     pub(super) store: Option<JoinHandle<Result<(), String>>>,
 }
 
@@ -54,7 +56,7 @@ impl TrackerHandle {
     /// A view for threads that watch the tracker.
     pub(crate) fn observer(&self) -> TrackerObserver {
         let (figures, limits, members) = (self.figures.clone(), self.limits.clone(), self.members.clone());
-        TrackerObserver { figures, limits, members }
+        TrackerObserver { figures, limits, members, asks: self.asks.clone() }
     }
 
     /// Returns whether the tracker was stopped or ended because its store failed. [`TrackerHandle::join`] reports

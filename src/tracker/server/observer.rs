@@ -1,12 +1,19 @@
 //! A read-only view of a running tracker, for threads that watch it.
 
 use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
 
 use super::activity::ActivityCounts;
+use super::clock::now_ms;
 use super::links::group_members::GroupMembers;
 pub(crate) use super::links::group_members::PeerFigures;
 use super::stats::{Figures, TrackerStats};
+use super::status::page::Ask;
+use super::status::rows::StatusPage;
+use crate::limits::STATUS_PATIENCE;
 use crate::net::ConnectionLimits;
+use crate::tracker::table::entry::core_of;
+use crate::wire::Cursor;
 
 /// A read-only view of a running tracker. It may outlive the tracker, and then shows its last figures.
 #[derive(Clone, Debug)]
@@ -14,6 +21,8 @@ pub(crate) struct TrackerObserver {
     pub(super) figures: Arc<Figures>,
     pub(super) limits: Arc<ConnectionLimits>,
     pub(super) members: Arc<GroupMembers>,
+    /// Questions for status pages, by core.
+    pub(super) asks: Vec<async_channel::Sender<Ask>>,
 }
 
 /// Figures about a tracker's connections.
@@ -30,6 +39,15 @@ pub(crate) struct ConnectionFigures {
 }
 
 impl TrackerObserver {
+    /// Returns the page of what this tracker knows from `start` on, and the start of the next one; `None` if the core
+    /// that makes it has ended or does not answer in time. Waits for the core: call it from a plain thread.
+    pub(crate) fn status_page(&self, start: Cursor) -> Option<(StatusPage, Option<Cursor>)> {
+        let (answer, answered) = sync_channel(1);
+        let core = core_of(start.bucket.into(), self.asks.len());
+        self.asks.get(core)?.try_send(Ask { start, answer }).ok()?;
+        answered.recv_timeout(STATUS_PATIENCE).ok()
+    }
+
     /// The current figures.
     pub(crate) fn stats(&self) -> TrackerStats {
         let [peers, peers_linked, peers_in_sync] = self.members.counts();
@@ -47,7 +65,7 @@ impl TrackerObserver {
 
     /// Figures of the other trackers.
     pub(crate) fn peers(&self) -> Vec<PeerFigures> {
-        self.members.figures()
+        self.members.figures(now_ms())
     }
 
     /// Figures about the connections.

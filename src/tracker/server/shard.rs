@@ -16,8 +16,12 @@ use super::clock::now_ms;
 use super::links::link_handle::LinkHandle;
 use super::request::{ParsedRequest, Requester};
 use super::stats::TrackerStats;
+use super::status::page::{Scope, page};
+use super::status::rows::StatusPage;
+use super::status::source::StatusSource;
 use super::unsaved::refuse_unsaved;
 use crate::ids::{Endpoint, InfoHash};
+use crate::limits::{FRAME_CONTROL_BYTES_MAX, STATUS_PAGES_INTERVAL, STATUS_PAGES_MAX};
 use crate::tracker::bounded_text::BoundedText;
 use crate::tracker::bug::report_bug;
 use crate::tracker::replica::answer;
@@ -29,17 +33,29 @@ use crate::tracker::table::entry::Body;
 use crate::tracker::table::entry::{Entry, bucket_of, core_of};
 use crate::tracker::table::rights::Cidr;
 use crate::tracker::table::{Accepted, Durability, Journal, Merged, Sender, Table};
-use crate::wire::{EntriesBuffer, Frame, Message, Response, Status, SyncHello};
+use crate::wire::{self, Cursor, EntriesBuffer, Frame, Message, Response, Status, SyncHello};
+
+/// What the operator says about addresses; the same on all cores.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct AddressPolicy {
+    /// Networks that may change any endpoint.
+    pub trust: Arc<[Cidr]>,
+    /// Addresses under which others reach the clients of this machine that connect over loopback.
+    pub loopback_as: Arc<[IpAddr]>,
+}
 
 /// One core's table, and the state needed to answer requests.
 pub(crate) struct Shard {
     inside: RefCell<Inside>,
     cores: usize,
-    trust: Arc<[Cidr]>,
+    addresses: AddressPolicy,
     links: RefCell<Vec<Rc<LinkHandle>>>,
     log: Rc<Log>,
     /// True once clients are served; false while the table is still being taken from the other trackers.
     serves: Arc<AtomicBool>,
+    source: Arc<StatusSource>,
+    /// Number of the interval in which status pages were last made for clients, and how many in it.
+    status_pages: Cell<(u64, u32)>,
     requests: Cell<u64>,
     refusals: Cell<u64>,
     activity: Activity,
@@ -80,7 +96,14 @@ impl Journal for Out<'_> {
 }
 
 impl Shard {
-    pub(crate) fn new(table: Table, cores: usize, trust: Arc<[Cidr]>, log: Rc<Log>, serves: Arc<AtomicBool>) -> Self {
+    pub(crate) fn new(
+        table: Table,
+        cores: usize,
+        addresses: AddressPolicy,
+        log: Rc<Log>,
+        serves: Arc<AtomicBool>,
+        source: Arc<StatusSource>,
+    ) -> Self {
         let inside = Inside {
             table,
             rng: SmallRng::from_rng(&mut rand::rng()),
@@ -90,10 +113,12 @@ impl Shard {
         Self {
             inside: RefCell::new(inside),
             cores,
-            trust,
+            addresses,
             links: RefCell::default(),
             log,
             serves,
+            source,
+            status_pages: Cell::default(),
             requests: Cell::new(0),
             refusals: Cell::new(0),
             activity: Activity::default(),
@@ -102,7 +127,7 @@ impl Shard {
 
     /// Creates the sender for the source address `ip`.
     pub(crate) fn sender(&self, ip: IpAddr) -> Sender {
-        Sender::new(ip, &self.trust)
+        Sender::new(ip, &self.addresses.trust)
     }
 
     /// This core's log of the store.
@@ -138,6 +163,8 @@ impl Shard {
             }
             Message::SyncEntry(entry) => ParsedRequest::Entry(entry),
             Message::SyncSeederListRequest(request) => ParsedRequest::List(request),
+            Message::StatusRequest(_) if !self.serves.load(Ordering::Relaxed) => ParsedRequest::Starting,
+            Message::StatusRequest(start) => ParsedRequest::Status(start),
             _ => match self.read_request(&message, requester.sender) {
                 Ok(_) if !self.serves.load(Ordering::Relaxed) => ParsedRequest::Starting,
                 Ok(request) => ParsedRequest::Request(request),
@@ -146,9 +173,15 @@ impl Shard {
         }
     }
 
-    /// Reads a client's request. A client on this machine that connects over loopback may announce any of the machine's
-    /// own addresses, because others find it at that address.
+    /// Reads a client's request. A client on this machine that connects over loopback is entered under the configured
+    /// address if it names none, and may announce any of the machine's own addresses, because others find it there.
     fn read_request<'a>(&self, message: &Message<'a>, sender: Sender) -> Result<Request<'a>, Denial> {
+        let mapped = if sender.ip.is_loopback() { self.seen_by_others(sender.ip) } else { None };
+        if let Some(ip) = mapped
+            && let Ok(request) = Request::read(message, Sender { ip, ..sender })
+        {
+            return Ok(request);
+        }
         let read = Request::read(message, sender);
         match read {
             Err(Denial::ForeignEndpoint { endpoint, .. }) if sender.ip.is_loopback() && is_own(endpoint.ip()) => {
@@ -156,6 +189,12 @@ impl Shard {
             }
             read => read,
         }
+    }
+
+    /// The configured address for clients that connect over loopback, of the same family if there is one.
+    fn seen_by_others(&self, loopback: IpAddr) -> Option<IpAddr> {
+        let same_family = self.addresses.loopback_as.iter().find(|ip| ip.is_ipv4() == loopback.is_ipv4());
+        same_family.or(self.addresses.loopback_as.first()).copied()
     }
 
     /// Index of the core that owns the file.
@@ -197,6 +236,7 @@ impl Shard {
                 Message::SyncSeederListResponse(answer::to_list(table, request, now_ms, page)).encode(out);
                 Status::Ok
             }
+            ParsedRequest::Status(start) => self.answer_status(*start, requester, now_ms, out),
             ParsedRequest::Denied(denial) => {
                 self.activity.refused((*denial).into());
                 self.refuse(denial.status(), BoundedText::new(denial).as_str(), requester, out)
@@ -226,7 +266,7 @@ impl Shard {
     }
 
     fn answer_request(&self, request: &Request<'_>, sender: Sender, now_ms: u64, out: &mut Vec<u8>) -> Status {
-        if !matches!(request, Request::List(_))
+        if matches!(request, Request::Add(..) | Request::Remove(_))
             && let Some(why) = self.log.failing()
         {
             self.refusals.set(self.refusals.get() + 1);
@@ -259,6 +299,36 @@ impl Shard {
         }
         outcome.reply(request.info_hash(), endpoints, |reply| reply.encode(out));
         outcome.status()
+    }
+
+    fn answer_status(&self, start: Cursor, requester: Requester, now_ms: u64, out: &mut Vec<u8>) -> Status {
+        let page = |status, next, json| Message::StatusResponse(wire::StatusPage { status, next, json });
+        let (window, pages) = self.status_pages.get();
+        let this_window = now_ms / STATUS_PAGES_INTERVAL.as_millis() as u64;
+        let pages = if window == this_window { pages } else { 0 };
+        if pages >= STATUS_PAGES_MAX {
+            page(Status::Busy, None, "").encode(out);
+            return Status::Busy;
+        }
+        self.status_pages.set((this_window, pages + 1));
+        let Sender { ip, trusted } = requester.sender;
+        let (made, next) = self.status_page(start, Scope::of(ip, trusted, &self.source), now_ms);
+        match serde_json::to_string(&made) {
+            Ok(json) if json.len() + 64 <= FRAME_CONTROL_BYTES_MAX => {
+                page(Status::Ok, next, &json).encode(out);
+                Status::Ok
+            }
+            _ => {
+                report_bug("a status page does not fit into a frame");
+                page(Status::Internal, None, "").encode(out);
+                Status::Internal
+            }
+        }
+    }
+
+    /// Makes the page of this core's table from `start` on; returns the start of the next one.
+    pub(crate) fn status_page(&self, start: Cursor, scope: Scope, now_ms: u64) -> (StatusPage, Option<Cursor>) {
+        page(&self.inside.borrow().table, &self.source, start, scope, now_ms)
     }
 
     fn refuse(&self, status: Status, text: &str, requester: Requester, out: &mut Vec<u8>) -> Status {
@@ -358,6 +428,7 @@ impl Shard {
             files: totals.files,
             seeders: totals.seeders,
             removals: totals.removals,
+            downloads: inside.table.report_count() as u64,
             table_bytes: inside.table.bytes() as u64,
             requests: self.requests.get(),
             refusals: self.refusals.get(),

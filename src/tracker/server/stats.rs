@@ -11,6 +11,8 @@ pub struct TrackerStats {
     pub files: u64,
     /// Seeder entries.
     pub seeders: u64,
+    /// Reports of downloaders that are kept.
+    pub downloads: u64,
     /// Records of removals.
     pub removals: u64,
     /// Bytes that the table occupies.
@@ -36,26 +38,26 @@ pub struct TrackerStats {
 
 /// One row of numbers per core, written by that core only.
 #[derive(Debug)]
-pub(super) struct Figures {
+pub(crate) struct Figures {
     cores: Vec<CoreFigures>,
 }
 
 #[derive(Debug)]
 struct CoreFigures {
-    table: [AtomicU64; 6],
+    table: [AtomicU64; 7],
     activity: [AtomicU64; CELLS],
 }
 
 impl Figures {
-    pub(super) fn new(cores: usize) -> Self {
+    pub(crate) fn new(cores: usize) -> Self {
         let new = || CoreFigures { table: Default::default(), activity: [const { AtomicU64::new(0) }; CELLS] };
         Self { cores: (0..cores).map(|_| new()).collect() }
     }
 
     pub(super) fn set(&self, core: usize, stats: TrackerStats, activity: &ActivityCounts) {
-        let TrackerStats { files, seeders, removals, table_bytes, requests, refusals, .. } = stats;
+        let TrackerStats { files, seeders, removals, table_bytes, requests, refusals, downloads, .. } = stats;
         let CoreFigures { table, activity: cells } = &self.cores[core];
-        for (cell, value) in table.iter().zip([files, seeders, removals, table_bytes, requests, refusals]) {
+        for (cell, value) in table.iter().zip([files, seeders, removals, table_bytes, requests, refusals, downloads]) {
             cell.store(value, Ordering::Relaxed);
         }
         for (cell, value) in cells.iter().zip(activity.0) {
@@ -63,7 +65,7 @@ impl Figures {
         }
     }
 
-    pub(super) fn sum(&self) -> TrackerStats {
+    pub(crate) fn sum(&self) -> TrackerStats {
         let total = |index: usize| self.cores.iter().map(|core| core.table[index].load(Ordering::Relaxed)).sum();
         TrackerStats {
             files: total(0),
@@ -72,6 +74,7 @@ impl Figures {
             table_bytes: total(3),
             requests: total(4),
             refusals: total(5),
+            downloads: total(6),
             ..TrackerStats::default()
         }
     }

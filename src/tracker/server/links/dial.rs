@@ -167,7 +167,6 @@ impl Dialler {
             if handle.link.borrow().is_due(self.times()) {
                 self.round(handle, &hello, &mut stream, &mut frames, &mut out).await?;
             } else {
-                handle.peer.set_caught_up(self.core);
                 let closed = async { frames.fill(&mut stream).await.map(Some) };
                 let woken = async {
                     handle.woken().or(runtime::sleep(TICK)).await;
@@ -229,6 +228,7 @@ impl Dialler {
         out: &mut Vec<u8>,
     ) -> Result<(), DialError> {
         out.clear();
+        let sent_ms = now_ms();
         self.shard.send_round(&mut handle.link.borrow_mut(), hello, self.times(), out);
         stream.allow(SYNC_ANSWER_TIMEOUT);
         stream.write_all(out).await?;
@@ -249,6 +249,9 @@ impl Dialler {
                 }
                 self.members.startup().set(handle.peer.number(), Some(self.core), SyncProgress::Done);
             }
+        }
+        if !handle.link.borrow().has_more() {
+            handle.peer.set_acknowledged(self.core, sent_ms);
         }
         self.shard.log().room().await;
         // Clients are served between two pages.

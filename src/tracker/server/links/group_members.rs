@@ -12,7 +12,7 @@ use super::startup::{Startup, SyncProgress};
 use crate::ids::{Endpoint, TrackerId};
 use crate::limits::{ADDRESSES_PER_NAME_MAX, CLOCK_SKEW_NOTED, SYNC_PEERS_MAX};
 use crate::tracker::replica::hello::GroupMember;
-use crate::tracker::server::clock::now_ms;
+use crate::tracker::server::status::rows::PeerRow;
 use crate::tracker::table::clock::Skews;
 
 /// Smallest change of a clock difference that network delay does not explain, milliseconds.
@@ -56,26 +56,18 @@ pub(crate) struct PeerTracker {
     /// Number of cores with an open link, and number of cores that have repaired from the tracker at least once.
     linked: AtomicUsize,
     repaired: AtomicUsize,
+    /// Time of each core's last state that the tracker has acknowledged completely, milliseconds since 1970; 0 for none.
+    acknowledged_ms: Vec<AtomicU64>,
     /// Number of repairs that ended, and of entries that they brought.
     repairs: AtomicU64,
     repaired_entries: AtomicU64,
-    /// Time at which each core's link had nothing to send and nothing to take, milliseconds.
-    caught_up_ms: Box<[AtomicU64]>,
 }
 
 /// Figures of one other tracker.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct PeerFigures {
-    /// `HOST:PORT`.
-    pub name: String,
-    /// Whether all cores have a link to it.
-    pub is_linked: bool,
-    /// Whether all cores are linked and have repaired from it.
-    pub is_in_sync: bool,
-    /// Time since all links to it were caught up, milliseconds.
-    pub lag_ms: u64,
-    /// Lead of its clock over ours, milliseconds.
-    pub skew_ms: i64,
+    /// Its row of a status page.
+    pub row: PeerRow,
     /// Repairs that ended.
     pub repairs: u64,
     /// Entries that they brought.
@@ -131,19 +123,9 @@ impl GroupMembers {
     }
 
     /// Figures of the trackers that are not retired.
-    pub(crate) fn figures(&self) -> Vec<PeerFigures> {
-        let now_ms = now_ms();
+    pub(crate) fn figures(&self, now_ms: u64) -> Vec<PeerFigures> {
         let figures = |peer: &Arc<PeerTracker>| PeerFigures {
-            name: peer.name.clone(),
-            is_linked: peer.linked.load(Ordering::Relaxed) >= self.cores,
-            is_in_sync: peer.linked.load(Ordering::Relaxed).min(peer.repaired.load(Ordering::Relaxed)) >= self.cores,
-            lag_ms: peer
-                .caught_up_ms
-                .iter()
-                .map(|at| now_ms.saturating_sub(at.load(Ordering::Relaxed)))
-                .max()
-                .unwrap_or(0),
-            skew_ms: peer.skew(),
+            row: peer.row(self.cores, now_ms),
             repairs: peer.repairs.load(Ordering::Relaxed),
             repaired_entries: peer.repaired_entries.load(Ordering::Relaxed),
         };
@@ -153,6 +135,11 @@ impl GroupMembers {
     /// Counts a refused link of another tracker.
     pub(crate) fn count_refused(&self) {
         self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The trackers that are not retired, for a status page.
+    pub(crate) fn rows(&self, now_ms: u64) -> Vec<PeerRow> {
+        self.list().iter().filter(|peer| !peer.is_retired()).map(|peer| peer.row(self.cores, now_ms)).collect()
     }
 
     /// Number of links refused since the start.
@@ -302,9 +289,9 @@ impl GroupMembers {
             skew_changed_ms: AtomicU64::new(0),
             linked: AtomicUsize::new(0),
             repaired: AtomicUsize::new(0),
+            acknowledged_ms: (0..self.cores).map(|_| AtomicU64::new(0)).collect(),
             repairs: AtomicU64::new(0),
             repaired_entries: AtomicU64::new(0),
-            caught_up_ms: (0..self.cores).map(|_| AtomicU64::new(now_ms())).collect(),
         };
         list.push(Arc::new(peer));
         self.added.store(list.len(), Ordering::Release);
@@ -355,13 +342,6 @@ impl PeerTracker {
         }
     }
 
-    /// Records that a core's link has nothing to send and nothing to take.
-    pub(crate) fn set_caught_up(&self, core: usize) {
-        if let Some(at) = self.caught_up_ms.get(core) {
-            at.store(now_ms(), Ordering::Relaxed);
-        }
-    }
-
     /// Counts a page of a repair: its new entries, and whether the repair ended with it.
     pub(crate) fn count_repair(&self, entries: usize, is_done: bool) {
         self.repaired_entries.fetch_add(entries as u64, Ordering::Relaxed);
@@ -371,6 +351,25 @@ impl PeerTracker {
     /// Records that a core has repaired from the tracker for the first time.
     pub(crate) fn set_repaired(&self) {
         self.repaired.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Records that the tracker has acknowledged all that a core had for it at this time.
+    pub(crate) fn set_acknowledged(&self, core: usize, at_ms: u64) {
+        self.acknowledged_ms[core].store(at_ms, Ordering::Relaxed);
+    }
+
+    fn row(&self, cores: usize, now_ms: u64) -> PeerRow {
+        let linked = self.linked.load(Ordering::Relaxed) >= cores;
+        let tracker = self.tracker.load(Ordering::Relaxed);
+        let oldest_ms = self.acknowledged_ms.iter().map(|at_ms| at_ms.load(Ordering::Relaxed)).min().unwrap_or(0);
+        PeerRow {
+            name: self.name.clone(),
+            id: if tracker == 0 { String::new() } else { format!("{tracker:016x}") },
+            linked,
+            in_sync: linked && self.repaired.load(Ordering::Relaxed) >= cores,
+            lag_ms: (oldest_ms > 0).then(|| now_ms.saturating_sub(oldest_ms)),
+            skew_ms: self.skew(),
+        }
     }
 
     fn is(&self, tracker: TrackerId) -> bool {
