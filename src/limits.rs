@@ -633,6 +633,11 @@ pub const DEMO_LIMIT_BYTES_MAX: u64 = 4 << 30;
 
 // ---- HTTP: figures and the status page ----
 
+/// Files with series of their own in the figures; the rest is counted together.
+pub const TORRENTS_LABELLED_MAX: usize = 50;
+/// Time without running a timer after which a core counts as stalled.
+pub const CORE_SILENCE_MAX: Duration = Duration::from_secs(5);
+
 /// Longest head of a request, bytes.
 pub const HTTP_HEAD_BYTES_MAX: usize = 8 << 10;
 /// Most headers of a request.
