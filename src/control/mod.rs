@@ -2,3 +2,5 @@
 
 pub(crate) mod http;
 pub(crate) mod monitor;
+pub(crate) mod page;
+pub(crate) mod subject;

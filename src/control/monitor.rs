@@ -7,31 +7,27 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
 use super::http::{HttpServer, Response, Site};
+use super::page::Page;
+pub(crate) use super::subject::Subject;
 use crate::net::ListenError;
-use crate::node::NodeObserver;
-use crate::tracker::server::TrackerObserver;
 
 /// The monitoring address of this process, if it has one. It is served until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Monitor {
-    server: Option<HttpServer>,
+    server: Option<(HttpServer, Page)>,
     subject: Arc<OnceLock<Subject>>,
-}
-
-/// What a process runs.
-#[derive(Debug)]
-pub(crate) enum Subject {
-    /// A tracker.
-    Tracker(TrackerObserver),
-    /// A client.
-    Node(NodeObserver),
 }
 
 impl Monitor {
     /// Serves `address`; port 0 selects a free port. `None` serves nothing.
     pub(crate) fn start(address: Option<SocketAddr>) -> Result<Self, ListenError> {
         let subject = Arc::new(OnceLock::new());
-        let server = address.map(|address| HttpServer::start(address, site(&subject))).transpose()?;
+        let serve = |address| {
+            let started = Page::start(&subject, site(&subject));
+            let (page, site) = started.map_err(|error| ListenError::Io(address, error))?;
+            Ok::<_, ListenError>((HttpServer::start(address, site)?, page))
+        };
+        let server = address.map(serve).transpose()?;
         Ok(Self { server, subject })
     }
 
@@ -43,7 +39,7 @@ impl Monitor {
 
     /// The address that is served, with the real port.
     pub(crate) fn address(&self) -> Option<SocketAddr> {
-        self.server.as_ref().map(HttpServer::address)
+        self.server.as_ref().map(|(server, _)| server.address())
     }
 }
 

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use super::config::NodeConfig;
 use super::data_dir::DataDir;
@@ -36,6 +37,7 @@ use crate::torrent::{Registry, Torrent};
 pub struct Node {
     config: Arc<NodeConfig>,
     address: SocketAddr,
+    started: Instant,
     endpoint: Endpoint,
     lists: Arc<ShareAndDownloadLists>,
     registry: Arc<Registry>,
@@ -104,6 +106,7 @@ impl Node {
         Ok(Self {
             config,
             address,
+            started: Instant::now(),
             endpoint,
             lists,
             registry,
@@ -123,7 +126,7 @@ impl Node {
 
     /// A view for threads that watch the client.
     pub(crate) fn observer(&self) -> NodeObserver {
-        NodeObserver { lists: self.lists.clone() }
+        NodeObserver { lists: self.lists.clone(), listen: self.address, started: self.started }
     }
 
     /// The events of the client. All receivers share one queue.

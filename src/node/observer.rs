@@ -1,6 +1,8 @@
 //! A read-only view of a running client, for threads that watch it.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::lists::ShareAndDownloadLists;
 use super::status::{DownloadStatus, ShareStatus};
@@ -9,6 +11,10 @@ use super::status::{DownloadStatus, ShareStatus};
 #[derive(Clone, Debug)]
 pub(crate) struct NodeObserver {
     pub(super) lists: Arc<ShareAndDownloadLists>,
+    /// Listening address of the client.
+    pub(crate) listen: SocketAddr,
+    /// Start of the client.
+    pub(crate) started: Instant,
 }
 
 impl NodeObserver {
