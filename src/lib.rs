@@ -28,8 +28,8 @@
 //!
 //! ```text layers
 //! cli                                       what a person types, flag by flag; a command a file
-//! repl                                      the commands of a running client
-//! control                                   a running program from outside: HTTP
+//! repl                                      the front ends of a running client: a terminal, a pipe
+//! control                                   a running program from outside: its commands, whoever gives them; HTTP
 //! console                                   what both share: the only place that prints or ends the process
 //! node                                      a running client: shares, downloads, events, its cores
 //! tracker::server | download, upload        effects around the pure parts: sockets, files, clocks

@@ -463,6 +463,8 @@ pub const ENDPOINTS_PER_ADDRESS_MAX: usize = 8;
 pub const REMOVALS_PER_ENDPOINT_MAX: usize = 8;
 /// Allowance of an IPv6 network of 64 bits, as a multiple of that of one address.
 pub const NETWORK_ROOM: usize = 16;
+/// Most networks of a tracker's own interfaces whose hosts are counted one by one.
+pub const LAN_NETWORKS_MAX: usize = 256;
 /// Most files and most connections that one address may have.
 pub const FILES_PER_ADDRESS_MAX: usize = 1024;
 /// Tombstones that one address may leave, as a multiple of its files; they are kept for [`TOMBSTONE`] after the file is

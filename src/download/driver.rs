@@ -1,7 +1,7 @@
 //! One download from its request to its end, on core 0. The driver prepares the destination, runs the peers and the
 //! shards, has batches made durable, and finishes the file.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::batches::{Batches, Durable};
-use super::context::DriverContext;
+use super::context::{DriverContext, Idle};
 use super::job::{Job, Progress, Report, Target};
 use super::meter::RateMeter;
 use super::outcome::{DownloadState, Failure};
@@ -63,6 +63,8 @@ pub(crate) struct Driver {
     pub progress: OnceLock<Arc<Progress>>,
     /// Set to end the download early.
     pub cancelled: AtomicBool,
+    /// Set while the download must not receive: it gives up its connections, and serves the chunks that it has.
+    pub paused: AtomicBool,
 }
 
 struct Run {
@@ -78,12 +80,15 @@ struct Run {
     not_direct_reported: Cell<bool>,
     /// Time of the last notice that said why nothing arrives.
     missing_reported_at: Cell<Option<Instant>>,
+    /// Present while the download is paused.
+    idle: RefCell<Option<Idle>>,
 }
 
 impl Driver {
     /// A download that has not started yet.
     pub(crate) fn new(request: Request) -> Arc<Self> {
-        Arc::new(Self { request, progress: OnceLock::new(), cancelled: AtomicBool::new(false) })
+        let (cancelled, paused) = (AtomicBool::new(false), AtomicBool::new(false));
+        Arc::new(Self { request, progress: OnceLock::new(), cancelled, paused })
     }
 
     /// Downloads to the end. Without an `announcer` (no tracker is known) only an existing, right file is a success.
@@ -232,6 +237,7 @@ impl Driver {
             announced: Cell::new(false),
             not_direct_reported: Cell::new(false),
             missing_reported_at: Cell::new(None),
+            idle: RefCell::new(None),
             job,
         }))
     }
@@ -250,6 +256,7 @@ impl Run {
                 return Ok(());
             }
             self.driver.check_cancelled()?;
+            self.follow_pause(&mut rate);
             self.announce_once();
             if let Some(batches) = &self.batches {
                 batches.commit_if_due();
@@ -261,7 +268,11 @@ impl Run {
                     self.act_on(report);
                 }
             }
-            if rate.is_due() {
+            if self.is_idle() {
+                rate.rest(&self.job.progress);
+                self.session_driver.tick();
+                state(DownloadState::Paused);
+            } else if rate.is_due() {
                 rate.tick(&self.job.progress, self.session_driver.wait_reason());
                 self.session_driver.tick();
                 self.peer_set.retry();
@@ -271,6 +282,27 @@ impl Run {
                 state(now);
             }
         }
+    }
+
+    /// Pauses or resumes as the user wants. Paused, the download keeps its files open, makes durable what arrives late,
+    /// and serves what it has; nothing of it is hashed again.
+    fn follow_pause(&self, rate: &mut RateMeter) {
+        match (self.driver.paused.load(Ordering::Relaxed), self.is_idle()) {
+            (true, false) => {
+                self.peer_set.pause();
+                *self.idle.borrow_mut() = Some(self.context.idle());
+            }
+            (false, true) => {
+                *self.idle.borrow_mut() = None;
+                rate.rest(&self.job.progress);
+                self.peer_set.resume();
+            }
+            _ => {}
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.idle.borrow().is_some()
     }
 
     fn act_on(&self, report: Report) {

@@ -67,6 +67,7 @@ fn wire_state(state: &DownloadState) -> ProgressState {
     match state {
         DownloadState::Waiting | DownloadState::Hashing => ProgressState::Waiting,
         DownloadState::Running => ProgressState::Running,
+        DownloadState::Paused => ProgressState::Paused,
         DownloadState::Stalled => ProgressState::Stalled,
         DownloadState::Done { .. } => ProgressState::Done,
         DownloadState::Failed(_) => ProgressState::Ended,

@@ -41,7 +41,7 @@ pub use crate::download::{DownloadState, Failure, FailureKind, TimeSpent};
 pub use crate::net::RateLimits;
 pub use crate::swarm::Strategy;
 
-pub use config::NodeConfig;
+pub use config::{NodeConfig, RateSetting};
 pub use error::NodeError;
 pub use event::Event;
 pub use handle::Node;

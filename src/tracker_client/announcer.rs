@@ -42,6 +42,8 @@ pub(crate) struct Announcer {
     withdrawing: RefCell<HashSet<InfoHash>>,
     added: Signal,
     listener: Rc<dyn Listener>,
+    /// The client's further endpoints, with their announcers: all that is announced here is announced there, too.
+    further: Vec<(Endpoint, Rc<Self>)>,
     /// Refusals that were already reported: the tracker and the status.
     refusals: RefCell<HashSet<(String, Status)>>,
     /// The user has been warned that the tracker is on this machine.
@@ -65,14 +67,19 @@ struct Entry {
 }
 
 impl Announcer {
-    /// Starts announcing to the group.
-    pub(crate) fn start(group: Rc<TrackerGroup>, listener: Rc<dyn Listener>) -> Rc<Self> {
+    /// Starts announcing to the group. `further` announce the same files at other endpoints of this client.
+    pub(crate) fn start(
+        group: Rc<TrackerGroup>,
+        listener: Rc<dyn Listener>,
+        further: Vec<(Endpoint, Rc<Self>)>,
+    ) -> Rc<Self> {
         let announcer = Rc::new(Self {
             group,
             entries: RefCell::default(),
             withdrawing: RefCell::default(),
             added: Signal::default(),
             listener,
+            further,
             refusals: RefCell::default(),
             local_reported: Cell::new(false),
             ended: Cell::new(false),
@@ -88,7 +95,8 @@ impl Announcer {
 
     /// Returns whether nothing is announced and no withdrawal is in flight.
     pub(crate) fn is_idle(&self) -> bool {
-        self.entries.borrow().is_empty() && self.withdrawing.borrow().is_empty()
+        let is_idle = self.entries.borrow().is_empty() && self.withdrawing.borrow().is_empty();
+        is_idle && self.further.iter().all(|(_, announcer)| announcer.is_idle())
     }
 
     /// Stops announcing and closes the connection to the tracker. The announcer must not be used afterwards.
@@ -96,10 +104,14 @@ impl Announcer {
         self.ended.set(true);
         self.added.notify();
         self.group.end();
+        self.further.iter().for_each(|(_, announcer)| announcer.end());
     }
 
     /// Announces the file from now on.
     pub(crate) fn add(&self, announcement: Announcement) {
+        for (endpoint, announcer) in &self.further {
+            announcer.add(Announcement { endpoint: *endpoint, ..announcement.clone() });
+        }
         let entry = Entry {
             version: None,
             epoch: 0,
@@ -136,9 +148,20 @@ impl Announcer {
         }
     }
 
-    /// Stops announcing the file at once. The returned future withdraws it from the tracker, and completes when a
+    /// Stops announcing the file at once, at all endpoints. The returned future withdraws it from the tracker, and completes when a
     /// tracker has answered or all have failed.
     pub(crate) fn withdraw(self: &Rc<Self>, info_hash: InfoHash) -> impl Future<Output = ()> + use<> {
+        let here = self.withdraw_here(info_hash);
+        let further: Vec<_> = self.further.iter().map(|(_, announcer)| announcer.withdraw_here(info_hash)).collect();
+        async move {
+            here.await;
+            for withdrawal in further {
+                withdrawal.await;
+            }
+        }
+    }
+
+    fn withdraw_here(self: &Rc<Self>, info_hash: InfoHash) -> impl Future<Output = ()> + use<> {
         let entry = self.entries.borrow_mut().remove(&info_hash).filter(|entry| entry.attempted);
         if entry.is_some() {
             self.withdrawing.borrow_mut().insert(info_hash);

@@ -6,6 +6,7 @@
 //! - `status`: what operators are shown of the table and the group, page by page;
 //! - `request`, `shard`: translate a frame to a change of the table and a reply; `unsaved` refuses changes that the
 //!   store cannot take;
+//! - `lan`: the networks whose hosts are counted one by one;
 //! - `links`: the connections to the other trackers, by the rules of [`super::replica`].
 //!
 //! The core that accepted a connection serves it. A request for a file of another core is forwarded to that core, and
@@ -18,6 +19,7 @@ mod clients;
 mod clock;
 mod config;
 mod handle;
+mod lan;
 mod links;
 mod observer;
 mod request;

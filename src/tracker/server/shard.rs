@@ -33,11 +33,20 @@ use crate::tracker::table::rights::Cidr;
 use crate::tracker::table::{Durability, Journal, Merged, Sender, Table};
 use crate::wire::{self, Cursor, EntriesBuffer, Frame, Message, Response, Status, SyncHello};
 
+/// What the operator says about addresses; the same on all cores.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct AddressPolicy {
+    /// Networks that may change any endpoint.
+    pub trust: Arc<[Cidr]>,
+    /// Addresses under which others reach the clients of this machine that connect over loopback.
+    pub loopback_as: Arc<[IpAddr]>,
+}
+
 /// One core's table, and the state needed to answer requests.
 pub(crate) struct Shard {
     inside: RefCell<Inside>,
     cores: usize,
-    trust: Arc<[Cidr]>,
+    addresses: AddressPolicy,
     links: RefCell<Vec<Rc<LinkHandle>>>,
     log: Rc<Log>,
     /// True once clients are served; false while the table is still being taken from the other trackers.
@@ -78,7 +87,7 @@ impl Shard {
     pub(crate) fn new(
         table: Table,
         cores: usize,
-        trust: Arc<[Cidr]>,
+        addresses: AddressPolicy,
         log: Rc<Log>,
         serves: Arc<AtomicBool>,
         source: Arc<StatusSource>,
@@ -92,7 +101,7 @@ impl Shard {
         Self {
             inside: RefCell::new(inside),
             cores,
-            trust,
+            addresses,
             links: RefCell::default(),
             log,
             serves,
@@ -105,7 +114,7 @@ impl Shard {
 
     /// Creates the sender for the source address `ip`.
     pub(crate) fn sender(&self, ip: IpAddr) -> Sender {
-        Sender::new(ip, &self.trust)
+        Sender::new(ip, &self.addresses.trust)
     }
 
     /// This core's log of the store.
@@ -151,9 +160,15 @@ impl Shard {
         }
     }
 
-    /// Reads a client's request. A client on this machine that connects over loopback may announce any of the machine's
-    /// own addresses, because others find it at that address.
+    /// Reads a client's request. A client on this machine that connects over loopback is entered under the configured
+    /// address if it names none, and may announce any of the machine's own addresses, because others find it there.
     fn read_request<'a>(&self, message: &Message<'a>, sender: Sender) -> Result<Request<'a>, Denial> {
+        let mapped = if sender.ip.is_loopback() { self.seen_by_others(sender.ip) } else { None };
+        if let Some(ip) = mapped
+            && let Ok(request) = Request::read(message, Sender { ip, ..sender })
+        {
+            return Ok(request);
+        }
         let read = Request::read(message, sender);
         match read {
             Err(Denial::ForeignEndpoint { endpoint, .. }) if sender.ip.is_loopback() && is_own(endpoint.ip()) => {
@@ -161,6 +176,12 @@ impl Shard {
             }
             read => read,
         }
+    }
+
+    /// The configured address for clients that connect over loopback, of the same family if there is one.
+    fn seen_by_others(&self, loopback: IpAddr) -> Option<IpAddr> {
+        let same_family = self.addresses.loopback_as.iter().find(|ip| ip.is_ipv4() == loopback.is_ipv4());
+        same_family.or(self.addresses.loopback_as.first()).copied()
     }
 
     /// Index of the core that owns the file.

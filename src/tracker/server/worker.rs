@@ -13,7 +13,7 @@ use super::clock::now_ms;
 use super::config::TrackerConfig;
 use super::links::dial::{self, Dialler};
 use super::links::group_members::GroupMembers;
-use super::shard::Shard;
+use super::shard::{AddressPolicy, Shard};
 use super::stats::Figures;
 use super::status::page::{Ask, Scope};
 use super::status::source::StatusSource;
@@ -44,6 +44,7 @@ pub(super) struct CoreParts {
     asks: Vec<async_channel::Receiver<Ask>>,
     mesh: MeshPlan<Batch>,
     rules: Arc<Rules>,
+    addresses: AddressPolicy,
     counts: Arc<AddressCounts>,
     tracker: TrackerId,
     figures: Arc<Figures>,
@@ -84,6 +85,7 @@ impl CoreParts {
             source,
             asks,
             mesh: MeshPlan::new(count),
+            addresses: AddressPolicy { trust: rules.trust.clone(), loopback_as: config.loopback_as.as_slice().into() },
             rules: Arc::new(rules),
             counts: Arc::new(AddressCounts::new(ADDRESS_COUNTERS, rand::random())),
             tracker: members.member().tracker,
@@ -106,8 +108,8 @@ impl CoreParts {
     }
 
     fn shard(&self, core: Core, log: Rc<Log>) -> Rc<Shard> {
-        let (table, trust) = (self.table(core), self.rules.trust.clone());
-        let shard = Rc::new(Shard::new(table, core.count, trust, log, self.serves.clone(), self.source.clone()));
+        let (table, addresses) = (self.table(core), self.addresses.clone());
+        let shard = Rc::new(Shard::new(table, core.count, addresses, log, self.serves.clone(), self.source.clone()));
         if let Some((reader, _)) = &self.restore {
             // No other task runs on this core yet.
             let read = reader.read(buckets_of(core.index, core.count), &mut |entry| shard.restore(entry));

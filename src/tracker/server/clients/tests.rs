@@ -19,7 +19,7 @@ use crate::runtime::mesh::MeshPlan;
 use crate::runtime::{self, Cores};
 use crate::tracker::replica::hello::GroupMember;
 use crate::tracker::server::links::group_members::GroupMembers;
-use crate::tracker::server::shard::Shard;
+use crate::tracker::server::shard::{AddressPolicy, Shard};
 use crate::tracker::server::stats::Figures;
 use crate::tracker::server::status::source::StatusSource;
 use crate::tracker::store::Log;
@@ -56,7 +56,7 @@ impl Fixture {
             private: false,
             started_ms: 0,
         };
-        let shard = Rc::new(Shard::new(table, 1, Arc::from([]), log.clone(), serves, Arc::new(source)));
+        let shard = Rc::new(Shard::new(table, 1, AddressPolicy::default(), log.clone(), serves, Arc::new(source)));
         let pending_replies = PendingReplies::new(net.socket_set(), log);
         let plan = MeshPlan::new(1);
         let forwarder = Forwarder::join(plan, core, shard.clone(), pending_replies.clone()).await.unwrap();
