@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use futures_lite::FutureExt;
 
-use super::{Answer, TrackerGroup};
+use super::{Answer, TrackerGroup, TrackerRecord};
 use crate::ids::{Endpoint, InfoHash, Version};
 use crate::limits::{ANNOUNCE_RETRY_PAUSE, ANNOUNCE_SPACING, PING_INTERVAL, RENEW_INTERVAL, TRACKER_RETRY_PAUSE};
 use crate::metainfo::Metainfo;
@@ -91,6 +91,18 @@ impl Announcer {
     /// The group of trackers that receives the announcements.
     pub(crate) fn group(&self) -> &Rc<TrackerGroup> {
         &self.group
+    }
+
+    /// What is known of each tracker, with the number of files announced to it.
+    pub(crate) fn records(&self) -> Vec<TrackerRecord> {
+        let epoch = self.group.epoch();
+        let is_announced = |entry: &&Entry| epoch != 0 && entry.epoch == epoch && !entry.refused;
+        let files = self.entries.borrow().values().filter(is_announced).count() as u32;
+        let mut records = self.group.records();
+        let current = self.group.current();
+        let in_use = records.iter_mut().find(|record| record.name == current);
+        in_use.into_iter().for_each(|record| record.files = files);
+        records
     }
 
     /// Returns whether nothing is announced and no withdrawal is in flight.

@@ -318,8 +318,8 @@ function shareState(share) {
 }
 const clientPeerColumns = [
   { label: "Peer", put: text((p) => p.endpoint), sort: (p) => p.endpoint },
-  { label: "Direction", put: text((p) => p.direction) },
-  { label: "File", put: text((p) => p.name) },
+  { label: "Direction", put: text((p) => (p.direction === "down" ? "sends to us" : "receives")) },
+  { label: "File", put: text((p) => p.name ?? "none yet") },
   { label: "State", put: chip((p) => [p.why ? `${p.activity}: ${p.why}` : p.activity, { active: "busy", banned: "bad", paused: "warn", choked: "warn" }[p.activity] ?? ""]) },
   { label: "Rate", num: true, first: true, put: text((p) => speed(p.rate_bytes_s)), sort: (p) => p.rate_bytes_s },
   { label: "Bytes", num: true, put: text((p) => size(p.bytes)), sort: (p) => p.bytes },
@@ -337,8 +337,8 @@ function cards(s, downloads) {
     known.list = el("ul", "cards");
     known.body.append(known.list);
   }
-  const pieces = new Map((s.pieces ?? []).map((each) => [each.info_hash, each]));
-  reconcile(known.list, known.rows, downloads, (d) => String(d.id), makeCard, (card, d) => putCard(card, d, pieces.get(d.info_hash)));
+  const pieces = new Map((s.pieces ?? []).map((each) => [each.id, each]));
+  reconcile(known.list, known.rows, downloads, (d) => String(d.id), makeCard, (card, d) => putCard(card, d, pieces.get(d.id)));
   sectionText(known, downloads.length, Math.max(s.downloads_found, downloads.length), "the latest");
 }
 function makeCard() {
@@ -374,30 +374,26 @@ function putCard(card, d, pieces) {
   if (mapped) draw(card.map, pieces, d);
 }
 
-// A cell is a digit: how much of its chunks is there, 0 none to 9 all.
+// A cell is a range of chunks: # all there, + some, > one arrives, . none, ! one that the disk cannot read.
+const CELLS = { "#": "--cell-full", "+": "--cell-part", ">": "--cell-now", ".": "--cell-none", "!": "--bad" };
 function draw(canvas, pieces, d) {
   const scale = window.devicePixelRatio || 1;
   const width = Math.max(1, Math.round(canvas.clientWidth * scale));
   const height = Math.max(1, Math.round(canvas.clientHeight * scale));
   if (canvas.width !== width) canvas.width = width;
   if (canvas.height !== height) canvas.height = height;
-  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  const [none, part, full, now] = ["--cell-none", "--cell-part", "--cell-full", "--cell-now"].map(colour);
+  const style = getComputedStyle(document.documentElement);
+  const colours = Object.fromEntries(Object.entries(CELLS).map(([cell, name]) => [cell, style.getPropertyValue(name).trim()]));
   const paint = canvas.getContext("2d");
+  paint.clearRect(0, 0, width, height);
   const cells = pieces.cells.length;
-  const arriving = new Set(pieces.arriving);
-  paint.fillStyle = none;
-  paint.fillRect(0, 0, width, height);
   const edge = (at) => Math.round((at * width) / cells);
-  const gap = width / cells > 5 * scale ? Math.round(scale) : 0;
+  const gap = width / cells > 4 * scale ? Math.round(scale) : 0;
   for (let at = 0; at < cells; at += 1) {
-    const level = Number(pieces.cells[at]);
-    if (level === 0 && !arriving.has(at)) continue;
-    paint.fillStyle = arriving.has(at) && level < 9 ? now : level === 9 ? full : part;
+    paint.fillStyle = colours[pieces.cells[at]] ?? colours["."];
     paint.fillRect(edge(at), 0, Math.max(1, edge(at + 1) - edge(at) - gap), height);
   }
-  const label = `Chunks of ${d.name}: ${count(pieces.done)} of ${count(pieces.chunks)} verified, ${count(pieces.arriving.length)} places arriving`;
-  setAttr(canvas, "aria-label", label);
+  setAttr(canvas, "aria-label", `Chunks of ${d.name}: ${count(pieces.done)} of ${count(pieces.chunks)} verified, ${count(pieces.arriving)} arriving`);
 }
 
 // ---- the stream ----
