@@ -5,6 +5,7 @@ use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use super::chunk_map::FileStatus;
 use super::config::{NodeConfig, RateSetting};
@@ -50,6 +51,7 @@ pub struct Node {
     limits: Arc<RateLimits>,
     instructions: async_channel::Sender<Instruction>,
     address: SocketAddr,
+    started: Instant,
     endpoint: Endpoint,
     registry: Arc<Registry>,
     uploads: Arc<UploadQueue>,
@@ -123,6 +125,7 @@ impl Node {
         Ok(Self {
             config,
             address,
+            started: Instant::now(),
             endpoint,
             lists,
             registry,
@@ -155,6 +158,8 @@ impl Node {
             uploads: self.uploads.clone(),
             connections: self.connections.clone(),
             memory: self.memory,
+            listen: self.address,
+            started: self.started,
         }
     }
 

@@ -1,7 +1,9 @@
 //! A read-only view of a running client, for threads that watch it.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use super::config::NodeConfig;
 use super::instruction::Instruction;
@@ -26,6 +28,10 @@ pub(crate) type ByClass = [u64; PeerClass::ALL.len()];
 pub(crate) struct NodeObserver {
     pub(super) config: Arc<NodeConfig>,
     pub(super) lists: Arc<ShareAndDownloadLists>,
+    /// Listening address of the client.
+    pub(crate) listen: SocketAddr,
+    /// Start of the client.
+    pub(crate) started: Instant,
     pub(super) receivers: Arc<Receivers>,
     pub(super) instructions: async_channel::Sender<Instruction>,
     pub(super) registry: Arc<Registry>,
