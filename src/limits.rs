@@ -635,6 +635,23 @@ pub const DEMO_LIMIT_BYTES_MAX: u64 = 4 << 30;
 
 // ---- HTTP: figures and the status page ----
 
+/// Files with series of their own in the figures; the rest is counted together.
+pub const TORRENTS_LABELLED_MAX: usize = 50;
+/// Time without running a timer after which a core counts as stalled.
+pub const CORE_SILENCE_MAX: Duration = Duration::from_secs(5);
+/// Interval of the status page's snapshots.
+pub const STATUS_INTERVAL: Duration = Duration::from_secs(1);
+/// Time since the last read after which no more snapshots are made; readers of a stream read on every tick.
+pub const STATUS_READ_WITHIN: Duration = Duration::from_secs(3);
+/// Rows of each list of a snapshot.
+pub const STATUS_ROWS_MAX: usize = 200;
+/// Chunk maps of a snapshot.
+pub const STATUS_MAPS_MAX: usize = 20;
+/// Cells of each of them.
+pub const STATUS_CELLS_MAX: usize = 400;
+/// Pages of a tracker's table that one snapshot reads.
+pub const STATUS_PAGES_A_SNAPSHOT_MAX: usize = 64;
+
 /// Longest head of a request, bytes.
 pub const HTTP_HEAD_BYTES_MAX: usize = 8 << 10;
 /// Most headers of a request.
@@ -665,6 +682,7 @@ pub const HTTP_STREAM_PING_INTERVAL: Duration = Duration::from_secs(15);
 // ---- relations ----
 
 const _: () = {
+    assert!(HTTP_STREAM_TICK.as_millis() < STATUS_READ_WITHIN.as_millis());
     // Streams of events leave connections for everything else.
     assert!(HTTP_STREAMS_MAX < HTTP_CONNECTIONS_MAX);
     // Slowly arriving bytes are read before their download is shown as stalled.

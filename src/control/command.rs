@@ -20,7 +20,7 @@ pub(crate) struct Place {
 /// A parsed line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
-    /// `share FILE NAME.mtorrent [--force]`
+    /// `share FILE NAME.mtorrent [--force] [--wait|--no-wait]`
     Share {
         /// Path of the file.
         file: PathBuf,
@@ -28,8 +28,10 @@ pub(crate) enum Command {
         metainfo: PathBuf,
         /// Whether a different `.mtorrent` file at the path is replaced.
         force: bool,
+        /// Whether the command ends when the file is hashed, instead of at once; `None` if nothing was typed.
+        wait: Option<bool>,
     },
-    /// `get NAME.mtorrent DEST [--force]`
+    /// `get NAME.mtorrent DEST [--force] [--wait|--no-wait]`
     Get {
         /// Path of the `.mtorrent` file.
         metainfo: PathBuf,
@@ -37,6 +39,8 @@ pub(crate) enum Command {
         dest: PathBuf,
         /// Whether a different file at `dest` is replaced.
         force: bool,
+        /// Whether the command ends with the download, instead of at once; `None` if nothing was typed.
+        wait: Option<bool>,
     },
     /// `show downloads|shares|peers|trackers|files [ID|NAME]`
     Show(Listing, Option<Target>),
@@ -56,6 +60,13 @@ pub(crate) enum Command {
     },
     /// `limit`, `limit up|down RATE|off`
     Limit(Option<(Direction, RateLimit)>),
+    /// `wait [ID|all]`: ends with the download of that number, or `None` with all.
+    Wait(Option<u32>),
+    /// `events [--progress]`
+    Events {
+        /// Whether the figures of running downloads are wanted, too.
+        progress: bool,
+    },
     /// `help [COMMAND]`
     Help(String),
     /// `quit`
@@ -142,14 +153,14 @@ pub(crate) fn parse(words: &[String], place: &Place) -> Result<Option<Command>, 
     let path = |word: &str| place.path(word);
     let command = match name.as_str() {
         "share" => {
-            let (names, force) = split_options("share", rest)?;
+            let Options { names, force, wait } = split_options("share", rest)?;
             let [file, metainfo] = names.as_slice() else { return Err(usage("share")) };
-            Command::Share { file: path(file), metainfo: path(metainfo), force }
+            Command::Share { file: path(file), metainfo: path(metainfo), force, wait }
         }
         "get" => {
-            let (names, force) = split_options("get", rest)?;
+            let Options { names, force, wait } = split_options("get", rest)?;
             let [metainfo, dest] = names.as_slice() else { return Err(usage("get")) };
-            Command::Get { metainfo: path(metainfo), dest: path(dest), force }
+            Command::Get { metainfo: path(metainfo), dest: path(dest), force, wait }
         }
         "show" => show(rest, place)?,
         "pause" => Command::Change(Change::Pause, which("pause", rest)?),
@@ -166,6 +177,17 @@ pub(crate) fn parse(words: &[String], place: &Place) -> Result<Option<Command>, 
             _ => return Err(usage("remove")),
         },
         "limit" => Command::Limit(limit(rest)?),
+        "wait" => match rest {
+            [] => Command::Wait(None),
+            [all] if all == "all" => Command::Wait(None),
+            [id] => Command::Wait(Some(self::id(id).ok_or_else(|| usage("wait"))?)),
+            _ => return Err(usage("wait")),
+        },
+        "events" => match rest {
+            [] => Command::Events { progress: false },
+            [option] if option == "--progress" => Command::Events { progress: true },
+            _ => return Err(usage("events")),
+        },
         "help" => match rest {
             [] => Command::Help(help::list()),
             words => Command::Help(help::about(&words.join(" ")).ok_or_else(|| LineError::Unknown(words.join(" ")))?),
@@ -240,13 +262,22 @@ fn limit(words: &[String]) -> Result<Option<(Direction, RateLimit)>, LineError> 
     parse_rate_limit(&rate.join(" ")).map(|limit| Some((direction, limit))).map_err(LineError::Value)
 }
 
-/// Removes `--force` from the arguments; after `--` every argument is a name.
-fn split_options<'a>(command: &'static str, words: &'a [String]) -> Result<(Vec<&'a str>, bool), LineError> {
-    let (mut names, mut force, mut only_names) = (Vec::new(), false, false);
+/// The arguments of `share` and `get`.
+struct Options<'a> {
+    names: Vec<&'a str>,
+    force: bool,
+    wait: Option<bool>,
+}
+
+/// Separates the options from the names; after `--` every argument is a name.
+fn split_options<'a>(command: &'static str, words: &'a [String]) -> Result<Options<'a>, LineError> {
+    let (mut names, mut force, mut wait, mut only_names) = (Vec::new(), false, None, false);
     for word in words {
         match word.as_str() {
             "--" if !only_names => only_names = true,
             "--force" if !only_names => force = true,
+            "--wait" if !only_names => wait = Some(true),
+            "--no-wait" if !only_names => wait = Some(false),
             option if option.starts_with("--") && !only_names => {
                 return Err(LineError::Option { command, option: option.into() });
             }
@@ -254,7 +285,7 @@ fn split_options<'a>(command: &'static str, words: &'a [String]) -> Result<(Vec<
             name => names.push(name),
         }
     }
-    Ok((names, force))
+    Ok(Options { names, force, wait })
 }
 
 impl Place {
@@ -303,8 +334,12 @@ mod tests {
     fn names_begin_where_the_command_was_given() {
         let place = Place { cwd: Some("/srv/images".into()), home: Some("/home/u".into()) };
         let parsed = |line: &str| super::parse(&split(line).unwrap(), &place).unwrap().unwrap();
-        let get =
-            |metainfo: &str, dest: &str| Command::Get { metainfo: metainfo.into(), dest: dest.into(), force: false };
+        let get = |metainfo: &str, dest: &str| Command::Get {
+            metainfo: metainfo.into(),
+            dest: dest.into(),
+            force: false,
+            wait: None,
+        };
         assert_eq!(parsed("get a.mtorrent ../d/"), get("/srv/images/a.mtorrent", "/srv/images/../d/"));
         assert_eq!(parsed("get ~/a /d"), get("/home/u/a", "/d"));
         for (typed, meant) in [("a", "a"), ("./a", "/srv/images/./a"), ("b/a", "/srv/images/b/a"), ("/a", "/a")] {
@@ -313,11 +348,11 @@ mod tests {
     }
 
     fn share(file: &str, metainfo: &str, force: bool) -> Result<Option<Command>, LineError> {
-        Ok(Some(Command::Share { file: file.into(), metainfo: metainfo.into(), force }))
+        Ok(Some(Command::Share { file: file.into(), metainfo: metainfo.into(), force, wait: None }))
     }
 
     fn get(metainfo: &str, dest: &str, force: bool) -> Result<Option<Command>, LineError> {
-        Ok(Some(Command::Get { metainfo: metainfo.into(), dest: dest.into(), force }))
+        Ok(Some(Command::Get { metainfo: metainfo.into(), dest: dest.into(), force, wait: None }))
     }
 
     #[test]
@@ -381,6 +416,16 @@ mod tests {
             ("limit up 20 MiB", limit(Direction::Up, 20 << 20)),
             ("limit down 100Mbit/s", limit(Direction::Down, 12_500_000)),
             ("limit down off", Ok(Some(Command::Limit(Some((Direction::Down, RateLimit(None))))))),
+            ("wait", Ok(Some(Command::Wait(None)))),
+            ("wait all", Ok(Some(Command::Wait(None)))),
+            ("wait 3", Ok(Some(Command::Wait(Some(3))))),
+            ("wait '#3'", Ok(Some(Command::Wait(Some(3))))),
+            ("wait +3", Err(usage("wait"))),
+            ("wait 3 4", Err(usage("wait"))),
+            ("wait 99999999999", Err(usage("wait"))),
+            ("events", Ok(Some(Command::Events { progress: false }))),
+            ("events --progress", Ok(Some(Command::Events { progress: true }))),
+            ("events now", Err(usage("events"))),
             ("limit up", Err(usage("limit"))),
             ("limit sideways 1MiB", Err(usage("limit"))),
             ("help", Ok(Some(Command::Help(help::list())))),
@@ -394,6 +439,11 @@ mod tests {
             assert_eq!(parse(line, Some(Path::new("/home/u"))), expected, "{line:?}");
         }
         assert_eq!(parse("get ~/a b", None), get("~/a", "b", false));
+        for (line, expected) in [("--wait", Some(true)), ("--no-wait", Some(false)), ("--wait --no-wait", Some(false))]
+        {
+            let line = format!("share a b {line}");
+            assert!(matches!(parse(&line, None), Ok(Some(Command::Share { wait, .. })) if wait == expected), "{line}");
+        }
     }
 
     /// Control characters in pasted text do not start a new line.

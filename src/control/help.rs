@@ -84,6 +84,12 @@ pub(crate) const ALL: &[Help] = &[
         "move a download or a shared file to PATH, a file or a folder",
         "The file is served all the time. On another file system it is copied and verified first. PATH must not exist.",
     ),
+    help(
+        "wait",
+        "wait [ID|all]",
+        "wait for the end of one download, or of all",
+        "By `mtorrent ctl wait` a script waits; the exit code is that of the download.",
+    ),
     help("remove", "remove NAME.mtorrent", "stop sharing the file", "The file itself stays where it is."),
     help(
         "limit",
@@ -93,11 +99,18 @@ pub(crate) const ALL: &[Help] = &[
     ),
     help("limit up", "limit up RATE", "send at most RATE, such as 100Mbit or 20MiB; off for no limit", ""),
     help("limit down", "limit down RATE", "receive at most RATE", ""),
+    help(
+        "events",
+        "events [--progress]",
+        "by `mtorrent ctl` only: all events, with --progress also figures every second",
+        "",
+    ),
     help("help", "help [COMMAND]", "this list, or more about one command", ""),
     help("quit", "quit", "end the client", "Downloads resume and shares are seeded again at the next start."),
 ];
 
-const FOOTER: &str = "Quote names as in a shell; ~ is the home folder; # starts a comment.";
+const FOOTER: &str = "share and get take --wait (until the file is hashed, or the download has ended) and --no-wait.
+Quote names as in a shell; ~ is the home folder; # starts a comment.";
 
 /// The list of all commands.
 pub(crate) fn list() -> String {

@@ -151,6 +151,7 @@ impl PeerSet {
             return;
         }
         if !was_banned && peer.is_banned(self.now()) {
+            self.job.progress.peers_banned.fetch_add(1, Ordering::Relaxed);
             log::warn!("peer {endpoint} sent wrong chunks of {} and is banned", self.job.torrent.metainfo.name());
         }
         if std::mem::take(&mut peer.is_up) {

@@ -53,7 +53,7 @@ pub use config::{NodeConfig, RateSetting};
 pub use error::NodeError;
 pub use event::Event;
 pub use handle::Node;
-pub(crate) use observer::NodeObserver;
+pub(crate) use observer::{ByClass, DownloadFigures, NodeObserver};
 pub use peer_status::{PeerActivity, PeerClass, PeerStatus};
 pub use request::{DownloadRequest, MoveTarget, Moving, ShareRequest, Verified};
 pub use status::{DownloadId, DownloadStatus, ShareStatus};

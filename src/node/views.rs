@@ -68,12 +68,23 @@ impl NodeObserver {
     /// The chunk maps, of at most `cells_max` cells each, of all downloads that have begun and of all shares that are
     /// served.
     pub(crate) fn files(&self, cells_max: usize) -> Result<Vec<FileStatus>, NodeError> {
+        let mut rows = self.files_of_downloads(cells_max)?;
+        let shares = self.lists.lock().shares.clone();
+        for share in shares.iter().filter(|share| share.is_served()) {
+            let torrent: Option<Arc<Torrent>> = share.state().torrent.clone();
+            rows.extend(torrent.map(|torrent| FileStatus {
+                path: Some(share.file.clone()),
+                ..file_status(&torrent, &[], cells_max.min(CHUNK_CELLS_MAX))
+            }));
+        }
+        Ok(rows)
+    }
+
+    /// The same of the downloads only, which are fewer than the shares as a rule.
+    pub(crate) fn files_of_downloads(&self, cells_max: usize) -> Result<Vec<FileStatus>, NodeError> {
         let arriving = self.ask(Inspection::Arriving)?;
         let cells_max = cells_max.min(CHUNK_CELLS_MAX);
-        let (downloads, shares) = {
-            let lists = self.lists.lock();
-            (lists.downloads.clone(), lists.shares.clone())
-        };
+        let downloads = self.lists.lock().downloads.clone();
         let mut rows = Vec::new();
         for entry in downloads.iter().filter(|entry| !entry.has_ended()) {
             if let Some(torrent) = entry.driver.torrent.get().and_then(Weak::upgrade) {
@@ -81,15 +92,6 @@ impl NodeObserver {
                 let map = file_status(&torrent, arriving, cells_max);
                 rows.push(FileStatus { download: Some(entry.id), path: entry.dest(), ..map });
             }
-        }
-        for share in shares.iter().filter(|share| share.is_served()) {
-            let torrent: Option<Arc<Torrent>> = share.state().torrent.clone();
-            rows.extend(
-                torrent.map(|torrent| FileStatus {
-                    path: Some(share.file.clone()),
-                    ..file_status(&torrent, &[], cells_max)
-                }),
-            );
         }
         Ok(rows)
     }

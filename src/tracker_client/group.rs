@@ -12,6 +12,7 @@ use super::connection::{Connection, ConnectionError};
 use super::record::{TrackerRecord, TrackerState};
 use crate::ids::{Endpoint, InfoHash};
 use crate::limits::{TRACKER_HEDGE_FIRST, TRACKER_HEDGE_NEXT, TRACKER_RETRY_PAUSE};
+use crate::metrics::{self, Counter};
 use crate::net::{Family, Net, NetError};
 use crate::rpc::RpcError;
 use crate::runtime::Signal;
@@ -128,6 +129,12 @@ impl TrackerGroup {
     /// one. If a tracker is silent for a moment, the next one is tried in parallel. The first tracker that answers is
     /// used from then on.
     pub(crate) async fn request(&self, message: &Message<'_>) -> Result<Answer, AllTrackersFailed> {
+        let answer = self.request_any(message).await;
+        metrics::add(if answer.is_ok() { Counter::TrackerAnswers } else { Counter::TrackerFailures }, 1);
+        answer
+    }
+
+    async fn request_any(&self, message: &Message<'_>) -> Result<Answer, AllTrackersFailed> {
         let _in_use = self.acquire().await;
         let mut connection = self.connection.borrow_mut().take();
         let (first, began) = (self.current.get(), Instant::now());
