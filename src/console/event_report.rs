@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::output_event::OutputEvent;
 use super::stderr;
 use crate::node::Event;
 use crate::text;
@@ -17,6 +18,9 @@ pub(crate) fn report(event: &Event) {
         }
         Event::ShareResumed { file } => stderr::report(format_args!("{} is seeded again", text::path(file))),
         Event::Announced { tracker, .. } => log::info!("announced to {tracker}"),
+        Event::NoProgress { .. } | Event::ProgressAgain { .. } => {
+            OutputEvent::of_progress(event).into_iter().for_each(stderr::report);
+        }
         Event::Ended(_) => {}
     }
 }

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use super::job::Job;
 use super::shard::ShardMessage;
+use super::why_watch::ProgressReport;
 use crate::ids::PeerId;
 use crate::limits::DATA_CONNECTIONS_MAX;
 use crate::net::Net;
-use crate::runtime::Blocking;
+use crate::runtime::{Blocking, LoadMeter};
 use crate::torrent::Registry;
 
 /// Services of core 0 that the driver of one download uses.
@@ -32,6 +33,12 @@ pub(crate) struct DriverContext {
     pub running: Rc<Cell<usize>>,
     /// Shows the user a notice.
     pub notice: Box<dyn Fn(String)>,
+    /// Reports on the progress.
+    pub report_progress: Box<dyn Fn(ProgressReport)>,
+    /// Measures the load of the machine.
+    pub load: Arc<LoadMeter>,
+    /// Threads that measure it.
+    pub load_threads: Blocking,
 }
 
 impl DriverContext {

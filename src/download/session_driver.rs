@@ -15,7 +15,7 @@ use super::shard::ShardMessage;
 use super::source::Source;
 use crate::bitfield::Bitfield;
 use crate::geometry::ChunkIndex;
-use crate::swarm::{Action, AnswerStart, ConnectionSlot, PeerSlot, Session, Strategy, WaitReason};
+use crate::swarm::{Action, AnswerStart, ConnectionSlot, PeerSlot, Session, Strategy, Supply, WaitReason};
 
 /// The session of one download, with the state that its actions need.
 pub(crate) struct SessionDriver {
@@ -124,6 +124,11 @@ impl SessionDriver {
     /// The reason why no more data arrives.
     pub(crate) fn wait_reason(&self) -> WaitReason {
         self.session.borrow().wait_reason()
+    }
+
+    /// The figures that show what limits the download.
+    pub(crate) fn supply(&self) -> Supply {
+        self.session.borrow_mut().supply()
     }
 
     /// Carries out the session's actions.

@@ -17,10 +17,10 @@ use super::share_entry::ShareEntry;
 use super::status::{DownloadId, DownloadStatus};
 use super::waiting_download::WaitingDownload;
 use super::worker::CoreMessage;
-use crate::download::{DownloadState, DriverContext, Failure, FailureKind};
+use crate::download::{DownloadState, DriverContext, Failure, FailureKind, ProgressReport};
 use crate::ids::InfoHash;
 use crate::metainfo::Metainfo;
-use crate::runtime::{Blocking, Signal, spawn_watched};
+use crate::runtime::{Blocking, LoadMeter, Signal, spawn_watched};
 use crate::torrent::Content;
 use crate::tracker_client::Listener as _;
 
@@ -32,12 +32,19 @@ pub(super) struct DownloadSupervisor {
     any_ended: Signal,
     /// Number of running downloads.
     running: Rc<Cell<usize>>,
+    load: Arc<LoadMeter>,
 }
 
 impl DownloadSupervisor {
     /// Creates a supervisor without downloads.
     pub(super) fn new(context: Rc<NodeContext>, announcers: Rc<Announcers>) -> Rc<Self> {
-        Rc::new(Self { context, announcers, any_ended: Signal::default(), running: Rc::default() })
+        Rc::new(Self {
+            context,
+            announcers,
+            any_ended: Signal::default(),
+            running: Rc::default(),
+            load: Arc::new(LoadMeter::new()),
+        })
     }
 
     /// Ends all downloads at a point from which they can resume, and waits until they have ended.
@@ -197,6 +204,7 @@ impl DownloadSupervisor {
 
     fn driver_context(&self, id: DownloadId, dest: Option<&Path>) -> DriverContext {
         let (mesh, events) = (self.context.core.mesh.clone(), self.context.events.clone());
+        let reports = events.clone();
         let durable = &self.context.core.parts.pools.durable;
         DriverContext {
             net: self.context.core.net.clone(),
@@ -208,6 +216,18 @@ impl DownloadSupervisor {
             running: self.running.clone(),
             send: Box::new(move |core, message| mesh.send(core, CoreMessage::Shard(id, message))),
             notice: Box::new(move |text| events.notice(text)),
+            report_progress: Box::new(move |report| reports.send(progress_event(id, report))),
+            load: self.load.clone(),
+            load_threads: self.context.core.parts.pools.load.clone(),
         }
+    }
+}
+
+fn progress_event(id: DownloadId, report: ProgressReport) -> Event {
+    match report {
+        ProgressReport::Stopped(why, waited) => {
+            Event::NoProgress { id, waited, next_step: why.next_step().to_owned(), why }
+        }
+        ProgressReport::Again(waited) => Event::ProgressAgain { id, waited },
     }
 }

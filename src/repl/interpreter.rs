@@ -288,10 +288,13 @@ impl<'a> Interpreter<'a> {
                 }
                 None => Ok(()),
             },
-            other => {
-                event_report::report(&other);
-                Ok(())
-            }
+            other => match OutputEvent::of_progress(&other) {
+                Some(event) => self.screen.later(&event),
+                None => {
+                    event_report::report(&other);
+                    Ok(())
+                }
+            },
         }
     }
 

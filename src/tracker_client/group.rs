@@ -1,8 +1,10 @@
 //! A list of trackers, one of which is in use.
 
 use std::cell::{Cell, RefCell};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use futures_lite::FutureExt;
 
@@ -42,6 +44,8 @@ pub(crate) struct TrackerGroup {
     epoch: Cell<u64>,
     changed: Signal,
     ended: Cell<bool>,
+    /// The last round trip that was not taken yet, and whether it is the first on its connection.
+    round_trip: Cell<Option<(bool, Duration)>>,
 }
 
 impl TrackerGroup {
@@ -60,6 +64,7 @@ impl TrackerGroup {
             epoch: Cell::new(0),
             changed: Signal::default(),
             ended: Cell::new(false),
+            round_trip: Cell::new(None),
         });
         crate::runtime::spawn_vital("tracker connection", watch(Rc::downgrade(&group)));
         group
@@ -73,6 +78,16 @@ impl TrackerGroup {
     /// Returns the name of the tracker in use.
     pub(crate) fn current(&self) -> &str {
         &self.names[self.current.get()]
+    }
+
+    /// Returns the IP address of the tracker in use, if it is connected.
+    pub(crate) fn address(&self) -> Option<IpAddr> {
+        self.connection.borrow().as_ref().map(Connection::address)
+    }
+
+    /// Takes the last round trip to the tracker in use, and whether it is the first on its connection.
+    pub(crate) fn take_round_trip(&self) -> Option<(bool, Duration)> {
+        self.round_trip.take()
     }
 
     /// Returns the connection epoch. It grows with every new connection; then all files must be announced again.
@@ -98,6 +113,7 @@ impl TrackerGroup {
     pub(crate) async fn request(&self, message: &Message<'_>) -> Result<Answer, AllTrackersFailed> {
         let _in_use = self.acquire().await;
         let mut connection = self.connection.borrow_mut().take();
+        let began = Instant::now();
         let asked = match &mut connection {
             Some(connection) => Some(connection.request(message).await),
             None => None,
@@ -107,6 +123,7 @@ impl TrackerGroup {
         let mut failure = None;
         match asked {
             Some(Ok(answer)) if !is_unwell(&answer) => {
+                self.round_trip.set(Some((false, began.elapsed())));
                 self.keep(connection);
                 return Ok(answer);
             }
@@ -132,6 +149,7 @@ impl TrackerGroup {
         if self.current.replace(index) != index {
             (self.notice)(format!("now using tracker {}", text::plain(&self.names[index])));
         }
+        self.round_trip.set(connection.round_trip().map(|round_trip| (true, round_trip)));
         self.keep(Some(connection));
         self.epoch.set(self.epoch.get() + 1);
         self.changed.notify();

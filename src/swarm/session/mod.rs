@@ -25,6 +25,8 @@ mod peer_state;
 mod peers;
 mod requests;
 mod state;
+mod supply;
 
 pub use action::{Action, AnswerStart, WaitReason};
 pub use state::Session;
+pub use supply::Supply;
