@@ -156,7 +156,7 @@ pub const DESCRIPTORS_RESERVED: usize = 32;
 pub const DESCRIPTORS_RESERVED_SHARE: u64 = 3;
 
 /// Interval at which the load of the cores is measured while a download runs.
-pub const LOAD_INTERVAL: Duration = Duration::from_secs(1);
+pub const LOAD_INTERVAL: Duration = Duration::from_millis(500);
 /// Threads that measure the load.
 pub const LOAD_THREADS: usize = 1;
 /// Idle time after which a thread for blocking work ends.

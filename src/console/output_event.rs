@@ -404,7 +404,7 @@ mod tests {
     use crate::console::demo_figures::GetterFigures;
     use crate::console::download_text::tests::status;
     use crate::geometry::Geometry;
-    use crate::node::{Failure, FailureKind};
+    use crate::node::{Cause, Failure, FailureKind, Why};
 
     const HASH: InfoHash = InfoHash([0xab; 20]);
 

@@ -2,6 +2,7 @@
 //! go into the session.
 
 use std::cell::{Cell, RefCell};
+use std::net::IpAddr;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -40,6 +41,8 @@ pub(crate) struct PeerSet {
     /// The reason why the trackers gave no answer to the last query.
     tracker_failure: RefCell<Option<String>>,
     tracker_delay: RefCell<TrackerDelay>,
+    /// IP address of the tracker in use.
+    tracker_address: Cell<Option<IpAddr>>,
 }
 
 /// The reason why a download has no peers or no progress.
@@ -82,6 +85,7 @@ impl PeerSet {
             last_contact: Cell::new(Instant::now()),
             tracker_failure: RefCell::new(None),
             tracker_delay: RefCell::default(),
+            tracker_address: Cell::new(None),
         });
         crate::runtime::spawn_vital("discovery", discover(Rc::downgrade(&peer_set)));
         peer_set
@@ -111,7 +115,7 @@ impl PeerSet {
     /// Whether packets to this machine wait in a queue that those of the tracker share with the peers' data. A tracker
     /// on the machine of a peer, or on this one, does not show that.
     pub(crate) fn has_queue_at_own_link(&self) -> bool {
-        let Some(tracker) = self.trackers.address() else { return false };
+        let Some(tracker) = self.tracker_address.get() else { return false };
         let is_apart = |peer: &Endpoint| peer.ip().to_canonical() != tracker;
         !tracker.is_loopback()
             && self.peers.borrow().iter().filter(|(_, peer)| peer.is_up).all(|(endpoint, _)| is_apart(endpoint))
@@ -119,12 +123,13 @@ impl PeerSet {
     }
 
     fn note_round_trip(&self) {
-        let Some((is_new, round_trip)) = self.trackers.take_round_trip() else { return };
+        let Some(round_trip) = self.trackers.take_round_trip() else { return };
+        let is_other = self.tracker_address.replace(Some(round_trip.address)) != Some(round_trip.address);
         let mut delay = self.tracker_delay.borrow_mut();
-        if is_new {
+        if is_other {
             delay.clear();
         }
-        delay.note(self.now(), round_trip);
+        delay.note(self.now(), round_trip.time);
     }
 
     /// The endpoint of the peer in a slot.

@@ -255,7 +255,7 @@ mod tests {
     fn it_does_not_flicker() {
         let mut meter = WhyMeter::default();
         assert_eq!(after(&mut meter, 0..40, |_, _| ()), Cause::Uplinks);
-        let busy = |tick: u32, sample: &mut Sample| sample.core_load = if tick % 4 == 0 { 0.95 } else { 0.1 };
+        let busy = |tick: u32, sample: &mut Sample| sample.core_load = if tick.is_multiple_of(4) { 0.95 } else { 0.1 };
         assert_eq!(after(&mut meter, 40..60, busy), Cause::Uplinks);
         assert_eq!(after(&mut meter, 60..64, |_, sample| sample.core_load = 0.95), Cause::Uplinks);
         assert_eq!(after(&mut meter, 64..80, |_, sample| sample.core_load = 0.95), Cause::Cpu);

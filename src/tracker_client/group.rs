@@ -44,8 +44,17 @@ pub(crate) struct TrackerGroup {
     epoch: Cell<u64>,
     changed: Signal,
     ended: Cell<bool>,
-    /// The last round trip that was not taken yet, and whether it is the first on its connection.
-    round_trip: Cell<Option<(bool, Duration)>>,
+    /// The last round trip that was not taken yet.
+    round_trip: Cell<Option<RoundTrip>>,
+}
+
+/// A round trip to a tracker.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RoundTrip {
+    /// IP address of the tracker.
+    pub address: IpAddr,
+    /// Its duration.
+    pub time: Duration,
 }
 
 impl TrackerGroup {
@@ -80,13 +89,8 @@ impl TrackerGroup {
         &self.names[self.current.get()]
     }
 
-    /// Returns the IP address of the tracker in use, if it is connected.
-    pub(crate) fn address(&self) -> Option<IpAddr> {
-        self.connection.borrow().as_ref().map(Connection::address)
-    }
-
-    /// Takes the last round trip to the tracker in use, and whether it is the first on its connection.
-    pub(crate) fn take_round_trip(&self) -> Option<(bool, Duration)> {
+    /// Takes the last round trip to the tracker in use.
+    pub(crate) fn take_round_trip(&self) -> Option<RoundTrip> {
         self.round_trip.take()
     }
 
@@ -118,12 +122,14 @@ impl TrackerGroup {
             Some(connection) => Some(connection.request(message).await),
             None => None,
         };
+        let address = connection.as_ref().map(Connection::address);
         let first = self.current.get();
         let mut candidates: Vec<usize> = (0..self.names.len()).map(|step| (first + step) % self.names.len()).collect();
         let mut failure = None;
         match asked {
             Some(Ok(answer)) if !is_unwell(&answer) => {
-                self.round_trip.set(Some((false, began.elapsed())));
+                let time = began.elapsed();
+                self.round_trip.set(address.map(|address| RoundTrip { address, time }));
                 self.keep(connection);
                 return Ok(answer);
             }
@@ -149,7 +155,8 @@ impl TrackerGroup {
         if self.current.replace(index) != index {
             (self.notice)(format!("now using tracker {}", text::plain(&self.names[index])));
         }
-        self.round_trip.set(connection.round_trip().map(|round_trip| (true, round_trip)));
+        let address = connection.address();
+        self.round_trip.set(connection.round_trip().map(|time| RoundTrip { address, time }));
         self.keep(Some(connection));
         self.epoch.set(self.epoch.get() + 1);
         self.changed.notify();
