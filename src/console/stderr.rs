@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::exit::{CommandError, Exit};
 use super::stderr_sink;
-use crate::limits::{LOG_LINES_QUEUED_MAX, SENTENCES_QUEUED_MAX, STDERR_PATIENCE};
+use crate::limits::{LOG_LINES_QUEUED_MAX, MESSAGES_QUEUED_MAX, STDERR_PATIENCE};
 
 static WRITER: OnceLock<Writer> = OnceLock::new();
 
@@ -91,7 +91,7 @@ impl Writer {
     fn put(&self, line: Line) -> Option<u64> {
         let mut queue = self.lock();
         let is_full = if line.is_message {
-            queue.messages >= SENTENCES_QUEUED_MAX
+            queue.messages >= MESSAGES_QUEUED_MAX
         } else {
             queue.lines.len() - queue.messages >= LOG_LINES_QUEUED_MAX
         };
