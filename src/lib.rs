@@ -28,6 +28,7 @@
 //!
 //! ```text layers
 //! cli                                       what a person types, flag by flag; a command a file
+//! config                                    pure: the format of the configuration file
 //! repl                                      the commands of a running client
 //! console                                   what both share: the only place that prints or ends the process
 //! node                                      a running client: shares, downloads, events, its cores
@@ -58,6 +59,7 @@
 
 pub mod bitfield;
 pub mod cli;
+pub(crate) mod config;
 pub mod console;
 pub(crate) mod direction;
 pub(crate) mod download;

@@ -542,6 +542,8 @@ pub const SYNC_PEERS_MAX: usize = 64;
 
 // ---- the command line ----
 
+/// Longest configuration file, bytes.
+pub const CONFIG_BYTES_MAX: u64 = 256 << 10;
 /// Lines of the log that wait for stderr; further ones are dropped and counted.
 pub const LOG_LINES_QUEUED_MAX: usize = 1024;
 /// Messages of a command that wait for stderr.

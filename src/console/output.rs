@@ -50,6 +50,12 @@ impl Output {
     }
 }
 
+/// Writes a document that the user asked for by its form, such as a script for a shell: also with `--json` it is text.
+pub(crate) fn document(text: &str) -> Result<(), CommandError> {
+    write_line(&mut io::stdout().lock(), text.trim_end_matches('\n'))
+        .map_err(|error| CommandError::failed(format!("cannot write to standard output: {error}")))
+}
+
 /// The object of the event on one line.
 pub(crate) fn json_line(event: &OutputEvent<'_>) -> Result<String, CommandError> {
     event.to_json().map_err(|error| CommandError::failed(format!("internal error: no JSON of an answer: {error}")))

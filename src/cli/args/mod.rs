@@ -1,18 +1,26 @@
-//! Command-line arguments as typed. Every flag has a variable `MTORRENT_...`; the flag takes precedence.
+//! Command-line arguments as typed. Every flag has a variable `MTORRENT_...` and a key in the configuration file; the
+//! flag takes precedence over the variable, and that over the file.
 //!
 //! This module checks each flag separately; `resolve` makes the checks that involve more than one flag.
 
+mod definition;
+mod documents;
 mod environment;
+mod examples;
 mod files;
 mod peer;
 mod shared;
 mod tracker;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
 
 use clap::builder::{BoolishValueParser, TypedValueParser as _};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
+pub(super) use definition::{NOT_SETTINGS, definition, is_switch, settings_of, variables, without_variables};
+pub use documents::{CompletionsArgs, ManArgs, Shell};
 pub use environment::forget_empty_variables;
 pub use files::{CreateArgs, DemoArgs, InfoArgs, VerifyArgs};
 pub use peer::{ClientArgs, GetArgs, PeerArgs, Picker, ShareArgs};
@@ -37,19 +45,33 @@ pub struct LowArgs {
 
 /// Whether a command line that cannot be parsed still requests JSON.
 pub fn wants_json(arguments: &[OsString]) -> bool {
-    let typed = arguments.iter().take_while(|argument| *argument != "--").any(|argument| argument == "--json");
-    let is_on = |value: OsString| BoolishValueParser::new().parse_ref(&LowArgs::command(), None, &value);
-    typed || std::env::var_os("MTORRENT_JSON").is_some_and(|value| is_on(value).unwrap_or_default())
+    let is_on =
+        |value: &OsStr| BoolishValueParser::new().parse_ref(&LowArgs::command(), None, value).unwrap_or_default();
+    let typed = |argument: &OsString| {
+        let value = argument.as_bytes().strip_prefix(b"--json=").map(OsStr::from_bytes);
+        if argument == "--json" { Some(true) } else { value.map(is_on) }
+    };
+    let last = arguments.iter().take_while(|argument| *argument != "--").filter_map(typed).last();
+    last.unwrap_or_else(|| std::env::var_os("MTORRENT_JSON").is_some_and(|value| is_on(&value)))
 }
+
+/// Heading of the options of every command.
+const COMMON: &str = "Options of every command";
 
 /// Options of every command.
 #[derive(Clone, Debug, Args)]
 pub struct CommonArgs {
     /// Write answers to stdout as JSON, one object a line
-    #[arg(long, global = true, env = "MTORRENT_JSON", value_parser = BoolishValueParser::new(), hide_env_values = true)]
+    #[arg(long, global = true, env = "MTORRENT_JSON", value_parser = BoolishValueParser::new(), help_heading = COMMON)]
     pub json: bool,
+    /// A TOML file with settings: the keys are flags, for one command in a table such as [client]
+    #[arg(long, global = true, value_name = "FILE", env = "MTORRENT_CONFIG", help_heading = COMMON)]
+    pub config: Option<PathBuf>,
+    /// Print the settings in effect as such a file, with a comment for each, and end
+    #[arg(long, global = true, help_heading = COMMON)]
+    pub print_config: bool,
     /// What to log, such as `debug` or `mtorrent::upload=trace,warn` [default: RUST_LOG, else `warn`, for services `info`]
-    #[arg(long, global = true, value_name = "FILTER", env = "MTORRENT_LOG", hide_env_values = true)]
+    #[arg(long, global = true, value_name = "FILTER", env = "MTORRENT_LOG", help_heading = COMMON)]
     pub log: Option<String>,
 }
 
@@ -72,26 +94,8 @@ pub enum LowCommand {
     Verify(VerifyArgs),
     /// Demonstrate everything on this machine: two trackers, one seeder, two getters, one tracker killed half-way
     Demo(DemoArgs),
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_definition_holds() {
-        LowArgs::command().debug_assert();
-    }
-
-    #[test]
-    fn every_flag_has_its_variable() {
-        for command in LowArgs::command().get_subcommands() {
-            for argument in command.get_arguments().filter(|argument| argument.get_long().is_some()) {
-                let hidden = argument.is_hide_set();
-                let name = argument.get_env().map(|name| name.to_string_lossy().into_owned());
-                let named = name.is_some_and(|name| name.starts_with("MTORRENT_"));
-                assert!(hidden || named, "--{} of {}", argument.get_long().unwrap_or_default(), command.get_name());
-            }
-        }
-    }
+    /// Print the completions of commands and flags for a shell
+    Completions(CompletionsArgs),
+    /// Write the manual pages
+    Man(ManArgs),
 }

@@ -17,7 +17,7 @@ pub struct PeerArgs {
     #[arg(long, value_name = "IP:PORT", env = "MTORRENT_LISTEN", default_value = "[::]:0", value_parser = parse_listen)]
     pub listen: SocketAddr,
     /// The address under which others reach this peer, if it is not the listening address
-    #[arg(long, value_name = "IP:PORT", env = "MTORRENT_ADVERTISE", value_parser = parse_advertise)]
+    #[arg(long, value_name = "IP:PORT", env = "MTORRENT_ADVERTISE", hide_short_help = true, value_parser = parse_advertise)]
     pub advertise: Option<SocketAddr>,
     /// The trackers to ask.
     #[command(flatten)]
@@ -26,13 +26,13 @@ pub struct PeerArgs {
     #[command(flatten)]
     pub cores: CoresArgs,
     /// Memory for chunks just received, from which other peers are served
-    #[arg(long, value_name = "SIZE", env = "MTORRENT_CACHE", default_value = "96MiB", value_parser = parse_size)]
+    #[arg(long, value_name = "SIZE", env = "MTORRENT_CACHE", hide_short_help = true, default_value = "96MiB", value_parser = parse_size)]
     pub cache: u64,
     /// How long a download that has received something waits while all its sources are away
-    #[arg(long, value_name = "DURATION", env = "MTORRENT_STALL_TIMEOUT", default_value = "5m", value_parser = parse_duration)]
+    #[arg(long, value_name = "DURATION", env = "MTORRENT_STALL_TIMEOUT", hide_short_help = true, default_value = "5m", value_parser = parse_duration)]
     pub stall_timeout: Duration,
     /// Which chunks to get first
-    #[arg(long, value_name = "HOW", env = "MTORRENT_PICKER", default_value = "rarest")]
+    #[arg(long, value_name = "HOW", env = "MTORRENT_PICKER", hide_short_help = true, default_value = "rarest")]
     pub picker: Picker,
     /// The most that the process sends per second, such as 100Mbit or 20MiB; `off` for no limit
     #[arg(long, value_name = "RATE", env = "MTORRENT_UPLOAD_LIMIT", value_parser = parse_rate_limit)]
@@ -89,7 +89,7 @@ pub struct GetArgs {
     #[arg(value_name = "NAME.mtorrent")]
     pub metainfo: PathBuf,
     /// The file to write, or a folder that gets it under its own name; not needed with --discard
-    #[arg(value_name = "DEST", required_unless_present = "discard")]
+    #[arg(value_name = "DEST")]
     pub dest: Option<PathBuf>,
     /// Options of every peer.
     #[command(flatten)]

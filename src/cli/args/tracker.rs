@@ -36,19 +36,19 @@ pub struct TrackerArgs {
     #[arg(long, value_name = "DURATION", env = "MTORRENT_LEASE", default_value = "15m", value_parser = parse_duration)]
     pub lease: Duration,
     /// The most connections in all
-    #[arg(long, value_name = "N", env = "MTORRENT_MAX_CONNECTIONS", default_value_t = CONNECTIONS_MAX)]
+    #[arg(long, value_name = "N", env = "MTORRENT_MAX_CONNECTIONS", hide_short_help = true, help_heading = "Limits", default_value_t = CONNECTIONS_MAX)]
     pub max_connections: usize,
     /// The most connections from one address
-    #[arg(long, value_name = "N", env = "MTORRENT_MAX_CONNECTIONS_PER_ADDRESS", default_value_t = CONNECTIONS_PER_ADDRESS_MAX)]
+    #[arg(long, value_name = "N", env = "MTORRENT_MAX_CONNECTIONS_PER_ADDRESS", hide_short_help = true, help_heading = "Limits", default_value_t = CONNECTIONS_PER_ADDRESS_MAX)]
     pub max_connections_per_address: usize,
     /// The most files of one address
-    #[arg(long, value_name = "N", env = "MTORRENT_MAX_FILES_PER_ADDRESS", default_value_t = FILES_PER_ADDRESS_MAX)]
+    #[arg(long, value_name = "N", env = "MTORRENT_MAX_FILES_PER_ADDRESS", hide_short_help = true, help_heading = "Limits", default_value_t = FILES_PER_ADDRESS_MAX)]
     pub max_files_per_address: usize,
     /// The most endpoints of one file
-    #[arg(long, value_name = "N", env = "MTORRENT_MAX_ENDPOINTS_PER_FILE", default_value_t = ENDPOINTS_PER_FILE_MAX)]
+    #[arg(long, value_name = "N", env = "MTORRENT_MAX_ENDPOINTS_PER_FILE", hide_short_help = true, help_heading = "Limits", default_value_t = ENDPOINTS_PER_FILE_MAX)]
     pub max_endpoints_per_file: usize,
     /// The most endpoints of one file at one address; one more takes the place of the youngest
-    #[arg(long, value_name = "N", env = "MTORRENT_MAX_ENDPOINTS_PER_ADDRESS", default_value_t = ENDPOINTS_PER_ADDRESS_MAX)]
+    #[arg(long, value_name = "N", env = "MTORRENT_MAX_ENDPOINTS_PER_ADDRESS", hide_short_help = true, help_heading = "Limits", default_value_t = ENDPOINTS_PER_ADDRESS_MAX)]
     pub max_endpoints_per_address: usize,
     /// Number of executors.
     #[command(flatten)]
