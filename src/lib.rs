@@ -29,7 +29,8 @@
 //! ```text layers
 //! cli                                       what a person types, flag by flag; a command a file
 //! config                                    pure: the format of the configuration file
-//! repl                                      the commands of a running client
+//! repl                                      the front ends of a running client: a terminal, a pipe
+//! control                                   a running program from outside: its commands, whoever gives them; HTTP
 //! console                                   what both share: the only place that prints or ends the process
 //! node                                      a running client: shares, downloads, events, its cores
 //! tracker::server | download, upload        effects around the pure parts: sockets, files, clocks
@@ -61,6 +62,7 @@ pub mod bitfield;
 pub mod cli;
 pub(crate) mod config;
 pub mod console;
+pub(crate) mod control;
 pub(crate) mod direction;
 pub(crate) mod download;
 pub mod filename;

@@ -6,7 +6,7 @@
 //!
 //! | `event` | printed by | keys |
 //! |---|---|---|
-//! | `ready` | `tracker`, `share`, `client` | `listen`, `info_hash` (optional), `synced`: `yes` or `no` (optional) |
+//! | `ready` | `tracker`, `share`, `client` | `listen`, `info_hash` (optional), `synced`: `yes` or `no` (optional), `metrics`: the address of the figures (optional) |
 //! | `announced` | `share`, `client` | `tracker`, [`path` of the .mtorrent file, `info_hash`: by `client` only] |
 //! | `progress` | `get` | `id`, `state`, `name`, `done_bytes`, `bytes`, `rate_bytes_s`, `peers` |
 //! | `ended` | `get`, `client` | those of a download, below |
@@ -61,6 +61,9 @@ pub(crate) enum OutputEvent<'a> {
         /// Whether a tracker has loaded the table of its group.
         #[serde(serialize_with = "yes_or_no", skip_serializing_if = "Option::is_none")]
         synced: Option<bool>,
+        /// The address of the figures.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        metrics: Option<SocketAddr>,
     },
     /// A tracker acknowledged a share.
     Announced {
@@ -249,10 +252,11 @@ impl<'a> OutputEvent<'a> {
 impl Display for OutputEvent<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Ready { listen, info_hash, synced } => {
+            Self::Ready { listen, info_hash, synced, metrics } => {
                 write!(f, "ready listen={listen}")?;
                 info_hash.map_or(Ok(()), |info_hash| write!(f, " info_hash={info_hash}"))?;
-                synced.map_or(Ok(()), |synced| write!(f, " synced={}", yes(synced)))
+                synced.map_or(Ok(()), |synced| write!(f, " synced={}", yes(synced)))?;
+                metrics.map_or(Ok(()), |metrics| write!(f, " metrics={metrics}"))
             }
             Self::Announced { tracker, path: None, .. } => write!(f, "announced to {}", text::plain(tracker)),
             Self::Announced { tracker, path: Some(path), .. } => {
@@ -373,14 +377,14 @@ mod tests {
     fn services() {
         let listen = "127.0.0.1:7000".parse().unwrap();
         check(
-            &OutputEvent::Ready { listen, info_hash: Some(HASH), synced: None },
+            &OutputEvent::Ready { listen, info_hash: Some(HASH), synced: None, metrics: None },
             "ready listen=127.0.0.1:7000 info_hash=HASH",
             r#"{"event":"ready","info_hash":"HASH","listen":"127.0.0.1:7000"}"#,
         );
         check(
-            &OutputEvent::Ready { listen, info_hash: None, synced: Some(false) },
-            "ready listen=127.0.0.1:7000 synced=no",
-            r#"{"event":"ready","listen":"127.0.0.1:7000","synced":"no"}"#,
+            &OutputEvent::Ready { listen, info_hash: None, synced: Some(false), metrics: Some(listen) },
+            "ready listen=127.0.0.1:7000 synced=no metrics=127.0.0.1:7000",
+            r#"{"event":"ready","listen":"127.0.0.1:7000","metrics":"127.0.0.1:7000","synced":"no"}"#,
         );
         check(
             &OutputEvent::Announced { tracker: "t:1", path: None, info_hash: None },

@@ -34,10 +34,28 @@ pub(crate) struct DriverContext {
     pub notice: Box<dyn Fn(String)>,
 }
 
+/// A download that is paused, so that others may use its share of the connections.
+#[derive(Debug)]
+pub(crate) struct Idle {
+    running: Rc<Cell<usize>>,
+}
+
+impl Drop for Idle {
+    fn drop(&mut self) {
+        self.running.set(self.running.get() + 1);
+    }
+}
+
 impl DriverContext {
     /// Maximum number of data connections of one download: its share of the client's.
     pub(crate) fn connections_max(&self) -> usize {
         (DATA_CONNECTIONS_MAX / self.running.get().max(1)).max(1)
+    }
+
+    /// Does not count this download among the running ones until the result is dropped.
+    pub(crate) fn idle(&self) -> Idle {
+        self.running.set(self.running.get().saturating_sub(1));
+        Idle { running: self.running.clone() }
     }
 
     /// Sends a message to every shard of this download.

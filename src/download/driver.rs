@@ -1,7 +1,7 @@
 //! One download from its request to its end, on core 0. The driver prepares the destination, runs the peers and the
 //! shards, has batches made durable, and finishes the file.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -10,12 +10,13 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::batches::{Batches, Durable};
-use super::context::DriverContext;
+use super::context::{DriverContext, Idle};
 use super::job::{Job, Progress, Report, Target};
 use super::meter::RateMeter;
 use super::outcome::{DownloadState, Failure};
 use super::peer_set::{NoProgress, PeerSet};
 use super::prepare::{self, Found};
+use super::progress_reporter::ProgressReporter;
 use super::session_driver::{Blame, SessionDriver};
 use crate::bitfield::{Bitfield, SharedBitfield};
 use crate::ids::Endpoint;
@@ -30,6 +31,7 @@ use crate::swarm::Strategy;
 use crate::torrent::RegistryError;
 use crate::torrent::Torrent;
 use crate::tracker_client::{Announcement, Announcer};
+use crate::wire::ProgressState;
 
 /// Parameters of a download.
 #[derive(Clone, Debug)]
@@ -48,6 +50,8 @@ pub(crate) struct Request {
     pub strategy: Strategy,
     /// Endpoint at which this client serves its chunks.
     pub endpoint: Endpoint,
+    /// Whether the tracker is told how far the download is.
+    pub reports_progress: bool,
 }
 
 /// Handle of a running download, for its client.
@@ -59,6 +63,8 @@ pub(crate) struct Driver {
     pub progress: OnceLock<Arc<Progress>>,
     /// Set to end the download early.
     pub cancelled: AtomicBool,
+    /// Set while the download must not receive: it gives up its connections, and serves the chunks that it has.
+    pub paused: AtomicBool,
 }
 
 struct Run {
@@ -70,15 +76,19 @@ struct Run {
     session_driver: Rc<SessionDriver>,
     batches: Option<Rc<Batches>>,
     announced: Cell<bool>,
+    reporter: ProgressReporter,
     not_direct_reported: Cell<bool>,
     /// Time of the last notice that said why nothing arrives.
     missing_reported_at: Cell<Option<Instant>>,
+    /// Present while the download is paused.
+    idle: RefCell<Option<Idle>>,
 }
 
 impl Driver {
     /// A download that has not started yet.
     pub(crate) fn new(request: Request) -> Arc<Self> {
-        Arc::new(Self { request, progress: OnceLock::new(), cancelled: AtomicBool::new(false) })
+        let (cancelled, paused) = (AtomicBool::new(false), AtomicBool::new(false));
+        Arc::new(Self { request, progress: OnceLock::new(), cancelled, paused })
     }
 
     /// Downloads to the end. Without an `announcer` (no tracker is known) only an existing, right file is a success.
@@ -215,9 +225,11 @@ impl Driver {
         context.start_shards(&job).await;
         let session_driver = SessionDriver::new(context.clone(), &have, self.request.strategy);
         let peer_set = PeerSet::start(context.clone(), job.clone(), session_driver.clone(), announcer.group().clone());
+        let reporter = ProgressReporter::new(announcer.clone(), job.clone(), self.request.reports_progress);
         Ok(Rc::new(Run {
             driver: self,
             context,
+            reporter,
             announcer,
             peer_set,
             session_driver,
@@ -225,6 +237,7 @@ impl Driver {
             announced: Cell::new(false),
             not_direct_reported: Cell::new(false),
             missing_reported_at: Cell::new(None),
+            idle: RefCell::new(None),
             job,
         }))
     }
@@ -243,6 +256,7 @@ impl Run {
                 return Ok(());
             }
             self.driver.check_cancelled()?;
+            self.follow_pause(&mut rate);
             self.announce_once();
             if let Some(batches) = &self.batches {
                 batches.commit_if_due();
@@ -254,14 +268,41 @@ impl Run {
                     self.act_on(report);
                 }
             }
-            if rate.is_due() {
+            if self.is_idle() {
+                rate.rest(&self.job.progress);
+                self.session_driver.tick();
+                state(DownloadState::Paused);
+            } else if rate.is_due() {
                 rate.tick(&self.job.progress, self.session_driver.wait_reason());
                 self.session_driver.tick();
                 self.peer_set.retry();
                 self.peer_set.check_deliveries();
-                state(self.check_progress(rate.still_for())?);
+                let now = self.check_progress(rate.still_for())?;
+                self.reporter.tick(&now);
+                state(now);
             }
         }
+    }
+
+    /// Pauses or resumes as the user wants. Paused, the download keeps its files open, makes durable what arrives late,
+    /// and serves what it has; nothing of it is hashed again.
+    fn follow_pause(&self, rate: &mut RateMeter) {
+        match (self.driver.paused.load(Ordering::Relaxed), self.is_idle()) {
+            (true, false) => {
+                self.peer_set.pause();
+                *self.idle.borrow_mut() = Some(self.context.idle());
+            }
+            (false, true) => {
+                *self.idle.borrow_mut() = None;
+                rate.rest(&self.job.progress);
+                self.peer_set.resume();
+            }
+            _ => {}
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.idle.borrow().is_some()
     }
 
     fn act_on(&self, report: Report) {
@@ -351,7 +392,9 @@ impl Run {
             finished.map_err(|error| DestError::from_io(&dest, length, error))
         };
         self.announce_once();
-        batches.lend(work).await.map_err(Failure::local)?.map_err(Failure::from)
+        batches.lend(work).await.map_err(Failure::local)?.map_err(Failure::from)?;
+        self.reporter.end(ProgressState::Done);
+        Ok(())
     }
 
     /// Keeps the received data for the next try.
@@ -364,6 +407,10 @@ impl Run {
         // The destination that was discarded may be shared from elsewhere.
         let served = || self.context.registry.get(&self.job.torrent.info_hash());
         let is_shared = || served().is_some_and(|torrent| torrent.stopped().is_none());
+        if self.announced.get() && is_shared() {
+            // Without a share, the withdrawal says the same.
+            self.reporter.end(ProgressState::Ended);
+        }
         if self.announced.get() && !is_shared() {
             let withdrawal = self.announcer.withdraw(self.job.torrent.info_hash());
             let (done, acknowledged) = async_channel::bounded::<()>(1);

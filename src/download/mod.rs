@@ -30,6 +30,7 @@ pub(crate) mod peer_set;
 pub(crate) mod peer_standing;
 pub(crate) mod pipeline;
 pub(crate) mod prepare;
+mod progress_reporter;
 mod session_driver;
 pub(crate) mod shard;
 pub(crate) mod source;

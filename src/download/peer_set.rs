@@ -37,6 +37,8 @@ pub(crate) struct PeerSet {
     last_contact: Cell<Instant>,
     /// The reason why the trackers gave no answer to the last query.
     tracker_failure: RefCell<Option<String>>,
+    /// Whether no peer may be connected.
+    is_paused: Cell<bool>,
 }
 
 /// The reason why a download has no peers or no progress.
@@ -78,9 +80,30 @@ impl PeerSet {
             started: Instant::now(),
             last_contact: Cell::new(Instant::now()),
             tracker_failure: RefCell::new(None),
+            is_paused: Cell::new(false),
         });
         crate::runtime::spawn_vital("discovery", discover(Rc::downgrade(&peer_set)));
         peer_set
+    }
+
+    /// Gives up every connection, and neither asks the trackers nor connects until [`PeerSet::resume`]. What is known
+    /// of the peers stays known.
+    pub(crate) fn pause(&self) {
+        self.is_paused.set(true);
+        for (endpoint, peer) in self.peers.borrow_mut().iter_mut() {
+            // Its task ends within a tick, even if the download is resumed before.
+            peer.is_blamed |= peer.is_running;
+            if std::mem::take(&mut peer.is_up) {
+                self.set_down(*endpoint, peer.slot);
+            }
+        }
+    }
+
+    /// Connects again from now on.
+    pub(crate) fn resume(self: &Rc<Self>) {
+        self.is_paused.set(false);
+        self.last_contact.set(Instant::now());
+        self.retry();
     }
 
     /// Time since a peer was last connected, and why there is none; `None` while there is one.
@@ -150,6 +173,9 @@ impl PeerSet {
 
     /// Adds a peer that a tracker names.
     fn add(self: &Rc<Self>, endpoint: Endpoint) {
+        if self.is_paused.get() {
+            return;
+        }
         if let Some(slot) = self.peers.borrow_mut().admit(endpoint, self.now(), &mut rand::rng()) {
             crate::runtime::spawn("control connection", keep_control_connection(Rc::downgrade(self), endpoint, slot));
         }
@@ -157,6 +183,7 @@ impl PeerSet {
 
     fn update(&self, endpoint: Endpoint, slot: PeerSlot, update: PeerUpdate) {
         match update {
+            _ if self.is_paused.get() => {}
             PeerUpdate::Connected(chunks, rtt) => {
                 if let Some(peer) = self.peers.borrow_mut().get_mut(&endpoint) {
                     peer.is_up = true;
@@ -193,8 +220,8 @@ impl PeerSet {
         peer.is_running = false;
     }
 
-    /// Whether an open connection must end because the peer was blamed meanwhile.
-    fn is_blamed(&self, endpoint: Endpoint) -> bool {
+    /// Whether an open connection must end because the peer was blamed or the download was paused meanwhile.
+    fn must_end(&self, endpoint: Endpoint) -> bool {
         let peers = self.peers.borrow();
         peers.get(&endpoint).is_none_or(|peer| peer.must_end(self.now()))
     }
@@ -259,6 +286,11 @@ async fn discover(peer_set: Weak<PeerSet>) {
     let mut pause = DISCOVER_PAUSE_MIN;
     loop {
         let Some(this) = peer_set.upgrade() else { return };
+        if this.is_paused.get() {
+            drop(this);
+            sleep(DISCOVER_PAUSE_LONELY).await;
+            continue;
+        }
         let answer = this.trackers.request(&Message::SeederInfoRequest(this.subscribe_request.info_hash)).await;
         let mut failure = None;
         match answer {
@@ -305,7 +337,7 @@ async fn keep_control_connection(peer_set: Weak<PeerSet>, endpoint: Endpoint, sl
         // Ends with the peer set, and when the peer is blamed for failures of its data connections.
         loop {
             sleep(DRIVER_TICK).await;
-            if peer_set.upgrade().is_none_or(|this| this.is_blamed(endpoint)) {
+            if peer_set.upgrade().is_none_or(|this| this.must_end(endpoint)) {
                 return ControlEnd::Blamed;
             }
         }

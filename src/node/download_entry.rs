@@ -77,6 +77,8 @@ impl DownloadEntry {
             dest: SavedPath::absolute(request.dest.as_deref()?),
             force: request.force,
             folder: self.folder,
+            id: Some(self.id),
+            paused: self.driver.paused.load(Ordering::Relaxed),
         })
     }
 

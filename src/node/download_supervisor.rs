@@ -97,6 +97,7 @@ impl DownloadSupervisor {
                 seed: true,
             };
             let driver = request.driver(&context.core.parts.config, context.endpoint);
+            driver.paused.store(taken.paused.load(Ordering::Relaxed), Ordering::Relaxed);
             lists.add_download(Some(taken.id), request, driver, Some(folder))
         };
         self.start(entry);

@@ -10,7 +10,7 @@ use super::answer::Answer;
 use super::connection::{Connection, ConnectionError};
 use crate::ids::{Endpoint, InfoHash};
 use crate::limits::{TRACKER_HEDGE_FIRST, TRACKER_HEDGE_NEXT, TRACKER_RETRY_PAUSE};
-use crate::net::{Net, NetError};
+use crate::net::{Family, Net, NetError};
 use crate::rpc::RpcError;
 use crate::runtime::Signal;
 use crate::text;
@@ -27,6 +27,8 @@ pub(crate) struct AllTrackersFailed(
 /// Trackers in the order in which they are tried; used on core 0 only.
 pub(crate) struct TrackerGroup {
     names: Vec<String>,
+    /// Connections use addresses of this family only.
+    family: Option<Family>,
     net: Net,
     notice: Box<dyn Fn(String)>,
     /// Index of the tracker in use.
@@ -48,8 +50,18 @@ impl TrackerGroup {
     /// Creates a group of at least one `HOST:PORT`. `notice` receives a message when a tracker is lost or another one
     /// is used.
     pub(crate) fn new(names: Vec<String>, net: Net, notice: Box<dyn Fn(String)>) -> Rc<Self> {
+        Self::start(names, None, net, notice)
+    }
+
+    /// Creates a group that is reached over addresses of one family only.
+    pub(crate) fn of_family(names: Vec<String>, family: Family, net: Net, notice: Box<dyn Fn(String)>) -> Rc<Self> {
+        Self::start(names, Some(family), net, notice)
+    }
+
+    fn start(names: Vec<String>, family: Option<Family>, net: Net, notice: Box<dyn Fn(String)>) -> Rc<Self> {
         let group = Rc::new(Self {
             names,
+            family,
             net,
             notice,
             current: Cell::new(0),
@@ -138,11 +150,21 @@ impl TrackerGroup {
         Ok(answer)
     }
 
+    /// Sends a request to the tracker in use only, on its open connection. Returns `None` if that is not the connection
+    /// of `epoch` any more, or if there is no answer.
+    pub(crate) async fn request_on(&self, epoch: u64, message: &Message<'_>) -> Option<Answer> {
+        let _in_use = self.acquire().await;
+        let mut connection = self.connection.borrow_mut().take_if(|_| self.epoch.get() == epoch)?;
+        let answer = connection.request(message).await.ok()?;
+        self.keep(Some(connection));
+        Some(answer)
+    }
+
     /// Requests seeders from the trackers that are not in use, on separate connections, until one returns some.
     pub(crate) async fn ask_others(&self, info_hash: InfoHash) -> Vec<Endpoint> {
         let others: Vec<usize> = (0..self.names.len()).filter(|index| *index != self.current.get()).collect();
         let ask = |index: usize| async move {
-            let mut connection = Connection::open(&self.net, &self.names[index]).await?;
+            let mut connection = Connection::open(&self.net, &self.names[index], self.family).await?;
             match connection.request(&Message::SeederInfoRequest(info_hash)).await? {
                 Answer::Seeders { endpoints, .. } if !endpoints.is_empty() => Ok(endpoints),
                 _ => Err(ConnectionError::NoSeeder),
@@ -153,7 +175,7 @@ impl TrackerGroup {
 
     /// Sends the request to one tracker on a new connection.
     async fn attempt(&self, index: usize, message: &Message<'_>) -> Result<(Connection, Answer), ConnectionError> {
-        let mut connection = Connection::open(&self.net, &self.names[index]).await?;
+        let mut connection = Connection::open(&self.net, &self.names[index], self.family).await?;
         let answer = connection.request(message).await?;
         if is_unwell(&answer) && self.names.len() > 1 {
             // Another tracker may give a better answer.

@@ -24,7 +24,7 @@ pub use documents::{CompletionsArgs, ManArgs, Shell};
 pub use environment::forget_empty_variables;
 pub use files::{CreateArgs, DemoArgs, InfoArgs, VerifyArgs};
 pub use peer::{ClientArgs, GetArgs, PeerArgs, Picker, ShareArgs};
-pub use shared::{CoresArgs, NewArgs, TrackersArgs};
+pub use shared::{CoresArgs, MetricsArgs, NewArgs, TrackersArgs};
 pub use tracker::TrackerArgs;
 
 /// A complete command line.

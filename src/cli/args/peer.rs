@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::BoolishValueParser;
 
-use super::shared::{CoresArgs, NewArgs, TrackersArgs};
+use super::shared::{CoresArgs, MetricsArgs, NewArgs, TrackersArgs};
 use crate::console::units::{RateLimit, parse_advertise, parse_duration, parse_listen, parse_rate_limit, parse_size};
 
 /// Options of every peer.
@@ -16,9 +16,10 @@ pub struct PeerArgs {
     /// The address on which to accept other peers; port 0 takes a free port
     #[arg(long, value_name = "IP:PORT", env = "MTORRENT_LISTEN", default_value = "[::]:0", value_parser = parse_listen)]
     pub listen: SocketAddr,
-    /// The address under which others reach this peer, if it is not the listening address
-    #[arg(long, value_name = "IP:PORT", env = "MTORRENT_ADVERTISE", hide_short_help = true, value_parser = parse_advertise)]
-    pub advertise: Option<SocketAddr>,
+    /// The address under which others reach this peer, if it is not the listening address; give an IPv4 and an IPv6
+    /// address to announce both
+    #[arg(long, value_name = "IP:PORT", env = "MTORRENT_ADVERTISE", hide_short_help = true, value_delimiter = ',', value_parser = parse_advertise)]
+    pub advertise: Vec<SocketAddr>,
     /// The trackers to ask.
     #[command(flatten)]
     pub trackers: TrackersArgs,
@@ -40,6 +41,12 @@ pub struct PeerArgs {
     /// The most that the process receives per second, such as 100Mbit or 20MiB; `off` for no limit
     #[arg(long, value_name = "RATE", env = "MTORRENT_DOWNLOAD_LIMIT", value_parser = parse_rate_limit)]
     pub download_limit: Option<RateLimit>,
+    /// Do not report to the trackers how far each download is
+    #[arg(long, env = "MTORRENT_NO_REPORT", value_parser = BoolishValueParser::new())]
+    pub no_report: bool,
+    /// The address of the figures.
+    #[command(flatten)]
+    pub metrics: MetricsArgs,
 }
 
 /// How a download chooses chunks.

@@ -1,9 +1,11 @@
 //! Arguments that several commands have.
 
+use std::net::SocketAddr;
+
 use clap::Args;
 use clap::builder::BoolishValueParser;
 
-use crate::console::units::{parse_host_port, parse_size};
+use crate::console::units::{parse_host_port, parse_listen, parse_size};
 use crate::limits::CORES_MAX;
 
 /// Number of executors.
@@ -12,6 +14,16 @@ pub struct CoresArgs {
     /// Cores to use [default: those that affinity and cgroup allow, at most 8]
     #[arg(long, value_name = "N", env = "MTORRENT_CORES", value_parser = clap::value_parser!(u16).range(1..=i64::from(CORES_MAX)))]
     pub cores: Option<u16>,
+}
+
+/// The address of the figures.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct MetricsArgs {
+    /// The address on which to show figures over HTTP: /metrics for Prometheus, /health, /ready
+    ///
+    /// Port 0 takes a free port. Whoever reaches it may read, so choose loopback or a network of your own.
+    #[arg(long, value_name = "IP:PORT", env = "MTORRENT_METRICS", value_parser = parse_listen)]
+    pub metrics: Option<SocketAddr>,
 }
 
 /// The trackers to ask.

@@ -1,13 +1,14 @@
 //! Arguments of `mtorrent tracker`.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::BoolishValueParser;
 
-use super::shared::CoresArgs;
-use crate::console::units::{parse_duration, parse_host_port, parse_listen};
+use super::shared::{CoresArgs, MetricsArgs};
+use crate::console::units::{parse_duration, parse_host_port, parse_listen, parse_own_address};
 use crate::limits::{
     CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, ENDPOINTS_PER_ADDRESS_MAX, ENDPOINTS_PER_FILE_MAX,
     FILES_PER_ADDRESS_MAX,
@@ -32,6 +33,14 @@ pub struct TrackerArgs {
     /// A network that may change any endpoint and is exempt from all caps, such as 10.0.0.0/8
     #[arg(long, value_name = "CIDR", env = "MTORRENT_TRUST", value_delimiter = ',')]
     pub trust: Vec<Cidr>,
+    /// Tell only loopback and the networks of --trust which files there are and who downloads them
+    #[arg(long, env = "MTORRENT_PRIVATE", value_parser = BoolishValueParser::new())]
+    pub private: bool,
+    /// An address of this machine under which others reach its clients that connect over loopback
+    ///
+    /// Without it, only clients on this machine find them.
+    #[arg(long, value_name = "IP", env = "MTORRENT_LOOPBACK_AS", value_delimiter = ',', value_parser = parse_own_address)]
+    pub loopback_as: Vec<IpAddr>,
     /// How long a seeder entry lives unless it is renewed
     #[arg(long, value_name = "DURATION", env = "MTORRENT_LEASE", default_value = "15m", value_parser = parse_duration)]
     pub lease: Duration,
@@ -53,4 +62,7 @@ pub struct TrackerArgs {
     /// Number of executors.
     #[command(flatten)]
     pub cores: CoresArgs,
+    /// The address of the figures.
+    #[command(flatten)]
+    pub metrics: MetricsArgs,
 }

@@ -3,8 +3,10 @@
 //! - `config`, `start`, `handle`, `stats`: the configuration, the start, and the owner's view of a tracker;
 //! - `worker`: one core, assembled from its parts, run and ended; `sweep` and `clock` serve its table;
 //! - `clients`: the connections of a core, and the requests that it forwards to other cores;
+//! - `status`: what operators are shown of the table and the group, page by page;
 //! - `request`, `shard`: translate a frame to a change of the table and a reply; `unsaved` refuses changes that the
 //!   store cannot take;
+//! - `lan`: the networks whose hosts are counted one by one;
 //! - `links`: the connections to the other trackers, by the rules of [`super::replica`].
 //!
 //! The core that accepted a connection serves it. A request for a file of another core is forwarded to that core, and
@@ -17,11 +19,14 @@ mod clients;
 mod clock;
 mod config;
 mod handle;
+mod lan;
 mod links;
+mod observer;
 mod request;
 mod shard;
 mod start;
 mod stats;
+pub mod status;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -31,5 +36,6 @@ mod worker;
 pub use super::store::StoreError;
 pub use config::TrackerConfig;
 pub use handle::{RunError, TrackerHandle};
+pub(crate) use observer::TrackerObserver;
 pub use start::{StartError, start};
 pub use stats::TrackerStats;

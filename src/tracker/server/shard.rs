@@ -15,8 +15,12 @@ use super::clock::now_ms;
 use super::links::link_handle::LinkHandle;
 use super::request::{ParsedRequest, Requester};
 use super::stats::TrackerStats;
+use super::status::page::{Scope, page};
+use super::status::rows::StatusPage;
+use super::status::source::StatusSource;
 use super::unsaved::refuse_unsaved;
 use crate::ids::{Endpoint, InfoHash};
+use crate::limits::{FRAME_CONTROL_BYTES_MAX, STATUS_PAGES_INTERVAL, STATUS_PAGES_MAX};
 use crate::tracker::bounded_text::BoundedText;
 use crate::tracker::bug::report_bug;
 use crate::tracker::replica::answer;
@@ -27,17 +31,29 @@ use crate::tracker::table::clock::Skews;
 use crate::tracker::table::entry::{Entry, bucket_of, core_of};
 use crate::tracker::table::rights::Cidr;
 use crate::tracker::table::{Durability, Journal, Merged, Sender, Table};
-use crate::wire::{EntriesBuffer, Frame, Message, Response, Status, SyncHello};
+use crate::wire::{self, Cursor, EntriesBuffer, Frame, Message, Response, Status, SyncHello};
+
+/// What the operator says about addresses; the same on all cores.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct AddressPolicy {
+    /// Networks that may change any endpoint.
+    pub trust: Arc<[Cidr]>,
+    /// Addresses under which others reach the clients of this machine that connect over loopback.
+    pub loopback_as: Arc<[IpAddr]>,
+}
 
 /// One core's table, and the state needed to answer requests.
 pub(crate) struct Shard {
     inside: RefCell<Inside>,
     cores: usize,
-    trust: Arc<[Cidr]>,
+    addresses: AddressPolicy,
     links: RefCell<Vec<Rc<LinkHandle>>>,
     log: Rc<Log>,
     /// True once clients are served; false while the table is still being taken from the other trackers.
     serves: Arc<AtomicBool>,
+    source: Arc<StatusSource>,
+    /// Number of the interval in which status pages were last made for clients, and how many in it.
+    status_pages: Cell<(u64, u32)>,
     requests: Cell<u64>,
     refusals: Cell<u64>,
 }
@@ -68,7 +84,14 @@ impl Journal for Out<'_> {
 }
 
 impl Shard {
-    pub(crate) fn new(table: Table, cores: usize, trust: Arc<[Cidr]>, log: Rc<Log>, serves: Arc<AtomicBool>) -> Self {
+    pub(crate) fn new(
+        table: Table,
+        cores: usize,
+        addresses: AddressPolicy,
+        log: Rc<Log>,
+        serves: Arc<AtomicBool>,
+        source: Arc<StatusSource>,
+    ) -> Self {
         let inside = Inside {
             table,
             rng: SmallRng::from_rng(&mut rand::rng()),
@@ -78,10 +101,12 @@ impl Shard {
         Self {
             inside: RefCell::new(inside),
             cores,
-            trust,
+            addresses,
             links: RefCell::default(),
             log,
             serves,
+            source,
+            status_pages: Cell::default(),
             requests: Cell::new(0),
             refusals: Cell::new(0),
         }
@@ -89,7 +114,7 @@ impl Shard {
 
     /// Creates the sender for the source address `ip`.
     pub(crate) fn sender(&self, ip: IpAddr) -> Sender {
-        Sender::new(ip, &self.trust)
+        Sender::new(ip, &self.addresses.trust)
     }
 
     /// This core's log of the store.
@@ -125,6 +150,8 @@ impl Shard {
             }
             Message::SyncEntry(entry) => ParsedRequest::Entry(entry),
             Message::SyncSeederListRequest(request) => ParsedRequest::List(request),
+            Message::StatusRequest(_) if !self.serves.load(Ordering::Relaxed) => ParsedRequest::Starting,
+            Message::StatusRequest(start) => ParsedRequest::Status(start),
             _ => match self.read_request(&message, requester.sender) {
                 Ok(_) if !self.serves.load(Ordering::Relaxed) => ParsedRequest::Starting,
                 Ok(request) => ParsedRequest::Request(request),
@@ -133,9 +160,15 @@ impl Shard {
         }
     }
 
-    /// Reads a client's request. A client on this machine that connects over loopback may announce any of the machine's
-    /// own addresses, because others find it at that address.
+    /// Reads a client's request. A client on this machine that connects over loopback is entered under the configured
+    /// address if it names none, and may announce any of the machine's own addresses, because others find it there.
     fn read_request<'a>(&self, message: &Message<'a>, sender: Sender) -> Result<Request<'a>, Denial> {
+        let mapped = if sender.ip.is_loopback() { self.seen_by_others(sender.ip) } else { None };
+        if let Some(ip) = mapped
+            && let Ok(request) = Request::read(message, Sender { ip, ..sender })
+        {
+            return Ok(request);
+        }
         let read = Request::read(message, sender);
         match read {
             Err(Denial::ForeignEndpoint { endpoint, .. }) if sender.ip.is_loopback() && is_own(endpoint.ip()) => {
@@ -143,6 +176,12 @@ impl Shard {
             }
             read => read,
         }
+    }
+
+    /// The configured address for clients that connect over loopback, of the same family if there is one.
+    fn seen_by_others(&self, loopback: IpAddr) -> Option<IpAddr> {
+        let same_family = self.addresses.loopback_as.iter().find(|ip| ip.is_ipv4() == loopback.is_ipv4());
+        same_family.or(self.addresses.loopback_as.first()).copied()
     }
 
     /// Index of the core that owns the file.
@@ -174,6 +213,7 @@ impl Shard {
                 let Inside { table, page, .. } = &mut *self.inside.borrow_mut();
                 Message::SyncSeederListResponse(answer::to_list(table, request, now_ms, page)).encode(out);
             }
+            ParsedRequest::Status(start) => self.answer_status(*start, requester, now_ms, out),
             ParsedRequest::Denied(denial) => {
                 self.refuse(denial.status(), BoundedText::new(denial).as_str(), requester, out)
             }
@@ -197,7 +237,7 @@ impl Shard {
     }
 
     fn answer_request(&self, request: &Request<'_>, sender: Sender, now_ms: u64, out: &mut Vec<u8>) {
-        if !matches!(request, Request::List(_))
+        if matches!(request, Request::Add(..) | Request::Remove(_))
             && let Some(why) = self.log.failing()
         {
             self.refusals.set(self.refusals.get() + 1);
@@ -221,6 +261,31 @@ impl Shard {
             _ => {}
         }
         outcome.reply(request.info_hash(), endpoints, |reply| reply.encode(out));
+    }
+
+    fn answer_status(&self, start: Cursor, requester: Requester, now_ms: u64, out: &mut Vec<u8>) {
+        let page = |status, next, json| Message::StatusResponse(wire::StatusPage { status, next, json });
+        let (window, pages) = self.status_pages.get();
+        let this_window = now_ms / STATUS_PAGES_INTERVAL.as_millis() as u64;
+        let pages = if window == this_window { pages } else { 0 };
+        if pages >= STATUS_PAGES_MAX {
+            return page(Status::Busy, None, "").encode(out);
+        }
+        self.status_pages.set((this_window, pages + 1));
+        let Sender { ip, trusted } = requester.sender;
+        let (made, next) = self.status_page(start, Scope::of(ip, trusted, &self.source), now_ms);
+        match serde_json::to_string(&made) {
+            Ok(json) if json.len() + 64 <= FRAME_CONTROL_BYTES_MAX => page(Status::Ok, next, &json).encode(out),
+            _ => {
+                report_bug("a status page does not fit into a frame");
+                page(Status::Internal, None, "").encode(out);
+            }
+        }
+    }
+
+    /// Makes the page of this core's table from `start` on; returns the start of the next one.
+    pub(crate) fn status_page(&self, start: Cursor, scope: Scope, now_ms: u64) -> (StatusPage, Option<Cursor>) {
+        page(&self.inside.borrow().table, &self.source, start, scope, now_ms)
     }
 
     fn refuse(&self, status: Status, text: &str, requester: Requester, out: &mut Vec<u8>) {
@@ -308,6 +373,7 @@ impl Shard {
             files: totals.files,
             seeders: totals.seeders,
             removals: totals.removals,
+            downloads: inside.table.report_count() as u64,
             table_bytes: inside.table.bytes() as u64,
             requests: self.requests.get(),
             refusals: self.refusals.get(),

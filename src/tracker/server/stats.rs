@@ -9,6 +9,8 @@ pub struct TrackerStats {
     pub files: u64,
     /// Seeder entries.
     pub seeders: u64,
+    /// Reports of downloaders that are kept.
+    pub downloads: u64,
     /// Records of removals.
     pub removals: u64,
     /// Bytes that the table occupies.
@@ -34,23 +36,24 @@ pub struct TrackerStats {
 
 /// One row of numbers per core, written by that core only.
 #[derive(Debug)]
-pub(super) struct Figures {
-    cores: Vec<[AtomicU64; 6]>,
+pub(crate) struct Figures {
+    cores: Vec<[AtomicU64; 7]>,
 }
 
 impl Figures {
-    pub(super) fn new(cores: usize) -> Self {
+    pub(crate) fn new(cores: usize) -> Self {
         Self { cores: (0..cores).map(|_| Default::default()).collect() }
     }
 
     pub(super) fn set(&self, core: usize, stats: TrackerStats) {
-        let TrackerStats { files, seeders, removals, table_bytes, requests, refusals, .. } = stats;
-        for (cell, value) in self.cores[core].iter().zip([files, seeders, removals, table_bytes, requests, refusals]) {
+        let TrackerStats { files, seeders, removals, table_bytes, requests, refusals, downloads, .. } = stats;
+        let values = [files, seeders, removals, table_bytes, requests, refusals, downloads];
+        for (cell, value) in self.cores[core].iter().zip(values) {
             cell.store(value, Ordering::Relaxed);
         }
     }
 
-    pub(super) fn sum(&self) -> TrackerStats {
+    pub(crate) fn sum(&self) -> TrackerStats {
         let total = |index: usize| self.cores.iter().map(|core| core[index].load(Ordering::Relaxed)).sum();
         TrackerStats {
             files: total(0),
@@ -59,6 +62,7 @@ impl Figures {
             table_bytes: total(3),
             requests: total(4),
             refusals: total(5),
+            downloads: total(6),
             ..TrackerStats::default()
         }
     }

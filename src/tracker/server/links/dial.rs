@@ -228,6 +228,7 @@ impl Dialler {
         out: &mut Vec<u8>,
     ) -> Result<(), DialError> {
         out.clear();
+        let sent_ms = now_ms();
         self.shard.send_round(&mut handle.link.borrow_mut(), hello, self.times(), out);
         stream.allow(SYNC_ANSWER_TIMEOUT);
         stream.write_all(out).await?;
@@ -245,6 +246,9 @@ impl Dialler {
                 }
                 self.members.startup().set(handle.peer.number(), Some(self.core), SyncProgress::Done);
             }
+        }
+        if !handle.link.borrow().has_more() {
+            handle.peer.set_acknowledged(self.core, sent_ms);
         }
         self.shard.log().room().await;
         // Clients are served between two pages.

@@ -6,6 +6,15 @@ use crate::console::units::{RateLimit, parse_rate_limit};
 use crate::direction::Direction;
 use crate::text;
 
+/// Where the names of a command begin: the working directory and home of whoever gave it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Place {
+    /// Folder of relative paths; `None` for that of this process.
+    pub cwd: Option<PathBuf>,
+    /// The folder that `~` names.
+    pub home: Option<PathBuf>,
+}
+
 /// A parsed line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
@@ -89,11 +98,15 @@ const SHOW: &str = "show downloads";
 const REMOVE: &str = "remove NAME.mtorrent";
 const LIMIT: &str = "limit, limit up RATE, limit down RATE, where RATE is such as 100Mbit, 20MiB or off";
 
-/// Parses a line; `None` for an empty line or a comment. `home` replaces `~`.
-pub(crate) fn parse(line: &str, home: Option<&Path>) -> Result<Option<Command>, LineError> {
-    let words = shlex::split(line).ok_or(LineError::OpenQuote)?;
+/// Splits a line into words as a shell does; none for an empty line or a comment.
+pub(crate) fn split(line: &str) -> Result<Vec<String>, LineError> {
+    shlex::split(line).ok_or(LineError::OpenQuote)
+}
+
+/// Parses the words of a command; `None` if there are none.
+pub(crate) fn parse(words: &[String], place: &Place) -> Result<Option<Command>, LineError> {
     let Some((name, rest)) = words.split_first() else { return Ok(None) };
-    let path = |word: &str| expand_home(word, home);
+    let path = |word: &str| place.path(word);
     let command = match name.as_str() {
         "share" => {
             let (names, force) = split_options("share", rest)?;
@@ -110,7 +123,7 @@ pub(crate) fn parse(line: &str, home: Option<&Path>) -> Result<Option<Command>, 
             _ => return Err(LineError::Usage(SHOW)),
         },
         "remove" => match rest {
-            [name] if !name.is_empty() => Command::Remove { name: path(name) },
+            [name] if !name.is_empty() => Command::Remove { name: place.name(name) },
             _ => return Err(LineError::Usage(REMOVE)),
         },
         "limit" => Command::Limit(limit(rest)?),
@@ -155,12 +168,35 @@ fn split_options<'a>(command: &'static str, words: &'a [String]) -> Result<(Vec<
     Ok((names, force))
 }
 
-fn expand_home(word: &str, home: Option<&Path>) -> PathBuf {
-    match (home, word.strip_prefix('~')) {
-        (Some(home), Some("")) => home.into(),
-        (Some(home), Some(rest)) if rest.starts_with('/') => home.join(rest.trim_start_matches('/')),
-        _ => word.into(),
+impl Place {
+    /// The path that a word means here.
+    pub(crate) fn path(&self, word: &str) -> PathBuf {
+        let path = self.expand_home(word);
+        match &self.cwd {
+            Some(cwd) => cwd.join(path),
+            None => path,
+        }
     }
+
+    /// The name that a word means: a bare file name stays one, so that it matches in any folder.
+    fn name(&self, word: &str) -> PathBuf {
+        let name = self.expand_home(word);
+        let is_bare = is_bare(&name);
+        if is_bare { name } else { self.path(word) }
+    }
+
+    fn expand_home(&self, word: &str) -> PathBuf {
+        match (&self.home, word.strip_prefix('~')) {
+            (Some(home), Some("")) => home.into(),
+            (Some(home), Some(rest)) if rest.starts_with('/') => home.join(rest.trim_start_matches('/')),
+            _ => word.into(),
+        }
+    }
+}
+
+/// Whether a name is a file name without a folder.
+pub(crate) fn is_bare(name: &Path) -> bool {
+    name.components().count() == 1 && name.file_name().is_some()
 }
 
 #[cfg(test)]
@@ -168,6 +204,24 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::num::NonZeroU64;
+
+    fn parse(line: &str, home: Option<&Path>) -> Result<Option<Command>, LineError> {
+        let place = Place { cwd: None, home: home.map(PathBuf::from) };
+        super::parse(&split(line)?, &place)
+    }
+
+    #[test]
+    fn names_begin_where_the_command_was_given() {
+        let place = Place { cwd: Some("/srv/images".into()), home: Some("/home/u".into()) };
+        let parsed = |line: &str| super::parse(&split(line).unwrap(), &place).unwrap().unwrap();
+        let get =
+            |metainfo: &str, dest: &str| Command::Get { metainfo: metainfo.into(), dest: dest.into(), force: false };
+        assert_eq!(parsed("get a.mtorrent ../d/"), get("/srv/images/a.mtorrent", "/srv/images/../d/"));
+        assert_eq!(parsed("get ~/a /d"), get("/home/u/a", "/d"));
+        for (typed, meant) in [("a", "a"), ("./a", "/srv/images/./a"), ("b/a", "/srv/images/b/a"), ("/a", "/a")] {
+            assert_eq!(parsed(&format!("remove {typed}")), Command::Remove { name: meant.into() }, "{typed}");
+        }
+    }
 
     fn share(file: &str, metainfo: &str, force: bool) -> Result<Option<Command>, LineError> {
         Ok(Some(Command::Share { file: file.into(), metainfo: metainfo.into(), force }))

@@ -1,6 +1,7 @@
-//! Executes the commands, and records running work, failures and the end of the REPL.
+//! Executes the commands, and records running work, failures and the end of the client.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender};
@@ -8,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use super::command::{self, Command};
 use super::hashing_queue::{HashingQueue, NewShare};
-use super::input::Input;
-use super::screen::Screen;
+use super::input::{Input, Request};
+use super::listener::{Listener, Origin};
 use crate::console::create_torrent;
 use crate::console::create_torrent::Created;
 use crate::console::destination;
@@ -38,26 +39,26 @@ pub(crate) struct Settings {
     pub threads: usize,
     /// Time that a download waits for trackers and seeders; `None` chooses the default for the kind of input.
     pub wait: Option<Duration>,
-    /// Path of the history file.
-    pub history: PathBuf,
+    /// Address of the figures, for the ready line.
+    pub metrics: Option<SocketAddr>,
 }
 
-/// The REPL's state.
-pub(super) struct Interpreter<'a> {
+/// The state of all commands.
+pub(crate) struct Interpreter<'a> {
     client: &'a Node,
     settings: Settings,
-    screen: Screen,
-    home: Option<PathBuf>,
-    /// Downloads that have not ended; `restored` has those that an earlier run left.
-    open: BTreeSet<DownloadId>,
+    /// The listeners by origin; that of the front end is always there.
+    listeners: BTreeMap<Origin, Box<dyn Listener + 'a>>,
+    /// Downloads that have not ended, with their origins; `restored` has those that an earlier run left.
+    open: BTreeMap<DownloadId, Origin>,
     restored: BTreeSet<DownloadId>,
     /// Files of `share` commands that are being hashed or wait for that.
     hashing: HashingQueue,
     /// Shares whose first acknowledgement was not reported yet.
     unannounced: HashMap<InfoHash, PathBuf>,
-    /// Whether a command has failed.
+    /// Whether a command of the front end has failed.
     failed: bool,
-    /// Time of the end of the input; since then the REPL waits for running work.
+    /// Time of the end of the input; since then the client waits for running work and ends.
     ending: Option<Instant>,
     /// Whether the user was asked to confirm `quit` while work runs.
     asked: bool,
@@ -65,15 +66,20 @@ pub(super) struct Interpreter<'a> {
 
 impl<'a> Interpreter<'a> {
     /// Creates an interpreter for a running client; `to_self` sends into the queue that [`Interpreter::run`] reads.
-    pub(super) fn new(client: &'a Node, settings: Settings, screen: Screen, to_self: SyncSender<Input>) -> Self {
+    pub(crate) fn new(
+        client: &'a Node,
+        settings: Settings,
+        front_end: impl Listener + 'a,
+        to_self: SyncSender<Input>,
+    ) -> Self {
         let running = client.downloads().into_iter().filter(|status| !download_text::is_over(&status.state));
         let restored: BTreeSet<DownloadId> = running.map(|status| status.id).collect();
+        let front_end: Box<dyn Listener + 'a> = Box::new(front_end);
         Self {
-            open: restored.clone(),
+            open: restored.iter().map(|id| (*id, Origin::FRONT_END)).collect(),
             restored,
             client,
-            screen,
-            home: std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute()),
+            listeners: BTreeMap::from([(Origin::FRONT_END, front_end)]),
             hashing: HashingQueue::new(settings.threads, to_self),
             settings,
             unannounced: HashMap::new(),
@@ -83,9 +89,8 @@ impl<'a> Interpreter<'a> {
         }
     }
 
-    /// Runs to the end of the REPL; `read_next` requests one more line.
-    pub(super) fn run(mut self, inputs: &Receiver<Input>, read_next: impl Fn()) -> CommandResult {
-        read_next();
+    /// Runs until the client is to end.
+    pub(crate) fn run(mut self, inputs: &Receiver<Input>) -> CommandResult {
         let result = loop {
             // `self` holds a sender, so the queue cannot close.
             let input = match inputs.recv_timeout(SESSION_TICK) {
@@ -93,11 +98,9 @@ impl<'a> Interpreter<'a> {
                 Err(_) if self.ending.is_some_and(|since| self.has_nothing_to_wait_for(since)) => break Ok(self.exit()),
                 Err(_) => continue,
             };
-            let is_line = matches!(input, Input::Line(_) | Input::End);
             match self.take(input) {
                 Ok(Some(exit)) => break Ok(exit),
                 Ok(None) if self.ending.is_some() && self.is_idle() => break Ok(self.exit()),
-                Ok(None) if is_line && self.ending.is_none() => read_next(),
                 Ok(None) => {}
                 Err(error) => break Err(error),
             }
@@ -106,95 +109,107 @@ impl<'a> Interpreter<'a> {
         result
     }
 
-    /// Handles one input; `Some` ends the REPL.
+    /// Handles one input; `Some` ends the client.
     fn take(&mut self, input: Input) -> Result<Option<Exit>, CommandError> {
         match input {
-            Input::Line(Ok(line)) => self.line(&line),
-            Input::Line(Err(why)) => {
-                self.refuse(&why);
-                Ok(None)
+            Input::Request(request) => self.request(request),
+            Input::End if self.is_terminal(Origin::FRONT_END) => {
+                let exit = self.quit(Origin::FRONT_END)?;
+                if exit.is_none() {
+                    self.end(Origin::FRONT_END, Exit::Done);
+                }
+                Ok(exit)
             }
-            Input::End if self.screen.is_terminal() => self.quit(),
             Input::End => {
                 self.ending = Some(Instant::now());
                 Ok(None)
             }
             Input::Event(event) => self.event(event).map(|()| None),
-            Input::Hashed { id, file, metainfo_path, result } => {
+            Input::Hashed { id, origin, file, metainfo_path, result } => {
                 let is_removed = self.hashing.finish(id);
                 self.start_hashing();
                 if is_removed {
                     return Ok(None);
                 }
-                self.hashed(file, metainfo_path, *result).map(|()| None)
+                self.hashed(origin, &file, metainfo_path, *result).map(|()| None)
             }
             // Ctrl-C while no line is edited: the next prompt follows at once.
-            Input::Signal(Signal::Interrupt) if self.screen.is_terminal() => Ok(None),
+            Input::Signal(Signal::Interrupt) if self.is_terminal(Origin::FRONT_END) => Ok(None),
             Input::Signal(_) if self.is_idle() => Ok(Some(Exit::Done)),
             Input::Signal(signal) => Ok(Some(signal.exit())),
             Input::Closed => Err(CommandError::failed("internal error: the client ended unexpectedly")),
         }
     }
 
-    fn line(&mut self, line: &str) -> Result<Option<Exit>, CommandError> {
-        let command = match command::parse(line, self.home.as_deref()) {
-            Ok(Some(command)) => command,
-            Ok(None) => return Ok(None),
-            Err(error) => {
-                self.refuse(&error.to_string());
-                return Ok(None);
+    /// Executes a command; `Some` ends the client.
+    fn request(&mut self, request: Request) -> Result<Option<Exit>, CommandError> {
+        let origin = request.origin;
+        let words = request.words.map_err(CommandError::usage);
+        let parsed = words.and_then(|words| {
+            command::parse(&words, &request.place).map_err(|error| CommandError::usage(error.to_string()))
+        });
+        let done = match parsed {
+            Ok(Some(Command::Quit)) => match self.quit(origin)? {
+                None => Ok(()),
+                exit => return Ok(exit),
+            },
+            Ok(Some(command)) => {
+                self.asked = false;
+                self.command(origin, command)
             }
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
         };
-        if command == Command::Quit {
-            return self.quit();
+        let exit = done.as_ref().err().map_or(Exit::Done, |error| error.exit);
+        if let Err(error) = done {
+            self.refuse(origin, &error);
         }
-        self.asked = false;
-        if let Err(error) = self.command(command) {
-            self.refuse(&error.message);
-        }
+        self.end(origin, exit);
         Ok(None)
     }
 
-    fn command(&mut self, command: Command) -> Result<(), CommandError> {
+    fn command(&mut self, origin: Origin, command: Command) -> Result<(), CommandError> {
         match command {
-            Command::Share { file, metainfo, force } => self.share(file, metainfo, force),
-            Command::Get { metainfo, dest, force } => self.get(&metainfo, &dest, force),
-            Command::ShowDownloads => self.show_downloads(),
-            Command::Remove { name } => self.remove(&name),
-            Command::Limit(change) => self.limit(change),
-            Command::Help => self.screen.answer(&OutputEvent::Help { text: command::HELP }),
+            Command::Share { file, metainfo, force } => self.share(origin, &file, &metainfo, force),
+            Command::Get { metainfo, dest, force } => self.get(origin, &metainfo, &dest, force),
+            Command::ShowDownloads => self.show_downloads(origin),
+            Command::Remove { name } => self.remove(origin, &name),
+            Command::Limit(change) => self.limit(origin, change),
+            Command::Help => self.answer(origin, &OutputEvent::Help { text: command::HELP }),
             // The caller handles it.
             Command::Quit => Ok(()),
         }
     }
 
-    fn share(&mut self, file: PathBuf, metainfo: PathBuf, force: bool) -> Result<(), CommandError> {
+    fn share(&mut self, origin: Origin, file: &Path, metainfo: &Path, force: bool) -> Result<(), CommandError> {
         if self.hashing.waiting() >= TORRENTS_MAX {
             let message = format!("{TORRENTS_MAX} files wait to be hashed: share the next when one is done");
             return Err(CommandError::failed(message));
         }
-        let (file, metainfo) = (absolute(&file)?, absolute(&metainfo)?);
+        let (file, metainfo) = (absolute(file)?, absolute(metainfo)?);
         // Errors that are known already are reported at once.
         source::Source::open(&file)?;
         let trackers = create_torrent::trackers_of(&self.settings.trackers, &metainfo);
         if trackers.as_ref().map_or(force, Vec::is_empty) {
             return Err(no_tracker(&metainfo));
         }
-        let share = NewShare { file: file.clone(), metainfo, trackers: trackers.unwrap_or_default(), force };
+        let trackers = trackers.unwrap_or_default();
+        let share = NewShare { origin, file: file.clone(), metainfo, trackers, force };
         self.hashing.push(share);
         self.start_hashing();
-        self.screen.answer(&OutputEvent::Hashing { file: &file })
+        self.answer(origin, &OutputEvent::Hashing { file: &file })
     }
 
     fn start_hashing(&mut self) {
-        for refusal in self.hashing.start_next() {
-            self.refuse(&refusal);
+        for (origin, refusal) in self.hashing.start_next() {
+            self.refuse(origin, &refusal);
         }
     }
 
     fn hashed(
         &mut self,
-        file: PathBuf,
+        origin: Origin,
+        file: &Path,
         metainfo_path: PathBuf,
         result: Result<Created, CommandError>,
     ) -> Result<(), CommandError> {
@@ -203,7 +218,7 @@ impl<'a> Interpreter<'a> {
                 return Err(no_tracker(&metainfo_path));
             }
             let (info_hash, metainfo) = (created.metainfo.info_hash(), Arc::new(created.metainfo));
-            let request = ShareRequest { metainfo, metainfo_path: metainfo_path.clone(), file: file.clone() };
+            let request = ShareRequest { metainfo, metainfo_path: metainfo_path.clone(), file: file.to_owned() };
             let verified = Verified { identity: created.identity, unreadable: created.unreadable };
             self.client.share_verified(request, Some(verified))?;
             Ok(info_hash)
@@ -211,19 +226,19 @@ impl<'a> Interpreter<'a> {
         let path = text::path(&metainfo_path);
         match shared {
             Ok(info_hash) => {
-                let event = OutputEvent::Sharing { file: &file, path: &metainfo_path, info_hash };
-                self.screen.later(&event)?;
+                self.result(origin, &OutputEvent::Sharing { file, path: &metainfo_path, info_hash })?;
                 self.unannounced.insert(info_hash, metainfo_path);
                 Ok(())
             }
             Err(error) => {
-                self.refuse(&format!("share {path}: {error}"));
+                let message = format!("share {path}: {error}");
+                self.refuse(origin, &CommandError { message, ..error });
                 Ok(())
             }
         }
     }
 
-    fn get(&mut self, metainfo_path: &Path, dest: &Path, force: bool) -> Result<(), CommandError> {
+    fn get(&mut self, origin: Origin, metainfo_path: &Path, dest: &Path, force: bool) -> Result<(), CommandError> {
         let metainfo_path = absolute(metainfo_path)?;
         let metainfo = Arc::new(metainfo_file::read_transferable(&metainfo_path)?);
         let dest = absolute(&destination::resolve(dest, &metainfo)?)?;
@@ -234,18 +249,18 @@ impl<'a> Interpreter<'a> {
         let wait = self.settings.wait;
         let request = DownloadRequest { metainfo, metainfo_path, dest: Some(dest.clone()), force, wait, seed: true };
         let id = self.client.get(request)?;
-        self.open.insert(id);
-        self.screen.answer(&OutputEvent::Started { id, name: &name, dest: &dest, info_hash })
+        self.open.insert(id, origin);
+        self.answer(origin, &OutputEvent::Started { id, name: &name, dest: &dest, info_hash })
     }
 
-    fn show_downloads(&self) -> Result<(), CommandError> {
+    fn show_downloads(&self, origin: Origin) -> Result<(), CommandError> {
         let all = self.client.downloads();
-        self.screen.answer(&OutputEvent::downloads(&all))
+        self.answer(origin, &OutputEvent::downloads(&all))
     }
 
-    fn remove(&mut self, name: &Path) -> Result<(), CommandError> {
+    fn remove(&mut self, origin: Origin, name: &Path) -> Result<(), CommandError> {
         // A bare name may match a share in any folder; a path means one file.
-        let is_bare = name.components().count() == 1 && name.file_name().is_some();
+        let is_bare = command::is_bare(name);
         let path = if is_bare { name.to_owned() } else { absolute(name)? };
         if let Err(error) = self.client.remove(&path) {
             // A share that is not hashed yet is removed before it is announced to any peer.
@@ -253,26 +268,26 @@ impl<'a> Interpreter<'a> {
                 return Err(error.into());
             }
         }
-        self.screen.answer(&OutputEvent::Removed { path: name })
+        self.answer(origin, &OutputEvent::Removed { path: name })
     }
 
     /// Changes a limit, if requested, and prints both limits.
-    fn limit(&self, change: Option<(Direction, RateLimit)>) -> Result<(), CommandError> {
+    fn limit(&self, origin: Origin, change: Option<(Direction, RateLimit)>) -> Result<(), CommandError> {
         let limits = self.client.limits();
         if let Some((direction, limit)) = change {
-            limits.set(direction, limit.0);
+            self.client.set_limit(direction, limit.0);
         }
         let (up_bytes_s, down_bytes_s) = (limits.get(Direction::Up), limits.get(Direction::Down));
-        self.screen.answer(&OutputEvent::Limit { up_bytes_s, down_bytes_s })
+        self.answer(origin, &OutputEvent::Limit { up_bytes_s, down_bytes_s })
     }
 
-    fn quit(&mut self) -> Result<Option<Exit>, CommandError> {
+    fn quit(&mut self, origin: Origin) -> Result<Option<Exit>, CommandError> {
         let running = self.open.len() + self.hashing.unfinished();
-        if self.screen.is_terminal() && running > 0 && !self.asked {
+        if self.is_terminal(origin) && running > 0 && !self.asked {
             self.asked = true;
             let what = if running == 1 { "1 command is".into() } else { format!("{running} commands are") };
             let text = format!("{what} running; downloads resume at the next start: quit again to end now");
-            self.screen.answer(&OutputEvent::Question { text: &text })?;
+            self.answer(origin, &OutputEvent::Question { text: &text })?;
             return Ok(None);
         }
         Ok(Some(self.exit()))
@@ -284,7 +299,7 @@ impl<'a> Interpreter<'a> {
             Event::Announced { info_hash, tracker } => match self.unannounced.remove(&info_hash) {
                 Some(path) => {
                     let (path, info_hash) = (Some(path.as_path()), Some(info_hash));
-                    self.screen.later(&OutputEvent::Announced { tracker: &tracker, path, info_hash })
+                    self.event_for_all(&OutputEvent::Announced { tracker: &tracker, path, info_hash })
                 }
                 None => Ok(()),
             },
@@ -296,14 +311,46 @@ impl<'a> Interpreter<'a> {
     }
 
     fn ended(&mut self, status: &DownloadStatus) -> Result<(), CommandError> {
-        self.open.remove(&status.id);
-        self.failed |= matches!(status.state, DownloadState::Failed(_));
-        self.screen.later(&OutputEvent::ended(status, true))
+        let origin = self.open.remove(&status.id);
+        self.failed |= origin == Some(Origin::FRONT_END) && matches!(status.state, DownloadState::Failed(_));
+        self.event_for_all(&OutputEvent::ended(status, true))
     }
 
-    fn refuse(&mut self, why: &str) {
-        self.failed = true;
-        self.screen.refuse(why);
+    /// Answers the command that is being executed.
+    fn answer(&self, origin: Origin, event: &OutputEvent<'_>) -> Result<(), CommandError> {
+        self.listeners.get(&origin).map_or(Ok(()), |listener| listener.answer(event))
+    }
+
+    /// Sends the result of an earlier command to its origin; for the others it is an event.
+    fn result(&self, origin: Origin, event: &OutputEvent<'_>) -> Result<(), CommandError> {
+        self.listeners.iter().try_for_each(
+            |(to, listener)| {
+                if *to == origin { listener.result(event) } else { listener.event(event) }
+            },
+        )
+    }
+
+    /// Sends an event to all listeners.
+    fn event_for_all(&self, event: &OutputEvent<'_>) -> Result<(), CommandError> {
+        self.listeners.values().try_for_each(|listener| listener.event(event))
+    }
+
+    fn refuse(&mut self, origin: Origin, error: &CommandError) {
+        self.failed |= origin == Origin::FRONT_END;
+        if let Some(listener) = self.listeners.get(&origin) {
+            listener.refuse(error);
+        }
+    }
+
+    /// Ends the command of the origin, which may give the next one.
+    fn end(&self, origin: Origin, exit: Exit) {
+        if let Some(listener) = self.listeners.get(&origin) {
+            listener.end(exit);
+        }
+    }
+
+    fn is_terminal(&self, origin: Origin) -> bool {
+        self.listeners.get(&origin).is_some_and(|listener| listener.is_terminal())
     }
 
     fn is_idle(&self) -> bool {
@@ -323,7 +370,7 @@ impl<'a> Interpreter<'a> {
 
     /// The exit code: a user at a terminal has seen the failures, but a script needs the code.
     fn exit(&self) -> Exit {
-        if self.failed && !self.screen.is_terminal() { Exit::Failed } else { Exit::Done }
+        if self.failed && !self.is_terminal(Origin::FRONT_END) { Exit::Failed } else { Exit::Done }
     }
 }
 
