@@ -16,7 +16,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     machine::raise_open_files();
     heap::limit();
     runtime::on_failure(|why| {
-        stderr::report(format_args!("mtorrent: this process cannot go on: {why}"));
+        stderr::report_error(format_args!("this process cannot go on: {why}"));
         stderr::flush_and_exit(Exit::Failed)
     });
     let exit = run_command(arguments);
@@ -26,12 +26,14 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
 
 fn run_command(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
+    logging::choose_format(None);
     let (low, settings) = match parse::parse(&arguments, &|name| std::env::var_os(name)) {
         Ok(Parsed::Command(low, settings)) => (*low, settings),
         Ok(Parsed::Config(settings)) => return show_config(&settings),
         Err(Refusal::Settings(error)) => return Output::new(args::wants_json(&arguments)).failure(&error),
         Err(Refusal::Clap(refusal)) => return show_refusal(&refusal, args::wants_json(&arguments)),
     };
+    logging::choose_format(low.common.log_format.map(Into::into));
     let output = Output::new(low.common.json);
     let result = resolve::resolve(low).map_err(|error| settings.locate(error)).and_then(|args| {
         logging::start(args.log.as_deref(), args.command.is_service())?;

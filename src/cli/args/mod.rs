@@ -17,7 +17,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
 use clap::builder::{BoolishValueParser, TypedValueParser as _};
-use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 pub(super) use definition::{NOT_SETTINGS, definition, is_switch, settings_of, variables, without_variables};
 pub use documents::{CompletionsArgs, ManArgs, Shell};
@@ -26,6 +26,8 @@ pub use files::{CreateArgs, DemoArgs, InfoArgs, VerifyArgs};
 pub use peer::{ClientArgs, GetArgs, PeerArgs, Picker, ShareArgs};
 pub use shared::{CoresArgs, MetricsArgs, NewArgs, TrackersArgs};
 pub use tracker::TrackerArgs;
+
+use crate::console::log_format::LogFormat;
 
 /// A complete command line.
 #[derive(Clone, Debug, Parser)]
@@ -70,9 +72,33 @@ pub struct CommonArgs {
     /// Print the settings in effect as such a file, with a comment for each, and end
     #[arg(long, global = true, help_heading = COMMON)]
     pub print_config: bool,
-    /// What to log, such as `debug` or `mtorrent::upload=trace,warn` [default: RUST_LOG, else `warn`, for services `info`]
+    /// What to log, such as `debug` or `mtorrent::upload=trace,warn` [default: RUST_LOG, else warn, for services info]
     #[arg(long, global = true, value_name = "FILTER", env = "MTORRENT_LOG", help_heading = COMMON)]
     pub log: Option<String>,
+    /// The format of the log and of messages on stderr [default: text, or journald where stderr is the journal]
+    #[arg(long, global = true, value_name = "FORMAT", env = "MTORRENT_LOG_FORMAT", help_heading = COMMON)]
+    pub log_format: Option<LogStyle>,
+}
+
+/// A format of the log.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum LogStyle {
+    /// For people
+    Text,
+    /// One object a line: ts, level, target, message
+    Json,
+    /// Lines with priorities for the journal of systemd
+    Journald,
+}
+
+impl From<LogStyle> for LogFormat {
+    fn from(style: LogStyle) -> Self {
+        match style {
+            LogStyle::Text => Self::Text,
+            LogStyle::Json => Self::Json,
+            LogStyle::Journald => Self::Journald,
+        }
+    }
 }
 
 /// The commands.

@@ -64,7 +64,9 @@ pub struct ClientArgs {
     /// Options of every peer.
     #[command(flatten)]
     pub peer: PeerArgs,
-    /// The folder that keeps shares, downloads and history [default: $XDG_STATE_HOME/mtorrent, else ~/.local/state/mtorrent]
+    /// The folder that keeps shares, downloads and history [default: ~/.local/state/mtorrent]
+    ///
+    /// Where XDG_STATE_HOME is set, the default is the folder mtorrent in it.
     #[arg(long, value_name = "DIR", env = "MTORRENT_DATA_DIR")]
     pub data_dir: Option<PathBuf>,
     /// How long a download waits for trackers and seeders [default: for ever on a terminal, 30s from a pipe]

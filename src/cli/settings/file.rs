@@ -39,7 +39,10 @@ impl ConfigFile {
     pub(super) fn parse(path: &Path, bytes: &[u8], commands: &Command) -> Result<Self, CommandError> {
         let refused =
             |line: usize, message: &str| CommandError::usage(format!("{}:{line}: {message}", text::path(path)));
-        let entries = config::parse(bytes).map_err(|error| refused(error.line, &error.message))?;
+        let entries = config::parse(bytes).map_err(|error| {
+            let is_both = error.message.contains("duplicate key") && line_of(bytes, error.line) == "[tracker]";
+            refused(error.line, if is_both { BOTH_TRACKERS } else { &error.message })
+        })?;
         for entry in &entries {
             check(entry, commands).map_err(|message| refused(entry.line, &text::plain(&message)))?;
         }
@@ -54,6 +57,15 @@ impl ConfigFile {
         let entry = within(Some(command)).or_else(|| within(None))?;
         Some((typed(&entry.value), Origin::File { path: self.path.clone(), line: entry.line }))
     }
+}
+
+/// The one flag that is named like a command.
+const BOTH_TRACKERS: &str = "`tracker` at top level is the list of trackers, and [tracker] the settings of `mtorrent \
+                             tracker`: one file cannot have both, so write the list into [client], [get], [share]";
+
+fn line_of(bytes: &[u8], line: usize) -> String {
+    let found = bytes.split(|byte| *byte == b'\n').nth(line.saturating_sub(1)).unwrap_or_default();
+    String::from_utf8_lossy(found).trim().to_owned()
 }
 
 /// The values as they would be typed.

@@ -125,7 +125,6 @@ fn check(argument: &Arg, values: &[OsString]) -> Result<(), String> {
         .long(flag.to_owned().leak() as &'static str)
         .action(ArgAction::Append)
         .num_args(1)
-        .require_equals(true)
         .value_parser(argument.get_value_parser().clone());
     if let Some(names) = argument.get_value_names() {
         alone = alone.value_names(names.to_vec());
