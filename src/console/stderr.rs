@@ -15,6 +15,7 @@ use super::exit::{CommandError, Exit};
 use super::log_format::LogFormat;
 use super::stderr_sink;
 use crate::limits::{LOG_LINES_QUEUED_MAX, MESSAGES_QUEUED_MAX, STDERR_PATIENCE};
+use crate::metrics::{self, Counter};
 
 static WRITER: OnceLock<Writer> = OnceLock::new();
 
@@ -121,6 +122,7 @@ impl Writer {
         };
         if is_full {
             queue.dropped += 1;
+            metrics::add(Counter::LogLinesDropped, 1);
             return None;
         }
         queue.messages += usize::from(line.is_message);
