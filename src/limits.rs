@@ -589,10 +589,12 @@ pub const SYNC_PEERS_MAX: usize = 64;
 
 // ---- the command line ----
 
+/// Longest configuration file, bytes.
+pub const CONFIG_BYTES_MAX: u64 = 256 << 10;
 /// Lines of the log that wait for stderr; further ones are dropped and counted.
 pub const LOG_LINES_QUEUED_MAX: usize = 1024;
 /// Messages of a command that wait for stderr.
-pub const SENTENCES_QUEUED_MAX: usize = 256;
+pub const MESSAGES_QUEUED_MAX: usize = 256;
 /// Time for which a message waits for a stderr that is not read.
 pub const STDERR_PATIENCE: Duration = Duration::from_millis(500);
 /// Longest line of the log, bytes.
