@@ -76,6 +76,8 @@ pub enum LowCommand {
     Tracker(TrackerArgs),
     /// Share and get files by commands, from a terminal or a pipe
     Client(ClientArgs),
+    /// Give one command to a running client, as at its prompt
+    Ctl(CtlArgs),
     /// Create NAME.mtorrent, announce the file and seed it until SIGINT or SIGTERM
     Share(ShareArgs),
     /// Download a file and verify every byte
@@ -214,9 +216,23 @@ pub struct ClientArgs {
     /// The folder that keeps shares, downloads and history [default: $XDG_STATE_HOME/mtorrent, else ~/.local/state/mtorrent]
     #[arg(long, value_name = "DIR", env = "MTORRENT_DATA_DIR")]
     pub data_dir: Option<PathBuf>,
-    /// How long a download waits for trackers and seeders [default: for ever on a terminal, 30s from a pipe]
+    /// How long a download waits for trackers and seeders [default: 30s with commands from a pipe, else for ever]
     #[arg(long, value_name = "DURATION", env = "MTORRENT_WAIT", value_parser = parse_duration)]
     pub wait: Option<Duration>,
+    /// Run as a service until SIGTERM: no prompt, commands by `mtorrent ctl` only
+    #[arg(long, env = "MTORRENT_DAEMON", value_parser = BoolishValueParser::new())]
+    pub daemon: bool,
+}
+
+/// `mtorrent ctl`.
+#[derive(Clone, Debug, Args)]
+pub struct CtlArgs {
+    /// The folder of the running client [default: $XDG_STATE_HOME/mtorrent, else ~/.local/state/mtorrent]
+    #[arg(long, value_name = "DIR", env = "MTORRENT_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// The command, such as `get NAME.mtorrent DEST`; `help` lists all
+    #[arg(value_name = "COMMAND", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    pub command: Vec<OsString>,
 }
 
 /// Options for a new `.mtorrent` file.

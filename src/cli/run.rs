@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use clap::Parser as _;
 
 use super::resolved::Subcommand;
-use super::{args, client, create, demo, get, info, resolve, share, tracker, verify};
+use super::{args, client, create, ctl, demo, get, info, resolve, share, tracker, verify};
 use crate::console::exit::{CommandError, CommandResult, Exit};
 use crate::console::output::Output;
 use crate::console::{logging, signals, stderr};
@@ -31,7 +31,8 @@ fn run_command(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Ok(low) => low,
         Err(refusal) => return show_refusal(&refusal, args::wants_json(&arguments)),
     };
-    let output = Output::new(low.common.json);
+    // The words of a command may hold it, too.
+    let output = Output::new(low.common.json || args::wants_json(&arguments));
     let result = resolve::resolve(low).and_then(|args| {
         logging::start(args.log.as_deref(), args.command.is_service())?;
         dispatch(args.command, &output)
@@ -43,6 +44,7 @@ fn dispatch(command: Subcommand, output: &Output) -> CommandResult {
     match command {
         Subcommand::Tracker(args) => tracker::run(args, output),
         Subcommand::Client(args) => client::run(args, output),
+        Subcommand::Ctl(args) => ctl::run(args, output),
         Subcommand::Share(args) => share::run(&args, output),
         Subcommand::Get(args) => get::run(&args, output),
         Subcommand::Create(args) => create::run(&args, output),

@@ -5,7 +5,7 @@
 //! and the interpreter needs no lock. A command carries its origin; answers go to the [`Listener`] of that origin,
 //! events to all.
 //!
-//! [`monitor`] shows a client or a tracker over [`http`].
+//! [`socket`] takes the commands of other programs. [`monitor`] shows a client or a tracker over [`http`].
 //!
 //! Code here must never speak the peers' protocol or access a core: it calls [`crate::node`]. It does not know stdin
 //! and stdout.
@@ -18,6 +18,7 @@ mod interpreter;
 mod listener;
 mod listeners;
 pub(crate) mod monitor;
+pub(crate) mod socket;
 mod waits;
 
 pub(crate) use input::{Input, Request};

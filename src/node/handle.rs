@@ -27,8 +27,8 @@ use crate::direction::Direction;
 use crate::ids::{Endpoint, PeerId};
 use crate::limits::{CLIENT_EVENTS_MAX, CLOSE_TIMEOUT, INSTRUCTIONS_QUEUED_MAX};
 use crate::net::{Listener, RateLimits, queues};
-use crate::runtime::Cores;
 use crate::runtime::mesh::MeshPlan;
+use crate::runtime::{Beats, Cores};
 use crate::storage::memory_plan::allowed_memory;
 use crate::storage::{MemoryPlan, SeedFile};
 use crate::torrent::{Registry, Torrent};
@@ -127,6 +127,11 @@ impl Node {
     /// A view for threads that watch the client.
     pub(crate) fn observer(&self) -> NodeObserver {
         NodeObserver { lists: self.lists.clone() }
+    }
+
+    /// The heartbeats of core 0, for a watchdog.
+    pub(crate) fn beats(&self) -> Beats {
+        self.cores.first_beats()
     }
 
     /// The events of the client. All receivers share one queue.

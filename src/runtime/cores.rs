@@ -2,7 +2,8 @@
 
 use std::future::Future;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -29,6 +30,22 @@ pub(crate) struct Core {
 #[derive(Debug)]
 pub(crate) struct Cores {
     threads: Vec<thread::JoinHandle<Result<(), String>>>,
+    first_beats: Beats,
+}
+
+/// Counts the heartbeats of a core: it grows as long as the core runs its tasks.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Beats(Arc<AtomicU64>);
+
+impl Beats {
+    /// The number of heartbeats so far.
+    pub(crate) fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn beat(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 /// A core ended by a panic or by an error of its ring, or does not end.
@@ -55,10 +72,12 @@ impl Cores {
         let count = count.max(1);
         let (report, reports) = mpsc::sync_channel(count);
         let (mut threads, mut go) = (Vec::new(), Vec::new());
+        let first_beats = Beats::default();
         for index in 0..count {
             let (main, report, name) = (main.clone(), report.clone(), format!("{name}-{index}"));
             let (sender, may_go) = mpsc::sync_channel::<()>(1);
-            let start = move || run_core(&name, Core { index, count }, report, &may_go, main);
+            let beats = if index == 0 { first_beats.clone() } else { Beats::default() };
+            let start = move || run_core(&name, Core { index, count }, beats, report, &may_go, main);
             let thread = thread::Builder::new().name(format!("core-{index}")).spawn(start);
             threads.push(thread.map_err(StartError::no_threads)?);
             go.push(sender);
@@ -73,7 +92,12 @@ impl Cores {
         for sender in go {
             sender.send(()).map_err(|_| StartError::Threads("a core ended at once".to_owned()))?;
         }
-        Ok(Self { threads })
+        Ok(Self { threads, first_beats })
+    }
+
+    /// The heartbeats of the first core.
+    pub(crate) fn first_beats(&self) -> Beats {
+        self.first_beats.clone()
     }
 
     /// Waits until every core has ended, for `limit` at most: one may hang on a disk that does not answer.
@@ -105,6 +129,7 @@ impl Cores {
 fn run_core<F, T>(
     name: &str,
     core: Core,
+    beats: Beats,
     report: mpsc::SyncSender<Result<(), StartError>>,
     may_go: &mpsc::Receiver<()>,
     main: F,
@@ -123,9 +148,10 @@ where
     }
     let run = AssertUnwindSafe(|| {
         executor.run(async move {
-            glommio::spawn_local(async {
+            glommio::spawn_local(async move {
                 loop {
                     super::sleep(HEARTBEAT).await;
+                    beats.beat();
                 }
             })
             .detach();
