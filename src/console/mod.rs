@@ -21,6 +21,7 @@ pub mod out_of_memory;
 pub(crate) mod output;
 pub(crate) mod output_event;
 pub(crate) mod progress;
+pub(crate) mod service_manager;
 pub(crate) mod signals;
 pub(crate) mod source;
 pub(crate) mod stderr;
