@@ -155,6 +155,10 @@ pub const DESCRIPTORS_RESERVED: usize = 32;
 /// Divisor: this part of the remaining descriptors is reserved where that is more.
 pub const DESCRIPTORS_RESERVED_SHARE: u64 = 3;
 
+/// Interval at which the load of the cores is measured while a download runs.
+pub const LOAD_INTERVAL: Duration = Duration::from_millis(500);
+/// Threads that measure the load.
+pub const LOAD_THREADS: usize = 1;
 /// Idle time after which a thread for blocking work ends.
 pub const BLOCKING_IDLE: Duration = Duration::from_secs(10);
 /// Jobs of one device that wait for a thread: at least as many as a client has downloads.
@@ -261,10 +265,6 @@ pub const DATA_CONNECTION_RETRY_PAUSE: Duration = Duration::from_secs(2);
 pub const REPORTS_AT_ONCE_MAX: usize = 256;
 /// Time for which a download that has received data waits while all its sources are gone.
 pub const STALL_TIMEOUT_DEFAULT: Duration = Duration::from_secs(5 * 60);
-/// Time of waiting after which a download first reports what it waits for.
-pub const STALL_NOTICE_AFTER: Duration = Duration::from_secs(5);
-/// Interval of the later reports.
-pub const STALL_NOTICE_INTERVAL: Duration = Duration::from_secs(30);
 /// Time without a byte after which a download with peers is shown as stalled.
 pub const STALLED_AFTER: Duration = Duration::from_secs(2);
 /// Interval at which the rates of peers that receive are measured.
@@ -279,6 +279,18 @@ pub const COMPLETIONS_MAX: usize = 1000;
 pub const CHUNK_CELLS_MAX: usize = 4096;
 /// Cells of a chunk map in an answer.
 pub const CHUNK_CELLS_DEFAULT: usize = 64;
+/// Time over which the cause is judged for which a download waits.
+pub const WHY_WINDOW: Duration = Duration::from_secs(2);
+/// Time over which the most frequent cause is shown, so that it does not flicker.
+pub const WHY_MAJORITY: Duration = Duration::from_secs(5);
+/// Samples that a download keeps to judge that cause.
+pub const WHY_SAMPLES_MAX: usize = 64;
+/// Round trips to a tracker that a download keeps.
+pub const TRACKER_DELAYS_KEPT_MAX: usize = 3;
+/// Time without a verified chunk after which a running download reports the cause.
+pub const NO_PROGRESS_AFTER: Duration = Duration::from_secs(10);
+/// Interval at which it is reported again while the cause stays the same.
+pub const NO_PROGRESS_INTERVAL: Duration = Duration::from_secs(60);
 /// Interval at which a driver checks its download without an event.
 pub const DRIVER_TICK: Duration = Duration::from_millis(250);
 /// Divisor: a download queries for seeders again after this part of its running time.
@@ -579,10 +591,12 @@ pub const SYNC_PEERS_MAX: usize = 64;
 
 // ---- the command line ----
 
+/// Longest configuration file, bytes.
+pub const CONFIG_BYTES_MAX: u64 = 256 << 10;
 /// Lines of the log that wait for stderr; further ones are dropped and counted.
 pub const LOG_LINES_QUEUED_MAX: usize = 1024;
 /// Messages of a command that wait for stderr.
-pub const SENTENCES_QUEUED_MAX: usize = 256;
+pub const MESSAGES_QUEUED_MAX: usize = 256;
 /// Time for which a message waits for a stderr that is not read.
 pub const STDERR_PATIENCE: Duration = Duration::from_millis(500);
 /// Longest line of the log, bytes.
@@ -610,6 +624,26 @@ pub const REPL_LINE_BYTES_MAX: usize = 64 << 10;
 pub const REPL_HASHING_MAX: usize = 8;
 /// Interval at which a REPL whose input has ended checks whether anything is left to wait for.
 pub const SESSION_TICK: Duration = Duration::from_secs(1);
+/// Programs that are connected to a client's control socket at the same time.
+pub const CONTROL_CONNECTIONS_MAX: usize = 64;
+/// Longest line with a command on the control socket, bytes: a few long paths, even with every character escaped.
+pub const CONTROL_LINE_BYTES_MAX: usize = 256 << 10;
+/// Longest line with an answer that a program reads, bytes.
+pub const CONTROL_ANSWER_BYTES_MAX: u64 = 256 << 20;
+/// Time within which a program must have sent its command.
+pub const CONTROL_REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// Answers and events that wait for a program to read them; further ones are dropped and counted.
+pub const CONTROL_ANSWERS_MAX: usize = 1024;
+/// Interval at which a connection without answers is checked for its end.
+pub const CONTROL_IDLE_POLL: Duration = Duration::from_millis(200);
+/// Time for which a program may read nothing of an answer.
+pub const CONTROL_WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Time for which the end of a client waits until the last answers are written.
+pub const CONTROL_CLOSE_PATIENCE: Duration = Duration::from_millis(200);
+/// Longest pause between two looks of the thread that feeds the service manager's watchdog.
+pub const SERVICE_TICK_MAX: Duration = Duration::from_secs(1);
+/// Time for which the end of a service waits for the message about it.
+pub const SERVICE_STOPPING_PATIENCE: Duration = Duration::from_millis(200);
 /// Lines of history that the REPL keeps across restarts.
 pub const HISTORY_LINES_MAX: usize = 1000;
 /// Texts that wait to be printed above the prompt; further ones are dropped.
@@ -730,7 +764,7 @@ const _: () = {
     assert!(ENDPOINTS_PER_ADDRESS_MAX * NETWORK_ROOM * 8 < ENDPOINTS_PER_FILE_MAX);
     assert!(ENDPOINTS_PER_ADDRESS_MAX * REMOVALS_PER_ENDPOINT_MAX * NETWORK_ROOM * 8 < ENTRIES_PER_FILE_MAX);
     // A client is closed before the process is killed.
-    assert!(2 * CLOSE_TIMEOUT.as_millis() < SIGNAL_PATIENCE.as_millis());
+    assert!(2 * CLOSE_TIMEOUT.as_millis() + CONTROL_CLOSE_PATIENCE.as_millis() < SIGNAL_PATIENCE.as_millis());
     // A page that exceeds its measure by one file with the longest name still fits into a frame.
     assert!(2 * SYNC_PAGE_BYTES <= FRAME_SYNC_BYTES_MAX);
 

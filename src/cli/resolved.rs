@@ -1,9 +1,11 @@
 //! The resolved arguments of each subcommand: their meaning on this machine.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::args::Shell;
 use crate::console::create_torrent::CreateOptions;
 use crate::ids::Endpoint;
 use crate::limits::CHUNK_SIZE_DEFAULT;
@@ -26,6 +28,8 @@ pub(crate) enum Subcommand {
     Tracker(Tracker),
     /// Run the REPL.
     Client(Client),
+    /// Give a command to a running client.
+    Ctl(Ctl),
     /// Seed a file.
     Share(Share),
     /// Get a file.
@@ -38,6 +42,10 @@ pub(crate) enum Subcommand {
     Verify(Verify),
     /// Run the demo.
     Demo(Demo),
+    /// Print the completions for a shell.
+    Completions(Shell),
+    /// Write the manual pages into a folder, or print the main page.
+    Man(Option<PathBuf>),
 }
 
 impl Subcommand {
@@ -105,6 +113,17 @@ pub(crate) struct Client {
     pub data_dir: PathBuf,
     /// Time that a download waits for trackers and seeders; `None` chooses the default for the kind of input.
     pub wait: Option<Duration>,
+    /// Whether the client has no REPL and runs until a signal ends it.
+    pub is_daemon: bool,
+}
+
+/// Arguments of `mtorrent ctl`.
+#[derive(Clone, Debug)]
+pub(crate) struct Ctl {
+    /// Folder of the running client.
+    pub data_dir: PathBuf,
+    /// The words of the command.
+    pub command: Vec<OsString>,
 }
 
 /// Arguments of `mtorrent share`.

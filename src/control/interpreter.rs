@@ -23,9 +23,10 @@ use crate::console::exit::{CommandError, CommandResult, Exit};
 use crate::console::file_errors;
 use crate::console::metainfo_file;
 use crate::console::output_event::OutputEvent;
+use crate::console::service_manager::ServiceManager;
 use crate::console::signals::Signal;
 use crate::console::source;
-use crate::console::units::RateLimit;
+use crate::console::units::{Rate, RateLimit};
 use crate::ids::InfoHash;
 use crate::limits::{SESSION_TICK, TORRENTS_MAX};
 use crate::node::{
@@ -63,6 +64,7 @@ enum Progress {
 /// The state of all commands.
 pub(crate) struct Interpreter<'a> {
     client: &'a Node,
+    service: &'a ServiceManager,
     settings: Settings,
     listeners: Listeners<'a>,
     /// Downloads that have not ended, with their origins; `restored` has those that an earlier run left.
@@ -93,6 +95,7 @@ impl<'a> Interpreter<'a> {
         settings: Settings,
         front_end: impl Listener + 'a,
         to_self: SyncSender<Input>,
+        service: &'a ServiceManager,
     ) -> Self {
         let running = client.downloads().into_iter().filter(|status| !download_text::is_over(&status.state));
         let restored: BTreeSet<DownloadId> = running.map(|status| status.id).collect();
@@ -102,6 +105,7 @@ impl<'a> Interpreter<'a> {
             open: restored.iter().map(|id| (*id, Origin::FRONT_END)).collect(),
             restored,
             client,
+            service,
             listeners: Listeners::new(Box::new(front_end)),
             hashing: HashingQueue::new(settings.threads, to_self),
             settings,
@@ -143,11 +147,18 @@ impl<'a> Interpreter<'a> {
 
     /// What is due once a second.
     fn tick(&self) -> Result<(), CommandError> {
-        if !self.listeners.any_hears(Hears::Progress) {
+        if !self.listeners.any_hears(Hears::Progress) && !self.service.is_there() {
             return Ok(());
         }
-        let running = self.client.downloads().into_iter().filter(|status| !download_text::is_over(&status.state));
-        running.map(|status| self.listeners.event(Hears::Progress, &OutputEvent::progress(&status))).collect()
+        let mut running = self.client.downloads();
+        running.retain(|status| !download_text::is_over(&status.state));
+        let rate = Rate(running.iter().map(|status| status.rate_bytes_s).sum());
+        let (shares, downloads) = (self.client.shares().len(), running.len());
+        self.service.set_status(&format!("{shares} shares, {downloads} downloads at {rate}"));
+        running
+            .into_iter()
+            .map(|status| self.listeners.event(Hears::Progress, &OutputEvent::progress(&status)))
+            .collect()
     }
 
     /// Ends the commands that wait when the client ends.

@@ -37,8 +37,14 @@ impl EventSender {
             Err(TrySendError::Full(event)) => event,
             Ok(()) | Err(TrySendError::Closed(_)) => return,
         };
-        if let Event::Notice(notice) = event {
-            return log::warn!("the queue of events is full, so this notice is logged: {notice}");
+        match event {
+            Event::Notice(notice) => {
+                return log::warn!("the queue of events is full, so this notice is logged: {notice}");
+            }
+            Event::NoProgress { .. } | Event::ProgressAgain { .. } => {
+                return log::warn!("the queue of events is full, so this one is logged: {event:?}");
+            }
+            _ => {}
         }
         put_late(&mut self.late.borrow_mut(), event);
         if is_first {
@@ -74,6 +80,8 @@ fn file_of(event: &Event) -> Option<&Path> {
         | Event::Ended(_)
         | Event::Moved { .. }
         | Event::MoveFailed { .. }
+        | Event::NoProgress { .. }
+        | Event::ProgressAgain { .. }
         | Event::Notice(_) => None,
     }
 }

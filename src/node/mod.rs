@@ -44,7 +44,7 @@ mod waiting_download;
 mod worker;
 
 pub use crate::direction::Direction;
-pub use crate::download::{DownloadState, Failure, FailureKind, TimeSpent};
+pub use crate::download::{Cause, DownloadState, Failure, FailureKind, TimeSpent, Why};
 pub use crate::net::RateLimits;
 pub use crate::swarm::Strategy;
 

@@ -1,4 +1,4 @@
-//! The front ends of a running client: a terminal, or a pipe.
+//! The front ends of a running client: a terminal, a pipe, or none for a daemon.
 //!
 //! `terminal` and `pipe` read lines, each on a separate thread and one on request, and send them to the interpreter in
 //! [`crate::control`]; `screen` prints its answers and events above a prompt or into a pipe.
@@ -12,4 +12,3 @@ mod screen;
 mod terminal;
 
 pub(crate) use front_end::run;
-pub(crate) use terminal::history_path;

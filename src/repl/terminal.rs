@@ -205,6 +205,6 @@ impl SavedModes {
 }
 
 /// The path of the history file in a data folder.
-pub(crate) fn history_path(data_dir: &Path) -> PathBuf {
+pub(super) fn history_path(data_dir: &Path) -> PathBuf {
     data_dir.join("history")
 }

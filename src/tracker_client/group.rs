@@ -1,9 +1,10 @@
 //! A list of trackers, one of which is in use.
 
 use std::cell::{Cell, RefCell};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_lite::FutureExt;
 
@@ -49,6 +50,17 @@ pub(crate) struct TrackerGroup {
     epoch: Cell<u64>,
     changed: Signal,
     ended: Cell<bool>,
+    /// The last round trip that was not taken yet.
+    round_trip: Cell<Option<RoundTrip>>,
+}
+
+/// A round trip to a tracker.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RoundTrip {
+    /// IP address of the tracker.
+    pub address: IpAddr,
+    /// Its duration.
+    pub time: Duration,
 }
 
 impl TrackerGroup {
@@ -78,6 +90,7 @@ impl TrackerGroup {
             epoch: Cell::new(0),
             changed: Signal::default(),
             ended: Cell::new(false),
+            round_trip: Cell::new(None),
         });
         crate::runtime::spawn_vital("tracker connection", watch(Rc::downgrade(&group)));
         group
@@ -106,6 +119,11 @@ impl TrackerGroup {
 
     fn note_failure(&self, index: usize, error: &dyn std::fmt::Display) {
         self.note(index, |record| record.set(TrackerState::Failed(text::plain(&error.to_string()))));
+    }
+
+    /// Takes the last round trip to the tracker in use.
+    pub(crate) fn take_round_trip(&self) -> Option<RoundTrip> {
+        self.round_trip.take()
     }
 
     /// Returns the connection epoch. It grows with every new connection; then all files must be announced again.
@@ -142,11 +160,14 @@ impl TrackerGroup {
             Some(connection) => Some(connection.request(message).await),
             None => None,
         };
+        let address = connection.as_ref().map(Connection::address);
         let mut candidates: Vec<usize> = (0..self.names.len()).map(|step| (first + step) % self.names.len()).collect();
         let mut failure = None;
         match asked {
             Some(Ok(answer)) if !is_unwell(&answer) => {
-                self.note(first, |record| record.answered(began.elapsed()));
+                let time = began.elapsed();
+                self.note(first, |record| record.answered(time));
+                self.round_trip.set(address.map(|address| RoundTrip { address, time }));
                 self.keep(connection);
                 return Ok(answer);
             }
@@ -183,6 +204,8 @@ impl TrackerGroup {
             });
             (self.notice)(format!("now using tracker {}", text::plain(&self.names[index])));
         }
+        let address = connection.address();
+        self.round_trip.set(connection.round_trip().map(|time| RoundTrip { address, time }));
         self.keep(Some(connection));
         self.epoch.set(self.epoch.get() + 1);
         self.changed.notify();
