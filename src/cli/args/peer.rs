@@ -36,7 +36,8 @@ pub struct PeerArgs {
     /// Which chunks to get first
     #[arg(long, value_name = "HOW", env = "MTORRENT_PICKER", hide_short_help = true, default_value = "rarest")]
     pub picker: Picker,
-    /// The most that the process sends per second, such as 100Mbit or 20MiB; `off` for no limit
+    /// The most that the process sends per second, such as 100Mbit or 20MiB; `off` for no limit [default: for a client
+    /// the limit of its last run]
     #[arg(long, value_name = "RATE", env = "MTORRENT_UPLOAD_LIMIT", value_parser = parse_rate_limit)]
     pub upload_limit: Option<RateLimit>,
     /// The most that the process receives per second, such as 100Mbit or 20MiB; `off` for no limit
