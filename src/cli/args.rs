@@ -140,6 +140,9 @@ pub struct PeerArgs {
     /// Which chunks to get first
     #[arg(long, value_name = "HOW", env = "MTORRENT_PICKER", default_value = "rarest")]
     pub picker: Picker,
+    /// Download and write chunks of zeros like all others, instead of leaving holes
+    #[arg(long, env = "MTORRENT_NO_SPARSE", value_parser = BoolishValueParser::new())]
+    pub no_sparse: bool,
     /// The most that the process sends per second, such as 100Mbit or 20MiB; `off` for no limit
     #[arg(long, value_name = "RATE", env = "MTORRENT_UPLOAD_LIMIT", value_parser = parse_rate_limit)]
     pub upload_limit: Option<RateLimit>,
@@ -265,6 +268,10 @@ pub struct GetArgs {
     /// Replace a different file at DEST, once the new one is complete
     #[arg(long, env = "MTORRENT_FORCE", value_parser = BoolishValueParser::new())]
     pub force: bool,
+    /// Repair a different file at DEST where it is: only wrong chunks are fetched and written, without a second copy; when
+    /// interrupted, the file is partly repaired and the same command goes on
+    #[arg(long, env = "MTORRENT_IN_PLACE", value_parser = BoolishValueParser::new())]
+    pub in_place: bool,
     /// Receive and verify, but write nothing
     #[arg(long, env = "MTORRENT_DISCARD", value_parser = BoolishValueParser::new())]
     pub discard: bool,

@@ -73,6 +73,7 @@ fn download(
         metainfo_path: args.metainfo.clone(),
         dest,
         force: args.force,
+        in_place: args.in_place,
         wait: Some(args.wait),
         seed: args.afterwards != Afterwards::End,
     })?;

@@ -97,12 +97,18 @@ fn get(typed: args::GetArgs) -> Result<Get, CommandError> {
     if !typed.discard && typed.dest.is_none() {
         return Err(CommandError::usage("DEST is missing: name the file to write or an existing folder"));
     }
+    if typed.discard && typed.in_place {
+        return Err(CommandError::usage(
+            "--discard writes nothing, so there is nothing to repair: leave out --in-place",
+        ));
+    }
     Ok(Get {
         metainfo: typed.metainfo,
         dest: typed.dest.filter(|_| !typed.discard),
         peer: peer(typed.peer)?,
         wait: typed.wait,
         force: typed.force,
+        in_place: typed.in_place,
         afterwards,
         report_every: typed.report_every,
     })
@@ -115,6 +121,7 @@ fn peer(typed: args::PeerArgs) -> Result<Peer, CommandError> {
         advertise: typed.advertise.into_iter().filter_map(Endpoint::from_socket).collect(),
         cache_bytes: usize::try_from(typed.cache).unwrap_or(usize::MAX),
         stall_timeout: typed.stall_timeout,
+        sparse: !typed.no_sparse,
         strategy: match typed.picker {
             Picker::Rarest => Strategy::RarestFirst,
             Picker::Random => Strategy::Random,
@@ -210,6 +217,7 @@ mod tests {
             "get x.mtorrent dest --wait soon",
             "get x.mtorrent --discard --seed",
             "get x.mtorrent --discard --seed-for 5m",
+            "get x.mtorrent --discard --in-place",
             "create file",
             "info",
             "verify x.mtorrent",

@@ -64,6 +64,7 @@ pub(crate) struct Peer {
     pub(super) cache_bytes: usize,
     pub(super) strategy: Strategy,
     pub(super) stall_timeout: Duration,
+    pub(super) sparse: bool,
     pub(super) upload_limit: RateSetting,
     pub(super) download_limit: RateSetting,
     /// Whether trackers are told how far each download is.
@@ -87,6 +88,7 @@ impl Peer {
             cache_bytes: self.cache_bytes,
             strategy: self.strategy,
             stall_timeout: self.stall_timeout,
+            sparse: self.sparse,
             chunk_bytes: CHUNK_SIZE_DEFAULT as usize,
             upload_limit: self.upload_limit,
             download_limit: self.download_limit,
@@ -133,6 +135,8 @@ pub(crate) struct Get {
     pub wait: Duration,
     /// Whether a different file at DEST is replaced.
     pub force: bool,
+    /// Whether a different file at DEST is repaired where it is.
+    pub in_place: bool,
     /// Behaviour after the download.
     pub afterwards: Afterwards,
     /// Interval of progress reports; `None` chooses the default.

@@ -409,7 +409,7 @@ mod tests {
         };
         let start = r#"{"bad_chunks":0,"bytes":21474836480,"dest":"/data/disk.img","done_bytes":5368709120,"#;
         let ended = r#""event":"ended","#;
-        let is_done = fields("done", 378_078_107, r#""up_to_date":false,"verified":true"#);
+        let is_done = fields("done", 378_078_107, r#""up_to_date":false,"verified":true,"zero_bytes":0"#);
         let json = format!("{start}{ended}{is_done}");
         check(&OutputEvent::ended(&done, true), "#3 done 20.0 GiB in 14.2 s, verified", &json);
         let by_name = "done disk.img -> /data/disk.img 20.0 GiB in 14.2 s, verified";
@@ -417,7 +417,7 @@ mod tests {
         let failure = Failure { kind: FailureKind::Retry, message: "no seeder: try later".into() };
         let failed = status(3, DownloadState::Failed(failure));
         let fields = |more| fields("failed", 378_078_107, more);
-        let has_failed = fields(r#""up_to_date":false,"verified":false"#);
+        let has_failed = fields(r#""up_to_date":false,"verified":false,"zero_bytes":0"#);
         let json = format!(r#"{start}"error":"no seeder: try later",{ended}{has_failed}"#);
         check(&OutputEvent::ended(&failed, true), "#3 failed: no seeder: try later", &json);
         let rows = [done];

@@ -247,7 +247,15 @@ impl<'a> Interpreter<'a> {
         }
         let (name, info_hash) = (metainfo.name().to_owned(), metainfo.info_hash());
         let wait = self.settings.wait;
-        let request = DownloadRequest { metainfo, metainfo_path, dest: Some(dest.clone()), force, wait, seed: true };
+        let request = DownloadRequest {
+            metainfo,
+            metainfo_path,
+            dest: Some(dest.clone()),
+            force,
+            in_place: false,
+            wait,
+            seed: true,
+        };
         let id = self.client.get(request)?;
         self.open.insert(id, origin);
         self.answer(origin, &OutputEvent::Started { id, name: &name, dest: &dest, info_hash })

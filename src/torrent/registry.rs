@@ -51,6 +51,15 @@ impl Registry {
         is_it
     }
 
+    /// Whether any torrent is served from the file with this device and inode.
+    pub(crate) fn serves(&self, device_and_inode: (u64, u64)) -> bool {
+        let torrents = self.torrents.read().unwrap_or_else(PoisonError::into_inner);
+        let is_it = |torrent: &Torrent| {
+            torrent.content.as_ref().is_some_and(|content| content.device_and_inode() == device_and_inode)
+        };
+        torrents.values().any(|torrent| torrent.stopped().is_none() && is_it(torrent))
+    }
+
     /// The file, if it is served.
     pub(crate) fn get(&self, info_hash: &InfoHash) -> Option<Arc<Torrent>> {
         self.torrents.read().unwrap_or_else(PoisonError::into_inner).get(info_hash).cloned()

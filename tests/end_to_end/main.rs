@@ -10,3 +10,4 @@ mod cli_repl;
 mod client;
 mod faults;
 mod operations;
+mod repair;
