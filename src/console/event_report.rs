@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::output_event::OutputEvent;
 use super::stderr;
 use crate::node::Event;
 use crate::text;
@@ -16,6 +17,7 @@ pub(crate) fn report(event: &Event) {
             stderr::report(format_args!("{file} is not seeded for now: {why}; seeding resumes by itself"));
         }
         Event::ShareResumed { file } => stderr::report(format_args!("{} is seeded again", text::path(file))),
+        Event::TrackerTrouble { tracker, why } => stderr::report(OutputEvent::tracker_trouble(tracker, why)),
         Event::Announced { tracker, .. } => log::info!("announced to {tracker}"),
         Event::Ended(_) => {}
     }

@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | `ready` | `tracker`, `share`, `client` | `listen`, `info_hash` (optional), `synced`: `yes` or `no` (optional), `metrics`: the address of the figures (optional) |
 //! | `announced` | `share`, `client` | `tracker`, [`path` of the .mtorrent file, `info_hash`: by `client` only] |
+//! | `tracker_trouble` | `get`, `share`, `client` | `tracker`, `kind`: `cannot_resolve`, `refused`, `silent`, `unreachable`, `not_allowed` or `declined`, `why`; every 10 s while no tracker is of use |
 //! | `progress` | `get` | `id`, `state`, `name`, `done_bytes`, `bytes`, `rate_bytes_s`, `peers` |
 //! | `ended` | `get`, `client` | those of a download, below |
 //! | `started` | `client` | `id`, `name`, `dest`, `info_hash` |
@@ -44,7 +45,7 @@ use super::units::{RateLimit, Size};
 use super::{download_text, downloads_table};
 use crate::geometry::ChunkIndex;
 use crate::ids::InfoHash;
-use crate::node::{DownloadId, DownloadState, DownloadStatus};
+use crate::node::{DownloadId, DownloadState, DownloadStatus, TrackerTrouble};
 use crate::text;
 
 /// One event or answer that a command prints on stdout.
@@ -75,6 +76,16 @@ pub(crate) enum OutputEvent<'a> {
         /// Info hash of the file; only from a client with several shares.
         #[serde(serialize_with = "optional_text", skip_serializing_if = "Option::is_none")]
         info_hash: Option<InfoHash>,
+    },
+    /// A tracker is of no use, and neither is any other of its group.
+    TrackerTrouble {
+        /// `HOST:PORT` of the tracker.
+        tracker: &'a str,
+        /// The kind of trouble.
+        kind: &'a str,
+        /// The reason.
+        #[serde(serialize_with = "as_text")]
+        why: &'a TrackerTrouble,
     },
     /// The figures of a running download.
     Progress(ProgressFields<'a>),
@@ -233,6 +244,11 @@ impl<'a> OutputEvent<'a> {
         Self::Ended { download: DownloadFields(status), is_numbered }
     }
 
+    /// The event of a tracker that is of no use.
+    pub(crate) fn tracker_trouble(tracker: &'a str, why: &'a TrackerTrouble) -> Self {
+        Self::TrackerTrouble { tracker, kind: why.kind(), why }
+    }
+
     /// The event with the figures of a running download.
     pub(crate) fn progress(status: &'a DownloadStatus) -> Self {
         Self::Progress(ProgressFields::of(status))
@@ -261,6 +277,9 @@ impl Display for OutputEvent<'_> {
             Self::Announced { tracker, path: None, .. } => write!(f, "announced to {}", text::plain(tracker)),
             Self::Announced { tracker, path: Some(path), .. } => {
                 write!(f, "announced {} to {}", text::path(path), text::plain(tracker))
+            }
+            Self::TrackerTrouble { tracker, why, .. } => {
+                write!(f, "tracker {}: {}; it is tried again", text::plain(tracker), text::plain(&why.to_string()))
             }
             Self::Progress(progress) => f.write_str(&download_text::progress_line(progress.status())),
             Self::Ended { download, is_numbered: false } => f.write_str(&download_text::done_line(download.0)),

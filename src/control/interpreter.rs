@@ -311,6 +311,7 @@ impl<'a> Interpreter<'a> {
                 }
                 None => Ok(()),
             },
+            Event::TrackerTrouble { tracker, why } => self.event_for_all(&OutputEvent::tracker_trouble(&tracker, &why)),
             other => {
                 event_report::report(&other);
                 Ok(())

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::status::DownloadStatus;
 use crate::ids::InfoHash;
+use crate::tracker_client::TrackerTrouble;
 
 /// An event of a running client.
 #[derive(Clone, Debug)]
@@ -35,6 +36,13 @@ pub enum Event {
         file: PathBuf,
         /// The reason, for the user.
         why: String,
+    },
+    /// A tracker is of no use, and neither is any other of its group. Repeated while that lasts.
+    TrackerTrouble {
+        /// `HOST:PORT` of the tracker.
+        tracker: String,
+        /// The reason.
+        why: TrackerTrouble,
     },
     /// A message for the user, such as a tracker lost or found, or a fallback taken.
     Notice(String),

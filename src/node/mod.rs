@@ -40,6 +40,7 @@ pub use crate::direction::Direction;
 pub use crate::download::{DownloadState, Failure, FailureKind, TimeSpent};
 pub use crate::net::RateLimits;
 pub use crate::swarm::Strategy;
+pub use crate::tracker_client::TrackerTrouble;
 
 pub use config::{NodeConfig, RateSetting};
 pub use error::NodeError;

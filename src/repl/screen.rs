@@ -54,6 +54,10 @@ impl Listener for Screen {
     }
 
     fn event(&self, event: &OutputEvent<'_>) -> Result<(), CommandError> {
+        if !self.output.is_json() && matches!(event, OutputEvent::TrackerTrouble { .. }) {
+            stderr::report(event);
+            return Ok(());
+        }
         match self.printer() {
             Some(printer) if self.output.is_json() => printer.print(&output::json_line(event)?),
             Some(printer) => printer.print(&text::lines(&event.to_string())),

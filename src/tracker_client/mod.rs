@@ -12,7 +12,9 @@ pub(crate) mod announcer;
 mod answer;
 mod connection;
 pub(crate) mod group;
+mod trouble;
 
 pub(crate) use announcer::{Announcement, Announcer, Listener};
 pub(crate) use answer::Answer;
 pub(crate) use group::TrackerGroup;
+pub use trouble::TrackerTrouble;
