@@ -44,6 +44,9 @@ impl EventSender {
             }
             // It is repeated.
             Event::TrackerTrouble { .. } => return,
+            Event::NoProgress { .. } | Event::ProgressAgain { .. } => {
+                return log::warn!("the queue of events is full, so this one is logged: {event:?}");
+            }
             _ => {}
         }
         put_late(&mut self.late.borrow_mut(), event);
@@ -76,7 +79,12 @@ fn supersedes(event: &Event, older: &Event) -> bool {
 fn file_of(event: &Event) -> Option<&Path> {
     match event {
         Event::SharePaused { file, .. } | Event::ShareResumed { file } | Event::ShareStopped { file, .. } => Some(file),
-        Event::Announced { .. } | Event::Ended(_) | Event::TrackerTrouble { .. } | Event::Notice(_) => None,
+        Event::Announced { .. }
+        | Event::Ended(_)
+        | Event::NoProgress { .. }
+        | Event::ProgressAgain { .. }
+        | Event::TrackerTrouble { .. }
+        | Event::Notice(_) => None,
     }
 }
 

@@ -54,9 +54,11 @@ impl Listener for Screen {
     }
 
     fn event(&self, event: &OutputEvent<'_>) -> Result<(), CommandError> {
-        if !self.output.is_json() && matches!(event, OutputEvent::TrackerTrouble { .. }) {
+        if event.is_message() {
             stderr::report(event);
-            return Ok(());
+            if !self.output.is_json() {
+                return Ok(());
+            }
         }
         match self.printer() {
             Some(printer) if self.output.is_json() => printer.print(&output::json_line(event)?),

@@ -1,6 +1,7 @@
 //! A connection to one tracker.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use super::answer::Answer;
 use crate::ids::Endpoint;
@@ -104,7 +105,17 @@ impl Connection {
 
     /// Returns whether the tracker is on this machine.
     pub(super) fn is_local(&self) -> bool {
-        self.stream.peer().ip().to_canonical().is_loopback()
+        self.address().is_loopback()
+    }
+
+    /// Returns the tracker's IP address.
+    pub(super) fn address(&self) -> IpAddr {
+        self.stream.peer().ip().to_canonical()
+    }
+
+    /// Returns the round trip as the kernel measured it, if it has.
+    pub(super) fn round_trip(&self) -> Option<Duration> {
+        self.stream.rtt()
     }
 
     /// Waits until the tracker closes the connection or sends an unrequested message.
