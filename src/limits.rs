@@ -620,8 +620,12 @@ pub const SIGNAL_PATIENCE: Duration = Duration::from_millis(1900);
 
 /// Inputs that wait for a command or the REPL; further senders wait.
 pub const INPUTS_MAX: usize = 1024;
-/// Interval at which a download without a terminal reports its progress.
+/// Interval at which a download, or the hashing of a file, reports its progress without a terminal.
 pub const REPORT_INTERVAL: Duration = Duration::from_secs(10);
+/// Interval at which the end of a command of `--on-done` is looked for.
+pub const ON_DONE_TICK: Duration = Duration::from_millis(20);
+/// Time for a command of `--on-done` to end by itself after SIGTERM; then it is killed.
+pub const ON_DONE_END_PATIENCE: Duration = Duration::from_millis(500);
 /// Interval at which a progress bar is drawn.
 pub const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 /// Longest line of commands, bytes.

@@ -7,6 +7,7 @@ use super::args::{self, LowArgs, LowCommand, Picker};
 use super::resolved::{Afterwards, Client, Create, Demo, Get, HiArgs, Info, Peer, Share, Subcommand, Tracker, Verify};
 use crate::console::create_torrent::CreateOptions;
 use crate::console::exit::CommandError;
+use crate::console::metainfo_file::is_standard_stream;
 use crate::console::units::RateLimit;
 use crate::ids::Endpoint;
 use crate::limits::{CHUNK_SIZE_CREATE_MIN, CHUNK_SIZE_MAX, CORES_DEFAULT_MAX, GROUP_KEY_BYTES_MIN, TRACKERS_MAX};
@@ -22,25 +23,36 @@ pub(super) fn resolve(low: LowArgs) -> Result<HiArgs, CommandError> {
             peer: peer(typed.peer)?,
             data_dir: typed.data_dir.map_or_else(default_data_dir, Ok)?,
             wait: typed.wait,
+            on_done: typed.on_done,
         }),
         LowCommand::Share(typed) => Subcommand::Share(Share {
             file: typed.file,
             metainfo: typed.metainfo,
             peer: peer(typed.peer)?,
             options: create_options(typed.new)?,
+            wait: typed.wait,
+            report_every: typed.report_every,
         }),
         LowCommand::Get(typed) => Subcommand::Get(get(typed)?),
+        LowCommand::Create(typed) if low.common.json && is_standard_stream(&typed.metainfo) => {
+            let message = "standard output takes the .mtorrent file or JSON, not both: leave out --json, or name a file in place of -";
+            return Err(CommandError::usage(message));
+        }
         LowCommand::Create(typed) => Subcommand::Create(Create {
             file: typed.file,
             metainfo: typed.metainfo,
             trackers: trackers(typed.trackers)?,
             options: create_options(typed.new)?,
             threads: cores(typed.cores),
+            report_every: typed.report_every,
         }),
         LowCommand::Info(typed) => Subcommand::Info(Info { metainfo: typed.metainfo }),
-        LowCommand::Verify(typed) => {
-            Subcommand::Verify(Verify { metainfo: typed.metainfo, path: typed.path, threads: cores(typed.cores) })
-        }
+        LowCommand::Verify(typed) => Subcommand::Verify(Verify {
+            metainfo: typed.metainfo,
+            path: typed.path,
+            threads: cores(typed.cores),
+            report_every: typed.report_every,
+        }),
         LowCommand::Demo(typed) => {
             Subcommand::Demo(Demo { size: typed.size, dir: typed.dir.unwrap_or_else(|| PathBuf::from(".")) })
         }
@@ -112,6 +124,7 @@ fn get(typed: args::GetArgs) -> Result<Get, CommandError> {
         force: typed.force,
         in_place: typed.in_place,
         afterwards,
+        on_done: typed.on_done,
         report_every: typed.report_every,
     })
 }
@@ -221,6 +234,7 @@ mod tests {
             "get x.mtorrent --discard --seed-for 5m",
             "get x.mtorrent --discard --in-place",
             "create file",
+            "create file - --json",
             "info",
             "verify x.mtorrent",
             "demo --size much",

@@ -112,6 +112,8 @@ pub(crate) struct Client {
     pub data_dir: PathBuf,
     /// Time that a download waits for trackers and seeders; `None` chooses the default for the kind of input.
     pub wait: Option<Duration>,
+    /// Command to run after each download.
+    pub on_done: Option<String>,
 }
 
 /// Arguments of `mtorrent share`.
@@ -125,6 +127,10 @@ pub(crate) struct Share {
     pub peer: Peer,
     /// Options for a new `.mtorrent` file.
     pub options: CreateOptions,
+    /// Time to wait for a first tracker; `None` waits for ever.
+    pub wait: Option<Duration>,
+    /// Interval of progress reports; `None` chooses the default.
+    pub report_every: Option<Duration>,
 }
 
 /// Arguments of `mtorrent get`.
@@ -146,6 +152,8 @@ pub(crate) struct Get {
     pub afterwards: Afterwards,
     /// Interval of progress reports; `None` chooses the default.
     pub report_every: Option<Duration>,
+    /// Command to run after the download.
+    pub on_done: Option<String>,
 }
 
 /// Behaviour of a getter after its download.
@@ -172,6 +180,8 @@ pub(crate) struct Create {
     pub options: CreateOptions,
     /// Number of threads that hash.
     pub threads: usize,
+    /// Interval of progress reports; `None` chooses the default.
+    pub report_every: Option<Duration>,
 }
 
 /// Arguments of `mtorrent info`.
@@ -190,6 +200,8 @@ pub(crate) struct Verify {
     pub path: PathBuf,
     /// Number of threads that hash.
     pub threads: usize,
+    /// Interval of progress reports; `None` chooses the default.
+    pub report_every: Option<Duration>,
 }
 
 /// Arguments of `mtorrent demo`.

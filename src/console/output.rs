@@ -34,6 +34,13 @@ impl Output {
             .map_err(|error| CommandError::failed(format!("cannot write to standard output: {error}")))
     }
 
+    /// Writes bytes that are a file.
+    pub(crate) fn write_file(bytes: &[u8]) -> Result<(), CommandError> {
+        let mut out = io::stdout().lock();
+        let written = out.write_all(bytes).and_then(|()| out.flush());
+        written.map_err(|error| CommandError::failed(format!("cannot write to standard output: {error}")))
+    }
+
     /// Reports an event that is no data: as an object on stdout, or as text on stderr.
     pub(crate) fn talk(&self, event: &OutputEvent<'_>) -> Result<(), CommandError> {
         if self.json {

@@ -12,6 +12,7 @@
 //! | `progress` | `get` | `id`, `state`, `name`, `done_bytes`, `bytes`, `rate_bytes_s`, `peers`, `why` |
 //! | `no_progress` | `get`, `client` | `id`, `seconds` without a finished chunk, `cause` and `text` as in `why` of a download, `next_step` |
 //! | `progress_again` | `get`, `client` | `id`, `seconds` that it had waited |
+//! | `hash_progress` | `create`, `share`, `verify` | `file`, `done_bytes`, `bytes`, `rate_bytes_s`; see `--report-every` |
 //! | `ended` | `get`, `client` | those of a download, below |
 //! | `started` | `client` | `id`, `name`, `dest`, `info_hash` |
 //! | `hashing` | `client` | `file` |
@@ -48,7 +49,7 @@ use serde::{Serialize, Serializer};
 
 use super::demo_figures::DemoFigures;
 use super::download_fields::{DownloadFields, ProgressFields, WhyFields};
-use super::units::{RateLimit, Size};
+use super::units::{Rate, RateLimit, Size};
 use super::{download_text, downloads_table};
 use crate::geometry::ChunkIndex;
 use crate::ids::InfoHash;
@@ -116,6 +117,15 @@ pub(crate) enum OutputEvent<'a> {
         /// The time without progress, seconds.
         #[serde(serialize_with = "seconds", rename = "seconds")]
         waited: Duration,
+    },
+    /// The progress of hashing a file.
+    HashProgress {
+        /// Path of the file.
+        #[serde(serialize_with = "lossy_path")]
+        file: &'a Path,
+        /// The figures.
+        #[serde(flatten)]
+        progress: HashProgress,
     },
     /// A download is done or failed.
     Ended {
@@ -298,6 +308,17 @@ pub(crate) enum OutputEvent<'a> {
     },
 }
 
+/// The figures of hashing a file.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct HashProgress {
+    /// Bytes that are hashed.
+    pub done_bytes: u64,
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// Mean rate, bytes a second.
+    pub rate_bytes_s: u64,
+}
+
 impl<'a> OutputEvent<'a> {
     /// The event at the end of a download.
     pub(crate) fn ended(status: &'a DownloadStatus, is_numbered: bool) -> Self {
@@ -378,6 +399,11 @@ impl Display for OutputEvent<'_> {
                 write!(f, "#{id} no progress for {waited} s: {text}; next: {next_step}")
             }
             Self::ProgressAgain { id, waited } => write!(f, "#{id} progress again after {} s", waited.as_secs()),
+            Self::HashProgress { file, progress: HashProgress { done_bytes, bytes, rate_bytes_s } } => {
+                let percent = (u128::from(*done_bytes) * 100).checked_div((*bytes).into()).unwrap_or(100);
+                let (file, done, all, rate) = (text::path(file), Size(*done_bytes), Size(*bytes), Rate(*rate_bytes_s));
+                write!(f, "hashing {file}: {done} of {all} ({percent} %), {rate}")
+            }
             Self::Ended { download, is_numbered: false } => f.write_str(&download_text::done_line(download.0)),
             Self::Ended { download, is_numbered: true } => fmt_numbered_end(download.0, f),
             Self::Started { id, name, dest, .. } => {
@@ -501,6 +527,21 @@ mod tests {
         let hash = "ab".repeat(20);
         assert_eq!(event.to_string(), text.replace("HASH", &hash));
         assert_eq!(event.to_json().unwrap(), json.replace("HASH", &hash));
+    }
+
+    #[test]
+    fn progress_and_troubles() {
+        let progress = HashProgress { done_bytes: 1 << 30, bytes: 4 << 30, rate_bytes_s: 1 << 20 };
+        check(
+            &OutputEvent::HashProgress { file: Path::new("f"), progress },
+            "hashing f: 1.0 GiB of 4.0 GiB (25 %), 1.0 MiB/s",
+            r#"{"bytes":4294967296,"done_bytes":1073741824,"event":"hash_progress","file":"f","rate_bytes_s":1048576}"#,
+        );
+        check(
+            &OutputEvent::tracker_trouble("t:1", &TrackerTrouble::NotAllowed("a is not b".into())),
+            "tracker t:1: not allowed: a is not b; it is tried again",
+            r#"{"event":"tracker_trouble","kind":"not_allowed","tracker":"t:1","why":"not allowed: a is not b"}"#,
+        );
     }
 
     #[test]

@@ -20,6 +20,7 @@ use crate::console::download_text;
 use crate::console::exit::{CommandError, CommandResult, Exit};
 use crate::console::file_errors;
 use crate::console::metainfo_file;
+use crate::console::on_done::OnDoneQueue;
 use crate::console::output_event::OutputEvent;
 use crate::console::signals::Signal;
 use crate::console::source;
@@ -41,6 +42,8 @@ pub(crate) struct Settings {
     pub threads: usize,
     /// Time that a download waits for trackers and seeders; `None` chooses the default for the kind of input.
     pub wait: Option<Duration>,
+    /// Command to run after each download.
+    pub on_done: Option<String>,
     /// Whether the client runs until a signal or `quit` ends it, and without a failure then.
     pub is_daemon: bool,
     /// Address of the figures, for the ready line.
@@ -62,6 +65,8 @@ enum Progress {
 pub(crate) struct Interpreter<'a> {
     client: &'a Node,
     settings: Settings,
+    /// Runs the user's command after each download.
+    on_done: Option<OnDoneQueue>,
     listeners: Listeners<'a>,
     /// Downloads that have not ended, with their origins; `restored` has those that an earlier run left.
     open: BTreeMap<DownloadId, Origin>,
@@ -100,6 +105,7 @@ impl<'a> Interpreter<'a> {
             client,
             listeners: Listeners::new(Box::new(front_end)),
             hashing: HashingQueue::new(settings.threads, to_self),
+            on_done: settings.on_done.clone().map(OnDoneQueue::new),
             settings,
             awaited: BTreeSet::new(),
             waits: Waits::default(),
@@ -482,6 +488,7 @@ impl<'a> Interpreter<'a> {
         self.failed |= origin == Some(Origin::FRONT_END) && matches!(status.state, DownloadState::Failed(_));
         let event = OutputEvent::ended(status, true);
         self.listeners.event(Hears::News, &event)?;
+        self.on_done.iter().for_each(|on_done| on_done.push(status));
         let waiting = self.waits.of(status.id).filter(|origin| !self.listeners.hears_news(*origin));
         waiting.map(|origin| self.listeners.result(origin, &event)).collect::<Result<(), _>>()?;
         for (origin, exit) in self.waits.ended(status.id, exit_of(status)) {

@@ -75,6 +75,13 @@ pub struct ClientArgs {
     /// How long a download waits for trackers and seeders [default: for ever on a terminal, 30s from a pipe]
     #[arg(long, value_name = "DURATION", env = "MTORRENT_WAIT", value_parser = parse_duration)]
     pub wait: Option<Duration>,
+    /// A command to run when a download is done
+    ///
+    /// It is run by /bin/sh -c, with MTORRENT_PATH, MTORRENT_INFO_HASH, MTORRENT_NAME, MTORRENT_BYTES and
+    /// MTORRENT_UP_TO_DATE (yes or no) in its environment and its output on stderr; never for a download that failed. Text
+    /// in these variables comes from others: quote it, "$MTORRENT_PATH".
+    #[arg(long, value_name = "CMD", env = "MTORRENT_ON_DONE")]
+    pub on_done: Option<String>,
 }
 
 /// `mtorrent share`.
@@ -83,7 +90,7 @@ pub struct ShareArgs {
     /// The file to share
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// Its .mtorrent file; if it exists already, FILE is verified against it
+    /// Its .mtorrent file; if it exists already, FILE is verified against it; - for one on standard input
     #[arg(value_name = "NAME.mtorrent")]
     pub metainfo: PathBuf,
     /// Options of every peer.
@@ -92,12 +99,20 @@ pub struct ShareArgs {
     /// Options for a new `.mtorrent` file.
     #[command(flatten)]
     pub new: NewArgs,
+    /// How long to wait for a first tracker to acknowledge the file before giving up [default: for ever]
+    #[arg(long, value_name = "DURATION", env = "MTORRENT_WAIT", value_parser = parse_duration)]
+    pub wait: Option<Duration>,
+    /// How often to write a line of progress while hashing [default: 10s where stderr is no terminal]
+    ///
+    /// To stderr or, with --json, an object to stdout. 0s for never.
+    #[arg(long, value_name = "DURATION", env = "MTORRENT_REPORT_EVERY", hide_short_help = true, value_parser = parse_duration)]
+    pub report_every: Option<Duration>,
 }
 
 /// `mtorrent get`.
 #[derive(Clone, Debug, Args)]
 pub struct GetArgs {
-    /// The .mtorrent file
+    /// The .mtorrent file; - for standard input
     #[arg(value_name = "NAME.mtorrent")]
     pub metainfo: PathBuf,
     /// The file to write, or a folder that gets it under its own name; not needed with --discard
@@ -127,6 +142,13 @@ pub struct GetArgs {
     /// Seed the file afterwards for this long
     #[arg(long, value_name = "DURATION", env = "MTORRENT_SEED_FOR", value_parser = parse_duration)]
     pub seed_for: Option<Duration>,
+    /// A command to run when a download is done
+    ///
+    /// It is run by /bin/sh -c, with MTORRENT_PATH, MTORRENT_INFO_HASH, MTORRENT_NAME, MTORRENT_BYTES and
+    /// MTORRENT_UP_TO_DATE (yes or no) in its environment and its output on stderr; never for a download that failed. Text
+    /// in these variables comes from others: quote it, "$MTORRENT_PATH".
+    #[arg(long, value_name = "CMD", env = "MTORRENT_ON_DONE")]
+    pub on_done: Option<String>,
     /// How often to write a line of progress: to stderr or, with --json, an object to stdout [default: 10s where stderr
     /// is no terminal, else never]
     #[arg(long, value_name = "DURATION", env = "MTORRENT_REPORT_EVERY", value_parser = parse_duration)]
