@@ -436,6 +436,14 @@ pub const TRACKER_HEDGE_NEXT: Duration = Duration::from_millis(250);
 pub const TRACKER_TIMEOUT: Duration = Duration::from_millis(2500);
 /// Pause before the trackers are queried again after all failed.
 pub const TRACKER_RETRY_PAUSE: Duration = Duration::from_millis(500);
+/// Time without an answer of any tracker after which the user is told why; a silent one is known by then.
+pub const TROUBLE_AFTER: Duration = Duration::from_secs(2);
+/// Interval at which that is repeated.
+pub const TROUBLE_INTERVAL: Duration = Duration::from_secs(10);
+/// Interval at which a group of trackers checks whether that is due.
+pub const TROUBLE_TICK: Duration = Duration::from_millis(500);
+/// Time after the last request of a group after which its troubles are of no interest.
+pub const TROUBLE_MEMORY: Duration = Duration::from_secs(30);
 /// Pause between two announcements of one client.
 pub const ANNOUNCE_SPACING: Duration = Duration::from_millis(1);
 /// Time that a download that ends early waits for a tracker to acknowledge that.
@@ -614,8 +622,12 @@ pub const SIGNAL_PATIENCE: Duration = Duration::from_millis(1900);
 
 /// Inputs that wait for a command or the REPL; further senders wait.
 pub const INPUTS_MAX: usize = 1024;
-/// Interval at which a download without a terminal reports its progress.
+/// Interval at which a download, or the hashing of a file, reports its progress without a terminal.
 pub const REPORT_INTERVAL: Duration = Duration::from_secs(10);
+/// Interval at which the end of a command of `--on-done` is looked for.
+pub const ON_DONE_TICK: Duration = Duration::from_millis(20);
+/// Time for a command of `--on-done` to end by itself after SIGTERM; then it is killed.
+pub const ON_DONE_END_PATIENCE: Duration = Duration::from_millis(500);
 /// Interval at which a progress bar is drawn.
 pub const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 /// Longest line of commands, bytes.

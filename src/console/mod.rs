@@ -18,6 +18,7 @@ pub(crate) mod log_format;
 pub(crate) mod log_limit;
 pub(crate) mod logging;
 pub(crate) mod metainfo_file;
+pub(crate) mod on_done;
 pub mod out_of_memory;
 pub(crate) mod output;
 pub(crate) mod output_event;

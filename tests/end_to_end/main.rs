@@ -11,4 +11,5 @@ mod cli_repl;
 mod client;
 mod faults;
 mod operations;
+mod repair;
 mod why;
