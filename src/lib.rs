@@ -39,7 +39,7 @@
 //! storage, hash                             files, chunk memory, SIMD
 //! wire | metainfo                           pure: formats
 //! runtime, net                              thin layers over glommio and sockets; they know no format
-//! ids, geometry, bitfield, filename, direction, text  plain values
+//! ids, geometry, bitfield, filename, direction, text, metrics  plain values
 //! limits                                    every bound
 //! ```
 //!
@@ -69,6 +69,7 @@ pub mod hash;
 pub mod ids;
 pub mod limits;
 pub mod metainfo;
+pub(crate) mod metrics;
 pub(crate) mod net;
 pub mod node;
 pub(crate) mod repl;

@@ -267,6 +267,16 @@ pub const STALL_NOTICE_AFTER: Duration = Duration::from_secs(5);
 pub const STALL_NOTICE_INTERVAL: Duration = Duration::from_secs(30);
 /// Time without a byte after which a download with peers is shown as stalled.
 pub const STALLED_AFTER: Duration = Duration::from_secs(2);
+/// Interval at which the rates of peers that receive are measured.
+pub const RATE_SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
+/// Time for which a plain thread waits for what core 0 shows of itself.
+pub const SNAPSHOT_WAIT: Duration = Duration::from_secs(2);
+/// Most rows that a list of peers has.
+pub const PEER_ROWS_MAX: usize = 4096;
+/// Most cells of a chunk map.
+pub const CHUNK_CELLS_MAX: usize = 4096;
+/// Cells of a chunk map in an answer.
+pub const CHUNK_CELLS_DEFAULT: usize = 64;
 /// Interval at which a driver checks its download without an event.
 pub const DRIVER_TICK: Duration = Duration::from_millis(250);
 /// Divisor: a download queries for seeders again after this part of its running time.
@@ -643,6 +653,23 @@ pub const DEMO_LIMIT_BYTES_MAX: u64 = 4 << 30;
 
 // ---- HTTP: figures and the status page ----
 
+/// Files with series of their own in the figures; the rest is counted together.
+pub const TORRENTS_LABELLED_MAX: usize = 50;
+/// Time without running a timer after which a core counts as stalled.
+pub const CORE_SILENCE_MAX: Duration = Duration::from_secs(5);
+/// Interval of the status page's snapshots.
+pub const STATUS_INTERVAL: Duration = Duration::from_secs(1);
+/// Time since the last read after which no more snapshots are made; readers of a stream read on every tick.
+pub const STATUS_READ_WITHIN: Duration = Duration::from_secs(3);
+/// Rows of each list of a snapshot.
+pub const STATUS_ROWS_MAX: usize = 200;
+/// Chunk maps of a snapshot.
+pub const STATUS_MAPS_MAX: usize = 20;
+/// Cells of each of them.
+pub const STATUS_CELLS_MAX: usize = 400;
+/// Pages of a tracker's table that one snapshot reads.
+pub const STATUS_PAGES_A_SNAPSHOT_MAX: usize = 64;
+
 /// Longest head of a request, bytes.
 pub const HTTP_HEAD_BYTES_MAX: usize = 8 << 10;
 /// Most headers of a request.
@@ -673,6 +700,7 @@ pub const HTTP_STREAM_PING_INTERVAL: Duration = Duration::from_secs(15);
 // ---- relations ----
 
 const _: () = {
+    assert!(HTTP_STREAM_TICK.as_millis() < STATUS_READ_WITHIN.as_millis());
     // Streams of events leave connections for everything else.
     assert!(HTTP_STREAMS_MAX < HTTP_CONNECTIONS_MAX);
     // Slowly arriving bytes are read before their download is shown as stalled.

@@ -32,8 +32,7 @@ pub(crate) fn run(args: Tracker, output: &Output) -> CommandResult {
         metrics: monitor.address(),
     });
     signals::work_is_done();
-    let beats = tracker.beats();
-    let service = ServiceManager::ready(move || beats.count());
+    let service = ServiceManager::ready();
     if served.is_ok() {
         // A tracker ends when its store fails.
         while !tracker.has_ended() {

@@ -1,7 +1,7 @@
 //! Messages to the service manager (systemd) that started this process, if `NOTIFY_SOCKET` names one.
 //!
-//! One thread sends all of them, because a manager that is busy may block a sender. It feeds the watchdog only while
-//! the work really goes on: while the count that the caller passes has changed since the last feeding.
+//! One thread sends all of them, because a manager that is busy may block a sender. It feeds the watchdog only while the
+//! work really goes on: while core 0 runs its tasks.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,6 +9,7 @@ use std::time::Duration;
 use sd_notify::NotifyState;
 
 use crate::limits::{SERVICE_STOPPING_PATIENCE, SERVICE_TICK_MAX};
+use crate::metrics;
 
 /// The service manager; the end of a service is reported when this is dropped.
 #[derive(Debug)]
@@ -31,14 +32,14 @@ struct State {
 }
 
 impl ServiceManager {
-    /// Reports that the service is ready. `beats` counts up while the service works; it is read from another thread.
-    pub(crate) fn ready(beats: impl Fn() -> u64 + Send + 'static) -> Self {
+    /// Reports that the service is ready.
+    pub(crate) fn ready() -> Self {
         if std::env::var_os("NOTIFY_SOCKET").is_none() {
             return Self(None);
         }
         let shared = Arc::new(Shared::default());
         let for_thread = shared.clone();
-        let work = move || for_thread.run(&beats);
+        let work = move || for_thread.run();
         match std::thread::Builder::new().name("service".into()).spawn(work) {
             Ok(_) => Self(Some(shared)),
             Err(error) => {
@@ -81,12 +82,10 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn run(&self, beats: &dyn Fn() -> u64) {
+    fn run(&self) {
         send(&[NotifyState::Ready]);
         let watchdog = sd_notify::watchdog_enabled();
-        // Twice as often as systemd advises, because a count that has not changed yet skips one feeding.
         let tick = watchdog.map_or(SERVICE_TICK_MAX, |limit| (limit / 4).min(SERVICE_TICK_MAX));
-        let mut fed = None;
         loop {
             let (status, is_ending) = self.next(tick);
             if let Some(status) = status {
@@ -97,9 +96,7 @@ impl Shared {
                 self.lock().has_ended = true;
                 return self.changed.notify_all();
             }
-            let count = beats();
-            if watchdog.is_some() && fed != Some(count) {
-                fed = Some(count);
+            if watchdog.is_some_and(|limit| first_core_has_run_within(limit / 2)) {
                 send(&[NotifyState::Watchdog]);
             }
         }
@@ -112,6 +109,11 @@ impl Shared {
             self.changed.wait_timeout_while(self.lock(), tick, is_idle).unwrap_or_else(PoisonError::into_inner).0;
         (state.status.take(), state.is_ending)
     }
+}
+
+/// Whether core 0 ran its tasks a short time ago.
+fn first_core_has_run_within(limit: Duration) -> bool {
+    metrics::beats().iter().any(|beat| beat.core == 0 && beat.age < limit)
 }
 
 fn send(states: &[NotifyState<'_>]) {

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use super::batches::{Batches, Durable};
@@ -18,6 +18,7 @@ use super::peer_set::{NoProgress, PeerSet};
 use super::prepare::{self, Found};
 use super::progress_reporter::ProgressReporter;
 use super::session_driver::{Blame, SessionDriver};
+use super::view::View;
 use crate::bitfield::{Bitfield, SharedBitfield};
 use crate::ids::Endpoint;
 use crate::limits::{
@@ -61,6 +62,8 @@ pub(crate) struct Driver {
     pub request: Request,
     /// Figures of the download; set once the shards run.
     pub progress: OnceLock<Arc<Progress>>,
+    /// The file and its chunks; set with `progress`, and gone after the end.
+    pub torrent: OnceLock<Weak<Torrent>>,
     /// Set to end the download early.
     pub cancelled: AtomicBool,
     /// Set while the download must not receive: it gives up its connections, and serves the chunks that it has.
@@ -88,7 +91,7 @@ impl Driver {
     /// A download that has not started yet.
     pub(crate) fn new(request: Request) -> Arc<Self> {
         let (cancelled, paused) = (AtomicBool::new(false), AtomicBool::new(false));
-        Arc::new(Self { request, progress: OnceLock::new(), cancelled, paused })
+        Arc::new(Self { request, progress: OnceLock::new(), torrent: OnceLock::new(), cancelled, paused })
     }
 
     /// Downloads to the end. Without an `announcer` (no tracker is known) only an existing, right file is a success.
@@ -213,6 +216,8 @@ impl Driver {
         progress.done_bytes.store(have.byte_count(), Ordering::Relaxed);
         let is_first = self.progress.set(progress.clone()).is_ok();
         debug_assert!(is_first, "a download runs once");
+        // Nothing else sets it.
+        let _ = self.torrent.set(Arc::downgrade(&torrent));
         let (written_reported, failure) = (AtomicBool::new(false), OnceLock::new());
         let job = Arc::new(Job { torrent, target, progress, reports, received, written_reported, failure });
         let batches = durable.map(|durable| Batches::new(durable, job.clone(), context.blocking.clone()));
@@ -225,6 +230,8 @@ impl Driver {
         context.start_shards(&job).await;
         let session_driver = SessionDriver::new(context.clone(), &have, self.request.strategy);
         let peer_set = PeerSet::start(context.clone(), job.clone(), session_driver.clone(), announcer.group().clone());
+        let view: Rc<dyn View> = peer_set.clone();
+        *context.view.borrow_mut() = Some(Rc::downgrade(&view));
         let reporter = ProgressReporter::new(announcer.clone(), job.clone(), self.request.reports_progress);
         Ok(Rc::new(Run {
             driver: self,
@@ -271,17 +278,20 @@ impl Run {
             if self.is_idle() {
                 rate.rest(&self.job.progress);
                 self.session_driver.tick();
-                state(DownloadState::Paused);
+                self.show(DownloadState::Paused, state);
             } else if rate.is_due() {
                 rate.tick(&self.job.progress, self.session_driver.wait_reason());
                 self.session_driver.tick();
                 self.peer_set.retry();
                 self.peer_set.check_deliveries();
-                let now = self.check_progress(rate.still_for())?;
-                self.reporter.tick(&now);
-                state(now);
+                self.show(self.check_progress(rate.still_for())?, state);
             }
         }
+    }
+
+    fn show(&self, now: DownloadState, state: &impl Fn(DownloadState)) {
+        self.reporter.tick(&now);
+        state(now);
     }
 
     /// Pauses or resumes as the user wants. Paused, the download keeps its files open, makes durable what arrives late,

@@ -35,9 +35,11 @@ mod session_driver;
 pub(crate) mod shard;
 pub(crate) mod source;
 pub(crate) mod spent;
+mod view;
 
 pub(crate) use context::DriverContext;
 pub(crate) use driver::{Driver, Request};
 pub use outcome::{DownloadState, Failure, FailureKind};
 pub(crate) use shard::{Shard, ShardContext, ShardMessage};
 pub use spent::TimeSpent;
+pub(crate) use view::{SourceView, View};

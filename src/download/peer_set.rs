@@ -15,6 +15,8 @@ use super::outcome::{Failure, FailureKind};
 use super::peer_choice::{Peer, Peers};
 use super::session_driver::SessionDriver;
 use super::source::Source;
+use super::view::{SourceView, View};
+use crate::geometry::ChunkIndex;
 use crate::ids::Endpoint;
 use crate::limits::{DISCOVER_PARTS, DISCOVER_PAUSE_LONELY, DISCOVER_PAUSE_MAX, DISCOVER_PAUSE_MIN, DRIVER_TICK};
 use crate::net::NetError;
@@ -149,6 +151,7 @@ impl PeerSet {
             return;
         }
         if !was_banned && peer.is_banned(self.now()) {
+            self.job.progress.peers_banned.fetch_add(1, Ordering::Relaxed);
             log::warn!("peer {endpoint} sent wrong chunks of {} and is banned", self.job.torrent.metainfo.name());
         }
         if std::mem::take(&mut peer.is_up) {
@@ -184,9 +187,10 @@ impl PeerSet {
     fn update(&self, endpoint: Endpoint, slot: PeerSlot, update: PeerUpdate) {
         match update {
             _ if self.is_paused.get() => {}
-            PeerUpdate::Connected(chunks, rtt) => {
+            PeerUpdate::Connected { chunks, rtt, congestion } => {
                 if let Some(peer) = self.peers.borrow_mut().get_mut(&endpoint) {
                     peer.is_up = true;
+                    peer.congestion = congestion;
                 }
                 self.last_contact.set(Instant::now());
                 let progress = self.job.progress.peer(endpoint);
@@ -228,6 +232,38 @@ impl PeerSet {
 
     fn now(&self) -> Duration {
         self.started.elapsed()
+    }
+}
+
+impl View for PeerSet {
+    fn sources(&self) -> Vec<SourceView> {
+        let peers = self.peers.borrow();
+        let others = peers.iter().filter(|(_, peer)| !peer.is_myself);
+        others.map(|(endpoint, peer)| self.source(*endpoint, peer)).collect()
+    }
+
+    fn arriving(&self) -> Vec<ChunkIndex> {
+        self.session_driver.arriving()
+    }
+}
+
+impl PeerSet {
+    fn source(&self, endpoint: Endpoint, peer: &Peer) -> SourceView {
+        let in_session = self.session_driver.peer_view(peer.slot).filter(|_| peer.is_up);
+        let (activity, why) = peer.activity(self.now(), in_session.as_ref());
+        let why = why.or_else(|| self.is_paused.get().then(|| "the download is paused".to_owned()));
+        let shown = in_session.unwrap_or_default();
+        SourceView {
+            endpoint,
+            activity,
+            why,
+            received_bytes: self.job.progress.peer(endpoint).fetched_bytes.load(Ordering::Relaxed),
+            bytes_s: shown.bytes_s,
+            chunks: shown.chunks,
+            open: shown.open,
+            connections: shown.connections,
+            congestion: peer.congestion.clone(),
+        }
     }
 }
 

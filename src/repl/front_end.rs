@@ -40,8 +40,7 @@ pub(crate) fn run(client: &Node, mut settings: Settings, data_dir: &Path, output
     if settings.is_daemon {
         signals::work_is_done();
     }
-    let beats = client.beats();
-    let service = ServiceManager::ready(move || beats.count());
+    let service = ServiceManager::ready();
     let to_queue = sender.clone();
     forward_events(client, move |event| to_queue.send(event.map_or(Input::Closed, Input::Event)).is_ok())?;
     let result = if is_terminal {

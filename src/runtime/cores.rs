@@ -2,8 +2,7 @@
 
 use std::future::Future;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -11,10 +10,12 @@ use glommio::{LocalExecutor, LocalExecutorBuilder, Placement};
 
 use super::probe::{self, StartError};
 use crate::limits::{RING_DEPTH, RING_MEMORY_BYTES};
+use crate::metrics::{self, Timing};
 
 /// Interval at which the cores are polled for their end.
 const JOIN_POLL: Duration = Duration::from_millis(1);
-/// Interval of the timer that wakes an executor which was parked with runnable tasks.
+/// Interval of the timer that wakes an executor which was parked with runnable tasks. Its delay is how long the executor
+/// was stalled.
 const HEARTBEAT: Duration = Duration::from_millis(100);
 
 /// Identity of a core among all cores.
@@ -30,22 +31,6 @@ pub(crate) struct Core {
 #[derive(Debug)]
 pub(crate) struct Cores {
     threads: Vec<thread::JoinHandle<Result<(), String>>>,
-    first_beats: Beats,
-}
-
-/// Counts the heartbeats of a core: it grows as long as the core runs its tasks.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Beats(Arc<AtomicU64>);
-
-impl Beats {
-    /// The number of heartbeats so far.
-    pub(crate) fn count(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    fn beat(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
 }
 
 /// A core ended by a panic or by an error of its ring, or does not end.
@@ -72,12 +57,10 @@ impl Cores {
         let count = count.max(1);
         let (report, reports) = mpsc::sync_channel(count);
         let (mut threads, mut go) = (Vec::new(), Vec::new());
-        let first_beats = Beats::default();
         for index in 0..count {
             let (main, report, name) = (main.clone(), report.clone(), format!("{name}-{index}"));
             let (sender, may_go) = mpsc::sync_channel::<()>(1);
-            let beats = if index == 0 { first_beats.clone() } else { Beats::default() };
-            let start = move || run_core(&name, Core { index, count }, beats, report, &may_go, main);
+            let start = move || run_core(&name, Core { index, count }, report, &may_go, main);
             let thread = thread::Builder::new().name(format!("core-{index}")).spawn(start);
             threads.push(thread.map_err(StartError::no_threads)?);
             go.push(sender);
@@ -92,12 +75,7 @@ impl Cores {
         for sender in go {
             sender.send(()).map_err(|_| StartError::Threads("a core ended at once".to_owned()))?;
         }
-        Ok(Self { threads, first_beats })
-    }
-
-    /// The heartbeats of the first core.
-    pub(crate) fn first_beats(&self) -> Beats {
-        self.first_beats.clone()
+        Ok(Self { threads })
     }
 
     /// Waits until every core has ended, for `limit` at most: one may hang on a disk that does not answer.
@@ -129,7 +107,6 @@ impl Cores {
 fn run_core<F, T>(
     name: &str,
     core: Core,
-    beats: Beats,
     report: mpsc::SyncSender<Result<(), StartError>>,
     may_go: &mpsc::Receiver<()>,
     main: F,
@@ -148,14 +125,18 @@ where
     }
     let run = AssertUnwindSafe(|| {
         executor.run(async move {
-            glommio::spawn_local(async move {
+            glommio::spawn_local(async {
                 loop {
+                    let began = Instant::now();
                     super::sleep(HEARTBEAT).await;
-                    beats.beat();
+                    metrics::observe(Timing::CoreDelay, began.elapsed().saturating_sub(HEARTBEAT));
+                    metrics::beat();
                 }
             })
             .detach();
+            metrics::bind_core(core.index);
             main(core).await;
+            metrics::unbind_core();
         })
     });
     // The other cores would wait for this core for ever.

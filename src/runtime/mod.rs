@@ -29,7 +29,7 @@ mod tasks;
 pub(crate) use blocking::Blocking;
 pub(crate) use blocking_error::BlockingError;
 pub(crate) use blocking_pool::Kind;
-pub(crate) use cores::{Beats, Core, Cores, CoresError};
+pub(crate) use cores::{Core, Cores, CoresError};
 pub(crate) use failure::{fail, on_failure};
 pub(crate) use probe::StartError;
 pub(crate) use signal::Signal;

@@ -141,6 +141,16 @@ impl<'a> Request<'a> {
         }
     }
 
+    /// The added endpoint, if it has another address than the loopback one that its client speaks from.
+    pub fn entered_elsewhere(&self, sender: Sender) -> Option<Endpoint> {
+        match self {
+            Self::Add(claim, _) if sender.ip.is_loopback() && !claim.endpoint.ip().is_loopback() => {
+                Some(claim.endpoint)
+            }
+            _ => None,
+        }
+    }
+
     /// Executes the request. [`Request::List`] replaces `endpoints` by its answer.
     pub fn execute(
         &self,
@@ -168,6 +178,15 @@ impl<'a> Request<'a> {
 }
 
 impl Outcome {
+    /// Status of the reply.
+    pub fn status(&self) -> Status {
+        match self {
+            Self::Accepted(_) | Self::Reported | Self::Listed => Status::Ok,
+            Self::Refused(refusal) => refusal.status(),
+            Self::Unlisted => Status::NotFound,
+        }
+    }
+
     /// Calls `send` with the reply.
     pub fn reply<T>(&self, info_hash: InfoHash, endpoints: &[Endpoint], send: impl FnOnce(&Message<'_>) -> T) -> T {
         let listed = |status, endpoints| Message::SeederInfoResponse(SeederInfo { info_hash, status, endpoints });

@@ -27,4 +27,5 @@ mod requests;
 mod state;
 
 pub use action::{Action, AnswerStart, WaitReason};
+pub use peers::PeerView;
 pub use state::Session;

@@ -9,7 +9,7 @@ use super::observer::TrackerObserver;
 use super::stats::{Figures, TrackerStats};
 use super::status::page::Ask;
 use crate::net::ConnectionLimits;
-use crate::runtime::{Beats, Cores, CoresError};
+use crate::runtime::{Cores, CoresError};
 
 /// The reason why a tracker ended with an error.
 #[derive(Debug, thiserror::Error)]
@@ -46,11 +46,6 @@ impl TrackerHandle {
     /// peers. [`TrackerStats::peers_in_sync`] counts the peers that are in sync later.
     pub fn synced(&self) -> bool {
         self.synced
-    }
-
-    /// Returns the heartbeats of core 0, for a watchdog.
-    pub(crate) fn beats(&self) -> Beats {
-        self.cores.first_beats()
     }
 
     /// Returns the current figures.
