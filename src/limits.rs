@@ -273,6 +273,8 @@ pub const RATE_SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
 pub const SNAPSHOT_WAIT: Duration = Duration::from_secs(2);
 /// Most rows that a list of peers has.
 pub const PEER_ROWS_MAX: usize = 4096;
+/// Most completions of a word that are listed.
+pub const COMPLETIONS_MAX: usize = 1000;
 /// Most cells of a chunk map.
 pub const CHUNK_CELLS_MAX: usize = 4096;
 /// Cells of a chunk map in an answer.

@@ -13,13 +13,16 @@
 
 pub(crate) mod command;
 mod hashing_queue;
+pub(crate) mod help;
 pub(crate) mod http;
 mod input;
 mod interpreter;
 mod listener;
 mod listeners;
+mod listing;
 mod metrics;
 pub(crate) mod monitor;
+mod operations;
 pub(crate) mod page;
 pub(crate) mod socket;
 pub(crate) mod subject;

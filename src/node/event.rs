@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::status::DownloadStatus;
+use super::status::{DownloadId, DownloadStatus};
 use crate::ids::InfoHash;
 
 /// An event of a running client.
@@ -33,6 +33,26 @@ pub enum Event {
     ShareStopped {
         /// Path of the file.
         file: PathBuf,
+        /// The reason, for the user.
+        why: String,
+    },
+    /// A file was moved, and is served or downloaded at its new path.
+    Moved {
+        /// Number of the download whose file it is.
+        id: Option<DownloadId>,
+        /// Its path until now.
+        from: PathBuf,
+        /// Its path from now on.
+        to: PathBuf,
+    },
+    /// A file could not be moved, and is where it was.
+    MoveFailed {
+        /// Number of the download whose file it is.
+        id: Option<DownloadId>,
+        /// Its path.
+        from: PathBuf,
+        /// The path that it should have had.
+        to: PathBuf,
         /// The reason, for the user.
         why: String,
     },

@@ -70,7 +70,11 @@ fn supersedes(event: &Event, older: &Event) -> bool {
 fn file_of(event: &Event) -> Option<&Path> {
     match event {
         Event::SharePaused { file, .. } | Event::ShareResumed { file } | Event::ShareStopped { file, .. } => Some(file),
-        Event::Announced { .. } | Event::Ended(_) | Event::Notice(_) => None,
+        Event::Announced { .. }
+        | Event::Ended(_)
+        | Event::Moved { .. }
+        | Event::MoveFailed { .. }
+        | Event::Notice(_) => None,
     }
 }
 

@@ -77,7 +77,7 @@ fn on_terminal(
     inputs: &Receiver<Input>,
     service: &ServiceManager,
 ) -> CommandResult {
-    let reader = terminal::start(&terminal::history_path(data_dir), sender.clone())?;
+    let reader = terminal::start(&terminal::history_path(data_dir), client.observer(), sender.clone())?;
     let printer = reader.printer.clone();
     let redirected = stderr_sink::redirect(move |sentence| printer.print(sentence));
     reader.read_next();

@@ -5,6 +5,7 @@
 //!
 //! Code here must never execute a command itself.
 
+mod completion;
 mod front_end;
 mod pipe;
 mod screen;
