@@ -33,8 +33,10 @@ use crate::console::log_format::LogFormat;
 #[derive(Clone, Debug, Parser)]
 #[command(name = "mtorrent", version, about, propagate_version = true)]
 #[command(
-    after_help = "Exit codes: 0 done; 1 failed; 2 usage; 3 worth trying again (no tracker, no seeder, timed out); \
-                        4 data is wrong; 130 and 143 on SIGINT and SIGTERM before the work was done."
+    after_help = "Exit codes: 0 done; 1 failed; 2 usage; 3 worth trying again (no tracker, no seeder, timed out);
+4 data is wrong; 130 and 143 on SIGINT and SIGTERM before the work was done.
+
+mtorrent COMMAND --help explains the flags of a command, with examples."
 )]
 pub struct LowArgs {
     /// Options of every command.
@@ -75,8 +77,8 @@ pub struct CommonArgs {
     /// What to log, such as `debug` or `mtorrent::upload=trace,warn` [default: RUST_LOG, else warn, for services info]
     #[arg(long, global = true, value_name = "FILTER", env = "MTORRENT_LOG", help_heading = COMMON)]
     pub log: Option<String>,
-    /// The format of the log and of messages on stderr [default: text, or journald where stderr is the journal]
-    #[arg(long, global = true, value_name = "FORMAT", env = "MTORRENT_LOG_FORMAT", help_heading = COMMON)]
+    /// The format of stderr: text, json or journald [default: text, journald where stderr is the journal]
+    #[arg(long, global = true, value_name = "FORMAT", hide_possible_values = true, env = "MTORRENT_LOG_FORMAT", help_heading = COMMON)]
     pub log_format: Option<LogStyle>,
 }
 

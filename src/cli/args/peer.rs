@@ -28,7 +28,7 @@ pub struct PeerArgs {
     #[command(flatten)]
     pub cores: CoresArgs,
     /// Memory for chunks just received, from which other peers are served
-    #[arg(long, value_name = "SIZE", env = "MTORRENT_CACHE", hide_short_help = true, default_value = "96MiB", value_parser = parse_size)]
+    #[arg(long, value_name = "SIZE", env = "MTORRENT_CACHE", help_heading = "Limits", hide_short_help = true, default_value = "96MiB", value_parser = parse_size)]
     pub cache: u64,
     /// How long a download that has received something waits while all its sources are away
     #[arg(long, value_name = "DURATION", env = "MTORRENT_STALL_TIMEOUT", hide_short_help = true, default_value = "5m", value_parser = parse_duration)]
@@ -39,12 +39,13 @@ pub struct PeerArgs {
     /// Download and write chunks of zeros like all others, instead of leaving holes
     #[arg(long, env = "MTORRENT_NO_SPARSE", hide_short_help = true, value_parser = BoolishValueParser::new())]
     pub no_sparse: bool,
-    /// The most that the process sends per second, such as 100Mbit or 20MiB; `off` for no limit [default: for a client
-    /// the limit of its last run]
-    #[arg(long, value_name = "RATE", env = "MTORRENT_UPLOAD_LIMIT", value_parser = parse_rate_limit)]
+    /// The most that the process sends per second, such as 100Mbit or 20MiB; `off` for no limit
+    ///
+    /// A client without it keeps the limit that its last run had.
+    #[arg(long, value_name = "RATE", env = "MTORRENT_UPLOAD_LIMIT", help_heading = "Limits", value_parser = parse_rate_limit)]
     pub upload_limit: Option<RateLimit>,
     /// The most that the process receives per second, such as 100Mbit or 20MiB; `off` for no limit
-    #[arg(long, value_name = "RATE", env = "MTORRENT_DOWNLOAD_LIMIT", value_parser = parse_rate_limit)]
+    #[arg(long, value_name = "RATE", env = "MTORRENT_DOWNLOAD_LIMIT", help_heading = "Limits", value_parser = parse_rate_limit)]
     pub download_limit: Option<RateLimit>,
     /// Do not report to the trackers how far each download is
     #[arg(long, env = "MTORRENT_NO_REPORT", value_parser = BoolishValueParser::new())]
