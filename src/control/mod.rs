@@ -5,7 +5,7 @@
 //! and the interpreter needs no lock. A command carries its origin; answers go to the [`Listener`] of that origin,
 //! events to all.
 //!
-//! [`monitor`] shows a client or a tracker over [`http`].
+//! [`monitor`] shows a client or a tracker over [`http`], to people as a [`page`].
 //!
 //! Code here must never speak the peers' protocol or access a core: it calls [`crate::node`]. It does not know stdin
 //! and stdout.
@@ -16,8 +16,12 @@ pub(crate) mod http;
 mod input;
 mod interpreter;
 mod listener;
+mod listeners;
 mod metrics;
 pub(crate) mod monitor;
+pub(crate) mod page;
+pub(crate) mod subject;
+mod waits;
 
 pub(crate) use input::{Input, Request};
 pub(crate) use interpreter::{Interpreter, Settings};

@@ -8,43 +8,29 @@ use std::sync::{Arc, OnceLock};
 
 use super::http::{HttpServer, Response, Site};
 use super::metrics::{Process, Scraper};
+use super::page::Page;
+pub(crate) use super::subject::Subject;
 use crate::limits::CORE_SILENCE_MAX;
 use crate::metrics::{Beat, beats};
 use crate::net::ListenError;
-use crate::node::NodeObserver;
-use crate::tracker::server::TrackerObserver;
 
 /// The monitoring address of this process, if it has one. It is served until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Monitor {
-    server: Option<HttpServer>,
+    server: Option<(HttpServer, Page)>,
     subject: Arc<OnceLock<Subject>>,
-}
-
-/// What a process runs.
-#[derive(Debug)]
-pub(crate) enum Subject {
-    /// A tracker.
-    Tracker(TrackerObserver),
-    /// A client.
-    Node(NodeObserver),
-}
-
-impl Subject {
-    /// The name in a label.
-    pub(super) fn role(&self) -> &'static str {
-        match self {
-            Self::Tracker(_) => "tracker",
-            Self::Node(_) => "client",
-        }
-    }
 }
 
 impl Monitor {
     /// Serves `address`; port 0 selects a free port. `None` serves nothing.
     pub(crate) fn start(address: Option<SocketAddr>) -> Result<Self, ListenError> {
         let subject = Arc::new(OnceLock::new());
-        let server = address.map(|address| HttpServer::start(address, site(&subject))).transpose()?;
+        let serve = |address| {
+            let started = Page::start(&subject, site(&subject));
+            let (page, site) = started.map_err(|error| ListenError::Io(address, error))?;
+            Ok::<_, ListenError>((HttpServer::start(address, site)?, page))
+        };
+        let server = address.map(serve).transpose()?;
         Ok(Self { server, subject })
     }
 
@@ -56,7 +42,7 @@ impl Monitor {
 
     /// The address that is served, with the real port.
     pub(crate) fn address(&self) -> Option<SocketAddr> {
-        self.server.as_ref().map(HttpServer::address)
+        self.server.as_ref().map(|(server, _)| server.address())
     }
 }
 

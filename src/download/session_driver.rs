@@ -16,7 +16,7 @@ use super::source::Source;
 use crate::bitfield::Bitfield;
 use crate::geometry::ChunkIndex;
 use crate::metrics::{self, Counter};
-use crate::swarm::{Action, AnswerStart, ConnectionSlot, PeerSlot, Session, Strategy, WaitReason};
+use crate::swarm::{Action, AnswerStart, ConnectionSlot, PeerSlot, PeerView, Session, Strategy, Supply, WaitReason};
 
 /// The session of one download, with the state that its actions need.
 pub(crate) struct SessionDriver {
@@ -128,6 +128,21 @@ impl SessionDriver {
     /// The reason why no more data arrives.
     pub(crate) fn wait_reason(&self) -> WaitReason {
         self.session.borrow().wait_reason()
+    }
+
+    /// What the session knows of the peer, for display.
+    pub(crate) fn peer_view(&self, slot: PeerSlot) -> Option<PeerView> {
+        self.session.borrow().peer_view(self.now(), slot)
+    }
+
+    /// The chunks that arrive now, for display.
+    pub(crate) fn arriving(&self) -> Vec<ChunkIndex> {
+        self.session.borrow().arriving().collect()
+    }
+
+    /// The figures that show what limits the download.
+    pub(crate) fn supply(&self) -> Supply {
+        self.session.borrow_mut().supply()
     }
 
     /// Carries out the session's actions.

@@ -10,7 +10,7 @@ use crate::ids::{Endpoint, InfoHash};
 use crate::metainfo::Metainfo;
 use crate::net::Family;
 use crate::runtime::spawn;
-use crate::tracker_client::{Announcement, Announcer, Listener, TrackerGroup};
+use crate::tracker_client::{Announcement, Announcer, Listener, TrackerGroup, TrackerRecord};
 
 /// All announcers, keyed by their trackers.
 pub(super) struct Announcers {
@@ -55,6 +55,11 @@ impl Announcers {
     fn trackers_of<'a>(&'a self, metainfo: &'a Metainfo) -> &'a [String] {
         let configured = &self.context.core.parts.config.trackers;
         if configured.is_empty() { metainfo.trackers() } else { configured }
+    }
+
+    /// What is known of the trackers of all announcers.
+    pub(super) fn records(&self) -> Vec<TrackerRecord> {
+        self.by_trackers.borrow().values().flat_map(|announcer| announcer.records()).collect()
     }
 
     /// Ends the announcers, and their connections, that announce nothing and that no download uses.

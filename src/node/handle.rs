@@ -5,7 +5,9 @@ use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
+use super::chunk_map::FileStatus;
 use super::config::{NodeConfig, RateSetting};
 use super::data_dir::DataDir;
 use super::download_folder;
@@ -15,12 +17,14 @@ use super::first_core::{FirstCore, start_cores};
 use super::instruction::Instruction;
 use super::lists::ShareAndDownloadLists;
 use super::observer::NodeObserver;
+use super::peer_status::PeerStatus;
 use super::persistence::Persistence;
 use super::pools::Pools;
 use super::request::{DownloadRequest, ShareRequest, Verified};
 use super::saved::{Saved, SavedIdentity, SavedShare};
 use super::share_entry::ShareEntry;
 use super::status::{DownloadId, DownloadStatus, ShareStatus};
+use super::tracker_status::TrackerStatus;
 use super::worker::NodeParts;
 use crate::bitfield::{Bitfield, SharedBitfield};
 use crate::direction::Direction;
@@ -35,21 +39,24 @@ use crate::runtime::mesh::MeshPlan;
 use crate::storage::memory_plan::allowed_memory;
 use crate::storage::{MemoryPlan, SeedFile};
 use crate::torrent::{Registry, Torrent};
+use crate::upload::Receivers;
 use crate::upload::UploadQueue;
 
 /// A running client. Dropping it without [`Node::close`] leaves its entries at the trackers to expire.
 #[derive(Debug)]
 pub struct Node {
     config: Arc<NodeConfig>,
-    address: SocketAddr,
-    endpoint: Endpoint,
     lists: Arc<ShareAndDownloadLists>,
-    registry: Arc<Registry>,
+    receivers: Arc<Receivers>,
     limits: Arc<RateLimits>,
+    instructions: async_channel::Sender<Instruction>,
+    address: SocketAddr,
+    started: Instant,
+    endpoint: Endpoint,
+    registry: Arc<Registry>,
     uploads: Arc<UploadQueue>,
     connections: Arc<ConnectionLimits>,
     memory: MemoryPlan,
-    instructions: async_channel::Sender<Instruction>,
     events: async_channel::Receiver<Event>,
     cores: Cores,
     persistence: Arc<Persistence>,
@@ -88,6 +95,7 @@ impl Node {
             id: PeerId(rand::random()),
             registry: Arc::new(Registry::default()),
             uploads: Arc::default(),
+            receivers: Arc::default(),
             memory,
             limits: RateLimits::new(config.upload_limit.given(), config.download_limit.given()),
             pools: Pools::start().map_err(no_threads)?,
@@ -98,7 +106,7 @@ impl Node {
         let persistence = Persistence::new(lists.clone(), data_dir);
         let (instructions, received) = async_channel::bounded(INSTRUCTIONS_QUEUED_MAX);
         let (sender, events) = async_channel::bounded(CLIENT_EVENTS_MAX);
-        let (registry, limits) = (parts.registry.clone(), parts.limits.clone());
+        let (registry, limits, receivers) = (parts.registry.clone(), parts.limits.clone(), parts.receivers.clone());
         let uploads = parts.uploads.clone();
         let connections_max = connections_within(CONNECTIONS_MAX, config.cores);
         let connections = ConnectionLimits::new(connections_max, CONNECTIONS_PER_ADDRESS_MAX);
@@ -117,9 +125,11 @@ impl Node {
         Ok(Self {
             config,
             address,
+            started: Instant::now(),
             endpoint,
             lists,
             registry,
+            receivers,
             limits,
             uploads,
             connections,
@@ -139,12 +149,17 @@ impl Node {
     /// A view for threads that watch the client.
     pub(crate) fn observer(&self) -> NodeObserver {
         NodeObserver {
+            config: self.config.clone(),
             lists: self.lists.clone(),
+            receivers: self.receivers.clone(),
+            instructions: self.instructions.clone(),
             registry: self.registry.clone(),
             limits: self.limits.clone(),
             uploads: self.uploads.clone(),
             connections: self.connections.clone(),
             memory: self.memory,
+            listen: self.address,
+            started: self.started,
         }
     }
 
@@ -242,7 +257,23 @@ impl Node {
 
     /// All shares.
     pub fn shares(&self) -> Vec<ShareStatus> {
-        self.lists.lock().shares.iter().map(|entry| entry.status()).collect()
+        self.observer().shares()
+    }
+
+    /// The peers that send to this client and those that receive from it, those with the highest rate first.
+    pub fn peers(&self) -> Result<Vec<PeerStatus>, NodeError> {
+        self.observer().peers()
+    }
+
+    /// The trackers of this client and of its files, ordered by name.
+    pub fn trackers(&self) -> Result<Vec<TrackerStatus>, NodeError> {
+        self.observer().trackers()
+    }
+
+    /// The chunk maps, of at most `cells_max` cells each, of all downloads that have begun and of all shares that are
+    /// served.
+    pub fn files(&self, cells_max: usize) -> Result<Vec<FileStatus>, NodeError> {
+        self.observer().files(cells_max)
     }
 
     /// Removes the share that `name` names: stops serving its file and withdraws it from the trackers. Without such a

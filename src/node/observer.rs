@@ -1,8 +1,12 @@
 //! A read-only view of a running client, for threads that watch it.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
+use super::config::NodeConfig;
+use super::instruction::Instruction;
 use super::lists::ShareAndDownloadLists;
 use super::status::{DownloadStatus, ShareStatus};
 use crate::direction::Direction;
@@ -12,15 +16,24 @@ use crate::metrics::PeerClass;
 use crate::net::{ConnectionLimits, RateLimits};
 use crate::storage::MemoryPlan;
 use crate::torrent::Registry;
+use crate::upload::Receivers;
 use crate::upload::UploadQueue;
 
 /// Numbers of bytes by the class of the peer.
 pub(crate) type ByClass = [u64; PeerClass::ALL.len()];
 
-/// A read-only view of a running client. It may outlive the client, and then shows its last state.
+/// A read-only view of a running client. It may outlive the client, and then shows its last state. `views` has the
+/// answers that need core 0.
 #[derive(Clone, Debug)]
 pub(crate) struct NodeObserver {
+    pub(super) config: Arc<NodeConfig>,
     pub(super) lists: Arc<ShareAndDownloadLists>,
+    /// Listening address of the client.
+    pub(crate) listen: SocketAddr,
+    /// Start of the client.
+    pub(crate) started: Instant,
+    pub(super) receivers: Arc<Receivers>,
+    pub(super) instructions: async_channel::Sender<Instruction>,
     pub(super) registry: Arc<Registry>,
     pub(super) limits: Arc<RateLimits>,
     pub(super) uploads: Arc<UploadQueue>,
@@ -72,7 +85,16 @@ impl NodeObserver {
 
     /// All shares.
     pub(crate) fn shares(&self) -> Vec<ShareStatus> {
-        self.lists.lock().shares.iter().map(|entry| entry.status()).collect()
+        let mut rows: Vec<_> = self.lists.lock().shares.iter().map(|entry| entry.status()).collect();
+        for view in self.receivers.views() {
+            let is_of =
+                |row: &&mut ShareStatus| view.file.is_some() && row.info_hash == view.file && row.stopped.is_none();
+            if let Some(row) = rows.iter_mut().find(is_of) {
+                row.peers += 1;
+                row.rate_bytes_s += view.bytes_s;
+            }
+        }
+        rows
     }
 
     /// The figures of the downloads that have started.

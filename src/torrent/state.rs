@@ -183,6 +183,11 @@ impl Torrent {
         self.unreadable.insert(chunk);
     }
 
+    /// Chunks that the disk has refused recently, in order.
+    pub(crate) fn unreadable(&self) -> Vec<ChunkIndex> {
+        self.unreadable.all()
+    }
+
     /// Returns the unreadable chunks that no earlier call returned.
     pub(crate) fn take_unreadable(&self) -> Vec<ChunkIndex> {
         self.unreadable.take_unreported()

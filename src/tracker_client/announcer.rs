@@ -8,13 +8,15 @@ use std::time::{Duration, Instant};
 
 use futures_lite::FutureExt;
 
-use super::{Answer, TrackerGroup};
+use super::{Answer, TrackerGroup, TrackerRecord};
 use crate::ids::{Endpoint, InfoHash, Version};
 use crate::limits::{ANNOUNCE_RETRY_PAUSE, ANNOUNCE_SPACING, PING_INTERVAL, RENEW_INTERVAL, TRACKER_RETRY_PAUSE};
 use crate::metainfo::Metainfo;
 use crate::runtime::Signal;
 use crate::text;
-use crate::wire::{Message, Progress, ReportProgress, SeederChange, Share, Status, takes_progress};
+use crate::wire::{
+    Message, Progress, ReportProgress, SeederChange, Share, Status, is_entered_elsewhere, takes_progress,
+};
 
 /// A file to announce, and the endpoint that serves it.
 #[derive(Clone, Debug)]
@@ -91,6 +93,18 @@ impl Announcer {
     /// The group of trackers that receives the announcements.
     pub(crate) fn group(&self) -> &Rc<TrackerGroup> {
         &self.group
+    }
+
+    /// What is known of each tracker, with the number of files announced to it.
+    pub(crate) fn records(&self) -> Vec<TrackerRecord> {
+        let epoch = self.group.epoch();
+        let is_announced = |entry: &&Entry| epoch != 0 && entry.epoch == epoch && !entry.refused;
+        let files = self.entries.borrow().values().filter(is_announced).count() as u32;
+        let mut records = self.group.records();
+        let current = self.group.current();
+        let in_use = records.iter_mut().find(|record| record.name == current);
+        in_use.into_iter().for_each(|record| record.files = files);
+        records
     }
 
     /// Returns whether nothing is announced and no withdrawal is in flight.
@@ -256,7 +270,9 @@ impl Announcer {
             let endpoint = entry.announcement.endpoint;
             drop(entries);
             self.forget_refusals();
-            self.warn_of_local_tracker(endpoint);
+            if !is_entered_elsewhere(answer.text()) {
+                self.warn_of_local_tracker(endpoint);
+            }
             if first {
                 self.listener.announced(info_hash, self.group.current());
             }
@@ -295,7 +311,8 @@ impl Announcer {
         if is_useless && !self.local_reported.replace(true) {
             self.listener.notice(format!(
                 "tracker {} is named by this machine's own address: only this machine finds what is announced there; name the \
-                 tracker by an address that others use, or give one of this machine by --advertise",
+                 tracker by an address that others use, give one of this machine by --advertise, or start the tracker with \
+                 --loopback-as",
                 text::plain(self.group.current())
             ));
         }

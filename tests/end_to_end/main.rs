@@ -4,6 +4,7 @@
 mod support;
 
 mod cases;
+mod cli_config;
 mod cli_files;
 mod cli_network;
 mod cli_repl;
@@ -11,3 +12,4 @@ mod client;
 mod faults;
 mod metrics;
 mod operations;
+mod why;

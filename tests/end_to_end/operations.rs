@@ -29,6 +29,7 @@ fn seeded(folder: &Folder) -> (TrackerDouble, Node, Content) {
     let tracker = TrackerDouble::start();
     let content = Content::new("file", random_bytes(folder.seed(), 16 << 20), 256 << 10, &[]);
     folder.file("file", &content.bytes);
+    folder.file("file.mtorrent", &content.metainfo.to_bytes());
     let trackers = vec![tracker.name()];
     let upload_limit = RateSetting::Given(NonZeroU64::new(SLOW));
     let seeder = Node::start(NodeConfig { trackers, upload_limit, ..node::config(1) }).expect("it starts");
@@ -36,9 +37,11 @@ fn seeded(folder: &Folder) -> (TrackerDouble, Node, Content) {
     (tracker, seeder, content)
 }
 
+/// Starts a download into the folder, which has the `.mtorrent` file.
 fn begin(getter: &Node, metainfo: &Arc<Metainfo>, dest: &Path) -> DownloadId {
+    let metainfo_path = dest.with_file_name("file.mtorrent");
     let request = node::request(metainfo, Some(dest.to_owned()), Duration::from_secs(20));
-    getter.get(DownloadRequest { seed: true, ..request }).expect("it starts")
+    getter.get(DownloadRequest { seed: true, metainfo_path, ..request }).expect("it starts")
 }
 
 fn status(node: &Node, id: DownloadId) -> DownloadStatus {

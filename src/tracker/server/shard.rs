@@ -33,7 +33,9 @@ use crate::tracker::table::entry::Body;
 use crate::tracker::table::entry::{Entry, bucket_of, core_of};
 use crate::tracker::table::rights::Cidr;
 use crate::tracker::table::{Accepted, Durability, Journal, Merged, Sender, Table};
-use crate::wire::{self, Cursor, EntriesBuffer, Frame, Message, Response, Status, SyncHello};
+use crate::wire::{
+    self, Cursor, ENTERED_AS, EntriesBuffer, Frame, Message, Response, Status, SyncHello, TAKES_PROGRESS,
+};
 
 /// What the operator says about addresses; the same on all cores.
 #[derive(Clone, Debug, Default)]
@@ -296,6 +298,11 @@ impl Shard {
                 log::debug!("refused {}: {refusal}", sender.ip);
             }
             _ => {}
+        }
+        if let (Outcome::Accepted(accepted), Some(endpoint)) = (outcome, request.entered_elsewhere(sender)) {
+            let text = BoundedText::new(&format_args!("{TAKES_PROGRESS} {ENTERED_AS}{endpoint}"));
+            Message::Response(Response::new(Status::Ok, text.as_str(), Some(accepted.version))).encode(out);
+            return Status::Ok;
         }
         outcome.reply(request.info_hash(), endpoints, |reply| reply.encode(out));
         outcome.status()
