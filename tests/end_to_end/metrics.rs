@@ -345,6 +345,8 @@ impl World {
         prlimit(pid, Resource::Fsize, Rlimit { current: Some(0), maximum: Some(0) }).expect("it is our child");
         client.ask(&Message::AddSeeder(mtorrent::wire::SeederChange { endpoint: endpoint(8), ..change }));
         self.watch("tracker").until("mtorrent_tracker_store_failures_total", 1.0);
+        client.add(2, 8, None);
+        self.watch("tracker").until("mtorrent_tracker_refusals_total{reason=\"not_saved\"}", 1.0);
         let address = self.tracker_address;
         let crowd: Vec<TcpStream> = (0..60).filter_map(|_| TcpStream::connect(address).ok()).collect();
         self.watch("tracker").until("mtorrent_connections_refused_total", 1.0);
