@@ -10,6 +10,7 @@ mod cli_network;
 mod cli_repl;
 mod client;
 mod faults;
+mod metrics;
 mod operations;
 mod repair;
 mod why;
