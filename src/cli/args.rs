@@ -16,7 +16,7 @@ use crate::console::units::{
 };
 use crate::limits::{
     CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, CORES_MAX, ENDPOINTS_PER_ADDRESS_MAX, ENDPOINTS_PER_FILE_MAX,
-    FILES_PER_ADDRESS_MAX,
+    FILES_PER_ADDRESS_MAX, STATUS_FILES_DEFAULT,
 };
 use crate::tracker::table::rights::Cidr;
 
@@ -86,6 +86,8 @@ pub enum LowCommand {
     Info(InfoArgs),
     /// Check a file against NAME.mtorrent and name the bad chunks
     Verify(VerifyArgs),
+    /// Show what a tracker knows: files, seeders, who downloads what and how far, trackers in sync
+    Status(StatusArgs),
     /// Demonstrate everything on this machine: two trackers, one seeder, two getters, one tracker killed half-way
     Demo(DemoArgs),
 }
@@ -320,6 +322,17 @@ pub struct VerifyArgs {
     /// Number of threads that hash.
     #[command(flatten)]
     pub cores: CoresArgs,
+}
+
+/// `mtorrent status`.
+#[derive(Clone, Debug, Args)]
+pub struct StatusArgs {
+    /// The tracker to ask; several are asked one after the other
+    #[arg(long = "tracker", value_name = "HOST:PORT", env = "MTORRENT_TRACKER", value_delimiter = ',', required = true, value_parser = parse_host_port)]
+    pub trackers: Vec<String>,
+    /// The most files to show
+    #[arg(long, value_name = "N", env = "MTORRENT_ROWS", default_value_t = STATUS_FILES_DEFAULT)]
+    pub rows: usize,
 }
 
 /// `mtorrent demo`.

@@ -17,6 +17,7 @@ pub(crate) fn run(args: resolved::Client, output: &Output) -> CommandResult {
         trackers: args.peer.trackers.clone(),
         threads: args.peer.cores,
         wait: args.wait,
+        is_daemon: false,
         metrics: monitor.address(),
     };
     let history = repl::history_path(&data_dir);

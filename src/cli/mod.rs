@@ -17,7 +17,8 @@ mod resolve;
 pub(crate) mod resolved;
 mod run;
 pub(crate) mod share;
-pub(crate) mod tracker;
+pub(crate) mod status;
+mod tracker;
 pub(crate) mod verify;
 
 pub use run::run;

@@ -4,7 +4,9 @@
 use std::path::{Path, PathBuf};
 
 use super::args::{self, LowArgs, LowCommand, Picker};
-use super::resolved::{Afterwards, Client, Create, Demo, Get, HiArgs, Info, Peer, Share, Subcommand, Tracker, Verify};
+use super::resolved::{
+    Afterwards, Client, Create, Demo, Get, HiArgs, Info, Peer, Share, Status, Subcommand, Tracker, Verify,
+};
 use crate::console::create_torrent::CreateOptions;
 use crate::console::exit::CommandError;
 use crate::console::units::RateLimit;
@@ -41,6 +43,7 @@ pub(super) fn resolve(low: LowArgs) -> Result<HiArgs, CommandError> {
         LowCommand::Verify(typed) => {
             Subcommand::Verify(Verify { metainfo: typed.metainfo, path: typed.path, threads: cores(typed.cores) })
         }
+        LowCommand::Status(typed) => Subcommand::Status(Status { trackers: typed.trackers, rows: typed.rows }),
         LowCommand::Demo(typed) => {
             Subcommand::Demo(Demo { size: typed.size, dir: typed.dir.unwrap_or_else(|| PathBuf::from(".")) })
         }

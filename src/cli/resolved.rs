@@ -36,6 +36,8 @@ pub(crate) enum Subcommand {
     Info(Info),
     /// Check a file against its `.mtorrent` file.
     Verify(Verify),
+    /// Show what a tracker knows.
+    Status(Status),
     /// Run the demo.
     Demo(Demo),
 }
@@ -181,6 +183,15 @@ pub(crate) struct Verify {
     pub path: PathBuf,
     /// Number of threads that hash.
     pub threads: usize,
+}
+
+/// Arguments of `mtorrent status`.
+#[derive(Clone, Debug)]
+pub(crate) struct Status {
+    /// The trackers to ask, `HOST:PORT`.
+    pub trackers: Vec<String>,
+    /// Number of files to show at most.
+    pub rows: usize,
 }
 
 /// Arguments of `mtorrent demo`.

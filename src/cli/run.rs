@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use clap::Parser as _;
 
 use super::resolved::Subcommand;
-use super::{args, client, create, demo, get, info, resolve, share, tracker, verify};
+use super::{args, client, create, demo, get, info, resolve, share, status, tracker, verify};
 use crate::console::exit::{CommandError, CommandResult, Exit};
 use crate::console::output::Output;
 use crate::console::{logging, signals, stderr};
@@ -48,6 +48,7 @@ fn dispatch(command: Subcommand, output: &Output) -> CommandResult {
         Subcommand::Create(args) => create::run(&args, output),
         Subcommand::Info(args) => info::run(&args, output),
         Subcommand::Verify(args) => verify::run(&args, output),
+        Subcommand::Status(args) => status::run(&args, output),
         Subcommand::Demo(args) => demo::run(&args, output),
     }
 }

@@ -24,4 +24,5 @@ pub(crate) mod signals;
 pub(crate) mod source;
 pub(crate) mod stderr;
 pub(crate) mod stderr_sink;
+pub(crate) mod tracker_report;
 pub(crate) mod units;

@@ -9,6 +9,7 @@
 //! | `ready` | `tracker`, `share`, `client` | `listen`, `info_hash` (optional), `synced`: `yes` or `no` (optional), `metrics`: the address of the figures (optional) |
 //! | `announced` | `share`, `client` | `tracker`, [`path` of the .mtorrent file, `info_hash`: by `client` only] |
 //! | `progress` | `get` | `id`, `state`, `name`, `done_bytes`, `bytes`, `rate_bytes_s`, `peers` |
+//! | `tracker_status` | `status` | see [`TrackerReport`] |
 //! | `ended` | `get`, `client` | those of a download, below |
 //! | `started` | `client` | `id`, `name`, `dest`, `info_hash` |
 //! | `hashing` | `client` | `file` |
@@ -16,6 +17,10 @@
 //! | `downloads` | `client` | `downloads`: a list of downloads, below |
 //! | `removed` | `client` | `path` as it was typed |
 //! | `limit` | `client` | `up_bytes_s`, `down_bytes_s`; null without a limit |
+//! | `share_paused`, `share_stopped` | `client` | `file`, `why`; the first resumes by itself |
+//! | `share_resumed` | `client` | `file` |
+//! | `notice` | `client` | `text` |
+//! | `lost` | `ctl events` | `events`: number of events that this reader was too slow for |
 //! | `help`, `question` | `client` | `text` |
 //! | `error` | every command | `error`: the message, [`exit`: the exit code; not from a line of the REPL] |
 //! | `demo` | `demo` | those of [`DemoFigures`] |
@@ -40,11 +45,12 @@ use serde::{Serialize, Serializer};
 
 use super::demo_figures::DemoFigures;
 use super::download_fields::{DownloadFields, ProgressFields};
+use super::tracker_report::TrackerReport;
 use super::units::{RateLimit, Size};
 use super::{download_text, downloads_table};
 use crate::geometry::ChunkIndex;
 use crate::ids::InfoHash;
-use crate::node::{DownloadId, DownloadState, DownloadStatus};
+use crate::node::{DownloadId, DownloadState, DownloadStatus, Event};
 use crate::text;
 
 /// One event or answer that a command prints on stdout.
@@ -76,6 +82,8 @@ pub(crate) enum OutputEvent<'a> {
         #[serde(serialize_with = "optional_text", skip_serializing_if = "Option::is_none")]
         info_hash: Option<InfoHash>,
     },
+    /// What a tracker knows.
+    TrackerStatus(Box<TrackerReport<'a>>),
     /// The figures of a running download.
     Progress(ProgressFields<'a>),
     /// A download is done or failed.
@@ -128,6 +136,38 @@ pub(crate) enum OutputEvent<'a> {
         /// The name as it was typed.
         #[serde(serialize_with = "plain_path")]
         path: &'a Path,
+    },
+    /// A share is paused and resumes without a command.
+    SharePaused {
+        /// Path of the file.
+        #[serde(serialize_with = "lossy_path")]
+        file: &'a Path,
+        /// The reason.
+        why: &'a str,
+    },
+    /// A paused share is served again.
+    ShareResumed {
+        /// Path of the file.
+        #[serde(serialize_with = "lossy_path")]
+        file: &'a Path,
+    },
+    /// A share is no longer served, because its file was replaced.
+    ShareStopped {
+        /// Path of the file.
+        #[serde(serialize_with = "lossy_path")]
+        file: &'a Path,
+        /// The reason.
+        why: &'a str,
+    },
+    /// A message on the state of a client.
+    Notice {
+        /// The message.
+        text: &'a str,
+    },
+    /// Events that a slow reader did not get.
+    Lost {
+        /// Their number.
+        events: u64,
     },
     /// The rate limits.
     Limit {
@@ -243,6 +283,26 @@ impl<'a> OutputEvent<'a> {
         Self::Downloads { downloads: all.iter().map(DownloadFields).collect() }
     }
 
+    /// The event of a client; `None` for the end of a download, whose text depends on where it is printed, and for an
+    /// announcement, which needs the path of its share.
+    pub(crate) fn of(event: &'a Event) -> Option<Self> {
+        match event {
+            Event::SharePaused { file, why } => Some(Self::SharePaused { file, why }),
+            Event::ShareResumed { file } => Some(Self::ShareResumed { file }),
+            Event::ShareStopped { file, why } => Some(Self::ShareStopped { file, why }),
+            Event::Notice(text) => Some(Self::Notice { text }),
+            Event::Ended(_) | Event::Announced { .. } => None,
+        }
+    }
+
+    /// Whether the text is a message for people, which goes to stderr.
+    pub(crate) fn is_message(&self) -> bool {
+        matches!(
+            self,
+            Self::SharePaused { .. } | Self::ShareResumed { .. } | Self::ShareStopped { .. } | Self::Notice { .. }
+        )
+    }
+
     /// The object on one line, with its keys in alphabetical order.
     pub(crate) fn to_json(&self) -> serde_json::Result<String> {
         serde_json::to_value(self).map(|object| object.to_string())
@@ -262,6 +322,7 @@ impl Display for OutputEvent<'_> {
             Self::Announced { tracker, path: Some(path), .. } => {
                 write!(f, "announced {} to {}", text::path(path), text::plain(tracker))
             }
+            Self::TrackerStatus(report) => report.fmt(f),
             Self::Progress(progress) => f.write_str(&download_text::progress_line(progress.status())),
             Self::Ended { download, is_numbered: false } => f.write_str(&download_text::done_line(download.0)),
             Self::Ended { download, is_numbered: true } => fmt_numbered_end(download.0, f),
@@ -279,6 +340,16 @@ impl Display for OutputEvent<'_> {
             Self::Limit { up_bytes_s, down_bytes_s } => {
                 write!(f, "limit up {}, down {}", RateLimit(*up_bytes_s), RateLimit(*down_bytes_s))
             }
+            Self::SharePaused { file, why } => {
+                let (file, why) = (text::path(file), text::plain(why));
+                write!(f, "{file} is not seeded for now: {why}; seeding resumes by itself")
+            }
+            Self::ShareResumed { file } => write!(f, "{} is seeded again", text::path(file)),
+            Self::ShareStopped { file, why } => {
+                write!(f, "{} is not seeded any more: {}", text::path(file), text::plain(why))
+            }
+            Self::Notice { text } => f.write_str(&text::plain(text)),
+            Self::Lost { events } => write!(f, "{events} events were lost, because they were not read fast enough"),
             Self::Help { text } | Self::Question { text } | Self::Error { error: text, .. } => f.write_str(text),
             Self::Demo(figures) => f.write_str(&figures.text),
             Self::Created { state, path, info_hash, length, chunk_size, chunks } => {

@@ -69,16 +69,18 @@ impl HashingQueue {
         self.waiting.len()
     }
 
-    /// Queues the share.
-    pub(super) fn push(&mut self, share: NewShare) {
+    /// Queues the share and returns its number.
+    pub(super) fn push(&mut self, share: NewShare) -> u64 {
         let (id, metainfo_path) = (self.next_id, share.metainfo.clone());
         self.next_id += 1;
         self.shares.push(Hashing { id, metainfo_path, stop: Stop::default(), is_removed: false });
         self.waiting.push_back((id, share));
+        id
     }
 
-    /// Starts as many shares as may be hashed at the same time; returns those that were dropped instead, with the reasons.
-    pub(super) fn start_next(&mut self) -> Vec<(Origin, CommandError)> {
+    /// Starts as many shares as may be hashed at the same time; returns the numbers and
+    /// origins of those that were dropped instead, with the reasons.
+    pub(super) fn start_next(&mut self) -> Vec<(u64, Origin, CommandError)> {
         let mut refusals = Vec::new();
         self.threads.retain(|thread| !thread.is_finished());
         while self.shares.len() - self.waiting.len() < REPL_HASHING_MAX
@@ -94,7 +96,7 @@ impl HashingQueue {
                 Ok(thread) => self.threads.push(thread),
                 Err(error) => {
                     self.shares.remove(index);
-                    refusals.push((origin, CommandError::failed(format!("share {path}: {error}"))));
+                    refusals.push((id, origin, CommandError::failed(format!("share {path}: {error}"))));
                 }
             }
         }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::command::{self, Place};
-use super::listener::Origin;
+use super::listener::{Listener, Origin};
 use crate::console::create_torrent::Created;
 use crate::console::exit::CommandError;
 use crate::console::signals::Signal;
@@ -38,8 +38,12 @@ impl From<Request> for Input {
 /// An input of the interpreter.
 #[derive(Debug)]
 pub(crate) enum Input {
+    /// A new origin, before its first command.
+    Connected(Origin, Box<dyn Listener + Send>),
     /// A command.
     Request(Request),
+    /// The end of an origin: nobody waits for its answers any more.
+    Gone(Origin),
     /// The end of the front end's commands.
     End,
     /// An event of the client.

@@ -14,7 +14,7 @@ impl Origin {
 
 /// Receives answers and events for one origin. No method waits for a reader, because the interpreter serves all
 /// origins. An error means that the output of this process is broken.
-pub(crate) trait Listener {
+pub(crate) trait Listener: std::fmt::Debug {
     /// Takes the answer to the command that is being executed.
     fn answer(&self, event: &OutputEvent<'_>) -> Result<(), CommandError>;
 
@@ -32,6 +32,11 @@ pub(crate) trait Listener {
 
     /// Whether a person reads the answers, who can be asked and who has seen the failures.
     fn is_terminal(&self) -> bool {
+        false
+    }
+
+    /// Whether a `share` ends when the file is hashed, unless the command says otherwise.
+    fn waits_by_default(&self) -> bool {
         false
     }
 }

@@ -16,9 +16,11 @@ pub(crate) mod http;
 mod input;
 mod interpreter;
 mod listener;
+mod listeners;
 pub(crate) mod monitor;
 pub(crate) mod page;
 pub(crate) mod subject;
+mod waits;
 
 pub(crate) use input::{Input, Request};
 pub(crate) use interpreter::{Interpreter, Settings};

@@ -54,6 +54,12 @@ impl Listener for Screen {
     }
 
     fn event(&self, event: &OutputEvent<'_>) -> Result<(), CommandError> {
+        if event.is_message() {
+            stderr::report(event);
+            if !self.output.is_json() {
+                return Ok(());
+            }
+        }
         match self.printer() {
             Some(printer) if self.output.is_json() => printer.print(&output::json_line(event)?),
             Some(printer) => printer.print(&text::lines(&event.to_string())),

@@ -141,6 +141,16 @@ impl<'a> Request<'a> {
         }
     }
 
+    /// The added endpoint, if it has another address than the loopback one that its client speaks from.
+    pub fn entered_elsewhere(&self, sender: Sender) -> Option<Endpoint> {
+        match self {
+            Self::Add(claim, _) if sender.ip.is_loopback() && !claim.endpoint.ip().is_loopback() => {
+                Some(claim.endpoint)
+            }
+            _ => None,
+        }
+    }
+
     /// Executes the request. [`Request::List`] replaces `endpoints` by its answer.
     pub fn execute(
         &self,

@@ -14,7 +14,9 @@ use crate::limits::{ANNOUNCE_RETRY_PAUSE, ANNOUNCE_SPACING, PING_INTERVAL, RENEW
 use crate::metainfo::Metainfo;
 use crate::runtime::Signal;
 use crate::text;
-use crate::wire::{Message, Progress, ReportProgress, SeederChange, Share, Status, takes_progress};
+use crate::wire::{
+    Message, Progress, ReportProgress, SeederChange, Share, Status, is_entered_elsewhere, takes_progress,
+};
 
 /// A file to announce, and the endpoint that serves it.
 #[derive(Clone, Debug)]
@@ -268,7 +270,9 @@ impl Announcer {
             let endpoint = entry.announcement.endpoint;
             drop(entries);
             self.forget_refusals();
-            self.warn_of_local_tracker(endpoint);
+            if !is_entered_elsewhere(answer.text()) {
+                self.warn_of_local_tracker(endpoint);
+            }
             if first {
                 self.listener.announced(info_hash, self.group.current());
             }
@@ -307,7 +311,8 @@ impl Announcer {
         if is_useless && !self.local_reported.replace(true) {
             self.listener.notice(format!(
                 "tracker {} is named by this machine's own address: only this machine finds what is announced there; name the \
-                 tracker by an address that others use, or give one of this machine by --advertise",
+                 tracker by an address that others use, give one of this machine by --advertise, or start the tracker with \
+                 --loopback-as",
                 text::plain(self.group.current())
             ));
         }

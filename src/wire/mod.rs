@@ -190,7 +190,9 @@ pub use have_chunks::HaveChunks;
 pub use indices::Indices;
 pub use list::{List, ListIter};
 pub use message::Message;
-pub use progress::{Progress, ProgressState, ReportProgress, TAKES_PROGRESS, takes_progress};
+pub use progress::{
+    ENTERED_AS, Progress, ProgressState, ReportProgress, TAKES_PROGRESS, is_entered_elsewhere, takes_progress,
+};
 pub use response::Response;
 pub use seeder::SeederChange;
 pub use seeder_info::SeederInfo;

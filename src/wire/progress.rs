@@ -83,6 +83,15 @@ pub fn takes_progress(text: &str) -> bool {
     text.split_whitespace().any(|word| word == TAKES_PROGRESS)
 }
 
+/// The word of an acknowledgement that gives the address under which the tracker has entered the client.
+pub const ENTERED_AS: &str = "entered-as=";
+
+/// Whether the text of an acknowledgement says that the tracker has entered the client under another address than the
+/// one that it spoke from.
+pub fn is_entered_elsewhere(text: &str) -> bool {
+    text.split_whitespace().any(|word| word.starts_with(ENTERED_AS))
+}
+
 impl ReportProgress {
     pub(super) fn decode(mut arguments: Arguments<'_>) -> Result<Self, DecodeError> {
         let (info_hash, endpoint) = (arguments.info_hash()?, arguments.endpoint()?);

@@ -189,7 +189,11 @@ fn a_client_on_the_trackers_machine_is_usable_by_others() {
     let explicit = Endpoint::new([127, 0, 0, 1].into(), 7002).unwrap();
     for endpoint in [unspecified, explicit] {
         let change = SeederChange { info_hash: InfoHash([1; 20]), endpoint, version: None };
-        assert_eq!(client.ask(&Message::AddSeeder(change)).status, Status::Ok);
+        let reply = client.ask(&Message::AddSeeder(change));
+        assert_eq!(
+            (reply.status, reply.text.contains("entered-as=192.0.2.7:7001")),
+            (Status::Ok, endpoint == unspecified)
+        );
     }
     let listed = |client: &mut TrackerClient| {
         let mut listed = client.ask(&Message::SeederInfoRequest(InfoHash([1; 20]))).endpoints;
@@ -219,7 +223,7 @@ fn a_client_announces_both_of_its_addresses() {
         "--listen=[::]:7443",
         "--cores=1",
         "--advertise=127.0.0.1:7443,[::1]:7443",
-        &format!("--tracker=localhost:{port}"),
+        &format!("--tracker=127.0.0.1:{port},[::1]:{port}"),
     ]);
     let info_hash: InfoHash = ready.get("info_hash").unwrap().parse().unwrap();
     let mut client = TrackerClient::new(([127, 0, 0, 1], port).into());

@@ -31,7 +31,9 @@ use crate::tracker::table::clock::Skews;
 use crate::tracker::table::entry::{Entry, bucket_of, core_of};
 use crate::tracker::table::rights::Cidr;
 use crate::tracker::table::{Durability, Journal, Merged, Sender, Table};
-use crate::wire::{self, Cursor, EntriesBuffer, Frame, Message, Response, Status, SyncHello};
+use crate::wire::{
+    self, Cursor, ENTERED_AS, EntriesBuffer, Frame, Message, Response, Status, SyncHello, TAKES_PROGRESS,
+};
 
 /// What the operator says about addresses; the same on all cores.
 #[derive(Clone, Debug, Default)]
@@ -259,6 +261,10 @@ impl Shard {
                 log::debug!("refused {}: {refusal}", sender.ip);
             }
             _ => {}
+        }
+        if let (Outcome::Accepted(accepted), Some(endpoint)) = (outcome, request.entered_elsewhere(sender)) {
+            let text = BoundedText::new(&format_args!("{TAKES_PROGRESS} {ENTERED_AS}{endpoint}"));
+            return Message::Response(Response::new(Status::Ok, text.as_str(), Some(accepted.version))).encode(out);
         }
         outcome.reply(request.info_hash(), endpoints, |reply| reply.encode(out));
     }
