@@ -155,6 +155,10 @@ pub const DESCRIPTORS_RESERVED: usize = 32;
 /// Divisor: this part of the remaining descriptors is reserved where that is more.
 pub const DESCRIPTORS_RESERVED_SHARE: u64 = 3;
 
+/// Interval at which the load of the cores is measured while a download runs.
+pub const LOAD_INTERVAL: Duration = Duration::from_millis(500);
+/// Threads that measure the load.
+pub const LOAD_THREADS: usize = 1;
 /// Idle time after which a thread for blocking work ends.
 pub const BLOCKING_IDLE: Duration = Duration::from_secs(10);
 /// Jobs of one device that wait for a thread: at least as many as a client has downloads.
@@ -261,10 +265,6 @@ pub const DATA_CONNECTION_RETRY_PAUSE: Duration = Duration::from_secs(2);
 pub const REPORTS_AT_ONCE_MAX: usize = 256;
 /// Time for which a download that has received data waits while all its sources are gone.
 pub const STALL_TIMEOUT_DEFAULT: Duration = Duration::from_secs(5 * 60);
-/// Time of waiting after which a download first reports what it waits for.
-pub const STALL_NOTICE_AFTER: Duration = Duration::from_secs(5);
-/// Interval of the later reports.
-pub const STALL_NOTICE_INTERVAL: Duration = Duration::from_secs(30);
 /// Time without a byte after which a download with peers is shown as stalled.
 pub const STALLED_AFTER: Duration = Duration::from_secs(2);
 /// Interval at which the rates of peers that receive are measured.
@@ -277,6 +277,18 @@ pub const PEER_ROWS_MAX: usize = 4096;
 pub const CHUNK_CELLS_MAX: usize = 4096;
 /// Cells of a chunk map in an answer.
 pub const CHUNK_CELLS_DEFAULT: usize = 64;
+/// Time over which the cause is judged for which a download waits.
+pub const WHY_WINDOW: Duration = Duration::from_secs(2);
+/// Time over which the most frequent cause is shown, so that it does not flicker.
+pub const WHY_MAJORITY: Duration = Duration::from_secs(5);
+/// Samples that a download keeps to judge that cause.
+pub const WHY_SAMPLES_MAX: usize = 64;
+/// Round trips to a tracker that a download keeps.
+pub const TRACKER_DELAYS_KEPT_MAX: usize = 3;
+/// Time without a verified chunk after which a running download reports the cause.
+pub const NO_PROGRESS_AFTER: Duration = Duration::from_secs(10);
+/// Interval at which it is reported again while the cause stays the same.
+pub const NO_PROGRESS_INTERVAL: Duration = Duration::from_secs(60);
 /// Interval at which a driver checks its download without an event.
 pub const DRIVER_TICK: Duration = Duration::from_millis(250);
 /// Divisor: a download queries for seeders again after this part of its running time.
@@ -581,10 +593,12 @@ pub const SYNC_PEERS_MAX: usize = 64;
 
 // ---- the command line ----
 
+/// Longest configuration file, bytes.
+pub const CONFIG_BYTES_MAX: u64 = 256 << 10;
 /// Lines of the log that wait for stderr; further ones are dropped and counted.
 pub const LOG_LINES_QUEUED_MAX: usize = 1024;
 /// Messages of a command that wait for stderr.
-pub const SENTENCES_QUEUED_MAX: usize = 256;
+pub const MESSAGES_QUEUED_MAX: usize = 256;
 /// Time for which a message waits for a stderr that is not read.
 pub const STDERR_PATIENCE: Duration = Duration::from_millis(500);
 /// Longest line of the log, bytes.
@@ -637,6 +651,10 @@ pub const DEMO_LIMIT_BYTES_MAX: u64 = 4 << 30;
 
 // ---- HTTP: figures and the status page ----
 
+/// Files with series of their own in the figures; the rest is counted together.
+pub const TORRENTS_LABELLED_MAX: usize = 50;
+/// Time without running a timer after which a core counts as stalled.
+pub const CORE_SILENCE_MAX: Duration = Duration::from_secs(5);
 /// Interval of the status page's snapshots.
 pub const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 /// Time since the last read after which no more snapshots are made; readers of a stream read on every tick.

@@ -119,7 +119,7 @@ impl Waiting<'_> {
         loop {
             match self.inputs.next(report_at) {
                 Some(Input::Event(Event::Ended(status))) if status.id == self.id => return Ok(*status),
-                Some(Input::Event(event)) => event_report::report(&event),
+                Some(Input::Event(event)) => self.event(&event)?,
                 Some(Input::Signal(signal)) => {
                     return Err(signal.interruption("interrupted"));
                 }
@@ -130,6 +130,17 @@ impl Waiting<'_> {
                     report_at = next_report(Instant::now());
                     self.report()?;
                 }
+            }
+        }
+    }
+
+    fn event(&self, event: &Event) -> Result<(), CommandError> {
+        let is_of_progress = matches!(event, Event::NoProgress { .. } | Event::ProgressAgain { .. });
+        match OutputEvent::of(event) {
+            Some(event) if is_of_progress && self.output.is_json() => self.output.print(&event),
+            _ => {
+                event_report::report(event);
+                Ok(())
             }
         }
     }

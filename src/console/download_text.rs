@@ -119,6 +119,7 @@ pub(crate) mod tests {
             bad_chunks: 0,
             rate_bytes_s: 1 << 30,
             peers: 3,
+            why: crate::node::Why::default(),
             spent: TimeSpent::default(),
             elapsed: Duration::from_millis(14_200),
         }

@@ -8,7 +8,9 @@
 //! |---|---|---|
 //! | `ready` | `tracker`, `share`, `client` | `listen`, `info_hash` (optional), `synced`: `yes` or `no` (optional), `metrics`: the address of the figures (optional) |
 //! | `announced` | `share`, `client` | `tracker`, [`path` of the .mtorrent file, `info_hash`: by `client` only] |
-//! | `progress` | `get` | `id`, `state`, `name`, `done_bytes`, `bytes`, `rate_bytes_s`, `peers` |
+//! | `progress` | `get` | `id`, `state`, `name`, `done_bytes`, `bytes`, `rate_bytes_s`, `peers`, `why` |
+//! | `no_progress` | `get`, `client` | `id`, `seconds` without a finished chunk, `cause` and `text` as in `why` of a download, `next_step` |
+//! | `progress_again` | `get`, `client` | `id`, `seconds` that it had waited |
 //! | `tracker_status` | `status` | see [`TrackerReport`] |
 //! | `ended` | `get`, `client` | those of a download, below |
 //! | `started` | `client` | `id`, `name`, `dest`, `info_hash` |
@@ -40,11 +42,12 @@ use std::fmt::{self, Display};
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::path::Path;
+use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
 use super::demo_figures::DemoFigures;
-use super::download_fields::{DownloadFields, ProgressFields};
+use super::download_fields::{DownloadFields, ProgressFields, WhyFields};
 use super::tracker_report::TrackerReport;
 use super::units::{RateLimit, Size};
 use super::{download_text, downloads_table};
@@ -86,6 +89,27 @@ pub(crate) enum OutputEvent<'a> {
     TrackerStatus(Box<TrackerReport<'a>>),
     /// The figures of a running download.
     Progress(ProgressFields<'a>),
+    /// A running download finished no chunk for some time.
+    NoProgress {
+        /// Number of the download.
+        id: DownloadId,
+        /// The time without progress, seconds.
+        #[serde(serialize_with = "seconds", rename = "seconds")]
+        waited: Duration,
+        /// What it waits for.
+        #[serde(flatten)]
+        why: WhyFields<'a>,
+        /// What the user can do.
+        next_step: &'a str,
+    },
+    /// A download that made no progress finishes chunks again.
+    ProgressAgain {
+        /// Number of the download.
+        id: DownloadId,
+        /// The time without progress, seconds.
+        #[serde(serialize_with = "seconds", rename = "seconds")]
+        waited: Duration,
+    },
     /// A download is done or failed.
     Ended {
         /// The fields of the download.
@@ -291,6 +315,10 @@ impl<'a> OutputEvent<'a> {
             Event::ShareResumed { file } => Some(Self::ShareResumed { file }),
             Event::ShareStopped { file, why } => Some(Self::ShareStopped { file, why }),
             Event::Notice(text) => Some(Self::Notice { text }),
+            Event::NoProgress { id, waited, why, next_step } => {
+                Some(Self::NoProgress { id: *id, waited: *waited, why: WhyFields::of(why), next_step })
+            }
+            Event::ProgressAgain { id, waited } => Some(Self::ProgressAgain { id: *id, waited: *waited }),
             Event::Ended(_) | Event::Announced { .. } => None,
         }
     }
@@ -299,7 +327,12 @@ impl<'a> OutputEvent<'a> {
     pub(crate) fn is_message(&self) -> bool {
         matches!(
             self,
-            Self::SharePaused { .. } | Self::ShareResumed { .. } | Self::ShareStopped { .. } | Self::Notice { .. }
+            Self::SharePaused { .. }
+                | Self::ShareResumed { .. }
+                | Self::ShareStopped { .. }
+                | Self::Notice { .. }
+                | Self::NoProgress { .. }
+                | Self::ProgressAgain { .. }
         )
     }
 
@@ -324,6 +357,11 @@ impl Display for OutputEvent<'_> {
             }
             Self::TrackerStatus(report) => report.fmt(f),
             Self::Progress(progress) => f.write_str(&download_text::progress_line(progress.status())),
+            Self::NoProgress { id, waited, why, next_step } => {
+                let (waited, text) = (waited.as_secs(), text::plain(why.text()));
+                write!(f, "#{id} no progress for {waited} s: {text}; next: {next_step}")
+            }
+            Self::ProgressAgain { id, waited } => write!(f, "#{id} progress again after {} s", waited.as_secs()),
             Self::Ended { download, is_numbered: false } => f.write_str(&download_text::done_line(download.0)),
             Self::Ended { download, is_numbered: true } => fmt_numbered_end(download.0, f),
             Self::Started { id, name, dest, .. } => {
@@ -396,6 +434,11 @@ fn yes(is_so: bool) -> &'static str {
     if is_so { "yes" } else { "no" }
 }
 
+fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    // Milliseconds are precise enough.
+    serializer.serialize_f64(time.as_millis() as f64 / 1e3)
+}
+
 fn as_text<S: Serializer>(value: &impl Display, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(value)
 }
@@ -434,7 +477,7 @@ mod tests {
     use crate::console::demo_figures::GetterFigures;
     use crate::console::download_text::tests::status;
     use crate::geometry::Geometry;
-    use crate::node::{Failure, FailureKind};
+    use crate::node::{Cause, Failure, FailureKind, Why};
 
     const HASH: InfoHash = InfoHash([0xab; 20]);
 
@@ -480,7 +523,11 @@ mod tests {
         };
         let start = r#"{"bad_chunks":0,"bytes":21474836480,"dest":"/data/disk.img","done_bytes":5368709120,"#;
         let ended = r#""event":"ended","#;
-        let is_done = fields("done", 378_078_107, r#""up_to_date":false,"verified":true"#);
+        let is_done = fields(
+            "done",
+            378_078_107,
+            r#""up_to_date":false,"verified":true,"why":{"cause":"nothing","text":"it has just begun"}"#,
+        );
         let json = format!("{start}{ended}{is_done}");
         check(&OutputEvent::ended(&done, true), "#3 done 20.0 GiB in 14.2 s, verified", &json);
         let by_name = "done disk.img -> /data/disk.img 20.0 GiB in 14.2 s, verified";
@@ -488,7 +535,8 @@ mod tests {
         let failure = Failure { kind: FailureKind::Retry, message: "no seeder: try later".into() };
         let failed = status(3, DownloadState::Failed(failure));
         let fields = |more| fields("failed", 378_078_107, more);
-        let has_failed = fields(r#""up_to_date":false,"verified":false"#);
+        let has_failed =
+            fields(r#""up_to_date":false,"verified":false,"why":{"cause":"nothing","text":"it has just begun"}"#);
         let json = format!(r#"{start}"error":"no seeder: try later",{ended}{has_failed}"#);
         check(&OutputEvent::ended(&failed, true), "#3 failed: no seeder: try later", &json);
         let rows = [done];
@@ -498,8 +546,22 @@ mod tests {
         check(
             &OutputEvent::progress(&status(3, DownloadState::Running)),
             "disk.img: 5.0 GiB of 20.0 GiB (25 %), 1.0 GiB/s, 15s left, 3 peers, running",
-            r#"{"bytes":21474836480,"done_bytes":5368709120,"event":"progress","id":3,"name":"disk.img","peers":3,"rate_bytes_s":1073741824,"state":"running"}"#,
+            r#"{"bytes":21474836480,"done_bytes":5368709120,"event":"progress","id":3,"name":"disk.img","peers":3,"rate_bytes_s":1073741824,"state":"running","why":{"cause":"nothing","text":"it has just begun"}}"#,
         );
+    }
+
+    #[test]
+    fn reports_on_progress() {
+        let why = Why::with(Cause::Disk, "it is\nslow");
+        let event = Event::NoProgress { id: 3, waited: Duration::from_millis(10_250), why, next_step: "wait".into() };
+        check(
+            &OutputEvent::of(&event).unwrap(),
+            "#3 no progress for 10 s: it is\\nslow; next: wait",
+            r#"{"cause":"disk","event":"no_progress","id":3,"next_step":"wait","seconds":10.25,"text":"it is\nslow"}"#,
+        );
+        let event = Event::ProgressAgain { id: 3, waited: Duration::from_secs(20) };
+        let json = r#"{"event":"progress_again","id":3,"seconds":20.0}"#;
+        check(&OutputEvent::of(&event).unwrap(), "#3 progress again after 20 s", json);
     }
 
     #[test]

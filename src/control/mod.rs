@@ -17,6 +17,7 @@ mod input;
 mod interpreter;
 mod listener;
 mod listeners;
+mod metrics;
 pub(crate) mod monitor;
 pub(crate) mod page;
 pub(crate) mod subject;

@@ -11,3 +11,13 @@ pub(crate) enum Subject {
     /// A client.
     Node(NodeObserver),
 }
+
+impl Subject {
+    /// The name in a label.
+    pub(super) fn role(&self) -> &'static str {
+        match self {
+            Self::Tracker(_) => "tracker",
+            Self::Node(_) => "client",
+        }
+    }
+}

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::batches::{Batches, Durable};
 use super::context::{DriverContext, Idle};
@@ -19,16 +19,16 @@ use super::prepare::{self, Found};
 use super::progress_reporter::ProgressReporter;
 use super::session_driver::{Blame, SessionDriver};
 use super::view::View;
+use super::why::{Cause, Why};
+use super::why_watch::{Tick, WhyWatch};
 use crate::bitfield::{Bitfield, SharedBitfield};
 use crate::ids::Endpoint;
-use crate::limits::{
-    DRIVER_TICK, REPORTS_AT_ONCE_MAX, STALL_NOTICE_AFTER, STALL_NOTICE_INTERVAL, STALLED_AFTER, WITHDRAWAL_WAIT,
-};
+use crate::limits::{DRIVER_TICK, REPORTS_AT_ONCE_MAX, STALLED_AFTER, WITHDRAWAL_WAIT};
 use crate::metainfo::Metainfo;
 use crate::runtime::deadline;
 use crate::storage::allocate::DIRECT_ALIGN;
 use crate::storage::{DestError, DiskFiles, Ledger, SeedFile};
-use crate::swarm::Strategy;
+use crate::swarm::{Strategy, Supply};
 use crate::torrent::RegistryError;
 use crate::torrent::Torrent;
 use crate::tracker_client::{Announcement, Announcer};
@@ -81,8 +81,6 @@ struct Run {
     announced: Cell<bool>,
     reporter: ProgressReporter,
     not_direct_reported: Cell<bool>,
-    /// Time of the last notice that said why nothing arrives.
-    missing_reported_at: Cell<Option<Instant>>,
     /// Present while the download is paused.
     idle: RefCell<Option<Idle>>,
 }
@@ -114,7 +112,10 @@ impl Driver {
         let worked = run.work(&state).await;
         run.context.stop_shards().await;
         let ended = match worked {
-            Ok(()) => run.finish().await,
+            Ok(()) => {
+                run.job.progress.set_why(Why::with(Cause::Disk, "the last chunks are made durable"));
+                run.finish().await
+            }
             Err(failure) => Err(failure),
         };
         if ended.is_err() {
@@ -243,7 +244,6 @@ impl Driver {
             batches,
             announced: Cell::new(false),
             not_direct_reported: Cell::new(false),
-            missing_reported_at: Cell::new(None),
             idle: RefCell::new(None),
             job,
         }))
@@ -254,6 +254,7 @@ impl Run {
     /// Runs the download until all chunks are written.
     async fn work(self: &Rc<Self>, state: &impl Fn(DownloadState)) -> Result<(), Failure> {
         let mut rate = RateMeter::new(&self.job.progress);
+        let mut watch = WhyWatch::new(&self.job.progress);
         loop {
             // Checked first: chunks that a failed sync lost must not count as done.
             if let Some(error) = self.job.failure.get() {
@@ -278,12 +279,14 @@ impl Run {
             if self.is_idle() {
                 rate.rest(&self.job.progress);
                 self.session_driver.tick();
+                self.job.progress.set_why(Why::of(Cause::Paused));
                 self.show(DownloadState::Paused, state);
             } else if rate.is_due() {
                 rate.tick(&self.job.progress, self.session_driver.wait_reason());
                 self.session_driver.tick();
                 self.peer_set.retry();
                 self.peer_set.check_deliveries();
+                self.watch(&mut watch);
                 self.show(self.check_progress(rate.still_for())?, state);
             }
         }
@@ -356,23 +359,46 @@ impl Run {
         let patience = self.driver.request.wait;
         let patience =
             if has_received { patience.map(|wait| wait.max(self.driver.request.stall_timeout)) } else { patience };
-        let failure = || why.clone().into_failure(self.job.torrent.metainfo.name());
         if patience.is_some_and(|patience| waited >= patience) {
-            return Err(failure());
-        }
-        if has_received {
-            self.report_what_is_missing(waited, &failure().message);
+            return Err(why.into_failure(self.job.torrent.metainfo.name()));
         }
         Ok(state)
     }
 
-    /// Reports from time to time why nothing arrives.
-    fn report_what_is_missing(&self, waited: Duration, why: &str) {
-        let is_due = waited >= STALL_NOTICE_AFTER
-            && self.missing_reported_at.get().is_none_or(|at| at.elapsed() >= STALL_NOTICE_INTERVAL);
-        if is_due {
-            self.missing_reported_at.set(Some(Instant::now()));
-            (self.context.notice)(format!("waiting since {} s: {why}", waited.as_secs()));
+    /// Finds the cause for which the download waits, and reports it when there was no progress for long.
+    fn watch(&self, watch: &mut WhyWatch) {
+        let progress = &self.job.progress;
+        let has_received = progress.fetched_bytes.load(Ordering::Relaxed) > 0;
+        let no_peers = self.peer_set.no_peers_since().map(|(_, why)| why);
+        let supply = self.session_driver.supply();
+        let cause = watch.take(
+            progress,
+            Tick {
+                chunks: self.job.torrent.metainfo.geometry().chunk_count(),
+                is_capped: self.context.net.is_at_download_limit(),
+                has_queue: self.peer_set.has_queue_at_own_link(),
+                load: self.context.load.load(&self.context.load_threads),
+                supply,
+                no_peers: no_peers.as_ref().map(|why| why.cause(has_received)),
+            },
+        );
+        let why = match (cause, no_peers) {
+            (Cause::Tracker | Cause::NoPeers, Some(why)) => Why::with(cause, why.to_string()),
+            (Cause::SlowPeer, _) => self.slow_peer(&supply),
+            _ => Why::of(cause),
+        };
+        if let Some(report) = watch.report(progress, &why) {
+            (self.context.report_progress)(report);
+        }
+        progress.set_why(why);
+    }
+
+    fn slow_peer(&self, supply: &Supply) -> Why {
+        match supply.only_asked.and_then(|slot| self.peer_set.endpoint(slot)) {
+            Some(peer) => {
+                Why::with(Cause::SlowPeer, format!("{peer} alone has the last {} chunks, and is slow", supply.missing))
+            }
+            None => Why::of(Cause::SlowPeer),
         }
     }
 

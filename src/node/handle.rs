@@ -29,14 +29,18 @@ use super::worker::NodeParts;
 use crate::bitfield::{Bitfield, SharedBitfield};
 use crate::direction::Direction;
 use crate::ids::{Endpoint, PeerId};
-use crate::limits::{CLIENT_EVENTS_MAX, CLOSE_TIMEOUT, INSTRUCTIONS_QUEUED_MAX};
-use crate::net::{Listener, RateLimits, queues};
+use crate::limits::{
+    CLIENT_EVENTS_MAX, CLOSE_TIMEOUT, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, INSTRUCTIONS_QUEUED_MAX,
+};
+use crate::net::{ConnectionLimits, Listener, RateLimits, queues};
 use crate::runtime::Cores;
+use crate::runtime::machine::connections_within;
 use crate::runtime::mesh::MeshPlan;
 use crate::storage::memory_plan::allowed_memory;
 use crate::storage::{MemoryPlan, SeedFile};
 use crate::torrent::{Registry, Torrent};
 use crate::upload::Receivers;
+use crate::upload::UploadQueue;
 
 /// A running client. Dropping it without [`Node::close`] leaves its entries at the trackers to expire.
 #[derive(Debug)]
@@ -50,6 +54,8 @@ pub struct Node {
     started: Instant,
     endpoint: Endpoint,
     registry: Arc<Registry>,
+    uploads: Arc<UploadQueue>,
+    connections: Arc<ConnectionLimits>,
     memory: MemoryPlan,
     events: async_channel::Receiver<Event>,
     cores: Cores,
@@ -101,6 +107,9 @@ impl Node {
         let (instructions, received) = async_channel::bounded(INSTRUCTIONS_QUEUED_MAX);
         let (sender, events) = async_channel::bounded(CLIENT_EVENTS_MAX);
         let (registry, limits, receivers) = (parts.registry.clone(), parts.limits.clone(), parts.receivers.clone());
+        let uploads = parts.uploads.clone();
+        let connections_max = connections_within(CONNECTIONS_MAX, config.cores);
+        let connections = ConnectionLimits::new(connections_max, CONNECTIONS_PER_ADDRESS_MAX);
         let (handed_out, incoming) = queues(config.cores);
         let first = FirstCore {
             listener,
@@ -109,6 +118,7 @@ impl Node {
             persistence: Arc::downgrade(&persistence),
             instructions: received,
             events: sender,
+            connections: connections.clone(),
             endpoint,
         };
         let cores = start_cores(parts, first, incoming)?;
@@ -121,6 +131,8 @@ impl Node {
             registry,
             receivers,
             limits,
+            uploads,
+            connections,
             memory,
             instructions,
             events,
@@ -141,6 +153,11 @@ impl Node {
             lists: self.lists.clone(),
             receivers: self.receivers.clone(),
             instructions: self.instructions.clone(),
+            registry: self.registry.clone(),
+            limits: self.limits.clone(),
+            uploads: self.uploads.clone(),
+            connections: self.connections.clone(),
+            memory: self.memory,
             listen: self.address,
             started: self.started,
         }

@@ -42,7 +42,7 @@ mod waiting_download;
 mod worker;
 
 pub use crate::direction::Direction;
-pub use crate::download::{DownloadState, Failure, FailureKind, TimeSpent};
+pub use crate::download::{Cause, DownloadState, Failure, FailureKind, TimeSpent, Why};
 pub use crate::net::RateLimits;
 pub use crate::swarm::Strategy;
 
@@ -51,7 +51,7 @@ pub use config::{NodeConfig, RateSetting};
 pub use error::NodeError;
 pub use event::Event;
 pub use handle::Node;
-pub(crate) use observer::NodeObserver;
+pub(crate) use observer::{ByClass, DownloadFigures, NodeObserver};
 pub use peer_status::{PeerActivity, PeerClass, PeerStatus};
 pub use request::{DownloadRequest, ShareRequest, Verified};
 pub use status::{DownloadId, DownloadStatus, ShareStatus};

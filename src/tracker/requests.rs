@@ -178,6 +178,15 @@ impl<'a> Request<'a> {
 }
 
 impl Outcome {
+    /// Status of the reply.
+    pub fn status(&self) -> Status {
+        match self {
+            Self::Accepted(_) | Self::Reported | Self::Listed => Status::Ok,
+            Self::Refused(refusal) => refusal.status(),
+            Self::Unlisted => Status::NotFound,
+        }
+    }
+
     /// Calls `send` with the reply.
     pub fn reply<T>(&self, info_hash: InfoHash, endpoints: &[Endpoint], send: impl FnOnce(&Message<'_>) -> T) -> T {
         let listed = |status, endpoints| Message::SeederInfoResponse(SeederInfo { info_hash, status, endpoints });

@@ -1,5 +1,8 @@
 //! A connection to one tracker.
 
+use std::net::IpAddr;
+use std::time::Duration;
+
 use super::answer::Answer;
 use crate::ids::Endpoint;
 use crate::limits::{FRAME_CONTROL_BYTES_MAX, TRACKER_TIMEOUT};
@@ -97,7 +100,17 @@ impl Connection {
 
     /// Returns whether the tracker is on this machine.
     pub(super) fn is_local(&self) -> bool {
-        self.stream.peer().ip().to_canonical().is_loopback()
+        self.address().is_loopback()
+    }
+
+    /// Returns the tracker's IP address.
+    pub(super) fn address(&self) -> IpAddr {
+        self.stream.peer().ip().to_canonical()
+    }
+
+    /// Returns the round trip as the kernel measured it, if it has.
+    pub(super) fn round_trip(&self) -> Option<Duration> {
+        self.stream.rtt()
     }
 
     /// Waits until the tracker closes the connection or sends an unrequested message.

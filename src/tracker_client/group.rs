@@ -1,9 +1,10 @@
 //! A list of trackers, one of which is in use.
 
 use std::cell::{Cell, RefCell};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_lite::FutureExt;
 
@@ -12,6 +13,7 @@ use super::connection::{Connection, ConnectionError};
 use super::record::{TrackerRecord, TrackerState};
 use crate::ids::{Endpoint, InfoHash};
 use crate::limits::{TRACKER_HEDGE_FIRST, TRACKER_HEDGE_NEXT, TRACKER_RETRY_PAUSE};
+use crate::metrics::{self, Counter};
 use crate::net::{Family, Net, NetError};
 use crate::rpc::RpcError;
 use crate::runtime::Signal;
@@ -48,6 +50,17 @@ pub(crate) struct TrackerGroup {
     epoch: Cell<u64>,
     changed: Signal,
     ended: Cell<bool>,
+    /// The last round trip that was not taken yet.
+    round_trip: Cell<Option<RoundTrip>>,
+}
+
+/// A round trip to a tracker.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RoundTrip {
+    /// IP address of the tracker.
+    pub address: IpAddr,
+    /// Its duration.
+    pub time: Duration,
 }
 
 impl TrackerGroup {
@@ -77,6 +90,7 @@ impl TrackerGroup {
             epoch: Cell::new(0),
             changed: Signal::default(),
             ended: Cell::new(false),
+            round_trip: Cell::new(None),
         });
         crate::runtime::spawn_vital("tracker connection", watch(Rc::downgrade(&group)));
         group
@@ -107,6 +121,11 @@ impl TrackerGroup {
         self.note(index, |record| record.set(TrackerState::Failed(text::plain(&error.to_string()))));
     }
 
+    /// Takes the last round trip to the tracker in use.
+    pub(crate) fn take_round_trip(&self) -> Option<RoundTrip> {
+        self.round_trip.take()
+    }
+
     /// Returns the connection epoch. It grows with every new connection; then all files must be announced again.
     pub(crate) fn epoch(&self) -> u64 {
         self.epoch.get()
@@ -128,6 +147,12 @@ impl TrackerGroup {
     /// one. If a tracker is silent for a moment, the next one is tried in parallel. The first tracker that answers is
     /// used from then on.
     pub(crate) async fn request(&self, message: &Message<'_>) -> Result<Answer, AllTrackersFailed> {
+        let answer = self.request_any(message).await;
+        metrics::add(if answer.is_ok() { Counter::TrackerAnswers } else { Counter::TrackerFailures }, 1);
+        answer
+    }
+
+    async fn request_any(&self, message: &Message<'_>) -> Result<Answer, AllTrackersFailed> {
         let _in_use = self.acquire().await;
         let mut connection = self.connection.borrow_mut().take();
         let (first, began) = (self.current.get(), Instant::now());
@@ -135,11 +160,14 @@ impl TrackerGroup {
             Some(connection) => Some(connection.request(message).await),
             None => None,
         };
+        let address = connection.as_ref().map(Connection::address);
         let mut candidates: Vec<usize> = (0..self.names.len()).map(|step| (first + step) % self.names.len()).collect();
         let mut failure = None;
         match asked {
             Some(Ok(answer)) if !is_unwell(&answer) => {
-                self.note(first, |record| record.answered(began.elapsed()));
+                let time = began.elapsed();
+                self.note(first, |record| record.answered(time));
+                self.round_trip.set(address.map(|address| RoundTrip { address, time }));
                 self.keep(connection);
                 return Ok(answer);
             }
@@ -176,6 +204,8 @@ impl TrackerGroup {
             });
             (self.notice)(format!("now using tracker {}", text::plain(&self.names[index])));
         }
+        let address = connection.address();
+        self.round_trip.set(connection.round_trip().map(|time| RoundTrip { address, time }));
         self.keep(Some(connection));
         self.epoch.set(self.epoch.get() + 1);
         self.changed.notify();

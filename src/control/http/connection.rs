@@ -10,6 +10,7 @@ use super::request::Request;
 use super::response::{Response, event_stream_head};
 use super::site::{Answer, Site};
 use crate::limits::{HTTP_HEAD_BYTES_MAX, HTTP_HEAD_TIMEOUT, HTTP_LINGER_TIMEOUT, HTTP_WRITE_TIMEOUT};
+use crate::metrics::{self, Counter};
 
 /// Serves the connection. Errors of the socket end it: whoever is at its other end is gone.
 pub(super) fn serve(mut socket: TcpStream, pass: Pass, site: &Site, streams: &EventStreams) -> io::Result<()> {
@@ -20,6 +21,7 @@ pub(super) fn serve(mut socket: TcpStream, pass: Pass, site: &Site, streams: &Ev
             return linger(&mut socket);
         }
     };
+    metrics::add(Counter::HttpRequests, 1);
     let source = match site.answer(&request) {
         Answer::Whole(response) => return write(&mut socket, &response.into_bytes(request.is_head)),
         Answer::Events(_) if request.is_head => return write(&mut socket, &event_stream_head()),

@@ -39,7 +39,6 @@ mod tests;
 
 #[allow(unused_imports, reason = "the status page is built on it")]
 pub(crate) use event_streams::{EventSource, ServerEvent};
-#[allow(unused_imports, reason = "the status page is built on it")]
 pub(crate) use request::Request;
 pub(crate) use response::Response;
 pub(crate) use server::HttpServer;

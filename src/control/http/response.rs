@@ -44,7 +44,7 @@ impl Response {
 
     /// The status code.
     #[cfg(test)]
-    pub(super) fn status(&self) -> u16 {
+    pub(crate) fn status(&self) -> u16 {
         self.status
     }
 

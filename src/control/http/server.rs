@@ -13,6 +13,7 @@ use super::gate::{Gate, Pass};
 use super::response::Response;
 use super::site::Site;
 use crate::limits::HTTP_STACK_BYTES;
+use crate::metrics::{self, Counter};
 use crate::net::{ListenError, Listener};
 
 /// Pause after an accept that failed, for lack of descriptors as a rule.
@@ -94,6 +95,7 @@ fn accept(parts: &Arc<Parts>) {
         match parts.gate.admit(peer.ip()) {
             Some(pass) => start_connection(parts, socket, peer, pass),
             None => {
+                metrics::add(Counter::HttpRefused, 1);
                 log::warn!("refused an HTTP connection from {peer}: too many connections");
                 refuse(socket);
             }

@@ -15,6 +15,7 @@
 //!
 //! It must never decide anything about the table: [`super::table`] and [`super::requests`] contain the rules.
 
+mod activity;
 mod clients;
 mod clock;
 mod config;
@@ -36,6 +37,6 @@ mod worker;
 pub use super::store::StoreError;
 pub use config::TrackerConfig;
 pub use handle::{RunError, TrackerHandle};
-pub(crate) use observer::TrackerObserver;
+pub(crate) use observer::{PeerFigures, TrackerObserver};
 pub use start::{StartError, start};
 pub use stats::TrackerStats;

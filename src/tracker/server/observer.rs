@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 
+use super::activity::ActivityCounts;
+use super::clock::now_ms;
 use super::links::group_members::GroupMembers;
+pub(crate) use super::links::group_members::PeerFigures;
 use super::stats::{Figures, TrackerStats};
 use super::status::page::Ask;
 use super::status::rows::StatusPage;
@@ -20,6 +23,19 @@ pub(crate) struct TrackerObserver {
     pub(super) members: Arc<GroupMembers>,
     /// Questions for status pages, by core.
     pub(super) asks: Vec<async_channel::Sender<Ask>>,
+}
+
+/// Figures about a tracker's connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ConnectionFigures {
+    /// Open connections.
+    pub open: u64,
+    /// Most connections.
+    pub max: u64,
+    /// Connections refused since the start.
+    pub refused: u64,
+    /// Idle ones closed since the start to make room.
+    pub evicted: u64,
 }
 
 impl TrackerObserver {
@@ -40,5 +56,25 @@ impl TrackerObserver {
         let skew_ms_max = self.members.skew_ms_max();
         let sum = self.figures.sum();
         TrackerStats { connections_refused, links_refused, peers, peers_linked, peers_in_sync, skew_ms_max, ..sum }
+    }
+
+    /// What the tracker did, over all cores.
+    pub(crate) fn activity(&self) -> ActivityCounts {
+        self.figures.activity()
+    }
+
+    /// Figures of the other trackers.
+    pub(crate) fn peers(&self) -> Vec<PeerFigures> {
+        self.members.figures(now_ms())
+    }
+
+    /// Figures about the connections.
+    pub(crate) fn connections(&self) -> ConnectionFigures {
+        ConnectionFigures {
+            open: self.limits.open() as u64,
+            max: self.limits.max() as u64,
+            refused: self.limits.refused() as u64,
+            evicted: self.limits.evicted() as u64,
+        }
     }
 }

@@ -240,6 +240,9 @@ impl Dialler {
             if taken.is_some() && !handle.link.borrow().repaired() {
                 self.members.startup().set(handle.peer.number(), Some(self.core), SyncProgress::Taking);
             }
+            if let Some(taken) = taken {
+                handle.peer.count_repair(taken.news, taken.done);
+            }
             if taken.is_some_and(|taken| taken.done) {
                 if !was_repaired {
                     handle.peer.set_repaired();

@@ -58,6 +58,20 @@ pub(crate) struct PeerTracker {
     repaired: AtomicUsize,
     /// Time of each core's last state that the tracker has acknowledged completely, milliseconds since 1970; 0 for none.
     acknowledged_ms: Vec<AtomicU64>,
+    /// Number of repairs that ended, and of entries that they brought.
+    repairs: AtomicU64,
+    repaired_entries: AtomicU64,
+}
+
+/// Figures of one other tracker.
+#[derive(Clone, Debug)]
+pub(crate) struct PeerFigures {
+    /// Its row of a status page.
+    pub row: PeerRow,
+    /// Repairs that ended.
+    pub repairs: u64,
+    /// Entries that they brought.
+    pub repaired_entries: u64,
 }
 
 impl GroupMembers {
@@ -106,6 +120,16 @@ impl GroupMembers {
             full(|peer| peer.linked.load(Ordering::Relaxed)),
             full(|peer| peer.linked.load(Ordering::Relaxed).min(peer.repaired.load(Ordering::Relaxed))),
         ]
+    }
+
+    /// Figures of the trackers that are not retired.
+    pub(crate) fn figures(&self, now_ms: u64) -> Vec<PeerFigures> {
+        let figures = |peer: &Arc<PeerTracker>| PeerFigures {
+            row: peer.row(self.cores, now_ms),
+            repairs: peer.repairs.load(Ordering::Relaxed),
+            repaired_entries: peer.repaired_entries.load(Ordering::Relaxed),
+        };
+        self.list().iter().filter(|peer| !peer.is_retired()).map(figures).collect()
     }
 
     /// Counts a refused link of another tracker.
@@ -266,6 +290,8 @@ impl GroupMembers {
             linked: AtomicUsize::new(0),
             repaired: AtomicUsize::new(0),
             acknowledged_ms: (0..self.cores).map(|_| AtomicU64::new(0)).collect(),
+            repairs: AtomicU64::new(0),
+            repaired_entries: AtomicU64::new(0),
         };
         list.push(Arc::new(peer));
         self.added.store(list.len(), Ordering::Release);
@@ -314,6 +340,12 @@ impl PeerTracker {
         } else {
             self.linked.fetch_sub(1, Ordering::Relaxed);
         }
+    }
+
+    /// Counts a page of a repair: its new entries, and whether the repair ended with it.
+    pub(crate) fn count_repair(&self, entries: usize, is_done: bool) {
+        self.repaired_entries.fetch_add(entries as u64, Ordering::Relaxed);
+        self.repairs.fetch_add(is_done.into(), Ordering::Relaxed);
     }
 
     /// Records that a core has repaired from the tracker for the first time.
