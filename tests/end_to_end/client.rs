@@ -83,7 +83,7 @@ fn a_download_is_reported_to_a_tracker_that_takes_reports() {
         let getter = limited(&new, reports_progress);
         assert_done(&get(&getter, &metainfo, Some(folder.path().join(format!("copy{number}")))), &path);
         if reports_progress {
-            eventually("the end is reported", || {
+            eventually(Duration::from_secs(10), "the end is reported", || {
                 new.reports().iter().any(|report| report.state == ProgressState::Done)
             });
         }
