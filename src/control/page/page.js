@@ -405,6 +405,12 @@ let heardAt = 0;
 let isStale = null;
 
 function show(snapshot) {
+  if (snapshot.kind === "starting") {
+    setClass(byId("live"), "chip warn");
+    setText(byId("live"), "starting");
+    isStale = null;
+    return;
+  }
   setText(byId("kind"), snapshot.kind);
   const host = location.host;
   const title = `mtorrent ${snapshot.kind} ${host}`;
