@@ -470,6 +470,10 @@ pub const LISTED_RECORDS_MAX: usize = 4096;
 pub const STATUS_PAGE_BYTES: usize = 44 << 10;
 /// Downloaders of one file that a page of a tracker's status names.
 pub const STATUS_DOWNLOADERS_MAX: usize = 64;
+/// Time within which `status` must have walked through all pages of a tracker.
+pub const STATUS_WALK_MAX: Duration = Duration::from_secs(60);
+/// Files that `status` shows unless the user sets their number.
+pub const STATUS_FILES_DEFAULT: usize = 50;
 /// Status pages that one core makes for clients in each interval of [`STATUS_PAGES_INTERVAL`]; further requests are
 /// answered as busy.
 pub const STATUS_PAGES_MAX: u32 = 20;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::args::{self, LowArgs, LowCommand, Picker};
 use super::resolved::{
-    Afterwards, Client, Create, Ctl, Demo, Get, HiArgs, Info, Peer, Share, Subcommand, Tracker, Verify,
+    Afterwards, Client, Create, Ctl, Demo, Get, HiArgs, Info, Peer, Share, Status, Subcommand, Tracker, Verify,
 };
 use crate::console::create_torrent::CreateOptions;
 use crate::console::exit::CommandError;
@@ -61,6 +61,7 @@ pub(super) fn resolve(low: LowArgs) -> Result<HiArgs, CommandError> {
             threads: cores(typed.cores),
             report_every: typed.report_every,
         }),
+        LowCommand::Status(typed) => Subcommand::Status(Status { trackers: typed.trackers, rows: typed.rows }),
         LowCommand::Demo(typed) => {
             Subcommand::Demo(Demo { size: typed.size, dir: typed.dir.unwrap_or_else(|| PathBuf::from(".")) })
         }

@@ -40,6 +40,8 @@ pub(crate) enum Subcommand {
     Info(Info),
     /// Check a file against its `.mtorrent` file.
     Verify(Verify),
+    /// Show what a tracker knows.
+    Status(Status),
     /// Run the demo.
     Demo(Demo),
     /// Print the completions for a shell.
@@ -216,6 +218,15 @@ pub(crate) struct Verify {
     pub threads: usize,
     /// Interval of progress reports; `None` chooses the default.
     pub report_every: Option<Duration>,
+}
+
+/// Arguments of `mtorrent status`.
+#[derive(Clone, Debug)]
+pub(crate) struct Status {
+    /// The trackers to ask, `HOST:PORT`.
+    pub trackers: Vec<String>,
+    /// Number of files to show at most.
+    pub rows: usize,
 }
 
 /// Arguments of `mtorrent demo`.

@@ -31,5 +31,6 @@ pub(crate) mod source;
 pub(crate) mod stderr;
 pub(crate) mod stderr_sink;
 pub(crate) mod table;
+pub(crate) mod tracker_report;
 pub(crate) mod trackers_list;
 pub(crate) mod units;

@@ -13,6 +13,7 @@
 //! | `no_progress` | `get`, `client` | `id`, `seconds` without a finished chunk, `cause` and `text` as in `why` of a download, `next_step` |
 //! | `progress_again` | `get`, `client` | `id`, `seconds` that it had waited |
 //! | `hash_progress` | `create`, `share`, `verify` | `file`, `done_bytes`, `bytes`, `rate_bytes_s`; see `--report-every` |
+//! | `tracker_status` | `status` | see [`TrackerReport`] |
 //! | `ended` | `get`, `client` | those of a download, below |
 //! | `started` | `client` | `id`, `name`, `dest`, `info_hash` |
 //! | `hashing` | `client` | `file` |
@@ -56,6 +57,7 @@ use super::download_fields::{DownloadFields, ProgressFields, WhyFields};
 use super::files_list::{self, FileFields};
 use super::peers_list::{self, PeerFields};
 use super::shares_list::{self, ShareFields};
+use super::tracker_report::TrackerReport;
 use super::trackers_list::{self, TrackerFields};
 use super::units::{Rate, RateLimit, Size};
 use super::{download_text, downloads_table};
@@ -103,6 +105,8 @@ pub(crate) enum OutputEvent<'a> {
         #[serde(serialize_with = "as_text")]
         why: &'a TrackerTrouble,
     },
+    /// What a tracker knows.
+    TrackerStatus(Box<TrackerReport<'a>>),
     /// The figures of a running download.
     Progress(ProgressFields<'a>),
     /// A running download finished no chunk for some time.
@@ -477,6 +481,7 @@ impl Display for OutputEvent<'_> {
             Self::TrackerTrouble { tracker, why, .. } => {
                 write!(f, "tracker {}: {}; it is tried again", text::plain(tracker), text::plain(&why.to_string()))
             }
+            Self::TrackerStatus(report) => report.fmt(f),
             Self::Progress(progress) => f.write_str(&download_text::progress_line(progress.status())),
             Self::NoProgress { id, waited, why, next_step } => {
                 let (waited, text) = (waited.as_secs(), text::plain(why.text()));

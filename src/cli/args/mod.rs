@@ -25,7 +25,7 @@ pub use environment::forget_empty_variables;
 pub use files::{CreateArgs, DemoArgs, InfoArgs, VerifyArgs};
 pub use peer::{ClientArgs, CtlArgs, GetArgs, PeerArgs, Picker, ShareArgs};
 pub use shared::{CoresArgs, MetricsArgs, NewArgs, TrackersArgs};
-pub use tracker::TrackerArgs;
+pub use tracker::{StatusArgs, TrackerArgs};
 
 use crate::console::log_format::LogFormat;
 
@@ -122,6 +122,8 @@ pub enum LowCommand {
     Info(InfoArgs),
     /// Check a file against NAME.mtorrent and name the bad chunks
     Verify(VerifyArgs),
+    /// Show what a tracker knows: files, seeders, who downloads what and how far, trackers in sync
+    Status(StatusArgs),
     /// Demonstrate everything on this machine: two trackers, one seeder, two getters, one tracker killed half-way
     Demo(DemoArgs),
     /// Print the completions of commands and flags for a shell
