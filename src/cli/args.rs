@@ -3,7 +3,7 @@
 //! This module checks each flag separately; `resolve` makes the checks that involve more than one flag.
 
 use std::ffi::{OsStr, OsString};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,7 +11,8 @@ use clap::builder::{BoolishValueParser, TypedValueParser as _};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::console::units::{
-    RateLimit, parse_advertise, parse_duration, parse_host_port, parse_listen, parse_rate_limit, parse_size,
+    RateLimit, parse_advertise, parse_duration, parse_host_port, parse_listen, parse_own_address, parse_rate_limit,
+    parse_size,
 };
 use crate::limits::{
     CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, CORES_MAX, ENDPOINTS_PER_ADDRESS_MAX, ENDPOINTS_PER_FILE_MAX,
@@ -97,6 +98,15 @@ pub struct CoresArgs {
     pub cores: Option<u16>,
 }
 
+/// The address of the figures.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct MetricsArgs {
+    /// The address on which to show figures over HTTP: /metrics for Prometheus, /health, /ready; port 0 takes a free
+    /// port. Whoever reaches it may read, so choose loopback or a network of your own
+    #[arg(long, value_name = "IP:PORT", env = "MTORRENT_METRICS", value_parser = parse_listen)]
+    pub metrics: Option<SocketAddr>,
+}
+
 /// The trackers to ask.
 #[derive(Clone, Debug, Args)]
 pub struct TrackersArgs {
@@ -111,9 +121,10 @@ pub struct PeerArgs {
     /// The address on which to accept other peers; port 0 takes a free port
     #[arg(long, value_name = "IP:PORT", env = "MTORRENT_LISTEN", default_value = "[::]:0", value_parser = parse_listen)]
     pub listen: SocketAddr,
-    /// The address under which others reach this peer, if it is not the listening address
-    #[arg(long, value_name = "IP:PORT", env = "MTORRENT_ADVERTISE", value_parser = parse_advertise)]
-    pub advertise: Option<SocketAddr>,
+    /// The address under which others reach this peer, if it is not the listening address; give an IPv4 and an IPv6
+    /// address to announce both
+    #[arg(long, value_name = "IP:PORT", env = "MTORRENT_ADVERTISE", value_delimiter = ',', value_parser = parse_advertise)]
+    pub advertise: Vec<SocketAddr>,
     /// The trackers to ask.
     #[command(flatten)]
     pub trackers: TrackersArgs,
@@ -135,6 +146,12 @@ pub struct PeerArgs {
     /// The most that the process receives per second, such as 100Mbit or 20MiB; `off` for no limit
     #[arg(long, value_name = "RATE", env = "MTORRENT_DOWNLOAD_LIMIT", value_parser = parse_rate_limit)]
     pub download_limit: Option<RateLimit>,
+    /// Do not report to the trackers how far each download is
+    #[arg(long, env = "MTORRENT_NO_REPORT", value_parser = BoolishValueParser::new())]
+    pub no_report: bool,
+    /// The address of the figures.
+    #[command(flatten)]
+    pub metrics: MetricsArgs,
 }
 
 /// `mtorrent tracker`.
@@ -155,6 +172,13 @@ pub struct TrackerArgs {
     /// A network that may change any endpoint and is exempt from all caps, such as 10.0.0.0/8
     #[arg(long, value_name = "CIDR", env = "MTORRENT_TRUST", value_delimiter = ',')]
     pub trust: Vec<Cidr>,
+    /// Tell only loopback and the networks of --trust which files there are and who downloads them
+    #[arg(long, env = "MTORRENT_PRIVATE", value_parser = BoolishValueParser::new())]
+    pub private: bool,
+    /// An address of this machine under which others reach its clients that connect over loopback; without it, only
+    /// clients on this machine find them
+    #[arg(long, value_name = "IP", env = "MTORRENT_LOOPBACK_AS", value_delimiter = ',', value_parser = parse_own_address)]
+    pub loopback_as: Vec<IpAddr>,
     /// How long a seeder entry lives unless it is renewed
     #[arg(long, value_name = "DURATION", env = "MTORRENT_LEASE", default_value = "15m", value_parser = parse_duration)]
     pub lease: Duration,
@@ -176,6 +200,9 @@ pub struct TrackerArgs {
     /// Number of executors.
     #[command(flatten)]
     pub cores: CoresArgs,
+    /// The address of the figures.
+    #[command(flatten)]
+    pub metrics: MetricsArgs,
 }
 
 /// `mtorrent client`.

@@ -19,6 +19,7 @@ use crate::console::progress::{BarSettings, Snapshot};
 use crate::console::signals;
 use crate::console::stderr;
 use crate::console::units::Rate;
+use crate::control::monitor::{Monitor, Subject};
 use crate::limits::REPORT_INTERVAL;
 use crate::metainfo::Metainfo;
 use crate::node::{DownloadId, DownloadRequest, DownloadState, DownloadStatus, Event, Node, NodeConfig};
@@ -28,11 +29,16 @@ use crate::text;
 /// Runs the command.
 pub(crate) fn run(args: &Get, output: &Output) -> CommandResult {
     let inputs = Inputs::start()?;
+    let monitor = Monitor::start(args.peer.metrics).map_err(|error| CommandError::failed(error.to_string()))?;
     let metainfo = Arc::new(metainfo_file::read_transferable(&args.metainfo)?);
     let dest = args.dest.as_deref().map(|dest| destination::resolve(dest, &metainfo)).transpose()?;
     check_trackers(args, &metainfo, dest.as_deref())?;
     let chunk_bytes = metainfo.geometry().chunk_size() as usize;
     let client = Node::start(NodeConfig { chunk_bytes, ..args.peer.client_config(None) })?;
+    monitor.show(Subject::Node(client.observer()));
+    if let Some(address) = monitor.address() {
+        stderr::report(format_args!("figures at http://{address}/metrics"));
+    }
     let result = download(args, &client, &inputs, metainfo, dest.clone(), output);
     client.close();
     // Only now is it known what remains: a download that received nothing leaves no file behind.
@@ -129,13 +135,12 @@ impl Waiting<'_> {
     }
 
     fn event(&self, event: &Event) -> Result<(), CommandError> {
-        match OutputEvent::of_progress(event) {
-            Some(event) if self.output.is_json() => self.output.print(&event),
-            _ => {
-                event_report::report(event);
-                Ok(())
-            }
+        let is_of_progress = matches!(event, Event::NoProgress { .. } | Event::ProgressAgain { .. });
+        if let Some(event) = OutputEvent::of(event).filter(|_| is_of_progress && self.output.is_json()) {
+            return self.output.print(&event);
         }
+        event_report::report(event);
+        Ok(())
     }
 
     fn report(&self) -> Result<(), CommandError> {

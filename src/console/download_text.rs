@@ -17,6 +17,7 @@ pub(crate) fn state_word(state: &DownloadState) -> &'static str {
         DownloadState::Hashing => "hashing",
         DownloadState::Running => "running",
         DownloadState::Stalled => "stalled",
+        DownloadState::Paused => "paused",
         DownloadState::Done { .. } => "done",
         DownloadState::Failed(_) => "failed",
     }

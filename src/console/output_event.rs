@@ -6,7 +6,7 @@
 //!
 //! | `event` | printed by | keys |
 //! |---|---|---|
-//! | `ready` | `tracker`, `share`, `client` | `listen`, `info_hash` (optional), `synced`: `yes` or `no` (optional) |
+//! | `ready` | `tracker`, `share`, `client` | `listen`, `info_hash` (optional), `synced`: `yes` or `no` (optional), `metrics`: the address of the figures (optional) |
 //! | `announced` | `share`, `client` | `tracker`, [`path` of the .mtorrent file, `info_hash`: by `client` only] |
 //! | `progress` | `get` | `id`, `state`, `name`, `done_bytes`, `bytes`, `rate_bytes_s`, `peers`, `why` |
 //! | `no_progress` | `get`, `client` | `id`, `seconds` without a finished chunk, `cause` and `text` as in `why` of a download, `next_step` |
@@ -18,6 +18,10 @@
 //! | `downloads` | `client` | `downloads`: a list of downloads, below |
 //! | `removed` | `client` | `path` as it was typed |
 //! | `limit` | `client` | `up_bytes_s`, `down_bytes_s`; null without a limit |
+//! | `share_paused`, `share_stopped` | `client` | `file`, `why`; the first resumes by itself |
+//! | `share_resumed` | `client` | `file` |
+//! | `notice` | `client` | `text` |
+//! | `lost` | `ctl events` | `events`: number of events that this reader was too slow for |
 //! | `help`, `question` | `client` | `text` |
 //! | `error` | every command | `error`: the message, [`exit`: the exit code; not from a line of the REPL] |
 //! | `demo` | `demo` | those of [`DemoFigures`] |
@@ -64,6 +68,9 @@ pub(crate) enum OutputEvent<'a> {
         /// Whether a tracker has loaded the table of its group.
         #[serde(serialize_with = "yes_or_no", skip_serializing_if = "Option::is_none")]
         synced: Option<bool>,
+        /// The address of the figures.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        metrics: Option<SocketAddr>,
     },
     /// A tracker acknowledged a share.
     Announced {
@@ -149,6 +156,38 @@ pub(crate) enum OutputEvent<'a> {
         /// The name as it was typed.
         #[serde(serialize_with = "plain_path")]
         path: &'a Path,
+    },
+    /// A share is paused and resumes without a command.
+    SharePaused {
+        /// Path of the file.
+        #[serde(serialize_with = "lossy_path")]
+        file: &'a Path,
+        /// The reason.
+        why: &'a str,
+    },
+    /// A paused share is served again.
+    ShareResumed {
+        /// Path of the file.
+        #[serde(serialize_with = "lossy_path")]
+        file: &'a Path,
+    },
+    /// A share is no longer served, because its file was replaced.
+    ShareStopped {
+        /// Path of the file.
+        #[serde(serialize_with = "lossy_path")]
+        file: &'a Path,
+        /// The reason.
+        why: &'a str,
+    },
+    /// A message on the state of a client.
+    Notice {
+        /// The message.
+        text: &'a str,
+    },
+    /// Events that a slow reader did not get.
+    Lost {
+        /// Their number.
+        events: u64,
     },
     /// The rate limits.
     Limit {
@@ -249,17 +288,6 @@ pub(crate) enum OutputEvent<'a> {
 }
 
 impl<'a> OutputEvent<'a> {
-    /// The event of a node about the progress of a download; `None` for other events.
-    pub(crate) fn of_progress(event: &'a Event) -> Option<Self> {
-        match event {
-            Event::NoProgress { id, waited, why, next_step } => {
-                Some(Self::NoProgress { id: *id, waited: *waited, why: WhyFields::of(why), next_step })
-            }
-            Event::ProgressAgain { id, waited } => Some(Self::ProgressAgain { id: *id, waited: *waited }),
-            _ => None,
-        }
-    }
-
     /// The event at the end of a download.
     pub(crate) fn ended(status: &'a DownloadStatus, is_numbered: bool) -> Self {
         Self::Ended { download: DownloadFields(status), is_numbered }
@@ -275,6 +303,30 @@ impl<'a> OutputEvent<'a> {
         Self::Downloads { downloads: all.iter().map(DownloadFields).collect() }
     }
 
+    /// The event of a client; `None` for the end of a download, whose text depends on where it is printed, and for an
+    /// announcement, which needs the path of its share.
+    pub(crate) fn of(event: &'a Event) -> Option<Self> {
+        match event {
+            Event::SharePaused { file, why } => Some(Self::SharePaused { file, why }),
+            Event::ShareResumed { file } => Some(Self::ShareResumed { file }),
+            Event::ShareStopped { file, why } => Some(Self::ShareStopped { file, why }),
+            Event::Notice(text) => Some(Self::Notice { text }),
+            Event::NoProgress { id, waited, why, next_step } => {
+                Some(Self::NoProgress { id: *id, waited: *waited, why: WhyFields::of(why), next_step })
+            }
+            Event::ProgressAgain { id, waited } => Some(Self::ProgressAgain { id: *id, waited: *waited }),
+            Event::Ended(_) | Event::Announced { .. } => None,
+        }
+    }
+
+    /// Whether the text is a message for people, which goes to stderr.
+    pub(crate) fn is_message(&self) -> bool {
+        matches!(
+            self,
+            Self::SharePaused { .. } | Self::ShareResumed { .. } | Self::ShareStopped { .. } | Self::Notice { .. }
+        )
+    }
+
     /// The object on one line, with its keys in alphabetical order.
     pub(crate) fn to_json(&self) -> serde_json::Result<String> {
         serde_json::to_value(self).map(|object| object.to_string())
@@ -284,10 +336,11 @@ impl<'a> OutputEvent<'a> {
 impl Display for OutputEvent<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Ready { listen, info_hash, synced } => {
+            Self::Ready { listen, info_hash, synced, metrics } => {
                 write!(f, "ready listen={listen}")?;
                 info_hash.map_or(Ok(()), |info_hash| write!(f, " info_hash={info_hash}"))?;
-                synced.map_or(Ok(()), |synced| write!(f, " synced={}", yes(synced)))
+                synced.map_or(Ok(()), |synced| write!(f, " synced={}", yes(synced)))?;
+                metrics.map_or(Ok(()), |metrics| write!(f, " metrics={metrics}"))
             }
             Self::Announced { tracker, path: None, .. } => write!(f, "announced to {}", text::plain(tracker)),
             Self::Announced { tracker, path: Some(path), .. } => {
@@ -315,6 +368,16 @@ impl Display for OutputEvent<'_> {
             Self::Limit { up_bytes_s, down_bytes_s } => {
                 write!(f, "limit up {}, down {}", RateLimit(*up_bytes_s), RateLimit(*down_bytes_s))
             }
+            Self::SharePaused { file, why } => {
+                let (file, why) = (text::path(file), text::plain(why));
+                write!(f, "{file} is not seeded for now: {why}; seeding resumes by itself")
+            }
+            Self::ShareResumed { file } => write!(f, "{} is seeded again", text::path(file)),
+            Self::ShareStopped { file, why } => {
+                write!(f, "{} is not seeded any more: {}", text::path(file), text::plain(why))
+            }
+            Self::Notice { text } => f.write_str(&text::plain(text)),
+            Self::Lost { events } => write!(f, "{events} events were lost, because they were not read fast enough"),
             Self::Help { text } | Self::Question { text } | Self::Error { error: text, .. } => f.write_str(text),
             Self::Demo(figures) => f.write_str(&figures.text),
             Self::Created { state, path, info_hash, length, chunk_size, chunks } => {
@@ -418,14 +481,14 @@ mod tests {
     fn services() {
         let listen = "127.0.0.1:7000".parse().unwrap();
         check(
-            &OutputEvent::Ready { listen, info_hash: Some(HASH), synced: None },
+            &OutputEvent::Ready { listen, info_hash: Some(HASH), synced: None, metrics: None },
             "ready listen=127.0.0.1:7000 info_hash=HASH",
             r#"{"event":"ready","info_hash":"HASH","listen":"127.0.0.1:7000"}"#,
         );
         check(
-            &OutputEvent::Ready { listen, info_hash: None, synced: Some(false) },
-            "ready listen=127.0.0.1:7000 synced=no",
-            r#"{"event":"ready","listen":"127.0.0.1:7000","synced":"no"}"#,
+            &OutputEvent::Ready { listen, info_hash: None, synced: Some(false), metrics: Some(listen) },
+            "ready listen=127.0.0.1:7000 synced=no metrics=127.0.0.1:7000",
+            r#"{"event":"ready","listen":"127.0.0.1:7000","metrics":"127.0.0.1:7000","synced":"no"}"#,
         );
         check(
             &OutputEvent::Announced { tracker: "t:1", path: None, info_hash: None },
@@ -482,14 +545,13 @@ mod tests {
         let why = Why::with(Cause::Disk, "it is\nslow");
         let event = Event::NoProgress { id: 3, waited: Duration::from_millis(10_250), why, next_step: "wait".into() };
         check(
-            &OutputEvent::of_progress(&event).unwrap(),
+            &OutputEvent::of(&event).unwrap(),
             "#3 no progress for 10 s: it is\\nslow; next: wait",
             r#"{"cause":"disk","event":"no_progress","id":3,"next_step":"wait","seconds":10.25,"text":"it is\nslow"}"#,
         );
         let event = Event::ProgressAgain { id: 3, waited: Duration::from_secs(20) };
         let json = r#"{"event":"progress_again","id":3,"seconds":20.0}"#;
-        check(&OutputEvent::of_progress(&event).unwrap(), "#3 progress again after 20 s", json);
-        assert!(OutputEvent::of_progress(&Event::Notice("n".into())).is_none());
+        check(&OutputEvent::of(&event).unwrap(), "#3 progress again after 20 s", json);
     }
 
     #[test]

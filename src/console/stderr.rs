@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use super::exit::{CommandError, Exit};
 use super::stderr_sink;
 use crate::limits::{LOG_LINES_QUEUED_MAX, SENTENCES_QUEUED_MAX, STDERR_PATIENCE};
+use crate::metrics::{self, Counter};
 
 static WRITER: OnceLock<Writer> = OnceLock::new();
 
@@ -97,6 +98,7 @@ impl Writer {
         };
         if is_full {
             queue.dropped += 1;
+            metrics::add(Counter::LogLinesDropped, 1);
             return None;
         }
         queue.messages += usize::from(line.is_message);

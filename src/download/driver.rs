@@ -1,24 +1,26 @@
 //! One download from its request to its end, on core 0. The driver prepares the destination, runs the peers and the
 //! shards, has batches made durable, and finishes the file.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use futures_lite::FutureExt as _;
 
 use super::batches::{Batches, Durable};
-use super::context::DriverContext;
+use super::context::{DriverContext, Idle};
 use super::job::{Job, Progress, Report, Target};
 use super::meter::RateMeter;
 use super::outcome::{DownloadState, Failure};
 use super::peer_set::{NoProgress, PeerSet};
 use super::prepare::{self, Found};
+use super::progress_reporter::ProgressReporter;
 use super::session_driver::{Blame, SessionDriver};
+use super::view::View;
 use super::why::{Cause, Why};
 use super::why_watch::{Tick, WhyWatch};
 use crate::bitfield::{Bitfield, SharedBitfield};
@@ -32,6 +34,7 @@ use crate::swarm::{Strategy, Supply};
 use crate::torrent::RegistryError;
 use crate::torrent::Torrent;
 use crate::tracker_client::{Announcement, Announcer};
+use crate::wire::ProgressState;
 
 /// Parameters of a download.
 #[derive(Clone, Debug)]
@@ -50,6 +53,8 @@ pub(crate) struct Request {
     pub strategy: Strategy,
     /// Endpoint at which this client serves its chunks.
     pub endpoint: Endpoint,
+    /// Whether the tracker is told how far the download is.
+    pub reports_progress: bool,
 }
 
 /// Handle of a running download, for its client.
@@ -59,8 +64,12 @@ pub(crate) struct Driver {
     pub request: Request,
     /// Figures of the download; set once the shards run.
     pub progress: OnceLock<Arc<Progress>>,
+    /// The file and its chunks; set with `progress`, and gone after the end.
+    pub torrent: OnceLock<Weak<Torrent>>,
     /// Set to end the download early.
     pub cancelled: AtomicBool,
+    /// Set while the download must not receive: it gives up its connections, and serves the chunks that it has.
+    pub paused: AtomicBool,
 }
 
 struct Run {
@@ -72,13 +81,17 @@ struct Run {
     session_driver: Rc<SessionDriver>,
     batches: Option<Rc<Batches>>,
     announced: Cell<bool>,
+    reporter: ProgressReporter,
     not_direct_reported: Cell<bool>,
+    /// Present while the download is paused.
+    idle: RefCell<Option<Idle>>,
 }
 
 impl Driver {
     /// A download that has not started yet.
     pub(crate) fn new(request: Request) -> Arc<Self> {
-        Arc::new(Self { request, progress: OnceLock::new(), cancelled: AtomicBool::new(false) })
+        let (cancelled, paused) = (AtomicBool::new(false), AtomicBool::new(false));
+        Arc::new(Self { request, progress: OnceLock::new(), torrent: OnceLock::new(), cancelled, paused })
     }
 
     /// Downloads to the end. Without an `announcer` (no tracker is known) only an existing, right file is a success.
@@ -206,6 +219,8 @@ impl Driver {
         progress.done_bytes.store(have.byte_count(), Ordering::Relaxed);
         let is_first = self.progress.set(progress.clone()).is_ok();
         debug_assert!(is_first, "a download runs once");
+        // Nothing else sets it.
+        let _ = self.torrent.set(Arc::downgrade(&torrent));
         let (written_reported, failure) = (AtomicBool::new(false), OnceLock::new());
         let job = Arc::new(Job { torrent, target, progress, reports, received, written_reported, failure });
         let batches = durable.map(|durable| Batches::new(durable, job.clone(), context.blocking.clone()));
@@ -218,15 +233,20 @@ impl Driver {
         context.start_shards(&job).await;
         let session_driver = SessionDriver::new(context.clone(), &have, self.request.strategy);
         let peer_set = PeerSet::start(context.clone(), job.clone(), session_driver.clone(), announcer.group().clone());
+        let view: Rc<dyn View> = peer_set.clone();
+        *context.view.borrow_mut() = Some(Rc::downgrade(&view));
+        let reporter = ProgressReporter::new(announcer.clone(), job.clone(), self.request.reports_progress);
         Ok(Rc::new(Run {
             driver: self,
             context,
+            reporter,
             announcer,
             peer_set,
             session_driver,
             batches,
             announced: Cell::new(false),
             not_direct_reported: Cell::new(false),
+            idle: RefCell::new(None),
             job,
         }))
     }
@@ -246,6 +266,7 @@ impl Run {
                 return Ok(());
             }
             self.driver.check_cancelled()?;
+            self.follow_pause(&mut rate);
             self.announce_once();
             if let Some(batches) = &self.batches {
                 batches.commit_if_due();
@@ -257,15 +278,48 @@ impl Run {
                     self.act_on(report);
                 }
             }
-            if rate.is_due() {
+            if self.is_idle() {
+                rate.rest(&self.job.progress);
+                self.session_driver.tick();
+                self.job.progress.set_why(Why::of(Cause::Paused));
+                // The pause counts neither as a cause nor as time without progress.
+                watch = WhyWatch::new(&self.job.progress);
+                self.show(DownloadState::Paused, state);
+            } else if rate.is_due() {
                 rate.tick(&self.job.progress, self.session_driver.wait_reason());
                 self.session_driver.tick();
                 self.peer_set.retry();
                 self.peer_set.check_deliveries();
                 self.watch(&mut watch);
-                state(self.check_progress(rate.still_for())?);
+                self.show(self.check_progress(rate.still_for())?, state);
             }
         }
+    }
+
+    fn show(&self, now: DownloadState, state: &impl Fn(DownloadState)) {
+        self.reporter.tick(&now);
+        state(now);
+    }
+
+    /// Pauses or resumes as the user wants. Paused, the download keeps its files open, makes durable what arrives late,
+    /// and serves what it has; nothing of it is hashed again.
+    fn follow_pause(&self, rate: &mut RateMeter) {
+        match (self.driver.paused.load(Ordering::Relaxed), self.is_idle()) {
+            (true, false) => {
+                self.peer_set.pause();
+                *self.idle.borrow_mut() = Some(self.context.idle());
+            }
+            (false, true) => {
+                *self.idle.borrow_mut() = None;
+                rate.rest(&self.job.progress);
+                self.peer_set.resume();
+            }
+            _ => {}
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.idle.borrow().is_some()
     }
 
     fn act_on(&self, report: Report) {
@@ -391,7 +445,9 @@ impl Run {
             finished.map_err(|error| DestError::from_io(&dest, length, error))
         };
         self.announce_once();
-        batches.lend(work).await.map_err(Failure::local)?.map_err(Failure::from)
+        batches.lend(work).await.map_err(Failure::local)?.map_err(Failure::from)?;
+        self.reporter.end(ProgressState::Done);
+        Ok(())
     }
 
     /// Keeps the received data for the next try.
@@ -404,6 +460,10 @@ impl Run {
         // The destination that was discarded may be shared from elsewhere.
         let served = || self.context.registry.get(&self.job.torrent.info_hash());
         let is_shared = || served().is_some_and(|torrent| torrent.stopped().is_none());
+        if self.announced.get() && is_shared() {
+            // Without a share, the withdrawal says the same.
+            self.reporter.end(ProgressState::Ended);
+        }
         if self.announced.get() && !is_shared() {
             let withdrawal = self.announcer.withdraw(self.job.torrent.info_hash());
             let (done, acknowledged) = async_channel::bounded::<()>(1);

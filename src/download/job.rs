@@ -117,6 +117,8 @@ pub(crate) struct Progress {
     pub memory_waits: AtomicU64,
     /// Chunks that failed their hash.
     pub bad_chunks: AtomicU64,
+    /// Peers banned for wrong chunks.
+    pub peers_banned: AtomicU64,
     /// Bytes a second over the last seconds.
     pub rate_bytes_s: AtomicU64,
     /// Account of the time spent.
@@ -177,6 +179,11 @@ impl Progress {
     pub(crate) fn peers_up(&self) -> u32 {
         let peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
         peers.iter().filter(|peer| peer.is_up.load(Ordering::Relaxed)).count() as u32
+    }
+
+    /// Number of peers remembered, connected or not.
+    pub(crate) fn peers_known(&self) -> u32 {
+        self.peers.lock().unwrap_or_else(PoisonError::into_inner).len() as u32
     }
 
     /// Every peer with the bytes that it delivered.

@@ -17,7 +17,9 @@ use super::peer_choice::{Peer, Peers};
 use super::session_driver::SessionDriver;
 use super::source::Source;
 use super::tracker_delay::TrackerDelay;
+use super::view::{SourceView, View};
 use super::why::Cause;
+use crate::geometry::ChunkIndex;
 use crate::ids::Endpoint;
 use crate::limits::{DISCOVER_PARTS, DISCOVER_PAUSE_LONELY, DISCOVER_PAUSE_MAX, DISCOVER_PAUSE_MIN, DRIVER_TICK};
 use crate::net::NetError;
@@ -43,6 +45,8 @@ pub(crate) struct PeerSet {
     tracker_delay: RefCell<TrackerDelay>,
     /// IP address of the tracker in use.
     tracker_address: Cell<Option<IpAddr>>,
+    /// Whether no peer may be connected.
+    is_paused: Cell<bool>,
 }
 
 /// The reason why a download has no peers or no progress.
@@ -86,9 +90,30 @@ impl PeerSet {
             tracker_failure: RefCell::new(None),
             tracker_delay: RefCell::default(),
             tracker_address: Cell::new(None),
+            is_paused: Cell::new(false),
         });
         crate::runtime::spawn_vital("discovery", discover(Rc::downgrade(&peer_set)));
         peer_set
+    }
+
+    /// Gives up every connection, and neither asks the trackers nor connects until [`PeerSet::resume`]. What is known
+    /// of the peers stays known.
+    pub(crate) fn pause(&self) {
+        self.is_paused.set(true);
+        for (endpoint, peer) in self.peers.borrow_mut().iter_mut() {
+            // Its task ends within a tick, even if the download is resumed before.
+            peer.is_blamed |= peer.is_running;
+            if std::mem::take(&mut peer.is_up) {
+                self.set_down(*endpoint, peer.slot);
+            }
+        }
+    }
+
+    /// Connects again from now on.
+    pub(crate) fn resume(self: &Rc<Self>) {
+        self.is_paused.set(false);
+        self.last_contact.set(Instant::now());
+        self.retry();
     }
 
     /// Time since a peer was last connected, and why there is none; `None` while there is one.
@@ -159,6 +184,7 @@ impl PeerSet {
             return;
         }
         if !was_banned && peer.is_banned(self.now()) {
+            self.job.progress.peers_banned.fetch_add(1, Ordering::Relaxed);
             log::warn!("peer {endpoint} sent wrong chunks of {} and is banned", self.job.torrent.metainfo.name());
         }
         if std::mem::take(&mut peer.is_up) {
@@ -183,6 +209,9 @@ impl PeerSet {
 
     /// Adds a peer that a tracker names.
     fn add(self: &Rc<Self>, endpoint: Endpoint) {
+        if self.is_paused.get() {
+            return;
+        }
         if let Some(slot) = self.peers.borrow_mut().admit(endpoint, self.now(), &mut rand::rng()) {
             crate::runtime::spawn("control connection", keep_control_connection(Rc::downgrade(self), endpoint, slot));
         }
@@ -190,9 +219,11 @@ impl PeerSet {
 
     fn update(&self, endpoint: Endpoint, slot: PeerSlot, update: PeerUpdate) {
         match update {
-            PeerUpdate::Connected(chunks, rtt) => {
+            _ if self.is_paused.get() => {}
+            PeerUpdate::Connected { chunks, rtt, congestion } => {
                 if let Some(peer) = self.peers.borrow_mut().get_mut(&endpoint) {
                     peer.is_up = true;
+                    peer.congestion = congestion;
                 }
                 self.last_contact.set(Instant::now());
                 let progress = self.job.progress.peer(endpoint);
@@ -226,14 +257,46 @@ impl PeerSet {
         peer.is_running = false;
     }
 
-    /// Whether an open connection must end because the peer was blamed meanwhile.
-    fn is_blamed(&self, endpoint: Endpoint) -> bool {
+    /// Whether an open connection must end because the peer was blamed or the download was paused meanwhile.
+    fn must_end(&self, endpoint: Endpoint) -> bool {
         let peers = self.peers.borrow();
         peers.get(&endpoint).is_none_or(|peer| peer.must_end(self.now()))
     }
 
     fn now(&self) -> Duration {
         self.started.elapsed()
+    }
+}
+
+impl View for PeerSet {
+    fn sources(&self) -> Vec<SourceView> {
+        let peers = self.peers.borrow();
+        let others = peers.iter().filter(|(_, peer)| !peer.is_myself);
+        others.map(|(endpoint, peer)| self.source(*endpoint, peer)).collect()
+    }
+
+    fn arriving(&self) -> Vec<ChunkIndex> {
+        self.session_driver.arriving()
+    }
+}
+
+impl PeerSet {
+    fn source(&self, endpoint: Endpoint, peer: &Peer) -> SourceView {
+        let in_session = self.session_driver.peer_view(peer.slot).filter(|_| peer.is_up);
+        let (activity, why) = peer.activity(self.now(), in_session.as_ref());
+        let why = why.or_else(|| self.is_paused.get().then(|| "the download is paused".to_owned()));
+        let shown = in_session.unwrap_or_default();
+        SourceView {
+            endpoint,
+            activity,
+            why,
+            received_bytes: self.job.progress.peer(endpoint).fetched_bytes.load(Ordering::Relaxed),
+            bytes_s: shown.bytes_s,
+            chunks: shown.chunks,
+            open: shown.open,
+            connections: shown.connections,
+            congestion: peer.congestion.clone(),
+        }
     }
 }
 
@@ -291,6 +354,11 @@ async fn discover(peer_set: Weak<PeerSet>) {
     let mut pause = DISCOVER_PAUSE_MIN;
     loop {
         let Some(this) = peer_set.upgrade() else { return };
+        if this.is_paused.get() {
+            drop(this);
+            sleep(DISCOVER_PAUSE_LONELY).await;
+            continue;
+        }
         let answer = this.trackers.request(&Message::SeederInfoRequest(this.subscribe_request.info_hash)).await;
         this.note_round_trip();
         let mut failure = None;
@@ -338,7 +406,7 @@ async fn keep_control_connection(peer_set: Weak<PeerSet>, endpoint: Endpoint, sl
         // Ends with the peer set, and when the peer is blamed for failures of its data connections.
         loop {
             sleep(DRIVER_TICK).await;
-            if peer_set.upgrade().is_none_or(|this| this.is_blamed(endpoint)) {
+            if peer_set.upgrade().is_none_or(|this| this.must_end(endpoint)) {
                 return ControlEnd::Blamed;
             }
         }

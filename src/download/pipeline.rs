@@ -10,10 +10,12 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use super::job::{Job, Report, Target};
 use super::source::Source;
 use crate::geometry::ChunkIndex;
+use crate::metrics::{self, Counter};
 use crate::runtime::{Blocking, Core, Signal};
 use crate::storage::{ChunkBuffer, Layout, Memory, ReceivedChunk, VerifiedChunk, Verifier, Writer, WrongChunk};
 use crate::swarm::ConnectionSlot;
@@ -109,13 +111,17 @@ impl Pipeline {
         let chunk = match outcome {
             Ok(chunk) => chunk,
             Err(WrongChunk(chunk)) => {
+                metrics::add(Counter::ChunksWrong, 1);
                 self.job.progress.bad_chunks.fetch_add(1, Ordering::Relaxed);
                 return self.job.report(Report::Wrong { slot, connection, chunk });
             }
         };
+        metrics::add(Counter::ChunksVerified, 1);
         self.job.report(Report::Verified { slot, chunk: chunk.index() });
         // Another peer may have delivered the chunk first.
-        if !self.job.torrent.contains(chunk.index()) {
+        if self.job.torrent.contains(chunk.index()) {
+            metrics::add(Counter::ChunksDuplicate, 1);
+        } else {
             self.writing.set(self.writing.get() + 1);
             self.job.progress.writing_bytes.fetch_add(bytes, Ordering::Relaxed);
             let this = self.clone();
@@ -141,7 +147,13 @@ impl Pipeline {
     async fn write(&self, chunk: &VerifiedChunk) -> std::io::Result<()> {
         let Some(writer) = &self.writer else { return Ok(()) };
         let was_direct = writer.is_direct();
+        let began = Instant::now();
         let written = writer.write(chunk).await;
+        if written.is_ok() {
+            let bytes = self.job.torrent.metainfo.geometry().chunk_len(chunk.index());
+            metrics::add(Counter::DiskWriteBytes, bytes.into());
+            metrics::add(Counter::DiskWriteNanos, began.elapsed().as_nanos() as u64);
+        }
         if was_direct && !writer.is_direct() {
             self.job.report(Report::NotDirect);
         }

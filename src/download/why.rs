@@ -37,6 +37,8 @@ pub enum Cause {
     NoPeers,
     /// The disk of the destination, which is not there.
     DiskAway,
+    /// The user, who has paused it.
+    Paused,
     /// Its own start: data that is on the disk already is verified.
     Verifying,
 }
@@ -67,7 +69,7 @@ impl Default for Why {
 impl Cause {
     /// All causes.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Nothing,
         Self::FirstCopy,
         Self::Uplinks,
@@ -79,6 +81,7 @@ impl Cause {
         Self::Tracker,
         Self::NoPeers,
         Self::DiskAway,
+        Self::Paused,
         Self::Verifying,
     ];
 
@@ -96,6 +99,7 @@ impl Cause {
             Self::Tracker => "tracker",
             Self::NoPeers => "no_peers",
             Self::DiskAway => "disk_away",
+            Self::Paused => "paused",
             Self::Verifying => "verifying",
         }
     }
@@ -113,6 +117,7 @@ impl Cause {
             Self::Tracker => "no tracker answers, or none knows a seeder",
             Self::NoPeers => "no peer can be reached that has the missing chunks",
             Self::DiskAway => "the disk of the destination is not there",
+            Self::Paused => "the user has paused it",
             Self::Verifying => "the data on the disk is being verified",
         }
     }
@@ -130,6 +135,7 @@ impl Cause {
             Self::Tracker => "check that a tracker runs and is reachable from here, and that the file is shared",
             Self::NoPeers => "check that the seeders run and are reachable from here",
             Self::DiskAway => "mount the disk; the download resumes by itself",
+            Self::Paused => "`resume ID`",
             Self::Verifying => "wait",
         }
     }
@@ -150,6 +156,7 @@ impl fmt::Display for Cause {
             Self::Tracker => "tracker",
             Self::NoPeers => "no peers",
             Self::DiskAway => "disk away",
+            Self::Paused => "paused",
             Self::Verifying => "verifying",
         })
     }

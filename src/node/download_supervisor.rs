@@ -1,8 +1,9 @@
 //! Core 0's work on downloads: starts and ends them, and handles the result of each.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
@@ -17,7 +18,7 @@ use super::share_entry::ShareEntry;
 use super::status::{DownloadId, DownloadStatus};
 use super::waiting_download::WaitingDownload;
 use super::worker::CoreMessage;
-use crate::download::{DownloadState, DriverContext, Failure, FailureKind, ProgressReport};
+use crate::download::{DownloadState, DriverContext, Failure, FailureKind, ProgressReport, View};
 use crate::ids::InfoHash;
 use crate::metainfo::Metainfo;
 use crate::runtime::{Blocking, LoadMeter, Signal, spawn_watched};
@@ -33,6 +34,8 @@ pub(super) struct DownloadSupervisor {
     /// Number of running downloads.
     running: Rc<Cell<usize>>,
     load: Arc<LoadMeter>,
+    /// The services of each running download, which show it.
+    contexts: RefCell<BTreeMap<DownloadId, Weak<DriverContext>>>,
 }
 
 impl DownloadSupervisor {
@@ -44,6 +47,7 @@ impl DownloadSupervisor {
             any_ended: Signal::default(),
             running: Rc::default(),
             load: Arc::new(LoadMeter::new()),
+            contexts: RefCell::default(),
         })
     }
 
@@ -53,6 +57,13 @@ impl DownloadSupervisor {
         let running: Vec<_> = downloads.into_iter().filter(|entry| !entry.has_ended()).collect();
         running.iter().for_each(|entry| entry.driver.cancelled.store(true, Ordering::Relaxed));
         self.any_ended.until(|| running.iter().all(|entry| entry.has_ended()).then_some(())).await;
+    }
+
+    /// The running downloads, for display.
+    pub(super) fn views(&self) -> BTreeMap<DownloadId, Rc<dyn View>> {
+        let mut contexts = self.contexts.borrow_mut();
+        contexts.retain(|_, context| context.strong_count() > 0);
+        contexts.iter().filter_map(|(id, context)| Some((*id, context.upgrade()?.view()?))).collect()
     }
 
     /// Reports the end of a waiting download that the user has cancelled.
@@ -104,6 +115,7 @@ impl DownloadSupervisor {
                 seed: true,
             };
             let driver = request.driver(&context.core.parts.config, context.endpoint);
+            driver.paused.store(taken.paused.load(Ordering::Relaxed), Ordering::Relaxed);
             lists.add_download(Some(taken.id), request, driver, Some(folder))
         };
         self.start(entry);
@@ -113,6 +125,7 @@ impl DownloadSupervisor {
         let announcer = self.announcers.of(&entry.request.metainfo);
         let context = Rc::new(self.driver_context(entry.id, entry.request.dest.as_deref()));
         let disk = context.blocking.clone();
+        self.contexts.borrow_mut().insert(entry.id, Rc::downgrade(&context));
         self.running.set(self.running.get() + 1);
         let ended = entry.driver.clone().run(context, announcer, |state| entry.set_state(state)).await;
         self.running.set(self.running.get() - 1);
@@ -219,6 +232,7 @@ impl DownloadSupervisor {
             report_progress: Box::new(move |report| reports.send(progress_event(id, report))),
             load: self.load.clone(),
             load_threads: self.context.core.parts.pools.load.clone(),
+            view: RefCell::default(),
         }
     }
 }

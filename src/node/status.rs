@@ -81,8 +81,14 @@ pub struct ShareStatus {
     pub file: PathBuf,
     /// Length of the file, bytes; `None` until the `.mtorrent` file is read.
     pub length: Option<u64>,
+    /// Name of the file; `None` until the `.mtorrent` file is read.
+    pub name: Option<String>,
     /// Bytes sent to peers.
     pub sent_bytes: u64,
+    /// Rate at which peers receive it, bytes a second.
+    pub rate_bytes_s: u64,
+    /// Number of addresses whose peers are connected for it.
+    pub peers: u32,
     /// Number of trackers that acknowledged the share.
     pub trackers: u32,
     /// The reason why the share is not served; `None` if it is.

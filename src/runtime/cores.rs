@@ -10,10 +10,12 @@ use glommio::{LocalExecutor, LocalExecutorBuilder, Placement};
 
 use super::probe::{self, StartError};
 use crate::limits::{RING_DEPTH, RING_MEMORY_BYTES};
+use crate::metrics::{self, Timing};
 
 /// Interval at which the cores are polled for their end.
 const JOIN_POLL: Duration = Duration::from_millis(1);
-/// Interval of the timer that wakes an executor which was parked with runnable tasks.
+/// Interval of the timer that wakes an executor which was parked with runnable tasks. Its delay is how long the executor
+/// was stalled.
 const HEARTBEAT: Duration = Duration::from_millis(100);
 
 /// Identity of a core among all cores.
@@ -125,11 +127,16 @@ where
         executor.run(async move {
             glommio::spawn_local(async {
                 loop {
+                    let began = Instant::now();
                     super::sleep(HEARTBEAT).await;
+                    metrics::observe(Timing::CoreDelay, began.elapsed().saturating_sub(HEARTBEAT));
+                    metrics::beat();
                 }
             })
             .detach();
+            metrics::bind_core(core.index);
             main(core).await;
+            metrics::unbind_core();
         })
     });
     // The other cores would wait for this core for ever.

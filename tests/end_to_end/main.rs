@@ -9,4 +9,5 @@ mod cli_network;
 mod cli_repl;
 mod client;
 mod faults;
+mod operations;
 mod why;

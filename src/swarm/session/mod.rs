@@ -28,5 +28,6 @@ mod state;
 mod supply;
 
 pub use action::{Action, AnswerStart, WaitReason};
+pub use peers::PeerView;
 pub use state::Session;
 pub use supply::Supply;
