@@ -267,6 +267,16 @@ pub const REPORTS_AT_ONCE_MAX: usize = 256;
 pub const STALL_TIMEOUT_DEFAULT: Duration = Duration::from_secs(5 * 60);
 /// Time without a byte after which a download with peers is shown as stalled.
 pub const STALLED_AFTER: Duration = Duration::from_secs(2);
+/// Interval at which the rates of peers that receive are measured.
+pub const RATE_SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
+/// Time for which a plain thread waits for what core 0 shows of itself.
+pub const SNAPSHOT_WAIT: Duration = Duration::from_secs(2);
+/// Most rows that a list of peers has.
+pub const PEER_ROWS_MAX: usize = 4096;
+/// Most cells of a chunk map.
+pub const CHUNK_CELLS_MAX: usize = 4096;
+/// Cells of a chunk map in an answer.
+pub const CHUNK_CELLS_DEFAULT: usize = 64;
 /// Time over which the cause is judged for which a download waits.
 pub const WHY_WINDOW: Duration = Duration::from_secs(2);
 /// Time over which the most frequent cause is shown, so that it does not flicker.
@@ -279,16 +289,6 @@ pub const TRACKER_DELAYS_KEPT_MAX: usize = 3;
 pub const NO_PROGRESS_AFTER: Duration = Duration::from_secs(10);
 /// Interval at which it is reported again while the cause stays the same.
 pub const NO_PROGRESS_INTERVAL: Duration = Duration::from_secs(60);
-/// Interval at which the rates of peers that receive are measured.
-pub const RATE_SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
-/// Time for which a plain thread waits for what core 0 shows of itself.
-pub const SNAPSHOT_WAIT: Duration = Duration::from_secs(2);
-/// Most rows that a list of peers has.
-pub const PEER_ROWS_MAX: usize = 4096;
-/// Most cells of a chunk map.
-pub const CHUNK_CELLS_MAX: usize = 4096;
-/// Cells of a chunk map in an answer.
-pub const CHUNK_CELLS_DEFAULT: usize = 64;
 /// Interval at which a driver checks its download without an event.
 pub const DRIVER_TICK: Duration = Duration::from_millis(250);
 /// Divisor: a download queries for seeders again after this part of its running time.
@@ -589,10 +589,12 @@ pub const SYNC_PEERS_MAX: usize = 64;
 
 // ---- the command line ----
 
+/// Longest configuration file, bytes.
+pub const CONFIG_BYTES_MAX: u64 = 256 << 10;
 /// Lines of the log that wait for stderr; further ones are dropped and counted.
 pub const LOG_LINES_QUEUED_MAX: usize = 1024;
 /// Messages of a command that wait for stderr.
-pub const SENTENCES_QUEUED_MAX: usize = 256;
+pub const MESSAGES_QUEUED_MAX: usize = 256;
 /// Time for which a message waits for a stderr that is not read.
 pub const STDERR_PATIENCE: Duration = Duration::from_millis(500);
 /// Longest line of the log, bytes.

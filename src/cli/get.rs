@@ -136,11 +136,13 @@ impl Waiting<'_> {
 
     fn event(&self, event: &Event) -> Result<(), CommandError> {
         let is_of_progress = matches!(event, Event::NoProgress { .. } | Event::ProgressAgain { .. });
-        if let Some(event) = OutputEvent::of(event).filter(|_| is_of_progress && self.output.is_json()) {
-            return self.output.print(&event);
+        match OutputEvent::of(event) {
+            Some(event) if is_of_progress && self.output.is_json() => self.output.print(&event),
+            _ => {
+                event_report::report(event);
+                Ok(())
+            }
         }
-        event_report::report(event);
-        Ok(())
     }
 
     fn report(&self) -> Result<(), CommandError> {

@@ -44,6 +44,8 @@ pub(super) fn resolve(low: LowArgs) -> Result<HiArgs, CommandError> {
         LowCommand::Demo(typed) => {
             Subcommand::Demo(Demo { size: typed.size, dir: typed.dir.unwrap_or_else(|| PathBuf::from(".")) })
         }
+        LowCommand::Completions(typed) => Subcommand::Completions(typed.shell),
+        LowCommand::Man(typed) => Subcommand::Man(typed.dir),
     };
     Ok(HiArgs { log: low.common.log, command })
 }

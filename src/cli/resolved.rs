@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::args::Shell;
 use crate::console::create_torrent::CreateOptions;
 use crate::ids::Endpoint;
 use crate::limits::CHUNK_SIZE_DEFAULT;
@@ -38,6 +39,10 @@ pub(crate) enum Subcommand {
     Verify(Verify),
     /// Run the demo.
     Demo(Demo),
+    /// Print the completions for a shell.
+    Completions(Shell),
+    /// Write the manual pages into a folder, or print the main page.
+    Man(Option<PathBuf>),
 }
 
 impl Subcommand {

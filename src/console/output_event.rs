@@ -323,7 +323,12 @@ impl<'a> OutputEvent<'a> {
     pub(crate) fn is_message(&self) -> bool {
         matches!(
             self,
-            Self::SharePaused { .. } | Self::ShareResumed { .. } | Self::ShareStopped { .. } | Self::Notice { .. }
+            Self::SharePaused { .. }
+                | Self::ShareResumed { .. }
+                | Self::ShareStopped { .. }
+                | Self::Notice { .. }
+                | Self::NoProgress { .. }
+                | Self::ProgressAgain { .. }
         )
     }
 

@@ -34,14 +34,14 @@ pub(crate) struct DriverContext {
     pub running: Rc<Cell<usize>>,
     /// Shows the user a notice.
     pub notice: Box<dyn Fn(String)>,
+    /// The download while it runs, for display.
+    pub view: RefCell<Option<Weak<dyn View>>>,
     /// Reports on the progress.
     pub report_progress: Box<dyn Fn(ProgressReport)>,
     /// Measures the load of the machine.
     pub load: Arc<LoadMeter>,
     /// Threads that measure it.
     pub load_threads: Blocking,
-    /// The download while it runs, for display.
-    pub view: RefCell<Option<Weak<dyn View>>>,
 }
 
 /// A download that is paused, so that others may use its share of the connections.

@@ -42,11 +42,11 @@ pub(crate) struct PeerSet {
     last_contact: Cell<Instant>,
     /// The reason why the trackers gave no answer to the last query.
     tracker_failure: RefCell<Option<String>>,
+    /// Whether no peer may be connected.
+    is_paused: Cell<bool>,
     tracker_delay: RefCell<TrackerDelay>,
     /// IP address of the tracker in use.
     tracker_address: Cell<Option<IpAddr>>,
-    /// Whether no peer may be connected.
-    is_paused: Cell<bool>,
 }
 
 /// The reason why a download has no peers or no progress.
@@ -88,9 +88,9 @@ impl PeerSet {
             started: Instant::now(),
             last_contact: Cell::new(Instant::now()),
             tracker_failure: RefCell::new(None),
+            is_paused: Cell::new(false),
             tracker_delay: RefCell::default(),
             tracker_address: Cell::new(None),
-            is_paused: Cell::new(false),
         });
         crate::runtime::spawn_vital("discovery", discover(Rc::downgrade(&peer_set)));
         peer_set

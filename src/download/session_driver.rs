@@ -130,11 +130,6 @@ impl SessionDriver {
         self.session.borrow().wait_reason()
     }
 
-    /// The figures that show what limits the download.
-    pub(crate) fn supply(&self) -> Supply {
-        self.session.borrow_mut().supply()
-    }
-
     /// What the session knows of the peer, for display.
     pub(crate) fn peer_view(&self, slot: PeerSlot) -> Option<PeerView> {
         self.session.borrow().peer_view(self.now(), slot)
@@ -143,6 +138,11 @@ impl SessionDriver {
     /// The chunks that arrive now, for display.
     pub(crate) fn arriving(&self) -> Vec<ChunkIndex> {
         self.session.borrow().arriving().collect()
+    }
+
+    /// The figures that show what limits the download.
+    pub(crate) fn supply(&self) -> Supply {
+        self.session.borrow_mut().supply()
     }
 
     /// Carries out the session's actions.

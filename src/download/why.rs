@@ -37,10 +37,10 @@ pub enum Cause {
     NoPeers,
     /// The disk of the destination, which is not there.
     DiskAway,
-    /// The user, who has paused it.
-    Paused,
     /// Its own start: data that is on the disk already is verified.
     Verifying,
+    /// The user, who has paused it.
+    Paused,
 }
 
 impl Why {
@@ -81,8 +81,8 @@ impl Cause {
         Self::Tracker,
         Self::NoPeers,
         Self::DiskAway,
-        Self::Paused,
         Self::Verifying,
+        Self::Paused,
     ];
 
     /// The name for scripts.
@@ -99,8 +99,8 @@ impl Cause {
             Self::Tracker => "tracker",
             Self::NoPeers => "no_peers",
             Self::DiskAway => "disk_away",
-            Self::Paused => "paused",
             Self::Verifying => "verifying",
+            Self::Paused => "paused",
         }
     }
 
@@ -117,8 +117,8 @@ impl Cause {
             Self::Tracker => "no tracker answers, or none knows a seeder",
             Self::NoPeers => "no peer can be reached that has the missing chunks",
             Self::DiskAway => "the disk of the destination is not there",
-            Self::Paused => "the user has paused it",
             Self::Verifying => "the data on the disk is being verified",
+            Self::Paused => "it is paused",
         }
     }
 
@@ -135,8 +135,8 @@ impl Cause {
             Self::Tracker => "check that a tracker runs and is reachable from here, and that the file is shared",
             Self::NoPeers => "check that the seeders run and are reachable from here",
             Self::DiskAway => "mount the disk; the download resumes by itself",
-            Self::Paused => "`resume ID`",
             Self::Verifying => "wait",
+            Self::Paused => "resume it: `resume ID` in the client",
         }
     }
 }
@@ -156,8 +156,8 @@ impl fmt::Display for Cause {
             Self::Tracker => "tracker",
             Self::NoPeers => "no peers",
             Self::DiskAway => "disk away",
-            Self::Paused => "paused",
             Self::Verifying => "verifying",
+            Self::Paused => "paused",
         })
     }
 }

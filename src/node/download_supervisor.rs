@@ -33,9 +33,9 @@ pub(super) struct DownloadSupervisor {
     any_ended: Signal,
     /// Number of running downloads.
     running: Rc<Cell<usize>>,
-    load: Arc<LoadMeter>,
     /// The services of each running download, which show it.
     contexts: RefCell<BTreeMap<DownloadId, Weak<DriverContext>>>,
+    load: Arc<LoadMeter>,
 }
 
 impl DownloadSupervisor {
@@ -46,8 +46,8 @@ impl DownloadSupervisor {
             announcers,
             any_ended: Signal::default(),
             running: Rc::default(),
-            load: Arc::new(LoadMeter::new()),
             contexts: RefCell::default(),
+            load: Arc::new(LoadMeter::new()),
         })
     }
 
@@ -229,10 +229,10 @@ impl DownloadSupervisor {
             running: self.running.clone(),
             send: Box::new(move |core, message| mesh.send(core, CoreMessage::Shard(id, message))),
             notice: Box::new(move |text| events.notice(text)),
+            view: RefCell::default(),
             report_progress: Box::new(move |report| reports.send(progress_event(id, report))),
             load: self.load.clone(),
             load_threads: self.context.core.parts.pools.load.clone(),
-            view: RefCell::default(),
         }
     }
 }

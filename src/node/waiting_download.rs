@@ -43,11 +43,8 @@ impl WaitingDownload {
         let name = dest.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let waits_for = self.why.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let is_paused = self.paused.load(Ordering::Relaxed);
-        let (state, why) = if is_paused {
-            (DownloadState::Paused, Why::of(Cause::Paused))
-        } else {
-            (DownloadState::Waiting, Why::with(Cause::DiskAway, &waits_for))
-        };
+        let state = if is_paused { DownloadState::Paused } else { DownloadState::Waiting };
+        let why = Why::with(if is_paused { Cause::Paused } else { Cause::DiskAway }, &waits_for);
         let row = DownloadStatus::empty(self.id, name, Some(dest), state, self.since.elapsed());
         DownloadStatus { waits_for: Some(waits_for), why, ..row }
     }

@@ -106,11 +106,6 @@ impl TrackerGroup {
         &self.names[self.current.get()]
     }
 
-    /// Takes the last round trip to the tracker in use.
-    pub(crate) fn take_round_trip(&self) -> Option<RoundTrip> {
-        self.round_trip.take()
-    }
-
     /// What is known of each tracker.
     pub(crate) fn records(&self) -> Vec<TrackerRecord> {
         self.records.borrow().clone()
@@ -124,6 +119,11 @@ impl TrackerGroup {
 
     fn note_failure(&self, index: usize, error: &dyn std::fmt::Display) {
         self.note(index, |record| record.set(TrackerState::Failed(text::plain(&error.to_string()))));
+    }
+
+    /// Takes the last round trip to the tracker in use.
+    pub(crate) fn take_round_trip(&self) -> Option<RoundTrip> {
+        self.round_trip.take()
     }
 
     /// Returns the connection epoch. It grows with every new connection; then all files must be announced again.
@@ -166,8 +166,8 @@ impl TrackerGroup {
         match asked {
             Some(Ok(answer)) if !is_unwell(&answer) => {
                 let time = began.elapsed();
-                self.round_trip.set(address.map(|address| RoundTrip { address, time }));
                 self.note(first, |record| record.answered(time));
+                self.round_trip.set(address.map(|address| RoundTrip { address, time }));
                 self.keep(connection);
                 return Ok(answer);
             }
