@@ -66,6 +66,27 @@ pub struct CommonArgs {
     /// What to log, such as `debug` or `mtorrent::upload=trace,warn` [default: RUST_LOG, else `warn`, for services `info`]
     #[arg(long, global = true, value_name = "FILTER", env = "MTORRENT_LOG", hide_env_values = true)]
     pub log: Option<String>,
+    /// What runs the cores: io_uring, or plain threads where this machine does not allow it
+    #[arg(
+        long,
+        global = true,
+        value_name = "HOW",
+        env = "MTORRENT_RUNTIME",
+        default_value = "auto",
+        hide_env_values = true
+    )]
+    pub runtime: RuntimeKind,
+}
+
+/// What runs the cores.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub enum RuntimeKind {
+    /// io_uring where this machine allows it, else threads
+    Auto,
+    /// io_uring; an error where this machine does not allow it
+    Uring,
+    /// Plain threads, without io_uring
+    Threads,
 }
 
 /// The commands.

@@ -3,13 +3,14 @@
 
 use std::path::{Path, PathBuf};
 
-use super::args::{self, LowArgs, LowCommand, Picker};
+use super::args::{self, LowArgs, LowCommand, Picker, RuntimeKind};
 use super::resolved::{Afterwards, Client, Create, Demo, Get, HiArgs, Info, Peer, Share, Subcommand, Verify};
 use crate::console::create_torrent::CreateOptions;
 use crate::console::exit::CommandError;
 use crate::ids::Endpoint;
 use crate::limits::{CHUNK_SIZE_CREATE_MIN, CHUNK_SIZE_MAX, CORES_DEFAULT_MAX, GROUP_KEY_BYTES_MIN, TRACKERS_MAX};
 use crate::node::Strategy;
+use crate::runtime::Preference;
 use crate::runtime::machine::cores_within;
 use crate::tracker::server::TrackerConfig;
 
@@ -44,7 +45,12 @@ pub(super) fn resolve(low: LowArgs) -> Result<HiArgs, CommandError> {
             Subcommand::Demo(Demo { size: typed.size, dir: typed.dir.unwrap_or_else(|| PathBuf::from(".")) })
         }
     };
-    Ok(HiArgs { log: low.common.log, command })
+    let runtime = match low.common.runtime {
+        RuntimeKind::Auto => Preference::Auto,
+        RuntimeKind::Uring => Preference::Uring,
+        RuntimeKind::Threads => Preference::Threads,
+    };
+    Ok(HiArgs { log: low.common.log, runtime, command })
 }
 
 fn tracker(typed: args::TrackerArgs) -> Result<TrackerConfig, CommandError> {

@@ -33,6 +33,7 @@ fn run_command(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     };
     let output = Output::new(low.common.json);
     let result = resolve::resolve(low).and_then(|args| {
+        runtime::prefer(args.runtime);
         logging::start(args.log.as_deref(), args.command.is_service())?;
         dispatch(args.command, &output)
     });

@@ -9,3 +9,4 @@ mod cli_network;
 mod cli_repl;
 mod client;
 mod faults;
+mod without_io_uring;
