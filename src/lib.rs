@@ -28,7 +28,9 @@
 //!
 //! ```text layers
 //! cli                                       what a person types, flag by flag; a command a file
-//! repl                                      the commands of a running client
+//! config                                    pure: the format of the configuration file
+//! repl                                      the front ends of a running client: a terminal, a pipe
+//! control                                   a running program from outside: its commands, whoever gives them; HTTP
 //! console                                   what both share: the only place that prints or ends the process
 //! node                                      a running client: shares, downloads, events, its cores
 //! tracker::server | download, upload        effects around the pure parts: sockets, files, clocks
@@ -38,7 +40,7 @@
 //! storage, hash                             files, chunk memory, SIMD
 //! wire | metainfo                           pure: formats
 //! runtime, net                              thin layers over the executors and sockets; they know no format
-//! ids, geometry, bitfield, filename, direction, text  plain values
+//! ids, geometry, bitfield, filename, direction, text, metrics  plain values
 //! limits                                    every bound
 //! ```
 //!
@@ -58,7 +60,9 @@
 
 pub mod bitfield;
 pub mod cli;
+pub(crate) mod config;
 pub mod console;
+pub(crate) mod control;
 pub(crate) mod direction;
 pub(crate) mod download;
 pub mod filename;
@@ -67,6 +71,7 @@ pub mod hash;
 pub mod ids;
 pub mod limits;
 pub mod metainfo;
+pub(crate) mod metrics;
 pub(crate) mod net;
 pub mod node;
 pub(crate) mod repl;

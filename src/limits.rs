@@ -161,6 +161,10 @@ pub const DESCRIPTORS_RESERVED: usize = 32;
 /// Divisor: this part of the remaining descriptors is reserved where that is more.
 pub const DESCRIPTORS_RESERVED_SHARE: u64 = 3;
 
+/// Interval at which the load of the cores is measured while a download runs.
+pub const LOAD_INTERVAL: Duration = Duration::from_millis(500);
+/// Threads that measure the load.
+pub const LOAD_THREADS: usize = 1;
 /// Idle time after which a thread for blocking work ends.
 pub const BLOCKING_IDLE: Duration = Duration::from_secs(10);
 /// Jobs of one device that wait for a thread: at least as many as a client has downloads.
@@ -271,12 +275,30 @@ pub const DATA_CONNECTION_RETRY_PAUSE: Duration = Duration::from_secs(2);
 pub const REPORTS_AT_ONCE_MAX: usize = 256;
 /// Time for which a download that has received data waits while all its sources are gone.
 pub const STALL_TIMEOUT_DEFAULT: Duration = Duration::from_secs(5 * 60);
-/// Time of waiting after which a download first reports what it waits for.
-pub const STALL_NOTICE_AFTER: Duration = Duration::from_secs(5);
-/// Interval of the later reports.
-pub const STALL_NOTICE_INTERVAL: Duration = Duration::from_secs(30);
 /// Time without a byte after which a download with peers is shown as stalled.
 pub const STALLED_AFTER: Duration = Duration::from_secs(2);
+/// Interval at which the rates of peers that receive are measured.
+pub const RATE_SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
+/// Time for which a plain thread waits for what core 0 shows of itself.
+pub const SNAPSHOT_WAIT: Duration = Duration::from_secs(2);
+/// Most rows that a list of peers has.
+pub const PEER_ROWS_MAX: usize = 4096;
+/// Most cells of a chunk map.
+pub const CHUNK_CELLS_MAX: usize = 4096;
+/// Cells of a chunk map in an answer.
+pub const CHUNK_CELLS_DEFAULT: usize = 64;
+/// Time over which the cause is judged for which a download waits.
+pub const WHY_WINDOW: Duration = Duration::from_secs(2);
+/// Time over which the most frequent cause is shown, so that it does not flicker.
+pub const WHY_MAJORITY: Duration = Duration::from_secs(5);
+/// Samples that a download keeps to judge that cause.
+pub const WHY_SAMPLES_MAX: usize = 64;
+/// Round trips to a tracker that a download keeps.
+pub const TRACKER_DELAYS_KEPT_MAX: usize = 3;
+/// Time without a verified chunk after which a running download reports the cause.
+pub const NO_PROGRESS_AFTER: Duration = Duration::from_secs(10);
+/// Interval at which it is reported again while the cause stays the same.
+pub const NO_PROGRESS_INTERVAL: Duration = Duration::from_secs(60);
 /// Interval at which a driver checks its download without an event.
 pub const DRIVER_TICK: Duration = Duration::from_millis(250);
 /// Divisor: a download queries for seeders again after this part of its running time.
@@ -434,6 +456,29 @@ pub const ANNOUNCE_RETRY_PAUSE: Duration = Duration::from_secs(30);
 
 // ---- the tracker ----
 
+/// Interval at which a downloader reports its progress to its tracker.
+pub const PROGRESS_REPORT_INTERVAL: Duration = Duration::from_secs(10);
+/// Lifetime of a downloader's report at a tracker.
+pub const REPORT_TTL: Duration = Duration::from_secs(60);
+/// Reports on one file that a tracker keeps.
+pub const REPORTS_PER_FILE_MAX: usize = 256;
+/// Reports that one core of a tracker keeps.
+pub const REPORTS_PER_CORE_MAX: usize = 16_384;
+/// Records that one slice of a tracker's list of files may check.
+pub const LISTED_RECORDS_MAX: usize = 4096;
+/// Bytes of JSON after which a page of a tracker's status ends; the last file may exceed it.
+pub const STATUS_PAGE_BYTES: usize = 44 << 10;
+/// Downloaders of one file that a page of a tracker's status names.
+pub const STATUS_DOWNLOADERS_MAX: usize = 64;
+/// Status pages that one core makes for clients in each interval of [`STATUS_PAGES_INTERVAL`]; further requests are
+/// answered as busy.
+pub const STATUS_PAGES_MAX: u32 = 20;
+/// Questions of plain threads for status pages that wait for one core.
+pub const STATUS_ASKS_MAX: usize = 8;
+/// Time that a plain thread waits for a core's page.
+pub const STATUS_PATIENCE: Duration = Duration::from_secs(2);
+/// See [`STATUS_PAGES_MAX`].
+pub const STATUS_PAGES_INTERVAL: Duration = Duration::from_millis(100);
 /// Lifetime of a seeder entry that is not renewed.
 pub const LEASE: Duration = Duration::from_secs(15 * 60);
 /// Shortest secret of a tracker group, bytes.
@@ -450,6 +495,8 @@ pub const ENDPOINTS_PER_ADDRESS_MAX: usize = 8;
 pub const REMOVALS_PER_ENDPOINT_MAX: usize = 8;
 /// Allowance of an IPv6 network of 64 bits, as a multiple of that of one address.
 pub const NETWORK_ROOM: usize = 16;
+/// Most networks of a tracker's own interfaces whose hosts are counted one by one.
+pub const LAN_NETWORKS_MAX: usize = 256;
 /// Most files and most connections that one address may have.
 pub const FILES_PER_ADDRESS_MAX: usize = 1024;
 /// Tombstones that one address may leave, as a multiple of its files; they are kept for [`TOMBSTONE`] after the file is
@@ -552,10 +599,12 @@ pub const SYNC_PEERS_MAX: usize = 64;
 
 // ---- the command line ----
 
+/// Longest configuration file, bytes.
+pub const CONFIG_BYTES_MAX: u64 = 256 << 10;
 /// Lines of the log that wait for stderr; further ones are dropped and counted.
 pub const LOG_LINES_QUEUED_MAX: usize = 1024;
 /// Messages of a command that wait for stderr.
-pub const SENTENCES_QUEUED_MAX: usize = 256;
+pub const MESSAGES_QUEUED_MAX: usize = 256;
 /// Time for which a message waits for a stderr that is not read.
 pub const STDERR_PATIENCE: Duration = Duration::from_millis(500);
 /// Longest line of the log, bytes.
@@ -606,9 +655,58 @@ pub const DEMO_LIMIT_BYTES_MIN: u64 = 64 << 20;
 /// Most bytes with which the demo measures the disk.
 pub const DEMO_LIMIT_BYTES_MAX: u64 = 4 << 30;
 
+// ---- HTTP: figures and the status page ----
+
+/// Files with series of their own in the figures; the rest is counted together.
+pub const TORRENTS_LABELLED_MAX: usize = 50;
+/// Time without running a timer after which a core counts as stalled.
+pub const CORE_SILENCE_MAX: Duration = Duration::from_secs(5);
+/// Interval of the status page's snapshots.
+pub const STATUS_INTERVAL: Duration = Duration::from_secs(1);
+/// Time since the last read after which no more snapshots are made; readers of a stream read on every tick.
+pub const STATUS_READ_WITHIN: Duration = Duration::from_secs(3);
+/// Rows of each list of a snapshot.
+pub const STATUS_ROWS_MAX: usize = 200;
+/// Chunk maps of a snapshot.
+pub const STATUS_MAPS_MAX: usize = 20;
+/// Cells of each of them.
+pub const STATUS_CELLS_MAX: usize = 400;
+/// Pages of a tracker's table that one snapshot reads.
+pub const STATUS_PAGES_A_SNAPSHOT_MAX: usize = 64;
+
+/// Longest head of a request, bytes.
+pub const HTTP_HEAD_BYTES_MAX: usize = 8 << 10;
+/// Most headers of a request.
+pub const HTTP_HEADERS_MAX: usize = 32;
+/// Connections that are served at the same time, each by a thread; streams of events count too.
+pub const HTTP_CONNECTIONS_MAX: usize = 32;
+/// Connections of one address (loopback is exempt).
+pub const HTTP_CONNECTIONS_PER_ADDRESS_MAX: usize = 12;
+/// Stack of a thread that serves a connection, bytes.
+pub const HTTP_STACK_BYTES: usize = 256 << 10;
+/// Time within which the head of a request must arrive.
+pub const HTTP_HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time within which an answer must be read.
+pub const HTTP_WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time for which the rest of a refused request is read.
+pub const HTTP_LINGER_TIMEOUT: Duration = Duration::from_millis(500);
+/// Streams of events that are open at the same time.
+pub const HTTP_STREAMS_MAX: usize = 16;
+/// Interval at which a stream's source is asked for an event.
+pub const HTTP_STREAM_TICK: Duration = Duration::from_millis(250);
+/// Bytes of one stream that wait for its reader; a larger event ends it.
+pub const HTTP_STREAM_PENDING_BYTES_MAX: usize = 1 << 20;
+/// Time after which a stream is closed whose reader takes nothing.
+pub const HTTP_STREAM_STUCK_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest silence of a stream.
+pub const HTTP_STREAM_PING_INTERVAL: Duration = Duration::from_secs(15);
+
 // ---- relations ----
 
 const _: () = {
+    assert!(HTTP_STREAM_TICK.as_millis() < STATUS_READ_WITHIN.as_millis());
+    // Streams of events leave connections for everything else.
+    assert!(HTTP_STREAMS_MAX < HTTP_CONNECTIONS_MAX);
     // Slowly arriving bytes are read before their download is shown as stalled.
     assert!(LOW_WATER_PATIENCE.as_millis() + 2 * WATCHDOG_TICK.as_millis() < STALLED_AFTER.as_millis());
     // The page that is written where sendfile must wait is a part of a step.
@@ -644,6 +742,11 @@ const _: () = {
     assert!(VERSION_AHEAD_MAX.as_millis() < LEASE.as_millis());
     // A renewal just before half the lease has passed changes nothing, so the next one must be in time.
     assert!(2 * RENEW_INTERVAL.as_millis() < LEASE.as_millis());
+    // A report may be late or lost without the downloader vanishing.
+    assert!(PROGRESS_REPORT_INTERVAL.as_millis() * 3 < REPORT_TTL.as_millis());
+    // One file more than fits, with all its downloaders, its longest name in escapes of six bytes, and the other
+    // trackers beside them.
+    assert!(STATUS_PAGE_BYTES + STATUS_DOWNLOADERS_MAX * 192 + NAME_BYTES_MAX * 6 + 1024 <= FRAME_CONTROL_BYTES_MAX);
     assert!(ENTRIES_PER_FILE_MAX <= u16::MAX as usize && ENDPOINTS_PER_FILE_MAX <= ENTRIES_PER_FILE_MAX);
     assert!(ADDRESS_COUNTERS.is_power_of_two());
     // No network can fill a file's list of endpoints.

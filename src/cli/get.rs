@@ -19,6 +19,7 @@ use crate::console::progress::{BarSettings, Snapshot};
 use crate::console::signals;
 use crate::console::stderr;
 use crate::console::units::Rate;
+use crate::control::monitor::{Monitor, Subject};
 use crate::limits::REPORT_INTERVAL;
 use crate::metainfo::Metainfo;
 use crate::node::{DownloadId, DownloadRequest, DownloadState, DownloadStatus, Event, Node, NodeConfig};
@@ -28,11 +29,16 @@ use crate::text;
 /// Runs the command.
 pub(crate) fn run(args: &Get, output: &Output) -> CommandResult {
     let inputs = Inputs::start()?;
+    let monitor = Monitor::start(args.peer.metrics).map_err(|error| CommandError::failed(error.to_string()))?;
     let metainfo = Arc::new(metainfo_file::read_transferable(&args.metainfo)?);
     let dest = args.dest.as_deref().map(|dest| destination::resolve(dest, &metainfo)).transpose()?;
     check_trackers(args, &metainfo, dest.as_deref())?;
     let chunk_bytes = metainfo.geometry().chunk_size() as usize;
     let client = Node::start(NodeConfig { chunk_bytes, ..args.peer.client_config(None) })?;
+    monitor.show(Subject::Node(client.observer()));
+    if let Some(address) = monitor.address() {
+        stderr::report(format_args!("figures at http://{address}/metrics"));
+    }
     let result = download(args, &client, &inputs, metainfo, dest.clone(), output);
     client.close();
     // Only now is it known what remains: a download that received nothing leaves no file behind.
@@ -113,7 +119,7 @@ impl Waiting<'_> {
         loop {
             match self.inputs.next(report_at) {
                 Some(Input::Event(Event::Ended(status))) if status.id == self.id => return Ok(*status),
-                Some(Input::Event(event)) => event_report::report(&event),
+                Some(Input::Event(event)) => self.event(&event)?,
                 Some(Input::Signal(signal)) => {
                     return Err(signal.interruption("interrupted"));
                 }
@@ -124,6 +130,17 @@ impl Waiting<'_> {
                     report_at = next_report(Instant::now());
                     self.report()?;
                 }
+            }
+        }
+    }
+
+    fn event(&self, event: &Event) -> Result<(), CommandError> {
+        let is_of_progress = matches!(event, Event::NoProgress { .. } | Event::ProgressAgain { .. });
+        match OutputEvent::of(event) {
+            Some(event) if is_of_progress && self.output.is_json() => self.output.print(&event),
+            _ => {
+                event_report::report(event);
+                Ok(())
             }
         }
     }

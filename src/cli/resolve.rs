@@ -4,12 +4,13 @@
 use std::path::{Path, PathBuf};
 
 use super::args::{self, LowArgs, LowCommand, Picker, RuntimeKind};
-use super::resolved::{Afterwards, Client, Create, Demo, Get, HiArgs, Info, Peer, Share, Subcommand, Verify};
+use super::resolved::{Afterwards, Client, Create, Demo, Get, HiArgs, Info, Peer, Share, Subcommand, Tracker, Verify};
 use crate::console::create_torrent::CreateOptions;
 use crate::console::exit::CommandError;
+use crate::console::units::RateLimit;
 use crate::ids::Endpoint;
 use crate::limits::{CHUNK_SIZE_CREATE_MIN, CHUNK_SIZE_MAX, CORES_DEFAULT_MAX, GROUP_KEY_BYTES_MIN, TRACKERS_MAX};
-use crate::node::Strategy;
+use crate::node::{RateSetting, Strategy};
 use crate::runtime::Preference;
 use crate::runtime::machine::cores_within;
 use crate::tracker::server::TrackerConfig;
@@ -44,6 +45,8 @@ pub(super) fn resolve(low: LowArgs) -> Result<HiArgs, CommandError> {
         LowCommand::Demo(typed) => {
             Subcommand::Demo(Demo { size: typed.size, dir: typed.dir.unwrap_or_else(|| PathBuf::from(".")) })
         }
+        LowCommand::Completions(typed) => Subcommand::Completions(typed.shell),
+        LowCommand::Man(typed) => Subcommand::Man(typed.dir),
     };
     let runtime = match low.common.runtime {
         RuntimeKind::Auto => Preference::Auto,
@@ -53,13 +56,15 @@ pub(super) fn resolve(low: LowArgs) -> Result<HiArgs, CommandError> {
     Ok(HiArgs { log: low.common.log, runtime, command })
 }
 
-fn tracker(typed: args::TrackerArgs) -> Result<TrackerConfig, CommandError> {
-    Ok(TrackerConfig {
+fn tracker(typed: args::TrackerArgs) -> Result<Tracker, CommandError> {
+    let config = TrackerConfig {
         peers: typed.peers,
         group_key: typed.group_key_file.as_deref().map(group_key).transpose()?,
         data_dir: typed.data_dir,
         cores: cores(typed.cores),
         trust: typed.trust,
+        private: typed.private,
+        loopback_as: typed.loopback_as,
         lease: typed.lease,
         connections_max: typed.max_connections,
         connections_per_address_max: typed.max_connections_per_address,
@@ -67,7 +72,8 @@ fn tracker(typed: args::TrackerArgs) -> Result<TrackerConfig, CommandError> {
         endpoints_per_file_max: typed.max_endpoints_per_file,
         endpoints_per_address_max: typed.max_endpoints_per_address,
         ..TrackerConfig::new(typed.listen)
-    })
+    };
+    Ok(Tracker { config, metrics: typed.metrics.metrics })
 }
 
 /// The secret in a file, without the end of line that an editor appends.
@@ -114,18 +120,24 @@ fn peer(typed: args::PeerArgs) -> Result<Peer, CommandError> {
     Ok(Peer {
         listen: typed.listen,
         // The parser has already refused port 0.
-        advertise: typed.advertise.and_then(Endpoint::from_socket),
+        advertise: typed.advertise.into_iter().filter_map(Endpoint::from_socket).collect(),
         cache_bytes: usize::try_from(typed.cache).unwrap_or(usize::MAX),
         stall_timeout: typed.stall_timeout,
         strategy: match typed.picker {
             Picker::Rarest => Strategy::RarestFirst,
             Picker::Random => Strategy::Random,
         },
-        upload_limit: typed.upload_limit.and_then(|limit| limit.0),
-        download_limit: typed.download_limit.and_then(|limit| limit.0),
+        upload_limit: rate_setting(typed.upload_limit),
+        download_limit: rate_setting(typed.download_limit),
+        reports_progress: !typed.no_report,
+        metrics: typed.metrics.metrics,
         trackers: trackers(typed.trackers)?,
         cores: cores(typed.cores),
     })
+}
+
+fn rate_setting(typed: Option<RateLimit>) -> RateSetting {
+    typed.map_or(RateSetting::Kept, |limit| RateSetting::Given(limit.0))
 }
 
 fn trackers(typed: args::TrackersArgs) -> Result<Vec<String>, CommandError> {

@@ -1,14 +1,14 @@
 //! The resolved arguments of each subcommand: their meaning on this machine.
 
 use std::net::SocketAddr;
-use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::args::Shell;
 use crate::console::create_torrent::CreateOptions;
 use crate::ids::Endpoint;
 use crate::limits::CHUNK_SIZE_DEFAULT;
-use crate::node::{NodeConfig, Strategy};
+use crate::node::{NodeConfig, RateSetting, Strategy};
 use crate::runtime::Preference;
 use crate::tracker::server::TrackerConfig;
 
@@ -27,7 +27,7 @@ pub(crate) struct HiArgs {
 #[derive(Clone, Debug)]
 pub(crate) enum Subcommand {
     /// Run a tracker.
-    Tracker(TrackerConfig),
+    Tracker(Tracker),
     /// Run the REPL.
     Client(Client),
     /// Seed a file.
@@ -42,6 +42,10 @@ pub(crate) enum Subcommand {
     Verify(Verify),
     /// Run the demo.
     Demo(Demo),
+    /// Print the completions for a shell.
+    Completions(Shell),
+    /// Write the manual pages into a folder, or print the main page.
+    Man(Option<PathBuf>),
 }
 
 impl Subcommand {
@@ -51,16 +55,29 @@ impl Subcommand {
     }
 }
 
+/// Arguments of `mtorrent tracker`.
+#[derive(Clone, Debug)]
+pub(crate) struct Tracker {
+    /// The configuration.
+    pub config: TrackerConfig,
+    /// Address of the figures.
+    pub metrics: Option<SocketAddr>,
+}
+
 /// Options of every peer.
 #[derive(Clone, Debug)]
 pub(crate) struct Peer {
     pub(super) listen: SocketAddr,
-    pub(super) advertise: Option<Endpoint>,
+    pub(super) advertise: Vec<Endpoint>,
     pub(super) cache_bytes: usize,
     pub(super) strategy: Strategy,
     pub(super) stall_timeout: Duration,
-    pub(super) upload_limit: Option<NonZeroU64>,
-    pub(super) download_limit: Option<NonZeroU64>,
+    pub(super) upload_limit: RateSetting,
+    pub(super) download_limit: RateSetting,
+    /// Whether trackers are told how far each download is.
+    pub(super) reports_progress: bool,
+    /// Address of the figures.
+    pub metrics: Option<SocketAddr>,
     /// Trackers of the command line; a list that is not empty replaces the one in each `.mtorrent` file.
     pub trackers: Vec<String>,
     /// Number of executors, and of threads that hash.
@@ -72,7 +89,7 @@ impl Peer {
     pub(crate) fn client_config(&self, data_dir: Option<PathBuf>) -> NodeConfig {
         NodeConfig {
             listen: self.listen,
-            advertise: self.advertise,
+            advertise: self.advertise.clone(),
             trackers: self.trackers.clone(),
             cores: self.cores,
             cache_bytes: self.cache_bytes,
@@ -81,6 +98,7 @@ impl Peer {
             chunk_bytes: CHUNK_SIZE_DEFAULT as usize,
             upload_limit: self.upload_limit,
             download_limit: self.download_limit,
+            reports_progress: self.reports_progress,
             data_dir,
         }
     }

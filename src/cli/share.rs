@@ -13,6 +13,7 @@ use crate::console::output::Output;
 use crate::console::output_event::OutputEvent;
 use crate::console::signals;
 use crate::console::stderr;
+use crate::control::monitor::{Monitor, Subject};
 use crate::ids::InfoHash;
 use crate::node::{Event, Node, ShareRequest, Verified};
 use crate::text;
@@ -20,6 +21,7 @@ use crate::text;
 /// Runs the command.
 pub(crate) fn run(args: &Share, output: &Output) -> CommandResult {
     let inputs = Inputs::start()?;
+    let monitor = Monitor::start(args.peer.metrics).map_err(|error| CommandError::failed(error.to_string()))?;
     let trackers = trackers(args)?;
     let create_torrent = CreateTorrent {
         file: &args.file,
@@ -33,6 +35,7 @@ pub(crate) fn run(args: &Share, output: &Output) -> CommandResult {
     stderr::report(format_args!("{} {path}", if created.is_new { "created" } else { "verified the file against" }));
     let trackers = trackers.join(", ");
     let client = Node::start(args.peer.client_config(None))?;
+    monitor.show(Subject::Node(client.observer()));
     let info_hash = created.metainfo.info_hash();
     let verified = Verified { identity: created.identity, unreadable: created.unreadable };
     let request = ShareRequest {
@@ -43,7 +46,7 @@ pub(crate) fn run(args: &Share, output: &Output) -> CommandResult {
     let result =
         inputs.add_events(&client).and_then(|()| Ok(client.share_verified(request, Some(verified))?)).and_then(|()| {
             stderr::report(format_args!("waiting for a tracker to acknowledge: {trackers}"));
-            serve(&client, &inputs, info_hash, output)
+            serve(&client, &inputs, info_hash, &monitor, output)
         });
     client.close();
     result
@@ -62,7 +65,7 @@ fn trackers(args: &Share) -> Result<Vec<String>, CommandError> {
     }
 }
 
-fn serve(client: &Node, inputs: &Inputs, info_hash: InfoHash, output: &Output) -> CommandResult {
+fn serve(client: &Node, inputs: &Inputs, info_hash: InfoHash, monitor: &Monitor, output: &Output) -> CommandResult {
     let mut is_ready = false;
     loop {
         match inputs.next(None) {
@@ -70,7 +73,8 @@ fn serve(client: &Node, inputs: &Inputs, info_hash: InfoHash, output: &Output) -
                 if !is_ready {
                     signals::work_is_done();
                     let listen = client.listen_addr();
-                    output.print(&OutputEvent::Ready { listen, info_hash: Some(info_hash), synced: None })?;
+                    let metrics = monitor.address();
+                    output.print(&OutputEvent::Ready { listen, info_hash: Some(info_hash), synced: None, metrics })?;
                     is_ready = true;
                 }
                 report_announced(&tracker, output)?;

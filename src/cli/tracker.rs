@@ -3,11 +3,13 @@
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
+use super::resolved::Tracker;
 use crate::console::exit::{CommandError, CommandResult, Exit};
 use crate::console::inputs::{Input, Inputs};
 use crate::console::output::Output;
 use crate::console::output_event::OutputEvent;
 use crate::console::signals;
+use crate::control::monitor::{Monitor, Subject};
 use crate::tracker::server::{self, StartError, TrackerConfig, TrackerHandle};
 
 /// Pause between two checks whether the tracker has ended.
@@ -17,13 +19,16 @@ const POLL_PAUSE: Duration = Duration::from_millis(500);
 const START_POLL_PAUSE: Duration = Duration::from_millis(20);
 
 /// Runs the command.
-pub(crate) fn run(config: TrackerConfig, output: &Output) -> CommandResult {
+pub(crate) fn run(args: Tracker, output: &Output) -> CommandResult {
+    let monitor = Monitor::start(args.metrics).map_err(|error| CommandError::failed(error.to_string()))?;
     let inputs = Inputs::start()?;
-    let Some(tracker) = start(config, &inputs)? else { return Ok(Exit::Done) };
+    let Some(tracker) = start(args.config, &inputs)? else { return Ok(Exit::Done) };
+    monitor.show(Subject::Tracker(tracker.observer()));
     let served = output.print(&OutputEvent::Ready {
         listen: tracker.listen_addr(),
         info_hash: None,
         synced: Some(tracker.synced()),
+        metrics: monitor.address(),
     });
     signals::work_is_done();
     if served.is_ok() {

@@ -17,6 +17,7 @@ pub(crate) fn state_word(state: &DownloadState) -> &'static str {
         DownloadState::Hashing => "hashing",
         DownloadState::Running => "running",
         DownloadState::Stalled => "stalled",
+        DownloadState::Paused => "paused",
         DownloadState::Done { .. } => "done",
         DownloadState::Failed(_) => "failed",
     }
@@ -118,6 +119,7 @@ pub(crate) mod tests {
             bad_chunks: 0,
             rate_bytes_s: 1 << 30,
             peers: 3,
+            why: crate::node::Why::default(),
             spent: TimeSpent::default(),
             elapsed: Duration::from_millis(14_200),
         }

@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Instant;
 
 use crate::limits::{LOG_LINES_PER_ADDRESS_MAX, LOG_LINES_PER_SITE_MAX, LOG_SITES_MAX, LOG_WINDOW};
+use crate::metrics::{self, Counter};
 
 /// A place in the program that logs: file and line.
 pub(crate) type Site = (&'static str, u32);
@@ -56,6 +57,7 @@ impl LogLimit {
         let allowed = window.lines < max;
         window.lines += u32::from(allowed);
         window.suppressed += u64::from(!allowed);
+        metrics::add(Counter::LogLinesSuppressed, u64::from(!allowed));
         allowed
     }
 

@@ -36,7 +36,7 @@ impl Output {
 
     /// Reports the failure of a command: a message on stderr and, with `--json`, an object on stdout.
     pub(crate) fn failure(&self, error: &CommandError) -> Exit {
-        stderr::report(format_args!("mtorrent: {error}"));
+        stderr::report_error(error);
         self.report_failure(error);
         error.exit
     }
@@ -48,6 +48,12 @@ impl Output {
             let _ = self.print(&OutputEvent::Error { error: &error.message, exit: Some(error.exit.code()) });
         }
     }
+}
+
+/// Writes a document that the user asked for by its form, such as a script for a shell: also with `--json` it is text.
+pub(crate) fn document(text: &str) -> Result<(), CommandError> {
+    write_line(&mut io::stdout().lock(), text.trim_end_matches('\n'))
+        .map_err(|error| CommandError::failed(format!("cannot write to standard output: {error}")))
 }
 
 /// The object of the event on one line.

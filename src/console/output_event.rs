@@ -6,9 +6,11 @@
 //!
 //! | `event` | printed by | keys |
 //! |---|---|---|
-//! | `ready` | `tracker`, `share`, `client` | `listen`, `info_hash` (optional), `synced`: `yes` or `no` (optional) |
+//! | `ready` | `tracker`, `share`, `client` | `listen`, `info_hash` (optional), `synced`: `yes` or `no` (optional), `metrics`: the address of the figures (optional) |
 //! | `announced` | `share`, `client` | `tracker`, [`path` of the .mtorrent file, `info_hash`: by `client` only] |
-//! | `progress` | `get` | `id`, `state`, `name`, `done_bytes`, `bytes`, `rate_bytes_s`, `peers` |
+//! | `progress` | `get` | `id`, `state`, `name`, `done_bytes`, `bytes`, `rate_bytes_s`, `peers`, `why` |
+//! | `no_progress` | `get`, `client` | `id`, `seconds` without a finished chunk, `cause` and `text` as in `why` of a download, `next_step` |
+//! | `progress_again` | `get`, `client` | `id`, `seconds` that it had waited |
 //! | `ended` | `get`, `client` | those of a download, below |
 //! | `started` | `client` | `id`, `name`, `dest`, `info_hash` |
 //! | `hashing` | `client` | `file` |
@@ -16,6 +18,10 @@
 //! | `downloads` | `client` | `downloads`: a list of downloads, below |
 //! | `removed` | `client` | `path` as it was typed |
 //! | `limit` | `client` | `up_bytes_s`, `down_bytes_s`; null without a limit |
+//! | `share_paused`, `share_stopped` | `client` | `file`, `why`; the first resumes by itself |
+//! | `share_resumed` | `client` | `file` |
+//! | `notice` | `client` | `text` |
+//! | `lost` | `ctl events` | `events`: number of events that this reader was too slow for |
 //! | `help`, `question` | `client` | `text` |
 //! | `error` | every command | `error`: the message, [`exit`: the exit code; not from a line of the REPL] |
 //! | `demo` | `demo` | those of [`DemoFigures`] |
@@ -35,16 +41,17 @@ use std::fmt::{self, Display};
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::path::Path;
+use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
 use super::demo_figures::DemoFigures;
-use super::download_fields::{DownloadFields, ProgressFields};
+use super::download_fields::{DownloadFields, ProgressFields, WhyFields};
 use super::units::{RateLimit, Size};
 use super::{download_text, downloads_table};
 use crate::geometry::ChunkIndex;
 use crate::ids::InfoHash;
-use crate::node::{DownloadId, DownloadState, DownloadStatus};
+use crate::node::{DownloadId, DownloadState, DownloadStatus, Event};
 use crate::text;
 
 /// One event or answer that a command prints on stdout.
@@ -61,6 +68,9 @@ pub(crate) enum OutputEvent<'a> {
         /// Whether a tracker has loaded the table of its group.
         #[serde(serialize_with = "yes_or_no", skip_serializing_if = "Option::is_none")]
         synced: Option<bool>,
+        /// The address of the figures.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        metrics: Option<SocketAddr>,
     },
     /// A tracker acknowledged a share.
     Announced {
@@ -75,6 +85,27 @@ pub(crate) enum OutputEvent<'a> {
     },
     /// The figures of a running download.
     Progress(ProgressFields<'a>),
+    /// A running download finished no chunk for some time.
+    NoProgress {
+        /// Number of the download.
+        id: DownloadId,
+        /// The time without progress, seconds.
+        #[serde(serialize_with = "seconds", rename = "seconds")]
+        waited: Duration,
+        /// What it waits for.
+        #[serde(flatten)]
+        why: WhyFields<'a>,
+        /// What the user can do.
+        next_step: &'a str,
+    },
+    /// A download that made no progress finishes chunks again.
+    ProgressAgain {
+        /// Number of the download.
+        id: DownloadId,
+        /// The time without progress, seconds.
+        #[serde(serialize_with = "seconds", rename = "seconds")]
+        waited: Duration,
+    },
     /// A download is done or failed.
     Ended {
         /// The fields of the download.
@@ -125,6 +156,38 @@ pub(crate) enum OutputEvent<'a> {
         /// The name as it was typed.
         #[serde(serialize_with = "plain_path")]
         path: &'a Path,
+    },
+    /// A share is paused and resumes without a command.
+    SharePaused {
+        /// Path of the file.
+        #[serde(serialize_with = "lossy_path")]
+        file: &'a Path,
+        /// The reason.
+        why: &'a str,
+    },
+    /// A paused share is served again.
+    ShareResumed {
+        /// Path of the file.
+        #[serde(serialize_with = "lossy_path")]
+        file: &'a Path,
+    },
+    /// A share is no longer served, because its file was replaced.
+    ShareStopped {
+        /// Path of the file.
+        #[serde(serialize_with = "lossy_path")]
+        file: &'a Path,
+        /// The reason.
+        why: &'a str,
+    },
+    /// A message on the state of a client.
+    Notice {
+        /// The message.
+        text: &'a str,
+    },
+    /// Events that a slow reader did not get.
+    Lost {
+        /// Their number.
+        events: u64,
     },
     /// The rate limits.
     Limit {
@@ -240,6 +303,35 @@ impl<'a> OutputEvent<'a> {
         Self::Downloads { downloads: all.iter().map(DownloadFields).collect() }
     }
 
+    /// The event of a client; `None` for the end of a download, whose text depends on where it is printed, and for an
+    /// announcement, which needs the path of its share.
+    pub(crate) fn of(event: &'a Event) -> Option<Self> {
+        match event {
+            Event::SharePaused { file, why } => Some(Self::SharePaused { file, why }),
+            Event::ShareResumed { file } => Some(Self::ShareResumed { file }),
+            Event::ShareStopped { file, why } => Some(Self::ShareStopped { file, why }),
+            Event::Notice(text) => Some(Self::Notice { text }),
+            Event::NoProgress { id, waited, why, next_step } => {
+                Some(Self::NoProgress { id: *id, waited: *waited, why: WhyFields::of(why), next_step })
+            }
+            Event::ProgressAgain { id, waited } => Some(Self::ProgressAgain { id: *id, waited: *waited }),
+            Event::Ended(_) | Event::Announced { .. } => None,
+        }
+    }
+
+    /// Whether the text is a message for people, which goes to stderr.
+    pub(crate) fn is_message(&self) -> bool {
+        matches!(
+            self,
+            Self::SharePaused { .. }
+                | Self::ShareResumed { .. }
+                | Self::ShareStopped { .. }
+                | Self::Notice { .. }
+                | Self::NoProgress { .. }
+                | Self::ProgressAgain { .. }
+        )
+    }
+
     /// The object on one line, with its keys in alphabetical order.
     pub(crate) fn to_json(&self) -> serde_json::Result<String> {
         serde_json::to_value(self).map(|object| object.to_string())
@@ -249,16 +341,22 @@ impl<'a> OutputEvent<'a> {
 impl Display for OutputEvent<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Ready { listen, info_hash, synced } => {
+            Self::Ready { listen, info_hash, synced, metrics } => {
                 write!(f, "ready listen={listen}")?;
                 info_hash.map_or(Ok(()), |info_hash| write!(f, " info_hash={info_hash}"))?;
-                synced.map_or(Ok(()), |synced| write!(f, " synced={}", yes(synced)))
+                synced.map_or(Ok(()), |synced| write!(f, " synced={}", yes(synced)))?;
+                metrics.map_or(Ok(()), |metrics| write!(f, " metrics={metrics}"))
             }
             Self::Announced { tracker, path: None, .. } => write!(f, "announced to {}", text::plain(tracker)),
             Self::Announced { tracker, path: Some(path), .. } => {
                 write!(f, "announced {} to {}", text::path(path), text::plain(tracker))
             }
             Self::Progress(progress) => f.write_str(&download_text::progress_line(progress.status())),
+            Self::NoProgress { id, waited, why, next_step } => {
+                let (waited, text) = (waited.as_secs(), text::plain(why.text()));
+                write!(f, "#{id} no progress for {waited} s: {text}; next: {next_step}")
+            }
+            Self::ProgressAgain { id, waited } => write!(f, "#{id} progress again after {} s", waited.as_secs()),
             Self::Ended { download, is_numbered: false } => f.write_str(&download_text::done_line(download.0)),
             Self::Ended { download, is_numbered: true } => fmt_numbered_end(download.0, f),
             Self::Started { id, name, dest, .. } => {
@@ -275,6 +373,16 @@ impl Display for OutputEvent<'_> {
             Self::Limit { up_bytes_s, down_bytes_s } => {
                 write!(f, "limit up {}, down {}", RateLimit(*up_bytes_s), RateLimit(*down_bytes_s))
             }
+            Self::SharePaused { file, why } => {
+                let (file, why) = (text::path(file), text::plain(why));
+                write!(f, "{file} is not seeded for now: {why}; seeding resumes by itself")
+            }
+            Self::ShareResumed { file } => write!(f, "{} is seeded again", text::path(file)),
+            Self::ShareStopped { file, why } => {
+                write!(f, "{} is not seeded any more: {}", text::path(file), text::plain(why))
+            }
+            Self::Notice { text } => f.write_str(&text::plain(text)),
+            Self::Lost { events } => write!(f, "{events} events were lost, because they were not read fast enough"),
             Self::Help { text } | Self::Question { text } | Self::Error { error: text, .. } => f.write_str(text),
             Self::Demo(figures) => f.write_str(&figures.text),
             Self::Created { state, path, info_hash, length, chunk_size, chunks } => {
@@ -321,6 +429,11 @@ fn yes(is_so: bool) -> &'static str {
     if is_so { "yes" } else { "no" }
 }
 
+fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    // Milliseconds are precise enough.
+    serializer.serialize_f64(time.as_millis() as f64 / 1e3)
+}
+
 fn as_text<S: Serializer>(value: &impl Display, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(value)
 }
@@ -359,7 +472,7 @@ mod tests {
     use crate::console::demo_figures::GetterFigures;
     use crate::console::download_text::tests::status;
     use crate::geometry::Geometry;
-    use crate::node::{Failure, FailureKind};
+    use crate::node::{Cause, Failure, FailureKind, Why};
 
     const HASH: InfoHash = InfoHash([0xab; 20]);
 
@@ -373,14 +486,14 @@ mod tests {
     fn services() {
         let listen = "127.0.0.1:7000".parse().unwrap();
         check(
-            &OutputEvent::Ready { listen, info_hash: Some(HASH), synced: None },
+            &OutputEvent::Ready { listen, info_hash: Some(HASH), synced: None, metrics: None },
             "ready listen=127.0.0.1:7000 info_hash=HASH",
             r#"{"event":"ready","info_hash":"HASH","listen":"127.0.0.1:7000"}"#,
         );
         check(
-            &OutputEvent::Ready { listen, info_hash: None, synced: Some(false) },
-            "ready listen=127.0.0.1:7000 synced=no",
-            r#"{"event":"ready","listen":"127.0.0.1:7000","synced":"no"}"#,
+            &OutputEvent::Ready { listen, info_hash: None, synced: Some(false), metrics: Some(listen) },
+            "ready listen=127.0.0.1:7000 synced=no metrics=127.0.0.1:7000",
+            r#"{"event":"ready","listen":"127.0.0.1:7000","metrics":"127.0.0.1:7000","synced":"no"}"#,
         );
         check(
             &OutputEvent::Announced { tracker: "t:1", path: None, info_hash: None },
@@ -405,7 +518,11 @@ mod tests {
         };
         let start = r#"{"bad_chunks":0,"bytes":21474836480,"dest":"/data/disk.img","done_bytes":5368709120,"#;
         let ended = r#""event":"ended","#;
-        let is_done = fields("done", 378_078_107, r#""up_to_date":false,"verified":true"#);
+        let is_done = fields(
+            "done",
+            378_078_107,
+            r#""up_to_date":false,"verified":true,"why":{"cause":"nothing","text":"it has just begun"}"#,
+        );
         let json = format!("{start}{ended}{is_done}");
         check(&OutputEvent::ended(&done, true), "#3 done 20.0 GiB in 14.2 s, verified", &json);
         let by_name = "done disk.img -> /data/disk.img 20.0 GiB in 14.2 s, verified";
@@ -413,7 +530,8 @@ mod tests {
         let failure = Failure { kind: FailureKind::Retry, message: "no seeder: try later".into() };
         let failed = status(3, DownloadState::Failed(failure));
         let fields = |more| fields("failed", 378_078_107, more);
-        let has_failed = fields(r#""up_to_date":false,"verified":false"#);
+        let has_failed =
+            fields(r#""up_to_date":false,"verified":false,"why":{"cause":"nothing","text":"it has just begun"}"#);
         let json = format!(r#"{start}"error":"no seeder: try later",{ended}{has_failed}"#);
         check(&OutputEvent::ended(&failed, true), "#3 failed: no seeder: try later", &json);
         let rows = [done];
@@ -423,8 +541,22 @@ mod tests {
         check(
             &OutputEvent::progress(&status(3, DownloadState::Running)),
             "disk.img: 5.0 GiB of 20.0 GiB (25 %), 1.0 GiB/s, 15s left, 3 peers, running",
-            r#"{"bytes":21474836480,"done_bytes":5368709120,"event":"progress","id":3,"name":"disk.img","peers":3,"rate_bytes_s":1073741824,"state":"running"}"#,
+            r#"{"bytes":21474836480,"done_bytes":5368709120,"event":"progress","id":3,"name":"disk.img","peers":3,"rate_bytes_s":1073741824,"state":"running","why":{"cause":"nothing","text":"it has just begun"}}"#,
         );
+    }
+
+    #[test]
+    fn reports_on_progress() {
+        let why = Why::with(Cause::Disk, "it is\nslow");
+        let event = Event::NoProgress { id: 3, waited: Duration::from_millis(10_250), why, next_step: "wait".into() };
+        check(
+            &OutputEvent::of(&event).unwrap(),
+            "#3 no progress for 10 s: it is\\nslow; next: wait",
+            r#"{"cause":"disk","event":"no_progress","id":3,"next_step":"wait","seconds":10.25,"text":"it is\nslow"}"#,
+        );
+        let event = Event::ProgressAgain { id: 3, waited: Duration::from_secs(20) };
+        let json = r#"{"event":"progress_again","id":3,"seconds":20.0}"#;
+        check(&OutputEvent::of(&event).unwrap(), "#3 progress again after 20 s", json);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Sizes, durations and addresses in the notation of people. Pure.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU64;
 use std::time::Duration;
 
@@ -81,6 +81,14 @@ pub(crate) fn parse_advertise(text: &str) -> Result<SocketAddr, String> {
     match text.trim().parse::<SocketAddr>() {
         Ok(address) if address.port() != 0 && !address.ip().is_unspecified() => Ok(address),
         _ => Err("write the address under which others reach this machine as IP:PORT, such as 192.0.2.7:7001".into()),
+    }
+}
+
+/// Parses an IP address under which others reach this machine.
+pub(crate) fn parse_own_address(text: &str) -> Result<IpAddr, String> {
+    match text.trim().parse::<IpAddr>() {
+        Ok(ip) if !ip.is_unspecified() && !ip.is_loopback() => Ok(ip),
+        _ => Err("write an address under which others reach this machine, such as 192.0.2.7".into()),
     }
 }
 
@@ -258,6 +266,8 @@ mod tests {
         assert!(parse_listen("[::]:0").is_ok() && parse_listen("127.0.0.1:7000").is_ok());
         assert!(parse_listen("localhost:7000").is_err() && parse_listen("7000").is_err());
         assert!(parse_advertise("192.0.2.7:7001").is_ok());
+        assert!(parse_own_address("192.0.2.7").is_ok());
+        assert!(parse_own_address("127.0.0.1").is_err() && parse_own_address("::").is_err());
         assert!(parse_advertise("0.0.0.0:7001").is_err() && parse_advertise("192.0.2.7:0").is_err());
     }
 

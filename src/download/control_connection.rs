@@ -19,8 +19,15 @@ use crate::wire::{ChunkInfo, Message, Status};
 /// A change in a peer's state.
 #[derive(Debug)]
 pub(crate) enum PeerUpdate {
-    /// The peer is connected: its chunks, and the round trip to it.
-    Connected(Bitfield, Duration),
+    /// The peer is connected.
+    Connected {
+        /// Its chunks.
+        chunks: Bitfield,
+        /// Round trip to it.
+        rtt: Duration,
+        /// Congestion control of the connection.
+        congestion: Option<String>,
+    },
     /// The peer got these chunks since.
     Has(Vec<ChunkIndex>),
 }
@@ -117,7 +124,8 @@ impl Control {
         }
         self.send(&Message::ChunkSubscribeRequest(self.request.info_hash)).await?;
         let chunks = self.subscribe().await?;
-        update(PeerUpdate::Connected(chunks, self.stream.rtt().unwrap_or_default()));
+        let rtt = self.stream.rtt().unwrap_or_default();
+        update(PeerUpdate::Connected { chunks, rtt, congestion: self.stream.congestion() });
         loop {
             if let Some(fresh) = self.next().await? {
                 update(PeerUpdate::Has(fresh));

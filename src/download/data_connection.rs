@@ -16,6 +16,7 @@ use crate::ids::InfoHash;
 use crate::limits::{
     DATA_COPIED_BYTES_MAX, DATA_SILENCE_TIMEOUT, IDLE_TIMEOUT, RECEIVE_LOW_WATER_BYTES, TURN_WAIT_MAX,
 };
+use crate::metrics::{self, Counter, PeerClass};
 use crate::net::{Net, NetError, Outlet, Stream};
 use crate::rpc::RpcError;
 use crate::runtime::Signal;
@@ -265,6 +266,7 @@ impl Receiver<'_> {
     /// Receives the chunk's bytes: those that came with the head are copied, the rest is received in place.
     async fn data(&mut self, buffer: &mut ChunkBuffer) -> Result<(), RpcError> {
         let (len, mut at) = (buffer.len(), 0);
+        let received_bytes = Counter::received(PeerClass::of(self.stream.peer().ip()));
         while at < len && self.head_len > 0 {
             self.grow(buffer, at).await;
             let part = buffer.unfilled(at);
@@ -273,6 +275,7 @@ impl Receiver<'_> {
             self.consume_head(copied);
             at += copied;
         }
+        metrics::add(received_bytes, at as u64);
         while at < len {
             self.grow(buffer, at).await;
             self.stream.set_receive_low_water(RECEIVE_LOW_WATER_BYTES.min(len - at))?;
@@ -280,6 +283,7 @@ impl Receiver<'_> {
             match self.stream.read_data(buffer.unfilled(at)).await? {
                 0 => return Err(NetError::Closed.into()),
                 received => {
+                    metrics::add(received_bytes, received as u64);
                     self.pipeline.job().progress.arrived_bytes.fetch_add(received as u64, Ordering::Relaxed);
                     at += received;
                     self.connection.arrived_bytes.set(Some(at as u64));

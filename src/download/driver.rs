@@ -1,35 +1,38 @@
 //! One download from its request to its end, on core 0. The driver prepares the destination, runs the peers and the
 //! shards, has batches made durable, and finishes the file.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
 
 use super::batches::{Batches, Durable};
-use super::context::DriverContext;
+use super::context::{DriverContext, Idle};
 use super::job::{Job, Progress, Report, Target};
 use super::meter::RateMeter;
 use super::outcome::{DownloadState, Failure};
 use super::peer_set::{NoProgress, PeerSet};
 use super::prepare::{self, Found};
+use super::progress_reporter::ProgressReporter;
 use super::session_driver::{Blame, SessionDriver};
+use super::view::View;
+use super::why::{Cause, Why};
+use super::why_watch::{Tick, WhyWatch};
 use crate::bitfield::{Bitfield, SharedBitfield};
 use crate::ids::Endpoint;
-use crate::limits::{
-    DRIVER_TICK, REPORTS_AT_ONCE_MAX, STALL_NOTICE_AFTER, STALL_NOTICE_INTERVAL, STALLED_AFTER, WITHDRAWAL_WAIT,
-};
+use crate::limits::{DRIVER_TICK, REPORTS_AT_ONCE_MAX, STALLED_AFTER, WITHDRAWAL_WAIT};
 use crate::metainfo::Metainfo;
 use crate::runtime::deadline;
 use crate::storage::allocate::DIRECT_ALIGN;
 use crate::storage::{DestError, DiskFiles, Ledger, SeedFile};
-use crate::swarm::Strategy;
+use crate::swarm::{Strategy, Supply};
 use crate::torrent::RegistryError;
 use crate::torrent::Torrent;
 use crate::tracker_client::{Announcement, Announcer};
+use crate::wire::ProgressState;
 
 /// Parameters of a download.
 #[derive(Clone, Debug)]
@@ -48,6 +51,8 @@ pub(crate) struct Request {
     pub strategy: Strategy,
     /// Endpoint at which this client serves its chunks.
     pub endpoint: Endpoint,
+    /// Whether the tracker is told how far the download is.
+    pub reports_progress: bool,
 }
 
 /// Handle of a running download, for its client.
@@ -57,8 +62,12 @@ pub(crate) struct Driver {
     pub request: Request,
     /// Figures of the download; set once the shards run.
     pub progress: OnceLock<Arc<Progress>>,
+    /// The file and its chunks; set with `progress`, and gone after the end.
+    pub torrent: OnceLock<Weak<Torrent>>,
     /// Set to end the download early.
     pub cancelled: AtomicBool,
+    /// Set while the download must not receive: it gives up its connections, and serves the chunks that it has.
+    pub paused: AtomicBool,
 }
 
 struct Run {
@@ -70,15 +79,17 @@ struct Run {
     session_driver: Rc<SessionDriver>,
     batches: Option<Rc<Batches>>,
     announced: Cell<bool>,
+    reporter: ProgressReporter,
     not_direct_reported: Cell<bool>,
-    /// Time of the last notice that said why nothing arrives.
-    missing_reported_at: Cell<Option<Instant>>,
+    /// Present while the download is paused.
+    idle: RefCell<Option<Idle>>,
 }
 
 impl Driver {
     /// A download that has not started yet.
     pub(crate) fn new(request: Request) -> Arc<Self> {
-        Arc::new(Self { request, progress: OnceLock::new(), cancelled: AtomicBool::new(false) })
+        let (cancelled, paused) = (AtomicBool::new(false), AtomicBool::new(false));
+        Arc::new(Self { request, progress: OnceLock::new(), torrent: OnceLock::new(), cancelled, paused })
     }
 
     /// Downloads to the end. Without an `announcer` (no tracker is known) only an existing, right file is a success.
@@ -101,7 +112,10 @@ impl Driver {
         let worked = run.work(&state).await;
         run.context.stop_shards().await;
         let ended = match worked {
-            Ok(()) => run.finish().await,
+            Ok(()) => {
+                run.job.progress.set_why(Why::with(Cause::Disk, "the last chunks are made durable"));
+                run.finish().await
+            }
             Err(failure) => Err(failure),
         };
         if ended.is_err() {
@@ -203,6 +217,8 @@ impl Driver {
         progress.done_bytes.store(have.byte_count(), Ordering::Relaxed);
         let is_first = self.progress.set(progress.clone()).is_ok();
         debug_assert!(is_first, "a download runs once");
+        // Nothing else sets it.
+        let _ = self.torrent.set(Arc::downgrade(&torrent));
         let (written_reported, failure) = (AtomicBool::new(false), OnceLock::new());
         let job = Arc::new(Job { torrent, target, progress, reports, received, written_reported, failure });
         let batches = durable.map(|durable| Batches::new(durable, job.clone(), context.blocking.clone()));
@@ -215,16 +231,20 @@ impl Driver {
         context.start_shards(&job).await;
         let session_driver = SessionDriver::new(context.clone(), &have, self.request.strategy);
         let peer_set = PeerSet::start(context.clone(), job.clone(), session_driver.clone(), announcer.group().clone());
+        let view: Rc<dyn View> = peer_set.clone();
+        *context.view.borrow_mut() = Some(Rc::downgrade(&view));
+        let reporter = ProgressReporter::new(announcer.clone(), job.clone(), self.request.reports_progress);
         Ok(Rc::new(Run {
             driver: self,
             context,
+            reporter,
             announcer,
             peer_set,
             session_driver,
             batches,
             announced: Cell::new(false),
             not_direct_reported: Cell::new(false),
-            missing_reported_at: Cell::new(None),
+            idle: RefCell::new(None),
             job,
         }))
     }
@@ -234,6 +254,7 @@ impl Run {
     /// Runs the download until all chunks are written.
     async fn work(self: &Rc<Self>, state: &impl Fn(DownloadState)) -> Result<(), Failure> {
         let mut rate = RateMeter::new(&self.job.progress);
+        let mut watch = WhyWatch::new(&self.job.progress);
         loop {
             // Checked first: chunks that a failed sync lost must not count as done.
             if let Some(error) = self.job.failure.get() {
@@ -243,6 +264,7 @@ impl Run {
                 return Ok(());
             }
             self.driver.check_cancelled()?;
+            self.follow_pause(&mut rate);
             self.announce_once();
             if let Some(batches) = &self.batches {
                 batches.commit_if_due();
@@ -254,14 +276,46 @@ impl Run {
                     self.act_on(report);
                 }
             }
-            if rate.is_due() {
+            if self.is_idle() {
+                rate.rest(&self.job.progress);
+                self.session_driver.tick();
+                self.job.progress.set_why(Why::of(Cause::Paused));
+                self.show(DownloadState::Paused, state);
+            } else if rate.is_due() {
                 rate.tick(&self.job.progress, self.session_driver.wait_reason());
                 self.session_driver.tick();
                 self.peer_set.retry();
                 self.peer_set.check_deliveries();
-                state(self.check_progress(rate.still_for())?);
+                self.watch(&mut watch);
+                self.show(self.check_progress(rate.still_for())?, state);
             }
         }
+    }
+
+    fn show(&self, now: DownloadState, state: &impl Fn(DownloadState)) {
+        self.reporter.tick(&now);
+        state(now);
+    }
+
+    /// Pauses or resumes as the user wants. Paused, the download keeps its files open, makes durable what arrives late,
+    /// and serves what it has; nothing of it is hashed again.
+    fn follow_pause(&self, rate: &mut RateMeter) {
+        match (self.driver.paused.load(Ordering::Relaxed), self.is_idle()) {
+            (true, false) => {
+                self.peer_set.pause();
+                *self.idle.borrow_mut() = Some(self.context.idle());
+            }
+            (false, true) => {
+                *self.idle.borrow_mut() = None;
+                rate.rest(&self.job.progress);
+                self.peer_set.resume();
+            }
+            _ => {}
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.idle.borrow().is_some()
     }
 
     fn act_on(&self, report: Report) {
@@ -305,23 +359,46 @@ impl Run {
         let patience = self.driver.request.wait;
         let patience =
             if has_received { patience.map(|wait| wait.max(self.driver.request.stall_timeout)) } else { patience };
-        let failure = || why.clone().into_failure(self.job.torrent.metainfo.name());
         if patience.is_some_and(|patience| waited >= patience) {
-            return Err(failure());
-        }
-        if has_received {
-            self.report_what_is_missing(waited, &failure().message);
+            return Err(why.into_failure(self.job.torrent.metainfo.name()));
         }
         Ok(state)
     }
 
-    /// Reports from time to time why nothing arrives.
-    fn report_what_is_missing(&self, waited: Duration, why: &str) {
-        let is_due = waited >= STALL_NOTICE_AFTER
-            && self.missing_reported_at.get().is_none_or(|at| at.elapsed() >= STALL_NOTICE_INTERVAL);
-        if is_due {
-            self.missing_reported_at.set(Some(Instant::now()));
-            (self.context.notice)(format!("waiting since {} s: {why}", waited.as_secs()));
+    /// Finds the cause for which the download waits, and reports it when there was no progress for long.
+    fn watch(&self, watch: &mut WhyWatch) {
+        let progress = &self.job.progress;
+        let has_received = progress.fetched_bytes.load(Ordering::Relaxed) > 0;
+        let no_peers = self.peer_set.no_peers_since().map(|(_, why)| why);
+        let supply = self.session_driver.supply();
+        let cause = watch.take(
+            progress,
+            Tick {
+                chunks: self.job.torrent.metainfo.geometry().chunk_count(),
+                is_capped: self.context.net.is_at_download_limit(),
+                has_queue: self.peer_set.has_queue_at_own_link(),
+                load: self.context.load.load(&self.context.load_threads),
+                supply,
+                no_peers: no_peers.as_ref().map(|why| why.cause(has_received)),
+            },
+        );
+        let why = match (cause, no_peers) {
+            (Cause::Tracker | Cause::NoPeers, Some(why)) => Why::with(cause, why.to_string()),
+            (Cause::SlowPeer, _) => self.slow_peer(&supply),
+            _ => Why::of(cause),
+        };
+        if let Some(report) = watch.report(progress, &why) {
+            (self.context.report_progress)(report);
+        }
+        progress.set_why(why);
+    }
+
+    fn slow_peer(&self, supply: &Supply) -> Why {
+        match supply.only_asked.and_then(|slot| self.peer_set.endpoint(slot)) {
+            Some(peer) => {
+                Why::with(Cause::SlowPeer, format!("{peer} alone has the last {} chunks, and is slow", supply.missing))
+            }
+            None => Why::of(Cause::SlowPeer),
         }
     }
 
@@ -351,7 +428,9 @@ impl Run {
             finished.map_err(|error| DestError::from_io(&dest, length, error))
         };
         self.announce_once();
-        batches.lend(work).await.map_err(Failure::local)?.map_err(Failure::from)
+        batches.lend(work).await.map_err(Failure::local)?.map_err(Failure::from)?;
+        self.reporter.end(ProgressState::Done);
+        Ok(())
     }
 
     /// Keeps the received data for the next try.
@@ -364,6 +443,10 @@ impl Run {
         // The destination that was discarded may be shared from elsewhere.
         let served = || self.context.registry.get(&self.job.torrent.info_hash());
         let is_shared = || served().is_some_and(|torrent| torrent.stopped().is_none());
+        if self.announced.get() && is_shared() {
+            // Without a share, the withdrawal says the same.
+            self.reporter.end(ProgressState::Ended);
+        }
         if self.announced.get() && !is_shared() {
             let withdrawal = self.announcer.withdraw(self.job.torrent.info_hash());
             let (done, acknowledged) = async_channel::bounded::<()>(1);

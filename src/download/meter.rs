@@ -31,6 +31,12 @@ impl RateMeter {
         }
     }
 
+    /// Skips the time of a pause: nothing was to arrive in it.
+    pub(super) fn rest(&mut self, progress: &Progress) {
+        *self = Self { arrived_bytes: progress.arrived_bytes.load(Ordering::Relaxed), ..Self::new(progress) };
+        progress.rate_bytes_s.store(0, Ordering::Relaxed);
+    }
+
     /// Time since the last byte arrived.
     pub(super) fn still_for(&self) -> Duration {
         self.arrived_at.elapsed()

@@ -13,6 +13,8 @@ pub enum DownloadState {
     Running,
     /// Seeders are known, but no data arrives.
     Stalled,
+    /// The user has paused the download: nothing is requested, and what is there is served.
+    Paused,
     /// The file is complete, verified and durable.
     Done {
         /// Whether the destination was right already, so that nothing was downloaded.

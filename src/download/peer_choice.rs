@@ -13,7 +13,8 @@ use rand::{Rng, RngExt};
 use super::peer_standing::{PeerStanding, Verdict};
 use crate::ids::Endpoint;
 use crate::limits::{FAILURES_UNTIL_FORGOTTEN, PEERS_KNOWN_MAX, PEERS_PER_DOWNLOAD_MAX};
-use crate::swarm::PeerSlot;
+use crate::swarm::{PeerSlot, PeerView};
+use crate::torrent::PeerActivity;
 
 /// The peers that trackers have named; their number is bounded.
 #[derive(Default)]
@@ -44,6 +45,8 @@ pub(super) struct Peer {
     pub is_replaced: bool,
     /// Bytes that it had delivered at the last check.
     pub fetched_bytes: u64,
+    /// Congestion control of the last connection to it.
+    pub congestion: Option<String>,
 }
 
 impl Peers {
@@ -147,6 +150,30 @@ impl Peer {
             is_blamed: false,
             is_replaced: false,
             fetched_bytes: 0,
+            congestion: None,
+        }
+    }
+
+    /// What passes between it and this client, and the reason of a pause.
+    pub(super) fn activity(&self, now: Duration, session: Option<&PeerView>) -> (PeerActivity, Option<String>) {
+        match session {
+            Some(view) if view.open > 0 => return (PeerActivity::Active, None),
+            Some(view) if view.is_busy => return (PeerActivity::Choked, Some("it serves others first".to_owned())),
+            Some(_) => return (PeerActivity::Idle, None),
+            None => {}
+        }
+        let why = if self.standing.has_sent_wrong() {
+            "it sent a wrong chunk"
+        } else if self.has_no_route {
+            "this machine has no route to it"
+        } else {
+            "it cannot be reached, or refuses"
+        };
+        match self.standing.verdict(now) {
+            Verdict::Banned => (PeerActivity::Banned, Some("it sent wrong chunks".to_owned())),
+            Verdict::Later(_) => (PeerActivity::Paused, Some(why.to_owned())),
+            Verdict::Welcome if self.is_running => (PeerActivity::Connecting, None),
+            Verdict::Welcome => (PeerActivity::Idle, None),
         }
     }
 

@@ -2,6 +2,7 @@
 //! go into the session.
 
 use std::cell::{Cell, RefCell};
+use std::net::IpAddr;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,6 +16,10 @@ use super::outcome::{Failure, FailureKind};
 use super::peer_choice::{Peer, Peers};
 use super::session_driver::SessionDriver;
 use super::source::Source;
+use super::tracker_delay::TrackerDelay;
+use super::view::{SourceView, View};
+use super::why::Cause;
+use crate::geometry::ChunkIndex;
 use crate::ids::Endpoint;
 use crate::limits::{DISCOVER_PARTS, DISCOVER_PAUSE_LONELY, DISCOVER_PAUSE_MAX, DISCOVER_PAUSE_MIN, DRIVER_TICK};
 use crate::net::NetError;
@@ -37,6 +42,11 @@ pub(crate) struct PeerSet {
     last_contact: Cell<Instant>,
     /// The reason why the trackers gave no answer to the last query.
     tracker_failure: RefCell<Option<String>>,
+    /// Whether no peer may be connected.
+    is_paused: Cell<bool>,
+    tracker_delay: RefCell<TrackerDelay>,
+    /// IP address of the tracker in use.
+    tracker_address: Cell<Option<IpAddr>>,
 }
 
 /// The reason why a download has no peers or no progress.
@@ -78,9 +88,32 @@ impl PeerSet {
             started: Instant::now(),
             last_contact: Cell::new(Instant::now()),
             tracker_failure: RefCell::new(None),
+            is_paused: Cell::new(false),
+            tracker_delay: RefCell::default(),
+            tracker_address: Cell::new(None),
         });
         crate::runtime::spawn_vital("discovery", discover(Rc::downgrade(&peer_set)));
         peer_set
+    }
+
+    /// Gives up every connection, and neither asks the trackers nor connects until [`PeerSet::resume`]. What is known
+    /// of the peers stays known.
+    pub(crate) fn pause(&self) {
+        self.is_paused.set(true);
+        for (endpoint, peer) in self.peers.borrow_mut().iter_mut() {
+            // Its task ends within a tick, even if the download is resumed before.
+            peer.is_blamed |= peer.is_running;
+            if std::mem::take(&mut peer.is_up) {
+                self.set_down(*endpoint, peer.slot);
+            }
+        }
+    }
+
+    /// Connects again from now on.
+    pub(crate) fn resume(self: &Rc<Self>) {
+        self.is_paused.set(false);
+        self.last_contact.set(Instant::now());
+        self.retry();
     }
 
     /// Time since a peer was last connected, and why there is none; `None` while there is one.
@@ -102,6 +135,31 @@ impl PeerSet {
             },
         };
         Some((self.last_contact.get().elapsed(), why))
+    }
+
+    /// Whether packets to this machine wait in a queue that those of the tracker share with the peers' data. A tracker
+    /// on the machine of a peer, or on this one, does not show that.
+    pub(crate) fn has_queue_at_own_link(&self) -> bool {
+        let Some(tracker) = self.tracker_address.get() else { return false };
+        let is_apart = |peer: &Endpoint| peer.ip().to_canonical() != tracker;
+        !tracker.is_loopback()
+            && self.peers.borrow().iter().filter(|(_, peer)| peer.is_up).all(|(endpoint, _)| is_apart(endpoint))
+            && self.tracker_delay.borrow().has_queue(self.now())
+    }
+
+    fn note_round_trip(&self) {
+        let Some(round_trip) = self.trackers.take_round_trip() else { return };
+        let is_other = self.tracker_address.replace(Some(round_trip.address)) != Some(round_trip.address);
+        let mut delay = self.tracker_delay.borrow_mut();
+        if is_other {
+            delay.clear();
+        }
+        delay.note(self.now(), round_trip.time);
+    }
+
+    /// The endpoint of the peer in a slot.
+    pub(crate) fn endpoint(&self, slot: PeerSlot) -> Option<Endpoint> {
+        self.peers.borrow().iter().find(|(_, peer)| peer.slot == slot).map(|(endpoint, _)| *endpoint)
     }
 
     /// Blames the peer for a chunk that did not match its hash.
@@ -126,6 +184,7 @@ impl PeerSet {
             return;
         }
         if !was_banned && peer.is_banned(self.now()) {
+            self.job.progress.peers_banned.fetch_add(1, Ordering::Relaxed);
             log::warn!("peer {endpoint} sent wrong chunks of {} and is banned", self.job.torrent.metainfo.name());
         }
         if std::mem::take(&mut peer.is_up) {
@@ -150,6 +209,9 @@ impl PeerSet {
 
     /// Adds a peer that a tracker names.
     fn add(self: &Rc<Self>, endpoint: Endpoint) {
+        if self.is_paused.get() {
+            return;
+        }
         if let Some(slot) = self.peers.borrow_mut().admit(endpoint, self.now(), &mut rand::rng()) {
             crate::runtime::spawn("control connection", keep_control_connection(Rc::downgrade(self), endpoint, slot));
         }
@@ -157,9 +219,11 @@ impl PeerSet {
 
     fn update(&self, endpoint: Endpoint, slot: PeerSlot, update: PeerUpdate) {
         match update {
-            PeerUpdate::Connected(chunks, rtt) => {
+            _ if self.is_paused.get() => {}
+            PeerUpdate::Connected { chunks, rtt, congestion } => {
                 if let Some(peer) = self.peers.borrow_mut().get_mut(&endpoint) {
                     peer.is_up = true;
+                    peer.congestion = congestion;
                 }
                 self.last_contact.set(Instant::now());
                 let progress = self.job.progress.peer(endpoint);
@@ -193,14 +257,46 @@ impl PeerSet {
         peer.is_running = false;
     }
 
-    /// Whether an open connection must end because the peer was blamed meanwhile.
-    fn is_blamed(&self, endpoint: Endpoint) -> bool {
+    /// Whether an open connection must end because the peer was blamed or the download was paused meanwhile.
+    fn must_end(&self, endpoint: Endpoint) -> bool {
         let peers = self.peers.borrow();
         peers.get(&endpoint).is_none_or(|peer| peer.must_end(self.now()))
     }
 
     fn now(&self) -> Duration {
         self.started.elapsed()
+    }
+}
+
+impl View for PeerSet {
+    fn sources(&self) -> Vec<SourceView> {
+        let peers = self.peers.borrow();
+        let others = peers.iter().filter(|(_, peer)| !peer.is_myself);
+        others.map(|(endpoint, peer)| self.source(*endpoint, peer)).collect()
+    }
+
+    fn arriving(&self) -> Vec<ChunkIndex> {
+        self.session_driver.arriving()
+    }
+}
+
+impl PeerSet {
+    fn source(&self, endpoint: Endpoint, peer: &Peer) -> SourceView {
+        let in_session = self.session_driver.peer_view(peer.slot).filter(|_| peer.is_up);
+        let (activity, why) = peer.activity(self.now(), in_session.as_ref());
+        let why = why.or_else(|| self.is_paused.get().then(|| "the download is paused".to_owned()));
+        let shown = in_session.unwrap_or_default();
+        SourceView {
+            endpoint,
+            activity,
+            why,
+            received_bytes: self.job.progress.peer(endpoint).fetched_bytes.load(Ordering::Relaxed),
+            bytes_s: shown.bytes_s,
+            chunks: shown.chunks,
+            open: shown.open,
+            connections: shown.connections,
+            congestion: peer.congestion.clone(),
+        }
     }
 }
 
@@ -219,38 +315,37 @@ fn is_no_route(error: &std::io::Error) -> bool {
 }
 
 impl NoProgress {
+    /// The cause to show; `has_received` tells whether any chunk has arrived before.
+    pub(crate) fn cause(&self, has_received: bool) -> Cause {
+        match self {
+            Self::NoTracker(_) => Cause::Tracker,
+            Self::NoSeeder if !has_received => Cause::Tracker,
+            Self::NoSeeder | Self::Unreachable(_) | Self::NoRoute(_) | Self::AllWrong | Self::Stalled => Cause::NoPeers,
+        }
+    }
+
     /// Converts the reason to a failure of the download of `name`.
     pub(crate) fn into_failure(self, name: &str) -> Failure {
-        let name = crate::text::plain(name);
-        let (kind, message) = match self {
-            Self::NoTracker(why) => (FailureKind::Retry, format!("cannot get {name}: {why}")),
-            Self::NoSeeder => (
-                FailureKind::Retry,
-                format!("cannot get {name}: the tracker knows no seeder; share the file first, or wait with --wait"),
+        let kind = if self == Self::AllWrong { FailureKind::Data } else { FailureKind::Retry };
+        Failure { kind, message: format!("cannot get {}: {self}", crate::text::plain(name)) }
+    }
+}
+
+impl std::fmt::Display for NoProgress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NoTracker(why) => f.write_str(why),
+            Self::NoSeeder => f.write_str("the tracker knows no seeder; share the file first, or wait with --wait"),
+            Self::Unreachable(1) => f.write_str("its only seeder cannot be reached, or refuses; try again later"),
+            Self::Unreachable(count) => write!(f, "none of its {count} seeders can be reached; try again later"),
+            Self::NoRoute(family) => write!(
+                f,
+                "its seeders are known by {family} addresses only, and this machine has no route to these: add one, or \
+                 let a seeder announce another address"
             ),
-            Self::Unreachable(count) => (
-                FailureKind::Retry,
-                match count {
-                    1 => format!("cannot get {name}: its only seeder cannot be reached, or refuses; try again later"),
-                    _ => format!("cannot get {name}: none of its {count} seeders can be reached; try again later"),
-                },
-            ),
-            Self::NoRoute(family) => (
-                FailureKind::Retry,
-                format!(
-                    "cannot get {name}: its seeders are known by {family} addresses only, and this machine has no \
-                     route to these: add one, or let a seeder announce another address"
-                ),
-            ),
-            Self::Stalled => {
-                (FailureKind::Retry, format!("cannot get {name}: its peers deliver nothing any more; try again later"))
-            }
-            Self::AllWrong => (
-                FailureKind::Data,
-                format!("cannot get {name}: every seeder sent chunks that do not match the .mtorrent file"),
-            ),
-        };
-        Failure { kind, message }
+            Self::Stalled => f.write_str("its peers deliver nothing any more; try again later"),
+            Self::AllWrong => f.write_str("every seeder sent chunks that do not match the .mtorrent file"),
+        }
     }
 }
 
@@ -259,7 +354,13 @@ async fn discover(peer_set: Weak<PeerSet>) {
     let mut pause = DISCOVER_PAUSE_MIN;
     loop {
         let Some(this) = peer_set.upgrade() else { return };
+        if this.is_paused.get() {
+            drop(this);
+            sleep(DISCOVER_PAUSE_LONELY).await;
+            continue;
+        }
         let answer = this.trackers.request(&Message::SeederInfoRequest(this.subscribe_request.info_hash)).await;
+        this.note_round_trip();
         let mut failure = None;
         match answer {
             Ok(Answer::Seeders { endpoints, .. }) if !endpoints.is_empty() => {
@@ -305,7 +406,7 @@ async fn keep_control_connection(peer_set: Weak<PeerSet>, endpoint: Endpoint, sl
         // Ends with the peer set, and when the peer is blamed for failures of its data connections.
         loop {
             sleep(DRIVER_TICK).await;
-            if peer_set.upgrade().is_none_or(|this| this.is_blamed(endpoint)) {
+            if peer_set.upgrade().is_none_or(|this| this.must_end(endpoint)) {
                 return ControlEnd::Blamed;
             }
         }

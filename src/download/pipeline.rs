@@ -10,10 +10,12 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use super::job::{Job, Report, Target};
 use super::source::Source;
 use crate::geometry::ChunkIndex;
+use crate::metrics::{self, Counter};
 use crate::runtime::{Blocking, Core, Signal};
 use crate::storage::{ChunkBuffer, Layout, Memory, ReceivedChunk, VerifiedChunk, Verifier, Writer, WrongChunk};
 use crate::swarm::ConnectionSlot;
@@ -75,11 +77,17 @@ impl Pipeline {
 
     /// Allocates memory for a chunk that is about to be received.
     pub(crate) async fn buffer(&self, len: usize, is_limited: bool) -> ChunkBuffer {
+        let waits = &self.job.progress.memory_waits;
+        waits.fetch_add(1, Ordering::Relaxed);
+        let _waiting = Deferred(|| {
+            waits.fetch_sub(1, Ordering::Relaxed);
+        });
         self.memory.chunk(len, is_limited).await
     }
 
     /// Step 1: a chunk has arrived completely.
     pub(crate) fn received(&self, index: ChunkIndex, buffer: ChunkBuffer, origin: Origin) {
+        self.job.progress.hashing_bytes.fetch_add(self.len_of(index), Ordering::Relaxed);
         self.verifier.push(ReceivedChunk { index, buffer, origin });
     }
 
@@ -92,6 +100,9 @@ impl Pipeline {
 
     /// Step 3: the result of the hash is known. A right chunk is written while the next ones are hashed.
     fn verified(self: &Rc<Self>, origin: Origin, outcome: Result<VerifiedChunk, WrongChunk>) {
+        let index = outcome.as_ref().map_or_else(|WrongChunk(index)| *index, VerifiedChunk::index);
+        let bytes = self.len_of(index);
+        self.job.progress.hashing_bytes.fetch_sub(bytes, Ordering::Relaxed);
         if self.stopped.get() {
             return;
         }
@@ -100,16 +111,21 @@ impl Pipeline {
         let chunk = match outcome {
             Ok(chunk) => chunk,
             Err(WrongChunk(chunk)) => {
+                metrics::add(Counter::ChunksWrong, 1);
                 self.job.progress.bad_chunks.fetch_add(1, Ordering::Relaxed);
                 return self.job.report(Report::Wrong { slot, connection, chunk });
             }
         };
+        metrics::add(Counter::ChunksVerified, 1);
         self.job.report(Report::Verified { slot, chunk: chunk.index() });
         // Another peer may have delivered the chunk first.
-        if !self.job.torrent.contains(chunk.index()) {
+        if self.job.torrent.contains(chunk.index()) {
+            metrics::add(Counter::ChunksDuplicate, 1);
+        } else {
             self.writing.set(self.writing.get() + 1);
+            self.job.progress.writing_bytes.fetch_add(bytes, Ordering::Relaxed);
             let this = self.clone();
-            self.job.spawn_part("chunk write", self.clone().store(chunk, source), move || this.write_ended());
+            self.job.spawn_part("chunk write", self.clone().store(chunk, source), move || this.write_ended(bytes));
         }
     }
 
@@ -125,20 +141,31 @@ impl Pipeline {
             }
             Err(error) => self.job.fail(error),
         }
-        self.write_ended();
+        self.write_ended(self.len_of(chunk.index()));
     }
 
     async fn write(&self, chunk: &VerifiedChunk) -> std::io::Result<()> {
         let Some(writer) = &self.writer else { return Ok(()) };
         let was_direct = writer.is_direct();
+        let began = Instant::now();
         let written = writer.write(chunk).await;
+        if written.is_ok() {
+            let bytes = self.job.torrent.metainfo.geometry().chunk_len(chunk.index());
+            metrics::add(Counter::DiskWriteBytes, bytes.into());
+            metrics::add(Counter::DiskWriteNanos, began.elapsed().as_nanos() as u64);
+        }
         if was_direct && !writer.is_direct() {
             self.job.report(Report::NotDirect);
         }
         written
     }
 
-    fn write_ended(&self) {
+    fn len_of(&self, chunk: ChunkIndex) -> u64 {
+        self.job.torrent.metainfo.geometry().chunk_len(chunk).into()
+    }
+
+    fn write_ended(&self, bytes: u64) {
+        self.job.progress.writing_bytes.fetch_sub(bytes, Ordering::Relaxed);
         debug_assert!(self.writing.get() > 0, "a write ended twice");
         self.writing.set(self.writing.get().saturating_sub(1));
         self.drained.notify();
@@ -149,5 +176,14 @@ impl Pipeline {
         self.stopped.set(true);
         self.drained.notify();
         self.drained.until(|| (self.writing.get() == 0).then_some(())).await;
+    }
+}
+
+/// Runs a closure when dropped: a wait may end by being dropped.
+struct Deferred<F: Fn()>(F);
+
+impl<F: Fn()> Drop for Deferred<F> {
+    fn drop(&mut self) {
+        (self.0)();
     }
 }

@@ -15,7 +15,8 @@ use super::shard::ShardMessage;
 use super::source::Source;
 use crate::bitfield::Bitfield;
 use crate::geometry::ChunkIndex;
-use crate::swarm::{Action, AnswerStart, ConnectionSlot, PeerSlot, Session, Strategy, WaitReason};
+use crate::metrics::{self, Counter};
+use crate::swarm::{Action, AnswerStart, ConnectionSlot, PeerSlot, PeerView, Session, Strategy, Supply, WaitReason};
 
 /// The session of one download, with the state that its actions need.
 pub(crate) struct SessionDriver {
@@ -71,6 +72,9 @@ impl SessionDriver {
 
     /// Passes a shard's report to the session; returns the party at fault.
     pub(crate) fn report(&self, report: Report) -> Blame {
+        if matches!(report, Report::Wrong { .. } | Report::Refused { .. } | Report::ConnectionFailed(_)) {
+            metrics::add(Counter::ChunkRetries, 1);
+        }
         let now = self.now();
         let mut session = self.session.borrow_mut();
         let slot = |connection| self.connections.borrow().get(&connection).map(|(_, slot)| *slot);
@@ -126,6 +130,21 @@ impl SessionDriver {
         self.session.borrow().wait_reason()
     }
 
+    /// What the session knows of the peer, for display.
+    pub(crate) fn peer_view(&self, slot: PeerSlot) -> Option<PeerView> {
+        self.session.borrow().peer_view(self.now(), slot)
+    }
+
+    /// The chunks that arrive now, for display.
+    pub(crate) fn arriving(&self) -> Vec<ChunkIndex> {
+        self.session.borrow().arriving().collect()
+    }
+
+    /// The figures that show what limits the download.
+    pub(crate) fn supply(&self) -> Supply {
+        self.session.borrow_mut().supply()
+    }
+
     /// Carries out the session's actions.
     fn act(&self) {
         let mut cancelled: Option<(ConnectionSlot, Vec<u32>)> = None;
@@ -145,6 +164,7 @@ impl SessionDriver {
                 None => return,
                 Some(Action::Open { connection, peer }) => self.open(connection, peer),
                 Some(Action::Request { connection, chunks }) => {
+                    metrics::add(Counter::ChunkRequests, 1);
                     let is_limited = self.is_limited(connection);
                     self.send(connection, ShardMessage::Request { connection, chunks, is_limited });
                 }

@@ -24,6 +24,7 @@ use crate::ids::ChunkHash;
 use crate::limits::{
     HASH_BUFFER_BYTES, HASH_CACHED_SLICE_BYTES, HASH_COLD_SLICE_BYTES, HASH_LANES_MAX, HASH_PROBE_STRIDE_BYTES,
 };
+use crate::metrics::{self, Counter};
 use crate::storage::{Layout, Segment};
 
 /// The reason why one chunk, or all of them, could not be hashed.
@@ -62,6 +63,12 @@ pub fn hash_chunks(
     each: &(dyn Fn(ChunkIndex, Result<ChunkHash, HashError>) + Sync),
 ) -> Result<(), HashError> {
     let threads = threads.max(1);
+    let each = &|chunk, hashed: Result<ChunkHash, HashError>| {
+        if hashed.is_ok() {
+            metrics::add(Counter::FileHashBytes, geometry.chunk_len(chunk).into());
+        }
+        each(chunk, hashed);
+    };
     let work = Work {
         geometry,
         layout: Layout::one_file(geometry),

@@ -14,7 +14,7 @@ use std::time::Duration;
 use rustix::net::{RecvFlags, SendFlags, Shutdown};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::congestion::Congestion;
+use super::congestion::{Congestion, without_padding};
 use super::connection_limits::Permit;
 use super::socket_options;
 
@@ -89,6 +89,12 @@ impl Channel {
     /// Round-trip time measured by the kernel, if available.
     pub(super) fn rtt(&self) -> Option<Duration> {
         socket_options::rtt(self.as_fd()).ok().flatten()
+    }
+
+    /// Name of the congestion control, if the kernel tells it.
+    pub(super) fn congestion(&self) -> Option<String> {
+        let name = self.socket.tcp_congestion().ok()?;
+        String::from_utf8(without_padding(name)).ok().filter(|name| !name.is_empty())
     }
 
     /// Bytes that have arrived and were not received yet.

@@ -51,7 +51,7 @@ fn paces(name: &[u8]) -> bool {
 }
 
 /// The name without the zeros by which the kernel pads its field.
-fn without_padding(mut name: Vec<u8>) -> Vec<u8> {
+pub(super) fn without_padding(mut name: Vec<u8>) -> Vec<u8> {
     name.truncate(name.iter().position(|byte| *byte == 0).unwrap_or(name.len()));
     name
 }

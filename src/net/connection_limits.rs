@@ -83,6 +83,11 @@ impl ConnectionLimits {
         })
     }
 
+    /// The limit on open connections.
+    pub(crate) fn max(&self) -> usize {
+        self.max
+    }
+
     /// Connections open now.
     pub(crate) fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
@@ -94,7 +99,6 @@ impl ConnectionLimits {
     }
 
     /// Idle connections closed since the start to make room for others.
-    #[cfg(test)]
     pub(crate) fn evicted(&self) -> usize {
         self.evicted.load(Ordering::Relaxed)
     }

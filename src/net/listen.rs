@@ -83,6 +83,12 @@ impl Listener {
         self.address
     }
 
+    /// The socket for a plain thread that accepts from it.
+    pub(crate) fn into_blocking(self) -> io::Result<std::net::TcpListener> {
+        self.socket.set_nonblocking(false)?;
+        Ok(self.socket.into())
+    }
+
     /// Accepts for ever and hands connections to the cores in rotation; runs on core 0. A connection that `limits` do
     /// not admit is sent `refusal` and closed.
     pub(crate) async fn serve(

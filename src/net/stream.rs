@@ -80,6 +80,11 @@ impl Stream {
         self.channel.rtt()
     }
 
+    /// Name of the congestion control, if the kernel tells it.
+    pub(crate) fn congestion(&self) -> Option<String> {
+        self.channel.congestion()
+    }
+
     /// Address of the remote end.
     pub(crate) fn peer(&self) -> SocketAddr {
         self.channel.peer()

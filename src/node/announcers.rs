@@ -6,10 +6,11 @@ use std::rc::Rc;
 
 use super::context::NodeContext;
 use super::share_entry::ShareEntry;
-use crate::ids::InfoHash;
+use crate::ids::{Endpoint, InfoHash};
 use crate::metainfo::Metainfo;
+use crate::net::Family;
 use crate::runtime::{all, spawn};
-use crate::tracker_client::{Announcement, Announcer, Listener as _, TrackerGroup};
+use crate::tracker_client::{Announcement, Announcer, Listener, TrackerGroup, TrackerRecord};
 
 /// All announcers, keyed by their trackers.
 pub(super) struct Announcers {
@@ -34,14 +35,31 @@ impl Announcers {
             let events = self.context.events.clone();
             let notice = Box::new(move |text| events.notice(text));
             let net = self.context.core.net.clone();
-            Announcer::start(TrackerGroup::new(names.to_vec(), net, notice), self.context.events.clone())
+            let group = TrackerGroup::new(names.to_vec(), net, notice);
+            Announcer::start(group, self.context.events.clone(), self.of_further_endpoints(names))
         });
         Some(announcer.clone())
+    }
+
+    /// The announcers of the client's further endpoints, each over connections of the endpoint's address family.
+    fn of_further_endpoints(&self, names: &[String]) -> Vec<(Endpoint, Rc<Announcer>)> {
+        let start = |endpoint: &Endpoint| {
+            let notice = Box::new(|text| log::info!("{text}"));
+            let (family, net) = (Family::of(endpoint.ip()), self.context.core.net.clone());
+            let group = TrackerGroup::of_family(names.to_vec(), family, net, notice);
+            (*endpoint, Announcer::start(group, Rc::new(LoggedResults(*endpoint)), Vec::new()))
+        };
+        self.context.core.parts.config.advertise.iter().skip(1).map(start).collect()
     }
 
     fn trackers_of<'a>(&'a self, metainfo: &'a Metainfo) -> &'a [String] {
         let configured = &self.context.core.parts.config.trackers;
         if configured.is_empty() { metainfo.trackers() } else { configured }
+    }
+
+    /// What is known of the trackers of all announcers.
+    pub(super) fn records(&self) -> Vec<TrackerRecord> {
+        self.by_trackers.borrow().values().flat_map(|announcer| announcer.records()).collect()
     }
 
     /// Ends the announcers, and their connections, that announce nothing and that no download uses.
@@ -99,5 +117,19 @@ impl Announcers {
     pub(super) async fn withdraw_all(&self) {
         let announcers: Vec<_> = self.by_trackers.borrow().values().cloned().collect();
         all(announcers.iter().map(|announcer| announcer.withdraw_all())).await;
+    }
+}
+
+/// Logs the results of announcing a further endpoint. The user is notified about the first one only: where one address
+/// family has no route, the other suffices.
+struct LoggedResults(Endpoint);
+
+impl Listener for LoggedResults {
+    fn announced(&self, info_hash: InfoHash, tracker: &str) {
+        log::info!("announced {info_hash} at {} to {tracker}", self.0);
+    }
+
+    fn notice(&self, text: String) {
+        log::info!("announcing {}: {text}", self.0);
     }
 }

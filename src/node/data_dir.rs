@@ -86,7 +86,7 @@ impl DataDir {
 mod tests {
     use super::*;
     use crate::node::folder_mark::FolderMark;
-    use crate::node::saved::{SavedDownload, SavedPath, SavedShare};
+    use crate::node::saved::{SavedDownload, SavedLimits, SavedPath, SavedShare};
     use crate::storage::Identity;
     use std::ffi::OsString;
     use std::os::unix::ffi::OsStringExt;
@@ -105,8 +105,11 @@ mod tests {
         let odd = SavedPath(OsString::from_vec(b"/a/\xff\x00b".to_vec()).into());
         let share = |file| SavedShare { metainfo: saved_path("x.mtorrent"), file, info_hash: None, identity };
         let folder = Some(FolderMark::at(&path).unwrap());
-        let download = SavedDownload { metainfo: saved_path("y"), dest: saved_path("z"), force: false, folder };
-        let saved = Saved { shares: vec![share(saved_path("ü")), share(odd)], downloads: vec![download] };
+        let (metainfo, dest) = (saved_path("y"), saved_path("z"));
+        let download = SavedDownload { metainfo, dest, force: false, folder, id: Some(7), paused: true };
+        let limits = SavedLimits { up_bytes_s: std::num::NonZeroU64::new(1 << 20), down_bytes_s: None };
+        let saved =
+            Saved { shares: vec![share(saved_path("ü")), share(odd)], downloads: vec![download], last_id: 9, limits };
         data.save(&saved).unwrap();
         assert_eq!(data.load().unwrap(), saved);
         assert!(std::fs::read_to_string(path.join("state.json")).unwrap().contains("\"file\": \"ü\""));

@@ -1,5 +1,6 @@
 //! One download of this run, as seen by plain threads and core 0.
 
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,7 +9,7 @@ use super::folder_mark::FolderMark;
 use super::request::DownloadRequest;
 use super::saved::{SavedDownload, SavedPath};
 use super::status::{DownloadId, DownloadStatus};
-use crate::download::{DownloadState, Driver};
+use crate::download::{Cause, DownloadState, Driver, Why};
 
 /// One download.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub(super) struct DownloadEntry {
     state: Mutex<DownloadState>,
     started: Instant,
     elapsed: OnceLock<Duration>,
+    /// Path to which the finished file was moved.
+    moved_to: Mutex<Option<PathBuf>>,
 }
 
 impl DownloadEntry {
@@ -42,6 +45,7 @@ impl DownloadEntry {
             state: Mutex::new(DownloadState::Waiting),
             started: Instant::now(),
             elapsed: OnceLock::new(),
+            moved_to: Mutex::default(),
         }
     }
 
@@ -77,7 +81,20 @@ impl DownloadEntry {
             dest: SavedPath::absolute(request.dest.as_deref()?),
             force: request.force,
             folder: self.folder,
+            id: Some(self.id),
+            paused: self.driver.paused.load(Ordering::Relaxed),
         })
+    }
+
+    /// Path of the finished file; `None` if the data is discarded.
+    pub(super) fn dest(&self) -> Option<PathBuf> {
+        let moved = self.moved_to.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        moved.or_else(|| self.request.dest.clone())
+    }
+
+    /// Shows the finished file at its new path.
+    pub(super) fn set_moved(&self, to: PathBuf) {
+        *self.moved_to.lock().unwrap_or_else(PoisonError::into_inner) = Some(to);
     }
 
     /// The row in `show downloads`.
@@ -87,12 +104,17 @@ impl DownloadEntry {
         let state = self.state();
         let elapsed = self.elapsed.get().copied().unwrap_or_else(|| self.started.elapsed());
         let done_bytes = if matches!(state, DownloadState::Done { .. }) { length } else { 0 };
-        let (name, dest) = (metainfo.name().to_owned(), self.request.dest.clone());
+        let (name, dest) = (metainfo.name().to_owned(), self.dest());
         let mut status = DownloadStatus {
             info_hash: Some(metainfo.info_hash()),
             length,
             done_bytes,
             ..DownloadStatus::empty(self.id, name, dest, state, elapsed)
+        };
+        status.why = match status.state {
+            DownloadState::Hashing => Why::of(Cause::Verifying),
+            DownloadState::Done { .. } | DownloadState::Failed(_) => Why::with(Cause::Nothing, "it has ended"),
+            _ => Why::default(),
         };
         if let Some(progress) = self.driver.progress.get() {
             status.done_bytes = progress.done_bytes.load(Ordering::Relaxed);
@@ -103,6 +125,7 @@ impl DownloadEntry {
             if !self.has_ended() {
                 status.rate_bytes_s = progress.rate_bytes_s.load(Ordering::Relaxed);
                 status.peers = progress.peers_up();
+                status.why = progress.why();
             }
         }
         status

@@ -54,6 +54,8 @@ mod tests {
             dest: SavedPath(dest.clone()),
             force: false,
             folder,
+            id: None,
+            paused: false,
         };
         let known = saved(super::mark(&dest));
         assert_eq!(check(&known).err(), None, "nothing has arrived yet");

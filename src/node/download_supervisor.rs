@@ -1,8 +1,9 @@
 //! Core 0's work on downloads: starts and ends them, and handles the result of each.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
@@ -17,10 +18,10 @@ use super::share_entry::ShareEntry;
 use super::status::{DownloadId, DownloadStatus};
 use super::waiting_download::WaitingDownload;
 use super::worker::CoreMessage;
-use crate::download::{DownloadState, DriverContext, Failure, FailureKind};
+use crate::download::{DownloadState, DriverContext, Failure, FailureKind, ProgressReport, View};
 use crate::ids::InfoHash;
 use crate::metainfo::Metainfo;
-use crate::runtime::{Blocking, Signal, spawn_watched};
+use crate::runtime::{Blocking, LoadMeter, Signal, spawn_watched};
 use crate::torrent::Content;
 use crate::tracker_client::Listener as _;
 
@@ -32,12 +33,22 @@ pub(super) struct DownloadSupervisor {
     any_ended: Signal,
     /// Number of running downloads.
     running: Rc<Cell<usize>>,
+    /// The services of each running download, which show it.
+    contexts: RefCell<BTreeMap<DownloadId, Weak<DriverContext>>>,
+    load: Arc<LoadMeter>,
 }
 
 impl DownloadSupervisor {
     /// Creates a supervisor without downloads.
     pub(super) fn new(context: Rc<NodeContext>, announcers: Rc<Announcers>) -> Rc<Self> {
-        Rc::new(Self { context, announcers, any_ended: Signal::default(), running: Rc::default() })
+        Rc::new(Self {
+            context,
+            announcers,
+            any_ended: Signal::default(),
+            running: Rc::default(),
+            contexts: RefCell::default(),
+            load: Arc::new(LoadMeter::new()),
+        })
     }
 
     /// Ends all downloads at a point from which they can resume, and waits until they have ended.
@@ -46,6 +57,13 @@ impl DownloadSupervisor {
         let running: Vec<_> = downloads.into_iter().filter(|entry| !entry.has_ended()).collect();
         running.iter().for_each(|entry| entry.driver.cancelled.store(true, Ordering::Relaxed));
         self.any_ended.until(|| running.iter().all(|entry| entry.has_ended()).then_some(())).await;
+    }
+
+    /// The running downloads, for display.
+    pub(super) fn views(&self) -> BTreeMap<DownloadId, Rc<dyn View>> {
+        let mut contexts = self.contexts.borrow_mut();
+        contexts.retain(|_, context| context.strong_count() > 0);
+        contexts.iter().filter_map(|(id, context)| Some((*id, context.upgrade()?.view()?))).collect()
     }
 
     /// Reports the end of a waiting download that the user has cancelled.
@@ -97,6 +115,7 @@ impl DownloadSupervisor {
                 seed: true,
             };
             let driver = request.driver(&context.core.parts.config, context.endpoint);
+            driver.paused.store(taken.paused.load(Ordering::Relaxed), Ordering::Relaxed);
             lists.add_download(Some(taken.id), request, driver, Some(folder))
         };
         self.start(entry);
@@ -106,6 +125,7 @@ impl DownloadSupervisor {
         let announcer = self.announcers.of(&entry.request.metainfo);
         let context = Rc::new(self.driver_context(entry.id, entry.request.dest.as_deref()));
         let disk = context.blocking.clone();
+        self.contexts.borrow_mut().insert(entry.id, Rc::downgrade(&context));
         self.running.set(self.running.get() + 1);
         let ended = entry.driver.clone().run(context, announcer, |state| entry.set_state(state)).await;
         self.running.set(self.running.get() - 1);
@@ -197,6 +217,7 @@ impl DownloadSupervisor {
 
     fn driver_context(&self, id: DownloadId, dest: Option<&Path>) -> DriverContext {
         let (mesh, events) = (self.context.core.mesh.clone(), self.context.events.clone());
+        let reports = events.clone();
         let durable = &self.context.core.parts.pools.durable;
         DriverContext {
             net: self.context.core.net.clone(),
@@ -208,6 +229,19 @@ impl DownloadSupervisor {
             running: self.running.clone(),
             send: Box::new(move |core, message| mesh.send(core, CoreMessage::Shard(id, message))),
             notice: Box::new(move |text| events.notice(text)),
+            view: RefCell::default(),
+            report_progress: Box::new(move |report| reports.send(progress_event(id, report))),
+            load: self.load.clone(),
+            load_threads: self.context.core.parts.pools.load.clone(),
         }
+    }
+}
+
+fn progress_event(id: DownloadId, report: ProgressReport) -> Event {
+    match report {
+        ProgressReport::Stopped(why, waited) => {
+            Event::NoProgress { id, waited, next_step: why.next_step().to_owned(), why }
+        }
+        ProgressReport::Again(waited) => Event::ProgressAgain { id, waited },
     }
 }

@@ -1,8 +1,10 @@
 //! Events that a running client reports to plain threads.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use super::status::DownloadStatus;
+use super::status::{DownloadId, DownloadStatus};
+use crate::download::Why;
 use crate::ids::InfoHash;
 
 /// An event of a running client.
@@ -17,6 +19,24 @@ pub enum Event {
     },
     /// A download ended: its state is `Done` or `Failed`.
     Ended(Box<DownloadStatus>),
+    /// A running download finished no chunk for some time.
+    NoProgress {
+        /// Number of the download.
+        id: DownloadId,
+        /// The time without progress.
+        waited: Duration,
+        /// What it waits for.
+        why: Why,
+        /// What the user can do.
+        next_step: String,
+    },
+    /// A download that was reported to make no progress finishes chunks again.
+    ProgressAgain {
+        /// Number of the download.
+        id: DownloadId,
+        /// The time without progress.
+        waited: Duration,
+    },
     /// A share is paused: its file is not available or was modified. It resumes without a command.
     SharePaused {
         /// Path of the file.

@@ -37,8 +37,14 @@ impl EventSender {
             Err(TrySendError::Full(event)) => event,
             Ok(()) | Err(TrySendError::Closed(_)) => return,
         };
-        if let Event::Notice(notice) = event {
-            return log::warn!("the queue of events is full, so this notice is logged: {notice}");
+        match event {
+            Event::Notice(notice) => {
+                return log::warn!("the queue of events is full, so this notice is logged: {notice}");
+            }
+            Event::NoProgress { .. } | Event::ProgressAgain { .. } => {
+                return log::warn!("the queue of events is full, so this one is logged: {event:?}");
+            }
+            _ => {}
         }
         put_late(&mut self.late.borrow_mut(), event);
         if is_first {
@@ -70,7 +76,11 @@ fn supersedes(event: &Event, older: &Event) -> bool {
 fn file_of(event: &Event) -> Option<&Path> {
     match event {
         Event::SharePaused { file, .. } | Event::ShareResumed { file } | Event::ShareStopped { file, .. } => Some(file),
-        Event::Announced { .. } | Event::Ended(_) | Event::Notice(_) => None,
+        Event::Announced { .. }
+        | Event::Ended(_)
+        | Event::NoProgress { .. }
+        | Event::ProgressAgain { .. }
+        | Event::Notice(_) => None,
     }
 }
 

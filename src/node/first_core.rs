@@ -10,10 +10,8 @@ use super::persistence::Persistence;
 use super::supervisor::Supervisor;
 use super::worker::{NodeParts, Worker};
 use crate::ids::Endpoint;
-use crate::limits::{CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX};
 use crate::net::{Accepted, ConnectionLimits, Incoming, Listener};
 use crate::rpc;
-use crate::runtime::machine::connections_within;
 use crate::runtime::{Cores, StartError};
 
 /// The parts that only the first core gets.
@@ -30,6 +28,8 @@ pub(super) struct FirstCore {
     pub instructions: async_channel::Receiver<Instruction>,
     /// Sender of events to plain threads.
     pub events: async_channel::Sender<Event>,
+    /// Limits on incoming connections.
+    pub connections: Arc<ConnectionLimits>,
     /// Endpoint that is announced to trackers.
     pub endpoint: Endpoint,
 }
@@ -47,7 +47,7 @@ pub(super) fn start_cores(parts: NodeParts, first: FirstCore, incoming: Vec<Inco
                 if core.index == 0 { first.lock().unwrap_or_else(PoisonError::into_inner).take() } else { None };
             match first {
                 Some((first, end)) => {
-                    first.run(worker, core.count).await;
+                    first.run(worker).await;
                     drop(end);
                 }
                 None => {
@@ -61,10 +61,9 @@ pub(super) fn start_cores(parts: NodeParts, first: FirstCore, incoming: Vec<Inco
 
 impl FirstCore {
     /// Accepts connections and follows instructions until the node is closed.
-    async fn run(self, worker: Worker, cores: usize) {
-        let connections_max = connections_within(CONNECTIONS_MAX, cores);
-        let limits = ConnectionLimits::new(connections_max, CONNECTIONS_PER_ADDRESS_MAX);
-        let serve = self.listener.serve(worker.net.clone(), limits, self.handed_out, rpc::too_many_connections());
+    async fn run(self, worker: Worker) {
+        let serve =
+            self.listener.serve(worker.net.clone(), self.connections, self.handed_out, rpc::too_many_connections());
         crate::runtime::spawn_vital("listener", serve);
         let context = NodeContext::new(worker, self.lists, self.persistence, self.events, self.endpoint);
         Supervisor::new(context).run(self.instructions).await;

@@ -1,11 +1,14 @@
 //! The handle on a running client.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
-use super::config::NodeConfig;
+use super::chunk_map::FileStatus;
+use super::config::{NodeConfig, RateSetting};
 use super::data_dir::DataDir;
 use super::download_folder;
 use super::error::NodeError;
@@ -13,34 +16,47 @@ use super::event::Event;
 use super::first_core::{FirstCore, start_cores};
 use super::instruction::Instruction;
 use super::lists::ShareAndDownloadLists;
+use super::observer::NodeObserver;
+use super::peer_status::PeerStatus;
 use super::persistence::Persistence;
 use super::pools::Pools;
 use super::request::{DownloadRequest, ShareRequest, Verified};
 use super::saved::{Saved, SavedIdentity, SavedShare};
 use super::share_entry::ShareEntry;
 use super::status::{DownloadId, DownloadStatus, ShareStatus};
+use super::tracker_status::TrackerStatus;
 use super::worker::NodeParts;
 use crate::bitfield::{Bitfield, SharedBitfield};
+use crate::direction::Direction;
 use crate::ids::{Endpoint, PeerId};
-use crate::limits::{CLIENT_EVENTS_MAX, CLOSE_TIMEOUT, INSTRUCTIONS_QUEUED_MAX};
-use crate::net::{Listener, RateLimits, queues};
+use crate::limits::{
+    CLIENT_EVENTS_MAX, CLOSE_TIMEOUT, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, INSTRUCTIONS_QUEUED_MAX,
+};
+use crate::net::{ConnectionLimits, Listener, RateLimits, queues};
 use crate::runtime::Cores;
+use crate::runtime::machine::connections_within;
 use crate::runtime::mesh::MeshPlan;
 use crate::storage::memory_plan::allowed_memory;
 use crate::storage::{MemoryPlan, SeedFile};
 use crate::torrent::{Registry, Torrent};
+use crate::upload::Receivers;
+use crate::upload::UploadQueue;
 
 /// A running client. Dropping it without [`Node::close`] leaves its entries at the trackers to expire.
 #[derive(Debug)]
 pub struct Node {
     config: Arc<NodeConfig>,
-    address: SocketAddr,
-    endpoint: Endpoint,
     lists: Arc<ShareAndDownloadLists>,
-    registry: Arc<Registry>,
+    receivers: Arc<Receivers>,
     limits: Arc<RateLimits>,
-    memory: MemoryPlan,
     instructions: async_channel::Sender<Instruction>,
+    address: SocketAddr,
+    started: Instant,
+    endpoint: Endpoint,
+    registry: Arc<Registry>,
+    uploads: Arc<UploadQueue>,
+    connections: Arc<ConnectionLimits>,
+    memory: MemoryPlan,
     events: async_channel::Receiver<Event>,
     cores: Cores,
     persistence: Arc<Persistence>,
@@ -72,14 +88,16 @@ impl Node {
         }
         let config = Arc::new(NodeConfig { cores: memory.cores, ..config });
         let address = listener.address();
-        let endpoint = config.advertise.or_else(|| advertised(address)).ok_or_else(|| refused("port 0"))?;
+        let endpoint =
+            config.advertise.first().copied().or_else(|| advertised(address)).ok_or_else(|| refused("port 0"))?;
         let no_threads = |error| refused(format!("cannot start threads: {error}"));
         let parts = NodeParts {
             id: PeerId(rand::random()),
             registry: Arc::new(Registry::default()),
             uploads: Arc::default(),
+            receivers: Arc::default(),
             memory,
-            limits: RateLimits::new(config.upload_limit, config.download_limit),
+            limits: RateLimits::new(config.upload_limit.given(), config.download_limit.given()),
             pools: Pools::start().map_err(no_threads)?,
             plan: MeshPlan::new(config.cores),
             config: config.clone(),
@@ -88,7 +106,10 @@ impl Node {
         let persistence = Persistence::new(lists.clone(), data_dir);
         let (instructions, received) = async_channel::bounded(INSTRUCTIONS_QUEUED_MAX);
         let (sender, events) = async_channel::bounded(CLIENT_EVENTS_MAX);
-        let (registry, limits) = (parts.registry.clone(), parts.limits.clone());
+        let (registry, limits, receivers) = (parts.registry.clone(), parts.limits.clone(), parts.receivers.clone());
+        let uploads = parts.uploads.clone();
+        let connections_max = connections_within(CONNECTIONS_MAX, config.cores);
+        let connections = ConnectionLimits::new(connections_max, CONNECTIONS_PER_ADDRESS_MAX);
         let (handed_out, incoming) = queues(config.cores);
         let first = FirstCore {
             listener,
@@ -97,16 +118,21 @@ impl Node {
             persistence: Arc::downgrade(&persistence),
             instructions: received,
             events: sender,
+            connections: connections.clone(),
             endpoint,
         };
         let cores = start_cores(parts, first, incoming)?;
         Ok(Self {
             config,
             address,
+            started: Instant::now(),
             endpoint,
             lists,
             registry,
+            receivers,
             limits,
+            uploads,
+            connections,
             memory,
             instructions,
             events,
@@ -120,14 +146,38 @@ impl Node {
         self.address
     }
 
+    /// A view for threads that watch the client.
+    pub(crate) fn observer(&self) -> NodeObserver {
+        NodeObserver {
+            config: self.config.clone(),
+            lists: self.lists.clone(),
+            receivers: self.receivers.clone(),
+            instructions: self.instructions.clone(),
+            registry: self.registry.clone(),
+            limits: self.limits.clone(),
+            uploads: self.uploads.clone(),
+            connections: self.connections.clone(),
+            memory: self.memory,
+            listen: self.address,
+            started: self.started,
+        }
+    }
+
     /// The events of the client. All receivers share one queue.
     pub fn events(&self) -> async_channel::Receiver<Event> {
         self.events.clone()
     }
 
-    /// The rate limits of the client; a change takes effect at once.
+    /// The rate limits of the client.
     pub fn limits(&self) -> &RateLimits {
         &self.limits
+    }
+
+    /// Sets the limit of one direction, bytes a second, at once and for later runs that are started without one.
+    pub fn set_limit(&self, direction: Direction, bytes_s: Option<NonZeroU64>) {
+        self.limits.set(direction, bytes_s);
+        *self.lists.lock().limits.of(direction) = bytes_s;
+        self.persistence.save();
     }
 
     /// Serves and announces a file that the caller has verified in its current state.
@@ -207,7 +257,23 @@ impl Node {
 
     /// All shares.
     pub fn shares(&self) -> Vec<ShareStatus> {
-        self.lists.lock().shares.iter().map(|entry| entry.status()).collect()
+        self.observer().shares()
+    }
+
+    /// The peers that send to this client and those that receive from it, those with the highest rate first.
+    pub fn peers(&self) -> Result<Vec<PeerStatus>, NodeError> {
+        self.observer().peers()
+    }
+
+    /// The trackers of this client and of its files, ordered by name.
+    pub fn trackers(&self) -> Result<Vec<TrackerStatus>, NodeError> {
+        self.observer().trackers()
+    }
+
+    /// The chunk maps, of at most `cells_max` cells each, of all downloads that have begun and of all shares that are
+    /// served.
+    pub fn files(&self, cells_max: usize) -> Result<Vec<FileStatus>, NodeError> {
+        self.observer().files(cells_max)
     }
 
     /// Removes the share that `name` names: stops serving its file and withdraws it from the trackers. Without such a
@@ -268,8 +334,33 @@ impl Node {
         match entry {
             Some(entry) => entry.driver.cancelled.store(true, Ordering::Relaxed),
             None => {
-                let none = || Err(refused(format!("no download #{id} is running")));
+                let none = || Err(no_download(id));
                 self.cancel_waiting(id).unwrap_or_else(none)?;
+            }
+        }
+        self.persistence.save();
+        Ok(())
+    }
+
+    /// Pauses a download: within a second it receives nothing and has given up its connections. It goes on serving what
+    /// it has, and a later run finds it paused. A paused download stays so.
+    pub fn pause(&self, id: DownloadId) -> Result<(), NodeError> {
+        self.set_paused(id, true)
+    }
+
+    /// Resumes a paused download without hashing again what it has. One that runs goes on.
+    pub fn resume(&self, id: DownloadId) -> Result<(), NodeError> {
+        self.set_paused(id, false)
+    }
+
+    fn set_paused(&self, id: DownloadId, paused: bool) -> Result<(), NodeError> {
+        {
+            let lists = self.lists.lock();
+            let known = lists.download(id).map(|entry| (entry.has_ended(), &entry.driver.paused));
+            match known.or_else(|| lists.waiting(id).map(|waiting| (false, &waiting.paused))) {
+                Some((false, flag)) => flag.store(paused, Ordering::Relaxed),
+                Some((true, _)) => return Err(refused(format!("#{id} has ended: get the file again"))),
+                None => return Err(no_download(id)),
             }
         }
         self.persistence.save();
@@ -301,10 +392,22 @@ impl Node {
             let verified = identity.and_then(SavedIdentity::identity).filter(|_| info_hash.is_some());
             lists.add_share(ShareEntry::waiting((metainfo.0, file.0), None, info_hash, verified));
         }
-        for download in saved.downloads {
-            lists.add_waiting(None, download, "it was not checked yet".to_owned());
+        let mut limits = saved.limits;
+        (lists.last_id, lists.limits) = (saved.last_id, limits);
+        saved.downloads.into_iter().for_each(|download| lists.restore(download));
+        drop(lists);
+        for (direction, given) in
+            [(Direction::Up, self.config.upload_limit), (Direction::Down, self.config.download_limit)]
+        {
+            if given == RateSetting::Kept {
+                self.limits.set(direction, *limits.of(direction));
+            }
         }
     }
+}
+
+fn no_download(id: DownloadId) -> NodeError {
+    refused(format!("there is no download #{id} that has not ended: `show downloads` lists all"))
 }
 
 fn refused(why: impl ToString) -> NodeError {

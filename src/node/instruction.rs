@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::download_entry::DownloadEntry;
+use super::inspection::Inspection;
 use super::share_entry::ShareEntry;
 use super::waiting_download::WaitingDownload;
 use crate::ids::InfoHash;
@@ -17,6 +18,8 @@ pub(super) enum Instruction {
     Unshare(InfoHash),
     /// Report that the user has cancelled a download that waits for its disk.
     GiveUp(Arc<WaitingDownload>),
+    /// Answer a question.
+    Show(Inspection),
     /// End all downloads and shares.
     Close,
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::download_entry::DownloadEntry;
 use super::folder_mark::FolderMark;
 use super::request::DownloadRequest;
-use super::saved::SavedDownload;
+use super::saved::{SavedDownload, SavedLimits};
 use super::share_entry::ShareEntry;
 use super::status::{DownloadId, DownloadStatus};
 use super::waiting_download::WaitingDownload;
@@ -26,7 +26,10 @@ pub(super) struct Lists {
     pub downloads: Vec<Arc<DownloadEntry>>,
     /// Downloads that cannot start yet because their disk is not available.
     pub waiting: Vec<Arc<WaitingDownload>>,
-    last_id: DownloadId,
+    /// Number of the last download, also of an earlier run.
+    pub last_id: DownloadId,
+    /// The rate limits that the user has set while the client ran.
+    pub limits: SavedLimits,
     /// Shares, including finished downloads that seed.
     pub shares: Vec<Arc<ShareEntry>>,
 }
@@ -41,8 +44,28 @@ impl ShareAndDownloadLists {
 impl Lists {
     /// The number of the next download.
     fn next_id(&mut self) -> DownloadId {
-        self.last_id += 1;
-        self.last_id
+        loop {
+            self.last_id = self.last_id.checked_add(1).unwrap_or(1);
+            if !self.is_known(self.last_id) {
+                return self.last_id;
+            }
+        }
+    }
+
+    fn is_known(&self, id: DownloadId) -> bool {
+        self.download(id).is_some() || self.waiting(id).is_some()
+    }
+
+    /// Lists the download of an earlier run, under its number if that is free.
+    pub(super) fn restore(&mut self, saved: SavedDownload) {
+        let id = saved.id.filter(|id| *id > 0 && !self.is_known(*id));
+        self.last_id = self.last_id.max(id.unwrap_or(0));
+        self.add_waiting(id, saved, "it was not checked yet".to_owned());
+    }
+
+    /// The download with this number that waits for its disk.
+    pub(super) fn waiting(&self, id: DownloadId) -> Option<&Arc<WaitingDownload>> {
+        self.waiting.iter().find(|waiting| waiting.id == id)
     }
 
     /// Adds a download that waits for its disk.
@@ -153,6 +176,7 @@ mod tests {
                 stall_timeout: Duration::ZERO,
                 strategy: Default::default(),
                 endpoint,
+                reports_progress: false,
             })
         };
         let mut lists = Lists::default();

@@ -7,6 +7,7 @@
 //! serves connections and its shards of all downloads. Code here must never print, exit or depend on the command line.
 
 mod announcers;
+mod chunk_map;
 mod config;
 mod context;
 mod data_dir;
@@ -20,8 +21,11 @@ mod file_watch;
 mod first_core;
 mod folder_mark;
 mod handle;
+mod inspection;
 mod instruction;
 mod lists;
+mod observer;
+mod peer_status;
 mod persistence;
 mod pools;
 mod request;
@@ -32,17 +36,23 @@ mod share_state;
 mod share_supervisor;
 mod status;
 mod supervisor;
+mod tracker_status;
+mod views;
 mod waiting_download;
 mod worker;
 
 pub use crate::direction::Direction;
-pub use crate::download::{DownloadState, Failure, FailureKind, TimeSpent};
+pub use crate::download::{Cause, DownloadState, Failure, FailureKind, TimeSpent, Why};
 pub use crate::net::RateLimits;
 pub use crate::swarm::Strategy;
 
-pub use config::NodeConfig;
+pub use chunk_map::{Cell, FileStatus};
+pub use config::{NodeConfig, RateSetting};
 pub use error::NodeError;
 pub use event::Event;
 pub use handle::Node;
+pub(crate) use observer::{ByClass, DownloadFigures, NodeObserver};
+pub use peer_status::{PeerActivity, PeerClass, PeerStatus};
 pub use request::{DownloadRequest, ShareRequest, Verified};
 pub use status::{DownloadId, DownloadStatus, ShareStatus};
+pub use tracker_status::{TrackerState, TrackerStatus};

@@ -69,7 +69,7 @@ impl Persistence {
 
     fn saved(&self) -> Saved {
         let lists = self.lists.lock();
-        let mut downloads: Vec<_> = lists.waiting.iter().map(|waiting| (waiting.id, waiting.saved.clone())).collect();
+        let mut downloads: Vec<_> = lists.waiting.iter().map(|waiting| (waiting.id, waiting.saved())).collect();
         for entry in lists.downloads.iter().filter(|entry| entry.is_wanted()) {
             downloads.extend(entry.saved().map(|saved| (entry.id, saved)));
         }
@@ -77,6 +77,8 @@ impl Persistence {
         Saved {
             shares: lists.shares.iter().map(|share| saved_share(share)).collect(),
             downloads: downloads.into_iter().map(|(_, saved)| saved).collect(),
+            last_id: lists.last_id,
+            limits: lists.limits,
         }
     }
 }

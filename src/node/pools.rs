@@ -1,6 +1,6 @@
 //! The thread pools for blocking work.
 
-use crate::limits::{SHORT_CHECK_BYTES_MAX, STATE_THREADS};
+use crate::limits::{LOAD_THREADS, SHORT_CHECK_BYTES_MAX, STATE_THREADS};
 use crate::runtime::{Blocking, Kind};
 
 /// The thread pools, by their work.
@@ -21,6 +21,8 @@ pub(super) struct Pools {
     pub short_hashing: Blocking,
     /// Saves the lists of shares and downloads.
     pub state: Blocking,
+    /// Measures the load of the machine.
+    pub load: Blocking,
 }
 
 impl Pools {
@@ -39,6 +41,7 @@ impl Pools {
             hashing: Blocking::new(Kind::HASHING),
             short_hashing: Blocking::new(Kind::HASHING),
             state: Blocking::start(STATE_THREADS)?,
+            load: Blocking::start(LOAD_THREADS)?,
         })
     }
 }

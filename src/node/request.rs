@@ -39,6 +39,7 @@ impl DownloadRequest {
             strategy: config.strategy,
             stall_timeout: config.stall_timeout,
             endpoint,
+            reports_progress: config.reports_progress,
         })
     }
 }

@@ -2,12 +2,15 @@
 //! share or download whose file is not available stays listed.
 
 use std::ffi::OsString;
+use std::num::NonZeroU64;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::folder_mark::FolderMark;
+use super::status::DownloadId;
+use crate::direction::Direction;
 use crate::storage::Identity;
 
 /// The saved state of a client.
@@ -18,6 +21,30 @@ pub(crate) struct Saved {
     pub shares: Vec<SavedShare>,
     /// The unfinished downloads.
     pub downloads: Vec<SavedDownload>,
+    /// Number of the last download, so that no later one gets the number of another.
+    pub last_id: DownloadId,
+    /// The limits that were set while the client ran; those of its start are not saved.
+    pub limits: SavedLimits,
+}
+
+/// Rate limits, bytes a second; `None` is no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct SavedLimits {
+    /// Limit of the send rate.
+    pub up_bytes_s: Option<NonZeroU64>,
+    /// Limit of the receive rate.
+    pub down_bytes_s: Option<NonZeroU64>,
+}
+
+impl SavedLimits {
+    /// The limit of one direction.
+    pub(crate) fn of(&mut self, direction: Direction) -> &mut Option<NonZeroU64> {
+        match direction {
+            Direction::Up => &mut self.up_bytes_s,
+            Direction::Down => &mut self.down_bytes_s,
+        }
+    }
 }
 
 /// One share.
@@ -59,6 +86,12 @@ pub(crate) struct SavedDownload {
     /// Mark of the destination's folder at the first start; earlier versions did not save it.
     #[serde(default)]
     pub folder: Option<FolderMark>,
+    /// Number of the download; earlier versions did not save it.
+    #[serde(default)]
+    pub id: Option<DownloadId>,
+    /// Whether the user has paused it.
+    #[serde(default)]
+    pub paused: bool,
 }
 
 /// A path in the state: a string if it is UTF-8, else `{"bytes_hex": "..."}`.

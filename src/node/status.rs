@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::download::{DownloadState, TimeSpent};
+use crate::download::{DownloadState, TimeSpent, Why};
 use crate::ids::{Endpoint, InfoHash};
 
 /// Number of a download in this client, shown as `#3`.
@@ -38,6 +38,8 @@ pub struct DownloadStatus {
     pub rate_bytes_s: u64,
     /// Number of connected peers.
     pub peers: u32,
+    /// What it waits for now.
+    pub why: Why,
     /// Time of this run, by the limiting resource.
     pub spent: TimeSpent,
     /// Time since the start; for an ended download from start to end.
@@ -61,6 +63,7 @@ impl DownloadStatus {
             bad_chunks: 0,
             rate_bytes_s: 0,
             peers: 0,
+            why: Why::default(),
             spent: TimeSpent::default(),
             elapsed,
         }
@@ -78,8 +81,14 @@ pub struct ShareStatus {
     pub file: PathBuf,
     /// Length of the file, bytes; `None` until the `.mtorrent` file is read.
     pub length: Option<u64>,
+    /// Name of the file; `None` until the `.mtorrent` file is read.
+    pub name: Option<String>,
     /// Bytes sent to peers.
     pub sent_bytes: u64,
+    /// Rate at which peers receive it, bytes a second.
+    pub rate_bytes_s: u64,
+    /// Number of addresses whose peers are connected for it.
+    pub peers: u32,
     /// Number of trackers that acknowledged the share.
     pub trackers: u32,
     /// The reason why the share is not served; `None` if it is.

@@ -40,6 +40,9 @@ impl Supervisor {
                 Instruction::Share(entry) => self.announcers.announce(&entry),
                 Instruction::Unshare(info_hash) => self.announcers.withdraw_and_drop_unused(info_hash),
                 Instruction::GiveUp(waiting) => self.downloads.give_up(&waiting),
+                Instruction::Show(question) => {
+                    question.answer(&self.downloads.views(), || self.announcers.records());
+                }
                 Instruction::Close => break,
             }
         }

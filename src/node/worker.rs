@@ -10,13 +10,13 @@ use super::pools::Pools;
 use super::status::DownloadId;
 use crate::download::{Shard, ShardContext, ShardMessage};
 use crate::ids::PeerId;
-use crate::limits::SEND_OVERDUE_TICK;
+use crate::limits::{RATE_SAMPLE_INTERVAL, SEND_OVERDUE_TICK};
 use crate::net::{Incoming, Net, RateLimits};
 use crate::runtime::Core;
 use crate::runtime::mesh::{Mesh, MeshPlan};
 use crate::storage::{ChunkKey, Loan, Memory, MemoryPlan};
 use crate::torrent::Registry;
-use crate::upload::{UploadContext, UploadQueue, serve};
+use crate::upload::{Receivers, UploadContext, UploadQueue, serve};
 
 /// A message from core to core.
 pub(super) enum CoreMessage {
@@ -41,6 +41,8 @@ pub(super) struct NodeParts {
     pub registry: Arc<Registry>,
     /// The uploads that wait to be sent.
     pub uploads: Arc<UploadQueue>,
+    /// The connections that are served, for display.
+    pub receivers: Arc<Receivers>,
     /// The thread pools for blocking work.
     pub pools: Pools,
     /// Plan of the message queues between the cores.
@@ -79,6 +81,7 @@ impl Worker {
             blocking: parts.pools.cold_reads.clone(),
             registry: parts.registry.clone(),
             uploads: parts.uploads.clone(),
+            receivers: parts.receivers.clone(),
             id: parts.id,
             borrow: Box::new(move |owner, key, answer| borrowing.send(owner, CoreMessage::Lend(key, answer))),
         });
@@ -88,6 +91,15 @@ impl Worker {
                 loop {
                     crate::runtime::sleep(SEND_OVERDUE_TICK).await;
                     uploads.tick();
+                }
+            });
+        }
+        if core.index == 0 {
+            let receivers = parts.receivers.clone();
+            crate::runtime::spawn_vital("upload rates", async move {
+                loop {
+                    crate::runtime::sleep(RATE_SAMPLE_INTERVAL).await;
+                    receivers.sample(RATE_SAMPLE_INTERVAL);
                 }
             });
         }

@@ -1,10 +1,9 @@
 //! The REPL's front end: a terminal or a pipe. Lines, signals and the client's events share one queue.
 
 use std::io::IsTerminal as _;
+use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use super::input::Input;
-use super::interpreter::{Interpreter, Settings};
 use super::screen::Screen;
 use super::{pipe, terminal};
 use crate::console::exit::CommandResult;
@@ -12,12 +11,13 @@ use crate::console::inputs::forward_events;
 use crate::console::output::Output;
 use crate::console::output_event::OutputEvent;
 use crate::console::{signals, stderr_sink};
+use crate::control::{Input, Interpreter, Settings};
 use crate::limits::{INPUTS_MAX, PIPE_WAIT_DEFAULT};
 use crate::node::Node;
 
 /// Prints that the client is ready once signals are handled, and runs commands until the end of the input, `quit` or a
 /// signal. The caller closes the client.
-pub(crate) fn run(client: &Node, mut settings: Settings, output: Output) -> CommandResult {
+pub(crate) fn run(client: &Node, mut settings: Settings, history: &Path, output: Output) -> CommandResult {
     let (sender, inputs) = sync_channel(INPUTS_MAX);
     let on_signal = sender.clone();
     let is_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
@@ -27,15 +27,21 @@ pub(crate) fn run(client: &Node, mut settings: Settings, output: Output) -> Comm
         move |signal| signals::queue(&on_signal, Input::Signal(signal)),
         move || restore.iter().flatten().for_each(terminal::SavedModes::restore),
     )?;
-    output.print(&OutputEvent::Ready { listen: client.listen_addr(), info_hash: None, synced: None })?;
+    output.print(&OutputEvent::Ready {
+        listen: client.listen_addr(),
+        info_hash: None,
+        synced: None,
+        metrics: settings.metrics,
+    })?;
     let to_queue = sender.clone();
     forward_events(client, move |event| to_queue.send(event.map_or(Input::Closed, Input::Event)).is_ok())?;
     let result = if is_terminal {
-        on_terminal(client, settings, output, sender, &inputs)
+        on_terminal(client, settings, history, output, sender, &inputs)
     } else {
         settings.wait = settings.wait.or(Some(PIPE_WAIT_DEFAULT));
-        pipe::start(sender.clone())?;
-        Interpreter::new(client, settings, Screen::pipe(output), sender).run(&inputs, || {})
+        let reader = pipe::start(sender.clone())?;
+        reader.read_next();
+        Interpreter::new(client, settings, Screen::pipe(output, reader), sender).run(&inputs)
     };
     saved.iter().flatten().for_each(terminal::SavedModes::restore);
     result
@@ -44,15 +50,16 @@ pub(crate) fn run(client: &Node, mut settings: Settings, output: Output) -> Comm
 fn on_terminal(
     client: &Node,
     settings: Settings,
+    history: &Path,
     output: Output,
     sender: SyncSender<Input>,
     inputs: &Receiver<Input>,
 ) -> CommandResult {
-    let reader = terminal::start(&settings.history, sender.clone())?;
+    let reader = terminal::start(history, sender.clone())?;
     let printer = reader.printer.clone();
     let redirected = stderr_sink::redirect(move |sentence| printer.print(sentence));
-    let screen = Screen::terminal(output, reader.printer.clone());
-    let result = Interpreter::new(client, settings, screen, sender).run(inputs, || reader.read_next());
+    reader.read_next();
+    let result = Interpreter::new(client, settings, Screen::terminal(output, reader), sender).run(inputs);
     drop(redirected);
     result
 }

@@ -1,33 +1,50 @@
-//! Reads lines from a pipe or a file on a separate thread: no prompt, one command a line.
+//! Reads lines from a pipe or a file on a separate thread: no prompt, one command a line. The thread reads a line only
+//! on request, so that a command that takes long holds up those behind it.
 
 use std::io::{self, BufRead, Read as _};
-use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::{SyncSender, sync_channel};
 
-use super::input::Input;
 use crate::console::exit::CommandError;
+use crate::control::{Input, Request};
 use crate::limits::REPL_LINE_BYTES_MAX;
 
+/// The thread that reads lines.
+#[derive(Debug)]
+pub(super) struct Reader {
+    asked: SyncSender<()>,
+}
+
+impl Reader {
+    /// Requests one more line.
+    pub(super) fn read_next(&self) {
+        // The queue has room, because each line is requested once. A thread that has ended has reported the end.
+        let _ = self.asked.try_send(());
+    }
+}
+
 /// Starts the thread. It ends with the input, or when the receiver is dropped.
-pub(super) fn start(to: SyncSender<Input>) -> Result<(), CommandError> {
+pub(super) fn start(to: SyncSender<Input>) -> Result<Reader, CommandError> {
+    let (asked, asks) = sync_channel(1);
     let work = move || {
         let mut stdin = io::stdin().lock();
-        loop {
+        while asks.recv().is_ok() {
             let line = match next_line(&mut stdin) {
                 Ok(Some(line)) => line,
                 Ok(None) => break,
                 Err(error) => {
-                    let _ = to.send(Input::Line(Err(format!("cannot read the commands: {error}"))));
+                    let _ = to.send(Request::line(Err(format!("cannot read the commands: {error}"))).into());
                     break;
                 }
             };
-            if to.send(Input::Line(line)).is_err() {
+            if to.send(Request::line(line).into()).is_err() {
                 return;
             }
         }
-        // Sending fails only when the REPL is over.
+        // Sending fails only when the client is closing.
         let _ = to.send(Input::End);
     };
-    std::thread::Builder::new().name("lines".into()).spawn(work).map(drop).map_err(CommandError::no_thread)
+    std::thread::Builder::new().name("lines".into()).spawn(work).map_err(CommandError::no_thread)?;
+    Ok(Reader { asked })
 }
 
 /// The next line without its line end, or the reason why it is invalid; `None` at the end of the input.

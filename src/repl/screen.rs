@@ -1,48 +1,66 @@
-//! The output of the REPL: answers, later events and refusals, on a terminal or into a pipe.
+//! The output of a front end: answers, later events and refusals, on a terminal or into a pipe.
 //!
 //! On a terminal, an answer is printed at once, because no line is edited at that time. Later output goes through the
 //! line editor's printer, above the prompt.
 
-use std::fmt::Display;
-
-use super::terminal::Printer;
-use crate::console::exit::CommandError;
+use super::pipe;
+use super::terminal::{self, Printer};
+use crate::console::exit::{CommandError, Exit};
 use crate::console::output::{self, Output};
 use crate::console::output_event::OutputEvent;
 use crate::console::stderr;
+use crate::control::Listener;
 use crate::text;
 
-/// The output of the interpreter.
+/// The output of a front end and its request for the next line.
 #[derive(Debug)]
 pub(super) struct Screen {
     output: Output,
-    printer: Option<Printer>,
+    source: Source,
+}
+
+#[derive(Debug)]
+enum Source {
+    Pipe(pipe::Reader),
+    Terminal(terminal::Reader),
 }
 
 impl Screen {
     /// Creates a screen with answers on stdout and refusals on stderr.
-    pub(super) fn pipe(output: Output) -> Self {
-        Self { output, printer: None }
+    pub(super) fn pipe(output: Output, reader: pipe::Reader) -> Self {
+        Self { output, source: Source::Pipe(reader) }
     }
 
     /// Creates a screen that prints above the prompt.
-    pub(super) fn terminal(output: Output, printer: Printer) -> Self {
-        Self { output, printer: Some(printer) }
+    pub(super) fn terminal(output: Output, reader: terminal::Reader) -> Self {
+        Self { output, source: Source::Terminal(reader) }
     }
 
-    /// Whether the input is a terminal.
-    pub(super) fn is_terminal(&self) -> bool {
-        self.printer.is_some()
+    fn printer(&self) -> Option<&Printer> {
+        match &self.source {
+            Source::Terminal(reader) => Some(&reader.printer),
+            Source::Pipe(_) => None,
+        }
     }
+}
 
-    /// Prints the answer to the last line.
-    pub(super) fn answer(&self, event: &OutputEvent<'_>) -> Result<(), CommandError> {
+impl Listener for Screen {
+    fn answer(&self, event: &OutputEvent<'_>) -> Result<(), CommandError> {
         self.output.print(event)
     }
 
-    /// Prints an event since the last line.
-    pub(super) fn later(&self, event: &OutputEvent<'_>) -> Result<(), CommandError> {
-        match &self.printer {
+    fn result(&self, event: &OutputEvent<'_>) -> Result<(), CommandError> {
+        self.event(event)
+    }
+
+    fn event(&self, event: &OutputEvent<'_>) -> Result<(), CommandError> {
+        if event.is_message() {
+            stderr::report(event);
+            if !self.output.is_json() {
+                return Ok(());
+            }
+        }
+        match self.printer() {
             Some(printer) if self.output.is_json() => printer.print(&output::json_line(event)?),
             Some(printer) => printer.print(&text::lines(&event.to_string())),
             None => self.output.print(event)?,
@@ -50,12 +68,22 @@ impl Screen {
         Ok(())
     }
 
-    /// Reports why the last line, or an earlier command, cannot be executed.
-    pub(super) fn refuse(&self, why: impl Display) {
-        stderr::report(format_args!("error: {}", text::plain(&why.to_string())));
+    fn refuse(&self, error: &CommandError) {
+        stderr::report(format_args!("error: {}", text::plain(&error.message)));
         if self.output.is_json() {
             // If stdout is closed, the next answer reports that.
-            let _ = self.later(&OutputEvent::Error { error: &why.to_string(), exit: None });
+            let _ = self.event(&OutputEvent::Error { error: &error.message, exit: None });
         }
+    }
+
+    fn end(&self, _: Exit) {
+        match &self.source {
+            Source::Pipe(reader) => reader.read_next(),
+            Source::Terminal(reader) => reader.read_next(),
+        }
+    }
+
+    fn is_terminal(&self) -> bool {
+        matches!(self.source, Source::Terminal(_))
     }
 }

@@ -17,9 +17,9 @@ use rustyline::history::FileHistory;
 use rustyline::validate::Validator;
 use rustyline::{Config, Context, Editor, ExternalPrinter, Helper};
 
-use super::command::NAMES;
-use super::input::Input;
 use crate::console::exit::CommandError;
+use crate::control::command::NAMES;
+use crate::control::{Input, Request};
 use crate::limits::{HISTORY_LINES_MAX, PRINTS_QUEUED_MAX};
 
 const PROMPT: &str = "mtorrent> ";
@@ -96,7 +96,7 @@ fn read_all(mut editor: Editor<Completion, FileHistory>, history: &Path, asks: &
         let input = match read_line(&mut editor) {
             Ok(line) => {
                 remember(&mut editor, &line, history);
-                Input::Line(Ok(line))
+                Request::line(Ok(line)).into()
             }
             Err(ReadlineError::Eof) => Input::End,
             Err(error) => {

@@ -12,10 +12,12 @@ use super::backend::{self, Backend};
 use super::probe::{self, StartError};
 use super::threads;
 use crate::limits::{RING_DEPTH, RING_MEMORY_BYTES};
+use crate::metrics::{self, Timing};
 
 /// Interval at which the cores are polled for their end.
 const JOIN_POLL: Duration = Duration::from_millis(1);
-/// Interval of the timer that wakes an executor which was parked with runnable tasks.
+/// Interval of the timer that wakes an executor which was parked with runnable tasks. Its delay is how long the executor
+/// was stalled.
 const HEARTBEAT: Duration = Duration::from_millis(100);
 
 /// Identity of a core among all cores.
@@ -135,12 +137,29 @@ where
     if may_go.recv().is_err() {
         return Ok(());
     }
-    let run = AssertUnwindSafe(|| executor.run_tasks(async move { main(core).await }));
+    let run = AssertUnwindSafe(|| {
+        executor.run_tasks(async move {
+            super::spawn_vital("heartbeat", keep_beating());
+            metrics::bind_core(core.index);
+            main(core).await;
+            metrics::unbind_core();
+        })
+    });
     // The other cores would wait for this core for ever.
     panic::catch_unwind(run).unwrap_or_else(|_| {
         super::fail(&format!("internal error: core {} ended by a panic; please report it", core.index));
         Err("panic".to_owned())
     })
+}
+
+/// Observes how late this core wakes. On io_uring, it also wakes an executor that was parked with runnable tasks.
+async fn keep_beating() {
+    loop {
+        let began = Instant::now();
+        super::sleep(HEARTBEAT).await;
+        metrics::observe(Timing::CoreDelay, began.elapsed().saturating_sub(HEARTBEAT));
+        metrics::beat();
+    }
 }
 
 /// An executor of either back end.
@@ -151,15 +170,7 @@ trait RunsTasks {
 
 impl RunsTasks for LocalExecutor {
     fn run_tasks(self, main: impl Future<Output = ()> + 'static) -> Result<(), String> {
-        self.run(async move {
-            glommio::spawn_local(async {
-                loop {
-                    super::sleep(HEARTBEAT).await;
-                }
-            })
-            .detach();
-            main.await;
-        });
+        self.run(main);
         Ok(())
     }
 }

@@ -12,6 +12,7 @@ use glommio::sync::{Semaphore, StaticPermit};
 
 use super::memory_grants::{GrantId, Grants};
 use crate::limits::{BLOCK_BYTES, CHUNK_SIZE_MIN, LIMITED_SHARE_OF_FLIGHT, WRITING_BLOCKS_MAX};
+use crate::metrics;
 use crate::runtime::Signal;
 
 /// The budget that a chunk's memory is charged to.
@@ -115,7 +116,7 @@ impl BlockPool {
         }
         // There may be free blocks of other lengths, which are then excess.
         while self.allocated.get() + bytes > self.needed_bytes_max() && self.drop_free_block() {}
-        self.allocated.set(self.allocated.get() + bytes);
+        self.grow(bytes);
         Some(Rc::new(glommio::allocate_dma_buffer_global(bytes)))
     }
 
@@ -151,10 +152,20 @@ impl BlockPool {
         self.lingering.get()
     }
 
+    fn grow(&self, bytes: usize) {
+        self.allocated.set(self.allocated.get() + bytes);
+        metrics::grow_chunk_memory(bytes);
+    }
+
+    fn shrink(&self, bytes: usize) {
+        self.allocated.set(self.allocated.get() - bytes);
+        metrics::shrink_chunk_memory(bytes);
+    }
+
     fn drop_free_block(&self) -> bool {
         let block = self.free.borrow_mut().values_mut().find_map(FreeBlocks::pop);
         if let Some(block) = &block {
-            self.allocated.set(self.allocated.get() - block.len());
+            self.shrink(block.len());
         }
         block.is_some()
     }
@@ -166,7 +177,7 @@ impl BlockPool {
             if recyclable && Rc::get_mut(&mut block).is_some() {
                 self.free.borrow_mut().entry(block.len()).or_default().blocks.push(block);
             } else {
-                self.allocated.set(self.allocated.get() - block.len());
+                self.shrink(block.len());
             }
         }
     }
@@ -175,7 +186,7 @@ impl BlockPool {
     pub(super) fn trim(&self) {
         let unneeded: Vec<_> = self.free.borrow_mut().values_mut().flat_map(FreeBlocks::trim).collect();
         let bytes: usize = unneeded.iter().map(|block| block.len()).sum();
-        self.allocated.set(self.allocated.get() - bytes);
+        self.shrink(bytes);
     }
 }
 

@@ -9,9 +9,11 @@
 //! So a record on disk never claims a chunk that the disk does not have, whenever a crash happens.
 
 use std::io;
+use std::time::Instant;
 
 use crate::bitfield::Bitfield;
 use crate::ids::InfoHash;
+use crate::metrics::{self, Timing};
 use crate::storage::record::{FileMark, Record};
 
 /// The file operations of one download that the ledger orders. Calls may block.
@@ -87,7 +89,7 @@ impl Ledger {
         if written == self.recorded.chunks {
             return Ok(());
         }
-        self.sync(files, PartFiles::sync_data)?;
+        self.sync(files, |files| timed(Timing::SyncData, || files.sync_data()))?;
         let sequence = self.recorded.sequence + 1;
         let Record { info_hash, part, .. } = self.recorded;
         self.write(Record { sequence, info_hash, part, chunks: written }, files)
@@ -99,7 +101,7 @@ impl Ledger {
         if replace {
             files.take_over_rights()?;
         }
-        self.sync(files, PartFiles::sync_file)?;
+        self.sync(files, |files| timed(Timing::SyncFile, || files.sync_file()))?;
         files.publish(replace)?;
         files.sync_folder()?;
         files.remove_record()
@@ -115,10 +117,18 @@ impl Ledger {
     fn write(&mut self, record: Record, files: &mut impl PartFiles) -> io::Result<()> {
         let (offset, slot) = record.encode();
         files.write_record(offset, &slot)?;
-        files.sync_record()?;
+        timed(Timing::SyncRecord, || files.sync_record())?;
         self.recorded = record;
         Ok(())
     }
+}
+
+/// Counts the time of a sync.
+fn timed(timing: Timing, sync: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    let began = Instant::now();
+    let synced = sync();
+    metrics::observe(timing, began.elapsed());
+    synced
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::chunk_buffer::ChunkBuffer;
 use super::chunk_cache::ChunkKey;
@@ -15,6 +16,7 @@ use crate::hash::{Blocks, Hasher};
 use crate::ids::ChunkHash;
 use crate::limits::{HASH_GATHER_PAUSE, HASH_STEP_BYTES};
 use crate::metainfo::Metainfo;
+use crate::metrics::{self, Counter};
 use crate::runtime::{Signal, deadline, yield_now};
 
 /// A complete chunk in memory, unverified. `origin` is returned to the receiver with the result.
@@ -103,8 +105,11 @@ impl<O> Verifier<O> {
                 self.received.until(|| (!self.queue.borrow().is_empty()).then_some(())).await;
             }
             self.gather(&mut hasher).await;
+            let began = Instant::now();
             hasher.step(HASH_STEP_BYTES);
+            metrics::add(Counter::HashNanos, began.elapsed().as_nanos() as u64);
             while let Some((received, digest)) = hasher.pop_done() {
+                metrics::add(Counter::HashBytes, received.buffer.len() as u64);
                 let (origin, verified) = VerifiedChunk::check(&self.metainfo, received, digest);
                 done(origin, verified);
             }

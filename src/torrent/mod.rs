@@ -3,11 +3,13 @@
 //! This layer is below `download`, which fills a torrent, and `upload`, which serves it; neither of the two knows the
 //! other.
 
+mod activity;
 mod content;
 mod registry;
 mod state;
 mod unreadable;
 
+pub use activity::PeerActivity;
 pub(crate) use content::Content;
 pub(crate) use registry::{Registry, RegistryError};
 pub(crate) use state::Torrent;

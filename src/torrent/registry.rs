@@ -51,6 +51,11 @@ impl Registry {
         is_it
     }
 
+    /// All files.
+    pub(crate) fn all(&self) -> Vec<Arc<Torrent>> {
+        self.torrents.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
     /// The file, if it is served.
     pub(crate) fn get(&self, info_hash: &InfoHash) -> Option<Arc<Torrent>> {
         self.torrents.read().unwrap_or_else(PoisonError::into_inner).get(info_hash).cloned()

@@ -13,6 +13,7 @@ use crate::geometry::ChunkIndex;
 use crate::ids::InfoHash;
 use crate::limits::HAVE_CHUNKS_PROMPT_MAX;
 use crate::metainfo::Metainfo;
+use crate::metrics::{self, Counter, PeerClass};
 use crate::storage::{Layout, SeedFile, VerifiedChunk};
 use crate::swarm::FileId;
 use crate::wire::Status;
@@ -31,6 +32,8 @@ pub(crate) struct Torrent {
     pub content: Option<Content>,
     /// Bytes of chunks sent to peers.
     pub sent_bytes: AtomicU64,
+    /// The same by the class of the peer.
+    sent_by_class: [AtomicU64; PeerClass::ALL.len()],
     /// Number of connections that subscribed to new chunks: while there are any, new chunks are kept in memory.
     pub subscribers: AtomicU32,
     unreadable: Unreadable,
@@ -55,6 +58,7 @@ impl Torrent {
             have,
             content: file.map(|file| Content::new(layout, file)),
             sent_bytes: AtomicU64::new(0),
+            sent_by_class: Default::default(),
             subscribers: AtomicU32::new(0),
             unreadable: Unreadable::default(),
             stopped: OnceLock::new(),
@@ -69,6 +73,19 @@ impl Torrent {
     /// Id of the torrent in this process.
     pub(crate) fn id(&self) -> FileId {
         self.id
+    }
+
+    /// Counts a chunk that was sent to a peer of this class.
+    pub(crate) fn count_sent(&self, class: PeerClass, bytes: u64) {
+        self.sent_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.sent_by_class[class as usize].fetch_add(bytes, Ordering::Relaxed);
+        metrics::add(Counter::sent(class), bytes);
+        metrics::add(Counter::ChunksSent, 1);
+    }
+
+    /// Bytes of chunks sent to peers, by the class of the peer.
+    pub(crate) fn sent_by_class(&self) -> [u64; PeerClass::ALL.len()] {
+        self.sent_by_class.each_ref().map(|bytes| bytes.load(Ordering::Relaxed))
     }
 
     /// Adds a written chunk: from now on it is served. Returns whether it is new, and wakes the few listeners that have
@@ -164,6 +181,11 @@ impl Torrent {
     /// Stops serving the chunk until the disk is tried again.
     pub(crate) fn set_unreadable(&self, chunk: ChunkIndex) {
         self.unreadable.insert(chunk);
+    }
+
+    /// Chunks that the disk has refused recently, in order.
+    pub(crate) fn unreadable(&self) -> Vec<ChunkIndex> {
+        self.unreadable.all()
     }
 
     /// Returns the unreadable chunks that no earlier call returned.

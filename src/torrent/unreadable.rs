@@ -48,6 +48,15 @@ impl Unreadable {
         std::mem::take(&mut self.lock().unreported)
     }
 
+    /// All unreadable chunks, in order.
+    pub(super) fn all(&self) -> Vec<ChunkIndex> {
+        if self.count.load(Ordering::Relaxed) == 0 {
+            return Vec::new();
+        }
+        let now = Instant::now();
+        self.lock().retry_at.iter().filter(|(_, at)| **at > now).map(|(chunk, _)| *chunk).collect()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Chunks> {
         self.chunks.lock().unwrap_or_else(PoisonError::into_inner)
     }

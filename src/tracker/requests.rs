@@ -9,10 +9,13 @@ use rand::Rng;
 
 use super::bounded_text::BoundedText;
 use super::table::entry::FileInfo;
+use super::table::reports::Report;
 use super::table::rights::Cidr;
 use super::table::{Accepted, Claim, Journal, Refusal, Sender, Table};
 use crate::ids::{Endpoint, InfoHash};
-use crate::wire::{Endpoints, Message, Response, SeederChange, SeederInfo, Share, Status};
+use crate::wire::{
+    Endpoints, Message, Progress, ReportProgress, Response, SeederChange, SeederInfo, Share, Status, TAKES_PROGRESS,
+};
 
 /// A client's request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +24,8 @@ pub enum Request<'a> {
     Add(Claim, Option<FileInfo<'a>>),
     /// RemoveSeeder.
     Remove(Claim),
+    /// ReportProgress.
+    Report(Claim, Progress),
     /// SeederInfoRequest.
     List(InfoHash),
 }
@@ -60,6 +65,8 @@ pub enum Outcome {
     Accepted(Accepted),
     /// The change was refused.
     Refused(Refusal),
+    /// The report was taken.
+    Reported,
     /// The endpoints are the answer.
     Listed,
     /// The file is unknown.
@@ -71,11 +78,12 @@ impl Refusal {
     pub fn status(self) -> Status {
         match self {
             Self::Ahead(_) => Status::BadRequest,
-            Self::NotFound => Status::NotFound,
+            Self::NotFound | Self::NotAnnounced => Status::NotFound,
             Self::FilesOfAddress { .. }
             | Self::RemovalsOfAddress { .. }
             | Self::EndpointsOfNetwork { .. }
             | Self::EndpointsOfFile { .. }
+            | Self::Reports { .. }
             | Self::Full => Status::OverLimit,
         }
     }
@@ -115,6 +123,9 @@ impl<'a> Request<'a> {
             Message::RemoveSeeder(SeederChange { info_hash, endpoint, version }) => {
                 Self::Remove(claim(info_hash, endpoint, version)?)
             }
+            Message::ReportProgress(ReportProgress { info_hash, endpoint, progress }) => {
+                Self::Report(claim(info_hash, endpoint, None)?, progress)
+            }
             Message::SeederInfoRequest(info_hash) => Self::List(info_hash),
             _ => return Err(Denial::NotForTrackers(message.kind())),
         })
@@ -123,9 +134,20 @@ impl<'a> Request<'a> {
     /// Info hash of the requested file.
     pub fn info_hash(&self) -> InfoHash {
         match *self {
-            Self::Add(Claim { info_hash, .. }, _) | Self::Remove(Claim { info_hash, .. }) | Self::List(info_hash) => {
-                info_hash
+            Self::Add(Claim { info_hash, .. }, _)
+            | Self::Remove(Claim { info_hash, .. })
+            | Self::Report(Claim { info_hash, .. }, _)
+            | Self::List(info_hash) => info_hash,
+        }
+    }
+
+    /// The added endpoint, if it has another address than the loopback one that its client speaks from.
+    pub fn entered_elsewhere(&self, sender: Sender) -> Option<Endpoint> {
+        match self {
+            Self::Add(claim, _) if sender.ip.is_loopback() && !claim.endpoint.ip().is_loopback() => {
+                Some(claim.endpoint)
             }
+            _ => None,
         }
     }
 
@@ -142,6 +164,10 @@ impl<'a> Request<'a> {
         let changed = match *self {
             Self::Add(claim, file) => table.add(claim, file, sender, now_ms, journal),
             Self::Remove(claim) => table.remove(claim, sender, now_ms, journal),
+            Self::Report(Claim { info_hash, endpoint, .. }, progress) => {
+                let reported = table.report(info_hash, Report { endpoint, progress, at_ms: now_ms });
+                return reported.map_or_else(Outcome::Refused, |()| Outcome::Reported);
+            }
             Self::List(info_hash) => {
                 let listed = table.list(info_hash, sender.ip, now_ms, rng, endpoints);
                 return if listed.is_ok() { Outcome::Listed } else { Outcome::Unlisted };
@@ -152,11 +178,23 @@ impl<'a> Request<'a> {
 }
 
 impl Outcome {
+    /// Status of the reply.
+    pub fn status(&self) -> Status {
+        match self {
+            Self::Accepted(_) | Self::Reported | Self::Listed => Status::Ok,
+            Self::Refused(refusal) => refusal.status(),
+            Self::Unlisted => Status::NotFound,
+        }
+    }
+
     /// Calls `send` with the reply.
     pub fn reply<T>(&self, info_hash: InfoHash, endpoints: &[Endpoint], send: impl FnOnce(&Message<'_>) -> T) -> T {
         let listed = |status, endpoints| Message::SeederInfoResponse(SeederInfo { info_hash, status, endpoints });
         match self {
-            Self::Accepted(accepted) => send(&Message::Response(Response::new(Status::Ok, "", Some(accepted.version)))),
+            Self::Accepted(accepted) => {
+                send(&Message::Response(Response::new(Status::Ok, TAKES_PROGRESS, Some(accepted.version))))
+            }
+            Self::Reported => send(&Message::Response(Response::new(Status::Ok, "", None))),
             Self::Refused(refusal) => {
                 send(&Message::Response(Response::new(refusal.status(), BoundedText::new(refusal).as_str(), None)))
             }

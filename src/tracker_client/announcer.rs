@@ -8,13 +8,15 @@ use std::time::{Duration, Instant};
 
 use futures_lite::FutureExt;
 
-use super::{Answer, TrackerGroup};
+use super::{Answer, TrackerGroup, TrackerRecord};
 use crate::ids::{Endpoint, InfoHash, Version};
 use crate::limits::{ANNOUNCE_RETRY_PAUSE, ANNOUNCE_SPACING, PING_INTERVAL, RENEW_INTERVAL, TRACKER_RETRY_PAUSE};
 use crate::metainfo::Metainfo;
 use crate::runtime::Signal;
 use crate::text;
-use crate::wire::{Message, SeederChange, Share, Status};
+use crate::wire::{
+    Message, Progress, ReportProgress, SeederChange, Share, Status, is_entered_elsewhere, takes_progress,
+};
 
 /// A file to announce, and the endpoint that serves it.
 #[derive(Clone, Debug)]
@@ -42,6 +44,8 @@ pub(crate) struct Announcer {
     withdrawing: RefCell<HashSet<InfoHash>>,
     added: Signal,
     listener: Rc<dyn Listener>,
+    /// The client's further endpoints, with their announcers: all that is announced here is announced there, too.
+    further: Vec<(Endpoint, Rc<Self>)>,
     /// Refusals that were already reported: the tracker and the status.
     refusals: RefCell<HashSet<(String, Status)>>,
     /// The user has been warned that the tracker is on this machine.
@@ -57,20 +61,27 @@ struct Entry {
     epoch: u64,
     /// A request with the file was sent, so a tracker may know it even if no answer arrived.
     attempted: bool,
+    /// The tracker that acknowledged the file last takes reports of progress.
+    takes_progress: bool,
     /// The last answer was a refusal.
     refused: bool,
     due: Instant,
 }
 
 impl Announcer {
-    /// Starts announcing to the group.
-    pub(crate) fn start(group: Rc<TrackerGroup>, listener: Rc<dyn Listener>) -> Rc<Self> {
+    /// Starts announcing to the group. `further` announce the same files at other endpoints of this client.
+    pub(crate) fn start(
+        group: Rc<TrackerGroup>,
+        listener: Rc<dyn Listener>,
+        further: Vec<(Endpoint, Rc<Self>)>,
+    ) -> Rc<Self> {
         let announcer = Rc::new(Self {
             group,
             entries: RefCell::default(),
             withdrawing: RefCell::default(),
             added: Signal::default(),
             listener,
+            further,
             refusals: RefCell::default(),
             local_reported: Cell::new(false),
             ended: Cell::new(false),
@@ -84,9 +95,22 @@ impl Announcer {
         &self.group
     }
 
+    /// What is known of each tracker, with the number of files announced to it.
+    pub(crate) fn records(&self) -> Vec<TrackerRecord> {
+        let epoch = self.group.epoch();
+        let is_announced = |entry: &&Entry| epoch != 0 && entry.epoch == epoch && !entry.refused;
+        let files = self.entries.borrow().values().filter(is_announced).count() as u32;
+        let mut records = self.group.records();
+        let current = self.group.current();
+        let in_use = records.iter_mut().find(|record| record.name == current);
+        in_use.into_iter().for_each(|record| record.files = files);
+        records
+    }
+
     /// Returns whether nothing is announced and no withdrawal is in flight.
     pub(crate) fn is_idle(&self) -> bool {
-        self.entries.borrow().is_empty() && self.withdrawing.borrow().is_empty()
+        let is_idle = self.entries.borrow().is_empty() && self.withdrawing.borrow().is_empty();
+        is_idle && self.further.iter().all(|(_, announcer)| announcer.is_idle())
     }
 
     /// Stops announcing and closes the connection to the tracker. The announcer must not be used afterwards.
@@ -94,12 +118,23 @@ impl Announcer {
         self.ended.set(true);
         self.added.notify();
         self.group.end();
+        self.further.iter().for_each(|(_, announcer)| announcer.end());
     }
 
     /// Announces the file from now on.
     pub(crate) fn add(&self, announcement: Announcement) {
-        let entry =
-            Entry { version: None, epoch: 0, attempted: false, refused: false, due: Instant::now(), announcement };
+        for (endpoint, announcer) in &self.further {
+            announcer.add(Announcement { endpoint: *endpoint, ..announcement.clone() });
+        }
+        let entry = Entry {
+            version: None,
+            epoch: 0,
+            attempted: false,
+            takes_progress: false,
+            refused: false,
+            due: Instant::now(),
+            announcement,
+        };
         self.entries.borrow_mut().entry(entry.announcement.metainfo.info_hash()).or_insert(entry);
         self.added.notify();
     }
@@ -110,9 +145,37 @@ impl Announcer {
         entries.get(&info_hash).is_some_and(|entry| entry.epoch != 0 && entry.epoch == self.group.epoch())
     }
 
-    /// Stops announcing the file at once. The returned future withdraws it from the tracker, and completes when a
+    /// Returns whether the tracker in use has acknowledged the file and takes reports of progress.
+    pub(crate) fn takes_progress(&self, info_hash: InfoHash) -> bool {
+        self.is_announced(info_hash) && self.entries.borrow().get(&info_hash).is_some_and(|entry| entry.takes_progress)
+    }
+
+    /// Reports the progress of a download to the tracker in use, if it takes such reports. A report that is lost or
+    /// refused is not repeated.
+    pub(crate) async fn report(&self, info_hash: InfoHash, progress: Progress) {
+        let endpoint = self.entries.borrow().get(&info_hash).map(|entry| entry.announcement.endpoint);
+        let Some(endpoint) = endpoint.filter(|_| self.takes_progress(info_hash)) else { return };
+        let report = ReportProgress { info_hash, endpoint, progress };
+        let answer = self.group.request_on(self.group.epoch(), &Message::ReportProgress(report)).await;
+        if let Some(answer) = answer.filter(|answer| answer.status() != Status::Ok) {
+            log::debug!("a tracker refused a report of progress: {} {}", answer.status(), answer.text());
+        }
+    }
+
+    /// Stops announcing the file at once, at all endpoints. The returned future withdraws it from the tracker, and completes when a
     /// tracker has answered or all have failed.
     pub(crate) fn withdraw(self: &Rc<Self>, info_hash: InfoHash) -> impl Future<Output = ()> + use<> {
+        let here = self.withdraw_here(info_hash);
+        let further: Vec<_> = self.further.iter().map(|(_, announcer)| announcer.withdraw_here(info_hash)).collect();
+        async move {
+            here.await;
+            for withdrawal in further {
+                withdrawal.await;
+            }
+        }
+    }
+
+    fn withdraw_here(self: &Rc<Self>, info_hash: InfoHash) -> impl Future<Output = ()> + use<> {
         let entry = self.entries.borrow_mut().remove(&info_hash).filter(|entry| entry.attempted);
         if entry.is_some() {
             self.withdrawing.borrow_mut().insert(info_hash);
@@ -203,11 +266,13 @@ impl Announcer {
             let first = entry.epoch != epoch;
             (entry.version, entry.epoch) = (answer.version().or(entry.version), epoch);
             entry.due = Instant::now() + RENEW_INTERVAL;
-            entry.refused = false;
+            (entry.takes_progress, entry.refused) = (takes_progress(answer.text()), false);
             let endpoint = entry.announcement.endpoint;
             drop(entries);
             self.forget_refusals();
-            self.warn_of_local_tracker(endpoint);
+            if !is_entered_elsewhere(answer.text()) {
+                self.warn_of_local_tracker(endpoint);
+            }
             if first {
                 self.listener.announced(info_hash, self.group.current());
             }
@@ -246,7 +311,8 @@ impl Announcer {
         if is_useless && !self.local_reported.replace(true) {
             self.listener.notice(format!(
                 "tracker {} is named by this machine's own address: only this machine finds what is announced there; name the \
-                 tracker by an address that others use, or give one of this machine by --advertise",
+                 tracker by an address that others use, give one of this machine by --advertise, or start the tracker with \
+                 --loopback-as",
                 text::plain(self.group.current())
             ));
         }

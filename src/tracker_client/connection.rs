@@ -1,9 +1,12 @@
 //! A connection to one tracker.
 
+use std::net::IpAddr;
+use std::time::Duration;
+
 use super::answer::Answer;
 use crate::ids::Endpoint;
 use crate::limits::{FRAME_CONTROL_BYTES_MAX, TRACKER_TIMEOUT};
-use crate::net::{Net, NetError, Stream, resolve};
+use crate::net::{Family, Net, NetError, Stream, resolve};
 use crate::rpc::{self, FrameReader, RpcError};
 use crate::runtime::deadline;
 use crate::text;
@@ -22,6 +25,9 @@ pub(super) enum ConnectionError {
     /// The tracker's name cannot be resolved.
     #[error(transparent)]
     Resolve(#[from] resolve::ResolveError),
+    /// The tracker has no address of the required family.
+    #[error("it has no {0} address")]
+    NoAddress(Family),
     /// The connection cannot be opened, or it broke.
     #[error(transparent)]
     Rpc(#[from] RpcError),
@@ -40,9 +46,15 @@ impl std::fmt::Debug for Connection {
 }
 
 impl Connection {
-    /// Connects to the first address of `name` that answers.
-    pub(super) async fn open(net: &Net, name: &str) -> Result<Self, ConnectionError> {
-        let addresses = resolve::resolve(name).await?;
+    /// Connects to the first address of `name`, of one family if that is given, that answers.
+    pub(super) async fn open(net: &Net, name: &str, family: Option<Family>) -> Result<Self, ConnectionError> {
+        let mut addresses = resolve::resolve(name).await?;
+        if let Some(family) = family {
+            addresses.retain(|address| Family::of(address.ip()) == family);
+            if addresses.is_empty() {
+                return Err(ConnectionError::NoAddress(family));
+            }
+        }
         let open = async {
             let mut failed = NetError::Closed;
             // The timeout is divided among the addresses, so that a silent one leaves time for the others.
@@ -88,7 +100,17 @@ impl Connection {
 
     /// Returns whether the tracker is on this machine.
     pub(super) fn is_local(&self) -> bool {
-        self.stream.peer().ip().to_canonical().is_loopback()
+        self.address().is_loopback()
+    }
+
+    /// Returns the tracker's IP address.
+    pub(super) fn address(&self) -> IpAddr {
+        self.stream.peer().ip().to_canonical()
+    }
+
+    /// Returns the round trip as the kernel measured it, if it has.
+    pub(super) fn round_trip(&self) -> Option<Duration> {
+        self.stream.rtt()
     }
 
     /// Waits until the tracker closes the connection or sends an unrequested message.

@@ -1,16 +1,20 @@
 //! A list of trackers, one of which is in use.
 
 use std::cell::{Cell, RefCell};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use futures_lite::FutureExt;
 
 use super::answer::Answer;
 use super::connection::{Connection, ConnectionError};
+use super::record::{TrackerRecord, TrackerState};
 use crate::ids::{Endpoint, InfoHash};
 use crate::limits::{TRACKER_HEDGE_FIRST, TRACKER_HEDGE_NEXT, TRACKER_RETRY_PAUSE};
-use crate::net::{Net, NetError};
+use crate::metrics::{self, Counter};
+use crate::net::{Family, Net, NetError};
 use crate::rpc::RpcError;
 use crate::runtime::Signal;
 use crate::text;
@@ -27,6 +31,10 @@ pub(crate) struct AllTrackersFailed(
 /// Trackers in the order in which they are tried; used on core 0 only.
 pub(crate) struct TrackerGroup {
     names: Vec<String>,
+    /// What is known of each, for display.
+    records: RefCell<Vec<TrackerRecord>>,
+    /// Connections use addresses of this family only.
+    family: Option<Family>,
     net: Net,
     notice: Box<dyn Fn(String)>,
     /// Index of the tracker in use.
@@ -42,14 +50,36 @@ pub(crate) struct TrackerGroup {
     epoch: Cell<u64>,
     changed: Signal,
     ended: Cell<bool>,
+    /// The last round trip that was not taken yet.
+    round_trip: Cell<Option<RoundTrip>>,
+}
+
+/// A round trip to a tracker.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RoundTrip {
+    /// IP address of the tracker.
+    pub address: IpAddr,
+    /// Its duration.
+    pub time: Duration,
 }
 
 impl TrackerGroup {
     /// Creates a group of at least one `HOST:PORT`. `notice` receives a message when a tracker is lost or another one
     /// is used.
     pub(crate) fn new(names: Vec<String>, net: Net, notice: Box<dyn Fn(String)>) -> Rc<Self> {
+        Self::start(names, None, net, notice)
+    }
+
+    /// Creates a group that is reached over addresses of one family only.
+    pub(crate) fn of_family(names: Vec<String>, family: Family, net: Net, notice: Box<dyn Fn(String)>) -> Rc<Self> {
+        Self::start(names, Some(family), net, notice)
+    }
+
+    fn start(names: Vec<String>, family: Option<Family>, net: Net, notice: Box<dyn Fn(String)>) -> Rc<Self> {
         let group = Rc::new(Self {
+            records: RefCell::new(names.iter().cloned().map(TrackerRecord::new).collect()),
             names,
+            family,
             net,
             notice,
             current: Cell::new(0),
@@ -60,6 +90,7 @@ impl TrackerGroup {
             epoch: Cell::new(0),
             changed: Signal::default(),
             ended: Cell::new(false),
+            round_trip: Cell::new(None),
         });
         crate::runtime::spawn_vital("tracker connection", watch(Rc::downgrade(&group)));
         group
@@ -73,6 +104,26 @@ impl TrackerGroup {
     /// Returns the name of the tracker in use.
     pub(crate) fn current(&self) -> &str {
         &self.names[self.current.get()]
+    }
+
+    /// What is known of each tracker.
+    pub(crate) fn records(&self) -> Vec<TrackerRecord> {
+        self.records.borrow().clone()
+    }
+
+    fn note(&self, index: usize, change: impl FnOnce(&mut TrackerRecord)) {
+        if let Some(record) = self.records.borrow_mut().get_mut(index) {
+            change(record);
+        }
+    }
+
+    fn note_failure(&self, index: usize, error: &dyn std::fmt::Display) {
+        self.note(index, |record| record.set(TrackerState::Failed(text::plain(&error.to_string()))));
+    }
+
+    /// Takes the last round trip to the tracker in use.
+    pub(crate) fn take_round_trip(&self) -> Option<RoundTrip> {
+        self.round_trip.take()
     }
 
     /// Returns the connection epoch. It grows with every new connection; then all files must be announced again.
@@ -96,23 +147,36 @@ impl TrackerGroup {
     /// one. If a tracker is silent for a moment, the next one is tried in parallel. The first tracker that answers is
     /// used from then on.
     pub(crate) async fn request(&self, message: &Message<'_>) -> Result<Answer, AllTrackersFailed> {
+        let answer = self.request_any(message).await;
+        metrics::add(if answer.is_ok() { Counter::TrackerAnswers } else { Counter::TrackerFailures }, 1);
+        answer
+    }
+
+    async fn request_any(&self, message: &Message<'_>) -> Result<Answer, AllTrackersFailed> {
         let _in_use = self.acquire().await;
         let mut connection = self.connection.borrow_mut().take();
+        let (first, began) = (self.current.get(), Instant::now());
         let asked = match &mut connection {
             Some(connection) => Some(connection.request(message).await),
             None => None,
         };
-        let first = self.current.get();
+        let address = connection.as_ref().map(Connection::address);
         let mut candidates: Vec<usize> = (0..self.names.len()).map(|step| (first + step) % self.names.len()).collect();
         let mut failure = None;
         match asked {
             Some(Ok(answer)) if !is_unwell(&answer) => {
+                let time = began.elapsed();
+                self.note(first, |record| record.answered(time));
+                self.round_trip.set(address.map(|address| RoundTrip { address, time }));
                 self.keep(connection);
                 return Ok(answer);
             }
             // An idle connection that broke is no sign that the tracker has failed.
-            None | Some(Err(RpcError::Net(NetError::Closed | NetError::Io(_)))) => {}
+            None | Some(Err(RpcError::Net(NetError::Closed | NetError::Io(_)))) => {
+                self.note(first, TrackerRecord::tried);
+            }
             Some(Ok(answer)) => {
+                self.note_failure(first, &format_args!("{} {}", answer.status(), answer.text()));
                 self.keep(connection.filter(|_| candidates.len() == 1));
                 if candidates.len() == 1 {
                     return Ok(answer);
@@ -120,6 +184,7 @@ impl TrackerGroup {
                 candidates.rotate_left(1);
             }
             Some(Err(error)) => {
+                self.note_failure(first, &error);
                 failure = Some((first, error.into()));
                 candidates.remove(0);
             }
@@ -129,21 +194,39 @@ impl TrackerGroup {
             Ok(won) => won,
             Err(failures) => self.all_failed(failure.into_iter().chain(failures))?,
         };
-        if self.current.replace(index) != index {
+        self.note(index, |record| record.set(TrackerState::Connected));
+        let before = self.current.replace(index);
+        if before != index {
+            self.note(before, |record| {
+                if !matches!(record.state, TrackerState::Failed(_)) {
+                    record.set(TrackerState::Unused);
+                }
+            });
             (self.notice)(format!("now using tracker {}", text::plain(&self.names[index])));
         }
+        let address = connection.address();
+        self.round_trip.set(connection.round_trip().map(|time| RoundTrip { address, time }));
         self.keep(Some(connection));
         self.epoch.set(self.epoch.get() + 1);
         self.changed.notify();
         Ok(answer)
     }
 
+    /// Sends a request to the tracker in use only, on its open connection. Returns `None` if that is not the connection
+    /// of `epoch` any more, or if there is no answer.
+    pub(crate) async fn request_on(&self, epoch: u64, message: &Message<'_>) -> Option<Answer> {
+        let _in_use = self.acquire().await;
+        let mut connection = self.connection.borrow_mut().take_if(|_| self.epoch.get() == epoch)?;
+        let answer = connection.request(message).await.ok()?;
+        self.keep(Some(connection));
+        Some(answer)
+    }
+
     /// Requests seeders from the trackers that are not in use, on separate connections, until one returns some.
     pub(crate) async fn ask_others(&self, info_hash: InfoHash) -> Vec<Endpoint> {
         let others: Vec<usize> = (0..self.names.len()).filter(|index| *index != self.current.get()).collect();
         let ask = |index: usize| async move {
-            let mut connection = Connection::open(&self.net, &self.names[index]).await?;
-            match connection.request(&Message::SeederInfoRequest(info_hash)).await? {
+            match self.ask(index, &Message::SeederInfoRequest(info_hash)).await?.1 {
                 Answer::Seeders { endpoints, .. } if !endpoints.is_empty() => Ok(endpoints),
                 _ => Err(ConnectionError::NoSeeder),
             }
@@ -151,11 +234,35 @@ impl TrackerGroup {
         self.race(&others, ask).await.map_or_else(|_| Vec::new(), |(_, endpoints)| endpoints)
     }
 
-    /// Sends the request to one tracker on a new connection.
+    /// Sends the request to one tracker on a new connection, and records whether it answers.
+    async fn ask(&self, index: usize, message: &Message<'_>) -> Result<(Connection, Answer), ConnectionError> {
+        self.note(index, TrackerRecord::tried);
+        let asked = async {
+            let mut connection = Connection::open(&self.net, &self.names[index], self.family).await?;
+            let began = Instant::now();
+            let answer = connection.request(message).await?;
+            Ok((connection, answer, began.elapsed()))
+        };
+        match asked.await {
+            Ok((connection, answer, latency)) => {
+                self.note(index, |record| {
+                    record.answered(latency);
+                    record.set(TrackerState::Unused);
+                });
+                Ok((connection, answer))
+            }
+            Err(error) => {
+                self.note_failure(index, &error);
+                Err(error)
+            }
+        }
+    }
+
+    /// Sends the request to one tracker on a new connection; its answer counts unless another tracker may do better.
     async fn attempt(&self, index: usize, message: &Message<'_>) -> Result<(Connection, Answer), ConnectionError> {
-        let mut connection = Connection::open(&self.net, &self.names[index]).await?;
-        let answer = connection.request(message).await?;
+        let (connection, answer) = self.ask(index, message).await?;
         if is_unwell(&answer) && self.names.len() > 1 {
+            self.note_failure(index, &format_args!("{} {}", answer.status(), answer.text()));
             // Another tracker may give a better answer.
             return Err(ConnectionError::Unwell(Box::new((connection, answer))));
         }
@@ -195,7 +302,12 @@ impl TrackerGroup {
             };
             let (index, _) = running.swap_remove(at);
             match ended {
-                Ok(won) => return Ok((index, won)),
+                Ok(won) => {
+                    for (given_up, _) in running {
+                        self.note(given_up, TrackerRecord::given_up);
+                    }
+                    return Ok((index, won));
+                }
                 Err(error) => {
                     log::debug!("tracker {}: {error}", self.names[index]);
                     failures.push((index, error));
@@ -307,6 +419,7 @@ async fn watch(group: std::rc::Weak<TrackerGroup>) {
             return;
         }
         if was_closed {
+            group.note(group.current.get(), |record| record.set(TrackerState::Trying));
             (group.notice)(format!("tracker {} closed the connection", text::plain(group.current())));
         } else {
             *group.connection.borrow_mut() = Some(connection);

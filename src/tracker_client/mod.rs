@@ -12,7 +12,10 @@ pub(crate) mod announcer;
 mod answer;
 mod connection;
 pub(crate) mod group;
+mod record;
 
 pub(crate) use announcer::{Announcement, Announcer, Listener};
 pub(crate) use answer::Answer;
 pub(crate) use group::TrackerGroup;
+pub(crate) use record::TrackerRecord;
+pub use record::TrackerState;

@@ -5,7 +5,6 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::context::UploadContext;
@@ -13,6 +12,7 @@ use crate::geometry::ChunkIndex;
 use crate::limits::{
     IDLE_TIMEOUT, SEND_SILENCE_TIMEOUT, UNSENT_BYTES_MAX, UNSENT_BYTES_MIN, UNSENT_BYTES_START, UNSENT_TIME,
 };
+use crate::metrics::{self, Counter, PeerClass};
 use crate::net::{NetError, SendFileError, Stream};
 use crate::runtime::{Blocking, BlockingError};
 use crate::storage::Loan;
@@ -50,7 +50,7 @@ impl ChunkSender {
         if let Err(status) = sent {
             return refuse(DataHead { status, data_len: 0, ..head }, stream).await.map(|()| None);
         }
-        torrent.sent_bytes.fetch_add(data_len.into(), Ordering::Relaxed);
+        torrent.count_sent(PeerClass::of(stream.peer().ip()), data_len.into());
         self.bound_unsent(stream, Some(f64::from(data_len) / began.elapsed().as_secs_f64().max(1e-6)))?;
         Ok(Some(data_len.into()))
     }
@@ -116,8 +116,13 @@ impl ChunkSender {
             let Some(content) = &cold.content else { return Ok(()) };
             content.populate(chunk).map_err(|error| (error, content.is_cut(chunk)))
         };
+        let began = Instant::now();
         match self.blocking(torrent).run(populate).await {
-            Ok(Ok(())) => Ok(()),
+            Ok(Ok(())) => {
+                metrics::add(Counter::DiskReadBytes, torrent.metainfo.geometry().chunk_len(chunk).into());
+                metrics::add(Counter::DiskReadNanos, began.elapsed().as_nanos() as u64);
+                Ok(())
+            }
             Ok(Err((error, _))) if !matches!(error.raw_os_error(), Some(libc::EFAULT | libc::EIO)) => {
                 log::warn!("a chunk could not be loaded: {error}");
                 Err(Status::Internal)
@@ -142,6 +147,7 @@ impl ChunkSender {
 
 /// Answers a request for a chunk without data.
 pub(crate) async fn refuse(head: DataHead, stream: &mut Stream) -> Result<(), NetError> {
+    metrics::add(Counter::ChunksRefused, 1);
     stream.allow(SEND_SILENCE_TIMEOUT);
     send_head(head, stream).await?;
     stream.write_all(&MAGIC_END).await

@@ -10,6 +10,7 @@ use futures_lite::FutureExt;
 use super::chunk_sender::{self, ChunkSender};
 use super::context::UploadContext;
 use super::queue::Ticket;
+use super::receivers::Receiver;
 use super::request::ChunkRequest;
 use super::subscriptions::Subscriptions;
 use crate::bitfield::Bitfield;
@@ -19,7 +20,7 @@ use crate::limits::{FRAME_CONTROL_BYTES_MAX, FRAME_TIMEOUT, IDLE_TIMEOUT, REQUES
 use crate::net::{NetError, Stream};
 use crate::rpc::{self, FrameReader, RpcError};
 use crate::swarm::ConnectionId;
-use crate::torrent::Torrent;
+use crate::torrent::{PeerActivity, Torrent};
 use crate::wire::{ChunkInfo, DecodeError, HaveChunks, Message, Response, Status};
 
 /// State of a connection, except its stream and frames.
@@ -33,6 +34,8 @@ struct Connection {
     /// Requests behind the one that is being answered, oldest first.
     pending: VecDeque<ChunkRequest>,
     sender: ChunkSender,
+    /// Figures of the connection, for display.
+    receiver: Receiver,
 }
 
 /// The reason why a wait has ended.
@@ -48,9 +51,11 @@ enum Wakeup {
 /// Serves a connection until it ends.
 pub(crate) async fn serve(context: Rc<UploadContext>, mut stream: Stream) {
     let mut frames = FrameReader::new(&context.net, FRAME_CONTROL_BYTES_MAX);
+    let (id, address) = (context.uploads.connection(), stream.peer().ip().to_canonical());
     let mut connection = Connection {
-        id: context.uploads.connection(),
-        address: stream.peer().ip().to_canonical(),
+        id,
+        address,
+        receiver: context.receivers.enter(id, address, stream.congestion()),
         last: None,
         subscriptions: Subscriptions::default(),
         pending: VecDeque::new(),
@@ -130,7 +135,8 @@ impl Connection {
     /// The file, if it is served.
     fn find(&mut self, info_hash: InfoHash) -> Result<Arc<Torrent>, Status> {
         let known = self.last.take().filter(|torrent| torrent.info_hash() == info_hash && torrent.stopped().is_none());
-        let torrent = known.or_else(|| self.context.registry.get(&info_hash)).ok_or(Status::NotFound)?;
+        let look_up = || self.context.registry.get(&info_hash).inspect(|_| self.receiver.set_file(info_hash));
+        let torrent = known.or_else(look_up).ok_or(Status::NotFound)?;
         self.last = Some(torrent.clone());
         if torrent.stopped().is_some() { Err(Status::FileChanged) } else { Ok(torrent) }
     }
@@ -187,13 +193,18 @@ impl Connection {
                 return Ok(chunk_sender::refuse(request.refusal(Status::Busy), stream).await?);
             }
         };
+        self.receiver.set_activity(PeerActivity::Choked, 1 + self.pending.len());
         let granted = self.wait_for_grant(&ticket, request.info_hash, stream, frames, is_held).await?;
         let Some(chunk) = granted else {
+            self.receiver.set_activity(PeerActivity::Idle, self.pending.len());
             return Ok(chunk_sender::refuse(request.refusal(Status::Busy), stream).await?);
         };
+        self.receiver.set_activity(PeerActivity::Active, 1 + self.pending.len());
         if let Some(sent_bytes) = self.sender.send(&torrent, chunk, stream).await? {
+            self.receiver.sent(sent_bytes);
             ticket.sent(sent_bytes);
         }
+        self.receiver.set_activity(PeerActivity::Idle, self.pending.len());
         Ok(())
     }
 

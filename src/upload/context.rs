@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::queue::UploadQueue;
+use super::receivers::Receivers;
 use crate::ids::PeerId;
 use crate::net::Net;
 use crate::runtime::{Blocking, Core};
@@ -26,6 +27,8 @@ pub(crate) struct UploadContext {
     pub registry: Arc<Registry>,
     /// Requests that wait for their answers, on all cores.
     pub uploads: Arc<UploadQueue>,
+    /// The connections that are served, for display.
+    pub receivers: Arc<Receivers>,
     /// Id of this client.
     pub id: PeerId,
     /// Borrows chunks from the memory of other cores.

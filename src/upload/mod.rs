@@ -13,9 +13,11 @@ pub(crate) mod chunk_sender;
 pub(crate) mod connection;
 pub(crate) mod context;
 pub(crate) mod queue;
+pub(crate) mod receivers;
 mod request;
 pub(crate) mod subscriptions;
 
 pub(crate) use connection::serve;
 pub(crate) use context::UploadContext;
 pub(crate) use queue::UploadQueue;
+pub(crate) use receivers::{ReceiverView, Receivers};

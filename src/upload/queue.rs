@@ -52,6 +52,12 @@ impl UploadQueue {
         self.lock().grant(self.started.elapsed());
     }
 
+    /// Numbers of requests that wait, and of those that are being answered.
+    pub(crate) fn waiting_and_sending(&self) -> (usize, usize) {
+        let inner = self.lock();
+        (inner.uploads.waiting(), inner.uploads.sending())
+    }
+
     /// Returns an id for a new connection.
     pub(crate) fn connection(&self) -> ConnectionId {
         self.last_connection.fetch_add(1, Ordering::Relaxed)

@@ -41,7 +41,7 @@ impl<'a> Arguments<'a> {
         Ok(argument)
     }
 
-    fn array<const N: usize>(&mut self, error: DecodeError) -> Result<[u8; N], DecodeError> {
+    pub(super) fn array<const N: usize>(&mut self, error: DecodeError) -> Result<[u8; N], DecodeError> {
         self.bytes()?.try_into().map_err(|_| error)
     }
 

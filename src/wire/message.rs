@@ -6,8 +6,9 @@ use crate::ids::{InfoHash, PeerId};
 
 use super::arguments::{Arguments, Payload, Sink};
 use super::{
-    Body, ChunkInfo, DecodeError, Entry, Frame, HaveChunks, ListRequest, ListResponse, Response, SeederChange,
-    SeederInfo, SendChunk, SendChunkRequest, Share, SyncHello, frame, peer_id,
+    Body, ChunkInfo, Cursor, DecodeError, Entry, Frame, HaveChunks, ListRequest, ListResponse, ReportProgress,
+    Response, SeederChange, SeederInfo, SendChunk, SendChunkRequest, Share, StatusPage, SyncHello, frame, peer_id,
+    tracker_status,
 };
 
 /// A message, borrowed from the frame in which it arrived, or from the data to be sent.
@@ -21,6 +22,12 @@ pub enum Message<'a> {
     RemoveSeeder(SeederChange),
     /// To a tracker: requests the seeders of a file.
     SeederInfoRequest(InfoHash),
+    /// To a tracker: the sender downloads a file, and is this far.
+    ReportProgress(ReportProgress),
+    /// To a tracker: requests what it knows, from this cursor on.
+    StatusRequest(Cursor),
+    /// A page of what a tracker knows.
+    StatusResponse(StatusPage<'a>),
     /// Seeders of a file.
     SeederInfoResponse(SeederInfo<'a>),
     /// To a peer: requests the list of its chunks.
@@ -54,6 +61,9 @@ pub enum Message<'a> {
 pub(super) const SHARE: &str = "Share";
 pub(super) const ADD_SEEDER: &str = "AddSeeder";
 pub(super) const REMOVE_SEEDER: &str = "RemoveSeeder";
+pub(super) const REPORT_PROGRESS: &str = "ReportProgress";
+pub(super) const STATUS_REQUEST: &str = "StatusRequest";
+pub(super) const STATUS_RESPONSE: &str = "StatusResponse";
 pub(super) const SEEDER_INFO_REQUEST: &str = "SeederInfoRequest";
 pub(super) const SEEDER_INFO_RESPONSE: &str = "SeederInfoResponse";
 pub(super) const CHUNK_INFO_REQUEST: &str = "ChunkInfoRequest";
@@ -81,6 +91,9 @@ impl<'a> Message<'a> {
             SHARE => Self::Share(Share::decode(arguments)?),
             ADD_SEEDER => Self::AddSeeder(SeederChange::decode(arguments)?),
             REMOVE_SEEDER => Self::RemoveSeeder(SeederChange::decode(arguments)?),
+            REPORT_PROGRESS => Self::ReportProgress(ReportProgress::decode(arguments)?),
+            STATUS_REQUEST => Self::StatusRequest(tracker_status::decode_request(arguments)?),
+            STATUS_RESPONSE => Self::StatusResponse(StatusPage::decode(arguments)?),
             SEEDER_INFO_REQUEST => Self::SeederInfoRequest(only_info_hash(arguments)?),
             SEEDER_INFO_RESPONSE => Self::SeederInfoResponse(SeederInfo::decode(arguments)?),
             CHUNK_INFO_REQUEST => Self::ChunkInfoRequest(only_info_hash(arguments)?),
@@ -120,6 +133,9 @@ impl<'a> Message<'a> {
             Self::Share(_) => SHARE,
             Self::AddSeeder(_) => ADD_SEEDER,
             Self::RemoveSeeder(_) => REMOVE_SEEDER,
+            Self::ReportProgress(_) => REPORT_PROGRESS,
+            Self::StatusRequest(_) => STATUS_REQUEST,
+            Self::StatusResponse(_) => STATUS_RESPONSE,
             Self::SeederInfoRequest(_) => SEEDER_INFO_REQUEST,
             Self::SeederInfoResponse(_) => SEEDER_INFO_RESPONSE,
             Self::ChunkInfoRequest(_) => CHUNK_INFO_REQUEST,
@@ -152,6 +168,9 @@ impl Payload for Message<'_> {
         match self {
             Self::Share(share) => share.write(sink),
             Self::AddSeeder(change) | Self::RemoveSeeder(change) => change.write(sink),
+            Self::ReportProgress(report) => report.write(sink),
+            Self::StatusRequest(start) => start.write(sink),
+            Self::StatusResponse(page) => page.write(sink),
             Self::SeederInfoRequest(info_hash)
             | Self::ChunkInfoRequest(info_hash)
             | Self::ChunkSubscribeRequest(info_hash) => sink.bytes(&info_hash.0),

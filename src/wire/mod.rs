@@ -36,6 +36,9 @@
 //! | `Share` | info hash, name, length u64, chunk size u32, endpoint, version | `Response` |
 //! | `AddSeeder` | info hash, endpoint, version | `Response` |
 //! | `RemoveSeeder` | info hash, endpoint, version | `Response` |
+//! | `ReportProgress` | info hash, endpoint, chunks done u32, chunk count u32, rate u64, state | `Response` |
+//! | `StatusRequest` | cursor | `StatusResponse` |
+//! | `StatusResponse` | status, next cursor, JSON | |
 //! | `SeederInfoRequest` | info hash | `SeederInfoResponse` |
 //! | `SeederInfoResponse` | info hash, status, then one endpoint an argument, none or more | |
 //! | `ChunkInfoRequest` | info hash | `ChunkInfoResponse` |
@@ -54,11 +57,25 @@
 //! | `SyncSeederListRequest` | cursor, cut-off u64, digests | `SyncSeederListResponse` |
 //! | `SyncSeederListResponse` | status, next cursor, then one entry an argument, none or more | |
 //!
-//! `Share`, `AddSeeder`, `RemoveSeeder` and `SeederInfoRequest` are sent to trackers, the other requests to peers. The
-//! Sync messages are sent between trackers; [`sync`] specifies the bytes of their arguments, and how a link is opened.
+//! `Share`, `AddSeeder`, `RemoveSeeder`, `ReportProgress`, `StatusRequest` and `SeederInfoRequest` are sent to trackers, the
+//! other requests to peers. The Sync messages are sent between trackers; [`sync`] specifies the bytes of their arguments, and how a link is opened.
 //! `PeerIdRequest` lets a client recognize itself among the endpoints that a tracker returned, so it is sent only to a
 //! peer with the client's own port. A peer that does not know the message answers by `Response` with status 2, and is
 //! therefore not the client itself.
+//!
+//! # Progress
+//!
+//! A tracker that takes `ReportProgress` says so with the word `progress` in the text of the `Response` with status 0 to
+//! `Share` and `AddSeeder`; only such a tracker is sent the message. A downloader that has announced itself sends it
+//! every 10 s, and once at its end, for the endpoint of its announcement. The report is refused with status 3 if the
+//! endpoint is not a live seeder of the file. Reports change no entry, expire after 60 s, and are not passed on to other
+//! trackers.
+//!
+//! # Status
+//!
+//! `StatusRequest` returns a page of what the tracker knows: a JSON object, for tools that people use. The first request
+//! has the cursor 0, 0, 0; the next one has the cursor of the last answer; an answer without a cursor is the last.
+//! `crate::tracker::server` documents the keys.
 //!
 //! # Arguments
 //!
@@ -74,6 +91,10 @@
 //! | bitfield | one bit a chunk, rounded up: chunk 0 is the highest bit of the first byte, spare bits are 0 |
 //! | chunk indices | 4 each; 8,192 at most from our senders |
 //! | data | all bytes of the chunk |
+//! | rate | u64: bytes a second |
+//! | state | 1: 0 waiting, 1 running, 2 stalled, 3 paused, 4 done, 5 ended early |
+//! | cursor, next cursor | 10: bucket u16 below 4,096, position u32, entries to skip u32; a next cursor may be none |
+//! | JSON | UTF-8, one object; none with an error |
 //! | text | UTF-8, for people; 1,024 bytes at most from our senders |
 //! | peer id | 16, random for each process |
 //!
@@ -148,6 +169,7 @@ mod indices;
 mod list;
 mod message;
 mod peer_id;
+mod progress;
 mod response;
 mod seeder;
 mod seeder_info;
@@ -157,6 +179,7 @@ mod status;
 pub mod sync;
 #[cfg(test)]
 mod tests;
+mod tracker_status;
 
 pub use chunk_info::ChunkInfo;
 pub use data::{DATA_HEAD_LEN, DataHead, DataParsed, parse_data};
@@ -167,6 +190,9 @@ pub use have_chunks::HaveChunks;
 pub use indices::Indices;
 pub use list::{List, ListIter};
 pub use message::Message;
+pub use progress::{
+    ENTERED_AS, Progress, ProgressState, ReportProgress, TAKES_PROGRESS, is_entered_elsewhere, takes_progress,
+};
 pub use response::Response;
 pub use seeder::SeederChange;
 pub use seeder_info::SeederInfo;
@@ -174,3 +200,4 @@ pub use send_chunk::{SendChunk, SendChunkRequest};
 pub use share::Share;
 pub use status::Status;
 pub use sync::{Body, Cursor, Digests, Entries, EntriesBuffer, Entry, FileInfo, ListRequest, ListResponse, SyncHello};
+pub use tracker_status::StatusPage;

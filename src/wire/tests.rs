@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::filename::check_name;
 use crate::ids::{Endpoint, InfoHash, PeerId, TrackerId, Version};
-use crate::limits::{CHUNK_SIZE_MAX, FRAME_CONTROL_BYTES_MAX};
+use crate::limits::{CHUNK_SIZE_MAX, CHUNKS_MAX, FRAME_CONTROL_BYTES_MAX};
 
 /// Data that a message may borrow.
 #[derive(Clone, Debug)]
@@ -28,7 +28,7 @@ struct Parts {
     page: EntriesBuffer,
 }
 
-const KINDS: usize = 20;
+const KINDS: usize = 23;
 
 impl Parts {
     fn message(&self) -> Message<'_> {
@@ -80,6 +80,12 @@ impl Parts {
                 cut_off_ms: self.length,
                 digests: self.digests.as_slice().into(),
             }),
+            20 => Message::ReportProgress(ReportProgress { info_hash, endpoint, progress: self.progress() }),
+            21 => Message::StatusRequest(self.cursor()),
+            22 => {
+                let next = status.is_ok().then(|| self.cursor()).filter(|_| self.proof.is_some());
+                Message::StatusResponse(StatusPage { status, next, json: if status.is_ok() { &self.name } else { "" } })
+            }
             _ => {
                 let next = status.is_ok().then(|| self.cursor()).filter(|_| self.proof.is_some());
                 const EMPTY: &EntriesBuffer = &EntriesBuffer::NONE;
@@ -87,6 +93,12 @@ impl Parts {
                 Message::SyncSeederListResponse(ListResponse { status, next, entries })
             }
         }
+    }
+
+    fn progress(&self) -> Progress {
+        let count = self.number % (CHUNKS_MAX + 1);
+        let state = ProgressState::from_byte((self.number % 6) as u8).unwrap();
+        Progress { done: count / 3, count, rate_bytes_s: self.length, state }
     }
 
     fn cursor(&self) -> Cursor {

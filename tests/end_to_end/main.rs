@@ -4,9 +4,12 @@
 mod support;
 
 mod cases;
+mod cli_config;
 mod cli_files;
 mod cli_network;
 mod cli_repl;
 mod client;
 mod faults;
+mod operations;
+mod why;
 mod without_io_uring;

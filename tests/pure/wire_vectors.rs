@@ -62,6 +62,9 @@ fn to_trackers() {
     check("add_seeder", Message::AddSeeder(SeederChange { info_hash, endpoint: v4, version: Some(VERSION) }));
     check("remove_seeder", Message::RemoveSeeder(SeederChange { info_hash, endpoint: v6, version: None }));
     check("seeder_info_request", Message::SeederInfoRequest(info_hash));
+    let progress = Progress { done: 3, count: 10, rate_bytes_s: 1_111_111, state: ProgressState::Running };
+    check("report_progress", Message::ReportProgress(ReportProgress { info_hash, endpoint: v4, progress }));
+    check("status_request", Message::StatusRequest(Cursor::default()));
 }
 
 #[test]
@@ -73,7 +76,15 @@ fn from_trackers() {
     let none = SeederInfo { info_hash, status: Status::NotFound, endpoints: Endpoints::NONE };
     check("seeder_info_response_not_found", Message::SeederInfoResponse(none));
     check("response", Message::Response(Response::new(Status::Ok, "", Some(VERSION))));
+    let accepted = Response::new(Status::Ok, TAKES_PROGRESS, Some(VERSION));
+    check("response_takes_progress", Message::Response(accepted));
+    assert!(takes_progress(accepted.text));
     check("response_not_allowed", Message::Response(Response::new(Status::NotAllowed, "not yours", None)));
+    let page = |status, next, json| Message::StatusResponse(StatusPage { status, next, json });
+    let next = Some(Cursor { bucket: 0xabd, tag: 0, skip: 0 });
+    check("status_response", page(Status::Ok, next, r#"{"files":[]}"#));
+    check("status_response_end", page(Status::Ok, None, r#"{"files":[]}"#));
+    check("status_response_busy", page(Status::Busy, None, ""));
 }
 
 #[test]
@@ -199,6 +210,10 @@ fn wrong_arguments() {
         ("bitfield_spare_bits", "the bitfield claims chunks behind the last one"),
         ("have_chunks_half_index", "the chunk indices do not have 4 bytes each"),
         ("peer_id_request_with_argument", "there are too many arguments"),
+        ("report_progress_done", "more chunks are done than there are, or there are more than a file may have"),
+        ("report_progress_state", "the state of the download is unknown"),
+        ("status_cursor_behind", "the cursor does not have 10 bytes, or is behind the last bucket"),
+        ("status_error_with_page", "an error comes with a page"),
         ("sync_hello_proof_19", "the proof does not have 32 or 0 bytes"),
         ("sync_add_seeder_no_version", "the version is missing"),
         ("sync_share_name_climbs", "an entry's file cannot be"),

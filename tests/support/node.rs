@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use mtorrent::metainfo::Metainfo;
 use mtorrent::node::{
-    DownloadId, DownloadRequest, DownloadState, DownloadStatus, Event, Node, NodeConfig, ShareRequest, Strategy,
+    DownloadId, DownloadRequest, DownloadState, DownloadStatus, Event, Node, NodeConfig, RateSetting, ShareRequest,
+    Strategy,
 };
 
 use super::DEADLINE;
@@ -18,15 +19,16 @@ use super::DEADLINE;
 pub fn config(cores: usize) -> NodeConfig {
     NodeConfig {
         listen: ([127, 0, 0, 1], 0).into(),
-        advertise: None,
+        advertise: Vec::new(),
         trackers: Vec::new(),
         cores,
         cache_bytes: 16 << 20,
         strategy: Strategy::default(),
         stall_timeout: Duration::from_secs(1),
         chunk_bytes: 1 << 20,
-        upload_limit: None,
-        download_limit: None,
+        upload_limit: RateSetting::Kept,
+        download_limit: RateSetting::Kept,
+        reports_progress: true,
         data_dir: None,
     }
 }

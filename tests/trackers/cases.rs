@@ -179,3 +179,61 @@ fn a_client_on_the_trackers_machine_announces_an_address_of_it() {
     }
     tracker.terminate().expect(0);
 }
+
+/// A client on the tracker's own machine that names no address is entered under the one by which others reach it.
+#[test]
+fn a_client_on_the_trackers_machine_is_usable_by_others() {
+    let (tracker, at) = tracker(&["--loopback-as=192.0.2.7"]);
+    let mut client = TrackerClient::new(at);
+    let unspecified = Endpoint::new([0, 0, 0, 0].into(), 7001).unwrap();
+    let explicit = Endpoint::new([127, 0, 0, 1].into(), 7002).unwrap();
+    for endpoint in [unspecified, explicit] {
+        let change = SeederChange { info_hash: InfoHash([1; 20]), endpoint, version: None };
+        let reply = client.ask(&Message::AddSeeder(change));
+        assert_eq!(
+            (reply.status, reply.text.contains("entered-as=192.0.2.7:7001")),
+            (Status::Ok, endpoint == unspecified)
+        );
+    }
+    let listed = |client: &mut TrackerClient| {
+        let mut listed = client.ask(&Message::SeederInfoRequest(InfoHash([1; 20]))).endpoints;
+        listed.sort_unstable();
+        listed
+    };
+    let mapped = Endpoint::new([192, 0, 2, 7].into(), 7001).unwrap();
+    assert_eq!(listed(&mut client), [explicit, mapped]);
+    let change = SeederChange { info_hash: InfoHash([1; 20]), endpoint: unspecified, version: None };
+    assert_eq!(client.ask(&Message::RemoveSeeder(change)).status, Status::Ok);
+    assert_eq!(listed(&mut client), [explicit]);
+    tracker.terminate().expect(0);
+}
+
+/// A client with an IPv4 and an IPv6 address announces each over its own family, and withdraws both.
+#[test]
+fn a_client_announces_both_of_its_addresses() {
+    let folder = Folder::new();
+    let file = folder.random_file("f", 300_000);
+    let (tracker, ready) = Running::ready(["tracker", "--listen=[::]:0", "--cores=1"]);
+    let port = ready.listen().port();
+    let metainfo = folder.text("f.mtorrent");
+    let (share, ready) = Running::ready([
+        "share",
+        file.to_str().unwrap(),
+        &metainfo,
+        "--listen=[::]:7443",
+        "--cores=1",
+        "--advertise=127.0.0.1:7443,[::1]:7443",
+        &format!("--tracker=127.0.0.1:{port},[::1]:{port}"),
+    ]);
+    let info_hash: InfoHash = ready.get("info_hash").unwrap().parse().unwrap();
+    let mut client = TrackerClient::new(([127, 0, 0, 1], port).into());
+    let mut listed = || {
+        let mut listed = client.ask(&Message::SeederInfoRequest(info_hash)).endpoints;
+        listed.sort_unstable();
+        listed.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    eventually(DEADLINE, "both endpoints are listed", || listed() == ["127.0.0.1:7443", "[::1]:7443"]);
+    share.terminate().expect(0);
+    assert_eq!(listed(), [""; 0]);
+    tracker.terminate().expect(0);
+}

@@ -8,7 +8,40 @@ use crate::bitfield::Bitfield;
 use crate::geometry::ChunkIndex;
 use crate::swarm::slot::PeerSlot;
 
+/// What a session knows of a peer, for display.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PeerView {
+    /// Number of chunks that the peer has.
+    pub chunks: u32,
+    /// Open requests.
+    pub open: u32,
+    /// Data connections.
+    pub connections: u32,
+    /// Rate at which it delivers, bytes a second; 0 while nothing is requested.
+    pub bytes_s: u64,
+    /// Whether it is asked for nothing for a moment, because it is busy.
+    pub is_busy: bool,
+}
+
 impl Session {
+    /// What is known of the peer.
+    pub fn peer_view(&self, now: Duration, slot: PeerSlot) -> Option<PeerView> {
+        let peer = self.peers.get(slot)?;
+        let open = peer.open_counts.open;
+        Some(PeerView {
+            chunks: peer.chunks.count(),
+            open,
+            connections: peer.connections.len() as u32,
+            bytes_s: peer.rate.bytes_s().filter(|_| open > 0).unwrap_or(0.0) as u64,
+            is_busy: peer.not_before > now,
+        })
+    }
+
+    /// The chunks that arrive, or have arrived and are not verified yet.
+    pub fn arriving(&self) -> impl Iterator<Item = ChunkIndex> + '_ {
+        self.arriving.keys().copied()
+    }
+
     /// Adds a peer that may be asked for its chunks. `rtt` is the round trip to it.
     pub fn peer_up(&mut self, now: Duration, slot: PeerSlot, chunks: Bitfield, rtt: Duration) {
         self.peer_down(now, slot);

@@ -134,6 +134,11 @@ impl Link {
             || self.clock_was_set(times)
     }
 
+    /// Returns whether changes wait to be sent.
+    pub fn has_more(&self) -> bool {
+        self.relay.has_more()
+    }
+
     /// Returns whether everything sent is answered, so that the next exchange may start.
     pub fn is_idle(&self) -> bool {
         self.awaited.is_empty()

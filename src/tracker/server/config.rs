@@ -1,11 +1,12 @@
 //! The tracker's configuration.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::lan;
 use crate::limits::{
     CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, ENDPOINTS_PER_ADDRESS_MAX, ENDPOINTS_PER_FILE_MAX,
     FILES_PER_ADDRESS_MAX, LEASE,
@@ -32,6 +33,11 @@ pub struct TrackerConfig {
     pub cores: usize,
     /// Networks that may change any endpoint and have no caps.
     pub trust: Vec<Cidr>,
+    /// Whether only loopback and trusted addresses are told which files there are.
+    pub private: bool,
+    /// Addresses of this machine under which others reach its clients that connect over loopback, at most one a family;
+    /// without one, only clients on this machine get those clients' endpoints.
+    pub loopback_as: Vec<IpAddr>,
     /// Time that a seeder entry is live after its last renewal. Removals are kept for twice that time.
     pub lease: Duration,
     /// Maximum number of connections.
@@ -56,6 +62,8 @@ impl TrackerConfig {
             group_key: None,
             cores: 1,
             trust: Vec::new(),
+            private: false,
+            loopback_as: Vec::new(),
             lease: LEASE,
             connections_max: CONNECTIONS_MAX,
             connections_per_address_max: CONNECTIONS_PER_ADDRESS_MAX,
@@ -83,6 +91,7 @@ impl TrackerConfig {
             endpoints_per_address_max: self.endpoints_per_address_max.max(1),
             files_per_address_max: self.files_per_address_max,
             trust: self.trust.clone().into(),
+            lan: lan::networks().into(),
             prints: key.map(GroupKey::fingerprints).unwrap_or_default(),
         }
     }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use super::links::group_members::GroupMembers;
+use super::observer::TrackerObserver;
 use super::stats::{Figures, TrackerStats};
+use super::status::page::Ask;
 use crate::net::ConnectionLimits;
 use crate::runtime::{Cores, CoresError};
 
@@ -30,6 +32,7 @@ pub struct TrackerHandle {
     pub(super) figures: Arc<Figures>,
     pub(super) limits: Arc<ConnectionLimits>,
     pub(super) members: Arc<GroupMembers>,
+    pub(super) asks: Vec<async_channel::Sender<Ask>>,
     pub(super) store: Option<JoinHandle<Result<(), String>>>,
 }
 
@@ -47,12 +50,13 @@ impl TrackerHandle {
 
     /// Returns the current figures.
     pub fn stats(&self) -> TrackerStats {
-        let [peers, peers_linked, peers_in_sync] = self.members.counts();
-        let connections_refused = self.limits.refused() as u64;
-        let links_refused = self.members.refused();
-        let skew_ms_max = self.members.skew_ms_max();
-        let sum = self.figures.sum();
-        TrackerStats { connections_refused, links_refused, peers, peers_linked, peers_in_sync, skew_ms_max, ..sum }
+        self.observer().stats()
+    }
+
+    /// A view for threads that watch the tracker.
+    pub(crate) fn observer(&self) -> TrackerObserver {
+        let (figures, limits, members) = (self.figures.clone(), self.limits.clone(), self.members.clone());
+        TrackerObserver { figures, limits, members, asks: self.asks.clone() }
     }
 
     /// Returns whether the tracker was stopped or ended because its store failed. [`TrackerHandle::join`] reports

@@ -3,7 +3,7 @@
 use crate::ids::{InfoHash, TrackerId};
 use crate::tracker::requests::{Denial, Request};
 use crate::tracker::table::Sender;
-use crate::wire::{Entry, Frame, ListRequest, Response, SyncHello};
+use crate::wire::{Cursor, Entry, Frame, ListRequest, Response, SyncHello};
 
 /// A whole frame, and the info hash at its start. The info hash selects the record to prefetch and the core that owns
 /// it.
@@ -38,6 +38,8 @@ pub(crate) enum ParsedRequest<'a> {
     Entry(Entry<'a>),
     /// A tracker's request for the entries that differ.
     List(ListRequest<'a>),
+    /// A request for a page of what this tracker knows; the core that owns the cursor's bucket makes it.
+    Status(Cursor),
     /// A tracker's hello, which opens a link; its connection answers.
     Hello(SyncHello<'a>),
     /// The sender may not make the request, or the message is not for a tracker.

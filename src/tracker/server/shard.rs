@@ -11,12 +11,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
+use super::activity::{Activity, ActivityCounts, LeaseChange, RefusalReason, RequestType};
 use super::clock::now_ms;
 use super::links::link_handle::LinkHandle;
 use super::request::{ParsedRequest, Requester};
 use super::stats::TrackerStats;
+use super::status::page::{Scope, page};
+use super::status::rows::StatusPage;
+use super::status::source::StatusSource;
 use super::unsaved::refuse_unsaved;
 use crate::ids::{Endpoint, InfoHash};
+use crate::limits::{FRAME_CONTROL_BYTES_MAX, STATUS_PAGES_INTERVAL, STATUS_PAGES_MAX};
 use crate::tracker::bounded_text::BoundedText;
 use crate::tracker::bug::report_bug;
 use crate::tracker::replica::answer;
@@ -24,22 +29,38 @@ use crate::tracker::replica::link::{Link, LinkError, Taken, Times};
 use crate::tracker::requests::{Denial, Outcome, Request};
 use crate::tracker::store::Log;
 use crate::tracker::table::clock::Skews;
+use crate::tracker::table::entry::Body;
 use crate::tracker::table::entry::{Entry, bucket_of, core_of};
 use crate::tracker::table::rights::Cidr;
-use crate::tracker::table::{Durability, Journal, Merged, Sender, Table};
-use crate::wire::{EntriesBuffer, Frame, Message, Response, Status, SyncHello};
+use crate::tracker::table::{Accepted, Durability, Journal, Merged, Sender, Table};
+use crate::wire::{
+    self, Cursor, ENTERED_AS, EntriesBuffer, Frame, Message, Response, Status, SyncHello, TAKES_PROGRESS,
+};
+
+/// What the operator says about addresses; the same on all cores.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct AddressPolicy {
+    /// Networks that may change any endpoint.
+    pub trust: Arc<[Cidr]>,
+    /// Addresses under which others reach the clients of this machine that connect over loopback.
+    pub loopback_as: Arc<[IpAddr]>,
+}
 
 /// One core's table, and the state needed to answer requests.
 pub(crate) struct Shard {
     inside: RefCell<Inside>,
     cores: usize,
-    trust: Arc<[Cidr]>,
+    addresses: AddressPolicy,
     links: RefCell<Vec<Rc<LinkHandle>>>,
     log: Rc<Log>,
     /// True once clients are served; false while the table is still being taken from the other trackers.
     serves: Arc<AtomicBool>,
+    source: Arc<StatusSource>,
+    /// Number of the interval in which status pages were last made for clients, and how many in it.
+    status_pages: Cell<(u64, u32)>,
     requests: Cell<u64>,
     refusals: Cell<u64>,
+    activity: Activity,
 }
 
 struct Inside {
@@ -52,6 +73,15 @@ struct Inside {
 /// Returns whether an address belongs to this machine: only such an address can be bound.
 fn is_own(ip: IpAddr) -> bool {
     !ip.is_unspecified() && !ip.is_loopback() && UdpSocket::bind((ip, 0)).is_ok()
+}
+
+/// The change of a lease that an accepted request made.
+fn lease_change(request: &Request<'_>, accepted: &Accepted) -> Option<LeaseChange> {
+    match (request, accepted.written?) {
+        (Request::Remove(_), _) => Some(LeaseChange::Removed),
+        (_, Durability::Sync) => Some(LeaseChange::Granted),
+        (_, Durability::Lazy) => Some(LeaseChange::Renewed),
+    }
 }
 
 /// A journal that writes to the store and to all peers.
@@ -68,7 +98,14 @@ impl Journal for Out<'_> {
 }
 
 impl Shard {
-    pub(crate) fn new(table: Table, cores: usize, trust: Arc<[Cidr]>, log: Rc<Log>, serves: Arc<AtomicBool>) -> Self {
+    pub(crate) fn new(
+        table: Table,
+        cores: usize,
+        addresses: AddressPolicy,
+        log: Rc<Log>,
+        serves: Arc<AtomicBool>,
+        source: Arc<StatusSource>,
+    ) -> Self {
         let inside = Inside {
             table,
             rng: SmallRng::from_rng(&mut rand::rng()),
@@ -78,18 +115,21 @@ impl Shard {
         Self {
             inside: RefCell::new(inside),
             cores,
-            trust,
+            addresses,
             links: RefCell::default(),
             log,
             serves,
+            source,
+            status_pages: Cell::default(),
             requests: Cell::new(0),
             refusals: Cell::new(0),
+            activity: Activity::default(),
         }
     }
 
     /// Creates the sender for the source address `ip`.
     pub(crate) fn sender(&self, ip: IpAddr) -> Sender {
-        Sender::new(ip, &self.trust)
+        Sender::new(ip, &self.addresses.trust)
     }
 
     /// This core's log of the store.
@@ -125,6 +165,8 @@ impl Shard {
             }
             Message::SyncEntry(entry) => ParsedRequest::Entry(entry),
             Message::SyncSeederListRequest(request) => ParsedRequest::List(request),
+            Message::StatusRequest(_) if !self.serves.load(Ordering::Relaxed) => ParsedRequest::Starting,
+            Message::StatusRequest(start) => ParsedRequest::Status(start),
             _ => match self.read_request(&message, requester.sender) {
                 Ok(_) if !self.serves.load(Ordering::Relaxed) => ParsedRequest::Starting,
                 Ok(request) => ParsedRequest::Request(request),
@@ -133,9 +175,15 @@ impl Shard {
         }
     }
 
-    /// Reads a client's request. A client on this machine that connects over loopback may announce any of the machine's
-    /// own addresses, because others find it at that address.
+    /// Reads a client's request. A client on this machine that connects over loopback is entered under the configured
+    /// address if it names none, and may announce any of the machine's own addresses, because others find it there.
     fn read_request<'a>(&self, message: &Message<'a>, sender: Sender) -> Result<Request<'a>, Denial> {
+        let mapped = if sender.ip.is_loopback() { self.seen_by_others(sender.ip) } else { None };
+        if let Some(ip) = mapped
+            && let Ok(request) = Request::read(message, Sender { ip, ..sender })
+        {
+            return Ok(request);
+        }
         let read = Request::read(message, sender);
         match read {
             Err(Denial::ForeignEndpoint { endpoint, .. }) if sender.ip.is_loopback() && is_own(endpoint.ip()) => {
@@ -143,6 +191,12 @@ impl Shard {
             }
             read => read,
         }
+    }
+
+    /// The configured address for clients that connect over loopback, of the same family if there is one.
+    fn seen_by_others(&self, loopback: IpAddr) -> Option<IpAddr> {
+        let same_family = self.addresses.loopback_as.iter().find(|ip| ip.is_ipv4() == loopback.is_ipv4());
+        same_family.or(self.addresses.loopback_as.first()).copied()
     }
 
     /// Index of the core that owns the file.
@@ -158,6 +212,13 @@ impl Shard {
     /// Executes a request on this core's table, and appends the reply frame to `out`.
     pub(crate) fn answer(&self, asked: &ParsedRequest<'_>, requester: Requester, now_ms: u64, out: &mut Vec<u8>) {
         self.requests.set(self.requests.get() + 1);
+        let kind = RequestType::of(asked);
+        let status = self.answer_as(asked, requester, now_ms, out);
+        self.activity.answered(kind, status);
+    }
+
+    /// Like [`Shard::answer`]; returns the status of the reply.
+    fn answer_as(&self, asked: &ParsedRequest<'_>, requester: Requester, now_ms: u64, out: &mut Vec<u8>) -> Status {
         match asked {
             ParsedRequest::Request(request) => self.answer_request(request, requester.sender, now_ms, out),
             ParsedRequest::Entry(entry) => {
@@ -168,44 +229,61 @@ impl Shard {
                     let same = links.iter().filter(|link| link.link.borrow().peer() == requester.tracker);
                     same.for_each(|link| link.repair_within(error.due_in_ms()));
                 }
-                Message::Response(answer::to_entry(merged, entry)).encode(out);
+                let response = answer::to_entry(merged, entry);
+                Message::Response(response).encode(out);
+                response.status
             }
             ParsedRequest::List(request) => {
                 let Inside { table, page, .. } = &mut *self.inside.borrow_mut();
                 Message::SyncSeederListResponse(answer::to_list(table, request, now_ms, page)).encode(out);
+                Status::Ok
             }
+            ParsedRequest::Status(start) => self.answer_status(*start, requester, now_ms, out),
             ParsedRequest::Denied(denial) => {
+                self.activity.refused((*denial).into());
                 self.refuse(denial.status(), BoundedText::new(denial).as_str(), requester, out)
             }
-            ParsedRequest::Undecodable(response) => self.refuse(response.status, response.text, requester, out),
+            ParsedRequest::Undecodable(response) => {
+                self.activity.refused(RefusalReason::BadRequest);
+                self.refuse(response.status, response.text, requester, out)
+            }
             ParsedRequest::Unlinked => {
+                self.activity.refused(RefusalReason::NotLinked);
                 self.refuse(
                     Status::NotAllowed,
                     "only a tracker of the group may do this: SyncHello first",
                     requester,
                     out,
-                );
+                )
             }
             ParsedRequest::Starting => {
-                self.refuse(Status::Busy, "this tracker is taking the table from the others", requester, out);
+                self.activity.refused(RefusalReason::Starting);
+                self.refuse(Status::Busy, "this tracker is taking the table from the others", requester, out)
             }
             ParsedRequest::Hello(_) => {
                 report_bug("a SyncHello came to another core than its connection's");
-                self.refuse(Status::Internal, "this tracker lost track of the link", requester, out);
+                self.refuse(Status::Internal, "this tracker lost track of the link", requester, out)
             }
         }
     }
 
-    fn answer_request(&self, request: &Request<'_>, sender: Sender, now_ms: u64, out: &mut Vec<u8>) {
-        if !matches!(request, Request::List(_))
+    fn answer_request(&self, request: &Request<'_>, sender: Sender, now_ms: u64, out: &mut Vec<u8>) -> Status {
+        if matches!(request, Request::Add(..) | Request::Remove(_))
             && let Some(why) = self.log.failing()
         {
             self.refusals.set(self.refusals.get() + 1);
-            return refuse_unsaved(&why, out);
+            self.activity.refused(RefusalReason::NotSaved);
+            refuse_unsaved(&why, out);
+            return Status::Internal;
         }
         let Inside { table, rng, endpoints, .. } = &mut *self.inside.borrow_mut();
         let mut journal = Out { log: &self.log, links: &self.links.borrow() };
         let outcome = request.execute(table, sender, now_ms, rng, &mut journal, endpoints);
+        if let Outcome::Accepted(accepted) = &outcome
+            && let Some(change) = lease_change(request, accepted)
+        {
+            self.activity.lease(change);
+        }
         match outcome {
             // The acknowledged state was written earlier, perhaps only a moment ago.
             Outcome::Accepted(accepted) if accepted.written != Some(Durability::Sync) => {
@@ -216,17 +294,55 @@ impl Shard {
             }
             Outcome::Refused(refusal) => {
                 self.refusals.set(self.refusals.get() + 1);
+                self.activity.refused((&refusal).into());
                 log::debug!("refused {}: {refusal}", sender.ip);
             }
             _ => {}
         }
+        if let (Outcome::Accepted(accepted), Some(endpoint)) = (outcome, request.entered_elsewhere(sender)) {
+            let text = BoundedText::new(&format_args!("{TAKES_PROGRESS} {ENTERED_AS}{endpoint}"));
+            Message::Response(Response::new(Status::Ok, text.as_str(), Some(accepted.version))).encode(out);
+            return Status::Ok;
+        }
         outcome.reply(request.info_hash(), endpoints, |reply| reply.encode(out));
+        outcome.status()
     }
 
-    fn refuse(&self, status: Status, text: &str, requester: Requester, out: &mut Vec<u8>) {
+    fn answer_status(&self, start: Cursor, requester: Requester, now_ms: u64, out: &mut Vec<u8>) -> Status {
+        let page = |status, next, json| Message::StatusResponse(wire::StatusPage { status, next, json });
+        let (window, pages) = self.status_pages.get();
+        let this_window = now_ms / STATUS_PAGES_INTERVAL.as_millis() as u64;
+        let pages = if window == this_window { pages } else { 0 };
+        if pages >= STATUS_PAGES_MAX {
+            page(Status::Busy, None, "").encode(out);
+            return Status::Busy;
+        }
+        self.status_pages.set((this_window, pages + 1));
+        let Sender { ip, trusted } = requester.sender;
+        let (made, next) = self.status_page(start, Scope::of(ip, trusted, &self.source), now_ms);
+        match serde_json::to_string(&made) {
+            Ok(json) if json.len() + 64 <= FRAME_CONTROL_BYTES_MAX => {
+                page(Status::Ok, next, &json).encode(out);
+                Status::Ok
+            }
+            _ => {
+                report_bug("a status page does not fit into a frame");
+                page(Status::Internal, None, "").encode(out);
+                Status::Internal
+            }
+        }
+    }
+
+    /// Makes the page of this core's table from `start` on; returns the start of the next one.
+    pub(crate) fn status_page(&self, start: Cursor, scope: Scope, now_ms: u64) -> (StatusPage, Option<Cursor>) {
+        page(&self.inside.borrow().table, &self.source, start, scope, now_ms)
+    }
+
+    fn refuse(&self, status: Status, text: &str, requester: Requester, out: &mut Vec<u8>) -> Status {
         self.refusals.set(self.refusals.get() + 1);
         log::debug!("refused {}: {text}", requester.sender.ip);
         Message::Response(Response::new(status, text, None)).encode(out);
+        status
     }
 
     /// Merges a tracker's entry. A new entry is written to the store and to the links for which `to` is true.
@@ -293,7 +409,12 @@ impl Shard {
 
     /// See [`Table::sweep`].
     pub(crate) fn sweep(&self, now_ms: u64, budget: usize) -> usize {
-        self.inside.borrow_mut().table.sweep(now_ms, budget, &mut |entry| self.log.remove(entry))
+        self.inside.borrow_mut().table.sweep(now_ms, budget, &mut |entry| {
+            if matches!(entry.body, Body::Seeder(_)) {
+                self.activity.lease(LeaseChange::Expired);
+            }
+            self.log.remove(entry);
+        })
     }
 
     /// Number of buckets on this core.
@@ -301,6 +422,12 @@ impl Shard {
         self.inside.borrow().table.buckets().len()
     }
 
+    /// What this core did.
+    pub(crate) fn activity(&self) -> ActivityCounts {
+        self.activity.counts()
+    }
+
+    /// The figures of this core.
     pub(crate) fn stats(&self) -> TrackerStats {
         let inside = self.inside.borrow();
         let totals = inside.table.totals();
@@ -308,6 +435,7 @@ impl Shard {
             files: totals.files,
             seeders: totals.seeders,
             removals: totals.removals,
+            downloads: inside.table.report_count() as u64,
             table_bytes: inside.table.bytes() as u64,
             requests: self.requests.get(),
             refusals: self.refusals.get(),

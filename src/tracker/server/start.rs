@@ -12,7 +12,7 @@ use super::links::group_members::GroupMembers;
 use super::stats::Figures;
 use super::worker::{CoreParts, run_core};
 use crate::ids::{Endpoint, TrackerId};
-use crate::limits::{RENEW_INTERVAL, TRACKER_CORES_MAX};
+use crate::limits::{RENEW_INTERVAL, STATUS_ASKS_MAX, TRACKER_CORES_MAX};
 use crate::net::ListenError;
 use crate::net::Listener;
 use crate::runtime::{self, Cores};
@@ -80,7 +80,8 @@ pub fn start(config: TrackerConfig) -> Result<TrackerHandle, StartError> {
     let endpoint = Endpoint::from_socket(address).ok_or(ListenError::NotOurs(address))?;
     let member = GroupMember { tracker, ttls: rules.ttls, endpoint, key };
     let members = GroupMembers::new(member, &config.peers, count);
-    let mut parts = CoreParts::new(&config, rules, listener, count, figures.clone(), stopped, members.clone());
+    let (asks, asked) = (0..count).map(|_| async_channel::bounded(STATUS_ASKS_MAX)).unzip();
+    let mut parts = CoreParts::new(&config, rules, listener, count, figures.clone(), stopped, members.clone(), asked);
     let mut thread = None;
     if let Some(store) = store {
         parts.restore = Some((store.reader(), store.highest()));
@@ -92,5 +93,5 @@ pub fn start(config: TrackerConfig) -> Result<TrackerHandle, StartError> {
     let cores = Cores::start("tracker", count, move |core| run_core(parts.clone(), core, stopping.clone()))?;
     let synced = members.wait_for_tables();
     serves.store(true, Ordering::Relaxed);
-    Ok(TrackerHandle { address, cores, stop, synced, figures, limits, members, store: thread })
+    Ok(TrackerHandle { address, cores, stop, synced, figures, limits, members, asks, store: thread })
 }

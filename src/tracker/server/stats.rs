@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::activity::{ActivityCounts, CELLS};
+
 /// Figures about a tracker's contents and activity, summed over its cores and updated ten times a second.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TrackerStats {
@@ -9,6 +11,8 @@ pub struct TrackerStats {
     pub files: u64,
     /// Seeder entries.
     pub seeders: u64,
+    /// Reports of downloaders that are kept.
+    pub downloads: u64,
     /// Records of removals.
     pub removals: u64,
     /// Bytes that the table occupies.
@@ -34,24 +38,35 @@ pub struct TrackerStats {
 
 /// One row of numbers per core, written by that core only.
 #[derive(Debug)]
-pub(super) struct Figures {
-    cores: Vec<[AtomicU64; 6]>,
+pub(crate) struct Figures {
+    cores: Vec<CoreFigures>,
+}
+
+#[derive(Debug)]
+struct CoreFigures {
+    table: [AtomicU64; 7],
+    activity: [AtomicU64; CELLS],
 }
 
 impl Figures {
-    pub(super) fn new(cores: usize) -> Self {
-        Self { cores: (0..cores).map(|_| Default::default()).collect() }
+    pub(crate) fn new(cores: usize) -> Self {
+        let new = || CoreFigures { table: Default::default(), activity: [const { AtomicU64::new(0) }; CELLS] };
+        Self { cores: (0..cores).map(|_| new()).collect() }
     }
 
-    pub(super) fn set(&self, core: usize, stats: TrackerStats) {
-        let TrackerStats { files, seeders, removals, table_bytes, requests, refusals, .. } = stats;
-        for (cell, value) in self.cores[core].iter().zip([files, seeders, removals, table_bytes, requests, refusals]) {
+    pub(super) fn set(&self, core: usize, stats: TrackerStats, activity: &ActivityCounts) {
+        let TrackerStats { files, seeders, removals, table_bytes, requests, refusals, downloads, .. } = stats;
+        let CoreFigures { table, activity: cells } = &self.cores[core];
+        for (cell, value) in table.iter().zip([files, seeders, removals, table_bytes, requests, refusals, downloads]) {
+            cell.store(value, Ordering::Relaxed);
+        }
+        for (cell, value) in cells.iter().zip(activity.0) {
             cell.store(value, Ordering::Relaxed);
         }
     }
 
-    pub(super) fn sum(&self) -> TrackerStats {
-        let total = |index: usize| self.cores.iter().map(|core| core[index].load(Ordering::Relaxed)).sum();
+    pub(crate) fn sum(&self) -> TrackerStats {
+        let total = |index: usize| self.cores.iter().map(|core| core.table[index].load(Ordering::Relaxed)).sum();
         TrackerStats {
             files: total(0),
             seeders: total(1),
@@ -59,7 +74,13 @@ impl Figures {
             table_bytes: total(3),
             requests: total(4),
             refusals: total(5),
+            downloads: total(6),
             ..TrackerStats::default()
         }
+    }
+
+    pub(super) fn activity(&self) -> ActivityCounts {
+        let total = |index: usize| self.cores.iter().map(|core| core.activity[index].load(Ordering::Relaxed)).sum();
+        ActivityCounts(std::array::from_fn(total))
     }
 }

@@ -40,6 +40,6 @@ pub(super) async fn sweep(shard: Rc<Shard>, figures: Arc<Figures>, members: Arc<
         }
         shard.write_missed();
         shard.log().flush();
-        figures.set(core, shard.stats());
+        figures.set(core, shard.stats(), &shard.activity());
     }
 }

@@ -13,8 +13,10 @@ use super::clock::now_ms;
 use super::config::TrackerConfig;
 use super::links::dial::{self, Dialler};
 use super::links::group_members::GroupMembers;
-use super::shard::Shard;
+use super::shard::{AddressPolicy, Shard};
 use super::stats::Figures;
+use super::status::page::{Ask, Scope};
+use super::status::source::StatusSource;
 use super::sweep::sweep;
 use crate::ids::{TrackerId, Version};
 use crate::limits::{ADDRESS_COUNTERS, TRACKER_END_TIMEOUT};
@@ -37,8 +39,12 @@ pub(super) struct CoreParts {
     listener: Arc<Mutex<Option<(Listener, Queues)>>>,
     incoming: Vec<Incoming>,
     pub(super) limits: Arc<ConnectionLimits>,
+    source: Arc<StatusSource>,
+    /// Questions of plain threads for status pages, by core.
+    asks: Vec<async_channel::Receiver<Ask>>,
     mesh: MeshPlan<Batch>,
     rules: Arc<Rules>,
+    addresses: AddressPolicy,
     counts: Arc<AddressCounts>,
     tracker: TrackerId,
     figures: Arc<Figures>,
@@ -60,13 +66,26 @@ impl CoreParts {
         figures: Arc<Figures>,
         stopped: async_channel::Receiver<()>,
         members: Arc<GroupMembers>,
+        asks: Vec<async_channel::Receiver<Ask>>,
     ) -> Self {
         let (queues, incoming) = net::queues(count);
+        let limits = config.connection_limits();
+        let source = Arc::new(StatusSource {
+            figures: figures.clone(),
+            members: members.clone(),
+            limits: limits.clone(),
+            listen: listener.address(),
+            private: config.private,
+            started_ms: now_ms(),
+        });
         Self {
             listener: Arc::new(Mutex::new(Some((listener, queues)))),
             incoming,
-            limits: config.connection_limits(),
+            limits,
+            source,
+            asks,
             mesh: MeshPlan::new(count),
+            addresses: AddressPolicy { trust: rules.trust.clone(), loopback_as: config.loopback_as.as_slice().into() },
             rules: Arc::new(rules),
             counts: Arc::new(AddressCounts::new(ADDRESS_COUNTERS, rand::random())),
             tracker: members.member().tracker,
@@ -89,8 +108,8 @@ impl CoreParts {
     }
 
     fn shard(&self, core: Core, log: Rc<Log>) -> Rc<Shard> {
-        let (table, trust) = (self.table(core), self.rules.trust.clone());
-        let shard = Rc::new(Shard::new(table, core.count, trust, log, self.serves.clone()));
+        let (table, addresses) = (self.table(core), self.addresses.clone());
+        let shard = Rc::new(Shard::new(table, core.count, addresses, log, self.serves.clone(), self.source.clone()));
         if let Some((reader, _)) = &self.restore {
             // No other task runs on this core yet.
             let read = reader.read(buckets_of(core.index, core.count), &mut |entry| shard.restore(entry));
@@ -135,6 +154,7 @@ pub(super) async fn run_core(mut parts: CoreParts, core: Core, stop: async_chann
         });
     }
     runtime::spawn_vital("sweep", sweep(shard.clone(), parts.figures.clone(), parts.members.clone(), core.index));
+    runtime::spawn("status pages", answer_asks(parts.asks[core.index].clone(), shard.clone()));
     let dialler = Rc::new(Dialler {
         net: net.clone(),
         shard: shard.clone(),
@@ -169,6 +189,15 @@ pub(super) async fn run_core(mut parts: CoreParts, core: Core, stop: async_chann
         clients.close_all();
     }
     runtime::sleep(END_POLL).await;
+}
+
+/// Makes status pages for plain threads of this process.
+async fn answer_asks(asks: async_channel::Receiver<Ask>, shard: Rc<Shard>) {
+    while let Ok(Ask { start, answer }) = asks.recv().await {
+        // The one who asked may have lost patience.
+        let _ = answer.try_send(shard.status_page(start, Scope::ALL, now_ms()));
+        runtime::yield_now().await;
+    }
 }
 
 /// Interval at which the core checks whether its tasks have ended.

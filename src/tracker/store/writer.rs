@@ -13,6 +13,7 @@ use super::log::LogHandle;
 use super::report::StoreReport;
 use super::unopened::Failed;
 use crate::limits::{STORE_REPORTS_MAX, STORE_RETRY_PAUSE};
+use crate::metrics::{self, Counter, Timing};
 
 /// The cores' log handles, and the writing thread.
 pub(crate) type Started = (Vec<LogHandle>, thread::JoinHandle<Result<(), String>>);
@@ -70,6 +71,7 @@ impl Store {
                 }
                 return Ok(());
             };
+            metrics::add(Counter::StoreFailures, 1);
             // After an error the library writes no more before the store is reopened.
             self.database = None;
             if self.path.is_none() {
@@ -99,7 +101,11 @@ impl Store {
         self.reopen()?;
         let database = self.database.as_ref().ok_or("the store is not open")?;
         let clock = group.iter().map(|batch| batch.clock).fold(self.clock, u64::max);
+        let began = Instant::now();
         database::commit(database, group, clock)?;
+        metrics::observe(Timing::StoreCommit, began.elapsed());
+        let entries: usize = group.iter().map(|batch| batch.operations().count()).sum();
+        metrics::add(Counter::StoreEntries, entries as u64);
         self.clock = clock;
         Ok(())
     }

@@ -48,6 +48,15 @@ pub enum Refusal {
         /// The limit.
         max: usize,
     },
+    /// The endpoint of a report is no live seeder of the file.
+    #[error("this endpoint is not announced for this file: announce it first")]
+    NotAnnounced,
+    /// There are too many reports on the file or in all.
+    #[error("this tracker has {max} reports already, the most that it keeps: the download is not affected")]
+    Reports {
+        /// The limit.
+        max: usize,
+    },
     /// The table is full.
     #[error("this tracker's table is full")]
     Full,

@@ -17,6 +17,7 @@ impl Table {
     /// to `gone`. Returns the number of buckets passed.
     pub fn sweep(&mut self, now_ms: u64, budget: usize, gone: &mut impl FnMut(&Entry<'_>)) -> usize {
         self.report_forgotten(gone);
+        self.expire_reports(now_ms);
         let buckets = self.records.buckets();
         let mut left = budget;
         let mut passed = 0;

@@ -11,6 +11,7 @@ use super::entry::{Body, Entry, FileInfo};
 use super::journal::{Durability, Journal};
 use super::record::{Record, Seeder, Stamp};
 use super::records::{Found, Records, Totals, seeder_entry};
+use super::reports::Reports;
 use super::rights::AddressCounts;
 use super::rules::Rules;
 use super::sweep_progress::SweepProgress;
@@ -50,6 +51,7 @@ pub struct Table {
     /// Removals that were dropped before their time, until the sweep reports them.
     pub(crate) forgotten: Vec<Entry<'static>>,
     pub(crate) deferred: DeferredEntries,
+    pub(crate) reports: Reports,
 }
 
 impl Table {
@@ -72,6 +74,7 @@ impl Table {
             counts,
             forgotten: Vec::new(),
             deferred: DeferredEntries::default(),
+            reports: Reports::default(),
         }
     }
 
@@ -229,7 +232,7 @@ impl Table {
         seen.map_or(Ok(()), |seen| self.skews.check(seen, now_ms))
     }
 
-    fn stamp(&self, found: Found, endpoint: Endpoint) -> Option<Stamp> {
+    pub(crate) fn stamp(&self, found: Found, endpoint: Endpoint) -> Option<Stamp> {
         let record = self.records.record(found);
         record.find(endpoint).ok().map(|place| record.stamp(place))
     }

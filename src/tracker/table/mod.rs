@@ -6,7 +6,8 @@
 //!
 //! `file_table` decides; `records` keeps the entries in `record`s of an `arena`, which `index` finds and `prefetch`
 //! loads; `expiry` sweeps; `restore` takes the store's entries, and `deferred` keeps those whose clock is not known
-//! yet; `answers` draws the seeders of an answer; `room` bounds the share of one sender; [`clock`] generates versions,
+//! yet; `answers` draws the seeders of an answer; `reports` keeps
+//! what downloaders report of their progress, and `listing` lists the files for operators; `room` bounds the share of one sender; [`clock`] generates versions,
 //! and [`digest`] compares tables.
 //!
 //! # Rules
@@ -38,9 +39,11 @@ mod expiry;
 mod file_table;
 mod index;
 mod journal;
+pub(crate) mod listing;
 mod prefetch;
 mod record;
 pub(crate) mod records;
+pub(crate) mod reports;
 mod restore;
 pub mod rights;
 mod room;

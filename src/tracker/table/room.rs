@@ -11,6 +11,7 @@ use super::entry::{Body, Entry};
 use super::file_table::Table;
 use super::record::{Seeder, Stamp};
 use super::records::{Found, seeder_entry};
+use super::rights::AddressCount;
 use crate::ids::{Endpoint, InfoHash, Version};
 use crate::limits::{
     ENTRIES_PER_FILE_MAX, FILES_PER_CORE_MAX, NETWORK_ROOM, REMOVALS_PER_ENDPOINT_MAX, REMOVALS_PER_FILE_MAX,
@@ -65,7 +66,7 @@ impl Table {
             return Ok(());
         }
         let (ip, max) = (endpoint.ip(), self.rules.files_per_address_max * REMOVALS_PER_FILE_MAX);
-        if self.counts.levels(ip).any(|(count, room)| count.removals as usize >= max * room) {
+        if self.levels(ip).any(|(count, room)| count.removals as usize >= max * room) {
             return Err(Refusal::RemovalsOfAddress { ip });
         }
         found.map_or(Ok(()), |found| self.check_network(found, ip))
@@ -80,7 +81,7 @@ impl Table {
         let max = self.rules.files_per_address_max;
         // A lapsed entry that is not swept yet is counted already.
         let counted = u32::from(old.is_some_and(|stamp| !stamp.removed));
-        for (count, room) in self.counts.levels(ip) {
+        for (count, room) in self.levels(ip) {
             if count.files.saturating_sub(counted) as usize >= max * room {
                 return Err(Refusal::FilesOfAddress { ip, max });
             }
@@ -103,7 +104,7 @@ impl Table {
             self.check_network(found, ip)?;
         }
         let record = self.records.record(found);
-        for (prefix_len, room) in prefixes(ip) {
+        for (prefix_len, room) in self.prefixes(ip) {
             let seeders = record.at_address(ip, prefix_len).map(|index| record.seeder(index));
             let (mut live, mut youngest) = (0, None);
             for seeder in seeders.filter(|seeder| self.is_live(*seeder, now_ms)) {
@@ -124,7 +125,7 @@ impl Table {
     fn check_network(&self, found: Found, ip: IpAddr) -> Result<(), Refusal> {
         let record = self.records.record(found);
         let max = self.removals_of_address_max() * NETWORK_ROOM;
-        let is_full = ip.is_ipv6() && record.at_address(ip, NETWORK_LEN_V6).len() >= max;
+        let is_full = self.rules.is_counted_by_network(ip) && record.at_address(ip, NETWORK_LEN_V6).len() >= max;
         if is_full { Err(Refusal::EndpointsOfNetwork { ip, max }) } else { Ok(()) }
     }
 
@@ -162,6 +163,20 @@ impl Table {
         Some((removals().count(), removals().min_by_key(|seeder| seeder.stamp.version)?))
     }
 
+    /// Returns the counts of the address, and of its network unless its hosts are counted one by one; each with the
+    /// multiple of an address' limit that applies.
+    fn levels(&self, ip: IpAddr) -> impl Iterator<Item = (AddressCount, usize)> {
+        let levels = if self.rules.is_counted_by_network(ip) { 2 } else { 1 };
+        self.counts.levels(ip).take(levels)
+    }
+
+    /// Returns the prefixes that count as one sender: the bytes of the prefix, and the multiple of an address' limit
+    /// that applies.
+    fn prefixes(&self, ip: IpAddr) -> impl Iterator<Item = (usize, usize)> {
+        let network = self.rules.is_counted_by_network(ip).then_some((NETWORK_LEN_V6, NETWORK_ROOM));
+        std::iter::once((address_len(ip), 1)).chain(network)
+    }
+
     fn removals_of_address_max(&self) -> usize {
         self.rules.endpoints_per_address_max.saturating_mul(REMOVALS_PER_ENDPOINT_MAX)
     }
@@ -171,12 +186,4 @@ const NETWORK_LEN_V6: usize = 8;
 
 fn address_len(ip: IpAddr) -> usize {
     if ip.is_ipv4() { 4 } else { 16 }
-}
-
-/// Returns the prefixes that count as one sender: the bytes of the prefix, and the multiple of an address' limit that
-/// applies.
-fn prefixes(ip: IpAddr) -> impl Iterator<Item = (usize, usize)> {
-    // A host with one address of a network of 64 bits may have all of them.
-    let network = ip.is_ipv6().then_some((NETWORK_LEN_V6, NETWORK_ROOM));
-    std::iter::once((address_len(ip), 1)).chain(network)
 }

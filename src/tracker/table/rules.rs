@@ -1,5 +1,6 @@
 //! The operator's settings for the table.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::entry::Fingerprints;
@@ -20,8 +21,17 @@ pub struct Rules {
     pub files_per_address_max: usize,
     /// Networks whose addresses may change any endpoint, and are not counted.
     pub trust: Arc<[Cidr]>,
+    /// IPv6 networks whose hosts are counted one by one. Elsewhere the hosts of a network of 64 bits share an allowance.
+    pub lan: Arc<[Cidr]>,
     /// The fingerprint function of the digests; the same at all trackers of a group.
     pub prints: Fingerprints,
+}
+
+impl Rules {
+    /// Returns whether the address shares its allowance with its network of 64 bits.
+    pub(crate) fn is_counted_by_network(&self, ip: IpAddr) -> bool {
+        ip.is_ipv6() && !self.lan.iter().any(|network| network.contains(ip))
+    }
 }
 
 impl Default for Rules {
@@ -32,6 +42,7 @@ impl Default for Rules {
             endpoints_per_address_max: ENDPOINTS_PER_ADDRESS_MAX,
             files_per_address_max: FILES_PER_ADDRESS_MAX,
             trust: Arc::from([]),
+            lan: Arc::from([]),
             prints: Fingerprints::default(),
         }
     }

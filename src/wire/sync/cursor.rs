@@ -20,7 +20,7 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    pub(super) fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+    pub(in crate::wire) fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let bytes: [u8; CURSOR_LEN] = bytes.try_into().map_err(|_| CURSOR)?;
         let [b0, b1, t0, t1, t2, t3, s0, s1, s2, s3] = bytes;
         let bucket = u16::from_be_bytes([b0, b1]);
@@ -30,7 +30,7 @@ impl Cursor {
         Ok(Self { bucket, tag: u32::from_be_bytes([t0, t1, t2, t3]), skip: u32::from_be_bytes([s0, s1, s2, s3]) })
     }
 
-    pub(super) fn write(self, sink: &mut impl Sink) {
+    pub(in crate::wire) fn write(self, sink: &mut impl Sink) {
         sink.size(CURSOR_LEN);
         sink.raw(&self.bucket.to_be_bytes());
         sink.raw(&self.tag.to_be_bytes());

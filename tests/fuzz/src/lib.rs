@@ -13,6 +13,7 @@ extern crate self as mtorrent;
 pub mod bitfield;
 pub mod checks;
 pub mod console;
+pub mod control;
 #[path = "../../../src/direction.rs"]
 pub mod direction;
 #[path = "../../../src/filename.rs"]
@@ -27,7 +28,6 @@ pub mod limits;
 #[path = "../../../src/metainfo/mod.rs"]
 pub mod metainfo;
 pub mod node;
-pub mod repl;
 pub mod saved;
 pub mod storage;
 pub mod sync;

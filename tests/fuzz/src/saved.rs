@@ -1,12 +1,10 @@
 //! Invariants for arbitrary bytes of the files on disk, and for arbitrary lines of input.
 
-use std::path::Path;
-
+use mtorrent::control::command::{self, Place};
 use mtorrent::geometry::Geometry;
 use mtorrent::hash::sha1;
 use mtorrent::ids::InfoHash;
 use mtorrent::node::saved::Saved;
-use mtorrent::repl::command;
 use mtorrent::storage::record::{Record, slot_len};
 
 const CHUNK_SIZE: u32 = 1 << 14;
@@ -63,11 +61,12 @@ pub fn state(bytes: &[u8]) {
     }
 }
 
-/// A line of the REPL: a command, or a clear error in one line.
+/// A line of commands: a command, or a clear error in one line.
 pub fn line(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
-    match command::parse(&text, Some(Path::new("/home/u"))) {
-        Ok(_) => assert_eq!(command::parse(&text, None).is_ok(), true),
+    let parse = |place: &Place| command::split(&text).and_then(|words| command::parse(&words, place));
+    match parse(&Place { cwd: Some("/srv".into()), home: Some("/home/u".into()) }) {
+        Ok(_) => assert_eq!(parse(&Place::default()).is_ok(), true),
         Err(error) => {
             let said = error.to_string();
             assert!(!said.is_empty() && !said.contains(|letter: char| letter.is_control()), "{said:?}");

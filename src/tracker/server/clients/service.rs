@@ -71,6 +71,12 @@ impl Service {
                     return self.forward(owner, request, id, connection, out.len());
                 }
             }
+            ParsedRequest::Status(start) => {
+                let owner = self.shard.owner_of_bucket(start.bucket.into());
+                if owner != self.forwarder.core().index {
+                    return self.forward(owner, request, id, connection, out.len());
+                }
+            }
             _ => {}
         }
         self.shard.answer(&parsed, requester, now_ms, out);

@@ -19,7 +19,9 @@ use crate::runtime::mesh::MeshPlan;
 use crate::runtime::{self, Cores};
 use crate::tracker::replica::hello::GroupMember;
 use crate::tracker::server::links::group_members::GroupMembers;
-use crate::tracker::server::shard::Shard;
+use crate::tracker::server::shard::{AddressPolicy, Shard};
+use crate::tracker::server::stats::Figures;
+use crate::tracker::server::status::source::StatusSource;
 use crate::tracker::store::Log;
 use crate::tracker::table::entry::BUCKETS;
 use crate::tracker::table::rights::AddressCounts;
@@ -44,12 +46,20 @@ impl Fixture {
         let table = Table::new(rules, counts, 0..BUCKETS, TrackerId(1), [1, 2, 3]);
         let log = Log::start(None, || ());
         let serves = Arc::new(AtomicBool::new(true));
-        let shard = Rc::new(Shard::new(table, 1, Arc::from([]), log.clone(), serves));
+        let endpoint = Endpoint::new([127, 0, 0, 1].into(), 1).unwrap();
+        let members = GroupMembers::new(GroupMember { tracker: TrackerId(1), ttls, endpoint, key: None }, &[], 1);
+        let source = StatusSource {
+            figures: Arc::new(Figures::new(1)),
+            members: members.clone(),
+            limits: ConnectionLimits::new(8, 8),
+            listen: endpoint.socket_addr(),
+            private: false,
+            started_ms: 0,
+        };
+        let shard = Rc::new(Shard::new(table, 1, AddressPolicy::default(), log.clone(), serves, Arc::new(source)));
         let pending_replies = PendingReplies::new(net.socket_set(), log);
         let plan = MeshPlan::new(1);
         let forwarder = Forwarder::join(plan, core, shard.clone(), pending_replies.clone()).await.unwrap();
-        let endpoint = Endpoint::new([127, 0, 0, 1].into(), 1).unwrap();
-        let members = GroupMembers::new(GroupMember { tracker: TrackerId(1), ttls, endpoint, key: None }, &[], 1);
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.address();
         let (queues, incoming) = net::queues(1);

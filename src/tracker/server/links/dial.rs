@@ -228,6 +228,7 @@ impl Dialler {
         out: &mut Vec<u8>,
     ) -> Result<(), DialError> {
         out.clear();
+        let sent_ms = now_ms();
         self.shard.send_round(&mut handle.link.borrow_mut(), hello, self.times(), out);
         stream.allow(SYNC_ANSWER_TIMEOUT);
         stream.write_all(out).await?;
@@ -239,12 +240,18 @@ impl Dialler {
             if taken.is_some() && !handle.link.borrow().repaired() {
                 self.members.startup().set(handle.peer.number(), Some(self.core), SyncProgress::Taking);
             }
+            if let Some(taken) = taken {
+                handle.peer.count_repair(taken.news, taken.done);
+            }
             if taken.is_some_and(|taken| taken.done) {
                 if !was_repaired {
                     handle.peer.set_repaired();
                 }
                 self.members.startup().set(handle.peer.number(), Some(self.core), SyncProgress::Done);
             }
+        }
+        if !handle.link.borrow().has_more() {
+            handle.peer.set_acknowledged(self.core, sent_ms);
         }
         self.shard.log().room().await;
         // Clients are served between two pages.

@@ -12,6 +12,7 @@ use super::startup::{Startup, SyncProgress};
 use crate::ids::{Endpoint, TrackerId};
 use crate::limits::{ADDRESSES_PER_NAME_MAX, CLOCK_SKEW_NOTED, SYNC_PEERS_MAX};
 use crate::tracker::replica::hello::GroupMember;
+use crate::tracker::server::status::rows::PeerRow;
 use crate::tracker::table::clock::Skews;
 
 /// Smallest change of a clock difference that network delay does not explain, milliseconds.
@@ -55,6 +56,22 @@ pub(crate) struct PeerTracker {
     /// Number of cores with an open link, and number of cores that have repaired from the tracker at least once.
     linked: AtomicUsize,
     repaired: AtomicUsize,
+    /// Time of each core's last state that the tracker has acknowledged completely, milliseconds since 1970; 0 for none.
+    acknowledged_ms: Vec<AtomicU64>,
+    /// Number of repairs that ended, and of entries that they brought.
+    repairs: AtomicU64,
+    repaired_entries: AtomicU64,
+}
+
+/// Figures of one other tracker.
+#[derive(Clone, Debug)]
+pub(crate) struct PeerFigures {
+    /// Its row of a status page.
+    pub row: PeerRow,
+    /// Repairs that ended.
+    pub repairs: u64,
+    /// Entries that they brought.
+    pub repaired_entries: u64,
 }
 
 impl GroupMembers {
@@ -105,9 +122,24 @@ impl GroupMembers {
         ]
     }
 
+    /// Figures of the trackers that are not retired.
+    pub(crate) fn figures(&self, now_ms: u64) -> Vec<PeerFigures> {
+        let figures = |peer: &Arc<PeerTracker>| PeerFigures {
+            row: peer.row(self.cores, now_ms),
+            repairs: peer.repairs.load(Ordering::Relaxed),
+            repaired_entries: peer.repaired_entries.load(Ordering::Relaxed),
+        };
+        self.list().iter().filter(|peer| !peer.is_retired()).map(figures).collect()
+    }
+
     /// Counts a refused link of another tracker.
     pub(crate) fn count_refused(&self) {
         self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The trackers that are not retired, for a status page.
+    pub(crate) fn rows(&self, now_ms: u64) -> Vec<PeerRow> {
+        self.list().iter().filter(|peer| !peer.is_retired()).map(|peer| peer.row(self.cores, now_ms)).collect()
     }
 
     /// Number of links refused since the start.
@@ -257,6 +289,9 @@ impl GroupMembers {
             skew_changed_ms: AtomicU64::new(0),
             linked: AtomicUsize::new(0),
             repaired: AtomicUsize::new(0),
+            acknowledged_ms: (0..self.cores).map(|_| AtomicU64::new(0)).collect(),
+            repairs: AtomicU64::new(0),
+            repaired_entries: AtomicU64::new(0),
         };
         list.push(Arc::new(peer));
         self.added.store(list.len(), Ordering::Release);
@@ -307,9 +342,34 @@ impl PeerTracker {
         }
     }
 
+    /// Counts a page of a repair: its new entries, and whether the repair ended with it.
+    pub(crate) fn count_repair(&self, entries: usize, is_done: bool) {
+        self.repaired_entries.fetch_add(entries as u64, Ordering::Relaxed);
+        self.repairs.fetch_add(is_done.into(), Ordering::Relaxed);
+    }
+
     /// Records that a core has repaired from the tracker for the first time.
     pub(crate) fn set_repaired(&self) {
         self.repaired.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Records that the tracker has acknowledged all that a core had for it at this time.
+    pub(crate) fn set_acknowledged(&self, core: usize, at_ms: u64) {
+        self.acknowledged_ms[core].store(at_ms, Ordering::Relaxed);
+    }
+
+    fn row(&self, cores: usize, now_ms: u64) -> PeerRow {
+        let linked = self.linked.load(Ordering::Relaxed) >= cores;
+        let tracker = self.tracker.load(Ordering::Relaxed);
+        let oldest_ms = self.acknowledged_ms.iter().map(|at_ms| at_ms.load(Ordering::Relaxed)).min().unwrap_or(0);
+        PeerRow {
+            name: self.name.clone(),
+            id: if tracker == 0 { String::new() } else { format!("{tracker:016x}") },
+            linked,
+            in_sync: linked && self.repaired.load(Ordering::Relaxed) >= cores,
+            lag_ms: (oldest_ms > 0).then(|| now_ms.saturating_sub(oldest_ms)),
+            skew_ms: self.skew(),
+        }
     }
 
     fn is(&self, tracker: TrackerId) -> bool {

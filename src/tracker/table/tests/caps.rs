@@ -90,6 +90,19 @@ fn an_address_has_few_endpoints_of_a_file() {
     }
 }
 
+/// The servers of one LAN share a network of 64 bits, and each is a peer of its own; of strangers it may be one host.
+#[test]
+fn the_servers_of_a_lan_get_one_file_each() {
+    let hosts = || (1..=1025).map(|host| at(&format!("2001:db8::{host:x}"), 7000));
+    for (lan, live) in [(vec!["2001:db8::/64".parse().unwrap()], 1025), (Vec::new(), 8 * 16)] {
+        let mut table = table_of(Rules { lan: lan.into(), files_per_address_max: 2, ..rules() }, 1);
+        for host in hosts() {
+            add_at(&mut table, host, NOW).unwrap();
+        }
+        assert_eq!(table.totals().seeders, live);
+    }
+}
+
 /// The displaced seeder is written to the journal like any removal.
 #[test]
 fn the_youngest_makes_way_by_a_removal() {

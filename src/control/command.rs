@@ -6,10 +6,19 @@ use crate::console::units::{RateLimit, parse_rate_limit};
 use crate::direction::Direction;
 use crate::text;
 
+/// Where the names of a command begin: the working directory and home of whoever gave it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Place {
+    /// Folder of relative paths; `None` for that of this process.
+    pub cwd: Option<PathBuf>,
+    /// The folder that `~` names.
+    pub home: Option<PathBuf>,
+}
+
 /// A parsed line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
-    /// `share FILE NAME.mtorrent [--force]`
+    /// `share FILE NAME.mtorrent [--force] [--wait|--no-wait]`
     Share {
         /// Path of the file.
         file: PathBuf,
@@ -17,8 +26,10 @@ pub(crate) enum Command {
         metainfo: PathBuf,
         /// Whether a different `.mtorrent` file at the path is replaced.
         force: bool,
+        /// Whether the command ends when the file is hashed, instead of at once; `None` if nothing was typed.
+        wait: Option<bool>,
     },
-    /// `get NAME.mtorrent DEST [--force]`
+    /// `get NAME.mtorrent DEST [--force] [--wait|--no-wait]`
     Get {
         /// Path of the `.mtorrent` file.
         metainfo: PathBuf,
@@ -26,6 +37,8 @@ pub(crate) enum Command {
         dest: PathBuf,
         /// Whether a different file at `dest` is replaced.
         force: bool,
+        /// Whether the command ends with the download, instead of at once; `None` if nothing was typed.
+        wait: Option<bool>,
     },
     /// `show downloads`
     ShowDownloads,
@@ -36,6 +49,13 @@ pub(crate) enum Command {
     },
     /// `limit`, `limit up|down RATE|off`
     Limit(Option<(Direction, RateLimit)>),
+    /// `wait [ID|all]`: ends with the download of that number, or `None` with all.
+    Wait(Option<u32>),
+    /// `events [--progress]`
+    Events {
+        /// Whether the figures of running downloads are wanted, too.
+        progress: bool,
+    },
     /// `help`
     Help,
     /// `quit`
@@ -68,52 +88,72 @@ pub(crate) enum LineError {
 }
 
 /// The names of all commands, for completion.
-pub(crate) const NAMES: [&str; 9] =
-    ["get", "help", "limit", "limit down", "limit up", "quit", "remove", "share", "show downloads"];
+pub(crate) const NAMES: [&str; 10] =
+    ["get", "help", "limit", "limit down", "limit up", "quit", "remove", "share", "show downloads", "wait"];
 
 /// The answer to `help`.
 pub(crate) const HELP: &str = "\
 share FILE NAME.mtorrent [--force]   share FILE: create NAME.mtorrent, or verify FILE against it, and seed
 get NAME.mtorrent DEST [--force]     download to DEST, a file or an existing folder
 show downloads                       ongoing and completed downloads
+wait [ID|all]                        wait for the end of one download, or of all
 remove NAME.mtorrent                 stop sharing the file
 limit                                the rate limits of this client
 limit up|down RATE                   send or receive at most RATE, such as 100Mbit or 20MiB; off for no limit
+events [--progress]                  by `mtorrent ctl` only: all events, with --progress also figures every second
 help                                 this list
 quit                                 end the client
+share and get take --wait (until the file is hashed, or the download has ended) and --no-wait.
 Quote names as in a shell; ~ is the home folder; # starts a comment.";
 
-const SHARE: &str = "share FILE NAME.mtorrent [--force]";
-const GET: &str = "get NAME.mtorrent DEST [--force]";
+const SHARE: &str = "share FILE NAME.mtorrent [--force] [--wait|--no-wait]";
+const GET: &str = "get NAME.mtorrent DEST [--force] [--wait|--no-wait]";
+const WAIT: &str = "wait [ID|all], where ID is a number of `show downloads`";
+const EVENTS: &str = "events [--progress]";
 const SHOW: &str = "show downloads";
 const REMOVE: &str = "remove NAME.mtorrent";
 const LIMIT: &str = "limit, limit up RATE, limit down RATE, where RATE is such as 100Mbit, 20MiB or off";
 
-/// Parses a line; `None` for an empty line or a comment. `home` replaces `~`.
-pub(crate) fn parse(line: &str, home: Option<&Path>) -> Result<Option<Command>, LineError> {
-    let words = shlex::split(line).ok_or(LineError::OpenQuote)?;
+/// Splits a line into words as a shell does; none for an empty line or a comment.
+pub(crate) fn split(line: &str) -> Result<Vec<String>, LineError> {
+    shlex::split(line).ok_or(LineError::OpenQuote)
+}
+
+/// Parses the words of a command; `None` if there are none.
+pub(crate) fn parse(words: &[String], place: &Place) -> Result<Option<Command>, LineError> {
     let Some((name, rest)) = words.split_first() else { return Ok(None) };
-    let path = |word: &str| expand_home(word, home);
+    let path = |word: &str| place.path(word);
     let command = match name.as_str() {
         "share" => {
-            let (names, force) = split_options("share", rest)?;
+            let Options { names, force, wait } = split_options("share", rest)?;
             let [file, metainfo] = names.as_slice() else { return Err(LineError::Usage(SHARE)) };
-            Command::Share { file: path(file), metainfo: path(metainfo), force }
+            Command::Share { file: path(file), metainfo: path(metainfo), force, wait }
         }
         "get" => {
-            let (names, force) = split_options("get", rest)?;
+            let Options { names, force, wait } = split_options("get", rest)?;
             let [metainfo, dest] = names.as_slice() else { return Err(LineError::Usage(GET)) };
-            Command::Get { metainfo: path(metainfo), dest: path(dest), force }
+            Command::Get { metainfo: path(metainfo), dest: path(dest), force, wait }
         }
         "show" => match rest {
             [what] if what == "downloads" => Command::ShowDownloads,
             _ => return Err(LineError::Usage(SHOW)),
         },
         "remove" => match rest {
-            [name] if !name.is_empty() => Command::Remove { name: path(name) },
+            [name] if !name.is_empty() => Command::Remove { name: place.name(name) },
             _ => return Err(LineError::Usage(REMOVE)),
         },
         "limit" => Command::Limit(limit(rest)?),
+        "wait" => match rest {
+            [] => Command::Wait(None),
+            [all] if all == "all" => Command::Wait(None),
+            [id] => Command::Wait(Some(download_id(id).ok_or(LineError::Usage(WAIT))?)),
+            _ => return Err(LineError::Usage(WAIT)),
+        },
+        "events" => match rest {
+            [] => Command::Events { progress: false },
+            [option] if option == "--progress" => Command::Events { progress: true },
+            _ => return Err(LineError::Usage(EVENTS)),
+        },
         "help" => Command::Help,
         "quit" => match rest {
             [] => Command::Quit,
@@ -138,13 +178,28 @@ fn limit(words: &[String]) -> Result<Option<(Direction, RateLimit)>, LineError> 
     parse_rate_limit(&rate.join(" ")).map(|limit| Some((direction, limit))).map_err(LineError::Value)
 }
 
-/// Removes `--force` from the arguments; after `--` every argument is a name.
-fn split_options<'a>(command: &'static str, words: &'a [String]) -> Result<(Vec<&'a str>, bool), LineError> {
-    let (mut names, mut force, mut only_names) = (Vec::new(), false, false);
+/// Parses the number of a download, with or without its `#`.
+fn download_id(word: &str) -> Option<u32> {
+    let digits = word.strip_prefix('#').unwrap_or(word);
+    digits.bytes().all(|digit| digit.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
+}
+
+/// The arguments of `share` and `get`.
+struct Options<'a> {
+    names: Vec<&'a str>,
+    force: bool,
+    wait: Option<bool>,
+}
+
+/// Separates the options from the names; after `--` every argument is a name.
+fn split_options<'a>(command: &'static str, words: &'a [String]) -> Result<Options<'a>, LineError> {
+    let (mut names, mut force, mut wait, mut only_names) = (Vec::new(), false, None, false);
     for word in words {
         match word.as_str() {
             "--" if !only_names => only_names = true,
             "--force" if !only_names => force = true,
+            "--wait" if !only_names => wait = Some(true),
+            "--no-wait" if !only_names => wait = Some(false),
             option if option.starts_with("--") && !only_names => {
                 return Err(LineError::Option { command, option: option.into() });
             }
@@ -152,15 +207,38 @@ fn split_options<'a>(command: &'static str, words: &'a [String]) -> Result<(Vec<
             name => names.push(name),
         }
     }
-    Ok((names, force))
+    Ok(Options { names, force, wait })
 }
 
-fn expand_home(word: &str, home: Option<&Path>) -> PathBuf {
-    match (home, word.strip_prefix('~')) {
-        (Some(home), Some("")) => home.into(),
-        (Some(home), Some(rest)) if rest.starts_with('/') => home.join(rest.trim_start_matches('/')),
-        _ => word.into(),
+impl Place {
+    /// The path that a word means here.
+    pub(crate) fn path(&self, word: &str) -> PathBuf {
+        let path = self.expand_home(word);
+        match &self.cwd {
+            Some(cwd) => cwd.join(path),
+            None => path,
+        }
     }
+
+    /// The name that a word means: a bare file name stays one, so that it matches in any folder.
+    fn name(&self, word: &str) -> PathBuf {
+        let name = self.expand_home(word);
+        let is_bare = is_bare(&name);
+        if is_bare { name } else { self.path(word) }
+    }
+
+    fn expand_home(&self, word: &str) -> PathBuf {
+        match (&self.home, word.strip_prefix('~')) {
+            (Some(home), Some("")) => home.into(),
+            (Some(home), Some(rest)) if rest.starts_with('/') => home.join(rest.trim_start_matches('/')),
+            _ => word.into(),
+        }
+    }
+}
+
+/// Whether a name is a file name without a folder.
+pub(crate) fn is_bare(name: &Path) -> bool {
+    name.components().count() == 1 && name.file_name().is_some()
 }
 
 #[cfg(test)]
@@ -169,12 +247,34 @@ mod tests {
     use proptest::prelude::*;
     use std::num::NonZeroU64;
 
+    fn parse(line: &str, home: Option<&Path>) -> Result<Option<Command>, LineError> {
+        let place = Place { cwd: None, home: home.map(PathBuf::from) };
+        super::parse(&split(line)?, &place)
+    }
+
+    #[test]
+    fn names_begin_where_the_command_was_given() {
+        let place = Place { cwd: Some("/srv/images".into()), home: Some("/home/u".into()) };
+        let parsed = |line: &str| super::parse(&split(line).unwrap(), &place).unwrap().unwrap();
+        let get = |metainfo: &str, dest: &str| Command::Get {
+            metainfo: metainfo.into(),
+            dest: dest.into(),
+            force: false,
+            wait: None,
+        };
+        assert_eq!(parsed("get a.mtorrent ../d/"), get("/srv/images/a.mtorrent", "/srv/images/../d/"));
+        assert_eq!(parsed("get ~/a /d"), get("/home/u/a", "/d"));
+        for (typed, meant) in [("a", "a"), ("./a", "/srv/images/./a"), ("b/a", "/srv/images/b/a"), ("/a", "/a")] {
+            assert_eq!(parsed(&format!("remove {typed}")), Command::Remove { name: meant.into() }, "{typed}");
+        }
+    }
+
     fn share(file: &str, metainfo: &str, force: bool) -> Result<Option<Command>, LineError> {
-        Ok(Some(Command::Share { file: file.into(), metainfo: metainfo.into(), force }))
+        Ok(Some(Command::Share { file: file.into(), metainfo: metainfo.into(), force, wait: None }))
     }
 
     fn get(metainfo: &str, dest: &str, force: bool) -> Result<Option<Command>, LineError> {
-        Ok(Some(Command::Get { metainfo: metainfo.into(), dest: dest.into(), force }))
+        Ok(Some(Command::Get { metainfo: metainfo.into(), dest: dest.into(), force, wait: None }))
     }
 
     #[test]
@@ -219,6 +319,16 @@ mod tests {
             ("limit down off", Ok(Some(Command::Limit(Some((Direction::Down, RateLimit(None))))))),
             ("limit up", Err(LineError::Usage(LIMIT))),
             ("limit sideways 1MiB", Err(LineError::Usage(LIMIT))),
+            ("wait", Ok(Some(Command::Wait(None)))),
+            ("wait all", Ok(Some(Command::Wait(None)))),
+            ("wait 3", Ok(Some(Command::Wait(Some(3))))),
+            ("wait '#3'", Ok(Some(Command::Wait(Some(3))))),
+            ("wait +3", Err(LineError::Usage(WAIT))),
+            ("wait 3 4", Err(LineError::Usage(WAIT))),
+            ("wait 99999999999", Err(LineError::Usage(WAIT))),
+            ("events", Ok(Some(Command::Events { progress: false }))),
+            ("events --progress", Ok(Some(Command::Events { progress: true }))),
+            ("events now", Err(LineError::Usage(EVENTS))),
             ("help", Ok(Some(Command::Help))),
             ("help get", Ok(Some(Command::Help))),
             ("quit", Ok(Some(Command::Quit))),
@@ -229,6 +339,11 @@ mod tests {
             assert_eq!(parse(line, Some(Path::new("/home/u"))), expected, "{line:?}");
         }
         assert_eq!(parse("get ~/a b", None), get("~/a", "b", false));
+        for (line, expected) in [("--wait", Some(true)), ("--no-wait", Some(false)), ("--wait --no-wait", Some(false))]
+        {
+            let line = format!("share a b {line}");
+            assert!(matches!(parse(&line, None), Ok(Some(Command::Share { wait, .. })) if wait == expected), "{line}");
+        }
     }
 
     /// Control characters in pasted text do not start a new line.

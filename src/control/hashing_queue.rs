@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::input::Input;
+use super::listener::Origin;
 use crate::console::create_torrent::{CreateOptions, CreateTorrent};
 use crate::console::exit::CommandError;
 use crate::console::file_hasher::FileHasher;
@@ -16,6 +17,8 @@ use crate::text;
 
 /// The arguments of a `share`, with absolute paths.
 pub(super) struct NewShare {
+    /// Who gave the command.
+    pub origin: Origin,
     /// Path of the file.
     pub file: PathBuf,
     /// Path of its `.mtorrent` file.
@@ -66,16 +69,18 @@ impl HashingQueue {
         self.waiting.len()
     }
 
-    /// Queues the share.
-    pub(super) fn push(&mut self, share: NewShare) {
+    /// Queues the share and returns its number.
+    pub(super) fn push(&mut self, share: NewShare) -> u64 {
         let (id, metainfo_path) = (self.next_id, share.metainfo.clone());
         self.next_id += 1;
         self.shares.push(Hashing { id, metainfo_path, stop: Stop::default(), is_removed: false });
         self.waiting.push_back((id, share));
+        id
     }
 
-    /// Starts as many shares as may be hashed at the same time; returns the reasons of those that were dropped instead.
-    pub(super) fn start_next(&mut self) -> Vec<String> {
+    /// Starts as many shares as may be hashed at the same time; returns the numbers and
+    /// origins of those that were dropped instead, with the reasons.
+    pub(super) fn start_next(&mut self) -> Vec<(u64, Origin, CommandError)> {
         let mut refusals = Vec::new();
         self.threads.retain(|thread| !thread.is_finished());
         while self.shares.len() - self.waiting.len() < REPL_HASHING_MAX
@@ -86,12 +91,12 @@ impl HashingQueue {
                 self.shares.remove(index);
                 continue;
             }
-            let (stop, path) = (self.shares[index].stop.clone(), text::path(&share.metainfo));
+            let (stop, path, origin) = (self.shares[index].stop.clone(), text::path(&share.metainfo), share.origin);
             match hash_on_thread(id, share, self.threads_per_file, stop, self.results.clone()) {
                 Ok(thread) => self.threads.push(thread),
                 Err(error) => {
                     self.shares.remove(index);
-                    refusals.push(format!("share {path}: {error}"));
+                    refusals.push((id, origin, CommandError::failed(format!("share {path}: {error}"))));
                 }
             }
         }
@@ -142,8 +147,9 @@ fn hash_on_thread(
             hasher: FileHasher { threads, stop: &stop, hide_bar: true },
         };
         let result = Box::new(create_torrent.verify_or_create());
-        // Sending fails only when the REPL is over.
-        let _ = results.send(Input::Hashed { id, file: share.file, metainfo_path: share.metainfo, result });
+        // Sending fails only when the client is closing.
+        let NewShare { origin, file, metainfo: metainfo_path, .. } = share;
+        let _ = results.send(Input::Hashed { id, origin, file, metainfo_path, result });
     };
     std::thread::Builder::new().name("share".into()).spawn(work).map_err(CommandError::no_thread)
 }

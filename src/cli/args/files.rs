@@ -1,0 +1,61 @@
+//! Arguments of the commands that work on files, and of the demo.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::shared::{CoresArgs, NewArgs, TrackersArgs};
+use crate::console::units::parse_size;
+
+/// `mtorrent create`.
+#[derive(Clone, Debug, Args)]
+pub struct CreateArgs {
+    /// The file
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The .mtorrent file to create
+    #[arg(value_name = "NAME.mtorrent")]
+    pub metainfo: PathBuf,
+    /// The trackers to write into it.
+    #[command(flatten)]
+    pub trackers: TrackersArgs,
+    /// Options for a new `.mtorrent` file.
+    #[command(flatten)]
+    pub new: NewArgs,
+    /// Number of threads that hash.
+    #[command(flatten)]
+    pub cores: CoresArgs,
+}
+
+/// `mtorrent info`.
+#[derive(Clone, Debug, Args)]
+pub struct InfoArgs {
+    /// The .mtorrent file
+    #[arg(value_name = "NAME.mtorrent")]
+    pub metainfo: PathBuf,
+}
+
+/// `mtorrent verify`.
+#[derive(Clone, Debug, Args)]
+pub struct VerifyArgs {
+    /// The .mtorrent file
+    #[arg(value_name = "NAME.mtorrent")]
+    pub metainfo: PathBuf,
+    /// The file to check, or the folder that holds it under its own name
+    #[arg(value_name = "PATH")]
+    pub path: PathBuf,
+    /// Number of threads that hash.
+    #[command(flatten)]
+    pub cores: CoresArgs,
+}
+
+/// `mtorrent demo`.
+#[derive(Clone, Debug, Args)]
+pub struct DemoArgs {
+    /// Size of the file that is shared; the demo needs three times as much disk space
+    #[arg(long, value_name = "SIZE", env = "MTORRENT_SIZE", default_value = "1GiB", value_parser = parse_size)]
+    pub size: u64,
+    /// Folder in which the demo creates and removes a temporary one [default: the current folder]
+    #[arg(long, value_name = "DIR", env = "MTORRENT_DIR")]
+    pub dir: Option<PathBuf>,
+}

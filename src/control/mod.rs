@@ -1,0 +1,28 @@
+//! The commands of a running client, whoever gives them: a terminal, a pipe or another program.
+//!
+//! [`command`] parses a line (pure); [`Interpreter`] executes it and records running work. One bounded queue carries
+//! commands, the client's events, finished hashing and signals to the interpreter, so that no command waits for another
+//! and the interpreter needs no lock. A command carries its origin; answers go to the [`Listener`] of that origin,
+//! events to all.
+//!
+//! [`monitor`] shows a client or a tracker over [`http`], to people as a [`page`].
+//!
+//! Code here must never speak the peers' protocol or access a core: it calls [`crate::node`]. It does not know stdin
+//! and stdout.
+
+pub(crate) mod command;
+mod hashing_queue;
+pub(crate) mod http;
+mod input;
+mod interpreter;
+mod listener;
+mod listeners;
+mod metrics;
+pub(crate) mod monitor;
+pub(crate) mod page;
+pub(crate) mod subject;
+mod waits;
+
+pub(crate) use input::{Input, Request};
+pub(crate) use interpreter::{Interpreter, Settings};
+pub(crate) use listener::Listener;

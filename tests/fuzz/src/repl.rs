@@ -1,4 +1,0 @@
-//! The commands of the REPL.
-
-#[path = "../../../src/repl/command.rs"]
-pub mod command;
