@@ -14,3 +14,4 @@ mod metrics;
 mod operations;
 mod repair;
 mod why;
+mod without_io_uring;
