@@ -13,5 +13,6 @@ mod faults;
 mod metrics;
 mod operations;
 mod repair;
+mod rollout;
 mod why;
 mod without_io_uring;
