@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use super::parse::{self, Parsed, Refusal};
 use super::resolved::Subcommand;
-use super::{args, client, create, ctl, demo, documents, get, info, resolve, settings, share, tracker, verify};
+use super::{args, client, create, ctl, demo, documents, get, info, resolve, settings, share, status, tracker, verify};
 use crate::console::exit::{CommandError, CommandResult, Exit};
 use crate::console::output::{self, Output};
 use crate::console::{logging, signals, stderr};
@@ -37,6 +37,7 @@ fn run_command(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     // The words of a command may hold it, too.
     let output = Output::new(low.common.json || args::wants_json(&arguments));
     let result = resolve::resolve(low).map_err(|error| settings.locate(error)).and_then(|args| {
+        runtime::prefer(args.runtime);
         logging::start(args.log.as_deref(), args.command.is_service())?;
         dispatch(args.command, &output)
     });
@@ -53,6 +54,7 @@ fn dispatch(command: Subcommand, output: &Output) -> CommandResult {
         Subcommand::Create(args) => create::run(&args, output),
         Subcommand::Info(args) => info::run(&args, output),
         Subcommand::Verify(args) => verify::run(&args, output),
+        Subcommand::Status(args) => status::run(&args, output),
         Subcommand::Demo(args) => demo::run(&args, output),
         Subcommand::Completions(shell) => documents::completions(shell),
         Subcommand::Man(folder) => documents::man(folder.as_deref()),

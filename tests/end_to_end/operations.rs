@@ -290,7 +290,7 @@ fn a_pipe_shows_and_changes_what_runs() {
     outcome.expect(1);
     let mut client = Running::piped([arguments.as_slice(), &["--json"]].concat());
     client.say("show downloads\nresume 1");
-    let mut object = |client: &mut Running, kind: &str| -> Value {
+    let object = |client: &mut Running, kind: &str| -> Value {
         let line = client.wait_line(|line| line.contains(&format!("\"event\":\"{kind}\"")));
         serde_json::from_str(&line).expect("an object")
     };
