@@ -8,5 +8,6 @@ mod cli_files;
 mod cli_network;
 mod cli_repl;
 mod client;
+mod daemon;
 mod faults;
 mod operations;
