@@ -6,7 +6,7 @@
 //!
 //! | `event` | printed by | keys |
 //! |---|---|---|
-//! | `ready` | `tracker`, `share`, `client` | `listen`, `info_hash` (optional), `synced`: `yes` or `no` (optional), `metrics`: the address of the figures (optional) |
+//! | `ready` | `tracker`, `share`, `client` | `schema`: 1, the version of all objects, `listen`, `info_hash` (optional), `synced`: `yes` or `no` (optional), `metrics`: the address of the figures (optional) |
 //! | `announced` | `share`, `client` | `tracker`, [`path` of the .mtorrent file, `info_hash`: by `client` only] |
 //! | `tracker_trouble` | `get`, `share`, `client` | `tracker`, `kind`: `cannot_resolve`, `refused`, `silent`, `unreachable`, `not_allowed` or `declined`, `why`; every 10 s while no tracker is of use |
 //! | `progress` | `get` | `id`, `state`, `name`, `done_bytes`, `bytes`, `rate_bytes_s`, `peers`, `why` |
@@ -28,6 +28,7 @@
 //! | `share_paused`, `share_stopped` | `client` | `file`, `why`; the first resumes by itself |
 //! | `share_resumed` | `client` | `file` |
 //! | `notice` | `client` | `text` |
+//! | `subscribed` | `ctl events` | none; the other events follow |
 //! | `lost` | `ctl events` | `events`: number of events that this reader was too slow for |
 //! | `help`, `question` | `client` | `text` |
 //! | `error` | every command | `error`: the message, [`exit`: the exit code; not from a line of the REPL] |
@@ -65,6 +66,9 @@ use crate::geometry::ChunkIndex;
 use crate::ids::InfoHash;
 use crate::node::{DownloadId, DownloadState, DownloadStatus, Event, TrackerTrouble};
 use crate::text;
+
+/// Version of these objects, and of the protocol of the control socket. A new key or a new event keeps it.
+pub(crate) const SCHEMA: u32 = 1;
 
 /// One event or answer that a command prints on stdout.
 #[derive(Clone, Debug, Serialize)]
@@ -290,6 +294,8 @@ pub(crate) enum OutputEvent<'a> {
         /// The message.
         text: &'a str,
     },
+    /// A reader gets all events from now on.
+    Subscribed,
     /// Events that a slow reader did not get.
     Lost {
         /// Their number.
@@ -461,7 +467,11 @@ impl<'a> OutputEvent<'a> {
 
     /// The object on one line, with its keys in alphabetical order.
     pub(crate) fn to_json(&self) -> serde_json::Result<String> {
-        serde_json::to_value(self).map(|object| object.to_string())
+        let mut object = serde_json::to_value(self)?;
+        if let Self::Ready { .. } = self {
+            object["schema"] = SCHEMA.into();
+        }
+        Ok(object.to_string())
     }
 }
 
@@ -530,6 +540,7 @@ impl Display for OutputEvent<'_> {
                 write!(f, "{} is not seeded any more: {}", text::path(file), text::plain(why))
             }
             Self::Notice { text } => f.write_str(&text::plain(text)),
+            Self::Subscribed => f.write_str("events from now on:"),
             Self::Lost { events } => write!(f, "{events} events were lost, because they were not read fast enough"),
             Self::Help { text } | Self::Question { text } | Self::Error { error: text, .. } => f.write_str(text),
             Self::Demo(figures) => f.write_str(&figures.text),
@@ -666,12 +677,12 @@ mod tests {
         check(
             &OutputEvent::Ready { listen, info_hash: Some(HASH), synced: None, metrics: None },
             "ready listen=127.0.0.1:7000 info_hash=HASH",
-            r#"{"event":"ready","info_hash":"HASH","listen":"127.0.0.1:7000"}"#,
+            r#"{"event":"ready","info_hash":"HASH","listen":"127.0.0.1:7000","schema":1}"#,
         );
         check(
             &OutputEvent::Ready { listen, info_hash: None, synced: Some(false), metrics: Some(listen) },
             "ready listen=127.0.0.1:7000 synced=no metrics=127.0.0.1:7000",
-            r#"{"event":"ready","listen":"127.0.0.1:7000","metrics":"127.0.0.1:7000","synced":"no"}"#,
+            r#"{"event":"ready","listen":"127.0.0.1:7000","metrics":"127.0.0.1:7000","schema":1,"synced":"no"}"#,
         );
         check(
             &OutputEvent::Announced { tracker: "t:1", path: None, info_hash: None },

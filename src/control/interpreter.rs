@@ -354,7 +354,11 @@ impl<'a> Interpreter<'a> {
             }
             Err(error) => {
                 let message = format!("share {}: {error}", text::path(&metainfo_path));
-                self.refuse(origin, &CommandError { message, ..error });
+                if self.listeners.is_there(origin) {
+                    self.refuse(origin, &CommandError { message, ..error });
+                } else {
+                    self.listeners.event(Hears::News, &OutputEvent::Notice { text: &message })?;
+                }
                 error.exit
             }
         };
@@ -437,6 +441,7 @@ impl<'a> Interpreter<'a> {
             let message = "events are printed here by themselves: `mtorrent ctl events` is for other programs";
             return Err(CommandError::usage(message));
         }
+        self.listeners.answer(origin, &OutputEvent::Subscribed)?;
         self.listeners.subscribe(origin, if progress { Hears::Progress } else { Hears::Events });
         Ok(Progress::Waits)
     }

@@ -9,6 +9,7 @@ mod cli_files;
 mod cli_network;
 mod cli_repl;
 mod client;
+mod daemon;
 mod faults;
 mod metrics;
 mod operations;
