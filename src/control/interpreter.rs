@@ -237,7 +237,10 @@ impl<'a> Interpreter<'a> {
             Ok(Some(Command::Quit)) => match self.quit(origin)? {
                 None => Ok(Progress::Ended),
                 exit => {
-                    self.listeners.end(origin, Exit::Done);
+                    // The front end must not read a further line: it would change the terminal's modes once more.
+                    if origin != Origin::FRONT_END {
+                        self.listeners.end(origin, Exit::Done);
+                    }
                     return Ok(exit);
                 }
             },
