@@ -10,5 +10,8 @@ mod cli_network;
 mod cli_repl;
 mod client;
 mod faults;
+mod metrics;
 mod operations;
+mod repair;
 mod why;
+mod without_io_uring;
