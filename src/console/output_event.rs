@@ -51,6 +51,7 @@ use std::num::NonZeroU64;
 use std::path::Path;
 use std::time::Duration;
 
+use log::Level;
 use serde::{Serialize, Serializer};
 
 use super::demo_figures::DemoFigures;
@@ -463,6 +464,14 @@ impl<'a> OutputEvent<'a> {
                 | Self::NoProgress { .. }
                 | Self::ProgressAgain { .. }
         )
+    }
+
+    /// The level of a message: a warning is about work that does not go on as it should.
+    pub(crate) fn level(&self) -> Level {
+        match self {
+            Self::SharePaused { .. } | Self::ShareStopped { .. } | Self::NoProgress { .. } => Level::Warn,
+            _ => Level::Info,
+        }
     }
 
     /// The object on one line, with its keys in alphabetical order.
