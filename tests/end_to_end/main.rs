@@ -12,4 +12,5 @@ mod client;
 mod faults;
 mod operations;
 mod repair;
+mod scripts;
 mod why;
