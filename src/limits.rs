@@ -135,6 +135,12 @@ pub const RING_MEMORY_BYTES: usize = 64 << 10;
 pub const RING_DEPTH: usize = 256;
 /// Minimum of locked memory with which glommio starts, bytes.
 pub const LOCKED_MEMORY_BYTES_MIN: u64 = 512 << 10;
+/// Without io_uring: interval at which a core whose tasks are busy polls for socket events.
+pub const EVENT_POLL_INTERVAL: Duration = Duration::from_micros(100);
+/// Without io_uring: time after which the runnable tasks of a core wait until it has polled events and timers.
+pub const TURN_TIME_MAX: Duration = Duration::from_micros(500);
+/// Without io_uring: tasks that are polled before the clock is read again.
+pub const TASKS_BETWEEN_CLOCKS: usize = 16;
 /// Threads that must remain available to the process when all cores run, for the pools of blocking work.
 pub const SPARE_THREADS: usize = 4;
 /// Threads that must remain available in addition for each core, because its rings have workers in the kernel.
@@ -167,6 +173,10 @@ pub const BLOCKING_JOBS_MAX: usize = 8192;
 pub const DURABLE_THREADS: usize = 64;
 /// Threads that make files of one device durable, so that a device that hangs leaves threads for others.
 pub const DURABLE_THREADS_PER_DEVICE: usize = 4;
+/// Threads that write chunks where io_uring does not, in all.
+pub const WRITE_THREADS: usize = 64;
+/// Threads that write chunks to one device: its queue depth.
+pub const WRITE_THREADS_PER_DEVICE: usize = 8;
 /// Threads that fetch cold pages, in all.
 pub const COLD_THREADS: usize = 64;
 /// Threads that fetch cold pages of one device, so that a device that hangs leaves threads for others.
@@ -273,6 +283,8 @@ pub const RATE_SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
 pub const SNAPSHOT_WAIT: Duration = Duration::from_secs(2);
 /// Most rows that a list of peers has.
 pub const PEER_ROWS_MAX: usize = 4096;
+/// Most completions of a word that are listed.
+pub const COMPLETIONS_MAX: usize = 1000;
 /// Most cells of a chunk map.
 pub const CHUNK_CELLS_MAX: usize = 4096;
 /// Cells of a chunk map in an answer.
@@ -468,6 +480,10 @@ pub const LISTED_RECORDS_MAX: usize = 4096;
 pub const STATUS_PAGE_BYTES: usize = 44 << 10;
 /// Downloaders of one file that a page of a tracker's status names.
 pub const STATUS_DOWNLOADERS_MAX: usize = 64;
+/// Time within which `status` must have walked through all pages of a tracker.
+pub const STATUS_WALK_MAX: Duration = Duration::from_secs(60);
+/// Files that `status` shows unless the user sets their number.
+pub const STATUS_FILES_DEFAULT: usize = 50;
 /// Status pages that one core makes for clients in each interval of [`STATUS_PAGES_INTERVAL`]; further requests are
 /// answered as busy.
 pub const STATUS_PAGES_MAX: u32 = 20;
@@ -634,6 +650,26 @@ pub const REPL_LINE_BYTES_MAX: usize = 64 << 10;
 pub const REPL_HASHING_MAX: usize = 8;
 /// Interval at which a REPL whose input has ended checks whether anything is left to wait for.
 pub const SESSION_TICK: Duration = Duration::from_secs(1);
+/// Programs that are connected to a client's control socket at the same time.
+pub const CONTROL_CONNECTIONS_MAX: usize = 64;
+/// Longest line with a command on the control socket, bytes: a few long paths, even with every character escaped.
+pub const CONTROL_LINE_BYTES_MAX: usize = 256 << 10;
+/// Longest line with an answer that a program reads, bytes.
+pub const CONTROL_ANSWER_BYTES_MAX: u64 = 256 << 20;
+/// Time within which a program must have sent its command.
+pub const CONTROL_REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// Answers and events that wait for a program to read them; further ones are dropped and counted.
+pub const CONTROL_ANSWERS_MAX: usize = 1024;
+/// Interval at which a connection without answers is checked for its end.
+pub const CONTROL_IDLE_POLL: Duration = Duration::from_millis(200);
+/// Time for which a program may read nothing of an answer.
+pub const CONTROL_WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Time for which the end of a client waits until the last answers are written.
+pub const CONTROL_CLOSE_PATIENCE: Duration = Duration::from_millis(200);
+/// Longest pause between two looks of the thread that feeds the service manager's watchdog.
+pub const SERVICE_TICK_MAX: Duration = Duration::from_secs(1);
+/// Time for which the end of a service waits for the message about it.
+pub const SERVICE_STOPPING_PATIENCE: Duration = Duration::from_millis(200);
 /// Lines of history that the REPL keeps across restarts.
 pub const HISTORY_LINES_MAX: usize = 1000;
 /// Texts that wait to be printed above the prompt; further ones are dropped.
@@ -736,6 +772,7 @@ const _: () = {
     assert!(BLOCK_BYTES.is_multiple_of(4096));
     assert!(BLOCKING_JOBS_MAX >= TORRENTS_MAX);
     // A device that hangs leaves threads for others.
+    assert!(WRITE_THREADS_PER_DEVICE < WRITE_THREADS);
     assert!(DURABLE_THREADS_PER_DEVICE < DURABLE_THREADS && COLD_THREADS_PER_DEVICE < COLD_THREADS);
     assert!(COLD_JOBS_PER_FILE_MAX < COLD_JOBS_PER_DEVICE_MAX);
     // The record of a removal outlives every entry over which it must win.
@@ -754,7 +791,7 @@ const _: () = {
     assert!(ENDPOINTS_PER_ADDRESS_MAX * NETWORK_ROOM * 8 < ENDPOINTS_PER_FILE_MAX);
     assert!(ENDPOINTS_PER_ADDRESS_MAX * REMOVALS_PER_ENDPOINT_MAX * NETWORK_ROOM * 8 < ENTRIES_PER_FILE_MAX);
     // A client is closed before the process is killed.
-    assert!(2 * CLOSE_TIMEOUT.as_millis() < SIGNAL_PATIENCE.as_millis());
+    assert!(2 * CLOSE_TIMEOUT.as_millis() + CONTROL_CLOSE_PATIENCE.as_millis() < SIGNAL_PATIENCE.as_millis());
     // A page that exceeds its measure by one file with the longest name still fits into a frame.
     assert!(2 * SYNC_PAGE_BYTES <= FRAME_SYNC_BYTES_MAX);
 

@@ -1,10 +1,13 @@
 //! Resolves the typed arguments: fills in the defaults of this machine, and makes the checks that involve more than one
 //! flag.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::args::{self, LowArgs, LowCommand, Picker};
-use super::resolved::{Afterwards, Client, Create, Demo, Get, HiArgs, Info, Peer, Share, Subcommand, Tracker, Verify};
+use super::args::{self, LowArgs, LowCommand, Picker, RuntimeKind};
+use super::resolved::{
+    Afterwards, Client, Create, Ctl, Demo, Get, HiArgs, Info, Peer, Share, Status, Subcommand, Tracker, Verify,
+};
 use crate::console::create_torrent::CreateOptions;
 use crate::console::exit::CommandError;
 use crate::console::metainfo_file::is_standard_stream;
@@ -12,6 +15,7 @@ use crate::console::units::RateLimit;
 use crate::ids::Endpoint;
 use crate::limits::{CHUNK_SIZE_CREATE_MIN, CHUNK_SIZE_MAX, CORES_DEFAULT_MAX, GROUP_KEY_BYTES_MIN, TRACKERS_MAX};
 use crate::node::{RateSetting, Strategy};
+use crate::runtime::Preference;
 use crate::runtime::machine::cores_within;
 use crate::tracker::server::TrackerConfig;
 
@@ -24,6 +28,11 @@ pub(super) fn resolve(low: LowArgs) -> Result<HiArgs, CommandError> {
             data_dir: typed.data_dir.map_or_else(default_data_dir, Ok)?,
             wait: typed.wait,
             on_done: typed.on_done,
+            is_daemon: typed.daemon,
+        }),
+        LowCommand::Ctl(typed) => Subcommand::Ctl(Ctl {
+            data_dir: typed.data_dir.map_or_else(default_data_dir, Ok)?,
+            command: without_json(typed.command),
         }),
         LowCommand::Share(typed) => Subcommand::Share(Share {
             file: typed.file,
@@ -53,13 +62,19 @@ pub(super) fn resolve(low: LowArgs) -> Result<HiArgs, CommandError> {
             threads: cores(typed.cores),
             report_every: typed.report_every,
         }),
+        LowCommand::Status(typed) => Subcommand::Status(Status { trackers: typed.trackers, rows: typed.rows }),
         LowCommand::Demo(typed) => {
             Subcommand::Demo(Demo { size: typed.size, dir: typed.dir.unwrap_or_else(|| PathBuf::from(".")) })
         }
         LowCommand::Completions(typed) => Subcommand::Completions(typed.shell),
         LowCommand::Man(typed) => Subcommand::Man(typed.dir),
     };
-    Ok(HiArgs { log: low.common.log, command })
+    let runtime = match low.common.runtime {
+        RuntimeKind::Auto => Preference::Auto,
+        RuntimeKind::Uring => Preference::Uring,
+        RuntimeKind::Threads => Preference::Threads,
+    };
+    Ok(HiArgs { log: low.common.log, runtime, command })
 }
 
 fn tracker(typed: args::TrackerArgs) -> Result<Tracker, CommandError> {
@@ -168,6 +183,14 @@ fn trackers(typed: args::TrackersArgs) -> Result<Vec<String>, CommandError> {
         )));
     }
     Ok(trackers)
+}
+
+/// The words of a command without `--json`, which is an option of `ctl` wherever it stands.
+fn without_json(mut words: Vec<OsString>) -> Vec<OsString> {
+    let names = words.iter().position(|word| word == "--").unwrap_or(words.len());
+    let mut at = 0..;
+    words.retain(|word| at.next().is_none_or(|at| at >= names) || word != "--json");
+    words
 }
 
 fn create_options(typed: args::NewArgs) -> Result<CreateOptions, CommandError> {

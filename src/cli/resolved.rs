@@ -1,5 +1,6 @@
 //! The resolved arguments of each subcommand: their meaning on this machine.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use crate::console::create_torrent::CreateOptions;
 use crate::ids::Endpoint;
 use crate::limits::CHUNK_SIZE_DEFAULT;
 use crate::node::{NodeConfig, RateSetting, Strategy};
+use crate::runtime::Preference;
 use crate::tracker::server::TrackerConfig;
 
 /// A resolved command line.
@@ -16,6 +18,8 @@ use crate::tracker::server::TrackerConfig;
 pub(crate) struct HiArgs {
     /// Filter of `--log`, if given.
     pub log: Option<String>,
+    /// What runs the cores, by `--runtime`.
+    pub runtime: Preference,
     /// The subcommand.
     pub command: Subcommand,
 }
@@ -27,6 +31,8 @@ pub(crate) enum Subcommand {
     Tracker(Tracker),
     /// Run the REPL.
     Client(Client),
+    /// Give a command to a running client.
+    Ctl(Ctl),
     /// Seed a file.
     Share(Share),
     /// Get a file.
@@ -37,6 +43,8 @@ pub(crate) enum Subcommand {
     Info(Info),
     /// Check a file against its `.mtorrent` file.
     Verify(Verify),
+    /// Show what a tracker knows.
+    Status(Status),
     /// Run the demo.
     Demo(Demo),
     /// Print the completions for a shell.
@@ -114,6 +122,17 @@ pub(crate) struct Client {
     pub wait: Option<Duration>,
     /// Command to run after each download.
     pub on_done: Option<String>,
+    /// Whether the client has no REPL and runs until a signal ends it.
+    pub is_daemon: bool,
+}
+
+/// Arguments of `mtorrent ctl`.
+#[derive(Clone, Debug)]
+pub(crate) struct Ctl {
+    /// Folder of the running client.
+    pub data_dir: PathBuf,
+    /// The words of the command.
+    pub command: Vec<OsString>,
 }
 
 /// Arguments of `mtorrent share`.
@@ -202,6 +221,15 @@ pub(crate) struct Verify {
     pub threads: usize,
     /// Interval of progress reports; `None` chooses the default.
     pub report_every: Option<Duration>,
+}
+
+/// Arguments of `mtorrent status`.
+#[derive(Clone, Debug)]
+pub(crate) struct Status {
+    /// The trackers to ask, `HOST:PORT`.
+    pub trackers: Vec<String>,
+    /// Number of files to show at most.
+    pub rows: usize,
 }
 
 /// Arguments of `mtorrent demo`.

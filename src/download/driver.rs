@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
+use futures_lite::FutureExt as _;
+
 use super::batches::{Batches, Durable};
 use super::context::{DriverContext, Idle};
 use super::job::{Job, Progress, Report, Target};
@@ -26,7 +28,7 @@ use crate::hash::zero_chunks;
 use crate::ids::Endpoint;
 use crate::limits::{DRIVER_TICK, REPORTS_AT_ONCE_MAX, STALLED_AFTER, WITHDRAWAL_WAIT};
 use crate::metainfo::Metainfo;
-use crate::runtime::deadline;
+use crate::runtime::{deadline, sleep};
 use crate::storage::allocate::DIRECT_ALIGN;
 use crate::storage::{DestError, DiskFiles, Ledger, SeedFile};
 use crate::swarm::{Strategy, Supply};
@@ -115,14 +117,14 @@ impl Driver {
         let (durable, have) = self.open(&context, found).await?;
         let run = self.start(context, announcer, durable, have).await?;
         let worked = run.work(&state).await;
-        run.context.stop_shards().await;
-        let ended = match worked {
-            Ok(()) => {
-                run.job.progress.set_why(Why::with(Cause::Disk, "the last chunks are made durable"));
-                run.finish().await
+        let end = async {
+            run.context.stop_shards().await;
+            match worked {
+                Ok(()) => run.finish().await,
+                Err(failure) => Err(failure),
             }
-            Err(failure) => Err(failure),
         };
+        let ended = end.or(run.watch_the_end()).await;
         if ended.is_err() {
             run.give_up().await;
         }
@@ -160,7 +162,7 @@ impl Driver {
             // Right chunks of the file that will be replaced, or of a file shared from here, need not be downloaded.
             let torrent = registry.get(&info_hash).filter(|torrent| torrent.stopped().is_none());
             let shared = torrent.as_ref().and_then(|torrent| Some((torrent.content.as_ref()?.path()?, torrent.held())));
-            let shared = shared.as_ref().map(|(path, chunks)| (*path, chunks));
+            let shared = shared.as_ref().map(|(path, chunks)| (path.as_path(), chunks));
             let preparation = this.preparation(threads);
             match found {
                 Found::Different { right, identity } if preparation.in_place => {
@@ -299,6 +301,8 @@ impl Run {
                 rate.rest(&self.job.progress);
                 self.session_driver.tick();
                 self.job.progress.set_why(Why::of(Cause::Paused));
+                // The pause counts neither as a cause nor as time without progress.
+                watch = WhyWatch::new(&self.job.progress);
                 self.show(DownloadState::Paused, state);
             } else if rate.is_due() {
                 rate.tick(&self.job.progress, self.session_driver.wait_reason());
@@ -410,6 +414,19 @@ impl Run {
             (self.context.report_progress)(report);
         }
         progress.set_why(why);
+    }
+
+    /// Reports if the disk takes long for the last chunks; never ends.
+    async fn watch_the_end<T>(&self) -> T {
+        let (progress, why) = (&self.job.progress, Why::with(Cause::Disk, "the last chunks are made durable"));
+        let mut watch = WhyWatch::new(progress);
+        progress.set_why(why.clone());
+        loop {
+            sleep(DRIVER_TICK).await;
+            if let Some(report) = watch.report(progress, &why) {
+                (self.context.report_progress)(report);
+            }
+        }
     }
 
     fn slow_peer(&self, supply: &Supply) -> Why {

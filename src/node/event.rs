@@ -57,6 +57,26 @@ pub enum Event {
         /// The reason, for the user.
         why: String,
     },
+    /// A file was moved, and is served or downloaded at its new path.
+    Moved {
+        /// Number of the download whose file it is.
+        id: Option<DownloadId>,
+        /// Its path until now.
+        from: PathBuf,
+        /// Its path from now on.
+        to: PathBuf,
+    },
+    /// A file could not be moved, and is where it was.
+    MoveFailed {
+        /// Number of the download whose file it is.
+        id: Option<DownloadId>,
+        /// Its path.
+        from: PathBuf,
+        /// The path that it should have had.
+        to: PathBuf,
+        /// The reason, for the user.
+        why: String,
+    },
     /// A tracker is of no use, and neither is any other of its group. Repeated while that lasts.
     TrackerTrouble {
         /// `HOST:PORT` of the tracker.

@@ -83,6 +83,8 @@ fn file_of(event: &Event) -> Option<&Path> {
         | Event::Ended(_)
         | Event::NoProgress { .. }
         | Event::ProgressAgain { .. }
+        | Event::Moved { .. }
+        | Event::MoveFailed { .. }
         | Event::TrackerTrouble { .. }
         | Event::Notice(_) => None,
     }

@@ -1,5 +1,6 @@
 //! Arguments of the commands that run a peer: `client`, `share` and `get`.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -27,7 +28,7 @@ pub struct PeerArgs {
     #[command(flatten)]
     pub cores: CoresArgs,
     /// Memory for chunks just received, from which other peers are served
-    #[arg(long, value_name = "SIZE", env = "MTORRENT_CACHE", hide_short_help = true, default_value = "96MiB", value_parser = parse_size)]
+    #[arg(long, value_name = "SIZE", env = "MTORRENT_CACHE", help_heading = "Limits", hide_short_help = true, default_value = "96MiB", value_parser = parse_size)]
     pub cache: u64,
     /// How long a download that has received something waits while all its sources are away
     #[arg(long, value_name = "DURATION", env = "MTORRENT_STALL_TIMEOUT", hide_short_help = true, default_value = "5m", value_parser = parse_duration)]
@@ -39,10 +40,12 @@ pub struct PeerArgs {
     #[arg(long, env = "MTORRENT_NO_SPARSE", hide_short_help = true, value_parser = BoolishValueParser::new())]
     pub no_sparse: bool,
     /// The most that the process sends per second, such as 100Mbit or 20MiB; `off` for no limit
-    #[arg(long, value_name = "RATE", env = "MTORRENT_UPLOAD_LIMIT", value_parser = parse_rate_limit)]
+    ///
+    /// A client without it keeps the limit that its last run had.
+    #[arg(long, value_name = "RATE", env = "MTORRENT_UPLOAD_LIMIT", help_heading = "Limits", value_parser = parse_rate_limit)]
     pub upload_limit: Option<RateLimit>,
     /// The most that the process receives per second, such as 100Mbit or 20MiB; `off` for no limit
-    #[arg(long, value_name = "RATE", env = "MTORRENT_DOWNLOAD_LIMIT", value_parser = parse_rate_limit)]
+    #[arg(long, value_name = "RATE", env = "MTORRENT_DOWNLOAD_LIMIT", help_heading = "Limits", value_parser = parse_rate_limit)]
     pub download_limit: Option<RateLimit>,
     /// Do not report to the trackers how far each download is
     #[arg(long, env = "MTORRENT_NO_REPORT", value_parser = BoolishValueParser::new())]
@@ -72,9 +75,12 @@ pub struct ClientArgs {
     /// Where XDG_STATE_HOME is set, the default is the folder mtorrent in it.
     #[arg(long, value_name = "DIR", env = "MTORRENT_DATA_DIR")]
     pub data_dir: Option<PathBuf>,
-    /// How long a download waits for trackers and seeders [default: for ever on a terminal, 30s from a pipe]
+    /// How long a download waits for trackers and seeders [default: 30s with commands from a pipe, else for ever]
     #[arg(long, value_name = "DURATION", env = "MTORRENT_WAIT", value_parser = parse_duration)]
     pub wait: Option<Duration>,
+    /// Run as a service until SIGTERM: no prompt, commands by `mtorrent ctl` only
+    #[arg(long, env = "MTORRENT_DAEMON", value_parser = BoolishValueParser::new())]
+    pub daemon: bool,
     /// A command to run when a download is done
     ///
     /// It is run by /bin/sh -c, with MTORRENT_PATH, MTORRENT_INFO_HASH, MTORRENT_NAME, MTORRENT_BYTES and
@@ -82,6 +88,19 @@ pub struct ClientArgs {
     /// in these variables comes from others: quote it, "$MTORRENT_PATH".
     #[arg(long, value_name = "CMD", env = "MTORRENT_ON_DONE")]
     pub on_done: Option<String>,
+}
+
+/// `mtorrent ctl`.
+#[derive(Clone, Debug, Args)]
+pub struct CtlArgs {
+    /// The folder of the running client [default: ~/.local/state/mtorrent]
+    ///
+    /// Where XDG_STATE_HOME is set, the default is the folder mtorrent in it.
+    #[arg(long, value_name = "DIR", env = "MTORRENT_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// The command, such as `get NAME.mtorrent DEST`; `help` lists all
+    #[arg(value_name = "COMMAND", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    pub command: Vec<OsString>,
 }
 
 /// `mtorrent share`.
