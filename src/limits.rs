@@ -135,6 +135,12 @@ pub const RING_MEMORY_BYTES: usize = 64 << 10;
 pub const RING_DEPTH: usize = 256;
 /// Minimum of locked memory with which glommio starts, bytes.
 pub const LOCKED_MEMORY_BYTES_MIN: u64 = 512 << 10;
+/// Without io_uring: interval at which a core whose tasks are busy polls for socket events.
+pub const EVENT_POLL_INTERVAL: Duration = Duration::from_micros(100);
+/// Without io_uring: time after which the runnable tasks of a core wait until it has polled events and timers.
+pub const TURN_TIME_MAX: Duration = Duration::from_micros(500);
+/// Without io_uring: tasks that are polled before the clock is read again.
+pub const TASKS_BETWEEN_CLOCKS: usize = 16;
 /// Threads that must remain available to the process when all cores run, for the pools of blocking work.
 pub const SPARE_THREADS: usize = 4;
 /// Threads that must remain available in addition for each core, because its rings have workers in the kernel.
@@ -167,6 +173,10 @@ pub const BLOCKING_JOBS_MAX: usize = 8192;
 pub const DURABLE_THREADS: usize = 64;
 /// Threads that make files of one device durable, so that a device that hangs leaves threads for others.
 pub const DURABLE_THREADS_PER_DEVICE: usize = 4;
+/// Threads that write chunks where io_uring does not, in all.
+pub const WRITE_THREADS: usize = 64;
+/// Threads that write chunks to one device: its queue depth.
+pub const WRITE_THREADS_PER_DEVICE: usize = 8;
 /// Threads that fetch cold pages, in all.
 pub const COLD_THREADS: usize = 64;
 /// Threads that fetch cold pages of one device, so that a device that hangs leaves threads for others.
@@ -746,6 +756,7 @@ const _: () = {
     assert!(BLOCK_BYTES.is_multiple_of(4096));
     assert!(BLOCKING_JOBS_MAX >= TORRENTS_MAX);
     // A device that hangs leaves threads for others.
+    assert!(WRITE_THREADS_PER_DEVICE < WRITE_THREADS);
     assert!(DURABLE_THREADS_PER_DEVICE < DURABLE_THREADS && COLD_THREADS_PER_DEVICE < COLD_THREADS);
     assert!(COLD_JOBS_PER_FILE_MAX < COLD_JOBS_PER_DEVICE_MAX);
     // The record of a removal outlives every entry over which it must win.

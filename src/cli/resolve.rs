@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::args::{self, LowArgs, LowCommand, Picker};
+use super::args::{self, LowArgs, LowCommand, Picker, RuntimeKind};
 use super::resolved::{
     Afterwards, Client, Create, Ctl, Demo, Get, HiArgs, Info, Peer, Share, Subcommand, Tracker, Verify,
 };
@@ -14,6 +14,7 @@ use crate::console::units::RateLimit;
 use crate::ids::Endpoint;
 use crate::limits::{CHUNK_SIZE_CREATE_MIN, CHUNK_SIZE_MAX, CORES_DEFAULT_MAX, GROUP_KEY_BYTES_MIN, TRACKERS_MAX};
 use crate::node::{RateSetting, Strategy};
+use crate::runtime::Preference;
 use crate::runtime::machine::cores_within;
 use crate::tracker::server::TrackerConfig;
 
@@ -55,7 +56,12 @@ pub(super) fn resolve(low: LowArgs) -> Result<HiArgs, CommandError> {
         LowCommand::Completions(typed) => Subcommand::Completions(typed.shell),
         LowCommand::Man(typed) => Subcommand::Man(typed.dir),
     };
-    Ok(HiArgs { log: low.common.log, command })
+    let runtime = match low.common.runtime {
+        RuntimeKind::Auto => Preference::Auto,
+        RuntimeKind::Uring => Preference::Uring,
+        RuntimeKind::Threads => Preference::Threads,
+    };
+    Ok(HiArgs { log: low.common.log, runtime, command })
 }
 
 fn tracker(typed: args::TrackerArgs) -> Result<Tracker, CommandError> {

@@ -10,6 +10,7 @@ use crate::console::create_torrent::CreateOptions;
 use crate::ids::Endpoint;
 use crate::limits::CHUNK_SIZE_DEFAULT;
 use crate::node::{NodeConfig, RateSetting, Strategy};
+use crate::runtime::Preference;
 use crate::tracker::server::TrackerConfig;
 
 /// A resolved command line.
@@ -17,6 +18,8 @@ use crate::tracker::server::TrackerConfig;
 pub(crate) struct HiArgs {
     /// Filter of `--log`, if given.
     pub log: Option<String>,
+    /// What runs the cores, by `--runtime`.
+    pub runtime: Preference,
     /// The subcommand.
     pub command: Subcommand,
 }

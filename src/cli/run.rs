@@ -37,6 +37,7 @@ fn run_command(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     // The words of a command may hold it, too.
     let output = Output::new(low.common.json || args::wants_json(&arguments));
     let result = resolve::resolve(low).map_err(|error| settings.locate(error)).and_then(|args| {
+        runtime::prefer(args.runtime);
         logging::start(args.log.as_deref(), args.command.is_service())?;
         dispatch(args.command, &output)
     });

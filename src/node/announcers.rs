@@ -9,7 +9,7 @@ use super::share_entry::ShareEntry;
 use crate::ids::{Endpoint, InfoHash};
 use crate::metainfo::Metainfo;
 use crate::net::Family;
-use crate::runtime::spawn;
+use crate::runtime::{all, spawn};
 use crate::tracker_client::{Announcement, Announcer, Listener, TrackerGroup, TrackerRecord};
 
 /// All announcers, keyed by their trackers.
@@ -116,11 +116,7 @@ impl Announcers {
     /// Withdraws all files from all trackers; takes as long as the slowest tracker.
     pub(super) async fn withdraw_all(&self) {
         let announcers: Vec<_> = self.by_trackers.borrow().values().cloned().collect();
-        let withdrawals: Vec<_> =
-            announcers.into_iter().map(|a| glommio::spawn_local(async move { a.withdraw_all().await })).collect();
-        for withdrawal in withdrawals {
-            withdrawal.await;
-        }
+        all(announcers.iter().map(|announcer| announcer.withdraw_all())).await;
     }
 }
 

@@ -30,11 +30,13 @@ pub(crate) mod paths;
 mod probe;
 pub(crate) mod record;
 pub(crate) mod relocate;
+mod ring_file;
 pub(crate) mod seed_file;
 #[cfg(test)]
 mod test_disk;
 #[cfg(test)]
 pub(crate) mod test_image;
+mod thread_file;
 mod unfinished;
 pub(crate) mod verifier;
 pub(crate) mod writer;

@@ -12,3 +12,4 @@ mod client;
 mod faults;
 mod operations;
 mod why;
+mod without_io_uring;

@@ -78,6 +78,20 @@ pub struct CommonArgs {
     /// The format of the log and of messages on stderr [default: text, or journald where stderr is the journal]
     #[arg(long, global = true, value_name = "FORMAT", env = "MTORRENT_LOG_FORMAT", help_heading = COMMON)]
     pub log_format: Option<LogStyle>,
+    /// What runs the cores
+    #[arg(long, global = true, value_name = "HOW", env = "MTORRENT_RUNTIME", default_value = "auto", help_heading = COMMON)]
+    pub runtime: RuntimeKind,
+}
+
+/// What runs the cores.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum RuntimeKind {
+    /// io_uring where this machine allows it, else plain threads
+    Auto,
+    /// io_uring, or an error where this machine does not allow it
+    Uring,
+    /// Plain threads
+    Threads,
 }
 
 /// A format of the log.
