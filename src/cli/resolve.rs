@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::args::{self, LowArgs, LowCommand, Picker, RuntimeKind};
 use super::resolved::{
-    Afterwards, Client, Create, Ctl, Demo, Get, HiArgs, Info, Peer, Share, Subcommand, Tracker, Verify,
+    Afterwards, Client, Create, Ctl, Demo, Doctor, Get, HiArgs, Info, Peer, Share, Subcommand, Tracker, Verify,
 };
 use crate::console::create_torrent::CreateOptions;
 use crate::console::exit::CommandError;
@@ -50,6 +50,7 @@ pub(super) fn resolve(low: LowArgs) -> Result<HiArgs, CommandError> {
         LowCommand::Verify(typed) => {
             Subcommand::Verify(Verify { metainfo: typed.metainfo, path: typed.path, threads: cores(typed.cores) })
         }
+        LowCommand::Doctor(typed) => Subcommand::Doctor(Doctor { folder: typed.folder }),
         LowCommand::Demo(typed) => {
             Subcommand::Demo(Demo { size: typed.size, dir: typed.dir.unwrap_or_else(|| PathBuf::from(".")) })
         }

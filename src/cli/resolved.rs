@@ -43,6 +43,8 @@ pub(crate) enum Subcommand {
     Info(Info),
     /// Check a file against its `.mtorrent` file.
     Verify(Verify),
+    /// Look at this machine.
+    Doctor(Doctor),
     /// Run the demo.
     Demo(Demo),
     /// Print the completions for a shell.
@@ -203,6 +205,13 @@ pub(crate) struct Verify {
     pub path: PathBuf,
     /// Number of threads that hash.
     pub threads: usize,
+}
+
+/// Arguments of `mtorrent doctor`.
+#[derive(Clone, Debug)]
+pub(crate) struct Doctor {
+    /// Folder for downloads.
+    pub folder: PathBuf,
 }
 
 /// Arguments of `mtorrent demo`.

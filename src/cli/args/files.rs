@@ -49,6 +49,14 @@ pub struct VerifyArgs {
     pub cores: CoresArgs,
 }
 
+/// `mtorrent doctor`.
+#[derive(Clone, Debug, Args)]
+pub struct DoctorArgs {
+    /// The folder for downloads; a small file is written there and removed
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub folder: PathBuf,
+}
+
 /// `mtorrent demo`.
 #[derive(Clone, Debug, Args)]
 pub struct DemoArgs {
