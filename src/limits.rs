@@ -446,6 +446,14 @@ pub const TRACKER_HEDGE_NEXT: Duration = Duration::from_millis(250);
 pub const TRACKER_TIMEOUT: Duration = Duration::from_millis(2500);
 /// Pause before the trackers are queried again after all failed.
 pub const TRACKER_RETRY_PAUSE: Duration = Duration::from_millis(500);
+/// Time without an answer of any tracker after which the user is told why; a silent one is known by then.
+pub const TROUBLE_AFTER: Duration = Duration::from_secs(2);
+/// Interval at which that is repeated.
+pub const TROUBLE_INTERVAL: Duration = Duration::from_secs(10);
+/// Interval at which a group of trackers checks whether that is due.
+pub const TROUBLE_TICK: Duration = Duration::from_millis(500);
+/// Time after the last request of a group after which its troubles are of no interest.
+pub const TROUBLE_MEMORY: Duration = Duration::from_secs(30);
 /// Pause between two announcements of one client.
 pub const ANNOUNCE_SPACING: Duration = Duration::from_millis(1);
 /// Time that a download that ends early waits for a tracker to acknowledge that.
@@ -472,6 +480,10 @@ pub const LISTED_RECORDS_MAX: usize = 4096;
 pub const STATUS_PAGE_BYTES: usize = 44 << 10;
 /// Downloaders of one file that a page of a tracker's status names.
 pub const STATUS_DOWNLOADERS_MAX: usize = 64;
+/// Time within which `status` must have walked through all pages of a tracker.
+pub const STATUS_WALK_MAX: Duration = Duration::from_secs(60);
+/// Files that `status` shows unless the user sets their number.
+pub const STATUS_FILES_DEFAULT: usize = 50;
 /// Status pages that one core makes for clients in each interval of [`STATUS_PAGES_INTERVAL`]; further requests are
 /// answered as busy.
 pub const STATUS_PAGES_MAX: u32 = 20;
@@ -624,8 +636,12 @@ pub const SIGNAL_PATIENCE: Duration = Duration::from_millis(1900);
 
 /// Inputs that wait for a command or the REPL; further senders wait.
 pub const INPUTS_MAX: usize = 1024;
-/// Interval at which a download without a terminal reports its progress.
+/// Interval at which a download, or the hashing of a file, reports its progress without a terminal.
 pub const REPORT_INTERVAL: Duration = Duration::from_secs(10);
+/// Interval at which the end of a command of `--on-done` is looked for.
+pub const ON_DONE_TICK: Duration = Duration::from_millis(20);
+/// Time for a command of `--on-done` to end by itself after SIGTERM; then it is killed.
+pub const ON_DONE_END_PATIENCE: Duration = Duration::from_millis(500);
 /// Interval at which a progress bar is drawn.
 pub const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 /// Longest line of commands, bytes.

@@ -22,7 +22,8 @@ pub(crate) mod resolved;
 mod run;
 mod settings;
 pub(crate) mod share;
-pub(crate) mod tracker;
+pub(crate) mod status;
+mod tracker;
 pub(crate) mod verify;
 
 pub use run::run;

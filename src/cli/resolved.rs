@@ -45,6 +45,8 @@ pub(crate) enum Subcommand {
     Verify(Verify),
     /// Look at this machine.
     Doctor(Doctor),
+    /// Show what a tracker knows.
+    Status(Status),
     /// Run the demo.
     Demo(Demo),
     /// Print the completions for a shell.
@@ -77,6 +79,7 @@ pub(crate) struct Peer {
     pub(super) cache_bytes: usize,
     pub(super) strategy: Strategy,
     pub(super) stall_timeout: Duration,
+    pub(super) sparse: bool,
     pub(super) upload_limit: RateSetting,
     pub(super) download_limit: RateSetting,
     /// Whether trackers are told how far each download is.
@@ -100,6 +103,7 @@ impl Peer {
             cache_bytes: self.cache_bytes,
             strategy: self.strategy,
             stall_timeout: self.stall_timeout,
+            sparse: self.sparse,
             chunk_bytes: CHUNK_SIZE_DEFAULT as usize,
             upload_limit: self.upload_limit,
             download_limit: self.download_limit,
@@ -118,6 +122,8 @@ pub(crate) struct Client {
     pub data_dir: PathBuf,
     /// Time that a download waits for trackers and seeders; `None` chooses the default for the kind of input.
     pub wait: Option<Duration>,
+    /// Command to run after each download.
+    pub on_done: Option<String>,
     /// Whether the client has no REPL and runs until a signal ends it.
     pub is_daemon: bool,
 }
@@ -142,6 +148,10 @@ pub(crate) struct Share {
     pub peer: Peer,
     /// Options for a new `.mtorrent` file.
     pub options: CreateOptions,
+    /// Time to wait for a first tracker; `None` waits for ever.
+    pub wait: Option<Duration>,
+    /// Interval of progress reports; `None` chooses the default.
+    pub report_every: Option<Duration>,
 }
 
 /// Arguments of `mtorrent get`.
@@ -157,10 +167,14 @@ pub(crate) struct Get {
     pub wait: Duration,
     /// Whether a different file at DEST is replaced.
     pub force: bool,
+    /// Whether a different file at DEST is repaired where it is.
+    pub in_place: bool,
     /// Behaviour after the download.
     pub afterwards: Afterwards,
     /// Interval of progress reports; `None` chooses the default.
     pub report_every: Option<Duration>,
+    /// Command to run after the download.
+    pub on_done: Option<String>,
 }
 
 /// Behaviour of a getter after its download.
@@ -187,6 +201,8 @@ pub(crate) struct Create {
     pub options: CreateOptions,
     /// Number of threads that hash.
     pub threads: usize,
+    /// Interval of progress reports; `None` chooses the default.
+    pub report_every: Option<Duration>,
 }
 
 /// Arguments of `mtorrent info`.
@@ -205,6 +221,17 @@ pub(crate) struct Verify {
     pub path: PathBuf,
     /// Number of threads that hash.
     pub threads: usize,
+    /// Interval of progress reports; `None` chooses the default.
+    pub report_every: Option<Duration>,
+}
+
+/// Arguments of `mtorrent status`.
+#[derive(Clone, Debug)]
+pub(crate) struct Status {
+    /// The trackers to ask, `HOST:PORT`.
+    pub trackers: Vec<String>,
+    /// Number of files to show at most.
+    pub rows: usize,
 }
 
 /// Arguments of `mtorrent doctor`.

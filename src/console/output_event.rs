@@ -8,9 +8,12 @@
 //! |---|---|---|
 //! | `ready` | `tracker`, `share`, `client` | `listen`, `info_hash` (optional), `synced`: `yes` or `no` (optional), `metrics`: the address of the figures (optional) |
 //! | `announced` | `share`, `client` | `tracker`, [`path` of the .mtorrent file, `info_hash`: by `client` only] |
+//! | `tracker_trouble` | `get`, `share`, `client` | `tracker`, `kind`: `cannot_resolve`, `refused`, `silent`, `unreachable`, `not_allowed` or `declined`, `why`; every 10 s while no tracker is of use |
 //! | `progress` | `get` | `id`, `state`, `name`, `done_bytes`, `bytes`, `rate_bytes_s`, `peers`, `why` |
 //! | `no_progress` | `get`, `client` | `id`, `seconds` without a finished chunk, `cause` and `text` as in `why` of a download, `next_step` |
 //! | `progress_again` | `get`, `client` | `id`, `seconds` that it had waited |
+//! | `hash_progress` | `create`, `share`, `verify` | `file`, `done_bytes`, `bytes`, `rate_bytes_s`; see `--report-every` |
+//! | `tracker_status` | `status` | see [`TrackerReport`] |
 //! | `ended` | `get`, `client` | those of a download, below |
 //! | `started` | `client` | `id`, `name`, `dest`, `info_hash` |
 //! | `hashing` | `client` | `file` |
@@ -57,12 +60,13 @@ use super::files_list::{self, FileFields};
 use super::finding::{Finding, Level};
 use super::peers_list::{self, PeerFields};
 use super::shares_list::{self, ShareFields};
+use super::tracker_report::TrackerReport;
 use super::trackers_list::{self, TrackerFields};
-use super::units::{RateLimit, Size};
+use super::units::{Rate, RateLimit, Size};
 use super::{download_text, downloads_table};
 use crate::geometry::ChunkIndex;
 use crate::ids::InfoHash;
-use crate::node::{DownloadId, DownloadState, DownloadStatus, Event};
+use crate::node::{DownloadId, DownloadState, DownloadStatus, Event, TrackerTrouble};
 use crate::text;
 
 /// One event or answer that a command prints on stdout.
@@ -94,6 +98,18 @@ pub(crate) enum OutputEvent<'a> {
         #[serde(serialize_with = "optional_text", skip_serializing_if = "Option::is_none")]
         info_hash: Option<InfoHash>,
     },
+    /// A tracker is of no use, and neither is any other of its group.
+    TrackerTrouble {
+        /// `HOST:PORT` of the tracker.
+        tracker: &'a str,
+        /// The kind of trouble.
+        kind: &'a str,
+        /// The reason.
+        #[serde(serialize_with = "as_text")]
+        why: &'a TrackerTrouble,
+    },
+    /// What a tracker knows.
+    TrackerStatus(Box<TrackerReport<'a>>),
     /// The figures of a running download.
     Progress(ProgressFields<'a>),
     /// A running download finished no chunk for some time.
@@ -116,6 +132,15 @@ pub(crate) enum OutputEvent<'a> {
         /// The time without progress, seconds.
         #[serde(serialize_with = "seconds", rename = "seconds")]
         waited: Duration,
+    },
+    /// The progress of hashing a file.
+    HashProgress {
+        /// Path of the file.
+        #[serde(serialize_with = "lossy_path")]
+        file: &'a Path,
+        /// The figures.
+        #[serde(flatten)]
+        progress: HashProgress,
     },
     /// A download is done or failed.
     Ended {
@@ -382,10 +407,26 @@ pub(crate) enum OutputEvent<'a> {
     },
 }
 
+/// The figures of hashing a file.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct HashProgress {
+    /// Bytes that are hashed.
+    pub done_bytes: u64,
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// Mean rate, bytes a second.
+    pub rate_bytes_s: u64,
+}
+
 impl<'a> OutputEvent<'a> {
     /// The event at the end of a download.
     pub(crate) fn ended(status: &'a DownloadStatus, is_numbered: bool) -> Self {
         Self::Ended { download: DownloadFields(status), is_numbered }
+    }
+
+    /// The event of a tracker that is of no use.
+    pub(crate) fn tracker_trouble(tracker: &'a str, why: &'a TrackerTrouble) -> Self {
+        Self::TrackerTrouble { tracker, kind: why.kind(), why }
     }
 
     /// The event with the figures of a running download.
@@ -418,6 +459,7 @@ impl<'a> OutputEvent<'a> {
             Event::ProgressAgain { id, waited } => Some(Self::ProgressAgain { id: *id, waited: *waited }),
             Event::Moved { id, from, to } => Some(Self::Moved { id: *id, from, to }),
             Event::MoveFailed { id, from, to, why } => Some(Self::MoveFailed { id: *id, from, to, why }),
+            Event::TrackerTrouble { tracker, why } => Some(Self::tracker_trouble(tracker, why)),
             Event::Ended(_) | Event::Announced { .. } => None,
         }
     }
@@ -426,7 +468,8 @@ impl<'a> OutputEvent<'a> {
     pub(crate) fn is_message(&self) -> bool {
         matches!(
             self,
-            Self::SharePaused { .. }
+            Self::TrackerTrouble { .. }
+                | Self::SharePaused { .. }
                 | Self::ShareResumed { .. }
                 | Self::ShareStopped { .. }
                 | Self::MoveFailed { .. }
@@ -455,12 +498,21 @@ impl Display for OutputEvent<'_> {
             Self::Announced { tracker, path: Some(path), .. } => {
                 write!(f, "announced {} to {}", text::path(path), text::plain(tracker))
             }
+            Self::TrackerTrouble { tracker, why, .. } => {
+                write!(f, "tracker {}: {}; it is tried again", text::plain(tracker), text::plain(&why.to_string()))
+            }
+            Self::TrackerStatus(report) => report.fmt(f),
             Self::Progress(progress) => f.write_str(&download_text::progress_line(progress.status())),
             Self::NoProgress { id, waited, why, next_step } => {
                 let (waited, text) = (waited.as_secs(), text::plain(why.text()));
                 write!(f, "#{id} no progress for {waited} s: {text}; next: {next_step}")
             }
             Self::ProgressAgain { id, waited } => write!(f, "#{id} progress again after {} s", waited.as_secs()),
+            Self::HashProgress { file, progress: HashProgress { done_bytes, bytes, rate_bytes_s } } => {
+                let percent = (u128::from(*done_bytes) * 100).checked_div((*bytes).into()).unwrap_or(100);
+                let (file, done, all, rate) = (text::path(file), Size(*done_bytes), Size(*bytes), Rate(*rate_bytes_s));
+                write!(f, "hashing {file}: {done} of {all} ({percent} %), {rate}")
+            }
             Self::Ended { download, is_numbered: false } => f.write_str(&download_text::done_line(download.0)),
             Self::Ended { download, is_numbered: true } => fmt_numbered_end(download.0, f),
             Self::Started { id, name, dest, .. } => {
@@ -616,6 +668,21 @@ mod tests {
     }
 
     #[test]
+    fn progress_and_troubles() {
+        let progress = HashProgress { done_bytes: 1 << 30, bytes: 4 << 30, rate_bytes_s: 1 << 20 };
+        check(
+            &OutputEvent::HashProgress { file: Path::new("f"), progress },
+            "hashing f: 1.0 GiB of 4.0 GiB (25 %), 1.0 MiB/s",
+            r#"{"bytes":4294967296,"done_bytes":1073741824,"event":"hash_progress","file":"f","rate_bytes_s":1048576}"#,
+        );
+        check(
+            &OutputEvent::tracker_trouble("t:1", &TrackerTrouble::NotAllowed("a is not b".into())),
+            "tracker t:1: not allowed: a is not b; it is tried again",
+            r#"{"event":"tracker_trouble","kind":"not_allowed","tracker":"t:1","why":"not allowed: a is not b"}"#,
+        );
+    }
+
+    #[test]
     fn services() {
         let listen = "127.0.0.1:7000".parse().unwrap();
         check(
@@ -654,7 +721,7 @@ mod tests {
         let is_done = fields(
             "done",
             378_078_107,
-            r#""up_to_date":false,"verified":true,"why":{"cause":"nothing","text":"it has just begun"}"#,
+            r#""up_to_date":false,"verified":true,"why":{"cause":"nothing","text":"it has just begun"},"zero_bytes":0"#,
         );
         let json = format!("{start}{ended}{is_done}");
         check(&OutputEvent::ended(&done, true), "#3 done 20.0 GiB in 14.2 s, verified", &json);
@@ -663,8 +730,9 @@ mod tests {
         let failure = Failure { kind: FailureKind::Retry, message: "no seeder: try later".into() };
         let failed = status(3, DownloadState::Failed(failure));
         let fields = |more| fields("failed", 378_078_107, more);
-        let has_failed =
-            fields(r#""up_to_date":false,"verified":false,"why":{"cause":"nothing","text":"it has just begun"}"#);
+        let has_failed = fields(
+            r#""up_to_date":false,"verified":false,"why":{"cause":"nothing","text":"it has just begun"},"zero_bytes":0"#,
+        );
         let json = format!(r#"{start}"error":"no seeder: try later",{ended}{has_failed}"#);
         check(&OutputEvent::ended(&failed, true), "#3 failed: no seeder: try later", &json);
         let rows = [done];

@@ -84,6 +84,7 @@ impl DownloadEntry {
             metainfo: SavedPath::absolute(&request.metainfo_path),
             dest: SavedPath::absolute(request.dest.as_deref()?),
             force: request.force,
+            in_place: request.in_place,
             folder: self.folder,
             id: Some(self.id),
             paused: self.driver.paused.load(Ordering::Relaxed),
@@ -127,6 +128,7 @@ impl DownloadEntry {
         };
         if let Some(progress) = self.driver.progress.get() {
             status.done_bytes = progress.done_bytes.load(Ordering::Relaxed);
+            status.zero_bytes = progress.zero_bytes.load(Ordering::Relaxed);
             status.fetched_bytes = progress.fetched_bytes.load(Ordering::Relaxed);
             status.fetched_from = progress.fetched_from();
             status.bad_chunks = progress.bad_chunks.load(Ordering::Relaxed);

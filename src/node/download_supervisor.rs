@@ -116,6 +116,7 @@ impl DownloadSupervisor {
                 metainfo_path: taken.saved.metainfo.0.clone(),
                 dest: Some(taken.saved.dest.0.clone()),
                 force: taken.saved.force,
+                in_place: taken.saved.in_place,
                 wait: None,
                 seed: true,
             };

@@ -77,6 +77,13 @@ const EXAMPLES: &[(&str, &str)] = &[
       mtorrent doctor /data --json | jq 'select(.level == \"problem\")'",
     ),
     (
+        "status",
+        "Examples:
+      mtorrent status --tracker t1:7000
+  The files that somebody downloads now, for a script:
+      mtorrent status --tracker t1:7000 --rows 1000 --json | jq '.files[] | select(.downloaders > 0)'",
+    ),
+    (
         "demo",
         "Examples:
   With a file of 4 GiB on another disk:
