@@ -283,6 +283,8 @@ pub const RATE_SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
 pub const SNAPSHOT_WAIT: Duration = Duration::from_secs(2);
 /// Most rows that a list of peers has.
 pub const PEER_ROWS_MAX: usize = 4096;
+/// Most completions of a word that are listed.
+pub const COMPLETIONS_MAX: usize = 1000;
 /// Most cells of a chunk map.
 pub const CHUNK_CELLS_MAX: usize = 4096;
 /// Cells of a chunk map in an answer.
@@ -444,6 +446,14 @@ pub const TRACKER_HEDGE_NEXT: Duration = Duration::from_millis(250);
 pub const TRACKER_TIMEOUT: Duration = Duration::from_millis(2500);
 /// Pause before the trackers are queried again after all failed.
 pub const TRACKER_RETRY_PAUSE: Duration = Duration::from_millis(500);
+/// Time without an answer of any tracker after which the user is told why; a silent one is known by then.
+pub const TROUBLE_AFTER: Duration = Duration::from_secs(2);
+/// Interval at which that is repeated.
+pub const TROUBLE_INTERVAL: Duration = Duration::from_secs(10);
+/// Interval at which a group of trackers checks whether that is due.
+pub const TROUBLE_TICK: Duration = Duration::from_millis(500);
+/// Time after the last request of a group after which its troubles are of no interest.
+pub const TROUBLE_MEMORY: Duration = Duration::from_secs(30);
 /// Pause between two announcements of one client.
 pub const ANNOUNCE_SPACING: Duration = Duration::from_millis(1);
 /// Time that a download that ends early waits for a tracker to acknowledge that.
@@ -470,6 +480,10 @@ pub const LISTED_RECORDS_MAX: usize = 4096;
 pub const STATUS_PAGE_BYTES: usize = 44 << 10;
 /// Downloaders of one file that a page of a tracker's status names.
 pub const STATUS_DOWNLOADERS_MAX: usize = 64;
+/// Time within which `status` must have walked through all pages of a tracker.
+pub const STATUS_WALK_MAX: Duration = Duration::from_secs(60);
+/// Files that `status` shows unless the user sets their number.
+pub const STATUS_FILES_DEFAULT: usize = 50;
 /// Status pages that one core makes for clients in each interval of [`STATUS_PAGES_INTERVAL`]; further requests are
 /// answered as busy.
 pub const STATUS_PAGES_MAX: u32 = 20;
@@ -622,8 +636,12 @@ pub const SIGNAL_PATIENCE: Duration = Duration::from_millis(1900);
 
 /// Inputs that wait for a command or the REPL; further senders wait.
 pub const INPUTS_MAX: usize = 1024;
-/// Interval at which a download without a terminal reports its progress.
+/// Interval at which a download, or the hashing of a file, reports its progress without a terminal.
 pub const REPORT_INTERVAL: Duration = Duration::from_secs(10);
+/// Interval at which the end of a command of `--on-done` is looked for.
+pub const ON_DONE_TICK: Duration = Duration::from_millis(20);
+/// Time for a command of `--on-done` to end by itself after SIGTERM; then it is killed.
+pub const ON_DONE_END_PATIENCE: Duration = Duration::from_millis(500);
 /// Interval at which a progress bar is drawn.
 pub const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 /// Longest line of commands, bytes.
@@ -632,6 +650,26 @@ pub const REPL_LINE_BYTES_MAX: usize = 64 << 10;
 pub const REPL_HASHING_MAX: usize = 8;
 /// Interval at which a REPL whose input has ended checks whether anything is left to wait for.
 pub const SESSION_TICK: Duration = Duration::from_secs(1);
+/// Programs that are connected to a client's control socket at the same time.
+pub const CONTROL_CONNECTIONS_MAX: usize = 64;
+/// Longest line with a command on the control socket, bytes: a few long paths, even with every character escaped.
+pub const CONTROL_LINE_BYTES_MAX: usize = 256 << 10;
+/// Longest line with an answer that a program reads, bytes.
+pub const CONTROL_ANSWER_BYTES_MAX: u64 = 256 << 20;
+/// Time within which a program must have sent its command.
+pub const CONTROL_REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// Answers and events that wait for a program to read them; further ones are dropped and counted.
+pub const CONTROL_ANSWERS_MAX: usize = 1024;
+/// Interval at which a connection without answers is checked for its end.
+pub const CONTROL_IDLE_POLL: Duration = Duration::from_millis(200);
+/// Time for which a program may read nothing of an answer.
+pub const CONTROL_WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Time for which the end of a client waits until the last answers are written.
+pub const CONTROL_CLOSE_PATIENCE: Duration = Duration::from_millis(200);
+/// Longest pause between two looks of the thread that feeds the service manager's watchdog.
+pub const SERVICE_TICK_MAX: Duration = Duration::from_secs(1);
+/// Time for which the end of a service waits for the message about it.
+pub const SERVICE_STOPPING_PATIENCE: Duration = Duration::from_millis(200);
 /// Lines of history that the REPL keeps across restarts.
 pub const HISTORY_LINES_MAX: usize = 1000;
 /// Texts that wait to be printed above the prompt; further ones are dropped.
@@ -753,7 +791,7 @@ const _: () = {
     assert!(ENDPOINTS_PER_ADDRESS_MAX * NETWORK_ROOM * 8 < ENDPOINTS_PER_FILE_MAX);
     assert!(ENDPOINTS_PER_ADDRESS_MAX * REMOVALS_PER_ENDPOINT_MAX * NETWORK_ROOM * 8 < ENTRIES_PER_FILE_MAX);
     // A client is closed before the process is killed.
-    assert!(2 * CLOSE_TIMEOUT.as_millis() < SIGNAL_PATIENCE.as_millis());
+    assert!(2 * CLOSE_TIMEOUT.as_millis() + CONTROL_CLOSE_PATIENCE.as_millis() < SIGNAL_PATIENCE.as_millis());
     // A page that exceeds its measure by one file with the longest name still fits into a frame.
     assert!(2 * SYNC_PAGE_BYTES <= FRAME_SYNC_BYTES_MAX);
 

@@ -10,6 +10,7 @@
 pub mod args;
 pub(crate) mod client;
 pub(crate) mod create;
+mod ctl;
 pub(crate) mod demo;
 pub(crate) mod documents;
 pub(crate) mod get;
@@ -20,7 +21,8 @@ pub(crate) mod resolved;
 mod run;
 mod settings;
 pub(crate) mod share;
-pub(crate) mod tracker;
+pub(crate) mod status;
+mod tracker;
 pub(crate) mod verify;
 
 pub use run::run;

@@ -8,14 +8,21 @@
 //! |---|---|---|
 //! | `ready` | `tracker`, `share`, `client` | `listen`, `info_hash` (optional), `synced`: `yes` or `no` (optional), `metrics`: the address of the figures (optional) |
 //! | `announced` | `share`, `client` | `tracker`, [`path` of the .mtorrent file, `info_hash`: by `client` only] |
+//! | `tracker_trouble` | `get`, `share`, `client` | `tracker`, `kind`: `cannot_resolve`, `refused`, `silent`, `unreachable`, `not_allowed` or `declined`, `why`; every 10 s while no tracker is of use |
 //! | `progress` | `get` | `id`, `state`, `name`, `done_bytes`, `bytes`, `rate_bytes_s`, `peers`, `why` |
 //! | `no_progress` | `get`, `client` | `id`, `seconds` without a finished chunk, `cause` and `text` as in `why` of a download, `next_step` |
 //! | `progress_again` | `get`, `client` | `id`, `seconds` that it had waited |
+//! | `hash_progress` | `create`, `share`, `verify` | `file`, `done_bytes`, `bytes`, `rate_bytes_s`; see `--report-every` |
+//! | `tracker_status` | `status` | see [`TrackerReport`] |
 //! | `ended` | `get`, `client` | those of a download, below |
 //! | `started` | `client` | `id`, `name`, `dest`, `info_hash` |
 //! | `hashing` | `client` | `file` |
 //! | `sharing` | `client` | `file`, `path` of the .mtorrent file, `info_hash` |
 //! | `downloads` | `client` | `downloads`: a list of downloads, below |
+//! | `shares`, `peers`, `trackers`, `files` | `client` | a list under the same key: [`ShareFields`], [`PeerFields`], [`TrackerFields`], [`FileFields`] |
+//! | `paused`, `resumed`, `cancelled` | `client` | `ids`: the numbers of the downloads |
+//! | `moving`, `moved` | `client` | `id` of the download (optional), `from`, `to` |
+//! | `move_failed` | `client` | the same, and `why` |
 //! | `removed` | `client` | `path` as it was typed |
 //! | `limit` | `client` | `up_bytes_s`, `down_bytes_s`; null without a limit |
 //! | `share_paused`, `share_stopped` | `client` | `file`, `why`; the first resumes by itself |
@@ -47,11 +54,16 @@ use serde::{Serialize, Serializer};
 
 use super::demo_figures::DemoFigures;
 use super::download_fields::{DownloadFields, ProgressFields, WhyFields};
-use super::units::{RateLimit, Size};
+use super::files_list::{self, FileFields};
+use super::peers_list::{self, PeerFields};
+use super::shares_list::{self, ShareFields};
+use super::tracker_report::TrackerReport;
+use super::trackers_list::{self, TrackerFields};
+use super::units::{Rate, RateLimit, Size};
 use super::{download_text, downloads_table};
 use crate::geometry::ChunkIndex;
 use crate::ids::InfoHash;
-use crate::node::{DownloadId, DownloadState, DownloadStatus, Event};
+use crate::node::{DownloadId, DownloadState, DownloadStatus, Event, TrackerTrouble};
 use crate::text;
 
 /// One event or answer that a command prints on stdout.
@@ -83,6 +95,18 @@ pub(crate) enum OutputEvent<'a> {
         #[serde(serialize_with = "optional_text", skip_serializing_if = "Option::is_none")]
         info_hash: Option<InfoHash>,
     },
+    /// A tracker is of no use, and neither is any other of its group.
+    TrackerTrouble {
+        /// `HOST:PORT` of the tracker.
+        tracker: &'a str,
+        /// The kind of trouble.
+        kind: &'a str,
+        /// The reason.
+        #[serde(serialize_with = "as_text")]
+        why: &'a TrackerTrouble,
+    },
+    /// What a tracker knows.
+    TrackerStatus(Box<TrackerReport<'a>>),
     /// The figures of a running download.
     Progress(ProgressFields<'a>),
     /// A running download finished no chunk for some time.
@@ -105,6 +129,15 @@ pub(crate) enum OutputEvent<'a> {
         /// The time without progress, seconds.
         #[serde(serialize_with = "seconds", rename = "seconds")]
         waited: Duration,
+    },
+    /// The progress of hashing a file.
+    HashProgress {
+        /// Path of the file.
+        #[serde(serialize_with = "lossy_path")]
+        file: &'a Path,
+        /// The figures.
+        #[serde(flatten)]
+        progress: HashProgress,
     },
     /// A download is done or failed.
     Ended {
@@ -150,6 +183,79 @@ pub(crate) enum OutputEvent<'a> {
     Downloads {
         /// The fields of all downloads.
         downloads: Vec<DownloadFields<'a>>,
+    },
+    /// The answer to `show shares`.
+    Shares {
+        /// The fields of all shares.
+        shares: Vec<ShareFields<'a>>,
+    },
+    /// The answer to `show peers`.
+    Peers {
+        /// The fields of all peers.
+        peers: Vec<PeerFields<'a>>,
+    },
+    /// The answer to `show trackers`.
+    Trackers {
+        /// The fields of all trackers.
+        trackers: Vec<TrackerFields<'a>>,
+    },
+    /// The answer to `show files`.
+    Files {
+        /// The fields of all files.
+        files: Vec<FileFields<'a>>,
+    },
+    /// Downloads do not receive any more.
+    Paused {
+        /// Numbers of the downloads.
+        ids: &'a [DownloadId],
+    },
+    /// Downloads go on.
+    Resumed {
+        /// Numbers of the downloads.
+        ids: &'a [DownloadId],
+    },
+    /// Downloads are being ended; an `ended` event follows for each.
+    Cancelled {
+        /// Numbers of the downloads.
+        ids: &'a [DownloadId],
+    },
+    /// A file is being moved.
+    Moving {
+        /// Number of the download whose file it is.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<DownloadId>,
+        /// Its path.
+        #[serde(serialize_with = "lossy_path")]
+        from: &'a Path,
+        /// Its new path.
+        #[serde(serialize_with = "lossy_path")]
+        to: &'a Path,
+    },
+    /// A file was moved.
+    Moved {
+        /// Number of the download whose file it is.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<DownloadId>,
+        /// Its path until now.
+        #[serde(serialize_with = "lossy_path")]
+        from: &'a Path,
+        /// Its path from now on.
+        #[serde(serialize_with = "lossy_path")]
+        to: &'a Path,
+    },
+    /// A file could not be moved, and is where it was.
+    MoveFailed {
+        /// Number of the download whose file it is.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<DownloadId>,
+        /// Its path.
+        #[serde(serialize_with = "lossy_path")]
+        from: &'a Path,
+        /// The path that it should have had.
+        #[serde(serialize_with = "lossy_path")]
+        to: &'a Path,
+        /// The reason.
+        why: &'a str,
     },
     /// A share was removed.
     Removed {
@@ -287,10 +393,26 @@ pub(crate) enum OutputEvent<'a> {
     },
 }
 
+/// The figures of hashing a file.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct HashProgress {
+    /// Bytes that are hashed.
+    pub done_bytes: u64,
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// Mean rate, bytes a second.
+    pub rate_bytes_s: u64,
+}
+
 impl<'a> OutputEvent<'a> {
     /// The event at the end of a download.
     pub(crate) fn ended(status: &'a DownloadStatus, is_numbered: bool) -> Self {
         Self::Ended { download: DownloadFields(status), is_numbered }
+    }
+
+    /// The event of a tracker that is of no use.
+    pub(crate) fn tracker_trouble(tracker: &'a str, why: &'a TrackerTrouble) -> Self {
+        Self::TrackerTrouble { tracker, kind: why.kind(), why }
     }
 
     /// The event with the figures of a running download.
@@ -315,6 +437,9 @@ impl<'a> OutputEvent<'a> {
                 Some(Self::NoProgress { id: *id, waited: *waited, why: WhyFields::of(why), next_step })
             }
             Event::ProgressAgain { id, waited } => Some(Self::ProgressAgain { id: *id, waited: *waited }),
+            Event::Moved { id, from, to } => Some(Self::Moved { id: *id, from, to }),
+            Event::MoveFailed { id, from, to, why } => Some(Self::MoveFailed { id: *id, from, to, why }),
+            Event::TrackerTrouble { tracker, why } => Some(Self::tracker_trouble(tracker, why)),
             Event::Ended(_) | Event::Announced { .. } => None,
         }
     }
@@ -323,9 +448,11 @@ impl<'a> OutputEvent<'a> {
     pub(crate) fn is_message(&self) -> bool {
         matches!(
             self,
-            Self::SharePaused { .. }
+            Self::TrackerTrouble { .. }
+                | Self::SharePaused { .. }
                 | Self::ShareResumed { .. }
                 | Self::ShareStopped { .. }
+                | Self::MoveFailed { .. }
                 | Self::Notice { .. }
                 | Self::NoProgress { .. }
                 | Self::ProgressAgain { .. }
@@ -351,12 +478,21 @@ impl Display for OutputEvent<'_> {
             Self::Announced { tracker, path: Some(path), .. } => {
                 write!(f, "announced {} to {}", text::path(path), text::plain(tracker))
             }
+            Self::TrackerTrouble { tracker, why, .. } => {
+                write!(f, "tracker {}: {}; it is tried again", text::plain(tracker), text::plain(&why.to_string()))
+            }
+            Self::TrackerStatus(report) => report.fmt(f),
             Self::Progress(progress) => f.write_str(&download_text::progress_line(progress.status())),
             Self::NoProgress { id, waited, why, next_step } => {
                 let (waited, text) = (waited.as_secs(), text::plain(why.text()));
                 write!(f, "#{id} no progress for {waited} s: {text}; next: {next_step}")
             }
             Self::ProgressAgain { id, waited } => write!(f, "#{id} progress again after {} s", waited.as_secs()),
+            Self::HashProgress { file, progress: HashProgress { done_bytes, bytes, rate_bytes_s } } => {
+                let percent = (u128::from(*done_bytes) * 100).checked_div((*bytes).into()).unwrap_or(100);
+                let (file, done, all, rate) = (text::path(file), Size(*done_bytes), Size(*bytes), Rate(*rate_bytes_s));
+                write!(f, "hashing {file}: {done} of {all} ({percent} %), {rate}")
+            }
             Self::Ended { download, is_numbered: false } => f.write_str(&download_text::done_line(download.0)),
             Self::Ended { download, is_numbered: true } => fmt_numbered_end(download.0, f),
             Self::Started { id, name, dest, .. } => {
@@ -369,6 +505,18 @@ impl Display for OutputEvent<'_> {
             Self::Downloads { downloads } => {
                 f.write_str(&downloads_table::table(downloads.iter().map(|download| download.0)))
             }
+            Self::Shares { shares } => f.write_str(&shares_list::table(shares.iter().map(|share| share.0))),
+            Self::Peers { peers } => f.write_str(&peers_list::table(peers.iter().map(|peer| peer.0))),
+            Self::Trackers { trackers } => f.write_str(&trackers_list::table(trackers.iter().map(|tracker| tracker.0))),
+            Self::Files { files } => f.write_str(&files_list::table(files.iter().map(|file| file.0))),
+            Self::Paused { ids } => fmt_changed(ids, "paused", f),
+            Self::Resumed { ids } => fmt_changed(ids, "resumed", f),
+            Self::Cancelled { ids } => fmt_changed(ids, "cancelled", f),
+            Self::Moving { id, from, to } => fmt_move(*id, "moving", from, to, f),
+            Self::MoveFailed { from, to, why, .. } => {
+                write!(f, "cannot move {} to {}: {}", text::path(from), text::path(to), text::plain(why))
+            }
+            Self::Moved { id, from, to } => fmt_move(*id, "moved", from, to, f),
             Self::Removed { path } => write!(f, "removed {}", text::path(path)),
             Self::Limit { up_bytes_s, down_bytes_s } => {
                 write!(f, "limit up {}, down {}", RateLimit(*up_bytes_s), RateLimit(*down_bytes_s))
@@ -401,6 +549,21 @@ impl Display for OutputEvent<'_> {
             }
         }
     }
+}
+
+fn fmt_changed(ids: &[DownloadId], change: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match ids {
+        [] => write!(f, "nothing to be {change}"),
+        [first, rest @ ..] => {
+            write!(f, "{change} #{first}")?;
+            rest.iter().try_for_each(|id| write!(f, ", #{id}"))
+        }
+    }
+}
+
+fn fmt_move(id: Option<DownloadId>, what: &str, from: &Path, to: &Path, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    id.map_or(Ok(()), |id| write!(f, "#{id} "))?;
+    write!(f, "{what} {} -> {}", text::path(from), text::path(to))
 }
 
 fn fmt_numbered_end(status: &DownloadStatus, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -472,7 +635,7 @@ mod tests {
     use crate::console::demo_figures::GetterFigures;
     use crate::console::download_text::tests::status;
     use crate::geometry::Geometry;
-    use crate::node::{Cause, Failure, FailureKind, Why};
+    use crate::node::{Cause, Direction, Failure, FailureKind, TrackerState, Why};
 
     const HASH: InfoHash = InfoHash([0xab; 20]);
 
@@ -480,6 +643,21 @@ mod tests {
         let hash = "ab".repeat(20);
         assert_eq!(event.to_string(), text.replace("HASH", &hash));
         assert_eq!(event.to_json().unwrap(), json.replace("HASH", &hash));
+    }
+
+    #[test]
+    fn progress_and_troubles() {
+        let progress = HashProgress { done_bytes: 1 << 30, bytes: 4 << 30, rate_bytes_s: 1 << 20 };
+        check(
+            &OutputEvent::HashProgress { file: Path::new("f"), progress },
+            "hashing f: 1.0 GiB of 4.0 GiB (25 %), 1.0 MiB/s",
+            r#"{"bytes":4294967296,"done_bytes":1073741824,"event":"hash_progress","file":"f","rate_bytes_s":1048576}"#,
+        );
+        check(
+            &OutputEvent::tracker_trouble("t:1", &TrackerTrouble::NotAllowed("a is not b".into())),
+            "tracker t:1: not allowed: a is not b; it is tried again",
+            r#"{"event":"tracker_trouble","kind":"not_allowed","tracker":"t:1","why":"not allowed: a is not b"}"#,
+        );
     }
 
     #[test]
@@ -521,7 +699,7 @@ mod tests {
         let is_done = fields(
             "done",
             378_078_107,
-            r#""up_to_date":false,"verified":true,"why":{"cause":"nothing","text":"it has just begun"}"#,
+            r#""up_to_date":false,"verified":true,"why":{"cause":"nothing","text":"it has just begun"},"zero_bytes":0"#,
         );
         let json = format!("{start}{ended}{is_done}");
         check(&OutputEvent::ended(&done, true), "#3 done 20.0 GiB in 14.2 s, verified", &json);
@@ -530,8 +708,9 @@ mod tests {
         let failure = Failure { kind: FailureKind::Retry, message: "no seeder: try later".into() };
         let failed = status(3, DownloadState::Failed(failure));
         let fields = |more| fields("failed", 378_078_107, more);
-        let has_failed =
-            fields(r#""up_to_date":false,"verified":false,"why":{"cause":"nothing","text":"it has just begun"}"#);
+        let has_failed = fields(
+            r#""up_to_date":false,"verified":false,"why":{"cause":"nothing","text":"it has just begun"},"zero_bytes":0"#,
+        );
         let json = format!(r#"{start}"error":"no seeder: try later",{ended}{has_failed}"#);
         check(&OutputEvent::ended(&failed, true), "#3 failed: no seeder: try later", &json);
         let rows = [done];
@@ -557,6 +736,51 @@ mod tests {
         let event = Event::ProgressAgain { id: 3, waited: Duration::from_secs(20) };
         let json = r#"{"event":"progress_again","id":3,"seconds":20.0}"#;
         check(&OutputEvent::of(&event).unwrap(), "#3 progress again after 20 s", json);
+    }
+
+    #[test]
+    fn lists() {
+        let (share, peer) = (shares_list::tests::share(Some("away")), peers_list::tests::peer(Direction::Down));
+        let tracker = trackers_list::tests::tracker(TrackerState::Failed("refused".to_owned()));
+        let file = files_list::tests::file();
+        for (event, object) in [
+            (
+                OutputEvent::Shares { shares: vec![ShareFields(&share)] },
+                r#"{"event":"shares","shares":[{"bytes":1073741824,"file":"/d/a","info_hash":"HASH","name":"a","path":"/m/a.mtorrent","peers":2,"rate_bytes_s":1048576,"sent_bytes":3145728,"state":"stopped","trackers":1,"why":"away"}]}"#,
+            ),
+            (
+                OutputEvent::Peers { peers: vec![PeerFields(&peer)] },
+                r#"{"event":"peers","peers":[{"address":"10.0.0.7:7000","chunks":9,"class":"lan","congestion_control":"cubic","connections":2,"direction":"down","id":3,"info_hash":"HASH","name":"a","rate_bytes_s":0,"received_bytes":3145728,"requests":1,"sent_bytes":0,"state":"paused","why":"it sent a wrong chunk"}]}"#,
+            ),
+            (
+                OutputEvent::Trackers { trackers: vec![TrackerFields(&tracker)] },
+                r#"{"event":"trackers","trackers":[{"answered_seconds":3.0,"files":2,"latency_seconds":0.0015,"seconds":90.0,"state":"failed","tracker":"t:7000","why":"refused"}]}"#,
+            ),
+            (
+                OutputEvent::Files { files: vec![FileFields(&file)] },
+                r##"{"event":"files","files":[{"bytes":5242880,"chunk_size":1048576,"chunks":5,"done":2,"id":3,"in_flight":1,"info_hash":"HASH","map":"#!>..","missing":2,"name":"a","path":"/d/a","unreadable":1}]}"##,
+            ),
+        ] {
+            check(&event, &event.to_string(), object);
+        }
+    }
+
+    #[test]
+    fn changes() {
+        let (from, to) = (Path::new("/a"), Path::new("/b"));
+        for (event, text, json) in [
+            (OutputEvent::Paused { ids: &[1, 2] }, "paused #1, #2", r#"{"event":"paused","ids":[1,2]}"#),
+            (OutputEvent::Resumed { ids: &[3] }, "resumed #3", r#"{"event":"resumed","ids":[3]}"#),
+            (OutputEvent::Cancelled { ids: &[] }, "nothing to be cancelled", r#"{"event":"cancelled","ids":[]}"#),
+            (
+                OutputEvent::Moving { id: Some(3), from, to },
+                "#3 moving /a -> /b",
+                r#"{"event":"moving","from":"/a","id":3,"to":"/b"}"#,
+            ),
+            (OutputEvent::Moved { id: None, from, to }, "moved /a -> /b", r#"{"event":"moved","from":"/a","to":"/b"}"#),
+        ] {
+            check(&event, text, json);
+        }
     }
 
     #[test]

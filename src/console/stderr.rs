@@ -183,10 +183,11 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_counted_and_a_sentence_has_room_of_its_own() {
-        let writer = Writer::default();
+        let (writer, dropped_before) = (Writer::default(), metrics::total(Counter::LogLinesDropped));
         let line = |is_message| Line { text: "x".into(), is_message };
         let taken = (0..LOG_LINES_QUEUED_MAX + 7).filter_map(|_| writer.put(line(false))).count();
         assert_eq!((taken, writer.lock().dropped), (LOG_LINES_QUEUED_MAX, 7));
+        assert!(metrics::total(Counter::LogLinesDropped) >= dropped_before + 7);
         assert_eq!(writer.put(line(true)), Some(LOG_LINES_QUEUED_MAX as u64 + 1));
         // No thread writes: the first wait takes the whole patience, later ones return at once.
         let start = Instant::now();

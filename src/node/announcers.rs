@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::context::NodeContext;
+use super::event::Event;
 use super::share_entry::ShareEntry;
 use crate::ids::{Endpoint, InfoHash};
 use crate::metainfo::Metainfo;
@@ -36,6 +37,10 @@ impl Announcers {
             let notice = Box::new(move |text| events.notice(text));
             let net = self.context.core.net.clone();
             let group = TrackerGroup::new(names.to_vec(), net, notice);
+            let events = self.context.events.clone();
+            group.report_troubles_to(Box::new(move |tracker, why| {
+                events.send(Event::TrackerTrouble { tracker: tracker.to_owned(), why });
+            }));
             Announcer::start(group, self.context.events.clone(), self.of_further_endpoints(names))
         });
         Some(announcer.clone())

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::status::{DownloadId, DownloadStatus};
 use crate::download::Why;
 use crate::ids::InfoHash;
+use crate::tracker_client::TrackerTrouble;
 
 /// An event of a running client.
 #[derive(Clone, Debug)]
@@ -55,6 +56,33 @@ pub enum Event {
         file: PathBuf,
         /// The reason, for the user.
         why: String,
+    },
+    /// A file was moved, and is served or downloaded at its new path.
+    Moved {
+        /// Number of the download whose file it is.
+        id: Option<DownloadId>,
+        /// Its path until now.
+        from: PathBuf,
+        /// Its path from now on.
+        to: PathBuf,
+    },
+    /// A file could not be moved, and is where it was.
+    MoveFailed {
+        /// Number of the download whose file it is.
+        id: Option<DownloadId>,
+        /// Its path.
+        from: PathBuf,
+        /// The path that it should have had.
+        to: PathBuf,
+        /// The reason, for the user.
+        why: String,
+    },
+    /// A tracker is of no use, and neither is any other of its group. Repeated while that lasts.
+    TrackerTrouble {
+        /// `HOST:PORT` of the tracker.
+        tracker: String,
+        /// The reason.
+        why: TrackerTrouble,
     },
     /// A message for the user, such as a tracker lost or found, or a fallback taken.
     Notice(String),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::config::NodeConfig;
+use super::status::DownloadId;
 use crate::download::{Driver, Request};
 use crate::geometry::ChunkIndex;
 use crate::ids::Endpoint;
@@ -22,6 +23,8 @@ pub struct DownloadRequest {
     pub dest: Option<PathBuf>,
     /// Whether a different file at `dest` or a foreign `.part` file is replaced.
     pub force: bool,
+    /// Whether a different file at `dest` is repaired where it is: only its wrong chunks are written. It cannot be undone.
+    pub in_place: bool,
     /// Time to wait for trackers and seeders before the download fails as worth retrying; `None` waits for ever.
     pub wait: Option<Duration>,
     /// Whether the client seeds the file after the download.
@@ -35,6 +38,8 @@ impl DownloadRequest {
             metainfo: self.metainfo.clone(),
             dest: self.dest.clone(),
             force: self.force,
+            in_place: self.in_place,
+            is_sparse: config.sparse,
             wait: self.wait,
             strategy: config.strategy,
             stall_timeout: config.stall_timeout,
@@ -53,6 +58,26 @@ pub struct ShareRequest {
     pub metainfo_path: PathBuf,
     /// Path of the shared file.
     pub file: PathBuf,
+}
+
+/// A download or a share whose file is to be moved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MoveTarget {
+    /// The file of the download.
+    Download(DownloadId),
+    /// The file of the share that this name means, as in [`super::Node::remove`].
+    Share(PathBuf),
+}
+
+/// A move that has begun; its end is an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moving {
+    /// Number of the download whose file it is.
+    pub id: Option<DownloadId>,
+    /// Path of the file.
+    pub from: PathBuf,
+    /// Its new path.
+    pub to: PathBuf,
 }
 
 /// The result of hashing a file that is to be shared.

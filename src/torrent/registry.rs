@@ -51,6 +51,28 @@ impl Registry {
         is_it
     }
 
+    /// Puts a torrent of the same file in the place of `old`, so that no request finds none; returns whether `old` was
+    /// there.
+    pub(crate) fn replace(&self, old: &Arc<Torrent>, new: Arc<Torrent>) -> bool {
+        let mut torrents = self.torrents.write().unwrap_or_else(PoisonError::into_inner);
+        match torrents.get_mut(&new.info_hash()) {
+            Some(known) if Arc::ptr_eq(known, old) => {
+                *known = new;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether any torrent is served from the file with this device and inode.
+    pub(crate) fn serves(&self, device_and_inode: (u64, u64)) -> bool {
+        let torrents = self.torrents.read().unwrap_or_else(PoisonError::into_inner);
+        let is_it = |torrent: &Torrent| {
+            torrent.content.as_ref().is_some_and(|content| content.device_and_inode() == device_and_inode)
+        };
+        torrents.values().any(|torrent| torrent.stopped().is_none() && is_it(torrent))
+    }
+
     /// All files.
     pub(crate) fn all(&self) -> Vec<Arc<Torrent>> {
         self.torrents.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
