@@ -28,6 +28,7 @@
 //!
 //! ```text layers
 //! cli                                       what a person types, flag by flag; a command a file
+//! config                                    pure: the format of the configuration file
 //! repl                                      the front ends of a running client: a terminal, a pipe
 //! control                                   a running program from outside: its commands, whoever gives them; HTTP
 //! console                                   what both share: the only place that prints or ends the process
@@ -38,7 +39,7 @@
 //! tracker | swarm                           pure: they take `now` and a seeded generator
 //! storage, hash                             files, chunk memory, SIMD
 //! wire | metainfo                           pure: formats
-//! runtime, net                              thin layers over glommio and sockets; they know no format
+//! runtime, net                              thin layers over the executors and sockets; they know no format
 //! ids, geometry, bitfield, filename, direction, text, metrics  plain values
 //! limits                                    every bound
 //! ```
@@ -59,6 +60,7 @@
 
 pub mod bitfield;
 pub mod cli;
+pub(crate) mod config;
 pub mod console;
 pub(crate) mod control;
 pub(crate) mod direction;

@@ -2,12 +2,11 @@
 
 use std::ffi::OsString;
 
-use clap::Parser as _;
-
+use super::parse::{self, Parsed, Refusal};
 use super::resolved::Subcommand;
-use super::{args, client, create, ctl, demo, get, info, resolve, share, tracker, verify};
+use super::{args, client, create, ctl, demo, documents, get, info, resolve, settings, share, status, tracker, verify};
 use crate::console::exit::{CommandError, CommandResult, Exit};
-use crate::console::output::Output;
+use crate::console::output::{self, Output};
 use crate::console::{logging, signals, stderr};
 use crate::runtime::{self, heap, machine};
 
@@ -17,7 +16,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     machine::raise_open_files();
     heap::limit();
     runtime::on_failure(|why| {
-        stderr::report(format_args!("mtorrent: this process cannot go on: {why}"));
+        stderr::report_error(format_args!("this process cannot go on: {why}"));
         stderr::flush_and_exit(Exit::Failed)
     });
     let exit = run_command(arguments);
@@ -27,13 +26,18 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
 
 fn run_command(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let low = match args::LowArgs::try_parse_from(&arguments) {
-        Ok(low) => low,
-        Err(refusal) => return show_refusal(&refusal, args::wants_json(&arguments)),
+    logging::choose_format(None);
+    let (low, settings) = match parse::parse(&arguments, &|name| std::env::var_os(name)) {
+        Ok(Parsed::Command(low, settings)) => (*low, settings),
+        Ok(Parsed::Config(settings)) => return show_config(&settings),
+        Err(Refusal::Settings(error)) => return Output::new(args::wants_json(&arguments)).failure(&error),
+        Err(Refusal::Clap(refusal)) => return show_refusal(&refusal, args::wants_json(&arguments)),
     };
+    logging::choose_format(low.common.log_format.map(Into::into));
     // The words of a command may hold it, too.
     let output = Output::new(low.common.json || args::wants_json(&arguments));
-    let result = resolve::resolve(low).and_then(|args| {
+    let result = resolve::resolve(low).map_err(|error| settings.locate(error)).and_then(|args| {
+        runtime::prefer(args.runtime);
         logging::start(args.log.as_deref(), args.command.is_service())?;
         dispatch(args.command, &output)
     });
@@ -50,7 +54,17 @@ fn dispatch(command: Subcommand, output: &Output) -> CommandResult {
         Subcommand::Create(args) => create::run(&args, output),
         Subcommand::Info(args) => info::run(&args, output),
         Subcommand::Verify(args) => verify::run(&args, output),
+        Subcommand::Status(args) => status::run(&args, output),
         Subcommand::Demo(args) => demo::run(&args, output),
+        Subcommand::Completions(shell) => documents::completions(shell),
+        Subcommand::Man(folder) => documents::man(folder.as_deref()),
+    }
+}
+
+fn show_config(settings: &str) -> Exit {
+    match output::document(settings) {
+        Ok(()) => Exit::Done,
+        Err(error) => Output::new(false).failure(&error),
     }
 }
 
@@ -61,11 +75,7 @@ fn show_refusal(refusal: &clap::Error, json: bool) -> Exit {
     if !refusal.use_stderr() {
         return Exit::Done;
     }
-    let rendered = refusal.render().to_string();
-    // An empty line and the usage follow the message and its list.
-    let sentence: Vec<&str> = rendered.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
-    let sentence = sentence.join(" ");
-    let message = sentence.strip_prefix("error: ").unwrap_or(&sentence);
+    let message = settings::sentence(refusal);
     Output::new(json).report_failure(&CommandError::usage(message));
     Exit::Usage
 }

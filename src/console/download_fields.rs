@@ -3,7 +3,9 @@
 use serde::{Serialize, Serializer};
 
 use super::download_text;
-use crate::node::{DownloadId, DownloadState, DownloadStatus, TimeSpent};
+#[cfg(doc)]
+use crate::node::Cause;
+use crate::node::{DownloadId, DownloadState, DownloadStatus, TimeSpent, Why};
 
 /// All fields of a download.
 ///
@@ -16,6 +18,7 @@ use crate::node::{DownloadId, DownloadState, DownloadStatus, TimeSpent};
 /// | `info_hash` | info hash of the file; null until the .mtorrent file is read |
 /// | `bytes` | length of the file |
 /// | `done_bytes` | verified bytes, including those of earlier runs |
+/// | `zero_bytes` | bytes of chunks of zeros, which are done without a download; 0 with `--no-sparse` |
 /// | `fetched_bytes` | bytes fetched in this run |
 /// | `fetched_from` | `endpoint` and `bytes` of each peer that sent data |
 /// | `seconds` | time since the start, or from start to end |
@@ -27,6 +30,7 @@ use crate::node::{DownloadId, DownloadState, DownloadStatus, TimeSpent};
 /// | `best_rate_bytes_s` (optional) | best rate of this run |
 /// | `ideal_seconds` (optional) | time to fetch `fetched_bytes` at that rate |
 /// | `spent_seconds` (optional) | time by limiting resource: `at_full_rate`, `without_peers`, `for_first_copies`, `for_uplinks`, `for_disk` |
+/// | `why` | what it waits for now: `cause`, a word of [`Cause::name`], and `text`, a clause |
 /// | `waits_for` (optional) | the reason why the download cannot start yet |
 /// | `error` (optional) | the reason why the download failed |
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +45,7 @@ struct Fields<'a> {
     info_hash: Option<String>,
     bytes: u64,
     done_bytes: u64,
+    zero_bytes: u64,
     fetched_bytes: u64,
     fetched_from: Vec<Source>,
     seconds: f64,
@@ -49,6 +54,7 @@ struct Fields<'a> {
     bad_chunks: u64,
     verified: bool,
     up_to_date: bool,
+    why: WhyFields<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     best_rate_bytes_s: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -91,6 +97,7 @@ impl Serialize for DownloadFields<'_> {
             info_hash: status.info_hash.map(|info_hash| info_hash.to_string()),
             bytes: status.length,
             done_bytes: status.done_bytes,
+            zero_bytes: status.zero_bytes,
             fetched_bytes: status.fetched_bytes,
             fetched_from: sources
                 .map(|(endpoint, bytes)| Source { endpoint: endpoint.to_string(), bytes: *bytes })
@@ -101,6 +108,7 @@ impl Serialize for DownloadFields<'_> {
             bad_chunks: status.bad_chunks,
             verified: matches!(status.state, DownloadState::Done { .. }),
             up_to_date: matches!(status.state, DownloadState::Done { up_to_date: true }),
+            why: WhyFields::of(&status.why),
             best_rate_bytes_s: ideal.map(|_| status.spent.best_bytes_s),
             ideal_seconds: ideal.map(|ideal| ideal.as_secs_f64()),
             spent_seconds: ideal.map(|_| SpentSeconds::of(&status.spent)),
@@ -126,6 +134,25 @@ impl SpentSeconds {
     }
 }
 
+/// What a download waits for.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct WhyFields<'a> {
+    cause: &'static str,
+    text: &'a str,
+}
+
+impl<'a> WhyFields<'a> {
+    /// The fields of the cause.
+    pub(crate) fn of(why: &'a Why) -> Self {
+        Self { cause: why.cause.name(), text: &why.text }
+    }
+
+    /// The clause.
+    pub(crate) fn text(&self) -> &'a str {
+        self.text
+    }
+}
+
 /// The figures of a download that change while it runs.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct ProgressFields<'a> {
@@ -138,6 +165,7 @@ pub(crate) struct ProgressFields<'a> {
     bytes: u64,
     rate_bytes_s: u64,
     peers: u32,
+    why: WhyFields<'a>,
 }
 
 impl<'a> ProgressFields<'a> {
@@ -152,6 +180,7 @@ impl<'a> ProgressFields<'a> {
             bytes: status.length,
             rate_bytes_s: download_text::rate(status).0,
             peers: status.peers,
+            why: WhyFields::of(&status.why),
         }
     }
 

@@ -7,7 +7,7 @@ use super::{download_text, table};
 use crate::node::{DownloadState, DownloadStatus};
 use crate::text;
 
-const HEAD: [&str; 9] = ["ID", "STATE", "DONE", "SIZE", "RATE", "ETA", "PEERS", "NAME", "DEST"];
+const HEAD: [&str; 10] = ["ID", "STATE", "DONE", "SIZE", "RATE", "ETA", "PEERS", "WHY", "NAME", "DEST"];
 
 /// The table with its header; a message if there are no downloads.
 pub(crate) fn table<'a>(all: impl Iterator<Item = &'a DownloadStatus>) -> String {
@@ -28,6 +28,7 @@ fn row(status: &DownloadStatus) -> [String; HEAD.len()] {
         if is_moving { Rate(status.rate_bytes_s).to_string() } else { nothing() },
         if is_moving { eta(status).to_string() } else { nothing() },
         status.peers.to_string(),
+        if download_text::is_over(&status.state) { nothing() } else { status.why.cause.to_string() },
         text::plain(&status.name),
         status.dest.as_deref().map_or_else(nothing, text::path),
     ]
@@ -72,10 +73,10 @@ mod tests {
         ];
         let table = super::table(all.iter());
         let expected = [
-            "ID   STATE              DONE  SIZE      RATE       ETA  PEERS  NAME        DEST",
-            "#1   running            25%   20.0 GiB  1.0 GiB/s  15s  3      disk.img    /data/disk.img",
-            "#2   done               100%  20.0 GiB  -          -    3      with space  /data/disk.img",
-            "#12  failed: no seeder  0%    0 B       -          -    3      disk.img    -",
+            "ID   STATE              DONE  SIZE      RATE       ETA  PEERS  WHY      NAME        DEST",
+            "#1   running            25%   20.0 GiB  1.0 GiB/s  15s  3      nothing  disk.img    /data/disk.img",
+            "#2   done               100%  20.0 GiB  -          -    3      -        with space  /data/disk.img",
+            "#12  failed: no seeder  0%    0 B       -          -    3      -        disk.img    -",
         ];
         assert_eq!(table.lines().collect::<Vec<_>>(), expected);
         assert_eq!(super::table([].iter()), "no downloads");

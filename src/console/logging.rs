@@ -5,12 +5,13 @@
 
 use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use log::{Level, Log, Metadata, Record};
 
 use super::exit::CommandError;
-use super::log_limit::LogLimit;
+use super::log_format::LogFormat;
+use super::log_limit::{LogLimit, Suppressed};
 use super::stderr;
 use crate::limits::LOG_LINE_BYTES_MAX;
 use crate::text;
@@ -27,7 +28,7 @@ pub(crate) fn start(filter: Option<&str>, is_service: bool) -> Result<(), Comman
     builder.parse_filters(filter).target(env_logger::Target::Pipe(Box::new(QueueWriter)));
     builder.format(|line, record| {
         let message = one_line(&record.args().to_string());
-        writeln!(line, "[{} {:<5} {}] {message}", line.timestamp(), record.level(), record.target())
+        writeln!(line, "{}", stderr::format().log(SystemTime::now(), record.level(), record.target(), &message))
     });
     let logger = builder.build();
     let level = logger.filter();
@@ -38,6 +39,20 @@ pub(crate) fn start(filter: Option<&str>, is_service: bool) -> Result<(), Comman
     }
     crate::runtime::failure::log_panics();
     Ok(())
+}
+
+/// Chooses the format of stderr: the one asked for, else that of the journal if stderr is one.
+pub(crate) fn choose_format(wanted: Option<LogFormat>) {
+    let stream = std::env::var("JOURNAL_STREAM").unwrap_or_default();
+    let is_journal = || rustix::fs::fstat(io::stderr()).is_ok_and(|file| is_stream(&stream, file.st_dev, file.st_ino));
+    let found = || if is_journal() { LogFormat::Journald } else { LogFormat::Text };
+    stderr::set_format(wanted.unwrap_or_else(found));
+}
+
+/// Whether `JOURNAL_STREAM` means the file with these numbers. A child of a service inherits the variable, while its
+/// stderr may be another one.
+fn is_stream(variable: &str, device: u64, inode: u64) -> bool {
+    variable == format!("{device}:{inode}")
 }
 
 /// The message on one line, so that text from outside cannot imitate further lines of the log.
@@ -83,9 +98,10 @@ fn suppressed_lines() -> Vec<String> {
         Some(limit) => limit.end_windows(Instant::now()),
         None => Vec::new(),
     };
-    let line = |suppressed: super::log_limit::Suppressed| {
+    let line = |suppressed: Suppressed| {
         let about = suppressed.address.map(|address| format!(" about {address}")).unwrap_or_default();
-        format!("[{}] {} more lines{about} were suppressed", suppressed.target, suppressed.lines)
+        let message = format!("{} more lines{about} were suppressed", suppressed.lines);
+        stderr::format().log(SystemTime::now(), Level::Warn, &suppressed.target, &message)
     };
     ended.into_iter().map(line).collect()
 }
@@ -107,6 +123,14 @@ impl Write for QueueWriter {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_stream_of_the_variable_is_the_journal() {
+        assert!(is_stream("8:42", 8, 42));
+        for other in ["", "8", "8:43", "9:42", "8:42:1", ":"] {
+            assert!(!is_stream(other, 8, 42), "{other}");
+        }
+    }
 
     #[test]
     fn a_message_stays_on_its_line() {

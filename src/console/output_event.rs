@@ -8,7 +8,12 @@
 //! |---|---|---|
 //! | `ready` | `tracker`, `share`, `client` | `schema`: 1, the version of all objects, `listen`, `info_hash` (optional), `synced`: `yes` or `no` (optional), `metrics`: the address of the figures (optional) |
 //! | `announced` | `share`, `client` | `tracker`, [`path` of the .mtorrent file, `info_hash`: by `client` only] |
-//! | `progress` | `get` | `id`, `state`, `name`, `done_bytes`, `bytes`, `rate_bytes_s`, `peers` |
+//! | `tracker_trouble` | `get`, `share`, `client` | `tracker`, `kind`: `cannot_resolve`, `refused`, `silent`, `unreachable`, `not_allowed` or `declined`, `why`; every 10 s while no tracker is of use |
+//! | `progress` | `get` | `id`, `state`, `name`, `done_bytes`, `bytes`, `rate_bytes_s`, `peers`, `why` |
+//! | `no_progress` | `get`, `client` | `id`, `seconds` without a finished chunk, `cause` and `text` as in `why` of a download, `next_step` |
+//! | `progress_again` | `get`, `client` | `id`, `seconds` that it had waited |
+//! | `hash_progress` | `create`, `share`, `verify` | `file`, `done_bytes`, `bytes`, `rate_bytes_s`; see `--report-every` |
+//! | `tracker_status` | `status` | see [`TrackerReport`] |
 //! | `ended` | `get`, `client` | those of a download, below |
 //! | `started` | `client` | `id`, `name`, `dest`, `info_hash` |
 //! | `hashing` | `client` | `file` |
@@ -44,20 +49,22 @@ use std::fmt::{self, Display};
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::path::Path;
+use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
 use super::demo_figures::DemoFigures;
-use super::download_fields::{DownloadFields, ProgressFields};
+use super::download_fields::{DownloadFields, ProgressFields, WhyFields};
 use super::files_list::{self, FileFields};
 use super::peers_list::{self, PeerFields};
 use super::shares_list::{self, ShareFields};
+use super::tracker_report::TrackerReport;
 use super::trackers_list::{self, TrackerFields};
-use super::units::{RateLimit, Size};
+use super::units::{Rate, RateLimit, Size};
 use super::{download_text, downloads_table};
 use crate::geometry::ChunkIndex;
 use crate::ids::InfoHash;
-use crate::node::{DownloadId, DownloadState, DownloadStatus, Event};
+use crate::node::{DownloadId, DownloadState, DownloadStatus, Event, TrackerTrouble};
 use crate::text;
 
 /// Version of these objects, and of the protocol of the control socket. A new key or a new event keeps it.
@@ -92,8 +99,50 @@ pub(crate) enum OutputEvent<'a> {
         #[serde(serialize_with = "optional_text", skip_serializing_if = "Option::is_none")]
         info_hash: Option<InfoHash>,
     },
+    /// A tracker is of no use, and neither is any other of its group.
+    TrackerTrouble {
+        /// `HOST:PORT` of the tracker.
+        tracker: &'a str,
+        /// The kind of trouble.
+        kind: &'a str,
+        /// The reason.
+        #[serde(serialize_with = "as_text")]
+        why: &'a TrackerTrouble,
+    },
+    /// What a tracker knows.
+    TrackerStatus(Box<TrackerReport<'a>>),
     /// The figures of a running download.
     Progress(ProgressFields<'a>),
+    /// A running download finished no chunk for some time.
+    NoProgress {
+        /// Number of the download.
+        id: DownloadId,
+        /// The time without progress, seconds.
+        #[serde(serialize_with = "seconds", rename = "seconds")]
+        waited: Duration,
+        /// What it waits for.
+        #[serde(flatten)]
+        why: WhyFields<'a>,
+        /// What the user can do.
+        next_step: &'a str,
+    },
+    /// A download that made no progress finishes chunks again.
+    ProgressAgain {
+        /// Number of the download.
+        id: DownloadId,
+        /// The time without progress, seconds.
+        #[serde(serialize_with = "seconds", rename = "seconds")]
+        waited: Duration,
+    },
+    /// The progress of hashing a file.
+    HashProgress {
+        /// Path of the file.
+        #[serde(serialize_with = "lossy_path")]
+        file: &'a Path,
+        /// The figures.
+        #[serde(flatten)]
+        progress: HashProgress,
+    },
     /// A download is done or failed.
     Ended {
         /// The fields of the download.
@@ -350,10 +399,26 @@ pub(crate) enum OutputEvent<'a> {
     },
 }
 
+/// The figures of hashing a file.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct HashProgress {
+    /// Bytes that are hashed.
+    pub done_bytes: u64,
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// Mean rate, bytes a second.
+    pub rate_bytes_s: u64,
+}
+
 impl<'a> OutputEvent<'a> {
     /// The event at the end of a download.
     pub(crate) fn ended(status: &'a DownloadStatus, is_numbered: bool) -> Self {
         Self::Ended { download: DownloadFields(status), is_numbered }
+    }
+
+    /// The event of a tracker that is of no use.
+    pub(crate) fn tracker_trouble(tracker: &'a str, why: &'a TrackerTrouble) -> Self {
+        Self::TrackerTrouble { tracker, kind: why.kind(), why }
     }
 
     /// The event with the figures of a running download.
@@ -374,8 +439,13 @@ impl<'a> OutputEvent<'a> {
             Event::ShareResumed { file } => Some(Self::ShareResumed { file }),
             Event::ShareStopped { file, why } => Some(Self::ShareStopped { file, why }),
             Event::Notice(text) => Some(Self::Notice { text }),
+            Event::NoProgress { id, waited, why, next_step } => {
+                Some(Self::NoProgress { id: *id, waited: *waited, why: WhyFields::of(why), next_step })
+            }
+            Event::ProgressAgain { id, waited } => Some(Self::ProgressAgain { id: *id, waited: *waited }),
             Event::Moved { id, from, to } => Some(Self::Moved { id: *id, from, to }),
             Event::MoveFailed { id, from, to, why } => Some(Self::MoveFailed { id: *id, from, to, why }),
+            Event::TrackerTrouble { tracker, why } => Some(Self::tracker_trouble(tracker, why)),
             Event::Ended(_) | Event::Announced { .. } => None,
         }
     }
@@ -384,11 +454,14 @@ impl<'a> OutputEvent<'a> {
     pub(crate) fn is_message(&self) -> bool {
         matches!(
             self,
-            Self::SharePaused { .. }
+            Self::TrackerTrouble { .. }
+                | Self::SharePaused { .. }
                 | Self::ShareResumed { .. }
                 | Self::ShareStopped { .. }
                 | Self::MoveFailed { .. }
                 | Self::Notice { .. }
+                | Self::NoProgress { .. }
+                | Self::ProgressAgain { .. }
         )
     }
 
@@ -415,7 +488,21 @@ impl Display for OutputEvent<'_> {
             Self::Announced { tracker, path: Some(path), .. } => {
                 write!(f, "announced {} to {}", text::path(path), text::plain(tracker))
             }
+            Self::TrackerTrouble { tracker, why, .. } => {
+                write!(f, "tracker {}: {}; it is tried again", text::plain(tracker), text::plain(&why.to_string()))
+            }
+            Self::TrackerStatus(report) => report.fmt(f),
             Self::Progress(progress) => f.write_str(&download_text::progress_line(progress.status())),
+            Self::NoProgress { id, waited, why, next_step } => {
+                let (waited, text) = (waited.as_secs(), text::plain(why.text()));
+                write!(f, "#{id} no progress for {waited} s: {text}; next: {next_step}")
+            }
+            Self::ProgressAgain { id, waited } => write!(f, "#{id} progress again after {} s", waited.as_secs()),
+            Self::HashProgress { file, progress: HashProgress { done_bytes, bytes, rate_bytes_s } } => {
+                let percent = (u128::from(*done_bytes) * 100).checked_div((*bytes).into()).unwrap_or(100);
+                let (file, done, all, rate) = (text::path(file), Size(*done_bytes), Size(*bytes), Rate(*rate_bytes_s));
+                write!(f, "hashing {file}: {done} of {all} ({percent} %), {rate}")
+            }
             Self::Ended { download, is_numbered: false } => f.write_str(&download_text::done_line(download.0)),
             Self::Ended { download, is_numbered: true } => fmt_numbered_end(download.0, f),
             Self::Started { id, name, dest, .. } => {
@@ -516,6 +603,11 @@ fn yes(is_so: bool) -> &'static str {
     if is_so { "yes" } else { "no" }
 }
 
+fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    // Milliseconds are precise enough.
+    serializer.serialize_f64(time.as_millis() as f64 / 1e3)
+}
+
 fn as_text<S: Serializer>(value: &impl Display, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(value)
 }
@@ -554,7 +646,7 @@ mod tests {
     use crate::console::demo_figures::GetterFigures;
     use crate::console::download_text::tests::status;
     use crate::geometry::Geometry;
-    use crate::node::{Direction, Failure, FailureKind, TrackerState};
+    use crate::node::{Cause, Direction, Failure, FailureKind, TrackerState, Why};
 
     const HASH: InfoHash = InfoHash([0xab; 20]);
 
@@ -562,6 +654,21 @@ mod tests {
         let hash = "ab".repeat(20);
         assert_eq!(event.to_string(), text.replace("HASH", &hash));
         assert_eq!(event.to_json().unwrap(), json.replace("HASH", &hash));
+    }
+
+    #[test]
+    fn progress_and_troubles() {
+        let progress = HashProgress { done_bytes: 1 << 30, bytes: 4 << 30, rate_bytes_s: 1 << 20 };
+        check(
+            &OutputEvent::HashProgress { file: Path::new("f"), progress },
+            "hashing f: 1.0 GiB of 4.0 GiB (25 %), 1.0 MiB/s",
+            r#"{"bytes":4294967296,"done_bytes":1073741824,"event":"hash_progress","file":"f","rate_bytes_s":1048576}"#,
+        );
+        check(
+            &OutputEvent::tracker_trouble("t:1", &TrackerTrouble::NotAllowed("a is not b".into())),
+            "tracker t:1: not allowed: a is not b; it is tried again",
+            r#"{"event":"tracker_trouble","kind":"not_allowed","tracker":"t:1","why":"not allowed: a is not b"}"#,
+        );
     }
 
     #[test]
@@ -600,7 +707,11 @@ mod tests {
         };
         let start = r#"{"bad_chunks":0,"bytes":21474836480,"dest":"/data/disk.img","done_bytes":5368709120,"#;
         let ended = r#""event":"ended","#;
-        let is_done = fields("done", 378_078_107, r#""up_to_date":false,"verified":true"#);
+        let is_done = fields(
+            "done",
+            378_078_107,
+            r#""up_to_date":false,"verified":true,"why":{"cause":"nothing","text":"it has just begun"},"zero_bytes":0"#,
+        );
         let json = format!("{start}{ended}{is_done}");
         check(&OutputEvent::ended(&done, true), "#3 done 20.0 GiB in 14.2 s, verified", &json);
         let by_name = "done disk.img -> /data/disk.img 20.0 GiB in 14.2 s, verified";
@@ -608,7 +719,9 @@ mod tests {
         let failure = Failure { kind: FailureKind::Retry, message: "no seeder: try later".into() };
         let failed = status(3, DownloadState::Failed(failure));
         let fields = |more| fields("failed", 378_078_107, more);
-        let has_failed = fields(r#""up_to_date":false,"verified":false"#);
+        let has_failed = fields(
+            r#""up_to_date":false,"verified":false,"why":{"cause":"nothing","text":"it has just begun"},"zero_bytes":0"#,
+        );
         let json = format!(r#"{start}"error":"no seeder: try later",{ended}{has_failed}"#);
         check(&OutputEvent::ended(&failed, true), "#3 failed: no seeder: try later", &json);
         let rows = [done];
@@ -618,8 +731,22 @@ mod tests {
         check(
             &OutputEvent::progress(&status(3, DownloadState::Running)),
             "disk.img: 5.0 GiB of 20.0 GiB (25 %), 1.0 GiB/s, 15s left, 3 peers, running",
-            r#"{"bytes":21474836480,"done_bytes":5368709120,"event":"progress","id":3,"name":"disk.img","peers":3,"rate_bytes_s":1073741824,"state":"running"}"#,
+            r#"{"bytes":21474836480,"done_bytes":5368709120,"event":"progress","id":3,"name":"disk.img","peers":3,"rate_bytes_s":1073741824,"state":"running","why":{"cause":"nothing","text":"it has just begun"}}"#,
         );
+    }
+
+    #[test]
+    fn reports_on_progress() {
+        let why = Why::with(Cause::Disk, "it is\nslow");
+        let event = Event::NoProgress { id: 3, waited: Duration::from_millis(10_250), why, next_step: "wait".into() };
+        check(
+            &OutputEvent::of(&event).unwrap(),
+            "#3 no progress for 10 s: it is\\nslow; next: wait",
+            r#"{"cause":"disk","event":"no_progress","id":3,"next_step":"wait","seconds":10.25,"text":"it is\nslow"}"#,
+        );
+        let event = Event::ProgressAgain { id: 3, waited: Duration::from_secs(20) };
+        let json = r#"{"event":"progress_again","id":3,"seconds":20.0}"#;
+        check(&OutputEvent::of(&event).unwrap(), "#3 progress again after 20 s", json);
     }
 
     #[test]

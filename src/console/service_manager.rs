@@ -1,7 +1,7 @@
 //! Messages to the service manager (systemd) that started this process, if `NOTIFY_SOCKET` names one.
 //!
-//! One thread sends all of them, because a manager that is busy may block a sender. It feeds the watchdog only while the
-//! work really goes on: while core 0 runs its tasks.
+//! One thread sends all of them, because a manager that is busy may block a sender. It feeds the watchdog only while
+//! every core runs its tasks.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -96,7 +96,7 @@ impl Shared {
                 self.lock().has_ended = true;
                 return self.changed.notify_all();
             }
-            if watchdog.is_some_and(|limit| first_core_has_run_within(limit / 2)) {
+            if watchdog.is_some_and(|limit| all_cores_have_run_within(limit / 2)) {
                 send(&[NotifyState::Watchdog]);
             }
         }
@@ -111,9 +111,9 @@ impl Shared {
     }
 }
 
-/// Whether core 0 ran its tasks a short time ago.
-fn first_core_has_run_within(limit: Duration) -> bool {
-    metrics::beats().iter().any(|beat| beat.core == 0 && beat.age < limit)
+/// Whether every core ran its tasks a short time ago.
+fn all_cores_have_run_within(limit: Duration) -> bool {
+    metrics::beats().iter().all(|beat| beat.age < limit)
 }
 
 fn send(states: &[NotifyState<'_>]) {

@@ -6,15 +6,20 @@
 
 use std::collections::VecDeque;
 use std::fmt::Display;
-use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::time::{Duration, Instant, SystemTime};
+
+use log::Level;
 
 use super::exit::{CommandError, Exit};
+use super::log_format::LogFormat;
 use super::stderr_sink;
-use crate::limits::{LOG_LINES_QUEUED_MAX, SENTENCES_QUEUED_MAX, STDERR_PATIENCE};
+use crate::limits::{LOG_LINES_QUEUED_MAX, MESSAGES_QUEUED_MAX, STDERR_PATIENCE};
 use crate::metrics::{self, Counter};
 
 static WRITER: OnceLock<Writer> = OnceLock::new();
+
+static FORMAT: RwLock<LogFormat> = RwLock::new(LogFormat::Text);
 
 /// The lines that wait to be written.
 #[derive(Debug, Default)]
@@ -59,10 +64,29 @@ pub(crate) fn log(text: String) {
     }
 }
 
+/// Sets the format of all further lines.
+pub(crate) fn set_format(format: LogFormat) {
+    *FORMAT.write().unwrap_or_else(PoisonError::into_inner) = format;
+}
+
+/// The format of the lines.
+pub(crate) fn format() -> LogFormat {
+    *FORMAT.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Reports a failure to the user, as [`report`] does.
+pub(crate) fn report_error(message: impl Display) {
+    put_message(Level::Error, &message.to_string());
+}
+
 /// Reports a message to the user, above a progress bar or prompt if there is one. Waits until it is written, unless
 /// stderr is stuck.
 pub(crate) fn report(message: impl Display) {
-    let text = message.to_string();
+    put_message(Level::Info, &message.to_string());
+}
+
+fn put_message(level: Level, message: &str) {
+    let text = format().message(SystemTime::now(), level, message);
     let Some(writer) = WRITER.get() else { return stderr_sink::write(&text) };
     if let Some(number) = writer.put(Line { text, is_message: true }) {
         writer.wait(number);
@@ -92,7 +116,7 @@ impl Writer {
     fn put(&self, line: Line) -> Option<u64> {
         let mut queue = self.lock();
         let is_full = if line.is_message {
-            queue.messages >= SENTENCES_QUEUED_MAX
+            queue.messages >= MESSAGES_QUEUED_MAX
         } else {
             queue.lines.len() - queue.messages >= LOG_LINES_QUEUED_MAX
         };
@@ -138,7 +162,8 @@ impl Writer {
                 (line, std::mem::take(&mut queue.dropped))
             };
             if dropped > 0 {
-                stderr_sink::write(&format!("{dropped} lines dropped, because stderr was not read fast enough"));
+                let message = format!("{dropped} lines dropped, because stderr was not read fast enough");
+                stderr_sink::write(&format().message(SystemTime::now(), Level::Warn, &message));
             }
             stderr_sink::write(&line.text);
             let mut queue = self.lock();
@@ -158,10 +183,11 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_counted_and_a_sentence_has_room_of_its_own() {
-        let writer = Writer::default();
+        let (writer, dropped_before) = (Writer::default(), metrics::total(Counter::LogLinesDropped));
         let line = |is_message| Line { text: "x".into(), is_message };
         let taken = (0..LOG_LINES_QUEUED_MAX + 7).filter_map(|_| writer.put(line(false))).count();
         assert_eq!((taken, writer.lock().dropped), (LOG_LINES_QUEUED_MAX, 7));
+        assert!(metrics::total(Counter::LogLinesDropped) >= dropped_before + 7);
         assert_eq!(writer.put(line(true)), Some(LOG_LINES_QUEUED_MAX as u64 + 1));
         // No thread writes: the first wait takes the whole patience, later ones return at once.
         let start = Instant::now();

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use super::job::Job;
 use super::shard::ShardMessage;
 use super::view::View;
+use super::why_watch::ProgressReport;
 use crate::ids::PeerId;
 use crate::limits::DATA_CONNECTIONS_MAX;
 use crate::net::Net;
-use crate::runtime::Blocking;
+use crate::runtime::{Blocking, LoadMeter};
 use crate::torrent::Registry;
 
 /// Services of core 0 that the driver of one download uses.
@@ -35,6 +36,12 @@ pub(crate) struct DriverContext {
     pub notice: Box<dyn Fn(String)>,
     /// The download while it runs, for display.
     pub view: RefCell<Option<Weak<dyn View>>>,
+    /// Reports on the progress.
+    pub report_progress: Box<dyn Fn(ProgressReport)>,
+    /// Measures the load of the machine.
+    pub load: Arc<LoadMeter>,
+    /// Threads that measure it.
+    pub load_threads: Blocking,
 }
 
 /// A download that is paused, so that others may use its share of the connections.

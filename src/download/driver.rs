@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use futures_lite::FutureExt as _;
 
 use super::batches::{Batches, Durable};
 use super::context::{DriverContext, Idle};
@@ -15,20 +17,21 @@ use super::job::{Job, Progress, Report, Target};
 use super::meter::RateMeter;
 use super::outcome::{DownloadState, Failure};
 use super::peer_set::{NoProgress, PeerSet};
-use super::prepare::{self, Found};
+use super::prepare::{self, Found, Prepared};
 use super::progress_reporter::ProgressReporter;
 use super::session_driver::{Blame, SessionDriver};
 use super::view::View;
+use super::why::{Cause, Why};
+use super::why_watch::{Tick, WhyWatch};
 use crate::bitfield::{Bitfield, SharedBitfield};
+use crate::hash::zero_chunks;
 use crate::ids::Endpoint;
-use crate::limits::{
-    DRIVER_TICK, REPORTS_AT_ONCE_MAX, STALL_NOTICE_AFTER, STALL_NOTICE_INTERVAL, STALLED_AFTER, WITHDRAWAL_WAIT,
-};
+use crate::limits::{DRIVER_TICK, REPORTS_AT_ONCE_MAX, STALLED_AFTER, WITHDRAWAL_WAIT};
 use crate::metainfo::Metainfo;
-use crate::runtime::deadline;
+use crate::runtime::{deadline, sleep};
 use crate::storage::allocate::DIRECT_ALIGN;
 use crate::storage::{DestError, DiskFiles, Ledger, SeedFile};
-use crate::swarm::Strategy;
+use crate::swarm::{Strategy, Supply};
 use crate::torrent::RegistryError;
 use crate::torrent::Torrent;
 use crate::tracker_client::{Announcement, Announcer};
@@ -43,6 +46,10 @@ pub(crate) struct Request {
     pub dest: Option<PathBuf>,
     /// Whether an existing file may be replaced.
     pub force: bool,
+    /// Whether an existing file is repaired where it is.
+    pub in_place: bool,
+    /// Whether chunks of zeros become holes instead of being downloaded.
+    pub is_sparse: bool,
     /// Time without any peer after which the download gives up.
     pub wait: Option<Duration>,
     /// The same time once any data was received: sources may be away for a while.
@@ -81,8 +88,6 @@ struct Run {
     announced: Cell<bool>,
     reporter: ProgressReporter,
     not_direct_reported: Cell<bool>,
-    /// Time of the last notice that said why nothing arrives.
-    missing_reported_at: Cell<Option<Instant>>,
     /// Present while the download is paused.
     idle: RefCell<Option<Idle>>,
 }
@@ -112,11 +117,14 @@ impl Driver {
         let (durable, have) = self.open(&context, found).await?;
         let run = self.start(context, announcer, durable, have).await?;
         let worked = run.work(&state).await;
-        run.context.stop_shards().await;
-        let ended = match worked {
-            Ok(()) => run.finish().await,
-            Err(failure) => Err(failure),
+        let end = async {
+            run.context.stop_shards().await;
+            match worked {
+                Ok(()) => run.finish().await,
+                Err(failure) => Err(failure),
+            }
         };
+        let ended = end.or(run.watch_the_end()).await;
         if ended.is_err() {
             run.give_up().await;
         }
@@ -128,8 +136,9 @@ impl Driver {
     }
 
     fn preparation(&self, threads: usize) -> prepare::Preparation<'_> {
-        let Request { metainfo, force, .. } = &self.request;
-        prepare::Preparation { metainfo, force: *force, threads, stop: &self.cancelled }
+        let Request { metainfo, force, in_place, is_sparse, .. } = &self.request;
+        let (force, in_place, is_sparse) = (*force, *in_place, *is_sparse);
+        prepare::Preparation { metainfo, force, in_place, is_sparse, threads, stop: &self.cancelled }
     }
 
     /// Inspects the destination.
@@ -146,25 +155,36 @@ impl Driver {
         context: &DriverContext,
         found: Found,
     ) -> Result<(Option<Durable>, Bitfield), Failure> {
-        let Some(dest) = self.request.dest.clone() else {
-            return Ok((None, Bitfield::empty(self.request.metainfo.geometry())));
-        };
+        let Some(dest) = self.request.dest.clone() else { return Ok((None, self.zeros())) };
         let (this, threads) = (self.clone(), context.cores);
-        let shared = context.registry.get(&self.request.metainfo.info_hash());
+        let (registry, info_hash) = (context.registry.clone(), self.request.metainfo.info_hash());
         let work = move || {
             // Right chunks of the file that will be replaced, or of a file shared from here, need not be downloaded.
-            let mut sources = Vec::new();
-            if let Found::Replaceable(right) = found {
-                sources.push((dest.clone(), right));
+            let torrent = registry.get(&info_hash).filter(|torrent| torrent.stopped().is_none());
+            let shared = torrent.as_ref().and_then(|torrent| Some((torrent.content.as_ref()?.path()?, torrent.held())));
+            let shared = shared.as_ref().map(|(path, chunks)| (path.as_path(), chunks));
+            let preparation = this.preparation(threads);
+            match found {
+                Found::Different { right, identity } if preparation.in_place => {
+                    if registry.serves((identity.device, identity.inode)) {
+                        return Err(Failure::local(DestError::Shared(dest)));
+                    }
+                    preparation.open_in_place(&dest, right, identity, shared)
+                }
+                Found::Different { right, .. } => preparation.open(&dest, Some(&right), shared),
+                Found::Nothing | Found::Whole => preparation.open(&dest, None, shared),
             }
-            let torrent = shared.as_ref().filter(|torrent| torrent.stopped().is_none());
-            let file = torrent.and_then(|torrent| Some((torrent.content.as_ref()?.path()?, torrent.held())));
-            sources.extend(file);
-            let sources: Vec<_> = sources.iter().map(|(path, chunks)| (path.as_path(), chunks.clone())).collect();
-            this.preparation(threads).open(&dest, &sources)
         };
-        let (ledger, files, have) = context.blocking.run_long(work).await.map_err(Failure::local)??;
+        let Prepared { ledger, files, have, notice } =
+            context.blocking.run_long(work).await.map_err(Failure::local)??;
+        notice.into_iter().for_each(|notice| (context.notice)(notice));
         Ok((Some((ledger, files)), have))
+    }
+
+    /// The chunks that are neither downloaded nor written.
+    fn zeros(&self) -> Bitfield {
+        let metainfo = &self.request.metainfo;
+        if self.request.is_sparse { zero_chunks(metainfo) } else { Bitfield::empty(metainfo.geometry()) }
     }
 
     /// Serves a destination that was right already, like any other share.
@@ -215,6 +235,7 @@ impl Driver {
         let (reports, received) = async_channel::unbounded();
         let progress = Arc::new(Progress::default());
         progress.done_bytes.store(have.byte_count(), Ordering::Relaxed);
+        progress.zero_bytes.store(self.zeros().byte_count(), Ordering::Relaxed);
         let is_first = self.progress.set(progress.clone()).is_ok();
         debug_assert!(is_first, "a download runs once");
         // Nothing else sets it.
@@ -244,7 +265,6 @@ impl Driver {
             batches,
             announced: Cell::new(false),
             not_direct_reported: Cell::new(false),
-            missing_reported_at: Cell::new(None),
             idle: RefCell::new(None),
             job,
         }))
@@ -255,6 +275,7 @@ impl Run {
     /// Runs the download until all chunks are written.
     async fn work(self: &Rc<Self>, state: &impl Fn(DownloadState)) -> Result<(), Failure> {
         let mut rate = RateMeter::new(&self.job.progress);
+        let mut watch = WhyWatch::new(&self.job.progress);
         loop {
             // Checked first: chunks that a failed sync lost must not count as done.
             if let Some(error) = self.job.failure.get() {
@@ -279,12 +300,16 @@ impl Run {
             if self.is_idle() {
                 rate.rest(&self.job.progress);
                 self.session_driver.tick();
+                self.job.progress.set_why(Why::of(Cause::Paused));
+                // The pause counts neither as a cause nor as time without progress.
+                watch = WhyWatch::new(&self.job.progress);
                 self.show(DownloadState::Paused, state);
             } else if rate.is_due() {
                 rate.tick(&self.job.progress, self.session_driver.wait_reason());
                 self.session_driver.tick();
                 self.peer_set.retry();
                 self.peer_set.check_deliveries();
+                self.watch(&mut watch);
                 self.show(self.check_progress(rate.still_for())?, state);
             }
         }
@@ -357,23 +382,59 @@ impl Run {
         let patience = self.driver.request.wait;
         let patience =
             if has_received { patience.map(|wait| wait.max(self.driver.request.stall_timeout)) } else { patience };
-        let failure = || why.clone().into_failure(self.job.torrent.metainfo.name());
         if patience.is_some_and(|patience| waited >= patience) {
-            return Err(failure());
-        }
-        if has_received {
-            self.report_what_is_missing(waited, &failure().message);
+            return Err(why.into_failure(self.job.torrent.metainfo.name()));
         }
         Ok(state)
     }
 
-    /// Reports from time to time why nothing arrives.
-    fn report_what_is_missing(&self, waited: Duration, why: &str) {
-        let is_due = waited >= STALL_NOTICE_AFTER
-            && self.missing_reported_at.get().is_none_or(|at| at.elapsed() >= STALL_NOTICE_INTERVAL);
-        if is_due {
-            self.missing_reported_at.set(Some(Instant::now()));
-            (self.context.notice)(format!("waiting since {} s: {why}", waited.as_secs()));
+    /// Finds the cause for which the download waits, and reports it when there was no progress for long.
+    fn watch(&self, watch: &mut WhyWatch) {
+        let progress = &self.job.progress;
+        let has_received = progress.fetched_bytes.load(Ordering::Relaxed) > 0;
+        let no_peers = self.peer_set.no_peers_since().map(|(_, why)| why);
+        let supply = self.session_driver.supply();
+        let cause = watch.take(
+            progress,
+            Tick {
+                chunks: self.job.torrent.metainfo.geometry().chunk_count(),
+                is_capped: self.context.net.is_at_download_limit(),
+                has_queue: self.peer_set.has_queue_at_own_link(),
+                load: self.context.load.load(&self.context.load_threads),
+                supply,
+                no_peers: no_peers.as_ref().map(|why| why.cause(has_received)),
+            },
+        );
+        let why = match (cause, no_peers) {
+            (Cause::Tracker | Cause::NoPeers, Some(why)) => Why::with(cause, why.to_string()),
+            (Cause::SlowPeer, _) => self.slow_peer(&supply),
+            _ => Why::of(cause),
+        };
+        if let Some(report) = watch.report(progress, &why) {
+            (self.context.report_progress)(report);
+        }
+        progress.set_why(why);
+    }
+
+    /// Reports if the disk takes long for the last chunks; never ends.
+    async fn watch_the_end<T>(&self) -> T {
+        let (progress, why) = (&self.job.progress, Why::with(Cause::Disk, "the last chunks are made durable"));
+        let mut watch = WhyWatch::new(progress);
+        progress.set_why(why.clone());
+        loop {
+            sleep(DRIVER_TICK).await;
+            if let Some(report) = watch.report(progress, &why) {
+                (self.context.report_progress)(report);
+            }
+        }
+    }
+
+    fn slow_peer(&self, supply: &Supply) -> Why {
+        match supply.only_asked.and_then(|slot| self.peer_set.endpoint(slot)) {
+            Some(peer) => {
+                Why::with(Cause::SlowPeer, format!("{peer} alone has the last {} chunks, and is slow", supply.missing))
+            }
+            None => Why::of(Cause::SlowPeer),
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::spent::SpentAccount;
+use super::why::Why;
 use crate::geometry::ChunkIndex;
 use crate::ids::Endpoint;
 use crate::limits::PEERS_KNOWN_MAX;
@@ -104,10 +105,18 @@ pub(crate) enum Report {
 pub(crate) struct Progress {
     /// Bytes verified and written, including earlier runs.
     pub done_bytes: AtomicU64,
+    /// Bytes of the chunks of zeros, which are not downloaded.
+    pub zero_bytes: AtomicU64,
     /// Bytes downloaded by this run.
     pub fetched_bytes: AtomicU64,
     /// Bytes that arrived, in useful chunks or not: they show whether there is progress.
     pub arrived_bytes: AtomicU64,
+    /// Bytes of complete chunks whose hash is not known yet.
+    pub hashing_bytes: AtomicU64,
+    /// Bytes of verified chunks whose write has not ended.
+    pub writing_bytes: AtomicU64,
+    /// Connections that wait for memory for the next chunk.
+    pub memory_waits: AtomicU64,
     /// Chunks that failed their hash.
     pub bad_chunks: AtomicU64,
     /// Peers banned for wrong chunks.
@@ -116,6 +125,8 @@ pub(crate) struct Progress {
     pub rate_bytes_s: AtomicU64,
     /// Account of the time spent.
     pub spent: SpentAccount,
+    /// The cause for which it waits now.
+    why: Mutex<Why>,
     /// Peers that are or were connected.
     peers: Mutex<Vec<Arc<PeerProgress>>>,
 }
@@ -154,6 +165,16 @@ impl Progress {
         let new = PeerProgress { endpoint, fetched_bytes: AtomicU64::new(0), is_up: AtomicBool::new(false) };
         peers.push(Arc::new(new));
         peers[peers.len() - 1].clone()
+    }
+
+    /// The cause for which the download waits now.
+    pub(crate) fn why(&self) -> Why {
+        self.why.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Sets that cause.
+    pub(crate) fn set_why(&self, why: Why) {
+        *self.why.lock().unwrap_or_else(PoisonError::into_inner) = why;
     }
 
     /// Number of peers connected now.

@@ -30,12 +30,18 @@ pub(crate) mod peer_set;
 pub(crate) mod peer_standing;
 pub(crate) mod pipeline;
 pub(crate) mod prepare;
+#[cfg(test)]
+mod prepare_tests;
 mod progress_reporter;
 mod session_driver;
 pub(crate) mod shard;
 pub(crate) mod source;
 pub(crate) mod spent;
+mod tracker_delay;
 mod view;
+pub(crate) mod why;
+mod why_meter;
+mod why_watch;
 
 pub(crate) use context::DriverContext;
 pub(crate) use driver::{Driver, Request};
@@ -43,3 +49,5 @@ pub use outcome::{DownloadState, Failure, FailureKind};
 pub(crate) use shard::{Shard, ShardContext, ShardMessage};
 pub use spent::TimeSpent;
 pub(crate) use view::{SourceView, View};
+pub use why::{Cause, Why};
+pub(crate) use why_watch::ProgressReport;

@@ -2,6 +2,7 @@
 //! go into the session.
 
 use std::cell::{Cell, RefCell};
+use std::net::IpAddr;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,7 +16,9 @@ use super::outcome::{Failure, FailureKind};
 use super::peer_choice::{Peer, Peers};
 use super::session_driver::SessionDriver;
 use super::source::Source;
+use super::tracker_delay::TrackerDelay;
 use super::view::{SourceView, View};
+use super::why::Cause;
 use crate::geometry::ChunkIndex;
 use crate::ids::Endpoint;
 use crate::limits::{DISCOVER_PARTS, DISCOVER_PAUSE_LONELY, DISCOVER_PAUSE_MAX, DISCOVER_PAUSE_MIN, DRIVER_TICK};
@@ -41,6 +44,9 @@ pub(crate) struct PeerSet {
     tracker_failure: RefCell<Option<String>>,
     /// Whether no peer may be connected.
     is_paused: Cell<bool>,
+    tracker_delay: RefCell<TrackerDelay>,
+    /// IP address of the tracker in use.
+    tracker_address: Cell<Option<IpAddr>>,
 }
 
 /// The reason why a download has no peers or no progress.
@@ -83,6 +89,8 @@ impl PeerSet {
             last_contact: Cell::new(Instant::now()),
             tracker_failure: RefCell::new(None),
             is_paused: Cell::new(false),
+            tracker_delay: RefCell::default(),
+            tracker_address: Cell::new(None),
         });
         crate::runtime::spawn_vital("discovery", discover(Rc::downgrade(&peer_set)));
         peer_set
@@ -127,6 +135,31 @@ impl PeerSet {
             },
         };
         Some((self.last_contact.get().elapsed(), why))
+    }
+
+    /// Whether packets to this machine wait in a queue that those of the tracker share with the peers' data. A tracker
+    /// on the machine of a peer, or on this one, does not show that.
+    pub(crate) fn has_queue_at_own_link(&self) -> bool {
+        let Some(tracker) = self.tracker_address.get() else { return false };
+        let is_apart = |peer: &Endpoint| peer.ip().to_canonical() != tracker;
+        !tracker.is_loopback()
+            && self.peers.borrow().iter().filter(|(_, peer)| peer.is_up).all(|(endpoint, _)| is_apart(endpoint))
+            && self.tracker_delay.borrow().has_queue(self.now())
+    }
+
+    fn note_round_trip(&self) {
+        let Some(round_trip) = self.trackers.take_round_trip() else { return };
+        let is_other = self.tracker_address.replace(Some(round_trip.address)) != Some(round_trip.address);
+        let mut delay = self.tracker_delay.borrow_mut();
+        if is_other {
+            delay.clear();
+        }
+        delay.note(self.now(), round_trip.time);
+    }
+
+    /// The endpoint of the peer in a slot.
+    pub(crate) fn endpoint(&self, slot: PeerSlot) -> Option<Endpoint> {
+        self.peers.borrow().iter().find(|(_, peer)| peer.slot == slot).map(|(endpoint, _)| *endpoint)
     }
 
     /// Blames the peer for a chunk that did not match its hash.
@@ -282,38 +315,37 @@ fn is_no_route(error: &std::io::Error) -> bool {
 }
 
 impl NoProgress {
+    /// The cause to show; `has_received` tells whether any chunk has arrived before.
+    pub(crate) fn cause(&self, has_received: bool) -> Cause {
+        match self {
+            Self::NoTracker(_) => Cause::Tracker,
+            Self::NoSeeder if !has_received => Cause::Tracker,
+            Self::NoSeeder | Self::Unreachable(_) | Self::NoRoute(_) | Self::AllWrong | Self::Stalled => Cause::NoPeers,
+        }
+    }
+
     /// Converts the reason to a failure of the download of `name`.
     pub(crate) fn into_failure(self, name: &str) -> Failure {
-        let name = crate::text::plain(name);
-        let (kind, message) = match self {
-            Self::NoTracker(why) => (FailureKind::Retry, format!("cannot get {name}: {why}")),
-            Self::NoSeeder => (
-                FailureKind::Retry,
-                format!("cannot get {name}: the tracker knows no seeder; share the file first, or wait with --wait"),
+        let kind = if self == Self::AllWrong { FailureKind::Data } else { FailureKind::Retry };
+        Failure { kind, message: format!("cannot get {}: {self}", crate::text::plain(name)) }
+    }
+}
+
+impl std::fmt::Display for NoProgress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NoTracker(why) => f.write_str(why),
+            Self::NoSeeder => f.write_str("the tracker knows no seeder; share the file first, or wait with --wait"),
+            Self::Unreachable(1) => f.write_str("its only seeder cannot be reached, or refuses; try again later"),
+            Self::Unreachable(count) => write!(f, "none of its {count} seeders can be reached; try again later"),
+            Self::NoRoute(family) => write!(
+                f,
+                "its seeders are known by {family} addresses only, and this machine has no route to these: add one, or \
+                 let a seeder announce another address"
             ),
-            Self::Unreachable(count) => (
-                FailureKind::Retry,
-                match count {
-                    1 => format!("cannot get {name}: its only seeder cannot be reached, or refuses; try again later"),
-                    _ => format!("cannot get {name}: none of its {count} seeders can be reached; try again later"),
-                },
-            ),
-            Self::NoRoute(family) => (
-                FailureKind::Retry,
-                format!(
-                    "cannot get {name}: its seeders are known by {family} addresses only, and this machine has no \
-                     route to these: add one, or let a seeder announce another address"
-                ),
-            ),
-            Self::Stalled => {
-                (FailureKind::Retry, format!("cannot get {name}: its peers deliver nothing any more; try again later"))
-            }
-            Self::AllWrong => (
-                FailureKind::Data,
-                format!("cannot get {name}: every seeder sent chunks that do not match the .mtorrent file"),
-            ),
-        };
-        Failure { kind, message }
+            Self::Stalled => f.write_str("its peers deliver nothing any more; try again later"),
+            Self::AllWrong => f.write_str("every seeder sent chunks that do not match the .mtorrent file"),
+        }
     }
 }
 
@@ -328,6 +360,7 @@ async fn discover(peer_set: Weak<PeerSet>) {
             continue;
         }
         let answer = this.trackers.request(&Message::SeederInfoRequest(this.subscribe_request.info_hash)).await;
+        this.note_round_trip();
         let mut failure = None;
         match answer {
             Ok(Answer::Seeders { endpoints, .. }) if !endpoints.is_empty() => {

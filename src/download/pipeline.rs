@@ -45,11 +45,11 @@ pub(crate) struct Origin {
 
 impl Pipeline {
     /// Opens the file on this core, and starts the verifier.
-    pub(crate) async fn open(core: Core, memory: Memory, blocking: Blocking, job: Arc<Job>) -> Rc<Self> {
+    pub(crate) async fn open(core: Core, memory: Memory, writes: Blocking, job: Arc<Job>) -> Rc<Self> {
         let writer = match &job.target {
             Some(Target { part, record, file }) => {
                 let layout = Layout::one_file(job.torrent.metainfo.geometry());
-                Some(Writer::open(layout, part, record, file.clone(), blocking).await)
+                Some(Writer::open(layout, part, record, file.clone(), writes).await)
             }
             None => None,
         };
@@ -77,11 +77,17 @@ impl Pipeline {
 
     /// Allocates memory for a chunk that is about to be received.
     pub(crate) async fn buffer(&self, len: usize, is_limited: bool) -> ChunkBuffer {
+        let waits = &self.job.progress.memory_waits;
+        waits.fetch_add(1, Ordering::Relaxed);
+        let _waiting = Deferred(|| {
+            waits.fetch_sub(1, Ordering::Relaxed);
+        });
         self.memory.chunk(len, is_limited).await
     }
 
     /// Step 1: a chunk has arrived completely.
     pub(crate) fn received(&self, index: ChunkIndex, buffer: ChunkBuffer, origin: Origin) {
+        self.job.progress.hashing_bytes.fetch_add(self.len_of(index), Ordering::Relaxed);
         self.verifier.push(ReceivedChunk { index, buffer, origin });
     }
 
@@ -94,6 +100,9 @@ impl Pipeline {
 
     /// Step 3: the result of the hash is known. A right chunk is written while the next ones are hashed.
     fn verified(self: &Rc<Self>, origin: Origin, outcome: Result<VerifiedChunk, WrongChunk>) {
+        let index = outcome.as_ref().map_or_else(|WrongChunk(index)| *index, VerifiedChunk::index);
+        let bytes = self.len_of(index);
+        self.job.progress.hashing_bytes.fetch_sub(bytes, Ordering::Relaxed);
         if self.stopped.get() {
             return;
         }
@@ -114,8 +123,9 @@ impl Pipeline {
             metrics::add(Counter::ChunksDuplicate, 1);
         } else {
             self.writing.set(self.writing.get() + 1);
+            self.job.progress.writing_bytes.fetch_add(bytes, Ordering::Relaxed);
             let this = self.clone();
-            self.job.spawn_part("chunk write", self.clone().store(chunk, source), move || this.write_ended());
+            self.job.spawn_part("chunk write", self.clone().store(chunk, source), move || this.write_ended(bytes));
         }
     }
 
@@ -131,7 +141,7 @@ impl Pipeline {
             }
             Err(error) => self.job.fail(error),
         }
-        self.write_ended();
+        self.write_ended(self.len_of(chunk.index()));
     }
 
     async fn write(&self, chunk: &VerifiedChunk) -> std::io::Result<()> {
@@ -150,7 +160,12 @@ impl Pipeline {
         written
     }
 
-    fn write_ended(&self) {
+    fn len_of(&self, chunk: ChunkIndex) -> u64 {
+        self.job.torrent.metainfo.geometry().chunk_len(chunk).into()
+    }
+
+    fn write_ended(&self, bytes: u64) {
+        self.job.progress.writing_bytes.fetch_sub(bytes, Ordering::Relaxed);
         debug_assert!(self.writing.get() > 0, "a write ended twice");
         self.writing.set(self.writing.get().saturating_sub(1));
         self.drained.notify();
@@ -161,5 +176,14 @@ impl Pipeline {
         self.stopped.set(true);
         self.drained.notify();
         self.drained.until(|| (self.writing.get() == 0).then_some(())).await;
+    }
+}
+
+/// Runs a closure when dropped: a wait may end by being dropped.
+struct Deferred<F: Fn()>(F);
+
+impl<F: Fn()> Drop for Deferred<F> {
+    fn drop(&mut self) {
+        (self.0)();
     }
 }

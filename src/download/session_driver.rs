@@ -16,7 +16,7 @@ use super::source::Source;
 use crate::bitfield::Bitfield;
 use crate::geometry::ChunkIndex;
 use crate::metrics::{self, Counter};
-use crate::swarm::{Action, AnswerStart, ConnectionSlot, PeerSlot, PeerView, Session, Strategy, WaitReason};
+use crate::swarm::{Action, AnswerStart, ConnectionSlot, PeerSlot, PeerView, Session, Strategy, Supply, WaitReason};
 
 /// The session of one download, with the state that its actions need.
 pub(crate) struct SessionDriver {
@@ -138,6 +138,11 @@ impl SessionDriver {
     /// The chunks that arrive now, for display.
     pub(crate) fn arriving(&self) -> Vec<ChunkIndex> {
         self.session.borrow().arriving().collect()
+    }
+
+    /// The figures that show what limits the download.
+    pub(crate) fn supply(&self) -> Supply {
+        self.session.borrow_mut().supply()
     }
 
     /// Carries out the session's actions.

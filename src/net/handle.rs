@@ -16,6 +16,7 @@ use super::socket_set::SocketSet;
 use super::stream::Stream;
 use super::throttle::RateLimits;
 use super::watchdog::Watchdog;
+use crate::direction::Direction;
 use crate::limits::MEMORY_TRIM_INTERVAL;
 
 /// A core's sockets; clones share them.
@@ -48,6 +49,11 @@ impl Net {
             }
         });
         Ok(Self { buffers, watchdog: Watchdog::start(), poller: Poller::start()?, rates })
+    }
+
+    /// Whether this process receives as fast as the user allows.
+    pub(crate) fn is_at_download_limit(&self) -> bool {
+        self.rates.is_used_up(Direction::Down)
     }
 
     /// Opens a connection within `limit`.

@@ -71,6 +71,12 @@ impl RateLimits {
         NonZeroU64::new(self.limit(direction).bytes_s.load(Ordering::Relaxed))
     }
 
+    /// Whether the limit is used up: connections wait for their bookings.
+    pub(super) fn is_used_up(&self, direction: Direction) -> bool {
+        let limit = self.limit(direction);
+        limit.bytes_s.load(Ordering::Relaxed) > 0 && limit.booked_until_ns.load(Ordering::Relaxed) > self.now_ns()
+    }
+
     /// Sets the limit, bytes a second, with immediate effect.
     pub fn set(&self, direction: Direction, bytes_s: Option<NonZeroU64>) {
         self.limit(direction).set(bytes_s.map_or(0, NonZeroU64::get), self.now_ns());

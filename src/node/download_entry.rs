@@ -9,7 +9,7 @@ use super::folder_mark::FolderMark;
 use super::request::DownloadRequest;
 use super::saved::{SavedDownload, SavedPath};
 use super::status::{DownloadId, DownloadStatus};
-use crate::download::{DownloadState, Driver};
+use crate::download::{Cause, DownloadState, Driver, Why};
 
 /// One download.
 #[derive(Debug)]
@@ -84,6 +84,7 @@ impl DownloadEntry {
             metainfo: SavedPath::absolute(&request.metainfo_path),
             dest: SavedPath::absolute(request.dest.as_deref()?),
             force: request.force,
+            in_place: request.in_place,
             folder: self.folder,
             id: Some(self.id),
             paused: self.driver.paused.load(Ordering::Relaxed),
@@ -120,8 +121,14 @@ impl DownloadEntry {
             done_bytes,
             ..DownloadStatus::empty(self.id, name, dest, state, elapsed)
         };
+        status.why = match status.state {
+            DownloadState::Hashing => Why::of(Cause::Verifying),
+            DownloadState::Done { .. } | DownloadState::Failed(_) => Why::with(Cause::Nothing, "it has ended"),
+            _ => Why::default(),
+        };
         if let Some(progress) = self.driver.progress.get() {
             status.done_bytes = progress.done_bytes.load(Ordering::Relaxed);
+            status.zero_bytes = progress.zero_bytes.load(Ordering::Relaxed);
             status.fetched_bytes = progress.fetched_bytes.load(Ordering::Relaxed);
             status.fetched_from = progress.fetched_from();
             status.bad_chunks = progress.bad_chunks.load(Ordering::Relaxed);
@@ -129,6 +136,7 @@ impl DownloadEntry {
             if !self.has_ended() {
                 status.rate_bytes_s = progress.rate_bytes_s.load(Ordering::Relaxed);
                 status.peers = progress.peers_up();
+                status.why = progress.why();
             }
         }
         status

@@ -19,10 +19,10 @@ use super::share_entry::ShareEntry;
 use super::status::{DownloadId, DownloadStatus};
 use super::waiting_download::WaitingDownload;
 use super::worker::CoreMessage;
-use crate::download::{DownloadState, DriverContext, Failure, FailureKind, View};
+use crate::download::{DownloadState, DriverContext, Failure, FailureKind, ProgressReport, View};
 use crate::ids::InfoHash;
 use crate::metainfo::Metainfo;
-use crate::runtime::{Blocking, Signal, spawn_watched};
+use crate::runtime::{Blocking, LoadMeter, Signal, spawn_watched};
 use crate::torrent::Content;
 use crate::tracker_client::Listener as _;
 
@@ -38,6 +38,7 @@ pub(super) struct DownloadSupervisor {
     is_closing: Cell<bool>,
     /// The services of each running download, which show it.
     contexts: RefCell<BTreeMap<DownloadId, Weak<DriverContext>>>,
+    load: Arc<LoadMeter>,
 }
 
 impl DownloadSupervisor {
@@ -50,6 +51,7 @@ impl DownloadSupervisor {
             running: Rc::default(),
             is_closing: Cell::new(false),
             contexts: RefCell::default(),
+            load: Arc::new(LoadMeter::new()),
         })
     }
 
@@ -114,6 +116,7 @@ impl DownloadSupervisor {
                 metainfo_path: taken.saved.metainfo.0.clone(),
                 dest: Some(taken.saved.dest.0.clone()),
                 force: taken.saved.force,
+                in_place: taken.saved.in_place,
                 wait: None,
                 seed: true,
             };
@@ -266,6 +269,7 @@ impl DownloadSupervisor {
 
     fn driver_context(&self, id: DownloadId, dest: Option<&Path>) -> DriverContext {
         let (mesh, events) = (self.context.core.mesh.clone(), self.context.events.clone());
+        let reports = events.clone();
         let durable = &self.context.core.parts.pools.durable;
         DriverContext {
             net: self.context.core.net.clone(),
@@ -278,6 +282,18 @@ impl DownloadSupervisor {
             send: Box::new(move |core, message| mesh.send(core, CoreMessage::Shard(id, message))),
             notice: Box::new(move |text| events.notice(text)),
             view: RefCell::default(),
+            report_progress: Box::new(move |report| reports.send(progress_event(id, report))),
+            load: self.load.clone(),
+            load_threads: self.context.core.parts.pools.load.clone(),
         }
+    }
+}
+
+fn progress_event(id: DownloadId, report: ProgressReport) -> Event {
+    match report {
+        ProgressReport::Stopped(why, waited) => {
+            Event::NoProgress { id, waited, next_step: why.next_step().to_owned(), why }
+        }
+        ProgressReport::Again(waited) => Event::ProgressAgain { id, waited },
     }
 }

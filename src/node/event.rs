@@ -1,9 +1,12 @@
 //! Events that a running client reports to plain threads.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::status::{DownloadId, DownloadStatus};
+use crate::download::Why;
 use crate::ids::InfoHash;
+use crate::tracker_client::TrackerTrouble;
 
 /// An event of a running client.
 #[derive(Clone, Debug)]
@@ -17,6 +20,24 @@ pub enum Event {
     },
     /// A download ended: its state is `Done` or `Failed`.
     Ended(Box<DownloadStatus>),
+    /// A running download finished no chunk for some time.
+    NoProgress {
+        /// Number of the download.
+        id: DownloadId,
+        /// The time without progress.
+        waited: Duration,
+        /// What it waits for.
+        why: Why,
+        /// What the user can do.
+        next_step: String,
+    },
+    /// A download that was reported to make no progress finishes chunks again.
+    ProgressAgain {
+        /// Number of the download.
+        id: DownloadId,
+        /// The time without progress.
+        waited: Duration,
+    },
     /// A share is paused: its file is not available or was modified. It resumes without a command.
     SharePaused {
         /// Path of the file.
@@ -55,6 +76,13 @@ pub enum Event {
         to: PathBuf,
         /// The reason, for the user.
         why: String,
+    },
+    /// A tracker is of no use, and neither is any other of its group. Repeated while that lasts.
+    TrackerTrouble {
+        /// `HOST:PORT` of the tracker.
+        tracker: String,
+        /// The reason.
+        why: TrackerTrouble,
     },
     /// A message for the user, such as a tracker lost or found, or a fallback taken.
     Notice(String),

@@ -28,7 +28,8 @@ impl EventSender {
         Self { sender, lists, late: Rc::default() }
     }
 
-    /// Sends or queues the event. A notice that finds the channel full is logged instead. Every other event has a
+    /// Sends or queues the event. A notice that finds the channel full is logged instead, and the
+    /// trouble of a tracker is dropped. Every other event has a
     /// waiting receiver; of the events about a share only the last is kept, so that a few events are queued for each
     /// download and share.
     pub(super) fn send(&self, event: Event) {
@@ -37,8 +38,16 @@ impl EventSender {
             Err(TrySendError::Full(event)) => event,
             Ok(()) | Err(TrySendError::Closed(_)) => return,
         };
-        if let Event::Notice(notice) = event {
-            return log::warn!("the queue of events is full, so this notice is logged: {notice}");
+        match event {
+            Event::Notice(notice) => {
+                return log::warn!("the queue of events is full, so this notice is logged: {notice}");
+            }
+            // It is repeated.
+            Event::TrackerTrouble { .. } => return,
+            Event::NoProgress { .. } | Event::ProgressAgain { .. } => {
+                return log::warn!("the queue of events is full, so this one is logged: {event:?}");
+            }
+            _ => {}
         }
         put_late(&mut self.late.borrow_mut(), event);
         if is_first {
@@ -72,8 +81,11 @@ fn file_of(event: &Event) -> Option<&Path> {
         Event::SharePaused { file, .. } | Event::ShareResumed { file } | Event::ShareStopped { file, .. } => Some(file),
         Event::Announced { .. }
         | Event::Ended(_)
+        | Event::NoProgress { .. }
+        | Event::ProgressAgain { .. }
         | Event::Moved { .. }
         | Event::MoveFailed { .. }
+        | Event::TrackerTrouble { .. }
         | Event::Notice(_) => None,
     }
 }

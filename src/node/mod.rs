@@ -44,9 +44,10 @@ mod waiting_download;
 mod worker;
 
 pub use crate::direction::Direction;
-pub use crate::download::{DownloadState, Failure, FailureKind, TimeSpent};
+pub use crate::download::{Cause, DownloadState, Failure, FailureKind, TimeSpent, Why};
 pub use crate::net::RateLimits;
 pub use crate::swarm::Strategy;
+pub use crate::tracker_client::TrackerTrouble;
 
 pub use chunk_map::{Cell, FileStatus};
 pub use config::{NodeConfig, RateSetting};

@@ -1,13 +1,15 @@
 //! The thread pools for blocking work.
 
-use crate::limits::{SHORT_CHECK_BYTES_MAX, STATE_THREADS};
+use crate::limits::{LOAD_THREADS, SHORT_CHECK_BYTES_MAX, STATE_THREADS};
 use crate::runtime::{Blocking, Kind};
 
 /// The thread pools, by their work.
 #[derive(Clone)]
 pub(super) struct Pools {
-    /// Writes the data of downloads and makes it durable.
+    /// Makes the data of downloads durable.
     pub durable: Blocking,
+    /// Writes the data of downloads, where there is no ring for that.
+    pub writes: Blocking,
     /// Reads pages of served files that are not in the page cache.
     pub cold_reads: Blocking,
     /// Checks whether shared files have changed.
@@ -19,6 +21,8 @@ pub(super) struct Pools {
     pub short_hashing: Blocking,
     /// Saves the lists of shares and downloads.
     pub state: Blocking,
+    /// Measures the load of the machine.
+    pub load: Blocking,
 }
 
 impl Pools {
@@ -31,11 +35,13 @@ impl Pools {
     pub(super) fn start() -> std::io::Result<Self> {
         Ok(Self {
             durable: Blocking::new(Kind::DURABLE),
+            writes: Blocking::new(Kind::WRITES),
             cold_reads: Blocking::new(Kind::COLD_READS),
             checks: Blocking::new(Kind::CHECKS),
             hashing: Blocking::new(Kind::HASHING),
             short_hashing: Blocking::new(Kind::HASHING),
             state: Blocking::start(STATE_THREADS)?,
+            load: Blocking::start(LOAD_THREADS)?,
         })
     }
 }

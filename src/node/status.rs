@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::download::{DownloadState, TimeSpent};
+use crate::download::{DownloadState, TimeSpent, Why};
 use crate::ids::{Endpoint, InfoHash};
 
 /// Number of a download in this client, shown as `#3`.
@@ -28,6 +28,8 @@ pub struct DownloadStatus {
     pub length: u64,
     /// Verified bytes, including those of earlier runs.
     pub done_bytes: u64,
+    /// Bytes of chunks of zeros, which are done without a download; 0 if they are downloaded like others.
+    pub zero_bytes: u64,
     /// Bytes fetched in this run.
     pub fetched_bytes: u64,
     /// Bytes fetched in this run, by the peer that sent them.
@@ -38,6 +40,8 @@ pub struct DownloadStatus {
     pub rate_bytes_s: u64,
     /// Number of connected peers.
     pub peers: u32,
+    /// What it waits for now.
+    pub why: Why,
     /// Time of this run, by the limiting resource.
     pub spent: TimeSpent,
     /// Time since the start; for an ended download from start to end.
@@ -56,11 +60,13 @@ impl DownloadStatus {
             waits_for: None,
             length: 0,
             done_bytes: 0,
+            zero_bytes: 0,
             fetched_bytes: 0,
             fetched_from: Vec::new(),
             bad_chunks: 0,
             rate_bytes_s: 0,
             peers: 0,
+            why: Why::default(),
             spent: TimeSpent::default(),
             elapsed,
         }

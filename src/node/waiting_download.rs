@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::saved::SavedDownload;
 use super::status::{DownloadId, DownloadStatus};
-use crate::download::DownloadState;
+use crate::download::{Cause, DownloadState, Why};
 
 /// A download of an earlier run, or of this one, that waits for its disk.
 #[derive(Debug)]
@@ -41,10 +41,11 @@ impl WaitingDownload {
     pub(super) fn status(&self) -> DownloadStatus {
         let dest = self.saved.dest.0.clone();
         let name = dest.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let waits_for = Some(self.why.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        let waits_for = self.why.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let is_paused = self.paused.load(Ordering::Relaxed);
         let state = if is_paused { DownloadState::Paused } else { DownloadState::Waiting };
+        let why = Why::with(if is_paused { Cause::Paused } else { Cause::DiskAway }, &waits_for);
         let row = DownloadStatus::empty(self.id, name, Some(dest), state, self.since.elapsed());
-        DownloadStatus { waits_for, ..row }
+        DownloadStatus { waits_for: Some(waits_for), why, ..row }
     }
 }

@@ -79,6 +79,11 @@ impl Inflow {
         self.recent_rate(now) < FULL * self.best
     }
 
+    /// Whether the last trial of one more answer brought nothing.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.failures > 0
+    }
+
     /// Counts bytes that have arrived.
     pub(crate) fn delivered(&mut self, now: Duration, bytes: u64) {
         self.bytes += bytes;

@@ -15,6 +15,6 @@ mod slot_map;
 pub(crate) mod uploads;
 
 pub use picker::{Choice, Picker, Strategy};
-pub use session::{Action, AnswerStart, PeerView, Session, WaitReason};
+pub use session::{Action, AnswerStart, PeerView, Session, Supply, WaitReason};
 pub use slot::{ConnectionSlot, PeerSlot};
 pub use uploads::{Busy, ConnectionId, FileId, Grant, Request, Uploads};

@@ -92,6 +92,12 @@ impl Picker {
         self.wanted.count()
     }
 
+    /// Chunks whose data has not begun to arrive and that no partial peer has.
+    pub fn only_complete_peers_have(&mut self) -> u32 {
+        self.refresh();
+        self.buckets.first().map_or(0, |bucket| bucket.len() as u32)
+    }
+
     /// Whether the chunk was verified.
     pub fn is_held(&self, chunk: ChunkIndex) -> bool {
         self.chunks[chunk.as_usize()].state == State::Held

@@ -1,5 +1,8 @@
 //! A connection to one tracker.
 
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
 use super::answer::Answer;
 use crate::ids::Endpoint;
 use crate::limits::{FRAME_CONTROL_BYTES_MAX, TRACKER_TIMEOUT};
@@ -43,8 +46,8 @@ impl std::fmt::Debug for Connection {
 }
 
 impl Connection {
-    /// Connects to the first address of `name`, of one family if that is given, that answers.
-    pub(super) async fn open(net: &Net, name: &str, family: Option<Family>) -> Result<Self, ConnectionError> {
+    /// The addresses of `name`, of one family if that is given.
+    pub(super) async fn resolve(name: &str, family: Option<Family>) -> Result<Vec<SocketAddr>, ConnectionError> {
         let mut addresses = resolve::resolve(name).await?;
         if let Some(family) = family {
             addresses.retain(|address| Family::of(address.ip()) == family);
@@ -52,6 +55,11 @@ impl Connection {
                 return Err(ConnectionError::NoAddress(family));
             }
         }
+        Ok(addresses)
+    }
+
+    /// Connects to the first of the addresses that answers.
+    pub(super) async fn open(net: &Net, addresses: Vec<SocketAddr>) -> Result<Self, ConnectionError> {
         let open = async {
             let mut failed = NetError::Closed;
             // The timeout is divided among the addresses, so that a silent one leaves time for the others.
@@ -97,7 +105,17 @@ impl Connection {
 
     /// Returns whether the tracker is on this machine.
     pub(super) fn is_local(&self) -> bool {
-        self.stream.peer().ip().to_canonical().is_loopback()
+        self.address().is_loopback()
+    }
+
+    /// Returns the tracker's IP address.
+    pub(super) fn address(&self) -> IpAddr {
+        self.stream.peer().ip().to_canonical()
+    }
+
+    /// Returns the round trip as the kernel measured it, if it has.
+    pub(super) fn round_trip(&self) -> Option<Duration> {
+        self.stream.rtt()
     }
 
     /// Waits until the tracker closes the connection or sends an unrequested message.

@@ -205,10 +205,11 @@ fn a_lease_that_cannot_be_kept_is_a_wrong_line() {
 
 #[test]
 fn usage_and_help() {
-    for line in [vec![], vec!["fly"], vec!["create"], vec!["info", "a", "b"], vec!["get", "x.mtorrent"]] {
+    for line in [vec![], vec!["fly"], vec!["create"], vec!["info", "a", "b"], vec!["get"]] {
         let outcome = run(&line).expect(2);
         assert!(outcome.stdout.is_empty() && outcome.stderr.contains("Usage"), "{outcome:?}");
     }
+    run(["get", "x.mtorrent"]).expect_sentence(2, "DEST is missing");
     run(["get", "x.mtorrent", "--discard", "--seed"]).expect_sentence(2, "--discard");
     assert!(run(["--help"]).expect(0).stdout.contains("Exit codes"));
     assert!(run(["--version"]).expect(0).stdout.starts_with("mtorrent "));

@@ -4,10 +4,16 @@
 mod support;
 
 mod cases;
+mod cli_config;
 mod cli_files;
 mod cli_network;
 mod cli_repl;
 mod client;
 mod daemon;
 mod faults;
+mod metrics;
 mod operations;
+mod repair;
+mod rollout;
+mod why;
+mod without_io_uring;

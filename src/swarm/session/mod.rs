@@ -25,7 +25,9 @@ mod peer_state;
 mod peers;
 mod requests;
 mod state;
+mod supply;
 
 pub use action::{Action, AnswerStart, WaitReason};
 pub use peers::PeerView;
 pub use state::Session;
+pub use supply::Supply;
