@@ -13,6 +13,7 @@ use super::listener::{Listener, Origin};
 use super::listeners::{Hears, Listeners};
 use super::listing;
 use super::operations::{self, Moves};
+use super::pending_shares::{PendingShare, PendingShares};
 use super::waits::Waits;
 use crate::console::download_text;
 use crate::console::exit::{CommandError, CommandResult, Exit};
@@ -32,6 +33,8 @@ use crate::text;
 pub(crate) struct Settings {
     /// Trackers for new `.mtorrent` files.
     pub trackers: Vec<String>,
+    /// The data folder, which the client has locked.
+    pub data_dir: PathBuf,
     /// Number of threads that hash.
     pub threads: usize,
     /// Time that a download waits for trackers and seeders; `None` chooses the default for the kind of input.
@@ -68,6 +71,8 @@ pub(crate) struct Interpreter<'a> {
     pub(super) restored: BTreeSet<DownloadId>,
     /// Files of `share` commands that are being hashed or wait for that.
     pub(super) hashing: HashingQueue,
+    /// Shares that an earlier run had not hashed yet.
+    pending: Vec<PendingShare>,
     /// Numbers of those whose command ends when they are hashed.
     pub(super) awaited: BTreeSet<u64>,
     /// Commands that end with downloads.
@@ -95,6 +100,8 @@ impl<'a> Interpreter<'a> {
     ) -> Self {
         let running = client.downloads().into_iter().filter(|status| !download_text::is_over(&status.state));
         let restored: BTreeSet<DownloadId> = running.map(|status| status.id).collect();
+        let kept = PendingShares::in_folder(&settings.data_dir);
+        let pending = kept.load();
         let is_daemon = settings.is_daemon;
         let restored_shares = client.shares().into_iter().filter(|_| is_daemon);
         Self {
@@ -103,7 +110,8 @@ impl<'a> Interpreter<'a> {
             client,
             service,
             listeners: Listeners::new(Box::new(front_end)),
-            hashing: HashingQueue::new(settings.threads, to_self),
+            pending,
+            hashing: HashingQueue::new(settings.threads, kept, to_self),
             on_done: settings.on_done.clone().map(OnDoneQueue::new),
             settings,
             awaited: BTreeSet::new(),
@@ -118,6 +126,8 @@ impl<'a> Interpreter<'a> {
 
     /// Runs until the client is to end.
     pub(crate) fn run(mut self, inputs: &Receiver<Input>) -> CommandResult {
+        let pending = std::mem::take(&mut self.pending);
+        self.restore_shares(pending);
         let mut next_tick = Instant::now() + SESSION_TICK;
         let result = loop {
             // `self` holds a sender, so the queue cannot close.
@@ -228,7 +238,10 @@ impl<'a> Interpreter<'a> {
             Ok(Some(Command::Quit)) => match self.quit(origin)? {
                 None => Ok(Progress::Ended),
                 exit => {
-                    self.listeners.end(origin, Exit::Done);
+                    // The front end would read one more line, and change the terminal for that.
+                    if origin != Origin::FRONT_END {
+                        self.listeners.end(origin, Exit::Done);
+                    }
                     return Ok(exit);
                 }
             },

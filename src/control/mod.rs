@@ -26,6 +26,7 @@ mod metrics;
 pub(crate) mod monitor;
 mod operations;
 pub(crate) mod page;
+mod pending_shares;
 mod sharing;
 pub(crate) mod socket;
 pub(crate) mod subject;

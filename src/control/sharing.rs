@@ -7,6 +7,7 @@ use super::hashing_queue::NewShare;
 use super::interpreter::{Interpreter, Progress, absolute, no_tracker};
 use super::listener::Origin;
 use super::listeners::Hears;
+use super::pending_shares::PendingShare;
 use crate::console::create_torrent;
 use crate::console::create_torrent::Created;
 use crate::console::exit::{CommandError, Exit};
@@ -38,8 +39,8 @@ impl Interpreter<'_> {
             return Err(no_tracker(&metainfo));
         }
         let trackers = trackers.unwrap_or_default();
-        let share = NewShare { origin, file: file.clone(), metainfo, trackers, force };
-        let id = self.hashing.push(share);
+        let share = PendingShare { file: file.clone(), metainfo, trackers, force };
+        let id = self.hashing.push(NewShare { origin, share });
         let waits = wait.unwrap_or_else(|| self.listeners.waits_by_default(origin));
         if waits {
             self.awaited.insert(id);
@@ -47,6 +48,14 @@ impl Interpreter<'_> {
         self.listeners.answer(origin, &OutputEvent::Hashing { file: &file })?;
         self.start_hashing();
         Ok(if waits { Progress::Waits } else { Progress::Ended })
+    }
+
+    /// Goes on with the shares that an earlier run had not hashed yet.
+    pub(super) fn restore_shares(&mut self, pending: Vec<PendingShare>) {
+        for share in pending {
+            self.hashing.push(NewShare { origin: Origin::FRONT_END, share });
+        }
+        self.start_hashing();
     }
 
     pub(super) fn start_hashing(&mut self) {
