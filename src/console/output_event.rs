@@ -33,6 +33,8 @@
 //! | `lost` | `ctl events` | `events`: number of events that this reader was too slow for |
 //! | `help`, `question` | `client` | `text` |
 //! | `error` | every command | `error`: the message, [`exit`: the exit code; not from a line of the REPL] |
+//! | `finding` | `doctor` | `check`: the thing, `level`: `ok`, `warning` or `problem`, `text`, `remedy` (optional) |
+//! | `doctor` | `doctor` | `ok`, `warnings`, `problems`: number of findings |
 //! | `demo` | `demo` | those of [`DemoFigures`] |
 //!
 //! Four objects have no `event`:
@@ -57,6 +59,7 @@ use serde::{Serialize, Serializer};
 use super::demo_figures::DemoFigures;
 use super::download_fields::{DownloadFields, ProgressFields, WhyFields};
 use super::files_list::{self, FileFields};
+use super::finding::{Finding, Level};
 use super::peers_list::{self, PeerFields};
 use super::shares_list::{self, ShareFields};
 use super::tracker_report::TrackerReport;
@@ -337,6 +340,17 @@ pub(crate) enum OutputEvent<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         exit: Option<u8>,
     },
+    /// A finding of the doctor.
+    Finding(&'a Finding),
+    /// The number of the doctor's findings of each kind.
+    Doctor {
+        /// All is well.
+        ok: usize,
+        /// It works, slower or with less.
+        warnings: usize,
+        /// It does not work.
+        problems: usize,
+    },
     /// The measurements of the demo.
     Demo(DemoFigures),
     /// A `.mtorrent` file was created or exists already.
@@ -437,6 +451,12 @@ impl<'a> OutputEvent<'a> {
         Self::Progress(ProgressFields::of(status))
     }
 
+    /// The summary of the doctor's findings.
+    pub(crate) fn doctor(findings: &[Finding]) -> Self {
+        let count = |level| findings.iter().filter(|finding| finding.level == level).count();
+        Self::Doctor { ok: count(Level::Ok), warnings: count(Level::Warning), problems: count(Level::Problem) }
+    }
+
     /// The answer to `show downloads`.
     pub(crate) fn downloads(all: &'a [DownloadStatus]) -> Self {
         Self::Downloads { downloads: all.iter().map(DownloadFields).collect() }
@@ -478,6 +498,14 @@ impl<'a> OutputEvent<'a> {
                 | Self::NoProgress { .. }
                 | Self::ProgressAgain { .. }
         )
+    }
+
+    /// The level of a message: a warning is about work that does not go on as it should.
+    pub(crate) fn level(&self) -> log::Level {
+        match self {
+            Self::SharePaused { .. } | Self::ShareStopped { .. } | Self::NoProgress { .. } => log::Level::Warn,
+            _ => log::Level::Info,
+        }
     }
 
     /// The object on one line, with its keys in alphabetical order.
@@ -560,6 +588,8 @@ impl Display for OutputEvent<'_> {
             Self::Subscribed => f.write_str("events from now on:"),
             Self::Lost { events } => write!(f, "{events} events were lost, because they were not read fast enough"),
             Self::Help { text } | Self::Question { text } | Self::Error { error: text, .. } => f.write_str(text),
+            Self::Finding(finding) => write!(f, "{finding}"),
+            Self::Doctor { ok, warnings, problems } => write!(f, "{ok} ok, {warnings} warnings, {problems} problems"),
             Self::Demo(figures) => f.write_str(&figures.text),
             Self::Created { state, path, info_hash, length, chunk_size, chunks } => {
                 let path = text::path(path);
@@ -870,6 +900,17 @@ mod tests {
             "bad chunk 0 bytes 0-19 missing",
             r#"{"chunk":0,"length":20,"offset":0,"state":"bad","why":"missing"}"#,
         );
+    }
+
+    #[test]
+    fn findings() {
+        let all = [Finding::ok("CPU", "8 CPUs"), Finding::warning("memory", "little", "more")];
+        let json = r#"{"check":"CPU","event":"finding","level":"ok","text":"8 CPUs"}"#;
+        check(&OutputEvent::Finding(&all[0]), "ok       CPU: 8 CPUs", json);
+        let json = r#"{"check":"memory","event":"finding","level":"warning","remedy":"more","text":"little"}"#;
+        check(&OutputEvent::Finding(&all[1]), "warning  memory: little\n         remedy: more", json);
+        let json = r#"{"event":"doctor","ok":1,"problems":0,"warnings":1}"#;
+        check(&OutputEvent::doctor(&all), "1 ok, 1 warnings, 0 problems", json);
     }
 
     #[test]

@@ -238,7 +238,7 @@ impl<'a> Interpreter<'a> {
             Ok(Some(Command::Quit)) => match self.quit(origin)? {
                 None => Ok(Progress::Ended),
                 exit => {
-                    // The front end would read one more line, and change the terminal for that.
+                    // The front end must not read a further line: it would change the terminal's modes once more.
                     if origin != Origin::FRONT_END {
                         self.listeners.end(origin, Exit::Done);
                     }

@@ -15,5 +15,6 @@ mod metrics;
 mod operations;
 mod repair;
 mod rollout;
+mod scripts;
 mod why;
 mod without_io_uring;
