@@ -53,7 +53,6 @@ use std::num::NonZeroU64;
 use std::path::Path;
 use std::time::Duration;
 
-use log::Level;
 use serde::{Serialize, Serializer};
 
 use super::demo_figures::DemoFigures;
@@ -487,10 +486,10 @@ impl<'a> OutputEvent<'a> {
     }
 
     /// The level of a message: a warning is about work that does not go on as it should.
-    pub(crate) fn level(&self) -> Level {
+    pub(crate) fn level(&self) -> log::Level {
         match self {
-            Self::SharePaused { .. } | Self::ShareStopped { .. } | Self::NoProgress { .. } => Level::Warn,
-            _ => Level::Info,
+            Self::SharePaused { .. } | Self::ShareStopped { .. } | Self::NoProgress { .. } => log::Level::Warn,
+            _ => log::Level::Info,
         }
     }
 
