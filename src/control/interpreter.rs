@@ -263,7 +263,9 @@ impl<'a> Interpreter<'a> {
     fn command(&mut self, origin: Origin, command: Command) -> Result<Progress, CommandError> {
         let answered = match command {
             Command::Share { file, metainfo, force, wait } => return self.share(origin, &file, &metainfo, force, wait),
-            Command::Get { metainfo, dest, force, wait } => return self.get(origin, &metainfo, &dest, force, wait),
+            Command::Get { metainfo, dest, force, in_place, wait } => {
+                return self.get(origin, &metainfo, &dest, (force, in_place), wait);
+            }
             Command::Wait(id) => return self.wait(origin, id),
             Command::Events { progress } => return self.events(origin, progress),
             Command::Show(listing, target) => {
@@ -374,7 +376,7 @@ impl<'a> Interpreter<'a> {
         origin: Origin,
         metainfo_path: &Path,
         dest: &Path,
-        force: bool,
+        (force, in_place): (bool, bool),
         waits: Option<bool>,
     ) -> Result<Progress, CommandError> {
         let metainfo_path = absolute(metainfo_path)?;
@@ -385,15 +387,8 @@ impl<'a> Interpreter<'a> {
         }
         let (name, info_hash) = (metainfo.name().to_owned(), metainfo.info_hash());
         let wait = self.settings.wait;
-        let request = DownloadRequest {
-            metainfo,
-            metainfo_path,
-            dest: Some(dest.clone()),
-            force,
-            in_place: false,
-            wait,
-            seed: true,
-        };
+        let request =
+            DownloadRequest { metainfo, metainfo_path, dest: Some(dest.clone()), force, in_place, wait, seed: true };
         let id = self.client.get(request)?;
         self.open.insert(id, origin);
         self.listeners.answer_and_tell(origin, &OutputEvent::Started { id, name: &name, dest: &dest, info_hash })?;
