@@ -237,7 +237,10 @@ impl<'a> Interpreter<'a> {
             Ok(Some(Command::Quit)) => match self.quit(origin)? {
                 None => Ok(Progress::Ended),
                 exit => {
-                    self.listeners.end(origin, Exit::Done);
+                    // The front end must not read a further line: it would change the terminal's modes once more.
+                    if origin != Origin::FRONT_END {
+                        self.listeners.end(origin, Exit::Done);
+                    }
                     return Ok(exit);
                 }
             },
@@ -356,7 +359,11 @@ impl<'a> Interpreter<'a> {
             }
             Err(error) => {
                 let message = format!("share {}: {error}", text::path(&metainfo_path));
-                self.refuse(origin, &CommandError { message, ..error });
+                if self.listeners.is_there(origin) {
+                    self.refuse(origin, &CommandError { message, ..error });
+                } else {
+                    self.listeners.event(Hears::News, &OutputEvent::Notice { text: &message })?;
+                }
                 error.exit
             }
         };
@@ -432,6 +439,7 @@ impl<'a> Interpreter<'a> {
             let message = "events are printed here by themselves: `mtorrent ctl events` is for other programs";
             return Err(CommandError::usage(message));
         }
+        self.listeners.answer(origin, &OutputEvent::Subscribed)?;
         self.listeners.subscribe(origin, if progress { Hears::Progress } else { Hears::Events });
         Ok(Progress::Waits)
     }

@@ -60,6 +60,14 @@ pub struct VerifyArgs {
     pub report_every: Option<Duration>,
 }
 
+/// `mtorrent doctor`.
+#[derive(Clone, Debug, Args)]
+pub struct DoctorArgs {
+    /// The folder for downloads; a small file is written there and removed
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub folder: PathBuf,
+}
+
 /// `mtorrent demo`.
 #[derive(Clone, Debug, Args)]
 pub struct DemoArgs {
