@@ -75,6 +75,11 @@ impl CommandError {
         Self { exit: Exit::Failed, message: message.into() }
     }
 
+    /// A failure outside of this machine, which may go away by itself.
+    pub(crate) fn retry(message: impl Into<String>) -> Self {
+        Self { exit: Exit::Retry, message: message.into() }
+    }
+
     /// A wrong command line.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self { exit: Exit::Usage, message: message.into() }

@@ -7,7 +7,10 @@ use std::time::{Duration, Instant};
 
 use mtorrent::ids::InfoHash;
 use mtorrent::metainfo::Metainfo;
-use mtorrent::node::{DownloadRequest, DownloadState, DownloadStatus, Event, Node, NodeConfig, ShareRequest};
+use mtorrent::node::{
+    DownloadRequest, DownloadState, DownloadStatus, Event, Node, NodeConfig, RateSetting, ShareRequest,
+};
+use mtorrent::wire::ProgressState;
 
 use crate::support::node::{self, share};
 use crate::support::tracker_double::TrackerDouble;
@@ -63,6 +66,44 @@ fn files_of_every_length_arrive() {
     }
     seeder.close();
     getter.close();
+}
+
+/// From its first chunk on, a downloader reports to a tracker that takes reports, unless the user does not want it. A
+/// tracker that does not say so would panic.
+#[test]
+fn a_download_is_reported_to_a_tracker_that_takes_reports() {
+    let (new, old) = (TrackerDouble::taking_progress(), TrackerDouble::start());
+    let folder = tempfile::tempdir_in(".").unwrap();
+    let (path, metainfo) = file(folder.path(), 20 << 18, 1 << 18);
+    let limited = |tracker: &TrackerDouble, reports_progress| {
+        let (trackers, download_limit) = (vec![tracker.name()], RateSetting::Given(std::num::NonZeroU64::new(6 << 20)));
+        Node::start(NodeConfig { trackers, download_limit, reports_progress, ..node::config(1) }).unwrap()
+    };
+    let seeder = client(&[&new], 1);
+    share(&seeder, &path, &metainfo);
+    for (number, reports_progress) in [false, true].into_iter().enumerate() {
+        let getter = limited(&new, reports_progress);
+        assert_done(&get(&getter, &metainfo, Some(folder.path().join(format!("copy{number}")))), &path);
+        if reports_progress {
+            eventually(Duration::from_secs(10), "the end is reported", || {
+                new.reports().iter().any(|report| report.state == ProgressState::Done)
+            });
+        }
+        getter.close();
+        assert!(reports_progress || new.reports().is_empty());
+    }
+    let reports = new.reports();
+    let (first, last) = (reports[0], reports[reports.len() - 1]);
+    assert!(first.state == ProgressState::Running && (1..20).contains(&first.done), "{reports:?}");
+    assert_eq!((last.state, last.done, last.count), (ProgressState::Done, 20, 20));
+    seeder.close();
+    let seeder = client(&[&old], 1);
+    share(&seeder, &path, &metainfo);
+    let getter = limited(&old, true);
+    assert_done(&get(&getter, &metainfo, Some(folder.path().join("copy"))), &path);
+    getter.close();
+    seeder.close();
+    assert!(old.reports().is_empty());
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use mtorrent::ids::{Endpoint, InfoHash};
-use mtorrent::wire::{Endpoints, Message, Response, SeederInfo, Status};
+use mtorrent::wire::{Endpoints, Message, Progress, Response, SeederInfo, Status, TAKES_PROGRESS};
 
 use super::scripted::Scripted;
 use super::wire::encoded;
@@ -15,21 +15,44 @@ use super::wire::encoded;
 pub struct TrackerDouble {
     scripted: Scripted,
     shares: Arc<Mutex<Vec<(Instant, InfoHash)>>>,
+    reports: Arc<Mutex<Vec<Progress>>>,
 }
 
 type Seeders = HashMap<InfoHash, HashSet<Endpoint>>;
 
 impl TrackerDouble {
+    /// A tracker that knows no reports of progress: it panics if it gets one.
     pub fn start() -> Self {
+        Self::acknowledging("")
+    }
+
+    /// A tracker that takes reports of progress, and says so.
+    pub fn taking_progress() -> Self {
+        Self::acknowledging(TAKES_PROGRESS)
+    }
+
+    fn acknowledging(text: &'static str) -> Self {
         let (seeders, shares) = (Mutex::new(Seeders::new()), Arc::new(Mutex::new(Vec::new())));
-        let shared = shares.clone();
+        let reports = Arc::new(Mutex::new(Vec::new()));
+        let (shared, reported) = (shares.clone(), reports.clone());
         let scripted = Scripted::start(move |stream, message| {
             if let Message::Share(share) = &message {
                 shared.lock().unwrap().push((Instant::now(), share.info_hash));
             }
-            stream.write_all(&answer(&message, &mut seeders.lock().unwrap()))
+            if let Message::ReportProgress(report) = &message
+                && text == TAKES_PROGRESS
+            {
+                reported.lock().unwrap().push(report.progress);
+                return stream.write_all(&acknowledged(""));
+            }
+            stream.write_all(&answer(&message, text, &mut seeders.lock().unwrap()))
         });
-        Self { scripted, shares }
+        Self { scripted, shares, reports }
+    }
+
+    /// The reports of progress, in the order of arrival.
+    pub fn reports(&self) -> Vec<Progress> {
+        self.reports.lock().unwrap().clone()
     }
 
     /// The tracker's name as a user would write it: `IP:PORT`.
@@ -48,8 +71,12 @@ impl TrackerDouble {
     }
 }
 
-fn answer(message: &Message<'_>, seeders: &mut Seeders) -> Vec<u8> {
-    let ok = encoded(&Message::Response(Response { status: Status::Ok, text: "", version: None }));
+fn acknowledged(text: &str) -> Vec<u8> {
+    encoded(&Message::Response(Response { status: Status::Ok, text, version: None }))
+}
+
+fn answer(message: &Message<'_>, text: &str, seeders: &mut Seeders) -> Vec<u8> {
+    let ok = acknowledged(text);
     match message {
         Message::Share(share) => {
             seeders.entry(share.info_hash).or_default().insert(share.endpoint);

@@ -69,6 +69,21 @@ const EXAMPLES: &[(&str, &str)] = &[
       mtorrent verify big.mtorrent /data/big.img --json",
     ),
     (
+        "doctor",
+        "Examples:
+  This machine, and a disk for downloads:
+      mtorrent doctor /data
+  What is not well, for a script:
+      mtorrent doctor /data --json | jq 'select(.level == \"problem\")'",
+    ),
+    (
+        "status",
+        "Examples:
+      mtorrent status --tracker t1:7000
+  The files that somebody downloads now, for a script:
+      mtorrent status --tracker t1:7000 --rows 1000 --json | jq '.files[] | select(.downloaders > 0)'",
+    ),
+    (
         "demo",
         "Examples:
   With a file of 4 GiB on another disk:

@@ -12,14 +12,14 @@ use crate::limits::CORES_MAX;
 #[derive(Clone, Copy, Debug, Args)]
 pub struct CoresArgs {
     /// Cores to use [default: those that affinity and cgroup allow, at most 8]
-    #[arg(long, value_name = "N", env = "MTORRENT_CORES", value_parser = clap::value_parser!(u16).range(1..=i64::from(CORES_MAX)))]
+    #[arg(long, value_name = "N", env = "MTORRENT_CORES", help_heading = "Limits", value_parser = clap::value_parser!(u16).range(1..=i64::from(CORES_MAX)))]
     pub cores: Option<u16>,
 }
 
 /// The address of the figures.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct MetricsArgs {
-    /// The address on which to show figures over HTTP: /metrics for Prometheus, /health, /ready
+    /// The address on which to show figures over HTTP: a status page on /, /metrics for Prometheus, /health, /ready
     ///
     /// Port 0 takes a free port. Whoever reaches it may read, so choose loopback or a network of your own.
     #[arg(long, value_name = "IP:PORT", env = "MTORRENT_METRICS", value_parser = parse_listen)]

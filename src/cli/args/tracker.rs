@@ -11,7 +11,7 @@ use super::shared::{CoresArgs, MetricsArgs};
 use crate::console::units::{parse_duration, parse_host_port, parse_listen, parse_own_address};
 use crate::limits::{
     CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, ENDPOINTS_PER_ADDRESS_MAX, ENDPOINTS_PER_FILE_MAX,
-    FILES_PER_ADDRESS_MAX,
+    FILES_PER_ADDRESS_MAX, STATUS_FILES_DEFAULT,
 };
 use crate::tracker::table::rights::Cidr;
 
@@ -65,4 +65,15 @@ pub struct TrackerArgs {
     /// The address of the figures.
     #[command(flatten)]
     pub metrics: MetricsArgs,
+}
+
+/// `mtorrent status`.
+#[derive(Clone, Debug, Args)]
+pub struct StatusArgs {
+    /// The tracker to ask; several are asked one after the other
+    #[arg(long = "tracker", value_name = "HOST:PORT", env = "MTORRENT_TRACKER", value_delimiter = ',', required = true, value_parser = parse_host_port)]
+    pub trackers: Vec<String>,
+    /// The most files to show
+    #[arg(long, value_name = "N", env = "MTORRENT_ROWS", default_value_t = STATUS_FILES_DEFAULT)]
+    pub rows: usize,
 }

@@ -37,10 +37,8 @@ mod site;
 #[cfg(test)]
 mod tests;
 
-#[allow(unused_imports, reason = "the status page is built on it")]
 pub(crate) use event_streams::{EventSource, ServerEvent};
 pub(crate) use request::Request;
 pub(crate) use response::Response;
 pub(crate) use server::HttpServer;
-#[allow(unused_imports, reason = "the status page is built on it")]
 pub(crate) use site::{Answer, Site};

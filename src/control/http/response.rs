@@ -27,7 +27,6 @@ impl Response {
     }
 
     /// A page with its Content-Security-Policy.
-    #[allow(dead_code, reason = "the status page is built on it")]
     pub(crate) fn html(body: impl Into<Vec<u8>>, csp: &'static str) -> Self {
         Self { csp, ..Self::new(200, "text/html; charset=utf-8", body) }
     }

@@ -12,7 +12,6 @@ pub(crate) enum Answer {
     /// An answer in one piece.
     Whole(Response),
     /// A stream of events, which lasts until the source or the reader ends it.
-    #[allow(dead_code, reason = "the status page is built on it")]
     Events(Box<dyn EventSource>),
 }
 
@@ -50,7 +49,6 @@ impl Site {
     }
 
     /// Adds a route for people: its Host header must name this machine.
-    #[allow(dead_code, reason = "the status page is built on it")]
     pub(crate) fn page(self, path: &'static str, handler: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
         self.route(path, false, Box::new(handler))
     }

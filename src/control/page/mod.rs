@@ -9,7 +9,7 @@
 //!
 //! A snapshot is made by one thread for all readers ([`board`]), and only while there are some. Its size is bounded:
 //! each list ends after [`STATUS_ROWS_MAX`](crate::limits::STATUS_ROWS_MAX) rows, and says how many there are in all.
-//! [`tracker`] and [`client`] document the keys.
+//! [`tracker`] and [`client`] document the keys; while the process starts, `kind` is `starting`.
 //!
 //! **Names are hostile.** The page writes them as text, never as HTML, and its policy forbids every script but its own
 //! ([`html`]), every connection but to this address, and every resource.
@@ -41,7 +41,7 @@ impl Page {
             .page("/events", move |_| Answer::Events(Box::new(Stream { board: streamed.clone(), seen: 0 })))
             .page("/status.json", move |_| match asked.fresh(STATUS_PATIENCE) {
                 Some(json) => Response::new(200, "application/json", json.as_bytes()).into(),
-                None => Response::text(503, "starting\n").into(),
+                None => Response::text(503, "the service does not answer\n").into(),
             });
         Ok((Self(board), site))
     }
@@ -53,12 +53,16 @@ impl Drop for Page {
     }
 }
 
-/// Makes a snapshot of what the process runs; `None` until it runs.
+/// The snapshot before the process runs anything.
+const STARTING: &str = r#"{"schema":1,"kind":"starting"}"#;
+
+/// Makes a snapshot of what the process runs; `None` if it does not answer.
 fn maker(subject: Arc<OnceLock<Subject>>) -> impl FnMut() -> Option<String> + Send {
     let mut walk = tracker::Walk::default();
-    move || match subject.get()? {
-        Subject::Tracker(observer) => tracker::snapshot(observer, &mut walk),
-        Subject::Node(observer) => client::snapshot(observer),
+    move || match subject.get() {
+        Some(Subject::Tracker(observer)) => tracker::snapshot(observer, &mut walk),
+        Some(Subject::Node(observer)) => client::snapshot(observer),
+        None => Some(STARTING.to_owned()),
     }
 }
 

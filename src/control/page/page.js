@@ -3,6 +3,7 @@
 
 const byId = (id) => document.getElementById(id);
 const HISTORY = 300; // samples of a plot, one a second
+const HISTORY_MIN = 60; // fewer of them leave room at the left
 
 function el(tag, className, ...children) {
   const node = document.createElement(tag);
@@ -27,7 +28,7 @@ function size(bytes) {
   if (bytes == null) return "";
   const units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
   let unit = 0;
-  while (bytes >= 1024 && unit < units.length - 1) { bytes /= 1024; unit += 1; }
+  while (bytes >= (unit === 0 ? 1024 : 1023.95) && unit < units.length - 1) { bytes /= 1024; unit += 1; }
   return `${unit === 0 ? bytes.toFixed(0) : bytes.toFixed(1)} ${units[unit]}`;
 }
 const speed = (bytes) => `${size(bytes)}/s`;
@@ -73,8 +74,9 @@ function plot(known, label, sample) {
   if (sample != null) known.samples.push(sample);
   if (known.samples.length > HISTORY) known.samples.shift();
   const top = Math.max(...known.samples, 1e-9);
-  const from = HISTORY - known.samples.length;
-  const points = known.samples.map((value, at) => `${from + at},${(26 - (value / top) * 24).toFixed(1)}`);
+  const step = HISTORY / Math.max(HISTORY_MIN, known.samples.length);
+  const from = HISTORY - known.samples.length * step;
+  const points = known.samples.map((value, at) => `${(from + at * step).toFixed(1)},${(26 - (value / top) * 24).toFixed(1)}`);
   setAttr(known.plot, "points", points.join(" "));
   const minutes = Math.max(1, Math.round(known.samples.length / 60));
   setAttr(known.svg, "aria-label", `${label} over the last ${plural(minutes, "minute", "minutes")}`);
@@ -189,7 +191,7 @@ function makeRow(columns) {
   const node = el("tr");
   setAttr(node, "role", "row");
   const cells = columns.map((column, at) => {
-    const cell = el(at === 0 ? "th" : "td", `${column.num ? "num" : ""}${column.wide ? " wide" : ""}`.trim());
+    const cell = el(at === 0 ? "th" : "td", [column.num && "num", column.wide && "wide", column.tight && "tight"].filter(Boolean).join(" "));
     setAttr(cell, "role", at === 0 ? "rowheader" : "cell");
     if (at === 0) setAttr(cell, "scope", "row");
     else setAttr(cell, "data-label", column.label);
@@ -246,7 +248,7 @@ const fileColumns = [
 ];
 const downloadColumns = [
   { label: "File", put: named((d) => d.name, (d) => SHORT(d.info_hash)) },
-  { label: "Downloader", put: text((d) => d.endpoint), sort: (d) => d.endpoint },
+  { label: "Downloader", tight: true, put: text((d) => d.endpoint), sort: (d) => d.endpoint },
   { label: "Progress", wide: true, put: bar((d) => [d.done, d.chunks, toneOf(d.state), `${d.name ?? ""} at ${d.endpoint}`]), sort: (d) => d.done / Math.max(1, d.chunks) },
   { label: "Rate", num: true, put: text((d) => (d.state === "running" ? speed(d.rate_bytes_s) : "")), sort: (d) => d.rate_bytes_s },
   { label: "Left", num: true, put: text(timeLeft) },
@@ -297,8 +299,8 @@ function showClient(s) {
   const down = live.reduce((sum, d) => sum + (d.rate_bytes_s ?? 0), 0);
   const sent = s.shares.reduce((sum, share) => sum + share.sent_bytes, 0);
   const up = perSecond("sent", s.sent_bytes ?? sent, s.time_ms);
-  figure("down", "Receiving", size(down), "a second", down);
-  figure("up", "Sending", up == null ? "–" : size(up), "a second", up);
+  figure("down", "Receiving", speed(down), "", down);
+  figure("up", "Sending", up == null ? "–" : speed(up), "", up);
   figure("downloads", "Downloads", count(live.length), `of ${count(s.downloads_found)}`);
   figure("shares", "Shares", count(s.shares_found));
   cards(s, s.downloads);
@@ -317,8 +319,8 @@ function shareState(share) {
   return share.trackers > 0 ? [`served, at ${plural(share.trackers, "tracker", "trackers")}`, "good"] : ["served, at no tracker yet", "warn"];
 }
 const clientPeerColumns = [
-  { label: "Peer", put: text((p) => p.endpoint), sort: (p) => p.endpoint },
-  { label: "Direction", put: text((p) => (p.direction === "down" ? "sends to us" : "receives")) },
+  { label: "Peer", tight: true, put: text((p) => p.endpoint), sort: (p) => p.endpoint },
+  { label: "Direction", tight: true, put: text((p) => (p.direction === "down" ? "sends to us" : "receives")) },
   { label: "File", put: text((p) => p.name ?? "none yet") },
   { label: "State", put: chip((p) => [p.why ? `${p.activity}: ${p.why}` : p.activity, { active: "busy", banned: "bad", paused: "warn", choked: "warn" }[p.activity] ?? ""]) },
   { label: "Rate", num: true, first: true, put: text((p) => speed(p.rate_bytes_s)), sort: (p) => p.rate_bytes_s },
@@ -345,7 +347,7 @@ function makeCard() {
   const part = { name: el("h3"), chip: el("span"), bar: el("div", "bar", el("progress"), el("span")), facts: el("p", "facts"), why: el("p", "why"), where: el("p", "where") };
   part.map = el("canvas", "map");
   setAttr(part.map, "role", "img");
-  part.legend = el("div", "legend", el("span", "full", "verified"), el("span", "now", "arriving"), el("span", "", "missing"));
+  part.legend = el("div", "legend", el("span", "full", "verified"), el("span", "part", "partly"), el("span", "now", "arriving"), el("span", "", "missing"));
   part.node = el("li", "", el("div", "top", part.name, part.chip), part.bar, part.facts, part.why, part.where, part.map, part.legend);
   return part;
 }
@@ -361,7 +363,7 @@ function putCard(card, d, pieces) {
     facts.push(speed(d.rate_bytes_s));
     if (d.rate_bytes_s > 0 && d.bytes > d.done_bytes) facts.push(`${span((d.bytes - d.done_bytes) / d.rate_bytes_s)} left`);
     facts.push(plural(d.peers, "peer", "peers"));
-  } else facts.push(`in ${span(d.seconds)}`);
+  } else facts.push(`${d.state === "done" ? "in" : "after"} ${span(d.seconds)}`);
   if (d.bad_chunks > 0) facts.push(plural(d.bad_chunks, "wrong chunk", "wrong chunks"));
   while (card.facts.children.length > facts.length) card.facts.lastChild.remove();
   facts.forEach((fact, at) => setText(card.facts.children[at] ?? card.facts.appendChild(el("span")), fact));
@@ -403,6 +405,12 @@ let heardAt = 0;
 let isStale = null;
 
 function show(snapshot) {
+  if (snapshot.kind === "starting") {
+    setClass(byId("live"), "chip warn");
+    setText(byId("live"), "starting");
+    isStale = null;
+    return;
+  }
   setText(byId("kind"), snapshot.kind);
   const host = location.host;
   const title = `mtorrent ${snapshot.kind} ${host}`;

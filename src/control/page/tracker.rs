@@ -132,7 +132,7 @@ impl Found {
             }));
             self.files.push(file);
         }
-        self.files.sort_by_key(|file| (std::cmp::Reverse(file.seeders), file.info_hash.clone()));
+        self.files.sort_by(|a, b| b.seeders.cmp(&a.seeders).then_with(|| a.info_hash.cmp(&b.info_hash)));
         self.files.truncate(STATUS_ROWS_MAX);
         self.downloads.sort_by_key(|download| (download.row.state == "done", download.row.done));
         self.downloads.truncate(STATUS_ROWS_MAX);

@@ -1,13 +1,16 @@
 //! Tests of a tracker on two cores over real sockets.
 
+mod status;
+
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use super::status::StatusPage;
 use super::{StartError, TrackerConfig, TrackerHandle, TrackerStats, start};
 use crate::ids::{Endpoint, InfoHash, Version};
 use crate::limits::FRAME_CONTROL_BYTES_MAX;
-use crate::wire::{self, Message, Parsed, SeederChange, Share, Status};
+use crate::wire::{self, Cursor, Message, Parsed, SeederChange, Share, Status};
 
 fn config() -> TrackerConfig {
     TrackerConfig { cores: 2, ..TrackerConfig::new("127.0.0.1:0".parse().unwrap()) }
@@ -23,6 +26,7 @@ struct Client {
 enum Reply {
     Response(Status, String, Option<Version>),
     Info(InfoHash, Status, Vec<Endpoint>),
+    Page(Status, Option<Cursor>, Box<StatusPage>),
 }
 
 impl Client {
@@ -67,6 +71,11 @@ impl Client {
                         endpoints.sort_unstable();
                         Reply::Info(info.info_hash, info.status, endpoints)
                     }
+                    Message::StatusResponse(wire::StatusPage { status, next, json }) => {
+                        let page =
+                            if json.is_empty() { StatusPage::default() } else { serde_json::from_str(json).unwrap() };
+                        Reply::Page(status, next, Box::new(page))
+                    }
                     other => panic!("{other:?}"),
                 };
                 self.buffer.drain(..len);
@@ -88,14 +97,14 @@ impl Client {
 impl Reply {
     fn status(&self) -> Status {
         match self {
-            Self::Response(status, ..) | Self::Info(_, status, _) => *status,
+            Self::Response(status, ..) | Self::Info(_, status, _) | Self::Page(status, ..) => *status,
         }
     }
 
     fn version(&self) -> Option<Version> {
         match self {
             Self::Response(_, _, version) => *version,
-            Self::Info(..) => None,
+            Self::Info(..) | Self::Page(..) => None,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Tests of the table's rules: case by case, and against a naive model of them.
 
 mod caps;
+mod reports;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// A page of what a tracker knows.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusPage {
     /// Version of the keys.
     pub schema: u32,
@@ -22,7 +22,7 @@ pub struct StatusPage {
 }
 
 /// The tracker itself.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrackerRow {
     /// Id, 16 hexadecimal digits.
     pub id: String,
