@@ -273,6 +273,8 @@ pub const RATE_SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
 pub const SNAPSHOT_WAIT: Duration = Duration::from_secs(2);
 /// Most rows that a list of peers has.
 pub const PEER_ROWS_MAX: usize = 4096;
+/// Most completions of a word that are listed.
+pub const COMPLETIONS_MAX: usize = 1000;
 /// Most cells of a chunk map.
 pub const CHUNK_CELLS_MAX: usize = 4096;
 /// Cells of a chunk map in an answer.
@@ -626,6 +628,26 @@ pub const REPL_LINE_BYTES_MAX: usize = 64 << 10;
 pub const REPL_HASHING_MAX: usize = 8;
 /// Interval at which a REPL whose input has ended checks whether anything is left to wait for.
 pub const SESSION_TICK: Duration = Duration::from_secs(1);
+/// Programs that are connected to a client's control socket at the same time.
+pub const CONTROL_CONNECTIONS_MAX: usize = 64;
+/// Longest line with a command on the control socket, bytes: a few long paths, even with every character escaped.
+pub const CONTROL_LINE_BYTES_MAX: usize = 256 << 10;
+/// Longest line with an answer that a program reads, bytes.
+pub const CONTROL_ANSWER_BYTES_MAX: u64 = 256 << 20;
+/// Time within which a program must have sent its command.
+pub const CONTROL_REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// Answers and events that wait for a program to read them; further ones are dropped and counted.
+pub const CONTROL_ANSWERS_MAX: usize = 1024;
+/// Interval at which a connection without answers is checked for its end.
+pub const CONTROL_IDLE_POLL: Duration = Duration::from_millis(200);
+/// Time for which a program may read nothing of an answer.
+pub const CONTROL_WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Time for which the end of a client waits until the last answers are written.
+pub const CONTROL_CLOSE_PATIENCE: Duration = Duration::from_millis(200);
+/// Longest pause between two looks of the thread that feeds the service manager's watchdog.
+pub const SERVICE_TICK_MAX: Duration = Duration::from_secs(1);
+/// Time for which the end of a service waits for the message about it.
+pub const SERVICE_STOPPING_PATIENCE: Duration = Duration::from_millis(200);
 /// Lines of history that the REPL keeps across restarts.
 pub const HISTORY_LINES_MAX: usize = 1000;
 /// Texts that wait to be printed above the prompt; further ones are dropped.
@@ -746,7 +768,7 @@ const _: () = {
     assert!(ENDPOINTS_PER_ADDRESS_MAX * NETWORK_ROOM * 8 < ENDPOINTS_PER_FILE_MAX);
     assert!(ENDPOINTS_PER_ADDRESS_MAX * REMOVALS_PER_ENDPOINT_MAX * NETWORK_ROOM * 8 < ENTRIES_PER_FILE_MAX);
     // A client is closed before the process is killed.
-    assert!(2 * CLOSE_TIMEOUT.as_millis() < SIGNAL_PATIENCE.as_millis());
+    assert!(2 * CLOSE_TIMEOUT.as_millis() + CONTROL_CLOSE_PATIENCE.as_millis() < SIGNAL_PATIENCE.as_millis());
     // A page that exceeds its measure by one file with the longest name still fits into a frame.
     assert!(2 * SYNC_PAGE_BYTES <= FRAME_SYNC_BYTES_MAX);
 

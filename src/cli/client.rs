@@ -17,13 +17,12 @@ pub(crate) fn run(args: resolved::Client, output: &Output) -> CommandResult {
         trackers: args.peer.trackers.clone(),
         threads: args.peer.cores,
         wait: args.wait,
-        is_daemon: false,
+        is_daemon: args.is_daemon,
         metrics: monitor.address(),
     };
-    let history = repl::history_path(&data_dir);
-    let client = Node::start(args.peer.client_config(Some(data_dir)))?;
+    let client = Node::start(args.peer.client_config(Some(data_dir.clone())))?;
     monitor.show(Subject::Node(client.observer()));
-    let result = repl::run(&client, settings, &history, *output);
+    let result = repl::run(&client, settings, &data_dir, *output);
     client.close();
     result
 }

@@ -10,6 +10,7 @@
 pub mod args;
 pub(crate) mod client;
 pub(crate) mod create;
+mod ctl;
 pub(crate) mod demo;
 pub(crate) mod documents;
 pub(crate) mod get;

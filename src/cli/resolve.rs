@@ -1,11 +1,12 @@
 //! Resolves the typed arguments: fills in the defaults of this machine, and makes the checks that involve more than one
 //! flag.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::args::{self, LowArgs, LowCommand, Picker};
 use super::resolved::{
-    Afterwards, Client, Create, Demo, Get, HiArgs, Info, Peer, Share, Status, Subcommand, Tracker, Verify,
+    Afterwards, Client, Create, Ctl, Demo, Get, HiArgs, Info, Peer, Share, Status, Subcommand, Tracker, Verify,
 };
 use crate::console::create_torrent::CreateOptions;
 use crate::console::exit::CommandError;
@@ -24,6 +25,11 @@ pub(super) fn resolve(low: LowArgs) -> Result<HiArgs, CommandError> {
             peer: peer(typed.peer)?,
             data_dir: typed.data_dir.map_or_else(default_data_dir, Ok)?,
             wait: typed.wait,
+            is_daemon: typed.daemon,
+        }),
+        LowCommand::Ctl(typed) => Subcommand::Ctl(Ctl {
+            data_dir: typed.data_dir.map_or_else(default_data_dir, Ok)?,
+            command: without_json(typed.command),
         }),
         LowCommand::Share(typed) => Subcommand::Share(Share {
             file: typed.file,
@@ -151,6 +157,14 @@ fn trackers(typed: args::TrackersArgs) -> Result<Vec<String>, CommandError> {
         )));
     }
     Ok(trackers)
+}
+
+/// The words of a command without `--json`, which is an option of `ctl` wherever it stands.
+fn without_json(mut words: Vec<OsString>) -> Vec<OsString> {
+    let names = words.iter().position(|word| word == "--").unwrap_or(words.len());
+    let mut at = 0..;
+    words.retain(|word| at.next().is_none_or(|at| at >= names) || word != "--json");
+    words
 }
 
 fn create_options(typed: args::NewArgs) -> Result<CreateOptions, CommandError> {

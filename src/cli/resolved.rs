@@ -1,5 +1,6 @@
 //! The resolved arguments of each subcommand: their meaning on this machine.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -27,6 +28,8 @@ pub(crate) enum Subcommand {
     Tracker(Tracker),
     /// Run the REPL.
     Client(Client),
+    /// Give a command to a running client.
+    Ctl(Ctl),
     /// Seed a file.
     Share(Share),
     /// Get a file.
@@ -112,6 +115,17 @@ pub(crate) struct Client {
     pub data_dir: PathBuf,
     /// Time that a download waits for trackers and seeders; `None` chooses the default for the kind of input.
     pub wait: Option<Duration>,
+    /// Whether the client has no REPL and runs until a signal ends it.
+    pub is_daemon: bool,
+}
+
+/// Arguments of `mtorrent ctl`.
+#[derive(Clone, Debug)]
+pub(crate) struct Ctl {
+    /// Folder of the running client.
+    pub data_dir: PathBuf,
+    /// The words of the command.
+    pub command: Vec<OsString>,
 }
 
 /// Arguments of `mtorrent share`.

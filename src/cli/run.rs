@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use super::parse::{self, Parsed, Refusal};
 use super::resolved::Subcommand;
-use super::{args, client, create, demo, documents, get, info, resolve, settings, share, status, tracker, verify};
+use super::{args, client, create, ctl, demo, documents, get, info, resolve, settings, share, status, tracker, verify};
 use crate::console::exit::{CommandError, CommandResult, Exit};
 use crate::console::output::{self, Output};
 use crate::console::{logging, signals, stderr};
@@ -34,7 +34,8 @@ fn run_command(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Err(Refusal::Clap(refusal)) => return show_refusal(&refusal, args::wants_json(&arguments)),
     };
     logging::choose_format(low.common.log_format.map(Into::into));
-    let output = Output::new(low.common.json);
+    // The words of a command may hold it, too.
+    let output = Output::new(low.common.json || args::wants_json(&arguments));
     let result = resolve::resolve(low).map_err(|error| settings.locate(error)).and_then(|args| {
         logging::start(args.log.as_deref(), args.command.is_service())?;
         dispatch(args.command, &output)
@@ -46,6 +47,7 @@ fn dispatch(command: Subcommand, output: &Output) -> CommandResult {
     match command {
         Subcommand::Tracker(args) => tracker::run(args, output),
         Subcommand::Client(args) => client::run(args, output),
+        Subcommand::Ctl(args) => ctl::run(args, output),
         Subcommand::Share(args) => share::run(&args, output),
         Subcommand::Get(args) => get::run(&args, output),
         Subcommand::Create(args) => create::run(&args, output),

@@ -8,6 +8,7 @@ use crate::console::exit::{CommandError, CommandResult, Exit};
 use crate::console::inputs::{Input, Inputs};
 use crate::console::output::Output;
 use crate::console::output_event::OutputEvent;
+use crate::console::service_manager::ServiceManager;
 use crate::console::signals;
 use crate::control::monitor::{Monitor, Subject};
 use crate::tracker::server::{self, StartError, TrackerConfig, TrackerHandle};
@@ -31,6 +32,7 @@ pub(crate) fn run(args: Tracker, output: &Output) -> CommandResult {
         metrics: monitor.address(),
     });
     signals::work_is_done();
+    let service = ServiceManager::ready();
     if served.is_ok() {
         // A tracker ends when its store fails.
         while !tracker.has_ended() {
@@ -40,6 +42,7 @@ pub(crate) fn run(args: Tracker, output: &Output) -> CommandResult {
             }
         }
     }
+    service.stopping();
     tracker.stop();
     tracker.join().map_err(|error| CommandError::failed(error.to_string()))?;
     served.map(|()| Exit::Done)

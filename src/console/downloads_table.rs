@@ -1,9 +1,9 @@
-//! The table of `show downloads`: one row for each download, columns as wide as their content. Pure.
+//! The table of `show downloads`: one row for each download. Pure.
 
 use std::time::Duration;
 
-use super::download_text;
 use super::units::{Eta, Rate, Size};
+use super::{download_text, table};
 use crate::node::{DownloadState, DownloadStatus};
 use crate::text;
 
@@ -11,29 +11,18 @@ const HEAD: [&str; 10] = ["ID", "STATE", "DONE", "SIZE", "RATE", "ETA", "PEERS",
 
 /// The table with its header; a message if there are no downloads.
 pub(crate) fn table<'a>(all: impl Iterator<Item = &'a DownloadStatus>) -> String {
-    let mut rows = vec![HEAD.map(String::from)];
-    rows.extend(all.map(row));
-    if rows.len() == 1 {
-        return "no downloads".into();
-    }
-    let widths: [usize; HEAD.len()] =
-        std::array::from_fn(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0));
-    let lines = rows.iter().map(|row| {
-        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    });
-    lines.collect::<Vec<_>>().join("\n")
+    table::table(HEAD, all.map(row), "no downloads")
 }
 
 fn row(status: &DownloadStatus) -> [String; HEAD.len()] {
     let is_moving = !download_text::is_over(&status.state) && status.rate_bytes_s > 0;
-    let nothing = || "-".to_owned();
+    let nothing = table::dash;
     [
         format!("#{}", status.id),
-        status
-            .waits_for
-            .as_deref()
-            .map_or_else(|| download_text::state(&status.state), |why| format!("waiting: {}", text::plain(why))),
+        status.waits_for.as_deref().map_or_else(
+            || download_text::state(&status.state),
+            |why| format!("{}: {}", download_text::state_word(&status.state), text::plain(why)),
+        ),
         percent(status),
         Size(status.length).to_string(),
         if is_moving { Rate(status.rate_bytes_s).to_string() } else { nothing() },

@@ -40,6 +40,16 @@ impl Exit {
     }
 }
 
+impl Exit {
+    const ALL: [Self; 7] =
+        [Self::Done, Self::Failed, Self::Usage, Self::Retry, Self::Data, Self::Interrupted, Self::Terminated];
+
+    /// The exit that has the code; `None` for a code that no command has.
+    pub(crate) fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|exit| exit.code() == code)
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit.code())
@@ -110,8 +120,9 @@ mod tests {
 
     #[test]
     fn codes_are_the_documented_ones() {
-        let all = [Exit::Done, Exit::Failed, Exit::Usage, Exit::Retry, Exit::Data, Exit::Interrupted, Exit::Terminated];
-        assert_eq!(all.map(Exit::code), [0, 1, 2, 3, 4, 130, 143]);
+        assert_eq!(Exit::ALL.map(Exit::code), [0, 1, 2, 3, 4, 130, 143]);
+        assert_eq!(Exit::ALL.map(|exit| Exit::from_code(exit.code())), Exit::ALL.map(Some));
+        assert_eq!(Exit::from_code(5), None);
     }
 
     #[test]

@@ -30,7 +30,12 @@ impl Output {
     /// Writes one event as text, or with `--json` as an object.
     pub(crate) fn print(&self, event: &OutputEvent<'_>) -> Result<(), CommandError> {
         let line = if self.json { json_line(event)? } else { text::lines(&event.to_string()) };
-        write_line(&mut io::stdout().lock(), &line)
+        self.print_line(&line).map(drop)
+    }
+
+    /// Writes one line as it is; returns whether anyone still reads.
+    pub(crate) fn print_line(&self, line: &str) -> Result<bool, CommandError> {
+        write_line(&mut io::stdout().lock(), line)
             .map_err(|error| CommandError::failed(format!("cannot write to standard output: {error}")))
     }
 
@@ -53,6 +58,7 @@ impl Output {
 /// Writes a document that the user asked for by its form, such as a script for a shell: also with `--json` it is text.
 pub(crate) fn document(text: &str) -> Result<(), CommandError> {
     write_line(&mut io::stdout().lock(), text.trim_end_matches('\n'))
+        .map(drop)
         .map_err(|error| CommandError::failed(format!("cannot write to standard output: {error}")))
 }
 
@@ -61,12 +67,12 @@ pub(crate) fn json_line(event: &OutputEvent<'_>) -> Result<String, CommandError>
     event.to_json().map_err(|error| CommandError::failed(format!("internal error: no JSON of an answer: {error}")))
 }
 
-/// Writes one line and flushes it; a closed pipe is no error.
-fn write_line(out: &mut impl Write, line: &str) -> io::Result<()> {
+/// Writes one line and flushes it; returns false for a closed pipe, which is no error.
+fn write_line(out: &mut impl Write, line: &str) -> io::Result<bool> {
     let written = out.write_all(line.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
     match written {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => other,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        other => other.map(|()| true),
     }
 }
 
@@ -88,7 +94,7 @@ mod tests {
 
     #[test]
     fn a_reader_that_went_away_is_no_error() {
-        assert!(write_line(&mut Failing(io::ErrorKind::BrokenPipe), "x").is_ok());
+        assert!(!write_line(&mut Failing(io::ErrorKind::BrokenPipe), "x").unwrap());
         assert!(write_line(&mut Failing(io::ErrorKind::StorageFull), "x").is_err());
     }
 }

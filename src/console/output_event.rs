@@ -17,6 +17,10 @@
 //! | `hashing` | `client` | `file` |
 //! | `sharing` | `client` | `file`, `path` of the .mtorrent file, `info_hash` |
 //! | `downloads` | `client` | `downloads`: a list of downloads, below |
+//! | `shares`, `peers`, `trackers`, `files` | `client` | a list under the same key: [`ShareFields`], [`PeerFields`], [`TrackerFields`], [`FileFields`] |
+//! | `paused`, `resumed`, `cancelled` | `client` | `ids`: the numbers of the downloads |
+//! | `moving`, `moved` | `client` | `id` of the download (optional), `from`, `to` |
+//! | `move_failed` | `client` | the same, and `why` |
 //! | `removed` | `client` | `path` as it was typed |
 //! | `limit` | `client` | `up_bytes_s`, `down_bytes_s`; null without a limit |
 //! | `share_paused`, `share_stopped` | `client` | `file`, `why`; the first resumes by itself |
@@ -48,7 +52,11 @@ use serde::{Serialize, Serializer};
 
 use super::demo_figures::DemoFigures;
 use super::download_fields::{DownloadFields, ProgressFields, WhyFields};
+use super::files_list::{self, FileFields};
+use super::peers_list::{self, PeerFields};
+use super::shares_list::{self, ShareFields};
 use super::tracker_report::TrackerReport;
+use super::trackers_list::{self, TrackerFields};
 use super::units::{RateLimit, Size};
 use super::{download_text, downloads_table};
 use crate::geometry::ChunkIndex;
@@ -154,6 +162,79 @@ pub(crate) enum OutputEvent<'a> {
     Downloads {
         /// The fields of all downloads.
         downloads: Vec<DownloadFields<'a>>,
+    },
+    /// The answer to `show shares`.
+    Shares {
+        /// The fields of all shares.
+        shares: Vec<ShareFields<'a>>,
+    },
+    /// The answer to `show peers`.
+    Peers {
+        /// The fields of all peers.
+        peers: Vec<PeerFields<'a>>,
+    },
+    /// The answer to `show trackers`.
+    Trackers {
+        /// The fields of all trackers.
+        trackers: Vec<TrackerFields<'a>>,
+    },
+    /// The answer to `show files`.
+    Files {
+        /// The fields of all files.
+        files: Vec<FileFields<'a>>,
+    },
+    /// Downloads do not receive any more.
+    Paused {
+        /// Numbers of the downloads.
+        ids: &'a [DownloadId],
+    },
+    /// Downloads go on.
+    Resumed {
+        /// Numbers of the downloads.
+        ids: &'a [DownloadId],
+    },
+    /// Downloads are being ended; an `ended` event follows for each.
+    Cancelled {
+        /// Numbers of the downloads.
+        ids: &'a [DownloadId],
+    },
+    /// A file is being moved.
+    Moving {
+        /// Number of the download whose file it is.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<DownloadId>,
+        /// Its path.
+        #[serde(serialize_with = "lossy_path")]
+        from: &'a Path,
+        /// Its new path.
+        #[serde(serialize_with = "lossy_path")]
+        to: &'a Path,
+    },
+    /// A file was moved.
+    Moved {
+        /// Number of the download whose file it is.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<DownloadId>,
+        /// Its path until now.
+        #[serde(serialize_with = "lossy_path")]
+        from: &'a Path,
+        /// Its path from now on.
+        #[serde(serialize_with = "lossy_path")]
+        to: &'a Path,
+    },
+    /// A file could not be moved, and is where it was.
+    MoveFailed {
+        /// Number of the download whose file it is.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<DownloadId>,
+        /// Its path.
+        #[serde(serialize_with = "lossy_path")]
+        from: &'a Path,
+        /// The path that it should have had.
+        #[serde(serialize_with = "lossy_path")]
+        to: &'a Path,
+        /// The reason.
+        why: &'a str,
     },
     /// A share was removed.
     Removed {
@@ -319,6 +400,8 @@ impl<'a> OutputEvent<'a> {
                 Some(Self::NoProgress { id: *id, waited: *waited, why: WhyFields::of(why), next_step })
             }
             Event::ProgressAgain { id, waited } => Some(Self::ProgressAgain { id: *id, waited: *waited }),
+            Event::Moved { id, from, to } => Some(Self::Moved { id: *id, from, to }),
+            Event::MoveFailed { id, from, to, why } => Some(Self::MoveFailed { id: *id, from, to, why }),
             Event::Ended(_) | Event::Announced { .. } => None,
         }
     }
@@ -330,6 +413,7 @@ impl<'a> OutputEvent<'a> {
             Self::SharePaused { .. }
                 | Self::ShareResumed { .. }
                 | Self::ShareStopped { .. }
+                | Self::MoveFailed { .. }
                 | Self::Notice { .. }
                 | Self::NoProgress { .. }
                 | Self::ProgressAgain { .. }
@@ -374,6 +458,18 @@ impl Display for OutputEvent<'_> {
             Self::Downloads { downloads } => {
                 f.write_str(&downloads_table::table(downloads.iter().map(|download| download.0)))
             }
+            Self::Shares { shares } => f.write_str(&shares_list::table(shares.iter().map(|share| share.0))),
+            Self::Peers { peers } => f.write_str(&peers_list::table(peers.iter().map(|peer| peer.0))),
+            Self::Trackers { trackers } => f.write_str(&trackers_list::table(trackers.iter().map(|tracker| tracker.0))),
+            Self::Files { files } => f.write_str(&files_list::table(files.iter().map(|file| file.0))),
+            Self::Paused { ids } => fmt_changed(ids, "paused", f),
+            Self::Resumed { ids } => fmt_changed(ids, "resumed", f),
+            Self::Cancelled { ids } => fmt_changed(ids, "cancelled", f),
+            Self::Moving { id, from, to } => fmt_move(*id, "moving", from, to, f),
+            Self::MoveFailed { from, to, why, .. } => {
+                write!(f, "cannot move {} to {}: {}", text::path(from), text::path(to), text::plain(why))
+            }
+            Self::Moved { id, from, to } => fmt_move(*id, "moved", from, to, f),
             Self::Removed { path } => write!(f, "removed {}", text::path(path)),
             Self::Limit { up_bytes_s, down_bytes_s } => {
                 write!(f, "limit up {}, down {}", RateLimit(*up_bytes_s), RateLimit(*down_bytes_s))
@@ -406,6 +502,21 @@ impl Display for OutputEvent<'_> {
             }
         }
     }
+}
+
+fn fmt_changed(ids: &[DownloadId], change: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match ids {
+        [] => write!(f, "nothing to be {change}"),
+        [first, rest @ ..] => {
+            write!(f, "{change} #{first}")?;
+            rest.iter().try_for_each(|id| write!(f, ", #{id}"))
+        }
+    }
+}
+
+fn fmt_move(id: Option<DownloadId>, what: &str, from: &Path, to: &Path, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    id.map_or(Ok(()), |id| write!(f, "#{id} "))?;
+    write!(f, "{what} {} -> {}", text::path(from), text::path(to))
 }
 
 fn fmt_numbered_end(status: &DownloadStatus, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -477,7 +588,7 @@ mod tests {
     use crate::console::demo_figures::GetterFigures;
     use crate::console::download_text::tests::status;
     use crate::geometry::Geometry;
-    use crate::node::{Cause, Failure, FailureKind, Why};
+    use crate::node::{Cause, Direction, Failure, FailureKind, TrackerState, Why};
 
     const HASH: InfoHash = InfoHash([0xab; 20]);
 
@@ -562,6 +673,51 @@ mod tests {
         let event = Event::ProgressAgain { id: 3, waited: Duration::from_secs(20) };
         let json = r#"{"event":"progress_again","id":3,"seconds":20.0}"#;
         check(&OutputEvent::of(&event).unwrap(), "#3 progress again after 20 s", json);
+    }
+
+    #[test]
+    fn lists() {
+        let (share, peer) = (shares_list::tests::share(Some("away")), peers_list::tests::peer(Direction::Down));
+        let tracker = trackers_list::tests::tracker(TrackerState::Failed("refused".to_owned()));
+        let file = files_list::tests::file();
+        for (event, object) in [
+            (
+                OutputEvent::Shares { shares: vec![ShareFields(&share)] },
+                r#"{"event":"shares","shares":[{"bytes":1073741824,"file":"/d/a","info_hash":"HASH","name":"a","path":"/m/a.mtorrent","peers":2,"rate_bytes_s":1048576,"sent_bytes":3145728,"state":"stopped","trackers":1,"why":"away"}]}"#,
+            ),
+            (
+                OutputEvent::Peers { peers: vec![PeerFields(&peer)] },
+                r#"{"event":"peers","peers":[{"address":"10.0.0.7:7000","chunks":9,"class":"lan","congestion_control":"cubic","connections":2,"direction":"down","id":3,"info_hash":"HASH","name":"a","rate_bytes_s":0,"received_bytes":3145728,"requests":1,"sent_bytes":0,"state":"paused","why":"it sent a wrong chunk"}]}"#,
+            ),
+            (
+                OutputEvent::Trackers { trackers: vec![TrackerFields(&tracker)] },
+                r#"{"event":"trackers","trackers":[{"answered_seconds":3.0,"files":2,"latency_seconds":0.0015,"seconds":90.0,"state":"failed","tracker":"t:7000","why":"refused"}]}"#,
+            ),
+            (
+                OutputEvent::Files { files: vec![FileFields(&file)] },
+                r##"{"event":"files","files":[{"bytes":5242880,"chunk_size":1048576,"chunks":5,"done":2,"id":3,"in_flight":1,"info_hash":"HASH","map":"#!>..","missing":2,"name":"a","path":"/d/a","unreadable":1}]}"##,
+            ),
+        ] {
+            check(&event, &event.to_string(), object);
+        }
+    }
+
+    #[test]
+    fn changes() {
+        let (from, to) = (Path::new("/a"), Path::new("/b"));
+        for (event, text, json) in [
+            (OutputEvent::Paused { ids: &[1, 2] }, "paused #1, #2", r#"{"event":"paused","ids":[1,2]}"#),
+            (OutputEvent::Resumed { ids: &[3] }, "resumed #3", r#"{"event":"resumed","ids":[3]}"#),
+            (OutputEvent::Cancelled { ids: &[] }, "nothing to be cancelled", r#"{"event":"cancelled","ids":[]}"#),
+            (
+                OutputEvent::Moving { id: Some(3), from, to },
+                "#3 moving /a -> /b",
+                r#"{"event":"moving","from":"/a","id":3,"to":"/b"}"#,
+            ),
+            (OutputEvent::Moved { id: None, from, to }, "moved /a -> /b", r#"{"event":"moved","from":"/a","to":"/b"}"#),
+        ] {
+            check(&event, text, json);
+        }
     }
 
     #[test]

@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use super::help;
 use crate::console::units::{RateLimit, parse_rate_limit};
 use crate::direction::Direction;
+use crate::node::DownloadId;
 use crate::text;
 
 /// Where the names of a command begin: the working directory and home of whoever gave it.
@@ -40,8 +42,17 @@ pub(crate) enum Command {
         /// Whether the command ends with the download, instead of at once; `None` if nothing was typed.
         wait: Option<bool>,
     },
-    /// `show downloads`
-    ShowDownloads,
+    /// `show downloads|shares|peers|trackers|files [ID|NAME]`
+    Show(Listing, Option<Target>),
+    /// `pause|resume|cancel ID...|all`
+    Change(Change, Which),
+    /// `move ID|NAME.mtorrent PATH`
+    Move {
+        /// The download or the share.
+        target: Target,
+        /// The new path of its file, or an existing folder for it.
+        to: PathBuf,
+    },
     /// `remove NAME.mtorrent`
     Remove {
         /// Path or file name of the `.mtorrent` file.
@@ -56,10 +67,54 @@ pub(crate) enum Command {
         /// Whether the figures of running downloads are wanted, too.
         progress: bool,
     },
-    /// `help`
-    Help,
+    /// `help [COMMAND]`
+    Help(String),
     /// `quit`
     Quit,
+}
+
+/// What `show` lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Listing {
+    /// The downloads.
+    Downloads,
+    /// The shares.
+    Shares,
+    /// The peers.
+    Peers,
+    /// The trackers.
+    Trackers,
+    /// The files with their chunks.
+    Files,
+}
+
+/// A download or a share, as the user names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// Number of a download.
+    Id(DownloadId),
+    /// Path or file name of the `.mtorrent` file, or path or name of the file.
+    Name(PathBuf),
+}
+
+/// A change of running downloads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// Stop receiving.
+    Pause,
+    /// Go on receiving.
+    Resume,
+    /// End.
+    Cancel,
+}
+
+/// The downloads that a command means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// All that have not ended.
+    All,
+    /// Those with these numbers.
+    Ids(Vec<DownloadId>),
 }
 
 /// The reason why a line is not a command: a mistake of the user, with the remedy.
@@ -81,38 +136,11 @@ pub(crate) enum LineError {
     },
     /// The number of arguments is wrong.
     #[error("usage: {0} (quote names with spaces)")]
-    Usage(&'static str),
+    Usage(String),
     /// An argument cannot be parsed; the text has the remedy.
     #[error("{0}")]
     Value(String),
 }
-
-/// The names of all commands, for completion.
-pub(crate) const NAMES: [&str; 10] =
-    ["get", "help", "limit", "limit down", "limit up", "quit", "remove", "share", "show downloads", "wait"];
-
-/// The answer to `help`.
-pub(crate) const HELP: &str = "\
-share FILE NAME.mtorrent [--force]   share FILE: create NAME.mtorrent, or verify FILE against it, and seed
-get NAME.mtorrent DEST [--force]     download to DEST, a file or an existing folder
-show downloads                       ongoing and completed downloads
-wait [ID|all]                        wait for the end of one download, or of all
-remove NAME.mtorrent                 stop sharing the file
-limit                                the rate limits of this client
-limit up|down RATE                   send or receive at most RATE, such as 100Mbit or 20MiB; off for no limit
-events [--progress]                  by `mtorrent ctl` only: all events, with --progress also figures every second
-help                                 this list
-quit                                 end the client
-share and get take --wait (until the file is hashed, or the download has ended) and --no-wait.
-Quote names as in a shell; ~ is the home folder; # starts a comment.";
-
-const SHARE: &str = "share FILE NAME.mtorrent [--force] [--wait|--no-wait]";
-const GET: &str = "get NAME.mtorrent DEST [--force] [--wait|--no-wait]";
-const WAIT: &str = "wait [ID|all], where ID is a number of `show downloads`";
-const EVENTS: &str = "events [--progress]";
-const SHOW: &str = "show downloads";
-const REMOVE: &str = "remove NAME.mtorrent";
-const LIMIT: &str = "limit, limit up RATE, limit down RATE, where RATE is such as 100Mbit, 20MiB or off";
 
 /// Splits a line into words as a shell does; none for an empty line or a comment.
 pub(crate) fn split(line: &str) -> Result<Vec<String>, LineError> {
@@ -126,42 +154,98 @@ pub(crate) fn parse(words: &[String], place: &Place) -> Result<Option<Command>, 
     let command = match name.as_str() {
         "share" => {
             let Options { names, force, wait } = split_options("share", rest)?;
-            let [file, metainfo] = names.as_slice() else { return Err(LineError::Usage(SHARE)) };
+            let [file, metainfo] = names.as_slice() else { return Err(usage("share")) };
             Command::Share { file: path(file), metainfo: path(metainfo), force, wait }
         }
         "get" => {
             let Options { names, force, wait } = split_options("get", rest)?;
-            let [metainfo, dest] = names.as_slice() else { return Err(LineError::Usage(GET)) };
+            let [metainfo, dest] = names.as_slice() else { return Err(usage("get")) };
             Command::Get { metainfo: path(metainfo), dest: path(dest), force, wait }
         }
-        "show" => match rest {
-            [what] if what == "downloads" => Command::ShowDownloads,
-            _ => return Err(LineError::Usage(SHOW)),
+        "show" => show(rest, place)?,
+        "pause" => Command::Change(Change::Pause, which("pause", rest)?),
+        "resume" => Command::Change(Change::Resume, which("resume", rest)?),
+        "cancel" => Command::Change(Change::Cancel, which("cancel", rest)?),
+        "move" => match rest {
+            [what, to] if !what.is_empty() && !to.is_empty() => {
+                Command::Move { target: target(what, place), to: path(to) }
+            }
+            _ => return Err(usage("move")),
         },
         "remove" => match rest {
             [name] if !name.is_empty() => Command::Remove { name: place.name(name) },
-            _ => return Err(LineError::Usage(REMOVE)),
+            _ => return Err(usage("remove")),
         },
         "limit" => Command::Limit(limit(rest)?),
         "wait" => match rest {
             [] => Command::Wait(None),
             [all] if all == "all" => Command::Wait(None),
-            [id] => Command::Wait(Some(download_id(id).ok_or(LineError::Usage(WAIT))?)),
-            _ => return Err(LineError::Usage(WAIT)),
+            [id] => Command::Wait(Some(self::id(id).ok_or_else(|| usage("wait"))?)),
+            _ => return Err(usage("wait")),
         },
         "events" => match rest {
             [] => Command::Events { progress: false },
             [option] if option == "--progress" => Command::Events { progress: true },
-            _ => return Err(LineError::Usage(EVENTS)),
+            _ => return Err(usage("events")),
         },
-        "help" => Command::Help,
+        "help" => match rest {
+            [] => Command::Help(help::list()),
+            words => Command::Help(help::about(&words.join(" ")).ok_or_else(|| LineError::Unknown(words.join(" ")))?),
+        },
         "quit" => match rest {
             [] => Command::Quit,
-            _ => return Err(LineError::Usage("quit")),
+            _ => return Err(usage("quit")),
         },
         unknown => return Err(LineError::Unknown(unknown.into())),
     };
     Ok(Some(command))
+}
+
+fn usage(command: &str) -> LineError {
+    LineError::Usage(help::usage(command))
+}
+
+fn show(words: &[String], place: &Place) -> Result<Command, LineError> {
+    let (what, of) = match words {
+        [what] => (what, None),
+        [what, of] if !of.is_empty() => (what, Some(of)),
+        _ => return Err(usage("show")),
+    };
+    let listing = match what.as_str() {
+        "downloads" => Listing::Downloads,
+        "shares" => Listing::Shares,
+        "peers" => Listing::Peers,
+        "trackers" => Listing::Trackers,
+        "files" => Listing::Files,
+        _ => return Err(usage("show")),
+    };
+    let target = |word: &String| match listing {
+        // The name of a tracker is no path.
+        Listing::Trackers => Target::Name(word.into()),
+        _ => target(word, place),
+    };
+    Ok(Command::Show(listing, of.map(target)))
+}
+
+/// Parses `all`, or the numbers of downloads.
+fn which(command: &str, words: &[String]) -> Result<Which, LineError> {
+    match words {
+        [] => Err(usage(command)),
+        [all] if all == "all" => Ok(Which::All),
+        words => words.iter().map(|word| id(word)).collect::<Option<_>>().map(Which::Ids).ok_or_else(|| {
+            LineError::Value(format!("{command} takes the numbers of downloads, or all: `show downloads` lists them"))
+        }),
+    }
+}
+
+fn target(word: &str, place: &Place) -> Target {
+    id(word).map_or_else(|| Target::Name(place.name(word)), Target::Id)
+}
+
+/// The number of a download, written `3` or, quoted from the shell, `#3`.
+fn id(word: &str) -> Option<DownloadId> {
+    let digits = word.strip_prefix('#').unwrap_or(word);
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
 }
 
 /// Parses the arguments of `limit`; a RATE may be written with spaces.
@@ -170,18 +254,12 @@ fn limit(words: &[String]) -> Result<Option<(Direction, RateLimit)>, LineError> 
     let direction = match direction.as_str() {
         "up" => Direction::Up,
         "down" => Direction::Down,
-        _ => return Err(LineError::Usage(LIMIT)),
+        _ => return Err(usage("limit")),
     };
     if rate.is_empty() {
-        return Err(LineError::Usage(LIMIT));
+        return Err(usage("limit"));
     }
     parse_rate_limit(&rate.join(" ")).map(|limit| Some((direction, limit))).map_err(LineError::Value)
-}
-
-/// Parses the number of a download, with or without its `#`.
-fn download_id(word: &str) -> Option<u32> {
-    let digits = word.strip_prefix('#').unwrap_or(word);
-    digits.bytes().all(|digit| digit.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
 }
 
 /// The arguments of `share` and `get`.
@@ -203,7 +281,7 @@ fn split_options<'a>(command: &'static str, words: &'a [String]) -> Result<Optio
             option if option.starts_with("--") && !only_names => {
                 return Err(LineError::Option { command, option: option.into() });
             }
-            "" => return Err(LineError::Usage(if command == "get" { GET } else { SHARE })),
+            "" => return Err(usage(command)),
             name => names.push(name),
         }
     }
@@ -284,6 +362,13 @@ mod tests {
             |direction, bytes_s| Ok(Some(Command::Limit(Some((direction, RateLimit(NonZeroU64::new(bytes_s)))))));
         assert!(matches!(parse("limit up fast", None), Err(LineError::Value(_))));
         let unknown = |word: &str| Err(LineError::Unknown(word.into()));
+        let show = |listing, target| Ok(Some(Command::Show(listing, target)));
+        let named = |name: &str| Some(Target::Name(name.into()));
+        let change = |change, which| Ok(Some(Command::Change(change, which)));
+        let moved = |target, to: &str| Ok(Some(Command::Move { target, to: to.into() }));
+        for wrong in ["pause x", "cancel 1 all", "resume -1", "pause 99999999999"] {
+            assert!(matches!(parse(wrong, None), Err(LineError::Value(_))), "{wrong}");
+        }
         for (line, expected) in [
             ("", Ok(None)),
             ("   \t", Ok(None)),
@@ -297,42 +382,57 @@ mod tests {
             ("share -- --force b", share("--force", "b", false)),
             ("share ~/a ~", share("/home/u/a", "/home/u", false)),
             ("share ~root/a a~", share("~root/a", "a~", false)),
-            ("share a", Err(LineError::Usage(SHARE))),
-            ("share a b c", Err(LineError::Usage(SHARE))),
-            ("share '' b", Err(LineError::Usage(SHARE))),
+            ("share a", Err(usage("share"))),
+            ("share a b c", Err(usage("share"))),
+            ("share '' b", Err(usage("share"))),
             ("share 'a b", Err(LineError::OpenQuote)),
             ("share a b --fast", Err(LineError::Option { command: "share", option: "--fast".into() })),
             ("get a.mtorrent /tmp/", get("a.mtorrent", "/tmp/", false)),
             ("get a.mtorrent d --force", get("a.mtorrent", "d", true)),
-            ("get a.mtorrent", Err(LineError::Usage(GET))),
-            ("get '' d", Err(LineError::Usage(GET))),
-            ("show downloads", Ok(Some(Command::ShowDownloads))),
-            ("show", Err(LineError::Usage(SHOW))),
-            ("show uploads", Err(LineError::Usage(SHOW))),
+            ("get a.mtorrent", Err(usage("get"))),
+            ("get '' d", Err(usage("get"))),
+            ("show downloads", show(Listing::Downloads, None)),
+            ("show peers 3", show(Listing::Peers, Some(Target::Id(3)))),
+            ("show files '#3'", show(Listing::Files, Some(Target::Id(3)))),
+            ("show shares a.mtorrent", show(Listing::Shares, named("a.mtorrent"))),
+            ("show shares ~/a.mtorrent", show(Listing::Shares, named("/home/u/a.mtorrent"))),
+            ("show trackers t:7000", show(Listing::Trackers, named("t:7000"))),
+            ("show peers 1 2", Err(usage("show"))),
+            ("pause 3", change(Change::Pause, Which::Ids(vec![3]))),
+            ("resume 3 '#4'", change(Change::Resume, Which::Ids(vec![3, 4]))),
+            ("cancel all", change(Change::Cancel, Which::All)),
+            ("pause", Err(usage("pause"))),
+            ("move 3 /d/", moved(Target::Id(3), "/d/")),
+            ("move a.mtorrent ~/b", moved(Target::Name("a.mtorrent".into()), "/home/u/b")),
+            ("move 3", Err(usage("move"))),
+            ("move '' b", Err(usage("move"))),
+            ("show", Err(usage("show"))),
+            ("show uploads", Err(usage("show"))),
             ("remove a.mtorrent", remove("a.mtorrent")),
             ("remove ~/a.mtorrent", remove("/home/u/a.mtorrent")),
-            ("remove", Err(LineError::Usage(REMOVE))),
-            ("remove ''", Err(LineError::Usage(REMOVE))),
+            ("remove", Err(usage("remove"))),
+            ("remove ''", Err(usage("remove"))),
             ("limit", Ok(Some(Command::Limit(None)))),
             ("limit up 20 MiB", limit(Direction::Up, 20 << 20)),
             ("limit down 100Mbit/s", limit(Direction::Down, 12_500_000)),
             ("limit down off", Ok(Some(Command::Limit(Some((Direction::Down, RateLimit(None))))))),
-            ("limit up", Err(LineError::Usage(LIMIT))),
-            ("limit sideways 1MiB", Err(LineError::Usage(LIMIT))),
             ("wait", Ok(Some(Command::Wait(None)))),
             ("wait all", Ok(Some(Command::Wait(None)))),
             ("wait 3", Ok(Some(Command::Wait(Some(3))))),
             ("wait '#3'", Ok(Some(Command::Wait(Some(3))))),
-            ("wait +3", Err(LineError::Usage(WAIT))),
-            ("wait 3 4", Err(LineError::Usage(WAIT))),
-            ("wait 99999999999", Err(LineError::Usage(WAIT))),
+            ("wait +3", Err(usage("wait"))),
+            ("wait 3 4", Err(usage("wait"))),
+            ("wait 99999999999", Err(usage("wait"))),
             ("events", Ok(Some(Command::Events { progress: false }))),
             ("events --progress", Ok(Some(Command::Events { progress: true }))),
-            ("events now", Err(LineError::Usage(EVENTS))),
-            ("help", Ok(Some(Command::Help))),
-            ("help get", Ok(Some(Command::Help))),
+            ("events now", Err(usage("events"))),
+            ("limit up", Err(usage("limit"))),
+            ("limit sideways 1MiB", Err(usage("limit"))),
+            ("help", Ok(Some(Command::Help(help::list())))),
+            ("help limit up", Ok(help::about("limit up").map(Command::Help))),
+            ("help fly", unknown("fly")),
             ("quit", Ok(Some(Command::Quit))),
-            ("quit now", Err(LineError::Usage("quit"))),
+            ("quit now", Err(usage("quit"))),
             ("Quit", unknown("Quit")),
             ("exit", unknown("exit")),
         ] {
@@ -352,14 +452,6 @@ mod tests {
         for line in ["get --\\n\u{1b}[2J a", "\u{1b}x", "get '--a\nmtorrent: forged' b", "limit up '\n'"] {
             let said = parse(line, None).unwrap_err().to_string();
             assert!(!said.contains(char::is_control), "{said:?}");
-        }
-    }
-
-    #[test]
-    fn help_names_every_command() {
-        for name in NAMES {
-            let first = name.split(' ').next().unwrap_or(name);
-            assert!(HELP.lines().any(|line| line.starts_with(first)), "{name}");
         }
     }
 

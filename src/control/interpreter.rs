@@ -7,11 +7,13 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::{Duration, Instant};
 
-use super::command::{self, Command};
+use super::command::{self, Command, Target};
 use super::hashing_queue::{HashingQueue, NewShare};
 use super::input::{Input, Request};
 use super::listener::{Listener, Origin};
 use super::listeners::{Hears, Listeners};
+use super::listing;
+use super::operations::{self, Moves};
 use super::waits::{self, Waits};
 use crate::console::create_torrent;
 use crate::console::create_torrent::Created;
@@ -21,14 +23,15 @@ use crate::console::exit::{CommandError, CommandResult, Exit};
 use crate::console::file_errors;
 use crate::console::metainfo_file;
 use crate::console::output_event::OutputEvent;
+use crate::console::service_manager::ServiceManager;
 use crate::console::signals::Signal;
 use crate::console::source;
-use crate::console::units::RateLimit;
+use crate::console::units::{Rate, RateLimit};
 use crate::ids::InfoHash;
 use crate::limits::{SESSION_TICK, TORRENTS_MAX};
 use crate::node::{
-    Direction, DownloadId, DownloadRequest, DownloadState, DownloadStatus, Event, FailureKind, Node, ShareRequest,
-    ShareStatus, Verified,
+    Direction, DownloadId, DownloadRequest, DownloadState, DownloadStatus, Event, FailureKind, Moving, Node,
+    ShareRequest, ShareStatus, Verified,
 };
 use crate::text;
 
@@ -61,6 +64,7 @@ enum Progress {
 /// The state of all commands.
 pub(crate) struct Interpreter<'a> {
     client: &'a Node,
+    service: &'a ServiceManager,
     settings: Settings,
     listeners: Listeners<'a>,
     /// Downloads that have not ended, with their origins; `restored` has those that an earlier run left.
@@ -74,6 +78,8 @@ pub(crate) struct Interpreter<'a> {
     waits: Waits,
     /// Shares whose first acknowledgement was not reported yet.
     unannounced: HashMap<InfoHash, PathBuf>,
+    /// Files that are being moved.
+    moves: Moves,
     /// Whether a command of the front end has failed.
     failed: bool,
     /// Time of the end of the input; since then the client waits for running work and ends.
@@ -89,6 +95,7 @@ impl<'a> Interpreter<'a> {
         settings: Settings,
         front_end: impl Listener + 'a,
         to_self: SyncSender<Input>,
+        service: &'a ServiceManager,
     ) -> Self {
         let running = client.downloads().into_iter().filter(|status| !download_text::is_over(&status.state));
         let restored: BTreeSet<DownloadId> = running.map(|status| status.id).collect();
@@ -98,12 +105,14 @@ impl<'a> Interpreter<'a> {
             open: restored.iter().map(|id| (*id, Origin::FRONT_END)).collect(),
             restored,
             client,
+            service,
             listeners: Listeners::new(Box::new(front_end)),
             hashing: HashingQueue::new(settings.threads, to_self),
             settings,
             awaited: BTreeSet::new(),
             waits: Waits::default(),
             unannounced: restored_shares.filter_map(|share| Some((share.info_hash?, share.metainfo_path))).collect(),
+            moves: Moves::default(),
             failed: false,
             ending: None,
             asked: false,
@@ -126,7 +135,7 @@ impl<'a> Interpreter<'a> {
             if next_tick <= Instant::now() {
                 next_tick = Instant::now() + SESSION_TICK;
             }
-            let is_over = |since| self.is_idle() || was_idle && self.has_nothing_to_wait_for(since);
+            let is_over = |since| self.is_at_rest() || was_idle && self.has_nothing_to_wait_for(since);
             if self.ending.is_some_and(is_over) {
                 break Ok(self.exit());
             }
@@ -138,11 +147,18 @@ impl<'a> Interpreter<'a> {
 
     /// What is due once a second.
     fn tick(&self) -> Result<(), CommandError> {
-        if !self.listeners.any_hears(Hears::Progress) {
+        if !self.listeners.any_hears(Hears::Progress) && !self.service.is_there() {
             return Ok(());
         }
-        let running = self.client.downloads().into_iter().filter(|status| !download_text::is_over(&status.state));
-        running.map(|status| self.listeners.event(Hears::Progress, &OutputEvent::progress(&status))).collect()
+        let mut running = self.client.downloads();
+        running.retain(|status| !download_text::is_over(&status.state));
+        let rate = Rate(running.iter().map(|status| status.rate_bytes_s).sum());
+        let (shares, downloads) = (self.client.shares().len(), running.len());
+        self.service.set_status(&format!("{shares} shares, {downloads} downloads at {rate}"));
+        running
+            .into_iter()
+            .map(|status| self.listeners.event(Hears::Progress, &OutputEvent::progress(&status)))
+            .collect()
     }
 
     /// Ends the commands that wait when the client ends.
@@ -244,10 +260,16 @@ impl<'a> Interpreter<'a> {
             Command::Get { metainfo, dest, force, wait } => return self.get(origin, &metainfo, &dest, force, wait),
             Command::Wait(id) => return self.wait(origin, id),
             Command::Events { progress } => return self.events(origin, progress),
-            Command::ShowDownloads => self.show_downloads(origin),
+            Command::Show(listing, target) => {
+                listing::show(self.client, listing, target.as_ref(), |list| self.listeners.answer(origin, list))
+            }
+            Command::Change(change, which) => operations::change(self.client, change, &which, |changed| {
+                self.listeners.answer_and_tell(origin, changed)
+            }),
+            Command::Move { target, to } => return self.move_to(origin, &target, &to),
             Command::Remove { name } => self.remove(origin, &name),
             Command::Limit(change) => self.limit(origin, change),
-            Command::Help => self.listeners.answer(origin, &OutputEvent::Help { text: command::HELP }),
+            Command::Help(text) => self.listeners.answer(origin, &OutputEvent::Help { text: &text }),
             // The caller handles it.
             Command::Quit => Ok(()),
         };
@@ -405,9 +427,11 @@ impl<'a> Interpreter<'a> {
         Ok(Progress::Waits)
     }
 
-    fn show_downloads(&self, origin: Origin) -> Result<(), CommandError> {
-        let all = self.client.downloads();
-        self.listeners.answer(origin, &OutputEvent::downloads(&all))
+    fn move_to(&mut self, origin: Origin, target: &Target, to: &Path) -> Result<Progress, CommandError> {
+        let waits = self.listeners.waits_by_default(origin);
+        let Moving { id, from, to } = self.moves.start(self.client, (origin, waits), target, to)?;
+        self.listeners.answer_and_tell(origin, &OutputEvent::Moving { id, from: &from, to: &to })?;
+        Ok(if waits { Progress::Waits } else { Progress::Ended })
     }
 
     fn remove(&mut self, origin: Origin, name: &Path) -> Result<(), CommandError> {
@@ -449,6 +473,10 @@ impl<'a> Interpreter<'a> {
         match event {
             Event::Ended(status) => self.ended(&status),
             Event::Announced { info_hash, tracker } => self.announced(info_hash, &tracker),
+            Event::Moved { .. } | Event::MoveFailed { .. } => {
+                self.failed |= self.moves.ended(&event, &self.listeners)?;
+                Ok(())
+            }
             other => OutputEvent::of(&other).map_or(Ok(()), |event| self.listeners.event(Hears::News, &event)),
         }
     }
@@ -471,7 +499,9 @@ impl<'a> Interpreter<'a> {
 
     fn ended(&mut self, status: &DownloadStatus) -> Result<(), CommandError> {
         let origin = self.open.remove(&status.id);
-        self.failed |= origin == Some(Origin::FRONT_END) && matches!(status.state, DownloadState::Failed(_));
+        // What the user has cancelled has not failed.
+        let is_failure = matches!(status.state, DownloadState::Failed(_)) && !is_cancelled(status);
+        self.failed |= origin == Some(Origin::FRONT_END) && is_failure;
         let event = OutputEvent::ended(status, true);
         self.listeners.event(Hears::News, &event)?;
         let waiting = self.waits.of(status.id).filter(|origin| !self.listeners.hears_news(*origin));
@@ -491,15 +521,27 @@ impl<'a> Interpreter<'a> {
         self.open.is_empty() && self.hashing.unfinished() == 0
     }
 
+    /// Whether nothing runs: what is open is paused, and goes on only by a command.
+    fn is_at_rest(&self) -> bool {
+        let paused = |id: &DownloadId| {
+            self.client.downloads().iter().any(|status| status.id == *id && status.state == DownloadState::Paused)
+        };
+        self.hashing.unfinished() == 0 && self.moves.is_empty() && self.open.keys().all(paused)
+    }
+
     /// Whether the wait is over and every download has ended, is restored and without a seeder, or waits for its disk.
     /// A later run resumes the last two kinds.
     fn has_nothing_to_wait_for(&self, since: Instant) -> bool {
         let has_waited = self.settings.wait.is_some_and(|wait| since.elapsed() >= wait);
         let waits = |status: &DownloadStatus| {
             (self.restored.contains(&status.id) || status.waits_for.is_some()) && status.state == DownloadState::Waiting
+                || status.state == DownloadState::Paused
                 || download_text::is_over(&status.state)
         };
-        has_waited && self.hashing.unfinished() == 0 && self.client.downloads().iter().all(waits)
+        has_waited
+            && self.moves.is_empty()
+            && self.hashing.unfinished() == 0
+            && self.client.downloads().iter().all(waits)
     }
 
     /// The exit code: a user at a terminal has seen the failures, but a script needs the code.

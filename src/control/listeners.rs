@@ -92,6 +92,11 @@ impl<'a> Listeners<'a> {
         self.tell(least, None, event)
     }
 
+    /// Sends an event to all but the origin that has heard it already.
+    pub(super) fn tell_others(&self, origin: Origin, event: &OutputEvent<'_>) -> Result<(), CommandError> {
+        self.tell(Hears::News, Some(origin), event)
+    }
+
     fn tell(&self, least: Hears, except: Option<Origin>, event: &OutputEvent<'_>) -> Result<(), CommandError> {
         let others = self.0.iter().filter(|(to, (_, hears))| Some(**to) != except && *hears >= least);
         others.map(|(_, (listener, _))| listener).try_for_each(|listener| listener.event(event))

@@ -5,21 +5,26 @@
 //! and the interpreter needs no lock. A command carries its origin; answers go to the [`Listener`] of that origin,
 //! events to all.
 //!
-//! [`monitor`] shows a client or a tracker over [`http`], to people as a [`page`].
+//! [`socket`] takes the commands of other programs. [`monitor`] shows a client or a tracker over [`http`], to people as a
+//! [`page`].
 //!
 //! Code here must never speak the peers' protocol or access a core: it calls [`crate::node`]. It does not know stdin
 //! and stdout.
 
 pub(crate) mod command;
 mod hashing_queue;
+pub(crate) mod help;
 pub(crate) mod http;
 mod input;
 mod interpreter;
 mod listener;
 mod listeners;
+mod listing;
 mod metrics;
 pub(crate) mod monitor;
+mod operations;
 pub(crate) mod page;
+pub(crate) mod socket;
 pub(crate) mod subject;
 mod waits;
 

@@ -156,11 +156,12 @@ impl Driver {
             // Right chunks of the file that will be replaced, or of a file shared from here, need not be downloaded.
             let mut sources = Vec::new();
             if let Found::Replaceable(right) = found {
-                sources.push((dest.as_path(), right));
+                sources.push((dest.clone(), right));
             }
             let torrent = shared.as_ref().filter(|torrent| torrent.stopped().is_none());
             let file = torrent.and_then(|torrent| Some((torrent.content.as_ref()?.path()?, torrent.held())));
             sources.extend(file);
+            let sources: Vec<_> = sources.iter().map(|(path, chunks)| (path.as_path(), chunks.clone())).collect();
             this.preparation(threads).open(&dest, &sources)
         };
         let (ledger, files, have) = context.blocking.run_long(work).await.map_err(Failure::local)??;

@@ -27,6 +27,8 @@ pub(super) struct DownloadEntry {
     elapsed: OnceLock<Duration>,
     /// Path to which the finished file was moved.
     moved_to: Mutex<Option<PathBuf>>,
+    /// Path to which the unfinished files are moved when the driver has ended.
+    pub moving_to: Mutex<Option<PathBuf>>,
 }
 
 impl DownloadEntry {
@@ -46,6 +48,7 @@ impl DownloadEntry {
             started: Instant::now(),
             elapsed: OnceLock::new(),
             moved_to: Mutex::default(),
+            moving_to: Mutex::default(),
         }
     }
 
@@ -70,7 +73,8 @@ impl DownloadEntry {
 
     /// Whether a later run is to resume the download.
     pub(super) fn is_wanted(&self) -> bool {
-        !self.has_ended() && !self.driver.cancelled.load(Ordering::Relaxed)
+        let is_cancelled = self.driver.cancelled.load(Ordering::Relaxed) && self.moving_to().is_none();
+        !self.has_ended() && !is_cancelled
     }
 
     /// The state that a later run needs to resume the download; `None` if its data is discarded.
@@ -90,6 +94,11 @@ impl DownloadEntry {
     pub(super) fn dest(&self) -> Option<PathBuf> {
         let moved = self.moved_to.lock().unwrap_or_else(PoisonError::into_inner).clone();
         moved.or_else(|| self.request.dest.clone())
+    }
+
+    /// Path to which the unfinished files are to be moved.
+    pub(super) fn moving_to(&self) -> Option<PathBuf> {
+        self.moving_to.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Shows the finished file at its new path.

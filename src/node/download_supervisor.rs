@@ -13,6 +13,7 @@ use super::download_entry::DownloadEntry;
 use super::download_folder;
 use super::event::Event;
 use super::folder_mark::FolderMark;
+use super::mover;
 use super::request::{DownloadRequest, ShareRequest};
 use super::share_entry::ShareEntry;
 use super::status::{DownloadId, DownloadStatus};
@@ -33,6 +34,8 @@ pub(super) struct DownloadSupervisor {
     any_ended: Signal,
     /// Number of running downloads.
     running: Rc<Cell<usize>>,
+    /// Whether the client is closing, so that nothing starts any more.
+    is_closing: Cell<bool>,
     /// The services of each running download, which show it.
     contexts: RefCell<BTreeMap<DownloadId, Weak<DriverContext>>>,
     load: Arc<LoadMeter>,
@@ -46,6 +49,7 @@ impl DownloadSupervisor {
             announcers,
             any_ended: Signal::default(),
             running: Rc::default(),
+            is_closing: Cell::new(false),
             contexts: RefCell::default(),
             load: Arc::new(LoadMeter::new()),
         })
@@ -53,6 +57,7 @@ impl DownloadSupervisor {
 
     /// Ends all downloads at a point from which they can resume, and waits until they have ended.
     pub(super) async fn end_all(&self) {
+        self.is_closing.set(true);
         let downloads = self.context.lists.lock().downloads.clone();
         let running: Vec<_> = downloads.into_iter().filter(|entry| !entry.has_ended()).collect();
         running.iter().for_each(|entry| entry.driver.cancelled.store(true, Ordering::Relaxed));
@@ -135,6 +140,11 @@ impl DownloadSupervisor {
             self.wait_for_disk(&entry, why).await;
             return self.announcers.drop_unused();
         }
+        if matches!(&ended, Err(failure) if failure.kind == FailureKind::Cancelled)
+            && self.move_and_go_on(&entry, &disk).await
+        {
+            return self.announcers.drop_unused();
+        }
         let is_done = ended.is_ok();
         if is_done && entry.request.seed {
             self.seed_finished(&entry);
@@ -150,6 +160,46 @@ impl DownloadSupervisor {
             withdrawal.await;
         }
         self.announcers.drop_unused();
+    }
+
+    /// Moves the files of a download that has ended for that, and starts it again, at its old path if the move failed.
+    /// `false` if it was not to be moved, or was cancelled meanwhile.
+    async fn move_and_go_on(self: &Rc<Self>, entry: &DownloadEntry, disk: &Blocking) -> bool {
+        let (Some(to), Some(from)) = (entry.moving_to(), entry.request.dest.clone()) else { return false };
+        if self.is_closing.get() {
+            return false;
+        }
+        let moved = mover::move_unfinished(disk, from.clone(), to.clone()).await;
+        let is_wanted = entry.moving_to().is_some();
+        let dest = if moved.is_ok() { to.clone() } else { from.clone() };
+        if is_wanted {
+            let request = DownloadRequest { dest: Some(dest.clone()), ..entry.request.clone() };
+            let marked = disk.run(move || download_folder::mark(&dest)).await.ok().flatten();
+            self.replace(entry, request, marked);
+            self.context.save().await;
+        } else {
+            entry.set_moved(dest);
+        }
+        let id = Some(entry.id);
+        self.context.events.send(match moved {
+            Ok(()) => Event::Moved { id, from, to },
+            Err(why) => Event::MoveFailed { id, from, to, why },
+        });
+        is_wanted
+    }
+
+    /// Starts the download again by another request, under its number.
+    fn replace(self: &Rc<Self>, old: &DownloadEntry, request: DownloadRequest, folder: Option<FolderMark>) {
+        let driver = request.driver(&self.context.core.parts.config, self.context.endpoint);
+        driver.paused.store(old.driver.paused.load(Ordering::Relaxed), Ordering::Relaxed);
+        let entry = {
+            let mut lists = self.context.lists.lock();
+            old.set_state(DownloadState::Failed(Failure::cancelled()));
+            lists.downloads.retain(|known| known.id != old.id);
+            lists.add_download(Some(old.id), request, driver, folder)
+        };
+        self.any_ended.notify();
+        self.start(entry);
     }
 
     /// The reason why a failed download has to wait for its disk; `None` if it ends here.
@@ -182,7 +232,8 @@ impl DownloadSupervisor {
         let (info_hash, Some(file)) = (metainfo.info_hash(), entry.request.dest.clone()) else { return };
         let metainfo_path = entry.request.metainfo_path.clone();
         let torrent = self.context.core.parts.registry.get(&info_hash);
-        let torrent = torrent.filter(|torrent| torrent.content.as_ref().and_then(Content::path) == Some(&file));
+        let torrent =
+            torrent.filter(|torrent| torrent.content.as_ref().and_then(Content::path).as_ref() == Some(&file));
         let mut lists = self.context.lists.lock();
         if lists.shares.iter().any(|share| share.file == file && share.is_of(info_hash) && share.is_served()) {
             return;

@@ -56,6 +56,26 @@ pub enum Event {
         /// The reason, for the user.
         why: String,
     },
+    /// A file was moved, and is served or downloaded at its new path.
+    Moved {
+        /// Number of the download whose file it is.
+        id: Option<DownloadId>,
+        /// Its path until now.
+        from: PathBuf,
+        /// Its path from now on.
+        to: PathBuf,
+    },
+    /// A file could not be moved, and is where it was.
+    MoveFailed {
+        /// Number of the download whose file it is.
+        id: Option<DownloadId>,
+        /// Its path.
+        from: PathBuf,
+        /// The path that it should have had.
+        to: PathBuf,
+        /// The reason, for the user.
+        why: String,
+    },
     /// A message for the user, such as a tracker lost or found, or a fallback taken.
     Notice(String),
 }

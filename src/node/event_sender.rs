@@ -80,6 +80,8 @@ fn file_of(event: &Event) -> Option<&Path> {
         | Event::Ended(_)
         | Event::NoProgress { .. }
         | Event::ProgressAgain { .. }
+        | Event::Moved { .. }
+        | Event::MoveFailed { .. }
         | Event::Notice(_) => None,
     }
 }

@@ -3,8 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU64;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use super::chunk_map::FileStatus;
@@ -46,7 +46,7 @@ use crate::upload::UploadQueue;
 #[derive(Debug)]
 pub struct Node {
     config: Arc<NodeConfig>,
-    lists: Arc<ShareAndDownloadLists>,
+    pub(super) lists: Arc<ShareAndDownloadLists>,
     receivers: Arc<Receivers>,
     limits: Arc<RateLimits>,
     instructions: async_channel::Sender<Instruction>,
@@ -332,7 +332,10 @@ impl Node {
     pub fn cancel(&self, id: DownloadId) -> Result<(), NodeError> {
         let entry = self.lists.lock().download(id).filter(|entry| !entry.has_ended()).cloned();
         match entry {
-            Some(entry) => entry.driver.cancelled.store(true, Ordering::Relaxed),
+            Some(entry) => {
+                entry.moving_to.lock().unwrap_or_else(PoisonError::into_inner).take();
+                entry.driver.cancelled.store(true, Ordering::Relaxed);
+            }
             None => {
                 let none = || Err(no_download(id));
                 self.cancel_waiting(id).unwrap_or_else(none)?;
@@ -378,7 +381,7 @@ impl Node {
         }
     }
 
-    fn instruct(&self, instruction: Instruction) -> Result<(), NodeError> {
+    pub(super) fn instruct(&self, instruction: Instruction) -> Result<(), NodeError> {
         self.instructions.send_blocking(instruction).map_err(|_| refused("the client is closing"))
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::download_entry::DownloadEntry;
 use super::inspection::Inspection;
+use super::mover::ShareMove;
 use super::share_entry::ShareEntry;
 use super::waiting_download::WaitingDownload;
 use crate::ids::InfoHash;
@@ -18,6 +19,8 @@ pub(super) enum Instruction {
     Unshare(InfoHash),
     /// Report that the user has cancelled a download that waits for its disk.
     GiveUp(Arc<WaitingDownload>),
+    /// Move the file of a share.
+    Move(ShareMove),
     /// Answer a question.
     Show(Inspection),
     /// End all downloads and shares.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::config::NodeConfig;
+use super::status::DownloadId;
 use crate::download::{Driver, Request};
 use crate::geometry::ChunkIndex;
 use crate::ids::Endpoint;
@@ -53,6 +54,26 @@ pub struct ShareRequest {
     pub metainfo_path: PathBuf,
     /// Path of the shared file.
     pub file: PathBuf,
+}
+
+/// A download or a share whose file is to be moved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MoveTarget {
+    /// The file of the download.
+    Download(DownloadId),
+    /// The file of the share that this name means, as in [`super::Node::remove`].
+    Share(PathBuf),
+}
+
+/// A move that has begun; its end is an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moving {
+    /// Number of the download whose file it is.
+    pub id: Option<DownloadId>,
+    /// Path of the file.
+    pub from: PathBuf,
+    /// Its new path.
+    pub to: PathBuf,
 }
 
 /// The result of hashing a file that is to be shared.

@@ -25,6 +25,8 @@ pub(super) struct ShareEntry {
     pub trackers: Mutex<HashSet<String>>,
     /// Whether the user has removed it.
     pub removed: Arc<AtomicBool>,
+    /// Whether its file is being moved.
+    pub is_moving: AtomicBool,
     /// Bytes sent by torrents of this share that are no longer served.
     sent_bytes: AtomicU64,
     state: Mutex<ShareState>,
@@ -53,12 +55,29 @@ impl ShareEntry {
         Self::new(metainfo_path, file, ShareState { info_hash: state.info_hash.or(info_hash), ..state })
     }
 
+    /// The same share with its file at `to`, and what is served from there. `identities` are those of the file before
+    /// and after the move: what was verified counts as verified.
+    pub(super) fn moved(&self, to: PathBuf, torrent: Option<Arc<Torrent>>, identities: (Identity, Identity)) -> Self {
+        let state = self.state().clone();
+        let verified = if state.verified == Some(identities.0) { Some(identities.1) } else { state.verified };
+        let phase = if state.is_active() { Phase::Active } else { state.phase.clone() };
+        let torrent = if state.torrent.is_some() { torrent.or_else(|| state.torrent.clone()) } else { None };
+        let moved = Self::new(self.metainfo_path.clone(), to, ShareState { verified, phase, torrent, ..state });
+        let trackers = self.trackers.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        *moved.trackers.lock().unwrap_or_else(PoisonError::into_inner) = trackers;
+        let sent_bytes = self.status().sent_bytes;
+        let counted = moved.status().sent_bytes;
+        moved.sent_bytes.store(sent_bytes.saturating_sub(counted), Ordering::Relaxed);
+        moved
+    }
+
     fn new(metainfo_path: PathBuf, file: PathBuf, state: ShareState) -> Self {
         Self {
             metainfo_path,
             file,
             trackers: Mutex::default(),
             removed: Arc::default(),
+            is_moving: AtomicBool::new(false),
             sent_bytes: AtomicU64::new(0),
             state: Mutex::new(state),
         }

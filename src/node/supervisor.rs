@@ -8,9 +8,10 @@ use super::context::NodeContext;
 use super::download_supervisor::DownloadSupervisor;
 use super::file_watch::FileWatch;
 use super::instruction::Instruction;
+use super::mover;
 use super::share_supervisor::ShareSupervisor;
 use crate::limits::CLOSE_TIMEOUT;
-use crate::runtime::{deadline, spawn_vital};
+use crate::runtime::{deadline, spawn, spawn_vital};
 
 /// The parts of core 0.
 pub(super) struct Supervisor {
@@ -40,6 +41,7 @@ impl Supervisor {
                 Instruction::Share(entry) => self.announcers.announce(&entry),
                 Instruction::Unshare(info_hash) => self.announcers.withdraw_and_drop_unused(info_hash),
                 Instruction::GiveUp(waiting) => self.downloads.give_up(&waiting),
+                Instruction::Move(order) => spawn("move", mover::move_share(self.context.clone(), order)),
                 Instruction::Show(question) => {
                     question.answer(&self.downloads.views(), || self.announcers.records());
                 }

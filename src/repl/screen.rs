@@ -1,4 +1,5 @@
-//! The output of a front end: answers, later events and refusals, on a terminal or into a pipe.
+//! The output of a front end: answers, later events and refusals, on a terminal, into a pipe or, for a daemon, into its
+//! log.
 //!
 //! On a terminal, an answer is printed at once, because no line is edited at that time. Later output goes through the
 //! line editor's printer, above the prompt.
@@ -21,11 +22,17 @@ pub(super) struct Screen {
 
 #[derive(Debug)]
 enum Source {
+    Nothing,
     Pipe(pipe::Reader),
     Terminal(terminal::Reader),
 }
 
 impl Screen {
+    /// Creates the screen of a daemon, whom nobody gives commands here: events on stdout.
+    pub(super) fn daemon(output: Output) -> Self {
+        Self { output, source: Source::Nothing }
+    }
+
     /// Creates a screen with answers on stdout and refusals on stderr.
     pub(super) fn pipe(output: Output, reader: pipe::Reader) -> Self {
         Self { output, source: Source::Pipe(reader) }
@@ -39,7 +46,7 @@ impl Screen {
     fn printer(&self) -> Option<&Printer> {
         match &self.source {
             Source::Terminal(reader) => Some(&reader.printer),
-            Source::Pipe(_) => None,
+            Source::Pipe(_) | Source::Nothing => None,
         }
     }
 }
@@ -78,6 +85,7 @@ impl Listener for Screen {
 
     fn end(&self, _: Exit) {
         match &self.source {
+            Source::Nothing => {}
             Source::Pipe(reader) => reader.read_next(),
             Source::Terminal(reader) => reader.read_next(),
         }

@@ -5,24 +5,29 @@
 //! reads a line.
 
 use std::borrow::Cow;
+use std::fs::{OpenOptions, Permissions};
 use std::io::Write as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use rustyline::completion::{Completer, FilenameCompleter, Pair};
+use rustyline::completion::{Completer, Pair};
 use rustyline::error::ReadlineError;
 use rustyline::highlight::Highlighter;
 use rustyline::hint::Hinter;
 use rustyline::history::FileHistory;
 use rustyline::validate::Validator;
-use rustyline::{Config, Context, Editor, ExternalPrinter, Helper};
+use rustyline::{CompletionType, Config, Context, Editor, ExternalPrinter, Helper};
 
+use super::completion::{self, Candidate, Known};
 use crate::console::exit::CommandError;
-use crate::control::command::NAMES;
 use crate::control::{Input, Request};
 use crate::limits::{HISTORY_LINES_MAX, PRINTS_QUEUED_MAX};
+use crate::node::NodeObserver;
 
 const PROMPT: &str = "mtorrent> ";
+/// Mode of the history file: lines may name what others must not know.
+const HISTORY_MODE: u32 = 0o600;
 
 /// The thread that reads lines.
 #[derive(Debug)]
@@ -52,8 +57,8 @@ impl Printer {
 }
 
 /// Starts the reader and its printer; the reader sends lines to `to`.
-pub(super) fn start(history: &Path, to: SyncSender<Input>) -> Result<Reader, CommandError> {
-    let mut editor = editor(history).map_err(|error| no_terminal(&error))?;
+pub(super) fn start(history: &Path, client: NodeObserver, to: SyncSender<Input>) -> Result<Reader, CommandError> {
+    let mut editor = editor(history, client).map_err(|error| no_terminal(&error))?;
     let external = editor.create_external_printer().map_err(|error| no_terminal(&error))?;
     let (print, prints) = sync_channel(PRINTS_QUEUED_MAX);
     let (asked, asks) = sync_channel(1);
@@ -71,16 +76,29 @@ fn no_terminal(error: &ReadlineError) -> CommandError {
     CommandError::failed(format!("cannot use the terminal: {error}; pipe the commands in instead"))
 }
 
-fn editor(history: &Path) -> rustyline::Result<Editor<Completion, FileHistory>> {
-    let config = Config::builder().max_history_size(HISTORY_LINES_MAX)?.history_ignore_dups(true)?.build();
+fn editor(history: &Path, client: NodeObserver) -> rustyline::Result<Editor<Completion, FileHistory>> {
+    let config = Config::builder()
+        .max_history_size(HISTORY_LINES_MAX)?
+        .history_ignore_dups(true)?
+        .completion_type(CompletionType::List)
+        .build();
     let mut editor = Editor::with_config(config)?;
-    editor.set_helper(Some(Completion(FilenameCompleter::new())));
-    if history.exists()
-        && let Err(error) = editor.load_history(history)
-    {
-        log::warn!("cannot read the history {}: {error}", history.display());
+    editor.set_helper(Some(Completion(client)));
+    if let Err(error) = load(&mut editor, history) {
+        log::warn!("cannot keep the history in {}: {error}", history.display());
     }
     Ok(editor)
+}
+
+/// Loads the history from its file, which only its owner may read, and cuts the file to the lines that are kept.
+fn load(editor: &mut Editor<Completion, FileHistory>, history: &Path) -> rustyline::Result<()> {
+    let file = OpenOptions::new().create(true).append(true).mode(HISTORY_MODE).open(history)?;
+    file.set_permissions(Permissions::from_mode(HISTORY_MODE))?;
+    if file.metadata()?.len() > 0 {
+        editor.load_history(history)?;
+        editor.save_history(history)?;
+    }
+    Ok(())
 }
 
 fn print_all(mut external: impl ExternalPrinter, prints: &Receiver<String>) {
@@ -129,8 +147,19 @@ fn remember(editor: &mut Editor<Completion, FileHistory>, line: &str, history: &
     }
 }
 
-/// Completes commands in the first word and paths after it.
-struct Completion(FilenameCompleter);
+/// Completes from what the client has at the moment.
+struct Completion(NodeObserver);
+
+impl Completion {
+    fn known(&self) -> Known {
+        let downloads = self.0.downloads().into_iter().map(|status| (status.id, status.state)).collect();
+        let shares = self.0.shares().into_iter().map(|share| share.metainfo_path).collect();
+        // A client that is too busy to list its trackers completes none.
+        let trackers = self.0.trackers().unwrap_or_default().into_iter().map(|tracker| tracker.name).collect();
+        let home = std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
+        Known { downloads, shares, trackers, home }
+    }
+}
 
 impl Helper for Completion {}
 impl Validator for Completion {}
@@ -149,26 +178,10 @@ impl Completer for Completion {
     type Candidate = Pair;
 
     fn complete(&self, line: &str, position: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<Pair>)> {
-        let typed = &line[..position];
-        let start = typed.len() - typed.trim_start().len();
-        let names = complete_command(&typed[start..]);
-        if !names.is_empty() || !typed[start..].contains(' ') {
-            return Ok((start, names));
-        }
-        self.0.complete_path(line, position)
+        let (start, found) = completion::complete(&line[..position], &self.known());
+        let pair = |candidate: Candidate| Pair { display: candidate.shown, replacement: candidate.replacement };
+        Ok((start, found.into_iter().map(pair).collect()))
     }
-}
-
-/// The commands that begin with the typed text.
-fn complete_command(typed: &str) -> Vec<Pair> {
-    let takes_more = |name: &str| !matches!(name, "help" | "limit" | "quit" | "show downloads");
-    let fitting = NAMES.iter().filter(|name| name.starts_with(typed) && **name != typed);
-    fitting
-        .map(|name| Pair {
-            display: (*name).into(),
-            replacement: if takes_more(name) { format!("{name} ") } else { (*name).into() },
-        })
-        .collect()
 }
 
 /// The terminal's modes before the editor changed them, to restore when the process ends during a read.
@@ -192,39 +205,6 @@ impl SavedModes {
 }
 
 /// The path of the history file in a data folder.
-pub(crate) fn history_path(data_dir: &Path) -> PathBuf {
+pub(super) fn history_path(data_dir: &Path) -> PathBuf {
     data_dir.join("history")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn commands_are_completed() {
-        for (typed, found) in [
-            (
-                "",
-                vec![
-                    "get ",
-                    "help",
-                    "limit",
-                    "limit down ",
-                    "limit up ",
-                    "quit",
-                    "remove ",
-                    "share ",
-                    "show downloads",
-                ],
-            ),
-            ("s", vec!["share ", "show downloads"]),
-            ("show d", vec!["show downloads"]),
-            ("get", vec![]),
-            ("get x", vec![]),
-            ("x", vec![]),
-        ] {
-            let replacements: Vec<String> = complete_command(typed).into_iter().map(|pair| pair.replacement).collect();
-            assert_eq!(replacements, found, "{typed:?}");
-        }
-    }
 }

@@ -29,6 +29,7 @@ mod memory_tests;
 pub(crate) mod paths;
 mod probe;
 pub(crate) mod record;
+pub(crate) mod relocate;
 pub(crate) mod seed_file;
 #[cfg(test)]
 mod test_disk;

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use memmap2::{Mmap, MmapOptions};
 
@@ -22,7 +22,7 @@ pub struct SeedFile {
     /// to be).
     shows_residency: bool,
     device_and_inode: (u64, u64),
-    finished: OnceLock<Finished>,
+    finished: Mutex<Option<Finished>>,
 }
 
 /// Path and identity of a finished file; an unfinished one has none yet.
@@ -40,7 +40,7 @@ impl SeedFile {
         let is_ours = metadata.uid() == rustix::process::geteuid().as_raw();
         let shows_residency = is_ours || rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok();
         let (map, device_and_inode) = (map(&file, metadata.len())?, (metadata.dev(), metadata.ino()));
-        let seed = Self { map, shows_residency, device_and_inode, finished: OnceLock::new(), file };
+        let seed = Self { map, shows_residency, device_and_inode, finished: Mutex::default(), file };
         seed.finish(path)?;
         Ok(seed)
     }
@@ -49,15 +49,26 @@ impl SeedFile {
     pub fn unfinished(file: File, bytes: u64) -> io::Result<Self> {
         let metadata = file.metadata()?;
         let (map, device_and_inode) = (map(&file, bytes)?, (metadata.dev(), metadata.ino()));
-        Ok(Self { map, shows_residency: true, device_and_inode, finished: OnceLock::new(), file })
+        Ok(Self { map, shows_residency: true, device_and_inode, finished: Mutex::default(), file })
     }
 
     /// Marks the content final, under this path: from now on every change counts.
     pub fn finish(&self, path: &Path) -> io::Result<()> {
         let identity = Identity::of(&self.file.metadata()?);
         // A second call keeps the identity of the first one for later comparisons.
-        let _ = self.finished.set(Finished { path: path.to_owned(), identity });
+        self.finished().get_or_insert(Finished { path: path.to_owned(), identity });
         Ok(())
+    }
+
+    /// Sets the path of the finished file, which has another name now.
+    pub fn set_path(&self, path: &Path) {
+        if let Some(finished) = &mut *self.finished() {
+            finished.path = path.to_owned();
+        }
+    }
+
+    fn finished(&self) -> MutexGuard<'_, Option<Finished>> {
+        self.finished.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Device and inode of the open file.
@@ -66,13 +77,13 @@ impl SeedFile {
     }
 
     /// Path of the finished file.
-    pub fn path(&self) -> Option<&Path> {
-        self.finished.get().map(|finished| finished.path.as_path())
+    pub fn path(&self) -> Option<PathBuf> {
+        self.finished().as_ref().map(|finished| finished.path.clone())
     }
 
     /// Identity of the finished file when it was opened or finished.
     pub fn identity(&self) -> Option<Identity> {
-        self.finished.get().map(|finished| finished.identity)
+        self.finished().as_ref().map(|finished| finished.identity)
     }
 
     /// Current length of the file, bytes. Blocks for a moment.

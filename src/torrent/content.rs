@@ -2,7 +2,7 @@
 //! which uses the same [`Layout`].
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::geometry::ChunkIndex;
 use crate::net::{SendFileError, Stream};
@@ -22,8 +22,13 @@ impl Content {
     }
 
     /// Path of the file once it is finished.
-    pub(crate) fn path(&self) -> Option<&Path> {
+    pub(crate) fn path(&self) -> Option<PathBuf> {
         self.file.path()
+    }
+
+    /// Sets the path of the finished file, which has another name now.
+    pub(crate) fn set_path(&self, path: &Path) {
+        self.file.set_path(path);
     }
 
     /// Identity of the finished file when it was opened or finished.

@@ -51,6 +51,19 @@ impl Registry {
         is_it
     }
 
+    /// Puts a torrent of the same file in the place of `old`, so that no request finds none; returns whether `old` was
+    /// there.
+    pub(crate) fn replace(&self, old: &Arc<Torrent>, new: Arc<Torrent>) -> bool {
+        let mut torrents = self.torrents.write().unwrap_or_else(PoisonError::into_inner);
+        match torrents.get_mut(&new.info_hash()) {
+            Some(known) if Arc::ptr_eq(known, old) => {
+                *known = new;
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// All files.
     pub(crate) fn all(&self) -> Vec<Arc<Torrent>> {
         self.torrents.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()

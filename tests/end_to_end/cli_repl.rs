@@ -215,3 +215,52 @@ fn quitting_with_work_running_asks_once() {
     terminal.type_in("\x04");
     assert_eq!(terminal.wait(), Some(0));
 }
+
+#[test]
+fn a_terminal_completes_names_and_keeps_its_history() {
+    let folder = Folder::new();
+    folder.random_file("a file", 1 << 20);
+    let metainfo = folder.text("a file.mtorrent");
+    run(["create", &folder.text("a file"), &metainfo, "--tracker=127.0.0.1:1"]).expect(0);
+    let start = || {
+        let mut command = mtorrent(arguments(&folder));
+        OnTerminal::spawn(command.env("HOME", folder.path("")))
+    };
+    let mut terminal = start();
+    terminal.wait_shown("mtorrent> ");
+    // A path from the home folder, with a space, after an option of a command that is completed, too.
+    terminal.type_in("ge\t~/a\t");
+    terminal.wait_shown("get ~/a\\ file.mtorrent ");
+    terminal.type_in("~/copy\r");
+    terminal.wait_shown("#1 started a file -> ");
+    terminal.wait_shown("mtorrent> ");
+    terminal.type_in("pau\t\t1\r");
+    terminal.wait_shown("paused #1");
+    terminal.wait_shown("mtorrent> ");
+    terminal.type_in("res\t1\r");
+    terminal.wait_shown("resumed #1");
+    terminal.wait_shown("mtorrent> ");
+    terminal.type_in("show tr\t\r");
+    terminal.wait_shown("127.0.0.1:1");
+    terminal.wait_shown("mtorrent> ");
+    terminal.type_in("quit\r");
+    terminal.wait_shown("quit again");
+    terminal.wait_shown("mtorrent> ");
+    terminal.type_in("quit\r");
+    assert_eq!(terminal.wait(), Some(0));
+    let history = std::fs::metadata(folder.path("state/history")).expect("it is kept");
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&history.permissions()) & 0o777, 0o600);
+    let mut terminal = start();
+    terminal.wait_shown("mtorrent> ");
+    // Two lines up; the same line twice is one.
+    terminal.type_in("\x1b[A\x1b[A");
+    terminal.wait_shown("show trackers");
+    terminal.type_in("\r");
+    terminal.wait_shown("TRACKER");
+    terminal.wait_shown("mtorrent> ");
+    terminal.type_in("quit\r");
+    terminal.wait_shown("quit again");
+    terminal.wait_shown("mtorrent> ");
+    terminal.type_in("\x04");
+    assert_eq!(terminal.wait(), Some(0));
+}

@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use mtorrent::metainfo::Metainfo;
 use mtorrent::node::{
-    Direction, DownloadId, DownloadRequest, DownloadState, DownloadStatus, Node, NodeConfig, RateSetting,
+    Cell, Direction, DownloadId, DownloadRequest, DownloadState, DownloadStatus, Event, MoveTarget, Node, NodeConfig,
+    PeerActivity, PeerClass, RateSetting, ShareRequest, TrackerState,
 };
+use serde_json::Value;
 
 use crate::support::node::{self, assert_done, ended, share};
 use crate::support::tracker_double::TrackerDouble;
-use crate::support::{Content, Folder, eventually, random_bytes};
+use crate::support::{Content, Folder, Running, eventually, random_bytes, run};
 
 /// Rate of a seeder that leaves time to act while a download runs, bytes a second.
 const SLOW: u64 = 8 << 20;
@@ -121,4 +123,199 @@ fn a_pause_a_number_and_a_limit_survive_a_restart() {
     let next = begin(&getter, &content.metainfo, &folder.path("third"));
     assert_eq!(next, 3, "no number is used twice");
     [seeder, getter].into_iter().for_each(Node::close);
+}
+
+/// Moves the file and waits until that is done; returns its new path.
+fn moved(node: &Node, target: &MoveTarget, to: &Path) -> PathBuf {
+    let moving = node.move_to(target, to).expect("it can be moved");
+    let end = node::wait_for(node, |event| match event {
+        Event::Moved { from, to, .. } if from == moving.from => Some(Ok(to)),
+        Event::MoveFailed { why, .. } => Some(Err(why)),
+        _ => None,
+    });
+    assert_eq!(end.as_ref(), Ok(&moving.to));
+    assert!(!moving.from.exists() && moving.to.exists(), "{moving:?}");
+    moving.to
+}
+
+/// A shared file moves twice, by names and to another file system, while a getter downloads it.
+#[test]
+fn a_share_moves_while_it_is_served() {
+    let folder = Folder::new();
+    let (tracker, seeder, content) = seeded(&folder);
+    seeder.close();
+    let config = || NodeConfig {
+        trackers: vec![tracker.name()],
+        upload_limit: RateSetting::Given(NonZeroU64::new(SLOW)),
+        data_dir: Some(folder.path("state")),
+        ..node::config(1)
+    };
+    let seeder = Node::start(config()).expect("it starts");
+    let (metainfo, metainfo_path) = (content.metainfo.clone(), folder.path("file.mtorrent"));
+    let request = ShareRequest { metainfo, metainfo_path, file: folder.path("file") };
+    seeder.share(request).expect("it can be shared");
+    let getter = client(&tracker, None);
+    let id = begin(&getter, &content.metainfo, &folder.path("copy"));
+    let done_bytes = |bytes: u64| {
+        eventually(node_deadline(), "it goes on", || status(&getter, id).done_bytes > bytes);
+    };
+    done_bytes(0);
+    let share = MoveTarget::Share("file.mtorrent".into());
+    folder.file("there", b"");
+    for (to, why) in [("there", "exists"), ("none/file", "does not exist"), ("file", "exists")] {
+        let refused = seeder.move_to(&share, &folder.path(to)).expect_err("it is refused").to_string();
+        assert!(refused.contains(why), "{refused}");
+    }
+    assert!(seeder.move_to(&MoveTarget::Share("other".into()), &folder.path("x")).is_err());
+    std::fs::create_dir(folder.path("sub")).unwrap();
+    assert_eq!(moved(&seeder, &share, &folder.path("sub")), folder.path("sub/file"));
+    done_bytes(status(&getter, id).done_bytes);
+    let elsewhere = tempfile::tempdir_in("/dev/shm").expect("a folder in memory");
+    let last = moved(&seeder, &share, &elsewhere.path().join("renamed"));
+    assert_eq!(std::fs::read_dir(elsewhere.path()).unwrap().count(), 1, "nothing else is left there");
+    seeder.limits().set(Direction::Up, None);
+    assert_done(&ended(&getter, id), &content.bytes);
+    let shares = seeder.shares();
+    assert!(shares.len() == 1 && shares[0].file == last && shares[0].stopped.is_none(), "{shares:#?}");
+    assert!(shares[0].sent_bytes >= content.bytes.len() as u64, "what was sent before counts");
+    assert!(std::fs::read(&last).unwrap() == *content.bytes);
+    [seeder, getter].into_iter().for_each(Node::close);
+    // The new path is remembered, and the file is served from there.
+    let seeder = Node::start(config()).expect("it starts");
+    node::wait_for(&seeder, |event| matches!(event, Event::Announced { .. }).then_some(()));
+    assert!(seeder.shares()[0].file == last && seeder.shares()[0].stopped.is_none());
+    seeder.close();
+}
+
+#[test]
+fn an_unfinished_download_moves_and_goes_on() {
+    let folder = Folder::new();
+    let (tracker, seeder, content) = seeded(&folder);
+    let getter = client(&tracker, Some(folder.path("state")));
+    let id = begin(&getter, &content.metainfo, &folder.path("copy"));
+    let paused = pause_in_the_middle(&getter, id);
+    std::fs::create_dir(folder.path("sub")).unwrap();
+    let moving = getter.move_to(&MoveTarget::Download(id), &folder.path("sub")).expect("it can be moved");
+    assert_eq!(moving.to, folder.path("sub/copy"));
+    node::wait_for(&getter, |event| matches!(event, Event::Moved { .. }).then_some(()));
+    eventually(node_deadline(), "it is paused there", || {
+        let moved = status(&getter, id);
+        moved.state == DownloadState::Paused && moved.done_bytes >= paused.done_bytes
+    });
+    assert_eq!(folder.names().iter().filter(|name| name.contains("copy")).count(), 0, "{:?}", folder.names());
+    seeder.limits().set(Direction::Up, None);
+    getter.resume(id).expect("it is there");
+    let done = ended(&getter, id);
+    assert_eq!(done.dest.as_ref(), Some(&moving.to));
+    assert_done(&done, &content.bytes);
+    assert!(done.fetched_bytes < content.bytes.len() as u64, "what was there is not fetched again");
+    // Now it is a share.
+    let last = moved(&getter, &MoveTarget::Download(id), &folder.path("last"));
+    assert_eq!(status(&getter, id).dest, Some(last));
+    [seeder, getter].into_iter().for_each(Node::close);
+}
+
+#[test]
+fn peers_trackers_and_chunks_are_shown_on_both_sides() {
+    let folder = Folder::new();
+    let (tracker, seeder, content) = seeded(&folder);
+    let getter = client(&tracker, None);
+    let id = begin(&getter, &content.metainfo, &folder.path("copy"));
+    eventually(node_deadline(), "a part has arrived", || status(&getter, id).done_bytes > 2 << 20);
+    let source = &getter.peers().expect("an answer")[0];
+    assert_eq!(source.port, Some(seeder.listen_addr().port()), "{source:#?}");
+    assert_eq!((source.class, source.direction, source.download), (PeerClass::Loopback, Direction::Down, Some(id)));
+    assert!(source.received_bytes > 0 && source.chunks == Some(64) && source.congestion.is_some(), "{source:#?}");
+    eventually(node_deadline(), "the seeder shows whom it serves", || {
+        let all = seeder.peers().expect("an answer");
+        all.iter().any(|peer| {
+            peer.direction == Direction::Up && peer.sent_bytes > 0 && peer.rate_bytes_s > 0 && peer.name.is_some()
+        })
+    });
+    let share = &seeder.shares()[0];
+    assert!(share.peers == 1 && share.rate_bytes_s > 0, "{share:#?}");
+    let map = &getter.files(16).expect("an answer")[0];
+    assert_eq!((map.download, map.chunks, map.cells.len()), (Some(id), 64, 16));
+    assert!(map.done > 0 && map.done < 64, "{map:#?}");
+    let whole = &seeder.files(16).expect("an answer")[0];
+    assert_eq!((whole.done, whole.cells.as_slice()), (64, &[Cell::Done; 16][..]));
+    let known = &getter.trackers().expect("an answer")[0];
+    assert_eq!((known.name.clone(), known.state.clone(), known.files), (tracker.name(), TrackerState::Connected, 1));
+    assert!(known.answered.is_some() && known.latency.is_some(), "{known:#?}");
+    tracker.kill();
+    eventually(
+        node_deadline(),
+        "the tracker has failed",
+        || matches!(&getter.trackers().expect("an answer")[0].state, TrackerState::Failed(why) if !why.is_empty()),
+    );
+    seeder.close();
+    eventually(node_deadline(), "the peer is tried again", || {
+        let all = getter.peers().expect("an answer");
+        all.iter().any(|peer| matches!(peer.activity, PeerActivity::Paused | PeerActivity::Connecting))
+    });
+    getter.close();
+}
+
+/// The same by the real binary, as text and as JSON.
+#[test]
+fn a_pipe_shows_and_changes_what_runs() {
+    let folder = Folder::new();
+    let (_tracker, ready) = Running::ready(["tracker", "--listen=127.0.0.1:0", "--cores=1"]);
+    let tracker = ready.listen().to_string();
+    folder.random_file("file", 8 << 20);
+    let (file, metainfo, copy) = (folder.text("file"), folder.text("file.mtorrent"), folder.text("copy"));
+    run(["create", &file, &metainfo, &format!("--tracker={tracker}")]).expect(0);
+    let slow = ["share", &file, &metainfo, "--listen=127.0.0.1:0", "--cores=1", "--upload-limit=2MiB"];
+    let (_seeder, _) = Running::ready(slow);
+    let data_dir = folder.text("state");
+    let arguments = ["client", "--data-dir", &data_dir, "--listen=127.0.0.1:0", "--cores=1"];
+    let mut client = Running::piped(arguments);
+    client.wait_ready();
+    client.say(&format!("get {metainfo} {copy}"));
+    client.wait_line(|line| line.starts_with("#1 started"));
+    client.say("show trackers");
+    client.wait_line(|line| line.starts_with(&tracker) && line.contains("connected"));
+    client.say("pause 1\nresume 7\npause all\nshow downloads");
+    client.wait_line(|line| line == "paused #1");
+    client.wait_line(|line| line.starts_with("#1") && line.contains("paused"));
+    client.say(&format!("move 1 {}", folder.text("other")));
+    client.wait_line(|line| line.starts_with("#1 moved ") && line.ends_with("/other"));
+    client.say("show files 1");
+    client.wait_line(|line| line.starts_with("#1 ") && line.contains("/other"));
+    client.say("help move");
+    client.wait_line(|line| line.starts_with("move ID|NAME.mtorrent PATH"));
+    // What is paused does not keep the client from ending; one of the commands named a download that is not there.
+    let outcome = client.end();
+    assert!(outcome.stderr.contains("there is no download #7"), "{outcome:?}");
+    outcome.expect(1);
+    let mut client = Running::piped([arguments.as_slice(), &["--json"]].concat());
+    client.say("show downloads\nresume 1");
+    let object = |client: &mut Running, kind: &str| -> Value {
+        let line = client.wait_line(|line| line.contains(&format!("\"event\":\"{kind}\"")));
+        serde_json::from_str(&line).expect("an object")
+    };
+    let listed = object(&mut client, "downloads");
+    assert_eq!((&listed["downloads"][0]["id"], &listed["downloads"][0]["state"]), (&1.into(), &"paused".into()));
+    assert_eq!(object(&mut client, "resumed")["ids"][0], 1);
+    let shown = eventually_shown(&mut client, "peers", |list| list[0]["state"] == "active");
+    assert_eq!((&shown[0]["class"], &shown[0]["direction"]), (&"loopback".into(), &"down".into()));
+    client.say("show files\nshow trackers\nshow shares\ncancel 1");
+    let map = object(&mut client, "files")["files"][0]["map"].as_str().expect("a map").to_owned();
+    assert!(map.len() == 32 && map.chars().all(|cell| "#+>.".contains(cell)), "{map}");
+    assert_eq!(object(&mut client, "trackers")["trackers"][0]["state"], "connected");
+    assert_eq!(object(&mut client, "shares")["shares"], Value::Array(Vec::new()));
+    assert_eq!(object(&mut client, "cancelled")["ids"][0], 1);
+    client.end().expect(0);
+}
+
+/// Repeats `show` until the list is as wanted.
+fn eventually_shown(client: &mut Running, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    let mut list = Value::Null;
+    eventually(node_deadline(), what, || {
+        client.say(&format!("show {what}"));
+        let line = client.wait_line(|line| line.contains(&format!("\"event\":\"{what}\"")));
+        list = serde_json::from_str::<Value>(&line).expect("an object")[what].take();
+        wanted(&list)
+    });
+    list
 }

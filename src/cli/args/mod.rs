@@ -23,7 +23,7 @@ pub(super) use definition::{NOT_SETTINGS, definition, is_switch, settings_of, va
 pub use documents::{CompletionsArgs, ManArgs, Shell};
 pub use environment::forget_empty_variables;
 pub use files::{CreateArgs, DemoArgs, InfoArgs, VerifyArgs};
-pub use peer::{ClientArgs, GetArgs, PeerArgs, Picker, ShareArgs};
+pub use peer::{ClientArgs, CtlArgs, GetArgs, PeerArgs, Picker, ShareArgs};
 pub use shared::{CoresArgs, MetricsArgs, NewArgs, TrackersArgs};
 pub use tracker::{StatusArgs, TrackerArgs};
 
@@ -108,6 +108,8 @@ pub enum LowCommand {
     Tracker(TrackerArgs),
     /// Share and get files by commands, from a terminal or a pipe
     Client(ClientArgs),
+    /// Give one command to a running client, as at its prompt
+    Ctl(CtlArgs),
     /// Create NAME.mtorrent, announce the file and seed it until SIGINT or SIGTERM
     Share(ShareArgs),
     /// Download a file and verify every byte

@@ -1,5 +1,6 @@
 //! Arguments of the commands that run a peer: `client`, `share` and `get`.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -35,7 +36,8 @@ pub struct PeerArgs {
     /// Which chunks to get first
     #[arg(long, value_name = "HOW", env = "MTORRENT_PICKER", hide_short_help = true, default_value = "rarest")]
     pub picker: Picker,
-    /// The most that the process sends per second, such as 100Mbit or 20MiB; `off` for no limit
+    /// The most that the process sends per second, such as 100Mbit or 20MiB; `off` for no limit [default: for a client
+    /// the limit of its last run]
     #[arg(long, value_name = "RATE", env = "MTORRENT_UPLOAD_LIMIT", value_parser = parse_rate_limit)]
     pub upload_limit: Option<RateLimit>,
     /// The most that the process receives per second, such as 100Mbit or 20MiB; `off` for no limit
@@ -69,9 +71,25 @@ pub struct ClientArgs {
     /// Where XDG_STATE_HOME is set, the default is the folder mtorrent in it.
     #[arg(long, value_name = "DIR", env = "MTORRENT_DATA_DIR")]
     pub data_dir: Option<PathBuf>,
-    /// How long a download waits for trackers and seeders [default: for ever on a terminal, 30s from a pipe]
+    /// How long a download waits for trackers and seeders [default: 30s with commands from a pipe, else for ever]
     #[arg(long, value_name = "DURATION", env = "MTORRENT_WAIT", value_parser = parse_duration)]
     pub wait: Option<Duration>,
+    /// Run as a service until SIGTERM: no prompt, commands by `mtorrent ctl` only
+    #[arg(long, env = "MTORRENT_DAEMON", value_parser = BoolishValueParser::new())]
+    pub daemon: bool,
+}
+
+/// `mtorrent ctl`.
+#[derive(Clone, Debug, Args)]
+pub struct CtlArgs {
+    /// The folder of the running client [default: ~/.local/state/mtorrent]
+    ///
+    /// Where XDG_STATE_HOME is set, the default is the folder mtorrent in it.
+    #[arg(long, value_name = "DIR", env = "MTORRENT_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// The command, such as `get NAME.mtorrent DEST`; `help` lists all
+    #[arg(value_name = "COMMAND", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    pub command: Vec<OsString>,
 }
 
 /// `mtorrent share`.
