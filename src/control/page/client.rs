@@ -10,10 +10,10 @@
 //! | `peers` | the fastest first: [`PeerFields`] |
 //! | `trackers` | [`TrackerFields`] |
 //! | `files` | the chunk maps of running downloads: [`FileFields`] |
-//! | `sent_bytes` | bytes that all shares have sent |
+//! | `sending_bytes_s` | rate at which all peers receive from this client |
 //! | `downloads_found`, `shares_found`, `peers_found` | their numbers, if the lists are cut |
 //!
-//! `peers`, `trackers` and `files` are null while the client is too busy to answer.
+//! `peers`, `trackers`, `files` and `sending_bytes_s` are null while the client is too busy to answer.
 
 use serde::Serialize;
 
@@ -24,7 +24,7 @@ use crate::console::peers_list::PeerFields;
 use crate::console::shares_list::ShareFields;
 use crate::console::trackers_list::TrackerFields;
 use crate::limits::{STATUS_CELLS_MAX, STATUS_MAPS_MAX, STATUS_ROWS_MAX};
-use crate::node::NodeObserver;
+use crate::node::{Direction, NodeObserver, PeerStatus};
 
 #[derive(Serialize)]
 struct Snapshot<'a> {
@@ -36,7 +36,7 @@ struct Snapshot<'a> {
     downloads_found: usize,
     shares: Vec<ShareFields<'a>>,
     shares_found: usize,
-    sent_bytes: u64,
+    sending_bytes_s: Option<u64>,
     peers: Option<Vec<PeerFields<'a>>>,
     peers_found: usize,
     trackers: Option<Vec<TrackerFields<'a>>>,
@@ -48,6 +48,10 @@ struct Client {
     version: &'static str,
     listen: String,
     uptime_s: u64,
+}
+
+fn sending_bytes_s(peers: &[PeerStatus]) -> u64 {
+    peers.iter().filter(|peer| peer.direction == Direction::Up).map(|peer| peer.rate_bytes_s).sum()
 }
 
 /// Makes a snapshot.
@@ -67,7 +71,7 @@ pub(super) fn snapshot(node: &NodeObserver) -> Option<String> {
         downloads_found: downloads.len(),
         shares: shares.iter().take(STATUS_ROWS_MAX).map(ShareFields).collect(),
         shares_found: shares.len(),
-        sent_bytes: shares.iter().map(|share| share.sent_bytes).sum(),
+        sending_bytes_s: peers.as_deref().map(sending_bytes_s),
         peers: peers.as_ref().map(|all| all.iter().take(STATUS_ROWS_MAX).map(PeerFields).collect()),
         peers_found: peers.as_ref().map_or(0, Vec::len),
         trackers: trackers.as_ref().map(|all| all.iter().take(STATUS_ROWS_MAX).map(TrackerFields).collect()),

@@ -273,6 +273,11 @@ const peerColumns = [
   { label: "Id", put: text((p) => p.id) },
 ];
 
+// They come with those that have least first; here each row keeps its place while it moves on.
+function byName(downloads) {
+  return [...downloads].sort((a, b) => order(a.name ?? "", b.name ?? "") || order(a.endpoint, b.endpoint));
+}
+
 function showTracker(s) {
   const { totals: t, tracker } = s;
   setText(byId("about"), `${tracker.listen} · version ${tracker.version} · up ${span(tracker.uptime_s)} · id ${tracker.id}`);
@@ -285,7 +290,7 @@ function showTracker(s) {
   figure("connections", "Connections", count(t.connections), "", t.connections);
   figure("memory", "Table", size(t.table_bytes));
   table("downloads", "Downloads", "Nobody reports a download. Clients report from their first chunk on, unless they run with --no-report.",
-    downloadColumns, s.downloads, s.downloads_found, "those that have least", (d) => `${d.info_hash} ${d.endpoint}`);
+    downloadColumns, byName(s.downloads), s.downloads_found, "those that have least", (d) => `${d.info_hash} ${d.endpoint}`);
   table("files", "Files", "No file is announced here yet.", fileColumns, s.files, s.files_found, "those with the most seeders", (f) => f.info_hash);
   table("peers", "Trackers in sync", "This tracker has no others to keep in sync with.", peerColumns, s.peers, s.peers.length, "", (p) => p.name);
 }
@@ -297,7 +302,7 @@ function showClient(s) {
   setText(byId("about"), `${client.listen} · version ${client.version} · up ${span(client.uptime_s)}`);
   const live = s.downloads.filter((d) => d.state !== "done" && d.state !== "failed");
   const down = live.reduce((sum, d) => sum + (d.rate_bytes_s ?? 0), 0);
-  const up = perSecond("sent", s.sent_bytes, s.time_ms);
+  const up = s.sending_bytes_s;
   figure("down", "Receiving", speed(down), "", down);
   figure("up", "Sending", up == null ? "–" : speed(up), "", up);
   figure("downloads", "Downloads", count(live.length), `of ${count(s.downloads_found)}`);
@@ -369,7 +374,8 @@ function putCard(card, d, pieces) {
   if (d.bad_chunks > 0) facts.push(plural(d.bad_chunks, "wrong chunk", "wrong chunks"));
   while (card.facts.children.length > facts.length) card.facts.lastChild.remove();
   facts.forEach((fact, at) => setText(card.facts.children[at] ?? card.facts.appendChild(el("span")), fact));
-  const why = d.error ?? d.waits_for ?? (over ? "" : d.why?.text ?? (typeof d.why === "string" ? d.why : ""));
+  const cause = over || d.why?.cause === "nothing" ? "" : d.why?.text;
+  const why = d.error ?? d.waits_for ?? cause;
   card.why.hidden = !why;
   setText(card.why, why ? `Why: ${why}` : "");
   setText(card.where, d.dest ? `to ${d.dest}` : "discarded");

@@ -97,14 +97,14 @@ impl Client {
 impl Reply {
     fn status(&self) -> Status {
         match self {
-            Self::Response(status, ..) | Self::Info(_, status, _) => *status,
+            Self::Response(status, ..) | Self::Info(_, status, _) | Self::Page(status, ..) => *status,
         }
     }
 
     fn version(&self) -> Option<Version> {
         match self {
             Self::Response(_, _, version) => *version,
-            Self::Info(..) => None,
+            Self::Info(..) | Self::Page(..) => None,
         }
     }
 }
