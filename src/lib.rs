@@ -39,7 +39,7 @@
 //! tracker | swarm                           pure: they take `now` and a seeded generator
 //! storage, hash                             files, chunk memory, SIMD
 //! wire | metainfo                           pure: formats
-//! runtime, net                              thin layers over glommio and sockets; they know no format
+//! runtime, net                              thin layers over the executors and sockets; they know no format
 //! ids, geometry, bitfield, filename, direction, text, metrics  plain values
 //! limits                                    every bound
 //! ```

@@ -135,6 +135,12 @@ pub const RING_MEMORY_BYTES: usize = 64 << 10;
 pub const RING_DEPTH: usize = 256;
 /// Minimum of locked memory with which glommio starts, bytes.
 pub const LOCKED_MEMORY_BYTES_MIN: u64 = 512 << 10;
+/// Without io_uring: interval at which a core whose tasks are busy polls for socket events.
+pub const EVENT_POLL_INTERVAL: Duration = Duration::from_micros(100);
+/// Without io_uring: time after which the runnable tasks of a core wait until it has polled events and timers.
+pub const TURN_TIME_MAX: Duration = Duration::from_micros(500);
+/// Without io_uring: tasks that are polled before the clock is read again.
+pub const TASKS_BETWEEN_CLOCKS: usize = 16;
 /// Threads that must remain available to the process when all cores run, for the pools of blocking work.
 pub const SPARE_THREADS: usize = 4;
 /// Threads that must remain available in addition for each core, because its rings have workers in the kernel.
@@ -167,6 +173,10 @@ pub const BLOCKING_JOBS_MAX: usize = 8192;
 pub const DURABLE_THREADS: usize = 64;
 /// Threads that make files of one device durable, so that a device that hangs leaves threads for others.
 pub const DURABLE_THREADS_PER_DEVICE: usize = 4;
+/// Threads that write chunks where io_uring does not, in all.
+pub const WRITE_THREADS: usize = 64;
+/// Threads that write chunks to one device: its queue depth.
+pub const WRITE_THREADS_PER_DEVICE: usize = 8;
 /// Threads that fetch cold pages, in all.
 pub const COLD_THREADS: usize = 64;
 /// Threads that fetch cold pages of one device, so that a device that hangs leaves threads for others.
@@ -436,6 +446,14 @@ pub const TRACKER_HEDGE_NEXT: Duration = Duration::from_millis(250);
 pub const TRACKER_TIMEOUT: Duration = Duration::from_millis(2500);
 /// Pause before the trackers are queried again after all failed.
 pub const TRACKER_RETRY_PAUSE: Duration = Duration::from_millis(500);
+/// Time without an answer of any tracker after which the user is told why; a silent one is known by then.
+pub const TROUBLE_AFTER: Duration = Duration::from_secs(2);
+/// Interval at which that is repeated.
+pub const TROUBLE_INTERVAL: Duration = Duration::from_secs(10);
+/// Interval at which a group of trackers checks whether that is due.
+pub const TROUBLE_TICK: Duration = Duration::from_millis(500);
+/// Time after the last request of a group after which its troubles are of no interest.
+pub const TROUBLE_MEMORY: Duration = Duration::from_secs(30);
 /// Pause between two announcements of one client.
 pub const ANNOUNCE_SPACING: Duration = Duration::from_millis(1);
 /// Time that a download that ends early waits for a tracker to acknowledge that.
@@ -618,8 +636,12 @@ pub const SIGNAL_PATIENCE: Duration = Duration::from_millis(1900);
 
 /// Inputs that wait for a command or the REPL; further senders wait.
 pub const INPUTS_MAX: usize = 1024;
-/// Interval at which a download without a terminal reports its progress.
+/// Interval at which a download, or the hashing of a file, reports its progress without a terminal.
 pub const REPORT_INTERVAL: Duration = Duration::from_secs(10);
+/// Interval at which the end of a command of `--on-done` is looked for.
+pub const ON_DONE_TICK: Duration = Duration::from_millis(20);
+/// Time for a command of `--on-done` to end by itself after SIGTERM; then it is killed.
+pub const ON_DONE_END_PATIENCE: Duration = Duration::from_millis(500);
 /// Interval at which a progress bar is drawn.
 pub const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 /// Longest line of commands, bytes.
@@ -750,6 +772,7 @@ const _: () = {
     assert!(BLOCK_BYTES.is_multiple_of(4096));
     assert!(BLOCKING_JOBS_MAX >= TORRENTS_MAX);
     // A device that hangs leaves threads for others.
+    assert!(WRITE_THREADS_PER_DEVICE < WRITE_THREADS);
     assert!(DURABLE_THREADS_PER_DEVICE < DURABLE_THREADS && COLD_THREADS_PER_DEVICE < COLD_THREADS);
     assert!(COLD_JOBS_PER_FILE_MAX < COLD_JOBS_PER_DEVICE_MAX);
     // The record of a removal outlives every entry over which it must win.

@@ -17,6 +17,7 @@ pub(crate) fn run(args: resolved::Client, output: &Output) -> CommandResult {
         trackers: args.peer.trackers.clone(),
         threads: args.peer.cores,
         wait: args.wait,
+        on_done: args.on_done,
         is_daemon: args.is_daemon,
         metrics: monitor.address(),
     };

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use clap::Command;
+use clap::{Arg, Command};
 use clap_complete::Shell as Generator;
 use clap_mangen::Man;
 
@@ -24,8 +24,14 @@ fn script(shell: Shell) -> String {
         Shell::Zsh => Generator::Zsh,
         Shell::Fish => Generator::Fish,
     };
+    // A script for zsh separates the name of a value by colons, and does not quote those within it.
+    let rename = |argument: Arg| match argument.get_value_names() {
+        Some(names) if names.iter().any(|name| name.contains(':')) => argument.value_name("ADDRESS"),
+        _ => argument,
+    };
+    let mut commands = args::definition().mut_subcommands(|command| command.mut_args(rename));
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut args::definition(), "mtorrent", &mut script);
+    clap_complete::generate(shell, &mut commands, "mtorrent", &mut script);
     String::from_utf8_lossy(&script).into_owned()
 }
 
@@ -74,6 +80,7 @@ mod tests {
 
     #[test]
     fn every_command_is_completed_and_has_a_page() {
+        assert!(script(Shell::Zsh).contains(":ADDRESS:") && !script(Shell::Zsh).contains("IP:PORT:"));
         let commands = args::definition();
         let pages: Vec<(String, String)> =
             pages().iter().map(|man| (man.get_filename(), page(man).expect("memory"))).collect();

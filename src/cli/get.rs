@@ -1,6 +1,5 @@
 //! `mtorrent get`: downloads one file and verifies every byte.
 
-use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,6 +11,7 @@ use crate::console::event_report;
 use crate::console::exit::{CommandError, CommandResult, Exit};
 use crate::console::inputs::{Input, Inputs};
 use crate::console::metainfo_file;
+use crate::console::on_done::OnDone;
 use crate::console::output::Output;
 use crate::console::output_event::OutputEvent;
 use crate::console::progress;
@@ -20,11 +20,14 @@ use crate::console::signals;
 use crate::console::stderr;
 use crate::console::units::Rate;
 use crate::control::monitor::{Monitor, Subject};
-use crate::limits::REPORT_INTERVAL;
+use crate::limits::ON_DONE_TICK;
 use crate::metainfo::Metainfo;
 use crate::node::{DownloadId, DownloadRequest, DownloadState, DownloadStatus, Event, Node, NodeConfig};
 use crate::storage::Paths;
 use crate::text;
+
+/// Message of a download that a signal ended, until it is known what remains of it.
+const INTERRUPTED: &str = "interrupted";
 
 /// Runs the command.
 pub(crate) fn run(args: &Get, output: &Output) -> CommandResult {
@@ -43,7 +46,9 @@ pub(crate) fn run(args: &Get, output: &Output) -> CommandResult {
     client.close();
     // Only now is it known what remains: a download that received nothing leaves no file behind.
     result.map_err(|error| match error.exit {
-        Exit::Interrupted | Exit::Terminated => CommandError { message: interrupted(dest.as_deref()), ..error },
+        Exit::Interrupted | Exit::Terminated if error.message == INTERRUPTED => {
+            CommandError { message: interrupted(dest.as_deref()), ..error }
+        }
         _ => error,
     })
 }
@@ -52,7 +57,7 @@ pub(crate) fn run(args: &Get, output: &Output) -> CommandResult {
 fn check_trackers(args: &Get, metainfo: &Metainfo, dest: Option<&Path>) -> Result<(), CommandError> {
     let is_there = dest.is_some_and(|dest| dest.exists());
     if args.peer.trackers.is_empty() && metainfo.trackers().is_empty() && !is_there {
-        let path = text::path(&args.metainfo);
+        let path = metainfo_file::shown(&args.metainfo);
         return Err(CommandError::usage(format!("{path} names no tracker: name one by --tracker HOST:PORT")));
     }
     Ok(())
@@ -73,12 +78,13 @@ fn download(
         metainfo_path: args.metainfo.clone(),
         dest,
         force: args.force,
+        in_place: args.in_place,
         wait: Some(args.wait),
         seed: args.afterwards != Afterwards::End,
     })?;
     let bar = BarSettings { verb: "getting", total_bytes: length, hidden: false };
     let figures = || snapshot(client, id).map(|status| as_snapshot(&status)).unwrap_or_default();
-    let waiting = Waiting { client, id, inputs, output, report_every: report_interval(args.report_every) };
+    let waiting = Waiting { client, id, inputs, output, report_every: progress::report_interval(args.report_every) };
     let ended = progress::watch(bar, figures, || waiting.until_the_end())?;
     if let DownloadState::Failed(failure) = &ended.state {
         if output.is_json() {
@@ -86,10 +92,16 @@ fn download(
         }
         return Err(failure.clone().into());
     }
-    signals::work_is_done();
+    if args.on_done.is_none() {
+        signals::work_is_done();
+    }
     output.print(&OutputEvent::ended(&ended, false))?;
     if let Some(comparison) = download_text::comparison_with_ideal(&ended).filter(|_| !output.is_json()) {
         stderr::report(comparison);
+    }
+    if let Some(command) = &args.on_done {
+        run_on_done(command, &ended, inputs)?;
+        signals::work_is_done();
     }
     match args.afterwards {
         Afterwards::End => Ok(Exit::Done),
@@ -98,10 +110,23 @@ fn download(
     }
 }
 
-/// The interval of progress reports: the user's, else a default if no terminal shows a progress bar.
-fn report_interval(wanted: Option<Duration>) -> Option<Duration> {
-    let default = || (!std::io::stderr().is_terminal()).then_some(REPORT_INTERVAL);
-    wanted.or_else(default).filter(|interval| !interval.is_zero())
+/// Runs the user's command for the finished download to its end. A signal ends both.
+fn run_on_done(command: &str, status: &DownloadStatus, inputs: &Inputs) -> Result<(), CommandError> {
+    let mut running = OnDone::start(command, status)?;
+    loop {
+        if let Some(ended) = running.try_end() {
+            return ended;
+        }
+        match inputs.next(Some(Instant::now() + ON_DONE_TICK)) {
+            Some(Input::Signal(signal)) => {
+                drop(running);
+                let message = "interrupted: the file is complete, but the command of --on-done was ended";
+                return Err(signal.interruption(message));
+            }
+            Some(Input::Event(event)) => event_report::report(&event),
+            Some(Input::Closed) | None => {}
+        }
+    }
 }
 
 struct Waiting<'a> {
@@ -121,7 +146,7 @@ impl Waiting<'_> {
                 Some(Input::Event(Event::Ended(status))) if status.id == self.id => return Ok(*status),
                 Some(Input::Event(event)) => self.event(&event)?,
                 Some(Input::Signal(signal)) => {
-                    return Err(signal.interruption("interrupted"));
+                    return Err(signal.interruption(INTERRUPTED));
                 }
                 Some(Input::Closed) => {
                     return Err(CommandError::failed("internal error: the client ended unexpectedly"));
@@ -135,7 +160,8 @@ impl Waiting<'_> {
     }
 
     fn event(&self, event: &Event) -> Result<(), CommandError> {
-        let is_of_progress = matches!(event, Event::NoProgress { .. } | Event::ProgressAgain { .. });
+        let is_of_progress =
+            matches!(event, Event::NoProgress { .. } | Event::ProgressAgain { .. } | Event::TrackerTrouble { .. });
         match OutputEvent::of(event) {
             Some(event) if is_of_progress && self.output.is_json() => self.output.print(&event),
             _ => {

@@ -4,16 +4,18 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::args::{self, LowArgs, LowCommand, Picker};
+use super::args::{self, LowArgs, LowCommand, Picker, RuntimeKind};
 use super::resolved::{
-    Afterwards, Client, Create, Ctl, Demo, Get, HiArgs, Info, Peer, Share, Status, Subcommand, Tracker, Verify,
+    Afterwards, Client, Create, Ctl, Demo, Doctor, Get, HiArgs, Info, Peer, Share, Status, Subcommand, Tracker, Verify,
 };
 use crate::console::create_torrent::CreateOptions;
 use crate::console::exit::CommandError;
+use crate::console::metainfo_file::is_standard_stream;
 use crate::console::units::RateLimit;
 use crate::ids::Endpoint;
 use crate::limits::{CHUNK_SIZE_CREATE_MIN, CHUNK_SIZE_MAX, CORES_DEFAULT_MAX, GROUP_KEY_BYTES_MIN, TRACKERS_MAX};
 use crate::node::{RateSetting, Strategy};
+use crate::runtime::Preference;
 use crate::runtime::machine::cores_within;
 use crate::tracker::server::TrackerConfig;
 
@@ -25,6 +27,7 @@ pub(super) fn resolve(low: LowArgs) -> Result<HiArgs, CommandError> {
             peer: peer(typed.peer)?,
             data_dir: typed.data_dir.map_or_else(default_data_dir, Ok)?,
             wait: typed.wait,
+            on_done: typed.on_done,
             is_daemon: typed.daemon,
         }),
         LowCommand::Ctl(typed) => Subcommand::Ctl(Ctl {
@@ -36,27 +39,43 @@ pub(super) fn resolve(low: LowArgs) -> Result<HiArgs, CommandError> {
             metainfo: typed.metainfo,
             peer: peer(typed.peer)?,
             options: create_options(typed.new)?,
+            wait: typed.wait,
+            report_every: typed.report_every,
         }),
         LowCommand::Get(typed) => Subcommand::Get(get(typed)?),
+        LowCommand::Create(typed) if low.common.json && is_standard_stream(&typed.metainfo) => {
+            let message = "standard output takes the .mtorrent file or JSON, not both: leave out --json, or name a file in place of -";
+            return Err(CommandError::usage(message));
+        }
         LowCommand::Create(typed) => Subcommand::Create(Create {
             file: typed.file,
             metainfo: typed.metainfo,
             trackers: trackers(typed.trackers)?,
             options: create_options(typed.new)?,
             threads: cores(typed.cores),
+            report_every: typed.report_every,
         }),
         LowCommand::Info(typed) => Subcommand::Info(Info { metainfo: typed.metainfo }),
-        LowCommand::Verify(typed) => {
-            Subcommand::Verify(Verify { metainfo: typed.metainfo, path: typed.path, threads: cores(typed.cores) })
-        }
+        LowCommand::Verify(typed) => Subcommand::Verify(Verify {
+            metainfo: typed.metainfo,
+            path: typed.path,
+            threads: cores(typed.cores),
+            report_every: typed.report_every,
+        }),
         LowCommand::Status(typed) => Subcommand::Status(Status { trackers: typed.trackers, rows: typed.rows }),
+        LowCommand::Doctor(typed) => Subcommand::Doctor(Doctor { folder: typed.folder }),
         LowCommand::Demo(typed) => {
             Subcommand::Demo(Demo { size: typed.size, dir: typed.dir.unwrap_or_else(|| PathBuf::from(".")) })
         }
         LowCommand::Completions(typed) => Subcommand::Completions(typed.shell),
         LowCommand::Man(typed) => Subcommand::Man(typed.dir),
     };
-    Ok(HiArgs { log: low.common.log, command })
+    let runtime = match low.common.runtime {
+        RuntimeKind::Auto => Preference::Auto,
+        RuntimeKind::Uring => Preference::Uring,
+        RuntimeKind::Threads => Preference::Threads,
+    };
+    Ok(HiArgs { log: low.common.log, runtime, command })
 }
 
 fn tracker(typed: args::TrackerArgs) -> Result<Tracker, CommandError> {
@@ -108,13 +127,20 @@ fn get(typed: args::GetArgs) -> Result<Get, CommandError> {
     if !typed.discard && typed.dest.is_none() {
         return Err(CommandError::usage("DEST is missing: name the file to write or an existing folder"));
     }
+    if typed.discard && typed.in_place {
+        return Err(CommandError::usage(
+            "--discard writes nothing, so there is nothing to repair: leave out --in-place",
+        ));
+    }
     Ok(Get {
         metainfo: typed.metainfo,
         dest: typed.dest.filter(|_| !typed.discard),
         peer: peer(typed.peer)?,
         wait: typed.wait,
         force: typed.force,
+        in_place: typed.in_place,
         afterwards,
+        on_done: typed.on_done,
         report_every: typed.report_every,
     })
 }
@@ -126,6 +152,7 @@ fn peer(typed: args::PeerArgs) -> Result<Peer, CommandError> {
         advertise: typed.advertise.into_iter().filter_map(Endpoint::from_socket).collect(),
         cache_bytes: usize::try_from(typed.cache).unwrap_or(usize::MAX),
         stall_timeout: typed.stall_timeout,
+        sparse: !typed.no_sparse,
         strategy: match typed.picker {
             Picker::Rarest => Strategy::RarestFirst,
             Picker::Random => Strategy::Random,
@@ -229,7 +256,9 @@ mod tests {
             "get x.mtorrent dest --wait soon",
             "get x.mtorrent --discard --seed",
             "get x.mtorrent --discard --seed-for 5m",
+            "get x.mtorrent --discard --in-place",
             "create file",
+            "create file - --json",
             "info",
             "verify x.mtorrent",
             "demo --size much",

@@ -10,6 +10,7 @@ use crate::console::create_torrent::CreateOptions;
 use crate::ids::Endpoint;
 use crate::limits::CHUNK_SIZE_DEFAULT;
 use crate::node::{NodeConfig, RateSetting, Strategy};
+use crate::runtime::Preference;
 use crate::tracker::server::TrackerConfig;
 
 /// A resolved command line.
@@ -17,6 +18,8 @@ use crate::tracker::server::TrackerConfig;
 pub(crate) struct HiArgs {
     /// Filter of `--log`, if given.
     pub log: Option<String>,
+    /// What runs the cores, by `--runtime`.
+    pub runtime: Preference,
     /// The subcommand.
     pub command: Subcommand,
 }
@@ -40,6 +43,8 @@ pub(crate) enum Subcommand {
     Info(Info),
     /// Check a file against its `.mtorrent` file.
     Verify(Verify),
+    /// Look at this machine.
+    Doctor(Doctor),
     /// Show what a tracker knows.
     Status(Status),
     /// Run the demo.
@@ -74,6 +79,7 @@ pub(crate) struct Peer {
     pub(super) cache_bytes: usize,
     pub(super) strategy: Strategy,
     pub(super) stall_timeout: Duration,
+    pub(super) sparse: bool,
     pub(super) upload_limit: RateSetting,
     pub(super) download_limit: RateSetting,
     /// Whether trackers are told how far each download is.
@@ -97,6 +103,7 @@ impl Peer {
             cache_bytes: self.cache_bytes,
             strategy: self.strategy,
             stall_timeout: self.stall_timeout,
+            sparse: self.sparse,
             chunk_bytes: CHUNK_SIZE_DEFAULT as usize,
             upload_limit: self.upload_limit,
             download_limit: self.download_limit,
@@ -115,6 +122,8 @@ pub(crate) struct Client {
     pub data_dir: PathBuf,
     /// Time that a download waits for trackers and seeders; `None` chooses the default for the kind of input.
     pub wait: Option<Duration>,
+    /// Command to run after each download.
+    pub on_done: Option<String>,
     /// Whether the client has no REPL and runs until a signal ends it.
     pub is_daemon: bool,
 }
@@ -139,6 +148,10 @@ pub(crate) struct Share {
     pub peer: Peer,
     /// Options for a new `.mtorrent` file.
     pub options: CreateOptions,
+    /// Time to wait for a first tracker; `None` waits for ever.
+    pub wait: Option<Duration>,
+    /// Interval of progress reports; `None` chooses the default.
+    pub report_every: Option<Duration>,
 }
 
 /// Arguments of `mtorrent get`.
@@ -154,10 +167,14 @@ pub(crate) struct Get {
     pub wait: Duration,
     /// Whether a different file at DEST is replaced.
     pub force: bool,
+    /// Whether a different file at DEST is repaired where it is.
+    pub in_place: bool,
     /// Behaviour after the download.
     pub afterwards: Afterwards,
     /// Interval of progress reports; `None` chooses the default.
     pub report_every: Option<Duration>,
+    /// Command to run after the download.
+    pub on_done: Option<String>,
 }
 
 /// Behaviour of a getter after its download.
@@ -184,6 +201,8 @@ pub(crate) struct Create {
     pub options: CreateOptions,
     /// Number of threads that hash.
     pub threads: usize,
+    /// Interval of progress reports; `None` chooses the default.
+    pub report_every: Option<Duration>,
 }
 
 /// Arguments of `mtorrent info`.
@@ -202,6 +221,8 @@ pub(crate) struct Verify {
     pub path: PathBuf,
     /// Number of threads that hash.
     pub threads: usize,
+    /// Interval of progress reports; `None` chooses the default.
+    pub report_every: Option<Duration>,
 }
 
 /// Arguments of `mtorrent status`.
@@ -211,6 +232,13 @@ pub(crate) struct Status {
     pub trackers: Vec<String>,
     /// Number of files to show at most.
     pub rows: usize,
+}
+
+/// Arguments of `mtorrent doctor`.
+#[derive(Clone, Debug)]
+pub(crate) struct Doctor {
+    /// Folder for downloads.
+    pub folder: PathBuf,
 }
 
 /// Arguments of `mtorrent demo`.

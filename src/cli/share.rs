@@ -1,14 +1,16 @@
 //! `mtorrent share`: announces and seeds a file until SIGINT or SIGTERM.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::resolved::Share;
 use crate::console::create_torrent;
 use crate::console::create_torrent::CreateTorrent;
 use crate::console::event_report;
 use crate::console::exit::{CommandError, CommandResult, Exit};
-use crate::console::file_hasher::FileHasher;
+use crate::console::file_hasher::{FileHasher, Reports};
 use crate::console::inputs::{Input, Inputs};
+use crate::console::metainfo_file;
 use crate::console::output::Output;
 use crate::console::output_event::OutputEvent;
 use crate::console::signals;
@@ -28,10 +30,15 @@ pub(crate) fn run(args: &Share, output: &Output) -> CommandResult {
         metainfo: &args.metainfo,
         trackers: &trackers,
         options: args.options,
-        hasher: FileHasher { threads: args.peer.cores, stop: inputs.stop(), hide_bar: false },
+        hasher: FileHasher {
+            threads: args.peer.cores,
+            stop: inputs.stop(),
+            hide_bar: false,
+            reports: Reports::new(args.report_every, output),
+        },
     };
     let created = create_torrent.verify_or_create()?;
-    let path = text::path(&args.metainfo);
+    let path = metainfo_file::shown(&args.metainfo);
     stderr::report(format_args!("{} {path}", if created.is_new { "created" } else { "verified the file against" }));
     let trackers = trackers.join(", ");
     let client = Node::start(args.peer.client_config(None))?;
@@ -46,7 +53,8 @@ pub(crate) fn run(args: &Share, output: &Output) -> CommandResult {
     let result =
         inputs.add_events(&client).and_then(|()| Ok(client.share_verified(request, Some(verified))?)).and_then(|()| {
             stderr::report(format_args!("waiting for a tracker to acknowledge: {trackers}"));
-            serve(&client, &inputs, info_hash, &monitor, output)
+            let deadline = args.wait.map(|wait| Instant::now() + wait);
+            serve(&client, &inputs, info_hash, deadline, &monitor, output)
         });
     client.close();
     result
@@ -57,18 +65,27 @@ fn trackers(args: &Share) -> Result<Vec<String>, CommandError> {
     match create_torrent::trackers_of(&args.peer.trackers, &args.metainfo) {
         Some(trackers) if !trackers.is_empty() => Ok(trackers),
         None if !args.options.force => Ok(Vec::new()),
-        _ if args.metainfo.exists() => {
-            let path = text::path(&args.metainfo);
+        _ if args.metainfo.exists() || metainfo_file::is_standard_stream(&args.metainfo) => {
+            let path = metainfo_file::shown(&args.metainfo);
             Err(CommandError::usage(format!("{path} names no tracker: name one by --tracker HOST:PORT")))
         }
         _ => Err(CommandError::usage("no peer would learn of the file: name a tracker by --tracker HOST:PORT")),
     }
 }
 
-fn serve(client: &Node, inputs: &Inputs, info_hash: InfoHash, monitor: &Monitor, output: &Output) -> CommandResult {
+/// Serves the file until a signal comes; fails if no tracker has acknowledged it by the deadline.
+fn serve(
+    client: &Node,
+    inputs: &Inputs,
+    info_hash: InfoHash,
+    deadline: Option<Instant>,
+    monitor: &Monitor,
+    output: &Output,
+) -> CommandResult {
     let mut is_ready = false;
+    let mut last_trouble = None;
     loop {
-        match inputs.next(None) {
+        match inputs.next(deadline.filter(|_| !is_ready)) {
             Some(Input::Event(Event::Announced { info_hash: announced, tracker })) if announced == info_hash => {
                 if !is_ready {
                     signals::work_is_done();
@@ -82,10 +99,21 @@ fn serve(client: &Node, inputs: &Inputs, info_hash: InfoHash, monitor: &Monitor,
             Some(Input::Event(Event::ShareStopped { file, why })) => {
                 return Err(CommandError::failed(event_report::share_stopped(&file, &why)));
             }
+            Some(Input::Event(Event::TrackerTrouble { tracker, why })) => {
+                output.talk(&OutputEvent::tracker_trouble(&tracker, &why))?;
+                last_trouble = Some(format!(" ({tracker}: {why})"));
+            }
             Some(Input::Event(event)) => event_report::report(&event),
             Some(Input::Signal(_)) if is_ready => return Ok(Exit::Done),
             Some(Input::Signal(signal)) => {
                 return Err(signal.interruption("interrupted before a tracker had acknowledged"));
+            }
+            None if deadline.is_some() => {
+                let why = text::plain(&last_trouble.unwrap_or_default());
+                let message = format!(
+                    "no tracker has acknowledged the file in time{why}; try again later, or wait longer with --wait"
+                );
+                return Err(CommandError { exit: Exit::Retry, message });
             }
             Some(Input::Closed) | None => {
                 return Err(CommandError::failed("internal error: the client ended unexpectedly"));
@@ -95,10 +123,5 @@ fn serve(client: &Node, inputs: &Inputs, info_hash: InfoHash, monitor: &Monitor,
 }
 
 fn report_announced(tracker: &str, output: &Output) -> Result<(), CommandError> {
-    let event = OutputEvent::Announced { tracker, path: None, info_hash: None };
-    if output.is_json() {
-        return output.print(&event);
-    }
-    stderr::report(event);
-    Ok(())
+    output.talk(&OutputEvent::Announced { tracker, path: None, info_hash: None })
 }

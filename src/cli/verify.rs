@@ -3,7 +3,7 @@
 use super::resolved::Verify;
 use crate::console::destination;
 use crate::console::exit::{CommandError, CommandResult, Exit};
-use crate::console::file_hasher::{BadChunk, Fault, FileHasher};
+use crate::console::file_hasher::{BadChunk, Fault, FileHasher, Reports};
 use crate::console::metainfo_file;
 use crate::console::output::Output;
 use crate::console::output_event::OutputEvent;
@@ -18,7 +18,12 @@ pub(crate) fn run(args: &Verify, output: &Output) -> CommandResult {
     let metainfo = metainfo_file::read(&args.metainfo)?;
     let path = if args.path.is_dir() { destination::in_folder(&args.path, &metainfo)? } else { args.path.clone() };
     let source = Source::open(&path)?;
-    let hasher = FileHasher { threads: args.threads, stop: &stop, hide_bar: false };
+    let hasher = FileHasher {
+        threads: args.threads,
+        stop: &stop,
+        hide_bar: false,
+        reports: Reports::new(args.report_every, output),
+    };
     let (geometry, bad) = (metainfo.geometry(), hasher.bad_chunks(&source, &metainfo)?);
     for chunk in &bad {
         print_bad_chunk(*chunk, geometry, output)?;

@@ -69,16 +69,19 @@ impl Created {
 /// The trackers that a share announces to: the typed ones, else those of the existing `.mtorrent` file. `None` if that
 /// file cannot be read; its verification reports the reason.
 pub(crate) fn trackers_of(typed: &[String], metainfo: &Path) -> Option<Vec<String>> {
-    if !typed.is_empty() || !metainfo.exists() {
+    if !typed.is_empty() || !(metainfo_file::is_standard_stream(metainfo) || metainfo.exists()) {
         return Some(typed.to_vec());
     }
     metainfo_file::read(metainfo).ok().map(|metainfo| metainfo.trackers().to_vec())
 }
 
 impl CreateTorrent<'_> {
-    /// For `create`: creates the `.mtorrent` file, or finds an identical one.
+    /// For `create`: creates the `.mtorrent` file, or finds an identical one. For standard output the caller writes it.
     pub(crate) fn create(&self) -> Result<Created, CommandError> {
         let source = Source::open(self.file)?;
+        if metainfo_file::is_standard_stream(self.metainfo) {
+            return Ok(Created::new(self.hash_file(&source)?, true, &source));
+        }
         let existing = self.existing_bytes(&source)?;
         if existing.is_none() || self.options.force {
             atomic_write::check_writable(self.metainfo)?;
@@ -106,7 +109,9 @@ impl CreateTorrent<'_> {
                 }
                 // Neither a signal nor a file that changes is a reason to replace the `.mtorrent` file.
                 Err(Mismatch::Other(error)) => return Err(error),
-                Err(Mismatch::Different(why)) if !self.options.force => return Err(CommandError::failed(why)),
+                Err(Mismatch::Different(why)) if !self.options.force || self.is_from_standard_input() => {
+                    return Err(CommandError::failed(why));
+                }
                 Err(Mismatch::Different(_)) => {}
             }
         }
@@ -118,6 +123,9 @@ impl CreateTorrent<'_> {
 
     /// The bytes of the existing `.mtorrent` file, if any; refuses a file that must not be read or replaced.
     fn existing_bytes(&self, source: &Source) -> Result<Option<Vec<u8>>, CommandError> {
+        if self.is_from_standard_input() {
+            return metainfo_file::read_bounded(self.metainfo).map(Some);
+        }
         match self.metainfo.metadata() {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(file_errors::cannot_read(self.metainfo, &error)),
@@ -140,6 +148,10 @@ impl CreateTorrent<'_> {
         Ok(Some(bytes))
     }
 
+    fn is_from_standard_input(&self) -> bool {
+        metainfo_file::is_standard_stream(self.metainfo)
+    }
+
     fn hash_file(&self, source: &Source) -> Result<Metainfo, CommandError> {
         let geometry = self.options.geometry(source.length())?;
         let name = source.name()?;
@@ -154,9 +166,15 @@ impl CreateTorrent<'_> {
 
     /// The parsed `.mtorrent` file, and the chunks of the file that cannot be read.
     fn verify(&self, source: &Source, bytes: &[u8]) -> Result<(Metainfo, Vec<ChunkIndex>), Mismatch> {
-        let path = text::path(self.metainfo);
-        let different = |why: String| Mismatch::Different(format!("{why}; use --force to create it anew"));
-        let unusable = |error: &dyn Display| different(format!("{path} exists and cannot be used: {error}"));
+        let path = metainfo_file::shown(self.metainfo);
+        let is_anonymous = self.is_from_standard_input();
+        let remedy = if is_anonymous { "" } else { "; use --force to create it anew" };
+        let different = |why: String| Mismatch::Different(format!("{why}{remedy}"));
+        let unusable = |error: &dyn Display| {
+            let what =
+                if is_anonymous { "is no .mtorrent file that can be shared" } else { "exists and cannot be used" };
+            different(format!("{path} {what}: {error}"))
+        };
         let metainfo = Metainfo::parse(bytes).map_err(|error| unusable(&error))?;
         let geometry = metainfo.geometry().transferable().map_err(|error| unusable(&error))?;
         let file = text::path(source.path());

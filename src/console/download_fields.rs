@@ -18,6 +18,7 @@ use crate::node::{DownloadId, DownloadState, DownloadStatus, TimeSpent, Why};
 /// | `info_hash` | info hash of the file; null until the .mtorrent file is read |
 /// | `bytes` | length of the file |
 /// | `done_bytes` | verified bytes, including those of earlier runs |
+/// | `zero_bytes` | bytes of chunks of zeros, which are done without a download; 0 with `--no-sparse` |
 /// | `fetched_bytes` | bytes fetched in this run |
 /// | `fetched_from` | `endpoint` and `bytes` of each peer that sent data |
 /// | `seconds` | time since the start, or from start to end |
@@ -44,6 +45,7 @@ struct Fields<'a> {
     info_hash: Option<String>,
     bytes: u64,
     done_bytes: u64,
+    zero_bytes: u64,
     fetched_bytes: u64,
     fetched_from: Vec<Source>,
     seconds: f64,
@@ -95,6 +97,7 @@ impl Serialize for DownloadFields<'_> {
             info_hash: status.info_hash.map(|info_hash| info_hash.to_string()),
             bytes: status.length,
             done_bytes: status.done_bytes,
+            zero_bytes: status.zero_bytes,
             fetched_bytes: status.fetched_bytes,
             fetched_from: sources
                 .map(|(endpoint, bytes)| Source { endpoint: endpoint.to_string(), bytes: *bytes })

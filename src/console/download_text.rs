@@ -111,6 +111,7 @@ pub(crate) mod tests {
             waits_for: None,
             length: 20 << 30,
             done_bytes: 5 << 30,
+            zero_bytes: 0,
             fetched_bytes: 5 << 30,
             fetched_from: vec![(
                 "10.0.0.1:80".parse().ok().and_then(crate::ids::Endpoint::from_socket).unwrap(),

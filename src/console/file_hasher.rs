@@ -2,11 +2,15 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::exit::CommandError;
+use super::output::Output;
+use super::output_event::{HashProgress, OutputEvent};
 use super::progress::{self, BarSettings, Snapshot};
 use super::signals::Stop;
 use super::source::Source;
+use super::units::Rate;
 use crate::geometry::{ChunkIndex, Geometry};
 use crate::hash::{HashError, hash_chunks};
 use crate::ids::ChunkHash;
@@ -22,6 +26,30 @@ pub(crate) struct FileHasher<'a> {
     pub stop: &'a Stop,
     /// Whether the bar is hidden because another part of the program draws on the terminal.
     pub hide_bar: bool,
+    /// Reports of progress.
+    pub reports: Reports,
+}
+
+/// Reports of a long hashing, for those who see no bar.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Reports {
+    /// Interval of the reports; `None` is no report.
+    pub every: Option<Duration>,
+    /// Output of the reports if they are objects; otherwise they are lines on stderr.
+    pub json: Option<Output>,
+}
+
+impl Reports {
+    /// Reports at the interval that the user wants, or at a default if no terminal shows a bar.
+    pub(crate) fn new(wanted: Option<Duration>, output: &Output) -> Self {
+        Self { every: progress::report_interval(wanted), json: output.is_json().then_some(*output) }
+    }
+
+    fn report(self, source: &Source, progress: HashProgress) {
+        let event = OutputEvent::HashProgress { file: source.path(), progress };
+        // A closed stdout is reported by the answer.
+        let _ = self.json.unwrap_or(Output::new(false)).talk(&event);
+    }
 }
 
 /// A chunk that does not match its `.mtorrent` file.
@@ -108,9 +136,14 @@ impl FileHasher<'_> {
         };
         let bar = BarSettings { verb: "hashing", total_bytes: geometry.length(), hidden: self.hide_bar };
         let snapshot = || Snapshot { done_bytes: done_bytes.load(Ordering::Relaxed), ..Snapshot::default() };
-        let result = progress::watch(bar, snapshot, || {
-            hash_chunks(&source.file, geometry, &wanted, self.threads, self.stop.flag(), &take)
-        });
+        let started = Instant::now();
+        let report = || {
+            let done_bytes = done_bytes.load(Ordering::Relaxed);
+            let rate_bytes_s = Rate::mean(done_bytes, started.elapsed()).0;
+            self.reports.report(source, HashProgress { done_bytes, bytes: geometry.length(), rate_bytes_s });
+        };
+        let hash = || hash_chunks(&source.file, geometry, &wanted, self.threads, self.stop.flag(), &take);
+        let result = progress::watch(bar, snapshot, || progress::reporting(self.reports.every, report, hash));
         let failed = |error: HashError| CommandError::failed(format!("{}: {error}", text::path(source.path())));
         if let Some(signal) = self.stop.signal() {
             return Err(signal.interruption("interrupted while hashing: nothing was changed"));

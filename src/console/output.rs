@@ -39,9 +39,25 @@ impl Output {
             .map_err(|error| CommandError::failed(format!("cannot write to standard output: {error}")))
     }
 
+    /// Writes bytes that are a file.
+    pub(crate) fn write_file(bytes: &[u8]) -> Result<(), CommandError> {
+        let mut out = io::stdout().lock();
+        let written = out.write_all(bytes).and_then(|()| out.flush());
+        written.map_err(|error| CommandError::failed(format!("cannot write to standard output: {error}")))
+    }
+
+    /// Reports an event that is no data: as an object on stdout, or as text on stderr.
+    pub(crate) fn talk(&self, event: &OutputEvent<'_>) -> Result<(), CommandError> {
+        if self.json {
+            return self.print(event);
+        }
+        stderr::report(event);
+        Ok(())
+    }
+
     /// Reports the failure of a command: a message on stderr and, with `--json`, an object on stdout.
     pub(crate) fn failure(&self, error: &CommandError) -> Exit {
-        stderr::report_error(error);
+        stderr::report_error("mtorrent: ", error);
         self.report_failure(error);
         error.exit
     }

@@ -6,11 +6,13 @@
 //!
 //! | `event` | printed by | keys |
 //! |---|---|---|
-//! | `ready` | `tracker`, `share`, `client` | `listen`, `info_hash` (optional), `synced`: `yes` or `no` (optional), `metrics`: the address of the figures (optional) |
+//! | `ready` | `tracker`, `share`, `client` | `schema`: 1, the version of all objects, `listen`, `info_hash` (optional), `synced`: `yes` or `no` (optional), `metrics`: the address of the figures (optional) |
 //! | `announced` | `share`, `client` | `tracker`, [`path` of the .mtorrent file, `info_hash`: by `client` only] |
+//! | `tracker_trouble` | `get`, `share`, `client` | `tracker`, `kind`: `cannot_resolve`, `refused`, `silent`, `unreachable`, `not_allowed` or `declined`, `why`; every 10 s while no tracker is of use |
 //! | `progress` | `get` | `id`, `state`, `name`, `done_bytes`, `bytes`, `rate_bytes_s`, `peers`, `why` |
 //! | `no_progress` | `get`, `client` | `id`, `seconds` without a finished chunk, `cause` and `text` as in `why` of a download, `next_step` |
 //! | `progress_again` | `get`, `client` | `id`, `seconds` that it had waited |
+//! | `hash_progress` | `create`, `share`, `verify` | `file`, `done_bytes`, `bytes`, `rate_bytes_s`; see `--report-every` |
 //! | `tracker_status` | `status` | see [`TrackerReport`] |
 //! | `ended` | `get`, `client` | those of a download, below |
 //! | `started` | `client` | `id`, `name`, `dest`, `info_hash` |
@@ -26,9 +28,12 @@
 //! | `share_paused`, `share_stopped` | `client` | `file`, `why`; the first resumes by itself |
 //! | `share_resumed` | `client` | `file` |
 //! | `notice` | `client` | `text` |
+//! | `subscribed` | `ctl events` | none; the other events follow |
 //! | `lost` | `ctl events` | `events`: number of events that this reader was too slow for |
 //! | `help`, `question` | `client` | `text` |
 //! | `error` | every command | `error`: the message, [`exit`: the exit code; not from a line of the REPL] |
+//! | `finding` | `doctor` | `check`: the thing, `level`: `ok`, `warning` or `problem`, `text`, `remedy` (optional) |
+//! | `doctor` | `doctor` | `ok`, `warnings`, `problems`: number of findings |
 //! | `demo` | `demo` | those of [`DemoFigures`] |
 //!
 //! Four objects have no `event`:
@@ -48,21 +53,26 @@ use std::num::NonZeroU64;
 use std::path::Path;
 use std::time::Duration;
 
+use log::Level;
 use serde::{Serialize, Serializer};
 
 use super::demo_figures::DemoFigures;
 use super::download_fields::{DownloadFields, ProgressFields, WhyFields};
 use super::files_list::{self, FileFields};
+use super::finding::{Finding, Level};
 use super::peers_list::{self, PeerFields};
 use super::shares_list::{self, ShareFields};
 use super::tracker_report::TrackerReport;
 use super::trackers_list::{self, TrackerFields};
-use super::units::{RateLimit, Size};
+use super::units::{Rate, RateLimit, Size};
 use super::{download_text, downloads_table};
 use crate::geometry::ChunkIndex;
 use crate::ids::InfoHash;
-use crate::node::{DownloadId, DownloadState, DownloadStatus, Event};
+use crate::node::{DownloadId, DownloadState, DownloadStatus, Event, TrackerTrouble};
 use crate::text;
+
+/// Version of these objects, and of the protocol of the control socket. A new key or a new event keeps it.
+pub(crate) const SCHEMA: u32 = 1;
 
 /// One event or answer that a command prints on stdout.
 #[derive(Clone, Debug, Serialize)]
@@ -93,6 +103,16 @@ pub(crate) enum OutputEvent<'a> {
         #[serde(serialize_with = "optional_text", skip_serializing_if = "Option::is_none")]
         info_hash: Option<InfoHash>,
     },
+    /// A tracker is of no use, and neither is any other of its group.
+    TrackerTrouble {
+        /// `HOST:PORT` of the tracker.
+        tracker: &'a str,
+        /// The kind of trouble.
+        kind: &'a str,
+        /// The reason.
+        #[serde(serialize_with = "as_text")]
+        why: &'a TrackerTrouble,
+    },
     /// What a tracker knows.
     TrackerStatus(Box<TrackerReport<'a>>),
     /// The figures of a running download.
@@ -117,6 +137,15 @@ pub(crate) enum OutputEvent<'a> {
         /// The time without progress, seconds.
         #[serde(serialize_with = "seconds", rename = "seconds")]
         waited: Duration,
+    },
+    /// The progress of hashing a file.
+    HashProgress {
+        /// Path of the file.
+        #[serde(serialize_with = "lossy_path")]
+        file: &'a Path,
+        /// The figures.
+        #[serde(flatten)]
+        progress: HashProgress,
     },
     /// A download is done or failed.
     Ended {
@@ -269,6 +298,8 @@ pub(crate) enum OutputEvent<'a> {
         /// The message.
         text: &'a str,
     },
+    /// A reader gets all events from now on.
+    Subscribed,
     /// Events that a slow reader did not get.
     Lost {
         /// Their number.
@@ -298,6 +329,17 @@ pub(crate) enum OutputEvent<'a> {
         /// The exit code; `None` if the REPL continues.
         #[serde(skip_serializing_if = "Option::is_none")]
         exit: Option<u8>,
+    },
+    /// A finding of the doctor.
+    Finding(&'a Finding),
+    /// The number of the doctor's findings of each kind.
+    Doctor {
+        /// All is well.
+        ok: usize,
+        /// It works, slower or with less.
+        warnings: usize,
+        /// It does not work.
+        problems: usize,
     },
     /// The measurements of the demo.
     Demo(DemoFigures),
@@ -372,15 +414,37 @@ pub(crate) enum OutputEvent<'a> {
     },
 }
 
+/// The figures of hashing a file.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct HashProgress {
+    /// Bytes that are hashed.
+    pub done_bytes: u64,
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// Mean rate, bytes a second.
+    pub rate_bytes_s: u64,
+}
+
 impl<'a> OutputEvent<'a> {
     /// The event at the end of a download.
     pub(crate) fn ended(status: &'a DownloadStatus, is_numbered: bool) -> Self {
         Self::Ended { download: DownloadFields(status), is_numbered }
     }
 
+    /// The event of a tracker that is of no use.
+    pub(crate) fn tracker_trouble(tracker: &'a str, why: &'a TrackerTrouble) -> Self {
+        Self::TrackerTrouble { tracker, kind: why.kind(), why }
+    }
+
     /// The event with the figures of a running download.
     pub(crate) fn progress(status: &'a DownloadStatus) -> Self {
         Self::Progress(ProgressFields::of(status))
+    }
+
+    /// The summary of the doctor's findings.
+    pub(crate) fn doctor(findings: &[Finding]) -> Self {
+        let count = |level| findings.iter().filter(|finding| finding.level == level).count();
+        Self::Doctor { ok: count(Level::Ok), warnings: count(Level::Warning), problems: count(Level::Problem) }
     }
 
     /// The answer to `show downloads`.
@@ -402,6 +466,7 @@ impl<'a> OutputEvent<'a> {
             Event::ProgressAgain { id, waited } => Some(Self::ProgressAgain { id: *id, waited: *waited }),
             Event::Moved { id, from, to } => Some(Self::Moved { id: *id, from, to }),
             Event::MoveFailed { id, from, to, why } => Some(Self::MoveFailed { id: *id, from, to, why }),
+            Event::TrackerTrouble { tracker, why } => Some(Self::tracker_trouble(tracker, why)),
             Event::Ended(_) | Event::Announced { .. } => None,
         }
     }
@@ -410,7 +475,8 @@ impl<'a> OutputEvent<'a> {
     pub(crate) fn is_message(&self) -> bool {
         matches!(
             self,
-            Self::SharePaused { .. }
+            Self::TrackerTrouble { .. }
+                | Self::SharePaused { .. }
                 | Self::ShareResumed { .. }
                 | Self::ShareStopped { .. }
                 | Self::MoveFailed { .. }
@@ -420,9 +486,21 @@ impl<'a> OutputEvent<'a> {
         )
     }
 
+    /// The level of a message: a warning is about work that does not go on as it should.
+    pub(crate) fn level(&self) -> Level {
+        match self {
+            Self::SharePaused { .. } | Self::ShareStopped { .. } | Self::NoProgress { .. } => Level::Warn,
+            _ => Level::Info,
+        }
+    }
+
     /// The object on one line, with its keys in alphabetical order.
     pub(crate) fn to_json(&self) -> serde_json::Result<String> {
-        serde_json::to_value(self).map(|object| object.to_string())
+        let mut object = serde_json::to_value(self)?;
+        if let Self::Ready { .. } = self {
+            object["schema"] = SCHEMA.into();
+        }
+        Ok(object.to_string())
     }
 }
 
@@ -439,6 +517,9 @@ impl Display for OutputEvent<'_> {
             Self::Announced { tracker, path: Some(path), .. } => {
                 write!(f, "announced {} to {}", text::path(path), text::plain(tracker))
             }
+            Self::TrackerTrouble { tracker, why, .. } => {
+                write!(f, "tracker {}: {}; it is tried again", text::plain(tracker), text::plain(&why.to_string()))
+            }
             Self::TrackerStatus(report) => report.fmt(f),
             Self::Progress(progress) => f.write_str(&download_text::progress_line(progress.status())),
             Self::NoProgress { id, waited, why, next_step } => {
@@ -446,6 +527,11 @@ impl Display for OutputEvent<'_> {
                 write!(f, "#{id} no progress for {waited} s: {text}; next: {next_step}")
             }
             Self::ProgressAgain { id, waited } => write!(f, "#{id} progress again after {} s", waited.as_secs()),
+            Self::HashProgress { file, progress: HashProgress { done_bytes, bytes, rate_bytes_s } } => {
+                let percent = (u128::from(*done_bytes) * 100).checked_div((*bytes).into()).unwrap_or(100);
+                let (file, done, all, rate) = (text::path(file), Size(*done_bytes), Size(*bytes), Rate(*rate_bytes_s));
+                write!(f, "hashing {file}: {done} of {all} ({percent} %), {rate}")
+            }
             Self::Ended { download, is_numbered: false } => f.write_str(&download_text::done_line(download.0)),
             Self::Ended { download, is_numbered: true } => fmt_numbered_end(download.0, f),
             Self::Started { id, name, dest, .. } => {
@@ -483,8 +569,11 @@ impl Display for OutputEvent<'_> {
                 write!(f, "{} is not seeded any more: {}", text::path(file), text::plain(why))
             }
             Self::Notice { text } => f.write_str(&text::plain(text)),
+            Self::Subscribed => f.write_str("events from now on:"),
             Self::Lost { events } => write!(f, "{events} events were lost, because they were not read fast enough"),
             Self::Help { text } | Self::Question { text } | Self::Error { error: text, .. } => f.write_str(text),
+            Self::Finding(finding) => write!(f, "{finding}"),
+            Self::Doctor { ok, warnings, problems } => write!(f, "{ok} ok, {warnings} warnings, {problems} problems"),
             Self::Demo(figures) => f.write_str(&figures.text),
             Self::Created { state, path, info_hash, length, chunk_size, chunks } => {
                 let path = text::path(path);
@@ -599,17 +688,32 @@ mod tests {
     }
 
     #[test]
+    fn progress_and_troubles() {
+        let progress = HashProgress { done_bytes: 1 << 30, bytes: 4 << 30, rate_bytes_s: 1 << 20 };
+        check(
+            &OutputEvent::HashProgress { file: Path::new("f"), progress },
+            "hashing f: 1.0 GiB of 4.0 GiB (25 %), 1.0 MiB/s",
+            r#"{"bytes":4294967296,"done_bytes":1073741824,"event":"hash_progress","file":"f","rate_bytes_s":1048576}"#,
+        );
+        check(
+            &OutputEvent::tracker_trouble("t:1", &TrackerTrouble::NotAllowed("a is not b".into())),
+            "tracker t:1: not allowed: a is not b; it is tried again",
+            r#"{"event":"tracker_trouble","kind":"not_allowed","tracker":"t:1","why":"not allowed: a is not b"}"#,
+        );
+    }
+
+    #[test]
     fn services() {
         let listen = "127.0.0.1:7000".parse().unwrap();
         check(
             &OutputEvent::Ready { listen, info_hash: Some(HASH), synced: None, metrics: None },
             "ready listen=127.0.0.1:7000 info_hash=HASH",
-            r#"{"event":"ready","info_hash":"HASH","listen":"127.0.0.1:7000"}"#,
+            r#"{"event":"ready","info_hash":"HASH","listen":"127.0.0.1:7000","schema":1}"#,
         );
         check(
             &OutputEvent::Ready { listen, info_hash: None, synced: Some(false), metrics: Some(listen) },
             "ready listen=127.0.0.1:7000 synced=no metrics=127.0.0.1:7000",
-            r#"{"event":"ready","listen":"127.0.0.1:7000","metrics":"127.0.0.1:7000","synced":"no"}"#,
+            r#"{"event":"ready","listen":"127.0.0.1:7000","metrics":"127.0.0.1:7000","schema":1,"synced":"no"}"#,
         );
         check(
             &OutputEvent::Announced { tracker: "t:1", path: None, info_hash: None },
@@ -637,7 +741,7 @@ mod tests {
         let is_done = fields(
             "done",
             378_078_107,
-            r#""up_to_date":false,"verified":true,"why":{"cause":"nothing","text":"it has just begun"}"#,
+            r#""up_to_date":false,"verified":true,"why":{"cause":"nothing","text":"it has just begun"},"zero_bytes":0"#,
         );
         let json = format!("{start}{ended}{is_done}");
         check(&OutputEvent::ended(&done, true), "#3 done 20.0 GiB in 14.2 s, verified", &json);
@@ -646,8 +750,9 @@ mod tests {
         let failure = Failure { kind: FailureKind::Retry, message: "no seeder: try later".into() };
         let failed = status(3, DownloadState::Failed(failure));
         let fields = |more| fields("failed", 378_078_107, more);
-        let has_failed =
-            fields(r#""up_to_date":false,"verified":false,"why":{"cause":"nothing","text":"it has just begun"}"#);
+        let has_failed = fields(
+            r#""up_to_date":false,"verified":false,"why":{"cause":"nothing","text":"it has just begun"},"zero_bytes":0"#,
+        );
         let json = format!(r#"{start}"error":"no seeder: try later",{ended}{has_failed}"#);
         check(&OutputEvent::ended(&failed, true), "#3 failed: no seeder: try later", &json);
         let rows = [done];
@@ -779,6 +884,17 @@ mod tests {
             "bad chunk 0 bytes 0-19 missing",
             r#"{"chunk":0,"length":20,"offset":0,"state":"bad","why":"missing"}"#,
         );
+    }
+
+    #[test]
+    fn findings() {
+        let all = [Finding::ok("CPU", "8 CPUs"), Finding::warning("memory", "little", "more")];
+        let json = r#"{"check":"CPU","event":"finding","level":"ok","text":"8 CPUs"}"#;
+        check(&OutputEvent::Finding(&all[0]), "ok       CPU: 8 CPUs", json);
+        let json = r#"{"check":"memory","event":"finding","level":"warning","remedy":"more","text":"little"}"#;
+        check(&OutputEvent::Finding(&all[1]), "warning  memory: little\n         remedy: more", json);
+        let json = r#"{"event":"doctor","ok":1,"problems":0,"warnings":1}"#;
+        check(&OutputEvent::doctor(&all), "1 ok, 1 warnings, 0 problems", json);
     }
 
     #[test]

@@ -1,16 +1,17 @@
-//! Progress bars, on a terminal only: a separate thread draws them and polls snapshots.
+//! Progress bars, on a terminal only, and reports elsewhere: a separate thread draws them and polls snapshots.
 //!
 //! The work never reports; the drawing thread reads its counters. Other output to stderr appears above the bar.
 
 use std::io::IsTerminal as _;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread;
+use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::stderr_sink;
 use super::units::Rate;
-use crate::limits::PROGRESS_INTERVAL;
+use crate::limits::{PROGRESS_INTERVAL, REPORT_INTERVAL};
 
 /// A snapshot of the work's progress.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,6 +59,29 @@ pub(crate) fn watch<T>(bar: BarSettings, snapshot: impl Fn() -> Snapshot + Sync,
     });
     drop(redirected);
     result
+}
+
+/// The interval of progress reports: the user's, else a default if no terminal shows a progress bar.
+pub(crate) fn report_interval(wanted: Option<Duration>) -> Option<Duration> {
+    let default = || (!std::io::stderr().is_terminal()).then_some(REPORT_INTERVAL);
+    wanted.or_else(default).filter(|interval| !interval.is_zero())
+}
+
+/// Runs `work`; calls `report` at intervals meanwhile.
+pub(crate) fn reporting<T>(every: Option<Duration>, report: impl Fn() + Sync, work: impl FnOnce() -> T) -> T {
+    let Some(every) = every else { return work() };
+    let (done, is_done) = sync_channel::<()>(0);
+    thread::scope(|scope| {
+        let report = &report;
+        scope.spawn(move || {
+            while let Err(RecvTimeoutError::Timeout) = is_done.recv_timeout(every) {
+                report();
+            }
+        });
+        let result = work();
+        drop(done);
+        result
+    })
 }
 
 fn styled(bar: BarSettings) -> ProgressBar {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 
-use crate::limits::{CORE_SILENCE_MAX, SERVICE_STOPPING_PATIENCE, SERVICE_TICK_MAX};
+use crate::limits::{SERVICE_STOPPING_PATIENCE, SERVICE_TICK_MAX};
 use crate::metrics;
 
 /// The service manager; the end of a service is reported when this is dropped.
@@ -96,8 +96,7 @@ impl Shared {
                 self.lock().has_ended = true;
                 return self.changed.notify_all();
             }
-            let is_running = metrics::beats().iter().all(|beat| beat.age <= CORE_SILENCE_MAX);
-            if watchdog.is_some() && is_running {
+            if watchdog.is_some_and(|limit| all_cores_have_run_within(limit / 2)) {
                 send(&[NotifyState::Watchdog]);
             }
         }
@@ -110,6 +109,11 @@ impl Shared {
             self.changed.wait_timeout_while(self.lock(), tick, is_idle).unwrap_or_else(PoisonError::into_inner).0;
         (state.status.take(), state.is_ending)
     }
+}
+
+/// Whether every core ran its tasks a short time ago.
+fn all_cores_have_run_within(limit: Duration) -> bool {
+    metrics::beats().iter().all(|beat| beat.age < limit)
 }
 
 fn send(states: &[NotifyState<'_>]) {

@@ -10,7 +10,7 @@ use super::input::Input;
 use super::listener::Origin;
 use crate::console::create_torrent::{CreateOptions, CreateTorrent};
 use crate::console::exit::CommandError;
-use crate::console::file_hasher::FileHasher;
+use crate::console::file_hasher::{FileHasher, Reports};
 use crate::console::signals::Stop;
 use crate::limits::REPL_HASHING_MAX;
 use crate::text;
@@ -144,7 +144,7 @@ fn hash_on_thread(
             metainfo: &share.metainfo,
             trackers: &share.trackers,
             options: CreateOptions { chunk_size: None, force: share.force },
-            hasher: FileHasher { threads, stop: &stop, hide_bar: true },
+            hasher: FileHasher { threads, stop: &stop, hide_bar: true, reports: Reports::default() },
         };
         let result = Box::new(create_torrent.verify_or_create());
         // Sending fails only when the client is closing.

@@ -22,6 +22,7 @@ use crate::console::download_text;
 use crate::console::exit::{CommandError, CommandResult, Exit};
 use crate::console::file_errors;
 use crate::console::metainfo_file;
+use crate::console::on_done::OnDoneQueue;
 use crate::console::output_event::OutputEvent;
 use crate::console::service_manager::ServiceManager;
 use crate::console::signals::Signal;
@@ -44,6 +45,8 @@ pub(crate) struct Settings {
     pub threads: usize,
     /// Time that a download waits for trackers and seeders; `None` chooses the default for the kind of input.
     pub wait: Option<Duration>,
+    /// Command to run after each download.
+    pub on_done: Option<String>,
     /// Whether the client runs until a signal or `quit` ends it, and without a failure then.
     pub is_daemon: bool,
     /// Address of the figures, for the ready line.
@@ -66,6 +69,8 @@ pub(crate) struct Interpreter<'a> {
     client: &'a Node,
     service: &'a ServiceManager,
     settings: Settings,
+    /// Runs the user's command after each download.
+    on_done: Option<OnDoneQueue>,
     listeners: Listeners<'a>,
     /// Downloads that have not ended, with their origins; `restored` has those that an earlier run left.
     open: BTreeMap<DownloadId, Origin>,
@@ -108,6 +113,7 @@ impl<'a> Interpreter<'a> {
             service,
             listeners: Listeners::new(Box::new(front_end)),
             hashing: HashingQueue::new(settings.threads, to_self),
+            on_done: settings.on_done.clone().map(OnDoneQueue::new),
             settings,
             awaited: BTreeSet::new(),
             waits: Waits::default(),
@@ -231,7 +237,10 @@ impl<'a> Interpreter<'a> {
             Ok(Some(Command::Quit)) => match self.quit(origin)? {
                 None => Ok(Progress::Ended),
                 exit => {
-                    self.listeners.end(origin, Exit::Done);
+                    // The front end must not read a further line: it would change the terminal's modes once more.
+                    if origin != Origin::FRONT_END {
+                        self.listeners.end(origin, Exit::Done);
+                    }
                     return Ok(exit);
                 }
             },
@@ -348,7 +357,11 @@ impl<'a> Interpreter<'a> {
             }
             Err(error) => {
                 let message = format!("share {}: {error}", text::path(&metainfo_path));
-                self.refuse(origin, &CommandError { message, ..error });
+                if self.listeners.is_there(origin) {
+                    self.refuse(origin, &CommandError { message, ..error });
+                } else {
+                    self.listeners.event(Hears::News, &OutputEvent::Notice { text: &message })?;
+                }
                 error.exit
             }
         };
@@ -379,7 +392,15 @@ impl<'a> Interpreter<'a> {
         }
         let (name, info_hash) = (metainfo.name().to_owned(), metainfo.info_hash());
         let wait = self.settings.wait;
-        let request = DownloadRequest { metainfo, metainfo_path, dest: Some(dest.clone()), force, wait, seed: true };
+        let request = DownloadRequest {
+            metainfo,
+            metainfo_path,
+            dest: Some(dest.clone()),
+            force,
+            in_place: false,
+            wait,
+            seed: true,
+        };
         let id = self.client.get(request)?;
         self.open.insert(id, origin);
         self.listeners.answer_and_tell(origin, &OutputEvent::Started { id, name: &name, dest: &dest, info_hash })?;
@@ -423,6 +444,7 @@ impl<'a> Interpreter<'a> {
             let message = "events are printed here by themselves: `mtorrent ctl events` is for other programs";
             return Err(CommandError::usage(message));
         }
+        self.listeners.answer(origin, &OutputEvent::Subscribed)?;
         self.listeners.subscribe(origin, if progress { Hears::Progress } else { Hears::Events });
         Ok(Progress::Waits)
     }
@@ -504,6 +526,7 @@ impl<'a> Interpreter<'a> {
         self.failed |= origin == Some(Origin::FRONT_END) && is_failure;
         let event = OutputEvent::ended(status, true);
         self.listeners.event(Hears::News, &event)?;
+        self.on_done.iter().for_each(|on_done| on_done.push(status));
         let waiting = self.waits.of(status.id).filter(|origin| !self.listeners.hears_news(*origin));
         waiting.map(|origin| self.listeners.result(origin, &event)).collect::<Result<(), _>>()?;
         for (origin, exit) in self.waits.ended(status.id, exit_of(status)) {

@@ -5,8 +5,8 @@
 //! and the interpreter needs no lock. A command carries its origin; answers go to the [`Listener`] of that origin,
 //! events to all.
 //!
-//! [`socket`] takes the commands of other programs. [`monitor`] shows a client or a tracker over [`http`], to people as a
-//! [`page`].
+//! [`socket`] takes the commands of other programs. [`monitor`] shows a client or a tracker over [`http`], to people as
+//! a [`page`].
 //!
 //! Code here must never speak the peers' protocol or access a core: it calls [`crate::node`]. It does not know stdin
 //! and stdout.

@@ -91,8 +91,22 @@ impl Batches {
     /// Updates the record for the next try. If nothing was received, removes the files that this run created.
     pub(super) async fn keep_for_later(&self) {
         let written = self.job.torrent.held();
+        let fetched_bytes = self.job.progress.fetched_bytes.load(Ordering::Relaxed);
+        let (has_failed, zero_bytes) =
+            (self.job.failure.get().is_some(), self.job.progress.zero_bytes.load(Ordering::Relaxed));
         let keep = move |ledger: &mut Ledger, files: &mut DiskFiles| {
-            if written.count() == 0 { files.discard() } else { ledger.commit(written, files) }
+            let is_nothing = if files.is_in_place() {
+                // A failed write may have written a part of a chunk.
+                fetched_bytes == 0 && !has_failed && !files.is_changed()
+            } else {
+                // Chunks of zeros need no download to be made again.
+                written.byte_count() <= zero_bytes
+            };
+            if is_nothing {
+                return files.discard();
+            }
+            ledger.commit(written, files)?;
+            files.trim()
         };
         let kept = self.lend(keep).await;
         if let Err(error) = kept.unwrap_or_else(|error| Err(std::io::Error::other(error))) {

@@ -9,23 +9,26 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
+use futures_lite::FutureExt as _;
+
 use super::batches::{Batches, Durable};
 use super::context::{DriverContext, Idle};
 use super::job::{Job, Progress, Report, Target};
 use super::meter::RateMeter;
 use super::outcome::{DownloadState, Failure};
 use super::peer_set::{NoProgress, PeerSet};
-use super::prepare::{self, Found};
+use super::prepare::{self, Found, Prepared};
 use super::progress_reporter::ProgressReporter;
 use super::session_driver::{Blame, SessionDriver};
 use super::view::View;
 use super::why::{Cause, Why};
 use super::why_watch::{Tick, WhyWatch};
 use crate::bitfield::{Bitfield, SharedBitfield};
+use crate::hash::zero_chunks;
 use crate::ids::Endpoint;
 use crate::limits::{DRIVER_TICK, REPORTS_AT_ONCE_MAX, STALLED_AFTER, WITHDRAWAL_WAIT};
 use crate::metainfo::Metainfo;
-use crate::runtime::deadline;
+use crate::runtime::{deadline, sleep};
 use crate::storage::allocate::DIRECT_ALIGN;
 use crate::storage::{DestError, DiskFiles, Ledger, SeedFile};
 use crate::swarm::{Strategy, Supply};
@@ -43,6 +46,10 @@ pub(crate) struct Request {
     pub dest: Option<PathBuf>,
     /// Whether an existing file may be replaced.
     pub force: bool,
+    /// Whether an existing file is repaired where it is.
+    pub in_place: bool,
+    /// Whether chunks of zeros become holes instead of being downloaded.
+    pub is_sparse: bool,
     /// Time without any peer after which the download gives up.
     pub wait: Option<Duration>,
     /// The same time once any data was received: sources may be away for a while.
@@ -110,14 +117,14 @@ impl Driver {
         let (durable, have) = self.open(&context, found).await?;
         let run = self.start(context, announcer, durable, have).await?;
         let worked = run.work(&state).await;
-        run.context.stop_shards().await;
-        let ended = match worked {
-            Ok(()) => {
-                run.job.progress.set_why(Why::with(Cause::Disk, "the last chunks are made durable"));
-                run.finish().await
+        let end = async {
+            run.context.stop_shards().await;
+            match worked {
+                Ok(()) => run.finish().await,
+                Err(failure) => Err(failure),
             }
-            Err(failure) => Err(failure),
         };
+        let ended = end.or(run.watch_the_end()).await;
         if ended.is_err() {
             run.give_up().await;
         }
@@ -129,8 +136,9 @@ impl Driver {
     }
 
     fn preparation(&self, threads: usize) -> prepare::Preparation<'_> {
-        let Request { metainfo, force, .. } = &self.request;
-        prepare::Preparation { metainfo, force: *force, threads, stop: &self.cancelled }
+        let Request { metainfo, force, in_place, is_sparse, .. } = &self.request;
+        let (force, in_place, is_sparse) = (*force, *in_place, *is_sparse);
+        prepare::Preparation { metainfo, force, in_place, is_sparse, threads, stop: &self.cancelled }
     }
 
     /// Inspects the destination.
@@ -147,25 +155,36 @@ impl Driver {
         context: &DriverContext,
         found: Found,
     ) -> Result<(Option<Durable>, Bitfield), Failure> {
-        let Some(dest) = self.request.dest.clone() else {
-            return Ok((None, Bitfield::empty(self.request.metainfo.geometry())));
-        };
+        let Some(dest) = self.request.dest.clone() else { return Ok((None, self.zeros())) };
         let (this, threads) = (self.clone(), context.cores);
-        let shared = context.registry.get(&self.request.metainfo.info_hash());
+        let (registry, info_hash) = (context.registry.clone(), self.request.metainfo.info_hash());
         let work = move || {
             // Right chunks of the file that will be replaced, or of a file shared from here, need not be downloaded.
-            let mut sources = Vec::new();
-            if let Found::Replaceable(right) = found {
-                sources.push((dest.clone(), right));
+            let torrent = registry.get(&info_hash).filter(|torrent| torrent.stopped().is_none());
+            let shared = torrent.as_ref().and_then(|torrent| Some((torrent.content.as_ref()?.path()?, torrent.held())));
+            let shared = shared.as_ref().map(|(path, chunks)| (path.as_path(), chunks));
+            let preparation = this.preparation(threads);
+            match found {
+                Found::Different { right, identity } if preparation.in_place => {
+                    if registry.serves((identity.device, identity.inode)) {
+                        return Err(Failure::local(DestError::Shared(dest)));
+                    }
+                    preparation.open_in_place(&dest, right, identity, shared)
+                }
+                Found::Different { right, .. } => preparation.open(&dest, Some(&right), shared),
+                Found::Nothing | Found::Whole => preparation.open(&dest, None, shared),
             }
-            let torrent = shared.as_ref().filter(|torrent| torrent.stopped().is_none());
-            let file = torrent.and_then(|torrent| Some((torrent.content.as_ref()?.path()?, torrent.held())));
-            sources.extend(file);
-            let sources: Vec<_> = sources.iter().map(|(path, chunks)| (path.as_path(), chunks.clone())).collect();
-            this.preparation(threads).open(&dest, &sources)
         };
-        let (ledger, files, have) = context.blocking.run_long(work).await.map_err(Failure::local)??;
+        let Prepared { ledger, files, have, notice } =
+            context.blocking.run_long(work).await.map_err(Failure::local)??;
+        notice.into_iter().for_each(|notice| (context.notice)(notice));
         Ok((Some((ledger, files)), have))
+    }
+
+    /// The chunks that are neither downloaded nor written.
+    fn zeros(&self) -> Bitfield {
+        let metainfo = &self.request.metainfo;
+        if self.request.is_sparse { zero_chunks(metainfo) } else { Bitfield::empty(metainfo.geometry()) }
     }
 
     /// Serves a destination that was right already, like any other share.
@@ -216,6 +235,7 @@ impl Driver {
         let (reports, received) = async_channel::unbounded();
         let progress = Arc::new(Progress::default());
         progress.done_bytes.store(have.byte_count(), Ordering::Relaxed);
+        progress.zero_bytes.store(self.zeros().byte_count(), Ordering::Relaxed);
         let is_first = self.progress.set(progress.clone()).is_ok();
         debug_assert!(is_first, "a download runs once");
         // Nothing else sets it.
@@ -265,7 +285,10 @@ impl Run {
                 return Ok(());
             }
             self.driver.check_cancelled()?;
-            self.follow_pause(&mut rate);
+            if self.follow_pause() {
+                rate.rest(&self.job.progress);
+                watch = WhyWatch::new(&self.job.progress);
+            }
             self.announce_once();
             if let Some(batches) = &self.batches {
                 batches.commit_if_due();
@@ -281,6 +304,8 @@ impl Run {
                 rate.rest(&self.job.progress);
                 self.session_driver.tick();
                 self.job.progress.set_why(Why::of(Cause::Paused));
+                // The pause counts neither as a cause nor as time without progress.
+                watch = WhyWatch::new(&self.job.progress);
                 self.show(DownloadState::Paused, state);
             } else if rate.is_due() {
                 rate.tick(&self.job.progress, self.session_driver.wait_reason());
@@ -299,8 +324,8 @@ impl Run {
     }
 
     /// Pauses or resumes as the user wants. Paused, the download keeps its files open, makes durable what arrives late,
-    /// and serves what it has; nothing of it is hashed again.
-    fn follow_pause(&self, rate: &mut RateMeter) {
+    /// and serves what it has; nothing of it is hashed again. Returns whether it was resumed.
+    fn follow_pause(&self) -> bool {
         match (self.driver.paused.load(Ordering::Relaxed), self.is_idle()) {
             (true, false) => {
                 self.peer_set.pause();
@@ -308,11 +333,12 @@ impl Run {
             }
             (false, true) => {
                 *self.idle.borrow_mut() = None;
-                rate.rest(&self.job.progress);
                 self.peer_set.resume();
+                return true;
             }
             _ => {}
         }
+        false
     }
 
     fn is_idle(&self) -> bool {
@@ -392,6 +418,19 @@ impl Run {
             (self.context.report_progress)(report);
         }
         progress.set_why(why);
+    }
+
+    /// Reports if the disk takes long for the last chunks; never ends.
+    async fn watch_the_end<T>(&self) -> T {
+        let (progress, why) = (&self.job.progress, Why::with(Cause::Disk, "the last chunks are made durable"));
+        let mut watch = WhyWatch::new(progress);
+        progress.set_why(why.clone());
+        loop {
+            sleep(DRIVER_TICK).await;
+            if let Some(report) = watch.report(progress, &why) {
+                (self.context.report_progress)(report);
+            }
+        }
     }
 
     fn slow_peer(&self, supply: &Supply) -> Why {

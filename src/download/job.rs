@@ -105,6 +105,8 @@ pub(crate) enum Report {
 pub(crate) struct Progress {
     /// Bytes verified and written, including earlier runs.
     pub done_bytes: AtomicU64,
+    /// Bytes of the chunks of zeros, which are not downloaded.
+    pub zero_bytes: AtomicU64,
     /// Bytes downloaded by this run.
     pub fetched_bytes: AtomicU64,
     /// Bytes that arrived, in useful chunks or not: they show whether there is progress.

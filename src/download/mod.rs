@@ -30,6 +30,8 @@ pub(crate) mod peer_set;
 pub(crate) mod peer_standing;
 pub(crate) mod pipeline;
 pub(crate) mod prepare;
+#[cfg(test)]
+mod prepare_tests;
 mod progress_reporter;
 mod session_driver;
 pub(crate) mod shard;

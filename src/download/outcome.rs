@@ -80,7 +80,7 @@ mod tests {
     #[test]
     fn a_destination_that_another_writes_is_worth_trying_again() {
         for (error, kind) in
-            [(DestError::Busy("x".into()), FailureKind::Retry), (DestError::Different("x".into()), FailureKind::Local)]
+            [(DestError::Busy("x".into()), FailureKind::Retry), (DestError::Exists("x".into()), FailureKind::Local)]
         {
             assert_eq!(Failure::from(error).kind, kind);
         }

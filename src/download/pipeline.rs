@@ -45,11 +45,11 @@ pub(crate) struct Origin {
 
 impl Pipeline {
     /// Opens the file on this core, and starts the verifier.
-    pub(crate) async fn open(core: Core, memory: Memory, blocking: Blocking, job: Arc<Job>) -> Rc<Self> {
+    pub(crate) async fn open(core: Core, memory: Memory, writes: Blocking, job: Arc<Job>) -> Rc<Self> {
         let writer = match &job.target {
             Some(Target { part, record, file }) => {
                 let layout = Layout::one_file(job.torrent.metainfo.geometry());
-                Some(Writer::open(layout, part, record, file.clone(), blocking).await)
+                Some(Writer::open(layout, part, record, file.clone(), writes).await)
             }
             None => None,
         };

@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -14,10 +14,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::outcome::Failure;
 use crate::bitfield::Bitfield;
 use crate::geometry::ChunkIndex;
-use crate::hash::{HashError, hash_chunks};
+use crate::hash::{HashError, hash_chunks, zero_chunks};
 use crate::metainfo::Metainfo;
 use crate::storage::paths::is_absent;
-use crate::storage::{Claim, DestError, DiskFiles, Layout, Ledger, Opened, PartFault, Unfinished, copy};
+use crate::storage::{
+    Claim, DestError, DiskFiles, Identity, Layout, Ledger, Opened, Opening, PartFault, Unfinished, copy,
+};
 
 /// Content of a destination.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,8 +28,26 @@ pub(crate) enum Found {
     Nothing,
     /// The destination is the whole file, and right.
     Whole,
-    /// Another file, or another version, that may be replaced. These of its chunks are right.
-    Replaceable(Bitfield),
+    /// Another file, or another version, that may be replaced or repaired.
+    Different {
+        /// The chunks of it that are right.
+        right: Bitfield,
+        /// Identity of the file before it was hashed.
+        identity: Identity,
+    },
+}
+
+/// A destination that is ready for a download.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    /// The record.
+    pub ledger: Ledger,
+    /// The open files.
+    pub files: DiskFiles,
+    /// The chunks that are right.
+    pub have: Bitfield,
+    /// A message for the user.
+    pub notice: Option<String>,
 }
 
 /// Parameters of the preparation.
@@ -35,8 +55,12 @@ pub(crate) enum Found {
 pub(crate) struct Preparation<'a> {
     /// Metainfo of the file.
     pub metainfo: &'a Metainfo,
-    /// Whether an existing file may be replaced.
+    /// Whether an existing file may be replaced, and a foreign one overwritten.
     pub force: bool,
+    /// Whether an existing file is repaired where it is.
+    pub in_place: bool,
+    /// Whether chunks of zeros become holes instead of being downloaded.
+    pub is_sparse: bool,
     /// Number of threads that hash.
     pub threads: usize,
     /// Set to end the preparation early.
@@ -66,48 +90,140 @@ impl Preparation<'_> {
         if !found.is_file() {
             return Err(Failure::local(DestError::NotAFile(dest.to_owned())));
         }
-        let right = self.right_chunks(dest)?;
-        if found.len() == self.metainfo.geometry().length() && right.is_full() {
+        let (right, geometry) = (self.right_chunks(dest)?, self.metainfo.geometry());
+        if found.len() == geometry.length() && right.is_full() {
             if let Err(error) = claim(self.metainfo).tidy(dest) {
                 log::warn!("the record that an earlier download left could not be removed: {error}");
             }
             return Ok(Found::Whole);
         }
-        if self.force {
-            Ok(Found::Replaceable(right))
-        } else {
-            Err(Failure::local(DestError::Different(dest.to_owned())))
+        if !self.force && !self.in_place {
+            return Err(Failure::local(DestError::Different {
+                path: dest.to_owned(),
+                wrong: geometry.chunk_count() - right.count(),
+                chunks: geometry.chunk_count(),
+                extra_bytes: found.len().saturating_sub(geometry.length()),
+                is_in_repair: claim(self.metainfo).is_in_repair(dest),
+            }));
         }
+        if self.in_place && !self.force && found.len() > 0 && geometry.length() > 0 {
+            // Zeros are in many files.
+            let zeros = zero_chunks(self.metainfo);
+            if right.iter().all(|chunk| zeros.contains(chunk)) {
+                return Err(Failure::local(DestError::NothingToRepair(dest.to_owned())));
+            }
+        }
+        Ok(Found::Different { right, identity: Identity::of(&found) })
     }
 
     /// Opens the `.part` with its record, and hashes the data that an earlier download left there. Right chunks that
-    /// `sources` have are copied. The bitfield has the right chunks.
+    /// the file which is `replaced` or the `shared` one have are taken over.
     pub(crate) fn open(
         self,
         dest: &Path,
-        sources: &[(&Path, Bitfield)],
-    ) -> Result<(Ledger, DiskFiles, Bitfield), Failure> {
-        let empty = Bitfield::empty(self.metainfo.geometry());
-        let (mut ledger, mut files, mut have) =
-            match claim(self.metainfo).open(dest, self.force).map_err(Failure::from)? {
-                Opened::Fresh(files, ledger) => (ledger, files, empty),
-                Opened::Unfinished(unfinished) => self.resume(unfinished)?,
-            };
-        let mut prepared = Ok(());
-        for (path, chunks) in sources {
-            prepared = prepared.and_then(|()| self.copy(path, chunks, &files, &mut have));
+        replaced: Option<&Bitfield>,
+        shared: Option<(&Path, &Bitfield)>,
+    ) -> Result<Prepared, Failure> {
+        let zeros = zero_chunks(self.metainfo);
+        let replaced = replaced.and_then(|right| Some((open_to_read(dest).ok()?, right)));
+        let how = Opening {
+            clone_from: replaced.as_ref().filter(|(_, right)| right.count() > 0).map(|(file, right)| (file, *right)),
+            ..self.opening(&zeros)
+        };
+        let (ledger, files, have) = match claim(self.metainfo).open(dest, how).map_err(Failure::from)? {
+            Opened::Fresh(files, ledger) => (ledger, files, Bitfield::empty(self.metainfo.geometry())),
+            Opened::Unfinished(unfinished) => self.resume(unfinished)?,
+        };
+        let mut prepared = Prepared { ledger, files, have, notice: None };
+        let work = |prepared: &mut Prepared| {
+            self.make_zeros(&zeros, prepared)?;
+            if let Some((file, right)) = &replaced {
+                self.take_over(file, right, prepared)?;
+            }
+            self.copy_shared(shared, prepared)
+        };
+        let worked = work(&mut prepared);
+        self.begin(dest, prepared, worked)
+    }
+
+    /// Opens the file at `dest` itself, of which these chunks are right, to repair it where it is. Its record is written
+    /// first; from then on an interrupted run is resumed by the next one.
+    pub(crate) fn open_in_place(
+        self,
+        dest: &Path,
+        right: Bitfield,
+        identity: Identity,
+        shared: Option<(&Path, &Bitfield)>,
+    ) -> Result<Prepared, Failure> {
+        let zeros = zero_chunks(self.metainfo);
+        let claim = claim(self.metainfo);
+        let (files, ledger) = claim.open_in_place(dest, &right, self.opening(&zeros)).map_err(Failure::from)?;
+        let mut prepared = Prepared { ledger, files, have: right, notice: None };
+        let worked = self.enter(dest, identity, &zeros, shared, &mut prepared);
+        self.begin(dest, prepared, worked)
+    }
+
+    fn enter(
+        self,
+        dest: &Path,
+        identity: Identity,
+        zeros: &Bitfield,
+        shared: Option<(&Path, &Bitfield)>,
+        prepared: &mut Prepared,
+    ) -> Result<(), Failure> {
+        let failed = |error| Failure::local(DestError::from_io(dest, self.metainfo.geometry().length(), error));
+        let Some(file) = prepared.files.part().cloned() else { return Ok(()) };
+        let found = file.metadata().map_err(failed)?;
+        if Identity::of(&found) != identity {
+            let path = dest.display();
+            return Err(Failure::local(format!("{path} changed while it was read: wait until nobody writes it")));
         }
-        let committed = prepared.and_then(|()| {
+        if found.nlink() > 1 {
+            let (path, names) = (dest.display(), found.nlink());
+            prepared.notice =
+                Some(format!("{path} has {names} names (hard links): the file under all of them is repaired"));
+        }
+        if found.len() < self.metainfo.geometry().length() {
+            prepared.files.set_changed();
+        }
+        prepared.files.reserve().map_err(failed)?;
+        self.make_zeros(zeros, prepared)?;
+        self.copy_shared(shared, prepared)
+    }
+
+    fn opening(self, zeros: &Bitfield) -> Opening<'_> {
+        Opening { force: self.force, zeros, is_sparse: self.is_sparse, clone_from: None }
+    }
+
+    /// Records the right chunks. If that, or the work before it, failed, removes the files that this run created.
+    fn begin(self, dest: &Path, mut prepared: Prepared, worked: Result<(), Failure>) -> Result<Prepared, Failure> {
+        let begun = worked.and_then(|()| {
             let failed = |error| DestError::from_io(dest, self.metainfo.geometry().length(), error);
-            ledger.commit(have.clone(), &mut files).map_err(failed).map_err(Failure::local)?;
+            let Prepared { ledger, files, have, .. } = &mut prepared;
+            ledger.commit(have.clone(), files).map_err(failed).map_err(Failure::local)?;
             if self.stop.load(Ordering::Relaxed) { Err(Failure::cancelled()) } else { Ok(()) }
         });
-        if committed.is_err()
-            && let Err(error) = files.discard()
+        if begun.is_err()
+            && let Err(error) = prepared.files.discard()
         {
             log::warn!("the .part of a download that did not begin could not be removed: {error}");
         }
-        committed.map(|()| (ledger, files, have))
+        begun.map(|()| prepared)
+    }
+
+    /// Makes the chunks of zeros that are missing: they are neither downloaded nor copied.
+    fn make_zeros(self, zeros: &Bitfield, prepared: &mut Prepared) -> Result<(), Failure> {
+        if !self.is_sparse {
+            return Ok(());
+        }
+        let Prepared { files, have, .. } = prepared;
+        let mut missing = zeros.clone();
+        have.iter().for_each(|chunk| missing.remove(chunk));
+        let made = files.make_zeros(&missing);
+        let failed = |error| DestError::from_io(&files.paths().dest, self.metainfo.geometry().length(), error);
+        made.map_err(failed).map_err(Failure::local)?;
+        missing.iter().for_each(|chunk| have.insert(chunk));
+        Ok(())
     }
 
     fn resume(self, unfinished: Unfinished) -> Result<(Ledger, DiskFiles, Bitfield), Failure> {
@@ -123,49 +239,73 @@ impl Preparation<'_> {
         Ok((ledger, files, right))
     }
 
-    /// Copies chunks from another file, and hashes the copies: the other file may change meanwhile.
-    fn copy(self, from: &Path, chunks: &Bitfield, files: &DiskFiles, have: &mut Bitfield) -> Result<(), Failure> {
-        let wanted = |chunk: ChunkIndex| chunks.contains(chunk) && !have.contains(chunk);
+    /// Takes over the right chunks of the file that is replaced. A `.part` that began as its clone has them.
+    fn take_over(self, replaced: &File, right: &Bitfield, prepared: &mut Prepared) -> Result<(), Failure> {
+        if prepared.files.is_cloned() {
+            return self.count_right(right, prepared);
+        }
+        self.copy(replaced, right, prepared)
+    }
+
+    /// Copies the chunks of a file that is shared from here.
+    fn copy_shared(self, shared: Option<(&Path, &Bitfield)>, prepared: &mut Prepared) -> Result<(), Failure> {
+        match shared.and_then(|(path, chunks)| Some((open_to_read(path).ok()?, chunks))) {
+            Some((file, chunks)) => self.copy(&file, chunks, prepared),
+            None => Ok(()),
+        }
+    }
+
+    /// Copies missing chunks from another file, and hashes the copies: the other file may change meanwhile.
+    fn copy(self, source: &File, chunks: &Bitfield, prepared: &mut Prepared) -> Result<(), Failure> {
+        let Prepared { files, have, .. } = prepared;
         let geometry = self.metainfo.geometry();
         let layout = Layout::one_file(geometry);
-        let (Some(part), true) = (files.part(), geometry.chunks().any(wanted)) else { return Ok(()) };
-        let Ok(source) = open_to_read(from) else { return Ok(()) };
+        if chunks.iter().all(|chunk| have.contains(chunk)) {
+            return Ok(());
+        }
+        files.set_changed();
+        let Some(part) = files.part() else { return Ok(()) };
         let failed = |error| Failure::local(DestError::from_io(&files.paths().dest, geometry.length(), error));
-        for chunk in geometry.chunks().filter(|chunk| wanted(*chunk)) {
+        for chunk in chunks.iter().filter(|chunk| !have.contains(*chunk)) {
             if self.stop.load(Ordering::Relaxed) {
                 return Err(Failure::cancelled());
             }
-            copy::range(&source, part, layout.segment(chunk).range()).map_err(failed)?;
+            copy::range(source, part, layout.segment(chunk).range()).map_err(failed)?;
         }
-        let copied = self.verify_strictly(part, &files.paths().part, &wanted)?;
-        copied.iter().for_each(|chunk| have.insert(chunk));
+        self.count_right(chunks, prepared)
+    }
+
+    /// Adds those of the chunks that the `.part` has.
+    fn count_right(self, chunks: &Bitfield, prepared: &mut Prepared) -> Result<(), Failure> {
+        let Prepared { files, have, .. } = prepared;
+        let wanted = |chunk: ChunkIndex| chunks.contains(chunk) && !have.contains(chunk);
+        let (Some(part), true) = (files.part(), self.metainfo.geometry().chunks().any(wanted)) else { return Ok(()) };
+        let found = self.verify_strictly(part, &files.paths().part, &wanted)?;
+        found.iter().for_each(|chunk| have.insert(chunk));
         Ok(())
     }
 
-    /// The right chunks of the file at `dest`. Unless it may be replaced, the first wrong chunk is an error.
+    /// The right chunks of the file at `dest`. If it is to be replaced, one that cannot be read counts as wrong.
     fn right_chunks(self, dest: &Path) -> Result<Bitfield, Failure> {
         let geometry = self.metainfo.geometry();
         let unreadable = |error: io::Error| match error.kind() {
             io::ErrorKind::PermissionDenied => Failure::local(DestError::Unreadable(dest.to_owned())),
             _ => Failure::local(format!("cannot read {}: {error}", dest.display())),
         };
+        let is_replaced = self.force && !self.in_place;
         let file = match open_to_read(dest) {
             // The content is unknown, and the file is to be replaced.
-            Err(_) if self.force => return Ok(Bitfield::empty(geometry)),
+            Err(_) if is_replaced => return Ok(Bitfield::empty(geometry)),
             opened => opened.map_err(unreadable)?,
         };
         let length = file.metadata().map_err(unreadable)?.len();
-        if !self.force && length != geometry.length() {
-            return Ok(Bitfield::empty(geometry));
-        }
         let layout = Layout::one_file(geometry);
         let is_there = |chunk| layout.segment(chunk).end() <= length;
-        if self.force {
+        if is_replaced {
             // An unreadable chunk is downloaded and the file replaced: that is the remedy.
-            return Ok(self.verify(&file, &is_there, false)?.right);
+            return Ok(self.verify(&file, &is_there)?.right);
         }
-        let verified = self.verify(&file, &|_| true, true)?;
-        verified.unreadable.map_or(Ok(verified.right), |error| Err(cannot_read(dest, &error)))
+        self.verify_strictly(&file, dest, &is_there)
     }
 
     /// The wanted chunks that are right; an unreadable one is a failure.
@@ -175,30 +315,22 @@ impl Preparation<'_> {
         path: &Path,
         wanted: &(dyn Fn(ChunkIndex) -> bool + Sync),
     ) -> Result<Bitfield, Failure> {
-        let verified = self.verify(file, wanted, false)?;
+        let verified = self.verify(file, wanted)?;
         verified.unreadable.map_or(Ok(verified.right), |error| Err(cannot_read(path, &error)))
     }
 
     /// Hashes the wanted chunks of `file`. A chunk that was not hashed because of `stop` must not count as wrong: then
-    /// the call returns no result. `until_wrong` ends it at the first chunk that is not right.
-    fn verify(
-        self,
-        file: &File,
-        wanted: &(dyn Fn(ChunkIndex) -> bool + Sync),
-        until_wrong: bool,
-    ) -> Result<Verified, Failure> {
+    /// the call returns no result.
+    fn verify(self, file: &File, wanted: &(dyn Fn(ChunkIndex) -> bool + Sync)) -> Result<Verified, Failure> {
         let metainfo = self.metainfo;
         let verified = Mutex::new(Verified { right: Bitfield::empty(metainfo.geometry()), unreadable: None });
-        let is_decided = AtomicBool::new(false);
-        let wanted = |chunk| !is_decided.load(Ordering::Relaxed) && wanted(chunk);
-        hash_chunks(file, metainfo.geometry(), &wanted, self.threads, self.stop, &|chunk, digest| {
+        hash_chunks(file, metainfo.geometry(), wanted, self.threads, self.stop, &|chunk, digest| {
             let mut verified = verified.lock().unwrap_or_else(PoisonError::into_inner);
             match digest {
                 Ok(digest) if digest == metainfo.chunk_hash(chunk) => verified.right.insert(chunk),
-                Ok(_) | Err(HashError::Short { .. }) => is_decided.store(until_wrong, Ordering::Relaxed),
+                Ok(_) | Err(HashError::Short { .. }) => {}
                 Err(error) => {
                     verified.unreadable.get_or_insert(error);
-                    is_decided.store(until_wrong, Ordering::Relaxed);
                 }
             }
         })
@@ -239,27 +371,4 @@ fn claim(metainfo: &Metainfo) -> Claim {
 /// Opens a file without waiting for the other end of a pipe that has just appeared there.
 fn open_to_read(path: &Path) -> io::Result<File> {
     File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::download::FailureKind;
-    use crate::geometry::Geometry;
-
-    #[test]
-    fn chunks_not_hashed_are_not_reported_as_different() {
-        let folder = tempfile::tempdir().unwrap();
-        let dest = folder.path().join("file");
-        std::fs::write(&dest, [1; 100]).unwrap();
-        let geometry = Geometry::new(100, 1 << 14).unwrap();
-        let metainfo = Metainfo::new("file", geometry, crate::hash::sha1(&[1; 100]).to_vec(), Vec::new()).unwrap();
-        for force in [false, true] {
-            let (stopped, free) = (AtomicBool::new(true), AtomicBool::new(false));
-            let work = |stop| Preparation { metainfo: &metainfo, force, threads: 1, stop };
-            let failure = work(&stopped).inspect(&dest).unwrap_err();
-            assert_eq!(failure.kind, FailureKind::Cancelled, "{}", failure.message);
-            assert_eq!(work(&free).inspect(&dest), Ok(Found::Whole));
-        }
-    }
 }

@@ -25,8 +25,8 @@ pub(crate) struct ShardContext {
     pub net: Net,
     /// Chunk memory of this core.
     pub memory: Memory,
-    /// Threads that may block.
-    pub blocking: Blocking,
+    /// Threads that write the file where there is no ring for that.
+    pub writes: Blocking,
 }
 
 /// A message from the driver to a shard of its download.
@@ -79,12 +79,12 @@ pub(crate) struct Shard {
 impl Shard {
     /// Opens the file on this core, and starts the shard.
     pub(crate) async fn start(context: ShardContext, job: Arc<Job>) -> Rc<Self> {
-        let ShardContext { core, net, memory, blocking } = context;
+        let ShardContext { core, net, memory, writes } = context;
         let metainfo = &job.torrent.metainfo;
         let shard = Rc::new(Self {
             wanted: Wanted { info_hash: metainfo.info_hash(), geometry: metainfo.geometry() },
             connections: RefCell::default(),
-            pipeline: Pipeline::open(core, memory, blocking, job.clone()).await,
+            pipeline: Pipeline::open(core, memory, writes, job.clone()).await,
             stopped: Cell::new(false),
             net,
             job,

@@ -5,7 +5,8 @@
 //! chunks, slices are large, so that one read keeps the disk busy, and there are two workers a thread: one reads while
 //! the other hashes.
 //!
-//! The file is read by file I/O, never through a memory map: a file that shrinks causes an error, not a signal.
+//! The file is read by file I/O, never through a memory map: a file that shrinks causes an error, not a signal. A chunk
+//! that lies in a hole of a sparse file is not read at all: it is zeros, whose hash is known.
 
 use std::fs::File;
 use std::io;
@@ -19,6 +20,7 @@ use super::compression::{BLOCK, Compression, finish, padding};
 use super::engine::Engine;
 use super::plan::Plan;
 use super::reader::Reader;
+use super::zeros::{Holes, hash_of_zeros};
 use crate::geometry::{ChunkIndex, Geometry};
 use crate::ids::ChunkHash;
 use crate::limits::{
@@ -78,7 +80,7 @@ pub fn hash_chunks(
         reader: Reader::new(file),
         plan: Plan::new(Engine::detect()),
         group_max: group_max(geometry, threads),
-        next: Mutex::new(0),
+        next: Mutex::new(Next { index: 0, holes: Holes::new(file) }),
         cores: Cores { free: Mutex::new(threads), freed: Condvar::new() },
     };
     std::thread::scope(|scope| {
@@ -107,24 +109,37 @@ struct Work<'a> {
     reader: Reader<'a>,
     plan: Plan<ChunkCompression>,
     group_max: usize,
-    /// The first chunk that no worker has claimed.
-    next: Mutex<u32>,
+    next: Mutex<Next<'a>>,
     cores: Cores,
 }
 
+/// The rest of the work.
+struct Next<'a> {
+    /// Index of the first chunk that no worker has claimed.
+    index: u32,
+    holes: Holes<'a>,
+}
+
 impl Work<'_> {
-    /// Moves the next wanted chunks into `group`; returns whether there are any.
+    /// Moves the next wanted chunks into `group`; returns whether there are any. Chunks in holes are reported at once.
     fn claim(&self, group: &mut Vec<ChunkIndex>) -> bool {
         group.clear();
+        let mut in_holes = Vec::new();
         let mut next = lock(&self.next);
         while group.len() < self.group_max
             && !self.stop.load(Ordering::Relaxed)
-            && let Some(chunk) = self.geometry.chunk(*next)
+            && let Some(chunk) = self.geometry.chunk(next.index)
         {
-            *next += 1;
-            if (self.wanted)(chunk) {
-                group.push(chunk);
+            next.index += 1;
+            if !(self.wanted)(chunk) {
+                continue;
             }
+            let is_in_hole = next.holes.contains(&self.layout.segment(chunk).range());
+            if is_in_hole { in_holes.push(chunk) } else { group.push(chunk) }
+        }
+        drop(next);
+        for chunk in in_holes {
+            (self.each)(chunk, Ok(hash_of_zeros(self.geometry.chunk_len(chunk))));
         }
         !group.is_empty()
     }

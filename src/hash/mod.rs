@@ -11,6 +11,7 @@
 //! - [`Engine`]: the instruction sets, detected at run time; on other architectures the `sha1` crate alone.
 //! - [`Hasher`]: for an executor that owns the chunks; no threads, no waiting.
 //! - [`hash_chunks`]: for create, share, verify and resume: a file's chunks on plain threads.
+//! - [`zero_chunks`]: the chunks of zeros, known by their hashes.
 //! - [`fn@sha1`]: one call, for small inputs.
 //!
 //! Lanes, plan and hasher use the hash function through `Compression` only; `sha1` implements it, and
@@ -31,11 +32,13 @@ mod reader;
 mod sha1;
 #[cfg(test)]
 mod tests;
+mod zeros;
 
 pub use blocks::Blocks;
 pub use engine::Engine;
 pub use file::{HashError, hash_chunks};
 pub use hasher::Hasher;
+pub use zeros::zero_chunks;
 
 /// SHA-1 of `bytes` in one call, by the `sha1` crate.
 pub fn sha1(bytes: &[u8]) -> [u8; 20] {

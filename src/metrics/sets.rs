@@ -1,7 +1,7 @@
 //! The sets: one a core, and one for all other threads.
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::counter::Counter;
@@ -16,7 +16,7 @@ struct Set {
     counters: [AtomicU64; Counter::COUNT],
     timings: [TimingCells; Timing::COUNT],
     /// Chunk memory that the core has allocated, bytes.
-    chunk_memory: AtomicUsize,
+    chunk_memory: AtomicU64,
     /// Time of the core's last beat, milliseconds since [`start`], counted from 1; 0 while no core runs.
     beat_ms: AtomicU64,
 }
@@ -26,7 +26,7 @@ impl Set {
         Self {
             counters: [const { AtomicU64::new(0) }; Counter::COUNT],
             timings: [const { TimingCells::new() }; Timing::COUNT],
-            chunk_memory: AtomicUsize::new(0),
+            chunk_memory: AtomicU64::new(0),
             beat_ms: AtomicU64::new(0),
         }
     }
@@ -75,12 +75,12 @@ pub(crate) fn observe(timing: Timing, duration: Duration) {
 
 /// Counts chunk memory that this core has allocated.
 pub(crate) fn grow_chunk_memory(bytes: usize) {
-    own().chunk_memory.fetch_add(bytes, Ordering::Relaxed);
+    own().chunk_memory.fetch_add(bytes as u64, Ordering::Relaxed);
 }
 
 /// Counts chunk memory that this core has freed.
 pub(crate) fn shrink_chunk_memory(bytes: usize) {
-    own().chunk_memory.fetch_sub(bytes, Ordering::Relaxed);
+    own().chunk_memory.fetch_sub(bytes as u64, Ordering::Relaxed);
 }
 
 /// Records that this core runs its tasks.
@@ -113,7 +113,8 @@ pub(crate) fn timings_of_core(core: usize, timing: Timing) -> Distribution {
 
 /// Chunk memory of all cores, bytes.
 pub(crate) fn chunk_memory_bytes() -> u64 {
-    SETS.iter().map(|set| set.chunk_memory.load(Ordering::Relaxed) as u64).sum()
+    // What a core allocated may be freed after its end, and counts for another set then: only the sum is right.
+    SETS.iter().fold(0, |sum, set| sum.wrapping_add(set.chunk_memory.load(Ordering::Relaxed)))
 }
 
 /// The last beat of a core.

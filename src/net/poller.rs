@@ -1,16 +1,17 @@
-//! Read and write readiness of a core's sockets: one edge-triggered epoll set, watched by one task.
+//! Read and write readiness of a core's sockets: one edge-triggered epoll set.
 //!
-//! glommio submits a poll request for every wait on a socket, and its rings ask the kernel to interrupt this core
-//! whenever one completes. Under many small requests that is most of their CPU time (PERF.md). An epoll set needs
-//! neither. glommio's ring watches the set itself, so an idle core still sleeps.
+//! On io_uring, glommio submits a poll request for every wait on a socket, and its rings ask the kernel to interrupt
+//! this core whenever one completes. Under many small requests that is most of their CPU time (PERF.md). An epoll set
+//! needs neither. A task watches the set, and glommio's ring watches it while no socket is ready, so an idle core still
+//! sleeps. Without io_uring the set is that of the core's executor, which sleeps in it and passes the events on.
 //!
-//! The poller must never read or write a socket: it only reports when that may succeed. Its task opens no descriptor
-//! while it runs, so a process that is out of descriptors still receives events.
+//! The poller must never read or write a socket: it only reports when that may succeed. It opens no descriptor while it
+//! waits, so a process that is out of descriptors still receives events.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
@@ -21,6 +22,7 @@ use rustix::event::{EventfdFlags, Timespec, eventfd};
 
 use super::ready_queue::{ReadyEvent, ReadyQueue};
 use crate::limits::{FLOOD_PAUSE, READS_IN_A_ROW_MAX, READY_SOCKETS_MAX};
+use crate::runtime::EventSet;
 
 /// Token of the event that ends the task; sockets have smaller ones.
 const END: u64 = u64::MAX;
@@ -29,7 +31,7 @@ const IN_SET: u64 = 1 << 32;
 /// Events for which every socket is watched.
 const WATCHED: EventFlags = EventFlags::IN.union(EventFlags::OUT).union(EventFlags::RDHUP).union(EventFlags::ET);
 
-/// The sockets of one core; clones share them. The task ends when the last clone is dropped.
+/// The sockets of one core; clones share them. Watching ends when the last clone is dropped.
 #[derive(Clone)]
 pub(super) struct Poller {
     handle: Rc<Handle>,
@@ -37,18 +39,29 @@ pub(super) struct Poller {
 
 struct Handle {
     shared: Rc<Shared>,
-    end: OwnedFd,
+    /// Ends the task, where there is one.
+    end: Option<OwnedFd>,
 }
 
 struct Shared {
-    epoll: OwnedFd,
-    /// A second descriptor of the set, by which glommio's ring watches it; `None` while a wait uses it.
-    watched_by_ring: Cell<Option<OwnedFd>>,
+    set: Set,
     /// Interests by token.
     interests: RefCell<Vec<Option<Rc<Interest>>>>,
     free: RefCell<Vec<u64>>,
     /// Events of the sockets that one task serves.
     ready_queue: ReadyQueue,
+}
+
+/// The epoll set.
+enum Set {
+    /// A set of this poller, watched by its task.
+    Own {
+        epoll: OwnedFd,
+        /// A second descriptor of the set, by which glommio's ring watches it; `None` while a wait uses it.
+        watched_by_ring: Cell<Option<OwnedFd>>,
+    },
+    /// The set of this core's executor.
+    Executors(Rc<EventSet>),
 }
 
 /// One socket's readiness.
@@ -76,20 +89,13 @@ pub(super) struct Watch {
 }
 
 impl Poller {
-    /// Starts the task on this core.
+    /// Starts watching on this core.
     pub(super) fn start() -> io::Result<Self> {
-        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        let end = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        epoll::add(&epoll, &end, EventData::new_u64(END), EventFlags::IN)?;
-        let shared = Rc::new(Shared {
-            watched_by_ring: Cell::new(Some(epoll.try_clone()?)),
-            epoll,
-            interests: RefCell::default(),
-            free: RefCell::default(),
-            ready_queue: ReadyQueue::default(),
-        });
-        crate::runtime::spawn_vital("socket readiness", shared.clone().watch());
-        Ok(Self { handle: Rc::new(Handle { shared, end }) })
+        let handle = match crate::runtime::event_set() {
+            Some(set) => Handle::receiving_from(set)?,
+            None => Handle::with_task()?,
+        };
+        Ok(Self { handle: Rc::new(handle) })
     }
 
     /// Watches a non-blocking socket.
@@ -100,14 +106,14 @@ impl Poller {
         interest.write.ready.set(true);
         let token = shared.enter(interest.clone());
         let watch = Watch { shared, interest, token };
-        epoll::add(&watch.shared.epoll, socket, EventData::new_u64(token), WATCHED)?;
+        epoll::add(watch.shared.set.descriptor(), socket, EventData::new_u64(token), WATCHED)?;
         Ok(watch)
     }
 
     /// Watches a non-blocking socket of the core's [`super::SocketSet`] until it is closed.
     pub(super) fn watch_in_set(&self, socket: BorrowedFd<'_>, number: u32) -> io::Result<()> {
         let token = EventData::new_u64(IN_SET | u64::from(number));
-        Ok(epoll::add(&self.handle.shared.epoll, socket, token, WATCHED)?)
+        Ok(epoll::add(self.handle.shared.set.descriptor(), socket, token, WATCHED)?)
     }
 
     pub(super) fn ready_queue(&self) -> &ReadyQueue {
@@ -115,14 +121,53 @@ impl Poller {
     }
 }
 
+impl Handle {
+    /// A set of our own and the task that watches it.
+    fn with_task() -> io::Result<Self> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let end = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        epoll::add(&epoll, &end, EventData::new_u64(END), EventFlags::IN)?;
+        let watched_by_ring = Cell::new(Some(epoll.try_clone()?));
+        let shared = Shared::new(Set::Own { epoll, watched_by_ring });
+        crate::runtime::spawn_vital("socket readiness", shared.clone().watch());
+        Ok(Self { shared, end: Some(end) })
+    }
+
+    /// The executor's set, whose events it passes on.
+    fn receiving_from(set: Rc<EventSet>) -> io::Result<Self> {
+        let shared = Shared::new(Set::Executors(set.clone()));
+        let receiver = shared.clone();
+        set.pass_events_to(move |events| _ = receiver.distribute(events))?;
+        Ok(Self { shared, end: None })
+    }
+}
+
 impl Drop for Handle {
     fn drop(&mut self) {
-        // The eventfd counter has room for one more.
-        let _ = rustix::io::write(&self.end, &1u64.to_ne_bytes());
+        match (&self.shared.set, &self.end) {
+            (Set::Executors(set), _) => set.forget_receiver(),
+            // The eventfd counter has room for one more.
+            (Set::Own { .. }, Some(end)) => _ = rustix::io::write(end, &1u64.to_ne_bytes()),
+            (Set::Own { .. }, None) => {}
+        }
+    }
+}
+
+impl Set {
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Own { epoll, .. } => epoll.as_fd(),
+            Self::Executors(set) => set.descriptor(),
+        }
     }
 }
 
 impl Shared {
+    fn new(set: Set) -> Rc<Self> {
+        let (interests, free) = Default::default();
+        Rc::new(Self { set, interests, free, ready_queue: ReadyQueue::default() })
+    }
+
     fn enter(&self, interest: Rc<Interest>) -> u64 {
         let mut interests = self.interests.borrow_mut();
         match self.free.borrow_mut().pop() {
@@ -154,14 +199,18 @@ impl Shared {
     fn look(&self, events: &mut Vec<epoll::Event>) -> io::Result<bool> {
         events.clear();
         let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
-        match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(events), Some(&at_once)) {
-            Ok(_) => {}
-            Err(rustix::io::Errno::INTR) => return Ok(false),
-            Err(error) => return Err(error.into()),
+        match epoll::wait(self.set.descriptor(), rustix::buffer::spare_capacity(events), Some(&at_once)) {
+            Ok(_) => Ok(self.distribute(events)),
+            Err(rustix::io::Errno::INTR) => Ok(false),
+            Err(error) => Err(error.into()),
         }
+    }
+
+    /// Passes the events on to the tasks; returns whether one is the end.
+    fn distribute(&self, events: &[epoll::Event]) -> bool {
         let interests = self.interests.borrow();
         let mut ends = false;
-        for event in &*events {
+        for event in events {
             match event.data.u64() {
                 END => ends = true,
                 token if token & IN_SET != 0 => {
@@ -174,12 +223,13 @@ impl Shared {
                 }
             }
         }
-        Ok(ends)
+        ends
     }
 
     /// Waits until the set has an event.
     async fn wait(&self) {
-        let Some(set) = self.watched_by_ring.take() else { return };
+        let Set::Own { watched_by_ring, .. } = &self.set else { return };
+        let Some(set) = watched_by_ring.take() else { return };
         // SAFETY: the stream is the only owner of the descriptor until it is returned below.
         #[allow(unsafe_code)]
         let mut stream = unsafe { TcpStream::from_raw_fd(set.into_raw_fd()) };
@@ -193,7 +243,7 @@ impl Shared {
         // SAFETY: the forgotten stream does not close it, and nothing else owns it.
         #[allow(unsafe_code)]
         let set = unsafe { OwnedFd::from_raw_fd(set) };
-        self.watched_by_ring.set(Some(set));
+        watched_by_ring.set(Some(set));
     }
 }
 
@@ -289,7 +339,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::runtime::{Cores, deadline};
+    use crate::runtime::{Cores, deadline, on_each_backend};
 
     const SOON: Duration = Duration::from_millis(20);
     const LATE: Duration = Duration::from_secs(60);
@@ -306,7 +356,10 @@ mod tests {
     }
 
     fn on_a_core<T: Future<Output = ()> + 'static>(test: impl Fn(Poller) -> T + Clone + Send + 'static) {
-        Cores::start("test", 1, move |_| test(Poller::start().unwrap())).unwrap().join().unwrap();
+        on_each_backend(|backend| {
+            let test = test.clone();
+            Cores::start_on(backend, "test", 1, move |_| test(Poller::start().unwrap())).unwrap().join().unwrap();
+        });
     }
 
     #[test]
@@ -362,6 +415,25 @@ mod tests {
                 watch.read(4, || Ok(4)).await.unwrap();
             }
             assert!(done.get());
+        });
+    }
+
+    #[test]
+    fn busy_tasks_do_not_starve_a_socket() {
+        on_a_core(|poller| async move {
+            let (ours, theirs) = pair();
+            let watch = poller.watch(ours.as_fd()).unwrap();
+            let done = Rc::new(Cell::new(false));
+            let seen = done.clone();
+            crate::runtime::spawn("a busy task", async move {
+                while !seen.get() {
+                    crate::runtime::yield_now().await;
+                }
+            });
+            assert!(deadline(SOON, read(&watch, &ours, &mut [0; 4])).await.is_err(), "nothing has come");
+            rustix::io::write(&theirs, b"abcd").unwrap();
+            assert_eq!(deadline(LATE, read(&watch, &ours, &mut [0; 4])).await.unwrap().unwrap(), 4);
+            done.set(true);
         });
     }
 

@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::context::NodeContext;
+use super::event::Event;
 use super::share_entry::ShareEntry;
 use crate::ids::{Endpoint, InfoHash};
 use crate::metainfo::Metainfo;
 use crate::net::Family;
-use crate::runtime::spawn;
+use crate::runtime::{all, spawn};
 use crate::tracker_client::{Announcement, Announcer, Listener, TrackerGroup, TrackerRecord};
 
 /// All announcers, keyed by their trackers.
@@ -36,6 +37,10 @@ impl Announcers {
             let notice = Box::new(move |text| events.notice(text));
             let net = self.context.core.net.clone();
             let group = TrackerGroup::new(names.to_vec(), net, notice);
+            let events = self.context.events.clone();
+            group.report_troubles_to(Box::new(move |tracker, why| {
+                events.send(Event::TrackerTrouble { tracker: tracker.to_owned(), why });
+            }));
             Announcer::start(group, self.context.events.clone(), self.of_further_endpoints(names))
         });
         Some(announcer.clone())
@@ -116,11 +121,7 @@ impl Announcers {
     /// Withdraws all files from all trackers; takes as long as the slowest tracker.
     pub(super) async fn withdraw_all(&self) {
         let announcers: Vec<_> = self.by_trackers.borrow().values().cloned().collect();
-        let withdrawals: Vec<_> =
-            announcers.into_iter().map(|a| glommio::spawn_local(async move { a.withdraw_all().await })).collect();
-        for withdrawal in withdrawals {
-            withdrawal.await;
-        }
+        all(announcers.iter().map(|announcer| announcer.withdraw_all())).await;
     }
 }
 

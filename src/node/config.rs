@@ -31,6 +31,8 @@ pub struct NodeConfig {
     pub download_limit: RateSetting,
     /// Strategy that selects the next chunks.
     pub strategy: Strategy,
+    /// Whether chunks of zeros become holes instead of being downloaded and written.
+    pub sparse: bool,
     /// Time that a download which has received data waits while no source is available.
     pub stall_timeout: Duration,
     /// Whether the trackers are told how far each download is, for those who operate them.

@@ -106,7 +106,8 @@ mod tests {
         let share = |file| SavedShare { metainfo: saved_path("x.mtorrent"), file, info_hash: None, identity };
         let folder = Some(FolderMark::at(&path).unwrap());
         let (metainfo, dest) = (saved_path("y"), saved_path("z"));
-        let download = SavedDownload { metainfo, dest, force: false, folder, id: Some(7), paused: true };
+        let download =
+            SavedDownload { metainfo, dest, force: false, in_place: false, folder, id: Some(7), paused: true };
         let limits = SavedLimits { up_bytes_s: std::num::NonZeroU64::new(1 << 20), down_bytes_s: None };
         let saved =
             Saved { shares: vec![share(saved_path("ü")), share(odd)], downloads: vec![download], last_id: 9, limits };

@@ -53,6 +53,7 @@ mod tests {
             metainfo: SavedPath("x.mtorrent".into()),
             dest: SavedPath(dest.clone()),
             force: false,
+            in_place: false,
             folder,
             id: None,
             paused: false,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::status::{DownloadId, DownloadStatus};
 use crate::download::Why;
 use crate::ids::InfoHash;
+use crate::tracker_client::TrackerTrouble;
 
 /// An event of a running client.
 #[derive(Clone, Debug)]
@@ -75,6 +76,13 @@ pub enum Event {
         to: PathBuf,
         /// The reason, for the user.
         why: String,
+    },
+    /// A tracker is of no use, and neither is any other of its group. Repeated while that lasts.
+    TrackerTrouble {
+        /// `HOST:PORT` of the tracker.
+        tracker: String,
+        /// The reason.
+        why: TrackerTrouble,
     },
     /// A message for the user, such as a tracker lost or found, or a fallback taken.
     Notice(String),

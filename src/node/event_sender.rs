@@ -28,7 +28,8 @@ impl EventSender {
         Self { sender, lists, late: Rc::default() }
     }
 
-    /// Sends or queues the event. A notice that finds the channel full is logged instead. Every other event has a
+    /// Sends or queues the event. A notice that finds the channel full is logged instead, and the
+    /// trouble of a tracker is dropped. Every other event has a
     /// waiting receiver; of the events about a share only the last is kept, so that a few events are queued for each
     /// download and share.
     pub(super) fn send(&self, event: Event) {
@@ -41,6 +42,8 @@ impl EventSender {
             Event::Notice(notice) => {
                 return log::warn!("the queue of events is full, so this notice is logged: {notice}");
             }
+            // It is repeated.
+            Event::TrackerTrouble { .. } => return,
             Event::NoProgress { .. } | Event::ProgressAgain { .. } => {
                 return log::warn!("the queue of events is full, so this one is logged: {event:?}");
             }
@@ -82,6 +85,7 @@ fn file_of(event: &Event) -> Option<&Path> {
         | Event::ProgressAgain { .. }
         | Event::Moved { .. }
         | Event::MoveFailed { .. }
+        | Event::TrackerTrouble { .. }
         | Event::Notice(_) => None,
     }
 }

@@ -164,6 +164,7 @@ mod tests {
             metainfo_path: "x.mtorrent".into(),
             dest: dest.clone(),
             force,
+            in_place: false,
             wait,
             seed: true,
         };
@@ -172,6 +173,8 @@ mod tests {
                 metainfo: metainfo.clone(),
                 dest: dest.clone(),
                 force,
+                in_place: false,
+                is_sparse: true,
                 wait,
                 stall_timeout: Duration::ZERO,
                 strategy: Default::default(),

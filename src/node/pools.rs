@@ -6,8 +6,10 @@ use crate::runtime::{Blocking, Kind};
 /// The thread pools, by their work.
 #[derive(Clone)]
 pub(super) struct Pools {
-    /// Writes the data of downloads and makes it durable.
+    /// Makes the data of downloads durable.
     pub durable: Blocking,
+    /// Writes the data of downloads, where there is no ring for that.
+    pub writes: Blocking,
     /// Reads pages of served files that are not in the page cache.
     pub cold_reads: Blocking,
     /// Checks whether shared files have changed.
@@ -33,6 +35,7 @@ impl Pools {
     pub(super) fn start() -> std::io::Result<Self> {
         Ok(Self {
             durable: Blocking::new(Kind::DURABLE),
+            writes: Blocking::new(Kind::WRITES),
             cold_reads: Blocking::new(Kind::COLD_READS),
             checks: Blocking::new(Kind::CHECKS),
             hashing: Blocking::new(Kind::HASHING),

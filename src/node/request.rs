@@ -23,6 +23,8 @@ pub struct DownloadRequest {
     pub dest: Option<PathBuf>,
     /// Whether a different file at `dest` or a foreign `.part` file is replaced.
     pub force: bool,
+    /// Whether a different file at `dest` is repaired where it is: only its wrong chunks are written. It cannot be undone.
+    pub in_place: bool,
     /// Time to wait for trackers and seeders before the download fails as worth retrying; `None` waits for ever.
     pub wait: Option<Duration>,
     /// Whether the client seeds the file after the download.
@@ -36,6 +38,8 @@ impl DownloadRequest {
             metainfo: self.metainfo.clone(),
             dest: self.dest.clone(),
             force: self.force,
+            in_place: self.in_place,
+            is_sparse: config.sparse,
             wait: self.wait,
             strategy: config.strategy,
             stall_timeout: config.stall_timeout,

@@ -83,6 +83,9 @@ pub(crate) struct SavedDownload {
     pub dest: SavedPath,
     /// Whether a different file at `dest` may be replaced.
     pub force: bool,
+    /// Whether a different file at `dest` is repaired where it is; earlier versions had no such downloads.
+    #[serde(default)]
+    pub in_place: bool,
     /// Mark of the destination's folder at the first start; earlier versions did not save it.
     #[serde(default)]
     pub folder: Option<FolderMark>,

@@ -28,6 +28,8 @@ pub struct DownloadStatus {
     pub length: u64,
     /// Verified bytes, including those of earlier runs.
     pub done_bytes: u64,
+    /// Bytes of chunks of zeros, which are done without a download; 0 if they are downloaded like others.
+    pub zero_bytes: u64,
     /// Bytes fetched in this run.
     pub fetched_bytes: u64,
     /// Bytes fetched in this run, by the peer that sent them.
@@ -58,6 +60,7 @@ impl DownloadStatus {
             waits_for: None,
             length: 0,
             done_bytes: 0,
+            zero_bytes: 0,
             fetched_bytes: 0,
             fetched_from: Vec::new(),
             bad_chunks: 0,

@@ -69,7 +69,7 @@ impl Worker {
         let net = Net::start_limited(parts.limits.clone()).inspect_err(cannot).ok()?;
         let memory = Memory::new(parts.memory.flight_bytes, parts.memory.cache_bytes);
         let context =
-            ShardContext { core, net: net.clone(), memory: memory.clone(), blocking: parts.pools.durable.clone() };
+            ShardContext { core, net: net.clone(), memory: memory.clone(), writes: parts.pools.writes.clone() };
         let shards = Shards::default();
         let receive = move |_, message| receive(message, &context, &shards);
         let mesh = Rc::new(parts.plan.clone().join(core, receive).await?);

@@ -8,7 +8,7 @@ use super::blocking_error::BlockingError;
 use crate::limits::{
     BLOCKING_IDLE, BLOCKING_JOBS_MAX, CHECK_THREADS, CHECK_THREADS_PER_DEVICE, COLD_JOBS_PER_DEVICE_MAX,
     COLD_JOBS_PER_FILE_MAX, COLD_THREADS, COLD_THREADS_PER_DEVICE, DURABLE_THREADS, DURABLE_THREADS_PER_DEVICE,
-    SHARE_CHECK_THREADS, SHARE_CHECK_THREADS_PER_DEVICE,
+    SHARE_CHECK_THREADS, SHARE_CHECK_THREADS_PER_DEVICE, WRITE_THREADS, WRITE_THREADS_PER_DEVICE,
 };
 
 /// A unit of work for a thread.
@@ -30,11 +30,19 @@ pub struct Kind {
 }
 
 impl Kind {
-    /// Writes, fsync and renames, on which downloads wait.
+    /// Fsync and renames, on which downloads wait.
     pub const DURABLE: Self = Self {
         name: "durable",
         threads_max: DURABLE_THREADS,
         per_device_max: DURABLE_THREADS_PER_DEVICE,
+        waiting_max: BLOCKING_JOBS_MAX,
+        per_file_max: usize::MAX,
+    };
+    /// Writes of chunks, where there is no ring for them. They never wait for an fsync.
+    pub const WRITES: Self = Self {
+        name: "writes",
+        threads_max: WRITE_THREADS,
+        per_device_max: WRITE_THREADS_PER_DEVICE,
         waiting_max: BLOCKING_JOBS_MAX,
         per_file_max: usize::MAX,
     };

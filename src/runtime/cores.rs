@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use glommio::{LocalExecutor, LocalExecutorBuilder, Placement};
 
+use super::backend::{self, Backend};
 use super::probe::{self, StartError};
+use super::threads;
 use crate::limits::{RING_DEPTH, RING_MEMORY_BYTES};
 use crate::metrics::{self, Timing};
 
@@ -44,11 +46,20 @@ pub struct CoresError {
 }
 
 impl Cores {
-    /// Starts `count` executors that run `main(core)` to its end.
+    /// Starts `count` executors that run `main(core)` to its end, on the back end of this process.
     ///
     /// The threads are not pinned: on a machine with other load, the kernel balances better than a fixed choice (two
     /// processes of one core each would both be pinned to the first CPU).
     pub(crate) fn start<F, T>(name: &str, count: usize, main: F) -> Result<Self, StartError>
+    where
+        F: Fn(Core) -> T + Clone + Send + 'static,
+        T: Future<Output = ()> + 'static,
+    {
+        Self::start_on(backend::check_backend()?, name, count, main)
+    }
+
+    /// Like [`Cores::start`], on the given back end.
+    pub(crate) fn start_on<F, T>(backend: Backend, name: &str, count: usize, main: F) -> Result<Self, StartError>
     where
         F: Fn(Core) -> T + Clone + Send + 'static,
         T: Future<Output = ()> + 'static,
@@ -60,7 +71,11 @@ impl Cores {
         for index in 0..count {
             let (main, report, name) = (main.clone(), report.clone(), format!("{name}-{index}"));
             let (sender, may_go) = mpsc::sync_channel::<()>(1);
-            let start = move || run_core(&name, Core { index, count }, report, &may_go, main);
+            let core = Core { index, count };
+            let start = move || match backend {
+                Backend::Uring => run_core(core, make_uring(&name), report, &may_go, main),
+                Backend::Threads => run_core(core, make_threads(), report, &may_go, main),
+            };
             let thread = thread::Builder::new().name(format!("core-{index}")).spawn(start);
             threads.push(thread.map_err(StartError::no_threads)?);
             go.push(sender);
@@ -103,19 +118,18 @@ impl Cores {
     }
 }
 
-/// Creates the executor, reports the outcome, and runs `main` once all cores are ready.
-fn run_core<F, T>(
-    name: &str,
+/// Reports whether the executor was made, and runs `main` on it once those of all cores are ready.
+fn run_core<E: RunsTasks, F, T>(
     core: Core,
+    made: Result<E, StartError>,
     report: mpsc::SyncSender<Result<(), StartError>>,
     may_go: &mpsc::Receiver<()>,
     main: F,
 ) -> Result<(), String>
 where
-    F: Fn(Core) -> T,
-    T: Future<Output = ()>,
+    F: Fn(Core) -> T + 'static,
+    T: Future<Output = ()> + 'static,
 {
-    let made = make_executor(name);
     // The starting thread may have given up already.
     let _ = report.send(made.as_ref().map(|_| ()).map_err(StartError::clone));
     drop(report);
@@ -124,30 +138,58 @@ where
         return Ok(());
     }
     let run = AssertUnwindSafe(|| {
-        executor.run(async move {
-            glommio::spawn_local(async {
-                loop {
-                    let began = Instant::now();
-                    super::sleep(HEARTBEAT).await;
-                    metrics::observe(Timing::CoreDelay, began.elapsed().saturating_sub(HEARTBEAT));
-                    metrics::beat();
-                }
-            })
-            .detach();
+        executor.run_tasks(async move {
+            super::spawn_vital("heartbeat", keep_beating());
             metrics::bind_core(core.index);
             main(core).await;
             metrics::unbind_core();
         })
     });
     // The other cores would wait for this core for ever.
-    panic::catch_unwind(run).map_err(|_| {
+    panic::catch_unwind(run).unwrap_or_else(|_| {
         super::fail(&format!("internal error: core {} ended by a panic; please report it", core.index));
-        "panic".to_owned()
+        Err("panic".to_owned())
     })
 }
 
+/// Observes how late this core wakes. On io_uring, it also wakes an executor that was parked with runnable tasks.
+async fn keep_beating() {
+    loop {
+        let began = Instant::now();
+        super::sleep(HEARTBEAT).await;
+        metrics::observe(Timing::CoreDelay, began.elapsed().saturating_sub(HEARTBEAT));
+        metrics::beat();
+    }
+}
+
+/// An executor of either back end.
+trait RunsTasks {
+    /// Runs `main` to its end on this thread.
+    fn run_tasks(self, main: impl Future<Output = ()> + 'static) -> Result<(), String>;
+}
+
+impl RunsTasks for LocalExecutor {
+    fn run_tasks(self, main: impl Future<Output = ()> + 'static) -> Result<(), String> {
+        self.run(main);
+        Ok(())
+    }
+}
+
+impl RunsTasks for threads::Executor {
+    fn run_tasks(self, main: impl Future<Output = ()> + 'static) -> Result<(), String> {
+        self.run(main).map_err(|error| {
+            super::fail(&format!("a core cannot wait for events any more: {error}"));
+            error.to_string()
+        })
+    }
+}
+
+fn make_threads() -> Result<threads::Executor, StartError> {
+    threads::Executor::new().map_err(|error| StartError::Threads(error.to_string()))
+}
+
 /// Converts the panic of glommio where the system refuses it a thread or the memory for its rings.
-fn make_executor(name: &str) -> Result<LocalExecutor, StartError> {
+fn make_uring(name: &str) -> Result<LocalExecutor, StartError> {
     let builder = LocalExecutorBuilder::new(Placement::Unbound);
     let make = || builder.name(name).io_memory(RING_MEMORY_BYTES).ring_depth(RING_DEPTH).make();
     match super::failure::catch_panic(make) {
@@ -160,13 +202,18 @@ fn make_executor(name: &str) -> Result<LocalExecutor, StartError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::on_each_backend;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     #[test]
     fn every_core_runs_and_a_panicking_task_harms_none() {
+        on_each_backend(panic_beside_cores);
+    }
+
+    fn panic_beside_cores(backend: Backend) {
         let sum = Arc::new(AtomicUsize::new(0));
-        let cores = Cores::start("test", 2, {
+        let cores = Cores::start_on(backend, "test", 2, {
             let sum = sum.clone();
             move |core| {
                 let sum = sum.clone();
@@ -183,11 +230,21 @@ mod tests {
 
     #[test]
     fn a_deadline_ends_a_wait() {
-        let cores = Cores::start("test", 1, |_| async {
-            let never = std::future::pending::<()>();
-            assert!(crate::runtime::deadline(Duration::from_millis(1), never).await.is_err());
-            assert_eq!(crate::runtime::deadline(Duration::from_secs(60), async { 7 }).await, Ok(7));
+        on_each_backend(|backend| {
+            let cores = Cores::start_on(backend, "test", 1, |_| async {
+                let never = std::future::pending::<()>();
+                assert!(crate::runtime::deadline(Duration::from_millis(1), never).await.is_err());
+                assert_eq!(crate::runtime::deadline(Duration::from_secs(60), async { 7 }).await, Ok(7));
+            });
+            cores.unwrap().join().unwrap();
         });
-        cores.unwrap().join().unwrap();
+    }
+
+    #[test]
+    fn a_panic_of_the_main_task_ends_the_core_with_an_error() {
+        on_each_backend(|backend| {
+            let cores = Cores::start_on(backend, "test", 1, |_| async { panic!("on purpose") });
+            assert!(cores.unwrap().join().unwrap_err().why.contains("panic"));
+        });
     }
 }

@@ -1,7 +1,9 @@
-//! Messages between cores: a full mesh of glommio's single-producer channels.
+//! Messages between cores: a full mesh of channels, one from each core to each other core.
 //!
-//! glommio's own mesh builder shares a plain `Rc` between threads and numbers the executors by thread id; this one
-//! moves each channel end once and numbers them as our cores are numbered.
+//! On io_uring they are glommio's single-producer channels. glommio's own mesh builder shares a plain `Rc` between
+//! threads and numbers the executors by thread id; this one moves each channel end once and numbers them as our cores
+//! are numbered. On threads they are bounded lock-free queues; a core that sleeps is woken once for all messages that
+//! arrive until it runs.
 //!
 //! Sending never waits: messages that do not fit into a full channel stay in this core's outbox, which a task flushes.
 //! The callers bound the number of outstanding messages, so two cores can never wait for each other.
@@ -13,10 +15,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_lite::FutureExt;
-use glommio::GlommioError;
-use glommio::channels::shared_channel::{self, ConnectedReceiver, ConnectedSender, SharedReceiver, SharedSender};
 
 use super::Core;
+use super::backend::{self, Backend};
+use super::mesh_channel::{Receiver, Refused, Sender, UnjoinedReceiver, UnjoinedSender, channel};
 use crate::limits::MESH_MESSAGES_MAX;
 
 /// Interval at which a core polls whether the other cores have joined: nothing wakes it for that.
@@ -31,8 +33,8 @@ pub(crate) struct MeshPlan<M: Send + 'static> {
 /// One core's ends of all channels; `None` at its own index.
 #[derive(Debug)]
 struct Ends<M: Send + 'static> {
-    senders: Vec<Option<SharedSender<M>>>,
-    receivers: Vec<Option<SharedReceiver<M>>>,
+    senders: Vec<Option<UnjoinedSender<M>>>,
+    receivers: Vec<Option<UnjoinedReceiver<M>>>,
 }
 
 /// One core's channels to all others.
@@ -43,7 +45,7 @@ pub(crate) struct Mesh<M: Send + 'static> {
 }
 
 struct Lane<M: Send + 'static> {
-    sender: ConnectedSender<M>,
+    sender: Sender<M>,
     outbox: RefCell<VecDeque<M>>,
 }
 
@@ -54,22 +56,27 @@ impl<M: Send + 'static> Clone for MeshPlan<M> {
 }
 
 impl<M: Send + 'static> MeshPlan<M> {
-    /// Creates the channels among `count` cores.
+    /// Creates the channels among `count` cores, on the back end of this process.
     pub(crate) fn new(count: usize) -> Self {
+        Self::new_on(backend::backend(), count)
+    }
+
+    /// Like [`MeshPlan::new`], for cores on the given back end.
+    pub(super) fn new_on(backend: Backend, count: usize) -> Self {
         let empty =
             || Ends { senders: (0..count).map(|_| None).collect(), receivers: (0..count).map(|_| None).collect() };
         let mut parts: Vec<Ends<M>> = (0..count).map(|_| empty()).collect();
         for (from, to) in
             (0..count).flat_map(|from| (0..count).map(move |to| (from, to))).filter(|(from, to)| from != to)
         {
-            let (sender, receiver) = shared_channel::new_bounded(MESH_MESSAGES_MAX);
+            let (sender, receiver) = channel(backend, MESH_MESSAGES_MAX);
             parts[from].senders[to] = Some(sender);
             parts[to].receivers[from] = Some(receiver);
         }
         Self { parts: Arc::new(Mutex::new(parts.into_iter().map(Some).collect())) }
     }
 
-    /// Joins the mesh and waits until all other cores have joined. `receive` is called with the sender's index and the
+    /// Joins the mesh and waits until all other cores can receive. `receive` is called with the sender's index and the
     /// message, in the order of sending; it must not wait.
     ///
     /// Returns `None` if the core has joined already.
@@ -81,29 +88,23 @@ impl<M: Send + 'static> MeshPlan<M> {
             let receive = receive.clone();
             super::spawn_vital("mesh receiver", async move { pump(from, receiver.connect().await, receive).await });
         }
-        let connect = part.senders.into_iter().map(|sender| sender.map(|s| glommio::spawn_local(s.connect())));
-        let connect: Vec<_> = connect.collect();
-        let lanes = async {
-            let mut lanes = Vec::with_capacity(connect.len());
-            for sender in connect {
-                lanes.push(match sender {
-                    Some(sender) => Some(Rc::new(Lane { sender: sender.await, outbox: RefCell::default() })),
-                    None => None,
-                });
+        let connect = part.senders.into_iter().map(|sender| async {
+            match sender {
+                Some(sender) => Some(Rc::new(Lane { sender: sender.connect().await, outbox: RefCell::default() })),
+                None => None,
             }
-            lanes
-        };
+        });
         let tick = async {
             loop {
                 super::sleep(JOIN_POLL).await;
             }
         };
-        let lanes = lanes.or(tick).await;
+        let lanes = super::all(connect).or(tick).await;
         Some(Mesh { core, lanes, local: receive })
     }
 }
 
-async fn pump<M: Send + 'static>(from: usize, receiver: ConnectedReceiver<M>, receive: Rc<dyn Fn(usize, M)>) {
+async fn pump<M: Send + 'static>(from: usize, receiver: Receiver<M>, receive: Rc<dyn Fn(usize, M)>) {
     while let Some(message) = receiver.recv().await {
         receive(from, message);
     }
@@ -120,7 +121,7 @@ impl<M: Send + 'static> Mesh<M> {
             lane.outbox.borrow_mut().push_back(message);
             return;
         }
-        if let Err(GlommioError::WouldBlock(glommio::ResourceType::Channel(message))) = lane.sender.try_send(message) {
+        if let Err(Refused::Full(message)) = lane.sender.try_send(message) {
             lane.outbox.borrow_mut().push_back(message);
             super::spawn_vital("mesh outbox", flush(lane.clone()));
         }
@@ -139,12 +140,12 @@ async fn flush<M: Send + 'static>(lane: Rc<Lane<M>>) {
         let Some(message) = lane.outbox.borrow_mut().pop_front() else { return };
         match lane.sender.try_send(message) {
             Ok(()) => {}
-            Err(GlommioError::WouldBlock(glommio::ResourceType::Channel(message))) => {
+            Err(Refused::Full(message)) => {
                 lane.outbox.borrow_mut().push_front(message);
                 super::sleep(JOIN_POLL).await;
             }
             // The other core has ended: the remaining messages are dropped.
-            Err(_) => return lane.outbox.borrow_mut().clear(),
+            Err(Refused::Closed) => return lane.outbox.borrow_mut().clear(),
         }
     }
 }
@@ -152,14 +153,18 @@ async fn flush<M: Send + 'static>(lane: Rc<Lane<M>>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::Cores;
+    use crate::runtime::{Cores, on_each_backend};
     use std::cell::Cell;
 
     #[test]
     fn messages_arrive_in_order_and_a_full_channel_loses_none() {
-        let plan = MeshPlan::<usize>::new(3);
+        on_each_backend(keep_order);
+    }
+
+    fn keep_order(backend: Backend) {
+        let plan = MeshPlan::<usize>::new_on(backend, 3);
         let count = 4 * MESH_MESSAGES_MAX;
-        let cores = Cores::start("test", 3, move |core| {
+        let cores = Cores::start_on(backend, "test", 3, move |core| {
             let plan = plan.clone();
             async move {
                 let next = Rc::new(RefCell::new([0; 3]));

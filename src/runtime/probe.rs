@@ -1,12 +1,13 @@
-//! Checks that the kernel provides what glommio needs before glommio starts, so that a refusal is an error message and
-//! not a panic.
+//! Checks that the system provides what the cores need before they start, so that a refusal is an error message and not
+//! a panic of glommio.
 
 use std::io;
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 
 use super::machine;
-use crate::limits::{LOCKED_MEMORY_BYTES_MIN, SPARE_THREADS, SPARE_THREADS_PER_CORE};
+use super::uring_refusal::UringRefusal;
+use crate::limits::{SPARE_THREADS, SPARE_THREADS_PER_CORE};
 
 /// Stack of a thread that only proves that it can be started, bytes.
 const SPARE_STACK_BYTES: usize = 64 << 10;
@@ -14,28 +15,9 @@ const SPARE_STACK_BYTES: usize = 64 << 10;
 /// Why the cores cannot be started. Each message names the remedy.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StartError {
-    /// The kernel has no io_uring.
-    #[error("this kernel has no io_uring (it needs Linux 5.8 or later): upgrade the kernel")]
-    IoUringMissing,
-    /// The kernel has io_uring, but this process may not use it.
-    #[error(
-        "the kernel refuses io_uring to this process: allow it with `sysctl kernel.io_uring_disabled=0`, and in a \
-         container with a seccomp profile that permits io_uring_setup, io_uring_enter and io_uring_register"
-    )]
-    IoUringRefused,
-    /// io_uring failed in another way.
-    #[error("io_uring cannot be set up: {0}")]
-    IoUring(String),
-    /// The limit on locked memory is too low.
-    #[error(
-        "this process may lock only {limit_kib} KiB of memory and io_uring needs {} KiB: raise it with `ulimit -l {0}`, \
-         LimitMEMLOCK= in a systemd unit, or `--ulimit memlock=-1` for a container",
-        LOCKED_MEMORY_BYTES_MIN / 1024
-    )]
-    LockedMemory {
-        /// Current limit, KiB.
-        limit_kib: u64,
-    },
+    /// The user asked for io_uring, and this process cannot use it.
+    #[error("io_uring cannot be used, and --runtime uring asks for it: {0}; --runtime auto does without it")]
+    IoUring(UringRefusal),
     /// The limit on open files is too low.
     #[error(
         "this process may open only {limit} files and needs {needed}: raise the limit with `ulimit -n 1024` or \
@@ -76,16 +58,14 @@ impl StartError {
     }
 }
 
-/// Checks the requirements of `cores` cores.
-pub(crate) fn check(cores: usize) -> Result<(), StartError> {
-    check_locked_memory()?;
+/// Checks the limits of this process that `cores` cores need.
+pub(super) fn check(cores: usize) -> Result<(), StartError> {
     check_address_space(cores)?;
     let needed = machine::descriptors_needed(cores);
     match machine::open_files_max() {
         Some(limit) if limit < needed => return Err(StartError::OpenFiles { limit, needed }),
-        _ => {}
+        _ => Ok(()),
     }
-    check_io_uring()
 }
 
 /// Checks that the system still allows the threads that the kernel starts for the rings of `cores` running cores, and
@@ -118,35 +98,9 @@ fn check_address_space(cores: usize) -> Result<(), StartError> {
     }
 }
 
-fn check_locked_memory() -> Result<(), StartError> {
-    match locked_memory_bytes_max() {
-        Some(limit) if limit < LOCKED_MEMORY_BYTES_MIN => Err(StartError::LockedMemory { limit_kib: limit / 1024 }),
-        _ => Ok(()),
-    }
-}
-
 /// Bytes that this process may lock; `None` means no limit.
 pub(crate) fn locked_memory_bytes_max() -> Option<u64> {
     rustix::process::getrlimit(rustix::process::Resource::Memlock).current
-}
-
-#[allow(unsafe_code)]
-fn check_io_uring() -> Result<(), StartError> {
-    let mut params = [0u8; 120];
-    // SAFETY: io_uring_setup reads and writes one `struct io_uring_params` of 120 bytes, which `params`
-    // holds; the returned descriptor has no other owner and is closed here.
-    let fd = unsafe { libc::syscall(libc::SYS_io_uring_setup, 1 as libc::c_uint, params.as_mut_ptr()) };
-    if fd >= 0 {
-        // SAFETY: as above.
-        unsafe { libc::close(fd as libc::c_int) };
-        return Ok(());
-    }
-    let error = io::Error::last_os_error();
-    Err(match error.raw_os_error() {
-        Some(libc::ENOSYS) => StartError::IoUringMissing,
-        Some(libc::EPERM | libc::EACCES) => StartError::IoUringRefused,
-        _ => StartError::IoUring(error.to_string()),
-    })
 }
 
 #[cfg(test)]
@@ -155,8 +109,9 @@ mod tests {
 
     #[test]
     fn refusals_name_their_remedy() {
-        let memory = StartError::LockedMemory { limit_kib: 64 }.to_string();
+        let memory = UringRefusal::LockedMemory { limit_kib: 64 }.to_string();
         assert!(memory.contains("64 KiB") && memory.contains("ulimit -l"), "{memory}");
-        assert!(StartError::IoUringRefused.to_string().contains("sysctl kernel.io_uring_disabled=0"));
+        let disabled = StartError::IoUring(UringRefusal::Disabled(2)).to_string();
+        assert!(disabled.contains("sysctl kernel.io_uring_disabled=0") && disabled.contains("--runtime"), "{disabled}");
     }
 }

@@ -1,12 +1,14 @@
 //! Tasks of a core, and waiting in them.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::panic::AssertUnwindSafe;
+use std::task::Poll;
 use std::time::Duration;
 
 use futures_lite::FutureExt;
 
 use super::failure::fail;
+use super::threads;
 
 /// The wait exceeded its limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -24,16 +26,36 @@ pub(crate) async fn deadline<T>(limit: Duration, work: impl Future<Output = T>) 
 
 /// Waits for `duration` on this core's timer.
 pub(crate) async fn sleep(duration: Duration) {
-    glommio::timer::Timer::new(duration).await;
+    if threads::is_here() {
+        threads::Sleep::new(duration).await;
+    } else {
+        glommio::timer::Timer::new(duration).await;
+    }
 }
 
 /// Yields to every other runnable task of this core.
 ///
-/// glommio polls its rings only when no task is runnable or its timer of 100 ms fires, so tasks that wait for a file or
-/// a timer stay blocked. A task that must let those run too has to sleep. (A timer of zero length expires when it is
-/// first polled, and would let none run.)
+/// On io_uring, glommio polls its rings only when no task is runnable or its timer of 100 ms fires, so tasks that wait
+/// for a file or a timer stay blocked. A task that must let those run too has to sleep. (A timer of zero length expires
+/// when it is first polled, and would let none run.)
 pub(crate) async fn yield_now() {
     futures_lite::future::yield_now().await;
+}
+
+/// Runs all futures, and returns their results in the same order.
+pub(crate) async fn all<T>(futures: impl IntoIterator<Item = impl Future<Output = T>>) -> Vec<T> {
+    let mut futures: Vec<_> = futures.into_iter().map(Box::pin).collect();
+    let mut results: Vec<Option<T>> = futures.iter().map(|_| None).collect();
+    poll_fn(|cx| {
+        for (future, result) in futures.iter_mut().zip(&mut results).filter(|(_, result)| result.is_none()) {
+            if let Poll::Ready(ended) = future.as_mut().poll(cx) {
+                *result = Some(ended);
+            }
+        }
+        if results.iter().all(Option::is_some) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    results.into_iter().flatten().collect()
 }
 
 /// Starts a task on this core. A panic in it is logged under `what` and ends only this task.
@@ -63,6 +85,9 @@ pub(crate) fn spawn_watched(
             panicked();
         }
     };
+    if threads::is_here() {
+        return threads::spawn(task);
+    }
     // `spawn_local` would poll the task inside the call; a task queue only schedules it.
     match glommio::spawn_local_into(task, glommio::executor().current_task_queue()) {
         Ok(task) => drop(task.detach()),
@@ -76,31 +101,35 @@ mod tests {
     use std::cell::RefCell;
     use std::rc::Rc;
 
-    use crate::runtime::Cores;
+    use crate::runtime::{Cores, on_each_backend};
 
     #[test]
     fn a_yield_lets_the_others_run() {
-        let cores = Cores::start("test", 1, |_| async {
-            let done = Rc::new(RefCell::new(false));
-            let other = done.clone();
-            spawn("a test of yields", async move { *other.borrow_mut() = true });
-            yield_now().await;
-            assert!(*done.borrow());
+        on_each_backend(|backend| {
+            let cores = Cores::start_on(backend, "test", 1, |_| async {
+                let done = Rc::new(RefCell::new(false));
+                let other = done.clone();
+                spawn("a test of yields", async move { *other.borrow_mut() = true });
+                yield_now().await;
+                assert!(*done.borrow());
+            });
+            cores.unwrap().join().unwrap();
         });
-        cores.unwrap().join().unwrap();
     }
 
     #[test]
     fn a_task_does_not_run_inside_spawn() {
-        let cores = Cores::start("test", 1, |_| async {
-            let shared = Rc::new(RefCell::new(0));
-            let held = shared.borrow_mut();
-            let borrowing = shared.clone();
-            spawn("a test of borrows", async move { *borrowing.borrow_mut() += 1 });
-            drop(held);
-            sleep(Duration::from_millis(2)).await;
-            assert_eq!(*shared.borrow(), 1);
+        on_each_backend(|backend| {
+            let cores = Cores::start_on(backend, "test", 1, |_| async {
+                let shared = Rc::new(RefCell::new(0));
+                let held = shared.borrow_mut();
+                let borrowing = shared.clone();
+                spawn("a test of borrows", async move { *borrowing.borrow_mut() += 1 });
+                drop(held);
+                sleep(Duration::from_millis(2)).await;
+                assert_eq!(*shared.borrow(), 1);
+            });
+            cores.unwrap().join().unwrap();
         });
-        cores.unwrap().join().unwrap();
     }
 }

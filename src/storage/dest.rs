@@ -4,14 +4,15 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use super::dest_error::DestError;
-use super::disk::{DiskFiles, Occupant, is_only_a_name, is_same};
+use super::disk::{DiskFiles, Occupant, is_only_a_name, is_same, open_finished};
 use super::ledger::Ledger;
+use super::opening::Opening;
 use super::paths::Paths;
-use super::probe::probe;
+use super::probe::{check_size, probe};
 use super::record::{self, Record};
 use super::unfinished::Unfinished;
 use crate::bitfield::Bitfield;
@@ -50,23 +51,72 @@ enum Content {
 impl Claim {
     /// Opens the `.part` of `dest`: resumes the `.part` of an earlier run, or creates a new one. With `force` a foreign
     /// `.part` is used, too. Blocks.
-    pub fn open(self, dest: &Path, force: bool) -> Result<Opened, DestError> {
+    pub fn open(self, dest: &Path, how: Opening<'_>) -> Result<Opened, DestError> {
         let (paths, length) = (Paths::new(dest), self.geometry.length());
         let failed = |error| DestError::from_io(&paths.dest, length, error);
-        probe(&paths, length.max(2 * record::slot_len(self.geometry) as u64))?;
-        let record = at(&paths.record, &paths, force, failed)?;
-        let part = at(&paths.part, &paths, force, failed)?;
+        probe(&paths, length.max(self.record_len()))?;
+        let record = at(&paths.record, &paths, how.force, failed)?;
+        let part = at(&paths.part, &paths, how.force, failed)?;
         let content = record.as_ref().map(|file| self.read_record(file)).transpose().map_err(failed)?;
         match (content, part) {
             (Some(Content::Record(known)), Some(part)) => {
-                self.unfinished(paths.clone(), part, record, Some(known), force).map_err(failed)
+                self.unfinished(paths.clone(), part, record, Some(known), how).map_err(failed)
             }
-            (_, Some(part)) if force => self.unfinished(paths.clone(), part, record, None, force).map_err(failed),
+            // The chunks of a .part without its record show whether it is ours.
+            (None | Some(Content::Blank), Some(part)) => {
+                self.unfinished(paths.clone(), part, record, None, how).map_err(failed)
+            }
+            (_, Some(part)) if how.force => self.unfinished(paths.clone(), part, record, None, how).map_err(failed),
             (_, Some(_)) => Err(DestError::Foreign(paths.part)),
-            (Some(Content::Other), None) if !force => Err(DestError::Foreign(paths.record)),
+            (Some(Content::Other), None) if !how.force => Err(DestError::Foreign(paths.record)),
             // Our record without its .part, or neither file: there is nothing to lose.
-            (_, None) => self.create(paths.clone(), record).map_err(failed),
+            (_, None) => self.create(paths.clone(), record, how).map_err(failed),
         }
+    }
+
+    /// Opens the file at `dest` itself, to repair it where it is, with a record that says so. The file is not changed
+    /// until [`DiskFiles::reserve`], which the caller calls before its first commit. `right` are the chunks that need no
+    /// repair. Blocks.
+    pub fn open_in_place(
+        self,
+        dest: &Path,
+        right: &Bitfield,
+        how: Opening<'_>,
+    ) -> Result<(DiskFiles, Ledger), DestError> {
+        let (paths, length) = (Paths::in_place(dest), self.geometry.length());
+        let failed = |error| DestError::from_io(&paths.dest, length, error);
+        check_size(&paths, length.max(self.record_len()))?;
+        let part = Paths::new(dest).part;
+        match std::fs::symlink_metadata(&part) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(failed(error)),
+            Ok(_) => return Err(DestError::PartBeside(part)),
+        }
+        let record = at(&paths.record, &paths, how.force, failed)?;
+        let content = record.as_ref().map(|file| self.read_record(file)).transpose().map_err(failed)?;
+        if matches!(content, Some(Content::Other)) && !how.force {
+            return Err(DestError::Foreign(paths.record));
+        }
+        let file = open_finished(&paths.dest).map_err(failed)?;
+        let mut spared = how.spared();
+        right.iter().for_each(|chunk| spared.insert(chunk));
+        let opened = DiskFiles::in_place(paths.clone(), length, file, record, spared).and_then(|mut files| {
+            let ledger = Ledger::adopt(self.info_hash, files.mark()?, Bitfield::empty(self.geometry), &mut files)?;
+            Ok((files, ledger))
+        });
+        opened.map_err(failed)
+    }
+
+    /// Whether a record beside `dest` says that a repair in place of this file has not ended.
+    pub fn is_in_repair(self, dest: &Path) -> bool {
+        let paths = Paths::in_place(dest);
+        let record = File::options().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(&paths.record);
+        let found = record.and_then(|file| Ok((self.read_record(&file)?, std::fs::metadata(&paths.dest)?)));
+        matches!(found, Ok((Content::Record(record), dest)) if record.part.inode == dest.ino())
+    }
+
+    fn record_len(self) -> u64 {
+        2 * record::slot_len(self.geometry) as u64
     }
 
     /// Removes the files that a crash between the last steps of a download leaves beside the finished file: a second
@@ -85,8 +135,10 @@ impl Claim {
         std::fs::remove_file(&paths.record)
     }
 
-    fn create(self, paths: Paths, record: Option<File>) -> io::Result<Opened> {
-        let mut files = DiskFiles::create(paths, self.geometry.length(), record)?;
+    fn create(self, paths: Paths, record: Option<File>, how: Opening<'_>) -> io::Result<Opened> {
+        let clone = |(file, right): (&File, &Bitfield)| file.try_clone().map(|file| (file, right.clone()));
+        let clone_from = how.clone_from.map(clone).transpose()?;
+        let mut files = DiskFiles::create(paths, self.geometry.length(), record, how.spared(), clone_from)?;
         match Ledger::create(self.info_hash, Bitfield::empty(self.geometry), &mut files) {
             Ok(ledger) => Ok(Opened::Fresh(files, ledger)),
             Err(error) => {
@@ -105,12 +157,10 @@ impl Claim {
         part: File,
         record_file: Option<File>,
         record: Option<Record>,
-        force: bool,
+        how: Opening<'_>,
     ) -> io::Result<Opened> {
-        let length = part.metadata()?.len();
-        let files = DiskFiles::existing(paths, self.geometry.length(), part, record_file)?;
-        let unfinished = Unfinished::new(self.info_hash, self.geometry, files, record, length, force)?;
-        Ok(Opened::Unfinished(unfinished))
+        let files = DiskFiles::existing(paths, self.geometry.length(), part, record_file, how.spared())?;
+        Ok(Opened::Unfinished(Unfinished::new(self.info_hash, files, record, how)?))
     }
 
     fn read_record(self, file: &File) -> io::Result<Content> {
@@ -168,6 +218,13 @@ mod tests {
         Claim { info_hash: InfoHash([1; 20]), geometry }
     }
 
+    impl Claim {
+        fn begin(self, dest: &Path, force: bool) -> Result<Opened, DestError> {
+            let zeros = Bitfield::empty(self.geometry);
+            self.open(dest, Opening { force, zeros: &zeros, is_sparse: true, clone_from: None })
+        }
+    }
+
     fn none() -> Bitfield {
         Bitfield::empty(claim().geometry)
     }
@@ -176,17 +233,17 @@ mod tests {
     fn fresh_then_unfinished_then_done() {
         let folder = tempfile::tempdir().unwrap();
         let dest = folder.path().join("a file");
-        let Ok(Opened::Fresh(mut files, mut ledger)) = claim().open(&dest, false) else { panic!("fresh") };
-        assert!(matches!(claim().open(&dest, false), Err(DestError::Busy(_))), "locked");
+        let Ok(Opened::Fresh(mut files, mut ledger)) = claim().begin(&dest, false) else { panic!("fresh") };
+        assert!(matches!(claim().begin(&dest, false), Err(DestError::Busy(_))), "locked");
         let other = Claim { info_hash: InfoHash([2; 20]), ..claim() };
         for force in [false, true] {
-            assert!(matches!(other.open(&dest, force), Err(DestError::Busy(_))), "force breaks no lock");
+            assert!(matches!(other.begin(&dest, force), Err(DestError::Busy(_))), "force breaks no lock");
         }
         assert_eq!(std::fs::metadata(dest.with_extension("part")).unwrap().len(), 20480, "and cuts nothing");
         ledger.commit(Bitfield::full(claim().geometry), &mut files).unwrap();
         let _held_by_a_core = files.part().unwrap().clone();
         drop(files);
-        let Ok(Opened::Unfinished(unfinished)) = claim().open(&dest, false) else { panic!("unfinished") };
+        let Ok(Opened::Unfinished(unfinished)) = claim().begin(&dest, false) else { panic!("unfinished") };
         assert!(claim().geometry.chunks().all(|chunk| unfinished.may_have(chunk)));
         let (mut files, mut ledger) = unfinished.resume(&Bitfield::full(claim().geometry)).unwrap();
         std::fs::write(&dest, "in the way").unwrap();
@@ -200,16 +257,18 @@ mod tests {
     fn foreign_files_need_force() {
         let folder = tempfile::tempdir().unwrap();
         let dest = folder.path().join("file");
-        for (name, content) in [("file.part", "somebody's"), ("file.part.mtorrent", "garbage")] {
-            std::fs::write(folder.path().join(name), content).unwrap();
-            assert!(matches!(claim().open(&dest, false), Err(DestError::Foreign(_))), "{name}");
-        }
-        let Ok(Opened::Unfinished(unfinished)) = claim().open(&dest, true) else { panic!("forced") };
+        std::fs::write(folder.path().join("file.part"), "somebody's").unwrap();
+        let Ok(Opened::Unfinished(unfinished)) = claim().begin(&dest, false) else { panic!("its chunks are hashed") };
+        assert!(matches!(unfinished.resume(&none()), Err(DestError::Foreign(_))), "no chunk of it is right");
+        assert!(!folder.path().join("file.part.mtorrent").exists());
+        std::fs::write(folder.path().join("file.part.mtorrent"), "garbage").unwrap();
+        assert!(matches!(claim().begin(&dest, false), Err(DestError::Foreign(_))), "somebody's record");
+        let Ok(Opened::Unfinished(unfinished)) = claim().begin(&dest, true) else { panic!("forced") };
         assert_eq!(std::fs::read(folder.path().join("file.part")).unwrap(), b"somebody's", "not changed yet");
         drop(unfinished.resume(&none()).unwrap());
         let other = Claim { info_hash: InfoHash([2; 20]), ..claim() };
-        assert!(matches!(other.open(&dest, false), Err(DestError::Foreign(_))), "another file's .part");
-        let Ok(Opened::Unfinished(unfinished)) = claim().open(&dest, false) else { panic!("ours now") };
+        assert!(matches!(other.begin(&dest, false), Err(DestError::Foreign(_))), "another file's .part");
+        let Ok(Opened::Unfinished(unfinished)) = claim().begin(&dest, false) else { panic!("ours now") };
         unfinished.resume(&none()).unwrap();
     }
 
@@ -219,17 +278,17 @@ mod tests {
         for claims_chunks in [false, true] {
             let folder = tempfile::tempdir().unwrap();
             let (dest, part) = (folder.path().join("file"), folder.path().join("file.part"));
-            let Ok(Opened::Fresh(mut files, mut ledger)) = claim().open(&dest, false) else { panic!("fresh") };
+            let Ok(Opened::Fresh(mut files, mut ledger)) = claim().begin(&dest, false) else { panic!("fresh") };
             if claims_chunks {
                 ledger.commit(Bitfield::full(geometry), &mut files).unwrap();
             }
             drop(files);
             std::fs::write(folder.path().join("theirs"), "somebody's").unwrap();
             std::fs::rename(folder.path().join("theirs"), &part).unwrap();
-            let Ok(Opened::Unfinished(unfinished)) = claim().open(&dest, false) else { panic!("unfinished") };
+            let Ok(Opened::Unfinished(unfinished)) = claim().begin(&dest, false) else { panic!("unfinished") };
             assert!(matches!(unfinished.resume(&none()), Err(DestError::NotOurs(_))), "{claims_chunks}");
             assert_eq!(std::fs::read(&part).unwrap(), b"somebody's");
-            let Ok(Opened::Unfinished(unfinished)) = claim().open(&dest, true) else { panic!("forced") };
+            let Ok(Opened::Unfinished(unfinished)) = claim().begin(&dest, true) else { panic!("forced") };
             unfinished.resume(&none()).unwrap();
         }
     }
@@ -254,13 +313,13 @@ mod tests {
         for (what, act, is_second_right, goes_on) in cases {
             let folder = tempfile::tempdir().unwrap();
             let (dest, part) = (folder.path().join("file"), folder.path().join("file.part"));
-            let Ok(Opened::Fresh(mut files, mut ledger)) = claim().open(&dest, false) else { panic!("fresh") };
+            let Ok(Opened::Fresh(mut files, mut ledger)) = claim().begin(&dest, false) else { panic!("fresh") };
             ledger.commit(right(&[geometry.chunk(0).unwrap()]), &mut files).unwrap();
             drop(files);
             // The same inode.
             let cut = File::options().write(true).truncate(true).open(&part).unwrap();
             act(&cut);
-            let Ok(Opened::Unfinished(unfinished)) = claim().open(&dest, false) else { panic!("unfinished") };
+            let Ok(Opened::Unfinished(unfinished)) = claim().begin(&dest, false) else { panic!("unfinished") };
             let others = unfinished.others(&none()).unwrap();
             assert_eq!(others, is_second_right.then(|| right(&[second])), "{what}");
             let resumed = unfinished.resume(&others.unwrap_or_else(none));
@@ -277,9 +336,9 @@ mod tests {
                 (folder.path().join("file"), folder.path().join(name), folder.path().join("other"));
             std::fs::write(&other, [0; 100]).unwrap();
             let check = |what: &str, is_replaced: bool| {
-                let refused = claim().open(&dest, false).unwrap_err();
+                let refused = claim().begin(&dest, false).unwrap_err();
                 assert!(matches!(refused, DestError::Special { .. }), "{name}, {what}: {refused}");
-                assert_eq!(claim().open(&dest, true).is_ok(), is_replaced, "{name}, {what}, forced");
+                assert_eq!(claim().begin(&dest, true).is_ok(), is_replaced, "{name}, {what}, forced");
                 assert_eq!(std::fs::read(&other).unwrap(), [0; 100], "{name}, {what}");
                 for left in [&path, &folder.path().join("file.part"), &folder.path().join("file.part.mtorrent")] {
                     let _ = std::fs::remove_file(left);
@@ -306,7 +365,7 @@ mod tests {
         for what in ["removed", "replaced", "cut"] {
             let folder = tempfile::tempdir().unwrap();
             let (dest, part) = (folder.path().join("file"), folder.path().join("file.part"));
-            let opened = claim().open(&dest, false).unwrap();
+            let opened = claim().begin(&dest, false).unwrap();
             let Opened::Fresh(mut files, mut ledger) = opened else { panic!("{what}: {opened:?}") };
             match what {
                 "removed" => std::fs::remove_file(&part).unwrap(),
@@ -338,7 +397,7 @@ mod tests {
         let dest = folder.path().join("file");
         std::fs::write(&dest, "old").unwrap();
         std::fs::set_permissions(&dest, std::fs::Permissions::from_mode(0o640)).unwrap();
-        let Ok(Opened::Fresh(mut files, mut ledger)) = claim().open(&dest, true) else { panic!("fresh") };
+        let Ok(Opened::Fresh(mut files, mut ledger)) = claim().begin(&dest, true) else { panic!("fresh") };
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o7777;
         assert_eq!(mode(&folder.path().join("file.part")) & 0o007, 0, "nobody else reads it meanwhile");
         ledger.finish(true, &mut files).unwrap();
@@ -351,12 +410,12 @@ mod tests {
         let (dest, record) = (folder.path().join("file"), folder.path().join("file.part.mtorrent"));
         for left in [&[][..], &[0; 8192]] {
             std::fs::write(&record, left).unwrap();
-            assert!(matches!(claim().open(&dest, false), Ok(Opened::Fresh(..))), "{} bytes", left.len());
+            assert!(matches!(claim().begin(&dest, false), Ok(Opened::Fresh(..))), "{} bytes", left.len());
             std::fs::remove_file(folder.path().join("file.part")).unwrap();
         }
         claim().tidy(&dest).unwrap();
         assert!(!record.exists(), "a record without its .part");
-        drop(claim().open(&dest, false).unwrap());
+        drop(claim().begin(&dest, false).unwrap());
         claim().tidy(&dest).unwrap();
         std::fs::remove_file(folder.path().join("file.part")).unwrap();
         Claim { info_hash: InfoHash([2; 20]), ..claim() }.tidy(&dest).unwrap();
@@ -370,22 +429,22 @@ mod tests {
         let dest = folder.path().join("file");
         std::fs::write(&dest, "finished").unwrap();
         std::fs::hard_link(&dest, folder.path().join("file.part")).unwrap();
-        drop(claim().open(&dest, true).unwrap());
+        drop(claim().begin(&dest, true).unwrap());
         assert_eq!(std::fs::read(&dest).unwrap(), b"finished");
     }
 
     #[test]
     fn refusals_say_what_to_do() {
         let folder = tempfile::tempdir().unwrap();
-        let error = claim().open(&folder.path().join("no/such/file"), false).unwrap_err();
+        let error = claim().begin(&folder.path().join("no/such/file"), false).unwrap_err();
         assert!(matches!(error, DestError::NoFolder(_)), "{error}");
         let huge = Claim { geometry: Geometry::new(400_000 << 24, 1 << 24).unwrap(), ..claim() };
-        let error = huge.open(&folder.path().join("huge"), false).unwrap_err();
+        let error = huge.begin(&folder.path().join("huge"), false).unwrap_err();
         assert!(matches!(error, DestError::NoSpace { .. } | DestError::TooLarge { .. }), "{error}");
-        let error = claim().open(&folder.path().join("x".repeat(256)), false).unwrap_err();
+        let error = claim().begin(&folder.path().join("x".repeat(256)), false).unwrap_err();
         assert!(matches!(error, DestError::NameTooLong(_)), "{error}");
         for length in [241, 242, 255] {
-            let Ok(Opened::Fresh(files, _)) = claim().open(&folder.path().join("x".repeat(length)), false) else {
+            let Ok(Opened::Fresh(files, _)) = claim().begin(&folder.path().join("x".repeat(length)), false) else {
                 panic!("{length}")
             };
             files.discard().unwrap();
@@ -397,7 +456,7 @@ mod tests {
     fn publishing_into_a_file_system_without_the_flag_is_the_same() {
         let folder = tempfile::tempdir().unwrap();
         let dest = folder.path().join("x");
-        let Ok(Opened::Fresh(mut files, _)) = claim().open(&dest, false) else { panic!("fresh") };
+        let Ok(Opened::Fresh(mut files, _)) = claim().begin(&dest, false) else { panic!("fresh") };
         files.publish(false).unwrap();
         assert!(dest.exists());
     }

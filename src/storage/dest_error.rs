@@ -92,8 +92,35 @@ pub enum DestError {
         what: &'static str,
     },
     /// The file at the destination is a different one.
-    #[error("{0} is there and different: use --force to replace it, or choose another destination")]
-    Different(PathBuf),
+    #[error("{path} is there and different: {}; {}", differences(*wrong, *chunks, *extra_bytes), remedies(*is_in_repair))]
+    Different {
+        /// Path of the destination.
+        path: PathBuf,
+        /// Number of chunks that are wrong or missing.
+        wrong: u32,
+        /// Number of chunks of the file.
+        chunks: u32,
+        /// Bytes behind the last chunk.
+        extra_bytes: u64,
+        /// A repair in place was interrupted.
+        is_in_repair: bool,
+    },
+    /// No chunk of the file that is to be repaired in place is right.
+    #[error(
+        "not one chunk of {0} is right, so it may be another file: choose another destination, or add --force to overwrite it in place"
+    )]
+    NothingToRepair(PathBuf),
+    /// The file that is to be repaired in place is being shared.
+    #[error(
+        "{0} is shared by this client and cannot be repaired in place: remove the share first, or use --force to replace the file at the end"
+    )]
+    Shared(PathBuf),
+    /// An unfinished download stands beside the file that is to be repaired in place.
+    #[error("{0} is there, an unfinished download to replace the file: finish it without --in-place, or remove it")]
+    PartBeside(PathBuf),
+    /// The file that is to be repaired in place is a running program.
+    #[error("{0} is a program that is running, and cannot be repaired in place: use --force to replace it")]
+    Running(PathBuf),
     /// The file at the destination cannot be read, so it is unknown whether it is right.
     #[error("no permission to read {0}, which is there: change its rights or choose another destination")]
     Unreadable(PathBuf),
@@ -130,6 +157,23 @@ pub enum PartFault {
     Cut(PathBuf),
 }
 
+/// The differences between a file and the one that it should be.
+fn differences(wrong: u32, chunks: u32, extra_bytes: u64) -> String {
+    match (wrong, extra_bytes) {
+        (0, bytes) => format!("every chunk is right, and {bytes} bytes follow that do not belong to the file"),
+        (1, _) => format!("1 of {chunks} chunks is wrong"),
+        (wrong, _) => format!("{wrong} of {chunks} chunks are wrong"),
+    }
+}
+
+fn remedies(is_in_repair: bool) -> &'static str {
+    if is_in_repair {
+        "a repair of it was interrupted: use --in-place to go on with it, or --force to replace the file at the end"
+    } else {
+        "use --force to replace it at the end, --in-place to repair it where it is, or choose another destination"
+    }
+}
+
 impl From<PartFault> for io::Error {
     fn from(fault: PartFault) -> Self {
         Self::other(fault)
@@ -154,6 +198,7 @@ impl DestError {
             io::ErrorKind::FileTooLarge => Self::TooLarge { path, bytes },
             io::ErrorKind::WouldBlock => Self::Busy(path),
             io::ErrorKind::AlreadyExists => Self::Exists(path),
+            io::ErrorKind::ExecutableFileBusy => Self::Running(path),
             _ if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) => Self::TooManyFiles(path),
             _ => Self::Io { path, error },
         }

@@ -2,7 +2,8 @@
 //!
 //! Only files that a download created are written: a file under one of their names is opened without following links,
 //! and must be a regular file with one name. Another process may still remove, replace or cut the `.part` while it is
-//! written; that is checked before every record, and before the file gets its final name.
+//! written; that is checked before every record, and before the file gets its final name. Only a repair in place, which
+//! the user asks for, writes the finished file itself.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
@@ -16,7 +17,7 @@ use std::time::UNIX_EPOCH;
 use rustix::fs::{AtFlags, CWD, FlockOperation, Gid, Mode, RenameFlags, SeekFrom, Uid};
 use rustix::io::Errno;
 
-use super::allocate::reserve;
+use super::allocate::{DIRECT_ALIGN, check_free, make_zeros, reserve, reserve_in_place};
 use super::dest_error::PartFault;
 use super::layout::Layout;
 use super::ledger::PartFiles;
@@ -41,6 +42,15 @@ pub struct DiskFiles {
     is_new: bool,
     /// This run created the record.
     is_record_new: bool,
+    /// Chunks that need no space: those of zeros, and in place those that are right.
+    spared: Bitfield,
+    /// The `.part` is the finished file itself.
+    is_in_place: bool,
+    /// This run has changed a file that is repaired in place.
+    is_changed: bool,
+    /// The file whose blocks a new `.part` should share, with its right chunks, and then whether it does.
+    clone_from: Option<(File, Bitfield)>,
+    is_cloned: bool,
 }
 
 /// The object under the name of a `.part` or a record.
@@ -95,19 +105,51 @@ pub(crate) fn is_only_a_name(what: &str) -> bool {
 }
 
 impl DiskFiles {
-    /// Creates a record, or empties one that is not usable; the ledger creates the `.part`.
-    pub fn create(paths: Paths, length: u64, record: Option<File>) -> io::Result<Self> {
-        let is_record_new = record.is_none();
-        let record = record.map_or_else(|| create_locked(&paths.record, MODE_NEW), Ok)?;
-        record.set_len(0)?;
-        Ok(Self { paths, length, part: None, record, is_new: true, is_record_new })
+    /// Creates a record, or empties one that is not usable; the ledger creates the `.part`, with the blocks of
+    /// `clone_from` where the file system can share them.
+    pub fn create(
+        paths: Paths,
+        length: u64,
+        record: Option<File>,
+        spared: Bitfield,
+        clone_from: Option<(File, Bitfield)>,
+    ) -> io::Result<Self> {
+        let mut files = Self::new(paths, length, None, record, spared)?;
+        files.clear_record()?;
+        (files.is_new, files.clone_from) = (true, clone_from);
+        Ok(files)
     }
 
     /// Files that an earlier run, or another program, left: not changed until [`DiskFiles::reserve`].
-    pub fn existing(paths: Paths, length: u64, part: File, record: Option<File>) -> io::Result<Self> {
+    pub fn existing(paths: Paths, length: u64, part: File, record: Option<File>, spared: Bitfield) -> io::Result<Self> {
+        Self::new(paths, length, Some(part), record, spared)
+    }
+
+    /// A finished file that is to be repaired where it is, and a new or emptied record. `paths` name the file itself as
+    /// the `.part`.
+    pub fn in_place(paths: Paths, length: u64, file: File, record: Option<File>, spared: Bitfield) -> io::Result<Self> {
+        let mut files = Self::new(paths, length, Some(file), record, spared)?;
+        files.is_in_place = true;
+        files.clear_record()?;
+        Ok(files)
+    }
+
+    fn new(paths: Paths, length: u64, part: Option<File>, record: Option<File>, spared: Bitfield) -> io::Result<Self> {
         let is_record_new = record.is_none();
         let record = record.map_or_else(|| create_locked(&paths.record, MODE_NEW), Ok)?;
-        Ok(Self { paths, length, part: Some(Arc::new(part)), record, is_new: false, is_record_new })
+        Ok(Self {
+            paths,
+            length,
+            part: part.map(Arc::new),
+            record,
+            is_new: false,
+            is_record_new,
+            spared,
+            is_in_place: false,
+            is_changed: false,
+            clone_from: None,
+            is_cloned: false,
+        })
     }
 
     /// Empties the record.
@@ -115,9 +157,59 @@ impl DiskFiles {
         self.record.set_len(0)
     }
 
-    /// Reserves space for the whole file.
+    /// Reserves space for all chunks that need it.
     pub fn reserve(&self) -> io::Result<()> {
-        reserve(self.open_part()?, self.length)
+        let mut needed = Bitfield::full(self.spared.geometry());
+        self.spared.iter().for_each(|chunk| needed.remove(chunk));
+        let mut ranges = Layout::one_file(self.spared.geometry()).ranges(&needed);
+        if let Some(last) = ranges.last_mut().filter(|last| last.end == self.length) {
+            last.end = last.end.next_multiple_of(DIRECT_ALIGN);
+        }
+        let part = self.open_part()?;
+        if self.is_cloned {
+            // Each chunk that is written needs space of its own.
+            check_free(part, &ranges)?;
+        }
+        let reserve = if self.is_in_place || self.is_cloned { reserve_in_place } else { reserve };
+        reserve(part, self.length, &ranges)
+    }
+
+    /// Makes these chunks zeros. In a `.part` that this run created empty they are.
+    pub fn make_zeros(&mut self, chunks: &Bitfield) -> io::Result<()> {
+        if (self.is_new && !self.is_cloned) || chunks.count() == 0 {
+            return Ok(());
+        }
+        self.set_changed();
+        let ranges = Layout::one_file(chunks.geometry()).ranges(chunks);
+        ranges.into_iter().try_for_each(|range| make_zeros(self.open_part()?, range))
+    }
+
+    /// Whether a new `.part` began as a clone of the file that it replaces.
+    pub fn is_cloned(&self) -> bool {
+        self.is_cloned
+    }
+
+    /// Whether the finished file itself is written.
+    pub fn is_in_place(&self) -> bool {
+        self.is_in_place
+    }
+
+    /// Notes that this run changes a file that is repaired in place: from now on its record stays until the end.
+    pub fn set_changed(&mut self) {
+        self.is_changed = true;
+    }
+
+    /// Whether this run has changed a file that is repaired in place.
+    pub fn is_changed(&self) -> bool {
+        self.is_changed
+    }
+
+    /// Cuts off what the last block of a file that is repaired in place has beyond the end of the file.
+    pub fn trim(&self) -> io::Result<()> {
+        let part = self.open_part()?;
+        let length = part.metadata()?.len();
+        let is_of_last_block = (self.length + 1..=self.length.next_multiple_of(DIRECT_ALIGN)).contains(&length);
+        if self.is_in_place && is_of_last_block { part.set_len(self.length) } else { Ok(()) }
     }
 
     /// Paths of the files.
@@ -145,8 +237,12 @@ impl DiskFiles {
         Ok(mark(&self.open_part()?.metadata()?))
     }
 
-    /// Removes the `.part` and its record, if this run created them: they have no content.
+    /// Removes the `.part` and its record, if this run created them: they have no content. Of a file that was to be
+    /// repaired in place, only the record is removed.
     pub fn discard(&self) -> io::Result<()> {
+        if self.is_in_place && self.is_record_new {
+            return remove_if_same(&self.paths.record, &self.record);
+        }
         if !self.is_new {
             return Ok(());
         }
@@ -223,6 +319,13 @@ impl PartFiles for DiskFiles {
         let replaced = std::fs::metadata(&self.paths.dest).ok().filter(Metadata::is_file);
         let mode = replaced.map_or(MODE_NEW, |dest| dest.mode() & MODE_PLAIN | 0o600);
         let part = create_locked(&self.paths.part, mode)?;
+        // Only a file system that shares blocks can; elsewhere the right chunks are copied.
+        if let Some((from, right)) = self.clone_from.take()
+            && rustix::fs::ioctl_ficlone(&part, from).is_ok()
+        {
+            self.is_cloned = true;
+            right.iter().for_each(|chunk| self.spared.insert(chunk));
+        }
         self.part = Some(Arc::new(part));
         self.reserve()?;
         self.mark()
@@ -261,6 +364,9 @@ impl PartFiles for DiskFiles {
 
     fn publish(&mut self, replace: bool) -> io::Result<()> {
         self.check_part(self.length)?;
+        if self.is_in_place {
+            return Ok(());
+        }
         if replace {
             std::fs::rename(&self.paths.part, &self.paths.dest)?;
         } else {
@@ -338,6 +444,14 @@ fn remove_if_same(path: &Path, file: &File) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
+}
+
+/// Opens and locks a finished file to repair it in place: it may have several names. `WouldBlock` when another repair has
+/// the lock.
+pub(crate) fn open_finished(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
+    lock(options.open(path)?, path)
 }
 
 fn create_locked(path: &Path, mode: u32) -> io::Result<File> {

@@ -4,6 +4,7 @@
 
 use std::ops::Range;
 
+use crate::bitfield::Bitfield;
 use crate::geometry::{ChunkIndex, Geometry};
 
 /// A contiguous part of a file.
@@ -30,6 +31,18 @@ impl Layout {
     /// Segment of the chunk.
     pub fn segment(&self, chunk: ChunkIndex) -> Segment {
         Segment { offset: self.geometry.offset(chunk), len: self.geometry.chunk_len(chunk) }
+    }
+
+    /// The ranges of the file that these chunks make up, in order; chunks side by side are one range.
+    pub fn ranges(&self, chunks: &Bitfield) -> Vec<Range<u64>> {
+        let mut ranges: Vec<Range<u64>> = Vec::new();
+        for segment in chunks.iter().map(|chunk| self.segment(chunk)) {
+            match ranges.last_mut().filter(|last| last.end == segment.offset) {
+                Some(last) => last.end = segment.end(),
+                None => ranges.push(segment.range()),
+            }
+        }
+        ranges
     }
 
     /// The chunks that lie, wholly or partly, in this range of the file.
@@ -70,5 +83,8 @@ mod tests {
         let found = |range| layout.chunks_in(range).map(ChunkIndex::get).collect::<Vec<_>>();
         assert_eq!(found((1 << 14) - 1..(1 << 14) + 1), [0, 1]);
         assert_eq!(found(5 << 14..u64::MAX), [5]);
+        let mut some = Bitfield::empty(geometry);
+        [0, 1, 3, 5].into_iter().for_each(|index| some.insert(geometry.chunk(index).unwrap()));
+        assert_eq!(layout.ranges(&some), [0..2 << 14, 3 << 14..4 << 14, 5 << 14..geometry.length()]);
     }
 }

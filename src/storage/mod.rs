@@ -26,15 +26,18 @@ mod memory_grants;
 pub(crate) mod memory_plan;
 #[cfg(test)]
 mod memory_tests;
+mod opening;
 pub(crate) mod paths;
 mod probe;
 pub(crate) mod record;
 pub(crate) mod relocate;
+mod ring_file;
 pub(crate) mod seed_file;
 #[cfg(test)]
 mod test_disk;
 #[cfg(test)]
 pub(crate) mod test_image;
+mod thread_file;
 mod unfinished;
 pub(crate) mod verifier;
 pub(crate) mod writer;
@@ -51,6 +54,7 @@ pub use ledger::{Ledger, PartFiles};
 pub use loan::Loan;
 pub use memory::Memory;
 pub use memory_plan::{MemoryPlan, TooLittleMemory};
+pub use opening::Opening;
 pub use paths::Paths;
 pub use record::{FileMark, Record};
 pub use seed_file::SeedFile;

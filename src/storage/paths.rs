@@ -45,6 +45,12 @@ impl Paths {
         };
         Self { part: with(PART), record: with(RECORD), folder, dest }
     }
+
+    /// The same for a file that is repaired in place: the file itself takes the place of its `.part`.
+    pub fn in_place(dest: &Path) -> Self {
+        let paths = Self::new(dest);
+        Self { part: paths.dest.clone(), ..paths }
+    }
 }
 
 /// Folder of a path's last component.

@@ -23,10 +23,7 @@ pub(super) fn probe(paths: &Paths, bytes: u64) -> Result<(), DestError> {
     if !folder.is_dir() {
         return Err(DestError::NotAFolder(paths.dest.clone()));
     }
-    let limit = rustix::process::getrlimit(Resource::Fsize).current;
-    if limit.is_some_and(|limit| limit < bytes.next_multiple_of(DIRECT_ALIGN)) {
-        return Err(DestError::TooLarge { path: paths.dest.clone(), bytes });
-    }
+    check_size(paths, bytes)?;
     match std::fs::symlink_metadata(&paths.dest) {
         Ok(dest) => check_replaceable(paths, &dest, &folder)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -36,6 +33,15 @@ pub(super) fn probe(paths: &Paths, bytes: u64) -> Result<(), DestError> {
         return Err(DestError::NotReplaceable { path: paths.dest.clone(), why });
     }
     try_rename(paths, failed)
+}
+
+/// Checks that this process may write a file of `bytes`.
+pub(super) fn check_size(paths: &Paths, bytes: u64) -> Result<(), DestError> {
+    let limit = rustix::process::getrlimit(Resource::Fsize).current;
+    if limit.is_some_and(|limit| limit < bytes.next_multiple_of(DIRECT_ALIGN)) {
+        return Err(DestError::TooLarge { path: paths.dest.clone(), bytes });
+    }
+    Ok(())
 }
 
 /// Checks that a rename can replace the existing file.
@@ -63,7 +69,7 @@ fn file_attribute(attributes: StatxAttributes) -> Option<&'static str> {
     [
         (StatxAttributes::IMMUTABLE, "it is immutable (chattr -i)"),
         (StatxAttributes::APPEND, "it is append-only (chattr -a)"),
-        (StatxAttributes::MOUNT_ROOT, "something is mounted there"),
+        (StatxAttributes::MOUNT_ROOT, "something is mounted there (--in-place would repair that)"),
     ]
     .into_iter()
     .find_map(|(attribute, why)| attributes.contains(attribute).then_some(why))

@@ -13,6 +13,7 @@ use super::dest_error::DestError;
 use super::disk::DiskFiles;
 use super::layout::Layout;
 use super::ledger::Ledger;
+use super::opening::Opening;
 use super::record::{FileMark, Record};
 use crate::bitfield::Bitfield;
 use crate::geometry::{ChunkIndex, Geometry};
@@ -31,21 +32,25 @@ pub struct Unfinished {
     /// Length of the `.part`, bytes.
     length: u64,
     force: bool,
+    /// Chunks of zeros. Other files have zeros at the same place, so that these chunks never show whose file it is.
+    zeros: Bitfield,
+    /// Chunks of zeros are made anew and not hashed.
+    is_sparse: bool,
 }
 
 impl Unfinished {
-    /// `files` are open and `length` is the size of their `.part`; with `force` it is used whatever its origin.
+    /// `files` are open; `how` says how far their `.part` is used if it is not ours.
     pub(super) fn new(
         info_hash: InfoHash,
-        geometry: Geometry,
         files: DiskFiles,
         record: Option<Record>,
-        length: u64,
-        force: bool,
+        how: Opening<'_>,
     ) -> io::Result<Self> {
         let mark = files.mark()?;
         let part = files.part().cloned().ok_or_else(|| io::Error::other("the .part is not open"))?;
-        Ok(Self { info_hash, geometry, files, part, record, mark, length, force })
+        let (geometry, length) = (how.zeros.geometry(), part.metadata()?.len());
+        let Opening { force, zeros, is_sparse, .. } = how;
+        Ok(Self { info_hash, geometry, files, part, record, mark, length, force, zeros: zeros.clone(), is_sparse })
     }
 
     /// Path of the `.part`.
@@ -61,7 +66,8 @@ impl Unfinished {
     /// Whether the chunk may be there: the record claims it and the file is long enough. Without a record any chunk may
     /// be there.
     pub fn may_have(&self, chunk: ChunkIndex) -> bool {
-        self.is_long_enough(chunk) && self.record.as_ref().is_none_or(|record| record.chunks.contains(chunk))
+        let is_claimed = self.record.as_ref().is_none_or(|record| record.chunks.contains(chunk));
+        self.is_long_enough(chunk) && !self.is_left_out(chunk) && is_claimed
     }
 
     /// Further chunks to hash beyond those that the record claims: all where data was written. They are needed when the
@@ -70,13 +76,15 @@ impl Unfinished {
     /// neither applies, or if all chunks were hashed.
     pub fn others(&self, right: &Bitfield) -> io::Result<Option<Bitfield>> {
         let Some(record) = &self.record else { return Ok(None) };
-        let is_doubtful = self.is_made_with(record) && record.chunks.count() > 0 && right.count() == 0;
+        let is_doubtful = self.is_made_with(record) && self.telling(&record.chunks) > 0 && self.telling(right) == 0;
         if !self.force && !is_doubtful {
             return Ok(None);
         }
         let geometry = self.geometry;
         let mut others = Bitfield::empty(geometry);
-        let there = geometry.chunks().filter(|chunk| self.is_long_enough(*chunk) && !self.may_have(*chunk));
+        let there = geometry
+            .chunks()
+            .filter(|chunk| self.is_long_enough(*chunk) && !self.is_left_out(*chunk) && !self.may_have(*chunk));
         there.for_each(|chunk| others.insert(chunk));
         for chunk in self.files.chunks_with_holes(geometry)?.iter() {
             others.remove(chunk);
@@ -89,13 +97,24 @@ impl Unfinished {
         Layout::one_file(self.geometry).segment(chunk).end() <= self.length
     }
 
-    /// Resumes with the chunks that are right. A file is refused if none of its record's claims is true, except with
-    /// `force`.
+    /// Whether the chunk is made of zeros in any case, so that its present content is of no interest.
+    fn is_left_out(&self, chunk: ChunkIndex) -> bool {
+        self.is_sparse && self.zeros.contains(chunk)
+    }
+
+    /// Number of these chunks that show whose file it is.
+    fn telling(&self, chunks: &Bitfield) -> usize {
+        chunks.iter().filter(|chunk| !self.zeros.contains(*chunk)).count()
+    }
+
+    /// Resumes with the chunks that are right. Except with `force`, a file is refused if none of its record's claims is
+    /// true, or if it has no record and no right chunk.
     pub fn resume(self, verified: &Bitfield) -> Result<(DiskFiles, Ledger), DestError> {
         let failed = |error| DestError::Io { path: self.files.paths().part.clone(), error };
         let is_ours = self.is_ours(verified).map_err(failed)?;
-        if self.record.is_some() && !is_ours && !self.force {
-            return Err(DestError::NotOurs(self.files.paths().part.clone()));
+        if !is_ours && !self.force {
+            let part = self.files.paths().part.clone();
+            return Err(if self.record.is_some() { DestError::NotOurs(part) } else { DestError::Foreign(part) });
         }
         let dest = self.files.paths().dest.clone();
         let length = self.geometry.length();
@@ -118,16 +137,17 @@ impl Unfinished {
     }
 
     /// Whether the record describes this file: some of the chunks that it claims are right, or this is the same file
-    /// that was created with it, was cut, and contains no foreign data.
+    /// that was created with it, was cut, and contains no foreign data. Without a record, whether any chunk is right, or
+    /// nothing can be lost.
     fn is_ours(&self, verified: &Bitfield) -> io::Result<bool> {
-        let Some(record) = &self.record else { return Ok(false) };
-        if record.chunks.iter().any(|chunk| verified.contains(chunk)) {
+        let Some(record) = &self.record else { return Ok(self.telling(verified) > 0 || is_blank(&self.part)?) };
+        if record.chunks.iter().any(|chunk| verified.contains(chunk) && !self.zeros.contains(chunk)) {
             return Ok(true);
         }
         if !self.is_made_with(record) {
             return Ok(false);
         }
-        Ok(record.chunks.count() == 0 || verified.count() > 0 || is_blank(&self.part)?)
+        Ok(self.telling(&record.chunks) == 0 || self.telling(verified) > 0 || is_blank(&self.part)?)
     }
 
     fn is_made_with(&self, record: &Record) -> bool {

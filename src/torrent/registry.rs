@@ -64,6 +64,15 @@ impl Registry {
         }
     }
 
+    /// Whether any torrent is served from the file with this device and inode.
+    pub(crate) fn serves(&self, device_and_inode: (u64, u64)) -> bool {
+        let torrents = self.torrents.read().unwrap_or_else(PoisonError::into_inner);
+        let is_it = |torrent: &Torrent| {
+            torrent.content.as_ref().is_some_and(|content| content.device_and_inode() == device_and_inode)
+        };
+        torrents.values().any(|torrent| torrent.stopped().is_none() && is_it(torrent))
+    }
+
     /// All files.
     pub(crate) fn all(&self) -> Vec<Arc<Torrent>> {
         self.torrents.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()

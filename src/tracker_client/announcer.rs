@@ -177,6 +177,9 @@ impl Announcer {
 
     fn withdraw_here(self: &Rc<Self>, info_hash: InfoHash) -> impl Future<Output = ()> + use<> {
         let entry = self.entries.borrow_mut().remove(&info_hash).filter(|entry| entry.attempted);
+        if self.entries.borrow().is_empty() {
+            self.group.set_refusal(None);
+        }
         if entry.is_some() {
             self.withdrawing.borrow_mut().insert(info_hash);
         }
@@ -269,6 +272,7 @@ impl Announcer {
             (entry.takes_progress, entry.refused) = (takes_progress(answer.text()), false);
             let endpoint = entry.announcement.endpoint;
             drop(entries);
+            self.group.set_refusal(None);
             self.forget_refusals();
             if !is_entered_elsewhere(answer.text()) {
                 self.warn_of_local_tracker(endpoint);
@@ -281,6 +285,10 @@ impl Announcer {
         entry.epoch = epoch;
         entry.due = Instant::now() + ANNOUNCE_RETRY_PAUSE;
         entry.refused = true;
+        // A tracker that acknowledges some of many files is of use.
+        if !entries.values().any(|entry| entry.epoch == epoch && !entry.refused) {
+            self.group.set_refusal(Some(answer));
+        }
         drop(entries);
         self.report_refusal(name, answer);
     }

@@ -1,6 +1,6 @@
 //! A connection to one tracker.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::answer::Answer;
@@ -46,8 +46,8 @@ impl std::fmt::Debug for Connection {
 }
 
 impl Connection {
-    /// Connects to the first address of `name`, of one family if that is given, that answers.
-    pub(super) async fn open(net: &Net, name: &str, family: Option<Family>) -> Result<Self, ConnectionError> {
+    /// The addresses of `name`, of one family if that is given.
+    pub(super) async fn resolve(name: &str, family: Option<Family>) -> Result<Vec<SocketAddr>, ConnectionError> {
         let mut addresses = resolve::resolve(name).await?;
         if let Some(family) = family {
             addresses.retain(|address| Family::of(address.ip()) == family);
@@ -55,6 +55,11 @@ impl Connection {
                 return Err(ConnectionError::NoAddress(family));
             }
         }
+        Ok(addresses)
+    }
+
+    /// Connects to the first of the addresses that answers.
+    pub(super) async fn open(net: &Net, addresses: Vec<SocketAddr>) -> Result<Self, ConnectionError> {
         let open = async {
             let mut failed = NetError::Closed;
             // The timeout is divided among the addresses, so that a silent one leaves time for the others.

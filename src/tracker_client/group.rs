@@ -11,8 +11,9 @@ use futures_lite::FutureExt;
 use super::answer::Answer;
 use super::connection::{Connection, ConnectionError};
 use super::record::{TrackerRecord, TrackerState};
+use super::trouble::{TrackerTrouble, Troubles};
 use crate::ids::{Endpoint, InfoHash};
-use crate::limits::{TRACKER_HEDGE_FIRST, TRACKER_HEDGE_NEXT, TRACKER_RETRY_PAUSE};
+use crate::limits::{TRACKER_HEDGE_FIRST, TRACKER_HEDGE_NEXT, TRACKER_RETRY_PAUSE, TROUBLE_TICK};
 use crate::metrics::{self, Counter};
 use crate::net::{Family, Net, NetError};
 use crate::rpc::RpcError;
@@ -28,6 +29,9 @@ pub(crate) struct AllTrackersFailed(
     pub Vec<String>,
 );
 
+/// Receives the name of a tracker, `HOST:PORT`, and its trouble.
+type OnTrouble = Box<dyn Fn(&str, TrackerTrouble)>;
+
 /// Trackers in the order in which they are tried; used on core 0 only.
 pub(crate) struct TrackerGroup {
     names: Vec<String>,
@@ -37,6 +41,9 @@ pub(crate) struct TrackerGroup {
     family: Option<Family>,
     net: Net,
     notice: Box<dyn Fn(String)>,
+    /// Receives the trouble of each tracker while none is of use.
+    on_trouble: RefCell<Option<OnTrouble>>,
+    troubles: Troubles,
     /// Index of the tracker in use.
     current: Cell<usize>,
     connection: RefCell<Option<Connection>>,
@@ -77,6 +84,8 @@ impl TrackerGroup {
 
     fn start(names: Vec<String>, family: Option<Family>, net: Net, notice: Box<dyn Fn(String)>) -> Rc<Self> {
         let group = Rc::new(Self {
+            on_trouble: RefCell::new(None),
+            troubles: Troubles::new(names.len()),
             records: RefCell::new(names.iter().cloned().map(TrackerRecord::new).collect()),
             names,
             family,
@@ -93,7 +102,20 @@ impl TrackerGroup {
             round_trip: Cell::new(None),
         });
         crate::runtime::spawn_vital("tracker connection", watch(Rc::downgrade(&group)));
+        crate::runtime::spawn_vital("tracker troubles", report_troubles(Rc::downgrade(&group)));
         group
+    }
+
+    /// Calls `on_trouble` with the trouble of each tracker while none is of use, within 3 s and then every 10 s.
+    pub(crate) fn report_troubles_to(&self, on_trouble: OnTrouble) {
+        *self.on_trouble.borrow_mut() = Some(on_trouble);
+    }
+
+    /// The tracker in use answers, and has acknowledged none of this client's files: it gave this answer last. `None`
+    /// once it has acknowledged one, or nothing is announced.
+    pub(crate) fn set_refusal(&self, answer: Option<&Answer>) {
+        let trouble = |answer: &Answer| TrackerTrouble::of_answer(answer.status(), answer.text());
+        self.troubles.set_refusal(answer.map(|answer| (self.current.get(), trouble(answer))));
     }
 
     /// Returns whether the tracker in use is connected and on this machine.
@@ -154,7 +176,19 @@ impl TrackerGroup {
 
     async fn request_any(&self, message: &Message<'_>) -> Result<Answer, AllTrackersFailed> {
         let _in_use = self.acquire().await;
+        self.troubles.ask();
+        let answered = self.try_all(message).await;
+        if answered.is_ok() {
+            self.troubles.answered();
+        }
+        answered
+    }
+
+    async fn try_all(&self, message: &Message<'_>) -> Result<Answer, AllTrackersFailed> {
         let mut connection = self.connection.borrow_mut().take();
+        if connection.is_some() {
+            self.troubles.set(self.current.get(), TrackerTrouble::Silent);
+        }
         let (first, began) = (self.current.get(), Instant::now());
         let asked = match &mut connection {
             Some(connection) => Some(connection.request(message).await),
@@ -189,7 +223,10 @@ impl TrackerGroup {
                 candidates.remove(0);
             }
         }
-        let won = self.race(&candidates, |index| self.attempt(index, message)).await;
+        let attempt = |index| async move {
+            self.attempt(index, message).await.inspect_err(|error| self.troubles.set(index, error.into()))
+        };
+        let won = self.race(&candidates, attempt).await;
         let (index, (connection, answer)) = match won {
             Ok(won) => won,
             Err(failures) => self.all_failed(failure.into_iter().chain(failures))?,
@@ -238,7 +275,10 @@ impl TrackerGroup {
     async fn ask(&self, index: usize, message: &Message<'_>) -> Result<(Connection, Answer), ConnectionError> {
         self.note(index, TrackerRecord::tried);
         let asked = async {
-            let mut connection = Connection::open(&self.net, &self.names[index], self.family).await?;
+            self.troubles.set(index, TrackerTrouble::looking_up());
+            let addresses = Connection::resolve(&self.names[index], self.family).await?;
+            self.troubles.set(index, TrackerTrouble::Silent);
+            let mut connection = Connection::open(&self.net, addresses).await?;
             let began = Instant::now();
             let answer = connection.request(message).await?;
             Ok((connection, answer, began.elapsed()))
@@ -390,6 +430,19 @@ impl Drop for InUse<'_> {
         self.0.busy.set(false);
         self.0.released.notify();
         self.0.changed.notify();
+    }
+}
+
+/// Reports the troubles of the trackers while none of them is of use.
+async fn report_troubles(group: std::rc::Weak<TrackerGroup>) {
+    loop {
+        crate::runtime::sleep(TROUBLE_TICK).await;
+        let Some(group) = group.upgrade().filter(|group| !group.ended.get()) else { return };
+        if let Some(on_trouble) = &*group.on_trouble.borrow() {
+            for (index, trouble) in group.troubles.take_due() {
+                on_trouble(&group.names[index], trouble);
+            }
+        }
     }
 }
 

@@ -13,9 +13,11 @@ mod answer;
 mod connection;
 pub(crate) mod group;
 mod record;
+mod trouble;
 
 pub(crate) use announcer::{Announcement, Announcer, Listener};
 pub(crate) use answer::Answer;
 pub(crate) use group::TrackerGroup;
 pub(crate) use record::TrackerRecord;
 pub use record::TrackerState;
+pub use trouble::TrackerTrouble;

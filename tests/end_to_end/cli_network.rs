@@ -4,7 +4,6 @@ use std::path::Path;
 
 use rustix::process::Signal;
 
-use crate::support::seccomp::refuse_io_uring;
 use crate::support::{Folder, Outcome, Running, finish, mtorrent, run};
 
 const LOOPBACK: &str = "--listen=127.0.0.1:0";
@@ -324,21 +323,6 @@ fn a_port_has_one_owner() {
     get(&folder, "file", "copy", &[&taken]).expect(2);
     let state = folder.text("state");
     run(["client", "--data-dir", &state, &taken]).expect_sentence(1, "in use");
-}
-
-#[test]
-fn a_kernel_without_io_uring() {
-    let mut command = mtorrent(["tracker", LOOPBACK]);
-    refuse_io_uring(&mut command);
-    finish(&mut command).expect_sentence(1, "kernel.io_uring_disabled");
-}
-
-#[test]
-fn too_little_locked_memory() {
-    let program = env!("CARGO_BIN_EXE_mtorrent");
-    let mut command = std::process::Command::new("sh");
-    command.args(["-c", "ulimit -l 64 && exec \"$0\" tracker --listen 127.0.0.1:0", program]);
-    finish(&mut command).expect_sentence(1, "ulimit -l");
 }
 
 #[test]

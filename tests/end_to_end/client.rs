@@ -76,8 +76,8 @@ fn a_download_is_reported_to_a_tracker_that_takes_reports() {
     let folder = tempfile::tempdir_in(".").unwrap();
     let (path, metainfo) = file(folder.path(), 20 << 18, 1 << 18);
     let limited = |tracker: &TrackerDouble, reports_progress| {
-        let (trackers, limit) = (vec![tracker.name()], RateSetting::Given(std::num::NonZeroU64::new(6 << 20)));
-        Node::start(NodeConfig { trackers, download_limit: limit, reports_progress, ..node::config(1) }).unwrap()
+        let (trackers, download_limit) = (vec![tracker.name()], RateSetting::Given(std::num::NonZeroU64::new(6 << 20)));
+        Node::start(NodeConfig { trackers, download_limit, reports_progress, ..node::config(1) }).unwrap()
     };
     let seeder = client(&[&new], 1);
     share(&seeder, &path, &metainfo);

@@ -104,6 +104,44 @@ impl Network {
     }
 }
 
+/// Hosts `0..count` with the addresses from 10.77.0.1 on one bridge, which is on host 0.
+pub struct Star(Network);
+
+impl Star {
+    /// Creates the network; `None`, with the test skipped, if that is not possible.
+    pub fn new(count: usize) -> Option<Self> {
+        if !is_root("network namespaces") || !has_programs(&["ip", "unshare", "nsenter"]) {
+            return None;
+        }
+        let network = Network { hosts: (0..count).map(|_| host()).collect() };
+        network.ip(0, &["link", "add", "bridge", "type", "bridge"]);
+        let hub = network.hosts[0].id().to_string();
+        for host in 0..count {
+            let (address, device) =
+                (format!("{}/24", network.address(host)), if host == 0 { "bridge" } else { "eth0" });
+            if host > 0 {
+                let port = format!("port{host}");
+                network.ip(host, &["link", "add", device, "type", "veth", "peer", "name", &port, "netns", &hub]);
+                network.ip(0, &["link", "set", &port, "master", "bridge", "up"]);
+            }
+            network.ip(host, &["address", "add", &address, "dev", device]);
+            network.ip(host, &["link", "set", device, "up"]);
+            network.ip(host, &["link", "set", "lo", "up"]);
+        }
+        Some(Self(network))
+    }
+
+    /// A host's address.
+    pub fn address(&self, host: usize) -> IpAddr {
+        self.0.address(host)
+    }
+
+    /// A command that runs on a host.
+    pub fn command<S: AsRef<OsStr>>(&self, host: usize, command: &[S]) -> Command {
+        self.0.command(host, command)
+    }
+}
+
 impl Drop for Network {
     fn drop(&mut self) {
         for host in &mut self.hosts {

@@ -24,6 +24,7 @@ pub fn config(cores: usize) -> NodeConfig {
         cores,
         cache_bytes: 16 << 20,
         strategy: Strategy::default(),
+        sparse: true,
         stall_timeout: Duration::from_secs(1),
         chunk_bytes: 1 << 20,
         upload_limit: RateSetting::Kept,
@@ -49,7 +50,15 @@ pub fn share(node: &Node, file: &Path, metainfo: &Arc<Metainfo>) {
 /// A download that does not seed afterwards and waits this long for a first seeder; without `dest` nothing is written.
 pub fn request(metainfo: &Arc<Metainfo>, dest: Option<PathBuf>, wait: Duration) -> DownloadRequest {
     let metainfo_path = "file.mtorrent".into();
-    DownloadRequest { metainfo: metainfo.clone(), metainfo_path, dest, force: false, wait: Some(wait), seed: false }
+    DownloadRequest {
+        metainfo: metainfo.clone(),
+        metainfo_path,
+        dest,
+        force: false,
+        in_place: false,
+        wait: Some(wait),
+        seed: false,
+    }
 }
 
 /// Starts a download.

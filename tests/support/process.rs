@@ -10,10 +10,12 @@ use std::time::Instant;
 
 use super::DEADLINE;
 
-/// The binary, without settings from the environment.
+/// The binary, without settings from the environment but `MTORRENT_RUNTIME`, by which all tests run on the same back
+/// end.
 pub fn mtorrent<S: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mtorrent"));
     let settings = std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MTORRENT_"));
+    let settings = settings.filter(|(name, _)| name != "MTORRENT_RUNTIME");
     settings.for_each(|(name, _)| {
         command.env_remove(name);
     });

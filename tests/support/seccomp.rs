@@ -3,11 +3,6 @@
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-/// Makes every io_uring_setup of the command fail with EPERM.
-pub fn refuse_io_uring(command: &mut Command) {
-    refuse(command, libc::SYS_io_uring_setup, libc::EPERM);
-}
-
 /// Makes every call of this number by the command fail with `errno`.
 pub fn refuse(command: &mut Command, call: libc::c_long, errno: libc::c_int) {
     let filter = [

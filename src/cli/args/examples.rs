@@ -69,6 +69,14 @@ const EXAMPLES: &[(&str, &str)] = &[
       mtorrent verify big.mtorrent /data/big.img --json",
     ),
     (
+        "doctor",
+        "Examples:
+  This machine, and a disk for downloads:
+      mtorrent doctor /data
+  What is not well, for a script:
+      mtorrent doctor /data --json | jq 'select(.level == \"problem\")'",
+    ),
+    (
         "status",
         "Examples:
       mtorrent status --tracker t1:7000

@@ -1,11 +1,12 @@
 //! Arguments of the commands that work on files, and of the demo.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 
 use super::shared::{CoresArgs, NewArgs, TrackersArgs};
-use crate::console::units::parse_size;
+use crate::console::units::{parse_duration, parse_size};
 
 /// `mtorrent create`.
 #[derive(Clone, Debug, Args)]
@@ -13,7 +14,7 @@ pub struct CreateArgs {
     /// The file
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// The .mtorrent file to create
+    /// The .mtorrent file to create; - for standard output
     #[arg(value_name = "NAME.mtorrent")]
     pub metainfo: PathBuf,
     /// The trackers to write into it.
@@ -25,12 +26,17 @@ pub struct CreateArgs {
     /// Number of threads that hash.
     #[command(flatten)]
     pub cores: CoresArgs,
+    /// How often to write a line of progress while hashing [default: 10s where stderr is no terminal]
+    ///
+    /// To stderr or, with --json, an object to stdout. 0s for never.
+    #[arg(long, value_name = "DURATION", env = "MTORRENT_REPORT_EVERY", hide_short_help = true, value_parser = parse_duration)]
+    pub report_every: Option<Duration>,
 }
 
 /// `mtorrent info`.
 #[derive(Clone, Debug, Args)]
 pub struct InfoArgs {
-    /// The .mtorrent file
+    /// The .mtorrent file; - for standard input
     #[arg(value_name = "NAME.mtorrent")]
     pub metainfo: PathBuf,
 }
@@ -38,7 +44,7 @@ pub struct InfoArgs {
 /// `mtorrent verify`.
 #[derive(Clone, Debug, Args)]
 pub struct VerifyArgs {
-    /// The .mtorrent file
+    /// The .mtorrent file; - for standard input
     #[arg(value_name = "NAME.mtorrent")]
     pub metainfo: PathBuf,
     /// The file to check, or the folder that holds it under its own name
@@ -47,6 +53,19 @@ pub struct VerifyArgs {
     /// Number of threads that hash.
     #[command(flatten)]
     pub cores: CoresArgs,
+    /// How often to write a line of progress while hashing [default: 10s where stderr is no terminal]
+    ///
+    /// To stderr or, with --json, an object to stdout. 0s for never.
+    #[arg(long, value_name = "DURATION", env = "MTORRENT_REPORT_EVERY", hide_short_help = true, value_parser = parse_duration)]
+    pub report_every: Option<Duration>,
+}
+
+/// `mtorrent doctor`.
+#[derive(Clone, Debug, Args)]
+pub struct DoctorArgs {
+    /// The folder for downloads; a small file is written there and removed
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub folder: PathBuf,
 }
 
 /// `mtorrent demo`.

@@ -22,7 +22,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 pub(super) use definition::{NOT_SETTINGS, definition, is_switch, settings_of, variables, without_variables};
 pub use documents::{CompletionsArgs, ManArgs, Shell};
 pub use environment::forget_empty_variables;
-pub use files::{CreateArgs, DemoArgs, InfoArgs, VerifyArgs};
+pub use files::{CreateArgs, DemoArgs, DoctorArgs, InfoArgs, VerifyArgs};
 pub use peer::{ClientArgs, CtlArgs, GetArgs, PeerArgs, Picker, ShareArgs};
 pub use shared::{CoresArgs, MetricsArgs, NewArgs, TrackersArgs};
 pub use tracker::{StatusArgs, TrackerArgs};
@@ -33,8 +33,10 @@ use crate::console::log_format::LogFormat;
 #[derive(Clone, Debug, Parser)]
 #[command(name = "mtorrent", version, about, propagate_version = true)]
 #[command(
-    after_help = "Exit codes: 0 done; 1 failed; 2 usage; 3 worth trying again (no tracker, no seeder, timed out); \
-                        4 data is wrong; 130 and 143 on SIGINT and SIGTERM before the work was done."
+    after_help = "Exit codes: 0 done; 1 failed; 2 usage; 3 worth trying again (no tracker, no seeder, timed out);
+4 data is wrong; 130 and 143 on SIGINT and SIGTERM before the work was done.
+
+mtorrent COMMAND --help explains the flags of a command, with examples."
 )]
 pub struct LowArgs {
     /// Options of every command.
@@ -75,9 +77,23 @@ pub struct CommonArgs {
     /// What to log, such as `debug` or `mtorrent::upload=trace,warn` [default: RUST_LOG, else warn, for services info]
     #[arg(long, global = true, value_name = "FILTER", env = "MTORRENT_LOG", help_heading = COMMON)]
     pub log: Option<String>,
-    /// The format of the log and of messages on stderr [default: text, or journald where stderr is the journal]
-    #[arg(long, global = true, value_name = "FORMAT", env = "MTORRENT_LOG_FORMAT", help_heading = COMMON)]
+    /// The format of stderr: text, json or journald [default: text, journald where stderr is the journal]
+    #[arg(long, global = true, value_name = "FORMAT", hide_possible_values = true, env = "MTORRENT_LOG_FORMAT", help_heading = COMMON)]
     pub log_format: Option<LogStyle>,
+    /// What runs the cores
+    #[arg(long, global = true, value_name = "HOW", env = "MTORRENT_RUNTIME", default_value = "auto", help_heading = COMMON)]
+    pub runtime: RuntimeKind,
+}
+
+/// What runs the cores.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum RuntimeKind {
+    /// io_uring where this machine allows it, else plain threads
+    Auto,
+    /// io_uring, or an error where this machine does not allow it
+    Uring,
+    /// Plain threads
+    Threads,
 }
 
 /// A format of the log.
@@ -120,6 +136,8 @@ pub enum LowCommand {
     Info(InfoArgs),
     /// Check a file against NAME.mtorrent and name the bad chunks
     Verify(VerifyArgs),
+    /// Look whether this machine and a folder are fit, and name the remedy for what is not
+    Doctor(DoctorArgs),
     /// Show what a tracker knows: files, seeders, who downloads what and how far, trackers in sync
     Status(StatusArgs),
     /// Demonstrate everything on this machine: two trackers, one seeder, two getters, one tracker killed half-way

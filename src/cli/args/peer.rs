@@ -28,7 +28,7 @@ pub struct PeerArgs {
     #[command(flatten)]
     pub cores: CoresArgs,
     /// Memory for chunks just received, from which other peers are served
-    #[arg(long, value_name = "SIZE", env = "MTORRENT_CACHE", hide_short_help = true, default_value = "96MiB", value_parser = parse_size)]
+    #[arg(long, value_name = "SIZE", env = "MTORRENT_CACHE", help_heading = "Limits", hide_short_help = true, default_value = "96MiB", value_parser = parse_size)]
     pub cache: u64,
     /// How long a download that has received something waits while all its sources are away
     #[arg(long, value_name = "DURATION", env = "MTORRENT_STALL_TIMEOUT", hide_short_help = true, default_value = "5m", value_parser = parse_duration)]
@@ -36,12 +36,16 @@ pub struct PeerArgs {
     /// Which chunks to get first
     #[arg(long, value_name = "HOW", env = "MTORRENT_PICKER", hide_short_help = true, default_value = "rarest")]
     pub picker: Picker,
-    /// The most that the process sends per second, such as 100Mbit or 20MiB; `off` for no limit [default: for a client
-    /// the limit of its last run]
-    #[arg(long, value_name = "RATE", env = "MTORRENT_UPLOAD_LIMIT", value_parser = parse_rate_limit)]
+    /// Download and write chunks of zeros like all others, instead of leaving holes
+    #[arg(long, env = "MTORRENT_NO_SPARSE", hide_short_help = true, value_parser = BoolishValueParser::new())]
+    pub no_sparse: bool,
+    /// The most that the process sends per second, such as 100Mbit or 20MiB; `off` for no limit
+    ///
+    /// A client without it keeps the limit that its last run had.
+    #[arg(long, value_name = "RATE", env = "MTORRENT_UPLOAD_LIMIT", help_heading = "Limits", value_parser = parse_rate_limit)]
     pub upload_limit: Option<RateLimit>,
     /// The most that the process receives per second, such as 100Mbit or 20MiB; `off` for no limit
-    #[arg(long, value_name = "RATE", env = "MTORRENT_DOWNLOAD_LIMIT", value_parser = parse_rate_limit)]
+    #[arg(long, value_name = "RATE", env = "MTORRENT_DOWNLOAD_LIMIT", help_heading = "Limits", value_parser = parse_rate_limit)]
     pub download_limit: Option<RateLimit>,
     /// Do not report to the trackers how far each download is
     #[arg(long, env = "MTORRENT_NO_REPORT", value_parser = BoolishValueParser::new())]
@@ -77,6 +81,13 @@ pub struct ClientArgs {
     /// Run as a service until SIGTERM: no prompt, commands by `mtorrent ctl` only
     #[arg(long, env = "MTORRENT_DAEMON", value_parser = BoolishValueParser::new())]
     pub daemon: bool,
+    /// A command to run when a download is done
+    ///
+    /// It is run by /bin/sh -c, with MTORRENT_PATH, MTORRENT_INFO_HASH, MTORRENT_NAME, MTORRENT_BYTES and
+    /// MTORRENT_UP_TO_DATE (yes or no) in its environment and its output on stderr; never for a download that failed. Text
+    /// in these variables comes from others: quote it, "$MTORRENT_PATH".
+    #[arg(long, value_name = "CMD", env = "MTORRENT_ON_DONE")]
+    pub on_done: Option<String>,
 }
 
 /// `mtorrent ctl`.
@@ -98,7 +109,7 @@ pub struct ShareArgs {
     /// The file to share
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// Its .mtorrent file; if it exists already, FILE is verified against it
+    /// Its .mtorrent file; if it exists already, FILE is verified against it; - for one on standard input
     #[arg(value_name = "NAME.mtorrent")]
     pub metainfo: PathBuf,
     /// Options of every peer.
@@ -107,12 +118,20 @@ pub struct ShareArgs {
     /// Options for a new `.mtorrent` file.
     #[command(flatten)]
     pub new: NewArgs,
+    /// How long to wait for a first tracker to acknowledge the file before giving up [default: for ever]
+    #[arg(long, value_name = "DURATION", env = "MTORRENT_WAIT", value_parser = parse_duration)]
+    pub wait: Option<Duration>,
+    /// How often to write a line of progress while hashing [default: 10s where stderr is no terminal]
+    ///
+    /// To stderr or, with --json, an object to stdout. 0s for never.
+    #[arg(long, value_name = "DURATION", env = "MTORRENT_REPORT_EVERY", hide_short_help = true, value_parser = parse_duration)]
+    pub report_every: Option<Duration>,
 }
 
 /// `mtorrent get`.
 #[derive(Clone, Debug, Args)]
 pub struct GetArgs {
-    /// The .mtorrent file
+    /// The .mtorrent file; - for standard input
     #[arg(value_name = "NAME.mtorrent")]
     pub metainfo: PathBuf,
     /// The file to write, or a folder that gets it under its own name; not needed with --discard
@@ -127,6 +146,12 @@ pub struct GetArgs {
     /// Replace a different file at DEST, once the new one is complete
     #[arg(long, env = "MTORRENT_FORCE", value_parser = BoolishValueParser::new())]
     pub force: bool,
+    /// Repair a different file at DEST where it is: only its wrong chunks are fetched and written
+    ///
+    /// No second copy is made. An interrupted run leaves the file partly repaired, and the same command goes on. A file
+    /// of which no chunk is right is left alone without --force.
+    #[arg(long, env = "MTORRENT_IN_PLACE", value_parser = BoolishValueParser::new())]
+    pub in_place: bool,
     /// Receive and verify, but write nothing
     #[arg(long, env = "MTORRENT_DISCARD", value_parser = BoolishValueParser::new())]
     pub discard: bool,
@@ -136,6 +161,13 @@ pub struct GetArgs {
     /// Seed the file afterwards for this long
     #[arg(long, value_name = "DURATION", env = "MTORRENT_SEED_FOR", value_parser = parse_duration)]
     pub seed_for: Option<Duration>,
+    /// A command to run when a download is done
+    ///
+    /// It is run by /bin/sh -c, with MTORRENT_PATH, MTORRENT_INFO_HASH, MTORRENT_NAME, MTORRENT_BYTES and
+    /// MTORRENT_UP_TO_DATE (yes or no) in its environment and its output on stderr; never for a download that failed. Text
+    /// in these variables comes from others: quote it, "$MTORRENT_PATH".
+    #[arg(long, value_name = "CMD", env = "MTORRENT_ON_DONE")]
+    pub on_done: Option<String>,
     /// How often to write a line of progress: to stderr or, with --json, an object to stdout [default: 10s where stderr
     /// is no terminal, else never]
     #[arg(long, value_name = "DURATION", env = "MTORRENT_REPORT_EVERY", value_parser = parse_duration)]

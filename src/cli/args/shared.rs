@@ -12,7 +12,7 @@ use crate::limits::CORES_MAX;
 #[derive(Clone, Copy, Debug, Args)]
 pub struct CoresArgs {
     /// Cores to use [default: those that affinity and cgroup allow, at most 8]
-    #[arg(long, value_name = "N", env = "MTORRENT_CORES", value_parser = clap::value_parser!(u16).range(1..=i64::from(CORES_MAX)))]
+    #[arg(long, value_name = "N", env = "MTORRENT_CORES", help_heading = "Limits", value_parser = clap::value_parser!(u16).range(1..=i64::from(CORES_MAX)))]
     pub cores: Option<u16>,
 }
 

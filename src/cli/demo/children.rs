@@ -20,6 +20,7 @@ use crate::console::exit::CommandError;
 use crate::console::signals;
 use crate::console::signals::{Signal, Stop};
 use crate::limits::{DEMO_STEP_MAX, INPUTS_MAX};
+use crate::runtime::Backend;
 
 /// The role of a child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,6 +62,7 @@ pub(super) enum ChildOutput {
 #[derive(Debug)]
 pub(super) struct Children {
     folder: PathBuf,
+    runtime: Backend,
     running: BTreeMap<Role, Child>,
     receiver: Receiver<Message>,
     sender: SyncSender<Message>,
@@ -74,8 +76,9 @@ enum Message {
 }
 
 impl Children {
-    /// Creates an empty set of children; their stderr will be kept in `folder`.
-    pub(super) fn start(folder: &Path) -> Result<Self, CommandError> {
+    /// Creates an empty set of children; their stderr will be kept in `folder`, and `runtime`
+    /// runs their cores.
+    pub(super) fn start(folder: &Path, runtime: Backend) -> Result<Self, CommandError> {
         let to_remove = folder.to_owned();
         let (sender, receiver) = sync_channel(INPUTS_MAX);
         let (stop, to_queue) = (Stop::default(), sender.clone());
@@ -86,7 +89,7 @@ impl Children {
         };
         // A second signal must not leave the folder behind. The children end with this process.
         signals::watch(notify, move || drop(std::fs::remove_dir_all(&to_remove)))?;
-        Ok(Self { folder: folder.to_owned(), running: BTreeMap::new(), receiver, sender, stop })
+        Ok(Self { folder: folder.to_owned(), runtime, running: BTreeMap::new(), receiver, sender, stop })
     }
 
     /// The flag that the first signal sets.
@@ -105,7 +108,11 @@ impl Children {
         settings.for_each(|(name, _)| {
             command.env_remove(name);
         });
-        command.args(arguments).args(["--json", "--log=info"]);
+        let runtime = match self.runtime {
+            Backend::Uring => "--runtime=uring",
+            Backend::Threads => "--runtime=threads",
+        };
+        command.args(arguments).args(["--json", "--log=info", runtime]);
         // In a process group of its own, the child does not receive Ctrl-C: the demo receives it and ends the children
         // in order.
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).process_group(0);

@@ -17,6 +17,7 @@ use crate::console::signals::Stop;
 use crate::console::stderr;
 use crate::console::units::Size;
 use crate::limits::{DEMO_FALLBACK_MAX, DEMO_RACE_BASE, DEMO_RACE_RATE_BYTES_S_MIN};
+use crate::runtime;
 use crate::text;
 
 /// Interval at which a getter reports its bytes, short enough to detect half-way.
@@ -24,10 +25,12 @@ const REPORT_EVERY: &str = "10ms";
 
 /// Runs the command.
 pub(crate) fn run(args: &Demo, output: &Output) -> CommandResult {
+    let runtime = runtime::check_backend().map_err(|error| CommandError::failed(error.to_string()))?;
     let folder = tempfile::Builder::new().prefix("mtorrent-demo-").tempdir_in(&args.dir);
     let folder = folder.map_err(|error| file_errors::cannot_write(&args.dir.join("mtorrent-demo"), &error))?;
     let path = std::path::absolute(folder.path()).map_err(|error| file_errors::cannot_read(folder.path(), &error))?;
-    let result = Children::start(&path).and_then(|children| DemoRun { size: args.size, folder: path, children }.run());
+    let result =
+        Children::start(&path, runtime).and_then(|children| DemoRun { size: args.size, folder: path, children }.run());
     let shown = text::path(folder.path());
     if let Err(error) = folder.close() {
         stderr::report(format_args!("cannot remove {shown}: {error}"));

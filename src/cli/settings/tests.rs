@@ -196,6 +196,14 @@ fn wrong_settings_are_refused_by_line_and_key() {
 }
 
 #[test]
+fn the_example_for_users_holds() {
+    let readme = include_str!("../../../README.md");
+    let example = readme.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
+    let file = ConfigFile::parse(Path::new("x"), example.as_bytes(), &args::definition()).expect("a configuration");
+    assert!(file.values("client", "tracker").is_some_and(|(values, _)| values.len() == 2));
+}
+
+#[test]
 fn a_file_is_bounded_and_a_missing_one_is_named() {
     let commands = args::definition();
     let folder = tempfile::tempdir().expect("a folder");

@@ -117,7 +117,7 @@ fn encode_value(metric: &mut MetricEncoder<'_>, kind: Kind, value: &Value) -> Re
 }
 
 fn encode_durations(metric: &mut MetricEncoder<'_>, durations: &Distribution) -> Result<(), fmt::Error> {
-    let bounds = BOUNDS_S.into_iter().chain([f64::MAX]);
+    let bounds = BOUNDS_S.into_iter().chain([f64::INFINITY]);
     let buckets: Vec<(f64, u64)> = bounds.zip(durations.buckets).collect();
     metric.encode_histogram::<NoLabelSet>(durations.seconds, durations.count(), &buckets, None)
 }

@@ -22,7 +22,7 @@ mod tracker;
 use std::sync::{Mutex, PoisonError};
 
 use super::http::{Request, Response};
-use super::monitor::Subject;
+use super::subject::Subject;
 pub(super) use process::Process;
 use samples::Samples;
 use torrent_series::TorrentSeries;

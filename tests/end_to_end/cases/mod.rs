@@ -1,6 +1,6 @@
 //! Regression tests by topic, with the real binary.
 
-mod disks;
+pub(crate) mod disks;
 mod foreign;
 mod memory;
 mod output;

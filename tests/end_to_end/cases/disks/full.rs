@@ -8,10 +8,10 @@ use super::{CHUNK, Place};
 use crate::support::skip::{is_root, succeeds};
 
 /// A mounted disk; unmounted when dropped.
-struct Disk(PathBuf);
+pub(crate) struct Disk(PathBuf);
 
 impl Disk {
-    fn mount(line: &[&str], at: &Path) -> Option<Self> {
+    pub(crate) fn mount(line: &[&str], at: &Path) -> Option<Self> {
         std::fs::create_dir_all(at).unwrap();
         succeeds(&[&["mount"], line, &[at.to_str().unwrap()]].concat()).then(|| Self(at.to_owned()))
     }

@@ -101,11 +101,17 @@ fn force_fetches_wrong_chunks_only() {
     place.folder.file("longer", &[&place.content.bytes[..], b"more"].concat());
     place.get_fetching("longer", &["--force"], 0);
     for (name, bytes, chunks) in [("a", spoilt(&place.content, 2), 1), ("b", place.content.bytes.to_vec(), 0)] {
-        place.folder.file(&format!("{name}.part"), &bytes);
-        place.get(name, &[]).expect_sentence(1, "is not an unfinished download of this file");
-        assert!(std::fs::read(place.path(&format!("{name}.part"))).unwrap() == bytes, "it was changed");
-        place.get_fetching(name, &["--force"], chunks);
+        for flags in [&[][..], &["--force"]] {
+            place.folder.file(&format!("{name}.part"), &bytes);
+            place.get_fetching(name, flags, chunks);
+            std::fs::remove_file(place.path(name)).unwrap();
+        }
     }
+    let theirs = vec![7; 8 * CHUNK as usize];
+    place.folder.file("c.part", &theirs);
+    place.get("c", &[]).expect_sentence(1, "is not an unfinished download of this file");
+    assert!(std::fs::read(place.path("c.part")).unwrap() == theirs, "it was changed");
+    place.get_fetching("c", &["--force"], 8);
     let left: Vec<String> = place.folder.names().into_iter().filter(|name| name.contains(".part")).collect();
     assert!(left.is_empty(), "{left:?}");
 }
@@ -126,6 +132,8 @@ fn a_link_is_a_name_of_what_it_leads_to() {
     assert!(place.path("link").is_symlink(), "the link was replaced");
     let metadata = std::fs::metadata(place.path("disk/real")).unwrap();
     assert_eq!(metadata.mode() & 0o777, 0o600);
+    symlink("circle", place.path("circle")).unwrap();
+    place.get("circle", &[]).expect_sentence(1, "symbolic links");
     symlink("no such folder/real", place.path("lost")).unwrap();
     place.get("lost", &[]).expect_sentence(1, "does not exist: create it first");
 }

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use mtorrent::geometry::Geometry;
@@ -195,8 +196,11 @@ fn a_short_share_does_not_wait_until_a_long_one_is_hashed() {
     let place = Place::new(8);
     let file = place.folder.file("file", &place.content.bytes);
     let (long, length) = (place.path("long"), 64 << 30);
-    std::fs::File::create(&long).unwrap().set_len(length).unwrap();
+    let sparse = std::fs::File::create(&long).unwrap();
+    sparse.set_len(length).unwrap();
     let geometry = Geometry::new(length, 16 << 20).expect("chunks");
+    // A chunk that is nothing but a hole is not read.
+    geometry.chunks().for_each(|chunk| sparse.write_all_at(&[0], geometry.offset(chunk)).unwrap());
     let hash = Sha1::digest(vec![0; geometry.chunk_size() as usize]);
     let hashes = hash.repeat(geometry.chunk_count() as usize);
     let metainfo = Metainfo::new("long", geometry, hashes, Vec::new()).expect("a description");
