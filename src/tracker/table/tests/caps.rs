@@ -97,7 +97,7 @@ fn the_servers_of_a_lan_get_one_file_each() {
     for (lan, live) in [(vec!["2001:db8::/64".parse().unwrap()], 1025), (Vec::new(), 8 * 16)] {
         let mut table = table_of(Rules { lan: lan.into(), files_per_address_max: 100, ..rules() }, 1);
         for host in hosts() {
-            add_at(&mut table, host, NOW).unwrap();
+            assert!(add_at(&mut table, host, NOW).is_ok() || live < 1025, "{host}");
         }
         assert_eq!(table.totals().seeders, live);
     }
