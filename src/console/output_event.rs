@@ -503,7 +503,11 @@ impl<'a> OutputEvent<'a> {
     /// The level of a message: a warning is about work that does not go on as it should.
     pub(crate) fn level(&self) -> log::Level {
         match self {
-            Self::SharePaused { .. } | Self::ShareStopped { .. } | Self::NoProgress { .. } => log::Level::Warn,
+            Self::TrackerTrouble { .. }
+            | Self::MoveFailed { .. }
+            | Self::SharePaused { .. }
+            | Self::ShareStopped { .. }
+            | Self::NoProgress { .. } => log::Level::Warn,
             _ => log::Level::Info,
         }
     }

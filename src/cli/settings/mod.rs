@@ -144,7 +144,7 @@ pub(super) fn sentence(refusal: &clap::Error) -> String {
     // An empty line and the usage follow the message and its list.
     let lines: Vec<&str> = rendered.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
     let sentence = lines.join(" ");
-    sentence.strip_prefix("error: ").map(str::to_owned).unwrap_or(sentence)
+    sentence.strip_prefix("error: ").unwrap_or(&sentence).to_owned()
 }
 
 #[cfg(test)]

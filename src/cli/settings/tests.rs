@@ -16,8 +16,8 @@ fn run(line: &str, variables: &str, file: &str) -> Result<Parsed, String> {
     let config = ["--config".into(), path.clone().into_os_string()];
     let arguments: Vec<OsString> = words.map(OsString::from).chain(config).collect();
     let variable = |name: &str| {
-        let pairs = variables.split_whitespace().filter_map(|pair| pair.split_once('='));
-        pairs.into_iter().find(|(found, _)| *found == name).map(|(_, value)| value.into())
+        let mut pairs = variables.split_whitespace().filter_map(|pair| pair.split_once('='));
+        pairs.find(|(found, _)| *found == name).map(|(_, value)| value.into())
     };
     parse(&arguments, &variable).map_err(|refusal| {
         let message = match refusal {
