@@ -48,7 +48,8 @@ pub struct PeerArgs {
     #[arg(long, value_name = "RATE", env = "MTORRENT_DOWNLOAD_LIMIT", help_heading = "Limits", value_parser = parse_rate_limit)]
     pub download_limit: Option<RateLimit>,
     /// Do not report to the trackers how far each download is
-    #[arg(long, env = "MTORRENT_NO_REPORT", value_parser = BoolishValueParser::new())]
+    // Last in the list: whoever looks there for reports means --report-every.
+    #[arg(long, env = "MTORRENT_NO_REPORT", display_order = 900, value_parser = BoolishValueParser::new())]
     pub no_report: bool,
     /// The address of the figures.
     #[command(flatten)]
