@@ -27,6 +27,7 @@
 //! | `limit` | `client` | `up_bytes_s`, `down_bytes_s`; null without a limit |
 //! | `share_paused`, `share_stopped` | `client` | `file`, `why`; the first resumes by itself |
 //! | `share_resumed` | `client` | `file` |
+//! | `tracker_lost`, `tracker_used` | `client` | `tracker` |
 //! | `notice` | `client` | `text` |
 //! | `subscribed` | `ctl events` | none; the other events follow |
 //! | `lost` | `ctl events` | `events`: number of events that this reader was too slow for |
@@ -53,7 +54,6 @@ use std::num::NonZeroU64;
 use std::path::Path;
 use std::time::Duration;
 
-use log::Level;
 use serde::{Serialize, Serializer};
 
 use super::demo_figures::DemoFigures;
@@ -68,7 +68,7 @@ use super::units::{Rate, RateLimit, Size};
 use super::{download_text, downloads_table};
 use crate::geometry::ChunkIndex;
 use crate::ids::InfoHash;
-use crate::node::{DownloadId, DownloadState, DownloadStatus, Event, TrackerTrouble};
+use crate::node::{DownloadId, DownloadState, DownloadStatus, Event, TrackerChange, TrackerTrouble};
 use crate::text;
 
 /// Version of these objects, and of the protocol of the control socket. A new key or a new event keeps it.
@@ -298,6 +298,16 @@ pub(crate) enum OutputEvent<'a> {
         /// The message.
         text: &'a str,
     },
+    /// The tracker in use was lost.
+    TrackerLost {
+        /// `HOST:PORT` of the tracker.
+        tracker: &'a str,
+    },
+    /// A tracker is used in place of another one.
+    TrackerUsed {
+        /// `HOST:PORT` of the tracker.
+        tracker: &'a str,
+    },
     /// A reader gets all events from now on.
     Subscribed,
     /// Events that a slow reader did not get.
@@ -466,6 +476,8 @@ impl<'a> OutputEvent<'a> {
             Event::ProgressAgain { id, waited } => Some(Self::ProgressAgain { id: *id, waited: *waited }),
             Event::Moved { id, from, to } => Some(Self::Moved { id: *id, from, to }),
             Event::MoveFailed { id, from, to, why } => Some(Self::MoveFailed { id: *id, from, to, why }),
+            Event::Tracker { tracker, change: TrackerChange::Lost } => Some(Self::TrackerLost { tracker }),
+            Event::Tracker { tracker, change: TrackerChange::Used } => Some(Self::TrackerUsed { tracker }),
             Event::TrackerTrouble { tracker, why } => Some(Self::tracker_trouble(tracker, why)),
             Event::Ended(_) | Event::Announced { .. } => None,
         }
@@ -476,6 +488,8 @@ impl<'a> OutputEvent<'a> {
         matches!(
             self,
             Self::TrackerTrouble { .. }
+                | Self::TrackerLost { .. }
+                | Self::TrackerUsed { .. }
                 | Self::SharePaused { .. }
                 | Self::ShareResumed { .. }
                 | Self::ShareStopped { .. }
@@ -487,10 +501,10 @@ impl<'a> OutputEvent<'a> {
     }
 
     /// The level of a message: a warning is about work that does not go on as it should.
-    pub(crate) fn level(&self) -> Level {
+    pub(crate) fn level(&self) -> log::Level {
         match self {
-            Self::SharePaused { .. } | Self::ShareStopped { .. } | Self::NoProgress { .. } => Level::Warn,
-            _ => Level::Info,
+            Self::SharePaused { .. } | Self::ShareStopped { .. } | Self::NoProgress { .. } => log::Level::Warn,
+            _ => log::Level::Info,
         }
     }
 
@@ -569,6 +583,8 @@ impl Display for OutputEvent<'_> {
                 write!(f, "{} is not seeded any more: {}", text::path(file), text::plain(why))
             }
             Self::Notice { text } => f.write_str(&text::plain(text)),
+            Self::TrackerLost { tracker } => write!(f, "tracker {} closed the connection", text::plain(tracker)),
+            Self::TrackerUsed { tracker } => write!(f, "now using tracker {}", text::plain(tracker)),
             Self::Subscribed => f.write_str("events from now on:"),
             Self::Lost { events } => write!(f, "{events} events were lost, because they were not read fast enough"),
             Self::Help { text } | Self::Question { text } | Self::Error { error: text, .. } => f.write_str(text),
