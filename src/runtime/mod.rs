@@ -19,7 +19,7 @@
 //!
 //! This layer must never know a protocol, a file or a torrent.
 
-mod backend;
+pub(crate) mod backend;
 pub(crate) mod blocking;
 mod blocking_error;
 mod blocking_pool;
@@ -43,11 +43,16 @@ pub(crate) use blocking_error::BlockingError;
 pub(crate) use blocking_pool::Kind;
 pub(crate) use cores::{Core, Cores, CoresError};
 pub(crate) use failure::{fail, on_failure};
-pub(crate) use load::{Load, LoadMeter};
+pub(crate) use load::{Load, LoadMeter, cpu_quota};
 pub(crate) use probe::StartError;
 pub(crate) use signal::Signal;
 pub(crate) use tasks::{all, deadline, sleep, spawn, spawn_vital, spawn_watched, yield_now};
 pub(crate) use threads::EventSet;
+
+/// Why this process cannot use io_uring, and what allows it; `None` if it can.
+pub(crate) fn uring_refusal() -> Option<(String, String)> {
+    uring_probe::check().err().map(|refusal| (refusal.reason(), refusal.remedy().to_owned()))
+}
 
 /// The back end of this core.
 pub(crate) fn backend_here() -> Backend {
@@ -61,7 +66,7 @@ pub(crate) fn event_set() -> Option<std::rc::Rc<EventSet>> {
 
 /// Runs the test on both back ends.
 #[cfg(test)]
-fn on_each_backend(test: impl Fn(Backend)) {
+pub(crate) fn on_each_backend(test: impl Fn(Backend)) {
     for backend in [Backend::Uring, Backend::Threads] {
         println!("on {backend:?}");
         test(backend);
