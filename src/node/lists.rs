@@ -160,6 +160,7 @@ mod tests {
             metainfo: SavedPath("x.mtorrent".into()),
             dest: SavedPath("x".into()),
             force: false,
+            in_place: false,
             folder: None,
             id,
             paused: false,
