@@ -70,7 +70,7 @@ impl Container {
         let state = text("state");
         let client = ["client", "--data-dir", &state, LOOPBACK, &at];
         let mut client = Running::spawn(self.command(client).stdin(Stdio::piped()));
-        client.say(&format!("get {metainfo} {}", text("copy of the client")));
+        client.say(&format!("get {metainfo} '{}'", text("copy of the client")));
         self.expect_reason(&client.end().expect(0));
         let content = std::fs::read(&source).expect("readable");
         for copy in ["copy", "copy of the client"] {
