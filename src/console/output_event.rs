@@ -59,7 +59,7 @@ use serde::{Serialize, Serializer};
 use super::demo_figures::DemoFigures;
 use super::download_fields::{DownloadFields, ProgressFields, WhyFields};
 use super::files_list::{self, FileFields};
-use super::finding::{Finding, Level};
+use super::finding::{Finding, Verdict};
 use super::peers_list::{self, PeerFields};
 use super::shares_list::{self, ShareFields};
 use super::tracker_report::TrackerReport;
@@ -454,7 +454,7 @@ impl<'a> OutputEvent<'a> {
     /// The summary of the doctor's findings.
     pub(crate) fn doctor(findings: &[Finding]) -> Self {
         let count = |level| findings.iter().filter(|finding| finding.level == level).count();
-        Self::Doctor { ok: count(Level::Ok), warnings: count(Level::Warning), problems: count(Level::Problem) }
+        Self::Doctor { ok: count(Verdict::Ok), warnings: count(Verdict::Warning), problems: count(Verdict::Problem) }
     }
 
     /// The answer to `show downloads`.

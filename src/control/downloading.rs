@@ -21,7 +21,7 @@ impl Interpreter<'_> {
         origin: Origin,
         metainfo_path: &Path,
         dest: &Path,
-        force: bool,
+        (force, in_place): (bool, bool),
         waits: Option<bool>,
     ) -> Result<Progress, CommandError> {
         let metainfo_path = absolute(metainfo_path)?;
@@ -37,7 +37,7 @@ impl Interpreter<'_> {
             metainfo_path,
             dest: Some(dest.clone()),
             force,
-            in_place: false,
+            in_place,
             wait,
             seed: true,
         };

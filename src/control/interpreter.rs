@@ -267,7 +267,9 @@ impl<'a> Interpreter<'a> {
     fn command(&mut self, origin: Origin, command: Command) -> Result<Progress, CommandError> {
         let answered = match command {
             Command::Share { file, metainfo, force, wait } => return self.share(origin, &file, &metainfo, force, wait),
-            Command::Get { metainfo, dest, force, wait } => return self.get(origin, &metainfo, &dest, force, wait),
+            Command::Get { metainfo, dest, force, in_place, wait } => {
+                return self.get(origin, &metainfo, &dest, (force, in_place), wait);
+            }
             Command::Wait(id) => return self.wait(origin, id),
             Command::Events { progress } => return self.events(origin, progress),
             Command::Show(listing, target) => {

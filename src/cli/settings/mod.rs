@@ -57,7 +57,7 @@ impl Settings {
                 let value = variable(&name).filter(|value| !value.is_empty())?;
                 Some((split(&value, argument.get_value_delimiter()), Origin::Variable(name)))
             });
-            let Some((values, origin)) = from_variable.or_else(|| file?.values(name, flag)) else { continue };
+            let Some((values, origin)) = from_variable.or_else(|| file?.values(name, argument)) else { continue };
             if let Origin::Variable(_) = origin {
                 check(argument, &values).map_err(|message| CommandError::usage(format!("{origin}: {message}")))?;
             }

@@ -119,6 +119,17 @@ fn a_tracker_and_its_clients_may_share_an_environment() {
 }
 
 #[test]
+fn ctl_finds_the_client_by_its_settings() {
+    let folder = |variables: &str, file: &str| printed("ctl", variables, file)["data-dir"].as_str().map(str::to_owned);
+    let file = "[client]\ndata-dir = '/a'\njson = true\n";
+    assert_eq!(folder("", file).as_deref(), Some("/a"));
+    assert_eq!(folder("MTORRENT_CLIENT_DATA_DIR=/b", file).as_deref(), Some("/b"));
+    assert_eq!(folder("", &format!("{file}[ctl]\ndata-dir = '/c'\n")).as_deref(), Some("/c"));
+    // How the client prints is not how its answers are printed.
+    assert_eq!(printed("ctl", "", file)["json"].as_bool(), Some(false));
+}
+
+#[test]
 fn what_is_printed_sets_the_same_again() {
     let file = "log = \"warn,mtorrent=\\\"x\\\"\"\n[tracker]\nlisten = \"[::]:7\"\npeer = [\"p:1\", \"q:2\"]\n";
     for (line, variables) in [
@@ -199,8 +210,8 @@ fn wrong_settings_are_refused_by_line_and_key() {
 fn the_example_for_users_holds() {
     let readme = include_str!("../../../README.md");
     let example = readme.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
-    let file = ConfigFile::parse(Path::new("x"), example.as_bytes(), &args::definition()).expect("a configuration");
-    assert!(file.values("client", "tracker").is_some_and(|(values, _)| values.len() == 2));
+    assert_eq!(printed("client", "", example)["tracker"].as_array().map(Vec::len), Some(2));
+    assert_eq!(printed("tracker", "", example)["lease"].as_str(), Some("20m"));
 }
 
 #[test]
