@@ -32,15 +32,8 @@ impl Interpreter<'_> {
         }
         let (name, info_hash) = (metainfo.name().to_owned(), metainfo.info_hash());
         let wait = self.settings.wait;
-        let request = DownloadRequest {
-            metainfo,
-            metainfo_path,
-            dest: Some(dest.clone()),
-            force,
-            in_place,
-            wait,
-            seed: true,
-        };
+        let request =
+            DownloadRequest { metainfo, metainfo_path, dest: Some(dest.clone()), force, in_place, wait, seed: true };
         let id = self.client.get(request)?;
         self.open.insert(id, origin);
         self.listeners.answer_and_tell(origin, &OutputEvent::Started { id, name: &name, dest: &dest, info_hash })?;

@@ -175,11 +175,11 @@ fn a_share_that_was_not_hashed_yet_goes_on_after_a_restart() {
     let hashing = ctl(&folder, "a", &["share", "file", "file.mtorrent", "--no-wait"]).expect(0);
     assert!(hashing.stdout.starts_with("hashing /"), "{hashing:?}");
     killed.kill();
-    assert!(!folder.path("file.mtorrent").exists());
+    assert!(folder.path("a/pending-shares.json").exists() && !folder.path("file.mtorrent").exists());
     let mut daemon = daemon(&folder, "a", &[&option]);
     daemon.wait_line(|line| line.starts_with("announced "));
     daemon.terminate().expect(0);
-    assert!(!folder.names().iter().any(|name| name.contains("pending")));
+    assert!(!folder.path("a/pending-shares.json").exists());
     run(["info", &folder.text("file.mtorrent")]).expect(0);
 }
 
