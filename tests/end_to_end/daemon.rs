@@ -10,7 +10,8 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::support::{DEADLINE, Folder, Outcome, Running, finish, mtorrent, run, skip};
+use crate::support::pty::OnTerminal;
+use crate::support::{DEADLINE, Folder, Outcome, Running, eventually, finish, mtorrent, run, skip};
 
 /// Starts a daemon whose state is in the folder, with further arguments.
 fn daemon(folder: &Folder, state: &str, more: &[&str]) -> Running {
@@ -161,6 +162,48 @@ fn what_was_asked_for_goes_on_after_a_restart() {
     let again = daemon(&folder, "b", &[&option]);
     getter.wait().expect(0);
     again.terminate().expect(0);
+}
+
+#[test]
+fn a_share_that_was_not_hashed_yet_goes_on_after_a_restart() {
+    let folder = Folder::new();
+    let (_tracker, option) = tracker();
+    folder.file("file", b"");
+    // Long enough to be hashing still when the client is killed.
+    std::fs::File::options().write(true).open(folder.path("file")).unwrap().set_len(1 << 30).unwrap();
+    let killed = daemon(&folder, "a", &[&option]);
+    let hashing = ctl(&folder, "a", &["share", "file", "file.mtorrent", "--no-wait"]).expect(0);
+    assert!(hashing.stdout.starts_with("hashing /"), "{hashing:?}");
+    killed.kill();
+    assert!(folder.path("a/pending-shares.json").exists() && !folder.path("file.mtorrent").exists());
+    let mut daemon = daemon(&folder, "a", &[&option]);
+    daemon.wait_line(|line| line.starts_with("announced "));
+    daemon.terminate().expect(0);
+    assert!(!folder.path("a/pending-shares.json").exists());
+    run(["info", &folder.text("file.mtorrent")]).expect(0);
+}
+
+#[test]
+fn ctrl_c_ends_a_wait_on_a_terminal_and_not_the_client() {
+    let folder = Folder::new();
+    folder.file("file", b"content");
+    run(["create", &folder.text("file"), &folder.text("file.mtorrent"), "--tracker=127.0.0.1:1"]).expect(0);
+    let data_dir = folder.text("a");
+    let mut client = mtorrent(["client", "--data-dir", &data_dir, "--listen=127.0.0.1:0", "--cores=1"]);
+    let mut terminal = OnTerminal::spawn(&mut client);
+    terminal.wait_shown("mtorrent> ");
+    terminal.type_in(&format!("get {} {}\r", folder.text("file.mtorrent"), folder.text("copy")));
+    terminal.wait_shown("#1 started");
+    for _ in 0..2 {
+        terminal.wait_shown("mtorrent> ");
+        terminal.type_in("wait\r");
+        eventually(DEADLINE, "it waits", || terminal.is_in_line_mode());
+        terminal.signal(Signal::INT);
+    }
+    terminal.wait_shown("mtorrent> ");
+    ctl(&folder, "a", &["quit"]).expect(0);
+    assert_eq!(terminal.wait(), Some(0));
+    assert!(terminal.is_in_line_mode());
 }
 
 #[test]
