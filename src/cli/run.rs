@@ -18,7 +18,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     machine::raise_open_files();
     heap::limit();
     runtime::on_failure(|why| {
-        stderr::report_error(format_args!("this process cannot go on: {why}"));
+        stderr::report_error("mtorrent: ", format_args!("this process cannot go on: {why}"));
         stderr::flush_and_exit(Exit::Failed)
     });
     let exit = run_command(arguments);

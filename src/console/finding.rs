@@ -10,7 +10,7 @@ pub(crate) struct Finding {
     /// The thing.
     pub check: &'static str,
     /// How well it is.
-    pub level: Level,
+    pub level: Verdict,
     /// One sentence.
     pub text: String,
     /// What to do, unless all is well.
@@ -21,7 +21,7 @@ pub(crate) struct Finding {
 /// How well a thing is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Level {
+pub(crate) enum Verdict {
     /// As it should be.
     Ok,
     /// It works, slower or with less.
@@ -33,26 +33,26 @@ pub(crate) enum Level {
 impl Finding {
     /// All is well.
     pub(crate) fn ok(check: &'static str, text: impl Into<String>) -> Self {
-        Self { check, level: Level::Ok, text: text.into(), remedy: None }
+        Self { check, level: Verdict::Ok, text: text.into(), remedy: None }
     }
 
     /// It works, slower or with less.
     pub(crate) fn warning(check: &'static str, text: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { check, level: Level::Warning, text: text.into(), remedy: Some(remedy.into()) }
+        Self { check, level: Verdict::Warning, text: text.into(), remedy: Some(remedy.into()) }
     }
 
     /// It does not work.
     pub(crate) fn problem(check: &'static str, text: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { check, level: Level::Problem, text: text.into(), remedy: Some(remedy.into()) }
+        Self { check, level: Verdict::Problem, text: text.into(), remedy: Some(remedy.into()) }
     }
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let level = match self.level {
-            Level::Ok => "ok",
-            Level::Warning => "warning",
-            Level::Problem => "PROBLEM",
+            Verdict::Ok => "ok",
+            Verdict::Warning => "warning",
+            Verdict::Problem => "PROBLEM",
         };
         write!(f, "{level:<8} {}: {}", self.check, self.text)?;
         self.remedy.as_ref().map_or(Ok(()), |remedy| write!(f, "\n{:9}remedy: {remedy}", ""))

@@ -339,7 +339,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::runtime::{Cores, deadline};
+    use crate::runtime::{Cores, deadline, on_each_backend};
 
     const SOON: Duration = Duration::from_millis(20);
     const LATE: Duration = Duration::from_secs(60);
@@ -356,7 +356,10 @@ mod tests {
     }
 
     fn on_a_core<T: Future<Output = ()> + 'static>(test: impl Fn(Poller) -> T + Clone + Send + 'static) {
-        Cores::start("test", 1, move |_| test(Poller::start().unwrap())).unwrap().join().unwrap();
+        on_each_backend(|backend| {
+            let test = test.clone();
+            Cores::start_on(backend, "test", 1, move |_| test(Poller::start().unwrap())).unwrap().join().unwrap();
+        });
     }
 
     #[test]
@@ -412,6 +415,25 @@ mod tests {
                 watch.read(4, || Ok(4)).await.unwrap();
             }
             assert!(done.get());
+        });
+    }
+
+    #[test]
+    fn busy_tasks_do_not_starve_a_socket() {
+        on_a_core(|poller| async move {
+            let (ours, theirs) = pair();
+            let watch = poller.watch(ours.as_fd()).unwrap();
+            let done = Rc::new(Cell::new(false));
+            let seen = done.clone();
+            crate::runtime::spawn("a busy task", async move {
+                while !seen.get() {
+                    crate::runtime::yield_now().await;
+                }
+            });
+            assert!(deadline(SOON, read(&watch, &ours, &mut [0; 4])).await.is_err(), "nothing has come");
+            rustix::io::write(&theirs, b"abcd").unwrap();
+            assert_eq!(deadline(LATE, read(&watch, &ours, &mut [0; 4])).await.unwrap().unwrap(), 4);
+            done.set(true);
         });
     }
 

@@ -2,7 +2,7 @@
 //!
 //! The choice is made once in a process, when its first core or mesh is made, and said once. [`prefer`] sets what the
 //! user asked for; without it the variable `MTORRENT_RUNTIME` decides, for programs that use the library, such as the
-//! tests.
+//! tests. [`choice`] says what is chosen and why, and how io_uring could be allowed.
 
 use std::sync::{Once, OnceLock};
 

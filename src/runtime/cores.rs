@@ -59,7 +59,7 @@ impl Cores {
     }
 
     /// Like [`Cores::start`], on the given back end.
-    pub(super) fn start_on<F, T>(backend: Backend, name: &str, count: usize, main: F) -> Result<Self, StartError>
+    pub(crate) fn start_on<F, T>(backend: Backend, name: &str, count: usize, main: F) -> Result<Self, StartError>
     where
         F: Fn(Core) -> T + Clone + Send + 'static,
         T: Future<Output = ()> + 'static,

@@ -19,7 +19,7 @@
 //!
 //! This layer must never know a protocol, a file or a torrent.
 
-mod backend;
+pub(crate) mod backend;
 pub(crate) mod blocking;
 mod blocking_error;
 mod blocking_pool;
@@ -66,7 +66,7 @@ pub(crate) fn event_set() -> Option<std::rc::Rc<EventSet>> {
 
 /// Runs the test on both back ends.
 #[cfg(test)]
-fn on_each_backend(test: impl Fn(Backend)) {
+pub(crate) fn on_each_backend(test: impl Fn(Backend)) {
     for backend in [Backend::Uring, Backend::Threads] {
         println!("on {backend:?}");
         test(backend);

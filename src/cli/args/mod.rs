@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use clap::builder::{BoolishValueParser, TypedValueParser as _};
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
-pub(super) use definition::{NOT_SETTINGS, definition, is_switch, settings_of, variables, without_variables};
+pub(super) use definition::{NOT_SETTINGS, definition, is_switch, scopes, settings_of, variables, without_variables};
 pub use documents::{CompletionsArgs, ManArgs, Shell};
 pub use environment::forget_empty_variables;
 pub use files::{CreateArgs, DemoArgs, DoctorArgs, InfoArgs, VerifyArgs};

@@ -1,7 +1,7 @@
 //! Judges the facts of a machine: what is well, what makes it slower, and what stops it. Pure.
 
 use super::facts::{Facts, Limit, Trial};
-use crate::console::finding::{Finding, Level};
+use crate::console::finding::{Finding, Verdict};
 use crate::console::units::Size;
 use crate::limits::LOCKED_MEMORY_BYTES_MIN;
 
@@ -203,7 +203,7 @@ fn huge_pages(facts: &Facts) -> Option<Finding> {
 
 /// Whether nothing stops the program.
 pub(super) fn is_well(findings: &[Finding]) -> bool {
-    findings.iter().all(|finding| finding.level != Level::Problem)
+    findings.iter().all(|finding| finding.level != Verdict::Problem)
 }
 
 #[cfg(test)]
@@ -231,39 +231,42 @@ mod tests {
     #[test]
     fn a_good_machine_has_only_good_findings() {
         let findings = judge(&good());
-        assert!(findings.iter().all(|finding| finding.level == Level::Ok && finding.remedy.is_none()), "{findings:?}");
+        assert!(
+            findings.iter().all(|finding| finding.level == Verdict::Ok && finding.remedy.is_none()),
+            "{findings:?}"
+        );
         assert!(is_well(&findings));
     }
 
     #[test]
     fn every_fault_has_its_remedy() {
         type Change = fn(&mut Facts);
-        let rows: &[(&str, Level, Change)] = &[
-            ("kernel", Level::Warning, |facts| facts.kernel = "5.4.0".into()),
-            ("io_uring", Level::Warning, |facts| facts.uring_refusal = Some(("reason".into(), "remedy".into()))),
-            ("seccomp", Level::Problem, |facts| facts.seccomp = Some(1)),
-            ("locked memory", Level::Warning, |facts| facts.locked_memory = Limit::Most(64 << 10)),
-            ("open files", Level::Warning, |facts| facts.open_files = Limit::Most(1024)),
-            ("folder", Level::Problem, |facts| facts.folder.buffered = Trial::Refused("read-only".into())),
-            ("folder", Level::Problem, |facts| facts.folder.direct = Trial::Different),
-            ("direct I/O", Level::Warning, |facts| facts.folder.direct = Trial::Refused("invalid".into())),
-            ("free space", Level::Warning, |facts| facts.folder.free_bytes = Some(5)),
-            ("congestion control", Level::Warning, |facts| facts.congestion = Some("cubic".into())),
-            ("socket buffers", Level::Warning, |facts| facts.receive_buffer = Some(212_992)),
-            ("hashing", Level::Warning, |facts| facts.hash_features.clear()),
-            ("CPU", Level::Warning, |facts| facts.cpu_quota = Some(0.5)),
-            ("memory", Level::Warning, |facts| facts.memory = Some(64 << 20)),
-            ("huge pages", Level::Warning, |facts| facts.huge_pages = Some("never".into())),
+        let rows: &[(&str, Verdict, Change)] = &[
+            ("kernel", Verdict::Warning, |facts| facts.kernel = "5.4.0".into()),
+            ("io_uring", Verdict::Warning, |facts| facts.uring_refusal = Some(("reason".into(), "remedy".into()))),
+            ("seccomp", Verdict::Problem, |facts| facts.seccomp = Some(1)),
+            ("locked memory", Verdict::Warning, |facts| facts.locked_memory = Limit::Most(64 << 10)),
+            ("open files", Verdict::Warning, |facts| facts.open_files = Limit::Most(1024)),
+            ("folder", Verdict::Problem, |facts| facts.folder.buffered = Trial::Refused("read-only".into())),
+            ("folder", Verdict::Problem, |facts| facts.folder.direct = Trial::Different),
+            ("direct I/O", Verdict::Warning, |facts| facts.folder.direct = Trial::Refused("invalid".into())),
+            ("free space", Verdict::Warning, |facts| facts.folder.free_bytes = Some(5)),
+            ("congestion control", Verdict::Warning, |facts| facts.congestion = Some("cubic".into())),
+            ("socket buffers", Verdict::Warning, |facts| facts.receive_buffer = Some(212_992)),
+            ("hashing", Verdict::Warning, |facts| facts.hash_features.clear()),
+            ("CPU", Verdict::Warning, |facts| facts.cpu_quota = Some(0.5)),
+            ("memory", Verdict::Warning, |facts| facts.memory = Some(64 << 20)),
+            ("huge pages", Verdict::Warning, |facts| facts.huge_pages = Some("never".into())),
         ];
         for (check, level, change) in rows {
             let mut facts = good();
             change(&mut facts);
             let findings = judge(&facts);
-            let bad: Vec<_> = findings.iter().filter(|finding| finding.level != Level::Ok).collect();
+            let bad: Vec<_> = findings.iter().filter(|finding| finding.level != Verdict::Ok).collect();
             let names: Vec<_> = bad.iter().map(|finding| (finding.check, finding.level)).collect();
             assert_eq!(names, [(*check, *level)]);
             assert!(bad.iter().all(|finding| finding.remedy.as_ref().is_some_and(|remedy| !remedy.is_empty())));
-            assert_eq!(is_well(&findings), *level != Level::Problem);
+            assert_eq!(is_well(&findings), *level != Verdict::Problem);
         }
     }
 }

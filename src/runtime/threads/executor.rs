@@ -246,3 +246,92 @@ impl Drop for Slot {
         drop(waker);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+    use std::net::TcpListener;
+    use std::task::Poll;
+    use std::thread;
+
+    use crate::runtime::threads::Sleep;
+
+    fn run(main: impl Future<Output = ()> + 'static) {
+        Executor::new().unwrap().run(main).unwrap();
+        assert!(!is_here(), "nothing is left on the thread");
+    }
+
+    #[test]
+    fn timers_end_in_their_order() {
+        run(async {
+            let order = Rc::new(RefCell::new(Vec::new()));
+            for ms in [7u64, 1, 0, 4] {
+                let order = order.clone();
+                spawn(async move {
+                    Sleep::new(Duration::from_millis(ms)).await;
+                    order.borrow_mut().push(ms);
+                });
+            }
+            let start = Instant::now();
+            Sleep::new(Duration::from_millis(15)).await;
+            assert!(start.elapsed() >= Duration::from_millis(15));
+            assert_eq!(*order.borrow(), [0, 1, 4, 7]);
+            drop(Sleep::new(Duration::MAX));
+        });
+    }
+
+    #[test]
+    fn other_threads_wake_a_core_that_sleeps() {
+        const MESSAGES: usize = 2000;
+        let (to_thread, requests) = async_channel::bounded::<usize>(1);
+        let (to_core, replies) = async_channel::bounded::<usize>(1);
+        let echo = thread::spawn(move || {
+            while let Ok(request) = requests.recv_blocking() {
+                to_core.send_blocking(request).unwrap();
+            }
+        });
+        run(async move {
+            for number in 0..MESSAGES {
+                to_thread.send(number).await.unwrap();
+                assert_eq!(replies.recv().await, Ok(number));
+            }
+        });
+        echo.join().unwrap();
+    }
+
+    #[test]
+    fn what_still_runs_is_dropped_at_the_end() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (kept, waits) = async_channel::bounded::<()>(1);
+        run(async move {
+            spawn(async move {
+                let _listener = listener;
+                // Its waker stays with the other end.
+                let _ = waits.recv().await;
+            });
+            futures_lite::future::yield_now().await;
+            spawn(std::future::poll_fn(|_| panic!("on purpose: it is dropped before it is polled")));
+        });
+        TcpListener::bind(address).unwrap();
+        drop(kept);
+    }
+
+    #[test]
+    fn a_turn_polls_each_task_once() {
+        run(async {
+            let polls = Rc::new(Cell::new(0));
+            let count = polls.clone();
+            spawn(std::future::poll_fn(move |cx| {
+                count.set(count.get() + 1);
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }));
+            for expected in 1..=5 {
+                futures_lite::future::yield_now().await;
+                assert_eq!(polls.get(), expected);
+            }
+        });
+    }
+}
