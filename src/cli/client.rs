@@ -15,15 +15,16 @@ pub(crate) fn run(args: resolved::Client, output: &Output) -> CommandResult {
     let monitor = Monitor::start(args.peer.metrics).map_err(|error| CommandError::failed(error.to_string()))?;
     let settings = Settings {
         trackers: args.peer.trackers.clone(),
+        data_dir: data_dir.clone(),
         threads: args.peer.cores,
         wait: args.wait,
         on_done: args.on_done,
         is_daemon: args.is_daemon,
         metrics: monitor.address(),
     };
-    let client = Node::start(args.peer.client_config(Some(data_dir.clone())))?;
+    let client = Node::start(args.peer.client_config(Some(data_dir)))?;
     monitor.show(Subject::Node(client.observer()));
-    let result = repl::run(&client, settings, &data_dir, *output);
+    let result = repl::run(&client, settings, *output);
     client.close();
     result
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::resolved::Ctl;
 use crate::console::exit::{CommandError, CommandResult, Exit};
 use crate::console::output::Output;
-use crate::console::signals;
+use crate::console::signals::{self, Signal};
 use crate::console::stderr;
 use crate::control::command::{self, Place};
 use crate::control::socket::{Answer, ConnectError, Connection};
@@ -25,11 +25,16 @@ pub(crate) fn run(args: Ctl, output: &Output) -> CommandResult {
     let name = words.first().map(String::as_str).unwrap_or_default();
     let (is_stream, is_quit) = (name == "events", name == "quit");
     // A command goes on in the client, whoever waits for it; a stream has no other end.
-    signals::watch(move |signal| stderr::flush_and_exit(if is_stream { Exit::Done } else { signal.exit() }), || {})?;
+    let end = move |signal: Signal| stderr::flush_and_exit(if is_stream { Exit::Done } else { signal.exit() });
+    signals::watch(end, || {})?;
     let cwd = std::env::current_dir()
         .map_err(|error| CommandError::failed(format!("cannot find the working directory: {error}")))?;
     let home = std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute() && home.to_str().is_some());
-    connection.send(words, cwd, home).map_err(|error| broken(&error))?;
+    match connection.send(words, cwd, home) {
+        // A client that refuses the connection says why, and does not read what it is sent.
+        Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {}
+        sent => sent.map_err(|error| broken(&error))?,
+    }
     let exit = print_answers(&mut connection, is_stream, output)?;
     if is_quit {
         // The client keeps the connection until its process ends: then the data folder is free.

@@ -26,6 +26,9 @@ use crate::node::{DownloadId, DownloadRequest, DownloadState, DownloadStatus, Ev
 use crate::storage::Paths;
 use crate::text;
 
+/// Message of a download that a signal ended, until it is known what remains of it.
+const INTERRUPTED: &str = "interrupted";
+
 /// Runs the command.
 pub(crate) fn run(args: &Get, output: &Output) -> CommandResult {
     let inputs = Inputs::start()?;
@@ -43,7 +46,9 @@ pub(crate) fn run(args: &Get, output: &Output) -> CommandResult {
     client.close();
     // Only now is it known what remains: a download that received nothing leaves no file behind.
     result.map_err(|error| match error.exit {
-        Exit::Interrupted | Exit::Terminated => CommandError { message: interrupted(dest.as_deref()), ..error },
+        Exit::Interrupted | Exit::Terminated if error.message == INTERRUPTED => {
+            CommandError { message: interrupted(dest.as_deref()), ..error }
+        }
         _ => error,
     })
 }
@@ -141,7 +146,7 @@ impl Waiting<'_> {
                 Some(Input::Event(Event::Ended(status))) if status.id == self.id => return Ok(*status),
                 Some(Input::Event(event)) => self.event(&event)?,
                 Some(Input::Signal(signal)) => {
-                    return Err(signal.interruption("interrupted"));
+                    return Err(signal.interruption(INTERRUPTED));
                 }
                 Some(Input::Closed) => {
                     return Err(CommandError::failed("internal error: the client ended unexpectedly"));

@@ -43,6 +43,8 @@ pub(crate) enum Subcommand {
     Info(Info),
     /// Check a file against its `.mtorrent` file.
     Verify(Verify),
+    /// Look at this machine.
+    Doctor(Doctor),
     /// Show what a tracker knows.
     Status(Status),
     /// Run the demo.
@@ -230,6 +232,13 @@ pub(crate) struct Status {
     pub trackers: Vec<String>,
     /// Number of files to show at most.
     pub rows: usize,
+}
+
+/// Arguments of `mtorrent doctor`.
+#[derive(Clone, Debug)]
+pub(crate) struct Doctor {
+    /// Folder for downloads.
+    pub folder: PathBuf,
 }
 
 /// Arguments of `mtorrent demo`.

@@ -4,7 +4,9 @@ use std::ffi::OsString;
 
 use super::parse::{self, Parsed, Refusal};
 use super::resolved::Subcommand;
-use super::{args, client, create, ctl, demo, documents, get, info, resolve, settings, share, status, tracker, verify};
+use super::{
+    args, client, create, ctl, demo, doctor, documents, get, info, resolve, settings, share, status, tracker, verify,
+};
 use crate::console::exit::{CommandError, CommandResult, Exit};
 use crate::console::output::{self, Output};
 use crate::console::{logging, signals, stderr};
@@ -16,7 +18,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     machine::raise_open_files();
     heap::limit();
     runtime::on_failure(|why| {
-        stderr::report_error(format_args!("this process cannot go on: {why}"));
+        stderr::report_error("mtorrent: ", format_args!("this process cannot go on: {why}"));
         stderr::flush_and_exit(Exit::Failed)
     });
     let exit = run_command(arguments);
@@ -54,6 +56,7 @@ fn dispatch(command: Subcommand, output: &Output) -> CommandResult {
         Subcommand::Create(args) => create::run(&args, output),
         Subcommand::Info(args) => info::run(&args, output),
         Subcommand::Verify(args) => verify::run(&args, output),
+        Subcommand::Doctor(args) => doctor::run(&args, output),
         Subcommand::Status(args) => status::run(&args, output),
         Subcommand::Demo(args) => demo::run(&args, output),
         Subcommand::Completions(shell) => documents::completions(shell),

@@ -10,7 +10,7 @@ use crate::node::Event;
 pub(crate) fn report(event: &Event) {
     match (event, OutputEvent::of(event)) {
         (Event::Announced { tracker, .. }, _) => log::info!("announced to {tracker}"),
-        (_, Some(event)) => stderr::report(event),
+        (_, Some(event)) => stderr::report_event(&event),
         (_, None) => {}
     }
 }

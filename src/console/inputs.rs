@@ -4,7 +4,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Instant;
 
 use super::exit::CommandError;
-use super::signals::{self, Signal, Stop};
+use super::signals::{self, Ends, Signal, Stop};
 use crate::limits::INPUTS_MAX;
 use crate::node::{Event, Node};
 
@@ -37,6 +37,7 @@ impl Inputs {
         let notify = move |signal| {
             setter.set_by(signal);
             signals::queue(&to_queue, Input::Signal(signal));
+            Ends::Process
         };
         signals::watch(notify, || {})?;
         Ok(Self { receiver, sender, stop })

@@ -2,7 +2,7 @@
 //!
 //! | format | a log line | a message |
 //! |---|---|---|
-//! | text | `[TIME LEVEL TARGET] MESSAGE` | as it is; an error begins with `mtorrent: ` |
+//! | text | `[TIME LEVEL TARGET] MESSAGE` | as it is; a failure begins with `mtorrent: `, in the REPL `error: ` |
 //! | json | an object: `ts` (RFC 3339, UTC), `level` (`error` to `trace`), `target`, `message` | the same, target `mtorrent` |
 //! | journald | `<N>[TARGET] MESSAGE`, N by syslog(3); the journal adds the time | `<N>` before each of its lines |
 //!
@@ -49,17 +49,15 @@ impl LogFormat {
         }
     }
 
-    /// Formats a message to the user, which may have several lines.
-    pub(crate) fn message(self, now: SystemTime, level: Level, message: &str) -> String {
+    /// Formats a message to the user, which may have several lines. The label before it is for people.
+    pub(crate) fn message(self, now: SystemTime, level: Level, label: &str, message: &str) -> String {
         let message = text::lines(message);
-        let prefix = if level == Level::Error { "mtorrent: " } else { "" };
         match self {
-            Self::Text => format!("{prefix}{message}"),
+            Self::Text => format!("{label}{message}"),
             Self::Json => object(now, level, MESSAGES, &message),
             Self::Journald => {
                 let priority = priority(level);
-                let lines: Vec<String> = message.lines().map(|line| format!("{priority}{line}")).collect();
-                lines.join("\n").replacen(&priority, &format!("{priority}{prefix}"), 1)
+                format!("{priority}{label}{}", message.replace('\n', &format!("\n{priority}")))
             }
         }
     }
@@ -108,8 +106,8 @@ mod tests {
             (LogFormat::Journald, r#"<4>[mtorrent::net] a "b" \n"#, "<3>mtorrent: no\n<3>way\\u{7f}", "<6>one\n<6>two"),
         ] {
             assert_eq!(format.log(now, Level::Warn, "mtorrent::net", r#"a "b" \n"#), log);
-            assert_eq!(format.message(now, Level::Error, "no\nway\u{7f}"), error);
-            assert_eq!(format.message(now, Level::Info, "one\ntwo"), message);
+            assert_eq!(format.message(now, Level::Error, "mtorrent: ", "no\nway\u{7f}"), error);
+            assert_eq!(format.message(now, Level::Info, "", "one\ntwo"), message);
         }
     }
 

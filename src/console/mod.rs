@@ -13,6 +13,7 @@ pub(crate) mod exit;
 pub(crate) mod file_errors;
 pub(crate) mod file_hasher;
 pub(crate) mod files_list;
+pub(crate) mod finding;
 pub(crate) mod inputs;
 pub(crate) mod log_format;
 pub(crate) mod log_limit;

@@ -57,7 +57,7 @@ impl Output {
 
     /// Reports the failure of a command: a message on stderr and, with `--json`, an object on stdout.
     pub(crate) fn failure(&self, error: &CommandError) -> Exit {
-        stderr::report_error(error);
+        stderr::report_error("mtorrent: ", error);
         self.report_failure(error);
         error.exit
     }

@@ -6,7 +6,7 @@
 //!
 //! | `event` | printed by | keys |
 //! |---|---|---|
-//! | `ready` | `tracker`, `share`, `client` | `listen`, `info_hash` (optional), `synced`: `yes` or `no` (optional), `metrics`: the address of the figures (optional) |
+//! | `ready` | `tracker`, `share`, `client` | `schema`: 1, the version of all objects, `listen`, `info_hash` (optional), `synced`: `yes` or `no` (optional), `metrics`: the address of the figures (optional) |
 //! | `announced` | `share`, `client` | `tracker`, [`path` of the .mtorrent file, `info_hash`: by `client` only] |
 //! | `tracker_trouble` | `get`, `share`, `client` | `tracker`, `kind`: `cannot_resolve`, `refused`, `silent`, `unreachable`, `not_allowed` or `declined`, `why`; every 10 s while no tracker is of use |
 //! | `progress` | `get` | `id`, `state`, `name`, `done_bytes`, `bytes`, `rate_bytes_s`, `peers`, `why` |
@@ -27,10 +27,14 @@
 //! | `limit` | `client` | `up_bytes_s`, `down_bytes_s`; null without a limit |
 //! | `share_paused`, `share_stopped` | `client` | `file`, `why`; the first resumes by itself |
 //! | `share_resumed` | `client` | `file` |
+//! | `tracker_lost`, `tracker_used` | `client` | `tracker` |
 //! | `notice` | `client` | `text` |
+//! | `subscribed` | `ctl events` | none; the other events follow |
 //! | `lost` | `ctl events` | `events`: number of events that this reader was too slow for |
 //! | `help`, `question` | `client` | `text` |
 //! | `error` | every command | `error`: the message, [`exit`: the exit code; not from a line of the REPL] |
+//! | `finding` | `doctor` | `check`: the thing, `level`: `ok`, `warning` or `problem`, `text`, `remedy` (optional) |
+//! | `doctor` | `doctor` | `ok`, `warnings`, `problems`: number of findings |
 //! | `demo` | `demo` | those of [`DemoFigures`] |
 //!
 //! Four objects have no `event`:
@@ -55,6 +59,7 @@ use serde::{Serialize, Serializer};
 use super::demo_figures::DemoFigures;
 use super::download_fields::{DownloadFields, ProgressFields, WhyFields};
 use super::files_list::{self, FileFields};
+use super::finding::{Finding, Verdict};
 use super::peers_list::{self, PeerFields};
 use super::shares_list::{self, ShareFields};
 use super::tracker_report::TrackerReport;
@@ -63,8 +68,11 @@ use super::units::{Rate, RateLimit, Size};
 use super::{download_text, downloads_table};
 use crate::geometry::ChunkIndex;
 use crate::ids::InfoHash;
-use crate::node::{DownloadId, DownloadState, DownloadStatus, Event, TrackerTrouble};
+use crate::node::{DownloadId, DownloadState, DownloadStatus, Event, TrackerChange, TrackerTrouble};
 use crate::text;
+
+/// Version of these objects, and of the protocol of the control socket. A new key or a new event keeps it.
+pub(crate) const SCHEMA: u32 = 1;
 
 /// One event or answer that a command prints on stdout.
 #[derive(Clone, Debug, Serialize)]
@@ -290,6 +298,18 @@ pub(crate) enum OutputEvent<'a> {
         /// The message.
         text: &'a str,
     },
+    /// The tracker in use was lost.
+    TrackerLost {
+        /// `HOST:PORT` of the tracker.
+        tracker: &'a str,
+    },
+    /// A tracker is used in place of another one.
+    TrackerUsed {
+        /// `HOST:PORT` of the tracker.
+        tracker: &'a str,
+    },
+    /// A reader gets all events from now on.
+    Subscribed,
     /// Events that a slow reader did not get.
     Lost {
         /// Their number.
@@ -319,6 +339,17 @@ pub(crate) enum OutputEvent<'a> {
         /// The exit code; `None` if the REPL continues.
         #[serde(skip_serializing_if = "Option::is_none")]
         exit: Option<u8>,
+    },
+    /// A finding of the doctor.
+    Finding(&'a Finding),
+    /// The number of the doctor's findings of each kind.
+    Doctor {
+        /// All is well.
+        ok: usize,
+        /// It works, slower or with less.
+        warnings: usize,
+        /// It does not work.
+        problems: usize,
     },
     /// The measurements of the demo.
     Demo(DemoFigures),
@@ -420,6 +451,12 @@ impl<'a> OutputEvent<'a> {
         Self::Progress(ProgressFields::of(status))
     }
 
+    /// The summary of the doctor's findings.
+    pub(crate) fn doctor(findings: &[Finding]) -> Self {
+        let count = |level| findings.iter().filter(|finding| finding.level == level).count();
+        Self::Doctor { ok: count(Verdict::Ok), warnings: count(Verdict::Warning), problems: count(Verdict::Problem) }
+    }
+
     /// The answer to `show downloads`.
     pub(crate) fn downloads(all: &'a [DownloadStatus]) -> Self {
         Self::Downloads { downloads: all.iter().map(DownloadFields).collect() }
@@ -439,6 +476,8 @@ impl<'a> OutputEvent<'a> {
             Event::ProgressAgain { id, waited } => Some(Self::ProgressAgain { id: *id, waited: *waited }),
             Event::Moved { id, from, to } => Some(Self::Moved { id: *id, from, to }),
             Event::MoveFailed { id, from, to, why } => Some(Self::MoveFailed { id: *id, from, to, why }),
+            Event::Tracker { tracker, change: TrackerChange::Lost } => Some(Self::TrackerLost { tracker }),
+            Event::Tracker { tracker, change: TrackerChange::Used } => Some(Self::TrackerUsed { tracker }),
             Event::TrackerTrouble { tracker, why } => Some(Self::tracker_trouble(tracker, why)),
             Event::Ended(_) | Event::Announced { .. } => None,
         }
@@ -449,6 +488,8 @@ impl<'a> OutputEvent<'a> {
         matches!(
             self,
             Self::TrackerTrouble { .. }
+                | Self::TrackerLost { .. }
+                | Self::TrackerUsed { .. }
                 | Self::SharePaused { .. }
                 | Self::ShareResumed { .. }
                 | Self::ShareStopped { .. }
@@ -459,9 +500,25 @@ impl<'a> OutputEvent<'a> {
         )
     }
 
+    /// The level of a message: a warning is about work that does not go on as it should.
+    pub(crate) fn level(&self) -> log::Level {
+        match self {
+            Self::TrackerTrouble { .. }
+            | Self::MoveFailed { .. }
+            | Self::SharePaused { .. }
+            | Self::ShareStopped { .. }
+            | Self::NoProgress { .. } => log::Level::Warn,
+            _ => log::Level::Info,
+        }
+    }
+
     /// The object on one line, with its keys in alphabetical order.
     pub(crate) fn to_json(&self) -> serde_json::Result<String> {
-        serde_json::to_value(self).map(|object| object.to_string())
+        let mut object = serde_json::to_value(self)?;
+        if let Self::Ready { .. } = self {
+            object["schema"] = SCHEMA.into();
+        }
+        Ok(object.to_string())
     }
 }
 
@@ -530,8 +587,13 @@ impl Display for OutputEvent<'_> {
                 write!(f, "{} is not seeded any more: {}", text::path(file), text::plain(why))
             }
             Self::Notice { text } => f.write_str(&text::plain(text)),
+            Self::TrackerLost { tracker } => write!(f, "tracker {} closed the connection", text::plain(tracker)),
+            Self::TrackerUsed { tracker } => write!(f, "now using tracker {}", text::plain(tracker)),
+            Self::Subscribed => f.write_str("events from now on:"),
             Self::Lost { events } => write!(f, "{events} events were lost, because they were not read fast enough"),
             Self::Help { text } | Self::Question { text } | Self::Error { error: text, .. } => f.write_str(text),
+            Self::Finding(finding) => write!(f, "{finding}"),
+            Self::Doctor { ok, warnings, problems } => write!(f, "{ok} ok, {warnings} warnings, {problems} problems"),
             Self::Demo(figures) => f.write_str(&figures.text),
             Self::Created { state, path, info_hash, length, chunk_size, chunks } => {
                 let path = text::path(path);
@@ -666,12 +728,12 @@ mod tests {
         check(
             &OutputEvent::Ready { listen, info_hash: Some(HASH), synced: None, metrics: None },
             "ready listen=127.0.0.1:7000 info_hash=HASH",
-            r#"{"event":"ready","info_hash":"HASH","listen":"127.0.0.1:7000"}"#,
+            r#"{"event":"ready","info_hash":"HASH","listen":"127.0.0.1:7000","schema":1}"#,
         );
         check(
             &OutputEvent::Ready { listen, info_hash: None, synced: Some(false), metrics: Some(listen) },
             "ready listen=127.0.0.1:7000 synced=no metrics=127.0.0.1:7000",
-            r#"{"event":"ready","listen":"127.0.0.1:7000","metrics":"127.0.0.1:7000","synced":"no"}"#,
+            r#"{"event":"ready","listen":"127.0.0.1:7000","metrics":"127.0.0.1:7000","schema":1,"synced":"no"}"#,
         );
         check(
             &OutputEvent::Announced { tracker: "t:1", path: None, info_hash: None },
@@ -842,6 +904,17 @@ mod tests {
             "bad chunk 0 bytes 0-19 missing",
             r#"{"chunk":0,"length":20,"offset":0,"state":"bad","why":"missing"}"#,
         );
+    }
+
+    #[test]
+    fn findings() {
+        let all = [Finding::ok("CPU", "8 CPUs"), Finding::warning("memory", "little", "more")];
+        let json = r#"{"check":"CPU","event":"finding","level":"ok","text":"8 CPUs"}"#;
+        check(&OutputEvent::Finding(&all[0]), "ok       CPU: 8 CPUs", json);
+        let json = r#"{"check":"memory","event":"finding","level":"warning","remedy":"more","text":"little"}"#;
+        check(&OutputEvent::Finding(&all[1]), "warning  memory: little\n         remedy: more", json);
+        let json = r#"{"event":"doctor","ok":1,"problems":0,"warnings":1}"#;
+        check(&OutputEvent::doctor(&all), "1 ok, 1 warnings, 0 problems", json);
     }
 
     #[test]

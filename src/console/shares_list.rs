@@ -109,8 +109,8 @@ pub(crate) mod tests {
     fn rows() {
         let unread = ShareStatus { length: None, rate_bytes_s: 0, ..share(Some("it is\naway")) };
         let expected = [
-            "STATE                  SIZE     SENT     RATE       PEERS  TRACKERS  NAME           FILE",
-            "seeding                1.0 GiB  3.0 MiB  1.0 MiB/s  2      1         /m/a.mtorrent  /d/a",
+            "STATE                 SIZE     SENT     RATE       PEERS  TRACKERS  NAME           FILE",
+            "seeding               1.0 GiB  3.0 MiB  1.0 MiB/s  2      1         /m/a.mtorrent  /d/a",
             "stopped: it is\\naway  -        3.0 MiB  -          2      1         /m/a.mtorrent  /d/a",
         ];
         assert_eq!(table([share(None), unread].iter()).lines().collect::<Vec<_>>(), expected);

@@ -46,10 +46,20 @@ impl Signal {
     }
 }
 
-/// Calls `notify` with the first signal on a separate thread; `notify` must not block. A second signal, or
-/// [`SIGNAL_PATIENCE`] after the first, ends the process whatever the other threads do; `restore` runs before that.
+/// Whether a signal ends the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ends {
+    /// It does: the process has little time left.
+    Process,
+    /// It ends a command at most.
+    Command,
+}
+
+/// Calls `notify` with each signal on a separate thread, until one ends the process; `notify` must not block. A second
+/// signal after that, or the end of [`SIGNAL_PATIENCE`], ends the process whatever the other threads do; `restore` runs
+/// before that.
 pub(crate) fn watch(
-    notify: impl FnOnce(Signal) + Send + 'static,
+    mut notify: impl FnMut(Signal) -> Ends + Send + 'static,
     restore: impl Fn() + Send + 'static,
 ) -> Result<(), CommandError> {
     let failed = |error: std::io::Error| CommandError::failed(format!("cannot watch for signals: {error}"));
@@ -57,23 +67,22 @@ pub(crate) fn watch(
     let hang_up = (!is_ignored(SIGHUP)).then_some(SIGHUP);
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGALRM].into_iter().chain(hang_up)).map_err(failed)?;
     let work = move || {
-        let mut notify = Some(notify);
         let mut first = None;
         for number in signals.forever() {
-            let wanted = Signal::from_number(number);
-            match (first, wanted, notify.take()) {
-                (None, Some(signal), Some(notify)) => {
-                    first = Some(signal);
-                    send_alarm_after(SIGNAL_PATIENCE);
-                    notify(signal);
+            match (first, Signal::from_number(number)) {
+                (None, Some(signal)) => {
+                    if notify(signal) == Ends::Process {
+                        first = Some(signal);
+                        send_alarm_after(SIGNAL_PATIENCE);
+                    }
                 }
-                (Some(first), second, _) => {
+                (Some(first), second) => {
                     restore();
                     let is_done = IS_DONE.load(Ordering::Acquire);
                     flush_and_exit(if is_done { Exit::Done } else { second.unwrap_or(first).exit() });
                 }
                 // An alarm from another process.
-                (None, _, waiting) => notify = waiting,
+                (None, None) => {}
             }
         }
     };
@@ -137,7 +146,11 @@ impl Stop {
     pub(crate) fn on_signal() -> Result<Self, CommandError> {
         let stop = Self::default();
         let setter = stop.clone();
-        watch(move |signal| setter.set_by(signal), || {})?;
+        let notify = move |signal| {
+            setter.set_by(signal);
+            Ends::Process
+        };
+        watch(notify, || {})?;
         Ok(stop)
     }
 

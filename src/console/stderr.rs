@@ -13,6 +13,7 @@ use log::Level;
 
 use super::exit::{CommandError, Exit};
 use super::log_format::LogFormat;
+use super::output_event::OutputEvent;
 use super::stderr_sink;
 use crate::limits::{LOG_LINES_QUEUED_MAX, MESSAGES_QUEUED_MAX, STDERR_PATIENCE};
 use crate::metrics::{self, Counter};
@@ -74,19 +75,24 @@ pub(crate) fn format() -> LogFormat {
     *FORMAT.read().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Reports a failure to the user, as [`report`] does.
-pub(crate) fn report_error(message: impl Display) {
-    put_message(Level::Error, &message.to_string());
+/// Reports a failure to the user, as [`report`] does, behind a label for people.
+pub(crate) fn report_error(label: &str, message: impl Display) {
+    put_message(Level::Error, label, &message.to_string());
+}
+
+/// Reports an event to the user, as [`report`] does.
+pub(crate) fn report_event(event: &OutputEvent<'_>) {
+    put_message(event.level(), "", &event.to_string());
 }
 
 /// Reports a message to the user, above a progress bar or prompt if there is one. Waits until it is written, unless
 /// stderr is stuck.
 pub(crate) fn report(message: impl Display) {
-    put_message(Level::Info, &message.to_string());
+    put_message(Level::Info, "", &message.to_string());
 }
 
-fn put_message(level: Level, message: &str) {
-    let text = format().message(SystemTime::now(), level, message);
+fn put_message(level: Level, label: &str, message: &str) {
+    let text = format().message(SystemTime::now(), level, label, message);
     let Some(writer) = WRITER.get() else { return stderr_sink::write(&text) };
     if let Some(number) = writer.put(Line { text, is_message: true }) {
         writer.wait(number);
@@ -163,7 +169,7 @@ impl Writer {
             };
             if dropped > 0 {
                 let message = format!("{dropped} lines dropped, because stderr was not read fast enough");
-                stderr_sink::write(&format().message(SystemTime::now(), Level::Warn, &message));
+                stderr_sink::write(&format().message(SystemTime::now(), Level::Warn, "", &message));
             }
             stderr_sink::write(&line.text);
             let mut queue = self.lock();

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::table::table;
 use super::units::{Eta, Rate, Size};
 use crate::text;
-use crate::tracker::server::status::{DownloadRow, FileRow, PeerRow, Totals, TrackerRow};
+use crate::tracker::status_rows::{DownloadRow, FileRow, PeerRow, Totals, TrackerRow};
 
 /// What one tracker knows.
 ///
@@ -61,11 +62,14 @@ impl Display for TrackerReport<'_> {
         let downloads: Vec<_> =
             self.files.iter().flat_map(|file| file.downloads.iter().map(move |row| download(file, row))).collect();
         if !downloads.is_empty() {
-            write!(f, "\n\n{}", table(["DONE", "RATE", "STATE", "REPORTED", "DOWNLOADER", "NAME"], downloads))?;
+            write!(
+                f,
+                "\n\n{}",
+                table(["DONE", "RATE", "STATE", "REPORTED", "DOWNLOADER", "NAME"], downloads.into_iter(), "")
+            )?;
         }
         if !self.peers.is_empty() {
-            let rows = self.peers.iter().map(peer).collect();
-            write!(f, "\n\n{}", table(["STATE", "LAG", "CLOCK", "TRACKER", "ID"], rows))?;
+            write!(f, "\n\n{}", table(["STATE", "LAG", "CLOCK", "TRACKER", "ID"], self.peers.iter().map(peer), ""))?;
         }
         Ok(())
     }
@@ -82,7 +86,7 @@ impl TrackerReport<'_> {
             return write!(f, "\n\n{why}");
         }
         let head = ["SEEDERS", "DOWNLOADING", "SIZE", "CHUNK", "NAME", "INFO HASH"];
-        write!(f, "\n\n{}", table(head, self.files.iter().map(file).collect()))?;
+        write!(f, "\n\n{}", table(head, self.files.iter().map(file), ""))?;
         let shown = self.files.len() as u64;
         if shown < self.files_found {
             write!(f, "\n({shown} of {} files: those with the most seeders; --rows N shows more)", self.files_found)?;
@@ -134,18 +138,6 @@ fn peer(peer: &PeerRow) -> [String; 5] {
 
 fn name(file: &FileRow) -> String {
     file.name.as_deref().map_or("-".to_owned(), text::plain)
-}
-
-/// A table with columns as wide as their content.
-fn table<const N: usize>(head: [&str; N], rows: Vec<[String; N]>) -> String {
-    let rows: Vec<[String; N]> = std::iter::once(head.map(String::from)).chain(rows).collect();
-    let widths: [usize; N] =
-        std::array::from_fn(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0));
-    let line = |row: &[String; N]| {
-        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    rows.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ pub(crate) enum Command {
         /// Whether the command ends when the file is hashed, instead of at once; `None` if nothing was typed.
         wait: Option<bool>,
     },
-    /// `get NAME.mtorrent DEST [--force] [--wait|--no-wait]`
+    /// `get NAME.mtorrent DEST [--force] [--in-place] [--wait|--no-wait]`
     Get {
         /// Path of the `.mtorrent` file.
         metainfo: PathBuf,
@@ -39,6 +39,8 @@ pub(crate) enum Command {
         dest: PathBuf,
         /// Whether a different file at `dest` is replaced.
         force: bool,
+        /// Whether a different file at `dest` is repaired where it is.
+        in_place: bool,
         /// Whether the command ends with the download, instead of at once; `None` if nothing was typed.
         wait: Option<bool>,
     },
@@ -153,14 +155,14 @@ pub(crate) fn parse(words: &[String], place: &Place) -> Result<Option<Command>, 
     let path = |word: &str| place.path(word);
     let command = match name.as_str() {
         "share" => {
-            let Options { names, force, wait } = split_options("share", rest)?;
+            let Options { names, force, wait, .. } = split_options("share", rest)?;
             let [file, metainfo] = names.as_slice() else { return Err(usage("share")) };
             Command::Share { file: path(file), metainfo: path(metainfo), force, wait }
         }
         "get" => {
-            let Options { names, force, wait } = split_options("get", rest)?;
+            let Options { names, force, in_place, wait } = split_options("get", rest)?;
             let [metainfo, dest] = names.as_slice() else { return Err(usage("get")) };
-            Command::Get { metainfo: path(metainfo), dest: path(dest), force, wait }
+            Command::Get { metainfo: path(metainfo), dest: path(dest), force, in_place, wait }
         }
         "show" => show(rest, place)?,
         "pause" => Command::Change(Change::Pause, which("pause", rest)?),
@@ -266,16 +268,18 @@ fn limit(words: &[String]) -> Result<Option<(Direction, RateLimit)>, LineError> 
 struct Options<'a> {
     names: Vec<&'a str>,
     force: bool,
+    in_place: bool,
     wait: Option<bool>,
 }
 
 /// Separates the options from the names; after `--` every argument is a name.
 fn split_options<'a>(command: &'static str, words: &'a [String]) -> Result<Options<'a>, LineError> {
-    let (mut names, mut force, mut wait, mut only_names) = (Vec::new(), false, None, false);
+    let (mut names, mut force, mut in_place, mut wait, mut only_names) = (Vec::new(), false, false, None, false);
     for word in words {
         match word.as_str() {
             "--" if !only_names => only_names = true,
             "--force" if !only_names => force = true,
+            "--in-place" if !only_names && command == "get" => in_place = true,
             "--wait" if !only_names => wait = Some(true),
             "--no-wait" if !only_names => wait = Some(false),
             option if option.starts_with("--") && !only_names => {
@@ -285,7 +289,7 @@ fn split_options<'a>(command: &'static str, words: &'a [String]) -> Result<Optio
             name => names.push(name),
         }
     }
-    Ok(Options { names, force, wait })
+    Ok(Options { names, force, in_place, wait })
 }
 
 impl Place {
@@ -338,6 +342,7 @@ mod tests {
             metainfo: metainfo.into(),
             dest: dest.into(),
             force: false,
+            in_place: false,
             wait: None,
         };
         assert_eq!(parsed("get a.mtorrent ../d/"), get("/srv/images/a.mtorrent", "/srv/images/../d/"));
@@ -352,7 +357,18 @@ mod tests {
     }
 
     fn get(metainfo: &str, dest: &str, force: bool) -> Result<Option<Command>, LineError> {
-        Ok(Some(Command::Get { metainfo: metainfo.into(), dest: dest.into(), force, wait: None }))
+        Ok(Some(Command::Get { metainfo: metainfo.into(), dest: dest.into(), force, in_place: false, wait: None }))
+    }
+
+    #[test]
+    fn a_repair_in_place_is_asked_for() {
+        let place = Place::default();
+        let parsed = |line: &str| super::parse(&split(line).unwrap(), &place);
+        let Ok(Some(Command::Get { in_place, force, .. })) = parsed("get a b --in-place") else {
+            panic!("it is a get")
+        };
+        assert!(in_place && !force);
+        assert!(matches!(parsed("share a b --in-place"), Err(LineError::Option { .. })));
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! The queue of files that `share` commands hash, each on a separate thread and a few at the same time.
 
 use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::input::Input;
 use super::listener::Origin;
+use super::pending_shares::{PendingShare, PendingShares};
 use crate::console::create_torrent::{CreateOptions, CreateTorrent};
 use crate::console::exit::CommandError;
 use crate::console::file_hasher::{FileHasher, Reports};
@@ -19,14 +20,8 @@ use crate::text;
 pub(super) struct NewShare {
     /// Who gave the command.
     pub origin: Origin,
-    /// Path of the file.
-    pub file: PathBuf,
-    /// Path of its `.mtorrent` file.
-    pub metainfo: PathBuf,
-    /// Trackers for a new `.mtorrent` file.
-    pub trackers: Vec<String>,
-    /// Whether a different `.mtorrent` file is replaced.
-    pub force: bool,
+    /// The files and the options.
+    pub share: PendingShare,
 }
 
 /// The queue of shares whose files are hashed.
@@ -41,12 +36,14 @@ pub(super) struct HashingQueue {
     /// Shares whose hashing has not started, with their numbers.
     waiting: VecDeque<(u64, NewShare)>,
     next_id: u64,
+    /// The list for a restart.
+    kept: PendingShares,
 }
 
 /// A share whose file is being hashed or waits for that.
 struct Hashing {
     id: u64,
-    metainfo_path: PathBuf,
+    share: PendingShare,
     stop: Stop,
     /// Whether the share was removed meanwhile, so that its result is dropped.
     is_removed: bool,
@@ -54,9 +51,9 @@ struct Hashing {
 
 impl HashingQueue {
     /// Creates an empty queue that sends its results to `results` as [`Input::Hashed`].
-    pub(super) fn new(threads_per_file: usize, results: SyncSender<Input>) -> Self {
+    pub(super) fn new(threads_per_file: usize, kept: PendingShares, results: SyncSender<Input>) -> Self {
         let (threads, shares, waiting) = (Vec::new(), Vec::new(), VecDeque::new());
-        Self { threads_per_file, results, threads, shares, waiting, next_id: 0 }
+        Self { threads_per_file, results, threads, shares, waiting, next_id: 0, kept }
     }
 
     /// Number of shares without a result so far.
@@ -71,10 +68,11 @@ impl HashingQueue {
 
     /// Queues the share and returns its number.
     pub(super) fn push(&mut self, share: NewShare) -> u64 {
-        let (id, metainfo_path) = (self.next_id, share.metainfo.clone());
+        let id = self.next_id;
         self.next_id += 1;
-        self.shares.push(Hashing { id, metainfo_path, stop: Stop::default(), is_removed: false });
+        self.shares.push(Hashing { id, share: share.share.clone(), stop: Stop::default(), is_removed: false });
         self.waiting.push_back((id, share));
+        self.keep();
         id
     }
 
@@ -91,11 +89,13 @@ impl HashingQueue {
                 self.shares.remove(index);
                 continue;
             }
-            let (stop, path, origin) = (self.shares[index].stop.clone(), text::path(&share.metainfo), share.origin);
+            let (stop, path, origin) =
+                (self.shares[index].stop.clone(), text::path(&share.share.metainfo), share.origin);
             match hash_on_thread(id, share, self.threads_per_file, stop, self.results.clone()) {
                 Ok(thread) => self.threads.push(thread),
                 Err(error) => {
                     self.shares.remove(index);
+                    self.keep();
                     refusals.push((id, origin, CommandError::failed(format!("share {path}: {error}"))));
                 }
             }
@@ -106,18 +106,29 @@ impl HashingQueue {
     /// Removes a share whose result has arrived from the queue; returns whether the user removed it meanwhile.
     pub(super) fn finish(&mut self, id: u64) -> bool {
         let index = self.shares.iter().position(|hashing| hashing.id == id);
-        index.is_some_and(|index| self.shares.remove(index).is_removed)
+        let is_removed = index.is_some_and(|index| self.shares.remove(index).is_removed);
+        self.keep();
+        is_removed
     }
 
     /// Removes the share of this `.mtorrent` path, or with `is_bare` of this file name; `false` if there is none.
     pub(super) fn remove(&mut self, path: &Path, is_bare: bool) -> bool {
-        let is_named = |share: &Hashing| share.metainfo_path == path || is_bare && share.metainfo_path.ends_with(path);
+        let is_named = |hashing: &Hashing| {
+            let metainfo = &hashing.share.metainfo;
+            metainfo == path || is_bare && metainfo.ends_with(path)
+        };
         let Some(share) = self.shares.iter_mut().find(|share| !share.is_removed && is_named(share)) else {
             return false;
         };
         share.is_removed = true;
         share.stop.set();
+        self.keep();
         true
+    }
+
+    /// Writes the list for a restart.
+    fn keep(&self) {
+        self.kept.save(self.shares.iter().filter(|hashing| !hashing.is_removed).map(|hashing| &hashing.share));
     }
 
     /// Stops all hashing, which ends within one chunk. The results still need room in the queue of inputs, which has no
@@ -138,6 +149,7 @@ fn hash_on_thread(
     stop: Stop,
     results: SyncSender<Input>,
 ) -> Result<JoinHandle<()>, CommandError> {
+    let NewShare { origin, share } = share;
     let work = move || {
         let create_torrent = CreateTorrent {
             file: &share.file,
@@ -148,7 +160,7 @@ fn hash_on_thread(
         };
         let result = Box::new(create_torrent.verify_or_create());
         // Sending fails only when the client is closing.
-        let NewShare { origin, file, metainfo: metainfo_path, .. } = share;
+        let PendingShare { file, metainfo: metainfo_path, .. } = share;
         let _ = results.send(Input::Hashed { id, origin, file, metainfo_path, result });
     };
     std::thread::Builder::new().name("share".into()).spawn(work).map_err(CommandError::no_thread)

@@ -28,10 +28,11 @@ pub(crate) const ALL: &[Help] = &[
     ),
     help(
         "get",
-        "get NAME.mtorrent DEST [--force]",
+        "get NAME.mtorrent DEST [--force] [--in-place]",
         "download to DEST, a file or an existing folder",
         "The answer has the number of the download, which pause, resume, cancel and move take. An unfinished download \
-         of the same file at DEST is resumed. A different file at DEST is refused; --force replaces it at the end.",
+         of the same file at DEST is resumed. A different file at DEST is refused; --force replaces it at the \
+         end, --in-place writes its wrong chunks where it is.",
     ),
     help(
         "show downloads",

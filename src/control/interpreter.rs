@@ -3,37 +3,29 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::{Duration, Instant};
 
 use super::command::{self, Command, Target};
-use super::hashing_queue::{HashingQueue, NewShare};
+use super::hashing_queue::HashingQueue;
 use super::input::{Input, Request};
 use super::listener::{Listener, Origin};
 use super::listeners::{Hears, Listeners};
 use super::listing;
 use super::operations::{self, Moves};
-use super::waits::{self, Waits};
-use crate::console::create_torrent;
-use crate::console::create_torrent::Created;
-use crate::console::destination;
+use super::pending_shares::{PendingShare, PendingShares};
+use super::waits::Waits;
 use crate::console::download_text;
 use crate::console::exit::{CommandError, CommandResult, Exit};
 use crate::console::file_errors;
-use crate::console::metainfo_file;
 use crate::console::on_done::OnDoneQueue;
 use crate::console::output_event::OutputEvent;
 use crate::console::service_manager::ServiceManager;
 use crate::console::signals::Signal;
-use crate::console::source;
 use crate::console::units::{Rate, RateLimit};
 use crate::ids::InfoHash;
-use crate::limits::{SESSION_TICK, TORRENTS_MAX};
-use crate::node::{
-    Direction, DownloadId, DownloadRequest, DownloadState, DownloadStatus, Event, FailureKind, Moving, Node,
-    ShareRequest, ShareStatus, Verified,
-};
+use crate::limits::SESSION_TICK;
+use crate::node::{Direction, DownloadId, DownloadState, DownloadStatus, Event, Moving, Node, ShareStatus};
 use crate::text;
 
 /// The settings from the command line.
@@ -41,6 +33,8 @@ use crate::text;
 pub(crate) struct Settings {
     /// Trackers for new `.mtorrent` files.
     pub trackers: Vec<String>,
+    /// The data folder, which the client has locked.
+    pub data_dir: PathBuf,
     /// Number of threads that hash.
     pub threads: usize,
     /// Time that a download waits for trackers and seeders; `None` chooses the default for the kind of input.
@@ -55,7 +49,7 @@ pub(crate) struct Settings {
 
 /// How far a command has come when it was executed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Progress {
+pub(super) enum Progress {
     /// The command has ended.
     Ended,
     /// The command has ended with an exit code, and its origin knows why.
@@ -66,31 +60,33 @@ enum Progress {
 
 /// The state of all commands.
 pub(crate) struct Interpreter<'a> {
-    client: &'a Node,
-    service: &'a ServiceManager,
-    settings: Settings,
+    pub(super) client: &'a Node,
+    pub(super) service: &'a ServiceManager,
+    pub(super) settings: Settings,
     /// Runs the user's command after each download.
-    on_done: Option<OnDoneQueue>,
-    listeners: Listeners<'a>,
+    pub(super) on_done: Option<OnDoneQueue>,
+    pub(super) listeners: Listeners<'a>,
     /// Downloads that have not ended, with their origins; `restored` has those that an earlier run left.
-    open: BTreeMap<DownloadId, Origin>,
-    restored: BTreeSet<DownloadId>,
+    pub(super) open: BTreeMap<DownloadId, Origin>,
+    pub(super) restored: BTreeSet<DownloadId>,
     /// Files of `share` commands that are being hashed or wait for that.
-    hashing: HashingQueue,
+    pub(super) hashing: HashingQueue,
+    /// Shares that an earlier run had not hashed yet.
+    pending: Vec<PendingShare>,
     /// Numbers of those whose command ends when they are hashed.
-    awaited: BTreeSet<u64>,
+    pub(super) awaited: BTreeSet<u64>,
     /// Commands that end with downloads.
-    waits: Waits,
+    pub(super) waits: Waits,
     /// Shares whose first acknowledgement was not reported yet.
-    unannounced: HashMap<InfoHash, PathBuf>,
+    pub(super) unannounced: HashMap<InfoHash, PathBuf>,
     /// Files that are being moved.
-    moves: Moves,
+    pub(super) moves: Moves,
     /// Whether a command of the front end has failed.
-    failed: bool,
+    pub(super) failed: bool,
     /// Time of the end of the input; since then the client waits for running work and ends.
-    ending: Option<Instant>,
+    pub(super) ending: Option<Instant>,
     /// Whether the user was asked to confirm `quit` while work runs.
-    asked: bool,
+    pub(super) asked: bool,
 }
 
 impl<'a> Interpreter<'a> {
@@ -104,6 +100,8 @@ impl<'a> Interpreter<'a> {
     ) -> Self {
         let running = client.downloads().into_iter().filter(|status| !download_text::is_over(&status.state));
         let restored: BTreeSet<DownloadId> = running.map(|status| status.id).collect();
+        let kept = PendingShares::in_folder(&settings.data_dir);
+        let pending = kept.load();
         let is_daemon = settings.is_daemon;
         let restored_shares = client.shares().into_iter().filter(|_| is_daemon);
         Self {
@@ -112,7 +110,8 @@ impl<'a> Interpreter<'a> {
             client,
             service,
             listeners: Listeners::new(Box::new(front_end)),
-            hashing: HashingQueue::new(settings.threads, to_self),
+            pending,
+            hashing: HashingQueue::new(settings.threads, kept, to_self),
             on_done: settings.on_done.clone().map(OnDoneQueue::new),
             settings,
             awaited: BTreeSet::new(),
@@ -127,6 +126,8 @@ impl<'a> Interpreter<'a> {
 
     /// Runs until the client is to end.
     pub(crate) fn run(mut self, inputs: &Receiver<Input>) -> CommandResult {
+        let pending = std::mem::take(&mut self.pending);
+        self.restore_shares(pending);
         let mut next_tick = Instant::now() + SESSION_TICK;
         let result = loop {
             // `self` holds a sender, so the queue cannot close.
@@ -163,8 +164,7 @@ impl<'a> Interpreter<'a> {
         self.service.set_status(&format!("{shares} shares, {downloads} downloads at {rate}"));
         running
             .into_iter()
-            .map(|status| self.listeners.event(Hears::Progress, &OutputEvent::progress(&status)))
-            .collect()
+            .try_for_each(|status| self.listeners.event(Hears::Progress, &OutputEvent::progress(&status)))
     }
 
     /// Ends the commands that wait when the client ends.
@@ -237,7 +237,10 @@ impl<'a> Interpreter<'a> {
             Ok(Some(Command::Quit)) => match self.quit(origin)? {
                 None => Ok(Progress::Ended),
                 exit => {
-                    self.listeners.end(origin, Exit::Done);
+                    // The front end must not read a further line: it would change the terminal's modes once more.
+                    if origin != Origin::FRONT_END {
+                        self.listeners.end(origin, Exit::Done);
+                    }
                     return Ok(exit);
                 }
             },
@@ -263,7 +266,9 @@ impl<'a> Interpreter<'a> {
     fn command(&mut self, origin: Origin, command: Command) -> Result<Progress, CommandError> {
         let answered = match command {
             Command::Share { file, metainfo, force, wait } => return self.share(origin, &file, &metainfo, force, wait),
-            Command::Get { metainfo, dest, force, wait } => return self.get(origin, &metainfo, &dest, force, wait),
+            Command::Get { metainfo, dest, force, in_place, wait } => {
+                return self.get(origin, &metainfo, &dest, (force, in_place), wait);
+            }
             Command::Wait(id) => return self.wait(origin, id),
             Command::Events { progress } => return self.events(origin, progress),
             Command::Show(listing, target) => {
@@ -282,161 +287,13 @@ impl<'a> Interpreter<'a> {
         answered.map(|()| Progress::Ended)
     }
 
-    fn share(
-        &mut self,
-        origin: Origin,
-        file: &Path,
-        metainfo: &Path,
-        force: bool,
-        wait: Option<bool>,
-    ) -> Result<Progress, CommandError> {
-        if self.hashing.waiting() >= TORRENTS_MAX {
-            let message = format!("{TORRENTS_MAX} files wait to be hashed: share the next when one is done");
-            return Err(CommandError::failed(message));
-        }
-        let (file, metainfo) = (absolute(file)?, absolute(metainfo)?);
-        // Errors that are known already are reported at once.
-        source::Source::open(&file)?;
-        let trackers = create_torrent::trackers_of(&self.settings.trackers, &metainfo);
-        if trackers.as_ref().map_or(force, Vec::is_empty) {
-            return Err(no_tracker(&metainfo));
-        }
-        let trackers = trackers.unwrap_or_default();
-        let share = NewShare { origin, file: file.clone(), metainfo, trackers, force };
-        let id = self.hashing.push(share);
-        let waits = wait.unwrap_or_else(|| self.listeners.waits_by_default(origin));
-        if waits {
-            self.awaited.insert(id);
-        }
-        self.listeners.answer(origin, &OutputEvent::Hashing { file: &file })?;
-        self.start_hashing();
-        Ok(if waits { Progress::Waits } else { Progress::Ended })
-    }
-
-    fn start_hashing(&mut self) {
-        for (id, origin, refusal) in self.hashing.start_next() {
-            self.refuse(origin, &refusal);
-            self.end_share(id, origin, refusal.exit);
-        }
-    }
-
-    /// Serves and announces a file that was hashed.
-    fn hashed(
-        &self,
-        file: &Path,
-        metainfo_path: &Path,
-        result: Result<Created, CommandError>,
-    ) -> Result<InfoHash, CommandError> {
-        let created = result?;
-        if self.settings.trackers.is_empty() && created.metainfo.trackers().is_empty() {
-            return Err(no_tracker(metainfo_path));
-        }
-        let (info_hash, metainfo) = (created.metainfo.info_hash(), Arc::new(created.metainfo));
-        let request = ShareRequest { metainfo, metainfo_path: metainfo_path.to_owned(), file: file.to_owned() };
-        let verified = Verified { identity: created.identity, unreadable: created.unreadable };
-        self.client.share_verified(request, Some(verified))?;
-        Ok(info_hash)
-    }
-
-    fn report_share(
-        &mut self,
-        id: u64,
-        origin: Origin,
-        (file, metainfo_path): (&Path, PathBuf),
-        shared: Result<InfoHash, CommandError>,
-    ) -> Result<(), CommandError> {
-        let exit = match shared {
-            Ok(info_hash) => {
-                let event = OutputEvent::Sharing { file, path: &metainfo_path, info_hash };
-                self.listeners.result_and_tell(origin, &event)?;
-                self.unannounced.insert(info_hash, metainfo_path);
-                Exit::Done
-            }
-            Err(error) => {
-                let message = format!("share {}: {error}", text::path(&metainfo_path));
-                self.refuse(origin, &CommandError { message, ..error });
-                error.exit
-            }
-        };
-        self.end_share(id, origin, exit);
-        Ok(())
-    }
-
-    /// Ends the command of a share, if it waits for the hashing.
-    fn end_share(&mut self, id: u64, origin: Origin, exit: Exit) {
-        if self.awaited.remove(&id) {
-            self.listeners.end(origin, exit);
-        }
-    }
-
-    fn get(
-        &mut self,
-        origin: Origin,
-        metainfo_path: &Path,
-        dest: &Path,
-        force: bool,
-        waits: Option<bool>,
-    ) -> Result<Progress, CommandError> {
-        let metainfo_path = absolute(metainfo_path)?;
-        let metainfo = Arc::new(metainfo_file::read_transferable(&metainfo_path)?);
-        let dest = absolute(&destination::resolve(dest, &metainfo)?)?;
-        if self.settings.trackers.is_empty() && metainfo.trackers().is_empty() && !dest.exists() {
-            return Err(no_tracker(&metainfo_path));
-        }
-        let (name, info_hash) = (metainfo.name().to_owned(), metainfo.info_hash());
-        let wait = self.settings.wait;
-        let request = DownloadRequest {
-            metainfo,
-            metainfo_path,
-            dest: Some(dest.clone()),
-            force,
-            in_place: false,
-            wait,
-            seed: true,
-        };
-        let id = self.client.get(request)?;
-        self.open.insert(id, origin);
-        self.listeners.answer_and_tell(origin, &OutputEvent::Started { id, name: &name, dest: &dest, info_hash })?;
-        if waits != Some(true) {
-            return Ok(Progress::Ended);
-        }
-        self.waits.push(origin, BTreeSet::from([id]), Exit::Done);
-        Ok(Progress::Waits)
-    }
-
-    /// Waits for the end of a download, or of all that are listed. A failure counts until the same file is requested
-    /// again; a download that the user has cancelled does not count, unless it is named.
-    fn wait(&mut self, origin: Origin, id: Option<DownloadId>) -> Result<Progress, CommandError> {
-        let all = self.client.downloads();
-        let is_meant = |status: &&DownloadStatus| match id {
-            Some(id) => status.id == id,
-            None => !is_cancelled(status) && !all.iter().any(|later| is_again(later, status)),
-        };
-        let meant: Vec<&DownloadStatus> = all.iter().filter(is_meant).collect();
-        if let (Some(id), []) = (id, meant.as_slice()) {
-            return Err(CommandError::failed(format!("there is no download #{id}: `show downloads` lists all")));
-        }
-        let (ended, open): (Vec<_>, Vec<_>) =
-            meant.into_iter().partition(|status| download_text::is_over(&status.state));
-        let exit = ended.iter().fold(Exit::Done, |exit, status| waits::worse(exit, exit_of(status)));
-        for status in &ended {
-            self.listeners.answer(origin, &OutputEvent::ended(status, true))?;
-        }
-        let left: BTreeSet<DownloadId> = open.iter().map(|status| status.id).collect();
-        if left.is_empty() {
-            self.failed |= origin == Origin::FRONT_END && exit != Exit::Done;
-            return Ok(Progress::EndedWith(exit));
-        }
-        self.waits.push(origin, left, exit);
-        Ok(Progress::Waits)
-    }
-
     /// Streams events to another program from now on.
     fn events(&mut self, origin: Origin, progress: bool) -> Result<Progress, CommandError> {
         if origin == Origin::FRONT_END {
             let message = "events are printed here by themselves: `mtorrent ctl events` is for other programs";
             return Err(CommandError::usage(message));
         }
+        self.listeners.answer(origin, &OutputEvent::Subscribed)?;
         self.listeners.subscribe(origin, if progress { Hears::Progress } else { Hears::Events });
         Ok(Progress::Waits)
     }
@@ -511,23 +368,8 @@ impl<'a> Interpreter<'a> {
         self.listeners.event(hears, &OutputEvent::Announced { tracker, path, info_hash })
     }
 
-    fn ended(&mut self, status: &DownloadStatus) -> Result<(), CommandError> {
-        let origin = self.open.remove(&status.id);
-        // What the user has cancelled has not failed.
-        let is_failure = matches!(status.state, DownloadState::Failed(_)) && !is_cancelled(status);
-        self.failed |= origin == Some(Origin::FRONT_END) && is_failure;
-        let event = OutputEvent::ended(status, true);
-        self.listeners.event(Hears::News, &event)?;
-        self.on_done.iter().for_each(|on_done| on_done.push(status));
-        let waiting = self.waits.of(status.id).filter(|origin| !self.listeners.hears_news(*origin));
-        waiting.map(|origin| self.listeners.result(origin, &event)).collect::<Result<(), _>>()?;
-        for (origin, exit) in self.waits.ended(status.id, exit_of(status)) {
-            self.listeners.end(origin, exit);
-        }
-        Ok(())
-    }
-
-    fn refuse(&mut self, origin: Origin, error: &CommandError) {
+    /// Reports a failure to its origin.
+    pub(super) fn refuse(&mut self, origin: Origin, error: &CommandError) {
         self.failed |= origin == Origin::FRONT_END;
         self.listeners.refuse(origin, error);
     }
@@ -565,29 +407,13 @@ impl<'a> Interpreter<'a> {
     }
 }
 
-/// The exit code for an ended download.
-fn exit_of(status: &DownloadStatus) -> Exit {
-    match &status.state {
-        DownloadState::Failed(failure) => CommandError::from(failure.clone()).exit,
-        _ => Exit::Done,
-    }
-}
-
-fn is_cancelled(status: &DownloadStatus) -> bool {
-    matches!(&status.state, DownloadState::Failed(failure) if failure.kind == FailureKind::Cancelled)
-}
-
-/// Whether `later` is another attempt at a failed download.
-fn is_again(later: &DownloadStatus, earlier: &DownloadStatus) -> bool {
-    let has_failed = matches!(earlier.state, DownloadState::Failed(_));
-    has_failed && later.id > earlier.id && (later.dest == earlier.dest || later.info_hash == earlier.info_hash)
-}
-
-fn absolute(path: &Path) -> Result<PathBuf, CommandError> {
+/// The path from the root, for a client that may be restarted in another folder.
+pub(super) fn absolute(path: &Path) -> Result<PathBuf, CommandError> {
     std::path::absolute(path).map_err(|error| file_errors::cannot_read(path, &error))
 }
 
-fn no_tracker(metainfo: &Path) -> CommandError {
+/// The failure of a command that needs a tracker where none is known.
+pub(super) fn no_tracker(metainfo: &Path) -> CommandError {
     let path = text::path(metainfo);
     CommandError::failed(format!("no tracker is known for {path}: start the client with --tracker HOST:PORT"))
 }

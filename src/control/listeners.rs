@@ -38,6 +38,11 @@ impl<'a> Listeners<'a> {
         self.0.remove(&origin);
     }
 
+    /// Whether somebody waits for answers at the origin.
+    pub(super) fn is_there(&self, origin: Origin) -> bool {
+        self.0.contains_key(&origin)
+    }
+
     /// Lets a listener hear more than it does.
     pub(super) fn subscribe(&mut self, origin: Origin, hears: Hears) {
         if let Some((_, known)) = self.0.get_mut(&origin) {

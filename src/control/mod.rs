@@ -1,6 +1,7 @@
 //! The commands of a running client, whoever gives them: a terminal, a pipe or another program.
 //!
-//! [`command`] parses a line (pure); [`Interpreter`] executes it and records running work. One bounded queue carries
+//! [`command`] parses a line (pure); [`Interpreter`] executes it and records running work; the
+//! commands that take longer have files of their own. One bounded queue carries
 //! commands, the client's events, finished hashing and signals to the interpreter, so that no command waits for another
 //! and the interpreter needs no lock. A command carries its origin; answers go to the [`Listener`] of that origin,
 //! events to all.
@@ -12,6 +13,7 @@
 //! and stdout.
 
 pub(crate) mod command;
+mod downloading;
 mod hashing_queue;
 pub(crate) mod help;
 pub(crate) mod http;
@@ -24,6 +26,8 @@ mod metrics;
 pub(crate) mod monitor;
 mod operations;
 pub(crate) mod page;
+mod pending_shares;
+mod sharing;
 pub(crate) mod socket;
 pub(crate) mod subject;
 mod waits;

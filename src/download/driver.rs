@@ -285,7 +285,10 @@ impl Run {
                 return Ok(());
             }
             self.driver.check_cancelled()?;
-            self.follow_pause(&mut rate);
+            if self.follow_pause() {
+                rate.rest(&self.job.progress);
+                watch = WhyWatch::new(&self.job.progress);
+            }
             self.announce_once();
             if let Some(batches) = &self.batches {
                 batches.commit_if_due();
@@ -321,8 +324,8 @@ impl Run {
     }
 
     /// Pauses or resumes as the user wants. Paused, the download keeps its files open, makes durable what arrives late,
-    /// and serves what it has; nothing of it is hashed again.
-    fn follow_pause(&self, rate: &mut RateMeter) {
+    /// and serves what it has; nothing of it is hashed again. Returns whether it was resumed.
+    fn follow_pause(&self) -> bool {
         match (self.driver.paused.load(Ordering::Relaxed), self.is_idle()) {
             (true, false) => {
                 self.peer_set.pause();
@@ -330,11 +333,12 @@ impl Run {
             }
             (false, true) => {
                 *self.idle.borrow_mut() = None;
-                rate.rest(&self.job.progress);
                 self.peer_set.resume();
+                return true;
             }
             _ => {}
         }
+        false
     }
 
     fn is_idle(&self) -> bool {

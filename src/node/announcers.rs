@@ -34,9 +34,11 @@ impl Announcers {
         let mut announcers = self.by_trackers.borrow_mut();
         let announcer = announcers.entry(names.to_vec()).or_insert_with(|| {
             let events = self.context.events.clone();
-            let notice = Box::new(move |text| events.notice(text));
+            let changed_to = Box::new(move |tracker: &str, change| {
+                events.send(Event::Tracker { tracker: tracker.to_owned(), change });
+            });
             let net = self.context.core.net.clone();
-            let group = TrackerGroup::new(names.to_vec(), net, notice);
+            let group = TrackerGroup::new(names.to_vec(), net, changed_to);
             let events = self.context.events.clone();
             group.report_troubles_to(Box::new(move |tracker, why| {
                 events.send(Event::TrackerTrouble { tracker: tracker.to_owned(), why });
@@ -49,9 +51,9 @@ impl Announcers {
     /// The announcers of the client's further endpoints, each over connections of the endpoint's address family.
     fn of_further_endpoints(&self, names: &[String]) -> Vec<(Endpoint, Rc<Announcer>)> {
         let start = |endpoint: &Endpoint| {
-            let notice = Box::new(|text| log::info!("{text}"));
+            let changed_to = Box::new(|tracker: &str, change| log::info!("tracker {tracker}: {change:?}"));
             let (family, net) = (Family::of(endpoint.ip()), self.context.core.net.clone());
-            let group = TrackerGroup::of_family(names.to_vec(), family, net, notice);
+            let group = TrackerGroup::of_family(names.to_vec(), family, net, changed_to);
             (*endpoint, Announcer::start(group, Rc::new(LoggedResults(*endpoint)), Vec::new()))
         };
         self.context.core.parts.config.advertise.iter().skip(1).map(start).collect()

@@ -1,7 +1,7 @@
 //! One download of this run, as seen by plain threads and core 0.
 
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -29,6 +29,8 @@ pub(super) struct DownloadEntry {
     moved_to: Mutex<Option<PathBuf>>,
     /// Path to which the unfinished files are moved when the driver has ended.
     pub moving_to: Mutex<Option<PathBuf>>,
+    /// Whether the user has cancelled it; the driver's flag is also set for a move.
+    pub given_up: AtomicBool,
 }
 
 impl DownloadEntry {
@@ -49,6 +51,7 @@ impl DownloadEntry {
             elapsed: OnceLock::new(),
             moved_to: Mutex::default(),
             moving_to: Mutex::default(),
+            given_up: AtomicBool::new(false),
         }
     }
 
@@ -73,8 +76,7 @@ impl DownloadEntry {
 
     /// Whether a later run is to resume the download.
     pub(super) fn is_wanted(&self) -> bool {
-        let is_cancelled = self.driver.cancelled.load(Ordering::Relaxed) && self.moving_to().is_none();
-        !self.has_ended() && !is_cancelled
+        !self.has_ended() && !self.given_up.load(Ordering::Relaxed)
     }
 
     /// The state that a later run needs to resume the download; `None` if its data is discarded.
@@ -97,9 +99,9 @@ impl DownloadEntry {
         moved.or_else(|| self.request.dest.clone())
     }
 
-    /// Path to which the unfinished files are to be moved.
-    pub(super) fn moving_to(&self) -> Option<PathBuf> {
-        self.moving_to.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Path to which the unfinished files are to be moved; taken once.
+    pub(super) fn take_move(&self) -> Option<PathBuf> {
+        self.moving_to.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Shows the finished file at its new path.

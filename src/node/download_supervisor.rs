@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::{Rc, Weak};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -141,10 +141,11 @@ impl DownloadSupervisor {
             self.wait_for_disk(&entry, why).await;
             return self.announcers.drop_unused();
         }
-        if matches!(&ended, Err(failure) if failure.kind == FailureKind::Cancelled)
-            && self.move_and_go_on(&entry, &disk).await
-        {
-            return self.announcers.drop_unused();
+        if let Some(to) = entry.take_move() {
+            let is_cancelled = matches!(&ended, Err(failure) if failure.kind == FailureKind::Cancelled);
+            if self.move_and_go_on(&entry, to, is_cancelled, &disk).await {
+                return self.announcers.drop_unused();
+            }
         }
         let is_done = ended.is_ok();
         if is_done && entry.request.seed {
@@ -163,17 +164,25 @@ impl DownloadSupervisor {
         self.announcers.drop_unused();
     }
 
-    /// Moves the files of a download that has ended for that, and starts it again, at its old path if the move failed.
-    /// `false` if it was not to be moved, or was cancelled meanwhile.
-    async fn move_and_go_on(self: &Rc<Self>, entry: &DownloadEntry, disk: &Blocking) -> bool {
-        let (Some(to), Some(from)) = (entry.moving_to(), entry.request.dest.clone()) else { return false };
-        if self.is_closing.get() {
-            return false;
-        }
-        let moved = mover::move_unfinished(disk, from.clone(), to.clone()).await;
-        let is_wanted = entry.moving_to().is_some();
+    /// Moves the files of a download whose driver has ended, and starts it again, at its old path if the move failed.
+    /// `false` if it does not go on: it has ended otherwise, the user has cancelled it, or the client is closing.
+    async fn move_and_go_on(
+        self: &Rc<Self>,
+        entry: &DownloadEntry,
+        to: PathBuf,
+        is_cancelled: bool,
+        disk: &Blocking,
+    ) -> bool {
+        let Some(from) = entry.request.dest.clone() else { return false };
+        let goes_on = || is_cancelled && !entry.given_up.load(Ordering::Relaxed) && !self.is_closing.get();
+        let moved = if goes_on() {
+            mover::move_unfinished(disk, from.clone(), to.clone()).await
+        } else {
+            Err("the download has ended".to_owned())
+        };
         let dest = if moved.is_ok() { to.clone() } else { from.clone() };
-        if is_wanted {
+        let goes_on = goes_on();
+        if goes_on {
             let request = DownloadRequest { dest: Some(dest.clone()), ..entry.request.clone() };
             let marked = disk.run(move || download_folder::mark(&dest)).await.ok().flatten();
             self.replace(entry, request, marked);
@@ -186,7 +195,7 @@ impl DownloadSupervisor {
             Ok(()) => Event::Moved { id, from, to },
             Err(why) => Event::MoveFailed { id, from, to, why },
         });
-        is_wanted
+        goes_on
     }
 
     /// Starts the download again by another request, under its number.

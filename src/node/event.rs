@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::status::{DownloadId, DownloadStatus};
 use crate::download::Why;
 use crate::ids::InfoHash;
-use crate::tracker_client::TrackerTrouble;
+use crate::tracker_client::{TrackerChange, TrackerTrouble};
 
 /// An event of a running client.
 #[derive(Clone, Debug)]
@@ -84,6 +84,13 @@ pub enum Event {
         /// The reason.
         why: TrackerTrouble,
     },
-    /// A message for the user, such as a tracker lost or found, or a fallback taken.
+    /// A tracker was lost, or another one is used.
+    Tracker {
+        /// `HOST:PORT` of the tracker.
+        tracker: String,
+        /// What happened to it.
+        change: TrackerChange,
+    },
+    /// A message for the user.
     Notice(String),
 }

@@ -44,7 +44,7 @@ impl EventSender {
             }
             // It is repeated.
             Event::TrackerTrouble { .. } => return,
-            Event::NoProgress { .. } | Event::ProgressAgain { .. } => {
+            Event::NoProgress { .. } | Event::ProgressAgain { .. } | Event::Tracker { .. } => {
                 return log::warn!("the queue of events is full, so this one is logged: {event:?}");
             }
             _ => {}
@@ -86,6 +86,7 @@ fn file_of(event: &Event) -> Option<&Path> {
         | Event::Moved { .. }
         | Event::MoveFailed { .. }
         | Event::TrackerTrouble { .. }
+        | Event::Tracker { .. }
         | Event::Notice(_) => None,
     }
 }

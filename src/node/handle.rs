@@ -3,8 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU64;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use super::chunk_map::FileStatus;
@@ -333,7 +333,7 @@ impl Node {
         let entry = self.lists.lock().download(id).filter(|entry| !entry.has_ended()).cloned();
         match entry {
             Some(entry) => {
-                entry.moving_to.lock().unwrap_or_else(PoisonError::into_inner).take();
+                entry.given_up.store(true, Ordering::Relaxed);
                 entry.driver.cancelled.store(true, Ordering::Relaxed);
             }
             None => {

@@ -47,7 +47,7 @@ pub use crate::direction::Direction;
 pub use crate::download::{Cause, DownloadState, Failure, FailureKind, TimeSpent, Why};
 pub use crate::net::RateLimits;
 pub use crate::swarm::Strategy;
-pub use crate::tracker_client::TrackerTrouble;
+pub use crate::tracker_client::{TrackerChange, TrackerTrouble};
 
 pub use chunk_map::{Cell, FileStatus};
 pub use config::{NodeConfig, RateSetting};

@@ -11,6 +11,7 @@ use super::inspection::Inspection;
 use super::instruction::Instruction;
 use super::observer::NodeObserver;
 use super::peer_status::{PeerClass, PeerStatus};
+use super::share_entry::ShareEntry;
 use super::status::DownloadId;
 use super::tracker_status::TrackerStatus;
 use crate::direction::Direction;
@@ -46,9 +47,9 @@ impl NodeObserver {
 
     /// The trackers of this client and of its files, ordered by name.
     pub(crate) fn trackers(&self) -> Result<Vec<TrackerStatus>, NodeError> {
-        let configured = self.config.trackers.iter().cloned().map(TrackerRecord::new);
+        let known = self.known_trackers().into_iter().map(TrackerRecord::new);
         let mut by_name = BTreeMap::<String, TrackerRecord>::new();
-        for record in self.ask(Inspection::Trackers)?.into_iter().chain(configured) {
+        for record in self.ask(Inspection::Trackers)?.into_iter().chain(known) {
             match by_name.get_mut(&record.name) {
                 Some(known) => known.join(record),
                 None => _ = by_name.insert(record.name.clone(), record),
@@ -63,6 +64,19 @@ impl NodeObserver {
             latency: record.latency,
         };
         Ok(by_name.into_values().map(row).collect())
+    }
+
+    /// The trackers that are or will be used: those of the client, else those of its files.
+    fn known_trackers(&self) -> Vec<String> {
+        if !self.config.trackers.is_empty() {
+            return self.config.trackers.clone();
+        }
+        let lists = self.lists.lock();
+        let running = lists.downloads.iter().filter(|entry| !entry.has_ended());
+        let of_downloads = running.flat_map(|entry| entry.request.metainfo.trackers().to_vec());
+        let metainfo_of = |share: &Arc<ShareEntry>| share.state().metainfo.clone();
+        let of_shares = lists.shares.iter().filter_map(metainfo_of).flat_map(|metainfo| metainfo.trackers().to_vec());
+        of_downloads.chain(of_shares).collect()
     }
 
     /// The chunk maps, of at most `cells_max` cells each, of all downloads that have begun and of all shares that are

@@ -12,6 +12,7 @@ use crate::console::inputs::forward_events;
 use crate::console::output::Output;
 use crate::console::output_event::OutputEvent;
 use crate::console::service_manager::ServiceManager;
+use crate::console::signals::{Ends, Signal};
 use crate::console::{signals, stderr_sink};
 use crate::control::socket::ControlSocket;
 use crate::control::{Input, Interpreter, Settings};
@@ -20,17 +21,21 @@ use crate::node::Node;
 
 /// Prints that the client is ready once signals are handled, and runs commands until the end of the input, `quit` or a
 /// signal. The caller closes the client.
-pub(crate) fn run(client: &Node, mut settings: Settings, data_dir: &Path, output: Output) -> CommandResult {
+pub(crate) fn run(client: &Node, mut settings: Settings, output: Output) -> CommandResult {
     let (sender, inputs) = sync_channel(INPUTS_MAX);
     let on_signal = sender.clone();
     let is_terminal = !settings.is_daemon && std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     let saved = is_terminal.then(terminal::SavedModes::save);
     let restore = saved.clone();
     signals::watch(
-        move |signal| signals::queue(&on_signal, Input::Signal(signal)),
+        move |signal| {
+            signals::queue(&on_signal, Input::Signal(signal));
+            // On a terminal, Ctrl-C ends what is typed or waited for.
+            if is_terminal && signal == Signal::Interrupt { Ends::Command } else { Ends::Process }
+        },
         move || restore.iter().flatten().for_each(terminal::SavedModes::restore),
     )?;
-    let control = control_socket(data_dir, sender.clone());
+    let control = control_socket(&settings.data_dir, sender.clone());
     output.print(&OutputEvent::Ready {
         listen: client.listen_addr(),
         info_hash: None,
@@ -44,7 +49,7 @@ pub(crate) fn run(client: &Node, mut settings: Settings, data_dir: &Path, output
     let to_queue = sender.clone();
     forward_events(client, move |event| to_queue.send(event.map_or(Input::Closed, Input::Event)).is_ok())?;
     let result = if is_terminal {
-        on_terminal(client, settings, data_dir, output, sender, &inputs, &service)
+        on_terminal(client, settings, output, sender, &inputs, &service)
     } else if settings.is_daemon {
         Interpreter::new(client, settings, Screen::daemon(output), sender, &service).run(&inputs)
     } else {
@@ -71,13 +76,12 @@ fn control_socket(data_dir: &Path, to: SyncSender<Input>) -> Option<ControlSocke
 fn on_terminal(
     client: &Node,
     settings: Settings,
-    data_dir: &Path,
     output: Output,
     sender: SyncSender<Input>,
     inputs: &Receiver<Input>,
     service: &ServiceManager,
 ) -> CommandResult {
-    let reader = terminal::start(&terminal::history_path(data_dir), client.observer(), sender.clone())?;
+    let reader = terminal::start(&terminal::history_path(&settings.data_dir), client.observer(), sender.clone())?;
     let printer = reader.printer.clone();
     let redirected = stderr_sink::redirect(move |sentence| printer.print(sentence));
     reader.read_next();

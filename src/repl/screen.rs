@@ -62,7 +62,7 @@ impl Listener for Screen {
 
     fn event(&self, event: &OutputEvent<'_>) -> Result<(), CommandError> {
         if event.is_message() {
-            stderr::report(event);
+            stderr::report_event(event);
             if !self.output.is_json() {
                 return Ok(());
             }
@@ -76,7 +76,7 @@ impl Listener for Screen {
     }
 
     fn refuse(&self, error: &CommandError) {
-        stderr::report(format_args!("error: {}", text::plain(&error.message)));
+        stderr::report_error("error: ", text::plain(&error.message));
         if self.output.is_json() {
             // If stdout is closed, the next answer reports that.
             let _ = self.event(&OutputEvent::Error { error: &error.message, exit: None });

@@ -10,17 +10,21 @@ use super::Blocking;
 use crate::limits::LOAD_INTERVAL;
 
 const CGROUPS: &str = "/sys/fs/cgroup";
+/// Counters of a group's CPU quota.
+const STAT: &str = "cpu.stat";
 const DEVICES: &str = "/sys/class/net";
 /// Start of the names of the threads that run executors.
 const CORE_THREADS: &str = "core-";
 /// Fewest periods of a CPU quota that show whether it is used up.
-const PERIODS_MIN: u64 = 3;
+const PERIODS_MIN: u64 = 2;
 
 /// Load of the last interval, each figure as a share of 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Load {
-    /// Time for which the busiest core ran, or waited for a CPU.
+    /// Time for which the busiest core ran.
     pub core: f64,
+    /// Time for which the core that ran or waited for a CPU most did so.
+    pub runnable: f64,
     /// Periods of the CPU quota in which the process was stopped.
     pub throttled: f64,
     /// Share of its speed with which the busiest network device received.
@@ -42,11 +46,26 @@ pub(crate) struct LoadMeter {
 struct Sources {
     at: Instant,
     /// `schedstat` of each core's thread.
-    cores: Vec<(PathBuf, u64)>,
+    cores: Vec<(PathBuf, ThreadTimes)>,
     /// `cpu.stat` of each control group.
-    groups: Vec<(PathBuf, Throttling)>,
+    groups: Vec<Group>,
     /// `rx_bytes` and the speed in bytes a second of each device that has one.
     devices: Vec<(PathBuf, f64, u64)>,
+}
+
+/// Times of a thread so far, nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct ThreadTimes {
+    ran: u64,
+    waited: u64,
+}
+
+/// A control group that may have a CPU quota.
+#[derive(Debug)]
+struct Group {
+    path: PathBuf,
+    counted: Throttling,
+    share: f64,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -108,14 +127,13 @@ impl Sources {
         });
         let mut sources = Self {
             at: Instant::now(),
-            cores: cores.map(|thread| (thread.join("schedstat"), 0)).collect(),
-            groups: group_files(&groups, Path::new(CGROUPS))
-                .into_iter()
-                .map(|path| (path, Throttling::default()))
-                .collect(),
+            cores: cores.map(|thread| (thread.join("schedstat"), ThreadTimes::default())).collect(),
+            groups: group_files(&groups, Path::new(CGROUPS), STAT).into_iter().map(Group::new).collect(),
             devices: devices.collect(),
         };
         sources.read();
+        // What was before does not count.
+        sources.groups.iter_mut().for_each(|group| group.share = 0.0);
         sources
     }
 
@@ -123,14 +141,20 @@ impl Sources {
     fn read(&mut self) -> Load {
         let seconds = std::mem::replace(&mut self.at, Instant::now()).elapsed().as_secs_f64().max(1e-3);
         let most = |shares: &mut dyn Iterator<Item = f64>| shares.fold(0.0, f64::max);
+        let share = |now_ns: u64, before_ns: u64| now_ns.saturating_sub(before_ns) as f64 / 1e9 / seconds;
+        let (mut core, mut runnable) = (0.0, 0.0);
+        for (path, before) in &mut self.cores {
+            let Some(now) = std::fs::read_to_string(path).ok().and_then(|text| thread_times(&text)) else { continue };
+            let before = std::mem::replace(before, now);
+            let ran = share(now.ran, before.ran);
+            (core, runnable) = (f64::max(core, ran), f64::max(runnable, ran + share(now.waited, before.waited)));
+        }
         Load {
-            core: most(&mut self.cores.iter_mut().filter_map(|(path, before)| {
-                let busy_ns = busy_ns(&std::fs::read_to_string(path).ok()?)?;
-                Some(busy_ns.saturating_sub(std::mem::replace(before, busy_ns)) as f64 / 1e9 / seconds)
-            })),
-            throttled: most(&mut self.groups.iter_mut().filter_map(|(path, before)| {
-                let now = throttling(&std::fs::read_to_string(path).ok()?)?;
-                now.since(std::mem::replace(before, now))
+            core,
+            runnable,
+            throttled: most(&mut self.groups.iter_mut().filter_map(|group| {
+                let now = throttling(&std::fs::read_to_string(&group.path).ok()?)?;
+                Some(group.count(now))
             })),
             link: most(&mut self.devices.iter_mut().filter_map(|(path, bytes_s, before)| {
                 let bytes: u64 = std::fs::read_to_string(path).ok()?.trim().parse().ok()?;
@@ -140,10 +164,19 @@ impl Sources {
     }
 }
 
-impl Throttling {
-    fn since(self, before: Self) -> Option<f64> {
-        let periods = self.periods.saturating_sub(before.periods);
-        (periods >= PERIODS_MIN).then(|| self.throttled.saturating_sub(before.throttled) as f64 / periods as f64)
+impl Group {
+    fn new(path: PathBuf) -> Self {
+        Self { path, counted: Throttling::default(), share: 0.0 }
+    }
+
+    /// Share of the periods in which the quota was used up; the last one until enough further periods have passed.
+    fn count(&mut self, now: Throttling) -> f64 {
+        let periods = now.periods.saturating_sub(self.counted.periods);
+        if periods >= PERIODS_MIN {
+            self.share = now.throttled.saturating_sub(self.counted.throttled) as f64 / periods as f64;
+            self.counted = now;
+        }
+        self.share
     }
 }
 
@@ -152,10 +185,10 @@ fn children(folder: &Path) -> Vec<PathBuf> {
     entries.filter_map(|entry| Some(entry.ok()?.path())).collect()
 }
 
-/// Time for which a thread ran or waited for a CPU, from its `schedstat`, nanoseconds.
-fn busy_ns(schedstat: &str) -> Option<u64> {
+/// The times in a thread's `schedstat`.
+fn thread_times(schedstat: &str) -> Option<ThreadTimes> {
     let mut fields = schedstat.split_whitespace().map(str::parse::<u64>);
-    Some(fields.next()?.ok()? + fields.next()?.ok()?)
+    Some(ThreadTimes { ran: fields.next()?.ok()?, waited: fields.next()?.ok()? })
 }
 
 /// The periods in a `cpu.stat`; `None` for a group that cannot have a quota.
@@ -164,8 +197,31 @@ fn throttling(stat: &str) -> Option<Throttling> {
     Some(Throttling { periods: value("nr_periods ")?, throttled: value("nr_throttled ")? })
 }
 
-/// The `cpu.stat` of each group from the lines of a `/proc/PID/cgroup`, and of the groups above them.
-fn group_files(groups: &str, mounted: &Path) -> Vec<PathBuf> {
+/// CPU time that the control groups of this process allow, in CPUs; `None` without a quota.
+pub(crate) fn cpu_quota() -> Option<f64> {
+    quota_of(&std::fs::read_to_string("/proc/self/cgroup").ok()?, Path::new(CGROUPS))
+}
+
+fn quota_of(groups: &str, mounted: &Path) -> Option<f64> {
+    let read = |path: &Path| std::fs::read_to_string(path).ok();
+    let second = group_files(groups, mounted, "cpu.max").into_iter().filter_map(|file| quota(&read(&file)?));
+    let first = group_files(groups, mounted, "cpu.cfs_quota_us").into_iter();
+    let first = first.filter_map(|file| {
+        let period = read(&file.with_file_name("cpu.cfs_period_us"))?;
+        quota(&format!("{} {period}", read(&file)?))
+    });
+    second.chain(first).min_by(f64::total_cmp)
+}
+
+/// The quota in a line `QUOTA PERIOD`; `None` for `max` and -1.
+fn quota(line: &str) -> Option<f64> {
+    let mut fields = line.split_whitespace();
+    let (quota, period): (f64, f64) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+    (quota > 0.0 && period > 0.0).then_some(quota / period)
+}
+
+/// A file of each group from the lines of a `/proc/PID/cgroup`, and of the groups above them.
+fn group_files(groups: &str, mounted: &Path, file: &str) -> Vec<PathBuf> {
     let files = groups.lines().flat_map(|line| {
         let mut fields = line.splitn(3, ':').skip(1);
         let (controllers, group) = (fields.next().unwrap_or_default(), fields.next().unwrap_or_default());
@@ -175,7 +231,7 @@ fn group_files(groups: &str, mounted: &Path) -> Vec<PathBuf> {
             _ => Vec::new(),
         };
         let group = Path::new(group.trim_start_matches('/'));
-        roots.into_iter().flat_map(move |root| group.ancestors().map(move |group| root.join(group).join("cpu.stat")))
+        roots.into_iter().flat_map(move |root| group.ancestors().map(move |group| root.join(group).join(file)))
     });
     let mut files: Vec<PathBuf> = files.filter(|file| file.exists()).collect();
     files.dedup();
@@ -188,12 +244,15 @@ mod tests {
 
     #[test]
     fn counters_are_read() {
-        assert_eq!(busy_ns("878681 72348 1\n"), Some(951_029));
-        assert_eq!(busy_ns(""), None);
-        let stat = |periods, throttled| format!("usage_usec 7\nnr_periods {periods}\nnr_throttled {throttled}\n");
-        let before = throttling(&stat(10, 2)).unwrap();
-        assert_eq!(throttling(&stat(20, 7)).unwrap().since(before), Some(0.5));
-        assert_eq!(throttling(&stat(12, 4)).unwrap().since(before), None, "too few to tell");
+        assert_eq!(thread_times("878681 72348 1\n"), Some(ThreadTimes { ran: 878_681, waited: 72_348 }));
+        assert_eq!(thread_times(""), None);
+        let stat = |periods, throttled| {
+            throttling(&format!("usage_usec 7\nnr_periods {periods}\nnr_throttled {throttled}\n")).unwrap()
+        };
+        let mut group = Group::new("x".into());
+        assert_eq!(group.count(stat(10, 2)), 0.2);
+        assert_eq!(group.count(stat(11, 3)), 0.2, "too few to tell");
+        assert_eq!(group.count(stat(20, 7)), 0.5);
         assert_eq!(throttling("usage_usec 7\n"), None);
     }
 
@@ -205,13 +264,31 @@ mod tests {
             std::fs::write(folder.path().join(group).join("cpu.stat"), "").unwrap();
         }
         let found = |groups: &str| {
-            let files = group_files(groups, folder.path()).into_iter();
+            let files = group_files(groups, folder.path(), STAT).into_iter();
             let names = files.map(|file| file.strip_prefix(folder.path()).unwrap().display().to_string());
             names.collect::<Vec<_>>()
         };
         assert_eq!(found("4:cpu,cpuacct:/a/b\n3:memory:/a"), ["cpu/a/b/cpu.stat", "cpu/cpu.stat"]);
         assert_eq!(found("0::/a\nnonsense"), ["unified/a/cpu.stat"]);
         assert_eq!(found("4:cpu:/of/the/host"), ["cpu/cpu.stat"], "only the top is to be seen");
+    }
+
+    #[test]
+    fn quotas_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = folder.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        let quota = |groups: &str| quota_of(groups, folder.path());
+        write("a/cpu.max", "50000 100000\n");
+        write("a/b/cpu.max", "max 100000\n");
+        write("cpu/c/cpu.cfs_quota_us", "-1\n");
+        write("cpu/c/cpu.cfs_period_us", "100000\n");
+        assert_eq!((quota("0::/a/b"), quota("3:cpu:/c"), quota("")), (Some(0.5), None, None));
+        write("cpu/c/cpu.cfs_quota_us", "250000\n");
+        assert_eq!(quota("3:cpu:/c"), Some(2.5));
     }
 
     #[test]

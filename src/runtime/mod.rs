@@ -43,11 +43,16 @@ pub(crate) use blocking_error::BlockingError;
 pub(crate) use blocking_pool::Kind;
 pub(crate) use cores::{Core, Cores, CoresError};
 pub(crate) use failure::{fail, on_failure};
-pub(crate) use load::{Load, LoadMeter};
+pub(crate) use load::{Load, LoadMeter, cpu_quota};
 pub(crate) use probe::StartError;
 pub(crate) use signal::Signal;
 pub(crate) use tasks::{all, deadline, sleep, spawn, spawn_vital, spawn_watched, yield_now};
 pub(crate) use threads::EventSet;
+
+/// Why this process cannot use io_uring, and what allows it; `None` if it can.
+pub(crate) fn uring_refusal() -> Option<(String, String)> {
+    uring_probe::check().err().map(|refusal| (refusal.reason(), refusal.remedy().to_owned()))
+}
 
 /// The back end of this core.
 pub(crate) fn backend_here() -> Backend {

@@ -238,9 +238,9 @@ impl DiskFiles {
     }
 
     /// Removes the `.part` and its record, if this run created them: they have no content. Of a file that was to be
-    /// repaired in place, only the record is removed.
+    /// repaired in place and was not changed yet, only the record is removed.
     pub fn discard(&self) -> io::Result<()> {
-        if self.is_in_place && self.is_record_new {
+        if self.is_in_place && self.is_record_new && !self.is_changed {
             return remove_if_same(&self.paths.record, &self.record);
         }
         if !self.is_new {

@@ -6,6 +6,11 @@
 //! - The end: cut the file to its length, sync it, rename it, sync the folder, remove the record.
 //!   If it replaces a file, it takes over the owner and mode of that file before the sync.
 //!
+//! A repair in place has the finished file in the place of the `.part`. Its start writes and syncs an empty record, and
+//! then one with the chunks that are right, before the first byte of the file changes; its end has no rename. A crash
+//! leaves a file some of whose wrong chunks are right now, and one at most that is half old and half new for each write
+//! that was running; the record beside it says so. No right chunk is written, so that none can be lost.
+//!
 //! So a record on disk never claims a chunk that the disk does not have, whenever a crash happens.
 
 use std::io;

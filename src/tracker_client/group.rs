@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use futures_lite::FutureExt;
 
 use super::answer::Answer;
+use super::change::TrackerChange;
 use super::connection::{Connection, ConnectionError};
 use super::record::{TrackerRecord, TrackerState};
 use super::trouble::{TrackerTrouble, Troubles};
@@ -32,6 +33,9 @@ pub(crate) struct AllTrackersFailed(
 /// Receives the name of a tracker, `HOST:PORT`, and its trouble.
 type OnTrouble = Box<dyn Fn(&str, TrackerTrouble)>;
 
+/// Called with the name of a tracker that is lost or used.
+pub(crate) type ChangeListener = Box<dyn Fn(&str, TrackerChange)>;
+
 /// Trackers in the order in which they are tried; used on core 0 only.
 pub(crate) struct TrackerGroup {
     names: Vec<String>,
@@ -40,7 +44,7 @@ pub(crate) struct TrackerGroup {
     /// Connections use addresses of this family only.
     family: Option<Family>,
     net: Net,
-    notice: Box<dyn Fn(String)>,
+    changed_to: ChangeListener,
     /// Receives the trouble of each tracker while none is of use.
     on_trouble: RefCell<Option<OnTrouble>>,
     troubles: Troubles,
@@ -71,18 +75,18 @@ pub(crate) struct RoundTrip {
 }
 
 impl TrackerGroup {
-    /// Creates a group of at least one `HOST:PORT`. `notice` receives a message when a tracker is lost or another one
+    /// Creates a group of at least one `HOST:PORT`. `changed_to` is called when a tracker is lost or another one
     /// is used.
-    pub(crate) fn new(names: Vec<String>, net: Net, notice: Box<dyn Fn(String)>) -> Rc<Self> {
-        Self::start(names, None, net, notice)
+    pub(crate) fn new(names: Vec<String>, net: Net, changed_to: ChangeListener) -> Rc<Self> {
+        Self::start(names, None, net, changed_to)
     }
 
     /// Creates a group that is reached over addresses of one family only.
-    pub(crate) fn of_family(names: Vec<String>, family: Family, net: Net, notice: Box<dyn Fn(String)>) -> Rc<Self> {
-        Self::start(names, Some(family), net, notice)
+    pub(crate) fn of_family(names: Vec<String>, family: Family, net: Net, changed_to: ChangeListener) -> Rc<Self> {
+        Self::start(names, Some(family), net, changed_to)
     }
 
-    fn start(names: Vec<String>, family: Option<Family>, net: Net, notice: Box<dyn Fn(String)>) -> Rc<Self> {
+    fn start(names: Vec<String>, family: Option<Family>, net: Net, changed_to: ChangeListener) -> Rc<Self> {
         let group = Rc::new(Self {
             on_trouble: RefCell::new(None),
             troubles: Troubles::new(names.len()),
@@ -90,7 +94,7 @@ impl TrackerGroup {
             names,
             family,
             net,
-            notice,
+            changed_to,
             current: Cell::new(0),
             connection: RefCell::new(None),
             busy: Cell::new(false),
@@ -239,7 +243,7 @@ impl TrackerGroup {
                     record.set(TrackerState::Unused);
                 }
             });
-            (self.notice)(format!("now using tracker {}", text::plain(&self.names[index])));
+            (self.changed_to)(&self.names[index], TrackerChange::Used);
         }
         let address = connection.address();
         self.round_trip.set(connection.round_trip().map(|time| RoundTrip { address, time }));
@@ -473,7 +477,7 @@ async fn watch(group: std::rc::Weak<TrackerGroup>) {
         }
         if was_closed {
             group.note(group.current.get(), |record| record.set(TrackerState::Trying));
-            (group.notice)(format!("tracker {} closed the connection", text::plain(group.current())));
+            (group.changed_to)(group.current(), TrackerChange::Lost);
         } else {
             *group.connection.borrow_mut() = Some(connection);
         }

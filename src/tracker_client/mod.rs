@@ -10,6 +10,7 @@
 
 pub(crate) mod announcer;
 mod answer;
+mod change;
 mod connection;
 pub(crate) mod group;
 mod record;
@@ -17,6 +18,7 @@ mod trouble;
 
 pub(crate) use announcer::{Announcement, Announcer, Listener};
 pub(crate) use answer::Answer;
+pub use change::TrackerChange;
 pub(crate) use group::TrackerGroup;
 pub(crate) use record::TrackerRecord;
 pub use record::TrackerState;

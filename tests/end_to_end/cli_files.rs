@@ -252,3 +252,20 @@ fn signals_before_the_work_is_done() {
     }
     assert_eq!(folder.names(), ["huge"]);
 }
+
+#[test]
+fn the_doctor_looks_at_a_folder() {
+    let folder = Folder::new();
+    let outcome = run(["doctor", &folder.text("."), "--json"]).expect(0);
+    let rows: Vec<serde_json::Value> =
+        outcome.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let (summary, findings) = rows.split_last().expect("a summary");
+    assert!(findings.iter().all(|row| row["event"] == "finding" && row["check"].is_string()), "{findings:?}");
+    let count = |level: &str| findings.iter().filter(|row| row["level"] == level).count();
+    assert_eq!(summary["event"], "doctor");
+    assert_eq!((summary["ok"].as_u64(), summary["problems"].as_u64()), (Some(count("ok") as u64), Some(0)));
+    assert!(findings.iter().all(|row| row["level"] == "ok" || row["remedy"].is_string()), "{findings:?}");
+    assert!(folder.names().is_empty(), "nothing is left");
+    let missing = run(["doctor", &folder.text("missing")]).expect(1);
+    assert!(missing.stdout.contains("PROBLEM  folder: ") && missing.stdout.contains("remedy: "), "{missing:?}");
+}

@@ -243,6 +243,9 @@ fn a_terminal_completes_names_and_keeps_its_history() {
     terminal.type_in("show tr\t\r");
     terminal.wait_shown("127.0.0.1:1");
     terminal.wait_shown("mtorrent> ");
+    terminal.type_in("show sh\t\r");
+    terminal.wait_shown("no shares");
+    terminal.wait_shown("mtorrent> ");
     terminal.type_in("quit\r");
     terminal.wait_shown("quit again");
     terminal.wait_shown("mtorrent> ");
@@ -254,9 +257,9 @@ fn a_terminal_completes_names_and_keeps_its_history() {
     terminal.wait_shown("mtorrent> ");
     // Two lines up; the same line twice is one.
     terminal.type_in("\x1b[A\x1b[A");
-    terminal.wait_shown("show trackers");
+    terminal.wait_shown("show shares");
     terminal.type_in("\r");
-    terminal.wait_shown("TRACKER");
+    terminal.wait_shown("no shares");
     terminal.wait_shown("mtorrent> ");
     terminal.type_in("quit\r");
     terminal.wait_shown("quit again");

@@ -75,8 +75,14 @@ pub(in crate::cli) fn settings_of<'a>(commands: &'a Command, name: &str) -> impl
 /// `MTORRENT_WAIT` for every command with the flag.
 pub(in crate::cli) fn variables(command: &str, argument: &Arg) -> Vec<String> {
     let (Some(flag), Some(shared)) = (argument.get_long(), argument.get_env()) else { return Vec::new() };
-    let own = format!("MTORRENT_{command}_{flag}").replace('-', "_").to_uppercase();
-    vec![own, shared.to_string_lossy().into_owned()]
+    let of = |command| format!("MTORRENT_{command}_{flag}").replace('-', "_").to_uppercase();
+    scopes(command, argument).map(of).chain([shared.to_string_lossy().into_owned()]).collect()
+}
+
+/// The commands whose settings apply to an argument: `ctl` finds the client where that one's settings put it.
+pub(in crate::cli) fn scopes<'a>(command: &'a str, argument: &Arg) -> impl Iterator<Item = &'a str> + use<'a> {
+    let other = (command == "ctl" && !argument.is_global_set()).then_some("client");
+    [command].into_iter().chain(other)
 }
 
 #[cfg(test)]

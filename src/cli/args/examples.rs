@@ -29,6 +29,16 @@ const EXAMPLES: &[(&str, &str)] = &[
       mtorrent client --tracker t1:7000 --upload-limit 400Mbit",
     ),
     (
+        "ctl",
+        "Examples:
+  With a client that runs as `mtorrent client --daemon --data-dir /var/lib/mtorrent`:
+      mtorrent ctl --data-dir /var/lib/mtorrent get big.mtorrent /data/
+      mtorrent ctl --data-dir /var/lib/mtorrent show downloads
+  The same, without naming the folder each time:
+      export MTORRENT_CTL_DATA_DIR=/var/lib/mtorrent
+      mtorrent ctl wait all",
+    ),
+    (
         "share",
         "Examples:
   Create big.mtorrent and seed the file until Ctrl-C:
@@ -67,6 +77,14 @@ const EXAMPLES: &[(&str, &str)] = &[
       mtorrent verify big.mtorrent /data/big.img
   The bad chunks as one JSON object a line:
       mtorrent verify big.mtorrent /data/big.img --json",
+    ),
+    (
+        "doctor",
+        "Examples:
+  This machine, and a disk for downloads:
+      mtorrent doctor /data
+  What is not well, for a script:
+      mtorrent doctor /data --json | jq 'select(.level == \"problem\")'",
     ),
     (
         "status",

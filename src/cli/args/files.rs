@@ -26,9 +26,9 @@ pub struct CreateArgs {
     /// Number of threads that hash.
     #[command(flatten)]
     pub cores: CoresArgs,
-    /// How often to write a line of progress while hashing [default: 10s where stderr is no terminal]
+    /// How often to write a line of progress [default: 10s where stderr is no terminal, else never]
     ///
-    /// To stderr or, with --json, an object to stdout. 0s for never.
+    /// The line goes to stderr or, with --json, as an object to stdout.
     #[arg(long, value_name = "DURATION", env = "MTORRENT_REPORT_EVERY", hide_short_help = true, value_parser = parse_duration)]
     pub report_every: Option<Duration>,
 }
@@ -53,11 +53,19 @@ pub struct VerifyArgs {
     /// Number of threads that hash.
     #[command(flatten)]
     pub cores: CoresArgs,
-    /// How often to write a line of progress while hashing [default: 10s where stderr is no terminal]
+    /// How often to write a line of progress [default: 10s where stderr is no terminal, else never]
     ///
-    /// To stderr or, with --json, an object to stdout. 0s for never.
+    /// The line goes to stderr or, with --json, as an object to stdout.
     #[arg(long, value_name = "DURATION", env = "MTORRENT_REPORT_EVERY", hide_short_help = true, value_parser = parse_duration)]
     pub report_every: Option<Duration>,
+}
+
+/// `mtorrent doctor`.
+#[derive(Clone, Debug, Args)]
+pub struct DoctorArgs {
+    /// The folder for downloads; a small file is written there and removed
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub folder: PathBuf,
 }
 
 /// `mtorrent demo`.

@@ -19,10 +19,10 @@ use std::path::PathBuf;
 use clap::builder::{BoolishValueParser, TypedValueParser as _};
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
-pub(super) use definition::{NOT_SETTINGS, definition, is_switch, settings_of, variables, without_variables};
+pub(super) use definition::{NOT_SETTINGS, definition, is_switch, scopes, settings_of, variables, without_variables};
 pub use documents::{CompletionsArgs, ManArgs, Shell};
 pub use environment::forget_empty_variables;
-pub use files::{CreateArgs, DemoArgs, InfoArgs, VerifyArgs};
+pub use files::{CreateArgs, DemoArgs, DoctorArgs, InfoArgs, VerifyArgs};
 pub use peer::{ClientArgs, CtlArgs, GetArgs, PeerArgs, Picker, ShareArgs};
 pub use shared::{CoresArgs, MetricsArgs, NewArgs, TrackersArgs};
 pub use tracker::{StatusArgs, TrackerArgs};
@@ -136,6 +136,8 @@ pub enum LowCommand {
     Info(InfoArgs),
     /// Check a file against NAME.mtorrent and name the bad chunks
     Verify(VerifyArgs),
+    /// Look whether this machine and a folder are fit, and name the remedy for what is not
+    Doctor(DoctorArgs),
     /// Show what a tracker knows: files, seeders, who downloads what and how far, trackers in sync
     Status(StatusArgs),
     /// Demonstrate everything on this machine: two trackers, one seeder, two getters, one tracker killed half-way

@@ -48,7 +48,8 @@ pub struct PeerArgs {
     #[arg(long, value_name = "RATE", env = "MTORRENT_DOWNLOAD_LIMIT", help_heading = "Limits", value_parser = parse_rate_limit)]
     pub download_limit: Option<RateLimit>,
     /// Do not report to the trackers how far each download is
-    #[arg(long, env = "MTORRENT_NO_REPORT", value_parser = BoolishValueParser::new())]
+    // Last in the list: whoever looks there for reports means --report-every.
+    #[arg(long, env = "MTORRENT_NO_REPORT", display_order = 900, value_parser = BoolishValueParser::new())]
     pub no_report: bool,
     /// The address of the figures.
     #[command(flatten)]
@@ -121,9 +122,9 @@ pub struct ShareArgs {
     /// How long to wait for a first tracker to acknowledge the file before giving up [default: for ever]
     #[arg(long, value_name = "DURATION", env = "MTORRENT_WAIT", value_parser = parse_duration)]
     pub wait: Option<Duration>,
-    /// How often to write a line of progress while hashing [default: 10s where stderr is no terminal]
+    /// How often to write a line of progress [default: 10s where stderr is no terminal, else never]
     ///
-    /// To stderr or, with --json, an object to stdout. 0s for never.
+    /// The line goes to stderr or, with --json, as an object to stdout.
     #[arg(long, value_name = "DURATION", env = "MTORRENT_REPORT_EVERY", hide_short_help = true, value_parser = parse_duration)]
     pub report_every: Option<Duration>,
 }
@@ -168,8 +169,9 @@ pub struct GetArgs {
     /// in these variables comes from others: quote it, "$MTORRENT_PATH".
     #[arg(long, value_name = "CMD", env = "MTORRENT_ON_DONE")]
     pub on_done: Option<String>,
-    /// How often to write a line of progress: to stderr or, with --json, an object to stdout [default: 10s where stderr
-    /// is no terminal, else never]
+    /// How often to write a line of progress [default: 10s where stderr is no terminal, else never]
+    ///
+    /// The line goes to stderr or, with --json, as an object to stdout.
     #[arg(long, value_name = "DURATION", env = "MTORRENT_REPORT_EVERY", value_parser = parse_duration)]
     pub report_every: Option<Duration>,
 }

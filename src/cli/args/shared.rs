@@ -19,7 +19,7 @@ pub struct CoresArgs {
 /// The address of the figures.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct MetricsArgs {
-    /// The address on which to show figures over HTTP: a status page on /, /metrics for Prometheus, /health, /ready
+    /// An address for figures over HTTP: a status page on /, /metrics for Prometheus, /health, /ready
     ///
     /// Port 0 takes a free port. Whoever reaches it may read, so choose loopback or a network of your own.
     #[arg(long, value_name = "IP:PORT", env = "MTORRENT_METRICS", value_parser = parse_listen)]

@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use crate::console::exit::CommandError;
 use crate::console::signals;
-use crate::console::signals::{Signal, Stop};
+use crate::console::signals::{Ends, Signal, Stop};
 use crate::limits::{DEMO_STEP_MAX, INPUTS_MAX};
 use crate::runtime::Backend;
 
@@ -86,6 +86,7 @@ impl Children {
         let notify = move |signal| {
             setter.set_by(signal);
             signals::queue(&to_queue, Message::Signal(signal));
+            Ends::Process
         };
         // A second signal must not leave the folder behind. The children end with this process.
         signals::watch(notify, move || drop(std::fs::remove_dir_all(&to_remove)))?;

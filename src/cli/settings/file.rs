@@ -49,12 +49,14 @@ impl ConfigFile {
         Ok(Self { path: path.to_owned(), entries })
     }
 
-    /// The values of a flag for a command, and the line that sets them: the command's own table takes precedence.
-    pub(super) fn values(&self, command: &str, flag: &str) -> Option<(Vec<OsString>, Origin)> {
+    /// The values of an argument of a command, and the line that sets them: the command's own table takes precedence.
+    pub(super) fn values(&self, command: &str, argument: &Arg) -> Option<(Vec<OsString>, Origin)> {
+        let flag = argument.get_long()?;
         let within = |table: Option<&str>| {
             self.entries.iter().find(|entry| entry.table.as_deref() == table && entry.key == flag)
         };
-        let entry = within(Some(command)).or_else(|| within(None))?;
+        let entry =
+            args::scopes(command, argument).find_map(|command| within(Some(command))).or_else(|| within(None))?;
         Some((typed(&entry.value), Origin::File { path: self.path.clone(), line: entry.line }))
     }
 }

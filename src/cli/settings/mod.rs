@@ -57,7 +57,7 @@ impl Settings {
                 let value = variable(&name).filter(|value| !value.is_empty())?;
                 Some((split(&value, argument.get_value_delimiter()), Origin::Variable(name)))
             });
-            let Some((values, origin)) = from_variable.or_else(|| file?.values(name, flag)) else { continue };
+            let Some((values, origin)) = from_variable.or_else(|| file?.values(name, argument)) else { continue };
             if let Origin::Variable(_) = origin {
                 check(argument, &values).map_err(|message| CommandError::usage(format!("{origin}: {message}")))?;
             }
@@ -144,7 +144,7 @@ pub(super) fn sentence(refusal: &clap::Error) -> String {
     // An empty line and the usage follow the message and its list.
     let lines: Vec<&str> = rendered.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
     let sentence = lines.join(" ");
-    sentence.strip_prefix("error: ").map(str::to_owned).unwrap_or(sentence)
+    sentence.strip_prefix("error: ").unwrap_or(&sentence).to_owned()
 }
 
 #[cfg(test)]

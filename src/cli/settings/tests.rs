@@ -16,8 +16,8 @@ fn run(line: &str, variables: &str, file: &str) -> Result<Parsed, String> {
     let config = ["--config".into(), path.clone().into_os_string()];
     let arguments: Vec<OsString> = words.map(OsString::from).chain(config).collect();
     let variable = |name: &str| {
-        let pairs = variables.split_whitespace().filter_map(|pair| pair.split_once('='));
-        pairs.into_iter().find(|(found, _)| *found == name).map(|(_, value)| value.into())
+        let mut pairs = variables.split_whitespace().filter_map(|pair| pair.split_once('='));
+        pairs.find(|(found, _)| *found == name).map(|(_, value)| value.into())
     };
     parse(&arguments, &variable).map_err(|refusal| {
         let message = match refusal {
@@ -119,6 +119,17 @@ fn a_tracker_and_its_clients_may_share_an_environment() {
 }
 
 #[test]
+fn ctl_finds_the_client_by_its_settings() {
+    let folder = |variables: &str, file: &str| printed("ctl", variables, file)["data-dir"].as_str().map(str::to_owned);
+    let file = "[client]\ndata-dir = '/a'\njson = true\n";
+    assert_eq!(folder("", file).as_deref(), Some("/a"));
+    assert_eq!(folder("MTORRENT_CLIENT_DATA_DIR=/b", file).as_deref(), Some("/b"));
+    assert_eq!(folder("", &format!("{file}[ctl]\ndata-dir = '/c'\n")).as_deref(), Some("/c"));
+    // How the client prints is not how its answers are printed.
+    assert_eq!(printed("ctl", "", file)["json"].as_bool(), Some(false));
+}
+
+#[test]
 fn what_is_printed_sets_the_same_again() {
     let file = "log = \"warn,mtorrent=\\\"x\\\"\"\n[tracker]\nlisten = \"[::]:7\"\npeer = [\"p:1\", \"q:2\"]\n";
     for (line, variables) in [
@@ -193,6 +204,14 @@ fn wrong_settings_are_refused_by_line_and_key() {
     }
     // A wrong variable of a flag that is typed does not matter.
     low("get x --wait 5", "MTORRENT_WAIT=soon", "");
+}
+
+#[test]
+fn the_example_for_users_holds() {
+    let page = include_str!("../../../docs/settings.md");
+    let example = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
+    assert_eq!(printed("client", "", example)["tracker"].as_array().map(Vec::len), Some(2));
+    assert_eq!(printed("tracker", "", example)["lease"].as_str(), Some("20m"));
 }
 
 #[test]

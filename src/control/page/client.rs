@@ -5,27 +5,26 @@
 //! | `schema`, `kind` | 1, `client` |
 //! | `time_ms` | time of the snapshot, milliseconds since 1970 |
 //! | `client` | `version` of the program, `listen`, `uptime_s` |
-//! | `downloads` | as in `--json`, the latest first |
-//! | `shares` | `info_hash`, `file`, `path`, `bytes`, `sent_bytes`, `trackers`, `stopped`: why it is not served |
-//! | `peers` | `endpoint`, `direction`: `down` from it or `up` to it, `info_hash`, `name`, `activity`, `why`, `rate_bytes_s`, `bytes` |
-//! | `trackers` | `name`, `state`, `error`, `latency_ms`, `files` |
-//! | `pieces` | chunk maps of running downloads: `id`, `chunks`, `done`, `arriving`, and `cells`, a character for each range of chunks: `#` there, `+` partly, `>` arriving, `.` missing, `!` unreadable |
-//! | `sent_bytes` | bytes that all shares have sent |
+//! | `downloads` | the latest first: [`DownloadFields`] |
+//! | `shares` | [`ShareFields`] |
+//! | `peers` | the fastest first: [`PeerFields`] |
+//! | `trackers` | [`TrackerFields`] |
+//! | `files` | the chunk maps of running downloads: [`FileFields`] |
+//! | `sending_bytes_s` | rate at which all peers receive from this client |
 //! | `downloads_found`, `shares_found`, `peers_found` | their numbers, if the lists are cut |
 //!
-//! `peers`, `trackers` and `pieces` are null while the client is too busy to answer.
-
-use std::net::SocketAddr;
+//! `peers`, `trackers`, `files` and `sending_bytes_s` are null while the client is too busy to answer.
 
 use serde::Serialize;
 
 use super::tracker::now_ms;
 use crate::console::download_fields::DownloadFields;
+use crate::console::files_list::FileFields;
+use crate::console::peers_list::PeerFields;
+use crate::console::shares_list::ShareFields;
+use crate::console::trackers_list::TrackerFields;
 use crate::limits::{STATUS_CELLS_MAX, STATUS_MAPS_MAX, STATUS_ROWS_MAX};
-use crate::node::{
-    Direction, DownloadId, FileStatus, NodeObserver, PeerActivity, PeerStatus, ShareStatus, TrackerState, TrackerStatus,
-};
-use crate::text;
+use crate::node::{Direction, NodeObserver, PeerStatus};
 
 #[derive(Serialize)]
 struct Snapshot<'a> {
@@ -35,13 +34,13 @@ struct Snapshot<'a> {
     client: Client,
     downloads: Vec<DownloadFields<'a>>,
     downloads_found: usize,
-    shares: Vec<ShareRow>,
+    shares: Vec<ShareFields<'a>>,
     shares_found: usize,
-    sent_bytes: u64,
-    peers: Option<Vec<PeerRow>>,
+    sending_bytes_s: Option<u64>,
+    peers: Option<Vec<PeerFields<'a>>>,
     peers_found: usize,
-    trackers: Option<Vec<TrackerRow>>,
-    pieces: Option<Vec<Pieces>>,
+    trackers: Option<Vec<TrackerFields<'a>>>,
+    files: Option<Vec<FileFields<'a>>>,
 }
 
 #[derive(Serialize)]
@@ -51,124 +50,14 @@ struct Client {
     uptime_s: u64,
 }
 
-#[derive(Serialize)]
-struct ShareRow {
-    info_hash: Option<String>,
-    file: String,
-    path: String,
-    bytes: Option<u64>,
-    sent_bytes: u64,
-    trackers: u32,
-    stopped: Option<String>,
-}
-
-#[derive(Serialize)]
-struct PeerRow {
-    endpoint: String,
-    direction: &'static str,
-    info_hash: Option<String>,
-    name: Option<String>,
-    activity: &'static str,
-    why: Option<String>,
-    rate_bytes_s: u64,
-    bytes: u64,
-}
-
-#[derive(Serialize)]
-struct TrackerRow {
-    name: String,
-    state: &'static str,
-    error: Option<String>,
-    latency_ms: Option<f64>,
-    files: u32,
-}
-
-#[derive(Serialize)]
-struct Pieces {
-    id: DownloadId,
-    chunks: u32,
-    done: u32,
-    arriving: u32,
-    cells: String,
-}
-
-impl From<&ShareStatus> for ShareRow {
-    fn from(share: &ShareStatus) -> Self {
-        Self {
-            info_hash: share.info_hash.map(|info_hash| info_hash.to_string()),
-            file: text::path(&share.file),
-            path: text::path(&share.metainfo_path),
-            bytes: share.length,
-            sent_bytes: share.sent_bytes,
-            trackers: share.trackers,
-            stopped: share.stopped.clone(),
-        }
-    }
-}
-
-impl From<&PeerStatus> for PeerRow {
-    fn from(peer: &PeerStatus) -> Self {
-        let endpoint = match peer.port {
-            Some(port) => SocketAddr::new(peer.ip, port).to_string(),
-            None => peer.ip.to_string(),
-        };
-        let (direction, bytes) = match peer.direction {
-            Direction::Down => ("down", peer.received_bytes),
-            Direction::Up => ("up", peer.sent_bytes),
-        };
-        Self {
-            endpoint,
-            direction,
-            info_hash: peer.info_hash.map(|info_hash| info_hash.to_string()),
-            name: peer.name.clone(),
-            activity: activity(peer.activity),
-            why: peer.why.clone(),
-            rate_bytes_s: peer.rate_bytes_s,
-            bytes,
-        }
-    }
-}
-
-fn activity(activity: PeerActivity) -> &'static str {
-    match activity {
-        PeerActivity::Banned => "banned",
-        PeerActivity::Paused => "paused",
-        PeerActivity::Connecting => "connecting",
-        PeerActivity::Idle => "idle",
-        PeerActivity::Choked => "choked",
-        PeerActivity::Active => "active",
-    }
-}
-
-impl From<TrackerStatus> for TrackerRow {
-    fn from(tracker: TrackerStatus) -> Self {
-        let (state, error) = match tracker.state {
-            TrackerState::Unused => ("unused", None),
-            TrackerState::Failed(error) => ("failed", Some(error)),
-            TrackerState::Trying => ("trying", None),
-            TrackerState::Connected => ("connected", None),
-        };
-        let latency_ms = tracker.latency.map(|latency| latency.as_secs_f64() * 1e3);
-        Self { name: tracker.name, state, error, latency_ms, files: tracker.files }
-    }
-}
-
-impl From<&FileStatus> for Pieces {
-    fn from(file: &FileStatus) -> Self {
-        Self {
-            id: file.download.unwrap_or_default(),
-            chunks: file.chunks,
-            done: file.done,
-            arriving: file.in_flight,
-            cells: file.cells.iter().map(|cell| cell.symbol()).collect(),
-        }
-    }
+fn sending_bytes_s(peers: &[PeerStatus]) -> u64 {
+    peers.iter().filter(|peer| peer.direction == Direction::Up).map(|peer| peer.rate_bytes_s).sum()
 }
 
 /// Makes a snapshot.
 pub(super) fn snapshot(node: &NodeObserver) -> Option<String> {
     let (downloads, shares, peers) = (node.downloads(), node.shares(), node.peers().ok());
-    let pieces = node.files_of_downloads(STATUS_CELLS_MAX).ok();
+    let (trackers, files) = (node.trackers().ok(), node.files_of_downloads(STATUS_CELLS_MAX).ok());
     let snapshot = Snapshot {
         schema: 1,
         kind: "client",
@@ -180,13 +69,13 @@ pub(super) fn snapshot(node: &NodeObserver) -> Option<String> {
         },
         downloads: downloads.iter().rev().take(STATUS_ROWS_MAX).map(DownloadFields).collect(),
         downloads_found: downloads.len(),
-        shares: shares.iter().take(STATUS_ROWS_MAX).map(ShareRow::from).collect(),
+        shares: shares.iter().take(STATUS_ROWS_MAX).map(ShareFields).collect(),
         shares_found: shares.len(),
-        sent_bytes: shares.iter().map(|share| share.sent_bytes).sum(),
+        sending_bytes_s: peers.as_deref().map(sending_bytes_s),
+        peers: peers.as_ref().map(|all| all.iter().take(STATUS_ROWS_MAX).map(PeerFields).collect()),
         peers_found: peers.as_ref().map_or(0, Vec::len),
-        peers: peers.map(|peers| peers.iter().take(STATUS_ROWS_MAX).map(PeerRow::from).collect()),
-        trackers: node.trackers().ok().map(|all| all.into_iter().take(STATUS_ROWS_MAX).map(TrackerRow::from).collect()),
-        pieces: pieces.map(|files| files.iter().rev().take(STATUS_MAPS_MAX).map(Pieces::from).collect()),
+        trackers: trackers.as_ref().map(|all| all.iter().take(STATUS_ROWS_MAX).map(TrackerFields).collect()),
+        files: files.as_ref().map(|all| all.iter().rev().take(STATUS_MAPS_MAX).map(FileFields).collect()),
     };
     serde_json::to_string(&snapshot).ok()
 }

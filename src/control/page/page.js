@@ -273,6 +273,11 @@ const peerColumns = [
   { label: "Id", put: text((p) => p.id) },
 ];
 
+// They come with those that have least first; here each row keeps its place while it moves on.
+function byName(downloads) {
+  return [...downloads].sort((a, b) => order(a.name ?? "", b.name ?? "") || order(a.endpoint, b.endpoint));
+}
+
 function showTracker(s) {
   const { totals: t, tracker } = s;
   setText(byId("about"), `${tracker.listen} · version ${tracker.version} · up ${span(tracker.uptime_s)} · id ${tracker.id}`);
@@ -285,7 +290,7 @@ function showTracker(s) {
   figure("connections", "Connections", count(t.connections), "", t.connections);
   figure("memory", "Table", size(t.table_bytes));
   table("downloads", "Downloads", "Nobody reports a download. Clients report from their first chunk on, unless they run with --no-report.",
-    downloadColumns, s.downloads, s.downloads_found, "those that have least", (d) => `${d.info_hash} ${d.endpoint}`);
+    downloadColumns, byName(s.downloads), s.downloads_found, "those that have least", (d) => `${d.info_hash} ${d.endpoint}`);
   table("files", "Files", "No file is announced here yet.", fileColumns, s.files, s.files_found, "those with the most seeders", (f) => f.info_hash);
   table("peers", "Trackers in sync", "This tracker has no others to keep in sync with.", peerColumns, s.peers, s.peers.length, "", (p) => p.name);
 }
@@ -297,39 +302,41 @@ function showClient(s) {
   setText(byId("about"), `${client.listen} · version ${client.version} · up ${span(client.uptime_s)}`);
   const live = s.downloads.filter((d) => d.state !== "done" && d.state !== "failed");
   const down = live.reduce((sum, d) => sum + (d.rate_bytes_s ?? 0), 0);
-  const sent = s.shares.reduce((sum, share) => sum + share.sent_bytes, 0);
-  const up = perSecond("sent", s.sent_bytes ?? sent, s.time_ms);
+  const up = s.sending_bytes_s;
   figure("down", "Receiving", speed(down), "", down);
   figure("up", "Sending", up == null ? "–" : speed(up), "", up);
   figure("downloads", "Downloads", count(live.length), `of ${count(s.downloads_found)}`);
   figure("shares", "Shares", count(s.shares_found));
   cards(s, s.downloads);
   table("shares", "Shares", "Nothing is shared.", shareColumns, s.shares, s.shares_found, "the first", (share) => share.file);
-  if (s.peers) table("peers", "Peers", "No peer is connected.", clientPeerColumns, s.peers, s.peers_found, "the fastest", (p) => `${p.direction} ${p.endpoint} ${p.info_hash}`);
-  if (s.trackers) table("trackers", "Trackers", "No tracker is in use.", trackerColumns, s.trackers, s.trackers.length, "", (t) => t.name);
+  if (s.peers) table("peers", "Peers", "No peer is connected.", clientPeerColumns, s.peers, s.peers_found, "the fastest", (p) => `${p.direction} ${p.address} ${p.id ?? p.info_hash}`);
+  if (s.trackers) table("trackers", "Trackers", "No tracker is in use.", trackerColumns, s.trackers, s.trackers.length, "", (t) => t.tracker);
 }
 const shareColumns = [
   { label: "File", put: named((share) => share.file, (share) => SHORT(share.info_hash)), sort: (share) => share.file },
   { label: "Size", num: true, put: text((share) => size(share.bytes)), sort: (share) => share.bytes },
   { label: "Sent", num: true, put: text((share) => size(share.sent_bytes)), sort: (share) => share.sent_bytes },
+  { label: "Rate", num: true, put: text((share) => speed(share.rate_bytes_s)), sort: (share) => share.rate_bytes_s },
+  { label: "Peers", num: true, put: text((share) => count(share.peers)), sort: (share) => share.peers },
   { label: "State", put: chip(shareState) },
 ];
 function shareState(share) {
-  if (share.stopped) return [share.stopped, "warn"];
+  if (share.why) return [share.why, "warn"];
   return share.trackers > 0 ? [`served, at ${plural(share.trackers, "tracker", "trackers")}`, "good"] : ["served, at no tracker yet", "warn"];
 }
+const moved = (p) => (p.direction === "down" ? p.received_bytes : p.sent_bytes);
 const clientPeerColumns = [
-  { label: "Peer", tight: true, put: text((p) => p.endpoint), sort: (p) => p.endpoint },
+  { label: "Peer", tight: true, put: text((p) => p.address), sort: (p) => p.address },
   { label: "Direction", tight: true, put: text((p) => (p.direction === "down" ? "sends to us" : "receives")) },
   { label: "File", put: text((p) => p.name ?? "none yet") },
-  { label: "State", put: chip((p) => [p.why ? `${p.activity}: ${p.why}` : p.activity, { active: "busy", banned: "bad", paused: "warn", choked: "warn" }[p.activity] ?? ""]) },
+  { label: "State", put: chip((p) => [p.why ? `${p.state}: ${p.why}` : p.state, { active: "busy", banned: "bad", paused: "warn", choked: "warn" }[p.state] ?? ""]) },
   { label: "Rate", num: true, first: true, put: text((p) => speed(p.rate_bytes_s)), sort: (p) => p.rate_bytes_s },
-  { label: "Bytes", num: true, put: text((p) => size(p.bytes)), sort: (p) => p.bytes },
+  { label: "Bytes", num: true, put: text((p) => size(moved(p))), sort: moved },
 ];
 const trackerColumns = [
-  { label: "Tracker", put: text((t) => t.name) },
-  { label: "State", put: chip((t) => [t.error ? `${t.state}: ${t.error}` : t.state, { connected: "good", failed: "bad", trying: "warn" }[t.state] ?? ""]) },
-  { label: "Answers in", num: true, put: text((t) => (t.latency_ms == null ? "–" : `${t.latency_ms.toFixed(1)} ms`)) },
+  { label: "Tracker", put: text((t) => t.tracker) },
+  { label: "State", put: chip((t) => [t.why ? `${t.state}: ${t.why}` : t.state, { connected: "good", failed: "bad", trying: "warn" }[t.state] ?? ""]) },
+  { label: "Answers in", num: true, put: text((t) => (t.latency_seconds == null ? "–" : `${(t.latency_seconds * 1000).toFixed(1)} ms`)) },
   { label: "Files", num: true, put: text((t) => count(t.files)) },
 ];
 
@@ -339,7 +346,7 @@ function cards(s, downloads) {
     known.list = el("ul", "cards");
     known.body.append(known.list);
   }
-  const pieces = new Map((s.pieces ?? []).map((each) => [each.id, each]));
+  const pieces = new Map((s.files ?? []).map((each) => [each.id, each]));
   reconcile(known.list, known.rows, downloads, (d) => String(d.id), makeCard, (card, d) => putCard(card, d, pieces.get(d.id)));
   sectionText(known, downloads.length, Math.max(s.downloads_found, downloads.length), "the latest");
 }
@@ -367,7 +374,8 @@ function putCard(card, d, pieces) {
   if (d.bad_chunks > 0) facts.push(plural(d.bad_chunks, "wrong chunk", "wrong chunks"));
   while (card.facts.children.length > facts.length) card.facts.lastChild.remove();
   facts.forEach((fact, at) => setText(card.facts.children[at] ?? card.facts.appendChild(el("span")), fact));
-  const why = d.error ?? d.waits_for ?? (over ? "" : d.why?.text ?? (typeof d.why === "string" ? d.why : ""));
+  const cause = over || d.why?.cause === "nothing" ? "" : d.why?.text;
+  const why = d.error ?? d.waits_for ?? cause;
   card.why.hidden = !why;
   setText(card.why, why ? `Why: ${why}` : "");
   setText(card.where, d.dest ? `to ${d.dest}` : "discarded");
@@ -388,14 +396,14 @@ function draw(canvas, pieces, d) {
   const colours = Object.fromEntries(Object.entries(CELLS).map(([cell, name]) => [cell, style.getPropertyValue(name).trim()]));
   const paint = canvas.getContext("2d");
   paint.clearRect(0, 0, width, height);
-  const cells = pieces.cells.length;
+  const cells = pieces.map.length;
   const edge = (at) => Math.round((at * width) / cells);
   const gap = width / cells > 4 * scale ? Math.round(scale) : 0;
   for (let at = 0; at < cells; at += 1) {
-    paint.fillStyle = colours[pieces.cells[at]] ?? colours["."];
+    paint.fillStyle = colours[pieces.map[at]] ?? colours["."];
     paint.fillRect(edge(at), 0, Math.max(1, edge(at + 1) - edge(at) - gap), height);
   }
-  setAttr(canvas, "aria-label", `Chunks of ${d.name}: ${count(pieces.done)} of ${count(pieces.chunks)} verified, ${count(pieces.arriving)} arriving`);
+  setAttr(canvas, "aria-label", `Chunks of ${d.name}: ${count(pieces.done)} of ${count(pieces.chunks)} verified, ${count(pieces.in_flight)} arriving`);
 }
 
 // ---- the stream ----

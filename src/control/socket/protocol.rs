@@ -5,9 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::console::exit::Exit;
-
-/// Version of the protocol, and of the objects that commands print as JSON.
-pub(crate) const SCHEMA: u32 = 1;
+use crate::console::output_event::SCHEMA;
 
 /// The object of the caller.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -255,7 +255,7 @@ mod tests {
     use std::task::Poll;
     use std::thread;
 
-    use super::super::Sleep;
+    use crate::runtime::threads::Sleep;
 
     fn run(main: impl Future<Output = ()> + 'static) {
         Executor::new().unwrap().run(main).unwrap();

@@ -15,8 +15,9 @@
 mod event_set;
 mod executor;
 mod inbox;
+mod sleep;
 mod timers;
 
 pub(crate) use event_set::EventSet;
 pub(super) use executor::{Executor, event_set, is_here, spawn};
-pub(super) use timers::Sleep;
+pub(super) use sleep::Sleep;

@@ -1,14 +1,11 @@
 //! The timers of one core.
 
 use std::collections::BTreeMap;
-use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
-
-use super::executor::with_timers;
+use std::task::Waker;
+use std::time::Instant;
 
 /// The time of a timer, and a number that tells timers of the same time apart.
-type Key = (Instant, u64);
+pub(super) type Key = (Instant, u64);
 
 /// The timers that tasks wait for, the earliest first.
 #[derive(Default)]
@@ -16,12 +13,6 @@ pub(super) struct Timers {
     waiting: BTreeMap<Key, Waker>,
     /// Number of timers so far.
     count: u64,
-}
-
-/// Ends once `duration` has passed; a duration of zero ends at once.
-pub(in crate::runtime) struct Sleep {
-    until: Instant,
-    key: Option<Key>,
 }
 
 impl Timers {
@@ -36,57 +27,22 @@ impl Timers {
         (first.key().0 <= now).then(|| first.remove())
     }
 
-    fn insert(&mut self, at: Instant, waker: &Waker) -> Key {
+    /// Adds a timer.
+    pub(super) fn insert(&mut self, at: Instant, waker: &Waker) -> Key {
         self.count += 1;
         let key = (at, self.count);
         self.waiting.insert(key, waker.clone());
         key
     }
-}
 
-impl Sleep {
-    /// A timer that starts now.
-    pub(in crate::runtime) fn new(duration: Duration) -> Self {
-        let now = Instant::now();
-        // A time that the clock cannot hold is one that nobody waits for.
-        let until = now.checked_add(duration).unwrap_or_else(|| now + Duration::from_secs(1 << 30));
-        Self { until, key: None }
+    /// Sets the task that the timer wakes; `false` if the timer was due and is gone.
+    pub(super) fn set_waker(&mut self, key: Key, waker: &Waker) -> bool {
+        let waiting = self.waiting.get_mut(&key);
+        waiting.map(|known| known.clone_from(waker)).is_some()
     }
-}
 
-impl Future for Sleep {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let until = self.until;
-        let Some(key) = self.key else {
-            if Instant::now() >= until {
-                return Poll::Ready(());
-            }
-            self.key = with_timers(|timers| timers.insert(until, context.waker()));
-            return Poll::Pending;
-        };
-        // A timer that is not there any more was due.
-        let waits = with_timers(|timers| match timers.waiting.get_mut(&key) {
-            Some(waker) => {
-                waker.clone_from(context.waker());
-                true
-            }
-            None => false,
-        });
-        if waits == Some(true) {
-            return Poll::Pending;
-        }
-        self.key = None;
-        Poll::Ready(())
-    }
-}
-
-impl Drop for Sleep {
-    fn drop(&mut self) {
-        if let Some(key) = self.key {
-            let waker = with_timers(|timers| timers.waiting.remove(&key));
-            drop(waker);
-        }
+    /// Removes a timer, and returns its waker for the caller to drop.
+    pub(super) fn remove(&mut self, key: Key) -> Option<Waker> {
+        self.waiting.remove(&key)
     }
 }

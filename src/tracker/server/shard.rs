@@ -17,7 +17,6 @@ use super::links::link_handle::LinkHandle;
 use super::request::{ParsedRequest, Requester};
 use super::stats::TrackerStats;
 use super::status::page::{Scope, page};
-use super::status::rows::StatusPage;
 use super::status::source::StatusSource;
 use super::unsaved::refuse_unsaved;
 use crate::ids::{Endpoint, InfoHash};
@@ -27,6 +26,7 @@ use crate::tracker::bug::report_bug;
 use crate::tracker::replica::answer;
 use crate::tracker::replica::link::{Link, LinkError, Taken, Times};
 use crate::tracker::requests::{Denial, Outcome, Request};
+use crate::tracker::status_rows::StatusPage;
 use crate::tracker::store::Log;
 use crate::tracker::table::clock::Skews;
 use crate::tracker::table::entry::Body;
@@ -300,7 +300,7 @@ impl Shard {
             _ => {}
         }
         if let (Outcome::Accepted(accepted), Some(endpoint)) = (outcome, request.entered_elsewhere(sender)) {
-            let text = BoundedText::new(&format_args!("{TAKES_PROGRESS} {ENTERED_AS}{endpoint}"));
+            let text = BoundedText::new(format_args!("{TAKES_PROGRESS} {ENTERED_AS}{endpoint}"));
             Message::Response(Response::new(Status::Ok, text.as_str(), Some(accepted.version))).encode(out);
             return Status::Ok;
         }

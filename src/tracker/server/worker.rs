@@ -20,12 +20,13 @@ use super::status::source::StatusSource;
 use super::sweep::sweep;
 use crate::ids::{TrackerId, Version};
 use crate::limits::{ADDRESS_COUNTERS, TRACKER_END_TIMEOUT};
+use crate::metrics;
 use crate::net::{self, ConnectionLimits, Incoming, Listener, Net};
 use crate::rpc;
 use crate::runtime::mesh::MeshPlan;
 use crate::runtime::{self, Core};
 use crate::tracker::store::{Log, LogHandle, StoreReader};
-use crate::tracker::table::entry::buckets_of;
+use crate::tracker::table::entry::{Entry, buckets_of};
 use crate::tracker::table::rights::AddressCounts;
 use crate::tracker::table::{Rules, Table};
 
@@ -41,7 +42,8 @@ pub(super) struct CoreParts {
     pub(super) limits: Arc<ConnectionLimits>,
     source: Arc<StatusSource>,
     /// Questions of plain threads for status pages, by core.
-    asks: Vec<async_channel::Receiver<Ask>>,
+    /// Questions of this process about the table, by core.
+    pub(super) asks: Vec<async_channel::Receiver<Ask>>,
     mesh: MeshPlan<Batch>,
     rules: Arc<Rules>,
     addresses: AddressPolicy,
@@ -66,7 +68,6 @@ impl CoreParts {
         figures: Arc<Figures>,
         stopped: async_channel::Receiver<()>,
         members: Arc<GroupMembers>,
-        asks: Vec<async_channel::Receiver<Ask>>,
     ) -> Self {
         let (queues, incoming) = net::queues(count);
         let limits = config.connection_limits();
@@ -83,7 +84,7 @@ impl CoreParts {
             incoming,
             limits,
             source,
-            asks,
+            asks: Vec::new(),
             mesh: MeshPlan::new(count),
             addresses: AddressPolicy { trust: rules.trust.clone(), loopback_as: config.loopback_as.as_slice().into() },
             rules: Arc::new(rules),
@@ -111,8 +112,16 @@ impl CoreParts {
         let (table, addresses) = (self.table(core), self.addresses.clone());
         let shard = Rc::new(Shard::new(table, core.count, addresses, log, self.serves.clone(), self.source.clone()));
         if let Some((reader, _)) = &self.restore {
-            // No other task runs on this core yet.
-            let read = reader.read(buckets_of(core.index, core.count), &mut |entry| shard.restore(entry));
+            // No other task runs on this core yet, and that may last: it must not look like a stall.
+            let mut restored = 0_usize;
+            let mut restore = |entry: &Entry<'_>| {
+                shard.restore(entry);
+                restored += 1;
+                if restored.is_multiple_of(ENTRIES_BETWEEN_BEATS) {
+                    metrics::beat();
+                }
+            };
+            let read = reader.read(buckets_of(core.index, core.count), &mut restore);
             if let Err(error) = read {
                 log::error!("cannot read the store again: {error}; missing entries are taken from the other trackers");
             }
@@ -199,6 +208,9 @@ async fn answer_asks(asks: async_channel::Receiver<Ask>, shard: Rc<Shard>) {
         runtime::yield_now().await;
     }
 }
+
+/// Entries that a starting core restores between two signs of its progress.
+const ENTRIES_BETWEEN_BEATS: usize = 4096;
 
 /// Interval at which the core checks whether its tasks have ended.
 const END_POLL: Duration = Duration::from_millis(2);

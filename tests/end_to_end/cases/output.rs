@@ -128,7 +128,7 @@ fn a_refused_command_line_is_json_too() {
         serde_json::from_str(&outcome.stdout).unwrap_or_else(|error| panic!("{error}: {outcome:?}"))
     };
     for (line, words) in [
-        (&["get", "--json", "x.mtorrent"][..], "<DEST>"),
+        (&["get", "--json", "x.mtorrent"][..], "DEST is missing"),
         (&["--json", "get", "x.mtorrent", "d", "--wait", "soon"], "soon"),
         (&["info", "x.mtorrent", "--json", "--nonsense"], "--nonsense"),
         (&["--json", "nonsense"], "nonsense"),

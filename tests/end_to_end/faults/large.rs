@@ -11,10 +11,11 @@ use mtorrent::geometry::Geometry;
 use mtorrent::hash::sha1;
 use mtorrent::ids::PeerId;
 use mtorrent::metainfo::Metainfo;
+use mtorrent::node::{Node, NodeConfig};
 use mtorrent::storage::Record;
 use mtorrent::wire::{ChunkInfo, Message, SendChunk, Status};
 
-use crate::support::node::{assert_done, begin, ended, get, share, start};
+use crate::support::node::{assert_done, begin, config, ended, get, share, start};
 use crate::support::scripted::Scripted;
 use crate::support::tracker;
 use crate::support::wire::{Wire, encoded, endpoint};
@@ -100,7 +101,7 @@ fn more_than_4_gib_arrive() {
     let large = Large::new(tracker.listen_addr());
     let seeder = large.seeder(Bitfield::full(large.metainfo.geometry()));
     Wire::connect(tracker.listen_addr()).announce(&large.metainfo, seeder.address);
-    let getter = start(2);
+    let getter = Node::start(NodeConfig { sparse: false, ..config(2) }).expect("it starts");
     let started = Instant::now();
     let status = get(&getter, &large.metainfo, None, Duration::from_secs(20));
     println!("{LENGTH} bytes received and verified in {:?}", started.elapsed());
@@ -139,7 +140,7 @@ fn chunks_are_written_on_both_sides_of_4_gib() {
     [255, 256].into_iter().filter_map(|index| geometry.chunk(index)).for_each(|chunk| border.insert(chunk));
     let seeder = large.seeder(border.clone());
     Wire::connect(tracker.listen_addr()).announce(&large.metainfo, seeder.address);
-    let getter = start(2);
+    let getter = Node::start(NodeConfig { sparse: false, ..config(2) }).expect("it starts");
     let bytes = u64::from(CHUNK) + (1 << 20) + 5;
     let id = begin(&getter, &large.metainfo, Some(folder.path("copy")), Duration::from_secs(20));
     eventually(Duration::from_secs(20), "both chunks are there", || getter.downloads()[0].done_bytes == bytes);

@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::rows::{PeerRow, Totals, TrackerRow};
 use crate::net::ConnectionLimits;
 use crate::tracker::server::links::group_members::GroupMembers;
 use crate::tracker::server::stats::Figures;
+use crate::tracker::status_rows::{PeerRow, Totals, TrackerRow};
 
 /// The figures of all cores, the other trackers, and the configuration.
 #[derive(Debug)]
