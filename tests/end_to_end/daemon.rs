@@ -1,6 +1,7 @@
 //! A client as a service, and the programs that give it commands by its control socket.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::fs::FileExt as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::Path;
@@ -169,8 +170,9 @@ fn a_share_that_was_not_hashed_yet_goes_on_after_a_restart() {
     let folder = Folder::new();
     let (_tracker, option) = tracker();
     folder.file("file", b"");
-    // Long enough to be hashing still when the client is killed.
-    std::fs::File::options().write(true).open(folder.path("file")).unwrap().set_len(1 << 30).unwrap();
+    // Long enough to be hashing still when the client is killed. A chunk that is nothing but a hole is not read.
+    let file = std::fs::File::options().write(true).open(folder.path("file")).unwrap();
+    (1..=1 << 10).for_each(|mib: u64| file.write_all_at(&[1], (mib << 20) - 1).unwrap());
     let killed = daemon(&folder, "a", &[&option]);
     let hashing = ctl(&folder, "a", &["share", "file", "file.mtorrent", "--no-wait"]).expect(0);
     assert!(hashing.stdout.starts_with("hashing /"), "{hashing:?}");

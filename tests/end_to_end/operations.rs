@@ -251,12 +251,12 @@ fn peers_trackers_and_chunks_are_shown_on_both_sides() {
         "the tracker has failed",
         || matches!(&getter.trackers().expect("an answer")[0].state, TrackerState::Failed(why) if !why.is_empty()),
     );
-    seeder.close();
+    seeder.remove("file.mtorrent").expect("it is shared");
     eventually(node_deadline(), "the peer is tried again", || {
         let all = getter.peers().expect("an answer");
         all.iter().any(|peer| matches!(peer.activity, PeerActivity::Paused | PeerActivity::Connecting))
     });
-    getter.close();
+    [seeder, getter].into_iter().for_each(Node::close);
 }
 
 /// The same by the real binary, as text and as JSON.

@@ -307,7 +307,7 @@ impl Shard {
             _ => {}
         }
         if let (Outcome::Accepted(accepted), Some(endpoint)) = (outcome, request.entered_elsewhere(sender)) {
-            let text = BoundedText::new(&format_args!("{TAKES_PROGRESS} {ENTERED_AS}{endpoint}"));
+            let text = BoundedText::new(format_args!("{TAKES_PROGRESS} {ENTERED_AS}{endpoint}"));
             Message::Response(Response::new(Status::Ok, text.as_str(), Some(accepted.version))).encode(out);
             return Status::Ok;
         }

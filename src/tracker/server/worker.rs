@@ -43,7 +43,8 @@ pub(super) struct CoreParts {
     pub(super) limits: Arc<ConnectionLimits>,
     source: Arc<StatusSource>,
     /// Questions of plain threads for status pages, by core.
-    asks: Vec<async_channel::Receiver<Ask>>,
+    /// Questions of this process about the table, by core.
+    pub(super) asks: Vec<async_channel::Receiver<Ask>>,
     mesh: MeshPlan<Batch>,
     rules: Arc<Rules>,
     addresses: AddressPolicy,
@@ -69,7 +70,6 @@ impl CoreParts {
         figures: Arc<Figures>,
         stopped: async_channel::Receiver<()>,
         members: Arc<GroupMembers>,
-        asks: Vec<async_channel::Receiver<Ask>>,
     ) -> Self {
         let (queues, incoming) = net::queues(count);
         let limits = config.connection_limits();
@@ -86,7 +86,7 @@ impl CoreParts {
             incoming,
             limits,
             source,
-            asks,
+            asks: Vec::new(),
             mesh: MeshPlan::new(count),
             addresses: AddressPolicy { trust: rules.trust.clone(), loopback_as: config.loopback_as.as_slice().into() },
             rules: Arc::new(rules),
