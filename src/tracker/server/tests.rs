@@ -1,5 +1,6 @@
 //! Tests of a tracker on two cores over real sockets.
 
+mod reach;
 mod status;
 
 use std::io::{ErrorKind, Read, Write};

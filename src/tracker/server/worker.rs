@@ -13,6 +13,7 @@ use super::clock::now_ms;
 use super::config::TrackerConfig;
 use super::links::dial::{self, Dialler};
 use super::links::group_members::GroupMembers;
+use super::reach::ReachTests;
 use super::shard::{AddressPolicy, Shard};
 use super::stats::Figures;
 use super::status::page::{Ask, Scope};
@@ -52,6 +53,7 @@ pub(super) struct CoreParts {
     figures: Arc<Figures>,
     stopped: async_channel::Receiver<()>,
     members: Arc<GroupMembers>,
+    reach_tests: Arc<ReachTests>,
     pub(super) serves: Arc<AtomicBool>,
     /// Reader of the store's entries, and the store's highest version.
     pub(super) restore: Option<(StoreReader, Version)>,
@@ -93,6 +95,7 @@ impl CoreParts {
             figures,
             stopped,
             members,
+            reach_tests: Arc::default(),
             serves: Arc::new(AtomicBool::new(false)),
             restore: None,
             logs: Vec::new(),
@@ -176,7 +179,8 @@ pub(super) async fn run_core(mut parts: CoreParts, core: Core, stop: async_chann
         runtime::spawn_vital("name", dial::follow_name(parts.members.clone(), name));
     }
     let (ending, log) = (net.clone(), shard.log().clone());
-    let clients = Clients::new(Service { net, shard, forwarder, pending_replies, members: parts.members.clone() });
+    let (members, reach_tests) = (parts.members.clone(), parts.reach_tests.clone());
+    let clients = Clients::new(Service { net, shard, forwarder, pending_replies, members, reach_tests });
     clients.start();
     let (incoming, admitting) = (parts.incoming[core.index].clone(), clients.clone());
     runtime::spawn_vital("connections", async move {

@@ -29,6 +29,7 @@ impl StatusSource {
             uptime_s: now_ms.saturating_sub(self.started_ms) / 1000,
             lease_s: member.ttls.lease_ms / 1000,
             private: self.private,
+            time_ms: Some(now_ms),
         }
     }
 
