@@ -40,7 +40,7 @@ impl OwnHost {
         let name = name.strip_suffix('.').unwrap_or(name).to_lowercase();
         let local = name.strip_suffix(".localhost").or(name.strip_suffix(".local")).unwrap_or(&name);
         name.parse::<IpAddr>().is_ok()
-            || (!local.is_empty() && !local.contains('.'))
+            || (!local.is_empty() && !local.contains(['.', ':']))
             || (!name.is_empty() && name == self.name)
     }
 }
