@@ -64,16 +64,12 @@ pub(super) fn resolve(low: LowArgs) -> Result<HiArgs, CommandError> {
             report_every: typed.report_every,
         }),
         LowCommand::Status(typed) => Subcommand::Status(Status { trackers: typed.trackers, rows: typed.rows }),
-<<<<<<< HEAD
         LowCommand::Doctor(typed) => Subcommand::Doctor(Doctor {
             folder: typed.folder,
             trackers: trackers(args::TrackersArgs { trackers: typed.trackers })?,
             listen: typed.listen,
         }),
-=======
-        LowCommand::Doctor(typed) => Subcommand::Doctor(Doctor { folder: typed.folder }),
         LowCommand::Health(typed) => Subcommand::Health(Health { metrics: typed.metrics }),
->>>>>>> contain
         LowCommand::Demo(typed) => {
             Subcommand::Demo(Demo { size: typed.size, dir: typed.dir.unwrap_or_else(|| PathBuf::from(".")) })
         }
