@@ -357,7 +357,7 @@ impl Shard {
     pub(crate) fn refuse_reach(&self, refusal: ReachRefusal, requester: Requester, out: &mut Vec<u8>) {
         self.requests.set(self.requests.get() + 1);
         self.activity.refused(RefusalReason::ReachTests);
-        let status = self.refuse(refusal.status(), BoundedText::new(&refusal).as_str(), requester, out);
+        let status = self.refuse(refusal.status(), BoundedText::new(refusal).as_str(), requester, out);
         self.activity.answered(RequestType::Reach, status);
     }
 
