@@ -736,6 +736,10 @@ pub const HTTP_CONNECTIONS_PER_ADDRESS_MAX: usize = 12;
 pub const HTTP_STACK_BYTES: usize = 256 << 10;
 /// Time within which the head of a request must arrive.
 pub const HTTP_HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// Bytes of an answer that a client of this server reads.
+pub const HTTP_ANSWER_BYTES_MAX: usize = 64 << 10;
+/// Time that a service has to say whether it is well.
+pub const HEALTH_TIMEOUT: Duration = Duration::from_secs(3);
 /// Time within which an answer must be read.
 pub const HTTP_WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time for which the rest of a refused request is read.

@@ -35,6 +35,7 @@
 //! | `error` | every command | `error`: the message, [`exit`: the exit code; not from a line of the REPL] |
 //! | `finding` | `doctor` | `check`: the thing, `tracker` (optional): who said so, `level`: `ok`, `warning` or `problem`, `text`, `remedy` (optional) |
 //! | `doctor` | `doctor` | `ok`, `warnings`, `problems`: number of findings |
+//! | `health` | `health` | `metrics`: the address that was asked (optional), `text`: its answer |
 //! | `demo` | `demo` | those of [`DemoFigures`] |
 //!
 //! Four objects have no `event`:
@@ -351,6 +352,14 @@ pub(crate) enum OutputEvent<'a> {
         /// It does not work.
         problems: usize,
     },
+    /// A service is well.
+    Health {
+        /// The address that was asked.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        metrics: Option<SocketAddr>,
+        /// The answer.
+        text: &'a str,
+    },
     /// The measurements of the demo.
     Demo(DemoFigures),
     /// A `.mtorrent` file was created or exists already.
@@ -594,6 +603,8 @@ impl Display for OutputEvent<'_> {
             Self::Help { text } | Self::Question { text } | Self::Error { error: text, .. } => f.write_str(text),
             Self::Finding(finding) => write!(f, "{finding}"),
             Self::Doctor { ok, warnings, problems } => write!(f, "{ok} ok, {warnings} warnings, {problems} problems"),
+            Self::Health { metrics: Some(metrics), text } => write!(f, "{metrics}: {text}"),
+            Self::Health { metrics: None, text } => f.write_str(text),
             Self::Demo(figures) => f.write_str(&figures.text),
             Self::Created { state, path, info_hash, length, chunk_size, chunks } => {
                 let path = text::path(path);
@@ -915,6 +926,20 @@ mod tests {
         check(&OutputEvent::Finding(&all[1]), "warning  memory: little\n         remedy: more", json);
         let json = r#"{"event":"doctor","ok":1,"problems":0,"warnings":1}"#;
         check(&OutputEvent::doctor(&all), "1 ok, 1 warnings, 0 problems", json);
+    }
+
+    #[test]
+    fn health() {
+        check(
+            &OutputEvent::Health { metrics: Some("127.0.0.1:9100".parse().unwrap()), text: "ok" },
+            "127.0.0.1:9100: ok",
+            r#"{"event":"health","metrics":"127.0.0.1:9100","text":"ok"}"#,
+        );
+        check(
+            &OutputEvent::Health { metrics: None, text: "it runs" },
+            "it runs",
+            r#"{"event":"health","text":"it runs"}"#,
+        );
     }
 
     #[test]

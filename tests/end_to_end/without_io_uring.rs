@@ -74,6 +74,9 @@ impl Container {
         let mut client = Running::spawn(self.command(client).stdin(Stdio::piped()));
         client.say(&format!("get {metainfo} {}", text("copy-of-the-client")));
         self.expect_reason(&client.end().expect(0));
+        let mut daemon = self.start(["client", "--daemon", "--data-dir", &text("daemon"), LOOPBACK, &at]);
+        daemon.wait_ready();
+        self.expect_reason(&daemon.terminate().expect(0));
         let content = std::fs::read(&source).expect("readable");
         for copy in ["copy", "copy-of-the-client"] {
             assert!(std::fs::read(self.folder.path(copy)).expect("readable") == content, "{copy} differs");

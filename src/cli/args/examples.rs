@@ -96,6 +96,14 @@ const EXAMPLES: &[(&str, &str)] = &[
       mtorrent status --tracker t1:7000 --rows 1000 --json | jq '.files[] | select(.downloaders > 0)'",
     ),
     (
+        "health",
+        "Examples:
+  A service that runs with --metrics 127.0.0.1:9100: exit code 0 if it is well, 1 if not:
+      mtorrent health --metrics 127.0.0.1:9100
+  In a Dockerfile, for whatever the container runs:
+      HEALTHCHECK CMD [\"/mtorrent\", \"health\"]",
+    ),
+    (
         "demo",
         "Examples:
   With a file of 4 GiB on another disk:

@@ -25,7 +25,7 @@ pub use environment::forget_empty_variables;
 pub use files::{CreateArgs, DemoArgs, DoctorArgs, InfoArgs, VerifyArgs};
 pub use peer::{ClientArgs, CtlArgs, GetArgs, PeerArgs, Picker, ShareArgs};
 pub use shared::{CoresArgs, MetricsArgs, NewArgs, TrackersArgs};
-pub use tracker::{StatusArgs, TrackerArgs};
+pub use tracker::{HealthArgs, StatusArgs, TrackerArgs};
 
 use crate::console::log_format::LogFormat;
 
@@ -140,6 +140,8 @@ pub enum LowCommand {
     Doctor(DoctorArgs),
     /// Show what a tracker knows: files, seeders, who downloads what and how far, trackers in sync
     Status(StatusArgs),
+    /// Ask a running service whether it is well: the health check of a container
+    Health(HealthArgs),
     /// Demonstrate everything on this machine: two trackers, one seeder, two getters, one tracker killed half-way
     Demo(DemoArgs),
     /// Print the completions of commands and flags for a shell
