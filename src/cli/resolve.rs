@@ -64,7 +64,11 @@ pub(super) fn resolve(low: LowArgs) -> Result<HiArgs, CommandError> {
             report_every: typed.report_every,
         }),
         LowCommand::Status(typed) => Subcommand::Status(Status { trackers: typed.trackers, rows: typed.rows }),
-        LowCommand::Doctor(typed) => Subcommand::Doctor(Doctor { folder: typed.folder }),
+        LowCommand::Doctor(typed) => Subcommand::Doctor(Doctor {
+            folder: typed.folder,
+            trackers: trackers(args::TrackersArgs { trackers: typed.trackers })?,
+            listen: typed.listen,
+        }),
         LowCommand::Health(typed) => Subcommand::Health(Health { metrics: typed.metrics }),
         LowCommand::Demo(typed) => {
             Subcommand::Demo(Demo { size: typed.size, dir: typed.dir.unwrap_or_else(|| PathBuf::from(".")) })

@@ -248,6 +248,10 @@ pub(crate) struct Status {
 pub(crate) struct Doctor {
     /// Folder for downloads.
     pub folder: PathBuf,
+    /// The trackers to ask, `HOST:PORT`.
+    pub trackers: Vec<String>,
+    /// The address that they are to reach.
+    pub listen: SocketAddr,
 }
 
 /// Arguments of `mtorrent demo`.

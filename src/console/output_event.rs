@@ -33,7 +33,7 @@
 //! | `lost` | `ctl events` | `events`: number of events that this reader was too slow for |
 //! | `help`, `question` | `client` | `text` |
 //! | `error` | every command | `error`: the message, [`exit`: the exit code; not from a line of the REPL] |
-//! | `finding` | `doctor` | `check`: the thing, `level`: `ok`, `warning` or `problem`, `text`, `remedy` (optional) |
+//! | `finding` | `doctor` | `check`: the thing, `tracker` (optional): who said so, `level`: `ok`, `warning` or `problem`, `text`, `remedy` (optional) |
 //! | `doctor` | `doctor` | `ok`, `warnings`, `problems`: number of findings |
 //! | `health` | `health` | `metrics`: the address that was asked (optional), `text`: its answer |
 //! | `demo` | `demo` | those of [`DemoFigures`] |

@@ -151,7 +151,28 @@ mod tests {
     use crate::geometry::Geometry;
     use crate::ids::Endpoint;
     use crate::metainfo::Metainfo;
+    use crate::node::saved::SavedPath;
     use std::time::Duration;
+
+    #[test]
+    fn numbers_outlive_a_restart_and_are_unique() {
+        let saved = |id| SavedDownload {
+            metainfo: SavedPath("x.mtorrent".into()),
+            dest: SavedPath("x".into()),
+            force: false,
+            in_place: false,
+            folder: None,
+            id,
+            paused: false,
+        };
+        let mut lists = Lists { last_id: 5, ..Lists::default() };
+        // A number that was saved twice, or is none, counts as not saved.
+        [Some(3), Some(3), None, Some(0), Some(9)].into_iter().for_each(|id| lists.restore(saved(id)));
+        assert_eq!(lists.waiting.iter().map(|waiting| waiting.id).collect::<Vec<_>>(), [3, 6, 7, 8, 9]);
+        assert_eq!(lists.next_id(), 10);
+        lists.last_id = DownloadId::MAX;
+        assert_eq!([lists.next_id(), lists.next_id(), lists.next_id()], [1, 2, 4], "after the last number");
+    }
 
     #[test]
     fn a_client_that_runs_for_long_forgets_what_has_ended_long_ago() {

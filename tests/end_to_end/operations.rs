@@ -223,7 +223,8 @@ fn peers_trackers_and_chunks_are_shown_on_both_sides() {
     let getter = client(&tracker, None);
     let id = begin(&getter, &content.metainfo, &folder.path("copy"));
     eventually(node_deadline(), "a part has arrived", || status(&getter, id).done_bytes > 2 << 20);
-    seeder.limits().set(Direction::Up, NonZeroU64::new(1 << 20));
+    // From now on the download takes longer than the test.
+    seeder.limits().set(Direction::Up, NonZeroU64::new(64 << 10));
     let source = &getter.peers().expect("an answer")[0];
     assert_eq!(source.port, Some(seeder.listen_addr().port()), "{source:#?}");
     assert_eq!((source.class, source.direction, source.download), (PeerClass::Loopback, Direction::Down, Some(id)));
@@ -250,12 +251,12 @@ fn peers_trackers_and_chunks_are_shown_on_both_sides() {
         "the tracker has failed",
         || matches!(&getter.trackers().expect("an answer")[0].state, TrackerState::Failed(why) if !why.is_empty()),
     );
-    seeder.close();
+    seeder.remove("file.mtorrent").expect("it is shared");
     eventually(node_deadline(), "the peer is tried again", || {
         let all = getter.peers().expect("an answer");
         all.iter().any(|peer| matches!(peer.activity, PeerActivity::Paused | PeerActivity::Connecting))
     });
-    getter.close();
+    [seeder, getter].into_iter().for_each(Node::close);
 }
 
 /// The same by the real binary, as text and as JSON.
@@ -277,13 +278,19 @@ fn a_pipe_shows_and_changes_what_runs() {
     client.wait_line(|line| line.starts_with("#1 started"));
     client.say("show trackers");
     client.wait_line(|line| line.starts_with(&tracker));
-    client.say("pause 1\nresume 7\npause all\nshow downloads");
+    eventually_listed(&mut client, "running");
+    client.say("pause 1\nresume 7\npause all");
     client.wait_line(|line| line == "paused #1");
-    client.wait_line(|line| line.starts_with("#1") && line.contains("paused"));
+    eventually_listed(&mut client, "paused");
     client.say(&format!("move 1 {}", folder.text("other")));
     client.wait_line(|line| line.starts_with("#1 moved ") && line.ends_with("/other"));
-    client.say("show files 1");
-    client.wait_line(|line| line.starts_with("#1 ") && line.contains("/other"));
+    // The moved file is opened anew, and its chunks are shown from then on.
+    eventually(node_deadline(), "its chunks", || {
+        client.say("show files 1\nhelp quit");
+        let lines: Vec<String> =
+            std::iter::from_fn(|| Some(client.wait_line(|_| true)).filter(|line| !line.starts_with("quit"))).collect();
+        lines.iter().any(|line| line.starts_with("#1 ") && line.contains("/other"))
+    });
     client.say("help move");
     client.wait_line(|line| line.starts_with("move ID|NAME.mtorrent PATH"));
     // What is paused does not keep the client from ending; one of the commands named a download that is not there.
@@ -291,13 +298,13 @@ fn a_pipe_shows_and_changes_what_runs() {
     assert!(outcome.stderr.contains("there is no download #7"), "{outcome:?}");
     outcome.expect(1);
     let mut client = Running::piped([arguments.as_slice(), &["--json"]].concat());
-    client.say("show downloads\nresume 1");
     let object = |client: &mut Running, kind: &str| -> Value {
         let line = client.wait_line(|line| line.contains(&format!("\"event\":\"{kind}\"")));
         serde_json::from_str(&line).expect("an object")
     };
-    let listed = object(&mut client, "downloads");
-    assert_eq!((&listed["downloads"][0]["id"], &listed["downloads"][0]["state"]), (&1.into(), &"paused".into()));
+    let listed = eventually_shown(&mut client, "downloads", |list| list[0]["state"] == "paused");
+    assert_eq!(listed[0]["id"], 1);
+    client.say("resume 1");
     assert_eq!(object(&mut client, "resumed")["ids"][0], 1);
     let shown = eventually_shown(&mut client, "peers", |list| list[0]["state"] == "active");
     assert_eq!((&shown[0]["class"], &shown[0]["direction"]), (&"loopback".into(), &"down".into()));
@@ -308,6 +315,14 @@ fn a_pipe_shows_and_changes_what_runs() {
     assert_eq!(object(&mut client, "shares")["shares"], Value::Array(Vec::new()));
     assert_eq!(object(&mut client, "cancelled")["ids"][0], 1);
     client.end().expect(0);
+}
+
+/// Repeats `show downloads` until the first row has this word.
+fn eventually_listed(client: &mut Running, word: &str) {
+    eventually(node_deadline(), word, || {
+        client.say("show downloads");
+        client.wait_line(|line| line.starts_with("#1  ")).contains(word)
+    });
 }
 
 /// Repeats `show` until the list is as wanted.

@@ -83,6 +83,8 @@ const EXAMPLES: &[(&str, &str)] = &[
         "Examples:
   This machine, and a disk for downloads:
       mtorrent doctor /data
+  The clock, and whether others can connect to the port on which a client is to listen:
+      mtorrent doctor /data --tracker t1:7000 --listen '[::]:7001'
   What is not well, for a script:
       mtorrent doctor /data --json | jq 'select(.level == \"problem\")'",
     ),
