@@ -56,8 +56,9 @@ fn pause_in_the_middle(getter: &Node, id: DownloadId) -> DownloadStatus {
     getter.pause(id).expect("it runs");
     eventually(SECOND, "it is paused", || status(getter, id).state == DownloadState::Paused);
     eventually(SECOND, "it has no peer", || status(getter, id).peers == 0);
+    eventually(SECOND, "it has no rate", || status(getter, id).rate_bytes_s == 0);
     let paused = status(getter, id);
-    assert!(paused.done_bytes < 12 << 20 && paused.rate_bytes_s == 0, "{paused:#?}");
+    assert!(paused.done_bytes < 16 << 20, "{paused:#?}");
     paused
 }
 

@@ -68,7 +68,7 @@ pub struct CommonArgs {
     /// Write answers to stdout as JSON, one object a line
     #[arg(long, global = true, env = "MTORRENT_JSON", value_parser = BoolishValueParser::new(), help_heading = COMMON)]
     pub json: bool,
-    /// A TOML file with settings: the keys are flags, for one command in a table such as [client]
+    /// A TOML file with settings: the keys are flags, for one command in a table such as `[client]`
     #[arg(long, global = true, value_name = "FILE", env = "MTORRENT_CONFIG", help_heading = COMMON)]
     pub config: Option<PathBuf>,
     /// Print the settings in effect as such a file, with a comment for each, and end
