@@ -85,8 +85,8 @@
 //! text naming the endpoint; 3 if not, its text saying why (refused, silent, no route). As for `AddSeeder`, the endpoint
 //! has the address from which the sender speaks, unless the tracker trusts the sender, else the status is 5; so it is for
 //! a loopback address from another machine. An address may ask once a second, else the status is 6; while the tracker
-//! makes as many tests as it does at once, the status is 7. The answer may take 3 s, and so may those to requests that are
-//! sent together with this one. A tracker that does not know the message answers by status 2.
+//! makes as many tests as it does at once, the status is 7. The answer may take 3 s, and later requests on the same
+//! connection wait for it. A tracker that does not know the message answers by status 2.
 //!
 //! # Arguments
 //!

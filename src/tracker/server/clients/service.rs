@@ -96,7 +96,7 @@ impl Service {
             Err(refusal) => return self.shard.refuse_reach(refusal, connection.requester(), out),
         };
         let reply = connection.pending_reply(|| self.pending_replies.begin(id));
-        let slot = self.pending_replies.defer(reply, out.len());
+        let slot = self.pending_replies.defer_for_long(reply, out.len());
         let (net, shard, pending_replies) = (self.net.clone(), self.shard.clone(), self.pending_replies.clone());
         runtime::spawn("reachability test", async move {
             // The connection is closed at once.
