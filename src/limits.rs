@@ -491,6 +491,18 @@ pub const STATUS_PAGES_MAX: u32 = 20;
 pub const STATUS_ASKS_MAX: usize = 8;
 /// Time that a plain thread waits for a core's page.
 pub const STATUS_PATIENCE: Duration = Duration::from_secs(2);
+/// Time limit of the connection by which a tracker tests whether an endpoint can be reached.
+pub const REACH_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Such tests that a tracker makes at the same time.
+pub const REACH_TESTS_MAX: usize = 8;
+/// Shortest interval between two such tests for one address.
+pub const REACH_TEST_INTERVAL: Duration = Duration::from_secs(1);
+/// Addresses with a test within [`REACH_TEST_INTERVAL`] that a tracker remembers; further ones are answered as busy.
+pub const REACH_ADDRESSES_MAX: usize = 1024;
+/// Times that `doctor` asks a tracker that is busy, [`REACH_TEST_INTERVAL`] apart.
+pub const REACH_ATTEMPTS_MAX: u32 = 4;
+/// Time for which `doctor` waits for a connection that a tracker says was accepted.
+pub const REACH_ARRIVAL_MAX: Duration = Duration::from_secs(1);
 /// See [`STATUS_PAGES_MAX`].
 pub const STATUS_PAGES_INTERVAL: Duration = Duration::from_millis(100);
 /// Lifetime of a seeder entry that is not renewed.
@@ -724,6 +736,10 @@ pub const HTTP_CONNECTIONS_PER_ADDRESS_MAX: usize = 12;
 pub const HTTP_STACK_BYTES: usize = 256 << 10;
 /// Time within which the head of a request must arrive.
 pub const HTTP_HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// Bytes of an answer that a client of this server reads.
+pub const HTTP_ANSWER_BYTES_MAX: usize = 64 << 10;
+/// Time that a service has to say whether it is well.
+pub const HEALTH_TIMEOUT: Duration = Duration::from_secs(3);
 /// Time within which an answer must be read.
 pub const HTTP_WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time for which the rest of a refused request is read.
@@ -750,6 +766,10 @@ const _: () = {
     // The page that is written where sendfile must wait is a part of a step.
     assert!(SEND_WAIT_BYTES <= SEND_FILE_STEP_BYTES);
     assert!(THROTTLE_STEP_BYTES_MIN <= THROTTLE_STEP_BYTES_MAX);
+    // A connection that waits for a test of reachability is neither idle nor late.
+    assert!(REACH_CONNECT_TIMEOUT.as_millis() < EVICTED_AFTER.as_millis());
+    // A round trip to a tracker adds less to a difference of clocks than is noted.
+    assert!(TRACKER_TIMEOUT.as_millis() / 2 < CLOCK_SKEW_NOTED.as_millis());
     // A refused connection is closed before an idle one is evicted.
     assert!(REFUSAL_TIMEOUT.as_millis() < EVICTED_AFTER.as_millis());
     assert!(CHECK_THREADS_PER_DEVICE < CHECK_THREADS);

@@ -15,6 +15,7 @@ pub(crate) mod demo;
 pub(crate) mod doctor;
 mod documents;
 pub(crate) mod get;
+mod health;
 pub(crate) mod info;
 mod parse;
 mod resolve;

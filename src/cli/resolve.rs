@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::args::{self, LowArgs, LowCommand, Picker, RuntimeKind};
 use super::resolved::{
-    Afterwards, Client, Create, Ctl, Demo, Doctor, Get, HiArgs, Info, Peer, Share, Status, Subcommand, Tracker, Verify,
+    Afterwards, Client, Create, Ctl, Demo, Doctor, Get, Health, HiArgs, Info, Peer, Share, Status, Subcommand, Tracker,
+    Verify,
 };
 use crate::console::create_torrent::CreateOptions;
 use crate::console::exit::CommandError;
@@ -63,7 +64,12 @@ pub(super) fn resolve(low: LowArgs) -> Result<HiArgs, CommandError> {
             report_every: typed.report_every,
         }),
         LowCommand::Status(typed) => Subcommand::Status(Status { trackers: typed.trackers, rows: typed.rows }),
-        LowCommand::Doctor(typed) => Subcommand::Doctor(Doctor { folder: typed.folder }),
+        LowCommand::Doctor(typed) => Subcommand::Doctor(Doctor {
+            folder: typed.folder,
+            trackers: trackers(args::TrackersArgs { trackers: typed.trackers })?,
+            listen: typed.listen,
+        }),
+        LowCommand::Health(typed) => Subcommand::Health(Health { metrics: typed.metrics }),
         LowCommand::Demo(typed) => {
             Subcommand::Demo(Demo { size: typed.size, dir: typed.dir.unwrap_or_else(|| PathBuf::from(".")) })
         }

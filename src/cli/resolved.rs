@@ -47,6 +47,8 @@ pub(crate) enum Subcommand {
     Doctor(Doctor),
     /// Show what a tracker knows.
     Status(Status),
+    /// Ask a running service whether it is well.
+    Health(Health),
     /// Run the demo.
     Demo(Demo),
     /// Print the completions for a shell.
@@ -111,6 +113,13 @@ impl Peer {
             data_dir,
         }
     }
+}
+
+/// Arguments of `mtorrent health`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Health {
+    /// Address of the figures; without it, that of process 1.
+    pub metrics: Option<SocketAddr>,
 }
 
 /// Arguments of `mtorrent client`.
@@ -239,6 +248,10 @@ pub(crate) struct Status {
 pub(crate) struct Doctor {
     /// Folder for downloads.
     pub folder: PathBuf,
+    /// The trackers to ask, `HOST:PORT`.
+    pub trackers: Vec<String>,
+    /// The address that they are to reach.
+    pub listen: SocketAddr,
 }
 
 /// Arguments of `mtorrent demo`.

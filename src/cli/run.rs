@@ -5,7 +5,8 @@ use std::ffi::OsString;
 use super::parse::{self, Parsed, Refusal};
 use super::resolved::Subcommand;
 use super::{
-    args, client, create, ctl, demo, doctor, documents, get, info, resolve, settings, share, status, tracker, verify,
+    args, client, create, ctl, demo, doctor, documents, get, health, info, resolve, settings, share, status, tracker,
+    verify,
 };
 use crate::console::exit::{CommandError, CommandResult, Exit};
 use crate::console::output::{self, Output};
@@ -58,6 +59,7 @@ fn dispatch(command: Subcommand, output: &Output) -> CommandResult {
         Subcommand::Verify(args) => verify::run(&args, output),
         Subcommand::Doctor(args) => doctor::run(&args, output),
         Subcommand::Status(args) => status::run(&args, output),
+        Subcommand::Health(args) => health::run(&args, output),
         Subcommand::Demo(args) => demo::run(&args, output),
         Subcommand::Completions(shell) => documents::completions(shell),
         Subcommand::Man(folder) => documents::man(folder.as_deref()),

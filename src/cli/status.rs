@@ -13,7 +13,7 @@ use crate::console::tracker_report::TrackerReport;
 use crate::limits::{STATUS_PAGES_INTERVAL, STATUS_WALK_MAX, TRACKER_TIMEOUT};
 use crate::rpc::{BlockingConnection, RpcError};
 use crate::text;
-use crate::tracker::server::status::StatusPage;
+use crate::tracker::status_rows::StatusPage;
 use crate::wire::{self, Cursor, Message};
 
 /// Runs the command: asks each tracker, and fails if one gave no answer.

@@ -9,6 +9,9 @@ use serde::Serialize;
 pub(crate) struct Finding {
     /// The thing.
     pub check: &'static str,
+    /// The tracker that said so, `HOST:PORT`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tracker: Option<String>,
     /// How well it is.
     pub level: Verdict,
     /// One sentence.
@@ -33,17 +36,22 @@ pub(crate) enum Verdict {
 impl Finding {
     /// All is well.
     pub(crate) fn ok(check: &'static str, text: impl Into<String>) -> Self {
-        Self { check, level: Verdict::Ok, text: text.into(), remedy: None }
+        Self { check, tracker: None, level: Verdict::Ok, text: text.into(), remedy: None }
     }
 
     /// It works, slower or with less.
     pub(crate) fn warning(check: &'static str, text: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { check, level: Verdict::Warning, text: text.into(), remedy: Some(remedy.into()) }
+        Self { check, tracker: None, level: Verdict::Warning, text: text.into(), remedy: Some(remedy.into()) }
+    }
+
+    /// The same, said by a tracker.
+    pub(crate) fn by(self, tracker: &str) -> Self {
+        Self { tracker: Some(tracker.to_owned()), ..self }
     }
 
     /// It does not work.
     pub(crate) fn problem(check: &'static str, text: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { check, level: Verdict::Problem, text: text.into(), remedy: Some(remedy.into()) }
+        Self { check, tracker: None, level: Verdict::Problem, text: text.into(), remedy: Some(remedy.into()) }
     }
 }
 

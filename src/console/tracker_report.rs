@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::table::table;
 use super::units::{Eta, Rate, Size};
 use crate::text;
-use crate::tracker::server::status::{DownloadRow, FileRow, PeerRow, Totals, TrackerRow};
+use crate::tracker::status_rows::{DownloadRow, FileRow, PeerRow, Totals, TrackerRow};
 
 /// What one tracker knows.
 ///

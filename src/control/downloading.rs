@@ -79,8 +79,9 @@ impl Interpreter<'_> {
         let event = OutputEvent::ended(status, true);
         self.listeners.event(Hears::News, &event)?;
         self.on_done.iter().for_each(|on_done| on_done.push(status));
-        let waiting = self.waits.of(status.id).filter(|origin| !self.listeners.hears_news(*origin));
-        waiting.map(|origin| self.listeners.result(origin, &event)).collect::<Result<(), _>>()?;
+        for origin in self.waits.of(status.id).filter(|origin| !self.listeners.hears_news(*origin)) {
+            self.listeners.result(origin, &event)?;
+        }
         for (origin, exit) in self.waits.ended(status.id, exit_of(status)) {
             self.failed |= origin == Origin::FRONT_END && exit != Exit::Done;
             self.listeners.end(origin, exit);

@@ -164,8 +164,7 @@ impl<'a> Interpreter<'a> {
         self.service.set_status(&format!("{shares} shares, {downloads} downloads at {rate}"));
         running
             .into_iter()
-            .map(|status| self.listeners.event(Hears::Progress, &OutputEvent::progress(&status)))
-            .collect()
+            .try_for_each(|status| self.listeners.event(Hears::Progress, &OutputEvent::progress(&status)))
     }
 
     /// Ends the commands that wait when the client ends.

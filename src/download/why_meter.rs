@@ -16,6 +16,8 @@ const MOST: f64 = 0.6;
 const MOST_CAPPED: f64 = 0.5;
 /// Share of the time from which a core counts as busy.
 const CORE_BUSY: f64 = 0.85;
+/// Share of the samples with chunks to hash from which a core that waits for a CPU is behind.
+const CHUNKS_PILE_UP: f64 = 0.5;
 /// Share of the periods of a CPU quota from which it counts as used up.
 const QUOTA_USED: f64 = 0.4;
 /// Share of a network device's speed from which it counts as full.
@@ -48,8 +50,10 @@ pub(super) struct Sample {
     pub is_capped: bool,
     /// Whether packets to this machine wait in a queue.
     pub has_queue: bool,
-    /// Share of the time for which the busiest core was busy.
+    /// Share of the time for which the busiest core ran.
     pub core_load: f64,
+    /// Share of the time for which a core ran or waited for a CPU.
+    pub runnable: f64,
     /// Share of the periods of a CPU quota in which it was used up.
     pub throttled: f64,
     /// Share of its speed with which the busiest network device received.
@@ -117,7 +121,9 @@ impl WhyMeter {
         if self.share(|sample| sample.is_capped) >= MOST_CAPPED {
             return Some(Cause::OwnCap);
         }
-        if last.throttled >= QUOTA_USED || last.core_load >= CORE_BUSY {
+        // On a machine with other work, a core waits for a CPU at each packet; that delays nothing until chunks pile up.
+        let is_starved = last.runnable >= CORE_BUSY && self.share(|sample| sample.hashing_bytes > 0) >= CHUNKS_PILE_UP;
+        if last.throttled >= QUOTA_USED || last.core_load >= CORE_BUSY || is_starved {
             return Some(Cause::Cpu);
         }
         // Otherwise a backlog delays nothing.
@@ -214,6 +220,10 @@ mod tests {
             (Cause::Disk, |_, sample| (sample.writing_bytes, sample.supply.missing) = (MIB, 0)),
             (Cause::Cpu, |_, sample| (sample.hashing_bytes, sample.lacks_memory) = (40 * MIB, true)),
             (Cause::Cpu, |_, sample| sample.core_load = 0.95),
+            (Cause::Cpu, |_, sample| (sample.runnable, sample.hashing_bytes) = (0.95, MIB)),
+            (Cause::Uplinks, |tick, sample| {
+                (sample.runnable, sample.hashing_bytes) = (0.95, if tick.is_multiple_of(4) { MIB } else { 0 });
+            }),
             (Cause::Cpu, |_, sample| sample.throttled = 0.8),
             (Cause::OwnLink, |_, sample| sample.has_queue = true),
             (Cause::OwnLink, |_, sample| sample.link_load = 0.95),

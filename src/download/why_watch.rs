@@ -71,6 +71,7 @@ impl WhyWatch {
             is_capped,
             has_queue,
             core_load: load.core,
+            runnable: load.runnable,
             throttled: load.throttled,
             link_load: load.link,
             supply,

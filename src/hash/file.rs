@@ -245,6 +245,10 @@ impl<'a> Worker<'a> {
         self.states.clear();
         self.states.resize(span.len(), ChunkCompression::START);
         for start in (0..self.work.geometry.chunk_size() as usize).step_by(slice_len) {
+            if self.work.stop.load(Ordering::Relaxed) {
+                // The rest of large chunks would take too long; nothing of the span is reported.
+                return Ok(());
+            }
             self.fill(span, start, slice_len, source)?;
             let _core = (source == Source::Cold).then(|| self.work.cores.take());
             self.compress(slice_len);

@@ -23,7 +23,7 @@ pub(super) fn hash_of_zeros(len: u32) -> ChunkHash {
 }
 
 fn compute(len: u32) -> ChunkHash {
-    const ZEROS: [u8; HASH_CACHED_SLICE_BYTES] = [0; HASH_CACHED_SLICE_BYTES];
+    static ZEROS: [u8; HASH_CACHED_SLICE_BYTES] = [0; HASH_CACHED_SLICE_BYTES];
     let (mut hash, mut left) = (::sha1::Sha1::new(), len as usize);
     while left > 0 {
         let zeros = &ZEROS[..left.min(ZEROS.len())];

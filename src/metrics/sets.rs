@@ -17,7 +17,7 @@ struct Set {
     timings: [TimingCells; Timing::COUNT],
     /// Chunk memory that the core has allocated, bytes.
     chunk_memory: AtomicU64,
-    /// Time of the core's last beat, milliseconds since [`start`], counted from 1; 0 while no core runs.
+    /// Time of the core's last beat, milliseconds since the start of the process, counted from 1; 0 while no core runs.
     beat_ms: AtomicU64,
 }
 

@@ -31,7 +31,7 @@ const IN_SET: u64 = 1 << 32;
 /// Events for which every socket is watched.
 const WATCHED: EventFlags = EventFlags::IN.union(EventFlags::OUT).union(EventFlags::RDHUP).union(EventFlags::ET);
 
-/// The sockets of one core; clones share them. Watching ends when the last clone is dropped.
+/// The sockets of one core; clones share them. Watching ends when the last clone and the last [`Watch`] are dropped.
 #[derive(Clone)]
 pub(super) struct Poller {
     handle: Rc<Handle>,
@@ -39,8 +39,6 @@ pub(super) struct Poller {
 
 struct Handle {
     shared: Rc<Shared>,
-    /// Ends the task, where there is one.
-    end: Option<OwnedFd>,
 }
 
 struct Shared {
@@ -57,6 +55,8 @@ enum Set {
     /// A set of this poller, watched by its task.
     Own {
         epoll: OwnedFd,
+        /// Ends the task.
+        end: OwnedFd,
         /// A second descriptor of the set, by which glommio's ring watches it; `None` while a wait uses it.
         watched_by_ring: Cell<Option<OwnedFd>>,
     },
@@ -83,7 +83,7 @@ struct Readiness {
 
 /// A socket's registration in the set. It must be dropped before the socket's descriptor is closed.
 pub(super) struct Watch {
-    shared: Rc<Shared>,
+    handle: Rc<Handle>,
     interest: Rc<Interest>,
     token: u64,
 }
@@ -100,13 +100,13 @@ impl Poller {
 
     /// Watches a non-blocking socket.
     pub(super) fn watch(&self, socket: BorrowedFd<'_>) -> io::Result<Watch> {
-        let shared = self.handle.shared.clone();
+        let handle = self.handle.clone();
         let interest = Rc::new(Interest::default());
         // Most sockets are writable at once.
         interest.write.ready.set(true);
-        let token = shared.enter(interest.clone());
-        let watch = Watch { shared, interest, token };
-        epoll::add(watch.shared.set.descriptor(), socket, EventData::new_u64(token), WATCHED)?;
+        let token = handle.shared.enter(interest.clone());
+        let watch = Watch { handle, interest, token };
+        epoll::add(watch.handle.shared.set.descriptor(), socket, EventData::new_u64(token), WATCHED)?;
         Ok(watch)
     }
 
@@ -128,9 +128,9 @@ impl Handle {
         let end = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         epoll::add(&epoll, &end, EventData::new_u64(END), EventFlags::IN)?;
         let watched_by_ring = Cell::new(Some(epoll.try_clone()?));
-        let shared = Shared::new(Set::Own { epoll, watched_by_ring });
+        let shared = Shared::new(Set::Own { epoll, end, watched_by_ring });
         crate::runtime::spawn_vital("socket readiness", shared.clone().watch());
-        Ok(Self { shared, end: Some(end) })
+        Ok(Self { shared })
     }
 
     /// The executor's set, whose events it passes on.
@@ -138,17 +138,16 @@ impl Handle {
         let shared = Shared::new(Set::Executors(set.clone()));
         let receiver = shared.clone();
         set.pass_events_to(move |events| _ = receiver.distribute(events))?;
-        Ok(Self { shared, end: None })
+        Ok(Self { shared })
     }
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        match (&self.shared.set, &self.end) {
-            (Set::Executors(set), _) => set.forget_receiver(),
+        match &self.shared.set {
+            Set::Executors(set) => set.forget_receiver(),
             // The eventfd counter has room for one more.
-            (Set::Own { .. }, Some(end)) => _ = rustix::io::write(end, &1u64.to_ne_bytes()),
-            (Set::Own { .. }, None) => {}
+            Set::Own { end, .. } => _ = rustix::io::write(end, &1u64.to_ne_bytes()),
         }
     }
 }
@@ -327,8 +326,9 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.shared.interests.borrow_mut()[self.token as usize] = None;
-        self.shared.free.borrow_mut().push(self.token);
+        let Shared { interests, free, .. } = &*self.handle.shared;
+        interests.borrow_mut()[self.token as usize] = None;
+        free.borrow_mut().push(self.token);
     }
 }
 

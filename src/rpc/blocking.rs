@@ -32,6 +32,16 @@ impl BlockingConnection {
         Err(failed)
     }
 
+    /// Address of the other side.
+    pub(crate) fn peer(&self) -> io::Result<SocketAddr> {
+        self.stream.peer_addr()
+    }
+
+    /// From now on an answer must arrive within `patience`.
+    pub(crate) fn wait_up_to(&mut self, patience: Duration) -> io::Result<()> {
+        self.stream.set_read_timeout(Some(patience))
+    }
+
     /// Sends a request and passes its answer to `take`.
     pub(crate) fn ask<T>(&mut self, request: &Message<'_>, take: impl FnOnce(Message<'_>) -> T) -> Result<T, RpcError> {
         let mut frame = Vec::with_capacity(request.encoded_len());

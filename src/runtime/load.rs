@@ -21,8 +21,10 @@ const PERIODS_MIN: u64 = 2;
 /// Load of the last interval, each figure as a share of 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Load {
-    /// Time for which the busiest core ran, or waited for a CPU.
+    /// Time for which the busiest core ran.
     pub core: f64,
+    /// Time for which the core that ran or waited for a CPU most did so.
+    pub runnable: f64,
     /// Periods of the CPU quota in which the process was stopped.
     pub throttled: f64,
     /// Share of its speed with which the busiest network device received.
@@ -44,11 +46,18 @@ pub(crate) struct LoadMeter {
 struct Sources {
     at: Instant,
     /// `schedstat` of each core's thread.
-    cores: Vec<(PathBuf, u64)>,
+    cores: Vec<(PathBuf, ThreadTimes)>,
     /// `cpu.stat` of each control group.
     groups: Vec<Group>,
     /// `rx_bytes` and the speed in bytes a second of each device that has one.
     devices: Vec<(PathBuf, f64, u64)>,
+}
+
+/// Times of a thread so far, nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct ThreadTimes {
+    ran: u64,
+    waited: u64,
 }
 
 /// A control group that may have a CPU quota.
@@ -118,7 +127,7 @@ impl Sources {
         });
         let mut sources = Self {
             at: Instant::now(),
-            cores: cores.map(|thread| (thread.join("schedstat"), 0)).collect(),
+            cores: cores.map(|thread| (thread.join("schedstat"), ThreadTimes::default())).collect(),
             groups: group_files(&groups, Path::new(CGROUPS), STAT).into_iter().map(Group::new).collect(),
             devices: devices.collect(),
         };
@@ -132,11 +141,17 @@ impl Sources {
     fn read(&mut self) -> Load {
         let seconds = std::mem::replace(&mut self.at, Instant::now()).elapsed().as_secs_f64().max(1e-3);
         let most = |shares: &mut dyn Iterator<Item = f64>| shares.fold(0.0, f64::max);
+        let share = |now_ns: u64, before_ns: u64| now_ns.saturating_sub(before_ns) as f64 / 1e9 / seconds;
+        let (mut core, mut runnable) = (0.0, 0.0);
+        for (path, before) in &mut self.cores {
+            let Some(now) = std::fs::read_to_string(path).ok().and_then(|text| thread_times(&text)) else { continue };
+            let before = std::mem::replace(before, now);
+            let ran = share(now.ran, before.ran);
+            (core, runnable) = (f64::max(core, ran), f64::max(runnable, ran + share(now.waited, before.waited)));
+        }
         Load {
-            core: most(&mut self.cores.iter_mut().filter_map(|(path, before)| {
-                let busy_ns = busy_ns(&std::fs::read_to_string(path).ok()?)?;
-                Some(busy_ns.saturating_sub(std::mem::replace(before, busy_ns)) as f64 / 1e9 / seconds)
-            })),
+            core,
+            runnable,
             throttled: most(&mut self.groups.iter_mut().filter_map(|group| {
                 let now = throttling(&std::fs::read_to_string(&group.path).ok()?)?;
                 Some(group.count(now))
@@ -170,10 +185,10 @@ fn children(folder: &Path) -> Vec<PathBuf> {
     entries.filter_map(|entry| Some(entry.ok()?.path())).collect()
 }
 
-/// Time for which a thread ran or waited for a CPU, from its `schedstat`, nanoseconds.
-fn busy_ns(schedstat: &str) -> Option<u64> {
+/// The times in a thread's `schedstat`.
+fn thread_times(schedstat: &str) -> Option<ThreadTimes> {
     let mut fields = schedstat.split_whitespace().map(str::parse::<u64>);
-    Some(fields.next()?.ok()? + fields.next()?.ok()?)
+    Some(ThreadTimes { ran: fields.next()?.ok()?, waited: fields.next()?.ok()? })
 }
 
 /// The periods in a `cpu.stat`; `None` for a group that cannot have a quota.
@@ -229,8 +244,8 @@ mod tests {
 
     #[test]
     fn counters_are_read() {
-        assert_eq!(busy_ns("878681 72348 1\n"), Some(951_029));
-        assert_eq!(busy_ns(""), None);
+        assert_eq!(thread_times("878681 72348 1\n"), Some(ThreadTimes { ran: 878_681, waited: 72_348 }));
+        assert_eq!(thread_times(""), None);
         let stat = |periods, throttled| {
             throttling(&format!("usage_usec 7\nnr_periods {periods}\nnr_throttled {throttled}\n")).unwrap()
         };

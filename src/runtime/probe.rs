@@ -63,7 +63,7 @@ pub(super) fn check(cores: usize) -> Result<(), StartError> {
     check_address_space(cores)?;
     let needed = machine::descriptors_needed(cores);
     match machine::open_files_max() {
-        Some(limit) if limit < needed => return Err(StartError::OpenFiles { limit, needed }),
+        Some(limit) if limit < needed => Err(StartError::OpenFiles { limit, needed }),
         _ => Ok(()),
     }
 }

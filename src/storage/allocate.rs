@@ -71,7 +71,7 @@ pub(crate) fn make_zeros(file: &File, range: Range<u64>) -> io::Result<()> {
         Err(Errno::OPNOTSUPP | Errno::NOSYS) => {}
         punched => return Ok(punched?),
     }
-    const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+    static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
     let mut at = range.start;
     while at < range.end {
         let zeros = &ZEROS[..ZEROS.len().min(usize::try_from(range.end - at).unwrap_or(usize::MAX))];

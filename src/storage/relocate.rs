@@ -169,7 +169,8 @@ mod tests {
     fn either_way_the_file_arrives_and_the_old_name_goes() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
-        let ways: [(&str, &dyn Fn(&Path, &Path) -> io::Result<Relocated>, Relocated); 3] = [
+        type Way<'a> = &'a dyn Fn(&Path, &Path) -> io::Result<Relocated>;
+        let ways: [(&str, Way<'_>, Relocated); 3] = [
             ("linked", &|from, to| relocate(from, to, ALWAYS, RIGHT), Relocated::Linked),
             ("renamed", &|from, to| rename_or_copy(from, to, ALWAYS, RIGHT), Relocated::Renamed),
             ("copied", &|from, to| copy_to(from, to, ALWAYS, RIGHT), Relocated::Copied),

@@ -43,6 +43,16 @@ pub enum Denial {
         /// The endpoint in the message.
         endpoint: Endpoint,
     },
+    /// The sender may not have this endpoint tested.
+    #[error(
+        "{sender} may not have {endpoint} tested: an address has its own endpoints tested only, unless the tracker trusts it (--trust), and a loopback address only from the tracker's own machine"
+    )]
+    ForeignTest {
+        /// Source address of the message.
+        sender: IpAddr,
+        /// The endpoint in the message.
+        endpoint: Endpoint,
+    },
     /// The message is not for a tracker.
     #[error("a tracker does not serve {0}")]
     NotForTrackers(&'static str),
@@ -52,7 +62,7 @@ impl Denial {
     /// Status of the reply.
     pub fn status(self) -> Status {
         match self {
-            Self::ForeignEndpoint { .. } => Status::NotAllowed,
+            Self::ForeignEndpoint { .. } | Self::ForeignTest { .. } => Status::NotAllowed,
             Self::NotForTrackers(_) => Status::BadRequest,
         }
     }
@@ -105,6 +115,15 @@ impl Sender {
             Err(Denial::ForeignEndpoint { sender: self.ip, endpoint })
         }
     }
+}
+
+/// Returns the endpoint that a ReachRequest of the sender means, if the sender may have it tested.
+pub fn tested_endpoint(endpoint: Endpoint, sender: Sender) -> Result<Endpoint, Denial> {
+    let denied = |_| Denial::ForeignTest { sender: sender.ip, endpoint };
+    let endpoint = sender.endpoint(endpoint).map_err(denied)?;
+    // Even a trusted sender does not mean the tracker's own loopback.
+    let is_elsewhere = endpoint.ip().is_loopback() && !sender.ip.is_loopback();
+    if is_elsewhere { Err(Denial::ForeignTest { sender: sender.ip, endpoint }) } else { Ok(endpoint) }
 }
 
 impl<'a> Request<'a> {
@@ -200,6 +219,33 @@ impl Outcome {
             }
             Self::Listed => send(&listed(Status::Ok, endpoints.into())),
             Self::Unlisted => send(&listed(Status::NotFound, Endpoints::NONE)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_own_endpoints_are_tested() {
+        let trust: Vec<Cidr> = vec!["10.0.0.0/8".parse().unwrap()];
+        for (sender, named, tested) in [
+            ("192.0.2.7", "0.0.0.0:9", Some("192.0.2.7:9")),
+            ("192.0.2.7", "192.0.2.7:9", Some("192.0.2.7:9")),
+            ("::ffff:192.0.2.7", "[::]:9", Some("192.0.2.7:9")),
+            ("192.0.2.7", "192.0.2.8:9", None),
+            ("192.0.2.7", "127.0.0.1:9", None),
+            ("10.0.0.1", "192.0.2.8:9", Some("192.0.2.8:9")),
+            ("10.0.0.1", "127.0.0.1:9", None),
+            ("10.0.0.1", "[::1]:9", None),
+            ("127.0.0.1", "0.0.0.0:9", Some("127.0.0.1:9")),
+            ("127.0.0.1", "192.0.2.8:9", None),
+        ] {
+            let endpoint = Endpoint::from_socket(named.parse().unwrap()).unwrap();
+            let read = tested_endpoint(endpoint, Sender::new(sender.parse().unwrap(), &trust));
+            assert_eq!(read.ok().map(|endpoint| endpoint.to_string()).as_deref(), tested, "{sender} {named}");
+            assert!(read.is_ok() || read.is_err_and(|denial| denial.status() == Status::NotAllowed));
         }
     }
 }

@@ -33,6 +33,9 @@ pub(crate) struct AllTrackersFailed(
 /// Receives the name of a tracker, `HOST:PORT`, and its trouble.
 type OnTrouble = Box<dyn Fn(&str, TrackerTrouble)>;
 
+/// Called with the name of a tracker that is lost or used.
+pub(crate) type ChangeListener = Box<dyn Fn(&str, TrackerChange)>;
+
 /// Trackers in the order in which they are tried; used on core 0 only.
 pub(crate) struct TrackerGroup {
     names: Vec<String>,
@@ -41,7 +44,7 @@ pub(crate) struct TrackerGroup {
     /// Connections use addresses of this family only.
     family: Option<Family>,
     net: Net,
-    changed_to: Box<dyn Fn(&str, TrackerChange)>,
+    changed_to: ChangeListener,
     /// Receives the trouble of each tracker while none is of use.
     on_trouble: RefCell<Option<OnTrouble>>,
     troubles: Troubles,
@@ -74,26 +77,16 @@ pub(crate) struct RoundTrip {
 impl TrackerGroup {
     /// Creates a group of at least one `HOST:PORT`. `changed_to` is called when a tracker is lost or another one
     /// is used.
-    pub(crate) fn new(names: Vec<String>, net: Net, changed_to: Box<dyn Fn(&str, TrackerChange)>) -> Rc<Self> {
+    pub(crate) fn new(names: Vec<String>, net: Net, changed_to: ChangeListener) -> Rc<Self> {
         Self::start(names, None, net, changed_to)
     }
 
     /// Creates a group that is reached over addresses of one family only.
-    pub(crate) fn of_family(
-        names: Vec<String>,
-        family: Family,
-        net: Net,
-        changed_to: Box<dyn Fn(&str, TrackerChange)>,
-    ) -> Rc<Self> {
+    pub(crate) fn of_family(names: Vec<String>, family: Family, net: Net, changed_to: ChangeListener) -> Rc<Self> {
         Self::start(names, Some(family), net, changed_to)
     }
 
-    fn start(
-        names: Vec<String>,
-        family: Option<Family>,
-        net: Net,
-        changed_to: Box<dyn Fn(&str, TrackerChange)>,
-    ) -> Rc<Self> {
+    fn start(names: Vec<String>, family: Option<Family>, net: Net, changed_to: ChangeListener) -> Rc<Self> {
         let group = Rc::new(Self {
             on_trouble: RefCell::new(None),
             troubles: Troubles::new(names.len()),

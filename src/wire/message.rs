@@ -2,7 +2,7 @@
 
 use bytes::BufMut;
 
-use crate::ids::{InfoHash, PeerId};
+use crate::ids::{Endpoint, InfoHash, PeerId};
 
 use super::arguments::{Arguments, Payload, Sink};
 use super::{
@@ -26,6 +26,8 @@ pub enum Message<'a> {
     ReportProgress(ReportProgress),
     /// To a tracker: requests what it knows, from this cursor on.
     StatusRequest(Cursor),
+    /// To a tracker: asks it to connect to this endpoint, to test whether others reach the sender.
+    ReachRequest(Endpoint),
     /// A page of what a tracker knows.
     StatusResponse(StatusPage<'a>),
     /// Seeders of a file.
@@ -63,6 +65,7 @@ pub(super) const ADD_SEEDER: &str = "AddSeeder";
 pub(super) const REMOVE_SEEDER: &str = "RemoveSeeder";
 pub(super) const REPORT_PROGRESS: &str = "ReportProgress";
 pub(super) const STATUS_REQUEST: &str = "StatusRequest";
+pub(super) const REACH_REQUEST: &str = "ReachRequest";
 pub(super) const STATUS_RESPONSE: &str = "StatusResponse";
 pub(super) const SEEDER_INFO_REQUEST: &str = "SeederInfoRequest";
 pub(super) const SEEDER_INFO_RESPONSE: &str = "SeederInfoResponse";
@@ -93,6 +96,7 @@ impl<'a> Message<'a> {
             REMOVE_SEEDER => Self::RemoveSeeder(SeederChange::decode(arguments)?),
             REPORT_PROGRESS => Self::ReportProgress(ReportProgress::decode(arguments)?),
             STATUS_REQUEST => Self::StatusRequest(tracker_status::decode_request(arguments)?),
+            REACH_REQUEST => Self::ReachRequest(only_endpoint(arguments)?),
             STATUS_RESPONSE => Self::StatusResponse(StatusPage::decode(arguments)?),
             SEEDER_INFO_REQUEST => Self::SeederInfoRequest(only_info_hash(arguments)?),
             SEEDER_INFO_RESPONSE => Self::SeederInfoResponse(SeederInfo::decode(arguments)?),
@@ -135,6 +139,7 @@ impl<'a> Message<'a> {
             Self::RemoveSeeder(_) => REMOVE_SEEDER,
             Self::ReportProgress(_) => REPORT_PROGRESS,
             Self::StatusRequest(_) => STATUS_REQUEST,
+            Self::ReachRequest(_) => REACH_REQUEST,
             Self::StatusResponse(_) => STATUS_RESPONSE,
             Self::SeederInfoRequest(_) => SEEDER_INFO_REQUEST,
             Self::SeederInfoResponse(_) => SEEDER_INFO_RESPONSE,
@@ -163,6 +168,12 @@ fn only_info_hash(mut arguments: Arguments<'_>) -> Result<InfoHash, DecodeError>
     Ok(info_hash)
 }
 
+fn only_endpoint(mut arguments: Arguments<'_>) -> Result<Endpoint, DecodeError> {
+    let endpoint = arguments.endpoint()?;
+    arguments.end()?;
+    Ok(endpoint)
+}
+
 impl Payload for Message<'_> {
     fn write(&self, sink: &mut impl Sink) {
         match self {
@@ -170,6 +181,7 @@ impl Payload for Message<'_> {
             Self::AddSeeder(change) | Self::RemoveSeeder(change) => change.write(sink),
             Self::ReportProgress(report) => report.write(sink),
             Self::StatusRequest(start) => start.write(sink),
+            Self::ReachRequest(endpoint) => sink.endpoint(*endpoint),
             Self::StatusResponse(page) => page.write(sink),
             Self::SeederInfoRequest(info_hash)
             | Self::ChunkInfoRequest(info_hash)

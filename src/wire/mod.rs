@@ -38,6 +38,7 @@
 //! | `RemoveSeeder` | info hash, endpoint, version | `Response` |
 //! | `ReportProgress` | info hash, endpoint, chunks done u32, chunk count u32, rate u64, state | `Response` |
 //! | `StatusRequest` | cursor | `StatusResponse` |
+//! | `ReachRequest` | endpoint | `Response` |
 //! | `StatusResponse` | status, next cursor, JSON | |
 //! | `SeederInfoRequest` | info hash | `SeederInfoResponse` |
 //! | `SeederInfoResponse` | info hash, status, then one endpoint an argument, none or more | |
@@ -57,8 +58,8 @@
 //! | `SyncSeederListRequest` | cursor, cut-off u64, digests | `SyncSeederListResponse` |
 //! | `SyncSeederListResponse` | status, next cursor, then one entry an argument, none or more | |
 //!
-//! `Share`, `AddSeeder`, `RemoveSeeder`, `ReportProgress`, `StatusRequest` and `SeederInfoRequest` are sent to trackers, the
-//! other requests to peers. The Sync messages are sent between trackers; [`sync`] specifies the bytes of their arguments, and how a link is opened.
+//! `Share`, `AddSeeder`, `RemoveSeeder`, `ReportProgress`, `StatusRequest`, `ReachRequest` and `SeederInfoRequest` are sent
+//! to trackers, the other requests to peers. The Sync messages are sent between trackers; [`sync`] specifies the bytes of their arguments, and how a link is opened.
 //! `PeerIdRequest` lets a client recognize itself among the endpoints that a tracker returned, so it is sent only to a
 //! peer with the client's own port. A peer that does not know the message answers by `Response` with status 2, and is
 //! therefore not the client itself.
@@ -76,6 +77,16 @@
 //! `StatusRequest` returns a page of what the tracker knows: a JSON object, for tools that people use. The first request
 //! has the cursor 0, 0, 0; the next one has the cursor of the last answer; an answer without a cursor is the last.
 //! `crate::tracker::server` documents the keys.
+//!
+//! # Reach
+//!
+//! `ReachRequest` asks a tracker to test whether others can connect to an endpoint of the sender. The tracker opens a TCP
+//! connection to it, sends nothing, closes it, and answers by a `Response`: status 0 if the connection was accepted, its
+//! text naming the endpoint; 3 if not, its text saying why (refused, silent, no route). As for `AddSeeder`, the endpoint
+//! has the address from which the sender speaks, unless the tracker trusts the sender, else the status is 5; so it is for
+//! a loopback address from another machine. An address may ask once a second, else the status is 6; while the tracker
+//! makes as many tests as it does at once, the status is 7. The answer may take 3 s, and later requests on the same
+//! connection wait for it. A tracker that does not know the message answers by status 2.
 //!
 //! # Arguments
 //!

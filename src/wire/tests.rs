@@ -28,7 +28,7 @@ struct Parts {
     page: EntriesBuffer,
 }
 
-const KINDS: usize = 23;
+const KINDS: usize = 24;
 
 impl Parts {
     fn message(&self) -> Message<'_> {
@@ -86,6 +86,7 @@ impl Parts {
                 let next = status.is_ok().then(|| self.cursor()).filter(|_| self.proof.is_some());
                 Message::StatusResponse(StatusPage { status, next, json: if status.is_ok() { &self.name } else { "" } })
             }
+            23 => Message::ReachRequest(endpoint),
             _ => {
                 let next = status.is_ok().then(|| self.cursor()).filter(|_| self.proof.is_some());
                 const EMPTY: &EntriesBuffer = &EntriesBuffer::NONE;

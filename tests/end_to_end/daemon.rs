@@ -1,6 +1,7 @@
 //! A client as a service, and the programs that give it commands by its control socket.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::fs::FileExt as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::Path;
@@ -10,7 +11,8 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::support::{DEADLINE, Folder, Outcome, Running, finish, mtorrent, run, skip};
+use crate::support::pty::OnTerminal;
+use crate::support::{DEADLINE, Folder, Outcome, Running, eventually, finish, mtorrent, run, skip};
 
 /// Starts a daemon whose state is in the folder, with further arguments.
 fn daemon(folder: &Folder, state: &str, more: &[&str]) -> Running {
@@ -161,6 +163,49 @@ fn what_was_asked_for_goes_on_after_a_restart() {
     let again = daemon(&folder, "b", &[&option]);
     getter.wait().expect(0);
     again.terminate().expect(0);
+}
+
+#[test]
+fn a_share_that_was_not_hashed_yet_goes_on_after_a_restart() {
+    let folder = Folder::new();
+    let (_tracker, option) = tracker();
+    folder.file("file", b"");
+    // Long enough to be hashing still when the client is killed. A chunk that is nothing but a hole is not read.
+    let file = std::fs::File::options().write(true).open(folder.path("file")).unwrap();
+    (1..=1 << 10).for_each(|mib: u64| file.write_all_at(&[1], (mib << 20) - 1).unwrap());
+    let killed = daemon(&folder, "a", &[&option]);
+    let hashing = ctl(&folder, "a", &["share", "file", "file.mtorrent", "--no-wait"]).expect(0);
+    assert!(hashing.stdout.starts_with("hashing /"), "{hashing:?}");
+    killed.kill();
+    assert!(folder.path("a/pending-shares.json").exists() && !folder.path("file.mtorrent").exists());
+    let mut daemon = daemon(&folder, "a", &[&option]);
+    daemon.wait_line(|line| line.starts_with("announced "));
+    daemon.terminate().expect(0);
+    assert!(!folder.path("a/pending-shares.json").exists());
+    run(["info", &folder.text("file.mtorrent")]).expect(0);
+}
+
+#[test]
+fn ctrl_c_ends_a_wait_on_a_terminal_and_not_the_client() {
+    let folder = Folder::new();
+    folder.file("file", b"content");
+    run(["create", &folder.text("file"), &folder.text("file.mtorrent"), "--tracker=127.0.0.1:1"]).expect(0);
+    let data_dir = folder.text("a");
+    let mut client = mtorrent(["client", "--data-dir", &data_dir, "--listen=127.0.0.1:0", "--cores=1"]);
+    let mut terminal = OnTerminal::spawn(&mut client);
+    terminal.wait_shown("mtorrent> ");
+    terminal.type_in(&format!("get {} {}\r", folder.text("file.mtorrent"), folder.text("copy")));
+    terminal.wait_shown("#1 started");
+    for _ in 0..2 {
+        terminal.wait_shown("mtorrent> ");
+        terminal.type_in("wait\r");
+        eventually(DEADLINE, "it waits", || terminal.is_in_line_mode());
+        terminal.signal(Signal::INT);
+    }
+    terminal.wait_shown("mtorrent> ");
+    ctl(&folder, "a", &["quit"]).expect(0);
+    assert_eq!(terminal.wait(), Some(0));
+    assert!(terminal.is_in_line_mode());
 }
 
 #[test]

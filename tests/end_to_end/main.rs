@@ -5,6 +5,7 @@ mod support;
 
 mod cases;
 mod cli_config;
+mod cli_doctor;
 mod cli_files;
 mod cli_network;
 mod cli_repl;

@@ -27,9 +27,11 @@ struct Container {
 impl Container {
     fn new(errno: libc::c_int, user: Option<u32>) -> Self {
         let folder = Folder::new();
-        // The user may not be allowed to enter the folder of the build.
+        // The user may not be allowed to enter the folder of the build. A process of its own copies the program: a child
+        // that another test starts meanwhile would inherit the open file, which then could not be executed.
         let program = folder.path("mtorrent");
-        std::fs::copy(env!("CARGO_BIN_EXE_mtorrent"), &program).expect("it can be copied");
+        let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_mtorrent")).arg(&program).status();
+        assert!(copied.expect("cp is there").success());
         std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o755)).expect("it is ours");
         if user.is_some() {
             std::os::unix::fs::chown(&folder, user, user).expect("root may do that");
@@ -70,10 +72,13 @@ impl Container {
         let state = text("state");
         let client = ["client", "--data-dir", &state, LOOPBACK, &at];
         let mut client = Running::spawn(self.command(client).stdin(Stdio::piped()));
-        client.say(&format!("get {metainfo} {}", text("copy of the client")));
+        client.say(&format!("get {metainfo} {}", text("copy-of-the-client")));
         self.expect_reason(&client.end().expect(0));
+        let mut daemon = self.start(["client", "--daemon", "--data-dir", &text("daemon"), LOOPBACK, &at]);
+        daemon.wait_ready();
+        self.expect_reason(&daemon.terminate().expect(0));
         let content = std::fs::read(&source).expect("readable");
-        for copy in ["copy", "copy of the client"] {
+        for copy in ["copy", "copy-of-the-client"] {
             assert!(std::fs::read(self.folder.path(copy)).expect("readable") == content, "{copy} differs");
         }
         self.expect_reason(&seeder.terminate().expect(0));

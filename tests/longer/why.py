@@ -5,7 +5,8 @@
 
 Hosts are network namespaces around a router of the run's own. Every run draws its rates, chunk sizes and numbers of peers from
 the seed and its number. What the last of a getter's reports names counts as shown: `--after` seconds (8) after its first
-report. Prints a row a run, the table of what was planted and what was shown, and the share that was right; ends with
+report (for the last chunks: the first that has all others). Prints a row a run, the table of what was planted and what was
+shown, and the share that was right; ends with
 PASS (0) if that is at least `--least` percent (95). Needs root, ip, tc, losetup and mkfs.ext4; what needs a control group that is
 not there is skipped.
 """
@@ -47,6 +48,8 @@ class World:
         self.program, self.source, self.number = program, source, number
         self.folder = tempfile.mkdtemp(prefix="why-")
         self.names, self.children, self.undo, self.hosts = [], [], [], {}
+        # What the getter must have before the cause holds.
+        self.begin_bytes = 0
 
     def namespace(self, name):
         namespace = f"why{os.getpid()}-{self.number}-{name}"
@@ -312,7 +315,9 @@ def plant_slow_peer(world, draw):
     world.seeders(1, tracker, "1MiB", lambda host: world.uplink(host, rate, 50))
     info = json.loads(sh(world.program, "--json", "info", os.path.join(world.folder, "f0.mtorrent")))
     world.host("partial")
-    PartialPeer(world, "partial", tracker, info, info["chunks"] - draw.randrange(6, 17))
+    fast = info["chunks"] - draw.randrange(6, 17)
+    PartialPeer(world, "partial", tracker, info, fast)
+    world.begin_bytes = (fast - 2) * info["chunk_size"]
     return world.get("getter", tracker)
 
 
@@ -355,18 +360,19 @@ def plant_first_copy(world, draw):
 PLANTS = {name.removeprefix("plant_"): plant for name, plant in list(globals().items()) if name.startswith("plant_")}
 
 
-def shown(getter, after):
-    """The causes that the getter reports in the given time, and its rate at the end."""
+def shown(getter, after, begin_bytes):
+    """The causes that the getter reports in the given time from its first report with so many bytes, and its rate."""
     causes, begun, rate = [], None, 0
     for line in getter.stdout:
         event = json.loads(line)
         if event.get("event") == "ended":
             break
         if event.get("event") == "progress":
-            begun = begun or time.monotonic()
+            if begun is None and event["done_bytes"] >= begin_bytes:
+                begun = time.monotonic()
             causes.append(event["why"]["cause"])
             rate = event["rate_bytes_s"]
-            if time.monotonic() - begun >= after:
+            if begun is not None and time.monotonic() - begun >= after:
                 break
     return causes, rate
 
@@ -376,7 +382,7 @@ def run(arguments, source, number, cause, seed):
     try:
         world.start()
         getter = PLANTS[cause](world, random.Random(f"{seed}/{cause}"))
-        causes, rate = shown(getter, arguments.after)
+        causes, rate = shown(getter, arguments.after, world.begin_bytes)
         return cause, seed, causes, rate
     except Missing as missing:
         return cause, seed, None, missing

@@ -10,7 +10,7 @@ use mtorrent::wire::*;
 const INFO_HASH: InfoHash = InfoHash([7; 20]);
 const VERSION: Option<Version> = Some(Version { clock: 1, tracker: TrackerId(2) });
 
-fn messages<'a>(endpoints: &'a [Endpoint], bytes: &'a [u8], indices: &'a [u32]) -> [Message<'a>; 17] {
+fn messages<'a>(endpoints: &'a [Endpoint], bytes: &'a [u8], indices: &'a [u32]) -> [Message<'a>; 18] {
     let (info_hash, version, status, endpoint) = (INFO_HASH, VERSION, Status::Ok, endpoints[0]);
     let change = SeederChange { info_hash, endpoint, version };
     [
@@ -23,6 +23,7 @@ fn messages<'a>(endpoints: &'a [Endpoint], bytes: &'a [u8], indices: &'a [u32]) 
             progress: Progress { done: 1, count: 2, rate_bytes_s: 3, state: ProgressState::Running },
         }),
         Message::StatusRequest(Cursor::default()),
+        Message::ReachRequest(endpoint),
         Message::StatusResponse(StatusPage { status, next: Some(Cursor::default()), json: "{}" }),
         Message::SeederInfoRequest(info_hash),
         Message::SeederInfoResponse(SeederInfo { info_hash, status, endpoints: endpoints.into() }),

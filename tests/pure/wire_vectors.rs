@@ -65,6 +65,7 @@ fn to_trackers() {
     let progress = Progress { done: 3, count: 10, rate_bytes_s: 1_111_111, state: ProgressState::Running };
     check("report_progress", Message::ReportProgress(ReportProgress { info_hash, endpoint: v4, progress }));
     check("status_request", Message::StatusRequest(Cursor::default()));
+    check("reach_request", Message::ReachRequest(endpoint("0.0.0.0:7001")));
 }
 
 #[test]
@@ -197,6 +198,7 @@ fn wrong_arguments() {
         ("info_hash_19", "the info hash does not have 20 bytes"),
         ("port_zero", ENDPOINT),
         ("endpoint_7", ENDPOINT),
+        ("reach_request_port_zero", ENDPOINT),
         ("version_8", "the version does not have 16 or 0 bytes"),
         ("share_name_empty", NAME),
         ("share_name_climbs", NAME),

@@ -69,6 +69,12 @@ impl Network {
         self.set_neighbour(b, a, NOBODY);
     }
 
+    /// Drops what a host sends to others from a TCP port, as a firewall does that lets nothing in: no error, no answer.
+    pub fn close_port(&self, host: usize, port: u16) {
+        let port = port.to_string();
+        self.ip(host, &["rule", "add", "ipproto", "tcp", "sport", &port, "type", "blackhole", "pref", "5"]);
+    }
+
     /// Restores the link.
     pub fn heal(&self, a: usize, b: usize) {
         self.set_neighbour(a, b, &hardware(b, a));

@@ -83,6 +83,8 @@ const EXAMPLES: &[(&str, &str)] = &[
         "Examples:
   This machine, and a disk for downloads:
       mtorrent doctor /data
+  The clock, and whether others can connect to the port on which a client is to listen:
+      mtorrent doctor /data --tracker t1:7000 --listen '[::]:7001'
   What is not well, for a script:
       mtorrent doctor /data --json | jq 'select(.level == \"problem\")'",
     ),
@@ -92,6 +94,14 @@ const EXAMPLES: &[(&str, &str)] = &[
       mtorrent status --tracker t1:7000
   The files that somebody downloads now, for a script:
       mtorrent status --tracker t1:7000 --rows 1000 --json | jq '.files[] | select(.downloaders > 0)'",
+    ),
+    (
+        "health",
+        "Examples:
+  A service that runs with --metrics 127.0.0.1:9100: exit code 0 if it is well, 1 if not:
+      mtorrent health --metrics 127.0.0.1:9100
+  In a Dockerfile, for whatever the container runs:
+      HEALTHCHECK CMD [\"/mtorrent\", \"health\"]",
     ),
     (
         "demo",

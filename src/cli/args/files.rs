@@ -1,12 +1,13 @@
 //! Arguments of the commands that work on files, and of the demo.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 
 use super::shared::{CoresArgs, NewArgs, TrackersArgs};
-use crate::console::units::{parse_duration, parse_size};
+use crate::console::units::{parse_duration, parse_host_port, parse_listen, parse_size};
 
 /// `mtorrent create`.
 #[derive(Clone, Debug, Args)]
@@ -66,6 +67,14 @@ pub struct DoctorArgs {
     /// The folder for downloads; a small file is written there and removed
     #[arg(value_name = "DIR", default_value = ".")]
     pub folder: PathBuf,
+    /// A tracker with whose clock to compare this one, and that is to test whether it can connect to this machine
+    #[arg(long = "tracker", value_name = "HOST:PORT", env = "MTORRENT_TRACKER", value_delimiter = ',', value_parser = parse_host_port)]
+    pub trackers: Vec<String>,
+    /// The address to which trackers are to connect, as for a client; port 0 takes a free port
+    ///
+    /// A port that is in use, such as that of a running client, is tested too.
+    #[arg(long, value_name = "IP:PORT", env = "MTORRENT_LISTEN", default_value = "[::]:0", value_parser = parse_listen)]
+    pub listen: SocketAddr,
 }
 
 /// `mtorrent demo`.

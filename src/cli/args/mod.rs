@@ -25,7 +25,7 @@ pub use environment::forget_empty_variables;
 pub use files::{CreateArgs, DemoArgs, DoctorArgs, InfoArgs, VerifyArgs};
 pub use peer::{ClientArgs, CtlArgs, GetArgs, PeerArgs, Picker, ShareArgs};
 pub use shared::{CoresArgs, MetricsArgs, NewArgs, TrackersArgs};
-pub use tracker::{StatusArgs, TrackerArgs};
+pub use tracker::{HealthArgs, StatusArgs, TrackerArgs};
 
 use crate::console::log_format::LogFormat;
 
@@ -68,7 +68,7 @@ pub struct CommonArgs {
     /// Write answers to stdout as JSON, one object a line
     #[arg(long, global = true, env = "MTORRENT_JSON", value_parser = BoolishValueParser::new(), help_heading = COMMON)]
     pub json: bool,
-    /// A TOML file with settings: the keys are flags, for one command in a table such as [client]
+    /// A TOML file with settings: the keys are flags, for one command in a table such as `[client]`
     #[arg(long, global = true, value_name = "FILE", env = "MTORRENT_CONFIG", help_heading = COMMON)]
     pub config: Option<PathBuf>,
     /// Print the settings in effect as such a file, with a comment for each, and end
@@ -140,6 +140,8 @@ pub enum LowCommand {
     Doctor(DoctorArgs),
     /// Show what a tracker knows: files, seeders, who downloads what and how far, trackers in sync
     Status(StatusArgs),
+    /// Ask a running service whether it is well: the health check of a container
+    Health(HealthArgs),
     /// Demonstrate everything on this machine: two trackers, one seeder, two getters, one tracker killed half-way
     Demo(DemoArgs),
     /// Print the completions of commands and flags for a shell

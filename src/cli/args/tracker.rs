@@ -67,6 +67,14 @@ pub struct TrackerArgs {
     pub metrics: MetricsArgs,
 }
 
+/// `mtorrent health`.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct HealthArgs {
+    /// The service's own --metrics [default: that of process 1, which is the service in a container]
+    #[arg(long, value_name = "IP:PORT", env = "MTORRENT_METRICS", value_parser = parse_listen)]
+    pub metrics: Option<SocketAddr>,
+}
+
 /// `mtorrent status`.
 #[derive(Clone, Debug, Args)]
 pub struct StatusArgs {

@@ -208,8 +208,8 @@ fn wrong_settings_are_refused_by_line_and_key() {
 
 #[test]
 fn the_example_for_users_holds() {
-    let readme = include_str!("../../../README.md");
-    let example = readme.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
+    let page = include_str!("../../../docs/settings.md");
+    let example = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
     assert_eq!(printed("client", "", example)["tracker"].as_array().map(Vec::len), Some(2));
     assert_eq!(printed("tracker", "", example)["lease"].as_str(), Some("20m"));
 }

@@ -26,6 +26,7 @@
 //!
 //! This module must never know a torrent or a tracker.
 
+mod client;
 mod connection;
 mod event_streams;
 mod gate;
@@ -37,6 +38,7 @@ mod site;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use client::ask;
 pub(crate) use event_streams::{EventSource, ServerEvent};
 pub(crate) use request::Request;
 pub(crate) use response::Response;

@@ -1,7 +1,8 @@
 //! The names under which pages are shown: the defence against DNS rebinding.
 //!
 //! A page of another site cannot read this one, unless its own name is resolved to this address while it runs. Then the
-//! Host header carries that name, and that is refused. An IP address needs no check: no name is resolved for it.
+//! Host header carries that name, and that is refused. An IP address needs no check: no name is resolved for it. Nor does
+//! a name without a dot: no site of others has one.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -24,8 +25,8 @@ impl OwnHost {
         &self.name
     }
 
-    /// Whether a Host header is an IP address, `localhost`, or the system's host name: in full, its first label, or
-    /// that below `.local`.
+    /// Whether a Host header is an IP address, a name without a dot, below `.localhost` or `.local`, or the system's host
+    /// name.
     pub(super) fn accepts(&self, host: &str) -> bool {
         let host = host.trim();
         if let Some((address, after)) = host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
@@ -37,13 +38,10 @@ impl OwnHost {
             None => host,
         };
         let name = name.strip_suffix('.').unwrap_or(name).to_lowercase();
-        let label = self.name.split('.').next().unwrap_or_default();
-        let is_label = |name: &str| !label.is_empty() && name == label;
+        let local = name.strip_suffix(".localhost").or(name.strip_suffix(".local")).unwrap_or(&name);
         name.parse::<IpAddr>().is_ok()
-            || name == "localhost"
-            || name.ends_with(".localhost")
+            || (!local.is_empty() && !local.contains(['.', ':']))
             || (!name.is_empty() && name == self.name)
-            || is_label(name.strip_suffix(".local").unwrap_or(&name))
     }
 }
 
@@ -71,6 +69,7 @@ mod tests {
             "box",
             "Box:9000",
             "box.local",
+            "tracker:9100",
             "box.example.org",
             "box.example.org.:9000",
         ] {
@@ -87,8 +86,8 @@ mod tests {
             "[::1]x",
             "a:b",
             "box:9:9",
-            "xbox",
             ".local",
+            "a.b.local",
         ] {
             assert!(!own.accepts(host), "{host}");
         }

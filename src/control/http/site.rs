@@ -76,8 +76,8 @@ impl Site {
         let is_ours = request.host.as_deref().is_none_or(|host| self.own_host.accepts(host));
         if !route.takes_any_host && !is_ours {
             let why = format!(
-                "this page is shown under an IP address of this machine, localhost or {}, so that no other site can \
-                 read it by a name of its own",
+                "this page is shown under an IP address of this machine, a name without a dot or {}, so that no other \
+                 site can read it by a name of its own",
                 self.own_host.name()
             );
             return Response::refusal(421, &why).into();

@@ -20,7 +20,7 @@ use serde::Serialize;
 
 use crate::limits::{STATUS_PAGES_A_SNAPSHOT_MAX, STATUS_ROWS_MAX};
 use crate::tracker::server::TrackerObserver;
-use crate::tracker::server::status::{DownloadRow, FileRow, PeerRow, StatusPage, Totals, TrackerRow};
+use crate::tracker::status_rows::{DownloadRow, FileRow, PeerRow, StatusPage, Totals, TrackerRow};
 use crate::wire::Cursor;
 
 /// A walk through the table, and the result of the last one.

@@ -20,7 +20,7 @@ use crate::limits::{EVENT_POLL_INTERVAL, TASKS_BETWEEN_CLOCKS, TURN_TIME_MAX};
 const DROP_ROUNDS_MAX: usize = 1000;
 
 /// An executor that has not run yet.
-pub(in crate::runtime) struct Executor {
+pub(crate) struct Executor {
     core: Rc<CoreState>,
 }
 
@@ -49,17 +49,17 @@ thread_local! {
 }
 
 /// Whether an executor of this back end runs on this thread.
-pub(in crate::runtime) fn is_here() -> bool {
+pub(crate) fn is_here() -> bool {
     with_core(|_| ()).is_some()
 }
 
 /// The set of socket events of this thread's executor.
-pub(in crate::runtime) fn event_set() -> Option<Rc<EventSet>> {
+pub(crate) fn event_set() -> Option<Rc<EventSet>> {
     with_core(|core| core.event_set.clone())
 }
 
 /// Starts a task on this thread's executor. It does not run inside this call.
-pub(in crate::runtime) fn spawn(work: impl Future<Output = ()> + 'static) {
+pub(crate) fn spawn(work: impl Future<Output = ()> + 'static) {
     let core = with_core(Rc::clone);
     debug_assert!(core.is_some(), "the caller has found an executor");
     if let Some(core) = core {
@@ -94,7 +94,7 @@ fn schedule(inbox: &Arc<Inbox>, task: Runnable) {
 
 impl Executor {
     /// Creates the descriptors of the executor.
-    pub(in crate::runtime) fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         let inbox = Arc::new(Inbox::new()?);
         let event_set = Rc::new(EventSet::new(inbox.alarm())?);
         let core = CoreState {
@@ -108,7 +108,7 @@ impl Executor {
     }
 
     /// Runs `main` to its end on this thread; then drops all other tasks. A panic of a task goes through this call.
-    pub(in crate::runtime) fn run(self, main: impl Future<Output = ()> + 'static) -> io::Result<()> {
+    pub(crate) fn run(self, main: impl Future<Output = ()> + 'static) -> io::Result<()> {
         make_timers_precise();
         HERE.set(Some(self.core.clone()));
         let ends = End(self.core.clone());
@@ -255,7 +255,7 @@ mod tests {
     use std::task::Poll;
     use std::thread;
 
-    use crate::runtime::threads::Sleep;
+    use super::super::sleep::Sleep;
 
     fn run(main: impl Future<Output = ()> + 'static) {
         Executor::new().unwrap().run(main).unwrap();

@@ -8,14 +8,14 @@ use super::executor::with_timers;
 use super::timers::Key;
 
 /// Ends once `duration` has passed; a duration of zero ends at once.
-pub(in crate::runtime) struct Sleep {
+pub(crate) struct Sleep {
     until: Instant,
     key: Option<Key>,
 }
 
 impl Sleep {
     /// A timer that starts now.
-    pub(in crate::runtime) fn new(duration: Duration) -> Self {
+    pub(crate) fn new(duration: Duration) -> Self {
         let now = Instant::now();
         // A time that the clock cannot hold is one that nobody waits for.
         let until = now.checked_add(duration).unwrap_or_else(|| now + Duration::from_secs(1 << 30));

@@ -23,6 +23,8 @@ pub(crate) enum RequestType {
     ReportProgress,
     /// StatusRequest.
     Status,
+    /// ReachRequest.
+    Reach,
     /// A change of another tracker.
     SyncEntry,
     /// A request of another tracker's repair.
@@ -52,6 +54,8 @@ pub(crate) enum RefusalReason {
     NotAnnounced,
     /// Too many reports.
     Reports,
+    /// Too many tests whether endpoints can be reached.
+    ReachTests,
     /// The endpoint is another address's.
     ForeignEndpoint,
     /// The message is not for a tracker, or cannot be decoded.
@@ -96,13 +100,14 @@ pub(crate) struct ActivityCounts(pub(super) [u64; CELLS]);
 
 impl RequestType {
     /// All types.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Share,
         Self::AddSeeder,
         Self::RemoveSeeder,
         Self::SeederInfo,
         Self::ReportProgress,
         Self::Status,
+        Self::Reach,
         Self::SyncEntry,
         Self::SyncList,
         Self::Other,
@@ -117,6 +122,7 @@ impl RequestType {
             ParsedRequest::Request(Request::List(_)) => Self::SeederInfo,
             ParsedRequest::Request(Request::Report(..)) => Self::ReportProgress,
             ParsedRequest::Status(_) => Self::Status,
+            ParsedRequest::Reach(_) => Self::Reach,
             ParsedRequest::Entry(_) => Self::SyncEntry,
             ParsedRequest::List(_) => Self::SyncList,
             _ => Self::Other,
@@ -132,6 +138,7 @@ impl RequestType {
             Self::SeederInfo => "seeder_info",
             Self::ReportProgress => "report_progress",
             Self::Status => "status",
+            Self::Reach => "reach",
             Self::SyncEntry => "sync_entry",
             Self::SyncList => "sync_list",
             Self::Other => "other",
@@ -141,7 +148,7 @@ impl RequestType {
 
 impl RefusalReason {
     /// All reasons.
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::FilesOfAddress,
         Self::RemovalsOfAddress,
         Self::EndpointsOfNetwork,
@@ -151,6 +158,7 @@ impl RefusalReason {
         Self::NotFound,
         Self::NotAnnounced,
         Self::Reports,
+        Self::ReachTests,
         Self::ForeignEndpoint,
         Self::BadRequest,
         Self::NotLinked,
@@ -170,6 +178,7 @@ impl RefusalReason {
             Self::NotFound => "not_found",
             Self::NotAnnounced => "not_announced",
             Self::Reports => "reports",
+            Self::ReachTests => "reach_tests",
             Self::ForeignEndpoint => "foreign_endpoint",
             Self::BadRequest => "bad_request",
             Self::NotLinked => "not_linked",
@@ -198,7 +207,7 @@ impl From<&Refusal> for RefusalReason {
 impl From<Denial> for RefusalReason {
     fn from(denial: Denial) -> Self {
         match denial {
-            Denial::ForeignEndpoint { .. } => Self::ForeignEndpoint,
+            Denial::ForeignEndpoint { .. } | Denial::ForeignTest { .. } => Self::ForeignEndpoint,
             Denial::NotForTrackers(_) => Self::BadRequest,
         }
     }
@@ -305,6 +314,6 @@ mod tests {
         let counts = activity.counts();
         assert_eq!(counts.0, [1; CELLS]);
         let names: std::collections::HashSet<_> = counts.refusals().map(|(name, _)| name).collect();
-        assert_eq!((names.len(), counts.requests().count(), counts.leases().count()), (14, 90, 4));
+        assert_eq!((names.len(), counts.requests().count(), counts.leases().count()), (15, 100, 4));
     }
 }

@@ -6,6 +6,7 @@
 //! - `status`: what operators are shown of the table and the group, page by page;
 //! - `request`, `shard`: translate a frame to a change of the table and a reply; `unsaved` refuses changes that the
 //!   store cannot take;
+//! - `reach`: how many tests whether clients can be reached may run;
 //! - `lan`: the networks whose hosts are counted one by one;
 //! - `links`: the connections to the other trackers, by the rules of [`super::replica`].
 //!
@@ -23,6 +24,7 @@ mod handle;
 mod lan;
 mod links;
 mod observer;
+mod reach;
 mod request;
 mod shard;
 mod start;

@@ -9,9 +9,9 @@ use super::links::group_members::GroupMembers;
 pub(crate) use super::links::group_members::PeerFigures;
 use super::stats::{Figures, TrackerStats};
 use super::status::page::Ask;
-use super::status::rows::StatusPage;
 use crate::limits::STATUS_PATIENCE;
 use crate::net::ConnectionLimits;
+use crate::tracker::status_rows::StatusPage;
 use crate::tracker::table::entry::core_of;
 use crate::wire::Cursor;
 

@@ -1,6 +1,6 @@
 //! A request: its frame, its decoded form, and its sender.
 
-use crate::ids::{InfoHash, TrackerId};
+use crate::ids::{Endpoint, InfoHash, TrackerId};
 use crate::tracker::requests::{Denial, Request};
 use crate::tracker::table::Sender;
 use crate::wire::{Cursor, Entry, Frame, ListRequest, Response, SyncHello};
@@ -40,6 +40,8 @@ pub(crate) enum ParsedRequest<'a> {
     List(ListRequest<'a>),
     /// A request for a page of what this tracker knows; the core that owns the cursor's bucket makes it.
     Status(Cursor),
+    /// A request to test whether this endpoint of the sender can be reached; the connection's core answers.
+    Reach(Endpoint),
     /// A tracker's hello, which opens a link; its connection answers.
     Hello(SyncHello<'a>),
     /// The sender may not make the request, or the message is not for a tracker.

@@ -14,19 +14,21 @@ use rand::rngs::SmallRng;
 use super::activity::{Activity, ActivityCounts, LeaseChange, RefusalReason, RequestType};
 use super::clock::now_ms;
 use super::links::link_handle::LinkHandle;
+use super::reach::{self, ReachRefusal};
 use super::request::{ParsedRequest, Requester};
 use super::stats::TrackerStats;
 use super::status::page::{Scope, page};
-use super::status::rows::StatusPage;
 use super::status::source::StatusSource;
 use super::unsaved::refuse_unsaved;
 use crate::ids::{Endpoint, InfoHash};
 use crate::limits::{FRAME_CONTROL_BYTES_MAX, STATUS_PAGES_INTERVAL, STATUS_PAGES_MAX};
+use crate::net::NetError;
 use crate::tracker::bounded_text::BoundedText;
 use crate::tracker::bug::report_bug;
 use crate::tracker::replica::answer;
 use crate::tracker::replica::link::{Link, LinkError, Taken, Times};
-use crate::tracker::requests::{Denial, Outcome, Request};
+use crate::tracker::requests::{Denial, Outcome, Request, tested_endpoint};
+use crate::tracker::status_rows::StatusPage;
 use crate::tracker::store::Log;
 use crate::tracker::table::clock::Skews;
 use crate::tracker::table::entry::Body;
@@ -167,7 +169,11 @@ impl Shard {
             Message::SyncSeederListRequest(request) => ParsedRequest::List(request),
             Message::StatusRequest(_) if !self.serves.load(Ordering::Relaxed) => ParsedRequest::Starting,
             Message::StatusRequest(start) => ParsedRequest::Status(start),
-            _ => match self.read_request(&message, requester.sender) {
+            Message::ReachRequest(endpoint) => {
+                let read = self.read_as(requester.sender, |sender| tested_endpoint(endpoint, sender));
+                read.map_or_else(ParsedRequest::Denied, ParsedRequest::Reach)
+            }
+            _ => match self.read_as(requester.sender, |sender| Request::read(&message, sender)) {
                 Ok(_) if !self.serves.load(Ordering::Relaxed) => ParsedRequest::Starting,
                 Ok(request) => ParsedRequest::Request(request),
                 Err(denial) => ParsedRequest::Denied(denial),
@@ -177,19 +183,20 @@ impl Shard {
 
     /// Reads a client's request. A client on this machine that connects over loopback is entered under the configured
     /// address if it names none, and may announce any of the machine's own addresses, because others find it there.
-    fn read_request<'a>(&self, message: &Message<'a>, sender: Sender) -> Result<Request<'a>, Denial> {
+    fn read_as<T>(&self, sender: Sender, read: impl Fn(Sender) -> Result<T, Denial>) -> Result<T, Denial> {
         let mapped = if sender.ip.is_loopback() { self.seen_by_others(sender.ip) } else { None };
         if let Some(ip) = mapped
-            && let Ok(request) = Request::read(message, Sender { ip, ..sender })
+            && let Ok(request) = read(Sender { ip, ..sender })
         {
             return Ok(request);
         }
-        let read = Request::read(message, sender);
-        match read {
-            Err(Denial::ForeignEndpoint { endpoint, .. }) if sender.ip.is_loopback() && is_own(endpoint.ip()) => {
-                Request::read(message, Sender { ip: endpoint.ip(), ..sender })
+        match read(sender) {
+            Err(Denial::ForeignEndpoint { endpoint, .. } | Denial::ForeignTest { endpoint, .. })
+                if sender.ip.is_loopback() && is_own(endpoint.ip()) =>
+            {
+                read(Sender { ip: endpoint.ip(), ..sender })
             }
-            read => read,
+            outcome => outcome,
         }
     }
 
@@ -260,9 +267,9 @@ impl Shard {
                 self.activity.refused(RefusalReason::Starting);
                 self.refuse(Status::Busy, "this tracker is taking the table from the others", requester, out)
             }
-            ParsedRequest::Hello(_) => {
-                report_bug("a SyncHello came to another core than its connection's");
-                self.refuse(Status::Internal, "this tracker lost track of the link", requester, out)
+            ParsedRequest::Hello(_) | ParsedRequest::Reach(_) => {
+                report_bug("a request of a connection came to another core than the connection's");
+                self.refuse(Status::Internal, "this tracker lost track of the connection", requester, out)
             }
         }
     }
@@ -300,7 +307,7 @@ impl Shard {
             _ => {}
         }
         if let (Outcome::Accepted(accepted), Some(endpoint)) = (outcome, request.entered_elsewhere(sender)) {
-            let text = BoundedText::new(&format_args!("{TAKES_PROGRESS} {ENTERED_AS}{endpoint}"));
+            let text = BoundedText::new(format_args!("{TAKES_PROGRESS} {ENTERED_AS}{endpoint}"));
             Message::Response(Response::new(Status::Ok, text.as_str(), Some(accepted.version))).encode(out);
             return Status::Ok;
         }
@@ -336,6 +343,22 @@ impl Shard {
     /// Makes the page of this core's table from `start` on; returns the start of the next one.
     pub(crate) fn status_page(&self, start: Cursor, scope: Scope, now_ms: u64) -> (StatusPage, Option<Cursor>) {
         page(&self.inside.borrow().table, &self.source, start, scope, now_ms)
+    }
+
+    /// Appends the reply to a request for a test of reachability that was made.
+    pub(crate) fn answer_reach(&self, endpoint: Endpoint, tried: Result<(), NetError>, out: &mut Vec<u8>) {
+        let (status, text) = reach::outcome(endpoint, &tried);
+        self.requests.set(self.requests.get() + 1);
+        self.activity.answered(RequestType::Reach, status);
+        Message::Response(Response::new(status, &text, None)).encode(out);
+    }
+
+    /// Appends the reply to a request for a test of reachability that is not made.
+    pub(crate) fn refuse_reach(&self, refusal: ReachRefusal, requester: Requester, out: &mut Vec<u8>) {
+        self.requests.set(self.requests.get() + 1);
+        self.activity.refused(RefusalReason::ReachTests);
+        let status = self.refuse(refusal.status(), BoundedText::new(refusal).as_str(), requester, out);
+        self.activity.answered(RequestType::Reach, status);
     }
 
     fn refuse(&self, status: Status, text: &str, requester: Requester, out: &mut Vec<u8>) -> Status {

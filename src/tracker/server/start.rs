@@ -81,7 +81,8 @@ pub fn start(config: TrackerConfig) -> Result<TrackerHandle, StartError> {
     let member = GroupMember { tracker, ttls: rules.ttls, endpoint, key };
     let members = GroupMembers::new(member, &config.peers, count);
     let (asks, asked) = (0..count).map(|_| async_channel::bounded(STATUS_ASKS_MAX)).unzip();
-    let mut parts = CoreParts::new(&config, rules, listener, count, figures.clone(), stopped, members.clone(), asked);
+    let mut parts = CoreParts::new(&config, rules, listener, count, figures.clone(), stopped, members.clone());
+    parts.asks = asked;
     let mut thread = None;
     if let Some(store) = store {
         parts.restore = Some((store.reader(), store.highest()));

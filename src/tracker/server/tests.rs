@@ -1,15 +1,16 @@
 //! Tests of a tracker on two cores over real sockets.
 
+mod reach;
 mod status;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use super::status::StatusPage;
 use super::{StartError, TrackerConfig, TrackerHandle, TrackerStats, start};
 use crate::ids::{Endpoint, InfoHash, Version};
 use crate::limits::FRAME_CONTROL_BYTES_MAX;
+use crate::tracker::status_rows::StatusPage;
 use crate::wire::{self, Cursor, Message, Parsed, SeederChange, Share, Status};
 
 fn config() -> TrackerConfig {

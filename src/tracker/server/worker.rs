@@ -13,6 +13,7 @@ use super::clock::now_ms;
 use super::config::TrackerConfig;
 use super::links::dial::{self, Dialler};
 use super::links::group_members::GroupMembers;
+use super::reach::ReachTests;
 use super::shard::{AddressPolicy, Shard};
 use super::stats::Figures;
 use super::status::page::{Ask, Scope};
@@ -42,7 +43,8 @@ pub(super) struct CoreParts {
     pub(super) limits: Arc<ConnectionLimits>,
     source: Arc<StatusSource>,
     /// Questions of plain threads for status pages, by core.
-    asks: Vec<async_channel::Receiver<Ask>>,
+    /// Questions of this process about the table, by core.
+    pub(super) asks: Vec<async_channel::Receiver<Ask>>,
     mesh: MeshPlan<Batch>,
     rules: Arc<Rules>,
     addresses: AddressPolicy,
@@ -51,6 +53,7 @@ pub(super) struct CoreParts {
     figures: Arc<Figures>,
     stopped: async_channel::Receiver<()>,
     members: Arc<GroupMembers>,
+    reach_tests: Arc<ReachTests>,
     pub(super) serves: Arc<AtomicBool>,
     /// Reader of the store's entries, and the store's highest version.
     pub(super) restore: Option<(StoreReader, Version)>,
@@ -67,7 +70,6 @@ impl CoreParts {
         figures: Arc<Figures>,
         stopped: async_channel::Receiver<()>,
         members: Arc<GroupMembers>,
-        asks: Vec<async_channel::Receiver<Ask>>,
     ) -> Self {
         let (queues, incoming) = net::queues(count);
         let limits = config.connection_limits();
@@ -84,7 +86,7 @@ impl CoreParts {
             incoming,
             limits,
             source,
-            asks,
+            asks: Vec::new(),
             mesh: MeshPlan::new(count),
             addresses: AddressPolicy { trust: rules.trust.clone(), loopback_as: config.loopback_as.as_slice().into() },
             rules: Arc::new(rules),
@@ -93,6 +95,7 @@ impl CoreParts {
             figures,
             stopped,
             members,
+            reach_tests: Arc::default(),
             serves: Arc::new(AtomicBool::new(false)),
             restore: None,
             logs: Vec::new(),
@@ -176,7 +179,8 @@ pub(super) async fn run_core(mut parts: CoreParts, core: Core, stop: async_chann
         runtime::spawn_vital("name", dial::follow_name(parts.members.clone(), name));
     }
     let (ending, log) = (net.clone(), shard.log().clone());
-    let clients = Clients::new(Service { net, shard, forwarder, pending_replies, members: parts.members.clone() });
+    let (members, reach_tests) = (parts.members.clone(), parts.reach_tests.clone());
+    let clients = Clients::new(Service { net, shard, forwarder, pending_replies, members, reach_tests });
     clients.start();
     let (incoming, admitting) = (parts.incoming[core.index].clone(), clients.clone());
     runtime::spawn_vital("connections", async move {

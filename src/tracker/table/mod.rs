@@ -43,6 +43,7 @@ pub(crate) mod listing;
 mod prefetch;
 mod record;
 pub(crate) mod records;
+mod reporting;
 pub(crate) mod reports;
 mod restore;
 pub mod rights;

@@ -6,7 +6,6 @@
 use std::collections::HashMap;
 
 use super::claim::Refusal;
-use super::file_table::Table;
 use crate::ids::{Endpoint, InfoHash};
 use crate::limits::{REPORT_TTL, REPORTS_PER_CORE_MAX, REPORTS_PER_FILE_MAX};
 use crate::wire::Progress;
@@ -38,7 +37,8 @@ impl Report {
 }
 
 impl Reports {
-    fn put(&mut self, info_hash: InfoHash, report: Report) -> Result<(), Refusal> {
+    /// Takes a report, in the place of the endpoint's last one.
+    pub(super) fn put(&mut self, info_hash: InfoHash, report: Report) -> Result<(), Refusal> {
         let known = self.by_file.get_mut(&info_hash);
         if let Some(old) = known.and_then(|all| all.iter_mut().find(|old| old.endpoint == report.endpoint)) {
             *old = report;
@@ -56,8 +56,22 @@ impl Reports {
         Ok(())
     }
 
-    fn of(&self, info_hash: InfoHash, now_ms: u64) -> impl Iterator<Item = &Report> {
+    /// The current reports on a file.
+    pub(super) fn of(&self, info_hash: InfoHash, now_ms: u64) -> impl Iterator<Item = &Report> {
         self.by_file.get(&info_hash).into_iter().flatten().filter(move |report| report.is_current(now_ms))
+    }
+
+    /// Number of reports.
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Removes expired reports, if it is time for it.
+    pub(super) fn expire_if_due(&mut self, now_ms: u64) {
+        if self.count > 0 && now_ms >= self.expiry_due_ms {
+            self.expire(now_ms);
+            self.expiry_due_ms = now_ms + REPORT_TTL.as_millis() as u64 / 10;
+        }
     }
 
     fn expire(&mut self, now_ms: u64) {
@@ -66,40 +80,5 @@ impl Reports {
             !reports.is_empty()
         });
         self.count = self.by_file.values().map(Vec::len).sum();
-    }
-}
-
-impl Table {
-    /// Executes ReportProgress. Only a live seeder of the file may report; the caller has checked that the sender may
-    /// speak for the endpoint.
-    pub fn report(&mut self, info_hash: InfoHash, report: Report) -> Result<(), Refusal> {
-        if self.is_seeder(info_hash, report.endpoint, report.at_ms) {
-            self.reports.put(info_hash, report)
-        } else {
-            Err(Refusal::NotAnnounced)
-        }
-    }
-
-    /// The current reports on a file, of endpoints that still seed it.
-    pub fn reports(&self, info_hash: InfoHash, now_ms: u64) -> impl Iterator<Item = &Report> {
-        self.reports.of(info_hash, now_ms).filter(move |report| self.is_seeder(info_hash, report.endpoint, now_ms))
-    }
-
-    /// Number of reports, including those that expired since the last sweep.
-    pub fn report_count(&self) -> usize {
-        self.reports.count
-    }
-
-    /// Removes expired reports, if it is time for it.
-    pub(crate) fn expire_reports(&mut self, now_ms: u64) {
-        if self.reports.count > 0 && now_ms >= self.reports.expiry_due_ms {
-            self.reports.expire(now_ms);
-            self.reports.expiry_due_ms = now_ms + REPORT_TTL.as_millis() as u64 / 10;
-        }
-    }
-
-    fn is_seeder(&self, info_hash: InfoHash, endpoint: Endpoint, now_ms: u64) -> bool {
-        let stamp = self.records.find(info_hash).and_then(|found| self.stamp(found, endpoint));
-        stamp.is_some_and(|stamp| !stamp.removed && self.counts_now(stamp, now_ms))
     }
 }

@@ -49,9 +49,14 @@ struct PendingReply {
     bytes: Vec<u8>,
     /// Number of these bytes already sent.
     sent: usize,
+    /// A part takes long: what precedes it is sent without it.
+    takes_long: bool,
     /// Bytes of the deferred parts, in the order of arrival.
     deferred: Vec<u8>,
+    /// The deferred parts that are not among `bytes` yet.
     parts: Vec<DeferredPart>,
+    /// Number of the deferred parts before these, which are.
+    merged: usize,
 }
 
 /// The state of a pending reply, apart from its write.
@@ -103,6 +108,12 @@ impl PendingReplies {
         SlotId(reply.parts.len() as u32 - 1)
     }
 
+    /// Like [`PendingReplies::defer`], for a part that takes seconds: what precedes it is sent without it.
+    pub(crate) fn defer_for_long(&self, id: PendingReplyId, at: usize) -> SlotId {
+        self.inside.borrow_mut().replies[id.index()].takes_long = true;
+        self.defer(id, at)
+    }
+
     /// Stores a deferred part that has arrived.
     pub(crate) fn fill(&self, id: PendingReplyId, slot: SlotId, bytes: &[u8]) {
         let inside = &mut *self.inside.borrow_mut();
@@ -114,7 +125,7 @@ impl PendingReplies {
         }
         match reply.stage {
             Stage::Abandoned { awaited: 0 } => inside.release(id),
-            Stage::Open { awaited: 0, .. } => {
+            Stage::Open { awaited, .. } if awaited == 0 || reply.takes_long => {
                 inside.resumable.push(id);
                 self.socket_set.wake();
             }
@@ -125,11 +136,14 @@ impl PendingReplies {
     /// Takes the replies out of `bytes`, the first `sent` of which are sent already. The rest waits until this core's
     /// write `written` is durable.
     pub(crate) fn hold(&self, id: PendingReplyId, bytes: &mut Vec<u8>, sent: usize, written: Option<WriteSequence>) {
-        let Inside { replies, unsaved, .. } = &mut *self.inside.borrow_mut();
+        let Inside { replies, unsaved, resumable, .. } = &mut *self.inside.borrow_mut();
         let reply = &mut replies[id.index()];
         debug_assert!(sent <= bytes.len() && reply.bytes.is_empty());
         std::mem::swap(&mut reply.bytes, bytes);
         (reply.sent, reply.written) = (sent, written);
+        if reply.takes_long {
+            resumable.push(id);
+        }
         if let Some(written) = written.filter(|written| !self.log.is_durable(Some(*written))) {
             unsaved.push_back((written, id));
             self.unsaved.notify();
@@ -163,7 +177,7 @@ impl PendingReplies {
         }
     }
 
-    /// Sends the reply if all parts have arrived and are durable. `send` returns the number of bytes that it sent.
+    /// Sends the reply if all parts have arrived and are durable, else what need not wait for them. `send` returns the number of bytes that it sent.
     /// Returns true once all bytes are sent.
     pub(crate) fn resume<E>(
         &self,
@@ -172,19 +186,20 @@ impl PendingReplies {
     ) -> Result<bool, E> {
         let Inside { replies, scratch, .. } = &mut *self.inside.borrow_mut();
         let reply = &mut replies[id.index()];
-        if !matches!(reply.stage, Stage::Open { awaited: 0, .. }) {
+        let Stage::Open { awaited, .. } = reply.stage else { return Ok(false) };
+        if awaited > 0 && !reply.takes_long {
             return Ok(false);
         }
         if !self.log.is_durable(reply.written) {
-            let Some(why) = self.log.failing() else { return Ok(false) };
+            let Some(why) = self.log.failing().filter(|_| awaited == 0) else { return Ok(false) };
             reply.refuse(&why, scratch);
         }
-        reply.merge(scratch);
-        if reply.sent < reply.bytes.len() {
-            reply.sent += send(&reply.bytes[reply.sent..])?;
+        let ready = reply.merge(scratch);
+        if reply.sent < ready {
+            reply.sent += send(&reply.bytes[reply.sent..ready])?;
         }
-        debug_assert!(reply.sent <= reply.bytes.len());
-        Ok(reply.sent == reply.bytes.len())
+        debug_assert!(reply.sent <= ready && ready <= reply.bytes.len());
+        Ok(awaited == 0 && reply.sent == reply.bytes.len())
     }
 
     /// Frees the id of a reply that was sent completely.
@@ -223,7 +238,8 @@ impl PendingReply {
     /// Stores a deferred part; returns false if none is awaited in the slot.
     fn fill(&mut self, slot: SlotId, bytes: &[u8]) -> bool {
         let (Stage::Open { awaited, .. } | Stage::Abandoned { awaited }) = &mut self.stage else { return false };
-        let Some(part) = self.parts.get_mut(slot.index()).filter(|_| *awaited > 0) else { return false };
+        let part = slot.index().checked_sub(self.merged).and_then(|at| self.parts.get_mut(at));
+        let Some(part) = part.filter(|_| *awaited > 0) else { return false };
         debug_assert!(part.bytes.is_empty(), "a slot is filled once");
         let start = self.deferred.len();
         self.deferred.extend_from_slice(bytes);
@@ -245,20 +261,25 @@ impl PendingReply {
         self.written = None;
     }
 
-    /// Inserts the deferred parts among the other replies.
-    fn merge(&mut self, scratch: &mut Vec<u8>) {
-        if self.parts.is_empty() {
-            return;
+    /// Inserts the deferred parts among the other replies, up to the first that has not arrived. Returns the number of
+    /// bytes before that one.
+    fn merge(&mut self, scratch: &mut Vec<u8>) -> usize {
+        let arrived = self.parts.iter().take_while(|part| !part.bytes.is_empty()).count();
+        if arrived > 0 {
+            scratch.clear();
+            let mut done = 0;
+            for DeferredPart { at, bytes } in self.parts.drain(..arrived) {
+                scratch.extend_from_slice(&self.bytes[done..at]);
+                scratch.extend_from_slice(&self.deferred[bytes]);
+                done = at;
+            }
+            let inserted = scratch.len() - done;
+            self.parts.iter_mut().for_each(|part| part.at += inserted);
+            self.merged += arrived;
+            scratch.extend_from_slice(&self.bytes[done..]);
+            std::mem::swap(&mut self.bytes, scratch);
         }
-        scratch.clear();
-        let mut done = 0;
-        for DeferredPart { at, bytes } in self.parts.drain(..) {
-            scratch.extend_from_slice(&self.bytes[done..at]);
-            scratch.extend_from_slice(&self.deferred[bytes]);
-            done = at;
-        }
-        scratch.extend_from_slice(&self.bytes[done..]);
-        std::mem::swap(&mut self.bytes, scratch);
+        self.parts.first().map_or(self.bytes.len(), |part| part.at)
     }
 
     fn clear(&mut self) {
@@ -268,6 +289,7 @@ impl PendingReply {
         }
         self.parts.clear();
         (self.stage, self.sent, self.written) = (Stage::Free, 0, None);
+        (self.takes_long, self.merged) = (false, 0);
     }
 }
 
@@ -324,6 +346,27 @@ mod tests {
                 replies.end(id);
                 assert_eq!(replies.owner(id), None);
                 assert_eq!(String::from_utf8_lossy(&sent), "_abbcde", "by {step} bytes");
+            }
+        });
+    }
+
+    #[test]
+    fn what_precedes_a_part_that_takes_long_leaves_before_it() {
+        with_replies(|replies| {
+            for step in [usize::MAX, 1] {
+                let id = replies.begin(ConnectionId(3));
+                let slots = [replies.defer(id, 1), replies.defer_for_long(id, 2), replies.defer(id, 3)];
+                replies.hold(id, &mut b"acef".to_vec(), 0, None);
+                let mut sent = Vec::new();
+                for (slot, bytes, early) in [(slots[2], "_", "a"), (slots[0], "bb", "abbc")] {
+                    replies.fill(id, slot, bytes.as_bytes());
+                    assert!(!resume(replies, id, step, &mut sent));
+                    assert_eq!(String::from_utf8_lossy(&sent), early, "by {step} bytes");
+                }
+                replies.fill(id, slots[1], b"d");
+                assert!(resume(replies, id, step, &mut sent), "by {step} bytes");
+                replies.end(id);
+                assert_eq!(String::from_utf8_lossy(&sent), "abbcde_f", "by {step} bytes");
             }
         });
     }

@@ -8,8 +8,12 @@ use super::connection::Connection;
 use super::forward::Forwarder;
 use super::ids::ConnectionId;
 use super::pending_replies::PendingReplies;
+use crate::ids::Endpoint;
+use crate::limits::REACH_CONNECT_TIMEOUT;
 use crate::net::Net;
+use crate::runtime;
 use crate::tracker::server::links::group_members::GroupMembers;
+use crate::tracker::server::reach::ReachTests;
 use crate::tracker::server::request::{ParsedRequest, RequestFrame};
 use crate::tracker::server::shard::Shard;
 
@@ -20,6 +24,7 @@ pub(crate) struct Service {
     pub(crate) forwarder: Rc<Forwarder>,
     pub(crate) pending_replies: Rc<PendingReplies>,
     pub(crate) members: Arc<GroupMembers>,
+    pub(crate) reach_tests: Arc<ReachTests>,
 }
 
 impl Service {
@@ -77,9 +82,30 @@ impl Service {
                     return self.forward(owner, request, id, connection, out.len());
                 }
             }
+            ParsedRequest::Reach(endpoint) => return self.reach(*endpoint, id, connection, now_ms, out),
             _ => {}
         }
         self.shard.answer(&parsed, requester, now_ms, out);
+    }
+
+    /// Tests whether the endpoint can be reached. The reply keeps its place among the others of the connection, which
+    /// waits for it; the core does not.
+    fn reach(&self, endpoint: Endpoint, id: ConnectionId, connection: &mut Connection, now_ms: u64, out: &mut Vec<u8>) {
+        let test = match self.reach_tests.begin(connection.requester().sender.ip, now_ms) {
+            Ok(test) => test,
+            Err(refusal) => return self.shard.refuse_reach(refusal, connection.requester(), out),
+        };
+        let reply = connection.pending_reply(|| self.pending_replies.begin(id));
+        let slot = self.pending_replies.defer_for_long(reply, out.len());
+        let (net, shard, pending_replies) = (self.net.clone(), self.shard.clone(), self.pending_replies.clone());
+        runtime::spawn("reachability test", async move {
+            // The connection is closed at once.
+            let tried = net.connect(endpoint.socket_addr(), REACH_CONNECT_TIMEOUT).await.map(drop);
+            drop(test);
+            let mut answer = Vec::new();
+            shard.answer_reach(endpoint, tried, &mut answer);
+            pending_replies.fill(reply, slot, &answer);
+        });
     }
 
     /// Forwards a request to the core that owns its file; the reply belongs behind `reply_len` bytes of the other

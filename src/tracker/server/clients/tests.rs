@@ -64,7 +64,8 @@ impl Fixture {
         let address = listener.address();
         let (queues, incoming) = net::queues(1);
         runtime::spawn("listener", listener.serve(net.clone(), ConnectionLimits::new(8, 8), queues, Vec::new()));
-        let clients = Clients::new(Service { net, shard, forwarder, pending_replies, members });
+        let reach_tests = Arc::default();
+        let clients = Clients::new(Service { net, shard, forwarder, pending_replies, members, reach_tests });
         Self { clients, incoming: incoming.into_iter().next().unwrap(), address }
     }
 

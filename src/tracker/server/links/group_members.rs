@@ -12,7 +12,7 @@ use super::startup::{Startup, SyncProgress};
 use crate::ids::{Endpoint, TrackerId};
 use crate::limits::{ADDRESSES_PER_NAME_MAX, CLOCK_SKEW_NOTED, SYNC_PEERS_MAX};
 use crate::tracker::replica::hello::GroupMember;
-use crate::tracker::server::status::rows::PeerRow;
+use crate::tracker::status_rows::PeerRow;
 use crate::tracker::table::clock::Skews;
 
 /// Smallest change of a clock difference that network delay does not explain, milliseconds.

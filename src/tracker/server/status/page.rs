@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 use std::sync::mpsc::SyncSender;
 
-use super::rows::{DownloadRow, FileRow, StatusPage};
 use super::source::StatusSource;
 use crate::limits::{STATUS_DOWNLOADERS_MAX, STATUS_PAGE_BYTES};
+use crate::tracker::status_rows::{DownloadRow, FileRow, StatusPage};
 use crate::tracker::table::Table;
 use crate::tracker::table::listing::ListedFile;
 use crate::tracker::table::reports::Report;

@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::rows::{PeerRow, Totals, TrackerRow};
 use crate::net::ConnectionLimits;
 use crate::tracker::server::links::group_members::GroupMembers;
 use crate::tracker::server::stats::Figures;
+use crate::tracker::status_rows::{PeerRow, Totals, TrackerRow};
 
 /// The figures of all cores, the other trackers, and the configuration.
 #[derive(Debug)]
@@ -29,6 +29,7 @@ impl StatusSource {
             uptime_s: now_ms.saturating_sub(self.started_ms) / 1000,
             lease_s: member.ttls.lease_ms / 1000,
             private: self.private,
+            time_ms: Some(now_ms),
         }
     }
 

@@ -36,6 +36,9 @@ pub struct TrackerRow {
     pub lease_s: u64,
     /// Whether only loopback and trusted addresses get the list of files.
     pub private: bool,
+    /// The tracker's clock when it made the page, milliseconds since 1970; null from trackers of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_ms: Option<u64>,
 }
 
 /// Figures about a whole tracker; those that count events do so since its start.
