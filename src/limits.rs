@@ -128,6 +128,8 @@ pub const RATE_LIMIT_BYTES_S_MIN: u64 = 1 << 10;
 
 // ---- the runtime ----
 
+/// Stack of a core's thread, bytes of address space; a core of an unoptimized ARM64 build has used more than 2 MiB.
+pub const CORE_STACK_BYTES: usize = 4 << 20;
 /// Registered I/O memory of one ring, bytes. It is small because chunk buffers come from the heap, and an executor pins
 /// three times as much, for its three rings.
 pub const RING_MEMORY_BYTES: usize = 64 << 10;

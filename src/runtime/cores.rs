@@ -11,7 +11,7 @@ use glommio::{LocalExecutor, LocalExecutorBuilder, Placement};
 use super::backend::{self, Backend};
 use super::probe::{self, StartError};
 use super::threads;
-use crate::limits::{RING_DEPTH, RING_MEMORY_BYTES};
+use crate::limits::{CORE_STACK_BYTES, RING_DEPTH, RING_MEMORY_BYTES};
 use crate::metrics::{self, Timing};
 
 /// Interval at which the cores are polled for their end.
@@ -76,7 +76,7 @@ impl Cores {
                 Backend::Uring => run_core(core, make_uring(&name), report, &may_go, main),
                 Backend::Threads => run_core(core, make_threads(), report, &may_go, main),
             };
-            let thread = thread::Builder::new().name(format!("core-{index}")).spawn(start);
+            let thread = thread::Builder::new().name(format!("core-{index}")).stack_size(CORE_STACK_BYTES).spawn(start);
             threads.push(thread.map_err(StartError::no_threads)?);
             go.push(sender);
         }

@@ -1,6 +1,7 @@
 //! The REPL by the real binary, from a pipe and on a terminal, with one client.
 
 use rustix::process::Signal;
+use std::os::unix::fs::FileExt as _;
 
 use crate::support::pty::OnTerminal;
 use crate::support::{Folder, Outcome, Running, mtorrent, run};
@@ -93,8 +94,9 @@ fn sharing_goes_on_while_commands_run() {
 fn what_is_still_hashed_can_be_removed() {
     let folder = Folder::new();
     folder.file("a file", b"");
-    // Long enough to be hashing still, whichever event comes first.
-    std::fs::File::options().write(true).open(folder.path("a file")).unwrap().set_len(8 << 30).unwrap();
+    // Long enough to be hashing still, whichever event comes first. A chunk that is nothing but a hole is not read.
+    let long = std::fs::File::options().write(true).open(folder.path("a file")).unwrap();
+    (1..=2 << 10).for_each(|mib: u64| long.write_all_at(&[1], (mib << 20) - 1).unwrap());
     let (file, metainfo) = (folder.text("a file"), folder.text("a file.mtorrent"));
     for name in [metainfo.as_str(), "a file.mtorrent"] {
         let mut running = Running::piped([arguments(&folder).as_slice(), &["--tracker=127.0.0.1:1".into()]].concat());
