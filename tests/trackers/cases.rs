@@ -113,7 +113,8 @@ fn a_tracker_that_starts_can_be_ended() {
     assert!(!outcome.stdout.contains("ready"), "{outcome:?}");
 }
 
-/// All members of a group use the same name, at which each finds only itself at first.
+/// All members of a group use the same name, at which each finds only itself at first; then all of them, in any order. One
+/// that comes back has another address.
 #[test]
 fn members_that_name_themselves_find_each_other_when_the_name_has_them_all() {
     if !is_root("a hosts file of its own") || !has_programs(&["unshare"]) {
@@ -121,9 +122,9 @@ fn members_that_name_themselves_find_each_other_when_the_name_has_them_all() {
     }
     let folder = Folder::new();
     let port = TcpListener::bind("127.77.0.2:0").unwrap().local_addr().unwrap().port();
-    let line = |host: u8| format!("127.77.0.{host} group.test\n");
-    let mut members = [2u8, 3].map(|host| {
-        let hosts = folder.file(&format!("hosts{host}"), line(host).as_bytes());
+    let lines = |hosts: &[u8]| hosts.iter().map(|host| format!("127.77.0.{host} group.test\n")).collect::<String>();
+    let start = |host: u8, known: &[u8]| {
+        let hosts = folder.file(&format!("hosts{host}"), lines(known).as_bytes());
         let (listen, peer) = (format!("--listen=127.77.0.{host}:{port}"), format!("--peer=group.test:{port}"));
         let tracker = mtorrent(["tracker", "--cores=1", &listen, &peer, "--log=info"]);
         let mut unshared = std::process::Command::new("unshare");
@@ -133,30 +134,40 @@ fn members_that_name_themselves_find_each_other_when_the_name_has_them_all() {
         let mut member = Running::spawn(&mut unshared);
         let at = member.wait_ready().listen();
         (hosts, member, at)
-    });
-    let endpoint = Endpoint::new([127, 77, 0, 9].into(), 7000).unwrap();
-    let change = SeederChange { info_hash: InfoHash([7; 20]), endpoint, version: None };
+    };
     let from = |to: SocketAddr| {
         let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
         socket.bind(&SocketAddr::from(([127, 77, 0, 9], 0)).into()).unwrap();
         socket.connect(&to.into()).unwrap();
         TrackerClient::on(socket.into())
     };
-    let [first, second] = [members[0].2, members[1].2].map(from);
-    let (mut first, mut second) = (first, second);
-    assert_eq!(first.ask(&Message::AddSeeder(change)).status, Status::Ok);
-    let knows =
-        |client: &mut TrackerClient| client.ask(&Message::SeederInfoRequest(change.info_hash)).endpoints == [endpoint];
-    assert!(knows(&mut first) && !knows(&mut second));
-    members.iter_mut().for_each(|(hosts, ..)| std::fs::write(hosts, line(3) + &line(2)).unwrap());
-    let start = Instant::now();
-    while !knows(&mut second) {
-        assert!(start.elapsed() < 3 * PEER_NAME_INTERVAL, "they are apart still");
-        std::thread::sleep(Duration::from_millis(50));
+    let endpoint = Endpoint::new([127, 77, 0, 9].into(), 7000).unwrap();
+    let add = |client: &mut TrackerClient, file: u8| {
+        let change = SeederChange { info_hash: InfoHash([file; 20]), endpoint, version: None };
+        assert_eq!(client.ask(&Message::AddSeeder(change)).status, Status::Ok);
+    };
+    let knows = |client: &mut TrackerClient, file: u8| {
+        client.ask(&Message::SeederInfoRequest(InfoHash([file; 20]))).endpoints == [endpoint]
+    };
+    let mut members = [2u8, 3, 4].map(|host| start(host, &[host]));
+    let mut clients = [0, 1, 2].map(|member: usize| from(members[member].2));
+    add(&mut clients[0], 7);
+    assert_eq!([0, 1, 2].map(|member: usize| knows(&mut clients[member], 7)), [true, false, false]);
+    for ((hosts, ..), order) in members.iter_mut().zip([[4, 3, 2], [2, 3, 4], [3, 4, 2]]) {
+        std::fs::write(hosts, lines(&order)).unwrap();
     }
-    for (_, member, _) in members {
-        member.terminate().expect(0);
-    }
+    eventually(3 * PEER_NAME_INTERVAL, "all have the first change", || clients.iter_mut().all(|it| knows(it, 7)));
+    // The others still resolve the name to the old address: the one that is back finds them.
+    let [first, second, third] = members;
+    third.1.kill();
+    let again = start(5, &[3, 5, 2]);
+    let mut client = from(again.2);
+    assert!(knows(&mut client, 7), "it takes the table before it serves");
+    add(&mut client, 8);
+    eventually(DEADLINE, "the others have its change", || clients[..2].iter_mut().all(|it| knows(it, 8)));
+    add(&mut clients[1], 9);
+    eventually(DEADLINE, "it has theirs", || knows(&mut client, 9));
+    [first.1, second.1, again.1].into_iter().for_each(|member| _ = member.terminate().expect(0));
 }
 
 /// A seeder that reaches the tracker by loopback may be listed with an address of the same machine, and of no other.
