@@ -2,3 +2,5 @@
 
 #[path = "../../../src/control/command.rs"]
 pub mod command;
+#[path = "../../../src/control/help.rs"]
+pub mod help;

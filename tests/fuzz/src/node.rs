@@ -4,3 +4,10 @@
 pub mod folder_mark;
 #[path = "../../../src/node/saved.rs"]
 pub mod saved;
+
+/// What the files above take from the rest of the node.
+pub mod status {
+    /// Number of a download.
+    pub type DownloadId = u32;
+}
+pub use status::DownloadId;
