@@ -55,7 +55,7 @@ impl Serialize for PeerFields<'_> {
         let peer = self.0;
         let fields = Fields {
             address: address(peer),
-            class: class(peer.class),
+            class: peer.class.name(),
             direction: direction(peer.direction),
             state: activity(peer.activity),
             why: peer.why.as_deref(),
@@ -76,14 +76,6 @@ impl Serialize for PeerFields<'_> {
 
 fn address(peer: &PeerStatus) -> String {
     peer.port.map_or_else(|| peer.ip.to_string(), |port| std::net::SocketAddr::from((peer.ip, port)).to_string())
-}
-
-fn class(class: PeerClass) -> &'static str {
-    match class {
-        PeerClass::Loopback => "loopback",
-        PeerClass::Lan => "lan",
-        PeerClass::Remote => "remote",
-    }
 }
 
 fn direction(direction: Direction) -> &'static str {
@@ -113,7 +105,7 @@ pub(crate) fn table<'a>(all: impl Iterator<Item = &'a PeerStatus>) -> String {
         let of = |direction, bytes| if peer.direction == direction { Size(bytes).to_string() } else { dash() };
         [
             address(peer),
-            class(peer.class).to_owned(),
+            peer.class.name().to_owned(),
             direction(peer.direction).to_owned(),
             format!("{}{}", activity(peer.activity), why.unwrap_or_default()),
             of(Direction::Down, peer.received_bytes),

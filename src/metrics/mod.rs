@@ -13,7 +13,7 @@ mod sets;
 mod timing;
 
 pub(crate) use counter::Counter;
-pub(crate) use peer_class::PeerClass;
+pub use peer_class::PeerClass;
 pub(crate) use sets::{
     Beat, add, beat, beats, bind_core, chunk_memory_bytes, grow_chunk_memory, observe, shrink_chunk_memory, timings,
     timings_of_core, total, unbind_core,

@@ -5,33 +5,8 @@ use std::net::IpAddr;
 use super::status::DownloadId;
 use crate::direction::Direction;
 use crate::ids::InfoHash;
+pub use crate::metrics::PeerClass;
 pub use crate::torrent::PeerActivity;
-
-/// Distance of a peer, by its address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum PeerClass {
-    /// It is on this machine.
-    Loopback,
-    /// It has a private or a link-local address.
-    Lan,
-    /// Any other address.
-    Remote,
-}
-
-impl PeerClass {
-    /// The class of an address.
-    pub fn of(ip: IpAddr) -> Self {
-        let (is_loopback, is_near) = match ip.to_canonical() {
-            IpAddr::V4(ip) => (ip.is_loopback(), ip.is_private() || ip.is_link_local()),
-            IpAddr::V6(ip) => (ip.is_loopback(), ip.is_unique_local() || ip.is_unicast_link_local()),
-        };
-        match (is_loopback, is_near) {
-            (true, _) => Self::Loopback,
-            (false, true) => Self::Lan,
-            (false, false) => Self::Remote,
-        }
-    }
-}
 
 /// One row of `show peers`: one peer, one file, one direction.
 #[derive(Clone, Debug)]
@@ -68,28 +43,4 @@ pub struct PeerStatus {
     pub connections: u32,
     /// Congestion control of the connections.
     pub congestion: Option<String>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn classes() {
-        for (ip, class) in [
-            ("127.3.0.1", PeerClass::Loopback),
-            ("::1", PeerClass::Loopback),
-            ("::ffff:127.0.0.1", PeerClass::Loopback),
-            ("10.1.2.3", PeerClass::Lan),
-            ("172.31.0.1", PeerClass::Lan),
-            ("172.32.0.1", PeerClass::Remote),
-            ("169.254.1.1", PeerClass::Lan),
-            ("fe80::1", PeerClass::Lan),
-            ("fd00::1", PeerClass::Lan),
-            ("2001:db8::1", PeerClass::Remote),
-            ("198.51.100.7", PeerClass::Remote),
-        ] {
-            assert_eq!(PeerClass::of(ip.parse().unwrap()), class, "{ip}");
-        }
-    }
 }
