@@ -4,7 +4,7 @@ use serde::{Serialize, Serializer};
 
 use super::table::{self, dash};
 use super::units::{Rate, Size};
-use crate::node::{Direction, DownloadId, PeerActivity, PeerClass, PeerStatus};
+use crate::node::{Direction, DownloadId, PeerActivity, PeerStatus};
 use crate::text;
 
 /// All fields of a peer: one object for each peer, file and direction.
@@ -125,6 +125,7 @@ pub(crate) fn table<'a>(all: impl Iterator<Item = &'a PeerStatus>) -> String {
 pub(crate) mod tests {
     use super::*;
     use crate::ids::InfoHash;
+    use crate::node::PeerClass;
 
     /// A peer on the other end of a download, or an upload.
     pub(crate) fn peer(direction: Direction) -> PeerStatus {
